@@ -1,0 +1,47 @@
+"""Addresses: ``<contact point>@<node>``, such as ``24-7@kr``.
+
+A node is an ISO 3166-1 alpha-2 code or an organisation's registered name. Addresses are lower-case ASCII, so that
+two addresses that look the same are the same.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from protocol.errors import InvalidAddressError
+
+# \Z, not $: a trailing line feed is not part of an address.
+_CONTACT_POINT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?\Z")
+_NODE = re.compile(r"[a-z](?:[a-z0-9-]{0,30}[a-z0-9])\Z")
+
+
+def parse_node(text: str) -> str:
+    """Return ``text`` if it is a node name (2 to 32 characters), else raise :class:`InvalidAddressError`."""
+    if not _NODE.match(text):
+        raise InvalidAddressError("a node is named by 2 to 32 of a-z, 0-9 and -, such as kr or europol")
+    return text
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Address:
+    """The address of a contact point."""
+
+    contact_point: str
+    node: str
+
+    def __post_init__(self) -> None:
+        if not _CONTACT_POINT.match(self.contact_point):
+            raise InvalidAddressError("a contact point is named by 1 to 40 of a-z, 0-9 and -, such as 24-7")
+        parse_node(self.node)
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read ``<contact point>@<node>``; raises :class:`InvalidAddressError`."""
+        contact_point, at, node = text.partition("@")
+        if not at:
+            raise InvalidAddressError("an address has one @, such as 24-7@kr")
+        return cls(contact_point, node)
+
+    def __str__(self) -> str:
+        return f"{self.contact_point}@{self.node}"

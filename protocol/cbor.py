@@ -1,0 +1,93 @@
+"""Strict canonical CBOR: exactly one encoding for each value (RFC 8949 §4.2.1), and nothing else is accepted.
+
+Rules, all on decoding:
+1. The bytes decode as one item, within the limits of size and depth.
+2. Only integers of up to 64 bits, byte and text strings, arrays, maps, booleans and null occur, and the tags that the
+   caller allows. No floats, no other simple values, no big numbers.
+3. Encoding the value again gives the same bytes: this refuses trailing bytes, integers and lengths that are not
+   shortest, indefinite lengths, duplicate and unsorted keys in one comparison. (cbor2's own strict flags let trailing
+   bytes and longer integers pass, so they are not enough.)
+4. The keys of a map are all text or all integers, and where they differ in sign the positive ones are below 24. Then
+   length-first order (RFC 7049 §3.9, what cbor2 writes) and bytewise order (RFC 8949 §4.2.1) are the same order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cbor2
+
+from protocol.errors import MalformedError, NonCanonicalError, TooLargeError
+
+MAX_BYTES = 4 * 1024 * 1024
+MAX_DEPTH = 16
+
+
+def _refuse_tag(*_: Any) -> Any:
+    raise ValueError("a tag with a meaning of its own")
+
+
+# Every tag that cbor2 would turn into a Python object. None is part of the protocol, and some (big floats, regular
+# expressions) let a few bytes cost a lot.
+_SEMANTIC_TAGS = (0, 1, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 43, 52, 54, 100, 256, 258, 260, 261, 1004, 43000, 55799)
+_REFUSED_TAGS = {tag: _refuse_tag for tag in _SEMANTIC_TAGS}
+
+
+def encode(value: Any) -> bytes:
+    """The core deterministic encoding of ``value`` (RFC 8949 §4.2.1)."""
+    return cbor2.dumps(value, canonical=True)
+
+
+def decode(
+    data: bytes,
+    *,
+    max_bytes: int = MAX_BYTES,
+    max_depth: int = MAX_DEPTH,
+    tags: frozenset[int] = frozenset(),
+) -> Any:
+    """The value of canonical ``data``.
+
+    Arrays come back as lists, maps as dicts, an allowed tag as :class:`cbor2.CBORTag`. Raises :class:`TooLargeError`,
+    :class:`MalformedError` or :class:`NonCanonicalError`.
+    """
+    if len(data) > max_bytes:
+        raise TooLargeError(f"CBOR of {len(data)} bytes; the limit here is {max_bytes}")
+    try:
+        value = cbor2.loads(
+            data,
+            semantic_decoders=_REFUSED_TAGS,
+            max_depth=max_depth,
+            allow_indefinite=False,
+            allow_duplicate_keys=False,
+        )
+    except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError) as problem:
+        raise MalformedError("the bytes are not one CBOR item of the kinds the protocol uses") from problem
+    _check(value, tags)
+    if encode(value) != data:
+        raise NonCanonicalError("the CBOR is not in its canonical encoding")
+    return value
+
+
+def _check(value: Any, tags: frozenset[int]) -> None:
+    kind = type(value)
+    if kind is bytes or kind is str or kind is int or value is None or kind is bool:
+        return
+    if kind is list:
+        for item in value:
+            _check(item, tags)
+    elif kind is dict:
+        _check_keys(value)
+        for item in value.values():
+            _check(item, tags)
+    elif kind is cbor2.CBORTag and value.tag in tags:
+        _check(value.value, tags)
+    else:
+        raise MalformedError("the CBOR holds a kind of value that the protocol does not use")
+
+
+def _check_keys(value: dict[Any, Any]) -> None:
+    kinds = {type(key) for key in value}
+    if kinds <= {str}:
+        return
+    if kinds != {int} or (min(value) < 0 and max(value) > 23):
+        raise MalformedError("the keys of a map are all text, or all small integers")

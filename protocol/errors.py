@@ -1,0 +1,402 @@
+"""Every refusal Comity can give: one class per cause, each with a stable code.
+
+A code never changes its meaning and is never reused. On the wire an error is an RFC 9457 problem
+(``type`` is ``urn:comity:error:<code>``); at a desk it is one line that says what happened and one that says
+what to do. No message carries content, names of persons, key material or the bytes that were refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class ComityError(Exception):
+    """Base of all typed errors.
+
+    ``code`` is stable and machine-readable, ``http_status`` what a node answers with, ``advice`` one line on
+    what to do. ``detail`` is what happened this time.
+    """
+
+    code: ClassVar[str] = "internal"
+    http_status: ClassVar[int] = 500
+    advice: ClassVar[str] = "Report this to the operator with the code."
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, detail: str = "") -> None:
+        self.detail = detail or type(self).__doc__ or self.code
+        self.detail = self.detail.strip().splitlines()[0]
+        super().__init__(self.detail)
+
+    def to_problem(self) -> dict[str, Any]:
+        """The RFC 9457 members of this error."""
+        return {
+            "type": f"urn:comity:error:{self.code}",
+            "title": self.advice,
+            "status": self.http_status,
+            "detail": self.detail,
+        }
+
+
+# --- Bytes and formats -------------------------------------------------------------------------------------
+
+
+class MalformedError(ComityError):
+    """The bytes are not what the format says they must be."""
+
+    code = "malformed"
+    http_status = 400
+    advice = "Send the object exactly as the protocol specification lays it out."
+
+
+class NonCanonicalError(MalformedError):
+    """The CBOR is well formed but not in the one canonical encoding."""
+
+    code = "non-canonical"
+    advice = "Encode with RFC 8949 core deterministic encoding, without trailing bytes."
+
+
+class TooLargeError(ComityError):
+    """The object is larger than the limit."""
+
+    code = "too-large"
+    http_status = 413
+    advice = "Send a smaller object; files travel as attachments."
+
+
+class UnsupportedVersionError(ComityError):
+    """The version or suite is not one this program knows."""
+
+    code = "unsupported-version"
+    http_status = 422
+    advice = "Update this program, or ask the sender to use a version listed in its card."
+
+
+class InvalidAddressError(MalformedError):
+    """The address is not of the form <contact point>@<node>."""
+
+    code = "invalid-address"
+    advice = "Write the address as <contact point>@<node>, in lower case, such as 24-7@kr."
+
+
+# --- Signatures, sealing and commitments -------------------------------------------------------------------
+
+
+class SignatureInvalidError(ComityError):
+    """The signature does not verify under the key the directory names."""
+
+    code = "signature-invalid"
+    http_status = 403
+    advice = "Do not trust this object; check with the sender over another channel."
+
+
+class NotARecipientError(ComityError):
+    """The envelope is not addressed or not sealed to this contact point."""
+
+    code = "not-a-recipient"
+    http_status = 403
+    advice = "Tell the sender that the message was misdirected."
+
+
+class OpenFailedError(ComityError):
+    """The sealed content does not open: it was altered, or sealed under other routing or another sender."""
+
+    code = "open-failed"
+    http_status = 422
+    advice = "Ask the sender to send it again; keep the envelope as evidence."
+
+
+class CommitmentMismatchError(ComityError):
+    """The content is not the content that was committed to."""
+
+    code = "commitment-mismatch"
+    http_status = 422
+    advice = "Do not act on this content; report it to the sender and to the auditor."
+
+
+class SenderMismatchError(ComityError):
+    """The sender named inside, in the routing header or by the signing key differ."""
+
+    code = "sender-mismatch"
+    http_status = 403
+    advice = "Do not act on this message; report it to the office it claims to come from."
+
+
+class ExpiredError(ComityError):
+    """The message expired before it got here."""
+
+    code = "expired"
+    http_status = 410
+    advice = "Send a new message; the time it was valid for has passed."
+
+
+class NotYetValidError(ComityError):
+    """The message was created in the future by more than the clocks may differ."""
+
+    code = "not-yet-valid"
+    http_status = 422
+    advice = "Set the sending machine's clock by NTP and send again."
+
+
+class ReplayedError(ComityError):
+    """This object was already seen."""
+
+    code = "replayed"
+    http_status = 409
+    advice = "Nothing to do: the first copy was accepted."
+
+
+class IdConflictError(ComityError):
+    """Another message with this id but other content was accepted before."""
+
+    code = "id-conflict"
+    http_status = 409
+    advice = "Give every message a fresh id; report this if you did."
+
+
+class WeakKeyError(ComityError):
+    """The key is a small-order or otherwise unusable key."""
+
+    code = "weak-key"
+    http_status = 422
+    advice = "Generate a new key with the commands of this program."
+
+
+# --- Directory ---------------------------------------------------------------------------------------------
+
+
+class UnknownNodeError(ComityError):
+    """The directory has no such node."""
+
+    code = "unknown-node"
+    http_status = 404
+    advice = "Refresh the directory and check the part after the @."
+
+
+class UnknownContactPointError(ComityError):
+    """The directory has no such contact point."""
+
+    code = "unknown-contact-point"
+    http_status = 404
+    advice = "Refresh the directory and check the part before the @."
+
+
+class UnknownKeyError(ComityError):
+    """The directory lists no such key for this holder."""
+
+    code = "unknown-key"
+    http_status = 403
+    advice = "Refresh the directory and retry; if it stays unknown, do not trust the object."
+    retryable = True
+
+
+class RevokedError(ComityError):
+    """The card or key was revoked, suspended, or is outside its validity."""
+
+    code = "revoked"
+    http_status = 403
+    advice = "Use the holder's current card; if yours is revoked, ask your national authority."
+
+
+class DirectoryUntrustedError(ComityError):
+    """The directory metadata does not verify: wrong or missing signatures, rollback, or expired."""
+
+    code = "directory-untrusted"
+    http_status = 503
+    advice = "Keep working with the last verified directory and tell the federation's root holders."
+
+
+class DirectoryUnavailableError(ComityError):
+    """No directory metadata could be fetched."""
+
+    code = "directory-unavailable"
+    http_status = 503
+    advice = "Check the connection to the node and refresh again."
+    retryable = True
+
+
+class CeremonyError(ComityError):
+    """The step of the key ceremony does not fit the state of the federation."""
+
+    code = "ceremony"
+    http_status = 422
+    advice = "Follow the steps of the operator guide in order."
+
+
+# --- Key storage -------------------------------------------------------------------------------------------
+
+
+class KeystoreLockedError(ComityError):
+    """The passphrase does not open the keystore, or the file was altered."""
+
+    code = "keystore-locked"
+    http_status = 401
+    advice = "Check the passphrase; if it is right, restore the keystore from its backup."
+
+
+class KeystoreError(ComityError):
+    """The keystore file cannot be used as it is."""
+
+    code = "keystore"
+    http_status = 500
+    advice = "Check the file's path, owner and mode (0600)."
+
+
+class PlatformUnfitError(ComityError):
+    """This machine lacks a primitive that Comity needs."""
+
+    code = "platform-unfit"
+    http_status = 500
+    advice = "Install the cryptography wheel from the package index (50 or newer)."
+
+
+# --- Log ---------------------------------------------------------------------------------------------------
+
+
+class CheckpointInvalidError(ComityError):
+    """The checkpoint is malformed or lacks a required valid signature."""
+
+    code = "checkpoint-invalid"
+    http_status = 422
+    advice = "Do not trust receipts under this checkpoint; report it to the log's operator."
+
+
+class ProofInvalidError(ComityError):
+    """The inclusion or consistency proof does not lead to the checkpoint's root."""
+
+    code = "proof-invalid"
+    http_status = 422
+    advice = "Keep the proof and the checkpoint: together they are evidence against the log."
+
+
+class LogForkError(ComityError):
+    """A checkpoint does not extend one seen before: the log was forked or rolled back."""
+
+    code = "log-fork"
+    http_status = 409
+    advice = "Keep both checkpoints, stop trusting this log, and raise the alarm."
+
+
+class LogUnavailableError(ComityError):
+    """The log does not hold that entry, tile or size."""
+
+    code = "log-not-found"
+    http_status = 404
+    advice = "Ask within the size of the current checkpoint."
+
+
+# --- HTTP and federation -----------------------------------------------------------------------------------
+
+
+class UnauthenticatedError(ComityError):
+    """The request's signature is missing, incomplete or wrong."""
+
+    code = "unauthenticated"
+    http_status = 401
+    advice = "Sign the request with a key from the directory (RFC 9421)."
+
+
+class ClockSkewError(ComityError):
+    """The request's signature time is too far from this machine's clock."""
+
+    code = "clock-skew"
+    http_status = 401
+    advice = "Set both clocks by NTP and sign again."
+
+
+class ForbiddenError(ComityError):
+    """The caller is who it says, but may not do this."""
+
+    code = "forbidden"
+    http_status = 403
+    advice = "Use the identity whose role this is."
+
+
+class NotFoundError(ComityError):
+    """There is no such thing here."""
+
+    code = "not-found"
+    http_status = 404
+    advice = "Check the address against the protocol specification."
+
+
+class RateLimitedError(ComityError):
+    """Too many requests from this caller."""
+
+    code = "rate-limited"
+    http_status = 429
+    advice = "Wait and send again; nothing that was accepted is lost."
+    retryable = True
+
+
+class UnavailableError(ComityError):
+    """The service cannot take this now."""
+
+    code = "unavailable"
+    http_status = 503
+    advice = "Send again later; nothing was accepted."
+    retryable = True
+
+
+class StorageFullError(UnavailableError):
+    """The store cannot write: the disk is full or read-only."""
+
+    code = "storage-full"
+    http_status = 507
+    advice = "Free disk space; nothing was accepted, and what was accepted before is safe."
+
+
+class PeerFailedError(ComityError):
+    """The other side answered with something that is not an answer."""
+
+    code = "peer-failed"
+    http_status = 502
+    advice = "It is retried; if it lasts, call the other node's operator."
+    retryable = True
+
+
+class RouteError(ComityError):
+    """The message has no recipient that this node serves or can reach."""
+
+    code = "no-route"
+    http_status = 422
+    advice = "Check the recipients' addresses in the directory."
+
+
+# --- Messages and cases ------------------------------------------------------------------------------------
+
+
+class InvalidMessageError(ComityError):
+    """The message breaks a rule of its type.
+
+    ``problems`` lists every one: (field path, rule or legal name, text).
+    """
+
+    code = "invalid-message"
+    http_status = 422
+    advice = "Fill in what is listed and send again."
+
+    def __init__(self, detail: str = "", problems: tuple[tuple[str, str, str], ...] = ()) -> None:
+        super().__init__(detail)
+        self.problems = problems
+
+    def to_problem(self) -> dict[str, Any]:
+        """The RFC 9457 members, with ``problems`` as an extension member."""
+        members = super().to_problem()
+        members["problems"] = [{"field": f, "rule": r, "text": t} for f, r, t in self.problems]
+        return members
+
+
+class TransitionError(ComityError):
+    """No rule of the lifecycle allows this step now."""
+
+    code = "transition-refused"
+    http_status = 409
+    advice = "Look at the case's present state; the message is kept as out of order."
+
+
+class UsageError(ComityError):
+    """The command was given something it cannot use."""
+
+    code = "usage"
+    http_status = 400
+    advice = "See the command's --help for an example."
