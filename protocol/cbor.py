@@ -2,8 +2,8 @@
 
 Rules, all on decoding:
 1. The bytes decode as one item, within the limits of size and depth.
-2. Only integers of up to 64 bits, byte and text strings, arrays, maps, booleans and null occur, and the tags that the
-   caller allows. No floats, no other simple values, no big numbers.
+2. Only integers of up to 64 bits, byte and text strings, arrays, maps, booleans and null occur. No floats, no other
+   simple values, no tags but the one that the caller asks for around the whole item.
 3. Encoding the value again gives the same bytes: this refuses trailing bytes, integers and lengths that are not
    shortest, indefinite lengths, duplicate and unsorted keys in one comparison. (cbor2's own strict flags let trailing
    bytes and longer integers pass, so they are not enough.)
@@ -30,7 +30,7 @@ def _refuse_tag(*_: Any) -> Any:
 # Every tag that cbor2 would turn into a Python object. None is part of the protocol, and some (big floats, regular
 # expressions) let a few bytes cost a lot.
 _SEMANTIC_TAGS = (0, 1, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 43, 52, 54, 100, 256, 258, 260, 261, 1004, 43000, 55799)
-_REFUSED_TAGS = {tag: _refuse_tag for tag in _SEMANTIC_TAGS}
+_REFUSED_TAGS = dict.fromkeys(_SEMANTIC_TAGS, _refuse_tag)
 
 
 def encode(value: Any) -> bytes:
@@ -38,17 +38,25 @@ def encode(value: Any) -> bytes:
     return cbor2.dumps(value, canonical=True)
 
 
-def decode(
-    data: bytes,
-    *,
-    max_bytes: int = MAX_BYTES,
-    max_depth: int = MAX_DEPTH,
-    tags: frozenset[int] = frozenset(),
-) -> Any:
-    """The value of canonical ``data``.
+def encode_tagged(tag: int, value: Any) -> bytes:
+    """The deterministic encoding of ``value`` inside ``tag`` (0 to 255)."""
+    return _tag_head(tag) + encode(value)
 
-    Arrays come back as lists, maps as dicts, an allowed tag as :class:`cbor2.CBORTag`. Raises :class:`TooLargeError`,
-    :class:`MalformedError` or :class:`NonCanonicalError`.
+
+def decode_tagged(tag: int, data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Any:
+    """The value inside ``tag``; raises as :func:`decode` does."""
+    head = _tag_head(tag)
+    if len(data) > max_bytes:
+        raise TooLargeError(f"CBOR of {len(data)} bytes; the limit here is {max_bytes}")
+    if not data.startswith(head):
+        raise MalformedError(f"the object does not begin with tag {tag} in its shortest form")
+    return decode(data[len(head) :], max_bytes=max_bytes, max_depth=max_depth)
+
+
+def decode(data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Any:
+    """The value of canonical ``data``; arrays come back as lists, maps as dicts.
+
+    Raises :class:`TooLargeError`, :class:`MalformedError` or :class:`NonCanonicalError`.
     """
     if len(data) > max_bytes:
         raise TooLargeError(f"CBOR of {len(data)} bytes; the limit here is {max_bytes}")
@@ -62,25 +70,27 @@ def decode(
         )
     except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError) as problem:
         raise MalformedError("the bytes are not one CBOR item of the kinds the protocol uses") from problem
-    _check(value, tags)
+    _check(value)
     if encode(value) != data:
         raise NonCanonicalError("the CBOR is not in its canonical encoding")
     return value
 
 
-def _check(value: Any, tags: frozenset[int]) -> None:
+def _tag_head(tag: int) -> bytes:
+    return bytes([0xC0 | tag]) if tag < 24 else bytes([0xD8, tag])
+
+
+def _check(value: Any) -> None:
     kind = type(value)
     if kind is bytes or kind is str or kind is int or value is None or kind is bool:
         return
     if kind is list:
         for item in value:
-            _check(item, tags)
+            _check(item)
     elif kind is dict:
         _check_keys(value)
         for item in value.values():
-            _check(item, tags)
-    elif kind is cbor2.CBORTag and value.tag in tags:
-        _check(value.value, tags)
+            _check(item)
     else:
         raise MalformedError("the CBOR holds a kind of value that the protocol does not use")
 

@@ -13,7 +13,7 @@ MAX_MS = 253_402_300_799_999
 
 
 def to_ms(instant: datetime) -> int:
-    """Unix milliseconds of an aware datetime, rounded down; raises :class:`MalformedError` when naive or before 1970."""
+    """Unix milliseconds of an aware datetime, rounded down; :class:`MalformedError` if naive or before 1970."""
     if instant.tzinfo is None:
         raise MalformedError("an instant needs its offset from UTC")
     ms = (instant - _EPOCH) // _MILLISECOND

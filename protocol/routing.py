@@ -1,0 +1,129 @@
+"""The routing header: all that a node learns of a message, and no more than it needs to deliver and to chase it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import IntEnum
+from typing import Any
+from uuid import UUID
+
+from protocol import cbor
+from protocol.address import Address
+from protocol.errors import ExpiredError, MalformedError, NotYetValidError, UnsupportedVersionError
+from protocol.ids import parse_message_id
+from protocol.instant import from_ms, to_ms
+
+VERSION = 1
+MAX_RECIPIENTS = 32
+COMMITMENT_BYTES = 32
+# A year: longer than any treaty request takes, short enough that nothing waits in a queue for ever.
+MAX_LIFETIME = timedelta(days=366)
+MAX_CLOCK_SKEW = timedelta(minutes=5)
+
+_REQUIRED = {1, 2, 3, 4, 5, 6, 7, 9}
+_OPTIONAL = {8}
+
+
+class Priority(IntEnum):
+    """How soon nodes must move the message; the reasons stay inside the seal."""
+
+    ROUTINE = 0
+    URGENT = 1
+    EMERGENCY = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """The routing header of one message. Instants are aware UTC datetimes in whole milliseconds."""
+
+    id: UUID
+    sender: Address
+    recipients: tuple[Address, ...]
+    created: datetime
+    expires: datetime
+    priority: Priority
+    ack_by: datetime | None
+    commitment: bytes
+
+
+def encode_routing(routing: Routing) -> bytes:
+    """The canonical CBOR map; raises :class:`MalformedError` when the header breaks a rule of its own."""
+    _check(routing)
+    value: dict[int, Any] = {
+        1: VERSION,
+        2: routing.id.bytes,
+        3: str(routing.sender),
+        4: [str(recipient) for recipient in routing.recipients],
+        5: to_ms(routing.created),
+        6: to_ms(routing.expires),
+        7: int(routing.priority),
+        9: routing.commitment,
+    }
+    if routing.ack_by is not None:
+        value[8] = to_ms(routing.ack_by)
+    return cbor.encode(value)
+
+
+def decode_routing(data: bytes) -> Routing:
+    """The header in canonical ``data``; raises :class:`MalformedError` and its kin."""
+    value = cbor.decode(data, max_bytes=4096, max_depth=3)
+    if type(value) is not dict:
+        raise MalformedError("the routing header is not a map")
+    if value.get(1) != VERSION:
+        raise UnsupportedVersionError(f"the envelope's version is not {VERSION}")
+    if not _REQUIRED <= set(value) <= _REQUIRED | _OPTIONAL:
+        raise MalformedError("the routing header does not hold exactly the fields of this version")
+    routing = Routing(
+        id=parse_message_id(value[2]),
+        sender=_address(value[3]),
+        recipients=_addresses(value[4]),
+        created=from_ms(value[5]),
+        expires=from_ms(value[6]),
+        priority=_priority(value[7]),
+        ack_by=from_ms(value[8]) if 8 in value else None,
+        commitment=value[9],
+    )
+    _check(routing)
+    return routing
+
+
+def check_time(routing: Routing, now: datetime) -> None:
+    """Return if ``now`` is within the message's life; raises :class:`ExpiredError` or :class:`NotYetValidError`."""
+    if now >= routing.expires:
+        raise ExpiredError("the message's expiry has passed")
+    if routing.created - now > MAX_CLOCK_SKEW:
+        raise NotYetValidError("the message was created in the future")
+
+
+def _check(routing: Routing) -> None:
+    if not 1 <= len(routing.recipients) <= MAX_RECIPIENTS:
+        raise MalformedError(f"a message has 1 to {MAX_RECIPIENTS} recipients")
+    if list(routing.recipients) != sorted(set(routing.recipients)):
+        raise MalformedError("the recipients are not sorted, or one is named twice")
+    if routing.id.version != 7:
+        raise MalformedError("a message id is a UUID of version 7")
+    if not routing.created < routing.expires <= routing.created + MAX_LIFETIME:
+        raise MalformedError(f"a message expires after it was created and within {MAX_LIFETIME.days} days")
+    if routing.ack_by is not None and not routing.created < routing.ack_by <= routing.expires:
+        raise MalformedError("the acknowledgement is due between creation and expiry")
+    if type(routing.commitment) is not bytes or len(routing.commitment) != COMMITMENT_BYTES:
+        raise MalformedError(f"the commitment has {COMMITMENT_BYTES} bytes")
+
+
+def _address(value: Any) -> Address:
+    if type(value) is not str:
+        raise MalformedError("an address is a text string")
+    return Address.parse(value)
+
+
+def _addresses(value: Any) -> tuple[Address, ...]:
+    if type(value) is not list or len(value) > MAX_RECIPIENTS:
+        raise MalformedError(f"the recipients are an array of 1 to {MAX_RECIPIENTS}")
+    return tuple(_address(item) for item in value)
+
+
+def _priority(value: Any) -> Priority:
+    if type(value) is not int or value not in tuple(Priority):
+        raise MalformedError("the priority is 0, 1 or 2")
+    return Priority(value)

@@ -1,0 +1,144 @@
+"""A desk's signed statement of what happened to a message at the desk: handed over, opened, or failed to.
+
+The recipient's desk signs it, its node logs it inside the event's leaf, and the sender gets it back as part of the
+receipt: so a node cannot claim a handover that the desk did not make, and the desk cannot deny one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from protocol import cbor, cose
+from protocol.address import Address
+from protocol.errors import MalformedError, SignatureInvalidError, UnsupportedVersionError
+from protocol.event import DESK_EVENTS, EventName
+from protocol.ids import parse_message_id
+from protocol.instant import from_ms, to_ms
+from protocol.signing import Ed25519Verifier, Signer
+
+STATEMENT_TYPE = "application/vnd.comity.statement+cose"
+STATEMENT_CONTEXT = b"comity/v1/statement"
+MAX_STATEMENT_BYTES = 2048
+MAX_REASONS = 8
+MAX_REASON_CHARS = 64
+VERSION = 1
+
+_REQUIRED = {1, 2, 3, 4, 5, 6}
+_OPTIONAL = {7}
+
+
+@dataclass(frozen=True, slots=True)
+class DeskStatement:
+    """What ``recipient`` states of the envelope with this digest. ``reasons`` are codes, for negative events only."""
+
+    event: EventName
+    message_id: UUID
+    digest: bytes
+    recipient: Address
+    at: datetime
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SignedStatement:
+    """A well-formed statement. Parsed is not verified."""
+
+    raw: bytes
+    statement: DeskStatement
+    signed: cose.Sign1
+
+    @property
+    def kid(self) -> bytes:
+        """The id of the key that claims to have signed."""
+        return self.signed.kid
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedStatement:
+    """A statement signed by a key of the recipient it names."""
+
+    raw: bytes
+    statement: DeskStatement
+
+
+def sign_statement(statement: DeskStatement, signer: Signer) -> bytes:
+    """The signed statement's bytes."""
+    _check(statement)
+    value: dict[int, Any] = {
+        1: VERSION,
+        2: str(statement.event),
+        3: to_ms(statement.at),
+        4: statement.message_id.bytes,
+        5: statement.digest,
+        6: str(statement.recipient),
+    }
+    if statement.reasons:
+        value[7] = list(statement.reasons)
+    return cose.sign1(cbor.encode(value), STATEMENT_TYPE, STATEMENT_CONTEXT, signer)
+
+
+def parse_statement(data: bytes) -> SignedStatement:
+    """The statement in ``data``, checked for all that needs no key; raises :class:`MalformedError` and its kin."""
+    signed = cose.parse_sign1(data, STATEMENT_TYPE, max_bytes=MAX_STATEMENT_BYTES)
+    value = cbor.decode(signed.payload, max_bytes=MAX_STATEMENT_BYTES, max_depth=3)
+    if type(value) is not dict:
+        raise MalformedError("a statement is a map")
+    if value.get(1) != VERSION:
+        raise UnsupportedVersionError(f"the statement's version is not {VERSION}")
+    if not _REQUIRED <= set(value) <= _REQUIRED | _OPTIONAL or value.get(7) == []:
+        raise MalformedError("a statement does not hold exactly the fields of this version")
+    statement = DeskStatement(
+        event=_event(value[2]),
+        at=from_ms(value[3]),
+        message_id=parse_message_id(value[4]),
+        digest=value[5],
+        recipient=Address.parse(_text(value[6])),
+        reasons=_reasons(value.get(7, [])),
+    )
+    _check(statement)
+    return SignedStatement(data, statement, signed)
+
+
+def verify_statement(signed: SignedStatement, verifier: Ed25519Verifier) -> VerifiedStatement:
+    """The statement as its recipient's.
+
+    ``verifier`` is the key that the directory lists for the statement's recipient under its kid. Raises
+    :class:`SignatureInvalidError`.
+    """
+    if verifier.kid != signed.kid:
+        raise SignatureInvalidError("the key is not the one that the statement names")
+    cose.verify_sign1(signed.signed, STATEMENT_CONTEXT, verifier)
+    return VerifiedStatement(signed.raw, signed.statement)
+
+
+def _check(statement: DeskStatement) -> None:
+    if statement.event not in DESK_EVENTS:
+        raise MalformedError("a desk does not state this event")
+    if type(statement.digest) is not bytes or len(statement.digest) != 32:
+        raise MalformedError("an envelope digest has 32 bytes")
+    if statement.event.negative != bool(statement.reasons):
+        raise MalformedError("a negative event has a reason, and only a negative one")
+
+
+def _event(value: Any) -> EventName:
+    if value not in tuple(EventName):
+        raise MalformedError("the event is not one of the known names")
+    return EventName(value)
+
+
+def _reasons(value: Any) -> tuple[str, ...]:
+    if type(value) is not list or len(value) > MAX_REASONS:
+        raise MalformedError(f"a statement has at most {MAX_REASONS} reasons")
+    reasons = tuple(_text(item) for item in value)
+    if any(not 1 <= len(reason) <= MAX_REASON_CHARS for reason in reasons):
+        raise MalformedError(f"a reason is a code of 1 to {MAX_REASON_CHARS} characters")
+    return reasons
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise MalformedError("a text string was expected")
+    return value
