@@ -1,0 +1,383 @@
+"""Cards: what the directory says about a node and about a contact point. One JSON file each, signed by the nation.
+
+A card is data that others act on, so it is parsed once, strictly, into a frozen value. Fields that this version does
+not know are ignored (a card may say more); a change of meaning gets a new ``schema``. Keys stay on their card after
+they end: a signature is judged by the card at the instant it was logged, so history needs the old keys.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from protocol.address import Address, parse_node
+from protocol.errors import ComityError, MalformedError, RevokedError, TooLargeError
+from protocol.hpke import PUBLIC_BYTES as SEALING_PUBLIC_BYTES
+from protocol.hpke import SealingKey
+from protocol.instant import to_text
+from protocol.keyid import ED25519, MLKEM768_X25519, key_id
+from protocol.signing import check_ed25519_public_key
+
+MAX_CARD_BYTES = 65_536
+ML_DSA_44_PUBLIC_BYTES = 1_312
+NODE_CARD_SCHEMA = "comity/node-card/1"
+CONTACT_POINT_CARD_SCHEMA = "comity/contact-point-card/1"
+
+
+class CardStatus(StrEnum):
+    """Whether the holder may act. ``revoked`` is final."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    REVOKED = "revoked"
+
+
+class Function(StrEnum):
+    """What a contact point may do at nodes: exchange messages, or read logs as an auditor."""
+
+    EXCHANGE = "exchange"
+    AUDIT = "audit"
+
+
+class Weekday(StrEnum):
+    """ISO 8601 days, Monday first."""
+
+    MONDAY = "mon"
+    TUESDAY = "tue"
+    WEDNESDAY = "wed"
+    THURSDAY = "thu"
+    FRIDAY = "fri"
+    SATURDAY = "sat"
+    SUNDAY = "sun"
+
+
+def _to_bytes(value: object) -> object:
+    """Accept bytes (in the program) or strict base64 (in JSON)."""
+    if isinstance(value, str):
+        try:
+            return base64.b64decode(value, validate=True)
+        except binascii.Error as problem:
+            raise ValueError("not base64") from problem
+    return value
+
+
+def _to_kid(value: object) -> object:
+    if isinstance(value, str):
+        if value != value.lower():
+            raise ValueError("a key id is written in lower-case hexadecimal")
+        return bytes.fromhex(value)
+    return value
+
+
+def _to_address(value: object) -> object:
+    """Accept an :class:`Address` or its text."""
+    if isinstance(value, str):
+        try:
+            return Address.parse(value)
+        except ComityError as problem:
+            raise ValueError(problem.detail) from problem
+    return value
+
+
+def _check_node(value: str) -> str:
+    try:
+        return parse_node(value)
+    except ComityError as problem:
+        raise ValueError(problem.detail) from problem
+
+
+def _no_controls(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("text on a card has no control characters")
+    return value
+
+
+Line = Annotated[
+    str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True), AfterValidator(_no_controls)
+]
+NodeName = Annotated[str, AfterValidator(_check_node)]
+Binary = Annotated[
+    bytes, BeforeValidator(_to_bytes), PlainSerializer(lambda raw: base64.b64encode(raw).decode(), when_used="json")
+]
+KidBytes = Annotated[bytes, BeforeValidator(_to_kid), PlainSerializer(lambda raw: raw.hex(), when_used="json")]
+AddressField = Annotated[Address, BeforeValidator(_to_address), PlainSerializer(str, when_used="json")]
+Instant = Annotated[
+    AwareDatetime,
+    AfterValidator(lambda value: value.astimezone(UTC)),
+    PlainSerializer(to_text, when_used="json"),
+]
+Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)]
+Phone = Annotated[str, StringConstraints(pattern=r"^\+[0-9][0-9 ()-]{4,30}$")]
+HttpsUrl = Annotated[str, StringConstraints(pattern=r"^https://[A-Za-z0-9.:\[\]-]{1,255}$")]
+TimeZone = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]+(/[A-Za-z0-9_+-]+){0,2}$", max_length=64)]
+ClockTime = Annotated[str, StringConstraints(pattern=r"^([01][0-9]:[0-5][0-9]|2[0-3]:[0-5][0-9]|24:00)$")]
+Origin = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)+$", max_length=120)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", arbitrary_types_allowed=True)
+
+
+class KeyEntry(_Frozen):
+    """One public key and when it counts: from ``valid_from`` until ``valid_until`` or, if earlier, ``revoked_at``."""
+
+    kid: KidBytes
+    algorithm: Literal["ed25519", "mlkem768-x25519"]
+    public: Binary
+    valid_from: Instant
+    valid_until: Instant
+    revoked_at: Instant | None = None
+
+    @model_validator(mode="after")
+    def _check_key(self) -> KeyEntry:
+        if self.algorithm == ED25519:
+            check_ed25519_public_key(self.public)
+        elif len(self.public) != SEALING_PUBLIC_BYTES:
+            raise ValueError(f"a sealing key has {SEALING_PUBLIC_BYTES} bytes")
+        if self.kid != key_id(self.algorithm, self.public):
+            raise ValueError("the key id is not the one of this key")
+        if self.valid_until <= self.valid_from:
+            raise ValueError("the key ends before it begins")
+        return self
+
+    @classmethod
+    def of(cls, algorithm: str, public: bytes, valid_from: datetime, valid_until: datetime) -> KeyEntry:
+        """The entry for ``public``; raises :class:`WeakKeyError` for a key that must not be used."""
+        if algorithm == MLKEM768_X25519:
+            SealingKey(public)
+        return cls.model_validate(
+            {
+                "kid": key_id(algorithm, public),
+                "algorithm": algorithm,
+                "public": public,
+                "valid_from": valid_from,
+                "valid_until": valid_until,
+            }
+        )
+
+    def require_valid(self, at: datetime) -> None:
+        """Return if the key counts at ``at``; raises :class:`RevokedError`."""
+        if self.revoked_at is not None and at >= self.revoked_at:
+            raise RevokedError(f"key {self.kid.hex()} was revoked at {to_text(self.revoked_at)}")
+        if at < self.valid_from:
+            raise RevokedError(f"key {self.kid.hex()} is valid only from {to_text(self.valid_from)}")
+        if at >= self.valid_until:
+            raise RevokedError(f"key {self.kid.hex()} was valid until {to_text(self.valid_until)}")
+
+    def is_valid(self, at: datetime) -> bool:
+        """Whether the key counts at ``at``."""
+        revoked = self.revoked_at is not None and at >= self.revoked_at
+        return self.valid_from <= at < self.valid_until and not revoked
+
+
+SigningKeys = Annotated[tuple[KeyEntry, ...], Field(min_length=1, max_length=16)]
+
+
+class LogCard(_Frozen):
+    """The node's transparency log: its C2SP origin and both verifying keys. The origin ends in ``/<node>``."""
+
+    origin: Origin
+    ed25519: Binary
+    ml_dsa_44: Binary
+    valid_from: Instant
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> LogCard:
+        check_ed25519_public_key(self.ed25519)
+        if len(self.ml_dsa_44) != ML_DSA_44_PUBLIC_BYTES:
+            raise ValueError(f"an ML-DSA-44 key has {ML_DSA_44_PUBLIC_BYTES} bytes")
+        return self
+
+
+class _Card(_Frozen):
+    """What both cards have: keys that sign, and whether the holder may act."""
+
+    signing_keys: SigningKeys
+    status: CardStatus = CardStatus.ACTIVE
+    status_since: Instant
+
+    def require_active(self, at: datetime) -> None:
+        """Return if the holder could act at ``at``; raises :class:`RevokedError`."""
+        if self.status is not CardStatus.ACTIVE and at >= self.status_since:
+            raise RevokedError(f"{self.holder} is {self.status} since {to_text(self.status_since)}")
+
+    @property
+    def holder(self) -> str:
+        """The node or address this card is about."""
+        raise NotImplementedError
+
+    def all_keys(self) -> tuple[KeyEntry, ...]:
+        """Every key on the card."""
+        return self.signing_keys
+
+
+class NodeCard(_Card):
+    """A nation's node: where it is, which keys it signs and logs with."""
+
+    schema_name: Literal["comity/node-card/1"] = Field(default="comity/node-card/1", alias="schema")
+    node: NodeName
+    name: Line
+    country: Country | None = None
+    urls: Annotated[tuple[HttpsUrl, ...], Field(max_length=8)] = ()
+    tls_certificates: Annotated[tuple[Annotated[Binary, Field(max_length=4_096)], ...], Field(max_length=4)] = ()
+    log: LogCard
+    previous_logs: Annotated[tuple[LogCard, ...], Field(max_length=8)] = ()
+    relay: NodeName | None = None
+    languages: Annotated[tuple[Language, ...], Field(max_length=16)] = ()
+    updated_at: Instant
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    @model_validator(mode="after")
+    def _check_card(self) -> NodeCard:
+        _check_keys(self.signing_keys, ED25519)
+        for log in self.logs():
+            # Tying an origin to its node by form leaves no way for one nation to claim another's log.
+            if log.origin.rpartition("/")[2] != self.node:
+                raise ValueError(f"the origin of this node's log ends in /{self.node}")
+        if not self.urls and self.relay is None:
+            raise ValueError("a node has a URL or a relay")
+        if self.urls and not self.tls_certificates:
+            raise ValueError("a node with a URL has a TLS certificate")
+        if self.relay == self.node:
+            raise ValueError("a node is not its own relay")
+        return self
+
+    @property
+    def holder(self) -> str:
+        """The node's name."""
+        return self.node
+
+    def logs(self) -> tuple[LogCard, ...]:
+        """The present log and the ones before it."""
+        return (self.log, *self.previous_logs)
+
+
+class OfficeHours(_Frozen):
+    """Opening hours on some days, in the card's time zone."""
+
+    days: Annotated[tuple[Weekday, ...], Field(min_length=1, max_length=7)]
+    opens: ClockTime
+    closes: ClockTime
+
+
+class ContactPointCard(_Card):
+    """An office: who it is, when it is reached, which keys it signs and opens with."""
+
+    schema_name: Literal["comity/contact-point-card/1"] = Field(default="comity/contact-point-card/1", alias="schema")
+    address: AddressField
+    office: Line
+    agency: Line
+    country: Country | None = None
+    languages: Annotated[tuple[Language, ...], Field(min_length=1, max_length=16)]
+    hours: Literal["24/7"] | Annotated[tuple[OfficeHours, ...], Field(min_length=1, max_length=14)] = "24/7"
+    time_zone: TimeZone = "UTC"
+    phones: Annotated[tuple[Phone, ...], Field(max_length=8)] = ()
+    competences: Annotated[tuple[Line, ...], Field(max_length=64)] = ()
+    functions: Annotated[tuple[Function, ...], Field(min_length=1, max_length=8)] = (Function.EXCHANGE,)
+    sealing_keys: Annotated[tuple[KeyEntry, ...], Field(max_length=16)] = ()
+    escalation_contact: Line | None = None
+    deputy: AddressField | None = None
+    updated_at: Instant
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    @model_validator(mode="after")
+    def _check_card(self) -> ContactPointCard:
+        _check_keys(self.signing_keys, ED25519)
+        _check_keys(self.sealing_keys, MLKEM768_X25519)
+        if Function.EXCHANGE in self.functions and not self.sealing_keys:
+            raise ValueError("a contact point that exchanges messages has a sealing key")
+        if self.deputy == self.address:
+            raise ValueError("a contact point is not its own deputy")
+        return self
+
+    @property
+    def holder(self) -> str:
+        """The address."""
+        return str(self.address)
+
+    def all_keys(self) -> tuple[KeyEntry, ...]:
+        """Every key on the card."""
+        return (*self.signing_keys, *self.sealing_keys)
+
+
+Card = NodeCard | ContactPointCard
+CardT = TypeVar("CardT", NodeCard, ContactPointCard)
+
+
+def _check_keys(keys: tuple[KeyEntry, ...], algorithm: str) -> None:
+    if any(entry.algorithm != algorithm for entry in keys):
+        raise ValueError(f"keys of this list are {algorithm}")
+    if len({entry.kid for entry in keys}) != len(keys):
+        raise ValueError("a key is listed twice")
+
+
+def card_to_bytes(card: Card) -> bytes:
+    """The card's JSON file: UTF-8, members in the models' order, no nulls. Raises :class:`TooLargeError`."""
+    encoded = card.model_dump_json(by_alias=True, exclude_none=True).encode()
+    if len(encoded) > MAX_CARD_BYTES:
+        raise TooLargeError(f"the card has {len(encoded)} bytes; at most {MAX_CARD_BYTES} are allowed")
+    return encoded
+
+
+def parse_node_card(encoded: bytes) -> NodeCard:
+    """Read a node card; raises :class:`TooLargeError`, :class:`WeakKeyError` or :class:`MalformedError`."""
+    return _parse(NodeCard, encoded)
+
+
+def parse_contact_point_card(encoded: bytes) -> ContactPointCard:
+    """Read a contact point card; raises :class:`TooLargeError`, :class:`WeakKeyError` or :class:`MalformedError`."""
+    return _parse(ContactPointCard, encoded)
+
+
+def make_node_card(**fields: Any) -> NodeCard:
+    """A node card from plain values; raises as :func:`parse_node_card` does."""
+    return _validated(NodeCard, fields)
+
+
+def make_contact_point_card(**fields: Any) -> ContactPointCard:
+    """A contact point card from plain values; raises as :func:`parse_contact_point_card` does."""
+    return _validated(ContactPointCard, fields)
+
+
+def _parse(model: type[CardT], encoded: bytes) -> CardT:
+    if len(encoded) > MAX_CARD_BYTES:
+        raise TooLargeError(f"the card has {len(encoded)} bytes; at most {MAX_CARD_BYTES} are allowed")
+    try:
+        return model.model_validate_json(encoded)
+    except ValidationError as problem:
+        raise MalformedError(_explain(problem)) from None
+
+
+def _validated(model: type[CardT], fields: dict[str, Any]) -> CardT:
+    try:
+        return model.model_validate(fields)
+    except ValidationError as problem:
+        raise MalformedError(_explain(problem)) from None
+
+
+def _explain(problem: ValidationError) -> str:
+    """Where the card is wrong and why, without repeating what it said."""
+    parts = [
+        f"{'.'.join(str(step) for step in error['loc']) or 'card'}: {error['msg']}"
+        for error in problem.errors(include_input=False, include_url=False, include_context=False)
+    ]
+    return "the card is not valid: " + "; ".join(parts[:10])

@@ -1,0 +1,233 @@
+"""The verified directory as a value: look-ups by holder and key id, judged at an instant.
+
+A ``Directory`` is made from cards whose signatures were already verified. It never changes; a refresh makes a new one.
+
+Rules:
+1. A key is found by (holder, key id), never by trying keys.
+2. A signature is judged at the instant it was made or logged: the key must be within its validity and not yet revoked,
+   the card (and, for a contact point, the node's card too) not yet suspended or revoked at that instant.
+3. A nation whose own cards are unusable is left out, with the reason in ``problems``: it must not be able to take the
+   directory away from the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from keys.cards import Card, ContactPointCard, KeyEntry, NodeCard
+from protocol.address import Address
+from protocol.errors import (
+    InvalidAddressError,
+    RevokedError,
+    UnknownContactPointError,
+    UnknownKeyError,
+    UnknownNodeError,
+)
+from protocol.hpke import SealingKey
+from protocol.signing import Ed25519Verifier
+
+if TYPE_CHECKING:
+    from protocol.log.checkpoint import LogVerifier
+
+
+class _KeySlot:
+    """One key of one card, its loaded form kept once it was needed."""
+
+    __slots__ = ("_sealing_key", "_verifier", "card", "entry")
+
+    def __init__(self, card: Card, entry: KeyEntry) -> None:
+        self.card = card
+        self.entry = entry
+        self._verifier: Ed25519Verifier | None = None
+        self._sealing_key: SealingKey | None = None
+
+    def verifier(self) -> Ed25519Verifier:
+        if self._verifier is None:
+            self._verifier = Ed25519Verifier(self.entry.public)
+        return self._verifier
+
+    def sealing_key(self) -> SealingKey:
+        if self._sealing_key is None:
+            self._sealing_key = SealingKey(self.entry.public)
+        return self._sealing_key
+
+
+class Directory:
+    """An immutable, verified directory.
+
+    ``version`` grows with every publication (the TUF timestamp's version), ``expires_at`` is when it must have been
+    refreshed (UTC), ``problems`` says per node why its cards were left out.
+    """
+
+    __slots__ = (
+        "_contact_points",
+        "_log_verifiers",
+        "_nodes",
+        "_origins",
+        "_sealing",
+        "_signing",
+        "expires_at",
+        "federation",
+        "problems",
+        "version",
+    )
+
+    def __init__(
+        self,
+        version: int,
+        expires_at: datetime,
+        node_cards: Iterable[NodeCard],
+        contact_point_cards: Iterable[ContactPointCard],
+        *,
+        federation: str = "",
+        problems: Mapping[str, str] | None = None,
+    ) -> None:
+        self.version = version
+        self.expires_at = expires_at
+        self.federation = federation
+        self.problems: Mapping[str, str] = MappingProxyType(dict(problems or {}))
+        self._nodes = {card.node: card for card in node_cards}
+        self._contact_points = {card.address: card for card in contact_point_cards}
+        self._origins = {log.origin: (card.node, log) for card in self._nodes.values() for log in card.logs()}
+        self._log_verifiers: dict[str, LogVerifier] = {}
+        cards: list[Card] = [*self._nodes.values(), *self._contact_points.values()]
+        self._signing = {
+            (card.holder, entry.kid): _KeySlot(card, entry) for card in cards for entry in card.signing_keys
+        }
+        self._sealing = {
+            address: tuple(_KeySlot(card, entry) for entry in _newest_first(card.sealing_keys))
+            for address, card in self._contact_points.items()
+        }
+
+    # --- Members ---
+
+    def nodes(self) -> list[str]:
+        """The names of all usable nodes, sorted."""
+        return sorted(self._nodes)
+
+    def node(self, name: str) -> NodeCard:
+        """The node's card, whatever its status; raises :class:`UnknownNodeError`."""
+        card = self._nodes.get(name)
+        if card is None:
+            if name in self.problems:
+                raise UnknownNodeError(f"the cards of {name} cannot be used: {self.problems[name]}")
+            raise UnknownNodeError(f"the directory has no node {name}")
+        return card
+
+    def contact_point(self, address: Address) -> ContactPointCard:
+        """The card, whatever its status; raises :class:`UnknownNodeError`, :class:`UnknownContactPointError`."""
+        card = self._contact_points.get(address)
+        if card is None:
+            self.node(address.node)
+            raise UnknownContactPointError(f"the directory has no contact point {address}")
+        return card
+
+    def contact_points(self) -> list[ContactPointCard]:
+        """All contact points, sorted by node, then name."""
+        return sorted(self._contact_points.values(), key=lambda card: (card.address.node, card.address.contact_point))
+
+    # --- Keys ---
+
+    def signing_key(self, holder: str, kid: bytes, at: datetime) -> Ed25519Verifier:
+        """The verifier for a signature that ``holder`` (an address or a node) made at ``at``.
+
+        Raises :class:`UnknownNodeError`, :class:`UnknownContactPointError`, :class:`UnknownKeyError` or
+        :class:`RevokedError`.
+        """
+        slot = self._signing.get((holder, kid))
+        if slot is None:
+            self._require_holder(holder)
+            raise UnknownKeyError(f"the card of {holder} lists no signing key {kid.hex()}")
+        self._require_active(slot.card, at)
+        slot.entry.require_valid(at)
+        return slot.verifier()
+
+    def sealing_key(self, address: Address, at: datetime) -> SealingKey:
+        """The newest sealing key of ``address`` that counts at ``at``; raises as :meth:`signing_key` does."""
+        card = self.contact_point(address)
+        self._require_active(card, at)
+        slots = self._sealing[address]
+        for slot in slots:
+            if slot.entry.is_valid(at):
+                return slot.sealing_key()
+        if not slots:
+            raise UnknownKeyError(f"{address} has no sealing key: it does not receive messages")
+        raise RevokedError(f"no sealing key of {address} is valid now")
+
+    def require_active(self, holder: str, at: datetime) -> Card:
+        """The card of ``holder`` if it could act at ``at``; raises as :meth:`signing_key` does."""
+        card = self._require_holder(holder)
+        self._require_active(card, at)
+        return card
+
+    # --- Logs and addresses of nodes ---
+
+    def log_verifier(self, origin_or_node: str) -> LogVerifier:
+        """The verifier of a log, by its origin or its node (then the present log); raises :class:`UnknownNodeError`."""
+        from protocol.log.checkpoint import LogVerifier
+
+        verifier = self._log_verifiers.get(origin_or_node)
+        if verifier is None:
+            if origin_or_node in self._origins:
+                _, log = self._origins[origin_or_node]
+            elif "/" in origin_or_node:
+                raise UnknownNodeError(f"no node of the directory keeps the log {origin_or_node}")
+            else:
+                log = self.node(origin_or_node).log
+            verifier = LogVerifier(log.origin, log.ed25519, log.ml_dsa_44)
+            self._log_verifiers[origin_or_node] = verifier
+        return verifier
+
+    def node_of_origin(self, origin: str) -> str:
+        """The node that keeps the log ``origin``; raises :class:`UnknownNodeError`."""
+        try:
+            return self._origins[origin][0]
+        except KeyError:
+            raise UnknownNodeError(f"no node of the directory keeps the log {origin}") from None
+
+    def origin(self, node: str) -> str:
+        """The origin of the node's present log; raises :class:`UnknownNodeError`."""
+        return self.node(node).log.origin
+
+    def tls_certificates(self, node: str) -> list[bytes]:
+        """The DER certificates that the node's server may show; raises :class:`UnknownNodeError`."""
+        return list(self.node(node).tls_certificates)
+
+    def url(self, node: str) -> str:
+        """The node's first base URL; raises :class:`UnknownNodeError` when it can be reached through a relay only."""
+        urls = self.node(node).urls
+        if not urls:
+            raise UnknownNodeError(f"{node} has no address of its own; it is reached through its relay")
+        return urls[0]
+
+    def is_stale(self, now: datetime) -> bool:
+        """Whether the metadata has expired: usable for what is under way, to be refreshed, and the user told."""
+        return now >= self.expires_at
+
+    def __repr__(self) -> str:
+        return (
+            f"Directory(version={self.version}, {len(self._nodes)} nodes, {len(self._contact_points)} contact points)"
+        )
+
+    # --- Inside ---
+
+    def _require_holder(self, holder: str) -> Card:
+        if "@" not in holder:
+            return self.node(holder)
+        try:
+            return self.contact_point(Address.parse(holder))
+        except InvalidAddressError as problem:
+            raise UnknownContactPointError("the holder is not an address") from problem
+
+    def _require_active(self, card: Card, at: datetime) -> None:
+        card.require_active(at)
+        if isinstance(card, ContactPointCard):
+            # A nation that is suspended is suspended with all its offices.
+            self._nodes[card.address.node].require_active(at)
+
+
+def _newest_first(entries: Iterable[KeyEntry]) -> list[KeyEntry]:
+    return sorted(entries, key=lambda entry: (entry.valid_from, entry.kid), reverse=True)

@@ -1,0 +1,76 @@
+"""Crash-safe files: a reader sees the old file or the new one, never a torn one, also after a power cut."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from protocol.errors import ComityError
+
+PRIVATE_MODE = 0o600
+PUBLIC_MODE = 0o644
+
+
+def write_file(path: Path, content: bytes, *, mode: int = PUBLIC_MODE) -> None:
+    """Replace ``path`` by ``content``: temporary file in the same folder, fsync, rename, fsync of the folder.
+
+    The file has exactly ``mode`` from its first byte on. Raises :class:`OSError`; the old file is then unchanged.
+    """
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            Path(temporary).unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and new names in ``folder`` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def acquire_lock(path: Path, refusal: Callable[[], ComityError], *, wait: bool = False) -> int:
+    """Take the advisory lock of file ``path`` and return its descriptor; raises ``refusal()`` when another holds it.
+
+    The lock lasts until :func:`release_lock`, or until the process ends.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_MODE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError as problem:
+        os.close(descriptor)
+        raise refusal() from problem
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def release_lock(descriptor: int) -> None:
+    """Give the lock back."""
+    os.close(descriptor)
+
+
+@contextmanager
+def locked(path: Path, refusal: Callable[[], ComityError], *, wait: bool = False) -> Iterator[None]:
+    """Hold the advisory lock of file ``path`` for the length of a block."""
+    descriptor = acquire_lock(path, refusal, wait=wait)
+    try:
+        yield
+    finally:
+        release_lock(descriptor)

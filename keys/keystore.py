@@ -1,0 +1,336 @@
+"""The keystore: one encrypted file that holds every secret of a desk, a node or a directory key holder.
+
+Format, version 1: one canonical CBOR map (RFC 8949 §4.2.1)::
+
+    1 version      uint, 1
+    2 derivation   text, "argon2id13" (RFC 9106, libsodium's crypto_pwhash)
+    3 passes       uint, Argon2id opslimit, 1..8
+    4 memory       uint, Argon2id memlimit in bytes, 8 MiB..1 GiB
+    5 salt         bytes, 16
+    6 nonce        bytes, 24, fresh for every save
+    7 ciphertext   bytes, XChaCha20-Poly1305-IETF
+
+The key is ``Argon2id(passphrase, salt, passes, memory)``, 32 bytes. The associated data is
+``"comity/v1/keystore" 0x00`` followed by the canonical CBOR of members 1 to 6, so no parameter can be altered. The
+plaintext is the canonical CBOR of ``[[name, purpose, secret, created (Unix ms), {text: text}], ...]``, sorted by name.
+
+The file has mode 0600; a looser one is refused. It is replaced whole (temporary file, fsync, rename, fsync of the
+folder). Writers hold an advisory lock on ``<file>.lock`` and refuse to overwrite what another writer saved since they
+read it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from nacl.bindings import (
+    crypto_aead_xchacha20poly1305_ietf_decrypt,
+    crypto_aead_xchacha20poly1305_ietf_encrypt,
+)
+from nacl.exceptions import CryptoError
+from nacl.pwhash import argon2id
+
+from keys.files import PRIVATE_MODE, locked, write_file
+from protocol import cbor
+from protocol.errors import ComityError, KeystoreError, KeystoreLockedError
+from protocol.hpke import HybridOpener
+from protocol.instant import from_ms, to_ms
+from protocol.signing import Ed25519Signer
+
+if TYPE_CHECKING:
+    from protocol.log.checkpoint import SoftLogSigner
+
+VERSION = 1
+DERIVATION = "argon2id13"
+MAX_FILE_BYTES = 1_048_576
+MAX_ENTRIES = 1_024
+MAX_SECRET_BYTES = 65_536
+MAX_NAME_CHARS = 120
+
+_DOMAIN = b"comity/v1/keystore\0"
+_SALT_BYTES = 16
+_NONCE_BYTES = 24
+_KEY_BYTES = 32
+
+
+class Purpose(StrEnum):
+    """What a secret is for. A key has one purpose."""
+
+    SIGN = "sign"
+    SEAL = "seal"
+    DATABASE = "database"
+    INDEX = "index"
+    HTTP = "http"
+    LOG_ED25519 = "log-ed25519"
+    LOG_ML_DSA_44 = "log-ml-dsa-44"
+    TLS = "tls"
+    DIRECTORY = "directory"
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation:
+    """How costly a guess of the passphrase is: Argon2id ``passes`` over ``memory_bytes``."""
+
+    passes: int = argon2id.OPSLIMIT_MODERATE
+    memory_bytes: int = argon2id.MEMLIMIT_MODERATE
+
+    def __post_init__(self) -> None:
+        # The lower bound keeps guessing costly, the upper keeps a planted file from exhausting this machine.
+        if not 1 <= self.passes <= 8 or not 8 * 1_048_576 <= self.memory_bytes <= 1_024 * 1_048_576:
+            raise KeystoreError("Argon2id takes 1 to 8 passes over 8 MiB to 1 GiB")
+
+
+STANDARD = Derivation()
+# For demonstrations and tests: milliseconds per guess instead of most of a second.
+FAST = Derivation(passes=1, memory_bytes=8 * 1_048_576)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One secret. Its ``repr`` shows what it is for, never what it is."""
+
+    name: str
+    purpose: Purpose
+    secret: bytes = field(repr=False)
+    created_at: datetime
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.name) <= MAX_NAME_CHARS:
+            raise KeystoreError(f"an entry is named by 1 to {MAX_NAME_CHARS} characters")
+        if len(self.secret) > MAX_SECRET_BYTES:
+            raise KeystoreError(f"a secret has at most {MAX_SECRET_BYTES} bytes")
+
+
+class Keystore:
+    """The opened keystore. Changes are in memory until :meth:`save`; the derived key stays in memory for saving."""
+
+    __slots__ = ("_derivation", "_digest", "_entries", "_key", "_salt", "path")
+
+    def __init__(self, path: Path, derivation: Derivation, salt: bytes, key: bytes) -> None:
+        self.path = path
+        self._derivation = derivation
+        self._salt = salt
+        self._key = key
+        self._entries: dict[str, Entry] = {}
+        self._digest: bytes | None = None
+
+    @classmethod
+    def create(cls, path: Path, passphrase: bytes, derivation: Derivation = STANDARD) -> Keystore:
+        """Write a new, empty keystore; raises :class:`KeystoreError` when the file exists or cannot be written."""
+        if path.exists() or path.is_symlink():
+            raise KeystoreError(f"{path} already exists; choose another file")
+        salt = os.urandom(_SALT_BYTES)
+        keystore = cls(path, derivation, salt, _derive(passphrase, salt, derivation))
+        keystore.save()
+        return keystore
+
+    @classmethod
+    def open(cls, path: Path, passphrase: bytes) -> Keystore:
+        """Read and decrypt; raises :class:`KeystoreError` for the file, :class:`KeystoreLockedError` for the rest."""
+        content = _read_private(path)
+        header, ciphertext = _parse_file(content)
+        derivation = Derivation(header[3], header[4])
+        key = _derive(passphrase, header[5], derivation)
+        keystore = cls(path, derivation, header[5], key)
+        try:
+            plaintext = crypto_aead_xchacha20poly1305_ietf_decrypt(ciphertext, _associated(header), header[6], key)
+        except CryptoError as problem:
+            raise KeystoreLockedError from problem
+        keystore._entries = {entry.name: entry for entry in _parse_entries(plaintext)}
+        keystore._digest = sha256(content).digest()
+        return keystore
+
+    # --- Changing ---
+
+    def put(self, entry: Entry, *, replace: bool = False) -> None:
+        """Add an entry; raises :class:`KeystoreError` when the name is taken and ``replace`` is not asked for."""
+        if entry.name in self._entries and not replace:
+            raise KeystoreError(f"the keystore already holds {entry.name!r}")
+        if len(self._entries) >= MAX_ENTRIES and entry.name not in self._entries:
+            raise KeystoreError(f"a keystore holds at most {MAX_ENTRIES} entries")
+        self._entries[entry.name] = entry
+
+    def remove(self, name: str) -> None:
+        """Drop an entry; raises :class:`KeystoreError` when there is none of that name."""
+        self.entry(name)
+        del self._entries[name]
+
+    def change_passphrase(self, passphrase: bytes, derivation: Derivation = STANDARD) -> None:
+        """Derive a new key with a new salt; takes effect with :meth:`save`."""
+        self._salt = os.urandom(_SALT_BYTES)
+        self._derivation = derivation
+        self._key = _derive(passphrase, self._salt, derivation)
+
+    def save(self) -> None:
+        """Write durably; raises :class:`KeystoreError` when another writer was faster or the file cannot be written."""
+        content = self._encrypt()
+        try:
+            with locked(self._lock_path(), self._busy):
+                self._require_unchanged()
+                write_file(self.path, content, mode=PRIVATE_MODE)
+        except OSError as problem:
+            raise KeystoreError(f"cannot write {self.path}: {problem.strerror}") from problem
+        self._digest = sha256(content).digest()
+
+    # --- Reading ---
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(sorted(self._entries.values(), key=lambda entry: entry.name))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def entry(self, name: str) -> Entry:
+        """The entry of that name; raises :class:`KeystoreError`."""
+        try:
+            return self._entries[name]
+        except KeyError:
+            raise KeystoreError(f"the keystore holds no {name!r}") from None
+
+    def secret(self, name: str, purpose: Purpose | None = None) -> bytes:
+        """The secret bytes; raises :class:`KeystoreError` when absent or kept for another ``purpose``."""
+        entry = self.entry(name)
+        if purpose is not None and entry.purpose is not purpose:
+            raise KeystoreError(f"{name!r} is kept for {entry.purpose}, not for {purpose}")
+        return entry.secret
+
+    def signer(self, name: str = Purpose.SIGN) -> Ed25519Signer:
+        """The Ed25519 signer of an entry that signs: a desk's, a node's HTTP key or a directory key."""
+        entry = self.entry(name)
+        if entry.purpose not in {Purpose.SIGN, Purpose.HTTP, Purpose.DIRECTORY}:
+            raise KeystoreError(f"{name!r} is kept for {entry.purpose}, not for signing")
+        return Ed25519Signer(entry.secret)
+
+    def opener(self, name: str = Purpose.SEAL) -> HybridOpener:
+        """The opener of one sealing key."""
+        return HybridOpener(self.secret(name, Purpose.SEAL))
+
+    def openers(self) -> Mapping[bytes, HybridOpener]:
+        """Every sealing key of this desk by key id: during a rotation several count at once."""
+        openers = (HybridOpener(entry.secret) for entry in self if entry.purpose is Purpose.SEAL)
+        return MappingProxyType({opener.kid: opener for opener in openers})
+
+    def log_signer(self, origin: str) -> SoftLogSigner:
+        """The signer of the node's log; raises :class:`KeystoreError` when the keys are for another origin."""
+        from protocol.log.checkpoint import SoftLogSigner
+
+        for name in (Purpose.LOG_ED25519, Purpose.LOG_ML_DSA_44):
+            kept_for = self.entry(name).metadata.get("origin", origin)
+            if kept_for != origin:
+                raise KeystoreError(f"the log keys are for {kept_for}, not for {origin}")
+        return SoftLogSigner(
+            origin,
+            self.secret(Purpose.LOG_ED25519, Purpose.LOG_ED25519),
+            self.secret(Purpose.LOG_ML_DSA_44, Purpose.LOG_ML_DSA_44),
+        )
+
+    def __repr__(self) -> str:
+        return f"Keystore({str(self.path)!r}, {len(self._entries)} entries)"
+
+    # --- Inside ---
+
+    def _lock_path(self) -> Path:
+        return self.path.with_name(self.path.name + ".lock")
+
+    def _busy(self) -> ComityError:
+        return KeystoreError(f"another program is writing {self.path}; try again")
+
+    def _require_unchanged(self) -> None:
+        if self._digest is None:
+            if self.path.exists():
+                raise KeystoreError(f"{self.path} already exists; choose another file")
+        elif not hmac.compare_digest(sha256(_read_private(self.path)).digest(), self._digest):
+            raise KeystoreError(f"{self.path} was changed by another program; open it again")
+
+    def _encrypt(self) -> bytes:
+        header: dict[int, Any] = {
+            1: VERSION,
+            2: DERIVATION,
+            3: self._derivation.passes,
+            4: self._derivation.memory_bytes,
+            5: self._salt,
+            6: os.urandom(_NONCE_BYTES),
+        }
+        plaintext = cbor.encode(
+            [[e.name, str(e.purpose), e.secret, to_ms(e.created_at), dict(e.metadata)] for e in self],
+        )
+        sealed = crypto_aead_xchacha20poly1305_ietf_encrypt(plaintext, _associated(header), header[6], self._key)
+        return cbor.encode({**header, 7: sealed})
+
+
+def _associated(header: Mapping[int, Any]) -> bytes:
+    return _DOMAIN + cbor.encode(dict(header))
+
+
+def _derive(passphrase: bytes, salt: bytes, derivation: Derivation) -> bytes:
+    if not passphrase:
+        raise KeystoreLockedError("the passphrase is empty")
+    return argon2id.kdf(_KEY_BYTES, passphrase, salt, opslimit=derivation.passes, memlimit=derivation.memory_bytes)
+
+
+def _read_private(path: Path) -> bytes:
+    """The bytes of a regular file that only its owner can read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as problem:
+        raise KeystoreError(f"cannot read {path}: {problem.strerror}") from problem
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise KeystoreError(f"{path} is not a regular file")
+        if stat.S_IMODE(status.st_mode) & 0o077:
+            raise KeystoreError(f"others can read or write {path}: run chmod 600 on it")
+        if status.st_size > MAX_FILE_BYTES:
+            raise KeystoreError(f"{path} is larger than a keystore can be")
+        return file.read(MAX_FILE_BYTES + 1)
+
+
+def _parse_file(content: bytes) -> tuple[dict[int, Any], bytes]:
+    """Header (members 1 to 6) and ciphertext, their types and bounds checked before any work is done with them."""
+    try:
+        members = cbor.decode(content, max_bytes=MAX_FILE_BYTES)
+    except ComityError as problem:
+        raise KeystoreLockedError("the keystore file is damaged or not a keystore") from problem
+    if not isinstance(members, dict) or set(members) != {1, 2, 3, 4, 5, 6, 7}:
+        raise KeystoreLockedError("the keystore file is damaged or not a keystore")
+    ciphertext = members.pop(7)
+    fits = (
+        members[1] == VERSION
+        and members[2] == DERIVATION
+        and type(members[3]) is int
+        and type(members[4]) is int
+        and isinstance(members[5], bytes)
+        and len(members[5]) == _SALT_BYTES
+        and isinstance(members[6], bytes)
+        and len(members[6]) == _NONCE_BYTES
+        and isinstance(ciphertext, bytes)
+    )
+    if not fits:
+        raise KeystoreLockedError("the keystore file is damaged or of another version")
+    try:
+        Derivation(members[3], members[4])
+    except KeystoreError as problem:
+        raise KeystoreLockedError("the keystore file's Argon2id parameters are out of bounds") from problem
+    return members, ciphertext
+
+
+def _parse_entries(plaintext: bytes) -> list[Entry]:
+    rows = cbor.decode(plaintext, max_bytes=MAX_FILE_BYTES)
+    try:
+        return [
+            Entry(name, Purpose(purpose), secret, from_ms(created), MappingProxyType(dict(metadata)))
+            for name, purpose, secret, created, metadata in rows
+        ]
+    except (TypeError, ValueError) as problem:
+        raise KeystoreLockedError("the keystore was written by another version of this program") from problem
