@@ -1,8 +1,9 @@
 """Signed requests: RFC 9421 HTTP message signatures with Ed25519, the only way to authenticate to a node.
 
 Covered components are always ``@method``, ``@authority``, ``@path`` and ``@query``, and with a body ``content-type``
-and ``content-digest`` (RFC 9530, SHA-256). Parameters are always ``created``, ``expires``, ``nonce``, ``keyid``, ``alg``
-and ``tag``. ``keyid`` is ``<holder>/<key id in hex>``: the holder is the address of a contact point or the name of a node.
+and ``content-digest`` (RFC 9530, SHA-256). Parameters are always ``created``, ``expires``, ``nonce``, ``keyid``,
+``alg`` and ``tag``. ``keyid`` is ``<holder>/<key id in hex>``: the holder is the address of a contact point or the name
+of a node.
 
 The signature base is built by the http-message-signatures library; keys and time are ours, since Ed25519 is always
 verified by libsodium here and since a pure function does not read a clock. Whether a nonce was seen is for the caller.

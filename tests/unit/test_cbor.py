@@ -1,0 +1,116 @@
+"""Strict CBOR: one encoding for each value, and a typed refusal for everything else."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol import cbor
+from protocol.errors import ComityError, MalformedError, NonCanonicalError, TooLargeError
+
+leaves = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**64), 2**64 - 1)
+    | st.binary(max_size=64)
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=32)
+)
+values = st.recursive(
+    leaves,
+    lambda inner: (
+        st.lists(inner, max_size=5)
+        | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), inner, max_size=4)
+        | st.dictionaries(st.integers(0, 2**40), inner, max_size=4)
+        | st.dictionaries(st.integers(-(2**40), 23), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+
+
+@given(values)
+def test_every_value_survives_encoding_and_decoding(value: object) -> None:
+    assert cbor.decode(cbor.encode(value)) == value
+
+
+@given(st.binary(max_size=200))
+def test_arbitrary_bytes_give_a_typed_refusal_or_their_own_canonical_value(data: bytes) -> None:
+    try:
+        value = cbor.decode(data)
+    except ComityError:
+        return
+    assert cbor.encode(value) == data
+
+
+@given(values, st.binary(min_size=1, max_size=4))
+def test_trailing_bytes_are_refused(value: object, trailing: bytes) -> None:
+    with pytest.raises(MalformedError):
+        cbor.decode(cbor.encode(value) + trailing)
+
+
+@given(values, st.data())
+def test_truncated_bytes_are_refused(value: object, data: st.DataObject) -> None:
+    encoded = cbor.encode(value)
+    cut = data.draw(st.integers(0, len(encoded) - 1))
+    with pytest.raises(MalformedError):
+        cbor.decode(encoded[:cut])
+
+
+@pytest.mark.parametrize(
+    ("encoded", "what"),
+    [
+        ("1801", "integer not in its shortest form"),
+        ("190001", "integer in two bytes more than needed"),
+        ("5801ff", "length not in its shortest form"),
+        ("a202010102", "keys out of order"),
+        ("a2616201616102", "text keys out of order"),
+    ],
+)
+def test_other_encodings_of_a_value_are_refused_as_non_canonical(encoded: str, what: str) -> None:
+    with pytest.raises(NonCanonicalError):
+        cbor.decode(bytes.fromhex(encoded))
+
+
+@pytest.mark.parametrize(
+    ("encoded", "what"),
+    [
+        ("a201010101", "duplicate key"),
+        ("9f01ff", "indefinite-length array"),
+        ("5f4101ff", "indefinite-length string"),
+        ("f93c00", "float"),
+        ("f7", "undefined"),
+        ("e0", "simple value"),
+        ("c11a514b67b0", "tagged time"),
+        ("c249010000000000000000", "big number"),
+        ("d8234161", "regular expression"),
+        ("c5821b7fffffffffffffff01", "big float that would fill memory"),
+        ("a1810100", "array as a key"),
+        ("a1f500", "boolean as a key"),
+        ("a2181801" + "2002", "a key whose place depends on the ordering rule"),
+        ("a2010161610 2".replace(" ", ""), "keys of two kinds"),
+        ("61ff", "text that is not UTF-8"),
+        ("9bffffffffffffffff", "array that claims more items than memory holds"),
+    ],
+)
+def test_values_outside_the_protocol_are_refused(encoded: str, what: str) -> None:
+    with pytest.raises(MalformedError):
+        cbor.decode(bytes.fromhex(encoded))
+
+
+def test_nesting_beyond_the_limit_is_refused() -> None:
+    with pytest.raises(MalformedError):
+        cbor.decode(b"\x81" * 200 + b"\x01")
+    with pytest.raises(MalformedError):
+        cbor.decode(b"\x81" * 1_000_000 + b"\x01")
+
+
+def test_bytes_beyond_the_limit_are_refused_before_they_are_read() -> None:
+    with pytest.raises(TooLargeError):
+        cbor.decode(cbor.encode(bytes(100)), max_bytes=100)
+
+
+def test_a_tag_is_accepted_only_where_it_is_asked_for() -> None:
+    tagged = cbor.encode_tagged(96, [1, 2])
+    assert cbor.decode_tagged(96, tagged) == [1, 2]
+    with pytest.raises(MalformedError):
+        cbor.decode_tagged(18, tagged)
+    with pytest.raises(MalformedError):
+        cbor.decode(tagged)
