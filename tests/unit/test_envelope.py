@@ -25,8 +25,8 @@ from protocol.envelope import (
     verify_envelope,
 )
 from protocol.errors import (
-    CommitmentMismatchError,
     ComityError,
+    CommitmentMismatchError,
     ExpiredError,
     MalformedError,
     NonCanonicalError,
