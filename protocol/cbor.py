@@ -4,11 +4,12 @@ Rules, all on decoding:
 1. The bytes decode as one item, within the limits of size and depth.
 2. Only integers of up to 64 bits, byte and text strings, arrays, maps, booleans and null occur. No floats, no other
    simple values, no tags but the one that the caller asks for around the whole item.
-3. Encoding the value again gives the same bytes: this refuses trailing bytes, integers and lengths that are not
-   shortest, indefinite lengths, duplicate and unsorted keys in one comparison. (cbor2's own strict flags let trailing
+3. The keys of a map are in order, and they are all text or all integers; where they differ in sign the positive ones
+   are below 24. Then length-first order (RFC 7049 §3.9, what cbor2 writes) and bytewise order (RFC 8949 §4.2.1) are the
+   same order.
+4. Encoding the value again, keys in the order they came, gives the same bytes: this refuses trailing bytes, integers
+   and lengths that are not shortest, and indefinite lengths in one comparison. (cbor2's own strict flags let trailing
    bytes and longer integers pass, so they are not enough.)
-4. The keys of a map are all text or all integers, and where they differ in sign the positive ones are below 24. Then
-   length-first order (RFC 7049 §3.9, what cbor2 writes) and bytewise order (RFC 8949 §4.2.1) are the same order.
 """
 
 from __future__ import annotations
@@ -21,6 +22,12 @@ from protocol.errors import MalformedError, NonCanonicalError, TooLargeError
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 16
+
+_LEAVES = frozenset({int, bytes, str, bool, type(None)})
+_CONTAINERS = frozenset({list, dict})
+# Negative keys come after all positive ones, in the order of their absolute values.
+_NEGATIVE_RANK = 1 << 64
+_FOREIGN_VALUE = "the CBOR holds a kind of value that the protocol does not use"
 
 
 def _refuse_tag(*_: Any) -> Any:
@@ -70,8 +77,11 @@ def decode(data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPT
         )
     except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError) as problem:
         raise MalformedError("the bytes are not one CBOR item of the kinds the protocol uses") from problem
-    _check(value)
-    if encode(value) != data:
+    if type(value) in _CONTAINERS:
+        _check(value)
+    elif type(value) not in _LEAVES:
+        raise MalformedError(_FOREIGN_VALUE)
+    if cbor2.dumps(value) != data:
         raise NonCanonicalError("the CBOR is not in its canonical encoding")
     return value
 
@@ -80,24 +90,30 @@ def _tag_head(tag: int) -> bytes:
     return bytes([0xC0 | tag]) if tag < 24 else bytes([0xD8, tag])
 
 
-def _check(value: Any) -> None:
-    kind = type(value)
-    if kind is bytes or kind is str or kind is int or value is None or kind is bool:
-        return
-    if kind is list:
-        for item in value:
-            _check(item)
-    elif kind is dict:
-        _check_keys(value)
-        for item in value.values():
-            _check(item)
+def _check(container: Any) -> None:
+    if type(container) is dict:
+        _check_keys(container)
+        items = container.values()
     else:
-        raise MalformedError("the CBOR holds a kind of value that the protocol does not use")
+        items = container
+    for item in items:
+        kind = type(item)
+        if kind in _LEAVES:
+            continue
+        if kind not in _CONTAINERS:
+            raise MalformedError(_FOREIGN_VALUE)
+        _check(item)
 
 
 def _check_keys(value: dict[Any, Any]) -> None:
-    kinds = {type(key) for key in value}
-    if kinds <= {str}:
-        return
-    if kinds != {int} or (min(value) < 0 and max(value) > 23):
-        raise MalformedError("the keys of a map are all text, or all small integers")
+    ranks: list[Any]
+    if all(type(key) is int for key in value):
+        ranks = [key if key >= 0 else _NEGATIVE_RANK - key for key in value]
+        if ranks and ranks[-1] >= _NEGATIVE_RANK and any(23 < rank < _NEGATIVE_RANK for rank in ranks):
+            raise MalformedError("a map with negative keys has no positive ones above 23")
+    elif all(type(key) is str for key in value):
+        ranks = [(len(encoded), encoded) for encoded in (key.encode() for key in value)]
+    else:
+        raise MalformedError("the keys of a map are all text or all integers")
+    if ranks != sorted(ranks):
+        raise NonCanonicalError("the keys of a map are out of order")

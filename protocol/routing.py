@@ -33,6 +33,9 @@ class Priority(IntEnum):
     EMERGENCY = 2
 
 
+_PRIORITIES = {int(priority): priority for priority in Priority}
+
+
 @dataclass(frozen=True, slots=True)
 class Routing:
     """The routing header of one message. Instants are aware UTC datetimes in whole milliseconds."""
@@ -99,7 +102,7 @@ def check_time(routing: Routing, now: datetime) -> None:
 def _check(routing: Routing) -> None:
     if not 1 <= len(routing.recipients) <= MAX_RECIPIENTS:
         raise MalformedError(f"a message has 1 to {MAX_RECIPIENTS} recipients")
-    if list(routing.recipients) != sorted(set(routing.recipients)):
+    if len(routing.recipients) > 1 and list(routing.recipients) != sorted(set(routing.recipients)):
         raise MalformedError("the recipients are not sorted, or one is named twice")
     if routing.id.version != 7:
         raise MalformedError("a message id is a UUID of version 7")
@@ -124,6 +127,6 @@ def _addresses(value: Any) -> tuple[Address, ...]:
 
 
 def _priority(value: Any) -> Priority:
-    if type(value) is not int or value not in tuple(Priority):
+    if type(value) is not int or value not in _PRIORITIES:
         raise MalformedError("the priority is 0, 1 or 2")
-    return Priority(value)
+    return _PRIORITIES[value]
