@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -30,7 +30,7 @@ from protocol.address import Address, parse_node
 from protocol.errors import ComityError, MalformedError, RevokedError, TooLargeError
 from protocol.hpke import PUBLIC_BYTES as SEALING_PUBLIC_BYTES
 from protocol.hpke import SealingKey
-from protocol.instant import to_text
+from protocol.instant import to_text, truncate
 from protocol.keyid import ED25519, MLKEM768_X25519, key_id
 from protocol.signing import check_ed25519_public_key
 
@@ -119,7 +119,7 @@ KidBytes = Annotated[bytes, BeforeValidator(_to_kid), PlainSerializer(lambda raw
 AddressField = Annotated[Address, BeforeValidator(_to_address), PlainSerializer(str, when_used="json")]
 Instant = Annotated[
     AwareDatetime,
-    AfterValidator(lambda value: value.astimezone(UTC)),
+    AfterValidator(truncate),
     PlainSerializer(to_text, when_used="json"),
 ]
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]

@@ -1,0 +1,142 @@
+"""New keys for desks, nodes and directory key holders, and where each is kept in a keystore.
+
+Every key has one purpose. Secrets are made by the operating system's generator and live in dataclasses whose ``repr``
+does not show them.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
+
+from keys.cards import KeyEntry, LogCard
+from keys.directory.tufkey import DirectoryPublicKey, DirectorySigner
+from keys.keystore import Entry, Keystore, Purpose
+from keys.tls import TlsIdentity, make_certificate
+from protocol.hpke import HybridOpener
+from protocol.keyid import ED25519, MLKEM768_X25519
+from protocol.signing import Ed25519Signer
+
+SEED_BYTES = 32
+KEY_LIFETIME = timedelta(days=2 * 365)
+
+
+@dataclass(frozen=True, slots=True)
+class DeskKeys:
+    """The secrets of one contact point: sign, open, encrypt its database, blind its index."""
+
+    sign_seed: bytes = field(repr=False)
+    seal_seed: bytes = field(repr=False)
+    database_key: bytes = field(repr=False)
+    index_key: bytes = field(repr=False)
+
+    def signer(self) -> Ed25519Signer:
+        """The desk's signer."""
+        return Ed25519Signer(self.sign_seed)
+
+    def opener(self) -> HybridOpener:
+        """The desk's opener."""
+        return HybridOpener(self.seal_seed)
+
+    def signing_entry(self, valid_from: datetime, valid_until: datetime) -> KeyEntry:
+        """What the card says about the signing key."""
+        return KeyEntry.of(ED25519, self.signer().public_key, valid_from, valid_until)
+
+    def sealing_entry(self, valid_from: datetime, valid_until: datetime) -> KeyEntry:
+        """What the card says about the sealing key."""
+        return KeyEntry.of(MLKEM768_X25519, self.opener().public_key, valid_from, valid_until)
+
+    def store(self, keystore: Keystore, now: datetime) -> None:
+        """Put all four under their purposes' names; the caller saves. Raises :class:`KeystoreError` if one is there."""
+        keystore.put(Entry(Purpose.SIGN, Purpose.SIGN, self.sign_seed, now))
+        keystore.put(Entry(Purpose.SEAL, Purpose.SEAL, self.seal_seed, now))
+        keystore.put(Entry(Purpose.DATABASE, Purpose.DATABASE, self.database_key, now))
+        keystore.put(Entry(Purpose.INDEX, Purpose.INDEX, self.index_key, now))
+
+
+@dataclass(frozen=True, slots=True)
+class NodeKeys:
+    """The secrets of one node: sign requests, sign the log (twice), serve TLS."""
+
+    sign_seed: bytes = field(repr=False)
+    log_ed25519_seed: bytes = field(repr=False)
+    log_mldsa_seed: bytes = field(repr=False)
+    tls: TlsIdentity
+
+    def signer(self) -> Ed25519Signer:
+        """The signer of the node's HTTP requests."""
+        return Ed25519Signer(self.sign_seed)
+
+    def signing_entry(self, valid_from: datetime, valid_until: datetime) -> KeyEntry:
+        """What the card says about the HTTP signing key."""
+        return KeyEntry.of(ED25519, self.signer().public_key, valid_from, valid_until)
+
+    def log_card(self, origin: str, valid_from: datetime) -> LogCard:
+        """What the card says about the log."""
+        return LogCard(
+            origin=origin,
+            ed25519=Ed25519Signer(self.log_ed25519_seed).public_key,
+            ml_dsa_44=MLDSA44PrivateKey.from_seed_bytes(self.log_mldsa_seed).public_key().public_bytes_raw(),
+            valid_from=valid_from,
+        )
+
+    def store(self, keystore: Keystore, origin: str, now: datetime) -> None:
+        """Put all under their purposes' names; the caller saves. Raises :class:`KeystoreError` if one is there."""
+        keystore.put(Entry(Purpose.HTTP, Purpose.HTTP, self.sign_seed, now))
+        log = {"origin": origin}
+        keystore.put(Entry(Purpose.LOG_ED25519, Purpose.LOG_ED25519, self.log_ed25519_seed, now, log))
+        keystore.put(Entry(Purpose.LOG_ML_DSA_44, Purpose.LOG_ML_DSA_44, self.log_mldsa_seed, now, log))
+        keystore.put(Entry(Purpose.TLS, Purpose.TLS, self.tls.key_pem, now))
+        keystore.put(Entry(TLS_CERTIFICATE, Purpose.TLS, self.tls.certificate, now))
+
+
+TLS_CERTIFICATE = "tls-certificate"
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryKey:
+    """The secret of one holder of a directory role: a government's root key, a registry key, a nation's key."""
+
+    holder: str
+    seed: bytes = field(repr=False)
+
+    def signer(self) -> DirectorySigner:
+        """Signs directory metadata as this holder."""
+        return DirectorySigner(self.holder, Ed25519Signer(self.seed))
+
+    def public(self) -> DirectoryPublicKey:
+        """What the others enrol."""
+        return self.signer().public_key
+
+    def store(self, keystore: Keystore, name: str, now: datetime) -> None:
+        """Put the key under ``name``; the caller saves."""
+        keystore.put(Entry(name, Purpose.DIRECTORY, self.seed, now, {"holder": self.holder}))
+
+
+def generate_desk_keys() -> DeskKeys:
+    """New secrets for a contact point."""
+    return DeskKeys(*(os.urandom(SEED_BYTES) for _ in range(4)))
+
+
+def generate_node_keys(node: str, hosts: list[str], now: datetime) -> NodeKeys:
+    """New secrets for a node whose server is reached under ``hosts`` (DNS names or IP addresses)."""
+    sign, log_ed25519, log_mldsa = (os.urandom(SEED_BYTES) for _ in range(3))
+    return NodeKeys(sign, log_ed25519, log_mldsa, make_certificate(node, hosts, now))
+
+
+def generate_directory_key(holder: str) -> DirectoryKey:
+    """A new directory key for ``holder`` (the name that a missing signature is reported under)."""
+    return DirectoryKey(holder, os.urandom(SEED_BYTES))
+
+
+def directory_signer(keystore: Keystore, name: str) -> DirectorySigner:
+    """The directory key kept under ``name``; raises :class:`KeystoreError`."""
+    return DirectorySigner(keystore.entry(name).metadata.get("holder", name), keystore.signer(name))
+
+
+def tls_identity(keystore: Keystore) -> TlsIdentity:
+    """The node's TLS key and certificate; raises :class:`KeystoreError`."""
+    return TlsIdentity(keystore.secret(Purpose.TLS, Purpose.TLS), keystore.secret(TLS_CERTIFICATE, Purpose.TLS))
