@@ -1,0 +1,88 @@
+"""What a nation may publish on its cards, given what it and the others published before.
+
+A client must live with whatever was signed; these rules keep mistakes from being signed at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from keys.cards import Card, CardStatus, ContactPointCard, KeyEntry, NodeCard, card_to_bytes
+from keys.tls import check_certificate
+from protocol.errors import CeremonyError
+from protocol.hpke import SealingKey
+
+
+def check_cards(node: str, changed: Sequence[Card], before: Mapping[str, Card], others: Iterable[Card]) -> None:
+    """Check the ``changed`` cards of ``node`` against its cards ``before`` (by holder) and the ``others``' cards.
+
+    Raises :class:`CeremonyError`, :class:`WeakKeyError`, :class:`MalformedError` or :class:`TooLargeError`.
+    """
+    holders = [card.holder for card in changed]
+    if len(set(holders)) != len(holders):
+        raise CeremonyError("two cards are about the same holder")
+    for card in changed:
+        owner = card_node(card)
+        if owner != node:
+            raise CeremonyError(f"{node} cannot sign the card of {card.holder}: it belongs to {owner}")
+        card_to_bytes(card)
+        _check_material(card)
+        if card.holder in before:
+            check_history(before[card.holder], card)
+    after = {**before, **{card.holder: card for card in changed}}
+    _check_unique([*after.values(), *others])
+
+
+def card_node(card: Card) -> str:
+    """The nation a card belongs to."""
+    return card.node if isinstance(card, NodeCard) else card.address.node
+
+
+def check_history(before: Card, after: Card) -> None:
+    """A card's past cannot be rewritten: keys stay, revocations stay, ``revoked`` is final.
+
+    Raises :class:`CeremonyError`.
+    """
+    if before.status is CardStatus.REVOKED and after.status is not CardStatus.REVOKED:
+        raise CeremonyError(f"{before.holder} was revoked; it gets a new address")
+    if after.updated_at < before.updated_at:
+        raise CeremonyError(f"the card of {before.holder} is older than the published one")
+    entries = {entry.kid: entry for entry in after.all_keys()}
+    for entry in before.all_keys():
+        _check_entry_history(before.holder, entry, entries.get(entry.kid))
+    if isinstance(before, NodeCard) and isinstance(after, NodeCard):
+        dropped = {log.origin for log in before.logs()} - {log.origin for log in after.logs()}
+        if dropped:
+            raise CeremonyError(f"the card of {before.holder} drops the log {dropped.pop()}; old receipts need it")
+
+
+def _check_entry_history(holder: str, before: KeyEntry, after: KeyEntry | None) -> None:
+    if after is None:
+        raise CeremonyError(f"the card of {holder} drops key {before.kid.hex()}; old signatures need it")
+    if before.valid_from != after.valid_from:
+        raise CeremonyError(f"the card of {holder} changes since when key {before.kid.hex()} is valid")
+    if before.revoked_at is not None and (after.revoked_at is None or after.revoked_at > before.revoked_at):
+        raise CeremonyError(f"the card of {holder} takes back the revocation of key {before.kid.hex()}")
+
+
+def _check_material(card: Card) -> None:
+    if isinstance(card, ContactPointCard):
+        for entry in card.sealing_keys:
+            SealingKey(entry.public)
+    else:
+        for certificate in card.tls_certificates:
+            check_certificate(certificate)
+
+
+def _check_unique(cards: Iterable[Card]) -> None:
+    """One holder per key and per log, across the federation."""
+    key_holders: dict[bytes, str] = {}
+    origins: dict[str, str] = {}
+    for card in cards:
+        for entry in card.all_keys():
+            other = key_holders.setdefault(entry.kid, card.holder)
+            if other != card.holder:
+                raise CeremonyError(f"key {entry.kid.hex()} is on the cards of {other} and {card.holder}")
+        for origin in {log.origin for log in card.logs()} if isinstance(card, NodeCard) else ():
+            if origins.setdefault(origin, card.holder) != card.holder:
+                raise CeremonyError(f"the log {origin} is on the cards of {origins[origin]} and {card.holder}")

@@ -1,0 +1,492 @@
+"""Authoring the directory: stage, collect signatures from holders wherever they are, publish.
+
+Every change is *staged* first: an unsigned next version of a role lies in the ``staged`` folder. Holders sign it one
+after the other, here (:meth:`Ceremony.sign`) or on another machine (:meth:`Ceremony.to_sign`, then
+:meth:`Ceremony.add_signature`). Publishing refuses with the names of who has not signed, verifies the result as a
+client would, and replaces ``timestamp.json`` last.
+
+Who may sign what::
+
+    root, targets     k of n root holders (governments): who is a member, which keys count for what
+    nation-<nn>       k of n keys of that nation: its cards, paths <nn>/* only
+    snapshot,         registry keys: which versions belong together, and that they are fresh. A registry alone can
+    timestamp         neither admit a member nor change a card.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from securesystemslib.exceptions import UnverifiedSignatureError
+from securesystemslib.signer import Signature
+from tuf.api.exceptions import RepositoryError
+from tuf.api.metadata import (
+    DelegatedRole,
+    Delegations,
+    Metadata,
+    MetaFile,
+    Role,
+    Root,
+    Snapshot,
+    TargetFile,
+    Targets,
+    Timestamp,
+)
+
+from keys.cards import Card, NodeCard, card_to_bytes
+from keys.directory.cardrules import check_cards
+from keys.directory.client import DirectoryClient
+from keys.directory.repository import (
+    FEDERATION_FIELD,
+    ROOT,
+    SNAPSHOT,
+    TARGETS,
+    TIMESTAMP,
+    MetadataRepository,
+    card_path,
+    delegated_nodes,
+    metadata_name,
+    nation_role,
+    parse_card,
+    parse_metadata,
+    role_node,
+    target_name,
+)
+from keys.directory.tufkey import DirectoryPublicKey, DirectorySigner
+from keys.directory.view import Directory
+from keys.files import write_file
+from protocol.address import parse_node
+from protocol.errors import CeremonyError, DirectoryUntrustedError, NotFoundError
+
+AnyMetadata = Metadata[Root] | Metadata[Targets] | Metadata[Snapshot] | Metadata[Timestamp]
+
+MAX_KEYS_PER_ROLE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """How long each role counts. The timestamp's is how long a member works without news before it is told."""
+
+    root: timedelta = timedelta(days=365)
+    targets: timedelta = timedelta(days=365)
+    nation: timedelta = timedelta(days=365)
+    snapshot: timedelta = timedelta(days=14)
+    timestamp: timedelta = timedelta(days=3)
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What a staged role still needs: ``have`` of ``threshold`` signatures, and the holders who could add one."""
+
+    role: str
+    have: int
+    threshold: int
+    holders: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether the role can be published."""
+        return self.have >= self.threshold
+
+    def __str__(self) -> str:
+        holders = ", ".join(self.holders)
+        return f"{self.role} has {self.have} of {self.threshold} signatures; not signed by: {holders}"
+
+
+class Ceremony:
+    """The authoring side of one federation's :class:`MetadataRepository`."""
+
+    def __init__(
+        self, repository: MetadataRepository, staging: Path | None = None, lifetimes: Lifetimes | None = None
+    ) -> None:
+        self.repository = repository
+        self._staging = staging or repository.path / "staged"
+        self._lifetimes = lifetimes or Lifetimes()
+
+    # --- Staging ---
+
+    def create_federation(
+        self,
+        name: str,
+        holders: Sequence[DirectoryPublicKey],
+        threshold: int,
+        registry: Sequence[DirectoryPublicKey],
+        now: datetime,
+        *,
+        registry_threshold: int = 1,
+    ) -> None:
+        """Stage the first root and an empty member list; raises :class:`CeremonyError`."""
+        if self.repository.root_versions() or self._path(ROOT).exists():
+            raise CeremonyError("a federation was already founded in this folder")
+        if not 0 < len(name) <= 120 or not name.isprintable():
+            raise CeremonyError("a federation is named by 1 to 120 printable characters")
+        _check_key_set("root", holders, threshold)
+        _check_key_set("registry", registry, registry_threshold)
+        _check_disjoint(holders, registry)
+        root_role = Role([key.keyid for key in holders], threshold)
+        registry_role = Role([key.keyid for key in registry], registry_threshold)
+        root = Root(
+            version=1,
+            expires=_seconds(now + self._lifetimes.root),
+            keys={key.keyid: key for key in [*holders, *registry]},
+            roles={
+                ROOT: root_role,
+                TARGETS: copy.copy(root_role),
+                SNAPSHOT: registry_role,
+                TIMESTAMP: copy.copy(registry_role),
+            },
+            consistent_snapshot=True,
+            unrecognized_fields={FEDERATION_FIELD: name},
+        )
+        targets = Targets(version=1, expires=_seconds(now + self._lifetimes.targets), delegations=Delegations({}, {}))
+        self._stage(ROOT, Metadata(root))
+        self._stage(TARGETS, Metadata(targets))
+
+    def admit_nation(self, node: str, keys: Sequence[DirectoryPublicKey], threshold: int, now: datetime) -> None:
+        """Stage a nation's admission (or new keys for it): root holders sign that these keys speak for ``node``."""
+        parse_node(node)
+        _check_key_set(nation_role(node), keys, threshold)
+        root = self._newest_root()
+        draft = self._draft(TARGETS, now)
+        delegations = draft.signed.delegations
+        if delegations is None or delegations.roles is None:
+            raise CeremonyError("the member list is damaged")
+        taken = [key for key in root.signed.keys.values() if isinstance(key, DirectoryPublicKey)]
+        for name, role in delegations.roles.items():
+            if name != nation_role(node):
+                taken += [_as_ours(delegations.keys[keyid]) for keyid in role.keyids]
+        _check_disjoint(keys, taken)
+        delegations.roles[nation_role(node)] = DelegatedRole(
+            nation_role(node), [key.keyid for key in keys], threshold, terminating=True, paths=[f"{node}/*"]
+        )
+        used = {keyid for role in delegations.roles.values() for keyid in role.keyids}
+        delegations.keys = {
+            keyid: key
+            for keyid, key in {**delegations.keys, **{key.keyid: key for key in keys}}.items()
+            if keyid in used
+        }
+        self._stage(TARGETS, draft)
+
+    def stage_cards(self, node: str, cards: Iterable[Card], now: datetime) -> None:
+        """Stage new or changed cards of one nation, to be signed by that nation.
+
+        Raises :class:`CeremonyError` (another nation's card, an address twice, a key that others hold, history
+        rewritten), :class:`WeakKeyError` or :class:`TooLargeError`.
+        """
+        changed = list(cards)
+        if node not in self._admitted():
+            raise CeremonyError(f"{node} is not admitted: the root holders sign its admission first")
+        draft = self._draft(nation_role(node), now)
+        before = {card.holder: card for card in self._cards_of(draft.signed)}
+        others = [
+            card for nation in self.repository.nations() if nation != node for card in self.repository.cards(nation)
+        ]
+        check_cards(node, changed, before, others)
+        if f"{node}/node.json" not in draft.signed.targets and not any(isinstance(card, NodeCard) for card in changed):
+            raise CeremonyError(f"the first card of {node} is its node's")
+        for card in changed:
+            encoded = card_to_bytes(card)
+            target = TargetFile.from_data(card_path(card.holder), encoded, ["sha256"])
+            draft.signed.targets[target.path] = target
+            self._write(self._staging / target_name(target), encoded)
+        self._stage(nation_role(node), draft)
+
+    def renew(self, role: str, now: datetime) -> None:
+        """Stage the next version of root, targets or a nation's role with nothing changed but its expiry."""
+        if role == ROOT:
+            root = self._newest_root()
+            if not self._is_staged(ROOT):
+                root.signed.version += 1
+            root.signed.expires = _seconds(now + self._lifetimes.root)
+            root.signatures.clear()
+            self._stage(ROOT, root)
+        else:
+            self._stage(role, self._draft(role, now))
+
+    def stage_release(self, now: datetime, roles: Iterable[str] | None = None) -> None:
+        """Stage snapshot and timestamp over what is published plus the staged ``roles`` (all of them when None).
+
+        Raises :class:`CeremonyError` naming the signatures that are missing.
+        """
+        included = self._changes() if roles is None else list(roles)
+        for role in included:
+            if not self._is_staged(role):
+                raise CeremonyError(f"nothing is staged for {role}")
+        self._require_complete(included)
+        meta = self._published_meta()
+        for role in included:
+            if role != ROOT:
+                encoded = self._path(role).read_bytes()
+                version = parse_metadata(encoded, Targets).signed.version
+                meta[f"{role}.json"] = MetaFile.from_data(version, encoded, ["sha256"])
+        versions = (self.repository.version(SNAPSHOT) + 1, self.repository.version(TIMESTAMP) + 1)
+        snapshot = Snapshot(versions[0], expires=_seconds(now + self._lifetimes.snapshot), meta=meta)
+        timestamp = Timestamp(
+            versions[1], expires=_seconds(now + self._lifetimes.timestamp), snapshot_meta=MetaFile(versions[0])
+        )
+        self._stage(SNAPSHOT, Metadata(snapshot))
+        self._stage(TIMESTAMP, Metadata(timestamp))
+
+    # --- Signing ---
+
+    def staged(self) -> list[str]:
+        """The roles that have something staged, root first."""
+        order = [ROOT, TARGETS]
+        names = sorted(path.stem for path in self._staging.glob("*.json"))
+        present = [name for name in names if self._is_staged(name)]
+        return sorted(present, key=lambda name: order.index(name) if name in order else len(order))
+
+    def to_sign(self, role: str) -> bytes:
+        """The exact bytes that the holders of ``role`` sign (TUF canonical JSON); raises :class:`CeremonyError`."""
+        return self._staged(role).signed_bytes
+
+    def sign(self, role: str, signer: DirectorySigner) -> None:
+        """Add a holder's signature; raises :class:`CeremonyError` when the signer holds no key of the role."""
+        self._holder_key(role, signer.public_key.keyid, signer.public_key.holder)
+        self.add_signature(role, signer.public_key.keyid, bytes.fromhex(signer.sign(self.to_sign(role)).signature))
+
+    def add_signature(self, role: str, keyid: str, signature: bytes) -> None:
+        """Import a signature that was made elsewhere over :meth:`to_sign`; raises :class:`CeremonyError`."""
+        metadata = self._staged(role)
+        key = self._holder_key(role, keyid, keyid[:16])
+        entry = Signature(keyid, signature.hex())
+        try:
+            key.verify_signature(entry, metadata.signed_bytes)
+        except UnverifiedSignatureError as problem:
+            raise CeremonyError(f"the signature of {key.holder} is not over the staged {role}") from problem
+        metadata.signatures[keyid] = entry
+        self._write(self._path(role), metadata.to_bytes())
+
+    def missing(self, role: str) -> Missing:
+        """How many signatures the staged ``role`` has and who has not signed."""
+        metadata = self._staged(role)
+        results = [
+            delegator.get_verification_result(role, metadata.signed_bytes, metadata.signatures)
+            for delegator in self._delegators(role)
+        ]
+        worst = min(results, key=lambda result: len(result.signed) - result.threshold)
+        return Missing(
+            role, len(worst.signed), worst.threshold, tuple(_as_ours(key).holder for key in worst.unsigned.values())
+        )
+
+    # --- Publishing ---
+
+    def publish(self, now: datetime) -> Directory:
+        """Publish the staged release, after verifying all of it as a client does at ``now``.
+
+        Raises :class:`CeremonyError`, naming missing signatures, or :class:`DirectoryUntrustedError`. Nothing is
+        published then.
+        """
+        if not self._is_staged(SNAPSHOT) or not self._is_staged(TIMESTAMP):
+            raise CeremonyError("no release is staged; stage one first")
+        snapshot = parse_metadata(self._path(SNAPSHOT).read_bytes(), Snapshot)
+        included = [role for role in self._changes() if self._is_included(role, snapshot.signed)]
+        self._require_complete([*included, SNAPSHOT, TIMESTAMP])
+        files: dict[str, bytes] = {}
+        for role in [*included, SNAPSHOT, TIMESTAMP]:
+            encoded = self._path(role).read_bytes()
+            files[metadata_name(role, self._staged(role).signed.version)] = encoded
+            if role_node(role) is not None:
+                files.update(self._staged_targets(parse_metadata(encoded, Targets).signed))
+        directory = self._verify(files, now)
+        self.repository.install(files)
+        for role in [*included, SNAPSHOT, TIMESTAMP]:
+            self._path(role).unlink()
+        return directory
+
+    def release(
+        self, now: datetime, registry: Iterable[DirectorySigner], roles: Iterable[str] | None = None
+    ) -> Directory:
+        """Stage a release, sign it with the registry's keys at hand and publish it.
+
+        ``roles=()`` only refreshes snapshot and timestamp. Raises as :meth:`publish`.
+        """
+        self.stage_release(now, roles)
+        for signer in registry:
+            self.sign(SNAPSHOT, signer)
+            self.sign(TIMESTAMP, signer)
+        return self.publish(now)
+
+    # --- Inside ---
+
+    def _path(self, role: str) -> Path:
+        return self._staging / f"{role}.json"
+
+    def _write(self, path: Path, content: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, content)
+
+    def _stage(self, role: str, metadata: AnyMetadata) -> None:
+        self._write(self._path(role), metadata.to_bytes())
+
+    def _staged(self, role: str) -> AnyMetadata:
+        if not self._is_staged(role):
+            raise CeremonyError(f"nothing is staged for {role}")
+        return _any_metadata(self._path(role).read_bytes())
+
+    def _is_staged(self, role: str) -> bool:
+        """A staged version that was already published (the power went between) no longer counts."""
+        path = self._path(role)
+        return path.exists() and _any_metadata(path.read_bytes()).signed.version > self.repository.version(role)
+
+    def _changes(self) -> list[str]:
+        return [role for role in self.staged() if role not in {SNAPSHOT, TIMESTAMP}]
+
+    def _draft(self, role: str, now: datetime) -> Metadata[Targets]:
+        """The staged version without its signatures (it is about to change), or the next after the published one."""
+        if role != TARGETS and role_node(role) is None:
+            raise CeremonyError(f"{role} is not a role that is authored")
+        lifetime = self._lifetimes.targets if role == TARGETS else self._lifetimes.nation
+        expires = _seconds(now + lifetime)
+        if self._is_staged(role):
+            draft = parse_metadata(self._path(role).read_bytes(), Targets)
+        else:
+            published = self.repository.targets(role)
+            if published is None:
+                return Metadata(Targets(version=1, expires=expires))
+            draft = published
+            draft.signed.version += 1
+        draft.signed.expires = expires
+        draft.signatures.clear()
+        return draft
+
+    def _newest_root(self) -> Metadata[Root]:
+        if self._is_staged(ROOT):
+            return parse_metadata(self._path(ROOT).read_bytes(), Root)
+        try:
+            return self.repository.root()
+        except NotFoundError as problem:
+            raise CeremonyError("no federation was founded here") from problem
+
+    def _member_list(self) -> Targets:
+        if self._is_staged(TARGETS):
+            return parse_metadata(self._path(TARGETS).read_bytes(), Targets).signed
+        published = self.repository.targets()
+        if published is None:
+            raise CeremonyError("no federation was founded here")
+        return published.signed
+
+    def _admitted(self) -> list[str]:
+        return delegated_nodes(self._member_list())
+
+    def _delegators(self, role: str) -> list[Root | Targets]:
+        """Whose thresholds the role must meet; a new root must meet the old root's too."""
+        if role_node(role) is not None:
+            return [self._member_list()]
+        delegators: list[Root | Targets] = [self._newest_root().signed]
+        if role == ROOT and self.repository.root_versions():
+            delegators.append(self.repository.root().signed)
+        return delegators
+
+    def _holder_key(self, role: str, keyid: str, name: str) -> DirectoryPublicKey:
+        holders: dict[str, DirectoryPublicKey] = {}
+        for delegator in self._delegators(role):
+            for listed in delegator.get_delegated_role(role).keyids:
+                holders[listed] = _as_ours(delegator.get_key(listed))
+        if keyid not in holders:
+            names = ", ".join(key.holder for key in holders.values())
+            raise CeremonyError(f"{name} holds no key of {role}; its holders are: {names}")
+        return holders[keyid]
+
+    def _require_complete(self, roles: Iterable[str]) -> None:
+        missing = [status for status in map(self.missing, roles) if not status.complete]
+        if missing:
+            raise CeremonyError(". ".join(str(status) for status in missing))
+
+    def _published_meta(self) -> dict[str, MetaFile]:
+        encoded = self.repository.role_bytes(SNAPSHOT)
+        return dict(parse_metadata(encoded, Snapshot).signed.meta) if encoded else {}
+
+    def _is_included(self, role: str, snapshot: Snapshot) -> bool:
+        if role == ROOT:
+            return self.missing(ROOT).complete
+        meta = snapshot.meta.get(f"{role}.json")
+        return meta is not None and meta.version == self._staged(role).signed.version
+
+    def _staged_targets(self, role: Targets) -> dict[str, bytes]:
+        names = (target_name(target) for target in role.targets.values())
+        return {name: (self._staging / name).read_bytes() for name in names if (self._staging / name).exists()}
+
+    def _cards_of(self, role: Targets) -> list[Card]:
+        cards = []
+        for path, target in role.targets.items():
+            name = target_name(target)
+            staged = self._staging / name
+            card = parse_card(path, staged.read_bytes() if staged.exists() else self.repository.read(name))
+            if card is not None:
+                cards.append(card)
+        return cards
+
+    def _verify(self, files: dict[str, bytes], now: datetime) -> Directory:
+        """The directory a client would see; raises :class:`DirectoryUntrustedError` if it would refuse."""
+
+        def fetch(name: str) -> bytes:
+            return files[name] if name in files else self.repository.read(name)
+
+        versions = self.repository.root_versions()
+        root = self.repository.root_bytes(versions[0]) if versions else files[metadata_name(ROOT, 1)]
+        with (
+            TemporaryDirectory(prefix="comity-ceremony-") as folder,
+            DirectoryClient(Path(folder), root, fetch) as client,
+        ):
+            directory = client.refresh(now)
+        changed = {role_node(name.split(".")[1]) for name in files} | self._readmitted(files)
+        problems = {node: why for node, why in directory.problems.items() if node in changed}
+        if problems:
+            raise DirectoryUntrustedError("; ".join(f"{node}: {why}" for node, why in problems.items()))
+        return directory
+
+    def _readmitted(self, files: dict[str, bytes]) -> set[str | None]:
+        """The nations with cards whose keys a new member list changes: what they published must count under both."""
+        published = self.repository.targets()
+        encoded = files.get(metadata_name(TARGETS, published.signed.version + 1)) if published else None
+        if published is None or encoded is None:
+            return set()
+        before, after = (
+            (targets.delegations.roles or {}) if targets.delegations else {}
+            for targets in (published.signed, parse_metadata(encoded, Targets).signed)
+        )
+        return {role_node(role) for role in before if before[role] != after.get(role) and self.repository.version(role)}
+
+
+def _seconds(instant: datetime) -> datetime:
+    """TUF writes expiry in whole seconds."""
+    return instant.replace(microsecond=0)
+
+
+def _as_ours(key: object) -> DirectoryPublicKey:
+    if not isinstance(key, DirectoryPublicKey):
+        raise CeremonyError("the metadata lists a key of another kind than the directory's")
+    return key
+
+
+def _any_metadata(encoded: bytes) -> AnyMetadata:
+    try:
+        return Metadata.from_bytes(encoded)
+    except RepositoryError as problem:
+        raise CeremonyError("a staged file is damaged; stage it again") from problem
+
+
+def _check_key_set(role: str, keys: Sequence[DirectoryPublicKey], threshold: int) -> None:
+    """k of n by different holders, each with a key of its own."""
+    if not 0 < len(keys) <= MAX_KEYS_PER_ROLE:
+        raise CeremonyError(f"{role} has 1 to {MAX_KEYS_PER_ROLE} keys")
+    if not 0 < threshold <= len(keys):
+        raise CeremonyError(f"{role} has {len(keys)} keys, so its threshold is 1 to {len(keys)}, not {threshold}")
+    if len({key.keyid for key in keys}) != len(keys):
+        raise CeremonyError(f"a key of {role} is listed twice")
+    if len({key.holder for key in keys}) != len(keys):
+        raise CeremonyError(f"a holder of {role} is listed twice; each key has another holder")
+
+
+def _check_disjoint(keys: Iterable[DirectoryPublicKey], taken: Iterable[DirectoryPublicKey]) -> None:
+    """No key in two roles: who holds one must not thereby hold a share of another."""
+    used = {key.keyid: key.holder for key in taken}
+    for key in keys:
+        if key.keyid in used:
+            raise CeremonyError(f"the key of {key.holder} already has a role, as {used[key.keyid]}'s")

@@ -1,0 +1,33 @@
+"""Serving the directory from any node: what was verified is passed on unchanged, nothing else is.
+
+A node refreshes from another node (or from a folder carried to it), and installs exactly the verified files into the
+repository it serves.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from keys.directory.client import DirectoryClient
+from keys.directory.repository import TIMESTAMP, MetadataRepository
+from keys.directory.view import Directory
+
+
+def mirror(client: DirectoryClient, repository: MetadataRepository, now: datetime) -> Directory:
+    """Refresh ``client`` and install what it verified into ``repository``; raises as the client's ``refresh``.
+
+    A reader of the repository sees the old directory or the new one. A repository that is ahead is left as it is.
+    """
+    directory = client.refresh(now)
+    if repository.version(TIMESTAMP) < directory.version:
+        repository.install(client.files())
+    return directory
+
+
+def import_folder(
+    source: Path, metadata_dir: Path, root: bytes | None, target: MetadataRepository, now: datetime
+) -> Directory:
+    """Verify a folder of metadata that was carried here and install it into ``target``; raises as :func:`mirror`."""
+    with DirectoryClient(metadata_dir, root, MetadataRepository(source).read) as client:
+        return mirror(client, target, now)
