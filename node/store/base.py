@@ -1,0 +1,435 @@
+"""What a node's store promises, in values.
+
+A handler verifies everything first and then describes what shall happen as an *operation*. Operations are applied in
+batches by one writer: a batch is one transaction that holds the message rows, the events' leaves, the changed tiles and
+one signed checkpoint. So there is no accepted message without its log entry, and no log entry without its message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum
+from typing import Protocol
+from uuid import UUID
+
+from protocol.address import Address
+from protocol.errors import ComityError, UnavailableError
+from protocol.event import EventName, LeafReference
+from protocol.log.checkpoint import Checkpoint
+from protocol.receipt import Receipt, VerifiedReceipt
+from protocol.statement import VerifiedStatement
+
+REASON_EXPIRED = "expired"
+REASON_UNCLAIMED = "expired-unclaimed"
+
+SignCheckpoint = Callable[[Checkpoint, datetime], bytes]
+
+
+class ReceiptPendingError(UnavailableError):
+    """The operation is stored, but its receipt cannot be released yet."""
+
+    code = "receipt-pending"
+    advice = "Send the same again: it is stored, and the repeat gets its receipt."
+
+
+class MigrationError(ComityError):
+    """The database's schema is not one that this program made."""
+
+    code = "migration"
+    http_status = 500
+    advice = "Run the program version that wrote this database, or restore its migration files unchanged."
+
+
+class StoreDamagedError(ComityError):
+    """The stored log does not lead to its own last checkpoint."""
+
+    code = "store-damaged"
+    http_status = 500
+    advice = "Do not start this node on this database; restore the newest backup and keep the damaged file."
+
+
+class StoreInUseError(ComityError):
+    """Another process writes to this store."""
+
+    code = "store-in-use"
+    http_status = 500
+    advice = "Stop the other node process first: two writers would fork the log."
+
+
+# --- Operations --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One envelope whose sender, signature, time and size the handler verified. ``digest`` is SHA-256 of ``raw``."""
+
+    raw: bytes
+    digest: bytes
+    message_id: UUID
+    sender: Address
+    recipients: tuple[Address, ...]
+    expires: datetime
+    priority: int
+    commitment: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FoundLog:
+    """Sign the checkpoint of the empty log. Refused with ``LogForkError`` if the log has a checkpoint."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptSubmission:
+    """A desk of this node submitted ``message``.
+
+    Logs SubmissionAcceptance, then ContentConsignment for each of ``local`` (in this order: so are the receipts).
+    Queues one outbound envelope per partner in ``onward``, which names the recipients reached through it.
+    A repeat gets the first's receipts; another digest under the same sender and id is ``IdConflictError``.
+    """
+
+    message: Incoming
+    local: tuple[Address, ...]
+    onward: Mapping[str, tuple[Address, ...]]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptTransfer:
+    """Node ``peer`` handed over ``message``: logs RelayAcceptance(peer), then ContentConsignment per ``local``."""
+
+    message: Incoming
+    peer: str
+    local: tuple[Address, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRejection:
+    """An envelope was refused: logs ``event`` (SubmissionRejection or RelayRejection) and stores nothing else.
+
+    A repeat with equal fields (but ``at``) gets the first's receipt, so that retries do not fill the log.
+    """
+
+    message_id: UUID
+    digest: bytes
+    event: EventName
+    peer: str | None
+    recipient: Address | None
+    reasons: tuple[str, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RecordStatement:
+    """A recipient's desk stated an event; idempotent by (digest, recipient, event name).
+
+    ContentHandover closes the recipient's mailbox entry and lets go of the payload. The receipt is queued for the
+    sender's node, or put into the sender's mailbox if the message was submitted here. ``NotFoundError`` if no message
+    of this digest and id was consigned to this recipient here.
+    """
+
+    statement: VerifiedStatement
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRelayed:
+    """The partner of ``outbound_id`` accepted the envelope.
+
+    Logs RelayAcceptance(peer, reference) and puts own and foreign receipts into the sender's mailbox. The outbound row
+    goes: a repeat is ``NotFoundError``, which a delivery may take as "already recorded". ``receipts`` are about this
+    message and verified, also against the last checkpoint seen of their log.
+    """
+
+    outbound_id: int
+    receipts: tuple[VerifiedReceipt, ...]
+    reference: LeafReference
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRefused:
+    """The partner refused the envelope for good: logs RelayRejection(peer); the receipt goes to the sender."""
+
+    outbound_id: int
+    peer: str
+    reasons: tuple[str, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RecordExpired:
+    """The envelope expired before its partner took it: logs RelayFailure(peer) with reason ``expired``."""
+
+    outbound_id: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RecordUnclaimed:
+    """The message expired in the recipient's mailbox: logs ContentConsignmentFailure, reason ``expired-unclaimed``.
+
+    ``NotFoundError`` if the mailbox entry is not open (it was handed over meanwhile).
+    """
+
+    message_id: UUID
+    digest: bytes
+    recipient: Address
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoreForeignReceipts:
+    """Receipts from ``peer`` about messages submitted here; idempotent by (log origin, index).
+
+    Each goes into the mailbox of its message's sender. One whose message was not submitted here is listed in
+    ``Done.refused``; the others stand.
+    """
+
+    peer: str
+    receipts: tuple[VerifiedReceipt, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPeerCheckpoint:
+    """A partner's checkpoint was seen and is consistent with the one before. A smaller one changes nothing."""
+
+    origin: str
+    size: int
+    root: bytes
+    note: bytes
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeferOutbound:
+    """Try this row again at ``next_at``; a row that is gone is left alone."""
+
+    outbound_id: int
+    attempts: int
+    next_at: datetime
+    error_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarkReceiptsSent:
+    """The partner has these receipts (or refused them for good): their outbound rows go."""
+
+    outbound_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeDelivered:
+    """Forget at most ``limit`` messages that expired before ``before`` and wait for nobody.
+
+    Rows of messages, mailboxes and foreign receipts go; the log stays whole. ``Done.count`` says how many: repeat
+    until it is 0. ``before`` must lie in the past, so that a repeat of a purged message is refused as expired.
+    """
+
+    before: datetime
+    limit: int = 1000
+
+
+Operation = (
+    FoundLog
+    | AcceptSubmission
+    | AcceptTransfer
+    | RecordRejection
+    | RecordStatement
+    | RecordRelayed
+    | RecordRefused
+    | RecordExpired
+    | RecordUnclaimed
+    | StoreForeignReceipts
+    | RecordPeerCheckpoint
+    | DeferOutbound
+    | MarkReceiptsSent
+    | PurgeDelivered
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The operation stands and is durable.
+
+    ``receipts`` are of its events, in the order named at the operation. ``duplicate``: it was applied before, nothing
+    changed. ``refused``: (position, error) of the parts of a :class:`StoreForeignReceipts` that do not stand.
+    """
+
+    receipts: tuple[Receipt, ...] = ()
+    duplicate: bool = False
+    refused: tuple[tuple[int, ComityError], ...] = ()
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The operation was refused and changed nothing."""
+
+    error: ComityError
+
+
+Outcome = Done | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a batch came to: an outcome per operation, and who has something new to fetch.
+
+    ``note`` is the log's newest signed checkpoint (of this batch, if it logged anything).
+    """
+
+    outcomes: list[Outcome]
+    note: bytes | None
+    desks: frozenset[str] = frozenset()
+    partners: frozenset[str] = frozenset()
+
+
+# --- What readers get --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxEntry:
+    """A message (``envelope`` set, with this node's receipts for it) or receipts about a message the desk sent.
+
+    ``seq`` grows within a mailbox and is never reused; there are gaps.
+    """
+
+    seq: int
+    envelope: bytes | None
+    receipts: tuple[Receipt, ...]
+
+
+class OutboundKind(IntEnum):
+    """What an outbound row carries: POST /v1/transfer or POST /v1/receipts."""
+
+    ENVELOPE = 0
+    RECEIPTS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundItem:
+    """A row of the outbound queue. ``raw`` is set for an envelope, ``receipts`` for receipts.
+
+    ``expires`` is None for receipts: they are never given up for age.
+    """
+
+    outbound_id: int
+    kind: OutboundKind
+    raw: bytes | None
+    receipts: tuple[Receipt, ...]
+    attempts: int
+    expires: datetime | None
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PeerCheckpoint:
+    """The newest checkpoint seen of another log."""
+
+    origin: str
+    size: int
+    root: bytes
+    note: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStats:
+    """Counts for the metrics: rows that wait, and sizes in bytes."""
+
+    log_size: int
+    mailbox_open: int
+    outbound: Mapping[str, int] = field(default_factory=dict)
+    payload_count: int = 0
+    database_bytes: int = 0
+    wal_bytes: int = 0
+
+
+class Store(Protocol):
+    """A node's durable state. Only ``apply`` and ``release`` write; they are called from one thread.
+
+    Readers see what was *released*: a batch is shown to no one before its checkpoint is also kept outside the database,
+    else a restored backup could fork the log unnoticed.
+    """
+
+    async def open(self) -> None:
+        """Take the store for this process, migrate it and check its tail.
+
+        Raises :class:`StoreInUseError`, :class:`MigrationError`, :class:`StoreDamagedError`, ``StorageFullError``.
+        Everything committed counts as unreleased until the first :meth:`release`.
+        """
+
+    async def close(self) -> None:
+        """Let the store go; idempotent."""
+
+    def head(self) -> bytes | None:
+        """The newest signed checkpoint committed, released or not; None before :class:`FoundLog`. Writer thread."""
+
+    def size(self) -> int:
+        """How many leaves are committed. Writer thread."""
+
+    def root_at(self, size: int) -> bytes:
+        """The root that the committed log had at ``size``. Writer thread. Raises ``LogUnavailableError``."""
+
+    def apply(self, batch: Sequence[Operation], sign: SignCheckpoint) -> Applied:
+        """Apply a batch in one transaction; durable on return. Blocking: call it from the writer thread.
+
+        An operation that breaks a rule is refused alone. If the transaction cannot be written, nothing of the batch
+        stands, in the database and in memory: raises ``StorageFullError`` or ``UnavailableError``. If what was
+        committed cannot be known any more, raises :class:`StoreDamagedError`: stop and restart.
+        """
+
+    def release(self) -> None:
+        """Show readers what is committed: the newest checkpoint is now kept outside the database."""
+
+    async def mailbox(self, desk: Address, after: int, limit: int, max_bytes: int) -> list[MailboxEntry]:
+        """Open entries with ``seq > after`` in order: at most ``limit``, about ``max_bytes``, but at least one."""
+
+    async def mailbox_head(self, desk: Address) -> int:
+        """The highest seq of the mailbox, 0 if it never had an entry."""
+
+    async def due_outbound(
+        self, partner: str, kind: OutboundKind, now: datetime, limit: int, max_bytes: int
+    ) -> list[OutboundItem]:
+        """Rows of ``kind`` to send to ``partner`` now: higher priority first, then the older."""
+
+    async def partners_with_due(self, now: datetime) -> list[tuple[str, datetime]]:
+        """Every partner with outbound rows, and when its earliest is due (``now`` if it is)."""
+
+    async def expired(self, now: datetime, limit: int) -> list[RecordExpired | RecordUnclaimed]:
+        """The operations that what expired before ``now`` calls for, ready to be submitted."""
+
+    async def checkpoint(self) -> bytes:
+        """The newest released checkpoint. Raises ``LogUnavailableError`` before the log was founded."""
+
+    async def log_size(self) -> int:
+        """The size of the newest released checkpoint."""
+
+    async def tile(self, level: int, index: int) -> bytes:
+        """The hashes of a tile as far as they go, 32 bytes each. Raises ``LogUnavailableError``."""
+
+    async def entries(self, index: int) -> list[bytes]:
+        """The leaves of entry bundle ``index``, as far as they are released. Raises ``LogUnavailableError``."""
+
+    async def leaf(self, index: int) -> bytes:
+        """One leaf. Raises ``LogUnavailableError``."""
+
+    async def receipt(self, index: int) -> Receipt:
+        """The receipt of a leaf, under the checkpoint that released it. Raises ``LogUnavailableError``."""
+
+    async def inclusion_path(self, index: int, size: int | None = None) -> list[bytes]:
+        """The audit path of a leaf in the tree of ``size`` leaves. Raises ``LogUnavailableError``."""
+
+    async def consistency_path(self, old_size: int, size: int | None = None) -> list[bytes]:
+        """The proof that the tree of ``size`` extends that of ``old_size``. Raises ``LogUnavailableError``."""
+
+    async def foreign_checkpoint(self, origin: str) -> PeerCheckpoint | None:
+        """The newest checkpoint seen of another log."""
+
+    async def stats(self) -> StoreStats:
+        """Counts for the metrics."""
