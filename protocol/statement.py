@@ -69,7 +69,7 @@ def sign_statement(statement: DeskStatement, signer: Signer) -> bytes:
     _check(statement)
     value: dict[int, Any] = {
         1: VERSION,
-        2: str(statement.event),
+        2: statement.event.value,
         3: to_ms(statement.at),
         4: statement.message_id.bytes,
         5: statement.digest,
@@ -124,9 +124,10 @@ def _check(statement: DeskStatement) -> None:
 
 
 def _event(value: Any) -> EventName:
-    if value not in tuple(EventName):
-        raise MalformedError("the event is not one of the known names")
-    return EventName(value)
+    try:
+        return EventName(_text(value))
+    except ValueError as problem:
+        raise MalformedError("the event is not one of the known names") from problem
 
 
 def _reasons(value: Any) -> tuple[str, ...]:
