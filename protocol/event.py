@@ -1,7 +1,7 @@
 """Receipt events: what a node logs of a message, under the names of ETSI EN 319 522-1.
 
-The encoded event is the leaf's data. It holds no names and no case data, and a fresh salt, so that its hash says nothing
-to anyone who was not given the event itself.
+The encoded event is the leaf's data. It holds no names and no case data, and a fresh salt, so that its hash says
+nothing to anyone who was not given the event itself.
 """
 
 from __future__ import annotations
