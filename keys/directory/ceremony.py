@@ -297,6 +297,8 @@ class Ceremony:
         self.repository.install(files)
         for role in [*included, SNAPSHOT, TIMESTAMP]:
             self._path(role).unlink()
+        for name in files:
+            (self._staging / name).unlink(missing_ok=True)
         return directory
 
     def release(

@@ -16,113 +16,38 @@ What stays with us:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Self
 
-from tuf.api.exceptions import (
-    DownloadError,
-    DownloadHTTPError,
-    DownloadLengthMismatchError,
-    LengthOrHashMismatchError,
-    RepositoryError,
-)
-from tuf.api.metadata import Root, Snapshot, TargetFile, Targets, Timestamp
-from tuf.ngclient import Updater, UpdaterConfig
-from tuf.ngclient.fetcher import FetcherInterface
+from tuf.api.exceptions import DownloadError, DownloadLengthMismatchError, RepositoryError
+from tuf.api.metadata import Root
 
-from keys.cards import MAX_CARD_BYTES, Card, ContactPointCard, NodeCard
-from keys.directory.repository import (
-    FEDERATION_FIELD,
-    MAX_FILE_BYTES,
-    NATION_PREFIX,
-    SNAPSHOT,
-    TARGETS,
-    TIMESTAMP,
-    delegated_nodes,
-    is_target_name,
-    metadata_name,
-    nation_role,
-    parse_card,
-    parse_metadata,
-    target_name,
-)
+from keys.cards import Card, ContactPointCard, NodeCard
+from keys.directory.cardrules import card_node
+from keys.directory.reading import Fetch, Fetcher, NationUnusableError, Reading, TimedUpdater
+from keys.directory.repository import FEDERATION_FIELD, delegated_nodes, metadata_name, parse_metadata
 from keys.directory.view import Directory
 from keys.files import acquire_lock, release_lock, write_file
+from protocol import cbor
 from protocol.errors import (
     ComityError,
     DirectoryUnavailableError,
     DirectoryUntrustedError,
+    MalformedError,
     NotFoundError,
+    TooLargeError,
 )
-
-Fetch = Callable[[str], bytes]
 
 MAX_NATIONS = 1_024
-MAX_CARDS_PER_NATION = 1_024
-_CONFIG = UpdaterConfig(
-    root_max_length=512_000,
-    timestamp_max_length=16_384,
-    snapshot_max_length=2_000_000,
-    targets_max_length=MAX_FILE_BYTES,
-    prefix_targets_with_hash=True,
-)
+MAX_STATE_BYTES = 256 * 1_048_576
+STATE_NAME = "verified.cbor"
 # Before every expiry: only signatures, versions and hashes are judged.
 _NEVER_EXPIRED = datetime.min.replace(tzinfo=UTC)
-
-
-class _Fetcher(FetcherInterface):
-    """Hands the TUF library's downloads to ``fetch``; its base class enforces the length limits."""
-
-    def __init__(self, fetch: Fetch, *, offline: bool = False) -> None:
-        self._fetch_file = fetch
-        self.offline = offline
-        self.nation_files: dict[str, bytes] = {}
-
-    def _fetch(self, url: str) -> Iterator[bytes]:
-        try:
-            content = self._fetch_file(url)
-        except NotFoundError as problem:
-            # The library takes 404 as "there is no newer root".
-            raise DownloadHTTPError(problem.detail, 404) from problem
-        if NATION_PREFIX in url:
-            self.nation_files[url] = content
-        return iter([content])
-
-
-class _TimedUpdater(Updater):
-    """The library's updater with our clock and durable writes."""
-
-    def __init__(self, folder: Path, fetcher: _Fetcher, root: bytes, now: datetime) -> None:
-        super().__init__(
-            str(folder), "metadata/", target_base_url="targets/", fetcher=fetcher, config=_CONFIG, bootstrap=root
-        )
-        # Nothing was judged by time yet: the initial root may be expired, the final one may not (TUF §5.3.10).
-        self._trusted_set.reference_time = now
-
-    def _persist_file(self, filename: str, data: bytes) -> None:
-        write_file(Path(filename), data)
-
-    def trusted_root(self) -> Root:
-        return self._trusted_set.root
-
-    def trusted_timestamp(self) -> Timestamp:
-        return self._trusted_set.timestamp
-
-    def trusted_snapshot(self) -> Snapshot:
-        return self._trusted_set.snapshot
-
-    def trusted_targets(self) -> Targets:
-        return self._trusted_set.targets
-
-    def nation_targets(self, node: str) -> Targets:
-        return self._load_targets(nation_role(node), TARGETS)
-
-
-class _NationUnusableError(ComityError):
-    """A nation's own metadata or cards cannot be used."""
 
 
 class DirectoryClient:
@@ -138,9 +63,10 @@ class DirectoryClient:
         self._folder = metadata_dir
         self._fetch = fetch
         self.current: Directory | None = None
+        self._one_at_a_time = threading.Lock()
         self._cards: dict[str, Card] = {}
-        self._versions: dict[str, int] = {}
-        self._target_files: dict[str, TargetFile] = {}
+        self._state: dict[str, bytes] = {}
+        self._target_names: frozenset[str] = frozenset()
         metadata_dir.mkdir(parents=True, exist_ok=True)
         self._lock: int | None = acquire_lock(metadata_dir / ".lock", self._in_use)
         try:
@@ -167,29 +93,30 @@ class DirectoryClient:
         Raises :class:`DirectoryUntrustedError` (signatures, rollback, expiry, wrong hash) or
         :class:`DirectoryUnavailableError` (nothing could be fetched or stored).
         """
-        return self._run(_Fetcher(self._fetch), now)
+        return self._run(Fetcher(self._fetch), now, self._folder)
 
     def load(self, now: datetime, *, allow_expired: bool = False) -> Directory:
-        """The directory from the verified files of this folder, without fetching; raises as :meth:`refresh`.
+        """The last directory that was verified here, verified again from this folder alone; raises as :meth:`refresh`.
 
         With ``allow_expired`` expiry is not judged: for starting without a connection. The caller shows
         ``Directory.is_stale``.
         """
-        return self._run(_Fetcher(self._local_file, offline=True), _NEVER_EXPIRED if allow_expired else now)
+        state = self._stored_state()
+
+        def stored(name: str) -> bytes:
+            if name not in state:
+                raise NotFoundError(f"{name} is not in the local copy")
+            return state[name]
+
+        with TemporaryDirectory(prefix=".load-", dir=self._folder) as folder:
+            fetcher = Fetcher(stored, offline=True)
+            return self._run(fetcher, _NEVER_EXPIRED if allow_expired else now, Path(folder))
 
     def files(self) -> dict[str, bytes]:
         """Every file of the verified directory under its published name: what a mirror serves."""
         if self.current is None:
             raise DirectoryUnavailableError("no directory was verified yet")
-        files = {
-            metadata_name(role, version): (self._folder / f"{role}.json").read_bytes()
-            for role, version in self._versions.items()
-        }
-        for path in (self._folder / "root_history").glob("*.root.json"):
-            if int(path.name.split(".")[0]) <= self._root_version:
-                files[f"metadata/{path.name}"] = path.read_bytes()
-        files.update({name: self._cached_target(name) for name in self._target_files})
-        return files
+        return {**self._state, **{name: self._cached_target(name) for name in self._target_names}}
 
     # --- Inside ---
 
@@ -210,16 +137,20 @@ class DirectoryClient:
             write_file(path, given)
         return given
 
-    def _run(self, fetcher: _Fetcher, reference_time: datetime) -> Directory:
+    def _run(self, fetcher: Fetcher, reference_time: datetime, folder: Path) -> Directory:
         if self._lock is None:
             raise DirectoryUnavailableError("this directory client was closed")
+        with self._one_at_a_time:
+            return self._refresh(fetcher, reference_time, folder)
+
+    def _refresh(self, fetcher: Fetcher, reference_time: datetime, folder: Path) -> Directory:
         try:
-            updater = _TimedUpdater(self._folder, fetcher, self._trusted_root, reference_time)
+            updater = TimedUpdater(folder, fetcher, self._trusted_root, reference_time)
             updater.refresh()
-            self._root_version = updater.trusted_root().version
-            version = updater.trusted_timestamp().version
-            if self.current is None or self.current.version != version:
-                self.current = self._build(updater, fetcher)
+            current, version = self.current, updater.trusted_timestamp().version
+            # What was amiss with a nation may be over (its file was missing here): then it is read again.
+            if current is None or current.version != version or current.problems:
+                current = self.current = self._build(updater, fetcher, folder)
         except DownloadLengthMismatchError as problem:
             raise DirectoryUntrustedError("a directory file is longer than it may be") from problem
         except DownloadError as problem:
@@ -228,135 +159,69 @@ class DirectoryClient:
             raise DirectoryUntrustedError(f"the directory does not verify: {problem}") from problem
         except OSError as problem:
             raise DirectoryUnavailableError(f"the directory cannot be stored: {problem.strerror}") from problem
-        return self.current
+        return current
 
-    def _build(self, updater: _TimedUpdater, fetcher: _Fetcher) -> Directory:
-        root, timestamp, snapshot = updater.trusted_root(), updater.trusted_timestamp(), updater.trusted_snapshot()
-        targets = updater.trusted_targets()
+    def _stored_state(self) -> dict[str, bytes]:
+        try:
+            state = cbor.decode((self._folder / STATE_NAME).read_bytes(), max_bytes=MAX_STATE_BYTES)
+        except (OSError, MalformedError, TooLargeError) as problem:
+            raise DirectoryUnavailableError("no verified directory is stored here; refresh first") from problem
+        if not isinstance(state, dict):
+            raise DirectoryUnavailableError("no verified directory is stored here; refresh first")
+        return {name: content for name, content in state.items() if isinstance(content, bytes)}
+
+    def _keep(self, folder: Path, root_version: int, reading: Reading) -> None:
+        """Store what was verified as one file, then drop cached cards that are no longer listed.
+
+        The updater's own files may be ahead of it: a refresh can break off between its metadata and the cards.
+        """
+        state = {metadata_name(role, n): (folder / f"{role}.json").read_bytes() for role, n in reading.versions.items()}
+        for path in (folder / "root_history").glob("*.root.json"):
+            if int(path.name.split(".")[0]) <= root_version:
+                state[f"metadata/{path.name}"] = path.read_bytes()
+        if folder == self._folder:
+            write_file(self._folder / STATE_NAME, cbor.encode(state))
+            for path in (self._folder / "targets").glob("*/*.json"):
+                if path.relative_to(self._folder).as_posix() not in reading.targets:
+                    path.unlink()
+        self._state, self._target_names = state, frozenset(reading.targets)
+
+    def _build(self, updater: TimedUpdater, fetcher: Fetcher, folder: Path) -> Directory:
+        root, targets = updater.trusted_root(), updater.trusted_targets()
         nodes = delegated_nodes(targets)
         if len(nodes) > MAX_NATIONS:
             raise DirectoryUntrustedError(f"the directory has more than {MAX_NATIONS} nations")
-        versions = {TIMESTAMP: timestamp.version, SNAPSHOT: snapshot.version, TARGETS: targets.version}
+        reading = Reading(updater, fetcher, folder, self._folder, self._cards)
         problems: dict[str, str] = {}
-        files: dict[str, TargetFile] = {}
-        cards: dict[str, Card] = {}
         for node in nodes:
             try:
-                nation = self._nation(updater, fetcher, node, versions, files)
-            except _NationUnusableError as problem:
+                reading.read_nation(node)
+            except NationUnusableError as problem:
                 problems[node] = problem.detail
-                continue
-            cards.update(nation)
-        node_cards = [card for card in cards.values() if isinstance(card, NodeCard)]
-        contact_cards = [card for card in cards.values() if isinstance(card, ContactPointCard)]
-        problems.update(_shared_keys(node_cards, contact_cards, problems))
+        self._keep(folder, root.version, reading)
+        self._cards = reading.cards
+        cards = reading.cards.values()
         name = root.unrecognized_fields.get(FEDERATION_FIELD, "")
-        self._versions, self._target_files, self._cards = versions, files, cards
-        return Directory(
-            timestamp.version,
-            min(root.expires, timestamp.expires, snapshot.expires, targets.expires),
-            node_cards,
-            contact_cards,
-            federation=name if isinstance(name, str) else "",
-            problems=problems,
+        expiries = (
+            root.expires,
+            updater.trusted_timestamp().expires,
+            updater.trusted_snapshot().expires,
+            targets.expires,
         )
-
-    def _nation(
-        self,
-        updater: _TimedUpdater,
-        fetcher: _Fetcher,
-        node: str,
-        versions: dict[str, int],
-        files: dict[str, TargetFile],
-    ) -> dict[str, Card]:
-        """The nation's cards by file name; raises :class:`_NationUnusableError`."""
-        try:
-            role = self._nation_role(updater, fetcher, node, versions)
-            targets = {target_name(target): target for target in _checked_targets(node, role)}
-            contents = {name: self._target(name, target, fetcher) for name, target in targets.items()}
-        except DownloadError as problem:
-            if fetcher.offline:
-                raise _NationUnusableError("its files are not in the local copy") from problem
-            raise
-        files.update(targets)
-        cards: dict[str, Card] = {}
-        for name, target in targets.items():
-            try:
-                card = self._cards.get(name) or parse_card(target.path, contents[name])
-            except ComityError as problem:
-                raise _NationUnusableError(f"{target.path} cannot be used: {problem.detail}") from problem
-            if card is not None:
-                cards[name] = card
-        if not any(isinstance(card, NodeCard) for card in cards.values()):
-            raise _NationUnusableError("it has no node card")
-        return cards
-
-    def _nation_role(self, updater: _TimedUpdater, fetcher: _Fetcher, node: str, versions: dict[str, int]) -> Targets:
-        """The nation's verified role; raises :class:`_NationUnusableError`."""
-        role = nation_role(node)
-        delegations = updater.trusted_targets().delegations
-        delegation = delegations.roles[role] if delegations and delegations.roles else None
-        if delegation is None or delegation.paths != [f"{node}/*"] or not delegation.terminating:
-            raise _NationUnusableError("it was admitted with other paths than its own")
-        meta = updater.trusted_snapshot().meta.get(f"{role}.json")
-        if meta is None:
-            raise _NationUnusableError("it was admitted but has not published its cards")
-        try:
-            targets = updater.nation_targets(node)
-        except LengthOrHashMismatchError:
-            raise
-        except RepositoryError as problem:
-            fetched = fetcher.nation_files.get(metadata_name(role, meta.version))
-            if not meta.hashes or fetched is None:
-                raise
-            write_file(self._folder / f"{role}.json", fetched)
-            versions[role] = meta.version
-            raise _NationUnusableError(f"its metadata does not verify: {problem}") from problem
-        versions[role] = meta.version
-        return targets
-
-    def _target(self, name: str, target: TargetFile, fetcher: _Fetcher) -> bytes:
-        """The target's verified bytes, from this folder or from the source."""
-        try:
-            encoded = self._cached_target(name)
-            target.verify_length_and_hashes(encoded)
-        except (OSError, LengthOrHashMismatchError):
-            encoded = fetcher.download_bytes(name, target.length)
-            target.verify_length_and_hashes(encoded)
-            path = self._folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_file(path, encoded)
-        return encoded
+        return Directory(
+            updater.trusted_timestamp().version,
+            min(expiries),
+            [card for card in cards if isinstance(card, NodeCard)],
+            [card for card in cards if isinstance(card, ContactPointCard)],
+            federation=name if isinstance(name, str) else "",
+            problems={**_shared_keys(cards), **problems},
+        )
 
     def _cached_target(self, name: str) -> bytes:
         return (self._folder / name).read_bytes()
 
-    def _local_file(self, name: str) -> bytes:
-        """Answers the updater from this folder: it has read everything else from there itself."""
-        path = self._folder / f"{TIMESTAMP}.json"
-        if name != metadata_name(TIMESTAMP, 0) or not path.exists():
-            raise NotFoundError(f"{name} is not in the local copy")
-        return path.read_bytes()
 
-
-def _checked_targets(node: str, role: Targets) -> list[TargetFile]:
-    """What a nation signed, if all of it is its to sign and within limits; raises :class:`_NationUnusableError`."""
-    if len(role.targets) > MAX_CARDS_PER_NATION:
-        raise _NationUnusableError(f"it has more than {MAX_CARDS_PER_NATION} cards")
-    for path, target in role.targets.items():
-        folder, _, name = path.partition("/")
-        if folder != node:
-            raise _NationUnusableError("it signed the card of another nation")
-        if target.length > MAX_CARD_BYTES:
-            raise _NationUnusableError(f"a card has more than {MAX_CARD_BYTES} bytes")
-        if set(target.hashes) != {"sha256"} or not name or not is_target_name(target_name(target)):
-            raise _NationUnusableError("a card's name or hash is not of the directory's form")
-    return [role.targets[path] for path in sorted(role.targets)]
-
-
-def _shared_keys(
-    node_cards: list[NodeCard], contact_cards: list[ContactPointCard], problems: dict[str, str]
-) -> dict[str, str]:
+def _shared_keys(cards: Iterable[Card]) -> dict[str, str]:
     """A note for nations whose cards list a key that another nation's card lists too.
 
     Look-ups are by holder and key id, so nothing is ambiguous and nobody is left out: otherwise copying another's
@@ -364,12 +229,11 @@ def _shared_keys(
     """
     first: dict[bytes, str] = {}
     notes: dict[str, str] = {}
-    cards: list[Card] = [*node_cards, *contact_cards]
     for card in cards:
-        node = card.node if isinstance(card, NodeCard) else card.address.node
+        node = card_node(card)
         for entry in card.all_keys():
             other = first.setdefault(entry.kid, node)
-            if other != node and node not in problems:
+            if other != node:
                 notes[node] = f"its cards list a key of {other}: {entry.kid.hex()}"
     return notes
 

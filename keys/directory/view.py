@@ -226,7 +226,7 @@ class Directory:
         card.require_active(at)
         if isinstance(card, ContactPointCard):
             # A nation that is suspended is suspended with all its offices.
-            self._nodes[card.address.node].require_active(at)
+            self.node(card.address.node).require_active(at)
 
 
 def _newest_first(entries: Iterable[KeyEntry]) -> list[KeyEntry]:

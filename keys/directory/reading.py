@@ -1,0 +1,191 @@
+"""One pass over the directory's files: the TUF library's updater with our clock and disk, then each nation's cards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from tuf.api.exceptions import DownloadError, DownloadHTTPError, LengthOrHashMismatchError, RepositoryError
+from tuf.api.metadata import Root, Snapshot, TargetFile, Targets, Timestamp
+from tuf.ngclient import Updater, UpdaterConfig
+from tuf.ngclient.fetcher import FetcherInterface
+
+from keys.cards import MAX_CARD_BYTES, Card, NodeCard
+from keys.directory.repository import (
+    MAX_FILE_BYTES,
+    NATION_PREFIX,
+    SNAPSHOT,
+    TARGETS,
+    TIMESTAMP,
+    is_target_name,
+    metadata_name,
+    nation_role,
+    parse_card,
+    target_name,
+)
+from keys.files import write_file
+from protocol.errors import ComityError, NotFoundError
+
+Fetch = Callable[[str], bytes]
+
+MAX_CARDS_PER_NATION = 1_024
+_CONFIG = UpdaterConfig(
+    root_max_length=512_000,
+    timestamp_max_length=16_384,
+    snapshot_max_length=2_000_000,
+    targets_max_length=MAX_FILE_BYTES,
+    prefix_targets_with_hash=True,
+)
+
+
+class NationUnusableError(ComityError):
+    """A nation's own metadata or cards cannot be used."""
+
+
+class Fetcher(FetcherInterface):
+    """Hands the TUF library's downloads to ``fetch``; its base class enforces the length limits."""
+
+    def __init__(self, fetch: Fetch, *, offline: bool = False) -> None:
+        self._fetch_file = fetch
+        self.offline = offline
+        self.nation_files: dict[str, bytes] = {}
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        try:
+            content = self._fetch_file(url)
+        except NotFoundError as problem:
+            # The library takes 404 as "there is no newer root".
+            raise DownloadHTTPError(problem.detail, 404) from problem
+        if url.startswith("metadata/") and NATION_PREFIX in url:
+            self.nation_files[url] = content
+        return iter([content])
+
+
+class TimedUpdater(Updater):
+    """The library's updater with the caller's clock and durable writes."""
+
+    def __init__(self, folder: Path, fetcher: Fetcher, root: bytes, now: datetime) -> None:
+        super().__init__(
+            str(folder), "metadata/", target_base_url="targets/", fetcher=fetcher, config=_CONFIG, bootstrap=root
+        )
+        # Nothing was judged by time yet: the initial root may be expired, the final one may not (TUF §5.3.10).
+        self._trusted_set.reference_time = now
+
+    def _persist_file(self, filename: str, data: bytes) -> None:
+        write_file(Path(filename), data)
+
+    def trusted_root(self) -> Root:
+        return self._trusted_set.root
+
+    def trusted_timestamp(self) -> Timestamp:
+        return self._trusted_set.timestamp
+
+    def trusted_snapshot(self) -> Snapshot:
+        return self._trusted_set.snapshot
+
+    def trusted_targets(self) -> Targets:
+        return self._trusted_set.targets
+
+    def nation_targets(self, node: str) -> Targets:
+        return self._load_targets(nation_role(node), TARGETS)
+
+
+class Reading:
+    """Reads nations under refreshed top-level metadata, and keeps account of which files were verified.
+
+    ``versions`` are the verified role versions (root excepted), ``targets`` the file names of verified targets,
+    ``cards`` the cards by file name. ``known`` are cards parsed before, by the same content-addressed names.
+    """
+
+    def __init__(
+        self, updater: TimedUpdater, fetcher: Fetcher, metadata_dir: Path, cache_dir: Path, known: Mapping[str, Card]
+    ) -> None:
+        self._updater = updater
+        self._fetcher = fetcher
+        self._metadata_dir = metadata_dir
+        self._cache_dir = cache_dir
+        self._known = known
+        self.versions = {
+            TIMESTAMP: updater.trusted_timestamp().version,
+            SNAPSHOT: updater.trusted_snapshot().version,
+            TARGETS: updater.trusted_targets().version,
+        }
+        self.targets: set[str] = set()
+        self.cards: dict[str, Card] = {}
+
+    def read_nation(self, node: str) -> None:
+        """Take over the nation's cards; raises :class:`NationUnusableError`, or what the TUF library raises."""
+        try:
+            role = self._role(node)
+            targets = {target_name(target): target for target in _checked_targets(node, role)}
+            contents = {name: self._target(name, target) for name, target in targets.items()}
+        except DownloadError as problem:
+            if self._fetcher.offline:
+                raise NationUnusableError("its files are not in the local copy") from problem
+            raise
+        self.targets.update(targets)
+        cards: dict[str, Card] = {}
+        for name, target in targets.items():
+            try:
+                card = self._known.get(name) or parse_card(target.path, contents[name])
+            except ComityError as problem:
+                raise NationUnusableError(f"{target.path} cannot be used: {problem.detail}") from problem
+            if card is not None:
+                cards[name] = card
+        if not any(isinstance(card, NodeCard) for card in cards.values()):
+            raise NationUnusableError("it has no node card")
+        self.cards.update(cards)
+
+    def _role(self, node: str) -> Targets:
+        """The nation's verified role."""
+        role = nation_role(node)
+        delegations = self._updater.trusted_targets().delegations
+        delegation = delegations.roles[role] if delegations and delegations.roles else None
+        if delegation is None or delegation.paths != [f"{node}/*"] or not delegation.terminating:
+            raise NationUnusableError("it was admitted with other paths than its own")
+        meta = self._updater.trusted_snapshot().meta.get(f"{role}.json")
+        if meta is None:
+            raise NationUnusableError("it was admitted but has not published its cards")
+        try:
+            targets = self._updater.nation_targets(node)
+        except LengthOrHashMismatchError:
+            raise
+        except RepositoryError as problem:
+            fetched = self._fetcher.nation_files.get(metadata_name(role, meta.version))
+            if not meta.hashes or fetched is None:
+                raise
+            # It is what the snapshot says, so the fault is the nation's. Keep it: a mirror passes on what it was given.
+            write_file(self._metadata_dir / f"{role}.json", fetched)
+            self.versions[role] = meta.version
+            raise NationUnusableError(f"its metadata does not verify: {problem}") from problem
+        self.versions[role] = meta.version
+        return targets
+
+    def _target(self, name: str, target: TargetFile) -> bytes:
+        """The target's verified bytes, from the cache or from the source."""
+        path = self._cache_dir / name
+        try:
+            encoded = path.read_bytes()
+            target.verify_length_and_hashes(encoded)
+        except (OSError, LengthOrHashMismatchError):
+            encoded = self._fetcher.download_bytes(name, target.length)
+            target.verify_length_and_hashes(encoded)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_file(path, encoded)
+        return encoded
+
+
+def _checked_targets(node: str, role: Targets) -> list[TargetFile]:
+    """What a nation signed, if all of it is its to sign and within limits; raises :class:`NationUnusableError`."""
+    if len(role.targets) > MAX_CARDS_PER_NATION:
+        raise NationUnusableError(f"it has more than {MAX_CARDS_PER_NATION} cards")
+    for path, target in role.targets.items():
+        folder, _, name = path.partition("/")
+        if folder != node:
+            raise NationUnusableError("it signed the card of another nation")
+        if target.length > MAX_CARD_BYTES:
+            raise NationUnusableError(f"a card has more than {MAX_CARD_BYTES} bytes")
+        if set(target.hashes) != {"sha256"} or not name or not is_target_name(target_name(target)):
+            raise NationUnusableError("a card's name or hash is not of the directory's form")
+    return [role.targets[path] for path in sorted(role.targets)]
