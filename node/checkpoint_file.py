@@ -1,0 +1,68 @@
+"""The last signed checkpoint, kept in a file of its own beside (better: on another disk than) the database.
+
+A database restored from a backup is shorter than what the log's receipts already prove. This file remembers the
+truth: the node refuses to start on a database that does not lead to it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from keys.files import write_file
+from protocol.errors import ComityError, StorageFullError, UnavailableError
+
+# A checkpoint is about 4 KB; room for the lines of witnesses.
+MAX_NOTE_BYTES = 64 * 1024
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+
+
+class CheckpointFileError(ComityError):
+    """The checkpoint file cannot be read or is not a checkpoint."""
+
+    code = "checkpoint-file"
+    http_status = 500
+    advice = "Check the file's path, owner and mode; never replace it by an older copy."
+
+
+class CheckpointFile:
+    """One signed checkpoint on disk, replaced as a whole."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> bytes | None:
+        """The note, None if there is no file. Raises :class:`CheckpointFileError`."""
+        try:
+            with self.path.open("rb") as file:
+                note = file.read(MAX_NOTE_BYTES + 1)
+        except FileNotFoundError:
+            return None
+        except OSError as problem:
+            raise CheckpointFileError(f"the checkpoint file cannot be read ({_name(problem)})") from problem
+        if not 0 < len(note) <= MAX_NOTE_BYTES:
+            raise CheckpointFileError("the checkpoint file is empty or too large")
+        return note
+
+    def write(self, note: bytes) -> None:
+        """Replace the note, durably on return; the old one stays if this raises before the rename.
+
+        Raises ``StorageFullError`` or ``UnavailableError``. Writing the same note again is harmless.
+        """
+        try:
+            write_file(self.path, note)
+        except OSError as problem:
+            kind = StorageFullError if problem.errno in _FULL else UnavailableError
+            raise kind(f"the checkpoint file cannot be written ({_name(problem)})") from problem
+
+    def sweep(self) -> None:
+        """Remove temporary files that a killed process left behind."""
+        for leftover in self.path.parent.glob(f".{self.path.name}.*.tmp"):
+            with suppress(OSError):
+                leftover.unlink()
+
+
+def _name(problem: OSError) -> str:
+    return errno.errorcode.get(problem.errno or 0, os.strerror(problem.errno or 0))

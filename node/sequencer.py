@@ -1,0 +1,322 @@
+"""The one writer of a node: collects operations, applies them in batches, releases all waiters at once.
+
+Handlers add operations to the open batch and await its outcome. One thread applies a batch as one transaction, keeps
+the signed checkpoint in a file outside the database, and only then may anyone see the batch: its waiters, mailboxes,
+partners. When idle a batch is one operation; under load it is what arrived while the last batch was being written.
+
+What holds when something fails:
+
+- The transaction cannot be written: nothing of the batch stands, every waiter gets the error, the next batch tries anew.
+- It was committed, but the checkpoint file cannot be written: the batch stands and stays invisible. Its waiters get
+  ``ReceiptPendingError`` (a repeat gets the same receipts), and no batch is taken until the file is written. Releasing
+  without the file would open a gap: after a restore from backup the log could be forked unnoticed.
+- What was committed cannot be known any more: the sequencer halts, and the node must be restarted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from node.changes import ANY_PARTNER, Changes
+from node.checkpoint_file import CheckpointFile
+from node.store.base import (
+    Applied,
+    Done,
+    Failed,
+    FoundLog,
+    Operation,
+    Outcome,
+    ReceiptPendingError,
+    Store,
+    StoreDamagedError,
+)
+from protocol.errors import CheckpointInvalidError, ComityError, LogForkError, UnavailableError
+from protocol.log.checkpoint import Checkpoint, LogSigner, open_checkpoint, sign_checkpoint
+
+MAX_BATCH = 512
+MAX_PENDING = 16_384
+RETRY_FILE_S = 1.0
+
+T = TypeVar("T")
+
+
+class LogRolledBackError(LogForkError):
+    """The database does not lead to the last checkpoint that this node signed."""
+
+    code = "log-rolled-back"
+    advice = (
+        "Do not start on this database: it would fork the log. Restore the newest copy and the checkpoint file that "
+        "belongs to it, or found a new log under a new origin."
+    )
+
+
+def utc_now() -> datetime:
+    """The system clock."""
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class _Group:
+    """Operations that one caller waits for together."""
+
+    operations: Sequence[Operation]
+    waiter: asyncio.Future[list[Outcome]]
+
+    def settle(self, outcomes: list[Outcome]) -> None:
+        if not self.waiter.done():  # a caller that went away does not undo what it asked for
+            self.waiter.set_result(outcomes)
+
+    def fail(self, error: ComityError) -> None:
+        self.settle([Failed(error)] * len(self.operations))
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What the writer thread brought back: ``withheld`` says why a committed batch stays invisible."""
+
+    applied: Applied
+    withheld: ComityError | None
+
+
+class Sequencer:
+    """Runs the batches of one store. All methods belong to the event loop that called :meth:`start`."""
+
+    def __init__(
+        self,
+        store: Store,
+        log_signer: LogSigner,
+        checkpoint_file: CheckpointFile,
+        clock: Callable[[], datetime] = utc_now,
+        *,
+        max_batch: int = MAX_BATCH,
+        max_pending: int = MAX_PENDING,
+    ) -> None:
+        self.changes = Changes()
+        self._store = store
+        self._signer = log_signer
+        self._file = checkpoint_file
+        self._clock = clock
+        self._max_batch = max_batch
+        self._max_pending = max_pending
+        self._pending: deque[_Group] = deque()
+        self._pending_count = 0
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._halted: ComityError | None = None
+        self._thread: ThreadPoolExecutor | None = None
+        self._runner: asyncio.Task[None] | None = None
+        self._withheld: set[str] = set()  # whom to wake once the withheld batch is released
+        self._kept: bytes | None = None  # writer thread only: what the checkpoint file holds
+
+    # --- Life ------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open the store, check it against the checkpoint file, found the log if it is new, then take operations.
+
+        Raises ``LogForkError`` if the database does not extend the file's checkpoint, ``CheckpointInvalidError`` if
+        the log belongs to another origin or other keys, and what :meth:`Store.open` raises.
+        """
+        await self._store.open()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="log-writer")
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._recover)
+        except BaseException:
+            self._thread.shutdown()
+            await self._store.close()
+            raise
+        self._runner = asyncio.create_task(self._run(), name="sequencer")
+
+    async def stop(self) -> None:
+        """Refuse new operations, finish the pending ones, close the store."""
+        self._stopping = True
+        self._wake.set()
+        if self._runner is not None:
+            await self._runner
+            self._runner = None
+        if self._thread is not None:
+            self._thread.shutdown()
+            self._thread = None
+            await self._store.close()
+
+    @property
+    def problem(self) -> ComityError | None:
+        """Why the node takes nothing at the moment; None when all is well."""
+        return self._halted
+
+    @property
+    def pending(self) -> int:
+        """Operations that wait for their batch."""
+        return self._pending_count
+
+    # --- Operations --------------------------------------------------------------------------------------------
+
+    async def submit(self, operation: Operation) -> Outcome:
+        """Apply one operation; returns when it is durable, or refused. Raises nothing: see :class:`Failed`."""
+        return (await self._enqueue((operation,)))[0]
+
+    async def submit_many(self, operations: Sequence[Operation]) -> list[Outcome]:
+        """Apply operations in order, in as few batches as possible; an outcome for each."""
+        parts = [operations[at : at + self._max_batch] for at in range(0, len(operations), self._max_batch)]
+        results = await asyncio.gather(*(self._enqueue(part) for part in parts))
+        return [outcome for part in results for outcome in part]
+
+    async def _enqueue(self, operations: Sequence[Operation]) -> list[Outcome]:
+        if self._stopping or self._runner is None:
+            return [Failed(UnavailableError("the node is not running"))] * len(operations)
+        if self._pending_count + len(operations) > self._max_pending:
+            return [Failed(UnavailableError("too many operations wait to be written"))] * len(operations)
+        group = _Group(operations, asyncio.get_running_loop().create_future())
+        self._pending.append(group)
+        self._pending_count += len(operations)
+        self._wake.set()
+        return await group.waiter
+
+    # --- Event loop side -----------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while True:
+            if not self._pending:
+                if self._stopping:
+                    return
+                await self._idle()
+                continue
+            groups = self._take()
+            if self._halted is not None:
+                await self._catch_up()
+            if self._halted is not None:
+                for group in groups:
+                    group.fail(self._halted)
+                continue
+            await self._write(groups)
+
+    async def _idle(self) -> None:
+        """Wait for operations; meanwhile try now and then to write what is withheld."""
+        try:
+            async with asyncio.timeout(RETRY_FILE_S if self._halted is not None else None):
+                await self._wake.wait()
+        except TimeoutError:
+            await self._catch_up()
+        self._wake.clear()
+
+    def _take(self) -> list[_Group]:
+        groups = [self._pending.popleft()]
+        count = len(groups[0].operations)
+        while self._pending and count + len(self._pending[0].operations) <= self._max_batch:
+            groups.append(self._pending.popleft())
+            count += len(groups[-1].operations)
+        self._pending_count -= count
+        return groups
+
+    async def _catch_up(self) -> None:
+        """Try to release the withheld batch."""
+        if isinstance(self._halted, StoreDamagedError):
+            return
+        _, problem = await self._in_thread(self._publish)
+        if isinstance(problem, ComityError):
+            self._halted = problem
+        elif problem is None:
+            self._halted = None
+            self._notify(self._withheld)
+            self._withheld = set()
+
+    async def _write(self, groups: list[_Group]) -> None:
+        operations = [operation for group in groups for operation in group.operations]
+        written, problem = await self._in_thread(lambda: self._apply(operations))
+        if written is not None:
+            self._settle(groups, written)
+        elif isinstance(problem, ComityError):
+            if isinstance(problem, StoreDamagedError):
+                self._halted = problem
+            for group in groups:
+                group.fail(problem)
+        elif len(groups) > 1:
+            # A defect in one operation must not refuse what others sent: find it by applying each group alone.
+            for group in groups:
+                await self._write([group])
+        else:
+            groups[0].fail(ComityError(f"the operation failed ({type(problem).__name__})"))
+
+    def _settle(self, groups: list[_Group], written: _Written) -> None:
+        outcomes = written.applied.outcomes
+        if written.withheld is not None:
+            self._halted = written.withheld
+            pending = Failed(ReceiptPendingError())
+            outcomes = [pending if isinstance(outcome, Done) else outcome for outcome in outcomes]
+        at = 0
+        for group in groups:
+            group.settle(outcomes[at : at + len(group.operations)])
+            at += len(group.operations)
+        keys = written.applied.desks | written.applied.partners
+        if written.withheld is None:
+            self._notify(keys)
+        else:
+            self._withheld |= keys
+
+    def _notify(self, keys: Set[str]) -> None:
+        self.changes.notify(keys)
+        if any("@" not in key for key in keys):
+            self.changes.notify((ANY_PARTNER,))
+
+    async def _in_thread(self, work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
+        """What ``work`` returns in the writer thread, or the exception it ends with, whatever that is."""
+        future = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        await asyncio.wait((future,))
+        problem = future.exception()
+        return (None, problem) if problem is not None else (future.result(), None)
+
+    # --- Writer thread ---------------------------------------------------------------------------------------------
+
+    def _sign(self, checkpoint: Checkpoint, at: datetime) -> bytes:
+        return sign_checkpoint(checkpoint, self._signer, at)
+
+    def _apply(self, operations: Sequence[Operation]) -> _Written:
+        applied = self._store.apply(operations, self._sign)
+        try:
+            self._publish()
+        except ComityError as problem:
+            return _Written(applied, problem)
+        return _Written(applied, None)
+
+    def _publish(self) -> None:
+        """Keep the newest checkpoint outside the database, then show readers what is committed."""
+        note = self._store.head()
+        if note is not None and note != self._kept:
+            self._file.write(note)
+            self._kept = note
+        self._store.release()
+
+    def _recover(self) -> None:
+        """Check the database against the checkpoint file; found the log if both are empty."""
+        self._file.sweep()
+        stored = self._opened(self._store.head(), "database")
+        kept = self._opened(self._file.read(), "checkpoint file")
+        if stored is not None and (stored.size, stored.root) != (self._store.size(), self._store.root_at(stored.size)):
+            raise StoreDamagedError("the stored leaves do not lead to the last signed checkpoint")
+        if kept is None and stored is not None and stored.size > 0:
+            raise LogRolledBackError(
+                f"the database holds a log of {stored.size} entries but there is no checkpoint file"
+            )
+        if kept is not None and kept.size > (stored.size if stored is not None else 0):
+            size = stored.size if stored is not None else 0
+            raise LogRolledBackError(f"the log had {kept.size} entries, but the database holds only {size}")
+        if kept is not None and self._store.root_at(kept.size) != kept.root:
+            raise LogRolledBackError(f"the first {kept.size} entries of the database are not those that were signed")
+        if stored is None:
+            self._store.apply((FoundLog(self._clock()),), self._sign)
+        self._publish()
+
+    def _opened(self, note: bytes | None, place: str) -> Checkpoint | None:
+        if note is None:
+            return None
+        try:
+            return open_checkpoint(note, self._signer.verifier)
+        except CheckpointInvalidError as problem:
+            raise CheckpointInvalidError(
+                f"the checkpoint in the {place} is not signed by this node's log keys for {self._signer.origin}"
+            ) from problem
