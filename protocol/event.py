@@ -1,7 +1,7 @@
-"""Receipt events: what a node logs of a message, under the names of ETSI EN 319 522-1.
+"""Events: what a node states about a message, as the entry (leaf) of its log.
 
-The encoded event is the leaf's data. It holds no names and no case data, and a fresh salt, so that its hash says
-nothing to anyone who was not given the event itself.
+The names are those of ETSI EN 319 522-1. An event holds no names of persons and nothing of the content; its random salt
+keeps the leaf hash, which partners see, from saying anything to who does not know the entry.
 """
 
 from __future__ import annotations
@@ -19,61 +19,89 @@ from protocol.ids import parse_message_id
 from protocol.instant import from_ms, to_ms
 
 VERSION = 1
+DIGEST_BYTES = 32
 SALT_BYTES = 16
-HASH_BYTES = 32
 MAX_EVENT_BYTES = 4096
 MAX_REASONS = 8
 MAX_REASON_CHARS = 64
-MAX_ORIGIN_CHARS = 255
 MAX_STATEMENT_BYTES = 2048
+MAX_ORIGIN_BYTES = 255
+MAX_INDEX = (1 << 64) - 1
+
+_URI_PREFIX = "http://uri.etsi.org/19522/Event/"
+_REQUIRED = {1, 2, 3, 4, 5, 9}
+_OPTIONAL = {6, 7, 8, 10, 11}
 
 
 class EventName(StrEnum):
-    """The events that nodes and desks attest."""
+    """The events of ETSI EN 319 522-1 that a node logs."""
 
-    SUBMISSION_ACCEPTANCE = "SubmissionAcceptance"
-    SUBMISSION_REJECTION = "SubmissionRejection"
-    RELAY_ACCEPTANCE = "RelayAcceptance"
-    RELAY_REJECTION = "RelayRejection"
-    RELAY_FAILURE = "RelayFailure"
-    CONTENT_CONSIGNMENT = "ContentConsignment"
-    CONTENT_CONSIGNMENT_FAILURE = "ContentConsignmentFailure"
-    CONSIGNMENT_NOTIFICATION = "ConsignmentNotification"
-    CONSIGNMENT_NOTIFICATION_FAILURE = "ConsignmentNotificationFailure"
-    CONTENT_HANDOVER = "ContentHandover"
-    CONTENT_HANDOVER_FAILURE = "ContentHandoverFailure"
-    CONTENT_ACCESS_TRACKING = "ContentAccessTracking"
+    SubmissionAcceptance = "SubmissionAcceptance"
+    SubmissionRejection = "SubmissionRejection"
+    RelayAcceptance = "RelayAcceptance"
+    RelayRejection = "RelayRejection"
+    RelayFailure = "RelayFailure"
+    ContentConsignment = "ContentConsignment"
+    ContentConsignmentFailure = "ContentConsignmentFailure"
+    ConsignmentNotification = "ConsignmentNotification"
+    ConsignmentNotificationFailure = "ConsignmentNotificationFailure"
+    ContentHandover = "ContentHandover"
+    ContentHandoverFailure = "ContentHandoverFailure"
+    ContentAccessTracking = "ContentAccessTracking"
 
     @property
     def uri(self) -> str:
-        """The URI of the event in ETSI EN 319 522."""
-        return f"http://uri.etsi.org/19522/Event/{self.value}"
+        """The event's URI in ETSI EN 319 522."""
+        return _URI_PREFIX + self.value
 
     @property
     def negative(self) -> bool:
-        """Whether the event says that something did not happen, and must say why."""
-        return self in NEGATIVE_EVENTS
+        """Whether the event says that something did not happen; such an event has reasons."""
+        return self in _NEGATIVE_EVENTS
 
 
-NEGATIVE_EVENTS = frozenset(name for name in EventName if name.value.endswith(("Rejection", "Failure")))
-DESK_EVENTS = frozenset(
-    {EventName.CONTENT_HANDOVER, EventName.CONTENT_HANDOVER_FAILURE, EventName.CONTENT_ACCESS_TRACKING}
+_NEGATIVE_EVENTS = frozenset(
+    {
+        EventName.SubmissionRejection,
+        EventName.RelayRejection,
+        EventName.RelayFailure,
+        EventName.ContentConsignmentFailure,
+        EventName.ConsignmentNotificationFailure,
+        EventName.ContentHandoverFailure,
+    }
 )
-_BY_TEXT = {name.value: name for name in EventName}
+
+DESK_EVENTS = frozenset({EventName.ContentHandover, EventName.ContentHandoverFailure, EventName.ContentAccessTracking})
+"""Events that happen at a desk: a node logs them only with the desk's signed statement."""
+
+_NAMES = {name.value: name for name in EventName}
 
 
 @dataclass(frozen=True, slots=True)
 class LeafReference:
-    """An entry of another log: its origin, its index there, and its leaf hash (32 bytes)."""
+    """An entry of another log: its origin, its index and its leaf hash (32 bytes)."""
 
     origin: str
     index: int
     leaf_hash: bytes
 
+    def __post_init__(self) -> None:
+        if type(self.origin) is not str or not 1 <= len(self.origin.encode()) <= MAX_ORIGIN_BYTES:
+            raise MalformedError(f"the origin of a log is a text of 1 to {MAX_ORIGIN_BYTES} bytes")
+        if type(self.index) is not int or not 0 <= self.index <= MAX_INDEX:
+            raise MalformedError("an index is an unsigned integer of at most 64 bits")
+        _require_bytes(self.leaf_hash, DIGEST_BYTES, "a leaf hash")
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event. ``at`` is an aware UTC datetime, ``digest`` that of the envelope, ``salt`` 16 fresh random bytes."""
+    """One entry of a node's log. Holding one proves nothing; a verified receipt does.
+
+    ``at`` is the node's clock (the wire keeps whole milliseconds), ``digest`` the SHA-256 of the envelope,
+    ``recipient`` the one the event is about (None: all of them), ``peer`` the other node, ``reasons`` codes.
+    ``statement`` is the desk's signed statement, ``reference`` the peer's own entry of the same event. Raises
+    :class:`MalformedError` when the parts do not belong together.
+    """
 
     name: EventName
     at: datetime
@@ -86,14 +114,33 @@ class Event:
     statement: bytes | None = None
     reference: LeafReference | None = None
 
+    def __post_init__(self) -> None:
+        _require_bytes(self.digest, DIGEST_BYTES, "an envelope digest")
+        _require_bytes(self.salt, SALT_BYTES, "the salt of an event")
+        if self.message_id.version != 7:
+            raise MalformedError("a message id is a UUID of version 7")
+        if self.name.negative != bool(self.reasons):
+            raise MalformedError("a negative event has a reason, and only a negative one")
+        if (self.name in DESK_EVENTS) != (self.statement is not None):
+            raise MalformedError("a desk's event has its statement, and only a desk's")
+        if self.statement is not None:
+            self._check_statement(self.statement)
+        if self.reference is not None and self.peer is None:
+            raise MalformedError("an event with a reference names the peer whose entry it refers to")
+        if len(self.reasons) > MAX_REASONS or any(not 1 <= len(code) <= MAX_REASON_CHARS for code in self.reasons):
+            raise MalformedError(f"an event has at most {MAX_REASONS} reasons of 1 to {MAX_REASON_CHARS} characters")
+        if self.peer is not None:
+            parse_node(self.peer)
 
-_REQUIRED = {1, 2, 3, 4, 5, 9}
-_OPTIONAL = {6, 7, 8, 10, 11}
+    def _check_statement(self, statement: bytes) -> None:
+        if type(statement) is not bytes or not 1 <= len(statement) <= MAX_STATEMENT_BYTES:
+            raise MalformedError(f"a statement has 1 to {MAX_STATEMENT_BYTES} bytes")
+        if self.recipient is None:
+            raise MalformedError("a desk's event names the recipient whose desk it is")
 
 
 def encode_event(event: Event) -> bytes:
-    """The leaf data; raises :class:`MalformedError` when the event breaks a rule of its own."""
-    _check(event)
+    """The log entry of ``event``: canonical CBOR, at most :data:`MAX_EVENT_BYTES`; raises :class:`MalformedError`."""
     value: dict[int, Any] = {
         1: VERSION,
         2: event.name.value,
@@ -116,75 +163,59 @@ def encode_event(event: Event) -> bytes:
 
 
 def decode_event(data: bytes) -> Event:
-    """The event in leaf data; raises :class:`MalformedError` and its kin."""
+    """The event in a log entry; raises :class:`MalformedError` and its kin."""
     value = cbor.decode(data, max_bytes=MAX_EVENT_BYTES, max_depth=3)
     if type(value) is not dict:
         raise MalformedError("an event is a map")
-    if value.get(1) != VERSION:
+    if value.get(1) != VERSION or type(value[1]) is not int:
         raise UnsupportedVersionError(f"the event's version is not {VERSION}")
-    if not _REQUIRED <= set(value) <= _REQUIRED | _OPTIONAL or value.get(8) == []:
+    if not _REQUIRED <= set(value) <= _REQUIRED | _OPTIONAL:
         raise MalformedError("an event does not hold exactly the fields of this version")
-    name = _BY_TEXT.get(_text(value[2]))
-    if name is None:
-        raise MalformedError("the event is not one of the known names")
-    event = Event(
-        name=name,
+    return Event(
+        name=_name(value[2]),
         at=from_ms(value[3]),
         message_id=parse_message_id(value[4]),
         digest=value[5],
         salt=value[9],
         recipient=Address.parse(_text(value[6])) if 6 in value else None,
         peer=_text(value[7]) if 7 in value else None,
-        reasons=_reasons(value.get(8, [])),
-        statement=value.get(10),
+        reasons=_reasons(value[8]) if 8 in value else (),
+        statement=_statement(value[10]) if 10 in value else None,
         reference=_reference(value[11]) if 11 in value else None,
     )
-    _check(event)
-    return event
 
 
-def _check(event: Event) -> None:
-    _bytes(event.digest, "envelope digest", HASH_BYTES)
-    _bytes(event.salt, "salt", SALT_BYTES)
-    if event.peer is not None:
-        parse_node(event.peer)
-    if (event.name in NEGATIVE_EVENTS) != bool(event.reasons):
-        raise MalformedError("a negative event has a reason, and only a negative one")
-    if (event.name in DESK_EVENTS) != (event.statement is not None):
-        raise MalformedError("a desk's event has the desk's statement, and only a desk's")
-    if event.statement is not None and (
-        type(event.statement) is not bytes or not 0 < len(event.statement) <= MAX_STATEMENT_BYTES
-    ):
-        raise MalformedError(f"a statement is a byte string of at most {MAX_STATEMENT_BYTES}")
+def _require_bytes(value: object, length: int, what: str) -> None:
+    if type(value) is not bytes or len(value) != length:
+        raise MalformedError(f"{what} is {length} bytes")
+
+
+def _name(value: Any) -> EventName:
+    if type(value) is not str or value not in _NAMES:
+        raise MalformedError("the event is not one of the known names")
+    return _NAMES[value]
+
+
+def _reasons(value: Any) -> tuple[str, ...]:
+    # An absent array is the one encoding of "no reasons".
+    if type(value) is not list or not 1 <= len(value) <= MAX_REASONS:
+        raise MalformedError(f"reasons are an array of 1 to {MAX_REASONS} codes")
+    return tuple(_text(item) for item in value)
+
+
+def _statement(value: Any) -> bytes:
+    if type(value) is not bytes:
+        raise MalformedError("a statement is a byte string")
+    return value
 
 
 def _reference(value: Any) -> LeafReference:
     if type(value) is not list or len(value) != 3:
-        raise MalformedError("a reference is an array of three")
-    origin, index, leaf_hash = value
-    if not 1 <= len(_text(origin)) <= MAX_ORIGIN_CHARS:
-        raise MalformedError(f"an origin has 1 to {MAX_ORIGIN_CHARS} characters")
-    if type(index) is not int or not 0 <= index < 2**63:
-        raise MalformedError("an index is a whole number")
-    return LeafReference(origin, index, _bytes(leaf_hash, "leaf hash", HASH_BYTES))
-
-
-def _reasons(value: Any) -> tuple[str, ...]:
-    if type(value) is not list or len(value) > MAX_REASONS:
-        raise MalformedError(f"an event has at most {MAX_REASONS} reasons")
-    reasons = tuple(_text(item) for item in value)
-    if any(not 1 <= len(reason) <= MAX_REASON_CHARS for reason in reasons):
-        raise MalformedError(f"a reason is a code of 1 to {MAX_REASON_CHARS} characters")
-    return reasons
+        raise MalformedError("a reference is an array of origin, index and leaf hash")
+    return LeafReference(value[0], value[1], value[2])
 
 
 def _text(value: Any) -> str:
     if type(value) is not str:
         raise MalformedError("a text string was expected")
-    return value
-
-
-def _bytes(value: Any, name: str, length: int) -> bytes:
-    if type(value) is not bytes or len(value) != length:
-        raise MalformedError(f"the {name} is not a byte string of {length}")
     return value

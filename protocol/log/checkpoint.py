@@ -1,0 +1,264 @@
+"""Checkpoints: the signed head of a log (C2SP tlog-checkpoint v1.0.0).
+
+A Comity checkpoint has three lines and no extension lines, because the ML-DSA-44 cosignature does not cover those. The
+log signs it twice under its origin as the key name: Ed25519 over the text (type 0x01), which any tool can verify, and
+its own ML-DSA-44 cosignature (type 0x06), which lasts when Ed25519 does not. Both are required. Lines of others, such
+as witnesses, are kept and ignored here.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
+
+from protocol.errors import (
+    CheckpointInvalidError,
+    MalformedError,
+    PlatformUnfitError,
+    SignatureInvalidError,
+    TooLargeError,
+    WeakKeyError,
+)
+from protocol.log.cosignature import (
+    ML_DSA_44_PUBLIC_BYTES,
+    ML_DSA_44_SIGNATURE_BYTES,
+    from_timestamp,
+    mldsa_message,
+    split_timestamped,
+    to_timestamp,
+)
+from protocol.log.merkle import EMPTY_ROOT, HASH_BYTES, MAX_SIZE
+from protocol.log.note import (
+    Note,
+    NoteSignature,
+    SignatureType,
+    VerifierKey,
+    check_key_name,
+    decode_base64,
+    format_vkey,
+    parse_note,
+    serialize_note,
+)
+from protocol.signing import Ed25519Signer, Ed25519Verifier
+
+_SIZE = re.compile(r"(?:0|[1-9][0-9]{0,19})\Z", re.ASCII)
+_ML_DSA_44_SEED_BYTES = 32
+_UNFIT = "this build of the cryptography library has no ML-DSA-44"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The head of the log ``origin``: its number of leaves and its root (32 bytes). Raises :class:`MalformedError`."""
+
+    origin: str
+    size: int
+    root: bytes
+
+    def __post_init__(self) -> None:
+        check_key_name(self.origin)  # the origin is also the name of the log's keys
+        if not 0 <= self.size <= MAX_SIZE:
+            raise MalformedError("the size of a tree is an unsigned integer of 64 bits")
+        if type(self.root) is not bytes or len(self.root) != HASH_BYTES:
+            raise MalformedError(f"a root has {HASH_BYTES} bytes")
+        if self.size == 0 and self.root != EMPTY_ROOT:
+            raise MalformedError("the root is not that of an empty tree")
+
+    @property
+    def text(self) -> str:
+        """The note text."""
+        return f"{self.origin}\n{self.size}\n{b64encode(self.root).decode()}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedCheckpoint:
+    """A checkpoint both of whose signatures by the log are valid.
+
+    ``signed_at`` is the log's own word for when (whole seconds). ``note`` is the bytes, ``others`` are the lines that
+    were not looked at: witnesses' cosignatures.
+    """
+
+    checkpoint: Checkpoint
+    signed_at: datetime
+    note: bytes
+    others: tuple[NoteSignature, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LogVerifier:
+    """The public keys of a log; keep it, loading the keys is not free. Raises :class:`WeakKeyError` for bad keys."""
+
+    origin: str
+    ed25519_public: bytes
+    mldsa_public: bytes
+    _ed25519: Ed25519Verifier = field(init=False, repr=False, compare=False)
+    _mldsa: MLDSA44PublicKey = field(init=False, repr=False, compare=False)
+    _ed25519_id: bytes = field(init=False, repr=False, compare=False)
+    _mldsa_id: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if len(self.mldsa_public) != ML_DSA_44_PUBLIC_BYTES:
+            raise WeakKeyError(f"an ML-DSA-44 public key has {ML_DSA_44_PUBLIC_BYTES} bytes")
+        ed25519_key, mldsa_key = self._keys()
+        # The only way for a frozen dataclass to set what it derives.
+        object.__setattr__(self, "_ed25519", Ed25519Verifier(self.ed25519_public))
+        object.__setattr__(self, "_ed25519_id", ed25519_key.key_id)
+        object.__setattr__(self, "_mldsa_id", mldsa_key.key_id)
+        try:
+            object.__setattr__(self, "_mldsa", MLDSA44PublicKey.from_public_bytes(self.mldsa_public))
+        except ValueError as problem:
+            raise WeakKeyError("the ML-DSA-44 public key is not one") from problem
+        except UnsupportedAlgorithm as problem:
+            raise PlatformUnfitError(_UNFIT) from problem
+
+    @property
+    def vkeys(self) -> tuple[str, str]:
+        """The verifier keys of the Ed25519 line and of the ML-DSA-44 line, as other C2SP tools take them."""
+        ed25519_key, mldsa_key = self._keys()
+        return format_vkey(ed25519_key), format_vkey(mldsa_key)
+
+    @property
+    def key_ids(self) -> tuple[bytes, bytes]:
+        """The key IDs of the Ed25519 line and of the ML-DSA-44 line."""
+        return self._ed25519_id, self._mldsa_id
+
+    def verify_ed25519(self, message: bytes, signature: bytes) -> None:
+        """Return if this is the log's Ed25519 signature; raises :class:`SignatureInvalidError`."""
+        self._ed25519.verify(message, signature)
+
+    def verify_mldsa(self, message: bytes, signature: bytes) -> None:
+        """Return if this is the log's ML-DSA-44 signature (empty context); raises :class:`SignatureInvalidError`."""
+        try:
+            self._mldsa.verify(signature, message)
+        except InvalidSignature as problem:
+            raise SignatureInvalidError from problem
+
+    def _keys(self) -> tuple[VerifierKey, VerifierKey]:
+        return (
+            VerifierKey(self.origin, SignatureType.ED25519, self.ed25519_public),
+            VerifierKey(self.origin, SignatureType.ML_DSA_44_COSIGNATURE, self.mldsa_public),
+        )
+
+
+class LogSigner(Protocol):
+    """Signs the checkpoints of one log, wherever its keys are kept."""
+
+    @property
+    def origin(self) -> str:
+        """The log's origin."""
+
+    @property
+    def verifier(self) -> LogVerifier:
+        """The public side of the keys."""
+
+    def sign_ed25519(self, message: bytes) -> bytes:
+        """The 64-byte Ed25519 signature over ``message``."""
+
+    def sign_mldsa(self, message: bytes) -> bytes:
+        """The 2,420-byte ML-DSA-44 signature over ``message``, with an empty context."""
+
+
+class SoftLogSigner:
+    """A log signer whose private keys are in this process's memory; both seeds have 32 bytes."""
+
+    __slots__ = ("_ed25519", "_mldsa", "origin", "verifier")
+
+    def __init__(self, origin: str, ed25519_seed: bytes, mldsa_seed: bytes) -> None:
+        if len(mldsa_seed) != _ML_DSA_44_SEED_BYTES:
+            raise WeakKeyError(f"an ML-DSA-44 seed has {_ML_DSA_44_SEED_BYTES} bytes")
+        self.origin = origin
+        self._ed25519 = Ed25519Signer(ed25519_seed)
+        try:
+            self._mldsa = MLDSA44PrivateKey.from_seed_bytes(mldsa_seed)
+        except UnsupportedAlgorithm as problem:
+            raise PlatformUnfitError(_UNFIT) from problem
+        self.verifier = LogVerifier(origin, self._ed25519.public_key, self._mldsa.public_key().public_bytes_raw())
+
+    def sign_ed25519(self, message: bytes) -> bytes:
+        """The 64-byte Ed25519 signature over ``message``."""
+        return self._ed25519.sign(message)
+
+    def sign_mldsa(self, message: bytes) -> bytes:
+        """The 2,420-byte ML-DSA-44 signature over ``message``, with an empty context."""
+        return self._mldsa.sign(message)
+
+    def __repr__(self) -> str:
+        return f"SoftLogSigner({self.origin!r})"
+
+
+def sign_checkpoint(checkpoint: Checkpoint, signer: LogSigner, at: datetime) -> bytes:
+    """The signed note. ``at`` (whole seconds are kept) goes into the ML-DSA-44 line.
+
+    Raises :class:`MalformedError` when the signer is another log's. That the checkpoint extends every one signed before
+    is the caller's to ensure.
+    """
+    if checkpoint.origin != signer.origin:
+        raise MalformedError("the signer is that of another log")
+    ed25519_id, mldsa_id = signer.verifier.key_ids
+    seconds = to_timestamp(at)
+    message = mldsa_message(signer.origin, seconds, checkpoint.origin, checkpoint.size, checkpoint.root)
+    return serialize_note(
+        checkpoint.text,
+        (
+            NoteSignature(signer.origin, ed25519_id, signer.sign_ed25519(checkpoint.text.encode())),
+            NoteSignature(signer.origin, mldsa_id, seconds.to_bytes(8, "big") + signer.sign_mldsa(message)),
+        ),
+    )
+
+
+def open_checkpoint(note: bytes, verifier: LogVerifier) -> Checkpoint:
+    """The checkpoint in ``note``, both lines of the log verified; raises :class:`CheckpointInvalidError`."""
+    return verify_checkpoint(note, verifier).checkpoint
+
+
+def verify_checkpoint(note: bytes, verifier: LogVerifier) -> VerifiedCheckpoint:
+    """As :func:`open_checkpoint`, with the time of signing and the other signature lines."""
+    try:
+        parsed = parse_note(note)
+        checkpoint = parse_checkpoint_text(parsed.text)
+        if checkpoint.origin != verifier.origin:
+            raise CheckpointInvalidError("the checkpoint is of another log")
+        ed25519_id, mldsa_id = verifier.key_ids
+        ed25519_line, mldsa_line = _line_of(parsed, verifier, ed25519_id), _line_of(parsed, verifier, mldsa_id)
+        verifier.verify_ed25519(parsed.text.encode(), ed25519_line.signature)
+        seconds, signature = split_timestamped(mldsa_line.signature, ML_DSA_44_SIGNATURE_BYTES)
+        message = mldsa_message(verifier.origin, seconds, checkpoint.origin, checkpoint.size, checkpoint.root)
+        verifier.verify_mldsa(message, signature)
+        others = tuple(line for line in parsed.signatures if line not in (ed25519_line, mldsa_line))
+        return VerifiedCheckpoint(checkpoint, from_timestamp(seconds), note, others)
+    except (MalformedError, TooLargeError) as problem:
+        raise CheckpointInvalidError(problem.detail) from problem
+    except SignatureInvalidError as problem:
+        raise CheckpointInvalidError("a signature of the log on the checkpoint is wrong") from problem
+
+
+def parse_checkpoint(note: bytes) -> Checkpoint:
+    """The checkpoint that ``note`` claims, **not verified**: to learn whose it is. :class:`CheckpointInvalidError`."""
+    try:
+        return parse_checkpoint_text(parse_note(note).text)
+    except (MalformedError, TooLargeError) as problem:
+        raise CheckpointInvalidError(problem.detail) from problem
+
+
+def parse_checkpoint_text(text: str) -> Checkpoint:
+    """The checkpoint of a note text of exactly three lines; raises :class:`MalformedError`."""
+    lines = text.split("\n")
+    if len(lines) != 4 or lines[3]:
+        raise MalformedError("a checkpoint is three lines: origin, size, root")
+    origin, size, root, _ = lines
+    if not _SIZE.match(size):
+        raise MalformedError("the size is a decimal number without leading zeros")
+    return Checkpoint(origin, int(size), decode_base64(root))
+
+
+def _line_of(note: Note, verifier: LogVerifier, key_id: bytes) -> NoteSignature:
+    lines = [line for line in note.signatures if line.name == verifier.origin and line.key_id == key_id]
+    # One line per key: a second one could carry another time, or say nothing.
+    if len(lines) != 1:
+        raise CheckpointInvalidError("the checkpoint does not have exactly one line of each of the log's keys")
+    return lines[0]

@@ -1,0 +1,117 @@
+"""Merkle tree hashing and the verification of proofs (RFC 6962 §2.1; verification as RFC 9162 §2.1.3 and §2.1.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from hmac import compare_digest
+
+from protocol.errors import ProofInvalidError
+
+HASH_BYTES = 32
+# A tree has at most 2^64 - 1 leaves, so no path has more hashes than this.
+MAX_PATH_HASHES = 64
+MAX_SIZE = (1 << 64) - 1
+
+EMPTY_ROOT = sha256(b"").digest()
+"""The root of the tree without leaves."""
+
+
+def leaf_hash(entry: bytes) -> bytes:
+    """The hash of a leaf: ``SHA-256(00 || entry)``."""
+    return sha256(b"\x00" + entry).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """The hash of an inner node: ``SHA-256(01 || left || right)``."""
+    return sha256(b"\x01" + left + right).digest()
+
+
+def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> None:
+    """Return if ``path`` leads from the leaf hash ``leaf`` at ``index`` to the root of the tree of ``size`` leaves.
+
+    The path runs from the leaf's sibling to the root's child. Raises :class:`ProofInvalidError`.
+    """
+    if not 0 <= index < size <= MAX_SIZE:
+        raise ProofInvalidError("the index is not inside the tree")
+    _check_hashes(path, leaf, root)
+    # RFC 9162 §2.1.3.2: `node` is our place among the nodes of a level, `last` the place of the level's last node.
+    node, last, running = index, size - 1, leaf
+    for sibling in path:
+        if last == 0:
+            raise ProofInvalidError("the path is longer than the tree is high")
+        if node & 1 or node == last:
+            running = node_hash(sibling, running)
+            while not node & 1 and node:  # levels on which the right edge has no sibling
+                node >>= 1
+                last >>= 1
+        else:
+            running = node_hash(running, sibling)
+        node >>= 1
+        last >>= 1
+    if last != 0:
+        raise ProofInvalidError("the path is shorter than the tree is high")
+    if not compare_digest(running, root):
+        raise ProofInvalidError("the path does not lead to the root")
+
+
+def verify_consistency(old_size: int, old_root: bytes, new_size: int, new_root: bytes, path: Sequence[bytes]) -> None:
+    """Return if the new tree is the old one with leaves appended; raises :class:`ProofInvalidError`."""
+    if not 0 <= old_size <= new_size <= MAX_SIZE:
+        raise ProofInvalidError("the old tree is larger than the new one")
+    _check_hashes(path, old_root, new_root)
+    if old_size in (0, new_size):
+        _verify_trivial(old_size, old_root, new_size, new_root, path)
+        return
+    running_old, running_new = _consistency_roots(old_size, old_root, new_size, path)
+    if not compare_digest(running_old, old_root):
+        raise ProofInvalidError("the proof does not lead to the old root")
+    if not compare_digest(running_new, new_root):
+        raise ProofInvalidError("the proof does not lead to the new root")
+
+
+def _consistency_roots(old_size: int, old_root: bytes, new_size: int, path: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """The two roots that the proof leads to (RFC 9162 §2.1.4.2), for 0 < old size < new size."""
+    # A complete old tree is itself the first node, and the proof leaves it out.
+    nodes = [old_root, *path] if old_size & (old_size - 1) == 0 else list(path)
+    if not nodes:
+        raise ProofInvalidError("the proof is empty")
+    node, last = old_size - 1, new_size - 1
+    while node & 1:
+        node >>= 1
+        last >>= 1
+    running_old = running_new = nodes[0]
+    for hash_ in nodes[1:]:
+        if last == 0:
+            raise ProofInvalidError("the proof is longer than the tree is high")
+        if node & 1 or node == last:
+            running_old = node_hash(hash_, running_old)
+            running_new = node_hash(hash_, running_new)
+            while not node & 1 and node:
+                node >>= 1
+                last >>= 1
+        else:
+            running_new = node_hash(running_new, hash_)
+        node >>= 1
+        last >>= 1
+    if last != 0:
+        raise ProofInvalidError("the proof is shorter than the tree is high")
+    return running_old, running_new
+
+
+def _verify_trivial(old_size: int, old_root: bytes, new_size: int, new_root: bytes, path: Sequence[bytes]) -> None:
+    """A tree extends itself and the empty tree, without any proof."""
+    if path:
+        raise ProofInvalidError("the proof is longer than the tree is high")
+    if old_size == 0 and old_root != EMPTY_ROOT:
+        raise ProofInvalidError("the old root is not that of an empty tree")
+    if old_size == new_size and not compare_digest(old_root, new_root):
+        raise ProofInvalidError("two trees of one size have different roots")
+
+
+def _check_hashes(path: Sequence[bytes], *ends: bytes) -> None:
+    if len(path) > MAX_PATH_HASHES:
+        raise ProofInvalidError(f"a path has at most {MAX_PATH_HASHES} hashes")
+    for hash_ in (*ends, *path):
+        if type(hash_) is not bytes or len(hash_) != HASH_BYTES:
+            raise ProofInvalidError(f"a hash of the tree has {HASH_BYTES} bytes")

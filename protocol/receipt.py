@@ -1,0 +1,195 @@
+"""Receipts: proof that a node logged an event about a message.
+
+A receipt is the log entry, its place, the path to a root, and the checkpoint that signs that root. Receipts that travel
+together share their checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from protocol import cbor
+from protocol.errors import MalformedError, TooLargeError
+from protocol.event import MAX_EVENT_BYTES, Event, decode_event
+from protocol.log.checkpoint import Checkpoint, LogVerifier, open_checkpoint, parse_checkpoint
+from protocol.log.merkle import HASH_BYTES, MAX_PATH_HASHES, MAX_SIZE, leaf_hash, verify_inclusion
+from protocol.log.note import MAX_NOTE_BYTES
+from protocol.log.proof import encode_tlog_proof
+from protocol.statement import SignedStatement, parse_statement
+
+MAX_RECEIPTS = 8192
+MAX_CHECKPOINTS = 1024
+DEFAULT_CACHED_CHECKPOINTS = 4096  # some 500 bytes each
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A log entry ``leaf`` at ``index``, the ``path`` (32-byte hashes) to the root, and the ``checkpoint`` note.
+
+    Holding one proves nothing: see :class:`ReceiptVerifier`.
+    """
+
+    leaf: bytes
+    index: int
+    path: tuple[bytes, ...]
+    checkpoint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedReceipt:
+    """A receipt that the log ``origin`` cannot deny.
+
+    What is left to the caller: that the event is about the message at hand (id, digest, recipient), and for a desk's
+    event the signature on ``statement`` under a key of the event's recipient.
+    """
+
+    event: Event
+    origin: str
+    index: int
+    size: int
+    root: bytes
+    leaf_hash: bytes
+    receipt: Receipt
+    statement: SignedStatement | None
+
+
+class ReceiptVerifier:
+    """Verifies receipts; each checkpoint's signatures once, as long as its log's keys stay the same.
+
+    ``verifier_for(origin)`` returns the keys of a log from the directory, or raises. Not thread-safe.
+    """
+
+    def __init__(
+        self, verifier_for: Callable[[str], LogVerifier], *, cached_checkpoints: int = DEFAULT_CACHED_CHECKPOINTS
+    ) -> None:
+        self._verifier_for = verifier_for
+        self._max_cached = cached_checkpoints
+        # By the digest of the note: who verified it, and what it says.
+        self._verified: OrderedDict[bytes, tuple[LogVerifier, Checkpoint]] = OrderedDict()
+
+    def verify(self, receipt: Receipt) -> VerifiedReceipt:
+        """The receipt, proved; raises what ``verifier_for`` raises, and
+
+        :class:`CheckpointInvalidError`: the checkpoint is not the log's. :class:`ProofInvalidError`: the entry is not
+        under it. :class:`MalformedError` and its kin: the entry is not an event, or a desk's event does not say what
+        its statement says.
+        """
+        checkpoint = self._checkpoint(receipt.checkpoint)
+        hash_ = leaf_hash(receipt.leaf)
+        verify_inclusion(hash_, receipt.index, checkpoint.size, receipt.path, checkpoint.root)
+        event = decode_event(receipt.leaf)
+        return VerifiedReceipt(
+            event=event,
+            origin=checkpoint.origin,
+            index=receipt.index,
+            size=checkpoint.size,
+            root=checkpoint.root,
+            leaf_hash=hash_,
+            receipt=receipt,
+            statement=statement_of(event),
+        )
+
+    def _checkpoint(self, note: bytes) -> Checkpoint:
+        key = sha256(note).digest()
+        known = self._verified.get(key)
+        # The keys are asked for every time: the directory may have withdrawn them since.
+        verifier = self._verifier_for(known[1].origin if known else parse_checkpoint(note).origin)
+        if known is not None and known[0] == verifier:
+            self._verified.move_to_end(key)
+            return known[1]
+        checkpoint = open_checkpoint(note, verifier)
+        self._verified[key] = (verifier, checkpoint)
+        while len(self._verified) > self._max_cached:
+            self._verified.popitem(last=False)
+        return checkpoint
+
+
+def statement_of(event: Event) -> SignedStatement | None:
+    """The statement inside a desk's event, None for other events; its signature is **not** verified.
+
+    Raises :class:`MalformedError` and its kin when it is no statement or says anything else than the event. The times
+    may differ: one is the desk's clock, the other the node's.
+    """
+    if event.statement is None:
+        return None
+    signed = parse_statement(event.statement)
+    said = signed.statement
+    if (said.event, said.message_id, said.digest, said.recipient, said.reasons) != (
+        event.name,
+        event.message_id,
+        event.digest,
+        event.recipient,
+        event.reasons,
+    ):
+        raise MalformedError("the event does not say what the desk's statement says")
+    return signed
+
+
+def receipts_to_value(receipts: Sequence[Receipt]) -> list[Any]:
+    """The receipts as a CBOR value: ``[[checkpoint, ...], [[leaf, index, path, checkpoint number], ...]]``."""
+    if len(receipts) > MAX_RECEIPTS:
+        raise TooLargeError(f"at most {MAX_RECEIPTS} receipts travel together")
+    numbers: dict[bytes, int] = {}
+    rows = [
+        [receipt.leaf, receipt.index, b"".join(receipt.path), numbers.setdefault(receipt.checkpoint, len(numbers))]
+        for receipt in receipts
+    ]
+    if len(numbers) > MAX_CHECKPOINTS:
+        raise TooLargeError(f"at most {MAX_CHECKPOINTS} checkpoints travel together")
+    return [list(numbers), rows]
+
+
+def receipts_from_value(value: object) -> list[Receipt]:
+    """The receipts in a CBOR value, in their order, not verified; raises :class:`MalformedError` and its kin."""
+    notes, rows = _pair_of_arrays(value)
+    if len(rows) > MAX_RECEIPTS or len(notes) > MAX_CHECKPOINTS:
+        raise TooLargeError(f"at most {MAX_RECEIPTS} receipts and {MAX_CHECKPOINTS} checkpoints travel together")
+    for note in notes:
+        if type(note) is not bytes or len(note) > MAX_NOTE_BYTES:
+            raise MalformedError(f"a checkpoint is a byte string of at most {MAX_NOTE_BYTES} bytes")
+    receipts = [_receipt(row, notes) for row in rows]
+    # One encoding: every checkpoint once, and none that nothing refers to.
+    if len(set(notes)) != len(notes) or {row[3] for row in rows} != set(range(len(notes))):
+        raise MalformedError("the checkpoints are not exactly those that the receipts need, each once")
+    return receipts
+
+
+def encode_receipts(receipts: Sequence[Receipt]) -> bytes:
+    """The receipts as canonical CBOR."""
+    return cbor.encode(receipts_to_value(receipts))
+
+
+def decode_receipts(data: bytes) -> list[Receipt]:
+    """The receipts in canonical CBOR, not verified; raises :class:`MalformedError` and its kin."""
+    return receipts_from_value(cbor.decode(data, max_depth=4))
+
+
+def to_tlog_proof(receipt: Receipt) -> bytes:
+    """The receipt without its entry as a C2SP tlog-proof: kept beside the entry, other tools can verify it."""
+    return encode_tlog_proof(receipt.index, receipt.path, receipt.checkpoint)
+
+
+def _pair_of_arrays(value: object) -> tuple[list[Any], list[Any]]:
+    if type(value) is not list or len(value) != 2 or type(value[0]) is not list or type(value[1]) is not list:
+        raise MalformedError("receipts are an array of checkpoints and an array of entries")
+    return value[0], value[1]
+
+
+def _receipt(row: object, notes: list[Any]) -> Receipt:
+    if type(row) is not list or len(row) != 4:
+        raise MalformedError("a receipt is an array of leaf, index, path and checkpoint number")
+    leaf, index, path, number = row
+    if type(leaf) is not bytes or len(leaf) > MAX_EVENT_BYTES:
+        raise MalformedError(f"a log entry is a byte string of at most {MAX_EVENT_BYTES} bytes")
+    if type(index) is not int or not 0 <= index <= MAX_SIZE:
+        raise MalformedError("an index is an unsigned integer of 64 bits")
+    if type(path) is not bytes or len(path) % HASH_BYTES or len(path) > MAX_PATH_HASHES * HASH_BYTES:
+        raise MalformedError(f"a path is at most {MAX_PATH_HASHES} hashes of {HASH_BYTES} bytes")
+    if type(number) is not int or not 0 <= number < len(notes):
+        raise MalformedError("a receipt names one of the checkpoints by its number")
+    hashes = tuple(path[at : at + HASH_BYTES] for at in range(0, len(path), HASH_BYTES))
+    return Receipt(leaf, index, hashes, notes[number])
