@@ -31,7 +31,7 @@ from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nacl.bindings import (
     crypto_aead_xchacha20poly1305_ietf_decrypt,
@@ -45,10 +45,8 @@ from protocol import cbor
 from protocol.errors import ComityError, KeystoreError, KeystoreLockedError
 from protocol.hpke import HybridOpener
 from protocol.instant import from_ms, to_ms
+from protocol.log.checkpoint import SoftLogSigner
 from protocol.signing import Ed25519Signer
-
-if TYPE_CHECKING:
-    from protocol.log.checkpoint import SoftLogSigner
 
 VERSION = 1
 DERIVATION = "argon2id13"
@@ -223,8 +221,6 @@ class Keystore:
 
     def log_signer(self, origin: str) -> SoftLogSigner:
         """The signer of the node's log; raises :class:`KeystoreError` when the keys are for another origin."""
-        from protocol.log.checkpoint import SoftLogSigner
-
         for name in (Purpose.LOG_ED25519, Purpose.LOG_ML_DSA_44):
             kept_for = self.entry(name).metadata.get("origin", origin)
             if kept_for != origin:

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from keys.cards import Card, ContactPointCard, KeyEntry, NodeCard
 from protocol.address import Address
@@ -27,10 +26,8 @@ from protocol.errors import (
     UnknownNodeError,
 )
 from protocol.hpke import SealingKey
+from protocol.log.checkpoint import LogVerifier
 from protocol.signing import Ed25519Verifier
-
-if TYPE_CHECKING:
-    from protocol.log.checkpoint import LogVerifier
 
 
 class _KeySlot:
@@ -167,8 +164,6 @@ class Directory:
 
     def log_verifier(self, origin_or_node: str) -> LogVerifier:
         """The verifier of a log, by its origin or its node (then the present log); raises :class:`UnknownNodeError`."""
-        from protocol.log.checkpoint import LogVerifier
-
         verifier = self._log_verifiers.get(origin_or_node)
         if verifier is None:
             if origin_or_node in self._origins:

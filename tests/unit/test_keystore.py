@@ -133,7 +133,7 @@ def test_power_cut_before_the_rename_leaves_the_old_file(path: Path, monkeypatch
     def cut(*_: object) -> None:
         raise OSError(5, "power cut")
 
-    monkeypatch.setattr(files.os, "replace", cut)
+    monkeypatch.setattr(os, "replace", cut)
     with pytest.raises(KeystoreError, match="power cut"):
         keystore.save()
     monkeypatch.undo()
@@ -244,3 +244,15 @@ def test_removed_entry_is_gone(path: Path) -> None:
     assert "sign" not in Keystore.open(path, PASSPHRASE)
     with pytest.raises(KeystoreError):
         keystore.remove("sign")
+
+
+def test_log_signer_is_the_one_that_the_card_names(path: Path) -> None:
+    keystore = Keystore.create(path, PASSPHRASE, FAST)
+    node = generate_node_keys("kr", ["127.0.0.1"], NOW)
+    node.store(keystore, "federation/kr", NOW)
+    card, verifier = node.log_card("federation/kr", NOW), keystore.log_signer("federation/kr").verifier
+    assert (verifier.origin, verifier.ed25519_public, verifier.mldsa_public) == (
+        card.origin,
+        card.ed25519,
+        card.ml_dsa_44,
+    )
