@@ -26,15 +26,15 @@ from protocol.statement import (
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 SIGNER = Ed25519Signer(bytes([1]) * 32)
 HANDOVER = DeskStatement(
-    EventName.CONTENT_HANDOVER, new_message_id(NOW, bytes(10)), bytes(32), Address.parse("24-7@fr"), NOW
+    EventName.ContentHandover, new_message_id(NOW, bytes(10)), bytes(32), Address.parse("24-7@fr"), NOW
 )
 
 
 def test_a_statement_survives_signing_parsing_and_verifying() -> None:
     for statement in (
         HANDOVER,
-        replace(HANDOVER, event=EventName.CONTENT_ACCESS_TRACKING),
-        replace(HANDOVER, event=EventName.CONTENT_HANDOVER_FAILURE, reasons=("open-failed", "expired")),
+        replace(HANDOVER, event=EventName.ContentAccessTracking),
+        replace(HANDOVER, event=EventName.ContentHandoverFailure, reasons=("open-failed", "expired")),
     ):
         signed = parse_statement(sign_statement(statement, SIGNER))
         assert verify_statement(signed, Ed25519Verifier(SIGNER.public_key)).statement == statement
@@ -57,9 +57,9 @@ def test_arbitrary_bytes_are_refused_with_a_typed_error(data: bytes) -> None:
 @pytest.mark.parametrize(
     "broken",
     [
-        replace(HANDOVER, event=EventName.RELAY_ACCEPTANCE),
+        replace(HANDOVER, event=EventName.RelayAcceptance),
         replace(HANDOVER, reasons=("expired",)),
-        replace(HANDOVER, event=EventName.CONTENT_HANDOVER_FAILURE),
+        replace(HANDOVER, event=EventName.ContentHandoverFailure),
         replace(HANDOVER, digest=bytes(31)),
     ],
 )
