@@ -1,0 +1,43 @@
+"""What contact points say to each other: typed messages in JSON, inside the seal.
+
+Adding a type takes one module with its model and one line in :mod:`protocol.messages.registry`.
+"""
+
+from __future__ import annotations
+
+from protocol.messages.acknowledgement import Acknowledgement
+from protocol.messages.base import Attachment, Contact, Handling, LegalBasis, Message, Officer, UnknownMessage
+from protocol.messages.parse import (
+    check_outgoing,
+    complete_message,
+    json_schema,
+    message_to_bytes,
+    notes_of,
+    parse_message,
+)
+from protocol.messages.preservation import PreservationAnswer, PreservationRequest, Target, TargetAnswer
+from protocol.messages.registry import MESSAGE_TYPES
+from protocol.messages.reply import reply_draft
+
+__all__ = [
+    "MESSAGE_TYPES",
+    "Acknowledgement",
+    "Attachment",
+    "Contact",
+    "Handling",
+    "LegalBasis",
+    "Message",
+    "Officer",
+    "PreservationAnswer",
+    "PreservationRequest",
+    "Target",
+    "TargetAnswer",
+    "UnknownMessage",
+    "check_outgoing",
+    "complete_message",
+    "json_schema",
+    "message_to_bytes",
+    "notes_of",
+    "parse_message",
+    "reply_draft",
+]

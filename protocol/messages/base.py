@@ -1,0 +1,181 @@
+"""What every message carries. All of it travels inside the seal.
+
+A message is a frozen value read from JSON once. Times carry their offset; text carries no control or reordering
+characters; a field that a treaty or a standard form asks for says so beside it
+(:class:`protocol.messages.fields.Legal`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from protocol.messages.fields import AddressText, CodeOf, Instant, Legal, Line, Note, Phone, Token, problem
+
+MAX_RECIPIENTS = 32
+MAX_ATTACHMENTS = 64
+# 2^53: the largest whole number that every JSON reader keeps exact.
+_MAX_SIZE = 9_007_199_254_740_992
+
+Urgency = Annotated[str, CodeOf("urgency")]
+LegalInstrument = Annotated[str, CodeOf("legal_basis")]
+
+
+class Part(BaseModel):
+    """Base of every part of a message: frozen, strictly typed, no unknown fields."""
+
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", hide_input_in_errors=True, ser_json_inf_nan="null"
+    )
+
+
+class LegalBasis(Part):
+    """The instrument relied on, its articles, and a remark."""
+
+    instrument: LegalInstrument
+    articles: Annotated[tuple[Line, ...], Field(max_length=20)] = ()
+    remark: Note | None = None
+
+
+class Handling(Part):
+    """Four labels: who may see it (TLP), what may be done (PAP), judicial use (H codes), use conditions (28.2)."""
+
+    tlp: Annotated[str, CodeOf("tlp"), Legal("TLP 2.0", "the TLP label is missing")]
+    pap: Annotated[str, CodeOf("pap")] | None = None
+    codes: Annotated[tuple[Annotated[str, CodeOf("handling")], ...], Field(max_length=4)] = ()
+    text: Annotated[Note | None, Legal("handling code H3", "the restriction that H3 stands for is missing")] = Field(
+        default=None, validate_default=True
+    )
+    use_conditions: Annotated[tuple[Note, ...], Field(max_length=20), Legal("Budapest Convention Art. 28.2")] = ()
+
+    @field_validator("text")
+    @classmethod
+    def _h3_needs_text(cls, text: str | None, info: ValidationInfo) -> str | None:
+        if text is None and "H3" in info.data.get("codes", ()):
+            raise problem("blank", "handling code H3 needs its restriction in words")
+        return text
+
+
+class Attachment(Part):
+    """A file that belongs to the message: its name, size in bytes, media type and SHA-256 in lower-case hex."""
+
+    name: Line
+    size_bytes: Annotated[int, Field(ge=0, le=_MAX_SIZE)]
+    media_type: Annotated[str, CodeOf("attachment_media")]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_file_name(cls, name: str) -> str:
+        if any(character in name for character in '/\\:*?"<>|') or name.strip(" .") != name:
+            raise problem("file_name", "write a file name without path, reserved characters or outer dots and spaces")
+        return name
+
+
+class Officer(Part):
+    """The officer who answers for the message."""
+
+    name: Line
+    role: Line
+
+
+class Contact(Part):
+    """A person who can be reached, by at least one of telephone, mobile and e-mail (T-CY(2018)11 item 6)."""
+
+    name: Line
+    job_title: Line | None = None
+    function: Line | None = None
+    role: Annotated[str, CodeOf("contact_role")] | None = None
+    telephone: Phone | None = None
+    mobile: Phone | None = None
+    email: Annotated[Token | None, Legal("contact", "a telephone number or an e-mail address is missing")] = Field(
+        default=None, validate_default=True
+    )
+
+    @field_validator("email")
+    @classmethod
+    def _can_be_reached(cls, email: str | None, info: ValidationInfo) -> str | None:
+        if email is not None:
+            return check_email(email)
+        # A number that was refused is reported on its own; it was not left out.
+        if {"telephone", "mobile"} <= info.data.keys() and not info.data["telephone"] and not info.data["mobile"]:
+            raise problem("blank", "one of telephone, mobile and email is needed")
+        return email
+
+
+def check_email(value: str) -> str:
+    """An e-mail address for reaching a person: one @ with something on both sides."""
+    local, at, domain = value.rpartition("@")
+    if not at or not local or "." not in domain or "@" in local:
+        raise problem("email", "write the e-mail address as name@domain")
+    return value
+
+
+class Message(Part):
+    """The common fields. ``sender`` is ``from`` in JSON; ``thread`` is the id of the message that opened the thread."""
+
+    TYPE: ClassVar[str] = ""
+    SCHEMA_VERSION: ClassVar[int] = 1
+
+    type: str
+    schema_version: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    id: UUID
+    thread: UUID
+    in_reply_to: UUID | None = None
+    sender: Annotated[AddressText, Field(alias="from")]
+    to: Annotated[
+        tuple[AddressText, ...],
+        Field(min_length=1, max_length=MAX_RECIPIENTS),
+        Legal("T-CY(2018)11 item 4", "the contact point this goes to is missing"),
+    ]
+    sent_at: Annotated[Instant, Legal("T-CY(2018)11 item 1", "the time of sending is missing")]
+    language: Annotated[str, CodeOf("language"), Legal("ISO 639-1", "the language of the text is missing")]
+    urgency: Urgency = "routine"
+    urgency_reason: Annotated[
+        Note | None, Legal("Directive 2013/40/EU Art. 13", "the reason for the urgency is missing")
+    ] = Field(default=None, validate_default=True)
+    handling: Annotated[Handling, Legal("handling", "the handling labels are missing")]
+    legal_basis: Annotated[LegalBasis | None, Legal("legal basis", "the legal basis is missing")] = None
+    own_reference: Annotated[Line | None, Legal("T-CY(2018)11 item 2", "the reference or case number is missing")] = (
+        None
+    )
+    peer_reference: Line | None = None
+    officer: Annotated[Officer, Legal("T-CY(2018)11 item 5", "the person in charge is missing")]
+    attachments: Annotated[tuple[Attachment, ...], Field(max_length=MAX_ATTACHMENTS)] = ()
+
+    @field_validator("to")
+    @classmethod
+    def _recipients_differ(cls, to: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(to)) != len(to):
+            raise problem("repeated", "each contact point is named once")
+        return to
+
+    @field_validator("urgency_reason")
+    @classmethod
+    def _urgency_is_explained(cls, reason: str | None, info: ValidationInfo) -> str | None:
+        if reason is None and info.data.get("urgency", "routine") != "routine":
+            raise problem("blank", "an urgent message says why")
+        return reason
+
+
+class UnknownMessage(Message):
+    """A message of a type, or a newer version of a type, that this program cannot read in full.
+
+    The common fields are read as usual. Everything else is kept as it came in :attr:`other_fields`; to pass the
+    message on or to keep it as evidence use its original bytes.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    @property
+    def other_fields(self) -> dict[str, Any]:
+        """The fields this program has no model for, as parsed JSON."""
+        return dict(self.model_extra or {})
+
+
+class Reply(Message):
+    """A message that answers another one."""
+
+    in_reply_to: Annotated[UUID, Legal("thread", "the message this replies to is missing")]

@@ -1,0 +1,183 @@
+"""The kinds of value a message is made of: text, instants, addresses, codes, and the legal name of a field."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    ValidationInfo,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from protocol.address import Address
+from protocol.codes import load_codes
+from protocol.errors import InvalidAddressError
+
+
+@dataclass(frozen=True, slots=True)
+class Legal:
+    """Beside a field: the rule that asks for it, in its legal name, and what to say when it is missing.
+
+    ``rank`` orders the elements that the rule enumerates (Art. 29.2 (a) is 1); 0 is an ordinary field.
+    """
+
+    rule: str
+    missing: str = "this field is missing"
+    rank: int = 0
+
+
+def problem(kind: str, text: str) -> PydanticCustomError:
+    """A validation error whose text is exactly ``text`` (never with the refused value in it)."""
+    return PydanticCustomError(kind, text)
+
+
+# --- Text ----------------------------------------------------------------------------------------------------
+
+# C0, C1, line and paragraph separators, BOM, interlinear marks, tags, noncharacters: they hide or break text.
+_CONTROL = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufff9-\ufffb\ufdd0-\ufdef\ufffe\uffff\U000e0000-\U000e007f"
+# Embeddings, overrides and isolates reorder what a reader sees (UTR 36); marks (U+200E/F) stay: prose needs them.
+_BIDI = "\u202a-\u202e\u2066-\u2069"
+_PROSE_REFUSED = re.compile(f"[{_CONTROL}{_BIDI}]")
+_LINE_REFUSED = re.compile(f"[\t\n{_CONTROL}{_BIDI}]")
+_TOKEN_REFUSED = re.compile(
+    f"[\\s{_CONTROL}{_BIDI}\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u2064]"
+)
+
+
+def _checked(refused: re.Pattern[str], text: str) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if not value.strip():
+            raise problem("blank", "this field is empty")
+        if refused.search(value):
+            raise problem("characters", text)
+        return value
+
+    return check
+
+
+_REORDERING = "control characters, and characters that hide text or change its direction, are not allowed"
+_prose = _checked(_PROSE_REFUSED, f"{_REORDERING} (line breaks are)")
+_line = _checked(_LINE_REFUSED, f"{_REORDERING}, nor are line breaks")
+_token = _checked(_TOKEN_REFUSED, "spaces, control characters and invisible characters are not allowed")
+
+Prose = Annotated[str, StringConstraints(max_length=20_000), AfterValidator(_prose)]
+Note = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_prose)]
+Line = Annotated[str, StringConstraints(max_length=200), AfterValidator(_line)]
+Token = Annotated[str, StringConstraints(max_length=512), AfterValidator(_token)]
+LocalId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$", max_length=32)]
+
+
+def _phone(value: str) -> str:
+    if not re.fullmatch(r"\+[1-9][0-9]{6,14}", value):
+        raise problem("e164", "write the number in E.164: + and country code, 7 to 15 digits, no spaces")
+    return value
+
+
+Phone = Annotated[str, StringConstraints(max_length=16), AfterValidator(_phone)]
+
+
+# --- Addresses -----------------------------------------------------------------------------------------------
+
+
+def _address(value: str) -> str:
+    try:
+        return str(Address.parse(value))
+    except InvalidAddressError:
+        raise problem("address", "write the address as <contact point>@<node>, such as 24-7@kr") from None
+
+
+AddressText = Annotated[str, StringConstraints(max_length=80), AfterValidator(_address)]
+
+
+# --- Instants ------------------------------------------------------------------------------------------------
+
+_RFC3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})")
+_INSTANT_ADVICE = "write date, time and offset from UTC (RFC 3339), such as 2026-11-23T04:05:06+09:00"
+
+
+def _instant(value: Any) -> datetime:
+    if value is None or value == "":
+        raise problem("blank", "this field is empty")
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        raise problem("instant", _INSTANT_ADVICE)
+    if value.endswith("-00:00"):
+        raise problem("instant", "-00:00 says that the offset is unknown (RFC 3339 §4.3): state it")
+    try:
+        instant = datetime.fromisoformat(value)
+    except ValueError:
+        raise problem("instant", "there is no such date or time") from None
+    if not 1970 < instant.year < 2200:
+        raise problem("instant", "the year is outside 1971 to 2199")
+    return instant
+
+
+# The offset is kept as it was written: a date moved to UTC can change its day.
+Instant = Annotated[datetime, BeforeValidator(_instant)]
+
+
+# --- Codes ---------------------------------------------------------------------------------------------------
+
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+./-]{0,79}")
+# Longer lists (countries, languages) are named in the JSON Schema, not spelled out.
+_MAX_ENUM = 40
+
+
+def is_tolerant(info: ValidationInfo) -> bool:
+    """Whether a message of a newer schema version is being read: its codes may be newer than our lists."""
+    return bool(info.context and info.context.get("newer"))
+
+
+@dataclass(frozen=True, slots=True)
+class CodeOf:
+    """Annotates a ``str`` whose values are codes of the published list ``name``."""
+
+    name: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        codes = load_codes(self.name)
+        refusal = f"this is not a code of the list {codes.name} (version {codes.version})"
+
+        def check(value: str, info: ValidationInfo) -> str:
+            if not value:
+                raise problem("blank", "this field is empty")
+            if not _CODE.fullmatch(value) or (value not in codes and not is_tolerant(info)):
+                raise problem("code", refusal)
+            return value
+
+        return core_schema.with_info_after_validator_function(check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        described = handler(schema)
+        codes = load_codes(self.name)
+        described["x-code-list"] = f"{codes.name}/{codes.version}"
+        if len(codes.entries) <= _MAX_ENUM:
+            described["enum"] = [entry.code for entry in codes.entries]
+        return described
+
+
+Country = Annotated[str, CodeOf("country")]
+
+# --- Time zones ----------------------------------------------------------------------------------------------
+
+_ZONE = re.compile(r"UTC|[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z0-9_+-]*){1,2}")
+
+
+def _zone(value: str) -> str:
+    # The form only: which zones exist depends on the machine's tz database, and both sides must judge alike.
+    if not value:
+        raise problem("blank", "this field is empty")
+    if not _ZONE.fullmatch(value):
+        raise problem("time_zone", "write the IANA name of the time zone, such as Asia/Seoul")
+    return value
+
+
+ZoneName = Annotated[str, StringConstraints(max_length=64), AfterValidator(_zone)]

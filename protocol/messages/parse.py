@@ -1,0 +1,206 @@
+"""From bytes to a message and back, and the check of a draft before it is sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from protocol.envelope import MAX_CONTENT_BYTES
+from protocol.errors import InvalidMessageError
+from protocol.messages.base import Message, UnknownMessage
+from protocol.messages.problems import Problem, problems_of
+from protocol.messages.registry import MESSAGE_TYPES
+
+_FORMAT_RULE = "message format"
+# Stand-ins for what the desk fills in when it sends; valid, so that only the officer's own fields are reported.
+_FILLED_BY_DESK = {
+    "id": "00000000-0000-7000-8000-000000000000",
+    "thread": "00000000-0000-7000-8000-000000000000",
+    "from": "check@zz",
+    "sent_at": "2000-01-01T00:00:00Z",
+}
+
+
+def parse_message(content: bytes) -> Message:
+    """Read a received message.
+
+    A type that this program does not know, or a newer version of one that it cannot read, gives an
+    :class:`UnknownMessage`. A newer version that can be read is read, and :func:`notes_of` says what was passed over.
+    Raises :class:`InvalidMessageError` with all problems.
+    """
+    head = _read_object(content)
+    model = MESSAGE_TYPES.get(_text_or_empty(head.get("type")))
+    if model is None:
+        return _validate(content, UnknownMessage, newer=True)
+    version = head.get("schema_version", model.SCHEMA_VERSION)
+    if type(version) is int and version > model.SCHEMA_VERSION:
+        try:
+            return _validate(content, model, newer=True)
+        except InvalidMessageError:
+            return _validate(content, UnknownMessage, newer=True)
+    return _validate(content, model, newer=False)
+
+
+def message_to_bytes(message: Message) -> bytes:
+    """The UTF-8 JSON of a message: fields in the order of the model, no nulls, the same bytes every time.
+
+    Raises :class:`InvalidMessageError` for a message that this program could read only in part: its original bytes
+    are the message.
+    """
+    if isinstance(message, UnknownMessage) or message.schema_version > message.SCHEMA_VERSION:
+        raise InvalidMessageError(
+            "a message of an unknown type or version is passed on as its original bytes",
+            (("schema_version", _FORMAT_RULE, "this version cannot be written"),),
+        )
+    try:
+        return message.model_dump_json(by_alias=True, exclude_none=True).encode()
+    except PydanticSerializationError as error:
+        raise InvalidMessageError("the message cannot be written as JSON") from error
+
+
+def notes_of(message: Message) -> tuple[str, ...]:
+    """What a reader must be told about a message of a newer version or unknown type; empty for any other."""
+    if isinstance(message, UnknownMessage):
+        return ("this message is of a type or version that this program does not know: update it to see all fields",)
+    if message.schema_version <= message.SCHEMA_VERSION:
+        return ()
+    unknown = ", ".join(sorted(_unknown_fields(message, "")))
+    note = "this message is of a newer version than this program knows"
+    return (f"{note}; fields not shown: {unknown}" if unknown else note,)
+
+
+def check_outgoing(draft: Mapping[str, Any]) -> list[Problem]:
+    """Every missing or invalid field of a draft, by its legal name: treaty elements in order, then the rest.
+
+    ``id``, ``thread``, ``from``, ``sent_at`` and ``schema_version`` may be left to the desk. Empty means: send it.
+    """
+    try:
+        complete_message(draft)
+    except InvalidMessageError as error:
+        return list(error.problems)
+    return []
+
+
+def complete_message(
+    draft: Mapping[str, Any],
+    *,
+    message_id: UUID | None = None,
+    sender: str | None = None,
+    sent_at: datetime | None = None,
+) -> Message:
+    """The message of a draft, with what the desk fills in: id, sender, time of sending, and the thread if it opens one.
+
+    Raises :class:`InvalidMessageError` with all problems.
+    """
+    fields: dict[str, Any] = {**_FILLED_BY_DESK, **draft}
+    if message_id is not None:
+        fields["id"] = str(message_id)
+    if sender is not None:
+        fields["from"] = sender
+    if sent_at is not None:
+        fields["sent_at"] = sent_at
+    if not draft.get("thread"):
+        fields["thread"] = fields["id"]
+    model = MESSAGE_TYPES.get(_text_or_empty(fields.get("type")))
+    if model is None:
+        text = "the message type is missing" if not fields.get("type") else "there is no such message type"
+        raise _invalid((("type", _FORMAT_RULE, text),))
+    fields.setdefault("schema_version", model.SCHEMA_VERSION)
+    if fields["schema_version"] != model.SCHEMA_VERSION:
+        raise _invalid((("schema_version", _FORMAT_RULE, "this version of the message type cannot be written"),))
+    message = _validate(_dump(fields), model, newer=False)
+    if len(message_to_bytes(message)) > MAX_CONTENT_BYTES:
+        text = "the message is too large to be sealed: split the targets over several requests"
+        raise _invalid((("message", _FORMAT_RULE, text),))
+    return message
+
+
+def json_schema(message_type: str) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a message type; raises :class:`InvalidMessageError` for an unknown one."""
+    model = MESSAGE_TYPES.get(message_type)
+    if model is None:
+        raise _invalid((("type", _FORMAT_RULE, "there is no such message type"),))
+    schema = model.model_json_schema(by_alias=True)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:comity:message:{model.TYPE}:{model.SCHEMA_VERSION}",
+        **schema,
+    }
+
+
+def _validate(content: bytes, model: type[Message], *, newer: bool) -> Message:
+    try:
+        if newer:
+            return model.model_validate_json(content, extra="allow", context={"newer": True})
+        return model.model_validate_json(content)
+    except ValidationError as error:
+        raise _invalid(problems_of(error, model)) from None
+
+
+def _invalid(problems: tuple[Problem, ...]) -> InvalidMessageError:
+    count = len(problems)
+    return InvalidMessageError(f"the message has {count} problem{'' if count == 1 else 's'}", problems)
+
+
+def _dump(fields: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(fields, ensure_ascii=False, allow_nan=False, default=_plain).encode()
+    except (TypeError, ValueError, RecursionError):
+        # UnicodeEncodeError (a lone surrogate) is a ValueError.
+        text = "the draft holds something that JSON cannot carry"
+        raise _invalid((("message", _FORMAT_RULE, text),)) from None
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError("not a JSON value")
+
+
+def _read_object(content: bytes) -> dict[str, Any]:
+    """The JSON object, read strictly: UTF-8, one value per name, bounded size and depth, no NaN."""
+    if len(content) > MAX_CONTENT_BYTES:
+        raise _invalid((("message", _FORMAT_RULE, "the message is too large"),))
+    try:
+        value = json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise _invalid((("message", _FORMAT_RULE, "this is not JSON with each name used once"),)) from None
+    if not isinstance(value, dict):
+        raise _invalid((("message", _FORMAT_RULE, "a message is a JSON object"),))
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        # Two readers could take different values for one name.
+        raise ValueError("repeated name")
+    return fields
+
+
+def _no_constant(_name: str) -> None:
+    raise ValueError("not a JSON number")
+
+
+def _text_or_empty(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _unknown_fields(value: object, path: str) -> list[str]:
+    found: list[str] = []
+    if isinstance(value, tuple):
+        for index, item in enumerate(value):
+            found += _unknown_fields(item, f"{path}{index}.")
+    elif isinstance(value, BaseModel):
+        found += [f"{path}{name}" for name in value.model_extra or ()]
+        for name in type(value).model_fields:
+            found += _unknown_fields(getattr(value, name), f"{path}{name}.")
+    return found
