@@ -23,8 +23,9 @@ from keys.cards import (
     make_node_card,
 )
 from keys.directory.cardrules import card_node
-from keys.directory.ceremony import Ceremony, Lifetimes
+from keys.directory.ceremony import Ceremony
 from keys.directory.repository import ROOT, TARGETS, MetadataRepository, nation_role
+from keys.directory.roles import Lifetimes
 from keys.directory.tufkey import DirectorySigner
 from keys.directory.view import Directory
 from keys.identity import KEY_LIFETIME, DeskKeys, NodeKeys

@@ -17,8 +17,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -57,6 +56,7 @@ from keys.directory.repository import (
     role_node,
     target_name,
 )
+from keys.directory.roles import Lifetimes, Missing, check_disjoint, check_key_set, whole_seconds
 from keys.directory.tufkey import DirectoryPublicKey, DirectorySigner
 from keys.directory.view import Directory
 from keys.files import write_file
@@ -64,38 +64,6 @@ from protocol.address import parse_node
 from protocol.errors import CeremonyError, DirectoryUntrustedError, NotFoundError
 
 AnyMetadata = Metadata[Root] | Metadata[Targets] | Metadata[Snapshot] | Metadata[Timestamp]
-
-MAX_KEYS_PER_ROLE = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Lifetimes:
-    """How long each role counts. The timestamp's is how long a member works without news before it is told."""
-
-    root: timedelta = timedelta(days=365)
-    targets: timedelta = timedelta(days=365)
-    nation: timedelta = timedelta(days=365)
-    snapshot: timedelta = timedelta(days=14)
-    timestamp: timedelta = timedelta(days=3)
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """What a staged role still needs: ``have`` of ``threshold`` signatures, and the holders who could add one."""
-
-    role: str
-    have: int
-    threshold: int
-    holders: tuple[str, ...]
-
-    @property
-    def complete(self) -> bool:
-        """Whether the role can be published."""
-        return self.have >= self.threshold
-
-    def __str__(self) -> str:
-        holders = ", ".join(self.holders)
-        return f"{self.role} has {self.have} of {self.threshold} signatures; not signed by: {holders}"
 
 
 class Ceremony:
@@ -125,14 +93,14 @@ class Ceremony:
             raise CeremonyError("a federation was already founded in this folder")
         if not 0 < len(name) <= 120 or not name.isprintable():
             raise CeremonyError("a federation is named by 1 to 120 printable characters")
-        _check_key_set("root", holders, threshold)
-        _check_key_set("registry", registry, registry_threshold)
-        _check_disjoint(holders, registry)
+        check_key_set("root", holders, threshold)
+        check_key_set("registry", registry, registry_threshold)
+        check_disjoint(holders, registry)
         root_role = Role([key.keyid for key in holders], threshold)
         registry_role = Role([key.keyid for key in registry], registry_threshold)
         root = Root(
             version=1,
-            expires=_seconds(now + self._lifetimes.root),
+            expires=whole_seconds(now + self._lifetimes.root),
             keys={key.keyid: key for key in [*holders, *registry]},
             roles={
                 ROOT: root_role,
@@ -143,14 +111,16 @@ class Ceremony:
             consistent_snapshot=True,
             unrecognized_fields={FEDERATION_FIELD: name},
         )
-        targets = Targets(version=1, expires=_seconds(now + self._lifetimes.targets), delegations=Delegations({}, {}))
+        targets = Targets(
+            version=1, expires=whole_seconds(now + self._lifetimes.targets), delegations=Delegations({}, {})
+        )
         self._stage(ROOT, Metadata(root))
         self._stage(TARGETS, Metadata(targets))
 
     def admit_nation(self, node: str, keys: Sequence[DirectoryPublicKey], threshold: int, now: datetime) -> None:
         """Stage a nation's admission (or new keys for it): root holders sign that these keys speak for ``node``."""
         parse_node(node)
-        _check_key_set(nation_role(node), keys, threshold)
+        check_key_set(nation_role(node), keys, threshold)
         root = self._newest_root()
         draft = self._draft(TARGETS, now)
         delegations = draft.signed.delegations
@@ -160,7 +130,7 @@ class Ceremony:
         for name, role in delegations.roles.items():
             if name != nation_role(node):
                 taken += [_as_ours(delegations.keys[keyid]) for keyid in role.keyids]
-        _check_disjoint(keys, taken)
+        check_disjoint(keys, taken)
         delegations.roles[nation_role(node)] = DelegatedRole(
             nation_role(node), [key.keyid for key in keys], threshold, terminating=True, paths=[f"{node}/*"]
         )
@@ -202,7 +172,7 @@ class Ceremony:
             root = self._newest_root()
             if not self._is_staged(ROOT):
                 root.signed.version += 1
-            root.signed.expires = _seconds(now + self._lifetimes.root)
+            root.signed.expires = whole_seconds(now + self._lifetimes.root)
             root.signatures.clear()
             self._stage(ROOT, root)
         else:
@@ -225,9 +195,9 @@ class Ceremony:
                 version = parse_metadata(encoded, Targets).signed.version
                 meta[f"{role}.json"] = MetaFile.from_data(version, encoded, ["sha256"])
         versions = (self.repository.version(SNAPSHOT) + 1, self.repository.version(TIMESTAMP) + 1)
-        snapshot = Snapshot(versions[0], expires=_seconds(now + self._lifetimes.snapshot), meta=meta)
+        snapshot = Snapshot(versions[0], expires=whole_seconds(now + self._lifetimes.snapshot), meta=meta)
         timestamp = Timestamp(
-            versions[1], expires=_seconds(now + self._lifetimes.timestamp), snapshot_meta=MetaFile(versions[0])
+            versions[1], expires=whole_seconds(now + self._lifetimes.timestamp), snapshot_meta=MetaFile(versions[0])
         )
         self._stage(SNAPSHOT, Metadata(snapshot))
         self._stage(TIMESTAMP, Metadata(timestamp))
@@ -344,7 +314,7 @@ class Ceremony:
         if role != TARGETS and role_node(role) is None:
             raise CeremonyError(f"{role} is not a role that is authored")
         lifetime = self._lifetimes.targets if role == TARGETS else self._lifetimes.nation
-        expires = _seconds(now + lifetime)
+        expires = whole_seconds(now + lifetime)
         if self._is_staged(role):
             draft = parse_metadata(self._path(role).read_bytes(), Targets)
         else:
@@ -456,11 +426,6 @@ class Ceremony:
         return {role_node(role) for role in before if before[role] != after.get(role) and self.repository.version(role)}
 
 
-def _seconds(instant: datetime) -> datetime:
-    """TUF writes expiry in whole seconds."""
-    return instant.replace(microsecond=0)
-
-
 def _as_ours(key: object) -> DirectoryPublicKey:
     if not isinstance(key, DirectoryPublicKey):
         raise CeremonyError("the metadata lists a key of another kind than the directory's")
@@ -472,23 +437,3 @@ def _any_metadata(encoded: bytes) -> AnyMetadata:
         return Metadata.from_bytes(encoded)
     except RepositoryError as problem:
         raise CeremonyError("a staged file is damaged; stage it again") from problem
-
-
-def _check_key_set(role: str, keys: Sequence[DirectoryPublicKey], threshold: int) -> None:
-    """k of n by different holders, each with a key of its own."""
-    if not 0 < len(keys) <= MAX_KEYS_PER_ROLE:
-        raise CeremonyError(f"{role} has 1 to {MAX_KEYS_PER_ROLE} keys")
-    if not 0 < threshold <= len(keys):
-        raise CeremonyError(f"{role} has {len(keys)} keys, so its threshold is 1 to {len(keys)}, not {threshold}")
-    if len({key.keyid for key in keys}) != len(keys):
-        raise CeremonyError(f"a key of {role} is listed twice")
-    if len({key.holder for key in keys}) != len(keys):
-        raise CeremonyError(f"a holder of {role} is listed twice; each key has another holder")
-
-
-def _check_disjoint(keys: Iterable[DirectoryPublicKey], taken: Iterable[DirectoryPublicKey]) -> None:
-    """No key in two roles: who holds one must not thereby hold a share of another."""
-    used = {key.keyid: key.holder for key in taken}
-    for key in keys:
-        if key.keyid in used:
-            raise CeremonyError(f"the key of {key.holder} already has a role, as {used[key.keyid]}'s")

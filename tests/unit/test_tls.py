@@ -7,6 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from keys.tls import TlsIdentity, check_certificate, client_context, make_certificate, server_context
 from protocol.errors import MalformedError
@@ -48,6 +51,28 @@ def test_another_certificate_of_the_same_name_is_refused() -> None:
     real, forged = make_certificate("kr", ["127.0.0.1"], NOW), make_certificate("kr", ["127.0.0.1"], NOW)
     with pytest.raises(ssl.SSLCertVerificationError):
         _handshake(_server(forged), client_context([real.certificate]))
+
+
+def test_pinned_key_cannot_vouch_for_another_certificate() -> None:
+    pinned = make_certificate("kr", ["127.0.0.1"], NOW)
+    parent = x509.load_der_x509_certificate(pinned.certificate)
+    signing_key = serialization.load_pem_private_key(pinned.key_pem, password=None)
+    assert isinstance(signing_key, ec.EllipticCurvePrivateKey)
+    key = ec.generate_private_key(ec.SECP256R1())
+    child = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "child")]))
+        .issuer_name(parent.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - timedelta(hours=1))
+        .not_valid_after(NOW + timedelta(days=1))
+        .sign(signing_key, hashes.SHA256())
+    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    server = server_context(child.public_bytes(serialization.Encoding.DER), pem)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        _handshake(server, client_context([pinned.certificate]))
 
 
 def test_expired_certificate_is_refused() -> None:
