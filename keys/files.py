@@ -15,10 +15,11 @@ PRIVATE_MODE = 0o600
 PUBLIC_MODE = 0o644
 
 
-def write_file(path: Path, content: bytes, *, mode: int = PUBLIC_MODE) -> None:
+def write_file(path: Path, content: bytes, *, mode: int = PUBLIC_MODE, durable: bool = True) -> None:
     """Replace ``path`` by ``content``: temporary file in the same folder, fsync, rename, fsync of the folder.
 
-    The file has exactly ``mode`` from its first byte on. Raises :class:`OSError`; the old file is then unchanged.
+    The file has exactly ``mode`` from its first byte on. ``durable=False`` leaves out the fsyncs, for folders that do
+    not outlive the process. Raises :class:`OSError`; the old file is then unchanged.
     """
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:
@@ -26,13 +27,15 @@ def write_file(path: Path, content: bytes, *, mode: int = PUBLIC_MODE) -> None:
             os.fchmod(file.fileno(), mode)
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         with suppress(FileNotFoundError):
             Path(temporary).unlink()
         raise
-    sync_folder(path.parent)
+    if durable:
+        sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

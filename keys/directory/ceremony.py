@@ -404,7 +404,7 @@ class Ceremony:
         root = self.repository.root_bytes(versions[0]) if versions else files[metadata_name(ROOT, 1)]
         with (
             TemporaryDirectory(prefix="comity-ceremony-") as folder,
-            DirectoryClient(Path(folder), root, fetch) as client,
+            DirectoryClient(Path(folder), root, fetch, durable=False) as client,
         ):
             directory = client.refresh(now)
         changed = {role_node(name.split(".")[1]) for name in files} | self._readmitted(files)

@@ -56,10 +56,13 @@ class DirectoryClient:
     ``trusted_root`` is the root metadata from the bootstrap bundle; None once the folder has it. ``fetch(name)`` brings
     a file such as ``metadata/timestamp.json`` and raises :class:`NotFoundError` when the source has no such file; any
     other exception counts as unreachable. ``current`` is the last verified directory and stays usable when a refresh
-    fails. One client per folder: raises :class:`DirectoryUnavailableError` when another process uses it.
+    fails. ``durable=False`` is for a throw-away folder.
+
+    One client per folder: raises :class:`DirectoryUnavailableError` when another process uses it.
     """
 
-    def __init__(self, metadata_dir: Path, trusted_root: bytes | None, fetch: Fetch) -> None:
+    def __init__(self, metadata_dir: Path, trusted_root: bytes | None, fetch: Fetch, *, durable: bool = True) -> None:
+        self._durable = durable
         self._folder = metadata_dir
         self._fetch = fetch
         self.current: Directory | None = None
@@ -134,7 +137,7 @@ class DirectoryClient:
                 ) from problem
         parse_metadata(given, Root)
         if not path.exists() or path.read_bytes() != given:
-            write_file(path, given)
+            write_file(path, given, durable=self._durable)
         return given
 
     def _run(self, fetcher: Fetcher, reference_time: datetime, folder: Path) -> Directory:
@@ -145,7 +148,9 @@ class DirectoryClient:
 
     def _refresh(self, fetcher: Fetcher, reference_time: datetime, folder: Path) -> Directory:
         try:
-            updater = TimedUpdater(folder, fetcher, self._trusted_root, reference_time)
+            updater = TimedUpdater(
+                folder, fetcher, self._trusted_root, reference_time, durable=self._durable and folder == self._folder
+            )
             updater.refresh()
             current, version = self.current, updater.trusted_timestamp().version
             # What was amiss with a nation may be over (its file was missing here): then it is read again.
@@ -180,7 +185,7 @@ class DirectoryClient:
             if int(path.name.split(".")[0]) <= root_version:
                 state[f"metadata/{path.name}"] = path.read_bytes()
         if folder == self._folder:
-            write_file(self._folder / STATE_NAME, cbor.encode(state))
+            write_file(self._folder / STATE_NAME, cbor.encode(state), durable=self._durable)
             for path in (self._folder / "targets").glob("*/*.json"):
                 if path.relative_to(self._folder).as_posix() not in reading.targets:
                     path.unlink()

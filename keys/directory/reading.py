@@ -65,7 +65,8 @@ class Fetcher(FetcherInterface):
 class TimedUpdater(Updater):
     """The library's updater with the caller's clock and durable writes."""
 
-    def __init__(self, folder: Path, fetcher: Fetcher, root: bytes, now: datetime) -> None:
+    def __init__(self, folder: Path, fetcher: Fetcher, root: bytes, now: datetime, *, durable: bool) -> None:
+        self.durable = durable
         super().__init__(
             str(folder), "metadata/", target_base_url="targets/", fetcher=fetcher, config=_CONFIG, bootstrap=root
         )
@@ -73,7 +74,7 @@ class TimedUpdater(Updater):
         self._trusted_set.reference_time = now
 
     def _persist_file(self, filename: str, data: bytes) -> None:
-        write_file(Path(filename), data)
+        write_file(Path(filename), data, durable=self.durable)
 
     def trusted_root(self) -> Root:
         return self._trusted_set.root
@@ -156,7 +157,7 @@ class Reading:
             if not meta.hashes or fetched is None:
                 raise
             # It is what the snapshot says, so the fault is the nation's. Keep it: a mirror passes on what it was given.
-            write_file(self._metadata_dir / f"{role}.json", fetched)
+            write_file(self._metadata_dir / f"{role}.json", fetched, durable=self._updater.durable)
             self.versions[role] = meta.version
             raise NationUnusableError(f"its metadata does not verify: {problem}") from problem
         self.versions[role] = meta.version
@@ -172,7 +173,7 @@ class Reading:
             encoded = self._fetcher.download_bytes(name, target.length)
             target.verify_length_and_hashes(encoded)
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_file(path, encoded)
+            write_file(path, encoded, durable=self._updater.durable)
         return encoded
 
 
