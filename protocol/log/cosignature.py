@@ -1,8 +1,8 @@
 """What a cosignature signs: C2SP tlog-cosignature.
 
 The ML-DSA-44 type (0x06) is that of v1.1.0-rc.1, as the specification's newest text (June 2026) still has it:
-``cosigned_message`` with the label ``"subtree/v1\\n\\0"`` and both names as plain text. v1.0.1 does not have this type yet,
-and the first draft encoded names that begin with ``oid/`` in another way.
+``cosigned_message`` with the label ``"subtree/v1\\n\\0"`` and both names as plain text. v1.0.1 does not have this type
+yet, and the first draft encoded names that begin with ``oid/`` in another way.
 """
 
 from __future__ import annotations
