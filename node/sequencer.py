@@ -6,7 +6,7 @@ partners. When idle a batch is one operation; under load it is what arrived whil
 
 What holds when something fails:
 
-- The transaction cannot be written: nothing of the batch stands, every waiter gets the error, the next batch tries anew.
+- The transaction cannot be written: nothing of the batch stands, every waiter gets the error, the next one tries anew.
 - It was committed, but the checkpoint file cannot be written: the batch stands and stays invisible. Its waiters get
   ``ReceiptPendingError`` (a repeat gets the same receipts), and no batch is taken until the file is written. Releasing
   without the file would open a gap: after a restore from backup the log could be forked unnoticed.

@@ -1,0 +1,48 @@
+"""The events that operations log, as leaves ready to append."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+from protocol.address import Address
+from protocol.event import Event, EventName, LeafReference, encode_event
+
+RandomBytes = Callable[[int], bytes]
+
+
+class EventWriter:
+    """Encodes events, each with a fresh salt of 16 bytes from ``random_bytes``."""
+
+    def __init__(self, random_bytes: RandomBytes = os.urandom) -> None:
+        self._random = random_bytes
+
+    def leaf(
+        self,
+        name: EventName,
+        at: datetime,
+        message_id: UUID,
+        digest: bytes,
+        *,
+        recipient: Address | None = None,
+        peer: str | None = None,
+        reasons: tuple[str, ...] = (),
+        statement: bytes | None = None,
+        reference: LeafReference | None = None,
+    ) -> bytes:
+        """Leaf data of one event; raises ``MalformedError`` if it breaks a rule of events."""
+        event = Event(
+            name=name,
+            at=at,
+            message_id=message_id,
+            digest=digest,
+            salt=self._random(16),
+            recipient=recipient,
+            peer=peer,
+            reasons=reasons,
+            statement=statement,
+            reference=reference,
+        )
+        return encode_event(event)

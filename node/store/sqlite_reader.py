@@ -1,0 +1,245 @@
+"""What a node reads from its SQLite store: mailboxes, the outbound queue, the log. One connection, one thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+from node.store.base import (
+    MailboxEntry,
+    OutboundItem,
+    OutboundKind,
+    PeerCheckpoint,
+    RecordExpired,
+    RecordUnclaimed,
+    StoreStats,
+)
+from node.store.sqlite_connection import open_reader
+from node.store.sqlite_log import ReceiptSource, RecentReceipts, read_tile
+from protocol.address import Address
+from protocol.errors import LogUnavailableError
+from protocol.instant import from_ms, to_ms
+from protocol.log.tiles import TILE_WIDTH, tile_width
+from protocol.receipt import Receipt
+
+_HASH_BYTES = 32
+# About what a receipt takes on the wire beside its checkpoint, which many share.
+_RECEIPT_BYTES = 1024
+
+_MAILBOX = (
+    "SELECT m.seq, m.kind, m.message, m.event, p.raw FROM mailbox m"
+    " LEFT JOIN payload p ON m.kind = 0 AND p.message = m.message"
+    " WHERE m.desk = ? AND m.seq > ? AND m.seq <= ? AND m.closed_ms IS NULL ORDER BY m.seq LIMIT ?"
+)
+_FOREIGN = (
+    "SELECT f.leaf, f.idx, f.path, c.note FROM foreign_receipt f"
+    " JOIN foreign_checkpoint c ON c.id = f.checkpoint WHERE f.seq = ? ORDER BY f.origin, f.idx"
+)
+_DUE = (
+    "SELECT o.id, o.rank, o.event, o.attempts, o.expires_ms, o.digest, p.raw FROM outbound o"
+    " LEFT JOIN payload p ON o.kind = 0 AND p.message = o.message"
+    " WHERE o.partner = ? AND o.kind = ? AND o.rank = ? AND o.next_ms <= ? AND o.id <= ?"
+    " ORDER BY o.next_ms, o.id LIMIT ?"
+)
+# Jumps from partner to partner in the index instead of reading every row.
+_PARTNERS = """
+WITH RECURSIVE
+    partner (name) AS (
+        SELECT min(partner) FROM outbound
+        UNION ALL
+        SELECT (SELECT min(o.partner) FROM outbound o WHERE o.partner > partner.name) FROM partner
+        WHERE partner.name IS NOT NULL
+    ),
+    lane (kind, rank) AS (VALUES (0, 0), (0, 1), (0, 2), (1, 0))
+SELECT name, min((SELECT min(o.next_ms) FROM outbound o
+                  WHERE o.partner = name AND o.kind = lane.kind AND o.rank = lane.rank))
+FROM partner, lane WHERE name IS NOT NULL GROUP BY name
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """How far readers may see: the log's size, the last sequence number, the newest checkpoint."""
+
+    size: int = 0
+    seq: int = 0
+    note: bytes | None = None
+
+
+class SqliteReader:
+    """Reads on one connection; every method takes how far it may see."""
+
+    def __init__(self, path: Path, recent: RecentReceipts) -> None:
+        self._path = path
+        self._connection = open_reader(path)
+        self._source = ReceiptSource(self._connection, recent)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    # --- Mailboxes -----------------------------------------------------------------------------------------------
+
+    def mailbox(self, released: Released, desk: str, after: int, limit: int, max_bytes: int) -> list[MailboxEntry]:
+        """See :meth:`node.store.base.Store.mailbox`."""
+        entries: list[MailboxEntry] = []
+        size = 0
+        for seq, kind, message, event, raw in self._connection.execute(_MAILBOX, (desk, after, released.seq, limit)):
+            if kind == 0 and raw is None:
+                continue
+            receipts = self._message_receipts(message, event) if kind == 0 else self._receipts_for(seq, event)
+            size += len(raw or b"") + len(receipts) * _RECEIPT_BYTES
+            if entries and size > max_bytes:
+                break
+            entries.append(MailboxEntry(seq, raw, receipts))
+        return entries
+
+    def mailbox_head(self, released: Released, desk: str) -> int:
+        """The highest seq a reader may see."""
+        row = self._connection.execute(
+            "SELECT seq FROM mailbox WHERE desk = ? AND seq <= ? ORDER BY seq DESC LIMIT 1", (desk, released.seq)
+        ).fetchone()
+        return int(row[0]) if row is not None else 0
+
+    def _message_receipts(self, message: int, event: int) -> tuple[Receipt, ...]:
+        return self._source.receipt(message), self._source.receipt(event)
+
+    def _receipts_for(self, seq: int, event: int | None) -> tuple[Receipt, ...]:
+        own = (self._source.receipt(event),) if event is not None else ()
+        foreign = [
+            Receipt(leaf, index, _split(path), note)
+            for leaf, index, path, note in self._connection.execute(_FOREIGN, (seq,))
+        ]
+        return (*own, *foreign)
+
+    # --- The outbound queue --------------------------------------------------------------------------------------
+
+    def due_outbound(
+        self, released: Released, partner: str, kind: OutboundKind, now: datetime, limit: int, max_bytes: int
+    ) -> list[OutboundItem]:
+        """See :meth:`node.store.base.Store.due_outbound`."""
+        items: list[OutboundItem] = []
+        size = 0
+        for rank in range(3 if kind is OutboundKind.ENVELOPE else 1):
+            parameters = (partner, int(kind), rank, to_ms(now), released.seq, limit - len(items))
+            for row_id, _, event, attempts, expires_ms, digest, raw in self._connection.execute(_DUE, parameters):
+                if kind is OutboundKind.ENVELOPE and raw is None:
+                    continue
+                receipts = (self._source.receipt(event),) if event is not None else ()
+                size += len(raw or b"") + len(receipts) * _RECEIPT_BYTES
+                if items and size > max_bytes:
+                    return items
+                expires = from_ms(expires_ms) if expires_ms is not None else None
+                items.append(OutboundItem(row_id, kind, raw, receipts, attempts, expires, digest))
+        return items
+
+    def partners_with_due(self, now: datetime) -> list[tuple[str, datetime]]:
+        """See :meth:`node.store.base.Store.partners_with_due`."""
+        rows = self._connection.execute(_PARTNERS).fetchall()
+        return [(partner, max(now, from_ms(next_ms))) for partner, next_ms in rows]
+
+    def expired(self, now: datetime, limit: int) -> list[RecordExpired | RecordUnclaimed]:
+        """See :meth:`node.store.base.Store.expired`."""
+        before = to_ms(now)
+        held = self._connection.execute(
+            "SELECT id, message_id, digest FROM message WHERE holds > 0 AND expires_ms < ? ORDER BY expires_ms LIMIT ?",
+            (before, limit),
+        ).fetchall()
+        found: list[RecordExpired | RecordUnclaimed] = []
+        if not held:
+            return found
+        for (row_id,) in self._connection.execute(
+            "SELECT id FROM outbound WHERE kind = 0 AND expires_ms < ? LIMIT ?", (before, limit)
+        ):
+            found.append(RecordExpired(row_id, now))
+        for row_id, message_id, digest in held:
+            for (desk,) in self._connection.execute(
+                "SELECT desk FROM mailbox WHERE message = ? AND kind = 0 AND closed_ms IS NULL", (row_id,)
+            ):
+                found.append(RecordUnclaimed(UUID(bytes=message_id), digest, Address.parse(desk), now))
+        return found
+
+    # --- The log -------------------------------------------------------------------------------------------------
+
+    def tile(self, released: Released, level: int, index: int) -> bytes:
+        """The released hashes of a tile."""
+        width = tile_width(level, index, released.size)
+        if width == 0:
+            raise LogUnavailableError(f"there is no tile {index} on level {level}")
+        return read_tile(self._connection, level, index)[: width * _HASH_BYTES]
+
+    def entries(self, released: Released, index: int) -> list[bytes]:
+        """The released leaves of a bundle."""
+        start = index * TILE_WIDTH
+        end = min(start + TILE_WIDTH, released.size)
+        if not 0 <= start < end:
+            raise LogUnavailableError(f"there is no entry bundle {index}")
+        rows = self._connection.execute(
+            "SELECT leaf FROM event WHERE idx >= ? AND idx < ? ORDER BY idx", (start, end)
+        ).fetchall()
+        return [row[0] for row in rows]
+
+    def leaf(self, released: Released, index: int) -> bytes:
+        """One released leaf."""
+        self._check(released, index)
+        row = self._connection.execute("SELECT leaf FROM event WHERE idx = ?", (index,)).fetchone()
+        if row is None:
+            raise LogUnavailableError(f"the log has no entry {index}")
+        leaf: bytes = row[0]
+        return leaf
+
+    def receipt(self, released: Released, index: int) -> Receipt:
+        """The receipt of a released leaf."""
+        self._check(released, index)
+        return self._source.receipt(index)
+
+    def inclusion_path(self, released: Released, index: int, size: int | None) -> list[bytes]:
+        """See :meth:`node.store.base.Store.inclusion_path`."""
+        size = self._size(released, size)
+        return self._source.tree(size).inclusion_path(index, size)
+
+    def consistency_path(self, released: Released, old_size: int, size: int | None) -> list[bytes]:
+        """See :meth:`node.store.base.Store.consistency_path`."""
+        size = self._size(released, size)
+        return self._source.tree(size).consistency_path(old_size, size)
+
+    @staticmethod
+    def _check(released: Released, index: int) -> None:
+        if not 0 <= index < released.size:
+            raise LogUnavailableError(f"the log has {released.size} entries")
+
+    @staticmethod
+    def _size(released: Released, size: int | None) -> int:
+        if size is None:
+            return released.size
+        if not 0 <= size <= released.size:
+            raise LogUnavailableError(f"the log has {released.size} entries")
+        return size
+
+    def foreign_checkpoint(self, origin: str) -> PeerCheckpoint | None:
+        """See :meth:`node.store.base.Store.foreign_checkpoint`."""
+        row = self._connection.execute(
+            "SELECT size, root, note FROM peer_checkpoint WHERE origin = ?", (origin,)
+        ).fetchone()
+        return PeerCheckpoint(origin, row[0], row[1], row[2]) if row is not None else None
+
+    # --- Metrics -------------------------------------------------------------------------------------------------
+
+    def stats(self, released: Released) -> StoreStats:
+        """See :meth:`node.store.base.Store.stats`."""
+        count = self._connection.execute
+        wal = self._path.with_name(self._path.name + "-wal")
+        return StoreStats(
+            log_size=released.size,
+            mailbox_open=count("SELECT count(*) FROM mailbox WHERE closed_ms IS NULL").fetchone()[0],
+            outbound=dict(count("SELECT partner, count(*) FROM outbound GROUP BY partner").fetchall()),
+            payload_count=count("SELECT count(*) FROM message WHERE holds > 0").fetchone()[0],
+            database_bytes=self._path.stat().st_size,
+            wal_bytes=wal.stat().st_size if wal.exists() else 0,
+        )
+
+
+def _split(path: bytes) -> tuple[bytes, ...]:
+    return tuple(path[at : at + _HASH_BYTES] for at in range(0, len(path), _HASH_BYTES))
