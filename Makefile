@@ -1,0 +1,65 @@
+# Two commands matter: `make demo` and `make test`. Each does its own set-up. `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := protocol keys node exchange
+WORKERS ?= 2
+
+export PYTHONDONTWRITEBYTECODE := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test check bench lint types layers peers setup setup-dev requirements clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: setup ## run the main job: two nations, two desks, an auditor, all on this machine
+	@$(BIN)/comity demo
+
+test: setup-dev peers ## run every test
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q
+
+check: setup-dev lint types layers test ## everything that must hold before a change lands
+
+bench: setup-dev ## print every figure, with the floor of its parts
+	@for script in benchmarks/[a-z]*.py; do \
+		grep -q '__main__' $$script || continue; \
+		echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script; \
+	done
+
+lint: setup-dev
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: setup-dev
+	@$(BIN)/mypy
+
+layers: setup-dev
+	@$(BIN)/lint-imports
+
+peers: setup-dev ## the independent implementations that tests compare with
+	@./tests/interop/install-peers
+
+setup: $(VENV)/.runtime
+setup-dev: $(VENV)/.dev
+
+# The environment holds exactly the pinned packages; a stamp says for which pins it was made.
+$(VENV)/.runtime: requirements/runtime.txt pyproject.toml
+	@./deploy/make-venv $(VENV) requirements/runtime.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt pyproject.toml
+	@./deploy/make-venv $(VENV) requirements/dev.txt
+	@touch $(VENV)/.runtime $@
+
+requirements: ## write the hash-pinned requirement files anew (needs uv)
+	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --upgrade \
+		pyproject.toml requirements/build.in -o requirements/runtime.txt
+	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --upgrade \
+		--extra dev -c requirements/runtime.txt pyproject.toml requirements/build.in -o requirements/dev.txt
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

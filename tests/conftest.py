@@ -1,0 +1,28 @@
+"""What all tests share: how hard Hypothesis tries, and what happens when a tool is not there."""
+
+import os
+import shutil
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("default", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", parent=settings.get_profile("default"), max_examples=5000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def require(present: bool, what: str) -> None:
+    """Skip the test, saying why, when ``what`` is not there; in CI nothing is skipped, so fail."""
+    if present:
+        return
+    if os.environ.get("CI"):
+        pytest.fail(f"{what} is missing; `make peers` installs it")
+    pytest.skip(f"{what} is missing; `make peers` installs it (Debian packages need root)")
+
+
+def require_program(name: str) -> str:
+    """The path of a program, or :func:`require`'s refusal."""
+    path = shutil.which(name)
+    require(path is not None, f"the program {name}")
+    assert path is not None
+    return path
