@@ -1,0 +1,85 @@
+"""What is due and what is late: functions of the case and of now, never stored.
+
+Every clock starts at receipt: the time at which the requested desk proved that it has the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from protocol.lifecycle.preservation import PreservationCase, TargetCase, state_at
+from protocol.lifecycle.preservation_rules import LIVING, TERMINAL
+from protocol.lifecycle.profiles import acknowledgement_period, expiry_warning_days
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A span in which a clock stands still; ``until`` is None while it lasts."""
+
+    since: datetime
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiryWarning:
+    """A target that expires in at most ``days`` days: the nearest of the warning steps."""
+
+    target: str
+    expires_at: datetime
+    days: int
+
+
+def due_at(started_at: datetime, period: timedelta, pauses: Iterable[Pause] = ()) -> datetime | None:
+    """When a clock of ``period`` started at ``started_at`` runs out; None while it is paused.
+
+    Pauses are taken in order of time; where two overlap, the time they share counts once.
+    """
+    due = started_at + period
+    paused_until = started_at
+    for pause in sorted(pauses, key=lambda pause: pause.since):
+        if pause.since >= due:
+            break
+        if pause.until is None:
+            return None
+        begin = max(pause.since, paused_until)
+        if pause.until > begin:
+            due += pause.until - begin
+            paused_until = pause.until
+    return due
+
+
+def acknowledgement_due(case: PreservationCase) -> datetime | None:
+    """When the acknowledgement is due; None as long as receipt is not proved."""
+    if case.opening is None or case.delivered_at is None:
+        return None
+    return due_at(case.delivered_at, acknowledgement_period(case.opening.urgency))
+
+
+def acknowledgement_overdue(case: PreservationCase, now: datetime) -> bool:
+    """Whether an open request was received, and neither acknowledged nor answered in time."""
+    due = acknowledgement_due(case)
+    if due is None or now <= due or case.acknowledged_at is not None:
+        return False
+    return not any(target.state in LIVING or target.state in TERMINAL for target in case.targets)
+
+
+def expires_in(target: TargetCase, now: datetime) -> timedelta | None:
+    """The time until the target expires: negative when it has; None while no expiry runs."""
+    if target.expires_at is None or target.state not in LIVING or target.expiry_suspended:
+        return None
+    return target.expires_at - now
+
+
+def expiry_warnings(case: PreservationCase, now: datetime) -> tuple[ExpiryWarning, ...]:
+    """The living targets that expire within a warning step, the most pressing first."""
+    found = []
+    for target in case.targets:
+        remaining = expires_in(target, now)
+        if remaining is None or target.expires_at is None or state_at(target, now) not in LIVING:
+            continue
+        reached = [days for days in expiry_warning_days() if remaining <= timedelta(days=days)]
+        if reached:
+            found.append(ExpiryWarning(target.name, target.expires_at, min(reached)))
+    return tuple(sorted(found, key=lambda warning: (warning.expires_at, warning.target)))

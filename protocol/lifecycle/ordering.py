@@ -1,0 +1,75 @@
+"""One order of the facts of a thread, the same on every machine that holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from datetime import UTC, datetime
+from uuid import UUID
+
+from protocol.lifecycle.facts import CaseFact, Delivered
+
+# A message's place: its time, but not before what it replies to, and how many replies deep it is.
+_Place = tuple[datetime, int]
+
+
+def in_order(facts: Iterable[CaseFact]) -> list[CaseFact]:
+    """The facts, each once, sorted: never before what they reply to, then by time, then by id and content."""
+    # Sorted by content first: of two messages with one id the same one is taken everywhere.
+    unique = sorted(set(facts), key=_content)
+    places = _places(unique)
+
+    def key(fact: CaseFact) -> tuple[datetime, int, bytes, tuple[str, ...]]:
+        at, depth = places.get(fact.message_id, (fact.at, 0))
+        if isinstance(fact, Delivered):
+            at, depth = max(at, fact.at), depth + 1
+        return at, depth, fact.message_id.bytes, _content(fact)
+
+    return sorted(unique, key=key)
+
+
+def _content(fact: CaseFact) -> tuple[str, ...]:
+    """All that a fact says, as comparable text: instants in UTC, so that their offsets do not matter."""
+    said = tuple(_text(getattr(fact, field.name)) for field in fields(fact))
+    return (fact.NAME, *said)
+
+
+def _text(value: object) -> str:
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else repr(value)
+
+
+def _places(facts: Iterable[CaseFact]) -> Mapping[UUID, _Place]:
+    own: dict[UUID, datetime] = {}
+    parents: dict[UUID, UUID | None] = {}
+    for fact in facts:
+        if not isinstance(fact, Delivered) and fact.message_id not in own:
+            own[fact.message_id] = fact.at
+            parents[fact.message_id] = fact.about
+    _cut_rings(parents)
+    places: dict[UUID, _Place] = {}
+    for message_id in own:
+        chain: list[UUID] = []
+        current: UUID | None = message_id
+        while current is not None and current in own and current not in places:
+            chain.append(current)
+            current = parents[current]
+        place = places.get(current) if current is not None else None
+        for name in reversed(chain):
+            place = (max(place[0], own[name]), place[1] + 1) if place else (own[name], 0)
+            places[name] = place
+    return places
+
+
+def _cut_rings(parents: dict[UUID, UUID | None]) -> None:
+    """Messages that reply to each other in a ring: the one with the smallest id is taken as replying to nothing."""
+    settled: set[UUID] = set()
+    for start in sorted(parents):
+        walk: dict[UUID, None] = {}
+        current: UUID | None = start
+        while current is not None and current in parents and current not in settled and current not in walk:
+            walk[current] = None
+            current = parents[current]
+        if current is not None and current in walk:
+            visited = list(walk)
+            parents[min(visited[visited.index(current) :])] = None
+        settled.update(walk)

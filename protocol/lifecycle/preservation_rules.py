@@ -1,0 +1,171 @@
+"""The lifecycle of one preservation target, as a table: state × fact × side → state, with the rule it follows from.
+
+The table does not know on which side it is read. A fact that no row allows changes nothing and is kept as out of order.
+
+States. A target is *submitted* when the request exists, *delivered* when the requested desk proved it has it,
+*acknowledged* when a person said so, *under review* when it is being examined. *Clarification* and *risk dialogue*
+wait for the requester. *Preserved* and *extended* have an expiry; *extension asked* still has the old one. *Followed
+up* waits for the decision on the request that followed; its expiry is suspended once that request was received.
+*Lapsed* is never reached by a message: it is derived from the expiry and the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Protocol
+from uuid import UUID
+
+from protocol.lifecycle import facts as f
+
+
+class State(StrEnum):
+    """The states of a target."""
+
+    DRAFT = "draft"
+    SUBMITTED = "submitted"
+    DELIVERED = "delivered"
+    ACKNOWLEDGED = "acknowledged"
+    UNDER_REVIEW = "under_review"
+    CLARIFICATION = "clarification"
+    RISK_DIALOGUE = "risk_dialogue"
+    PRESERVED = "preserved"
+    EXTENSION_ASKED = "extension_asked"
+    EXTENDED = "extended"
+    FOLLOWED_UP = "followed_up"
+    FOLLOW_UP_REFUSED = "follow_up_refused"
+    REFUSED = "refused"
+    NOT_HELD = "not_held"
+    PRODUCED = "produced"
+    RELEASED = "released"
+    LAPSED = "lapsed"
+    WITHDRAWN = "withdrawn"
+
+
+class Side(StrEnum):
+    """Who may cause a transition."""
+
+    REQUESTER = "requester"
+    REQUESTED = "requested"
+
+
+S = State
+TERMINAL = frozenset({S.REFUSED, S.NOT_HELD, S.PRODUCED, S.RELEASED, S.LAPSED, S.WITHDRAWN})
+# States with an expiry that runs, unless it is suspended.
+LIVING = (S.PRESERVED, S.EXTENSION_ASKED, S.EXTENDED, S.FOLLOWED_UP, S.FOLLOW_UP_REFUSED)
+_OPEN = (S.SUBMITTED, S.DELIVERED, S.ACKNOWLEDGED, S.UNDER_REVIEW)
+_UNDECIDED = (*_OPEN, S.CLARIFICATION)
+_EXTENDABLE = (S.PRESERVED, S.EXTENSION_ASKED, S.EXTENDED)
+_NON_TERMINAL = tuple(state for state in S if state not in TERMINAL and state is not S.DRAFT)
+_AFTER_DRAFT = tuple(state for state in S if state is not S.DRAFT)
+
+
+class TargetView(Protocol):
+    """What a guard may look at."""
+
+    @property
+    def preserved_at(self) -> datetime | None: ...
+    @property
+    def expires_at(self) -> datetime | None: ...
+    @property
+    def wanted_until(self) -> datetime | None: ...
+    @property
+    def follow_ups(self) -> tuple[UUID, ...]: ...
+
+
+# A guard returns the reason of its refusal, or an empty text.
+Guard = Callable[[TargetView, f.CaseFact, f.Submitted], str]
+
+
+def _at_least_the_minimum(target: TargetView, fact: f.CaseFact, opening: f.Submitted) -> str:
+    if isinstance(fact, f.Preserved) and fact.expires_at - fact.preserved_at < timedelta(days=opening.minimum_days):
+        return f"the expiry is earlier than {opening.minimum_days} days after the preservation"
+    return ""
+
+
+def _not_shortened(target: TargetView, fact: f.CaseFact, opening: f.Submitted) -> str:
+    if isinstance(fact, f.Preserved) and target.expires_at is not None and fact.expires_at < target.expires_at:
+        return "an expiry that was given is not brought forward"
+    return _at_least_the_minimum(target, fact, opening)
+
+
+def _before_expiry(target: TargetView, fact: f.CaseFact, opening: f.Submitted) -> str:
+    if target.expires_at is not None and fact.at >= target.expires_at:
+        return "the preservation had expired: a new request is needed"
+    if isinstance(fact, f.ExtensionAsked) and target.expires_at is not None and fact.until <= target.expires_at:
+        return "the date asked for is not later than the present expiry"
+    return ""
+
+
+def _asked_in_time(target: TargetView, fact: f.CaseFact, opening: f.Submitted) -> str:
+    if target.wanted_until is None:
+        return "the preservation had expired and no extension was asked in time"
+    if isinstance(fact, f.Preserved) and fact.expires_at <= fact.at:
+        return "the new expiry had passed when it was given"
+    return _not_shortened(target, fact, opening)
+
+
+def _followed_up_in_time(target: TargetView, fact: f.CaseFact, opening: f.Submitted) -> str:
+    return "" if target.follow_ups else "the preservation had expired and no request had followed in time"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row. ``after`` is None where the state stays as it is."""
+
+    before: tuple[State, ...]
+    fact: type[f.CaseFact]
+    side: Side
+    after: State | None
+    source: str
+    guard: Guard | None = None
+
+
+_ASKS, _DOES = Side.REQUESTER, Side.REQUESTED
+
+RULES: tuple[Rule, ...] = (
+    Rule((S.DRAFT,), f.Submitted, _ASKS, S.SUBMITTED, "Art. 29.2"),
+    Rule((S.SUBMITTED,), f.Delivered, _DOES, S.DELIVERED, "ETSI EN 319 522-1 ContentHandover"),
+    Rule((S.SUBMITTED, S.DELIVERED), f.Acknowledged, _DOES, S.ACKNOWLEDGED, "Directive 2013/40/EU Art. 13"),
+    Rule(_OPEN, f.ReviewStarted, _DOES, S.UNDER_REVIEW, "Art. 29.3"),
+    Rule(_OPEN, f.ClarificationAsked, _DOES, S.CLARIFICATION, "Art. 27.6"),
+    Rule((S.CLARIFICATION,), f.ClarificationReplied, _ASKS, S.UNDER_REVIEW, "Art. 27.6"),
+    Rule(_OPEN, f.RiskRaised, _DOES, S.RISK_DIALOGUE, "Art. 29.6"),
+    Rule((S.RISK_DIALOGUE,), f.RiskAccepted, _ASKS, S.UNDER_REVIEW, "Art. 29.6"),
+    Rule(_UNDECIDED, f.Preserved, _DOES, S.PRESERVED, "Art. 29.3, 29.7", _at_least_the_minimum),
+    Rule(_UNDECIDED, f.NotHeld, _DOES, S.NOT_HELD, "Art. 29.3"),
+    Rule((*_UNDECIDED, S.RISK_DIALOGUE), f.Refused, _DOES, S.REFUSED, "Art. 29.4, 29.5"),
+    Rule(_EXTENDABLE, f.ExtensionAsked, _ASKS, S.EXTENSION_ASKED, "UN Convention Art. 42", _before_expiry),
+    Rule((S.EXTENSION_ASKED,), f.Preserved, _DOES, S.EXTENDED, "Art. 29.7", _not_shortened),
+    Rule((S.EXTENSION_ASKED,), f.Refused, _DOES, S.PRESERVED, "Art. 27.7"),
+    Rule((S.LAPSED,), f.Preserved, _DOES, S.EXTENDED, "Art. 29.7", _asked_in_time),
+    Rule((S.PRESERVED, S.EXTENDED), f.Preserved, _DOES, None, "Art. 29.7", _not_shortened),
+    Rule(_EXTENDABLE, f.FollowedUp, _ASKS, S.FOLLOWED_UP, "Art. 29.7", _before_expiry),
+    Rule((S.FOLLOWED_UP,), f.FollowedUp, _ASKS, None, "Art. 29.7", _before_expiry),
+    Rule((S.FOLLOWED_UP,), f.ExtensionAsked, _ASKS, None, "UN Convention Art. 42", _before_expiry),
+    Rule((S.FOLLOWED_UP,), f.Preserved, _DOES, None, "Art. 29.7", _not_shortened),
+    Rule((S.FOLLOWED_UP,), f.Produced, _DOES, S.PRODUCED, "Art. 31"),
+    Rule((S.LAPSED,), f.Produced, _DOES, S.PRODUCED, "Art. 31", _followed_up_in_time),
+    Rule((S.FOLLOWED_UP,), f.FollowUpRefused, _DOES, S.FOLLOW_UP_REFUSED, "Art. 27.4, 27.7"),
+    Rule(LIVING, f.Released, _ASKS, S.RELEASED, "Regulation (EU) 2023/1543 Art. 11.3"),
+    Rule(_NON_TERMINAL, f.Withdrawn, _ASKS, S.WITHDRAWN, "Art. 29.6"),
+    # Proof and courtesy may arrive late: they are recorded and move nothing back.
+    Rule(tuple(s for s in _AFTER_DRAFT if s is not S.SUBMITTED), f.Delivered, _DOES, None, "ETSI EN 319 522-1"),
+    Rule(
+        tuple(s for s in _AFTER_DRAFT if s not in (S.SUBMITTED, S.DELIVERED)),
+        f.Acknowledged,
+        _DOES,
+        None,
+        "Directive 2013/40/EU Art. 13",
+    ),
+)
+
+
+def _index(rules: tuple[Rule, ...]) -> Mapping[tuple[State, type[f.CaseFact]], Rule]:
+    return MappingProxyType({(before, rule.fact): rule for rule in rules for before in rule.before})
+
+
+RULE_FOR = _index(RULES)

@@ -1,0 +1,97 @@
+"""Periods and deadlines as data with a source. An unverified number never becomes a minimum that binds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from protocol.codes import Confidence
+
+
+@dataclass(frozen=True, slots=True)
+class PreservationProfile:
+    """How long data are preserved under an instrument or in a State; days are None where none is set."""
+
+    id: str
+    legal_basis: tuple[str, ...]
+    country: str | None
+    minimum_days: int | None
+    maximum_days: int | None
+    extension_days: int | None
+    then: str | None
+    source: str
+    confidence: Confidence
+
+
+@dataclass(frozen=True, slots=True)
+class AcknowledgementProfile:
+    """Within how many hours of receipt a request of this urgency is acknowledged."""
+
+    id: str
+    urgency: str
+    hours: int
+    source: str
+    confidence: Confidence
+
+
+@cache
+def _file() -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(resources.files(__package__).joinpath("profiles.json").read_text("utf-8"))
+    return loaded
+
+
+@cache
+def preservation_profiles() -> tuple[PreservationProfile, ...]:
+    """All preservation profiles."""
+    return tuple(
+        PreservationProfile(
+            id=row["id"],
+            legal_basis=tuple(row["legal_basis"]),
+            country=row["country"],
+            minimum_days=row["minimum_days"],
+            maximum_days=row.get("maximum_days"),
+            extension_days=row["extension_days"],
+            then=row["then"],
+            source=row["source"],
+            confidence=row["confidence"],
+        )
+        for row in _file()["preservation"]
+    )
+
+
+@cache
+def acknowledgement_profiles() -> tuple[AcknowledgementProfile, ...]:
+    """The acknowledgement clock of each urgency."""
+    return tuple(AcknowledgementProfile(**row) for row in _file()["acknowledgement"])
+
+
+@cache
+def minimum_days(instrument: str) -> int:
+    """The days a preservation under ``instrument`` lasts at least: its verified profile, else the default's.
+
+    It depends on the request alone, so that both sides hold an answer to the same minimum.
+    """
+    default = 0
+    for profile in preservation_profiles():
+        if profile.id == _file()["default_preservation"]:
+            default = profile.minimum_days or 0
+        if instrument in profile.legal_basis and profile.confidence == "verified" and profile.minimum_days:
+            return profile.minimum_days
+    return default
+
+
+@cache
+def acknowledgement_period(urgency: str) -> timedelta:
+    """How long after receipt an acknowledgement is due; an urgency this list does not know is held to be urgent."""
+    hours = {profile.urgency: profile.hours for profile in acknowledgement_profiles()}
+    return timedelta(hours=hours.get(urgency, hours["urgent"]))
+
+
+@cache
+def expiry_warning_days() -> tuple[int, ...]:
+    """How many days before an expiry both sides are warned, furthest first."""
+    return tuple(sorted(_file()["expiry_warning_days"]["days"], reverse=True))
