@@ -79,12 +79,12 @@ class Checkpoint:
 class VerifiedCheckpoint:
     """A checkpoint both of whose signatures by the log are valid.
 
-    ``signed_at`` is the log's own word for when (whole seconds). ``note`` is the bytes, ``others`` are the lines that
-    were not looked at: witnesses' cosignatures.
+    ``signed_at`` is the log's own word for when (whole seconds), None if it gave none; :func:`sign_checkpoint` always
+    does. ``note`` is the bytes, ``others`` are the lines that were not looked at: witnesses' cosignatures.
     """
 
     checkpoint: Checkpoint
-    signed_at: datetime
+    signed_at: datetime | None
     note: bytes
     others: tuple[NoteSignature, ...]
 

@@ -30,13 +30,13 @@ def to_timestamp(at: datetime) -> int:
     return seconds
 
 
-def from_timestamp(seconds: int) -> datetime:
-    """The UTC instant of POSIX seconds; raises :class:`MalformedError` for 0 and beyond the year 9999.
+def from_timestamp(seconds: int) -> datetime | None:
+    """The UTC instant of POSIX seconds; raises :class:`MalformedError` beyond the year 9999.
 
-    A zero would mean "no statement that this is the largest tree"; a log makes that statement about its own.
+    None for 0, by which a cosigner makes no statement about the time nor that this was its largest tree then.
     """
     if seconds == 0:
-        raise MalformedError("the cosignature does not say its time")
+        return None
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError) as problem:
