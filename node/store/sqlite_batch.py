@@ -100,6 +100,7 @@ class Batch:
         notes: dict[bytes, tuple[int, int]],
     ) -> None:
         self.leaves: list[bytes] = []
+        self.leaf_hashes: list[bytes] = []
         self.desks: set[str] = set()
         self.partners: set[str] = set()
         self.last_seq = last_seq
@@ -142,8 +143,10 @@ class Batch:
         recipient: str | None = None,
         rejection: bytes | None = None,
     ) -> int:
-        index = self._tree.append(leaf_hash(leaf))
+        hashed = leaf_hash(leaf)
+        index = self._tree.append(hashed)
         self.leaves.append(leaf)
+        self.leaf_hashes.append(hashed)
         if self.newest is None or at > self.newest:
             self.newest = at
         self._execute(_INSERT_EVENT, (index, leaf, name.value, message, recipient, rejection))

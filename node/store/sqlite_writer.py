@@ -12,6 +12,7 @@ from pathlib import Path
 
 from node.events import EventWriter
 from node.store.base import Applied, Done, Failed, Operation, Outcome, SignCheckpoint, StoreDamagedError
+from node.store.batch_paths import batch_paths
 from node.store.migrate import load_migrations, migrate_sqlite
 from node.store.sqlite_batch import Batch, Result
 from node.store.sqlite_connection import open_writer, storage_error
@@ -164,8 +165,11 @@ class SqliteWriter:
     def _fresh_receipts(self, batch: Batch, start: int, note: bytes | None) -> list[Receipt]:
         if note is None:
             return []
-        path = self._tree.inclusion_path
-        return [Receipt(leaf, index, tuple(path(index)), note) for index, leaf in enumerate(batch.leaves, start)]
+        paths = batch_paths(self._tree, start, batch.leaf_hashes)
+        return [
+            Receipt(leaf, index, path, note)
+            for index, (leaf, path) in enumerate(zip(batch.leaves, paths, strict=True), start)
+        ]
 
     def _outcome(self, result: Result | ComityError, fresh: list[Receipt], start: int) -> Outcome:
         if isinstance(result, ComityError):

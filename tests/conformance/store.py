@@ -1,6 +1,6 @@
 """What every Store adapter must hold. An adapter's test module subclasses :class:`StoreConformance`.
 
-The subclass gives one method, ``new_store(path)``: a store that keeps its state under ``path`` and finds it again there.
+The subclass gives one method, ``new_store(path)``: a store that keeps its state under ``path`` and finds it again.
 """
 
 from __future__ import annotations
