@@ -7,9 +7,9 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from go_log import GoRefusedError, verify_log_with_go, write_log
 
 from protocol.log import Checkpoint, SoftLogSigner, TileTree, entries_path, leaf_hash, sign_checkpoint, tile_path
+from tests.interop.go_log import GoRefusedError, verify_log_with_go, write_log
 
 SIGNER = SoftLogSigner("node.example/log/kr", b"\x11" * 32, b"\x22" * 32)
 AT = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)

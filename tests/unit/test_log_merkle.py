@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import naive_tree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.errors import ProofInvalidError
 from protocol.log import EMPTY_ROOT, leaf_hash, node_hash, verify_consistency, verify_inclusion
+from tests.unit import naive_tree
 
 # The test tree of certificate-transparency (merkletree tests), in use by all implementations of RFC 6962.
 KNOWN_LEAVES = [

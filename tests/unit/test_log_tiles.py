@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import naive_tree
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,6 +25,7 @@ from protocol.log import (
     verify_consistency,
     verify_inclusion,
 )
+from tests.unit import naive_tree
 
 sizes = st.one_of(st.integers(0, 40), st.integers(250, 262), st.integers(500, 800))
 
