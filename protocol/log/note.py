@@ -7,6 +7,7 @@ proves nothing; who trusts a note has verified a line of it.
 from __future__ import annotations
 
 import binascii
+import re
 from base64 import b64encode
 from dataclasses import dataclass
 from enum import IntEnum
@@ -21,6 +22,8 @@ MAX_NAME_BYTES = 255
 KEY_ID_BYTES = 4
 
 _LINE_START = "— "
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")  # below U+0020, but the newline
+_NOT_IN_NAMES = re.compile(r"[\x00-\x20+]|\s")
 
 
 class SignatureType(IntEnum):
@@ -81,7 +84,7 @@ def note_key_id(name: str, signature_type: SignatureType, public_key: bytes) -> 
 
 def check_key_name(name: str) -> None:
     """Return if ``name`` may name a key: 1 to 255 bytes without spaces, plus or control characters."""
-    if not name or "+" in name or any(char.isspace() or char < " " for char in name):
+    if not name or _NOT_IN_NAMES.search(name):
         raise MalformedError("a key name has no spaces, no plus and no control characters")
     if len(_utf8(name)) > MAX_NAME_BYTES:
         raise MalformedError(f"a key name has at most {MAX_NAME_BYTES} bytes")
@@ -125,7 +128,7 @@ def parse_note(data: bytes) -> Note:
         note = data.decode()
     except UnicodeDecodeError as problem:
         raise MalformedError("the note is not UTF-8") from problem
-    if any(char < " " and char != "\n" for char in note):
+    if _CONTROL.search(note):
         raise MalformedError("a note has no control characters but newlines")
     # The text ends at the last empty line and keeps its own newline.
     text, separator, block = note.rpartition("\n\n")
