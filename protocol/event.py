@@ -21,7 +21,7 @@ from protocol.instant import from_ms, to_ms
 VERSION = 1
 DIGEST_BYTES = 32
 SALT_BYTES = 16
-MAX_EVENT_BYTES = 4096
+MAX_EVENT_BYTES = 8192  # more than the largest parts together
 MAX_REASONS = 8
 MAX_REASON_CHARS = 64
 MAX_STATEMENT_BYTES = 2048
@@ -86,7 +86,7 @@ class LeafReference:
     leaf_hash: bytes
 
     def __post_init__(self) -> None:
-        if type(self.origin) is not str or not 1 <= len(self.origin.encode()) <= MAX_ORIGIN_BYTES:
+        if type(self.origin) is not str or not 1 <= _utf8_bytes(self.origin) <= MAX_ORIGIN_BYTES:
             raise MalformedError(f"the origin of a log is a text of 1 to {MAX_ORIGIN_BYTES} bytes")
         if type(self.index) is not int or not 0 <= self.index <= MAX_INDEX:
             raise MalformedError("an index is an unsigned integer of at most 64 bits")
@@ -129,6 +129,8 @@ class Event:
             raise MalformedError("an event with a reference names the peer whose entry it refers to")
         if len(self.reasons) > MAX_REASONS or any(not 1 <= len(code) <= MAX_REASON_CHARS for code in self.reasons):
             raise MalformedError(f"an event has at most {MAX_REASONS} reasons of 1 to {MAX_REASON_CHARS} characters")
+        for code in self.reasons:
+            _utf8_bytes(code)
         if self.peer is not None:
             parse_node(self.peer)
 
@@ -188,6 +190,14 @@ def decode_event(data: bytes) -> Event:
 def _require_bytes(value: object, length: int, what: str) -> None:
     if type(value) is not bytes or len(value) != length:
         raise MalformedError(f"{what} is {length} bytes")
+
+
+def _utf8_bytes(text: str) -> int:
+    """How long the text is on the wire; raises :class:`MalformedError` when it has no place there."""
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError as problem:
+        raise MalformedError("the text cannot be written as UTF-8") from problem
 
 
 def _name(value: Any) -> EventName:

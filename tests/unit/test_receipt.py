@@ -291,7 +291,7 @@ ROW = [b"leaf", 0, b"", 0]
         [[NOTE], [[b"leaf", True, b"", 0]]],
         [[NOTE], [[b"leaf", -1, b"", 0]]],
         [[NOTE], [["leaf", 0, b"", 0]]],
-        [[NOTE], [[b"x" * 4097, 0, b"", 0]]],
+        [[NOTE], [[b"x" * 8193, 0, b"", 0]]],
         [[NOTE], [[b"leaf", 0, b"x" * 33, 0]]],
         [[NOTE], [[b"leaf", 0, b"x" * 32 * 65, 0]]],
         [[NOTE], [[b"leaf", 0, [], 0]]],
