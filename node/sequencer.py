@@ -295,7 +295,8 @@ class Sequencer:
         """Check the database against the checkpoint file; found the log if both are empty."""
         self._file.sweep()
         stored = self._opened(self._store.head(), "database")
-        kept = self._opened(self._file.read(), "checkpoint file")
+        self._kept = self._file.read()
+        kept = self._opened(self._kept, "checkpoint file")
         if stored is not None and (stored.size, stored.root) != (self._store.size(), self._store.root_at(stored.size)):
             raise StoreDamagedError("the stored leaves do not lead to the last signed checkpoint")
         if kept is None and stored is not None and stored.size > 0:

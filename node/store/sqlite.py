@@ -70,7 +70,10 @@ class SqliteStore:
 
     def _open(self) -> None:
         lock_path = self._path.with_name(self._path.name + ".lock")
-        self._lock = acquire_lock(lock_path, lambda: StoreInUseError("another process has this database open"))
+        try:
+            self._lock = acquire_lock(lock_path, lambda: StoreInUseError("another process has this database open"))
+        except OSError as problem:
+            raise UnavailableError("the database's folder is missing or not writable") from problem
         try:
             self._writer = SqliteWriter(self._path, self._origin, self._events, self._recent)
         except BaseException as problem:
@@ -163,7 +166,7 @@ class SqliteStore:
 
     async def partners_with_due(self, now: datetime) -> list[tuple[str, datetime]]:
         """See :class:`~node.store.base.Store`."""
-        return await self._read(SqliteReader.partners_with_due, now)
+        return await self._read(SqliteReader.partners_with_due, self._released, now)
 
     async def expired(self, now: datetime, limit: int) -> list[RecordExpired | RecordUnclaimed]:
         """See :class:`~node.store.base.Store`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from node.store.base import StoreDamagedError
@@ -20,6 +21,8 @@ _DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
 
 def open_writer(path: Path) -> sqlite3.Connection:
     """The one connection that writes, in autocommit mode; used from one thread at a time."""
+    with suppress(OSError):  # what is wrong with the path, SQLite tells below
+        path.touch(mode=0o600)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
     try:
         for pragma in (

@@ -12,7 +12,7 @@ from protocol.errors import LogUnavailableError
 from protocol.log.tiles import TileTree
 from protocol.receipt import Receipt
 
-RECENT_RECEIPTS = 8192
+RECENT_RECEIPTS = 4096
 _NOTES = 64
 
 

@@ -135,9 +135,15 @@ class SqliteReader:
                 items.append(OutboundItem(row_id, kind, raw, receipts, attempts, expires, digest))
         return items
 
-    def partners_with_due(self, now: datetime) -> list[tuple[str, datetime]]:
+    def partners_with_due(self, released: Released, now: datetime) -> list[tuple[str, datetime]]:
         """See :meth:`node.store.base.Store.partners_with_due`."""
-        rows = self._connection.execute(_PARTNERS).fetchall()
+        (last,) = self._connection.execute("SELECT last FROM sequence").fetchone()
+        if last == released.seq:
+            rows = self._connection.execute(_PARTNERS).fetchall()
+        else:  # a batch is being written: leave out its rows
+            rows = self._connection.execute(
+                "SELECT partner, min(next_ms) FROM outbound WHERE id <= ? GROUP BY partner", (released.seq,)
+            ).fetchall()
         return [(partner, max(now, from_ms(next_ms))) for partner, next_ms in rows]
 
     def expired(self, now: datetime, limit: int) -> list[RecordExpired | RecordUnclaimed]:

@@ -635,6 +635,7 @@ class StoreConformance:
         assert await inbox(store) == []
         assert await store.mailbox_head(SEOUL) == 0
         assert await queue(store) == []
+        assert await store.partners_with_due(NOW) == []
         assert (await store.checkpoint(), await store.log_size()) == (before, 0)
         with pytest.raises(LogUnavailableError):
             await store.receipt(0)
