@@ -168,6 +168,9 @@ class _Folding:
             self._refuse(fact, "", "a new request opens its own thread")
             return
         if self._side_of(fact) is None:
+            if isinstance(fact, f.Delivered):
+                # The receipt of someone who got a copy: proof for the sender, no step in the case.
+                return
             self._refuse(fact, "", "the sender is not a party to this request")
             return
         if isinstance(fact, f.Delivered | f.Acknowledged) and self._notes_receipt(fact):

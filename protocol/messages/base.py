@@ -7,6 +7,7 @@ characters; a field that a treaty or a standard form asks for says so beside it
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
@@ -119,7 +120,7 @@ class Message(Part):
     TYPE: ClassVar[str] = ""
     SCHEMA_VERSION: ClassVar[int] = 1
 
-    type: str
+    type: Annotated[str, Field(pattern="^[a-z][a-z0-9._-]{0,63}$")]
     schema_version: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     id: UUID
     thread: UUID
@@ -145,6 +146,10 @@ class Message(Part):
     officer: Annotated[Officer, Legal("T-CY(2018)11 item 5", "the person in charge is missing")]
     attachments: Annotated[tuple[Attachment, ...], Field(max_length=MAX_ATTACHMENTS)] = ()
 
+    def __repr_args__(self) -> Iterable[tuple[str, Any]]:
+        """Type and id only: a message that ends up in a log line or traceback does not show its content."""
+        return [("type", self.type), ("id", self.id)]
+
     @field_validator("to")
     @classmethod
     def _recipients_differ(cls, to: tuple[str, ...]) -> tuple[str, ...]:
@@ -164,7 +169,8 @@ class UnknownMessage(Message):
     """A message of a type, or a newer version of a type, that this program cannot read in full.
 
     The common fields are read as usual. Everything else is kept as it came in :attr:`other_fields`; to pass the
-    message on or to keep it as evidence use its original bytes.
+    message on or to keep it as evidence use its original bytes. Text in there was not checked for control or
+    reordering characters: whoever shows it escapes it.
     """
 
     model_config = ConfigDict(extra="allow")

@@ -34,6 +34,9 @@ class Legal:
     missing: str = "this field is missing"
     rank: int = 0
 
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "x-rule": self.rule}
+
 
 def problem(kind: str, text: str) -> PydanticCustomError:
     """A validation error whose text is exactly ``text`` (never with the refused value in it)."""

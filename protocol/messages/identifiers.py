@@ -20,8 +20,6 @@ from protocol.messages.checksums import (
 )
 from protocol.messages.fields import CodeOf, Instant, Legal, Line, Note, Token, problem
 
-_CARRIER_NAT = "not attributable behind carrier NAT (RFC 6302)"
-
 # Addresses that many networks use at once: nobody can be found by them.
 _SHARED_IPV4 = tuple(
     ipaddress.IPv4Network(network)
@@ -146,12 +144,26 @@ class Ipv4(Part):
 
     kind: Literal["ipv4"]
     address: Ipv4Text
-    port: Annotated[Port, Legal("RFC 6302", f"the source port is missing: an IPv4 address alone is {_CARRIER_NAT}")]
+    port: Annotated[
+        Port,
+        Legal(
+            "RFC 6302",
+            "the source port is missing: an IPv4 address alone is not attributable behind carrier NAT (RFC 6302)",
+        ),
+    ]
     protocol: Annotated[
-        Protocol, Legal("RFC 6302", f"the transport protocol is missing: without it the port is {_CARRIER_NAT}")
+        Protocol,
+        Legal(
+            "RFC 6302",
+            "the transport protocol is missing: a port alone is not attributable behind carrier NAT (RFC 6302)",
+        ),
     ]
     instant: Annotated[
-        Instant, Legal("RFC 6302", f"the instant with its offset is missing: an IPv4 address alone is {_CARRIER_NAT}")
+        Instant,
+        Legal(
+            "RFC 6302",
+            "the instant with its offset is missing: an IPv4 address is not attributable behind carrier NAT (RFC 6302)",
+        ),
     ]
     precision: Annotated[Precision, Legal("RFC 6302", "the precision of the instant is missing")]
     destination_address: Token | None = None

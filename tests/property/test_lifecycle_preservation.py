@@ -216,6 +216,11 @@ def test_stranger_in_the_thread_moves_nothing() -> None:
     assert reasons(case) == ["the sender is not a party to this request"]
 
 
+def test_receipt_of_someone_who_got_a_copy_is_no_step_and_no_offence() -> None:
+    copied = f.Delivered(message_id=REQUEST, at=T0, by="mla@kr")
+    assert fold_facts([OPENING, copied]) == fold_facts([OPENING])
+
+
 def test_second_request_in_a_thread_cannot_take_it_over() -> None:
     intruder = replace(OPENING, message_id=uid(9), by=STRANGER, at=T0 - DAY)
     case = fold_facts([intruder, OPENING, ACKNOWLEDGED])

@@ -390,6 +390,12 @@ def test_message_cannot_be_changed(draft: dict[str, Any]) -> None:
         message.language = "fr"
 
 
+def test_message_in_a_log_line_shows_its_type_and_id_only(draft: dict[str, Any]) -> None:
+    message = complete(draft)
+    assert repr(message) == f"PreservationRequest(type='preservation.request', id={message.id!r})"
+    assert "Seoul" not in str(message)
+
+
 # --- From messages to the case ------------------------------------------------------------------------------------
 
 
