@@ -14,10 +14,14 @@ from pydantic_core import PydanticSerializationError
 from protocol.envelope import MAX_CONTENT_BYTES
 from protocol.errors import InvalidMessageError
 from protocol.messages.base import Message, UnknownMessage
+from protocol.messages.preservation import MAX_TARGETS
 from protocol.messages.problems import Problem, problems_of
 from protocol.messages.registry import MESSAGE_TYPES
 
 _FORMAT_RULE = "message format"
+# No list of any type is longer.
+MAX_LIST = MAX_TARGETS
+_NOT_JSON = f"this is not JSON with each name used once and at most {MAX_LIST} items in a list"
 # Stand-ins for what the desk fills in when it sends; valid, so that only the officer's own fields are reported.
 _FILLED_BY_DESK = {
     "id": "00000000-0000-7000-8000-000000000000",
@@ -172,7 +176,7 @@ def _read_object(content: bytes) -> dict[str, Any]:
     try:
         value = json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError):
-        raise _invalid((("message", _FORMAT_RULE, "this is not JSON with each name used once"),)) from None
+        raise _invalid((("message", _FORMAT_RULE, _NOT_JSON),)) from None
     if not isinstance(value, dict):
         raise _invalid((("message", _FORMAT_RULE, "a message is a JSON object"),))
     return value
@@ -183,6 +187,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) != len(pairs):
         # Two readers could take different values for one name.
         raise ValueError("repeated name")
+    if any(isinstance(value, list) and len(value) > MAX_LIST for _, value in pairs):
+        # Before each item is validated: a message has room for 60,000 broken ones.
+        raise ValueError("a list is too long")
     return fields
 
 

@@ -331,6 +331,7 @@ def test_message_is_written_the_same_every_time_and_read_back_equal(draft: dict[
         b'{"type": ' + b"9" * 10_000 + b"}",
         b'{"type": "\\ud800"}',
         b" " * 300_000,
+        b'{"type": "preservation.request", "targets": [' + b"{}," * 1000 + b"{}]}",
     ],
     ids=lambda content: str(content[:20]),
 )
