@@ -14,9 +14,10 @@ from node.events import EventWriter
 from node.store.base import Applied, Done, Failed, Operation, Outcome, SignCheckpoint, StoreDamagedError
 from node.store.batch_paths import batch_paths
 from node.store.migrate import load_migrations, migrate_sqlite
-from node.store.sqlite_batch import Batch, Result
+from node.store.sqlite_batch import apply_operation
 from node.store.sqlite_connection import open_writer, storage_error
 from node.store.sqlite_log import ReceiptSource, RecentReceipts, open_tree, read_tile
+from node.store.sqlite_rows import Result, Rows
 from protocol.errors import ComityError, LogUnavailableError
 from protocol.log.checkpoint import Checkpoint
 from protocol.log.merkle import leaf_hash
@@ -118,7 +119,7 @@ class SqliteWriter:
         """See :meth:`node.store.base.Store.apply`."""
         self._be_sure()
         snapshot = self._tree.snapshot()
-        batch = Batch(self._connection, self._tree, self._events, self._last_seq, self._foreign_notes)
+        batch = Rows(self._connection, self._tree, self._events, self._last_seq, self._foreign_notes)
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             results = [self._apply_one(batch, operation) for operation in operations]
@@ -139,16 +140,16 @@ class SqliteWriter:
         self._recent.add(fresh)
         return Applied(outcomes, note, frozenset(batch.desks), frozenset(batch.partners))
 
-    def _apply_one(self, batch: Batch, operation: Operation) -> Result | ComityError:
+    def _apply_one(self, batch: Rows, operation: Operation) -> Result | ComityError:
         size, rows = self._tree.size, self._connection.total_changes
         try:
-            return batch.apply(operation)
+            return apply_operation(batch, operation)
         except ComityError as problem:
             if (size, rows) != (self._tree.size, self._connection.total_changes):
                 raise RuntimeError("an operation was refused after it had written") from problem
             return problem
 
-    def _seal(self, batch: Batch, sign: SignCheckpoint) -> bytes | None:
+    def _seal(self, batch: Rows, sign: SignCheckpoint) -> bytes | None:
         """Store the changed tiles and one checkpoint over all that the batch logged."""
         if batch.last_seq != self._last_seq:
             self._connection.execute("UPDATE sequence SET last = ?", (batch.last_seq,))
@@ -162,7 +163,7 @@ class SqliteWriter:
         )
         return note
 
-    def _fresh_receipts(self, batch: Batch, start: int, note: bytes | None) -> list[Receipt]:
+    def _fresh_receipts(self, batch: Rows, start: int, note: bytes | None) -> list[Receipt]:
         if note is None:
             return []
         paths = batch_paths(self._tree, start, batch.leaf_hashes)

@@ -325,7 +325,12 @@ async def test_missing_folder_is_told(tmp_path: Path) -> None:
         await SqliteStore(tmp_path / "nowhere" / "node.db", ORIGIN).open()
 
 
+def file_modes(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mode & 0o777 for path in folder.glob("node.db*")}
+
+
 async def test_database_files_are_readable_by_their_owner_only(store: SqliteStore, tmp_path: Path) -> None:
-    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob("node.db*")}
+    modes = file_modes(tmp_path)
+
     assert set(modes.values()) == {0o600}
     assert "node.db-wal" in modes

@@ -1,0 +1,151 @@
+"""Rows of a batch: the few writes that all operations are made of."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from node.events import EventWriter
+from node.store.base import OutboundKind
+from protocol.errors import ComityError, NotFoundError
+from protocol.event import EventName
+from protocol.instant import to_ms
+from protocol.log.merkle import leaf_hash
+from protocol.log.tiles import TileTree
+
+# mailbox.kind
+MESSAGE = 0
+RECEIPTS = 1
+# outbound.rank of receipts; envelopes have 2 - priority, in a lane of their own
+_RECEIPTS_RANK = 0
+
+_INSERT_EVENT = "INSERT INTO event (idx, leaf, name, message, recipient, rejection) VALUES (?, ?, ?, ?, ?, ?)"
+_INSERT_MAILBOX = "INSERT INTO mailbox (desk, seq, kind, message, event) VALUES (?, ?, ?, ?, ?)"
+_INSERT_OUTBOUND = (
+    "INSERT INTO outbound (id, partner, kind, rank, next_ms, message, digest, event, expires_ms)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an operation came to, before its receipts exist: ``indexes`` are those of its leaves."""
+
+    indexes: tuple[int, ...] = ()
+    duplicate: bool = False
+    refused: tuple[tuple[int, ComityError], ...] = ()
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A stored message's row."""
+
+    id: int
+    message_id: UUID
+    digest: bytes
+    sender: str
+    peer: str | None
+    expires_ms: int
+
+
+class Rows:
+    """One batch: its new leaves, and who has something new to fetch. Writes are visible to the batch at once.
+
+    ``notes`` maps a foreign checkpoint to its row; it outlives the batch and is dropped when a batch is rolled back.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        tree: TileTree,
+        events: EventWriter,
+        last_seq: int,
+        notes: dict[bytes, tuple[int, int]],
+    ) -> None:
+        self.leaves: list[bytes] = []
+        self.leaf_hashes: list[bytes] = []
+        self.desks: set[str] = set()
+        self.partners: set[str] = set()
+        self.last_seq = last_seq
+        self.newest: datetime | None = None
+        self.execute = connection.execute
+        self.executemany = connection.executemany
+        self.tree = tree
+        self.leaf = events.leaf
+        self.notes = notes
+
+    def append(
+        self,
+        leaf: bytes,
+        at: datetime,
+        name: EventName,
+        message: int | None,
+        recipient: str | None = None,
+        rejection: bytes | None = None,
+    ) -> int:
+        """Append a leaf to the log; returns its index."""
+        hashed = leaf_hash(leaf)
+        index = self.tree.append(hashed)
+        self.leaves.append(leaf)
+        self.leaf_hashes.append(hashed)
+        if self.newest is None or at > self.newest:
+            self.newest = at
+        self.execute(_INSERT_EVENT, (index, leaf, name.value, message, recipient, rejection))
+        return index
+
+    def next_seq(self) -> int:
+        """A number that no mailbox entry and no outbound row had before."""
+        self.last_seq += 1
+        return self.last_seq
+
+    def put(self, desk: str, kind: int, message: int, event: int | None) -> int:
+        """Add an entry to a desk's mailbox; returns its seq."""
+        seq = self.next_seq()
+        self.execute(_INSERT_MAILBOX, (desk, seq, kind, message, event))
+        self.desks.add(desk)
+        return seq
+
+    def queue(
+        self,
+        partner: str,
+        kind: OutboundKind,
+        rank: int,
+        at: datetime,
+        message: int,
+        digest: bytes,
+        event: int | None,
+        expires_ms: int | None,
+    ) -> None:
+        """Add a row to the queue to ``partner``, due at once; a lower ``rank`` goes first."""
+        self.execute(
+            _INSERT_OUTBOUND,
+            (self.next_seq(), partner, int(kind), rank, to_ms(at), message, digest, event, expires_ms),
+        )
+        self.partners.add(partner)
+
+    def to_sender(self, message: StoredMessage, event: int, at: datetime) -> int | None:
+        """Bring the receipt of ``event`` to the sender: into the mailbox here, or on the way to its node."""
+        if message.peer is None:
+            return self.put(message.sender, RECEIPTS, message.id, event)
+        partner = message.sender.partition("@")[2]
+        self.queue(partner, OutboundKind.RECEIPTS, _RECEIPTS_RANK, at, message.id, message.digest, event, None)
+        return None
+
+    def let_go(self, message: int) -> None:
+        """One less needs the payload; the last one takes it along."""
+        row = self.execute("UPDATE message SET holds = holds - 1 WHERE id = ? RETURNING holds", (message,)).fetchone()
+        if row is not None and row[0] == 0:
+            self.execute("DELETE FROM payload WHERE message = ?", (message,))
+
+    def find(self, message_id: UUID, digest: bytes) -> StoredMessage:
+        """The message of this id and digest; raises ``NotFoundError``."""
+        row = self.execute(
+            "SELECT id, sender, peer, expires_ms FROM message WHERE message_id = ? AND digest = ?",
+            (message_id.bytes, digest),
+        ).fetchone()
+        if row is None:
+            raise NotFoundError("this node has no message of this id and digest")
+        return StoredMessage(row[0], message_id, digest, row[1], row[2], row[3])
