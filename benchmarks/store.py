@@ -10,6 +10,7 @@ batches, fsync of this disk, one checkpoint signature. CPU is process time: it l
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import sqlite3
 import sys
@@ -51,9 +52,13 @@ FR = SoftLogSigner("fr.example/log", bytes([2]) * 32, bytes([3]) * 32)
 DESK = Ed25519Signer(bytes([9]) * 32)
 
 
+_made = itertools.count()
+
+
 def incoming(sender: Address, recipient: Address) -> Incoming:
     raw = os.urandom(ENVELOPE_BYTES)
-    message_id = new_message_id(NOW, os.urandom(10))
+    # Ids sort by time, as they do in life: 2,000 a second.
+    message_id = new_message_id(NOW + timedelta(seconds=next(_made) / 2000), os.urandom(10))
     return Incoming(
         raw, sha256(raw).digest(), message_id, sender, (recipient,), NOW + timedelta(days=30), 0, os.urandom(32)
     )
