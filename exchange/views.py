@@ -1,0 +1,226 @@
+"""What a desk shows: frozen values, made from what was verified and stored. No function here reads or changes anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from protocol.address import Address
+from protocol.lifecycle import PreservationCase
+from protocol.lifecycle.clocks import ExpiryWarning
+from protocol.messages import Message
+
+
+class Direction(StrEnum):
+    """Whether this desk received or sent a message."""
+
+    RECEIVED = "received"
+    SENT = "sent"
+
+
+class SendStatus(StrEnum):
+    """Where a message that this desk sent stands at the first hop; later hops are proved by receipts."""
+
+    QUEUED = "queued"  # durable in the outbox, not yet accepted by the own node
+    SUBMITTED = "submitted"  # the own node accepted it, and its receipt was verified
+    REFUSED = "refused"  # the own node refused it for good; ``error`` says why
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptRow:
+    """One receipt about one message. Only a ``verified`` one counts as proof; ``error`` is why another does not.
+
+    ``node`` is the node whose log holds the entry (empty when that is not known), ``recipient`` the one it is about
+    (None: all), ``reference`` the partner log's origin and index that the entry points to.
+    """
+
+    event: str
+    node: str
+    origin: str
+    index: int
+    size: int
+    at: datetime
+    recipient: Address | None
+    peer: str | None
+    reasons: tuple[str, ...]
+    reference: tuple[str, int] | None
+    verified: bool
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SentMessage:
+    """The outcome of sending one message. ``error`` is the code of the refusal, or of why it is still queued."""
+
+    id: UUID
+    thread: UUID
+    digest: bytes
+    status: SendStatus
+    receipts: tuple[ReceiptRow, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InboxRow:
+    """One message in a list. ``opened_at`` is when this desk first showed it (None: not yet; always None if sent)."""
+
+    id: UUID
+    thread: UUID
+    in_reply_to: UUID | None
+    direction: Direction
+    type: str
+    urgency: str
+    sender: Address
+    recipients: tuple[Address, ...]
+    own_reference: str | None
+    sent_at: datetime
+    stored_at: datetime
+    expires_at: datetime
+    opened_at: datetime | None
+    status: SendStatus | None  # of sent messages
+    sequence: int = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineRow:
+    """A message that was refused: kept with the code, never shown as content. Sender and id are claims, not facts."""
+
+    digest: bytes
+    code: str
+    detail: str
+    at: datetime
+    claimed_id: UUID | None
+    claimed_sender: Address | None
+    sequence: int = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownMessage:
+    """A message with all that is known of it. ``content`` is the JSON as the sender committed to it."""
+
+    row: InboxRow
+    message: Message
+    content: bytes = field(repr=False)
+    notes: tuple[str, ...]
+    receipts: tuple[ReceiptRow, ...]
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SyncResult:
+    """What one synchronisation brought."""
+
+    received: tuple[InboxRow, ...] = ()
+    quarantined: tuple[QuarantineRow, ...] = ()
+    submitted: tuple[UUID, ...] = ()
+    refused: tuple[UUID, ...] = ()
+    receipts: int = 0
+    unverified_receipts: int = 0
+    statements: int = 0
+    duplicates: int = 0
+    cursor: int = 0
+
+    def __add__(self, other: SyncResult) -> SyncResult:
+        return SyncResult(
+            self.received + other.received,
+            self.quarantined + other.quarantined,
+            self.submitted + other.submitted,
+            self.refused + other.refused,
+            self.receipts + other.receipts,
+            self.unverified_receipts + other.unverified_receipts,
+            self.statements + other.statements,
+            self.duplicates + other.duplicates,
+            max(self.cursor, other.cursor),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientTracking:
+    """What is proved for one recipient, oldest first. ``reached`` is the name of the furthest proved event."""
+
+    recipient: Address
+    receipts: tuple[ReceiptRow, ...]
+    reached: str | None
+    failed: tuple[str, ...]  # reason codes of verified negative events
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRow:
+    """The state of one target of the request, at the time of tracking."""
+
+    target: str
+    state: str
+    expires_at: datetime | None
+    expiry_suspended: bool
+    refusal_ground: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """What is due: None where the clock does not run."""
+
+    acknowledgement_due: datetime | None
+    acknowledgement_overdue: bool
+    answer_eta: datetime | None
+    next_update_by: datetime | None
+    expires_at: datetime | None
+    warnings: tuple[ExpiryWarning, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tracking:
+    """Where a message and its case stand."""
+
+    row: InboxRow
+    recipients: tuple[RecipientTracking, ...]
+    case: PreservationCase
+    state: str
+    targets: tuple[TargetRow, ...]
+    clocks: Clocks
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check of a verification: ``ok`` is None when it could not be made (then ``error`` says why)."""
+
+    name: str
+    ok: bool | None
+    error: str | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptCheck:
+    """One stored receipt, verified again from its bytes, and its log's consistency with the log's present head."""
+
+    receipt: ReceiptRow
+    inclusion: Check
+    consistency: Check
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationReport:
+    """Whether what is stored of a message still holds, from its bytes alone (and the logs as they are now)."""
+
+    id: UUID
+    digest: bytes
+    checks: tuple[Check, ...]  # "signature", "commitment", "content"
+    receipts: tuple[ReceiptCheck, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed. A check that could not be made is not a failure; see :attr:`complete`."""
+        return all(check.ok is not False for check in self._all())
+
+    @property
+    def complete(self) -> bool:
+        """Whether every check was made."""
+        return all(check.ok is not None for check in self._all())
+
+    def _all(self) -> tuple[Check, ...]:
+        return (
+            *self.checks,
+            *(check for receipt in self.receipts for check in (receipt.inclusion, receipt.consistency)),
+        )
