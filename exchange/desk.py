@@ -145,7 +145,7 @@ class Desk:
         raise NotImplementedError
 
     async def resolve(self, text: str) -> UUID:
-        """The id that ``text`` (a whole id, or the end or beginning of one) stands for; raises :class:`NotFoundError`."""
+        """The id that ``text`` (an id, or its beginning or end) stands for; raises :class:`NotFoundError`."""
         raise NotImplementedError
 
     async def show(self, message_id: UUID) -> ShownMessage:

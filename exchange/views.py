@@ -1,4 +1,4 @@
-"""What a desk shows: frozen values, made from what was verified and stored. No function here reads or changes anything."""
+"""What a desk shows: frozen values, made from what was verified and stored."""
 
 from __future__ import annotations
 

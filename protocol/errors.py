@@ -121,6 +121,14 @@ class SenderMismatchError(ComityError):
     advice = "Do not act on this message; report it to the office it claims to come from."
 
 
+class RoutingMismatchError(ComityError):
+    """The id or the recipients named inside differ from those in the routing header."""
+
+    code = "routing-mismatch"
+    http_status = 422
+    advice = "Do not act on this message; report it to its sender."
+
+
 class ExpiredError(ComityError):
     """The message expired before it got here."""
 
@@ -247,6 +255,14 @@ class PlatformUnfitError(ComityError):
     code = "platform-unfit"
     http_status = 500
     advice = "Install the cryptography wheel from the package index (50 or newer)."
+
+
+class DatabaseDamagedError(ComityError):
+    """The desk's database was altered, is of another desk, or was written by another version of this program."""
+
+    code = "database-damaged"
+    http_status = 500
+    advice = "Keep the file as evidence and restore the desk's database from its backup."
 
 
 # --- Log ---------------------------------------------------------------------------------------------------
@@ -392,6 +408,14 @@ class TransitionError(ComityError):
     code = "transition-refused"
     http_status = 409
     advice = "Look at the case's present state; the message is kept as out of order."
+
+
+class SettingsError(ComityError):
+    """The settings file is missing or holds something that cannot be used."""
+
+    code = "settings"
+    http_status = 500
+    advice = "Correct the settings file as the guide describes it."
 
 
 class UsageError(ComityError):

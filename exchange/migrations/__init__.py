@@ -1,0 +1,1 @@
+"""The schema of a desk's database: numbered SQL files, applied once each."""

@@ -1,0 +1,126 @@
+"""Judging receipts: a receipt counts only when the desk itself has verified it, and when it is about the message.
+
+Rules:
+1. The checkpoint is signed by the keys that the directory lists for the log, and the entry is under its root.
+2. The entry names the message's id and the digest of its envelope.
+3. It comes from the log of a node that can say so: submission from the sender's node, consignment and the desk's
+   events from the node of the recipient it names, relay from the nodes on the way.
+4. A desk's event carries a statement signed by a key of that recipient.
+What fails is kept with the code of the failure, shown, and never counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from exchange.records import Head, StoredReceipt
+from exchange.views import ReceiptRow
+from keys.directory.view import Directory
+from protocol.errors import ComityError, ForbiddenError, MalformedError, ProofInvalidError, UnknownKeyError
+from protocol.event import Event, EventName, decode_event
+from protocol.log.checkpoint import LogVerifier, parse_checkpoint
+from protocol.receipt import Receipt, ReceiptVerifier, VerifiedReceipt
+from protocol.statement import verify_statement
+
+_AT_SENDERS_NODE = frozenset({EventName.SubmissionAcceptance, EventName.SubmissionRejection})
+_ON_THE_WAY = frozenset({EventName.RelayAcceptance, EventName.RelayRejection, EventName.RelayFailure})
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedReceipt:
+    """A receipt with the verdict: ``proved`` is None when it does not count, and ``error`` says why."""
+
+    receipt: Receipt
+    proved: VerifiedReceipt | None
+    error: ComityError | None
+
+    def stored(self, digest: bytes) -> StoredReceipt:
+        """What is kept of it, under the envelope it is about."""
+        return StoredReceipt(digest, self.receipt, self.error.code if self.error else None)
+
+    @property
+    def may_be_ahead(self) -> bool:
+        """Whether a newer directory could make it count."""
+        return isinstance(self.error, UnknownKeyError)
+
+
+class ReceiptJudge:
+    """Judges receipts with the directory in use; each checkpoint's signatures are verified once."""
+
+    def __init__(self, directory: Callable[[], Directory]) -> None:
+        self._directory = directory
+        self._verifier = ReceiptVerifier(self._log_verifier)
+
+    def judge(self, receipt: Receipt, about: Head) -> JudgedReceipt:
+        """The verdict on a receipt that came as one about the message ``about``."""
+        try:
+            proved = self._verifier.verify(receipt)
+            self._check_subject(proved.event, about)
+            self._check_place(proved, about)
+            self._check_statement(proved)
+        except ComityError as problem:
+            return JudgedReceipt(receipt, None, problem)
+        return JudgedReceipt(receipt, proved, None)
+
+    def row(self, receipt: Receipt, error: str | None) -> ReceiptRow:
+        """A receipt as it is shown; ``error`` is the verdict it was stored with."""
+        checkpoint = parse_checkpoint(receipt.checkpoint)
+        event = decode_event(receipt.leaf)
+        try:
+            node = self._directory().node_of_origin(checkpoint.origin)
+        except ComityError:
+            node = ""
+        return ReceiptRow(
+            event=event.name.value,
+            node=node,
+            origin=checkpoint.origin,
+            index=receipt.index,
+            size=checkpoint.size,
+            at=event.at,
+            recipient=event.recipient,
+            peer=event.peer,
+            reasons=event.reasons,
+            reference=(event.reference.origin, event.reference.index) if event.reference else None,
+            verified=error is None,
+            error=error,
+        )
+
+    def _log_verifier(self, origin: str) -> LogVerifier:
+        try:
+            return self._directory().log_verifier(origin)
+        except ComityError as problem:
+            # As with any unknown key: a newer directory may have it.
+            raise UnknownKeyError(problem.detail) from problem
+
+    def _check_subject(self, event: Event, about: Head) -> None:
+        if (event.message_id, event.digest) != (about.id, about.digest):
+            raise ProofInvalidError("the entry is about another message")
+        if event.recipient is not None and event.recipient not in about.recipients:
+            raise ProofInvalidError("the entry names someone to whom the message was not addressed")
+
+    def _check_place(self, proved: VerifiedReceipt, about: Head) -> None:
+        event, node = proved.event, self._directory().node_of_origin(proved.origin)
+        if event.name in _AT_SENDERS_NODE:
+            if node != about.sender.node:
+                raise ForbiddenError("only the sender's node states this event")
+        elif event.name not in _ON_THE_WAY:
+            if event.recipient is None:
+                raise MalformedError("this event names its recipient")
+            if node != event.recipient.node:
+                raise ForbiddenError("only the recipient's node states this event")
+
+    def _check_statement(self, proved: VerifiedReceipt) -> None:
+        signed = proved.statement
+        if signed is not None:
+            holder = str(signed.statement.recipient)
+            verify_statement(signed, self._directory().signing_key(holder, signed.kid, proved.event.at))
+
+
+def readable(receipt: Receipt) -> Event | None:
+    """The event that a receipt claims, None when its entry or its checkpoint cannot be read at all."""
+    try:
+        parse_checkpoint(receipt.checkpoint)
+        return decode_event(receipt.leaf)
+    except ComityError:
+        return None

@@ -1,0 +1,48 @@
+"""How a desk's database hides what it holds: sealed values and blinded ids."""
+
+from __future__ import annotations
+
+import hmac
+import os
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from protocol.errors import DatabaseDamagedError
+
+NONCE_BYTES = 12
+_DOMAIN = b"comity/v1/desk-database\0"
+_INDEX_DOMAIN = b"comity/v1/desk-index\0"
+
+
+class RowCipher:
+    """Seals values (AES-256-GCM, random nonce) and blinds ids (HMAC-SHA256) under two different keys.
+
+    A sealed value opens only in the table, column and row it was sealed for. The nonce is random: one key is good for
+    some four thousand million values.
+    """
+
+    __slots__ = ("_aead", "_index_key")
+
+    def __init__(self, database_key: bytes, index_key: bytes) -> None:
+        self._aead = AESGCM(database_key)
+        self._index_key = index_key
+
+    def seal(self, column: bytes, row: bytes, value: bytes) -> bytes:
+        """``value`` sealed for ``column`` (``table.column``) of the row with the blinded id ``row``."""
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + self._aead.encrypt(nonce, value, _DOMAIN + column + b"\0" + row)
+
+    def open(self, column: bytes, row: bytes, sealed: bytes) -> bytes:
+        """The value; raises :class:`DatabaseDamagedError` when it was altered or moved."""
+        try:
+            return self._aead.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _DOMAIN + column + b"\0" + row)
+        except (InvalidTag, ValueError) as problem:
+            raise DatabaseDamagedError from problem
+
+    def blind(self, purpose: bytes, value: bytes) -> bytes:
+        """The blinded form of ``value`` for look-ups of one ``purpose``, 32 bytes."""
+        return hmac.digest(self._index_key, _INDEX_DOMAIN + purpose + b"\0" + value, "sha256")
+
+    def __repr__(self) -> str:
+        return "RowCipher()"

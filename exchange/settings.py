@@ -1,0 +1,135 @@
+"""A desk's home folder: which files it has, and the settings in ``settings.toml``.
+
+The home holds ``keystore.cbor`` (encrypted), ``desk.sqlite`` (sealed), ``directory/`` (public, verified),
+``bootstrap.json`` (public) and ``settings.toml``, which a person may edit and which holds no secret.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from keys.cards import Line
+from keys.files import write_file
+from protocol.address import Address
+from protocol.errors import InvalidAddressError, SettingsError
+
+_DAY_S = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The files of a desk's home folder."""
+
+    path: Path
+
+    @property
+    def keystore(self) -> Path:
+        """The encrypted keys."""
+        return self.path / "keystore.cbor"
+
+    @property
+    def database(self) -> Path:
+        """The desk's database."""
+        return self.path / "desk.sqlite"
+
+    @property
+    def directory(self) -> Path:
+        """The folder of verified directory metadata."""
+        return self.path / "directory"
+
+    @property
+    def bootstrap(self) -> Path:
+        """The bootstrap bundle the desk began with."""
+        return self.path / "bootstrap.json"
+
+    @property
+    def settings(self) -> Path:
+        """The settings."""
+        return self.path / "settings.toml"
+
+    @property
+    def enrolment(self) -> Path:
+        """The enrolment request: the card that the nation signs."""
+        return self.path / "enrolment.json"
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class OfficerSettings(_Table):
+    """Who answers for messages unless a draft says otherwise, and how to reach that person (E.164, e-mail)."""
+
+    name: Line
+    role: Line
+    telephone: str | None = None
+    email: str | None = None
+
+
+class Lifetimes(_Table):
+    """Seconds until a message that was not delivered expires, by urgency: its sender then sees the failure."""
+
+    routine_s: Annotated[int, Field(ge=60, le=366 * _DAY_S)] = 14 * _DAY_S
+    urgent_s: Annotated[int, Field(ge=60, le=366 * _DAY_S)] = 3 * _DAY_S
+    emergency_s: Annotated[int, Field(ge=60, le=366 * _DAY_S)] = _DAY_S
+
+    def of(self, urgency: str) -> int:
+        """The lifetime for an urgency; one that is not known is taken as urgent."""
+        return {"routine": self.routine_s, "emergency": self.emergency_s}.get(urgency, self.urgent_s)
+
+
+class DeskSettings(_Table):
+    """All settings. ``node_url`` is needed only where the desk reaches its node by another address than partners do."""
+
+    address: str
+    node_url: Annotated[str, Field(pattern=r"^https://[^\s/?#@]+$", max_length=256)] | None = None
+    directory_refresh_s: Annotated[int, Field(ge=1, le=30 * _DAY_S)] = 3600
+    request_timeout_s: Annotated[int, Field(ge=1, le=600)] = 30
+    officer: OfficerSettings | None = None
+    lifetimes: Lifetimes = Field(default_factory=Lifetimes)
+
+    @field_validator("address")
+    @classmethod
+    def _is_an_address(cls, address: str) -> str:
+        try:
+            return str(Address.parse(address))
+        except InvalidAddressError as problem:
+            raise ValueError(problem.detail) from problem
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read the file; raises :class:`SettingsError`."""
+        try:
+            return cls.model_validate(tomllib.loads(path.read_text("utf-8")))
+        except OSError as problem:
+            raise SettingsError(f"cannot read {path}: {problem.strerror}") from problem
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+            raise SettingsError(f"{path} is not TOML: {problem}") from problem
+        except ValidationError as problem:
+            wrong = "; ".join(
+                f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in problem.errors(include_input=False)
+            )
+            raise SettingsError(f"{path}: {wrong}") from None
+
+    def save(self, path: Path) -> None:
+        """Write the file, whole or not at all."""
+        write_file(path, _to_toml(self.model_dump(exclude_none=True)).encode(), mode=0o600)
+
+
+def _to_toml(values: dict[str, Any]) -> str:
+    lines = [f"{name} = {_value(value)}" for name, value in values.items() if not isinstance(value, dict)]
+    for name, table in values.items():
+        if isinstance(table, dict):
+            lines += ["", f"[{name}]", *(f"{key} = {_value(value)}" for key, value in table.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: str | int) -> str:
+    # A JSON string is a TOML basic string, except for DEL, which TOML wants escaped.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f") if isinstance(value, str) else str(value)

@@ -1,0 +1,429 @@
+"""The desk's database: SQLite, everything in it sealed or blinded (see :mod:`exchange.sealing`).
+
+Every method is one transaction at most, and durable when it returns (WAL, synchronous=FULL). Blocking: the desk calls
+it from one thread of its own, a batch at a time, which costs one change of thread per batch instead of several per
+statement.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from exchange.migrate import migrate
+from exchange.records import Head, PendingStatement, Quarantined, Refusal, StoredMessage, StoredReceipt
+from exchange.sealing import RowCipher
+from exchange.views import Direction
+from protocol import cbor
+from protocol.errors import DatabaseDamagedError, NotFoundError, StorageFullError, UnavailableError
+from protocol.instant import from_ms, to_ms
+from protocol.log.merkle import HASH_BYTES
+from protocol.receipt import Receipt
+
+_PRAGMAS = (
+    "page_size = 8192",
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "busy_timeout = 10000",
+    "temp_store = MEMORY",
+    "trusted_schema = OFF",
+    "cache_size = -16384",
+)
+_MAX_VARIABLES = 500
+_FULL = {"SQLITE_FULL", "SQLITE_READONLY"}
+_DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One page of the mailbox, judged: stored as a whole, together with the cursor behind it."""
+
+    messages: Sequence[StoredMessage]
+    quarantined: Sequence[Quarantined]
+    statements: Sequence[PendingStatement]
+    receipts: Sequence[StoredReceipt]
+    cursor: int
+
+
+class DeskStore:
+    """The database of one desk; used from one thread at a time. Raises :class:`DatabaseDamagedError` and
+    :class:`StorageFullError` from every method."""
+
+    def __init__(self, path: Path, cipher: RowCipher) -> None:
+        self._cipher = cipher
+        path.touch(mode=0o600)
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=128)
+        try:
+            with _translated():
+                for pragma in _PRAGMAS:
+                    self._connection.execute(f"PRAGMA {pragma}")
+                migrate(self._connection)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        """Close the database."""
+        self._connection.close()
+
+    # --- Sending ---
+
+    def add_sent(self, messages: Sequence[StoredMessage]) -> None:
+        """Keep new messages and put them into the outbox."""
+        with self._transaction():
+            for message in messages:
+                seq, row = self._insert_message(message)
+                self._connection.execute("INSERT INTO outbox (seq, id) VALUES (?, ?)", (seq, row))
+
+    def pending(self, limit: int, after: int = 0) -> list[tuple[int, StoredMessage]]:
+        """The oldest messages of the outbox after row ``after``, with their rows."""
+        rows = self._all(
+            "SELECT o.seq, m.id, m.head, m.body FROM outbox o JOIN message m ON m.seq = o.seq"
+            " WHERE o.seq > ? ORDER BY o.seq LIMIT ?",
+            (after, limit),
+        )
+        return [(seq, self._message(row, head, body)) for seq, row, head, body in rows]
+
+    def record_submission(
+        self, done: Iterable[UUID], refused: Iterable[tuple[UUID, Refusal]], receipts: Iterable[StoredReceipt]
+    ) -> None:
+        """Take messages out of the outbox: accepted ones, and refused ones with the reason."""
+        with self._transaction():
+            for message_id in done:
+                self._connection.execute("DELETE FROM outbox WHERE id = ?", (self._id(message_id),))
+            for message_id, refusal in refused:
+                row = self._id(message_id)
+                self._connection.execute("DELETE FROM outbox WHERE id = ?", (row,))
+                self._insert_refusal(row, refusal)
+            self._insert_receipts(receipts)
+
+    def is_pending(self, message_id: UUID) -> bool:
+        """Whether the message waits in the outbox."""
+        return bool(self._all("SELECT 1 FROM outbox WHERE id = ?", (self._id(message_id),)))
+
+    def refusal(self, message_id: UUID) -> Refusal | None:
+        """Why the own node refused the message for good."""
+        row = self._id(message_id)
+        rows = self._all("SELECT sealed FROM refusal WHERE id = ?", (row,))
+        return Refusal.from_bytes(self._cipher.open(b"refusal.sealed", row, rows[0][0])) if rows else None
+
+    # --- Receiving ---
+
+    def cursor(self) -> int:
+        """The last mailbox entry that was taken in."""
+        stored = self.state(b"cursor")
+        return int.from_bytes(stored, "big") if stored else 0
+
+    def known(self, digests: Sequence[bytes]) -> set[bytes]:
+        """Those of the digests whose envelope was accepted or refused before."""
+        blinded = {self._digest(digest): digest for digest in digests}
+        found: set[bytes] = set()
+        for table in ("message", "quarantine"):
+            for part in _parts(list(blinded)):
+                marks = ",".join("?" * len(part))
+                rows = self._all(f"SELECT digest FROM {table} WHERE digest IN ({marks})", part)  # noqa: S608 - constants
+                found.update(blinded[row[0]] for row in rows)
+        return found
+
+    def has_id(self, message_id: UUID) -> bool:
+        """Whether a message of this id is kept."""
+        return bool(self._all("SELECT 1 FROM message WHERE id = ?", (self._id(message_id),)))
+
+    def take(self, delivery: Delivery) -> None:
+        """Keep all of a page, and the cursor, or nothing."""
+        with self._transaction():
+            for message in delivery.messages:
+                self._insert_message(message)
+            for refused in delivery.quarantined:
+                self._insert_quarantined(refused)
+            for statement in delivery.statements:
+                self._insert_statement(statement)
+            self._insert_receipts(delivery.receipts)
+            self._set_state(b"cursor", delivery.cursor.to_bytes(8, "big"))
+
+    # --- Statements ---
+
+    def open_message(self, message_id: UUID, at: datetime, statement: PendingStatement) -> bool:
+        """Note that a message was opened, with the statement of it; False when it had been opened before."""
+        row = self._id(message_id)
+        sealed = self._cipher.seal(b"opening.sealed", row, to_ms(at).to_bytes(8, "big"))
+        with self._transaction():
+            done = self._connection.execute(
+                "INSERT INTO opening (id, sealed) VALUES (?, ?) ON CONFLICT DO NOTHING", (row, sealed)
+            )
+            if not done.rowcount:
+                return False
+            self._insert_statement(statement)
+            return True
+
+    def pending_statements(self, limit: int) -> list[PendingStatement]:
+        """The oldest statements that the own node has not logged."""
+        rows = self._all("SELECT id, sealed FROM statement ORDER BY seq LIMIT ?", (limit,))
+        found = (cbor.decode(self._cipher.open(b"statement.sealed", row, sealed)) for row, sealed in rows)
+        return [PendingStatement(key, raw) for key, raw in found]
+
+    def record_stated(
+        self,
+        done: Iterable[PendingStatement],
+        refused: Iterable[tuple[PendingStatement, Refusal]],
+        receipts: Iterable[StoredReceipt],
+    ) -> None:
+        """Take statements off the list: logged ones, and refused ones with the reason."""
+        with self._transaction():
+            for statement in done:
+                self._connection.execute("DELETE FROM statement WHERE id = ?", (self._statement(statement),))
+            for statement, refusal in refused:
+                row = self._statement(statement)
+                self._connection.execute("DELETE FROM statement WHERE id = ?", (row,))
+                self._insert_refusal(row, refusal)
+            self._insert_receipts(receipts)
+
+    # --- Looking ---
+
+    def heads(
+        self, direction: Direction, limit: int, before: int | None, *, unopened: bool
+    ) -> list[tuple[int, Head, datetime | None]]:
+        """Rows of one box, the newest first: row number, head, and when it was opened."""
+        rows = self._all(
+            "SELECT m.seq, m.id, m.head, o.sealed FROM message m LEFT JOIN opening o ON o.id = m.id"
+            " WHERE m.box = ? AND m.seq < ? AND (? OR o.id IS NULL) ORDER BY m.seq DESC LIMIT ?",
+            (self._box(direction), before or (1 << 62), not unopened, limit),
+        )
+        return [self._listed(*row) for row in rows]
+
+    def head(self, message_id: UUID) -> tuple[int, Head, datetime | None]:
+        """The row of one message; raises :class:`NotFoundError`."""
+        rows = self._all(
+            "SELECT m.seq, m.id, m.head, o.sealed FROM message m LEFT JOIN opening o ON o.id = m.id WHERE m.id = ?",
+            (self._id(message_id),),
+        )
+        if not rows:
+            raise NotFoundError(f"this desk has no message {message_id}")
+        return self._listed(*rows[0])
+
+    def heads_of(self, digests: Iterable[bytes]) -> dict[bytes, Head]:
+        """The heads of accepted and sent messages by the digest of their envelope."""
+        found: dict[bytes, Head] = {}
+        for part in _parts([self._digest(digest) for digest in set(digests)]):
+            marks = ",".join("?" * len(part))
+            rows = self._all(f"SELECT id, head FROM message WHERE digest IN ({marks})", part)  # noqa: S608 - constants
+            for row, sealed in rows:
+                head = self._head(row, sealed)
+                found[head.digest] = head
+        return found
+
+    def message(self, message_id: UUID) -> StoredMessage:
+        """The message with its evidence; raises :class:`NotFoundError`."""
+        row = self._id(message_id)
+        rows = self._all("SELECT head, body FROM message WHERE id = ?", (row,))
+        if not rows:
+            raise NotFoundError(f"this desk has no message {message_id}")
+        return self._message(row, *rows[0])
+
+    def thread(self, thread: UUID) -> list[tuple[int, StoredMessage, datetime | None]]:
+        """All messages of a thread in the order they were stored, with row number and time of opening."""
+        rows = self._all(
+            "SELECT m.seq, m.id, m.head, m.body, o.sealed FROM message m LEFT JOIN opening o ON o.id = m.id"
+            " WHERE m.thread = ? ORDER BY m.seq",
+            (self._cipher.blind(b"thread", thread.bytes),),
+        )
+        return [
+            (seq, self._message(row, head, body), self._opened(row, opening)) for seq, row, head, body, opening in rows
+        ]
+
+    def quarantine(self, limit: int, before: int | None) -> list[tuple[int, Quarantined]]:
+        """The refused messages, the newest first, without their envelopes."""
+        rows = self._all(
+            "SELECT seq, digest, head FROM quarantine WHERE seq < ? ORDER BY seq DESC LIMIT ?",
+            (before or (1 << 62), limit),
+        )
+        return [
+            (seq, Quarantined.from_head(self._cipher.open(b"quarantine.head", row, head))) for seq, row, head in rows
+        ]
+
+    def quarantined(self, digest: bytes) -> Quarantined:
+        """One refused message with its envelope; raises :class:`NotFoundError`."""
+        row = self._digest(digest)
+        rows = self._all("SELECT head, body FROM quarantine WHERE digest = ?", (row,))
+        if not rows:
+            raise NotFoundError("no such message is in quarantine")
+        head, body = rows[0]
+        return Quarantined.from_head(
+            self._cipher.open(b"quarantine.head", row, head), self._cipher.open(b"quarantine.body", row, body)
+        )
+
+    def receipts(self, digest: bytes) -> list[StoredReceipt]:
+        """The receipts about one envelope, in the order they were stored."""
+        rows = self._all("SELECT id, sealed FROM receipt WHERE digest = ? ORDER BY seq", (self._digest(digest),))
+        return [self._receipt(digest, row, sealed) for row, sealed in rows]
+
+    # --- State ---
+
+    def state(self, name: bytes) -> bytes | None:
+        """A value kept under ``name``."""
+        row = self._cipher.blind(b"state", name)
+        rows = self._all("SELECT sealed FROM state WHERE id = ?", (row,))
+        return self._cipher.open(b"state.sealed", row, rows[0][0]) if rows else None
+
+    def set_state(self, name: bytes, value: bytes) -> None:
+        """Keep a value under ``name``."""
+        with self._transaction():
+            self._set_state(name, value)
+
+    # --- Inside ---
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with _translated():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def _all(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        with _translated():
+            return self._connection.execute(sql, values).fetchall()
+
+    def _id(self, message_id: UUID) -> bytes:
+        return self._cipher.blind(b"message", message_id.bytes)
+
+    def _digest(self, digest: bytes) -> bytes:
+        return self._cipher.blind(b"digest", digest)
+
+    def _box(self, direction: Direction) -> bytes:
+        return self._cipher.blind(b"box", direction.value.encode())
+
+    def _statement(self, statement: PendingStatement) -> bytes:
+        return self._cipher.blind(b"statement", statement.key)
+
+    def _insert_message(self, message: StoredMessage) -> tuple[int, bytes]:
+        head = message.head
+        row = self._id(head.id)
+        body = cbor.encode([message.envelope, message.content, message.salt])
+        done = self._connection.execute(
+            "INSERT INTO message (id, digest, thread, box, head, body) VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                row,
+                self._digest(head.digest),
+                self._cipher.blind(b"thread", head.thread.bytes),
+                self._box(head.direction),
+                self._cipher.seal(b"message.head", row, head.to_bytes()),
+                self._cipher.seal(b"message.body", row, body),
+            ),
+        )
+        return int(done.lastrowid or 0), row
+
+    def _insert_quarantined(self, refused: Quarantined) -> None:
+        row = self._digest(refused.digest)
+        self._connection.execute(
+            "INSERT INTO quarantine (digest, head, body) VALUES (?, ?, ?)",
+            (
+                row,
+                self._cipher.seal(b"quarantine.head", row, refused.head()),
+                self._cipher.seal(b"quarantine.body", row, refused.envelope),
+            ),
+        )
+
+    def _insert_statement(self, statement: PendingStatement) -> None:
+        row = self._statement(statement)
+        sealed = self._cipher.seal(b"statement.sealed", row, cbor.encode([statement.key, statement.raw]))
+        self._connection.execute(
+            "INSERT INTO statement (id, sealed) VALUES (?, ?) ON CONFLICT DO NOTHING", (row, sealed)
+        )
+
+    def _insert_refusal(self, row: bytes, refusal: Refusal) -> None:
+        self._connection.execute(
+            "INSERT INTO refusal (id, sealed) VALUES (?, ?) ON CONFLICT DO UPDATE SET sealed = excluded.sealed",
+            (row, self._cipher.seal(b"refusal.sealed", row, refusal.to_bytes())),
+        )
+
+    def _insert_receipts(self, receipts: Iterable[StoredReceipt]) -> None:
+        notes: dict[bytes, bytes] = {}
+        for stored in receipts:
+            receipt = stored.receipt
+            note = notes.get(receipt.checkpoint)
+            if note is None:
+                note = notes[receipt.checkpoint] = self._insert_checkpoint(receipt.checkpoint)
+            # A log entry by its bytes and place, whatever checkpoint proves it: a repeat adds nothing. What was not
+            # verified is another row, so that it can never stand in the way of one that is.
+            named = cbor.encode([receipt.leaf, receipt.index, stored.error])
+            row = self._cipher.blind(b"receipt", named)
+            value = cbor.encode([receipt.leaf, receipt.index, b"".join(receipt.path), note, stored.error])
+            self._connection.execute(
+                "INSERT INTO receipt (id, digest, sealed) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                (row, self._digest(stored.digest), self._cipher.seal(b"receipt.sealed", row, value)),
+            )
+
+    def _insert_checkpoint(self, note: bytes) -> bytes:
+        digest = sha256(note).digest()
+        row = self._cipher.blind(b"checkpoint", digest)
+        self._connection.execute(
+            "INSERT INTO checkpoint (id, sealed) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            (row, self._cipher.seal(b"checkpoint.sealed", row, note)),
+        )
+        return digest
+
+    def _set_state(self, name: bytes, value: bytes) -> None:
+        row = self._cipher.blind(b"state", name)
+        self._connection.execute(
+            "INSERT INTO state (id, sealed) VALUES (?, ?) ON CONFLICT DO UPDATE SET sealed = excluded.sealed",
+            (row, self._cipher.seal(b"state.sealed", row, value)),
+        )
+
+    def _head(self, row: bytes, sealed: bytes) -> Head:
+        return Head.from_bytes(self._cipher.open(b"message.head", row, sealed))
+
+    def _message(self, row: bytes, head: bytes, body: bytes) -> StoredMessage:
+        envelope, content, salt = cbor.decode(self._cipher.open(b"message.body", row, body))
+        return StoredMessage(self._head(row, head), envelope, content, salt)
+
+    def _listed(self, seq: int, row: bytes, head: bytes, opening: bytes | None) -> tuple[int, Head, datetime | None]:
+        return seq, self._head(row, head), self._opened(row, opening)
+
+    def _opened(self, row: bytes, opening: bytes | None) -> datetime | None:
+        if opening is None:
+            return None
+        return from_ms(int.from_bytes(self._cipher.open(b"opening.sealed", row, opening), "big"))
+
+    def _receipt(self, digest: bytes, row: bytes, sealed: bytes) -> StoredReceipt:
+        leaf, index, path, note, error = cbor.decode(self._cipher.open(b"receipt.sealed", row, sealed))
+        name = self._cipher.blind(b"checkpoint", note)
+        notes = self._all("SELECT sealed FROM checkpoint WHERE id = ?", (name,))
+        if not notes:
+            raise DatabaseDamagedError("a receipt's checkpoint is missing from the desk's database")
+        checkpoint = self._cipher.open(b"checkpoint.sealed", name, notes[0][0])
+        hashes = tuple(path[at : at + HASH_BYTES] for at in range(0, len(path), HASH_BYTES))
+        return StoredReceipt(digest, Receipt(leaf, index, hashes, checkpoint), error)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """SQLite's errors in the program's terms."""
+    try:
+        yield
+    except sqlite3.Error as problem:
+        name = getattr(problem, "sqlite_errorname", "") or ""
+        primary = "_".join(name.split("_")[:2])
+        if primary in _FULL:
+            raise StorageFullError("the desk's database cannot be written: the disk is full or read-only") from problem
+        if primary in _DAMAGED:
+            raise DatabaseDamagedError from problem
+        raise UnavailableError(
+            f"the desk's database cannot be used now ({name or type(problem).__name__})"
+        ) from problem
+
+
+def _parts(values: list[bytes]) -> Iterator[list[bytes]]:
+    for start in range(0, len(values), _MAX_VARIABLES):
+        yield values[start : start + _MAX_VARIABLES]

@@ -1,0 +1,173 @@
+"""The desk's view of the directory: loaded from its own folder, refreshed from its own node.
+
+The directory's client is blocking and verifies everything itself; here it gets signed requests over pinned TLS, and
+runs in a thread.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import quote
+
+import urllib3
+
+from exchange.problems import error_of
+from exchange.settings import DeskSettings, Home
+from keys.bootstrap import BootstrapBundle
+from keys.directory.client import DirectoryClient
+from keys.directory.view import Directory
+from keys.tls import client_context
+from protocol.address import Address
+from protocol.errors import (
+    ComityError,
+    DirectoryUnavailableError,
+    DirectoryUntrustedError,
+    MalformedError,
+    UnavailableError,
+    UnknownNodeError,
+)
+from protocol.http_signature import NONCE_BYTES, sign_request
+from protocol.signing import Signer
+
+MAX_FILE_BYTES = 16 * 1024 * 1024
+_CONNECT_TIMEOUT_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a node is reached, and the certificates that it may show."""
+
+    url: str
+    certificates: tuple[bytes, ...]
+
+
+class Trust:
+    """The directory in use. ``current`` changes with :meth:`refresh` alone. Blocking; one thread at a time."""
+
+    def __init__(
+        self,
+        home: Home,
+        settings: DeskSettings,
+        address: Address,
+        signer: Signer,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._address = address
+        self._signer = signer
+        self._clock = clock
+        self._bundle = _read_bundle(home)
+        self._pool: tuple[Route, urllib3.HTTPSConnectionPool] | None = None
+        self._last_failure: ComityError | None = None
+        self._client = DirectoryClient(home.directory, self._bundle.root, self._fetch)
+
+    def close(self) -> None:
+        """Let other programs use the folder."""
+        self._client.close()
+        if self._pool is not None:
+            self._pool[1].close()
+
+    @property
+    def current(self) -> Directory:
+        """The last verified directory; raises :class:`DirectoryUnavailableError` before there was one."""
+        if self._client.current is None:
+            raise DirectoryUnavailableError("no directory was verified yet")
+        return self._client.current
+
+    def load(self) -> Directory:
+        """The directory kept in the folder, else one from the node; raises as :meth:`refresh` does.
+
+        An expired one is loaded too: what is under way goes on. Look at ``Directory.is_stale``.
+        """
+        try:
+            return self._client.load(self._clock(), allow_expired=True)
+        except DirectoryUnavailableError:
+            return self.refresh()
+
+    def refresh(self) -> Directory:
+        """Fetch and verify; raises :class:`DirectoryUntrustedError`, :class:`DirectoryUnavailableError`, or what the
+        node refused the request with."""
+        self._last_failure = None
+        try:
+            return self._client.refresh(self._clock())
+        except DirectoryUnavailableError:
+            # Why the file could not be had says more than that it could not.
+            if self._last_failure is not None:
+                raise self._last_failure from None
+            raise
+
+    def route(self, node: str) -> Route:
+        """How to reach ``node``; raises :class:`UnknownNodeError`."""
+        own = node == self._address.node
+        try:
+            url = self.current.url(node)
+            certificates: Sequence[bytes] = self.current.tls_certificates(node)
+        except (UnknownNodeError, DirectoryUnavailableError):
+            # Before the first refresh, and for a node that only its own desks can reach.
+            if not own:
+                raise
+            url, certificates = self._bundle.url, self._bundle.tls_certificates
+        if own and self._settings.node_url is not None:
+            url = self._settings.node_url
+        return Route(url, tuple(certificates))
+
+    def _fetch(self, name: str) -> bytes:
+        try:
+            return self._get(f"/directory/{quote(name)}")
+        except ComityError as problem:
+            self._last_failure = problem
+            raise
+
+    def _get(self, path: str) -> bytes:
+        route, pool = self._connection()
+        headers = sign_request(
+            "GET",
+            route.url.rstrip("/") + path,
+            None,
+            None,
+            str(self._address),
+            self._signer,
+            self._clock(),
+            os.urandom(NONCE_BYTES),
+        )
+        try:
+            with pool.request("GET", path, headers=headers, redirect=False, preload_content=False) as response:
+                body = response.read(MAX_FILE_BYTES + 1, decode_content=False)
+        except (urllib3.exceptions.HTTPError, OSError) as problem:
+            kind = type(problem).__name__
+            raise UnavailableError(f"the node {self._address.node} cannot be reached ({kind})") from problem
+        if len(body) > MAX_FILE_BYTES:
+            raise DirectoryUntrustedError("a directory file is larger than it may be")
+        if response.status != 200:
+            raise error_of(body, f"the node {self._address.node}")
+        return body
+
+    def _connection(self) -> tuple[Route, urllib3.HTTPSConnectionPool]:
+        route = self.route(self._address.node)
+        if self._pool is None or self._pool[0] != route:
+            parsed = urllib3.util.parse_url(route.url)
+            if parsed.scheme != "https" or not parsed.host:
+                raise MalformedError("the node's address is not an https URL")
+            if self._pool is not None:
+                self._pool[1].close()
+            pool = urllib3.HTTPSConnectionPool(
+                parsed.host,
+                parsed.port,
+                ssl_context=client_context(route.certificates),
+                assert_hostname=False,
+                maxsize=1,
+                retries=False,
+                timeout=urllib3.Timeout(connect=_CONNECT_TIMEOUT_S, read=self._settings.request_timeout_s),
+            )
+            self._pool = (route, pool)
+        return self._pool
+
+
+def _read_bundle(home: Home) -> BootstrapBundle:
+    try:
+        return BootstrapBundle.from_bytes(home.bootstrap.read_bytes())
+    except OSError as problem:
+        raise DirectoryUnavailableError(f"cannot read {home.bootstrap}: {problem.strerror}") from problem
