@@ -1,5 +1,7 @@
 """The desk: what an office does with messages, as one object.
 
+::
+
     async with Desk.open(home, passphrase) as desk:
         sent = await desk.send(draft)
         await desk.sync()
@@ -8,20 +10,43 @@
 
 A message is durable before the network sees it, and stored before its receipt is stated: whatever is interrupted is
 taken up again by the next :meth:`Desk.sync`, nothing is lost and nothing is done twice.
+
+The database and all cryptography run in one thread of the desk's own, a batch at a time; the event loop only waits.
 """
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
+from exchange.cases import received_at, thread_messages, tracking
+from exchange.client import MAX_ENVELOPES, MAX_STATEMENTS, MAX_WAIT_S, Answer, MailboxPage, NodeClient
+from exchange.evidence import NOT_ASKED, Evidence, check_content, inclusion
+from exchange.logwatch import LogWatch
+from exchange.mailbox import DirectoryBehindError, Mailbox, Taken
+from exchange.outbox import Outbox, Outcome, batches
+from exchange.receipts import JudgedReceipt, ReceiptJudge
+from exchange.records import Head, PendingStatement, StoredMessage
+from exchange.rows import inbox_row, quarantine_row
+from exchange.sealing import RowCipher
+from exchange.settings import DeskSettings, Home
+from exchange.store import DeskStore
+from exchange.trust import Trust
 from exchange.views import (
+    Direction,
     InboxRow,
     QuarantineRow,
+    ReceiptCheck,
+    ReceiptRow,
+    SendStatus,
     SentMessage,
     ShownMessage,
     SyncResult,
@@ -29,12 +54,36 @@ from exchange.views import (
     VerificationReport,
 )
 from keys.directory.view import Directory
+from keys.keystore import Keystore, Purpose
 from protocol.address import Address
-from protocol.lifecycle import PreservationCase
-from protocol.messages import Message
+from protocol.envelope import parse_envelope
+from protocol.errors import (
+    ComityError,
+    DirectoryUntrustedError,
+    ForbiddenError,
+    NotFoundError,
+    RevokedError,
+    UnknownContactPointError,
+    UnknownKeyError,
+    UnknownNodeError,
+)
+from protocol.event import EventName
+from protocol.instant import from_ms, to_ms
+from protocol.lifecycle import PreservationCase, fold
+from protocol.log.checkpoint import Checkpoint, parse_checkpoint
+from protocol.messages import Acknowledgement, Message, PreservationAnswer, notes_of, parse_message, reply_draft
 
 Clock = Callable[[], datetime]
 Draft = Mapping[str, Any]
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_RECIPIENT_MAY_BE_NEW = (UnknownKeyError, UnknownContactPointError, UnknownNodeError, RevokedError)
+# So many batches are on their way to the node at once while the next one is sealed.
+_SUBMITTING = 3
+_RETRY_FIRST_S = 0.2
+_RETRY_MOST_S = 30.0
+_RESOLVE_AMONG = 1000
 
 
 def utc_now() -> datetime:
@@ -43,42 +92,125 @@ def utc_now() -> datetime:
 
 
 class Desk:
-    """The desk of one contact point. Open with :meth:`open`; not for use from several threads or event loops."""
+    """The desk of one contact point. Open with :meth:`open`; not for use from several event loops."""
+
+    def __init__(
+        self,
+        address: Address,
+        settings: DeskSettings,
+        keystore: Keystore,
+        trust: Trust,
+        store: DeskStore,
+        thread: ThreadPoolExecutor,
+        clock: Clock,
+    ) -> None:
+        signer = keystore.signer()
+        self._address = address
+        self._settings = settings
+        self._signer = signer
+        self._trust = trust
+        self._store = store
+        self._thread = thread
+        self._clock = clock
+        self._judge = ReceiptJudge(self._current_directory)
+        self._outbox = Outbox(store, self._judge, self._current_directory, address, signer, settings, clock)
+        self._mailbox = Mailbox(store, self._judge, self._current_directory, address, keystore.openers(), signer, clock)
+        self._clients: dict[str, NodeClient] = {}
+        self._refreshing = asyncio.Lock()
+        self._in_flight: set[UUID] = set()
+        self._background: set[asyncio.Task[int]] = set()
 
     @classmethod
     @asynccontextmanager
     async def open(cls, home: Path, passphrase: bytes, *, clock: Clock = utc_now) -> AsyncIterator[Desk]:
-        """Open the desk in ``home``; raises :class:`KeystoreLockedError`, :class:`KeystoreError` and relatives."""
-        raise NotImplementedError
-        yield
+        """Open the desk in ``home``.
+
+        Raises :class:`SettingsError`, :class:`KeystoreLockedError`, :class:`KeystoreError`,
+        :class:`DatabaseDamagedError`, or, for a desk without a directory yet, what keeps it from getting one.
+        """
+        files = Home(home)
+        settings = DeskSettings.load(files.settings)
+        address = Address.parse(settings.address)
+        keystore = await asyncio.to_thread(Keystore.open, files.keystore, passphrase)
+        cipher = RowCipher(
+            keystore.secret(Purpose.DATABASE, Purpose.DATABASE), keystore.secret(Purpose.INDEX, Purpose.INDEX)
+        )
+        async with AsyncExitStack() as stack:
+            trust = Trust(files, settings, address, keystore.signer(), clock)
+            stack.callback(trust.close)
+            await asyncio.to_thread(trust.load)
+            thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="desk")
+            stack.callback(thread.shutdown)
+            store = await asyncio.get_running_loop().run_in_executor(thread, DeskStore, files.database, cipher)
+            stack.callback(store.close)
+            desk = cls(address, settings, keystore, trust, store, thread, clock)
+            stack.push_async_callback(desk._close)
+            yield desk
+
+    async def _close(self) -> None:
+        for task in tuple(self._background):
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        for client in self._clients.values():
+            await client.close()
 
     @property
     def address(self) -> Address:
         """The contact point whose desk this is."""
-        raise NotImplementedError
+        return self._address
+
+    @property
+    def settings(self) -> DeskSettings:
+        """The desk's settings."""
+        return self._settings
 
     @property
     def directory(self) -> Directory:
         """The last verified directory; look at ``is_stale(now)``."""
-        raise NotImplementedError
+        return self._trust.current
 
     async def refresh_directory(self) -> Directory:
-        """Fetch and verify the directory from the own node."""
-        raise NotImplementedError
+        """Fetch and verify the directory from the own node.
+
+        Raises :class:`DirectoryUntrustedError`, or what kept it from being fetched; the present one stays in use.
+        """
+        async with self._refreshing:
+            directory = await asyncio.to_thread(self._trust.refresh)
+        await self._run(self._store.set_state, b"refreshed", to_ms(self._clock()).to_bytes(8, "big"))
+        return directory
 
     # --- Sending ---
 
     async def send(self, draft: Draft, *, expires_in: timedelta | None = None) -> SentMessage:
         """Send one message; see :meth:`send_many`."""
-        raise NotImplementedError
+        return (await self.send_many([draft], expires_in=expires_in))[0]
 
     async def send_many(self, drafts: Sequence[Draft], *, expires_in: timedelta | None = None) -> list[SentMessage]:
         """Check, seal, store and submit; one outcome per draft, in order.
 
-        Raises :class:`InvalidMessageError` (problems of every draft) or :class:`TransitionError` before anything is
-        stored. When the node cannot be reached the messages stay in the outbox: status ``queued``.
+        Raises :class:`InvalidMessageError` (the problems of all drafts), :class:`TransitionError` or
+        :class:`NotFoundError` (a reply in an unknown thread) before anything is stored, and what the directory says
+        against a recipient before anything of its batch of 64 is stored. When the node cannot be reached the messages
+        stay in the outbox: status ``queued``, and the next :meth:`sync` sends them.
         """
-        raise NotImplementedError
+        messages = await self._run(self._outbox.compose, drafts)
+        sent: list[StoredMessage] = []
+        outcomes: dict[UUID, Outcome] = {}
+        submitting: set[asyncio.Task[Mapping[UUID, Outcome]]] = set()
+        try:
+            for start in range(0, len(messages), MAX_ENVELOPES):
+                for batch in batches(await self._seal(messages[start : start + MAX_ENVELOPES], expires_in)):
+                    sent += batch
+                    submitting.add(asyncio.create_task(self._submit(batch)))
+                if len(submitting) >= _SUBMITTING:
+                    done, submitting = await asyncio.wait(submitting, return_when=asyncio.FIRST_COMPLETED)
+                    for task in done:
+                        outcomes.update(task.result())
+        finally:
+            # What was sealed before a later batch was refused is on its way all the same: it is in the outbox.
+            for finished in await asyncio.gather(*submitting):
+                outcomes.update(finished)
+        return [_sent(message.head, outcomes[message.head.id]) for message in sent]
 
     async def acknowledge(
         self,
@@ -92,8 +224,22 @@ class Desk:
         officer: Mapping[str, str] | None = None,
         remark: str | None = None,
     ) -> SentMessage:
-        """Acknowledge a received request. ``handler`` and ``officer`` default to the desk's settings."""
-        raise NotImplementedError
+        """Acknowledge a received request. ``handler`` and ``officer`` default to the officer of the settings.
+
+        Raises :class:`NotFoundError`, :class:`ForbiddenError` for a message that this desk sent, and as :meth:`send`.
+        """
+        head = await self._received(request_id)
+        times = {"eta": eta, "next_update_by": next_update_by}
+        fields: dict[str, Any] = {
+            "received_at": await self._run(received_at, self._store, head, self._address),
+            "handler": handler if handler is not None else self._handler(),
+            "will_answer": will_answer,
+            "form": form,
+            "remark": remark,
+            **times,
+        }
+        present = {name: value for name, value in fields.items() if value is not None}
+        return await self.send(await self._reply(request_id, Acknowledgement.TYPE, officer, present))
 
     async def answer(
         self,
@@ -103,12 +249,16 @@ class Desk:
         officer: Mapping[str, str] | None = None,
         own_reference: str | None = None,
     ) -> SentMessage:
-        """Answer a received preservation request for the targets named; the others stay open."""
-        raise NotImplementedError
+        """Answer a received preservation request for the targets named; the others stay open. Raises as above."""
+        await self._received(request_id)
+        fields: dict[str, Any] = {"targets": [dict(target) for target in targets]}
+        if own_reference is not None:
+            fields["own_reference"] = own_reference
+        return await self.send(await self._reply(request_id, PreservationAnswer.TYPE, officer, fields))
 
     async def reply_draft(self, message_id: UUID, reply_type: str, **fields: Any) -> dict[str, Any]:
-        """A draft of a reply to a stored message: addressed, in its thread, under its labels, signed by the officer."""
-        raise NotImplementedError
+        """A draft of a reply to a stored message: addressed, in its thread, under its labels, with our officer."""
+        return await self._reply(message_id, reply_type, None, fields)
 
     # --- Receiving ---
 
@@ -116,17 +266,62 @@ class Desk:
         """Flush the outbox, fetch and verify what waits at the node, state its handover.
 
         ``wait`` (seconds, at most 30) keeps the request open until something arrives. Raises
-        :class:`UnavailableError` and its kin when the node cannot be reached; what was done is kept.
+        :class:`UnavailableError` and its kin when the node cannot be reached or refuses; what was done is kept, and
+        what was not is taken up by the next call.
         """
-        raise NotImplementedError
+        result = SyncResult(cursor=await self._run(self._store.cursor))
+        await self._refresh_if_due()
+        result += await self._flush_outbox()
+        result += SyncResult(statements=await self._flush_statements())
+        stating: list[asyncio.Task[int]] = []
+        try:
+            while True:
+                page = await self._fetch(result.cursor, wait)
+                taken = await self._take(page)
+                result += taken.result
+                if taken.statements:
+                    stating.append(asyncio.create_task(self._state(taken.statements)))
+                wait = 0
+                if not page.entries or page.entries[-1].sequence >= page.head:
+                    break
+        finally:
+            stated = sum(await asyncio.gather(*stating))
+        return result + SyncResult(statements=stated)
 
-    def listen(self) -> AsyncIterator[SyncResult]:
-        """Keep a long poll open and yield each batch as soon as it is verified and stored; ends with the desk."""
-        raise NotImplementedError
+    async def listen(self) -> AsyncIterator[SyncResult]:
+        """Keep a long poll open and yield each batch as soon as it is verified and stored; ends only when closed.
+
+        Its handover is stated at the same time. While the node cannot be reached it is tried again, first at once and
+        then at growing, random intervals of up to 30 s; other refusals are raised.
+        """
+        failures = 0
+        while True:
+            try:
+                await self._refresh_if_due()
+                flushed = await self._flush_outbox()
+                flushed += SyncResult(statements=await self._flush_statements())
+                if flushed.submitted or flushed.refused or flushed.statements:
+                    yield flushed
+                page = await self._fetch(await self._run(self._store.cursor), MAX_WAIT_S)
+                taken = await self._take(page)
+            except ComityError as problem:
+                if not problem.retryable:
+                    raise
+                failures += 1
+                longest = min(_RETRY_MOST_S, _RETRY_FIRST_S * 2**failures)
+                await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, not a secret
+                continue
+            failures = 0
+            if taken.statements:
+                self._in_background(self._state(taken.statements))
+            if page.entries:
+                yield taken.result
 
     async def wait_for(self, condition: Callable[[Desk], Awaitable[bool]], timeout_s: float = 30) -> None:
         """Return when ``condition`` holds, looking again whenever something arrives; raises :class:`TimeoutError`."""
-        raise NotImplementedError
+        async with asyncio.timeout(timeout_s):
+            while not await condition(self):
+                await self.sync(wait=min(timeout_s, MAX_WAIT_S))
 
     # --- Looking ---
 
@@ -134,44 +329,345 @@ class Desk:
         self, *, sent: bool = False, unopened: bool = False, limit: int = 100, before: int | None = None
     ) -> list[InboxRow]:
         """Received (or ``sent``) messages, the newest first; ``before`` is the ``sequence`` of the last row shown."""
-        raise NotImplementedError
+
+        def read() -> list[InboxRow]:
+            direction = Direction.SENT if sent else Direction.RECEIVED
+            rows = self._store.heads(direction, limit, before, unopened=unopened)
+            return [inbox_row(self._store, *row) for row in rows]
+
+        return await self._run(read)
 
     async def quarantine(self, *, limit: int = 100, before: int | None = None) -> list[QuarantineRow]:
         """The refused messages, the newest first."""
-        raise NotImplementedError
+        rows = await self._run(self._store.quarantine, limit, before)
+        return [quarantine_row(*row) for row in rows]
 
     async def quarantined_envelope(self, digest: bytes) -> bytes:
         """The bytes of a refused message, for evidence; raises :class:`NotFoundError`."""
-        raise NotImplementedError
+        return (await self._run(self._store.quarantined, digest)).envelope
+
+    async def queued(self) -> int:
+        """How many messages wait in the outbox."""
+        return await self._run(self._store.queued)
 
     async def resolve(self, text: str) -> UUID:
-        """The id that ``text`` (an id, or its beginning or end) stands for; raises :class:`NotFoundError`."""
-        raise NotImplementedError
+        """The id that ``text`` (an id, or its beginning or end) stands for; raises :class:`NotFoundError`.
+
+        Parts of ids are looked for among the latest messages, as they are listed.
+        """
+        wanted = text.strip().lower()
+        try:
+            message_id = UUID(wanted)
+        except ValueError:
+            pass
+        else:
+            return (await self._run(self._store.head, message_id))[1].id
+        rows = [*await self.inbox(limit=_RESOLVE_AMONG), *await self.inbox(sent=True, limit=_RESOLVE_AMONG)]
+        found = {row.id for row in rows if str(row.id).startswith(wanted) or str(row.id).endswith(wanted)}
+        if len(found) != 1 or len(wanted) < 4:
+            raise NotFoundError(f"{len(found) if len(wanted) >= 4 else 'too many'} messages fit {text!r}; give more")
+        return found.pop()
 
     async def show(self, message_id: UUID) -> ShownMessage:
-        """The message; the first time a received one is shown, ContentAccessTracking is stated."""
-        raise NotImplementedError
+        """The message; the first time a received one is shown, ContentAccessTracking is stated.
+
+        The statement is durable before the content is returned. Raises :class:`NotFoundError`.
+        """
+        shown, statement = await self._run(self._open_message, message_id)
+        if statement is not None:
+            self._in_background(self._state((statement,)))
+        return shown
 
     async def peek(self, message_id: UUID) -> Message:
         """The stored message for the program's own use: states nothing."""
-        raise NotImplementedError
+        stored = await self._run(self._store.message, message_id)
+        return parse_message(stored.content)
+
+    async def receipts(self, message_id: UUID) -> list[ReceiptRow]:
+        """The receipts about a message, in the order they came, also those that do not count."""
+        return await self._run(lambda: self._receipt_rows(self._store.head(message_id)[1]))
 
     async def thread(self, thread: UUID) -> list[InboxRow]:
         """The messages of a thread, in the order they were stored."""
-        raise NotImplementedError
+
+        def read() -> list[InboxRow]:
+            rows = self._store.thread(thread)
+            return [inbox_row(self._store, seq, stored.head, opened_at) for seq, stored, opened_at in rows]
+
+        return await self._run(read)
 
     async def case(self, thread: UUID) -> PreservationCase:
-        """The case that the thread's messages and verified receipts make."""
-        raise NotImplementedError
+        """The case that the thread's messages and verified receipts make; raises :class:`NotFoundError`."""
+        messages = await self._run(thread_messages, self._store, thread)
+        if not messages:
+            raise NotFoundError(f"this desk has no thread {thread}")
+        return fold(messages)
 
     async def track(self, message_id: UUID) -> Tracking:
-        """What is proved of a message for each recipient, and where its case stands."""
-        raise NotImplementedError
+        """What is proved of a message for each recipient, and where its case stands; :class:`NotFoundError`."""
+
+        def read() -> Tracking:
+            seq, head, opened_at = self._store.head(message_id)
+            case = fold(thread_messages(self._store, head.thread))
+            row = inbox_row(self._store, seq, head, opened_at)
+            return tracking(row, self._receipt_rows(head), case, self._clock())
+
+        return await self._run(read)
 
     async def verify(self, message_id: UUID, *, online: bool = True) -> VerificationReport:
-        """Verify everything again from the stored bytes; ``online`` also asks the logs for consistency."""
-        raise NotImplementedError
+        """Verify everything again from the stored bytes; ``online`` also asks the logs for consistency.
+
+        Raises :class:`NotFoundError`.
+        """
+        stored, judged = await self._run(self._judge_again, message_id)
+        envelope = parse_envelope(stored.envelope)
+        watch = LogWatch(self.directory, self._client, self._last_checkpoint, self._remember_checkpoint)
+        checks = []
+        for entry in judged:
+            row = self._judge.row(entry.receipt, entry.error.code if entry.error else None)
+            consistency = NOT_ASKED
+            if online and entry.proved is not None:
+                proved = entry.proved
+                consistency = await watch.check(Checkpoint(proved.origin, proved.size, proved.root))
+            checks.append(ReceiptCheck(row, inclusion(entry), consistency))
+        return VerificationReport(
+            id=message_id,
+            digest=envelope.digest,
+            checks=check_content(envelope, stored.content, stored.salt, self.directory, judged),
+            receipts=tuple(checks),
+        )
 
     async def export(self, message_id: UUID) -> bytes:
-        """An evidence file: envelope, content, salt and receipts; see :func:`exchange.evidence.verify_evidence`."""
-        raise NotImplementedError
+        """An evidence file, with the content in the clear; see :func:`exchange.evidence.verify_evidence`."""
+
+        def read() -> bytes:
+            stored = self._store.message(message_id)
+            receipts = tuple(entry.receipt for entry in self._store.receipts(stored.head.digest))
+            return Evidence(stored.envelope, stored.salt, stored.content, receipts).to_bytes()
+
+        return await self._run(read)
+
+    # --- Inside: sending ---
+
+    async def _seal(self, messages: Sequence[Message], expires_in: timedelta | None) -> list[StoredMessage]:
+        try:
+            sealed = await self._run(self._outbox.seal, messages, expires_in)
+        except _RECIPIENT_MAY_BE_NEW:
+            if not await self._try_refresh():
+                raise
+            sealed = await self._run(self._outbox.seal, messages, expires_in)
+        self._in_flight.update(message.head.id for message in sealed)
+        return sealed
+
+    async def _submit(self, batch: Sequence[StoredMessage]) -> Mapping[UUID, Outcome]:
+        """Submit one batch; when it cannot be, everything in it stays queued."""
+        self._in_flight.update(message.head.id for message in batch)
+        try:
+            answers = await self._client(self._address.node).submit([message.envelope for message in batch])
+            submission = await self._run(self._record_submission, batch, answers, False)
+            if submission is None:
+                await self._try_refresh()
+                submission = await self._run(self._record_submission, batch, answers, True)
+        except ComityError as problem:
+            return {message.head.id: Outcome(SendStatus.QUEUED, problem.code) for message in batch}
+        finally:
+            self._in_flight.difference_update(message.head.id for message in batch)
+        return submission or {}
+
+    def _record_submission(
+        self, batch: Sequence[StoredMessage], answers: Sequence[Answer], final: bool
+    ) -> Mapping[UUID, Outcome] | None:
+        submission = self._outbox.record(batch, answers, final=final)
+        return submission.outcomes if submission else None
+
+    async def _flush_outbox(self) -> SyncResult:
+        submitted: list[UUID] = []
+        refused: list[UUID] = []
+        after = 0
+        while rows := await self._run(self._store.pending, MAX_ENVELOPES, after):
+            after = rows[-1][0]
+            waiting = [message for _, message in rows if message.head.id not in self._in_flight]
+            for batch in batches(waiting):
+                outcomes = await self._submit(batch)
+                submitted += [key for key, outcome in outcomes.items() if outcome.status is SendStatus.SUBMITTED]
+                refused += [key for key, outcome in outcomes.items() if outcome.status is SendStatus.REFUSED]
+                if not submitted and not refused:
+                    # The node takes nothing now.
+                    return SyncResult()
+        return SyncResult(submitted=tuple(submitted), refused=tuple(refused))
+
+    def _officer(self, officer: Mapping[str, str] | None) -> Mapping[str, str] | None:
+        if officer is not None:
+            return dict(officer)
+        default = self._settings.officer
+        return {"name": default.name, "role": default.role} if default else None
+
+    def _handler(self) -> dict[str, str] | None:
+        default = self._settings.officer
+        if default is None:
+            return None
+        fields = {"name": default.name, "job_title": default.role}
+        fields.update({k: v for k, v in (("telephone", default.telephone), ("email", default.email)) if v is not None})
+        return fields
+
+    async def _reply(
+        self, message_id: UUID, reply_type: str, officer: Mapping[str, str] | None, fields: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        message = await self.peek(message_id)
+        signed = self._officer(officer)
+        return reply_draft(message, reply_type, **({"officer": signed} if signed else {}), **fields)
+
+    async def _received(self, message_id: UUID) -> Head:
+        head = (await self._run(self._store.head, message_id))[1]
+        if head.direction is not Direction.RECEIVED:
+            raise ForbiddenError("this desk sent that message itself")
+        return head
+
+    # --- Inside: receiving ---
+
+    async def _fetch(self, after: int, wait: float) -> MailboxPage:
+        return await self._client(self._address.node).mailbox(after, MAX_ENVELOPES, ceil(wait))
+
+    async def _take(self, page: MailboxPage) -> Taken:
+        try:
+            return await self._run(self._take_in_thread, page, False)
+        except DirectoryBehindError:
+            await self._try_refresh()
+            return await self._run(self._take_in_thread, page, True)
+
+    def _take_in_thread(self, page: MailboxPage, final: bool) -> Taken:
+        return self._mailbox.take(page, final=final)
+
+    async def _flush_statements(self) -> int:
+        stated = 0
+        while pending := await self._run(self._store.pending_statements, MAX_STATEMENTS):
+            done = await self._state(pending)
+            stated += done
+            if done < len(pending):
+                break
+        return stated
+
+    async def _state(self, statements: Sequence[PendingStatement]) -> int:
+        """Make statements; what cannot be made now stays pending. Returns how many were logged."""
+        try:
+            answers = await self._client(self._address.node).state([statement.raw for statement in statements])
+            try:
+                done, _ = await self._run(self._record_stated, statements, answers, False)
+            except DirectoryBehindError:
+                await self._try_refresh()
+                done, _ = await self._run(self._record_stated, statements, answers, True)
+        except ComityError:
+            return 0
+        return done
+
+    def _record_stated(
+        self, statements: Sequence[PendingStatement], answers: Sequence[Answer], final: bool
+    ) -> tuple[int, int]:
+        return self._mailbox.record_stated(statements, answers, final=final)
+
+    # --- Inside: looking ---
+
+    def _open_message(self, message_id: UUID) -> tuple[ShownMessage, PendingStatement | None]:
+        stored = self._store.message(message_id)
+        head, statement = stored.head, None
+        if head.direction is Direction.RECEIVED:
+            tracking_ = self._mailbox.statement(EventName.ContentAccessTracking, head)
+            if self._store.open_message(message_id, self._clock(), tracking_):
+                statement = tracking_
+        message = parse_message(stored.content)
+        shown = ShownMessage(
+            row=inbox_row(self._store, *self._store.head(message_id)),
+            message=message,
+            content=stored.content,
+            notes=notes_of(message),
+            receipts=tuple(self._receipt_rows(head)),
+            digest=head.digest,
+        )
+        return shown, statement
+
+    def _receipt_rows(self, head: Head) -> list[ReceiptRow]:
+        stored = self._store.receipts(head.digest)
+        proved = {entry.receipt.leaf for entry in stored if entry.error is None}
+        # What could not be verified once and was verified later is shown once.
+        return [
+            self._judge.row(entry.receipt, entry.error)
+            for entry in stored
+            if entry.error is None or entry.receipt.leaf not in proved
+        ]
+
+    def _judge_again(self, message_id: UUID) -> tuple[StoredMessage, list[JudgedReceipt]]:
+        stored = self._store.message(message_id)
+        receipts = self._store.receipts(stored.head.digest)
+        judge = ReceiptJudge(self._current_directory)  # with no memory of what was verified before
+        return stored, [judge.judge(entry.receipt, stored.head) for entry in receipts]
+
+    async def _last_checkpoint(self, origin: str) -> bytes | None:
+        return await self._run(self._store.state, b"log:" + origin.encode())
+
+    async def _remember_checkpoint(self, origin: str, note: bytes) -> None:
+        seen = await self._last_checkpoint(origin)
+        if seen is None or parse_checkpoint(seen).size < parse_checkpoint(note).size:
+            await self._run(self._store.set_state, b"log:" + origin.encode(), note)
+
+    # --- Inside: directory, clients, thread ---
+
+    def _current_directory(self) -> Directory:
+        return self._trust.current
+
+    async def _refresh_if_due(self) -> None:
+        stored = await self._run(self._store.state, b"refreshed")
+        refreshed_at = from_ms(int.from_bytes(stored, "big")) if stored else None
+        due = timedelta(seconds=self._settings.directory_refresh_s)
+        if refreshed_at is None or self._clock() - refreshed_at >= due:
+            await self._try_refresh()
+
+    async def _try_refresh(self) -> bool:
+        """Refresh the directory; False, with the present one still in use, when it cannot be had or trusted.
+
+        An unreachable node is raised by whatever asks it next.
+        """
+        try:
+            await self.refresh_directory()
+        except DirectoryUntrustedError:
+            return False
+        except ComityError as problem:
+            if problem.retryable:
+                raise
+            return False
+        return True
+
+    def _client(self, node: str) -> NodeClient:
+        route = self._trust.route(node)
+        client = self._clients.get(node)
+        if client is None or (client.base_url, client.certificates) != (route.url.rstrip("/"), route.certificates):
+            if client is not None:
+                self._in_background(_closed(client))
+            client = self._clients[node] = NodeClient(
+                node,
+                route.url,
+                route.certificates,
+                self._address,
+                self._signer,
+                self._clock,
+                timeout_s=self._settings.request_timeout_s,
+            )
+        return client
+
+    def _in_background(self, work: Awaitable[int]) -> None:
+        task = asyncio.ensure_future(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``function`` in the desk's thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, lambda: function(*args, **kwargs))
+
+
+async def _closed(client: NodeClient) -> int:
+    await client.close()
+    return 0
+
+
+def _sent(head: Head, outcome: Outcome) -> SentMessage:
+    return SentMessage(head.id, head.thread, head.digest, outcome.status, outcome.receipts, outcome.error)

@@ -104,6 +104,10 @@ class DeskStore:
                 self._insert_refusal(row, refusal)
             self._insert_receipts(receipts)
 
+    def queued(self) -> int:
+        """How many messages wait in the outbox."""
+        return int(self._all("SELECT count(*) FROM outbox")[0][0])
+
     def is_pending(self, message_id: UUID) -> bool:
         """Whether the message waits in the outbox."""
         return bool(self._all("SELECT 1 FROM outbox WHERE id = ?", (self._id(message_id),)))
@@ -136,17 +140,16 @@ class DeskStore:
         """Whether a message of this id is kept."""
         return bool(self._all("SELECT 1 FROM message WHERE id = ?", (self._id(message_id),)))
 
-    def take(self, delivery: Delivery) -> None:
-        """Keep all of a page, and the cursor, or nothing."""
+    def take(self, delivery: Delivery) -> tuple[list[int], list[int]]:
+        """Keep all of a page, and the cursor, or nothing: the row numbers of the messages and of the quarantined."""
         with self._transaction():
-            for message in delivery.messages:
-                self._insert_message(message)
-            for refused in delivery.quarantined:
-                self._insert_quarantined(refused)
+            kept = [self._insert_message(message)[0] for message in delivery.messages]
+            held = [self._insert_quarantined(refused) for refused in delivery.quarantined]
             for statement in delivery.statements:
                 self._insert_statement(statement)
             self._insert_receipts(delivery.receipts)
             self._set_state(b"cursor", delivery.cursor.to_bytes(8, "big"))
+        return kept, held
 
     # --- Statements ---
 
@@ -324,9 +327,9 @@ class DeskStore:
         )
         return int(done.lastrowid or 0), row
 
-    def _insert_quarantined(self, refused: Quarantined) -> None:
+    def _insert_quarantined(self, refused: Quarantined) -> int:
         row = self._digest(refused.digest)
-        self._connection.execute(
+        done = self._connection.execute(
             "INSERT INTO quarantine (digest, head, body) VALUES (?, ?, ?)",
             (
                 row,
@@ -334,6 +337,7 @@ class DeskStore:
                 self._cipher.seal(b"quarantine.body", row, refused.envelope),
             ),
         )
+        return int(done.lastrowid or 0)
 
     def _insert_statement(self, statement: PendingStatement) -> None:
         row = self._statement(statement)

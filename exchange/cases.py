@@ -1,0 +1,116 @@
+"""From stored threads to cases: what the lifecycle folds, and what is due."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from exchange.records import Head, StoredReceipt
+from exchange.store import DeskStore
+from exchange.views import Clocks, InboxRow, ReceiptRow, RecipientTracking, TargetRow, Tracking
+from protocol.address import Address
+from protocol.errors import NotFoundError, TransitionError
+from protocol.event import EventName, decode_event
+from protocol.lifecycle import (
+    PreservationCase,
+    ThreadEvent,
+    ThreadMessage,
+    acknowledgement_due,
+    acknowledgement_overdue,
+    check_step,
+    expiry_warnings,
+    state_at,
+)
+from protocol.messages import Message, parse_message
+
+# How far each event proves that a message got.
+_PROGRESS = (
+    EventName.SubmissionAcceptance,
+    EventName.RelayAcceptance,
+    EventName.ContentConsignment,
+    EventName.ConsignmentNotification,
+    EventName.ContentHandover,
+    EventName.ContentAccessTracking,
+)
+_RANK = {name.value: rank for rank, name in enumerate(_PROGRESS)}
+
+
+def thread_messages(store: DeskStore, thread: UUID) -> list[ThreadMessage]:
+    """The messages of a thread with the events that verified receipts prove of them."""
+    return [
+        ThreadMessage(parse_message(stored.content), _events(store.receipts(stored.head.digest)))
+        for _, stored, _ in store.thread(thread)
+    ]
+
+
+def check_next_step(store: DeskStore, message: Message) -> None:
+    """Return if the thread's rules allow ``message`` now.
+
+    Raises :class:`NotFoundError` when this desk does not have the thread, :class:`TransitionError` with the reason.
+    """
+    if message.thread == message.id:
+        return
+    thread = thread_messages(store, message.thread)
+    if not thread:
+        raise NotFoundError(f"this desk has no thread {message.thread}")
+    against = check_step(thread, message)
+    if against:
+        raise TransitionError("; ".join(dict.fromkeys(_reason(entry.target, entry.reason) for entry in against)))
+
+
+def tracking(row: InboxRow, receipts: Sequence[ReceiptRow], case: PreservationCase, now: datetime) -> Tracking:
+    """Where a message and its case stand at ``now``."""
+    return Tracking(
+        row=row,
+        recipients=tuple(_recipient(recipient, receipts) for recipient in row.recipients),
+        case=case,
+        state=str(case.state_at(now)),
+        targets=tuple(
+            TargetRow(
+                target=target.name,
+                state=str(state_at(target, now)),
+                expires_at=target.expires_at,
+                expiry_suspended=target.expiry_suspended,
+                refusal_ground=target.refusal_ground,
+            )
+            for target in case.targets
+        ),
+        clocks=Clocks(
+            acknowledgement_due=acknowledgement_due(case),
+            acknowledgement_overdue=acknowledgement_overdue(case, now),
+            answer_eta=case.eta,
+            next_update_by=case.next_update_by,
+            expires_at=case.expires_at,
+            warnings=expiry_warnings(case, now),
+        ),
+    )
+
+
+def received_at(store: DeskStore, head: Head, own: Address) -> datetime:
+    """When this desk received a message: the handover that its node logged, else when it was stored."""
+    times = [
+        event.at
+        for event in _events(store.receipts(head.digest))
+        if event.name == EventName.ContentHandover and event.recipient == str(own)
+    ]
+    return min(times, default=head.stored_at)
+
+
+def _events(receipts: Sequence[StoredReceipt]) -> tuple[ThreadEvent, ...]:
+    proved = (decode_event(stored.receipt.leaf) for stored in receipts if stored.error is None)
+    return tuple(
+        ThreadEvent(event.name.value, str(event.recipient), event.at) for event in proved if event.recipient is not None
+    )
+
+
+def _recipient(recipient: Address, receipts: Sequence[ReceiptRow]) -> RecipientTracking:
+    about = sorted((r for r in receipts if r.recipient in {None, recipient}), key=lambda row: (row.at, row.index))
+    proved = [row for row in about if row.verified]
+    reached = max((row.event for row in proved if row.event in _RANK), key=_RANK.__getitem__, default=None)
+    failed = tuple(dict.fromkeys(reason for row in proved for reason in row.reasons))
+    return RecipientTracking(recipient, tuple(about), reached, failed)
+
+
+def _reason(target: str, reason: str) -> str:
+    return f"{target}: {reason}" if target else reason

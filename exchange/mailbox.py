@@ -1,0 +1,321 @@
+"""Receiving: every check that a message must pass before anything of it is shown, and what is stated of it.
+
+Rules, in this order; the first that fails names the code under which the message is kept in quarantine:
+1. The envelope is well formed, and no other message of its id is kept.
+2. It is signed by a key that the directory lists for its sender, valid when our node logged it.
+3. It is addressed to this desk and sealed to a key that this desk holds, and its time has not passed.
+4. What opens is what the sender committed to.
+5. The content is a message, and its id, sender and recipients are those of the routing header.
+
+A page is stored as a whole with the cursor behind it, together with the statements still to be made; only then are they
+made. Blocking; runs in the desk's thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from uuid import UUID
+
+from exchange.client import Answer, MailboxEntry, MailboxPage
+from exchange.receipts import JudgedReceipt, ReceiptJudge, readable
+from exchange.records import Head, PendingStatement, Quarantined, Refusal, StoredMessage, StoredReceipt
+from exchange.rows import inbox_row, quarantine_row
+from exchange.store import Delivery, DeskStore
+from exchange.views import Direction, SyncResult
+from keys.directory.view import Directory
+from protocol.address import Address
+from protocol.envelope import Envelope, open_envelope, parse_envelope, verify_envelope
+from protocol.errors import (
+    ComityError,
+    IdConflictError,
+    RoutingMismatchError,
+    SenderMismatchError,
+    UnknownContactPointError,
+    UnknownKeyError,
+    UnknownNodeError,
+)
+from protocol.event import MAX_REASON_CHARS, EventName
+from protocol.hpke import Opener
+from protocol.instant import truncate
+from protocol.messages import Message, parse_message
+from protocol.receipt import Receipt
+from protocol.signing import Signer
+from protocol.statement import DeskStatement, parse_statement, sign_statement
+
+# Receipts that no message of this desk can be found for are kept under this digest.
+UNATTRIBUTED = bytes(32)
+_MAY_BE_NEW = (UnknownKeyError, UnknownContactPointError, UnknownNodeError)
+_LOGGED_HERE = frozenset(
+    {EventName.SubmissionAcceptance, EventName.RelayAcceptance, EventName.ContentConsignment},
+)
+
+
+class DirectoryBehindError(Exception):
+    """Something names a key that the directory in use does not have: a newer one may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A page that was stored: what it brought, and the statements to make now."""
+
+    result: SyncResult
+    statements: tuple[PendingStatement, ...]
+
+
+@dataclass(slots=True)
+class _Page:
+    """What is gathered while a page is judged."""
+
+    now: datetime
+    known: set[bytes]
+    heads: Mapping[bytes, Head]
+    final: bool
+    messages: list[StoredMessage] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
+    statements: list[PendingStatement] = field(default_factory=list)
+    receipts: list[StoredReceipt] = field(default_factory=list)
+    ids: set[UUID] = field(default_factory=set)
+    duplicates: int = 0
+
+
+class Mailbox:
+    """Judges and stores what the own node delivers, and makes the desk's statements."""
+
+    def __init__(
+        self,
+        store: DeskStore,
+        judge: ReceiptJudge,
+        directory: Callable[[], Directory],
+        address: Address,
+        openers: Mapping[bytes, Opener],
+        signer: Signer,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._judge = judge
+        self._directory = directory
+        self._address = address
+        self._openers = openers
+        self._signer = signer
+        self._clock = clock
+
+    def take(self, page: MailboxPage, *, final: bool) -> Taken:
+        """Judge and store one page; entries at or before the cursor are passed over.
+
+        Unless ``final``, raises :class:`DirectoryBehindError`, with nothing stored, when a newer directory could change
+        the verdict.
+        """
+        cursor = self._store.cursor()
+        entries = [entry for entry in page.entries if entry.sequence > cursor]
+        if not entries:
+            return Taken(SyncResult(cursor=cursor), ())
+        digests = [sha256(entry.envelope).digest() for entry in entries if entry.envelope is not None]
+        gathered = _Page(truncate(self._clock()), self._store.known(digests), self._heads(entries), final)
+        for entry in entries:
+            if entry.envelope is None:
+                self._take_receipts(entry.receipts, gathered)
+            else:
+                self._take_envelope(entry.envelope, entry.receipts, gathered)
+        return self._keep(gathered, entries[-1].sequence)
+
+    def statement(self, event: EventName, head: Head, reasons: tuple[str, ...] = ()) -> PendingStatement:
+        """This desk's signed statement about a message."""
+        return self._statement(event, head.id, head.digest, reasons, truncate(self._clock()))
+
+    def record_stated(
+        self, statements: Sequence[PendingStatement], answers: Sequence[Answer], *, final: bool
+    ) -> tuple[int, int]:
+        """Verify and record the node's answers: how many were logged, how many receipts did not verify."""
+        done: list[PendingStatement] = []
+        refused: list[tuple[PendingStatement, Refusal]] = []
+        receipts: list[StoredReceipt] = []
+        for pending, answer in zip(statements, answers, strict=True):
+            about = self._subject(pending)
+            judged = self._judged(answer.receipts, about, final)
+            receipts += [receipt.stored(about.digest) for receipt in judged]
+            event = parse_statement(pending.raw).statement.event
+            if any(receipt.proved is not None and receipt.proved.event.name is event for receipt in judged):
+                done.append(pending)
+            elif answer.refusal is not None and not answer.refusal.retryable:
+                refused.append((pending, Refusal(answer.refusal.code, answer.refusal.detail, self._clock())))
+        self._store.record_stated(done, refused, receipts)
+        return len(done), sum(stored.error is not None for stored in receipts)
+
+    # --- Inside ---
+
+    def _heads(self, entries: Sequence[MailboxEntry]) -> Mapping[bytes, Head]:
+        events = (readable(r) for entry in entries if entry.envelope is None for r in entry.receipts)
+        return self._store.heads_of(event.digest for event in events if event is not None)
+
+    def _take_receipts(self, receipts: Sequence[Receipt], page: _Page) -> None:
+        for receipt in receipts:
+            event = readable(receipt)
+            head = page.heads.get(event.digest) if event is not None else None
+            if head is None:
+                page.receipts.append(StoredReceipt(UNATTRIBUTED, receipt, "not-found"))
+            else:
+                page.receipts += [judged.stored(head.digest) for judged in self._judged((receipt,), head, page.final)]
+
+    def _take_envelope(self, raw: bytes, receipts: Sequence[Receipt], page: _Page) -> None:
+        digest = sha256(raw).digest()
+        try:
+            envelope = parse_envelope(raw)
+        except ComityError as problem:
+            if digest not in page.known:
+                page.known.add(digest)
+                page.quarantined.append(Quarantined(raw, digest, problem.code, problem.detail, page.now))
+            return
+        claimed = claimed_head(envelope, page.now)
+        judged = self._judged(receipts, claimed, page.final)
+        page.receipts += [receipt.stored(digest) for receipt in judged]
+        if digest in page.known:
+            page.duplicates += 1
+            return
+        page.known.add(digest)
+        try:
+            message = self._accept(envelope, _logged_at(judged, self._address.node, page.now), page)
+        except _MAY_BE_NEW as problem:
+            if not page.final:
+                raise DirectoryBehindError from problem
+            self._refuse(envelope, problem, page)
+        except ComityError as problem:
+            self._refuse(envelope, problem, page)
+        else:
+            page.messages.append(message)
+            page.ids.add(message.head.id)
+            page.statements.append(
+                self._statement(EventName.ContentHandover, message.head.id, digest, (), page.now),
+            )
+
+    def _accept(self, envelope: Envelope, logged_at: datetime, page: _Page) -> StoredMessage:
+        routing = envelope.routing
+        if routing.id in page.ids or self._store.has_id(routing.id):
+            raise IdConflictError("another message of this id is kept here")
+        verifier = self._directory().signing_key(str(routing.sender), envelope.kid, logged_at)
+        opened = open_envelope(verify_envelope(envelope, verifier), self._address, self._openers, page.now)
+        message = parse_message(opened.content)
+        check_inner(message, envelope)
+        head = Head(
+            id=message.id,
+            thread=message.thread,
+            in_reply_to=message.in_reply_to,
+            direction=Direction.RECEIVED,
+            type=message.type,
+            urgency=message.urgency,
+            sender=routing.sender,
+            recipients=routing.recipients,
+            own_reference=message.own_reference,
+            sent_at=routing.created,
+            stored_at=page.now,
+            expires_at=routing.expires,
+            digest=envelope.digest,
+        )
+        return StoredMessage(head, envelope.raw, opened.content, opened.salt)
+
+    def _refuse(self, envelope: Envelope, problem: ComityError, page: _Page) -> None:
+        routing, digest = envelope.routing, envelope.digest
+        page.quarantined.append(
+            Quarantined(envelope.raw, digest, problem.code, problem.detail, page.now, routing.id, routing.sender)
+        )
+        reason = problem.code[:MAX_REASON_CHARS]
+        page.statements.append(
+            self._statement(EventName.ContentHandoverFailure, routing.id, digest, (reason,), page.now)
+        )
+
+    def _judged(self, receipts: Sequence[Receipt], about: Head, final: bool) -> list[JudgedReceipt]:
+        judged = [self._judge.judge(receipt, about) for receipt in receipts]
+        if not final and any(receipt.may_be_ahead for receipt in judged):
+            raise DirectoryBehindError
+        return judged
+
+    def _keep(self, page: _Page, cursor: int) -> Taken:
+        delivery = Delivery(page.messages, page.quarantined, page.statements, page.receipts, cursor)
+        kept, held = self._store.take(delivery)
+        unverified = sum(stored.error is not None for stored in page.receipts)
+        result = SyncResult(
+            received=tuple(
+                inbox_row(self._store, seq, message.head, None)
+                for seq, message in zip(kept, page.messages, strict=True)
+            ),
+            quarantined=tuple(
+                quarantine_row(seq, refused) for seq, refused in zip(held, page.quarantined, strict=True)
+            ),
+            receipts=len(page.receipts) - unverified,
+            unverified_receipts=unverified,
+            duplicates=page.duplicates,
+            cursor=cursor,
+        )
+        return Taken(result, tuple(page.statements))
+
+    def _statement(
+        self, event: EventName, message_id: UUID, digest: bytes, reasons: tuple[str, ...], at: datetime
+    ) -> PendingStatement:
+        stated = DeskStatement(event, message_id, digest, self._address, at, reasons)
+        return PendingStatement(digest + event.value.encode(), sign_statement(stated, self._signer))
+
+    def _subject(self, pending: PendingStatement) -> Head:
+        stated = parse_statement(pending.raw).statement
+        return Head(
+            id=stated.message_id,
+            thread=stated.message_id,
+            in_reply_to=None,
+            direction=Direction.RECEIVED,
+            type="",
+            urgency="",
+            sender=self._address,
+            recipients=(self._address,),
+            own_reference=None,
+            sent_at=stated.at,
+            stored_at=stated.at,
+            expires_at=stated.at,
+            digest=stated.digest,
+        )
+
+
+def check_inner(message: Message, envelope: Envelope) -> None:
+    """Return if the content is the routing header's: same sender, id and recipients.
+
+    Raises :class:`SenderMismatchError` or :class:`RoutingMismatchError`.
+    """
+    routing = envelope.routing
+    if message.sender != str(routing.sender):
+        raise SenderMismatchError("the sender inside is not the one in the routing header")
+    if message.id != routing.id:
+        raise RoutingMismatchError("the id inside is not the one in the routing header")
+    if set(message.to) != {str(recipient) for recipient in routing.recipients}:
+        raise RoutingMismatchError("the recipients inside are not those in the routing header")
+
+
+def claimed_head(envelope: Envelope, now: datetime) -> Head:
+    """What the header says, for comparing the node's receipts with it."""
+    routing = envelope.routing
+    return Head(
+        id=routing.id,
+        thread=routing.id,
+        in_reply_to=None,
+        direction=Direction.RECEIVED,
+        type="",
+        urgency="",
+        sender=routing.sender,
+        recipients=routing.recipients,
+        own_reference=None,
+        sent_at=routing.created,
+        stored_at=now,
+        expires_at=routing.expires,
+        digest=envelope.digest,
+    )
+
+
+def _logged_at(judged: Sequence[JudgedReceipt], node: str, now: datetime) -> datetime:
+    """When the own node logged that it has the message; now, when it did not say so."""
+    times = [
+        receipt.proved.event.at
+        for receipt in judged
+        if receipt.proved is not None
+        and receipt.proved.event.name in _LOGGED_HERE
+        and receipt.proved.origin.rpartition("/")[2] == node
+    ]
+    return min((*times, now))

@@ -1,0 +1,232 @@
+"""Sending: from a draft to a durable envelope, and from the node's answer to a proved submission.
+
+1. Every draft is completed and checked; nothing is stored as long as one of them is not valid.
+2. Envelope, content and salt are stored, with a row in the outbox, before the network sees them.
+3. The row leaves the outbox when the own node's SubmissionAcceptance is verified, or when the node refuses for good.
+   Submission is idempotent: after a crash the same envelope is submitted again and gets the same receipt.
+
+Blocking; runs in the desk's thread.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from exchange.cases import check_next_step
+from exchange.client import MAX_ENVELOPES, MAX_SUBMIT_BYTES, Answer
+from exchange.receipts import JudgedReceipt, ReceiptJudge
+from exchange.records import Head, Refusal, StoredMessage, StoredReceipt
+from exchange.settings import DeskSettings
+from exchange.store import DeskStore
+from exchange.views import Direction, ReceiptRow, SendStatus
+from keys.directory.view import Directory
+from protocol.address import Address
+from protocol.envelope import seal
+from protocol.errors import ComityError, InvalidMessageError
+from protocol.event import EventName
+from protocol.ids import RANDOM_BYTES, new_message_id
+from protocol.instant import truncate
+from protocol.lifecycle.profiles import acknowledgement_period
+from protocol.messages import Message, complete_message, message_to_bytes
+from protocol.padme import SALT_BYTES
+from protocol.routing import COMMITMENT_BYTES, Priority, Routing
+from protocol.signing import Signer
+
+_PRIORITIES = {"routine": Priority.ROUTINE, "urgent": Priority.URGENT, "emergency": Priority.EMERGENCY}
+_FORMAT_RULE = "message format"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the first hop said to one message."""
+
+    status: SendStatus
+    error: str | None = None
+    receipts: tuple[ReceiptRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """The answers to one batch, recorded: the outcome of each message."""
+
+    outcomes: Mapping[UUID, Outcome]
+    receipts: int = 0
+    unverified: int = 0
+
+
+@dataclass(slots=True)
+class _Recording:
+    done: list[UUID] = field(default_factory=list)
+    refused: list[tuple[UUID, Refusal]] = field(default_factory=list)
+    receipts: list[StoredReceipt] = field(default_factory=list)
+    outcomes: dict[UUID, Outcome] = field(default_factory=dict)
+
+
+class Outbox:
+    """Composes, seals and stores what a desk sends, and records what becomes of it."""
+
+    def __init__(
+        self,
+        store: DeskStore,
+        judge: ReceiptJudge,
+        directory: Callable[[], Directory],
+        address: Address,
+        signer: Signer,
+        settings: DeskSettings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._judge = judge
+        self._directory = directory
+        self._address = address
+        self._signer = signer
+        self._settings = settings
+        self._clock = clock
+
+    def compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Message]:
+        """The messages of the drafts; raises :class:`InvalidMessageError` or :class:`TransitionError`.
+
+        The problems of several drafts are told apart by the draft's number before the field.
+        """
+        messages: list[Message] = []
+        problems: list[tuple[str, str, str]] = []
+        for number, draft in enumerate(drafts):
+            try:
+                messages.append(self._complete(draft))
+            except InvalidMessageError as problem:
+                prefix = f"{number}." if len(drafts) > 1 else ""
+                problems += [(prefix + where, rule, text) for where, rule, text in problem.problems]
+        if problems:
+            count = len(problems)
+            raise InvalidMessageError(
+                f"there {'is 1 problem' if count == 1 else f'are {count} problems'}", (*problems,)
+            )
+        for message in messages:
+            check_next_step(self._store, message)
+        return messages
+
+    def seal(self, messages: Sequence[Message], expires_in: timedelta | None) -> list[StoredMessage]:
+        """Seal messages and keep them, in the outbox. Raises what the directory says against a recipient."""
+        sealed = [self._seal(message, expires_in) for message in messages]
+        self._store.add_sent(sealed)
+        return sealed
+
+    def record(self, messages: Sequence[StoredMessage], answers: Sequence[Answer], *, final: bool) -> Submission | None:
+        """Verify the node's answers and record them; None when a newer directory is needed and may still be had."""
+        recording = _Recording()
+        unverified = 0
+        for message, answer in zip(messages, answers, strict=True):
+            judged = [self._judge.judge(receipt, message.head) for receipt in answer.receipts]
+            if not final and any(receipt.may_be_ahead for receipt in judged):
+                return None
+            unverified += sum(receipt.error is not None for receipt in judged)
+            self._record_one(message.head, answer.refusal, judged, recording)
+        self._store.record_submission(recording.done, recording.refused, recording.receipts)
+        return Submission(recording.outcomes, len(recording.receipts), unverified)
+
+    def _record_one(
+        self, head: Head, refusal: ComityError | None, judged: Sequence[JudgedReceipt], recording: _Recording
+    ) -> None:
+        recording.receipts += [receipt.stored(head.digest) for receipt in judged]
+        if refusal is not None:
+            if refusal.retryable:
+                recording.outcomes[head.id] = Outcome(SendStatus.QUEUED, refusal.code)
+                return
+            recording.refused.append((head.id, Refusal(refusal.code, refusal.detail, self._clock())))
+            recording.outcomes[head.id] = Outcome(SendStatus.REFUSED, refusal.code)
+            return
+        proved = [receipt for receipt in judged if receipt.proved is not None]
+        names = {receipt.proved.event.name for receipt in proved if receipt.proved is not None}
+        rows = tuple(self._judge.row(receipt.receipt, None) for receipt in proved)
+        if EventName.SubmissionAcceptance in names:
+            recording.done.append(head.id)
+            recording.outcomes[head.id] = Outcome(SendStatus.SUBMITTED, None, rows)
+            return
+        # The node's word without its proof counts for nothing: it is submitted again.
+        error = next((receipt.error.code for receipt in judged if receipt.error is not None), "peer-failed")
+        recording.outcomes[head.id] = Outcome(SendStatus.QUEUED, error, rows)
+
+    def _complete(self, draft: Mapping[str, Any]) -> Message:
+        now = truncate(self._clock())
+        claimed = draft.get("from")
+        if claimed is not None and claimed != str(self._address):
+            raise _one_problem("from", f"this desk sends as {self._address}")
+        message = complete_message(
+            draft,
+            message_id=new_message_id(now, os.urandom(RANDOM_BYTES)),
+            sender=str(self._address),
+            sent_at=now,
+        )
+        if str(self._address) in message.to:
+            raise _one_problem("to", "a message is not sent to its own sender")
+        return message
+
+    def _seal(self, message: Message, expires_in: timedelta | None) -> StoredMessage:
+        content = message_to_bytes(message)
+        recipients = tuple(sorted(Address.parse(text) for text in message.to))
+        lifetime = expires_in or timedelta(seconds=self._settings.lifetimes.of(message.urgency))
+        created = truncate(message.sent_at)
+        expires = truncate(created + lifetime)
+        ack_by = None
+        if message.thread == message.id:
+            ack_by = min(created + acknowledgement_period(message.urgency), expires)
+        routing = Routing(
+            id=message.id,
+            sender=self._address,
+            recipients=recipients,
+            created=created,
+            expires=expires,
+            priority=_PRIORITIES.get(message.urgency, Priority.URGENT),
+            ack_by=ack_by,
+            commitment=bytes(COMMITMENT_BYTES),  # replaced by the one that seal makes
+        )
+        directory = self._directory()
+        keys = {recipient: directory.sealing_key(recipient, created) for recipient in recipients}
+        salt = os.urandom(SALT_BYTES)
+        # The first draw of seal is the salt: kept, it is what a disclosure is later checked with.
+        envelope = seal(content, routing, self._signer, keys, _starting_with(salt))
+        head = Head(
+            id=message.id,
+            thread=message.thread,
+            in_reply_to=message.in_reply_to,
+            direction=Direction.SENT,
+            type=message.type,
+            urgency=message.urgency,
+            sender=self._address,
+            recipients=recipients,
+            own_reference=message.own_reference,
+            sent_at=created,
+            stored_at=created,
+            expires_at=expires,
+            digest=sha256(envelope).digest(),
+        )
+        return StoredMessage(head, envelope, content, salt)
+
+
+def _starting_with(first: bytes) -> Callable[[int], bytes]:
+    draws = [first]
+    return lambda size: draws.pop() if draws else os.urandom(size)
+
+
+def batches(messages: Sequence[StoredMessage]) -> Iterator[list[StoredMessage]]:
+    """The messages in parts that one request may carry."""
+    part: list[StoredMessage] = []
+    size = 0
+    for message in messages:
+        if part and (len(part) == MAX_ENVELOPES or size + len(message.envelope) > MAX_SUBMIT_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(message)
+        size += len(message.envelope)
+    if part:
+        yield part
+
+
+def _one_problem(where: str, text: str) -> InvalidMessageError:
+    return InvalidMessageError("the message has 1 problem", ((where, _FORMAT_RULE, text),))
