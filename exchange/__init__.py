@@ -1,1 +1,80 @@
+"""The contact point's side: the desk that composes, seals, opens and tracks, and the evidence that comes of it.
 
+::
+
+    from exchange import Desk
+
+    async with Desk.open(home, passphrase) as desk:
+        await desk.send(draft)
+
+Names are loaded when they are first used: the command line starts without what it does not need.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from exchange.desk import Desk
+    from exchange.enrolment import create_desk
+    from exchange.evidence import Evidence, verify_evidence
+    from exchange.settings import DeskSettings, Home, OfficerSettings
+    from exchange.views import (
+        Check,
+        Clocks,
+        Direction,
+        InboxRow,
+        QuarantineRow,
+        ReceiptCheck,
+        ReceiptRow,
+        RecipientTracking,
+        SendStatus,
+        SentMessage,
+        ShownMessage,
+        SyncResult,
+        TargetRow,
+        Tracking,
+        VerificationReport,
+    )
+
+__all__ = [
+    "Check",
+    "Clocks",
+    "Desk",
+    "DeskSettings",
+    "Direction",
+    "Evidence",
+    "Home",
+    "InboxRow",
+    "OfficerSettings",
+    "QuarantineRow",
+    "ReceiptCheck",
+    "ReceiptRow",
+    "RecipientTracking",
+    "SendStatus",
+    "SentMessage",
+    "ShownMessage",
+    "SyncResult",
+    "TargetRow",
+    "Tracking",
+    "VerificationReport",
+    "create_desk",
+    "verify_evidence",
+]
+
+_HOMES = {
+    "Desk": "exchange.desk",
+    "create_desk": "exchange.enrolment",
+    "Evidence": "exchange.evidence",
+    "verify_evidence": "exchange.evidence",
+    "DeskSettings": "exchange.settings",
+    "Home": "exchange.settings",
+    "OfficerSettings": "exchange.settings",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'exchange' has no attribute {name!r}")
+    return getattr(import_module(_HOMES.get(name, "exchange.views")), name)

@@ -100,13 +100,11 @@ class Outbox:
             try:
                 messages.append(self._complete(draft))
             except InvalidMessageError as problem:
-                prefix = f"{number}." if len(drafts) > 1 else ""
-                problems += [(prefix + where, rule, text) for where, rule, text in problem.problems]
+                if len(drafts) == 1:
+                    raise
+                problems += [(f"{number}.{where}", rule, text) for where, rule, text in problem.problems]
         if problems:
-            count = len(problems)
-            raise InvalidMessageError(
-                f"there {'is 1 problem' if count == 1 else f'are {count} problems'}", (*problems,)
-            )
+            raise InvalidMessageError(f"problems of the drafts: {len(problems)}", (*problems,))
         for message in messages:
             check_next_step(self._store, message)
         return messages
