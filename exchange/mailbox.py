@@ -19,7 +19,7 @@ from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
-from exchange.client import Answer, MailboxEntry, MailboxPage
+from exchange.client import Answer, MailboxPage
 from exchange.receipts import JudgedReceipt, ReceiptJudge, readable
 from exchange.records import Head, PendingStatement, Quarantined, Refusal, StoredMessage, StoredReceipt
 from exchange.rows import inbox_row, quarantine_row
@@ -71,7 +71,6 @@ class _Page:
 
     now: datetime
     known: set[bytes]
-    heads: Mapping[bytes, Head]
     final: bool
     messages: list[StoredMessage] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
@@ -113,12 +112,11 @@ class Mailbox:
         if not entries:
             return Taken(SyncResult(cursor=cursor), ())
         digests = [sha256(entry.envelope).digest() for entry in entries if entry.envelope is not None]
-        gathered = _Page(truncate(self._clock()), self._store.known(digests), self._heads(entries), final)
+        gathered = _Page(truncate(self._clock()), self._store.known(digests), final)
         for entry in entries:
-            if entry.envelope is None:
-                self._take_receipts(entry.receipts, gathered)
-            else:
+            if entry.envelope is not None:
                 self._take_envelope(entry.envelope, entry.receipts, gathered)
+        self._take_receipts([receipt for e in entries if e.envelope is None for receipt in e.receipts], gathered)
         return self._keep(gathered, entries[-1].sequence)
 
     def statement(self, event: EventName, head: Head, reasons: tuple[str, ...] = ()) -> PendingStatement:
@@ -133,11 +131,12 @@ class Mailbox:
         refused: list[tuple[PendingStatement, Refusal]] = []
         receipts: list[StoredReceipt] = []
         for pending, answer in zip(statements, answers, strict=True):
-            about = self._subject(pending)
-            judged = self._judged(answer.receipts, about, final)
+            stated = parse_statement(pending.raw).statement
+            about = self._subject(stated)
+            proved = self._proved(answer.receipts, final)
+            judged = [self._judge.relate(receipt, about, pending.raw) for receipt in proved]
             receipts += [receipt.stored(about.digest) for receipt in judged]
-            event = parse_statement(pending.raw).statement.event
-            if any(receipt.proved is not None and receipt.proved.event.name is event for receipt in judged):
+            if any(receipt.proved is not None and receipt.proved.event.name is stated.event for receipt in judged):
                 done.append(pending)
             elif answer.refusal is not None and not answer.refusal.retryable:
                 refused.append((pending, Refusal(answer.refusal.code, answer.refusal.detail, self._clock())))
@@ -146,18 +145,20 @@ class Mailbox:
 
     # --- Inside ---
 
-    def _heads(self, entries: Sequence[MailboxEntry]) -> Mapping[bytes, Head]:
-        events = (readable(r) for entry in entries if entry.envelope is None for r in entry.receipts)
-        return self._store.heads_of(event.digest for event in events if event is not None)
-
     def _take_receipts(self, receipts: Sequence[Receipt], page: _Page) -> None:
-        for receipt in receipts:
-            event = readable(receipt)
-            head = page.heads.get(event.digest) if event is not None else None
+        """Receipts about messages that this desk sent: each is filed under the message that it names."""
+        proved = self._proved(receipts, page.final)
+        events = [judged.proved.event if judged.proved else readable(judged.receipt) for judged in proved]
+        heads = self._store.heads_of(event.digest for event in events if event is not None)
+        for judged, event in zip(proved, events, strict=True):
+            head = heads.get(event.digest) if event is not None else None
             if head is None:
-                page.receipts.append(StoredReceipt(UNATTRIBUTED, receipt, "not-found"))
-            else:
-                page.receipts += [judged.stored(head.digest) for judged in self._judged((receipt,), head, page.final)]
+                page.receipts.append(StoredReceipt(UNATTRIBUTED, judged.receipt, "not-found"))
+                continue
+            related = self._judge.relate(judged, head)
+            if related.may_be_ahead and not page.final:
+                raise DirectoryBehindError
+            page.receipts.append(related.stored(head.digest))
 
     def _take_envelope(self, raw: bytes, receipts: Sequence[Receipt], page: _Page) -> None:
         digest = sha256(raw).digest()
@@ -169,7 +170,7 @@ class Mailbox:
                 page.quarantined.append(Quarantined(raw, digest, problem.code, problem.detail, page.now))
             return
         claimed = claimed_head(envelope, page.now)
-        judged = self._judged(receipts, claimed, page.final)
+        judged = [self._judge.relate(receipt, claimed) for receipt in self._proved(receipts, page.final)]
         page.receipts += [receipt.stored(digest) for receipt in judged]
         if digest in page.known:
             page.duplicates += 1
@@ -225,11 +226,11 @@ class Mailbox:
             self._statement(EventName.ContentHandoverFailure, routing.id, digest, (reason,), page.now)
         )
 
-    def _judged(self, receipts: Sequence[Receipt], about: Head, final: bool) -> list[JudgedReceipt]:
-        judged = [self._judge.judge(receipt, about) for receipt in receipts]
-        if not final and any(receipt.may_be_ahead for receipt in judged):
+    def _proved(self, receipts: Sequence[Receipt], final: bool) -> list[JudgedReceipt]:
+        proved = [self._judge.prove(receipt) for receipt in receipts]
+        if not final and any(receipt.may_be_ahead for receipt in proved):
             raise DirectoryBehindError
-        return judged
+        return proved
 
     def _keep(self, page: _Page, cursor: int) -> Taken:
         delivery = Delivery(page.messages, page.quarantined, page.statements, page.receipts, cursor)
@@ -256,8 +257,7 @@ class Mailbox:
         stated = DeskStatement(event, message_id, digest, self._address, at, reasons)
         return PendingStatement(digest + event.value.encode(), sign_statement(stated, self._signer))
 
-    def _subject(self, pending: PendingStatement) -> Head:
-        stated = parse_statement(pending.raw).statement
+    def _subject(self, stated: DeskStatement) -> Head:
         return Head(
             id=stated.message_id,
             thread=stated.message_id,

@@ -139,10 +139,9 @@ class Outbox:
             recording.refused.append((head.id, Refusal(refusal.code, refusal.detail, self._clock())))
             recording.outcomes[head.id] = Outcome(SendStatus.REFUSED, refusal.code)
             return
-        proved = [receipt for receipt in judged if receipt.proved is not None]
-        names = {receipt.proved.event.name for receipt in proved if receipt.proved is not None}
-        rows = tuple(self._judge.row(receipt.receipt, None) for receipt in proved)
-        if EventName.SubmissionAcceptance in names:
+        proved = [receipt.proved for receipt in judged if receipt.proved is not None]
+        rows = tuple(self._judge.proved_row(receipt) for receipt in proved)
+        if any(receipt.event.name is EventName.SubmissionAcceptance for receipt in proved):
             recording.done.append(head.id)
             recording.outcomes[head.id] = Outcome(SendStatus.SUBMITTED, None, rows)
             return

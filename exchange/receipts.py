@@ -54,29 +54,52 @@ class ReceiptJudge:
 
     def judge(self, receipt: Receipt, about: Head) -> JudgedReceipt:
         """The verdict on a receipt that came as one about the message ``about``."""
+        return self.relate(self.prove(receipt), about)
+
+    def prove(self, receipt: Receipt) -> JudgedReceipt:
+        """Whether the receipt is a log's at all (rule 1)."""
         try:
-            proved = self._verifier.verify(receipt)
-            self._check_subject(proved.event, about)
-            self._check_place(proved, about)
-            self._check_statement(proved)
+            return JudgedReceipt(receipt, self._verifier.verify(receipt), None)
         except ComityError as problem:
             return JudgedReceipt(receipt, None, problem)
-        return JudgedReceipt(receipt, proved, None)
+
+    def relate(self, judged: JudgedReceipt, about: Head, own_statement: bytes | None = None) -> JudgedReceipt:
+        """Whether a proved receipt is about ``about`` and from who can say so (rules 2 to 4).
+
+        ``own_statement`` is one that this desk signed itself: found in the entry as it is, it needs no verification.
+        """
+        proved = judged.proved
+        if proved is None:
+            return judged
+        try:
+            self._check_subject(proved.event, about)
+            self._check_place(proved, about)
+            if own_statement is None or proved.event.statement != own_statement:
+                self._check_statement(proved)
+        except ComityError as problem:
+            return JudgedReceipt(judged.receipt, None, problem)
+        return judged
 
     def row(self, receipt: Receipt, error: str | None) -> ReceiptRow:
         """A receipt as it is shown; ``error`` is the verdict it was stored with."""
         checkpoint = parse_checkpoint(receipt.checkpoint)
-        event = decode_event(receipt.leaf)
+        return self._row(decode_event(receipt.leaf), checkpoint.origin, receipt.index, checkpoint.size, error)
+
+    def proved_row(self, proved: VerifiedReceipt) -> ReceiptRow:
+        """A verified receipt as it is shown."""
+        return self._row(proved.event, proved.origin, proved.index, proved.size, None)
+
+    def _row(self, event: Event, origin: str, index: int, size: int, error: str | None) -> ReceiptRow:
         try:
-            node = self._directory().node_of_origin(checkpoint.origin)
+            node = self._directory().node_of_origin(origin)
         except ComityError:
             node = ""
         return ReceiptRow(
             event=event.name.value,
             node=node,
-            origin=checkpoint.origin,
-            index=receipt.index,
-            size=checkpoint.size,
+            origin=origin,
+            index=index,
+            size=size,
             at=event.at,
             recipient=event.recipient,
             peer=event.peer,
