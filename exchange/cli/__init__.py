@@ -1,0 +1,1 @@
+"""The ``comity`` command: a desk and an auditor in a terminal."""

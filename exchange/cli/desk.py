@@ -1,0 +1,436 @@
+"""An officer's commands: write, send, read, acknowledge, answer, track, verify."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from exchange.cli.files import read_file, read_json_object
+from exchange.cli.options import (
+    DEFAULT_HOME,
+    HomeOption,
+    JsonOption,
+    PassphraseOption,
+    run,
+    with_desk,
+)
+from exchange.cli.output import EXIT_UNVERIFIED, line, plain, print_json, safe, table
+from exchange.i18n import _
+from protocol.errors import InvalidMessageError, UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from exchange.desk import Desk
+    from exchange.views import ReceiptRow, SentMessage, Tracking
+
+IdArgument = Annotated[str, typer.Argument(help=_("The message's id, or its first or last characters."))]
+WaitOption = Annotated[float, typer.Option("--wait", min=0, max=30, help=_("Seconds to wait for something new."))]
+OfflineOption = Annotated[bool, typer.Option("--offline", help=_("Do not contact the node."))]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.command(help=_("Write a draft to fill in.\n\nExample: comity new preservation.request --out request.json"))(new)
+    app.command(help=_("Check, seal and send a draft.\n\nExample: comity send request.json"))(send)
+    app.command(help=_("Fetch and list messages.\n\nExample: comity inbox --wait 20"))(inbox)
+    app.command(help=_("Show a message; its sender learns that it was opened.\n\nExample: comity show 7f3a"))(show)
+    app.command(help=_("Acknowledge a request.\n\nExample: comity acknowledge 7f3a --eta 2026-11-23T09:00:00+01:00"))(
+        acknowledge
+    )
+    app.command(help=_("Answer a request for its targets.\n\nExample: comity answer 7f3a answer.json"))(answer)
+    app.command(help=_("What is proved of a message, and where its case stands.\n\nExample: comity track 7f3a"))(track)
+    app.command(help=_("Verify a message, or an exported file, again.\n\nExample: comity verify 7f3a"))(verify)
+    app.command(help=_("Write a message with its proofs to a file.\n\nExample: comity export 7f3a evidence.cbor"))(
+        export
+    )
+
+
+# --- Writing and sending ---
+
+
+def new(
+    message_type: Annotated[str, typer.Argument(help=_("Such as preservation.request."))] = "preservation.request",
+    out: Annotated[Path | None, typer.Option("--out", help=_("The file to write; else standard output."))] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a draft."""
+
+    async def work() -> None:
+        from exchange.drafts import empty_draft, field_guide
+
+        draft = empty_draft(message_type)
+        text = json.dumps(draft, ensure_ascii=False, indent=2) + "\n"
+        if out is None:
+            print(text, end="")
+            return
+        try:
+            with out.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as problem:
+            raise UsageError(f"cannot write {out}: {problem.strerror}") from problem
+        guide = field_guide(message_type)
+        if as_json:
+            print_json({"file": str(out), "fields": [{"field": f, "rule": r, "text": t} for f, r, t in guide]})
+            return
+        table(_("Fields to fill in"), [_("Field"), _("Rule"), _("Meaning")], guide)
+
+    run(work, as_json=as_json)
+
+
+def send(
+    file: Annotated[Path, typer.Argument(help=_("The draft."))],
+    check: Annotated[bool, typer.Option("--check", help=_("Only check the draft; send nothing."))] = False,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send a draft."""
+
+    async def work(desk: Desk) -> int | None:
+        sent = await desk.send(read_json_object(file))
+        return _report_sent(sent, as_json=as_json)
+
+    async def check_only() -> None:
+        from protocol.messages import check_outgoing
+
+        problems = check_outgoing(read_json_object(file))
+        if problems:
+            raise InvalidMessageError(_("the draft is not complete"), tuple(problems))
+        if as_json:
+            print_json({"ok": True})
+        else:
+            line(_("The draft is complete."))
+
+    run(check_only if check else with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def acknowledge(
+    message_id: IdArgument,
+    will_answer: Annotated[str, typer.Option("--will-answer", help=_("yes, no or unknown."))] = "yes",
+    form: Annotated[str, typer.Option("--form", help=_("The form of the answer."))] = "message",
+    eta: Annotated[str | None, typer.Option("--eta", help=_("When the answer is expected (with offset)."))] = None,
+    next_update_by: Annotated[
+        str | None, typer.Option("--next-update-by", help=_("Or: when the sender hears again (with offset)."))
+    ] = None,
+    remark: Annotated[str | None, typer.Option("--remark", help=_("A remark for the sender."))] = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Acknowledge a request."""
+
+    async def work(desk: Desk) -> int | None:
+        sent = await desk.acknowledge(
+            await desk.resolve(message_id),
+            will_answer=will_answer,
+            form=form,
+            eta=_instant(eta),
+            next_update_by=_instant(next_update_by),
+            remark=remark,
+        )
+        return _report_sent(sent, as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def answer(
+    message_id: IdArgument,
+    file: Annotated[Path, typer.Argument(help=_('A JSON object with "targets": what became of each.'))],
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer a request."""
+
+    async def work(desk: Desk) -> int | None:
+        given = read_json_object(file)
+        targets = given.get("targets")
+        unknown = set(given) - {"targets", "own_reference"}
+        if not isinstance(targets, list) or not all(isinstance(target, dict) for target in targets) or unknown:
+            raise UsageError(_('the answer file holds "targets", a list of objects, and perhaps "own_reference"'))
+        sent = await desk.answer(await desk.resolve(message_id), targets, own_reference=given.get("own_reference"))
+        return _report_sent(sent, as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+# --- Reading ---
+
+
+def inbox(
+    sent: Annotated[bool, typer.Option("--sent", help=_("What this desk sent."))] = False,
+    unopened: Annotated[bool, typer.Option("--unopened", help=_("Only what nobody here has opened."))] = False,
+    refused: Annotated[bool, typer.Option("--refused", help=_("What was refused and why, instead."))] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 50,
+    wait: WaitOption = 0,
+    offline: OfflineOption = False,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List messages."""
+
+    async def work(desk: Desk) -> None:
+        reached = await _sync(desk, wait, offline=offline)
+        if refused:
+            kept = await desk.quarantine(limit=limit)
+            if as_json:
+                print_json({"refused": kept, "synchronised": reached})
+                return
+            rows = [(row.at, row.code, row.claimed_sender, row.detail) for row in kept]
+            table(_("Refused"), [_("At"), _("Code"), _("Claimed sender"), _("Why")], rows)
+            return
+        messages = await desk.inbox(sent=sent, unopened=unopened, limit=limit)
+        if as_json:
+            print_json({"messages": messages, "synchronised": reached})
+            return
+        if not reached and not offline:
+            line(_("The node cannot be reached; this is what is here."))
+        table(
+            _("Sent") if sent else _("Inbox"),
+            [_("Id"), _("Type"), _("Urgency"), _("With"), _("Sent at"), _("Opened at"), _("Status")],
+            [
+                (
+                    row.id,
+                    row.type,
+                    row.urgency,
+                    ", ".join(map(str, row.recipients)) if sent else row.sender,
+                    row.sent_at,
+                    row.opened_at,
+                    row.status,
+                )
+                for row in messages
+            ],
+        )
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def show(
+    message_id: IdArgument,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a message."""
+
+    async def work(desk: Desk) -> None:
+        shown = await desk.show(await desk.resolve(message_id))
+        content = json.loads(shown.content)
+        if as_json:
+            print_json(
+                {
+                    "message": content,
+                    "direction": shown.row.direction,
+                    "stored_at": shown.row.stored_at,
+                    "notes": shown.notes,
+                    "receipts": shown.receipts,
+                }
+            )
+            return
+        for note in shown.notes:
+            line(safe(note))
+        _print_fields("", content)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def track(
+    message_id: IdArgument,
+    wait: WaitOption = 0,
+    offline: OfflineOption = False,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Track a message."""
+
+    async def work(desk: Desk) -> None:
+        reached = await _sync(desk, wait, offline=offline)
+        tracking = await desk.track(await desk.resolve(message_id))
+        if as_json:
+            print_json({**tracking_object(tracking), "synchronised": reached})
+            return
+        line(f"{tracking.row.type} {tracking.row.id}: {tracking.state}")
+        for recipient in tracking.recipients:
+            _print_receipts(f"{_('Proved for')} {recipient.recipient}", recipient.receipts)
+        table(
+            _("Targets"),
+            [_("Target"), _("State"), _("Expires at"), _("Ground")],
+            [(row.target, row.state, row.expires_at, row.refusal_ground) for row in tracking.targets],
+        )
+        clocks = tracking.clocks
+        if clocks.acknowledgement_due is not None:
+            overdue = f" ({_('overdue')})" if clocks.acknowledgement_overdue else ""
+            line(f"{_('Acknowledgement due')}: {safe(clocks.acknowledgement_due)}{overdue}")
+        if clocks.answer_eta is not None:
+            line(f"{_('Answer expected')}: {safe(clocks.answer_eta)}")
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+# --- Proving ---
+
+
+def verify(
+    what: Annotated[str, typer.Argument(help=_("A message's id, or an exported file."))],
+    offline: OfflineOption = False,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Verify a message."""
+
+    async def work(desk: Desk) -> int | None:
+        from exchange.evidence import verify_evidence
+
+        file = Path(what)
+        if file.is_file():
+            report = verify_evidence(read_file(file), desk.directory, datetime.now(UTC))
+        else:
+            report = await desk.verify(await desk.resolve(what), online=not offline)
+        if as_json:
+            print_json({**plain(report), "ok": report.ok, "complete": report.complete})
+        else:
+            rows = [(check.name, check.ok, check.error or check.detail) for check in report.checks]
+            for item in report.receipts:
+                name = f"{item.receipt.event} {item.receipt.node} #{item.receipt.index}"
+                rows.append((f"{name}: {_('in the log')}", item.inclusion.ok, item.inclusion.error or ""))
+                rows.append((f"{name}: {_('log still consistent')}", item.consistency.ok, item.consistency.error or ""))
+            words = {True: _("holds"), False: _("FAILS"), None: _("not checked")}
+            table(_("Verification"), [_("Check"), _("Result"), ""], [(n, words[ok], text) for n, ok, text in rows])
+        return None if report.ok else EXIT_UNVERIFIED
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def export(
+    message_id: IdArgument,
+    out: Annotated[Path, typer.Argument(help=_("The file to write; it holds the content."))],
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Export a message."""
+
+    async def work(desk: Desk) -> None:
+        from keys.files import write_file
+
+        evidence = await desk.export(await desk.resolve(message_id))
+        try:
+            write_file(out, evidence, mode=0o600)
+        except OSError as problem:
+            raise UsageError(f"cannot write {out}: {problem.strerror}") from problem
+        if as_json:
+            print_json({"file": str(out), "size_bytes": len(evidence)})
+        else:
+            line(f"{out} ({len(evidence)} B)")
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+# --- Inside ---
+
+
+def receipt_object(row: ReceiptRow) -> dict[str, Any]:
+    """A receipt as programs get it."""
+    return {
+        "event": row.event,
+        "node": row.node,
+        "index": row.index,
+        "at": row.at,
+        "recipient": row.recipient,
+        "peer": row.peer,
+        "reasons": row.reasons,
+        "verified": row.verified,
+        "error": row.error,
+    }
+
+
+def tracking_object(tracking: Tracking) -> dict[str, Any]:
+    """A tracking as programs get it."""
+    return {
+        "id": tracking.row.id,
+        "thread": tracking.row.thread,
+        "type": tracking.row.type,
+        "from": tracking.row.sender,
+        "to": tracking.row.recipients,
+        "state": tracking.state,
+        "recipients": [
+            {
+                "recipient": item.recipient,
+                "reached": item.reached,
+                "failed": item.failed,
+                "receipts": [receipt_object(row) for row in item.receipts],
+            }
+            for item in tracking.recipients
+        ],
+        "targets": tracking.targets,
+        "clocks": tracking.clocks,
+    }
+
+
+async def _sync(desk: Desk, wait: float, *, offline: bool) -> bool:
+    """Whether the node was reached; what is already here is shown in any case."""
+    if offline:
+        return False
+    try:
+        await desk.sync(wait)
+    except UnavailableError:
+        return False
+    return True
+
+
+def _report_sent(sent: SentMessage, *, as_json: bool) -> int | None:
+    if as_json:
+        print_json(
+            {
+                "id": sent.id,
+                "thread": sent.thread,
+                "digest": sent.digest,
+                "status": sent.status,
+                "error": sent.error,
+                "receipts": [receipt_object(row) for row in sent.receipts],
+            }
+        )
+    else:
+        line(f"{sent.id}: {sent.status}" + (f" ({sent.error})" if sent.error else ""))
+        _print_receipts(_("Receipts"), sent.receipts)
+    return 1 if sent.status == "refused" else None
+
+
+def _print_receipts(title: str, receipts: tuple[ReceiptRow, ...]) -> None:
+    table(
+        title,
+        [_("Event"), _("Log of"), _("Entry"), _("At"), _("Verified"), _("Reasons")],
+        [
+            (row.event, row.node, row.index, row.at, row.error or _("yes"), ", ".join(row.reasons) or None)
+            for row in receipts
+        ],
+    )
+
+
+def _print_fields(path: str, value: Any) -> None:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            _print_fields(f"{path}.{name}" if path else name, item)
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            _print_fields(f"{path}.{number}", item)
+    else:
+        line(f"{path}: {safe(value)}")
+
+
+def _instant(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(_("write an instant as 2026-11-23T09:00:00+01:00")) from None
+    if instant.tzinfo is None:
+        raise UsageError(_("an instant needs its offset, such as +01:00 or Z"))
+    return instant

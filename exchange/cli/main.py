@@ -1,0 +1,37 @@
+"""The ``comity`` command. Every command takes ``--json``; exit codes stand in ``comity --help``."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from exchange.cli import desk, setup
+from exchange.i18n import _
+
+app = typer.Typer(
+    name="comity",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help=_(
+        "Secure exchange between the national contact points of a 24/7 network: a desk and an auditor.\n\n"
+        "Exit codes: 0 done, 1 refused (the code says why), 2 wrong command line, 3 something did not verify, "
+        "4 a node cannot be reached."
+    ),
+)
+setup.register(app)
+desk.register(app)
+
+
+def main() -> None:
+    """The entry point: no traceback reaches a user."""
+    try:
+        app()
+    except Exception as defect:  # noqa: BLE001 - the last resort: a defect is named by type, never by its values
+        print(f"comity: {_('internal error')} ({type(defect).__name__})", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

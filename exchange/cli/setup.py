@@ -1,0 +1,145 @@
+"""Making a desk, looking around in the directory, and the demonstration."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from exchange.cli.files import read_file
+from exchange.cli.options import (
+    DEFAULT_HOME,
+    HomeOption,
+    JsonOption,
+    PassphraseOption,
+    read_passphrase,
+    run,
+    with_desk,
+)
+from exchange.cli.output import line, print_json, safe, table
+from exchange.i18n import _
+from protocol.address import Address
+
+if TYPE_CHECKING:
+    from exchange.desk import Desk
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.command(
+        help=_(
+            "Make a desk's home and its enrolment request.\n\n"
+            "Example: comity init 24-7@kr --bootstrap kr.json --office Cyber --agency KNPA"
+        )
+    )(init)
+    app.command(help=_("Search the directory.\n\nExample: comity directory 24-7@fr"))(directory)
+    app.command(
+        help=_("Run the main job on this machine: two nations, two desks, an auditor.\n\nExample: comity demo --json")
+    )(demo)
+
+
+def init(
+    address: Annotated[str, typer.Argument(help=_("The contact point's address, such as 24-7@kr."))],
+    bootstrap: Annotated[Path, typer.Option("--bootstrap", help=_("The federation's bootstrap bundle."))],
+    office: Annotated[str, typer.Option("--office", help=_("The office's name."))],
+    agency: Annotated[str, typer.Option("--agency", help=_("The agency it belongs to."))],
+    officer: Annotated[str | None, typer.Option("--officer", help=_("Name of the officer at the desk."))] = None,
+    role: Annotated[str, typer.Option("--officer-role", help=_("The officer's function."))] = "duty officer",
+    telephone: Annotated[str | None, typer.Option("--telephone", help=_("Reachable at (E.164)."))] = None,
+    language: Annotated[list[str] | None, typer.Option("--language", help=_("Languages served (ISO 639-1)."))] = None,
+    auditor: Annotated[bool, typer.Option("--auditor", help=_("An auditor's desk: reads logs, no messages."))] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick-derivation", help=_("Cheaper passphrase derivation: for demonstrations only."))
+    ] = False,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a desk's home."""
+
+    async def work() -> None:
+        from exchange.enrolment import create_desk
+        from exchange.settings import Home, OfficerSettings
+        from keys.bootstrap import BootstrapBundle
+        from keys.cards import Function
+        from keys.keystore import FAST, STANDARD
+
+        folder = home.expanduser()
+        create_desk(
+            folder,
+            Address.parse(address),
+            read_passphrase(passphrase_file, new=True),
+            BootstrapBundle.from_bytes(read_file(bootstrap)),
+            datetime.now(UTC),
+            office=office,
+            agency=agency,
+            languages=tuple(language or ["en"]),
+            officer=None if officer is None else OfficerSettings(name=officer, role=role, telephone=telephone),
+            derivation=FAST if quick else STANDARD,
+            functions=(Function.AUDIT,) if auditor else (Function.EXCHANGE,),
+        )
+        enrolment = Home(folder).enrolment
+        if as_json:
+            print_json({"address": address, "home": str(folder), "enrolment": str(enrolment)})
+        else:
+            line(_("The desk is made. Give this file to your national authority, who signs it into the directory:"))
+            line(str(enrolment))
+
+    run(work, as_json=as_json)
+
+
+def directory(
+    address: Annotated[str | None, typer.Argument(help=_("A contact point, or nothing for all."))] = None,
+    refresh: Annotated[bool, typer.Option("--refresh/--no-refresh", help=_("Ask the node for news first."))] = True,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show contact points."""
+
+    async def work(desk: Desk) -> None:
+        if refresh:
+            await desk.refresh_directory()
+        known = desk.directory
+        cards = known.contact_points() if address is None else [known.contact_point(Address.parse(address))]
+        now = datetime.now(UTC)
+        if as_json:
+            print_json(
+                {
+                    "federation": known.federation,
+                    "version": known.version,
+                    "expires_at": known.expires_at,
+                    "stale": known.is_stale(now),
+                    "contact_points": [card.model_dump(mode="json", by_alias=True) for card in cards],
+                }
+            )
+            return
+        rows = [
+            (card.address, card.office, card.agency, ", ".join(card.languages), ", ".join(card.functions), card.status)
+            for card in cards
+        ]
+        table(
+            f"{safe(known.federation)}, {_('version')} {known.version}",
+            [_("Address"), _("Office"), _("Agency"), _("Languages"), _("Functions"), _("Status")],
+            rows,
+        )
+        if known.is_stale(now):
+            line(_("This directory has expired: refresh it before you rely on it."))
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def demo(
+    as_json: JsonOption = False,
+    keep: Annotated[bool, typer.Option("--keep", help=_("Keep the folder with everything in it."))] = False,
+) -> None:
+    """Run the demonstration."""
+
+    async def work() -> int:
+        from exchange.demo import run_demo
+
+        return await run_demo(as_json=as_json, keep=keep)
+
+    run(work, as_json=as_json)

@@ -1,0 +1,117 @@
+"""The processes of the demonstration: nodes that run, commands that end. Only what is started here is stopped here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from protocol.errors import ComityError, PeerFailedError, UnavailableError
+
+READY_TIMEOUT_S = 60
+COMMAND_TIMEOUT_S = 120
+STOP_TIMEOUT_S = 20
+
+
+class DemoStepError(ComityError):
+    """A step of the demonstration did not do what it should."""
+
+    code = "demo-step"
+    advice = "Run it again with --keep and look at the node's log lines in the folder that it names."
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """Runs ``comity`` and ``comity-node`` with the demonstration's passphrase file."""
+
+    passphrase_file: Path
+
+    async def comity(self, home: Path, *arguments: str, codes: Sequence[int] = (0,)) -> Any:
+        """The JSON object that the command printed; raises :class:`DemoStepError` for another exit code."""
+        return await self._run("exchange.cli.main", (*arguments, "--home", str(home), "--json"), codes)
+
+    async def node(self, *arguments: str) -> Any:
+        """As :meth:`comity`, for the operator's command."""
+        return await self._run("node.cli.main", (*arguments, "--json"), (0,))
+
+    async def _run(self, module: str, arguments: Sequence[str], codes: Sequence[int]) -> Any:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", module, *arguments, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=self._environment()
+        )
+        try:
+            async with asyncio.timeout(COMMAND_TIMEOUT_S):
+                printed, said = await process.communicate()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            raise DemoStepError(f"{arguments[0]} did not end within {COMMAND_TIMEOUT_S} s") from None
+        if process.returncode not in codes:
+            text = (printed or said).decode("utf-8", "replace").strip()[-600:]
+            raise DemoStepError(f"{' '.join(arguments[:2])} ended with {process.returncode}: {text}")
+        try:
+            return json.loads(printed)
+        except ValueError:
+            raise DemoStepError(f"{' '.join(arguments[:2])} did not print JSON") from None
+
+    async def start_node(self, home: Path) -> RunningNode:
+        """Start the node in ``home`` and wait until it says that it is ready."""
+        log = (home / "node.log").open("ab")
+        with log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "node.cli.main",
+                "run",
+                "--home",
+                str(home),
+                stdin=DEVNULL,
+                stdout=PIPE,
+                stderr=log,
+                env=self._environment(),
+            )
+        if process.stdout is None:
+            raise PeerFailedError("the node's process has no output")
+        try:
+            async with asyncio.timeout(READY_TIMEOUT_S):
+                ready = await process.stdout.readline()
+        except TimeoutError:
+            process.kill()
+            raise UnavailableError(f"the node in {home} was not ready within {READY_TIMEOUT_S} s") from None
+        if not ready:
+            await process.wait()
+            raise UnavailableError(f"the node in {home} ended with {process.returncode}; see {home / 'node.log'}")
+        return RunningNode(process, json.loads(ready))
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("COMITY_")}
+        return {
+            **kept,
+            "COMITY_PASSPHRASE_FILE": str(self.passphrase_file),
+            "COMITY_NODE_PASSPHRASE_FILE": str(self.passphrase_file),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RunningNode:
+    """A node's process, and what it said when it was ready."""
+
+    process: Process
+    ready: dict[str, Any]
+
+    async def stop(self) -> int:
+        """Ask it to stop and wait; its exit code. One that does not stop in time is killed."""
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(STOP_TIMEOUT_S):
+                    await self.process.wait()
+            except TimeoutError:
+                self.process.kill()
+        return await self.process.wait()

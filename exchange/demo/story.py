@@ -1,0 +1,235 @@
+"""The main job, step by step: Seoul asks Paris to preserve data; each step with what is proved of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from exchange.cli.output import line, print_json
+from exchange.demo.federation import NATIONS, DemoFederation, make_federation
+from exchange.demo.processes import Commands, DemoStepError, RunningNode
+from exchange.i18n import _
+from keys.files import write_file
+from protocol.errors import NotFoundError
+from protocol.instant import to_text
+
+ROUNDS = 20
+PASSPHRASE = b"only for this demonstration"
+PROVED_REQUEST = (
+    "SubmissionAcceptance",
+    "RelayAcceptance",
+    "ContentConsignment",
+    "ContentHandover",
+    "ContentAccessTracking",
+)
+PROVED_REPLY = PROVED_REQUEST[:-1]
+
+
+async def run_demo(*, as_json: bool, keep: bool) -> int:
+    """Run everything; exit code 0 only if every receipt was verified and both logs tell the same story."""
+    root = Path(tempfile.mkdtemp(prefix="comity-demo-"))
+    try:
+        result = await _Story(root, quiet=as_json).run()
+    finally:
+        if not keep:
+            shutil.rmtree(root, ignore_errors=True)
+    if keep:
+        result["folder"] = str(root)
+    if as_json:
+        print_json(result)
+    else:
+        line("")
+        line(_("Everything was proved.") if result["ok"] else _("Something was NOT proved; see above."))
+        if keep:
+            line(f"{_('Kept in')} {root}")
+    return 0 if result["ok"] else 1
+
+
+class _Story:
+    def __init__(self, root: Path, *, quiet: bool) -> None:
+        self._root = root
+        self._quiet = quiet
+        passphrase_file = root / "passphrase"
+        write_file(passphrase_file, PASSPHRASE + b"\n", mode=0o600)
+        self._commands = Commands(passphrase_file)
+        self._seoul = root / "desk-kr"
+        self._paris = root / "desk-fr"
+        self._auditor = root / "auditor"
+        self._federation: DemoFederation
+
+    def _tell(self, text: str) -> None:
+        if not self._quiet:
+            line(text)
+
+    async def run(self) -> dict[str, Any]:
+        """The result object of ``comity demo --json``."""
+        now = datetime.now(UTC)
+        self._federation = make_federation(self._root, PASSPHRASE, self._commands.passphrase_file, now)
+        self._tell(_("1. Two nations joined a federation whose root three holders signed, two of them needed."))
+        await self._make_desks()
+        running: list[RunningNode] = []
+        try:
+            for node in NATIONS:
+                running.append(await self._commands.start_node(self._federation.node_home(node)))
+                self._tell(f"   {_('node')} {node}: {running[-1].ready.get('url')}")
+            return await self._job()
+        finally:
+            for process in running:
+                await process.stop()
+
+    async def _make_desks(self) -> None:
+        desks = (
+            (self._seoul, "24-7@kr", "Cyber Terror Response Division", "Korean National Police Agency", "Kim Seo-yeon"),
+            (self._paris, "24-7@fr", "Office anti-cybercriminalité", "Police nationale", "Camille Martin"),
+            (self._auditor, "audit@kr", "Inspectorate", "Board of Audit", None),
+        )
+        for home, address, office, agency, officer in desks:
+            node = address.partition("@")[2]
+            who = ["--auditor"] if officer is None else ["--officer", officer, "--telephone", "+33123456789"]
+            made = await self._commands.comity(
+                home,
+                "init",
+                address,
+                "--bootstrap",
+                str(self._federation.bootstrap(node)),
+                "--office",
+                office,
+                "--agency",
+                agency,
+                "--quick-derivation",
+                *who,
+            )
+            self._federation.enrol(Path(made["enrolment"]), datetime.now(UTC))
+        self._tell(_("2. Each nation signed the card of its contact point; Korea also one of an auditor."))
+
+    async def _job(self) -> dict[str, Any]:
+        request = await self._commands.comity(self._seoul, "send", str(_example()))
+        self._tell(f"3. {_('Seoul sealed and submitted the request')}: {request['id']}")
+        await self._receive(self._paris, request["id"])
+        shown = await self._commands.comity(self._paris, "show", request["id"])
+        names = [target["target"] for target in shown["message"]["targets"]]
+        self._tell(f"4. {_('Paris opened it')}: {len(names)} {_('targets')}")
+        now = datetime.now(UTC)
+        acknowledged = await self._commands.comity(
+            self._paris, "acknowledge", request["id"], "--eta", to_text(now + timedelta(hours=6))
+        )
+        self._tell(f"5. {_('Paris acknowledged, with a time for the answer')}: {acknowledged['id']}")
+        answered = await self._commands.comity(self._paris, "answer", request["id"], str(self._answer_file(names, now)))
+        self._tell(f"6. {_('Paris answered: one target preserved, one not held')}: {answered['id']}")
+        await self._receive(self._seoul, answered["id"])
+        tracked = [
+            await self._proved(self._seoul, request["id"], PROVED_REQUEST),
+            await self._proved(self._paris, acknowledged["id"], PROVED_REPLY),
+            await self._proved(self._paris, answered["id"], PROVED_REPLY),
+        ]
+        final = await self._commands.comity(self._seoul, "track", request["id"])
+        self._tell(_("7. What Seoul can prove of its request:"))
+        self._tell_receipts(tracked[0])
+        for target in final["targets"]:
+            self._tell(f"   {target['target']}: {target['state']} {target['expires_at'] or ''}")
+        audit = await self._audit(request["id"])
+        return self._result(tracked, final, audit)
+
+    async def _receive(self, home: Path, message_id: str) -> None:
+        for _round in range(ROUNDS):
+            inbox = await self._commands.comity(home, "inbox", "--wait", "5")
+            if message_id in {row["id"] for row in inbox["messages"]}:
+                return
+        raise DemoStepError(f"the message {message_id} did not arrive")
+
+    async def _proved(self, home: Path, message_id: str, events: tuple[str, ...]) -> dict[str, Any]:
+        """The tracking of a message once every one of ``events`` is proved (or when waiting has no more sense)."""
+        tracked: dict[str, Any] = {}
+        for _round in range(ROUNDS):
+            tracked = await self._commands.comity(home, "track", message_id, "--wait", "3")
+            if set(events) <= {row["event"] for row in _receipts(tracked) if row["verified"]}:
+                break
+        return tracked
+
+    async def _audit(self, message_id: str) -> dict[str, Any]:
+        logs: dict[str, Any] = {}
+        for node in NATIONS:
+            folder = self._root / f"mirror-{node}"
+            logs[node] = await self._commands.comity(
+                self._auditor, "audit", "mirror", node, "--into", str(folder), codes=(0, 3)
+            )
+            self._tell(f"8. {_('The auditor mirrored and verified the log of')} {node}: {logs[node]['size']}")
+        folders = [f"{node}={self._root / f'mirror-{node}'}" for node in NATIONS]
+        compared = await self._commands.comity(self._auditor, "audit", "compare", *folders, codes=(0, 3))
+        traced = await self._commands.comity(self._auditor, "audit", "trace", message_id, *folders, codes=(0, 3))
+        self._tell(f"9. {_('Both logs tell the same story')}: {compared['ok']} ({compared['matched']})")
+        return {"logs": logs, "compare": compared, "trace": traced}
+
+    def _answer_file(self, names: list[str], now: datetime) -> Path:
+        preserved, *others = names
+        day = timedelta(days=1)
+        targets: list[dict[str, Any]] = [
+            {
+                "target": preserved,
+                "result": "preserved",
+                "preserved_at": to_text(now),
+                "expires_at": to_text(now + 90 * day),
+                "provider_reference": "HOST-2026-5512",
+                "scope": "Subscriber data and connection logs as stored at receipt.",
+            },
+            *({"target": name, "result": "not_held", "remark": "The account was deleted earlier."} for name in others),
+        ]
+        path = self._root / "answer.json"
+        write_file(path, json.dumps({"targets": targets}).encode())
+        return path
+
+    def _tell_receipts(self, tracked: dict[str, Any]) -> None:
+        for row in _receipts(tracked):
+            proof = _("verified") if row["verified"] else f"{_('NOT VERIFIED')}: {row['error']}"
+            self._tell(f"   {row['event']:<24} {_('log of')} {row['node']} #{row['index']:<4} {proof}")
+
+    def _result(self, tracked: list[dict[str, Any]], final: dict[str, Any], audit: dict[str, Any]) -> dict[str, Any]:
+        messages = [
+            {
+                "id": item["id"],
+                "type": item["type"],
+                "from": item["from"],
+                "to": item["to"],
+                "receipts": [
+                    {key: row[key] for key in ("event", "node", "index", "verified")} for row in _receipts(item)
+                ],
+            }
+            for item in tracked
+        ]
+        wanted = (PROVED_REQUEST, PROVED_REPLY, PROVED_REPLY)
+        proved = all(
+            set(events) <= {row["event"] for row in item["receipts"]}
+            and all(row["verified"] for row in item["receipts"])
+            for item, events in zip(messages, wanted, strict=True)
+        )
+        states = sorted(target["state"] for target in final["targets"])
+        logs = {node: {key: log[key] for key in ("size", "root", "verified")} for node, log in audit["logs"].items()}
+        return {
+            "messages": messages,
+            "targets": final["targets"],
+            "logs": logs,
+            "audit": {"compare": audit["compare"], "trace": audit["trace"]},
+            "ok": proved
+            and states == ["not_held", "preserved"]
+            and all(log["verified"] for log in logs.values())
+            and audit["compare"]["ok"],
+        }
+
+
+def _receipts(tracked: dict[str, Any]) -> list[dict[str, Any]]:
+    """The receipts of all recipients, each once, in the order of the log of each node."""
+    rows = {(row["node"], row["index"]): row for item in tracked["recipients"] for row in item["receipts"]}
+    return [rows[key] for key in sorted(rows, key=lambda key: (rows[key]["at"], key))]
+
+
+def _example() -> Path:
+    """The example request: installed beside this package, or in the checkout."""
+    here = Path(__file__).resolve()
+    for folder in (here.parent.parent / "examples", here.parent.parent.parent / "examples"):
+        if (folder / "preservation-request.json").is_file():
+            return folder / "preservation-request.json"
+    raise NotFoundError("the example request is not installed")
