@@ -21,8 +21,8 @@ from exchange.desk import Desk
 from exchange.enrolment import create_desk
 from exchange.settings import OfficerSettings
 from keys.cards import ContactPointCard
-from keys.directory.client import DirectoryClient
 from keys.directory.ceremony import Ceremony
+from keys.directory.client import DirectoryClient
 from keys.directory.view import Directory
 from keys.federation import (
     bootstrap_bundle,
