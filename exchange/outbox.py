@@ -11,6 +11,7 @@ Blocking; runs in the desk's thread.
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -31,7 +32,7 @@ from protocol.envelope import seal
 from protocol.errors import ComityError, InvalidMessageError
 from protocol.event import EventName
 from protocol.ids import RANDOM_BYTES, new_message_id
-from protocol.instant import truncate
+from protocol.instant import to_ms, truncate
 from protocol.lifecycle.profiles import acknowledgement_period
 from protocol.messages import Message, complete_message, message_to_bytes
 from protocol.padme import SALT_BYTES
@@ -88,6 +89,7 @@ class Outbox:
         self._signer = signer
         self._settings = settings
         self._clock = clock
+        self._last_id = (0, 0)
 
     def compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Message]:
         """The messages of the drafts; raises :class:`InvalidMessageError` or :class:`TransitionError`.
@@ -156,13 +158,23 @@ class Outbox:
             raise _one_problem("from", f"this desk sends as {self._address}")
         message = complete_message(
             draft,
-            message_id=new_message_id(now, os.urandom(RANDOM_BYTES)),
+            message_id=self._new_id(now),
             sender=str(self._address),
             sent_at=now,
         )
         if str(self._address) in message.to:
             raise _one_problem("to", "a message is not sent to its own sender")
         return message
+
+    def _new_id(self, now: datetime) -> UUID:
+        """A fresh id, greater than the one before also within one millisecond (RFC 9562 §6.2, method 1).
+
+        The order of a thread is by time, then by id: what this desk says later must not sort before what it said.
+        """
+        ms, (last_ms, last) = to_ms(now), self._last_id
+        counter = last + 1 if ms == last_ms and last < 0xFFF else secrets.randbits(11)
+        self._last_id = (ms, counter)
+        return new_message_id(now, counter.to_bytes(2, "big") + os.urandom(RANDOM_BYTES - 2))
 
     def _seal(self, message: Message, expires_in: timedelta | None) -> StoredMessage:
         content = message_to_bytes(message)
