@@ -1,0 +1,311 @@
+"""Throughput, idle latency and memory of the whole system on this machine, and the floor of its parts in the same run.
+
+Two nodes and two desks, four processes, real TLS and databases. A *leg* is one sealed message of about 2 KB through both
+nodes with the destination's receipts verified by the sender's desk (and here also the handover's). A *cycle* is a leg
+and the recipient's sealed acknowledgement leg back.
+
+    PYTHONPATH=. .venv/bin/python benchmarks/throughput.py [--messages N] [--cycles N] [--batch N] [--pings N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from benchmarks.floor import leg_floor
+from exchange.demo.federation import DemoFederation, make_federation
+from exchange.demo.processes import Commands, RunningNode
+from exchange.desk import Desk
+from exchange.enrolment import create_desk
+from exchange.settings import Home, OfficerSettings
+from keys.bootstrap import BootstrapBundle
+from keys.files import write_file
+from keys.keystore import FAST
+from protocol.address import Address
+
+PASSPHRASE = b"benchmark"
+CORES = 2
+RECEIPTS_PER_LEG = 4  # RelayAcceptance of both nodes, ContentConsignment, ContentHandover
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+def draft() -> dict[str, Any]:
+    """The example request with one target: about 2 KB of content."""
+    request: dict[str, Any] = json.loads(Path("examples/preservation-request.json").read_text("utf-8"))
+    request["targets"] = request["targets"][:1]
+    for name in ("investigating_authority", "prosecuting_authority", "attachments"):
+        request.pop(name, None)
+    return request
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+
+
+def memory_mb(pid: int) -> float:
+    """Resident memory of a process, in MB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+
+
+# --- The desks' processes -----------------------------------------------------------------------------------------
+
+
+async def send_all(desk: Desk, count: int, batch: int) -> float:
+    """Send ``count`` messages and take their receipts; seconds until the last was verified."""
+    one = draft()
+    started = time.perf_counter()
+    receipts = 0
+
+    async def collect() -> None:
+        nonlocal receipts
+        while receipts < count * RECEIPTS_PER_LEG:
+            result = await desk.sync(wait=5)
+            if result.unverified_receipts:
+                raise RuntimeError("a receipt did not verify")
+            receipts += result.receipts
+
+    collecting = asyncio.create_task(collect())
+    for at in range(0, count, batch):
+        sent = await desk.send_many([one] * min(batch, count - at))
+        if any(item.status != "submitted" for item in sent):
+            raise RuntimeError(f"a message was not submitted: {sent[0].error}")
+    await collecting
+    return time.perf_counter() - started
+
+
+async def receive_all(desk: Desk, count: int, *, acknowledge: bool) -> None:
+    """Take ``count`` messages; acknowledge each when asked to."""
+    received = 0
+    while received < count:
+        result = await desk.sync(wait=5)
+        received += len(result.received)
+        if acknowledge:
+            for row in result.received:
+                await desk.acknowledge(row.id, will_answer="yes", form="message", eta=row.expires_at)
+
+
+async def await_messages(desk: Desk, count: int) -> None:
+    """Synchronise until ``count`` messages came in."""
+    received = 0
+    while received < count:
+        received += len((await desk.sync(wait=5)).received)
+
+
+async def sender(home: Path, pipe: Connection) -> None:
+    """The sending desk: takes (kind, number, batch) and answers with seconds."""
+    async with Desk.open(home, PASSPHRASE) as desk:
+        pipe.send("ready")
+        while (order := await asyncio.to_thread(pipe.recv)) is not None:
+            kind, count, batch = order
+            if kind == "legs":
+                pipe.send(await send_all(desk, count, batch))
+            elif kind == "cycles":
+                started = time.perf_counter()
+                waiting = asyncio.create_task(await_messages(desk, count))
+                for at in range(0, count, batch):
+                    await desk.send_many([draft()] * min(batch, count - at))
+                await waiting
+                pipe.send(time.perf_counter() - started)
+            else:
+                at_s = time.time()
+                await desk.send(draft())
+                pipe.send(at_s)
+
+
+async def recipient(home: Path, pipe: Connection) -> None:
+    """The receiving desk: takes (kind, number) and says when it is done; for pings, when it opened the message."""
+    async with Desk.open(home, PASSPHRASE) as desk:
+        pipe.send("ready")
+        while (order := await asyncio.to_thread(pipe.recv)) is not None:
+            kind, count = order
+            if kind == "pings":
+                listening = desk.listen()
+                for _ in range(count):
+                    pipe.send("listening")
+                    async for result in listening:
+                        if result.received:
+                            break
+                    await desk.show(result.received[0].id)
+                    pipe.send(time.time())
+                await listening.aclose()
+            else:
+                await receive_all(desk, count, acknowledge=kind == "cycles")
+                pipe.send("done")
+
+
+def run_desk(role: Callable[[Path, Connection], Any], home: Path, pipe: Connection) -> None:
+    """The entry point of a desk's process."""
+    import uvloop
+
+    uvloop.run(role(home, pipe))
+
+
+# --- The measurement ----------------------------------------------------------------------------------------------
+
+
+class Bench:
+    """The running federation."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        passphrase_file = root / "passphrase"
+        write_file(passphrase_file, PASSPHRASE, mode=0o600)
+        self.commands = Commands(passphrase_file)
+        self.federation: DemoFederation = make_federation(root, PASSPHRASE, passphrase_file, datetime.now(UTC))
+        for node in ("kr", "fr"):
+            self._fast_limits(node)
+        self.homes = {node: self._desk(node) for node in ("kr", "fr")}
+        self.nodes: dict[str, RunningNode] = {}
+        self.pids: dict[str, int] = {}
+        context = multiprocessing.get_context("spawn")
+        self.pipes: dict[str, Connection] = {}
+        self.processes = []
+        for name, role, node in (("sender", sender, "kr"), ("recipient", recipient, "fr")):
+            ours, theirs = context.Pipe()
+            self.pipes[name] = ours
+            self.processes.append(context.Process(target=run_desk, args=(role, self.homes[node], theirs), name=name))
+
+    def _fast_limits(self, node: str) -> None:
+        path = self.federation.node_home(node) / "node.toml"
+        path.write_text(
+            path.read_text() + "[limits]\ndesk_requests_per_s = 100000\ndesk_burst = 100000\n"
+            "partner_requests_per_s = 100000\npartner_burst = 100000\n"
+        )
+
+    def _desk(self, node: str) -> Path:
+        home = self.root / f"desk-{node}"
+        bundle = BootstrapBundle.from_bytes(self.federation.bootstrap(node).read_bytes())
+        officer = OfficerSettings(name="Bench", role="duty officer", telephone="+33123456789")
+        create_desk(
+            home,
+            Address("24-7", node),
+            PASSPHRASE,
+            bundle,
+            datetime.now(UTC),
+            office="bench",
+            agency="bench",
+            officer=officer,
+            derivation=FAST,
+        )
+        self.federation.enrol(Home(home).enrolment, datetime.now(UTC))
+        return home
+
+    async def start(self) -> None:
+        """Start the nodes, then the desks."""
+        for node in ("kr", "fr"):
+            self.nodes[node] = await self.commands.start_node(self.federation.node_home(node))
+            self.pids[f"node {node}"] = self.nodes[node].process.pid
+        for process in self.processes:
+            process.start()
+            self.pids[process.name] = process.pid
+        for name in self.pipes:
+            self.expect(name)
+
+    def expect(self, name: str) -> Any:
+        """What the desk's process says next."""
+        if not self.pipes[name].poll(600):
+            raise RuntimeError(f"{name} said nothing for ten minutes")
+        return self.pipes[name].recv()
+
+    async def stop(self) -> None:
+        """Stop everything that was started."""
+        for pipe in self.pipes.values():
+            pipe.send(None)
+        for process in self.processes:
+            process.join(20)
+            if process.is_alive():
+                process.kill()
+        for node in self.nodes.values():
+            await node.stop()
+
+    def legs(self, count: int, batch: int) -> tuple[float, dict[str, float]]:
+        """Seconds for ``count`` legs, and CPU microseconds per leg by process."""
+        before = {name: cpu_s(pid) for name, pid in self.pids.items()}
+        self.pipes["recipient"].send(("legs", count))
+        self.pipes["sender"].send(("legs", count, batch))
+        seconds = self.expect("sender")
+        self.expect("recipient")
+        return seconds, {name: (cpu_s(pid) - before[name]) / count * 1e6 for name, pid in self.pids.items()}
+
+    def cycles(self, count: int, batch: int) -> float:
+        """Seconds for ``count`` cycles."""
+        self.pipes["recipient"].send(("cycles", count))
+        self.pipes["sender"].send(("cycles", count, batch))
+        seconds = self.expect("sender")
+        self.expect("recipient")
+        return float(seconds)
+
+    def pings(self, count: int) -> list[float]:
+        """Milliseconds from handing a message to the sending desk until it is open at the other, one at a time."""
+        self.pipes["recipient"].send(("pings", count))
+        took = []
+        for _ in range(count):
+            self.expect("recipient")
+            self.pipes["sender"].send(("ping", 1, 1))
+            sent = self.expect("sender")
+            took.append((self.expect("recipient") - sent) * 1000)
+        return took
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value below which ``share`` of the values lie."""
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+
+
+async def measure(arguments: argparse.Namespace) -> None:
+    """Run everything and print the figures."""
+    with tempfile.TemporaryDirectory(prefix="comity-bench-") as folder:
+        bench = Bench(Path(folder))
+        await bench.start()
+        try:
+            took = bench.pings(arguments.pings)
+            print(f"idle, submit to opened: p50 {statistics.median(took):.1f} ms, p99 {percentile(took, 0.99):.1f} ms")
+            bench.legs(min(200, arguments.messages), arguments.batch)
+            memory = {name: memory_mb(bench.pids[name]) for name in ("node kr", "node fr")}
+            seconds, cpu = bench.legs(arguments.messages, arguments.batch)
+            rate = arguments.messages / seconds
+            print(f"legs: {rate:.0f}/s ({arguments.messages} messages, {arguments.batch} a request)")
+            for name, us in cpu.items():
+                print(f"  CPU per leg, {name}: {us:.0f} µs")
+            for name, before in memory.items():
+                print(f"  memory, {name}: {before:.0f} MB before, {memory_mb(bench.pids[name]):.0f} MB after")
+            if arguments.cycles:
+                print(f"cycles: {arguments.cycles / bench.cycles(arguments.cycles, arguments.batch):.0f}/s")
+        finally:
+            await bench.stop()
+    for per_request in sorted({1, arguments.batch}):
+        parts = leg_floor(per_request)
+        ceiling = CORES / parts["total"] * 1e6
+        print(f"floor, {per_request} a request: {parts['total']:.0f} µs a leg: {ceiling:.0f} legs/s on {CORES} cores")
+        for name, us in parts.items():
+            if name != "total":
+                print(f"  {name}: {us:.0f} µs")
+    print(f"measured / ceiling: {rate / ceiling:.0%}")
+
+
+def main() -> None:
+    """Parse the arguments and measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--messages", type=int, default=3000)
+    parser.add_argument("--cycles", type=int, default=300)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--pings", type=int, default=50)
+    asyncio.run(measure(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()
