@@ -1,0 +1,1 @@
+"""The endpoints of docs/http-api.md, one module per resource."""

@@ -1,0 +1,66 @@
+"""What a resource of the interface is: method, path, what it takes, who answers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from node import wire
+from node.authentication import Caller
+from node.context import Context
+from node.limits import TokenBuckets
+from node.wire import Answer
+from protocol.errors import MalformedError
+
+Serve = Callable[[Context, Caller, web.Request, bytes], Awaitable[web.StreamResponse]]
+# An envelope or statement costs less than a request: most of a request's cost is the connection and the signature.
+_ITEM_COST = 1 / 16
+MAX_NUMBER = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One resource. ``max_bytes`` of its body, 0 for none; ``waits`` if it may keep the caller waiting on purpose."""
+
+    method: str
+    path: str
+    name: str
+    handler: Serve
+    max_bytes: int = 0
+    waits: bool = False
+
+
+def cbor_response(body: bytes) -> web.Response:
+    """200 with a CBOR body."""
+    return web.Response(body=body, content_type=wire.CONTENT_TYPE)
+
+
+def answers_response(context: Context, route: str, answers: list[Answer]) -> web.Response:
+    """200 with an answer per item; counts them."""
+    for answer in answers:
+        if answer.refusal is None:
+            context.metrics.accepted.labels(route).inc()
+        else:
+            context.metrics.refusals.labels(route, answer.refusal.code).inc()
+    return cbor_response(wire.encode_answers(answers))
+
+
+def take_items(buckets: TokenBuckets, caller: Caller, count: int) -> None:
+    """Charge for the items of a batch beyond the first; raises :class:`RateLimitedError`."""
+    if count > 1:
+        buckets.take(caller.holder, (count - 1) * _ITEM_COST)
+
+
+def number(request: web.Request, name: str, default: int | None = None, maximum: int = MAX_NUMBER) -> int:
+    """A query parameter that is an unsigned integer; raises :class:`MalformedError`."""
+    values = request.query.getall(name, [])
+    if not values and default is not None:
+        return default
+    if len(values) != 1 or not values[0].isascii() or not values[0].isdigit() or len(values[0]) > 20:
+        raise MalformedError(f"the query parameter {name} is one unsigned integer")
+    value = int(values[0])
+    if value > maximum:
+        raise MalformedError(f"the query parameter {name} is at most {maximum}")
+    return value

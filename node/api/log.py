@@ -1,0 +1,75 @@
+"""``GET /log/…``: the node's transparency log (C2SP tlog-tiles), its proofs, and for auditors its entries."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from node.api.endpoint import Endpoint, cbor_response, number
+from node.authentication import Caller, require_auditor
+from node.context import Context
+from protocol import cbor
+from protocol.errors import LogUnavailableError, MalformedError
+from protocol.log.checkpoint import parse_checkpoint
+from protocol.log.layout import TILE_WIDTH, TileName, encode_bundle, parse_tile_path
+from protocol.log.merkle import HASH_BYTES
+from protocol.log.proof import encode_tlog_proof
+
+_BYTES = "application/octet-stream"
+
+
+async def checkpoint(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
+    """The newest checkpoint, a signed note."""
+    return web.Response(body=await context.store.checkpoint(), content_type="text/plain", charset="utf-8")
+
+
+async def tile(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
+    """A tile of hashes, or for auditors a bundle of entries."""
+    name = parse_tile_path(request.match_info["tile"])
+    if name.level is None:
+        require_auditor(caller)
+        entries = await context.store.entries(name.index)
+        _require(name, len(entries))
+        return web.Response(body=encode_bundle(entries[: name.width]), content_type=_BYTES)
+    hashes = await context.store.tile(name.level, name.index)
+    _require(name, len(hashes) // HASH_BYTES)
+    return web.Response(body=hashes[: name.width * HASH_BYTES], content_type=_BYTES)
+
+
+def _require(name: TileName, width: int) -> None:
+    if name.width > width:
+        kind = "full" if name.width == TILE_WIDTH else "so wide"
+        raise LogUnavailableError(f"this tile is not {kind} yet: it has {width} of {name.width}")
+
+
+async def proof(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
+    """The proof that entry ``index`` is under the newest checkpoint, as C2SP tlog-proof."""
+    text = request.match_info["index"]
+    if len(text) > 19:
+        raise MalformedError("the index is too large")
+    note = await context.store.checkpoint()
+    size = parse_checkpoint(note).size
+    if number(request, "size", size) != size:
+        raise LogUnavailableError(f"only the newest checkpoint, of size {size}, is at hand")
+    index = int(text)
+    if index >= size:
+        raise LogUnavailableError(f"the log has {size} entries")
+    path = await context.store.inclusion_path(index, size)
+    return web.Response(body=encode_tlog_proof(index, path, note), content_type="text/plain", charset="utf-8")
+
+
+async def consistency(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
+    """The proof that the log of size ``to`` extends that of size ``from``: an array of hashes."""
+    old, new = number(request, "from"), number(request, "to")
+    if not 1 <= old <= new:
+        raise MalformedError("a consistency proof goes from a size of at least 1 to one that is not smaller")
+    if new > await context.store.log_size():
+        raise LogUnavailableError("the log is not that large")
+    return cbor_response(cbor.encode(await context.store.consistency_path(old, new)))
+
+
+ENDPOINTS = (
+    Endpoint("GET", "/log/checkpoint", "log-checkpoint", checkpoint),
+    Endpoint("GET", "/log/consistency", "log-consistency", consistency),
+    Endpoint("GET", "/log/proof/{index:[0-9]+}", "log-proof", proof),
+    Endpoint("GET", "/log/{tile:tile/.{1,100}}", "log-tile", tile),
+)

@@ -1,0 +1,116 @@
+"""Who makes a request: an RFC 9421 signature by a key of the directory, fresh, for this server, seen once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from keys.cards import Function, NodeCard
+from node.directory_refresh import DirectoryService
+from node.nonces import NonceJournal
+from protocol.address import Address
+from protocol.errors import ForbiddenError, UnauthenticatedError
+from protocol.http_signature import KeyRef, verify_request
+from protocol.signing import Ed25519Verifier
+
+_SINGLE = ("signature", "signature-input", "content-type", "content-digest")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who signed the request, with an active card. Exactly one of ``desk`` and ``peer`` is set."""
+
+    holder: str
+    desk: Address | None
+    peer: str | None
+    functions: tuple[Function, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SignedCall:
+    """What of a request its signature covers. ``headers`` are the fields as they came, repeats included."""
+
+    method: str
+    authority: str
+    target: str
+    headers: Iterable[tuple[str, str]]
+    body: bytes
+
+
+class Authenticator:
+    """Verifies requests to one node. ``authorities`` are the ``host[:port]`` forms under which this node is reached:
+    a request that was signed for another server must not count here."""
+
+    def __init__(
+        self,
+        node: str,
+        directory: DirectoryService,
+        nonces: NonceJournal,
+        authorities: Callable[[], frozenset[str]],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._node = node
+        self._directory = directory
+        self._nonces = nonces
+        self._authorities = authorities
+        self._clock = clock
+
+    async def authenticate(self, call: SignedCall) -> Caller:
+        """The caller; raises what is wrong with the request (401, 403, 409, 503)."""
+        headers = single_fields(call.headers)
+        if "signature-input" not in headers or "signature" not in headers:
+            raise UnauthenticatedError("the request is not signed")
+        if call.authority.lower() not in self._authorities():
+            raise UnauthenticatedError("the request was made for another server than this node")
+        url = f"https://{call.authority}{call.target}"
+        request = await self._directory.with_fresh(
+            lambda: verify_request(call.method, url, headers, call.body, self._clock(), self._key)
+        )
+        caller = self._caller(request.key_ref.holder)
+        self._nonces.check(request, self._clock())
+        return caller
+
+    def _key(self, key: KeyRef) -> Ed25519Verifier:
+        return self._directory.current.signing_key(key.holder, key.kid, self._clock())
+
+    def _caller(self, holder: str) -> Caller:
+        card = self._directory.current.require_active(holder, self._clock())
+        if isinstance(card, NodeCard):
+            return Caller(holder, None, card.node)
+        return Caller(holder, card.address, None, card.functions)
+
+
+def single_fields(headers: Iterable[tuple[str, str]]) -> Mapping[str, str]:
+    """The fields that a signature needs, by lower-case name; raises :class:`UnauthenticatedError` if repeated."""
+    fields: dict[str, str] = {}
+    for given, value in headers:
+        name = given.lower()
+        if name not in _SINGLE:
+            continue
+        if name in fields:
+            raise UnauthenticatedError(f"the request has more than one {name} field")
+        fields[name] = value
+    return fields
+
+
+def require_desk(own_node: str, caller: Caller) -> Address:
+    """The caller as a desk of this node that exchanges messages; raises :class:`ForbiddenError`."""
+    if caller.desk is None or caller.desk.node != own_node:
+        raise ForbiddenError(f"this is for contact points of {own_node}")
+    if Function.EXCHANGE not in caller.functions:
+        raise ForbiddenError(f"{caller.desk} does not exchange messages")
+    return caller.desk
+
+
+def require_partner(own_node: str, caller: Caller) -> str:
+    """The caller as another node; raises :class:`ForbiddenError`."""
+    if caller.peer is None or caller.peer == own_node:
+        raise ForbiddenError("this is for partner nodes")
+    return caller.peer
+
+
+def require_auditor(caller: Caller) -> None:
+    """Return if the caller may read log entries; raises :class:`ForbiddenError`."""
+    if Function.AUDIT not in caller.functions:
+        raise ForbiddenError("log entries are for auditors")

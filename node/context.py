@@ -1,0 +1,54 @@
+"""What the HTTP handlers of one node work with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from aiohttp import web
+
+from node.authentication import Authenticator
+from node.delivery import ReceiptJudge
+from node.directory_refresh import DirectoryService
+from node.limits import TokenBuckets
+from node.logging import Log
+from node.metrics import Metrics
+from node.sequencer import Sequencer
+from node.settings import LimitSettings
+from node.store.base import Store
+from node.transfer import Intake
+from node.witness import Witness
+
+
+@dataclass(slots=True)
+class Context:
+    """The parts of a running node. ``polls`` counts open long polls and streams by desk; ``stopping`` ends them."""
+
+    node: str
+    clock: Callable[[], datetime]
+    limits: LimitSettings
+    store: Store
+    sequencer: Sequencer
+    directory: DirectoryService
+    authenticator: Authenticator
+    intake: Intake
+    judge: ReceiptJudge
+    witness: Witness
+    desk_buckets: TokenBuckets
+    partner_buckets: TokenBuckets
+    failure_buckets: TokenBuckets
+    metrics: Metrics
+    log: Log
+    polls: Counter[str] = field(default_factory=Counter)
+    requests: int = 0
+    stopping: bool = False
+
+    def end_polls(self) -> None:
+        """Wake every long poll and stream, so that they see ``stopping``."""
+        self.stopping = True
+        self.sequencer.changes.notify(list(self.polls))
+
+
+CONTEXT = web.AppKey("context", Context)

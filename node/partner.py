@@ -1,0 +1,196 @@
+"""A partner node as a client sees it: one connection pool, its certificate pinned, every request signed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlencode
+
+import aiohttp
+from yarl import URL
+
+from keys.bootstrap import BootstrapBundle
+from keys.directory.repository import MAX_FILE_BYTES
+from keys.directory.view import Directory
+from keys.tls import client_context
+from node import wire
+from node.problems import MAX_PROBLEM_BYTES, problem_of
+from protocol.errors import (
+    ComityError,
+    DirectoryUnavailableError,
+    PeerFailedError,
+    UnavailableError,
+    UnknownNodeError,
+)
+from protocol.http_signature import NONCE_BYTES, sign_request
+from protocol.log.note import MAX_NOTE_BYTES
+from protocol.receipt import Receipt, encode_receipts
+from protocol.signing import Signer
+
+_CONNECT_TIMEOUT_S = 10.0
+_KEEP_ALIVE_S = 20.0  # shorter than a server's idle time-out, so that it is never the server who closes first
+_DIRECTORY_TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a node is to its partners: its name and the key that signs its requests."""
+
+    node: str
+    signer: Signer
+    clock: Callable[[], datetime]
+
+
+class PartnerClient:
+    """One partner. Every method raises :class:`UnavailableError` when it cannot be reached in time,
+    :class:`PeerFailedError` when its answer is none, and the typed error that it refuses with."""
+
+    def __init__(
+        self, node: str, url: str, certificates: Sequence[bytes], identity: Identity, timeout_s: float
+    ) -> None:
+        self.node = node
+        self.url = url.rstrip("/")
+        self.certificates = tuple(certificates)
+        self._identity = identity
+        self._timeout_s = timeout_s
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=client_context(certificates), limit=16, keepalive_timeout=_KEEP_ALIVE_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            headers={"Accept-Encoding": "identity", "User-Agent": "comity-node"},
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+    async def transfer(self, envelopes: Sequence[bytes]) -> list[wire.Answer]:
+        """Hand over envelopes; one answer each, its receipts not verified."""
+        body = await self._call("POST", "/v1/transfer", wire.encode_items(envelopes), wire.MAX_ANSWER_BYTES)
+        return wire.decode_answers(body, len(envelopes), self.node)
+
+    async def receipts(self, receipts: Sequence[Receipt]) -> list[ComityError | None]:
+        """Hand over receipts about messages that were submitted there; None for each that stands."""
+        body = await self._call("POST", "/v1/receipts", encode_receipts(receipts), wire.MAX_BATCH_BYTES)
+        return wire.decode_verdicts(body, len(receipts), self.node)
+
+    async def checkpoint(self) -> bytes:
+        """The newest checkpoint of the partner's log, not verified."""
+        return await self._call("GET", "/log/checkpoint", None, MAX_NOTE_BYTES)
+
+    async def consistency(self, old_size: int, new_size: int) -> list[bytes]:
+        """The proof that the partner's log of ``new_size`` extends that of ``old_size``, not verified."""
+        query = urlencode({"from": old_size, "to": new_size})
+        return wire.decode_hashes(await self._call("GET", f"/log/consistency?{query}", None, 16 * 1024), self.node)
+
+    async def directory_file(self, name: str) -> bytes:
+        """A file of the directory that the partner serves; raises ``NotFoundError`` when it has none of that name."""
+        return await self._call("GET", f"/directory/{name}", None, MAX_FILE_BYTES)
+
+    async def _call(self, method: str, target: str, body: bytes | None, max_bytes: int) -> bytes:
+        url = self.url + target
+        who = self._identity
+        headers = sign_request(
+            method,
+            url,
+            body,
+            None if body is None else wire.CONTENT_TYPE,
+            who.node,
+            who.signer,
+            who.clock(),
+            os.urandom(NONCE_BYTES),
+        )
+        timeout = aiohttp.ClientTimeout(total=self._timeout_s, connect=min(_CONNECT_TIMEOUT_S, self._timeout_s))
+        try:
+            async with self._session.request(
+                method, URL(url, encoded=True), data=body, headers=headers, timeout=timeout, allow_redirects=False
+            ) as response:
+                if response.status == 200:
+                    return await self._read(response, max_bytes)
+                problem = await self._read(response, MAX_PROBLEM_BYTES)
+        except TimeoutError as cause:
+            raise UnavailableError(f"{self.node} did not answer in time") from cause
+        except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError) as cause:
+            raise PeerFailedError(f"{self.node} broke its answer off ({type(cause).__name__})") from cause
+        except (aiohttp.ClientError, OSError) as cause:
+            raise UnavailableError(f"{self.node} cannot be reached ({type(cause).__name__})") from cause
+        raise problem_of(problem, self.node)
+
+    async def _read(self, response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise PeerFailedError(f"{self.node} answered with a compressed body")
+        parts = bytearray()
+        async for part in response.content.iter_any():
+            parts += part
+            if len(parts) > max_bytes:
+                raise PeerFailedError(f"{self.node} answered with more than {max_bytes} bytes")
+        return bytes(parts)
+
+
+class Partners:
+    """The clients of all partners, made when first needed and remade when a card's address or certificate changes."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        directory: Callable[[], Directory | None],
+        bundle: BootstrapBundle | None,
+        timeout_s: float,
+    ) -> None:
+        self._identity = identity
+        self._directory = directory
+        self._bundle = bundle
+        self._timeout_s = timeout_s
+        self._clients: dict[str, PartnerClient] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def get(self, node: str) -> PartnerClient:
+        """The client of ``node``; raises :class:`UnknownNodeError` if it has no address, ``MalformedError``."""
+        url, certificates = self._where(node)
+        client = self._clients.get(node)
+        if client is not None and (client.url, client.certificates) == (url.rstrip("/"), tuple(certificates)):
+            return client
+        fresh = PartnerClient(node, url, certificates, self._identity, self._timeout_s)
+        self._clients[node] = fresh
+        if client is not None:
+            task = asyncio.create_task(client.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+        return fresh
+
+    def _where(self, node: str) -> tuple[str, Sequence[bytes]]:
+        directory = self._directory()
+        if directory is not None and node in directory.nodes():
+            return directory.url(node), directory.tls_certificates(node)
+        if self._bundle is not None and self._bundle.node == node:
+            return self._bundle.url, self._bundle.tls_certificates
+        raise UnknownNodeError(f"the directory has no node {node}")
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await asyncio.gather(*self._closing, *(client.close() for client in self._clients.values()))
+        self._clients.clear()
+
+
+class PartnerSource:
+    """A partner as a source of directory files. ``fetch`` is called from a thread other than the event loop's."""
+
+    def __init__(self, node: str, partners: Partners, loop: asyncio.AbstractEventLoop) -> None:
+        self.name = node
+        self._partners = partners
+        self._loop = loop
+
+    def fetch(self, name: str) -> bytes:
+        """See :class:`node.directory_refresh.Source`."""
+        waiting = asyncio.run_coroutine_threadsafe(self._fetch(name), self._loop)
+        try:
+            return waiting.result(_DIRECTORY_TIMEOUT_S)
+        except TimeoutError as problem:
+            waiting.cancel()
+            raise DirectoryUnavailableError(f"{self.name} did not answer in time") from problem
+
+    async def _fetch(self, name: str) -> bytes:
+        return await self._partners.get(self.name).directory_file(name)

@@ -1,0 +1,302 @@
+"""A running node: its parts wired together, its two listeners, its background tasks, and how it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from datetime import datetime, timedelta
+from typing import Any
+
+from aiohttp import web
+
+from keys.bootstrap import BootstrapBundle
+from keys.directory.repository import MetadataRepository
+from keys.directory.view import Directory
+from keys.identity import tls_identity
+from keys.keystore import Keystore, Purpose
+from keys.tls import server_context
+from node import housekeeping
+from node.admin import build_admin
+from node.app import build_app
+from node.authentication import Authenticator
+from node.checkpoint_file import CheckpointFile
+from node.context import Context
+from node.delivery import Delivery, ReceiptJudge
+from node.directory_refresh import DirectoryService, FolderSource, Source
+from node.limits import TokenBuckets
+from node.logging import Log, make_log, quiet_libraries
+from node.metrics import Metrics
+from node.nonces import NonceJournal
+from node.partner import Identity, Partners, PartnerSource
+from node.sequencer import Sequencer, utc_now
+from node.settings import NodeHome, NodeSettings, split_host_port
+from node.store.sqlite import SqliteStore
+from node.transfer import Intake
+from node.witness import Witness
+from protocol.errors import DirectoryUnavailableError, KeystoreError, SettingsError, UnavailableError
+
+_MAX_SOURCES = 6
+_BACKLOG = 1024
+
+
+class Node:
+    """One node. ``start`` returns when it serves; ``stop`` when everything accepted is written and closed.
+
+    ``on_fatal`` hears of a background task that ended although it should not.
+    """
+
+    def __init__(
+        self,
+        home: NodeHome,
+        settings: NodeSettings,
+        keystore: Keystore,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        log: Log | None = None,
+    ) -> None:
+        self._home = home
+        self._settings = settings
+        self._keystore = keystore
+        self._clock = clock
+        self.log = log or make_log(settings.node, settings.log_level)
+        self.metrics = Metrics()
+        self.url = ""
+        self.admin_url = ""
+        self.failed = asyncio.Event()
+        self._bound: frozenset[str] = frozenset()
+        self._authorities: frozenset[str] = frozenset()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stack = AsyncExitStack()
+        self.context: Context
+
+    async def start(self) -> None:
+        """Open everything, then listen; what was opened is closed again if a later step fails. Raises typed errors."""
+        quiet_libraries()
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
+        settings, home = self._settings, self._home
+        identity = Identity(settings.node, self._keystore.signer(Purpose.HTTP), self._clock)
+        tls = tls_identity(self._keystore)
+        sequencer, store = await self._open_log()
+        directory = self._open_directory()
+        partners = Partners(
+            identity, lambda: self._directory_or_none(directory), self._bundle(), settings.delivery.timeout_s
+        )
+        self._stack.push_async_callback(partners.close)
+        self._partners = partners
+        directory.listeners.append(self._note_authorities)
+        await directory.start()
+        witness = Witness(
+            settings.node,
+            home.witness,
+            lambda: directory.current,
+            partners,
+            store,
+            sequencer,
+            self._clock,
+            self.metrics,
+            self.log,
+        )
+        judge = ReceiptJudge(lambda: directory.current, witness)
+        self.context = self._make_context(store, sequencer, directory, judge, witness)
+        self._stack.push_async_callback(self._stop_tasks)
+        delivery = Delivery(
+            settings.node,
+            store,
+            sequencer,
+            partners,
+            judge,
+            witness,
+            settings.delivery,
+            self._clock,
+            self.metrics,
+            self.log,
+        )
+        await self._listen(server_context(tls.certificate, tls.key_pem))
+        self._spawn("delivery", delivery.run())
+        self._spawn("witness", witness.run(settings.delivery.witness_s))
+        self._spawn("directory", directory.run(settings.directory.refresh_s))
+        retention = timedelta(days=settings.retention_days)
+        self._spawn(
+            "housekeeping",
+            housekeeping.run(store, sequencer, self._clock, settings.housekeeping_s, retention, self.metrics, self.log),
+        )
+        self.log.info("started", version=directory.current.version)
+
+    async def stop(self) -> None:
+        """Stop taking requests, finish the open ones within the time-out, write what is pending, close. Idempotent."""
+        await self._stack.aclose()
+        self._stack = AsyncExitStack()
+
+    # --- Parts -----------------------------------------------------------------------------------------------------
+
+    async def _open_log(self) -> tuple[Sequencer, SqliteStore]:
+        origin = self._keystore.entry(Purpose.LOG_ED25519).metadata.get("origin")
+        if origin is None:
+            raise KeystoreError("the keystore does not say which log its keys are for")
+        store = SqliteStore(self._home.path / self._settings.database, origin)
+        file = CheckpointFile(self._home.path / self._settings.checkpoint_file)
+        sequencer = Sequencer(store, self._keystore.log_signer(origin), file, self._clock)
+        await sequencer.start()
+        self._stack.push_async_callback(sequencer.stop)
+        return sequencer, store
+
+    def _open_directory(self) -> DirectoryService:
+        bundle = self._bundle()
+        service = DirectoryService(
+            self._home.directory,
+            bundle.root if bundle is not None else None,
+            MetadataRepository(self._home.served),
+            self._sources,
+            self._clock,
+            self.metrics,
+            self.log,
+        )
+        self._stack.callback(service.close)
+        return service
+
+    def _bundle(self) -> BootstrapBundle | None:
+        try:
+            return BootstrapBundle.from_bytes(self._home.bootstrap.read_bytes())
+        except FileNotFoundError:
+            return None
+        except OSError as problem:
+            raise SettingsError(f"cannot read {self._home.bootstrap}: {problem.strerror}") from problem
+
+    def _sources(self, directory: Directory | None) -> Sequence[Source]:
+        """The folder, the configured nodes, the first node, then the other partners, each once, some at most."""
+        settings = self._settings.directory
+        sources: list[Source] = []
+        if settings.folder is not None:
+            sources.append(FolderSource(self._home.path / settings.folder))
+        bundle = self._bundle()
+        first = [bundle.node] if bundle is not None else []
+        others = [node for node in directory.nodes() if directory.node(node).urls] if directory is not None else []
+        loop = asyncio.get_running_loop()
+        for node in dict.fromkeys([*settings.upstream, *first, *others]):
+            if node != self._settings.node and len(sources) < _MAX_SOURCES:
+                sources.append(PartnerSource(node, self._partners, loop))
+        return sources
+
+    @staticmethod
+    def _directory_or_none(directory: DirectoryService) -> Directory | None:
+        try:
+            return directory.current
+        except DirectoryUnavailableError:
+            return None
+
+    def _make_context(
+        self,
+        store: SqliteStore,
+        sequencer: Sequencer,
+        directory: DirectoryService,
+        judge: ReceiptJudge,
+        witness: Witness,
+    ) -> Context:
+        settings = self._settings
+        nonces = NonceJournal(self._home.nonces, self._clock())
+        self._stack.callback(nonces.close)
+        limits = settings.limits
+        return Context(
+            node=settings.node,
+            clock=self._clock,
+            limits=limits,
+            store=store,
+            sequencer=sequencer,
+            directory=directory,
+            authenticator=Authenticator(settings.node, directory, nonces, lambda: self._authorities, self._clock),
+            intake=Intake(settings.node, directory, sequencer, self._clock),
+            judge=judge,
+            witness=witness,
+            desk_buckets=TokenBuckets(limits.desk_requests_per_s, limits.desk_burst),
+            partner_buckets=TokenBuckets(limits.partner_requests_per_s, limits.partner_burst),
+            failure_buckets=TokenBuckets(limits.failures_per_s, limits.failures_burst),
+            metrics=self.metrics,
+            log=self.log,
+        )
+
+    # --- Listeners -------------------------------------------------------------------------------------------------
+
+    async def _listen(self, tls: ssl.SSLContext) -> None:
+        settings = self._settings
+        host, port = await self._serve(build_app(self.context), settings.listen, tls)
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"https://{shown}:{port}"
+        self._bound = frozenset((f"{shown}:{port}",))
+        self._note_authorities(self.context.directory.current)
+        if settings.admin:
+            host, port = await self._serve(build_admin(self.context), settings.admin, None)
+            self.admin_url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        self._stack.callback(self.context.end_polls)
+
+    async def _serve(self, app: web.Application, where: str, tls: ssl.SSLContext | None) -> tuple[str, int]:
+        limits = self._settings.limits
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=self._settings.stop_timeout_s,
+            keepalive_timeout=limits.idle_timeout_s,
+            max_line_size=4096,
+            max_field_size=8192,
+            max_headers=32,
+            lingering_time=2.0,
+            auto_decompress=False,
+        )
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        host, port = split_host_port(where)
+        handshake_s = limits.handshake_timeout_s if tls is not None else None
+        try:
+            server = await asyncio.get_running_loop().create_server(
+                _required(runner.server), host, port, ssl=tls, backlog=_BACKLOG, ssl_handshake_timeout=handshake_s
+            )
+        except OSError as problem:
+            raise UnavailableError(f"cannot listen on {where}: {problem.strerror}") from problem
+        self._stack.callback(server.close)
+        bound = server.sockets[0].getsockname()
+        return str(bound[0]), int(bound[1])
+
+    def _note_authorities(self, directory: Directory) -> None:
+        """The forms under which this node is reached: by its card, its settings, and where it listens."""
+        names = set(self._bound) | set(self._settings.authorities)
+        node = self._settings.node
+        if node in directory.nodes():
+            names |= {url.removeprefix("https://") for url in directory.node(node).urls}
+        names = {name.lower() for name in names}
+        short = {name.removesuffix(":443") for name in names}
+        self._authorities = frozenset(names | short)
+
+    # --- Background ------------------------------------------------------------------------------------------------
+
+    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        problem = task.exception()
+        self.metrics.internal_errors.inc()
+        self.log.error("task-ended", source=task.get_name(), error_type=type(problem).__name__)
+        self.failed.set()
+
+    async def _stop_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+
+def _required(server: web.Server | None) -> web.Server:
+    if server is None:
+        raise UnavailableError("the listener was not set up")
+    return server

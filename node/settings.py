@@ -1,0 +1,172 @@
+"""A node's home folder and its settings: ``node.toml`` in it, overridden by ``COMITY_NODE_*`` in the environment.
+
+Nested settings are written ``COMITY_NODE_LIMITS__DESK_REQUESTS_PER_S``. No setting is a secret: the passphrase is read
+from a file that a setting names.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from keys.cards import NodeName
+from protocol.errors import SettingsError
+
+HostPort = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$", max_length=260)]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeHome:
+    """The files of a node's home folder."""
+
+    path: Path
+
+    @property
+    def settings(self) -> Path:
+        """The settings."""
+        return self.path / "node.toml"
+
+    @property
+    def keystore(self) -> Path:
+        """The encrypted keys."""
+        return self.path / "keystore.cbor"
+
+    @property
+    def card(self) -> Path:
+        """The node's card, for the nation's key holders to sign."""
+        return self.path / "card.json"
+
+    @property
+    def bootstrap(self) -> Path:
+        """The bootstrap bundle the node began with."""
+        return self.path / "bootstrap.json"
+
+    @property
+    def directory(self) -> Path:
+        """The verified directory metadata."""
+        return self.path / "directory"
+
+    @property
+    def served(self) -> Path:
+        """The directory files that this node serves."""
+        return self.path / "served"
+
+    @property
+    def nonces(self) -> Path:
+        """The journal of requests seen."""
+        return self.path / "nonces"
+
+    @property
+    def witness(self) -> Path:
+        """What is proved of the partners' logs."""
+        return self.path / "witness.cbor"
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+Rate = Annotated[float, Field(gt=0, le=1_000_000)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class DirectorySettings(_Table):
+    """Where the directory comes from: ``folder`` (a ceremony's) first, then the nodes ``upstream``, then partners."""
+
+    refresh_s: Seconds = 300
+    folder: Path | None = None
+    upstream: tuple[NodeName, ...] = ()
+
+
+class LimitSettings(_Table):
+    """What one caller may ask for. Costs: a request is 1, and every further envelope or statement in it 1/16."""
+
+    desk_requests_per_s: Rate = 200
+    desk_burst: Rate = 1_000
+    partner_requests_per_s: Rate = 1_000
+    partner_burst: Rate = 5_000
+    failures_per_s: Rate = 5
+    failures_burst: Rate = 200
+    body_timeout_s: Seconds = 20
+    idle_timeout_s: Seconds = 30
+    handshake_timeout_s: Seconds = 10
+    requests_at_once: Annotated[int, Field(ge=1, le=100_000)] = 512
+    polls_per_desk: Annotated[int, Field(ge=1, le=1_000)] = 16
+
+
+class DeliverySettings(_Table):
+    """How partners are asked again: exponential back-off with full jitter up to ``max_backoff_s``."""
+
+    timeout_s: Seconds = 30
+    first_backoff_s: Seconds = 1
+    max_backoff_s: Seconds = 60
+    requests_at_once: Annotated[int, Field(ge=1, le=16)] = 4
+    witness_s: Seconds = 60
+
+
+class NodeSettings(BaseSettings):
+    """All settings of one node. Relative paths are below the home folder."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="COMITY_NODE_", env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    node: NodeName
+    listen: HostPort = "0.0.0.0:8443"
+    admin: HostPort | Literal[""] = "127.0.0.1:9443"
+    authorities: tuple[HostPort, ...] = ()
+    passphrase_file: Path | None = None
+    database: Path = Path("node.sqlite")
+    checkpoint_file: Path = Path("log-checkpoint")
+    retention_days: Annotated[int, Field(ge=1, le=3_660)] = 30
+    housekeeping_s: Seconds = 10
+    stop_timeout_s: Seconds = 15
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    directory: DirectorySettings = Field(default_factory=DirectorySettings)
+    limits: LimitSettings = Field(default_factory=LimitSettings)
+    delivery: DeliverySettings = Field(default_factory=DeliverySettings)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment overrides the file, which comes in as arguments."""
+        return (env_settings, init_settings)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read the file and the environment; raises :class:`SettingsError`."""
+        try:
+            return cls.of(tomllib.loads(path.read_text("utf-8")))
+        except OSError as problem:
+            raise SettingsError(f"cannot read {path}: {problem.strerror}") from problem
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+            raise SettingsError(f"{path} is not TOML: {problem}") from problem
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> Self:
+        """Settings from plain values and the environment; raises :class:`SettingsError`."""
+        try:
+            return cls(**values)
+        except ValidationError as problem:
+            wrong = "; ".join(
+                f"{'.'.join(map(str, error['loc']))}: {error['msg']}"
+                for error in problem.errors(include_input=False, include_url=False)
+            )
+            raise SettingsError(f"the settings cannot be used: {wrong}") from None
+
+
+def split_host_port(text: str) -> tuple[str, int]:
+    """``("127.0.0.1", 8443)`` of ``127.0.0.1:8443``; an IPv6 address loses its brackets."""
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)
