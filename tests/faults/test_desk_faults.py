@@ -1,0 +1,233 @@
+"""A desk that stops at any step: nothing that was accepted is lost, and nothing happens twice."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange.desk import Desk
+from exchange.store import DeskStore
+from exchange.views import SendStatus
+from protocol.errors import StorageFullError
+from protocol.event import EventName, decode_event
+from tests.faults.desk_victim import CIPHER, numbered
+from tests.unit.exchange_world import FR, KR, Client, World, request
+
+ROOT = Path(__file__).resolve().parents[2]
+STORE_STEPS = ("add_sent", "record_submission", "take", "open_message", "record_stated", "set_state")
+NETWORK_STEPS = ("submit", "state", "mailbox")
+
+
+class CrashError(Exception):
+    """The machine stops here."""
+
+
+class Crash:
+    """Counts the boundaries before and after each step; stops at number ``at``, and everything after it too."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+        self.at = at
+        self.passed = 0
+        self.armed = True
+        for name in STORE_STEPS:
+            monkeypatch.setattr(DeskStore, name, self._around(getattr(DeskStore, name)))
+        for name in NETWORK_STEPS:
+            monkeypatch.setattr(Client, name, self._around_async(getattr(Client, name)))
+
+    @property
+    def happened(self) -> bool:
+        return self.passed > self.at
+
+    def _boundary(self) -> None:
+        if self.armed:
+            self.passed += 1
+            if self.passed > self.at:
+                raise CrashError
+
+    def _around(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(step)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            self._boundary()
+            result = step(*args, **kwargs)
+            self._boundary()
+            return result
+
+        return run
+
+    def _around_async(self, step: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        @functools.wraps(step)
+        async def run(*args: Any, **kwargs: Any) -> Any:
+            self._boundary()
+            result = await step(*args, **kwargs)
+            self._boundary()
+            return result
+
+        return run
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(tmp_path, monkeypatch)
+
+
+def events(world: World, node: str) -> Counter[tuple[EventName, bytes]]:
+    decoded = (decode_event(leaf) for leaf in world.nodes[node].log.leaves)
+    return Counter((event.name, event.digest) for event in decoded)
+
+
+async def the_whole_story(world: World) -> None:
+    async with world.open(KR) as kr:
+        sent = await kr.send(request())
+    async with world.open(FR) as fr:
+        await fr.sync()
+        await fr.show(sent.id)
+        await fr.sync()
+    async with world.open(KR) as kr:
+        await kr.sync()
+
+
+async def settle(world: World) -> None:
+    """Start again after the crash and let everything that is under way end."""
+    for _ in range(2):
+        for address in (KR, FR):
+            async with world.open(address) as desk:
+                await desk.sync()
+
+
+async def test_a_crash_at_any_step_loses_nothing_and_does_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = 0
+    while True:
+        with monkeypatch.context() as patched:
+            (tmp_path / str(at)).mkdir()
+            world = World(tmp_path / str(at), patched)
+            crash = Crash(patched, at)
+            with contextlib.suppress(CrashError):
+                await the_whole_story(world)
+            crash.armed = False
+            await settle(world)
+            await check_invariants(world)
+            if not crash.happened:
+                break
+        at += 1
+    assert at > 15
+
+
+async def check_invariants(world: World) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        sent, received = await kr.inbox(sent=True), await fr.inbox()
+        assert len(sent) <= 1
+        assert [row.id for row in received] == [row.id for row in sent]
+        assert await fr.quarantine() == []
+        for row in sent:
+            assert row.status is SendStatus.SUBMITTED
+            tracking = await kr.track(row.id)
+            opened = received[0].opened_at is not None
+            assert tracking.recipients[0].reached == ("ContentAccessTracking" if opened else "ContentHandover")
+            proved = [(r.event, r.node) for r in tracking.recipients[0].receipts]
+            assert len(proved) == len(set(proved))
+            assert all(r.verified for r in tracking.recipients[0].receipts)
+            assert (await fr.verify(row.id)).ok
+    for node in ("kr", "fr"):
+        assert set(events(world, node).values()) <= {1}
+
+
+async def test_lost_answers_are_asked_for_again_and_mean_nothing_happened_twice(world: World) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        world.nodes["kr"].lose_answers = 2
+        sent = await kr.send(request())
+        assert sent.status is SendStatus.QUEUED
+        await kr.sync()
+        assert (await kr.sync()).submitted == (sent.id,)
+        world.nodes["fr"].lose_answers = 1
+        first = await fr.sync()
+        assert (len(first.received), first.statements) == (1, 0)
+        assert (await fr.sync()).statements == 1
+
+    assert set(events(world, "kr").values()) == {1}
+    assert set(events(world, "fr").values()) == {1}
+
+
+async def test_a_full_disk_accepts_nothing_and_the_message_comes_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise StorageFullError
+
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        sent = await kr.send(request())
+        await fr.refresh_directory()
+        with monkeypatch.context() as patched:
+            patched.setattr(DeskStore, "_insert_message", full)
+            with pytest.raises(StorageFullError):
+                await fr.sync()
+        assert await fr.inbox() == []
+        assert EventName.ContentHandover not in {name for name, _ in events(world, "fr")}
+
+        result = await fr.sync()
+
+    assert [row.id for row in result.received] == [sent.id]
+
+
+async def test_an_opening_is_stated_after_a_crash_before_the_statement_left(world: World) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        sent = await kr.send(request())
+        await fr.sync()
+        world.nodes["fr"].down = True
+        await fr.show(sent.id)
+    world.nodes["fr"].down = False
+    async with world.open(FR) as fr:
+        assert (await fr.sync()).statements == 1
+
+    assert EventName.ContentAccessTracking in {name for name, _ in events(world, "fr")}
+
+
+async def test_two_programs_do_not_use_one_desk_at_once(world: World) -> None:
+    async with world.open(KR):
+        with pytest.raises(Exception, match="another process uses"):
+            async with world.open(KR):
+                pytest.fail("a second desk was opened")
+
+
+def test_what_a_killed_desk_called_durable_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "desk.sqlite"
+    stored = 0
+    for _ in range(3):
+        command = [sys.executable, "-m", "tests.faults.desk_victim", str(path), str(stored)]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as victim:
+            assert victim.stdout is not None
+            said = [victim.stdout.readline() for _ in range(20)]
+            victim.kill()
+            said += victim.stdout.readlines()
+        promised = int(said[-1]) if said[-1].endswith("\n") else int(said[-2])
+        store = DeskStore(path, CIPHER)
+        kept = store.queued()
+        assert kept >= promised
+        assert kept % 5 == 0
+        assert all(store.message(numbered(number).head.id) == numbered(number) for number in range(kept - 10, kept))
+        store.close()
+        stored = kept
+
+
+async def test_a_desk_that_is_cancelled_while_it_sends_finds_the_message_in_its_outbox(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(desk: Desk, batch: Any) -> Any:
+        raise CrashError
+
+    async with world.open(KR) as kr:
+        with monkeypatch.context() as patched:
+            patched.setattr(Desk, "_submit", never)
+            with pytest.raises(CrashError):
+                await kr.send(request())
+    async with world.open(KR) as kr:
+        assert len((await kr.sync()).submitted) == 1
