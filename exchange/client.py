@@ -27,6 +27,7 @@ from protocol.signing import Signer
 
 MAX_ENVELOPES = 64
 MAX_STATEMENTS = 256
+MAX_ENTRIES = 128
 MAX_SUBMIT_BYTES = 2 * 1024 * 1024
 MAX_WAIT_S = 30
 # 64 envelopes of the largest size, with their receipts.

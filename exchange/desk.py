@@ -28,7 +28,7 @@ from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
 from exchange.cases import received_at, thread_messages, tracking
-from exchange.client import MAX_ENVELOPES, MAX_STATEMENTS, MAX_WAIT_S, Answer, MailboxPage, NodeClient
+from exchange.client import MAX_ENTRIES, MAX_ENVELOPES, MAX_STATEMENTS, MAX_WAIT_S, Answer, MailboxPage, NodeClient
 from exchange.evidence import NOT_ASKED, Evidence, check_content, inclusion
 from exchange.logwatch import LogWatch
 from exchange.mailbox import DirectoryBehindError, Mailbox, Taken
@@ -117,7 +117,8 @@ class Desk:
         self._mailbox = Mailbox(store, self._judge, self._current_directory, address, keystore.openers(), signer, clock)
         self._clients: dict[str, NodeClient] = {}
         self._refreshing = asyncio.Lock()
-        self._in_flight: set[UUID] = set()
+        self._in_flight: set[UUID] = set()  # messages that are being submitted
+        self._stating = 0  # statements that are being made
         self._background: set[asyncio.Task[int]] = set()
 
     @classmethod
@@ -269,22 +270,25 @@ class Desk:
         :class:`UnavailableError` and its kin when the node cannot be reached or refuses; what was done is kept, and
         what was not is taken up by the next call.
         """
-        result = SyncResult(cursor=await self._run(self._store.cursor))
-        await self._refresh_if_due()
-        result += await self._flush_outbox()
-        result += SyncResult(statements=await self._flush_statements())
+        result = await self._catch_up()
         stating: list[asyncio.Task[int]] = []
+        following: asyncio.Task[MailboxPage] | None = None
         try:
+            page = await self._fetch(result.cursor, wait)
             while True:
-                page = await self._fetch(result.cursor, wait)
+                if page.entries and page.entries[-1].sequence < page.head:
+                    # The next page comes while this one is verified.
+                    following = asyncio.create_task(self._fetch(page.entries[-1].sequence, 0))
                 taken = await self._take(page)
                 result += taken.result
                 if taken.statements:
                     stating.append(asyncio.create_task(self._state(taken.statements)))
-                wait = 0
-                if not page.entries or page.entries[-1].sequence >= page.head:
+                if following is None:
                     break
+                page, following = await following, None
         finally:
+            if following is not None:
+                following.cancel()
             stated = sum(await asyncio.gather(*stating))
         return result + SyncResult(statements=stated)
 
@@ -297,12 +301,10 @@ class Desk:
         failures = 0
         while True:
             try:
-                await self._refresh_if_due()
-                flushed = await self._flush_outbox()
-                flushed += SyncResult(statements=await self._flush_statements())
+                flushed = await self._catch_up()
                 if flushed.submitted or flushed.refused or flushed.statements:
                     yield flushed
-                page = await self._fetch(await self._run(self._store.cursor), MAX_WAIT_S)
+                page = await self._fetch(flushed.cursor, MAX_WAIT_S)
                 taken = await self._take(page)
             except ComityError as problem:
                 if not problem.retryable:
@@ -447,6 +449,26 @@ class Desk:
 
         return await self._run(read)
 
+    # --- Inside: what is under way ---
+
+    async def _catch_up(self) -> SyncResult:
+        """Refresh the directory if that is due, submit what is queued, state what is pending."""
+        refreshed, cursor, queued, pending = await self._run(self._under_way)
+        result = SyncResult(cursor=cursor)
+        due = timedelta(seconds=self._settings.directory_refresh_s)
+        if refreshed is None or self._clock() - refreshed >= due:
+            await self._try_refresh()
+        if queued > len(self._in_flight):
+            result += await self._flush_outbox()
+        if pending > self._stating:
+            result += SyncResult(statements=await self._flush_statements())
+        return result
+
+    def _under_way(self) -> tuple[datetime | None, int, int, int]:
+        stored = self._store.state(b"refreshed")
+        refreshed = from_ms(int.from_bytes(stored, "big")) if stored else None
+        return refreshed, self._store.cursor(), self._store.queued(), self._store.unstated()
+
     # --- Inside: sending ---
 
     async def _seal(self, messages: Sequence[Message], expires_in: timedelta | None) -> list[StoredMessage]:
@@ -526,7 +548,7 @@ class Desk:
     # --- Inside: receiving ---
 
     async def _fetch(self, after: int, wait: float) -> MailboxPage:
-        return await self._client(self._address.node).mailbox(after, MAX_ENVELOPES, ceil(wait))
+        return await self._client(self._address.node).mailbox(after, MAX_ENTRIES, ceil(wait))
 
     async def _take(self, page: MailboxPage) -> Taken:
         try:
@@ -549,6 +571,7 @@ class Desk:
 
     async def _state(self, statements: Sequence[PendingStatement]) -> int:
         """Make statements; what cannot be made now stays pending. Returns how many were logged."""
+        self._stating += len(statements)
         try:
             answers = await self._client(self._address.node).state([statement.raw for statement in statements])
             try:
@@ -558,6 +581,8 @@ class Desk:
                 done, _ = await self._run(self._record_stated, statements, answers, True)
         except ComityError:
             return 0
+        finally:
+            self._stating -= len(statements)
         return done
 
     def _record_stated(
@@ -613,13 +638,6 @@ class Desk:
 
     def _current_directory(self) -> Directory:
         return self._trust.current
-
-    async def _refresh_if_due(self) -> None:
-        stored = await self._run(self._store.state, b"refreshed")
-        refreshed_at = from_ms(int.from_bytes(stored, "big")) if stored else None
-        due = timedelta(seconds=self._settings.directory_refresh_s)
-        if refreshed_at is None or self._clock() - refreshed_at >= due:
-            await self._try_refresh()
 
     async def _try_refresh(self) -> bool:
         """Refresh the directory; False, with the present one still in use, when it cannot be had or trusted.

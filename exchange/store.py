@@ -172,6 +172,10 @@ class DeskStore:
         found = (cbor.decode(self._cipher.open(b"statement.sealed", row, sealed)) for row, sealed in rows)
         return [PendingStatement(key, raw) for key, raw in found]
 
+    def unstated(self) -> int:
+        """How many statements the own node has not logged."""
+        return int(self._all("SELECT count(*) FROM statement")[0][0])
+
     def record_stated(
         self,
         done: Iterable[PendingStatement],

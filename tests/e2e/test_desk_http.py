@@ -1,0 +1,171 @@
+"""Desks and nodes over real TLS on loopback, each node with its database and its log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange.demo.federation import DemoFederation, make_federation
+from exchange.desk import Desk
+from exchange.enrolment import create_desk
+from exchange.settings import Home
+from exchange.views import SendStatus
+from keys.bootstrap import BootstrapBundle
+from keys.files import write_file
+from keys.keystore import FAST, Keystore
+from node.server import Node
+from node.settings import NodeHome, NodeSettings
+from protocol.address import Address
+from tests.unit.exchange_world import OFFICER, request
+
+PASSPHRASE = b"correct horse"
+PROVED_IN_ONE_LEG = {
+    ("SubmissionAcceptance", "kr"),
+    ("RelayAcceptance", "kr"),
+    ("RelayAcceptance", "fr"),
+    ("ContentConsignment", "fr"),
+    ("ContentHandover", "fr"),
+}
+
+
+class Federation:
+    """Two nations with a running node each, and the desk ``24-7`` of each."""
+
+    def __init__(self, root: Path) -> None:
+        passphrase_file = root / "passphrase"
+        write_file(passphrase_file, PASSPHRASE, mode=0o600)
+        self.made: DemoFederation = make_federation(root, PASSPHRASE, passphrase_file, datetime.now(UTC))
+        self.nodes: dict[str, Node] = {}
+        for node in ("kr", "fr"):
+            self.enrol(Address("24-7", node))
+
+    def home(self, address: Address) -> Path:
+        return self.made.root / f"desk-{address.contact_point}-{address.node}"
+
+    def enrol(self, address: Address) -> None:
+        create_desk(
+            self.home(address),
+            address,
+            PASSPHRASE,
+            BootstrapBundle.from_bytes(self.made.bootstrap(address.node).read_bytes()),
+            datetime.now(UTC),
+            office="office",
+            agency="agency",
+            officer=OFFICER,
+            derivation=FAST,
+        )
+        self.made.enrol(Home(self.home(address)).enrolment, datetime.now(UTC))
+
+    async def start(self, name: str) -> None:
+        home = NodeHome(self.made.node_home(name))
+        keystore = Keystore.open(home.keystore, PASSPHRASE)
+        self.nodes[name] = Node(home, NodeSettings.load(home.settings), keystore)
+        await self.nodes[name].start()
+
+    async def stop(self, name: str) -> None:
+        await self.nodes.pop(name).stop()
+
+    def desk(self, text: str) -> Any:
+        return Desk.open(self.home(Address.parse(text)), PASSPHRASE)
+
+
+@asynccontextmanager
+async def running(root: Path) -> AsyncIterator[Federation]:
+    federation = Federation(root)
+    try:
+        for name in ("kr", "fr"):
+            await federation.start(name)
+        yield federation
+    finally:
+        for name in tuple(federation.nodes):
+            await federation.stop(name)
+
+
+@pytest.fixture
+async def federation(tmp_path: Path) -> AsyncIterator[Federation]:
+    async with running(tmp_path) as made:
+        yield made
+
+
+async def proved(desk: Desk, message_id: Any) -> set[tuple[str, str]]:
+    rows = await desk.receipts(message_id)
+    assert all(row.verified for row in rows), [row.error for row in rows]
+    return {(row.event, row.node) for row in rows}
+
+
+async def test_a_request_is_delivered_proved_and_answered_across_two_nodes(federation: Federation) -> None:
+    async with federation.desk("24-7@kr") as kr, federation.desk("24-7@fr") as fr:
+        sent = await kr.send(request())
+        assert (sent.status, sent.error) == (SendStatus.SUBMITTED, None)
+        await fr.wait_for(lambda desk: has_message(desk, sent.id))
+        await kr.wait_for(lambda desk: reached(desk, sent.id, PROVED_IN_ONE_LEG))
+
+        await fr.show(sent.id)
+        until = datetime.now(UTC) + timedelta(days=90)
+        acknowledged = await fr.acknowledge(sent.id, will_answer="yes", form="message", eta=until)
+        preserved = {"target": "t1", "result": "preserved", "preserved_at": acknowledged_at(), "expires_at": until}
+        answered = await fr.answer(sent.id, [preserved])
+        await kr.wait_for(lambda desk: has_message(desk, answered.id))
+        await fr.wait_for(lambda desk: reached(desk, answered.id, {("ContentHandover", "kr")}))
+        await kr.wait_for(lambda desk: reached(desk, sent.id, {("ContentAccessTracking", "fr")}))
+
+        tracking = await kr.track(sent.id)
+        report = await kr.verify(sent.id)
+        cases = [await desk.case(sent.thread) for desk in (kr, fr)]
+
+    assert acknowledged.status is SendStatus.SUBMITTED
+    assert [row.state for row in tracking.targets] == ["preserved", "acknowledged"]
+    assert report.ok
+    assert report.complete, report
+    assert cases[0] == cases[1]
+
+
+async def test_an_unreachable_node_delays_a_message_and_loses_nothing(federation: Federation) -> None:
+    async with federation.desk("24-7@kr") as kr:
+        await kr.sync()
+        await federation.stop("kr")
+        sent = await kr.send(request())
+        assert (sent.status, sent.error) == (SendStatus.QUEUED, "unavailable")
+        await federation.start("kr")
+
+        assert (await kr.sync()).submitted == (sent.id,)
+
+
+async def test_a_batch_of_messages_is_delivered_each_once(federation: Federation) -> None:
+    async with federation.desk("24-7@kr") as kr, federation.desk("24-7@fr") as fr:
+        sent = await kr.send_many([request(own_reference=f"R-{number}") for number in range(100)])
+        assert {message.status for message in sent} == {SendStatus.SUBMITTED}
+        received = 0
+        async with asyncio.timeout(60):
+            while received < 100:
+                received += len((await fr.sync(wait=5)).received)
+
+        assert {row.id for row in await fr.inbox(limit=200)} == {message.id for message in sent}
+        assert await fr.quarantine() == []
+
+
+async def test_a_desk_of_the_same_node_is_reached_without_a_partner(federation: Federation) -> None:
+    federation.enrol(Address.parse("night@kr"))
+    await federation.nodes["kr"].context.directory.refresh()
+    async with federation.desk("24-7@kr") as day, federation.desk("night@kr") as night:
+        sent = await day.send(request(to=["night@kr"]))
+        await night.wait_for(lambda desk: has_message(desk, sent.id))
+        await day.wait_for(lambda desk: reached(desk, sent.id, {("ContentHandover", "kr")}))
+
+
+def acknowledged_at() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+async def has_message(desk: Desk, message_id: Any) -> bool:
+    return message_id in {row.id for row in await desk.inbox()}
+
+
+async def reached(desk: Desk, message_id: Any, wanted: set[tuple[str, str]]) -> bool:
+    return wanted <= await proved(desk, message_id)
