@@ -36,6 +36,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *directory.ENDPOINTS,
     *log.ENDPOINTS,
 )
+_ROUTE = web.RequestKey("route", str)
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -70,7 +71,7 @@ def build_app(context: Context) -> web.Application:
 
 def _gate(context: Context, endpoint: Endpoint) -> Handler:
     async def serve(request: web.Request) -> web.StreamResponse:
-        request["route"] = endpoint.name
+        request[_ROUTE] = endpoint.name
         if context.requests >= context.limits.requests_at_once and not endpoint.waits:
             raise UnavailableError("this node is busy")
         context.requests += not endpoint.waits
@@ -195,5 +196,5 @@ def _typed(refusal: web.HTTPException) -> ComityError:
 
 
 def _route(request: web.Request) -> str:
-    route: str = request.get("route", "other")
+    route: str = request.get(_ROUTE, "other")
     return route

@@ -1,0 +1,49 @@
+"""Two nations, real TLS on loopback: a message goes all the way, and every step is proved to its sender."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from protocol.event import EventName
+from tests.world import World
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    world = World(tmp_path)
+    for nation in ("kr", "fr"):
+        world.add_nation(nation)
+        world.add_desk(f"24-7@{nation}")
+    yield world
+    await world.close()
+
+
+async def test_sender_gets_proof_of_every_step_from_submission_to_handover(world: World) -> None:
+    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
+    await world.start("kr")
+    await world.start("fr")
+    envelope = world.seal(seoul, [paris])
+
+    (submitted,) = await world.submit(seoul, envelope)
+    entries, head = await world.mailbox(paris, wait=10)
+    (stated,) = await world.state(paris, EventName.ContentHandover, envelope)
+    proved = await world.events(seoul, 4)
+
+    assert [world.verify(receipt).event.name for receipt in submitted.receipts] == [EventName.SubmissionAcceptance]
+    assert [entry.envelope for entry in entries] == [envelope.raw]
+    assert head == entries[-1].seq
+    assert [world.verify(receipt).event.name for receipt in stated.receipts] == [EventName.ContentHandover]
+    names = [(receipt.origin, receipt.event.name) for receipt in proved]
+    kr, fr = "test-federation/kr", "test-federation/fr"
+    assert sorted(names) == sorted(
+        [
+            (kr, EventName.RelayAcceptance),
+            (fr, EventName.RelayAcceptance),
+            (fr, EventName.ContentConsignment),
+            (fr, EventName.ContentHandover),
+        ]
+    )
+    assert all(receipt.event.digest == envelope.digest for receipt in proved)
