@@ -266,8 +266,8 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
-async def measure(arguments: argparse.Namespace) -> None:
-    """Run everything and print the figures."""
+async def measure(arguments: argparse.Namespace) -> float:
+    """Run everything and print the figures; the legs per second."""
     with tempfile.TemporaryDirectory(prefix="comity-bench-") as folder:
         bench = Bench(Path(folder))
         await bench.start()
@@ -287,7 +287,12 @@ async def measure(arguments: argparse.Namespace) -> None:
                 print(f"cycles: {arguments.cycles / bench.cycles(arguments.cycles, arguments.batch):.0f}/s")
         finally:
             await bench.stop()
-    for per_request in sorted({1, arguments.batch}):
+    return rate
+
+
+def print_floor(rate: float, batch: int) -> None:
+    """The floor of the parts, and how near ``rate`` is to it."""
+    for per_request in sorted({1, batch}):
         parts = leg_floor(per_request)
         ceiling = CORES / parts["total"] * 1e6
         print(f"floor, {per_request} a request: {parts['total']:.0f} µs a leg: {ceiling:.0f} legs/s on {CORES} cores")
@@ -304,7 +309,8 @@ def main() -> None:
     parser.add_argument("--cycles", type=int, default=300)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--pings", type=int, default=50)
-    asyncio.run(measure(parser.parse_args()))
+    arguments = parser.parse_args()
+    print_floor(asyncio.run(measure(arguments)), arguments.batch)
 
 
 if __name__ == "__main__":

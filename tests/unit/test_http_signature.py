@@ -1,8 +1,16 @@
 """Signed requests: everything that matters is covered, and nothing unsigned, late or altered passes."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from http_message_signatures import (
+    HTTPMessageSigner,
+    HTTPMessageVerifier,
+    HTTPSignatureAlgorithm,
+    HTTPSignatureKeyResolver,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -90,6 +98,9 @@ def test_what_is_wrong_with_the_key_reaches_the_caller() -> None:
         ('"@query"', '"@status"'),
         (' "@query")', ")"),
         ("created=1795402800", 'created="1795402800"'),
+        ("created=1795402800", "created=1795402801"),
+        (";alg=", ";other=1;alg="),
+        ('tag="comity/v1"', 'tag="comity/v1";tag="comity/v1"'),
     ],
 )
 def test_altered_signature_parameters_are_refused(old: str, new: str) -> None:
@@ -114,3 +125,62 @@ def test_a_key_reference_has_one_spelling(text: str) -> None:
         assert str(KeyRef.parse(text)) == text
     except ComityError:
         return
+
+
+class _Nacl(HTTPSignatureAlgorithm):
+    """Lets the independent implementation sign and verify with the same keys."""
+
+    algorithm_id = "ed25519"
+
+    def __init__(self, public_key: Any = None, private_key: Any = None, password: Any = None) -> None:
+        self.public_key, self.private_key = public_key, private_key
+
+    def sign(self, message: bytes) -> bytes:
+        signature: bytes = self.private_key.sign(message)
+        return signature
+
+    def verify(self, signature: bytes, message: bytes) -> None:
+        self.public_key.verify(message, signature)
+
+
+class _Keys(HTTPSignatureKeyResolver):
+    def resolve_public_key(self, key_id: str) -> Any:
+        return VERIFIER
+
+    def resolve_private_key(self, key_id: str) -> Any:
+        return SIGNER
+
+
+@dataclass
+class _Message:
+    method: str
+    url: str
+    headers: dict[str, str]
+
+
+@pytest.mark.parametrize(("method", "url", "body"), [("GET", URL, None), ("POST", POST_URL, BODY)])
+def test_an_independent_implementation_verifies_our_signatures(method: str, url: str, body: bytes | None) -> None:
+    now = datetime.now(UTC)  # that implementation judges the times by its own clock
+    content_type = None if body is None else "application/cbor"
+    headers = sign_request(method, url, body, content_type, "24-7@kr", SIGNER, now, NONCE)
+    verifier = HTTPMessageVerifier(signature_algorithm=_Nacl, key_resolver=_Keys())
+    results = verifier.verify(_Message(method, url, headers), expect_tag="comity/v1", body=body or b"")
+    assert [result.parameters["keyid"] for result in results] == [f"24-7@kr/{SIGNER.kid.hex()}"]
+
+
+@pytest.mark.parametrize(("method", "url", "body"), [("GET", URL, None), ("POST", POST_URL, BODY)])
+def test_we_verify_the_signatures_of_an_independent_implementation(method: str, url: str, body: bytes | None) -> None:
+    message = _Message(method, url, {} if body is None else {"Content-Type": "application/cbor"})
+    components = ["@method", "@authority", "@path", "@query", *([] if body is None else ["content-type"])]
+    HTTPMessageSigner(signature_algorithm=_Nacl, key_resolver=_Keys()).sign(
+        message,
+        key_id=f"24-7@kr/{SIGNER.kid.hex()}",
+        created=NOW,
+        expires=NOW + timedelta(seconds=60),
+        nonce=NONCE.hex(),
+        label="comity",
+        tag="comity/v1",
+        covered_component_ids=components,
+        body=body,
+    )
+    assert verify_request(method, url, message.headers, body or b"", NOW, resolve).nonce == NONCE.hex()
