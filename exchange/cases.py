@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from exchange.records import Head, StoredReceipt
+from exchange.records import Head, StoredMessage, StoredReceipt
 from exchange.store import DeskStore
 from exchange.views import Clocks, InboxRow, ReceiptRow, RecipientTracking, TargetRow, Tracking
 from protocol.address import Address
@@ -36,22 +37,44 @@ _PROGRESS = (
 _RANK = {name.value: rank for rank, name in enumerate(_PROGRESS)}
 
 
-def thread_messages(store: DeskStore, thread: UUID) -> list[ThreadMessage]:
+class Parsed:
+    """The latest messages in their parsed form, so that taking, answering and showing one parses it once."""
+
+    def __init__(self, most: int = 256) -> None:
+        self._most = most
+        self._messages: OrderedDict[bytes, Message] = OrderedDict()
+
+    def of(self, stored: StoredMessage) -> Message:
+        """The parsed content of a stored message."""
+        message = self._messages.get(stored.head.digest)
+        if message is None:
+            message = parse_message(stored.content)
+            self.keep(stored.head.digest, message)
+        return message
+
+    def keep(self, digest: bytes, message: Message) -> None:
+        """Keep what was parsed from the envelope with this digest."""
+        self._messages[digest] = message
+        if len(self._messages) > self._most:
+            self._messages.popitem(last=False)
+
+
+def thread_messages(store: DeskStore, parsed: Parsed, thread: UUID) -> list[ThreadMessage]:
     """The messages of a thread with the events that verified receipts prove of them."""
     return [
-        ThreadMessage(parse_message(stored.content), _events(store.receipts(stored.head.digest)))
+        ThreadMessage(parsed.of(stored), _events(store.receipts(stored.head.digest)))
         for _, stored, _ in store.thread(thread)
     ]
 
 
-def check_next_step(store: DeskStore, message: Message) -> None:
+def check_next_step(store: DeskStore, parsed: Parsed, message: Message) -> None:
     """Return if the thread's rules allow ``message`` now.
 
     Raises :class:`NotFoundError` when this desk does not have the thread, :class:`TransitionError` with the reason.
     """
     if message.thread == message.id:
         return
-    thread = thread_messages(store, message.thread)
+    thread = thread_messages(store, parsed, message.thread)
     if not thread:
         raise NotFoundError(f"this desk has no thread {message.thread}")
     against = check_step(thread, message)

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
-from exchange.cases import received_at, thread_messages, tracking
+from exchange.cases import Parsed, received_at, thread_messages, tracking
 from exchange.client import MAX_ENTRIES, MAX_ENVELOPES, MAX_STATEMENTS, MAX_WAIT_S, Answer, MailboxPage, NodeClient
 from exchange.evidence import NOT_ASKED, Evidence, check_content, inclusion
 from exchange.logwatch import LogWatch
@@ -71,7 +71,7 @@ from protocol.event import EventName
 from protocol.instant import from_ms, to_ms
 from protocol.lifecycle import PreservationCase, fold
 from protocol.log.checkpoint import Checkpoint, parse_checkpoint
-from protocol.messages import Acknowledgement, Message, PreservationAnswer, notes_of, parse_message, reply_draft
+from protocol.messages import Acknowledgement, Message, PreservationAnswer, notes_of, reply_draft
 
 Clock = Callable[[], datetime]
 Draft = Mapping[str, Any]
@@ -113,8 +113,13 @@ class Desk:
         self._thread = thread
         self._clock = clock
         self._judge = ReceiptJudge(self._current_directory)
-        self._outbox = Outbox(store, self._judge, self._current_directory, address, signer, settings, clock)
-        self._mailbox = Mailbox(store, self._judge, self._current_directory, address, keystore.openers(), signer, clock)
+        self._parsed = Parsed()
+        self._outbox = Outbox(
+            store, self._judge, self._parsed, self._current_directory, address, signer, settings, clock
+        )
+        self._mailbox = Mailbox(
+            store, self._judge, self._parsed, self._current_directory, address, keystore.openers(), signer, clock
+        )
         self._clients: dict[str, NodeClient] = {}
         self._refreshing = asyncio.Lock()
         self._in_flight: set[UUID] = set()  # messages that are being submitted
@@ -229,18 +234,47 @@ class Desk:
 
         Raises :class:`NotFoundError`, :class:`ForbiddenError` for a message that this desk sent, and as :meth:`send`.
         """
-        head = await self._received(request_id)
-        times = {"eta": eta, "next_update_by": next_update_by}
+        draft = await self.acknowledgement_draft(
+            request_id,
+            will_answer=will_answer,
+            form=form,
+            eta=eta,
+            next_update_by=next_update_by,
+            handler=handler,
+            officer=officer,
+            remark=remark,
+        )
+        return await self.send(draft)
+
+    async def acknowledgement_draft(
+        self,
+        request_id: UUID,
+        *,
+        will_answer: str,
+        form: str,
+        eta: datetime | None = None,
+        next_update_by: datetime | None = None,
+        handler: Mapping[str, Any] | None = None,
+        officer: Mapping[str, str] | None = None,
+        remark: str | None = None,
+    ) -> dict[str, Any]:
+        """The draft that :meth:`acknowledge` sends; several go together by :meth:`send_many`."""
         fields: dict[str, Any] = {
-            "received_at": await self._run(received_at, self._store, head, self._address),
             "handler": handler if handler is not None else self._handler(),
             "will_answer": will_answer,
             "form": form,
+            "eta": eta,
+            "next_update_by": next_update_by,
             "remark": remark,
-            **times,
         }
         present = {name: value for name, value in fields.items() if value is not None}
-        return await self.send(await self._reply(request_id, Acknowledgement.TYPE, officer, present))
+
+        def write() -> dict[str, Any]:
+            head = self._received(request_id)
+            times = {"received_at": received_at(self._store, head, self._address)}
+            return self._reply(request_id, Acknowledgement.TYPE, officer, {**times, **present})
+
+        return await self._run(write)
 
     async def answer(
         self,
@@ -251,15 +285,19 @@ class Desk:
         own_reference: str | None = None,
     ) -> SentMessage:
         """Answer a received preservation request for the targets named; the others stay open. Raises as above."""
-        await self._received(request_id)
         fields: dict[str, Any] = {"targets": [dict(target) for target in targets]}
         if own_reference is not None:
             fields["own_reference"] = own_reference
-        return await self.send(await self._reply(request_id, PreservationAnswer.TYPE, officer, fields))
+
+        def write() -> dict[str, Any]:
+            self._received(request_id)
+            return self._reply(request_id, PreservationAnswer.TYPE, officer, fields)
+
+        return await self.send(await self._run(write))
 
     async def reply_draft(self, message_id: UUID, reply_type: str, **fields: Any) -> dict[str, Any]:
         """A draft of a reply to a stored message: addressed, in its thread, under its labels, with our officer."""
-        return await self._reply(message_id, reply_type, None, fields)
+        return await self._run(self._reply, message_id, reply_type, None, fields)
 
     # --- Receiving ---
 
@@ -382,8 +420,7 @@ class Desk:
 
     async def peek(self, message_id: UUID) -> Message:
         """The stored message for the program's own use: states nothing."""
-        stored = await self._run(self._store.message, message_id)
-        return parse_message(stored.content)
+        return await self._run(lambda: self._parsed.of(self._store.message(message_id)))
 
     async def receipts(self, message_id: UUID) -> list[ReceiptRow]:
         """The receipts about a message, in the order they came, also those that do not count."""
@@ -400,7 +437,7 @@ class Desk:
 
     async def case(self, thread: UUID) -> PreservationCase:
         """The case that the thread's messages and verified receipts make; raises :class:`NotFoundError`."""
-        messages = await self._run(thread_messages, self._store, thread)
+        messages = await self._run(thread_messages, self._store, self._parsed, thread)
         if not messages:
             raise NotFoundError(f"this desk has no thread {thread}")
         return fold(messages)
@@ -410,7 +447,7 @@ class Desk:
 
         def read() -> Tracking:
             seq, head, opened_at = self._store.head(message_id)
-            case = fold(thread_messages(self._store, head.thread))
+            case = fold(thread_messages(self._store, self._parsed, head.thread))
             row = inbox_row(self._store, seq, head, opened_at)
             return tracking(row, self._receipt_rows(head), case, self._clock())
 
@@ -532,15 +569,15 @@ class Desk:
         fields.update({k: v for k, v in (("telephone", default.telephone), ("email", default.email)) if v is not None})
         return fields
 
-    async def _reply(
+    def _reply(
         self, message_id: UUID, reply_type: str, officer: Mapping[str, str] | None, fields: Mapping[str, Any]
     ) -> dict[str, Any]:
-        message = await self.peek(message_id)
+        message = self._parsed.of(self._store.message(message_id))
         signed = self._officer(officer)
         return reply_draft(message, reply_type, **({"officer": signed} if signed else {}), **fields)
 
-    async def _received(self, message_id: UUID) -> Head:
-        head = (await self._run(self._store.head, message_id))[1]
+    def _received(self, message_id: UUID) -> Head:
+        head = self._store.head(message_id)[1]
         if head.direction is not Direction.RECEIVED:
             raise ForbiddenError("this desk sent that message itself")
         return head
@@ -599,7 +636,7 @@ class Desk:
             tracking_ = self._mailbox.statement(EventName.ContentAccessTracking, head)
             if self._store.open_message(message_id, self._clock(), tracking_):
                 statement = tracking_
-        message = parse_message(stored.content)
+        message = self._parsed.of(stored)
         shown = ShownMessage(
             row=inbox_row(self._store, *self._store.head(message_id)),
             message=message,

@@ -19,6 +19,7 @@ from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
+from exchange.cases import Parsed
 from exchange.client import Answer, MailboxPage
 from exchange.receipts import JudgedReceipt, ReceiptJudge, readable
 from exchange.records import Head, PendingStatement, Quarantined, Refusal, StoredMessage, StoredReceipt
@@ -87,6 +88,7 @@ class Mailbox:
         self,
         store: DeskStore,
         judge: ReceiptJudge,
+        parsed: Parsed,
         directory: Callable[[], Directory],
         address: Address,
         openers: Mapping[bytes, Opener],
@@ -95,6 +97,7 @@ class Mailbox:
     ) -> None:
         self._store = store
         self._judge = judge
+        self._parsed = parsed
         self._directory = directory
         self._address = address
         self._openers = openers
@@ -199,6 +202,7 @@ class Mailbox:
         opened = open_envelope(verify_envelope(envelope, verifier), self._address, self._openers, page.now)
         message = parse_message(opened.content)
         check_inner(message, envelope)
+        self._parsed.keep(envelope.digest, message)
         head = Head(
             id=message.id,
             thread=message.thread,

@@ -19,7 +19,7 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from exchange.cases import check_next_step
+from exchange.cases import Parsed, check_next_step
 from exchange.client import MAX_ENVELOPES, MAX_SUBMIT_BYTES, Answer
 from exchange.receipts import JudgedReceipt, ReceiptJudge
 from exchange.records import Head, Refusal, StoredMessage, StoredReceipt
@@ -76,6 +76,7 @@ class Outbox:
         self,
         store: DeskStore,
         judge: ReceiptJudge,
+        parsed: Parsed,
         directory: Callable[[], Directory],
         address: Address,
         signer: Signer,
@@ -84,6 +85,7 @@ class Outbox:
     ) -> None:
         self._store = store
         self._judge = judge
+        self._parsed = parsed
         self._directory = directory
         self._address = address
         self._signer = signer
@@ -108,7 +110,7 @@ class Outbox:
         if problems:
             raise InvalidMessageError(f"problems of the drafts: {len(problems)}", (*problems,))
         for message in messages:
-            check_next_step(self._store, message)
+            check_next_step(self._store, self._parsed, message)
         return messages
 
     def seal(self, messages: Sequence[Message], expires_in: timedelta | None) -> list[StoredMessage]:
