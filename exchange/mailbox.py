@@ -20,7 +20,7 @@ from hashlib import sha256
 from uuid import UUID
 
 from exchange.cases import Parsed
-from exchange.client import Answer, MailboxPage
+from exchange.client import Answer, MailboxEntry, MailboxPage
 from exchange.receipts import JudgedReceipt, ReceiptJudge, readable
 from exchange.records import Head, PendingStatement, Quarantined, Refusal, StoredMessage, StoredReceipt
 from exchange.rows import inbox_row, quarantine_row
@@ -66,18 +66,38 @@ class Taken:
     statements: tuple[PendingStatement, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    """An envelope of the page; ``envelope`` is None, with the ``problem``, when it is not well formed."""
+
+    raw: bytes
+    digest: bytes
+    envelope: Envelope | None
+    problem: ComityError | None
+    receipts: tuple[Receipt, ...]
+
+    @classmethod
+    def of(cls, entry: MailboxEntry) -> _Arrived:
+        raw = entry.envelope or b""
+        try:
+            envelope = parse_envelope(raw)
+        except ComityError as problem:
+            return cls(raw, sha256(raw).digest(), None, problem, entry.receipts)
+        return cls(raw, envelope.digest, envelope, None, entry.receipts)
+
+
 @dataclass(slots=True)
 class _Page:
     """What is gathered while a page is judged."""
 
     now: datetime
-    known: set[bytes]
+    known: set[bytes]  # digests of envelopes that were accepted or refused
+    ids: set[UUID]  # ids of messages that are kept
     final: bool
     messages: list[StoredMessage] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
     statements: list[PendingStatement] = field(default_factory=list)
     receipts: list[StoredReceipt] = field(default_factory=list)
-    ids: set[UUID] = field(default_factory=set)
     duplicates: int = 0
 
 
@@ -114,11 +134,12 @@ class Mailbox:
         entries = [entry for entry in page.entries if entry.sequence > cursor]
         if not entries:
             return Taken(SyncResult(cursor=cursor), ())
-        digests = [sha256(entry.envelope).digest() for entry in entries if entry.envelope is not None]
-        gathered = _Page(truncate(self._clock()), self._store.known(digests), final)
-        for entry in entries:
-            if entry.envelope is not None:
-                self._take_envelope(entry.envelope, entry.receipts, gathered)
+        arrived = [_Arrived.of(entry) for entry in entries if entry.envelope is not None]
+        known = self._store.known([item.digest for item in arrived])
+        ids = self._store.known_ids([item.envelope.routing.id for item in arrived if item.envelope is not None])
+        gathered = _Page(truncate(self._clock()), known, ids, final)
+        for item in arrived:
+            self._take_envelope(item, gathered)
         self._take_receipts([receipt for e in entries if e.envelope is None for receipt in e.receipts], gathered)
         return self._keep(gathered, entries[-1].sequence)
 
@@ -163,17 +184,15 @@ class Mailbox:
                 raise DirectoryBehindError
             page.receipts.append(related.stored(head.digest))
 
-    def _take_envelope(self, raw: bytes, receipts: Sequence[Receipt], page: _Page) -> None:
-        digest = sha256(raw).digest()
-        try:
-            envelope = parse_envelope(raw)
-        except ComityError as problem:
-            if digest not in page.known:
+    def _take_envelope(self, item: _Arrived, page: _Page) -> None:
+        digest, envelope = item.digest, item.envelope
+        if envelope is None:
+            if digest not in page.known and item.problem is not None:
                 page.known.add(digest)
-                page.quarantined.append(Quarantined(raw, digest, problem.code, problem.detail, page.now))
+                page.quarantined.append(Quarantined(item.raw, digest, item.problem.code, item.problem.detail, page.now))
             return
         claimed = claimed_head(envelope, page.now)
-        judged = [self._judge.relate(receipt, claimed) for receipt in self._proved(receipts, page.final)]
+        judged = [self._judge.relate(receipt, claimed) for receipt in self._proved(item.receipts, page.final)]
         page.receipts += [receipt.stored(digest) for receipt in judged]
         if digest in page.known:
             page.duplicates += 1
@@ -196,7 +215,7 @@ class Mailbox:
 
     def _accept(self, envelope: Envelope, logged_at: datetime, page: _Page) -> StoredMessage:
         routing = envelope.routing
-        if routing.id in page.ids or self._store.has_id(routing.id):
+        if routing.id in page.ids:
             raise IdConflictError("another message of this id is kept here")
         verifier = self._directory().signing_key(str(routing.sender), envelope.kid, logged_at)
         opened = open_envelope(verify_envelope(envelope, verifier), self._address, self._openers, page.now)

@@ -136,9 +136,15 @@ class DeskStore:
                 found.update(blinded[row[0]] for row in rows)
         return found
 
-    def has_id(self, message_id: UUID) -> bool:
-        """Whether a message of this id is kept."""
-        return bool(self._all("SELECT 1 FROM message WHERE id = ?", (self._id(message_id),)))
+    def known_ids(self, ids: Sequence[UUID]) -> set[UUID]:
+        """Those of the ids under which a message is kept."""
+        blinded = {self._id(message_id): message_id for message_id in ids}
+        found: set[UUID] = set()
+        for part in _parts(list(blinded)):
+            marks = ",".join("?" * len(part))
+            rows = self._all(f"SELECT id FROM message WHERE id IN ({marks})", part)  # noqa: S608 - constants
+            found.update(blinded[row[0]] for row in rows)
+        return found
 
     def take(self, delivery: Delivery) -> tuple[list[int], list[int]]:
         """Keep all of a page, and the cursor, or nothing: the row numbers of the messages and of the quarantined."""
