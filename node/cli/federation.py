@@ -1,0 +1,355 @@
+"""``comity-node federation``, ``nation``, ``cards``: the ceremonies of the directory.
+
+Each command stages a change and signs it with the keys at hand. When no signature is missing it is published; else the
+answer names who has still to sign: carry the folder to them, ``federation sign`` there, and publish at last.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from node.cli.keys import KeyRing
+from node.cli.output import AsJson, edge, show
+from node.cli.secrets import PassphraseFile
+from node.i18n import _
+from protocol.errors import CeremonyError, UsageError
+
+if TYPE_CHECKING:
+    from keys.cards import Card
+    from keys.directory.ceremony import Ceremony
+    from keys.directory.view import Directory
+
+federation = typer.Typer(help=_("Found a federation and keep its directory published."), no_args_is_help=True)
+nation = typer.Typer(help=_("Admit nations."), no_args_is_help=True)
+card = typer.Typer(help=_("Publish and change the cards of nodes and contact points."), no_args_is_help=True)
+
+Folder = Annotated[Path, typer.Argument(help=_("The folder that the directory is published into."))]
+Keys = Annotated[Path | None, typer.Option("--keys", help=_("Keystore of directory keys to sign with."))]
+Registry = Annotated[list[str], typer.Option("--registry", help=_("Key of the registry: a name in the keystore."))]
+Threshold = Annotated[int, typer.Option(help=_("How many of the keys must sign."))]
+
+
+@federation.command("create")
+def create(
+    folder: Folder,
+    name: Annotated[str, typer.Option(help=_("The federation's name."))],
+    holder: Annotated[list[str], typer.Option(help=_("Root key: a name in the keystore, or a public key file."))],
+    threshold: Threshold,
+    registry: Annotated[list[str], typer.Option(help=_("Registry key: a name in the keystore, or a file."))],
+    keys: Keys = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Found a federation: the root of trust, k of n governments, and an empty member list."""
+    with edge(as_json):
+        from keys.directory.repository import ROOT, TARGETS
+
+        ring = KeyRing.open(keys, passphrase_file)
+        ceremony, now = _ceremony(folder), _now()
+        ceremony.create_federation(
+            name, [ring.public(h) for h in holder], threshold, [ring.public(r) for r in registry], now
+        )
+        for signer in ring.signers(holder):
+            ceremony.sign(ROOT, signer)
+            ceremony.sign(TARGETS, signer)
+        _publish(ceremony, ring, registry, as_json)
+
+
+@federation.command("sign")
+def sign(
+    folder: Folder,
+    role: Annotated[str, typer.Argument(help=_("root, targets, nation-<nn>, snapshot or timestamp."))],
+    key: Annotated[list[str], typer.Option(help=_("Key in the keystore."))],
+    keys: Keys = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sign what is staged for a role."""
+    with edge(as_json):
+        ring = KeyRing.open(keys, passphrase_file)
+        ceremony = _ceremony(folder)
+        for name in key:
+            ceremony.sign(role, ring.signer(name))
+        missing = str(ceremony.missing(role))
+        show(as_json, {"role": role, "status": missing}, lambda: missing)
+
+
+@federation.command("status")
+def status(folder: Folder, as_json: AsJson = False) -> None:
+    """What is published, and what is staged and lacks signatures."""
+    with edge(as_json):
+        ceremony = _ceremony(folder)
+        repository = ceremony.repository
+        staged = {role: str(ceremony.missing(role)) for role in ceremony.staged()}
+        nations = repository.nations() if repository.exists() else []
+        values = {"version": repository.version("timestamp"), "nations": nations, "staged": staged}
+        lines = [f"{_('version')}: {values['version']}", f"{_('nations')}: {', '.join(nations)}"]
+        show(as_json, values, lambda: "\n".join([*lines, *staged.values()]))
+
+
+@federation.command("publish")
+def publish(
+    folder: Folder,
+    registry: Registry,
+    keys: Keys = None,
+    refresh_only: Annotated[
+        bool, typer.Option("--refresh-only", help=_("Leave what is staged; only sign that the present one counts."))
+    ] = False,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Publish what is staged and signed, and refresh what is published. Run it daily: the timestamp lives 3 days."""
+    with edge(as_json):
+        ring = KeyRing.open(keys, passphrase_file)
+        if refresh_only:
+            signers = [ring.signer(name) for name in registry]
+            _show_published(_ceremony(folder).release(_now(), signers, roles=()), as_json)
+        else:
+            _publish(_ceremony(folder), ring, registry, as_json)
+
+
+@federation.command("bundle")
+def bundle(
+    folder: Folder,
+    node: Annotated[str, typer.Argument(help=_("The first node that newcomers ask."))],
+    out: Annotated[Path, typer.Option(help=_("File to write."))],
+    as_json: AsJson = False,
+) -> None:
+    """Write the bootstrap bundle: what a new desk or node needs to begin."""
+    with edge(as_json):
+        from keys.bootstrap import BootstrapBundle
+        from keys.cards import NodeCard
+        from keys.directory.client import fingerprint
+        from keys.files import write_file
+
+        repository = _ceremony(folder).repository
+        found = [c for c in repository.cards(node) if isinstance(c, NodeCard)]
+        if not found or not found[0].urls:
+            raise CeremonyError(f"{node} has no published card with an address")
+        root = repository.root_bytes(1)
+        made = BootstrapBundle(
+            federation=_federation_name(folder),
+            root=root,
+            node=node,
+            url=found[0].urls[0],
+            tls_certificates=found[0].tls_certificates,
+        )
+        write_file(out, made.to_bytes())
+        values = {"file": str(out), "root_fingerprint": fingerprint(root)}
+        show(as_json, values, lambda: "\n".join(values.values()))
+
+
+@nation.command("admit")
+def admit(
+    folder: Folder,
+    node: Annotated[str, typer.Argument(help=_("The nation's node, such as kr."))],
+    key: Annotated[list[str], typer.Option(help=_("Key of the nation: a name in the keystore, or a file."))],
+    threshold: Threshold,
+    holder: Annotated[list[str], typer.Option(help=_("Root key in the keystore to sign the admission with."))],
+    registry: Registry,
+    keys: Keys = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Admit a nation: from then on it publishes its own cards, and nobody else can."""
+    with edge(as_json):
+        from keys.directory.repository import TARGETS
+
+        ring = KeyRing.open(keys, passphrase_file)
+        ceremony = _ceremony(folder)
+        ceremony.admit_nation(node, [ring.public(name) for name in key], threshold, _now())
+        for signer in ring.signers(holder):
+            ceremony.sign(TARGETS, signer)
+        # Published together with the nation's first cards: a nation without a node is none.
+        missing = str(ceremony.missing(TARGETS))
+        show(as_json, {"node": node, "status": missing}, lambda: missing)
+
+
+@card.command("publish")
+def publish_card(
+    folder: Folder,
+    file: Annotated[list[Path], typer.Argument(help=_("Card files of one nation."))],
+    key: Annotated[list[str], typer.Option(help=_("Key of the nation in the keystore."))],
+    registry: Registry,
+    keys: Keys = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sign and publish new or changed cards of a node or of contact points."""
+    with edge(as_json):
+        cards = [_read_card(path) for path in file]
+        _publish_cards(folder, cards, key, registry, KeyRing.open(keys, passphrase_file), as_json)
+
+
+@card.command("revoke-key")
+def revoke_key(
+    folder: Folder,
+    holder: Annotated[str, typer.Argument(help=_("Node or address whose key it is."))],
+    kid: Annotated[str, typer.Argument(help=_("The key id in hexadecimal."))],
+    key: Annotated[list[str], typer.Option(help=_("Key of the nation in the keystore."))],
+    registry: Registry,
+    keys: Keys = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Revoke one key from now on; what was signed before stays valid."""
+    with edge(as_json):
+        from keys.cards import NodeCard
+        from keys.federation import with_revoked_key
+
+        try:
+            raw = bytes.fromhex(kid)
+        except ValueError as problem:
+            raise UsageError("a key id is written in hexadecimal") from problem
+        old, now = _published(folder, holder), _now()
+        changed = (
+            with_revoked_key(old, raw, now)  # noqa: RUF034 - narrows the type
+            if isinstance(old, NodeCard)
+            else with_revoked_key(old, raw, now)
+        )
+        _publish_cards(folder, [changed], key, registry, KeyRing.open(keys, passphrase_file), as_json)
+
+
+@card.command("set-status")
+def set_status(
+    folder: Folder,
+    holder: Annotated[str, typer.Argument(help=_("Node or address."))],
+    status_name: Annotated[str, typer.Argument(metavar="STATUS", help=_("active, suspended or revoked (final)."))],
+    key: Annotated[list[str], typer.Option(help=_("Key of the nation in the keystore."))],
+    registry: Registry,
+    keys: Keys = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Suspend, revoke or reactivate a node or a contact point from now on."""
+    with edge(as_json):
+        from keys.cards import CardStatus, NodeCard
+        from keys.federation import with_status
+
+        try:
+            wanted = CardStatus(status_name)
+        except ValueError as problem:
+            raise UsageError("the status is active, suspended or revoked") from problem
+        old, now = _published(folder, holder), _now()
+        changed = (
+            with_status(old, wanted, now)  # noqa: RUF034 - narrows the type
+            if isinstance(old, NodeCard)
+            else with_status(old, wanted, now)
+        )
+        _publish_cards(folder, [changed], key, registry, KeyRing.open(keys, passphrase_file), as_json)
+
+
+@card.command("show")
+def show_cards(
+    folder: Folder,
+    node: Annotated[str | None, typer.Argument(help=_("Only this nation's."))] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The published cards."""
+    with edge(as_json):
+        from keys.cards import NodeCard
+
+        repository = _ceremony(folder).repository
+        rows: list[dict[str, Any]] = [
+            {
+                "holder": found.holder,
+                "status": str(found.status),
+                "name": found.name if isinstance(found, NodeCard) else found.office,
+                "signing_keys": [entry.kid.hex() for entry in found.signing_keys],
+            }
+            for name in ([node] if node else repository.nations())
+            for found in repository.cards(name)
+        ]
+        show(as_json, {"cards": rows}, lambda: "\n".join(f"{r['holder']}\t{r['status']}\t{r['name']}" for r in rows))
+
+
+# --- Inside ----------------------------------------------------------------------------------------------------
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _ceremony(folder: Path) -> Ceremony:
+    from keys.directory.ceremony import Ceremony
+    from keys.directory.repository import MetadataRepository
+
+    return Ceremony(MetadataRepository(folder))
+
+
+def _federation_name(folder: Path) -> str:
+    from keys.directory.repository import FEDERATION_FIELD
+
+    return str(_ceremony(folder).repository.root().signed.unrecognized_fields.get(FEDERATION_FIELD, ""))
+
+
+def _read_card(path: Path) -> Card:
+    import json
+
+    from keys.cards import CONTACT_POINT_CARD_SCHEMA, parse_contact_point_card, parse_node_card
+
+    try:
+        content = path.read_bytes()
+        schema = json.loads(content).get("schema")
+    except OSError as problem:
+        raise UsageError(f"cannot read {path}: {problem.strerror}") from problem
+    except (ValueError, AttributeError) as problem:
+        raise UsageError(f"{path} is not a card") from problem
+    return parse_contact_point_card(content) if schema == CONTACT_POINT_CARD_SCHEMA else parse_node_card(content)
+
+
+def _published(folder: Path, holder: str) -> Card:
+    node = holder.rpartition("@")[2]
+    for found in _ceremony(folder).repository.cards(node):
+        if found.holder == holder:
+            return found
+    raise UsageError(f"no card of {holder} is published")
+
+
+def _publish_cards(
+    folder: Path, cards: list[Card], key: list[str], registry: list[str], ring: KeyRing, as_json: bool
+) -> None:
+    from keys.directory.cardrules import card_node
+    from keys.directory.repository import nation_role
+
+    nodes = {card_node(item) for item in cards}
+    if len(nodes) != 1:
+        raise UsageError("publish the cards of one nation at a time")
+    node = nodes.pop()
+    ceremony = _ceremony(folder)
+    ceremony.stage_cards(node, cards, _now())
+    for signer in ring.signers(key):
+        ceremony.sign(nation_role(node), signer)
+    _publish(ceremony, ring, registry, as_json)
+
+
+def _publish(ceremony: Ceremony, ring: KeyRing, registry: list[str], as_json: bool) -> None:
+    """Publish if the registry's keys are at hand and nothing is missing; else say who has still to sign."""
+    missing = [str(m) for role in ceremony.staged() if not (m := ceremony.missing(role)).complete]
+    missing = [text for text in missing if not text.startswith(("snapshot", "timestamp"))]
+    signers = ring.signers(registry)
+    if missing or not signers:
+        waiting = [*missing, *([] if signers else [_("the registry has still to publish")])]
+        show(as_json, {"published": False, "missing": waiting}, lambda: "\n".join(waiting))
+        return
+    _show_published(ceremony.release(_now(), signers), as_json)
+
+
+def _show_published(directory: Directory, as_json: bool) -> None:
+    values = {
+        "published": True,
+        "version": directory.version,
+        "nations": directory.nodes(),
+        "expires_at": directory.expires_at.isoformat(),
+    }
+    show(
+        as_json,
+        values,
+        lambda: _("Published version {version}; refresh it before {expires}.").format(
+            version=directory.version, expires=directory.expires_at.isoformat()
+        ),
+    )

@@ -1,0 +1,33 @@
+"""``comity-node``: set a node up, run it, and hold the ceremonies of the federation's directory."""
+
+from __future__ import annotations
+
+import typer
+
+from node.cli import federation, keys, operation, setup
+from node.i18n import _
+
+app = typer.Typer(
+    name="comity-node",
+    help=_("A national node of the Comity network: set up, run, and the federation's directory."),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+setup.register(app)
+operation.register(app)
+app.add_typer(keys.app, name="keys")
+app.add_typer(federation.federation, name="federation")
+app.add_typer(federation.nation, name="nation")
+app.add_typer(federation.card, name="cards")
+app.add_typer(operation.log, name="log")
+app.add_typer(operation.witness, name="witness")
+
+
+def main() -> None:
+    """The console script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

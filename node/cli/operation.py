@@ -1,0 +1,177 @@
+"""``comity-node run``, ``health``, ``log``, ``witness``: what an operator does with a node that is set up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from node.cli.output import OK, UNAVAILABLE, AsJson, edge, show
+from node.cli.secrets import PassphraseFile, read_passphrase
+from node.cli.setup import Home
+from node.i18n import _
+from protocol.errors import NotFoundError, UnavailableError
+
+log = typer.Typer(help=_("The node's transparency log."), no_args_is_help=True)
+witness = typer.Typer(help=_("What is proved of the partners' logs."), no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.command()(run)
+    app.command()(health)
+
+
+def run(home: Home, passphrase_file: PassphraseFile = None, as_json: AsJson = False) -> None:
+    """Run the node until SIGTERM or Ctrl-C. When it serves it prints one JSON line: event, node, url, admin."""
+    with edge(as_json):
+        from keys.keystore import Keystore
+        from node.server import Node
+        from node.settings import NodeHome, NodeSettings
+
+        files = NodeHome(home)
+        settings = NodeSettings.load(files.settings)
+        keystore = Keystore.open(files.keystore, read_passphrase(passphrase_file or settings.passphrase_file))
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            code = runner.run(_serve(lambda: Node(files, settings, keystore)))
+    raise typer.Exit(code)
+
+
+def _loop_factory() -> Any:
+    try:
+        import uvloop
+    except ImportError:  # not on this platform: the standard loop does
+        return None
+    return uvloop.new_event_loop
+
+
+async def _serve(make: Any) -> int:
+    import signal
+
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    node = make()
+    await node.start()
+    ready = {"event": "ready", "node": node.context.node, "url": node.url, "admin": node.admin_url}
+    print(json.dumps(ready), flush=True)
+    waiting = [asyncio.create_task(stop.wait()), asyncio.create_task(node.failed.wait())]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+        await node.stop()
+    return UNAVAILABLE if node.failed.is_set() and not stop.is_set() else OK
+
+
+def health(
+    home: Home,
+    url: Annotated[str | None, typer.Option(help=_("The admin listener, if not the one in the settings."))] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the running node how it is: 0 ok or attention, 4 failing or not running."""
+    with edge(as_json):
+        from urllib.error import HTTPError, URLError
+        from urllib.request import urlopen
+
+        from node.settings import NodeHome, NodeSettings
+
+        base = url or f"http://{NodeSettings.load(NodeHome(home).settings).admin}"
+        try:
+            with urlopen(f"{base}/health", timeout=10) as response:  # noqa: S310 - the operator's own listener
+                values = json.load(response)
+        except HTTPError as problem:
+            values = json.load(problem)
+        except (URLError, OSError, ValueError) as problem:
+            raise UnavailableError(f"no node answers at {base}") from problem
+        show(as_json, values, lambda: f"{values['status']}: {', '.join(values['problems']) or _('no problems')}")
+    raise typer.Exit(UNAVAILABLE if values["status"] == "failing" else OK)
+
+
+@log.command()
+def status(home: Home, as_json: AsJson = False) -> None:
+    """The last checkpoint that this node signed, from the file outside its database. The node may be running."""
+    with edge(as_json):
+        from node.checkpoint_file import CheckpointFile
+        from node.settings import NodeHome, NodeSettings
+        from protocol.log.checkpoint import parse_checkpoint
+
+        settings = NodeSettings.load(NodeHome(home).settings)
+        note = CheckpointFile(home / settings.checkpoint_file).read()
+        if note is None:
+            raise NotFoundError("this node has not signed a checkpoint yet")
+        checkpoint = parse_checkpoint(note)
+        values = {"origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root.hex()}
+        show(as_json, values, lambda: "\n".join(f"{key}: {value}" for key, value in values.items()))
+
+
+@witness.command("status")
+def witness_status(home: Home, as_json: AsJson = False) -> None:
+    """The proved checkpoint of each partner's log, and the partners whose log contradicted itself."""
+    with edge(as_json):
+        from node.settings import NodeHome
+        from node.witness import WitnessState
+        from protocol.log.checkpoint import parse_checkpoint
+
+        state = WitnessState.load(NodeHome(home).witness)
+        proved = {node: parse_checkpoint(note).size for node, note in state.proved.items()}
+        values = {"proved": proved, "distrusted": sorted(state.evidence)}
+        lines = [f"{node}: {size}" for node, size in sorted(proved.items())]
+        lines += [_("{node}: DISTRUSTED").format(node=node) for node in sorted(state.evidence)]
+        show(as_json, values, lambda: "\n".join(lines) or _("nothing is proved yet"))
+
+
+@witness.command()
+def evidence(
+    home: Home,
+    node: Annotated[str, typer.Argument(help=_("The partner."))],
+    out: Annotated[Path, typer.Option(help=_("Folder to write the checkpoints into."))],
+    as_json: AsJson = False,
+) -> None:
+    """Write the checkpoints with which a partner's log contradicted itself."""
+    with edge(as_json):
+        from keys.files import write_file
+        from node.settings import NodeHome
+        from node.witness import WitnessState
+
+        notes = WitnessState.load(NodeHome(home).witness).evidence.get(node)
+        if notes is None:
+            raise NotFoundError(f"nothing is held against the log of {node}")
+        out.mkdir(parents=True, exist_ok=True)
+        names = [out / f"{node}-{number}.checkpoint" for number in range(1, len(notes) + 1)]
+        for path, note in zip(names, notes, strict=True):
+            write_file(path, note)
+        show(as_json, {"files": [str(path) for path in names]}, lambda: "\n".join(map(str, names)))
+
+
+@witness.command()
+def restore(
+    home: Home,
+    node: Annotated[str, typer.Argument(help=_("The partner to trust again."))],
+    as_json: AsJson = False,
+) -> None:
+    """Trust a partner's receipts again, from its present checkpoint on. Stop the node first; keep the evidence."""
+    with edge(as_json):
+        from keys.files import acquire_lock, release_lock
+        from node.settings import NodeHome, NodeSettings
+        from node.store.base import StoreInUseError
+        from node.witness import WitnessState
+
+        files = NodeHome(home)
+        database = home / NodeSettings.load(files.settings).database
+        lock = acquire_lock(
+            database.with_name(database.name + ".lock"), lambda: StoreInUseError("the node is running; stop it first")
+        )
+        try:
+            state = WitnessState.load(files.witness)
+            if state.evidence.pop(node, None) is None:
+                raise NotFoundError(f"nothing is held against the log of {node}")
+            state.proved.pop(node, None)
+            state.save(files.witness)
+        finally:
+            release_lock(lock)
+        show(as_json, {"restored": node}, lambda: _("Receipts of {node} count again.").format(node=node))

@@ -1,0 +1,136 @@
+"""``comity-node init``, ``join``, ``card``: from nothing to a node that its nation can publish."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from node.cli.output import AsJson, edge, show
+from node.cli.secrets import PassphraseFile, read_passphrase
+from node.i18n import _
+from protocol.address import parse_node
+from protocol.errors import KeystoreError, UsageError
+
+Home = Annotated[Path, typer.Argument(help=_("The node's home folder."))]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.command()(init)
+    app.command()(join)
+    app.command()(card)
+
+
+def init(
+    home: Home,
+    node: Annotated[str, typer.Option(help=_("The node's name, such as kr."))],
+    name: Annotated[str, typer.Option(help=_("The name people read."))],
+    url: Annotated[str, typer.Option(help=_("Where partners reach it: https://host[:port]."))],
+    federation: Annotated[str, typer.Option(help=_("The federation's name; it becomes part of the log's origin."))],
+    listen: Annotated[str, typer.Option(help=_("Address and port to listen on."))] = "0.0.0.0:8443",
+    admin: Annotated[str, typer.Option(help=_("Loopback address and port of health and metrics."))] = "127.0.0.1:9443",
+    country: Annotated[str | None, typer.Option(help=_("ISO 3166-1 alpha-2 code."))] = None,
+    directory_folder: Annotated[
+        Path | None, typer.Option(help=_("Folder that the federation's ceremony publishes into, if it is here."))
+    ] = None,
+    demonstration: Annotated[
+        bool, typer.Option("--demonstration", help=_("A keystore that opens fast: for tests and demonstrations only."))
+    ] = False,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a node: keys, TLS certificate, settings, and the card that its nation signs."""
+    with edge(as_json):
+        from keys.cards import card_to_bytes
+        from keys.federation import log_origin, node_card
+        from keys.files import write_file
+        from keys.identity import generate_node_keys
+        from keys.keystore import FAST, STANDARD, Keystore
+        from node.settings import NodeHome, NodeSettings
+
+        parse_node(node)
+        host = urlsplit(url).hostname
+        if host is None:
+            raise UsageError("the URL is of the form https://host[:port]")
+        files, now = NodeHome(home), datetime.now(UTC)
+        if home.exists() and any(home.iterdir()):
+            raise KeystoreError(f"{home} is not empty; choose another folder")
+        values: dict[str, object] = {"node": node, "listen": listen, "admin": admin}
+        if passphrase_file is not None:
+            values["passphrase_file"] = str(passphrase_file.absolute())
+        if directory_folder is not None:
+            values["directory"] = {"folder": str(directory_folder.absolute())}
+        NodeSettings.of(values)
+        origin = log_origin(federation, node)
+        keys = generate_node_keys(node, [host], now)
+        made = node_card(node, keys, origin, now, name=name, urls=[url], country=country)
+        passphrase = read_passphrase(passphrase_file, new=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        keystore = Keystore.create(files.keystore, passphrase, FAST if demonstration else STANDARD)
+        keys.store(keystore, origin, now)
+        keystore.save()
+        write_file(files.settings, _toml(values).encode(), mode=0o600)
+        write_file(files.card, card_to_bytes(made))
+        show(
+            as_json,
+            {"home": str(home), "node": node, "card": str(files.card), "origin": origin},
+            lambda: _("The node {node} is made. Next: its nation publishes {card}.").format(node=node, card=files.card),
+        )
+
+
+def join(
+    home: Home,
+    bundle: Annotated[Path, typer.Argument(help=_("The federation's bootstrap bundle."))],
+    as_json: AsJson = False,
+) -> None:
+    """Take the federation's bootstrap bundle: the root of trust and the first node to ask."""
+    with edge(as_json):
+        from keys.bootstrap import BootstrapBundle
+        from keys.directory.client import fingerprint
+        from keys.files import write_file
+        from node.settings import NodeHome
+
+        try:
+            content = bundle.read_bytes()
+        except OSError as problem:
+            raise UsageError(f"cannot read {bundle}: {problem.strerror}") from problem
+        parsed = BootstrapBundle.from_bytes(content)
+        if not NodeHome(home).settings.exists():
+            raise UsageError(f"{home} is not a node's home; run comity-node init first")
+        write_file(NodeHome(home).bootstrap, parsed.to_bytes())
+        root = fingerprint(parsed.root)
+        show(
+            as_json,
+            {"federation": parsed.federation, "first_node": parsed.node, "root_fingerprint": root},
+            lambda: _("Federation: {name}\nCompare this by telephone: {root}").format(
+                name=parsed.federation, root=root
+            ),
+        )
+
+
+def card(home: Home, as_json: AsJson = False) -> None:
+    """Show the node's card as it was made, for its nation to sign."""
+    with edge(as_json):
+        from keys.cards import card_to_bytes, parse_node_card
+        from node.settings import NodeHome
+
+        try:
+            content = NodeHome(home).card.read_bytes()
+        except OSError as problem:
+            raise UsageError(f"cannot read the card: {problem.strerror}") from problem
+        encoded = card_to_bytes(parse_node_card(content)).decode()
+        print(encoded)
+
+
+def _toml(values: dict[str, object]) -> str:
+    import json
+
+    lines = [f"{key} = {json.dumps(value)}" for key, value in values.items() if not isinstance(value, dict)]
+    for table, entries in values.items():
+        if isinstance(entries, dict):
+            lines += ["", f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in entries.items())]
+    return "\n".join(lines) + "\n"
