@@ -460,7 +460,7 @@ class Desk:
         """
         stored, judged = await self._run(self._judge_again, message_id)
         envelope = parse_envelope(stored.envelope)
-        watch = LogWatch(self.directory, self._client, self._last_checkpoint, self._remember_checkpoint)
+        watch = LogWatch(self.directory, self.node_client, self._last_checkpoint, self._remember_checkpoint)
         checks = []
         for entry in judged:
             row = self._judge.row(entry.receipt, entry.error.code if entry.error else None)
@@ -522,7 +522,7 @@ class Desk:
         """Submit one batch; when it cannot be, everything in it stays queued."""
         self._in_flight.update(message.head.id for message in batch)
         try:
-            answers = await self._client(self._address.node).submit([message.envelope for message in batch])
+            answers = await self.node_client(self._address.node).submit([message.envelope for message in batch])
             submission = await self._run(self._record_submission, batch, answers, False)
             if submission is None:
                 await self._try_refresh()
@@ -585,7 +585,7 @@ class Desk:
     # --- Inside: receiving ---
 
     async def _fetch(self, after: int, wait: float) -> MailboxPage:
-        return await self._client(self._address.node).mailbox(after, MAX_ENTRIES, ceil(wait))
+        return await self.node_client(self._address.node).mailbox(after, MAX_ENTRIES, ceil(wait))
 
     async def _take(self, page: MailboxPage) -> Taken:
         try:
@@ -610,7 +610,7 @@ class Desk:
         """Make statements; what cannot be made now stays pending. Returns how many were logged."""
         self._stating += len(statements)
         try:
-            answers = await self._client(self._address.node).state([statement.raw for statement in statements])
+            answers = await self.node_client(self._address.node).state([statement.raw for statement in statements])
             try:
                 done, _ = await self._run(self._record_stated, statements, answers, False)
             except DirectoryBehindError:
@@ -691,7 +691,7 @@ class Desk:
             return False
         return True
 
-    def _client(self, node: str) -> NodeClient:
+    def node_client(self, node: str) -> NodeClient:
         route = self._trust.route(node)
         client = self._clients.get(node)
         if client is None or (client.base_url, client.certificates) != (route.url.rstrip("/"), route.certificates):

@@ -219,6 +219,8 @@ def show(
 
     async def work(desk: Desk) -> None:
         shown = await desk.show(await desk.resolve(message_id))
+        # The sender is told at once; if the node is away, the next synchronisation tells.
+        await _sync(desk, 0, offline=False)
         content = json.loads(shown.content)
         if as_json:
             print_json(

@@ -69,7 +69,6 @@ class Commands:
                 "-m",
                 "node.cli.main",
                 "run",
-                "--home",
                 str(home),
                 stdin=DEVNULL,
                 stdout=PIPE,
