@@ -1,0 +1,161 @@
+"""A new desk's home, its settings, and the errors that come back from a node."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from exchange.desk import Desk
+from exchange.enrolment import create_desk
+from exchange.problems import error_of
+from exchange.settings import DeskSettings, Home, Lifetimes, OfficerSettings
+from keys.bootstrap import BootstrapBundle
+from keys.cards import parse_contact_point_card
+from keys.keystore import FAST, Keystore, Purpose
+from protocol.address import Address
+from protocol.errors import (
+    ComityError,
+    ExpiredError,
+    InvalidMessageError,
+    KeystoreError,
+    KeystoreLockedError,
+    MalformedError,
+    PeerFailedError,
+    SettingsError,
+)
+from tests.unit.exchange_world import FR, KR, NOW, PASSPHRASE, World
+
+OFFICER = OfficerSettings(name='Kim "the desk" Seo-yeon\\', role="당직", email="duty@police.example")
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(tmp_path, monkeypatch)
+
+
+def test_a_new_home_holds_four_keys_and_the_card_to_be_signed(world: World) -> None:
+    home = Home(world.home(KR))
+    keystore = Keystore.open(home.keystore, PASSPHRASE)
+    card = parse_contact_point_card(home.enrolment.read_bytes())
+
+    assert {entry.purpose for entry in keystore} == {
+        Purpose.SIGN, Purpose.SEAL, Purpose.DATABASE, Purpose.INDEX,
+    }  # fmt: skip
+    assert card == world.cards[KR]
+    assert card.signing_keys[0].public == keystore.signer().public_key
+    assert card.sealing_keys[0].public == keystore.opener().public_key
+    for path in (home.keystore, home.settings, home.path):
+        assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_folder_that_holds_something_is_left_alone(world: World, tmp_path: Path) -> None:
+    bundle = BootstrapBundle.from_bytes(Home(world.home(KR)).bootstrap.read_bytes())
+    home = tmp_path / "taken"
+    home.mkdir()
+    (home / "letter.txt").write_text("mine")
+
+    with pytest.raises(KeystoreError):
+        create_desk(home, KR, PASSPHRASE, bundle, NOW, office="o", agency="a", derivation=FAST)
+
+    assert [path.name for path in home.iterdir()] == ["letter.txt"]
+
+
+def test_a_home_that_could_not_be_finished_leaves_nothing_behind(world: World, tmp_path: Path) -> None:
+    bundle = BootstrapBundle.from_bytes(Home(world.home(KR)).bootstrap.read_bytes())
+    before = set(tmp_path.iterdir())
+
+    with pytest.raises(KeystoreLockedError):
+        create_desk(tmp_path / "new", KR, b"", bundle, NOW, office="o", agency="a", derivation=FAST)
+    with pytest.raises(MalformedError):
+        create_desk(tmp_path / "new", KR, b"x", bundle, NOW, office="", agency="a", derivation=FAST)
+
+    assert set(tmp_path.iterdir()) == before
+
+
+async def test_the_wrong_passphrase_opens_no_desk(world: World) -> None:
+    with pytest.raises(KeystoreLockedError):
+        async with Desk.open(world.home(FR), b"wrong"):
+            pytest.fail("it opened")
+
+
+async def test_a_desk_that_is_not_enrolled_yet_says_what_the_node_says(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(trust: object, path: str) -> bytes:
+        raise error_of(json.dumps(ExpiredError("not yet enrolled").to_problem()), "the node kr")
+
+    world.enrol(Address.parse("new@kr"), publish=False)
+    monkeypatch.setattr("exchange.trust.Trust._get", refuse)
+
+    with pytest.raises(ExpiredError, match="not yet enrolled"):
+        async with world.open(Address.parse("new@kr")):
+            pytest.fail("it opened")
+
+
+def test_settings_are_written_and_read_back(tmp_path: Path) -> None:
+    settings = DeskSettings(
+        address="24-7@kr", node_url="https://127.0.0.1:8443", officer=OFFICER, lifetimes=Lifetimes(urgent_s=7200)
+    )
+    settings.save(tmp_path / "settings.toml")
+
+    assert DeskSettings.load(tmp_path / "settings.toml") == settings
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "address = ",
+        'address = "24-7"',
+        'address = "24-7@kr"\nunknown = 1',
+        'address = "24-7@kr"\nnode_url = "http://plain.example"',
+        'address = "24-7@kr"\n[lifetimes]\nurgent_s = 1',
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused_by_name(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(text)
+
+    with pytest.raises(SettingsError, match=r"settings\.toml"):
+        DeskSettings.load(path)
+
+
+def test_missing_settings_are_a_settings_error(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError):
+        DeskSettings.load(tmp_path / "none.toml")
+
+
+def test_every_error_comes_back_as_itself() -> None:
+    def kinds(kind: type[ComityError]) -> list[type[ComityError]]:
+        return [kind, *(found for child in kind.__subclasses__() for found in kinds(child))]
+
+    protocols = [kind for kind in kinds(ComityError) if kind.__module__ == "protocol.errors"]
+    assert len(protocols) > 30
+    for kind in protocols:
+        back = error_of(json.dumps(kind("detail").to_problem()), "the node kr")
+        assert (type(back).code, back.detail) == (kind.code, "detail")
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b'"x"', b"{}", b'{"type": 3}', b'{"type": "urn:other"}'])
+def test_a_body_that_is_no_problem_of_ours_is_the_peers_failure(body: bytes) -> None:
+    assert isinstance(error_of(body, "the node kr"), PeerFailedError)
+
+
+def test_text_from_outside_is_shortened_and_freed_of_control_characters() -> None:
+    problem = InvalidMessageError("x\x1b[31m\n" + "y" * 5000).to_problem()
+    problem["detail"] = "x\x1b[31m\u202e" + "y" * 5000
+
+    detail = error_of(json.dumps(problem), "the node kr").detail
+
+    assert detail.isprintable()
+    assert len(detail) <= 300
+
+
+def test_now_is_aware() -> None:
+    from exchange.desk import utc_now
+
+    assert utc_now().tzinfo is UTC
+    assert isinstance(utc_now(), datetime)
