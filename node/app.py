@@ -37,7 +37,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *log.ENDPOINTS,
 )
 _ROUTE = web.RequestKey("route", str)
-_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Server": "comity-node"}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

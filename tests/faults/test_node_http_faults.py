@@ -1,0 +1,584 @@
+"""What a node does when requests or partners are wrong, hostile, slow or broken off: it refuses, and goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from keys.cards import CardStatus, Function
+from keys.federation import with_status
+from keys.identity import generate_desk_keys
+from keys.tls import client_context, server_context
+from protocol import cbor
+from protocol.address import Address
+from protocol.event import EventName
+from protocol.http_signature import sign_request
+from protocol.log.checkpoint import Checkpoint, SoftLogSigner, sign_checkpoint
+from protocol.receipt import receipts_to_value
+from protocol.signing import Ed25519Signer
+from tests.world import World, answers
+
+LIMITS = {"body_timeout_s": 0.3, "idle_timeout_s": 0.5, "failures_burst": 100_000}
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    world = World(tmp_path)
+    for nation in ("kr", "fr"):
+        world.add_nation(nation)
+        world.add_desk(f"24-7@{nation}")
+    yield world
+    await world.close()
+
+
+@pytest.fixture
+async def kr(world: World) -> World:
+    """The world with the node kr running under tight time-outs."""
+    await world.start("kr", limits=LIMITS)
+    return world
+
+
+async def _works(world: World) -> None:
+    """The node still serves its desk."""
+    seoul = world.desks["24-7@kr"]
+    (answer,) = await world.submit(seoul, world.seal(seoul, [seoul]))
+    assert answer.code is None
+
+
+async def _raw(world: World, *parts: bytes, finish: bool = False) -> bytes:
+    """What the node answers to raw bytes until it closes; ``finish`` closes our side after sending."""
+    tls = client_context([world.node_keys["kr"].tls.certificate])
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.ports["kr"], ssl=tls)
+    try:
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+        if finish:
+            return b""
+        async with asyncio.timeout(10):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+def _signed_head(world: World, body: bytes) -> bytes:
+    """The head of a request to submit ``body``, rightly signed."""
+    desk = world.desks["24-7@kr"]
+    url = world.url("kr") + "/v1/submit"
+    headers = sign_request(
+        "POST", url, body, "application/cbor", str(desk.address), desk.signer(), world.clock(), os.urandom(16)
+    )
+    lines = ["POST /v1/submit HTTP/1.1", f"Host: 127.0.0.1:{world.ports['kr']}", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+# --- Requests that are wrong ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"not cbor",
+        cbor.encode([]),
+        cbor.encode({1: 2}),
+        cbor.encode(["text"]),
+        cbor.encode([b"x"] * 65),
+        b"\x9f\x41x\xff",
+        b"\x81" * 10_000,
+        cbor.encode([b"x"]) + b"trailing",
+    ],
+)
+async def test_a_body_that_is_no_batch_is_refused_with_a_problem(kr: World, body: bytes) -> None:
+    desk = kr.desks["24-7@kr"]
+    reply = await kr.call("kr", "POST", "/v1/submit", body, holder=str(desk.address), signer=desk.signer())
+    assert reply.status in {400, 413}
+    assert reply.headers["Content-Type"].startswith("application/problem+json")
+    assert reply.code in {"malformed", "non-canonical", "too-large"}
+    await _works(kr)
+
+
+async def test_random_bodies_never_meet_a_defect(kr: World) -> None:
+    desk, generator = kr.desks["24-7@kr"], random.Random(5)
+    whole = kr.seal(desk, [desk]).raw
+    for _ in range(60):
+        damaged = bytearray(whole)
+        for _ in range(generator.randint(1, 4)):
+            damaged[generator.randrange(len(damaged))] ^= 1 << generator.randrange(8)
+        reply = await kr.desk_call(desk, "POST", "/v1/submit", [bytes(damaged), generator.randbytes(40)])
+        assert all(answer.code not in {None, "internal"} for answer in answers(reply))
+    assert "internal" not in kr.logs["kr"].getvalue()
+
+
+async def test_an_oversized_body_is_refused_by_its_announced_length_before_it_is_read(kr: World) -> None:
+    head = _signed_head(kr, b"x").replace(b"Content-Length: 1\r\n", b"Content-Length: 99999999\r\n")
+    assert b" 413 " in (await _raw(kr, head)).split(b"\r\n")[0]
+    await _works(kr)
+
+
+async def test_an_oversized_chunked_body_is_cut_off(kr: World) -> None:
+    head = _signed_head(kr, b"x").replace(b"Content-Length: 1\r\n", b"Transfer-Encoding: chunked\r\n")
+    chunk = b"100000\r\n" + bytes(0x100000) + b"\r\n"
+    assert b" 413 " in (await _raw(kr, head, *[chunk] * 5)).split(b"\r\n")[0]
+    await _works(kr)
+
+
+async def test_half_a_body_times_out(kr: World) -> None:
+    body = cbor.encode([bytes(1000)])
+    answer = await _raw(kr, _signed_head(kr, body), body[:100])
+    assert b" 408 " in answer.split(b"\r\n")[0]
+    assert b"body-timeout" in answer
+    await _works(kr)
+
+
+async def test_a_body_that_breaks_off_is_nothing(kr: World) -> None:
+    body = cbor.encode([kr.seal(kr.desks["24-7@kr"], [kr.desks["24-7@fr"]]).raw])
+    await _raw(kr, _signed_head(kr, body), body[:-10], finish=True)
+    await _works(kr)
+    assert "internal" not in kr.logs["kr"].getvalue()
+
+
+async def test_headers_that_never_end_are_cut_off(kr: World) -> None:
+    assert await _raw(kr, b"POST /v1/submit HTTP/1.1\r\nHost: x\r\nX-Slow: ") == b""
+    await _works(kr)
+
+
+async def test_a_connection_that_says_nothing_is_closed(kr: World) -> None:
+    assert await _raw(kr) == b""
+
+
+async def test_bytes_that_are_not_http_are_refused(kr: World) -> None:
+    assert b" 400 " in (await _raw(kr, b"\x16\x03\x01 nonsense\r\n\r\n")).split(b"\r\n")[0]
+    await _works(kr)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [{"Content-Encoding": "gzip"}, {"Upgrade": "websocket", "Connection": "Upgrade"}, {"Content-Encoding": "identity"}],
+)
+async def test_compression_and_change_of_protocol_are_refused(kr: World, extra: dict[str, str]) -> None:
+    desk = kr.desks["24-7@kr"]
+    reply = await kr.desk_call(desk, "POST", "/v1/submit", [b"x"], extra=extra)
+    assert (reply.status, reply.code) == (400, "malformed")
+
+
+async def test_another_content_type_is_refused(kr: World) -> None:
+    desk = kr.desks["24-7@kr"]
+    reply = await kr.desk_call(desk, "POST", "/v1/submit", [b"x"], extra={"Content-Type": "application/json"})
+    assert (reply.status, reply.code) == (400, "malformed")
+
+
+async def test_a_get_with_a_body_is_refused(kr: World) -> None:
+    desk = kr.desks["24-7@kr"]
+    assert (await kr.desk_call(desk, "GET", "/v1/mailbox", [b"x"])).status == 400
+
+
+@pytest.mark.parametrize(
+    "query", ["after=-1", "after=x", "after=1&after=2", "limit=1000", "wait=31", "after=" + "9" * 30]
+)
+async def test_query_parameters_out_of_their_range_are_refused(kr: World, query: str) -> None:
+    desk = kr.desks["24-7@kr"]
+    assert (await kr.desk_call(desk, "GET", f"/v1/mailbox?{query}")).status == 400
+
+
+async def test_unknown_paths_and_methods_are_problems_too(kr: World) -> None:
+    desk = kr.desks["24-7@kr"]
+    lost = await kr.desk_call(desk, "GET", "/v2/nothing")
+    wrong = await kr.desk_call(desk, "DELETE", "/v1/mailbox")
+    climbing = await kr.desk_call(desk, "GET", "/directory/metadata/..%2F..%2Fkeystore.cbor")
+    assert (lost.status, lost.code) == (404, "not-found")
+    assert (wrong.status, wrong.code) == (405, "method-not-allowed")
+    assert climbing.status == 404
+
+
+# --- Callers that are not who they say ---------------------------------------------------------------------------
+
+
+async def test_an_unsigned_request_is_refused(kr: World) -> None:
+    desk = kr.desks["24-7@kr"]
+    reply = await kr.desk_call(desk, "GET", "/v1/mailbox", headers={})
+    assert (reply.status, reply.code) == (401, "unauthenticated")
+
+
+async def test_a_request_counts_once(kr: World) -> None:
+    desk, nonce, now = kr.desks["24-7@kr"], bytes(16), kr.clock()
+    first = await kr.desk_call(desk, "GET", "/v1/mailbox", nonce=nonce, now=now)
+    again = await kr.desk_call(desk, "GET", "/v1/mailbox", nonce=nonce, now=now)
+    assert first.status == 200
+    assert (again.status, again.code) == (409, "replayed")
+
+
+async def test_a_restart_does_not_forget_which_requests_were_made(kr: World) -> None:
+    desk, nonce, now = kr.desks["24-7@kr"], bytes(16), kr.clock()
+    assert (await kr.desk_call(desk, "GET", "/v1/mailbox", nonce=nonce, now=now)).status == 200
+    await kr.stop("kr")
+    await kr.start("kr")
+    assert (await kr.desk_call(desk, "GET", "/v1/mailbox", nonce=nonce, now=now)).code == "replayed"
+
+
+@pytest.mark.parametrize("minutes", [-2, 2])
+async def test_a_signature_from_another_time_is_refused(kr: World, minutes: int) -> None:
+    desk = kr.desks["24-7@kr"]
+    reply = await kr.desk_call(desk, "GET", "/v1/mailbox", now=kr.clock() + timedelta(minutes=minutes))
+    assert (reply.status, reply.code) == (401, "clock-skew")
+
+
+async def test_a_request_signed_for_another_server_is_refused_here(kr: World) -> None:
+    desk = kr.desks["24-7@kr"]
+    other = "https://fr.example/v1/mailbox"
+    misled = await kr.desk_call(desk, "GET", "/v1/mailbox", sign_url=other)
+    carried = await kr.desk_call(desk, "GET", "/v1/mailbox", sign_url=other, extra={"Host": "fr.example"})
+    assert misled.status in {401, 403}
+    assert (carried.status, carried.code) == (401, "unauthenticated")
+
+
+async def test_a_key_that_the_directory_does_not_list_is_refused(kr: World) -> None:
+    desk = kr.desks["24-7@kr"]
+    reply = await kr.call("kr", "GET", "/v1/mailbox", holder=str(desk.address), signer=generate_desk_keys().signer())
+    nobody = await kr.call("kr", "GET", "/v1/mailbox", holder="nobody@kr", signer=desk.signer())
+    assert (reply.status, reply.code) == (403, "unknown-key")
+    assert (nobody.status, nobody.code) == (404, "unknown-contact-point")
+
+
+async def test_a_desk_enrolled_a_moment_ago_is_known_at_its_first_request(kr: World) -> None:
+    busan = kr.add_desk("busan@kr")
+    assert (await kr.desk_call(busan, "GET", "/v1/mailbox")).status == 200
+
+
+async def test_a_revoked_card_is_refused_after_the_refresh(kr: World) -> None:
+    desk = kr.desks["24-7@kr"]
+    kr.publish("kr", with_status(desk.card, CardStatus.REVOKED, kr.clock()))
+    await kr.nodes["kr"].context.directory.refresh()
+    reply = await kr.desk_call(desk, "GET", "/v1/mailbox")
+    assert (reply.status, reply.code) == (403, "revoked")
+
+
+async def test_each_call_is_for_those_it_is_made_for(kr: World) -> None:
+    seoul, paris = kr.desks["24-7@kr"], kr.desks["24-7@fr"]
+    auditor = kr.add_desk("audit@kr", (Function.AUDIT,))
+    foreign = {"holder": str(paris.address), "signer": paris.signer()}
+    refused = [
+        await kr.desk_call(seoul, "POST", "/v1/transfer", [b"x"]),
+        await kr.desk_call(seoul, "POST", "/v1/receipts", [[], []]),
+        await kr.desk_call(seoul, "GET", "/log/tile/entries/000"),
+        await kr.node_call("fr", "kr", "POST", "/v1/submit", [b"x"]),
+        await kr.node_call("fr", "kr", "GET", "/v1/mailbox"),
+        await kr.node_call("fr", "kr", "GET", "/log/tile/entries/000"),
+        await kr.node_call("kr", "kr", "POST", "/v1/transfer", [b"x"]),
+        await kr.call("kr", "GET", "/v1/mailbox", **foreign),
+        await kr.desk_call(auditor, "GET", "/v1/mailbox"),
+        await kr.desk_call(auditor, "POST", "/v1/submit", [b"x"]),
+    ]
+    assert [(reply.status, reply.code) for reply in refused] == [(403, "forbidden")] * len(refused)
+    assert (await kr.call("kr", "GET", "/log/checkpoint", **foreign)).status == 200
+    await _works(kr)
+    assert (await kr.desk_call(auditor, "GET", "/log/tile/entries/000.p/2")).status == 200
+
+
+async def test_a_caller_over_its_rate_is_told_to_wait(world: World) -> None:
+    await world.start("kr", limits={"desk_requests_per_s": 0.001, "desk_burst": 2})
+    desk = world.desks["24-7@kr"]
+    replies = [await world.desk_call(desk, "GET", "/v1/mailbox") for _ in range(3)]
+    assert [reply.status for reply in replies] == [200, 200, 429]
+
+
+async def test_an_address_whose_requests_keep_failing_is_not_verified_any_more(world: World) -> None:
+    await world.start("kr", limits={"failures_per_s": 0.001, "failures_burst": 2})
+    desk = world.desks["24-7@kr"]
+    replies = [await world.desk_call(desk, "GET", "/v1/mailbox", headers={}) for _ in range(3)]
+    assert [reply.status for reply in replies] == [401, 401, 429]
+
+
+# --- Envelopes that are wrong --------------------------------------------------------------------------------------
+
+
+async def test_a_bad_envelope_is_refused_alone(kr: World) -> None:
+    seoul, paris = kr.desks["24-7@kr"], kr.desks["24-7@fr"]
+    good = kr.seal(seoul, [paris])
+    others = kr.seal(paris, [seoul])
+    forged = kr.seal(seoul, [paris], signer=Ed25519Signer(bytes(32)))
+    expired = kr.seal(seoul, [paris], created=kr.clock() - timedelta(days=2))
+    early = kr.seal(seoul, [paris], created=kr.clock() + timedelta(hours=1))
+    batch = [good, others, forged, expired, early, good]
+    got = await kr.submit(seoul, *batch)
+    assert [answer.code for answer in got] == [
+        None,
+        "sender-mismatch",
+        "unknown-key",
+        "expired",
+        "not-yet-valid",
+        None,
+    ]
+    assert got[0].receipts == got[5].receipts
+
+
+async def test_an_envelope_to_nobody_is_refused_and_the_refusal_is_logged(kr: World) -> None:
+    seoul = kr.desks["24-7@kr"]
+    ghost = kr.add_desk("ghost@kr")
+    ghost.address = Address.parse("nobody@kr")
+    before = await kr.nodes["kr"].context.store.log_size()
+    (answer,) = await kr.submit(seoul, kr.seal(seoul, [ghost]))
+    assert answer.code == "unknown-contact-point"
+    assert await kr.nodes["kr"].context.store.log_size() == before + 1
+
+
+async def test_the_same_id_with_other_content_is_refused(kr: World) -> None:
+    from protocol.envelope import parse_envelope, seal
+    from protocol.hpke import SealingKey
+
+    seoul = kr.desks["24-7@kr"]
+    first = kr.seal(seoul, [seoul])
+    key = SealingKey(seoul.keys.opener().public_key)
+    other = parse_envelope(seal(b"other", first.routing, seoul.signer(), {seoul.address: key}, os.urandom))
+    (accepted,) = await kr.submit(seoul, first)
+    (refused,) = await kr.submit(seoul, other)
+    assert (accepted.code, refused.code) == (None, "id-conflict")
+
+
+async def test_a_node_may_not_hand_over_what_is_not_of_its_own_desks(kr: World) -> None:
+    seoul, paris = kr.desks["24-7@kr"], kr.desks["24-7@fr"]
+    own = kr.seal(paris, [seoul])
+    stolen = kr.seal(seoul, [seoul])
+    elsewhere = kr.seal(paris, [paris])
+    reply = await kr.node_call("fr", "kr", "POST", "/v1/transfer", [own.raw, stolen.raw, elsewhere.raw])
+    assert [answer.code for answer in answers(reply)] == [None, "forbidden", "no-route"]
+
+
+async def test_a_statement_about_a_message_of_another_desk_is_refused(kr: World) -> None:
+    seoul, busan = kr.desks["24-7@kr"], kr.add_desk("busan@kr")
+    envelope = kr.seal(seoul, [busan])
+    await kr.submit(seoul, envelope)
+    (answer,) = await kr.state(seoul, EventName.ContentHandover, envelope)
+    assert answer.code == "not-found"
+
+
+async def test_receipts_of_a_foreign_log_are_refused(kr: World) -> None:
+    seoul = kr.desks["24-7@kr"]
+    (answer,) = await kr.submit(seoul, kr.seal(seoul, [seoul]))
+    reply = await kr.node_call("fr", "kr", "POST", "/v1/receipts", receipts_to_value(answer.receipts))
+    assert all(b"peer-failed" in verdict.encode() for verdict in reply.cbor())
+
+
+# --- Partners that are wrong ---------------------------------------------------------------------------------------
+
+Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@dataclass
+class FakePartner:
+    """Shows the partner's certificate and does whatever ``behaviour`` says with each connection."""
+
+    world: World
+    behaviour: Behaviour
+    server: asyncio.Server | None = None
+    requests: int = 0
+    held: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    async def __aenter__(self) -> FakePartner:
+        identity = self.world.node_keys["fr"].tls
+        tls: ssl.SSLContext = server_context(identity.certificate, identity.key_pem)
+        self.server = await asyncio.start_server(self._serve, "127.0.0.1", self.world.ports["fr"], ssl=tls)
+        return self
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.held.append(writer)
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            if b"/v1/transfer" in head.split(b"\r\n")[0]:
+                self.requests += 1
+            await self.behaviour(reader, writer)
+            await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self.server is not None
+        self.server.close()
+        for writer in self.held:
+            writer.transport.abort()
+
+
+def _answering(body: bytes, status: str = "200 OK", length: int | None = None, head: str = "") -> Behaviour:
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        size = len(body) if length is None else length
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {size}\r\n{head}Connection: close\r\n\r\n".encode() + body)
+
+    return behave
+
+
+async def _silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await asyncio.Event().wait()
+
+
+async def _rude(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"\x00\xff not http at all\r\n\r\n")
+
+
+BAD_ANSWERS = {
+    "garbage": _answering(b"\xff\x00garbage"),
+    "not http": _rude,
+    "empty": _answering(b""),
+    "another shape": _answering(cbor.encode({1: [], 2: [[], []]})),
+    "no receipts": _answering(cbor.encode({1: [{1: []}], 2: [[], []]})),
+    "numbers out of range": _answering(cbor.encode({1: [{1: [7]}], 2: [[], []]})),
+    "half a body": _answering(b"\xa2\x01", length=5000),
+    "compressed": _answering(b"\x1f\x8b", head="Content-Encoding: gzip\r\n"),
+    "server error": _answering(b"<html>sorry</html>", status="500 Internal Server Error"),
+    "redirect": _answering(b"", status="302 Found", head="Location: https://127.0.0.1:1/\r\n"),
+    "unknown problem": _answering(cbor.encode({1: [{2: '{"type":"urn:comity:error:from-the-future"}'}], 2: [[], []]})),
+    "problem that is none": _answering(cbor.encode({1: [{2: "["}], 2: [[], []]})),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ANSWERS)
+async def test_a_partner_that_answers_nonsense_loses_nothing(kr: World, name: str) -> None:
+    seoul, paris = kr.desks["24-7@kr"], kr.desks["24-7@fr"]
+    envelope = kr.seal(seoul, [paris])
+    async with FakePartner(kr, BAD_ANSWERS[name]) as partner:
+        await kr.submit(seoul, envelope)
+        await kr.until(lambda: partner.requests >= 2)
+    await kr.start("fr")
+    proved = await kr.events(seoul, 3)
+    assert {receipt.event.name for receipt in proved} == {EventName.RelayAcceptance, EventName.ContentConsignment}
+    assert [entry.envelope for entry in (await kr.mailbox(paris))[0]] == [envelope.raw]
+
+
+async def test_receipts_about_another_message_do_not_count(kr: World) -> None:
+    seoul, paris = kr.desks["24-7@kr"], kr.desks["24-7@fr"]
+    await kr.start("fr")
+    earlier = kr.seal(seoul, [paris])
+    reply = await kr.node_call("kr", "fr", "POST", "/v1/transfer", [earlier.raw])
+    true_answer = reply.body
+    assert answers(reply)[0].code is None
+    await kr.stop("fr")
+    async with FakePartner(kr, _answering(true_answer)) as partner:
+        await kr.submit(seoul, kr.seal(seoul, [paris]))
+        await kr.until(lambda: partner.requests >= 2)
+    assert all(entry.envelope is not None for entry in (await kr.mailbox(seoul))[0])
+
+
+async def test_a_partner_that_is_down_gets_its_messages_when_it_is_back(kr: World) -> None:
+    seoul, paris = kr.desks["24-7@kr"], kr.desks["24-7@fr"]
+    sent = [kr.seal(seoul, [paris]) for _ in range(3)]
+    await kr.submit(seoul, *sent)
+    await kr.start("fr")
+    assert len(await kr.events(seoul, 9)) == 9
+    assert {entry.envelope for entry in (await kr.mailbox(paris))[0]} == {envelope.raw for envelope in sent}
+
+
+async def test_a_partner_that_hangs_delays_no_other(world: World) -> None:
+    world.add_nation("br")
+    rio = world.add_desk("24-7@br")
+    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
+    await world.start("kr", delivery={"timeout_s": 600, "first_backoff_s": 60})
+    await world.start("br")
+    async with FakePartner(world, _silent) as partner:
+        await world.submit(seoul, world.seal(seoul, [paris]))
+        await world.until(lambda: partner.requests == 1)
+        await world.submit(seoul, world.seal(seoul, [rio]))
+        entries, _ = await world.mailbox(rio, wait=10)
+        assert len(entries) == 1
+        assert len(await world.events(seoul, 3)) == 3
+        assert partner.requests == 1
+        await world.stop("kr")
+
+
+async def test_a_message_that_expires_undelivered_is_reported_to_its_sender(world: World) -> None:
+    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
+    await world.start("kr", housekeeping_s=0.02)
+    await world.submit(seoul, world.seal(seoul, [paris], lifetime=timedelta(hours=1)))
+    world.clock.shift = timedelta(hours=2)
+    (failure,) = await world.events(seoul, 1)
+    assert (failure.event.name, failure.event.reasons) == (EventName.RelayFailure, ("expired",))
+
+
+async def test_a_final_refusal_of_the_partner_reaches_the_sender(kr: World) -> None:
+    seoul, paris = kr.desks["24-7@kr"], kr.desks["24-7@fr"]
+    problem = '{"type":"urn:comity:error:signature-invalid","status":403}'
+    async with FakePartner(kr, _answering(cbor.encode({1: [{2: problem}], 2: [[], []]}))):
+        await kr.submit(seoul, kr.seal(seoul, [paris]))
+        (refused,) = await kr.events(seoul, 1)
+    assert (refused.event.name, refused.event.reasons) == (EventName.RelayRejection, ("signature-invalid",))
+
+
+def _log_of(world: World, nation: str) -> SoftLogSigner:
+    keys = world.node_keys[nation]
+    return SoftLogSigner(f"test-federation/{nation}", keys.log_ed25519_seed, keys.log_mldsa_seed)
+
+
+async def test_a_partner_whose_log_contradicts_itself_is_not_trusted_any_more(kr: World) -> None:
+    seoul, paris = kr.desks["24-7@kr"], kr.desks["24-7@fr"]
+    await kr.start("fr")
+    await kr.submit(seoul, kr.seal(seoul, [paris]))
+    await kr.events(seoul, 3)
+    context = kr.nodes["kr"].context
+    other_history = sign_checkpoint(Checkpoint("test-federation/fr", 1, bytes(32)), _log_of(kr, "fr"), kr.clock())
+    context.witness._state.proved["fr"] = other_history
+
+    assert not await context.witness.check("fr")
+
+    assert context.witness.distrusted == ("fr",)
+    await kr.submit(seoul, kr.seal(seoul, [paris]))
+    reply = await kr.node_call("fr", "kr", "POST", "/v1/receipts", [[], []])
+    assert reply.status == 413
+    await kr.until(lambda: '"log-fork"' in kr.logs["kr"].getvalue())
+    await kr.stop("kr")
+    await kr.start("kr")
+    assert kr.nodes["kr"].context.witness.distrusted == ("fr",)
+
+
+async def test_a_log_that_grows_is_proved_and_remembered(kr: World) -> None:
+    seoul, paris = kr.desks["24-7@kr"], kr.desks["24-7@fr"]
+    await kr.start("fr")
+    witness = kr.nodes["kr"].context.witness
+    assert await witness.check("fr")
+    for _ in range(3):
+        await kr.submit(seoul, kr.seal(seoul, [paris]))
+        await kr.events(seoul, 3)
+        assert await witness.check("fr")
+    assert witness.distrusted == ()
+
+
+# --- Stopping -----------------------------------------------------------------------------------------------------
+
+
+async def test_stopping_answers_those_who_wait(kr: World) -> None:
+    seoul = kr.desks["24-7@kr"]
+    poll = asyncio.create_task(kr.mailbox(seoul, wait=30))
+    await kr.until(lambda: kr.nodes["kr"].context.polls["24-7@kr"] == 1)
+    await kr.stop("kr")
+    assert await poll == ([], 0)
+
+
+async def test_an_event_stream_tells_that_something_came_and_nothing_else(kr: World) -> None:
+    seoul = kr.desks["24-7@kr"]
+    url = kr.url("kr") + "/v1/mailbox/events?after=0"
+    headers = sign_request("GET", url, None, None, str(seoul.address), seoul.signer(), kr.clock(), os.urandom(16))
+    async with kr.session("kr").get(url, headers=headers) as stream:
+        assert await stream.content.readuntil(b"\n\n") == b": comity\n\n"
+        await kr.submit(seoul, kr.seal(seoul, [seoul]))
+        event = await stream.content.readuntil(b"\n\n")
+    _, head = await kr.mailbox(seoul)
+    assert event == f"event: mailbox\ndata: {head}\n\n".encode()
+
+
+async def test_nothing_of_a_message_or_its_parties_is_in_the_logs(kr: World) -> None:
+    seoul, paris = kr.desks["24-7@kr"], kr.desks["24-7@fr"]
+    await kr.start("fr")
+    envelope = kr.seal(seoul, [paris], b"a name that nobody may read")
+    await kr.submit(seoul, envelope)
+    await kr.events(seoul, 3)
+    text = kr.logs["kr"].getvalue() + kr.logs["fr"].getvalue()
+    assert text
+    for secret in ("24-7@", str(envelope.routing.id), envelope.digest.hex(), "nobody may read"):
+        assert secret not in text
