@@ -1,6 +1,7 @@
 """The desk's database: SQLite, everything in it sealed or blinded (see :mod:`exchange.sealing`).
 
-Every method is one transaction at most, and durable when it returns (WAL, synchronous=FULL). Blocking: the desk calls
+Every method is one transaction at most, and durable when it returns (WAL, synchronous=FULL), except for the two that
+record the node's answers: those are asked for again if a power cut undoes them. Blocking: the desk calls
 it from one thread of its own, a batch at a time, which costs one change of thread per batch instead of several per
 statement.
 """
@@ -95,7 +96,7 @@ class DeskStore:
         self, done: Iterable[UUID], refused: Iterable[tuple[UUID, Refusal]], receipts: Iterable[StoredReceipt]
     ) -> None:
         """Take messages out of the outbox: accepted ones, and refused ones with the reason."""
-        with self._transaction():
+        with self._transaction(redone=True):
             for message_id in done:
                 self._connection.execute("DELETE FROM outbox WHERE id = ?", (self._id(message_id),))
             for message_id, refusal in refused:
@@ -189,7 +190,7 @@ class DeskStore:
         receipts: Iterable[StoredReceipt],
     ) -> None:
         """Take statements off the list: logged ones, and refused ones with the reason."""
-        with self._transaction():
+        with self._transaction(redone=True):
             for statement in done:
                 self._connection.execute("DELETE FROM statement WHERE id = ?", (self._statement(statement),))
             for statement, refusal in refused:
@@ -293,8 +294,14 @@ class DeskStore:
     # --- Inside ---
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self, *, redone: bool = False) -> Iterator[None]:
+        """One transaction, on disk when the block ends.
+
+        ``redone``: a power cut may undo it (never a crash of the program), since what it records would then be asked
+        for again and come out the same. It is on disk with the next one that is not.
+        """
         with _translated():
+            self._connection.execute(f"PRAGMA synchronous = {'NORMAL' if redone else 'FULL'}")
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
