@@ -150,7 +150,6 @@ def admit(
     key: Annotated[list[str], typer.Option(help=_("Key of the nation: a name in the keystore, or a file."))],
     threshold: Threshold,
     holder: Annotated[list[str], typer.Option(help=_("Root key in the keystore to sign the admission with."))],
-    registry: Registry,
     keys: Keys = None,
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from keys.bootstrap import BootstrapBundle
+from keys.directory.client import DirectoryClient
+from keys.directory.repository import MetadataRepository
+from node.cli.main import app
+from node.cli.output import REFUSED, UNAVAILABLE, UNVERIFIED, USAGE
+from node.sequencer import utc_now
+from node.settings import NodeHome
+from node.witness import WitnessState
+from protocol.errors import RevokedError
+
+
+class Command:
+    """Runs ``comity-node`` in a folder, with the passphrase from a file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.passphrase = folder / "passphrase"
+        self.passphrase.write_text("test\n")
+
+    def __call__(self, *arguments: str, code: int = 0) -> Any:
+        environment = {"COMITY_NODE_PASSPHRASE_FILE": str(self.passphrase)}
+        result = CliRunner().invoke(app, [*arguments, "--json"], env=environment)
+        assert result.exit_code == code, result.output
+        return json.loads(result.stdout)
+
+    def path(self, name: str) -> str:
+        return str(self.folder / name)
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    return Command(tmp_path)
+
+
+@pytest.fixture
+def federation(command: Command) -> Command:
+    """Two root holders and a registry in one keystore, a nation in another, a node that is published."""
+    root, nation, folder = command.path("root.cbor"), command.path("nation.cbor"), command.path("directory")
+    command("keys", "create", root, "--holder", "KR", "--holder", "FR", "--holder", "registry", "--demonstration")
+    made = command("keys", "create", nation, "--holder", "justice", "--demonstration")
+    Path(command.path("justice.json")).write_text(json.dumps(made["keys"][0]))
+    at_hand = ["--keys", root, "--holder", "KR", "--holder", "FR"]
+    command("federation", "create", folder, "--name", "Test", *at_hand, "--threshold", "2", "--registry", "registry")
+    command(
+        *("init", command.path("kr"), "--node", "kr", "--name", "Korea", "--url", "https://127.0.0.1:8443"),
+        *("--federation", "Test", "--demonstration"),
+    )
+    command("nation", "admit", folder, "kr", *at_hand, "--threshold", "1", "--key", command.path("justice.json"))
+    publishing = ["--keys", nation, "--key", "justice", "--registry", "registry"]
+    staged = command("cards", "publish", folder, command.path("kr/card.json"), *publishing)
+    assert staged["published"] is False
+    command("federation", "publish", folder, "--keys", root, "--registry", "registry")
+    return command
+
+
+def test_a_federation_a_nation_and_its_node_are_made_by_commands_alone(federation: Command) -> None:
+    bundle = federation.path("bootstrap.json")
+    told = federation("federation", "bundle", federation.path("directory"), "kr", "--out", bundle)
+    joined = federation("join", federation.path("kr"), bundle)
+    root = BootstrapBundle.from_bytes(Path(bundle).read_bytes()).root
+    source = MetadataRepository(Path(federation.path("directory"))).read
+    with DirectoryClient(Path(federation.path("client")), root, source) as client:
+        directory = client.refresh(utc_now())
+    assert directory.nodes() == ["kr"]
+    assert directory.origin("kr") == "test/kr"
+    assert told["root_fingerprint"] == joined["root_fingerprint"]
+
+
+def test_a_status_is_set_and_counts_at_once(federation: Command) -> None:
+    folder, root = federation.path("directory"), federation.path("root.cbor")
+    federation(
+        *("cards", "set-status", folder, "kr", "suspended", "--keys", federation.path("nation.cbor")),
+        *("--key", "justice", "--registry", "registry"),
+    )
+    federation("federation", "publish", folder, "--keys", root, "--registry", "registry")
+    source = MetadataRepository(Path(folder))
+    with DirectoryClient(Path(federation.path("client")), source.root_bytes(1), source.read) as client:
+        directory = client.refresh(utc_now())
+    with pytest.raises(RevokedError):
+        directory.require_active("kr", utc_now())
+    (shown,) = federation("cards", "show", folder)["cards"]
+    assert shown["status"] == "suspended"
+
+
+def test_refreshing_leaves_what_is_staged(federation: Command) -> None:
+    folder, root = federation.path("directory"), federation.path("root.cbor")
+    before = federation("federation", "status", folder)["version"]
+    federation("federation", "publish", folder, "--keys", root, "--registry", "registry", "--refresh-only")
+    assert federation("federation", "status", folder)["version"] == before + 1
+
+
+def test_a_new_home_is_private_and_an_old_one_is_not_overwritten(federation: Command) -> None:
+    home = Path(federation.path("kr"))
+    assert home.stat().st_mode & 0o077 == 0
+    assert (home / "keystore.cbor").stat().st_mode & 0o077 == 0
+    again = federation(
+        *("init", str(home), "--node", "kr", "--name", "x", "--url", "https://127.0.0.1:1", "--federation", "Test"),
+        code=REFUSED,
+    )
+    assert again["error"]["code"] == "keystore"
+
+
+def test_a_bundle_that_does_not_verify_is_refused(federation: Command) -> None:
+    bundle = Path(federation.path("bootstrap.json"))
+    federation("federation", "bundle", federation.path("directory"), "kr", "--out", str(bundle))
+    parsed = BootstrapBundle.from_bytes(bundle.read_bytes())
+    bundle.write_bytes(parsed.model_copy(update={"root": parsed.root.replace(b'"Test"', b'"Tesu"')}).to_bytes())
+    assert federation("join", federation.path("kr"), str(bundle), code=UNVERIFIED)["error"]["code"] == (
+        "directory-untrusted"
+    )
+
+
+def test_distrust_is_shown_and_taken_back_only_by_the_operator(federation: Command) -> None:
+    home = Path(federation.path("kr"))
+    WitnessState({}, {"fr": [b"one", b"two"]}).save(NodeHome(home).witness)
+    assert federation("witness", "status", str(home))["distrusted"] == ["fr"]
+    written = federation("witness", "evidence", str(home), "fr", "--out", federation.path("evidence"))
+    assert [Path(file).read_bytes() for file in written["files"]] == [b"one", b"two"]
+    federation("witness", "restore", str(home), "fr")
+    assert federation("witness", "status", str(home))["distrusted"] == []
+    federation("witness", "restore", str(home), "fr", code=REFUSED)
+
+
+def test_a_node_that_does_not_run_is_unavailable(federation: Command) -> None:
+    home = federation.path("kr")
+    assert federation("health", home, "--url", "http://127.0.0.1:1", code=UNAVAILABLE)["error"]["code"] == "unavailable"
+    assert federation("log", "status", home, code=REFUSED)["error"]["code"] == "not-found"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["cards", "set-status", "directory", "kr", "asleep", "--key", "x", "--registry", "x"],
+        ["cards", "revoke-key", "directory", "kr", "not hex", "--key", "x", "--registry", "x"],
+        ["join", "nowhere", "nofile"],
+        ["keys", "public", "nofile", "--passphrase-file", os.devnull],
+    ],
+)
+def test_wrong_usage_has_its_own_exit_code(command: Command, arguments: list[str]) -> None:
+    assert command(*arguments, code=USAGE)["error"]["code"] == "usage"
