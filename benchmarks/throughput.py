@@ -1,8 +1,8 @@
 """Throughput, idle latency and memory of the whole system on this machine, and the floor of its parts in the same run.
 
-Two nodes and two desks, four processes, real TLS and databases. A *leg* is one sealed message of about 2 KB through both
-nodes with the destination's receipts verified by the sender's desk (and here also the handover's). A *cycle* is a leg
-and the recipient's sealed acknowledgement leg back.
+Two nodes and two desks, four processes, real TLS and databases. A *leg* is one sealed message of about 2 KB through
+both nodes with the destination's receipts verified by the sender's desk (and here also the handover's). A *cycle* is a
+leg and the recipient's sealed acknowledgement leg back.
 
     PYTHONPATH=. .venv/bin/python benchmarks/throughput.py [--messages N] [--cycles N] [--batch N] [--pings N]
 """
@@ -93,9 +93,13 @@ async def receive_all(desk: Desk, count: int, *, acknowledge: bool) -> None:
     while received < count:
         result = await desk.sync(wait=5)
         received += len(result.received)
-        if acknowledge:
-            for row in result.received:
-                await desk.acknowledge(row.id, will_answer="yes", form="message", eta=row.expires_at)
+        if acknowledge and result.received:
+            await desk.send_many(
+                [
+                    await desk.acknowledgement_draft(row.id, will_answer="yes", form="message", eta=row.expires_at)
+                    for row in result.received
+                ]
+            )
 
 
 async def await_messages(desk: Desk, count: int) -> None:

@@ -238,7 +238,7 @@ def run_victim(folder: Path, first: int, lines: int) -> list[Acknowledged]:
 
 
 async def test_killed_node_loses_nothing_it_acknowledged_and_never_forks(tmp_path: Path) -> None:
-    chance = random.Random(20261123)  # noqa: S311 - chooses moments, not secrets
+    chance = random.Random(20261123)
     acknowledged: list[Acknowledged] = []
     first = 0
     for _ in range(8):
