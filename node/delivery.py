@@ -103,7 +103,13 @@ class Delivery:
         try:
             with self.sequencer.changes.watch(ANY_PARTNER) as watch:
                 while True:
-                    for partner, _ in await self.store.partners_with_due(self.clock()):
+                    try:
+                        waiting = await self.store.partners_with_due(self.clock())
+                    except ComityError as problem:  # the store cannot be read now: what waits, waits
+                        self.log.warning("delivery-interrupted", code=problem.code)
+                        await asyncio.sleep(self.settings.max_backoff_s)
+                        continue
+                    for partner, _ in waiting:
                         if partner not in self._tasks:
                             self._tasks[partner] = asyncio.create_task(
                                 PartnerQueue(self, partner).run(), name=f"delivery-{partner}"
