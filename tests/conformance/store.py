@@ -60,7 +60,7 @@ BUSAN = Address.parse("busan@kr")
 PARIS = Address.parse("24-7@fr")
 DESK = Ed25519Signer(bytes([9]) * 32)
 
-_random = random.Random(7)  # noqa: S311 - test data, not secrets
+_random = random.Random(7)
 
 
 def incoming(
