@@ -1,35 +1,43 @@
 """The demonstration does the main job for real and proves it."""
 
 import json
+import os
 import subprocess
 import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
+
+from keys.directory.client import DirectoryClient
+from protocol.errors import NotFoundError
+from tests.interop.go_log import verify_log_with_go
 
 WANTED = {"SubmissionAcceptance", "RelayAcceptance", "ContentConsignment", "ContentHandover"}
 
 
 @pytest.fixture(scope="module")
-def result() -> dict[str, object]:
+def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("demo")
     run = subprocess.run(
-        [sys.executable, "-m", "exchange.cli.main", "demo", "--json"],
+        [sys.executable, "-m", "exchange.cli.main", "demo", "--json", "--keep"],
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
+        env={**os.environ, "TMPDIR": str(folder)},
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    parsed: dict[str, object] = json.loads(run.stdout)
+    parsed: dict[str, Any] = json.loads(run.stdout)
     return parsed
 
 
-def test_the_demonstration_ends_well(result: dict[str, object]) -> None:
+def test_the_demonstration_ends_well(result: dict[str, Any]) -> None:
     assert result["ok"] is True
 
 
-def test_every_receipt_of_every_message_was_verified_by_its_senders_desk(
-    result: dict[str, list[dict[str, object]]],
-) -> None:
+def test_every_receipt_of_every_message_was_verified_by_its_senders_desk(result: dict[str, Any]) -> None:
     types = [message["type"] for message in result["messages"]]
     assert types == ["preservation.request", "acknowledgement", "preservation.answer"]
     for message in result["messages"]:
@@ -39,14 +47,26 @@ def test_every_receipt_of_every_message_was_verified_by_its_senders_desk(
         assert {receipt["event"] for receipt in receipts} >= WANTED
 
 
-def test_one_target_is_preserved_with_an_expiry_and_one_is_not_held(result: dict[str, list[dict[str, object]]]) -> None:
+def test_one_target_is_preserved_with_an_expiry_and_one_is_not_held(result: dict[str, Any]) -> None:
     states = {target["state"]: target["expires_at"] for target in result["targets"]}
     assert set(states) == {"preserved", "not_held"}
     assert states["preserved"] is not None
 
 
-def test_the_auditor_proved_that_both_logs_tell_the_same_story(result: dict[str, dict[str, dict[str, object]]]) -> None:
+def test_the_auditor_proved_that_both_logs_tell_the_same_story(result: dict[str, Any]) -> None:
     assert set(result["logs"]) == {"kr", "fr"}
     assert all(log["verified"] is True for log in result["logs"].values())
     assert result["audit"]["compare"]["ok"] is True
     assert not result["audit"]["compare"]["findings"]
+
+
+@pytest.mark.parametrize("node", ["kr", "fr"])
+def test_go_verifies_the_logs_of_the_nodes_that_ran(result: dict[str, Any], node: str) -> None:
+    def unreachable(name: str) -> bytes:
+        raise NotFoundError(name)
+
+    folder = Path(result["folder"])
+    with DirectoryClient(folder / "desk-kr" / "directory", None, unreachable) as client:
+        verifier = client.load(datetime.now(UTC)).log_verifier(node)
+    report = verify_log_with_go(folder / f"mirror-{node}", verifier.vkeys[0])
+    assert report.size == result["logs"][node]["size"]
