@@ -62,8 +62,9 @@ def trace(message_id: UUID, logs: Sequence[VerifiedLog]) -> list[TraceRow]:
 def compare(first: VerifiedLog, second: VerifiedLog) -> Comparison:
     """Match the hand-overs between two nodes in both directions.
 
-    Where the logs were mirrored while messages were on their way, the receiving log may be ahead: mirror the receiving
-    node first, or mirror again. A hand-over that only the receiver has logged is a finding, ``not-referenced``.
+    Logs that were mirrored while messages were on their way differ in two ways that mirroring again resolves: a
+    hand-over that only the receiver has logged is the finding ``not-referenced``, and one that the sender refers to but
+    the receiver's mirror does not reach is ``beyond-mirror``. Everything else is a ``contradiction``.
     """
     matched_one, findings_one = _one_way(first, second)
     matched_two, findings_two = _one_way(second, first)
@@ -87,6 +88,9 @@ def _one_way(sender: VerifiedLog, receiver: VerifiedLog) -> tuple[int, list[Find
         problem = _mismatch(logged, receiver, taken)
         if problem is None:
             matched.add(event.reference.index)
+        elif event.reference.origin == receiver.origin and event.reference.index >= receiver.checkpoint.size:
+            text = f"refers to entry {event.reference.index} of {receiver.node}, which its mirror does not reach yet"
+            findings.append(Finding(sender.origin, logged.index, "beyond-mirror", text))
         else:
             findings.append(Finding(sender.origin, logged.index, "contradiction", problem))
     for index in sorted(set(taken) - matched):
