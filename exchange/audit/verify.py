@@ -12,6 +12,7 @@ from keys.directory.view import Directory
 from protocol.errors import ComityError, ProofInvalidError
 from protocol.event import DESK_EVENTS, Event, EventName, decode_event
 from protocol.log import (
+    TILE_BYTES,
     TILE_WIDTH,
     Checkpoint,
     LogVerifier,
@@ -22,10 +23,10 @@ from protocol.log import (
     open_checkpoint,
     tile_path,
 )
+from protocol.log.merkle import HASH_BYTES
 from protocol.receipt import statement_of
 from protocol.statement import verify_statement
 
-_HASH_BYTES = 32
 # What must stand in the log before an event of the same message (and recipient) may.
 _BEFORE: dict[EventName, tuple[EventName, ...]] = {
     EventName.ContentConsignment: (EventName.SubmissionAcceptance, EventName.RelayAcceptance),
@@ -89,6 +90,7 @@ def verify_mirror(
     head = open_checkpoint(read_resource(folder, CHECKPOINT), verifier)
     tree = TileTree(0, lambda level, index: read_resource(folder, tile_path(level, index)))
     entries: list[bytes] = []
+    edge: dict[tuple[int, int], bytes] = {}  # tiles that are not full at the head
     for index in range(-(-head.size // TILE_WIDTH)):
         width = min(TILE_WIDTH, head.size - index * TILE_WIDTH)
         bundle = decode_bundle(read_resource(folder, entries_path(index, width)))
@@ -98,9 +100,15 @@ def verify_mirror(
         for entry in bundle:
             tree.append(leaf_hash(entry))
         for level, number, hashes in tree.take_changed_tiles():
-            _check_tile(folder, level, number, hashes, tree.size, head)
+            if len(hashes) == TILE_BYTES:
+                _check_tile(folder, level, number, hashes, head)
+                edge.pop((level, number), None)
+            else:
+                edge[level, number] = hashes
         if progress is not None:
             progress(len(entries), head.size)
+    for (level, number), hashes in edge.items():
+        _check_tile(folder, level, number, hashes, head)
     if tree.root() != head.root:
         raise ProofInvalidError(f"the entries of {head.origin} do not lead to the root that it signed")
     events, findings = _events(entries, head.origin)
@@ -111,12 +119,8 @@ def verify_mirror(
     return VerifiedLog(node, head, tuple(events), tuple(sorted(findings, key=lambda finding: finding.index or 0)))
 
 
-def _check_tile(folder: Path, level: int, index: int, hashes: bytes, size: int, head: Checkpoint) -> None:
-    width = len(hashes) // _HASH_BYTES
-    # Parts of tiles are in the mirror only for sizes that were a head once.
-    if width < TILE_WIDTH and size != head.size:
-        return
-    path = tile_path(level, index, width)
+def _check_tile(folder: Path, level: int, index: int, hashes: bytes, head: Checkpoint) -> None:
+    path = tile_path(level, index, len(hashes) // HASH_BYTES)
     if read_resource(folder, path) != hashes:
         raise ProofInvalidError(f"the tile {path} of {head.origin} does not hold the hashes of its entries")
 
