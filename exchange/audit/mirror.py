@@ -1,8 +1,8 @@
 """A mirror of a log: a folder in the layout of C2SP tlog-tiles, which tools of others read as well.
 
 Mirroring is incremental and can be broken off at any point: entries and tiles come first, the checkpoint last, so a
-folder always holds all that its checkpoint speaks of. A checkpoint that does not extend the mirrored one is evidence:
-both are kept.
+folder always holds all that its checkpoint speaks of, and the next run goes on with the bundles that are there. A
+checkpoint that does not extend the mirrored one is evidence: both are kept.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Protocol
 
 from exchange.client import NodeClient
 from keys.files import write_file
-from protocol.errors import LogForkError, LogUnavailableError, ProofInvalidError
+from protocol.errors import ComityError, LogForkError, LogUnavailableError, MalformedError, ProofInvalidError
 from protocol.log import (
     TILE_WIDTH,
     Checkpoint,
@@ -100,18 +100,18 @@ async def mirror(source: LogSource, folder: Path, verifier: LogVerifier, progres
         _keep_conflict(folder, note)
         raise LogForkError(f"the log {head.origin} had {old_size} entries and now shows another tree of {head.size}")
 
-    tree = TileTree(old_size, lambda level, index: _full_tile(folder, level, index))
-    for index in range(old_size // TILE_WIDTH, -(-head.size // TILE_WIDTH)):
-        entries = await _fetch_bundle(source, folder, index, head.size)
-        for entry in entries[max(0, old_size - index * TILE_WIDTH) :]:
-            tree.append(leaf_hash(entry))
-        if progress is not None:
-            progress(tree.size - old_size, head.size - old_size)
-    if tree.root() != head.root:
-        raise ProofInvalidError(f"the entries of {head.origin} do not lead to the root that it signed")
-    if before is not None and tree.root(old_size) != before.root:
+    try:
+        tree = await _grow(source, folder, old_size, head, progress)
+    except (MalformedError, ProofInvalidError):
+        # Either what was served is wrong, or the log signed two histories: only the second proves misbehaviour.
+        if before is None or not await _leads_to(source, head):
+            raise
         _keep_conflict(folder, note)
-        raise LogForkError(f"the log {head.origin} changed entries that this mirror already holds")
+        raise LogForkError(
+            f"the log {head.origin} signed a history that changes entries it had signed before"
+        ) from None
+    if before is not None and tree.root(old_size) != before.root:
+        raise ProofInvalidError(f"the tiles of the mirror {folder} do not lead to its checkpoint: it was altered here")
     for level, index, hashes in tree.take_changed_tiles():
         path = tile_path(level, index, len(hashes) // _HASH_BYTES)
         if await source.read(path) != hashes:
@@ -121,15 +121,65 @@ async def mirror(source: LogSource, folder: Path, verifier: LogVerifier, progres
     return Mirrored(head, head.size - old_size)
 
 
-async def _fetch_bundle(source: LogSource, folder: Path, index: int, size: int) -> list[bytes]:
-    width = min(TILE_WIDTH, size - index * TILE_WIDTH)
-    path = entries_path(index, width)
-    bundle = await source.read(path)
-    entries = decode_bundle(bundle)
-    if len(entries) != width:
-        raise ProofInvalidError(f"the bundle {path} does not hold {width} entries")
-    _write(folder, path, bundle)
-    return entries
+async def _grow(
+    source: LogSource, folder: Path, old_size: int, head: Checkpoint, progress: Progress | None
+) -> TileTree:
+    """The mirror's tree extended to ``head`` by the source's entries, their bundles written.
+
+    Raises :class:`ProofInvalidError` or :class:`MalformedError`.
+    """
+    try:
+        return await _extend(source, folder, old_size, head, progress, reuse=True)
+    except (MalformedError, ProofInvalidError):
+        # A bundle that a run left behind when it was broken off was never proved: take everything from the source.
+        return await _extend(source, folder, old_size, head, progress, reuse=False)
+
+
+async def _extend(
+    source: LogSource, folder: Path, old_size: int, head: Checkpoint, progress: Progress | None, *, reuse: bool
+) -> TileTree:
+    tree = TileTree(old_size, lambda level, index: _full_tile(folder, level, index))
+    for index in range(old_size // TILE_WIDTH, -(-head.size // TILE_WIDTH)):
+        width = min(TILE_WIDTH, head.size - index * TILE_WIDTH)
+        path = entries_path(index, width)
+        kept = reuse and width == TILE_WIDTH and (folder / path).exists()
+        bundle = (folder / path).read_bytes() if kept else await source.read(path)
+        known = max(0, old_size - index * TILE_WIDTH)
+        for hash_ in _bundle_hashes(folder, index, bundle, width, known)[known:]:
+            tree.append(hash_)
+        _write(folder, path, bundle)
+        if progress is not None:
+            progress(tree.size - old_size, head.size - old_size)
+    if tree.root() != head.root:
+        raise ProofInvalidError(f"the entries of {head.origin} do not lead to the root that it signed")
+    return tree
+
+
+def _bundle_hashes(folder: Path, index: int, bundle: bytes, width: int, known: int) -> list[bytes]:
+    """The leaf hashes of a bundle whose first ``known`` entries are the mirrored ones; raises if they are not."""
+    hashes = [leaf_hash(entry) for entry in decode_bundle(bundle)]
+    if len(hashes) != width:
+        raise MalformedError(f"the bundle {entries_path(index, width)} does not hold {width} entries")
+    if known and not _full_tile(folder, 0, index).startswith(b"".join(hashes[:known])):
+        raise ProofInvalidError(f"the bundle {entries_path(index, width)} does not hold the entries that are mirrored")
+    return hashes
+
+
+async def _leads_to(source: LogSource, head: Checkpoint) -> bool:
+    """Whether the source's own entries, from the first, lead to ``head``."""
+    tree = TileTree(0, _no_tile)
+    try:
+        for index in range(-(-head.size // TILE_WIDTH)):
+            width = min(TILE_WIDTH, head.size - index * TILE_WIDTH)
+            for entry in decode_bundle(await source.read(entries_path(index, width))):
+                tree.append(leaf_hash(entry))
+    except ComityError:
+        return False
+    return tree.size == head.size and tree.root() == head.root
+
+
+def _no_tile(level: int, index: int) -> bytes:
+    raise LogUnavailableError(f"tile {index} of level {level} was never stored")
 
 
 def _full_tile(folder: Path, level: int, index: int) -> bytes:

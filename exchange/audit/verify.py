@@ -9,6 +9,7 @@ from pathlib import Path
 
 from exchange.audit.mirror import CHECKPOINT, read_resource
 from keys.directory.view import Directory
+from protocol.address import Address
 from protocol.errors import ComityError, ProofInvalidError
 from protocol.event import DESK_EVENTS, Event, EventName, decode_event
 from protocol.log import (
@@ -27,13 +28,24 @@ from protocol.log.merkle import HASH_BYTES
 from protocol.receipt import statement_of
 from protocol.statement import verify_statement
 
-# What must stand in the log before an event of the same message (and recipient) may.
-_BEFORE: dict[EventName, tuple[EventName, ...]] = {
-    EventName.ContentConsignment: (EventName.SubmissionAcceptance, EventName.RelayAcceptance),
-    EventName.ContentHandover: (EventName.ContentConsignment,),
-    EventName.ContentHandoverFailure: (EventName.ContentConsignment,),
-    EventName.ContentAccessTracking: (EventName.ContentHandover,),
+_ACCEPTED = frozenset({EventName.SubmissionAcceptance, EventName.RelayAcceptance})
+_CONSIGNED = frozenset({EventName.ContentConsignment})
+
+# What must stand in the log before an event may: one of these events of the same message.
+_AFTER_IN_MESSAGE: dict[EventName, frozenset[EventName]] = {
+    EventName.ContentConsignment: _ACCEPTED,
+    EventName.RelayFailure: _ACCEPTED,
 }
+# The same, of the same message and recipient. These events happen at the recipient's node and nowhere else.
+_AFTER_FOR_RECIPIENT: dict[EventName, frozenset[EventName]] = {
+    EventName.ContentConsignmentFailure: _CONSIGNED,
+    EventName.ConsignmentNotification: _CONSIGNED,
+    EventName.ConsignmentNotificationFailure: _CONSIGNED,
+    EventName.ContentHandover: _CONSIGNED,
+    EventName.ContentHandoverFailure: _CONSIGNED,
+    EventName.ContentAccessTracking: frozenset({EventName.ContentHandover}),
+}
+_AT_RECIPIENT = frozenset({*_AFTER_FOR_RECIPIENT, EventName.ContentConsignment})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +55,15 @@ class LoggedEvent:
     index: int
     leaf_hash: bytes
     event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What an earlier event of a message said."""
+
+    name: EventName
+    recipient: Address | None
+    peer: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +134,7 @@ def verify_mirror(
         raise ProofInvalidError(f"the entries of {head.origin} do not lead to the root that it signed")
     events, findings = _events(entries, head.origin)
     findings += [
-        *_broken_rules(events, head.origin),
+        *_broken_rules(events, head.origin, node),
         *_bad_statements(events, head.origin, directory),
     ]
     return VerifiedLog(node, head, tuple(events), tuple(sorted(findings, key=lambda finding: finding.index or 0)))
@@ -136,19 +157,40 @@ def _events(entries: Sequence[bytes], origin: str) -> tuple[list[LoggedEvent], l
     return events, findings
 
 
-def _broken_rules(events: Sequence[LoggedEvent], origin: str) -> Iterator[Finding]:
-    seen: dict[bytes, set[tuple[EventName, str]]] = defaultdict(set)
+def _broken_rules(events: Sequence[LoggedEvent], origin: str, node: str) -> Iterator[Finding]:
+    seen: dict[bytes, set[_Seen]] = defaultdict(set)
     for logged in events:
         event = logged.event
         earlier = seen[event.digest]
-        needed = _BEFORE.get(event.name)
-        if needed is not None and not any(name in needed for name, _recipient in earlier):
-            text = f"{event.name} of a message for which no {' or '.join(needed)} stands before it"
-            yield Finding(origin, logged.index, "out-of-order", text)
-        key = (event.name, f"{event.recipient or ''} {event.peer or ''}")
-        if key in earlier and not event.name.negative:
-            yield Finding(origin, logged.index, "repeated", f"a second {event.name} of the same message")
-        earlier.add(key)
+        for code, text in _breaches(event, earlier, node):
+            yield Finding(origin, logged.index, code, text)
+        earlier.add(_Seen(event.name, event.recipient, event.peer))
+
+
+def _breaches(event: Event, earlier: set[_Seen], node: str) -> Iterator[tuple[str, str]]:
+    """The rules that ``event`` breaks, given the earlier events of its message."""
+    missing = _missing(event, earlier)
+    if missing:
+        yield "out-of-order", f"{event.name} of a message for which no {' or '.join(sorted(missing))} stands before it"
+    if event.name in _AT_RECIPIENT and (event.recipient is None or event.recipient.node != node):
+        yield "wrong-place", f"{event.name} for {event.recipient or 'nobody'} is not for the node {node} to state"
+    if event.name is EventName.RelayAcceptance and event.peer is None:
+        yield "no-peer", f"{event.name} does not say with which node"
+    if not event.name.negative and _Seen(event.name, event.recipient, event.peer) in earlier:
+        yield "repeated", f"a second {event.name} of the same message"
+
+
+def _missing(event: Event, earlier: set[_Seen]) -> frozenset[EventName]:
+    """What should stand before ``event``; empty when one of it does or nothing need to."""
+    wanted = _AFTER_FOR_RECIPIENT.get(event.name)
+    if wanted is not None:
+        found = {item.name for item in earlier if item.recipient == event.recipient}
+    else:
+        wanted = _AFTER_IN_MESSAGE.get(event.name, frozenset())
+        if event.name is EventName.RelayAcceptance and event.reference is not None:
+            wanted = _ACCEPTED  # it handed on what it had accepted itself
+        found = {item.name for item in earlier}
+    return wanted if wanted and wanted.isdisjoint(found) else frozenset()
 
 
 def _bad_statements(events: Sequence[LoggedEvent], origin: str, directory: Directory) -> Iterator[Finding]:
@@ -159,8 +201,9 @@ def _bad_statements(events: Sequence[LoggedEvent], origin: str, directory: Direc
             signed = statement_of(logged.event)
             if signed is None:
                 continue
-            said = signed.statement
-            verify_statement(signed, directory.signing_key(str(said.recipient), signed.kid, said.at))
+            # Judged when it was logged: who holds a key that was revoked can write any time into a statement.
+            holder = str(signed.statement.recipient)
+            verify_statement(signed, directory.signing_key(holder, signed.kid, logged.event.at))
         except ComityError as problem:
             text = f"the desk's statement does not hold: {problem.detail}"
             yield Finding(origin, logged.index, problem.code, text)
