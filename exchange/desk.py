@@ -24,7 +24,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 from uuid import UUID
 
 from exchange.cases import Parsed, received_at, thread_messages, tracking
@@ -101,7 +101,8 @@ class Desk:
         keystore: Keystore,
         trust: Trust,
         store: DeskStore,
-        thread: ThreadPoolExecutor,
+        thread: InThread,
+        directory_thread: InThread,
         clock: Clock,
     ) -> None:
         signer = keystore.signer()
@@ -111,6 +112,7 @@ class Desk:
         self._trust = trust
         self._store = store
         self._thread = thread
+        self._directory_thread = directory_thread
         self._clock = clock
         self._judge = ReceiptJudge(self._current_directory)
         self._parsed = Parsed()
@@ -142,14 +144,15 @@ class Desk:
             keystore.secret(Purpose.DATABASE, Purpose.DATABASE), keystore.secret(Purpose.INDEX, Purpose.INDEX)
         )
         async with AsyncExitStack() as stack:
+            # Each is closed by the thread that uses it: what a cancelled call left running there ends first.
+            directory_thread = await stack.enter_async_context(_thread("directory"))
             trust = Trust(files, settings, address, keystore.signer(), clock)
-            stack.callback(trust.close)
-            await asyncio.to_thread(trust.load)
-            thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="desk")
-            stack.callback(thread.shutdown)
-            store = await asyncio.get_running_loop().run_in_executor(thread, DeskStore, files.database, cipher)
-            stack.callback(store.close)
-            desk = cls(address, settings, keystore, trust, store, thread, clock)
+            stack.push_async_callback(directory_thread, trust.close)
+            await directory_thread(trust.load)
+            thread = await stack.enter_async_context(_thread("desk"))
+            store = await thread(lambda: DeskStore(files.database, cipher))
+            stack.push_async_callback(thread, store.close)
+            desk = cls(address, settings, keystore, trust, store, thread, directory_thread, clock)
             stack.push_async_callback(desk._close)
             yield desk
 
@@ -181,7 +184,7 @@ class Desk:
         Raises :class:`DirectoryUntrustedError`, or what kept it from being fetched; the present one stays in use.
         """
         async with self._refreshing:
-            directory = await asyncio.to_thread(self._trust.refresh)
+            directory = await self._directory_thread(self._trust.refresh)
         await self._run(self._store.set_state, b"refreshed", to_ms(self._clock()).to_bytes(8, "big"))
         return directory
 
@@ -715,8 +718,24 @@ class Desk:
 
     async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``function`` in the desk's thread."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, lambda: function(*args, **kwargs))
+        return await self._thread(lambda: function(*args, **kwargs))
+
+
+class InThread(Protocol):
+    """Runs functions in one thread, one after the other."""
+
+    async def __call__(self, function: Callable[[], T], /) -> T: ...
+
+
+@asynccontextmanager
+async def _thread(name: str) -> AsyncIterator[InThread]:
+    """A thread that ends, with all that it was given, when the block ends."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix=name) as executor:
+
+        async def run(function: Callable[[], T]) -> T:
+            return await asyncio.get_running_loop().run_in_executor(executor, function)
+
+        yield run
 
 
 async def _closed(client: NodeClient) -> int:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import subprocess
 import sys
+import threading
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -231,3 +234,29 @@ async def test_a_desk_that_is_cancelled_while_it_sends_finds_the_message_in_its_
                 await kr.send(request())
     async with world.open(KR) as kr:
         assert len((await kr.sync()).submitted) == 1
+
+
+async def test_a_desk_closes_its_database_only_when_what_was_cancelled_has_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, done = threading.Event(), threading.Event()
+
+    def slow(_: DeskStore) -> int:
+        started.set()
+        time.sleep(0.2)
+        done.set()
+        return 0
+
+    ended_first: list[bool] = []
+    close = DeskStore.close
+    monkeypatch.setattr(DeskStore, "queued", slow)
+    monkeypatch.setattr(DeskStore, "close", lambda store: (ended_first.append(done.is_set()), close(store)))
+
+    async with world.open(KR) as kr:
+        syncing = asyncio.create_task(kr.sync())
+        await asyncio.to_thread(started.wait)
+        syncing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await syncing
+
+    assert ended_first == [True]
