@@ -71,7 +71,7 @@ from protocol.event import EventName
 from protocol.instant import from_ms, to_ms
 from protocol.lifecycle import PreservationCase, fold
 from protocol.log.checkpoint import Checkpoint, parse_checkpoint
-from protocol.messages import Acknowledgement, Message, PreservationAnswer, notes_of, reply_draft
+from protocol.messages import Acknowledgement, ComposedMessage, Message, PreservationAnswer, notes_of, reply_draft
 
 Clock = Callable[[], datetime]
 Draft = Mapping[str, Any]
@@ -511,7 +511,7 @@ class Desk:
 
     # --- Inside: sending ---
 
-    async def _seal(self, messages: Sequence[Message], expires_in: timedelta | None) -> list[StoredMessage]:
+    async def _seal(self, messages: Sequence[ComposedMessage], expires_in: timedelta | None) -> list[StoredMessage]:
         try:
             sealed = await self._run(self._outbox.seal, messages, expires_in)
         except _RECIPIENT_MAY_BE_NEW:

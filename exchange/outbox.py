@@ -34,7 +34,7 @@ from protocol.event import EventName
 from protocol.ids import RANDOM_BYTES, new_message_id
 from protocol.instant import to_ms, truncate
 from protocol.lifecycle.profiles import acknowledgement_period
-from protocol.messages import Message, complete_message, message_to_bytes
+from protocol.messages import ComposedMessage, compose_message
 from protocol.padme import SALT_BYTES
 from protocol.routing import COMMITMENT_BYTES, Priority, Routing
 from protocol.signing import Signer
@@ -93,12 +93,12 @@ class Outbox:
         self._clock = clock
         self._last_id = (0, 0)
 
-    def compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Message]:
+    def compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[ComposedMessage]:
         """The messages of the drafts; raises :class:`InvalidMessageError` or :class:`TransitionError`.
 
         The problems of several drafts are told apart by the draft's number before the field.
         """
-        messages: list[Message] = []
+        messages: list[ComposedMessage] = []
         problems: list[tuple[str, str, str]] = []
         for number, draft in enumerate(drafts):
             try:
@@ -109,11 +109,11 @@ class Outbox:
                 problems += [(f"{number}.{where}", rule, text) for where, rule, text in problem.problems]
         if problems:
             raise InvalidMessageError(f"problems of the drafts: {len(problems)}", (*problems,))
-        for message in messages:
-            check_next_step(self._store, self._parsed, message)
+        for composed in messages:
+            check_next_step(self._store, self._parsed, composed.message)
         return messages
 
-    def seal(self, messages: Sequence[Message], expires_in: timedelta | None) -> list[StoredMessage]:
+    def seal(self, messages: Sequence[ComposedMessage], expires_in: timedelta | None) -> list[StoredMessage]:
         """Seal messages and keep them, in the outbox. Raises what the directory says against a recipient."""
         sealed = [self._seal(message, expires_in) for message in messages]
         self._store.add_sent(sealed)
@@ -153,20 +153,20 @@ class Outbox:
         error = next((receipt.error.code for receipt in judged if receipt.error is not None), "peer-failed")
         recording.outcomes[head.id] = Outcome(SendStatus.QUEUED, error, rows)
 
-    def _complete(self, draft: Mapping[str, Any]) -> Message:
+    def _complete(self, draft: Mapping[str, Any]) -> ComposedMessage:
         now = truncate(self._clock())
         claimed = draft.get("from")
         if claimed is not None and claimed != str(self._address):
             raise _one_problem("from", f"this desk sends as {self._address}")
-        message = complete_message(
+        composed = compose_message(
             draft,
             message_id=self._new_id(now),
             sender=str(self._address),
             sent_at=now,
         )
-        if str(self._address) in message.to:
+        if str(self._address) in composed.message.to:
             raise _one_problem("to", "a message is not sent to its own sender")
-        return message
+        return composed
 
     def _new_id(self, now: datetime) -> UUID:
         """A fresh id, greater than the one before also within one millisecond (RFC 9562 §6.2, method 1).
@@ -178,8 +178,8 @@ class Outbox:
         self._last_id = (ms, counter)
         return new_message_id(now, counter.to_bytes(2, "big") + os.urandom(RANDOM_BYTES - 2))
 
-    def _seal(self, message: Message, expires_in: timedelta | None) -> StoredMessage:
-        content = message_to_bytes(message)
+    def _seal(self, composed: ComposedMessage, expires_in: timedelta | None) -> StoredMessage:
+        message, content = composed.message, composed.content
         recipients = tuple(sorted(Address.parse(text) for text in message.to))
         lifetime = expires_in or timedelta(seconds=self._settings.lifetimes.of(message.urgency))
         created = truncate(message.sent_at)

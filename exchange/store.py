@@ -9,6 +9,7 @@ statement.
 from __future__ import annotations
 
 import sqlite3
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ _PRAGMAS = (
     "cache_size = -16384",
 )
 _MAX_VARIABLES = 500
+_RECENT_HEADS = 4096
 _FULL = {"SQLITE_FULL", "SQLITE_READONLY"}
 _DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
 
@@ -59,6 +61,8 @@ class DeskStore:
 
     def __init__(self, path: Path, cipher: RowCipher) -> None:
         self._cipher = cipher
+        # The heads of what was sent last: each gets several receipts soon after.
+        self._recent: OrderedDict[bytes, Head] = OrderedDict()
         path.touch(mode=0o600)
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=128)
         try:
@@ -82,6 +86,9 @@ class DeskStore:
             for message in messages:
                 seq, row = self._insert_message(message)
                 self._connection.execute("INSERT INTO outbox (seq, id) VALUES (?, ?)", (seq, row))
+        self._recent.update((message.head.digest, message.head) for message in messages)
+        while len(self._recent) > _RECENT_HEADS:
+            self._recent.popitem(last=False)
 
     def pending(self, limit: int, after: int = 0) -> list[tuple[int, StoredMessage]]:
         """The oldest messages of the outbox after row ``after``, with their rows."""
@@ -224,8 +231,9 @@ class DeskStore:
 
     def heads_of(self, digests: Iterable[bytes]) -> dict[bytes, Head]:
         """The heads of accepted and sent messages by the digest of their envelope."""
-        found: dict[bytes, Head] = {}
-        for part in _parts([self._digest(digest) for digest in set(digests)]):
+        asked = set(digests)
+        found = {digest: self._recent[digest] for digest in asked & self._recent.keys()}
+        for part in _parts([self._digest(digest) for digest in asked - found.keys()]):
             marks = ",".join("?" * len(part))
             rows = self._all(f"SELECT id, head FROM message WHERE digest IN ({marks})", part)  # noqa: S608 - constants
             for row, sealed in rows:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from protocol.errors import InvalidAddressError
 
@@ -35,13 +36,14 @@ class Address:
             raise InvalidAddressError("a contact point is named by 1 to 40 of a-z, 0-9 and -, such as 24-7")
         parse_node(self.node)
 
-    @classmethod
-    def parse(cls, text: str) -> Address:
+    @staticmethod
+    @lru_cache(maxsize=4096)
+    def parse(text: str) -> Address:
         """Read ``<contact point>@<node>``; raises :class:`InvalidAddressError`."""
         contact_point, at, node = text.partition("@")
         if not at:
             raise InvalidAddressError("an address has one @, such as 24-7@kr")
-        return cls(contact_point, node)
+        return Address(contact_point, node)
 
     def __str__(self) -> str:
         return f"{self.contact_point}@{self.node}"

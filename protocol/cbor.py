@@ -42,7 +42,9 @@ _REFUSED_TAGS = dict.fromkeys(_SEMANTIC_TAGS, _refuse_tag)
 
 def encode(value: Any) -> bytes:
     """The core deterministic encoding of ``value`` (RFC 8949 §4.2.1)."""
-    return cbor2.dumps(value, canonical=True)
+    # Only maps have an order to be put right, and only they make cbor2 look for one.
+    flat = type(value) is list and _CONTAINERS.isdisjoint(map(type, value))
+    return cbor2.dumps(value, canonical=not flat)
 
 
 def encode_tagged(tag: int, value: Any) -> bytes:

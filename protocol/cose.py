@@ -7,7 +7,9 @@ numbers is one edit and a new envelope version.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from protocol import cbor
@@ -33,6 +35,10 @@ ALG_HPKE_MLKEM768_X25519 = -70010
 HEADER_ROUTING = -70001
 
 IV_BYTES = 12
+
+_SIGNED = frozenset({HEADER_ALG, HEADER_CONTENT_TYPE, HEADER_KID})
+_SEALED = frozenset({HEADER_ALG, HEADER_CRIT, HEADER_IV, HEADER_ROUTING})
+_WRAPPED = frozenset({HEADER_ALG, HEADER_KID})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,7 @@ def parse_sign1(data: bytes, content_type: str, *, max_bytes: int) -> Sign1:
     protected, unprotected, payload, signature = _array(data, TAG_SIGN1, 4, max_bytes)
     if unprotected != {}:
         raise MalformedError("a signed object has no unprotected headers")
-    header = _header(protected, {HEADER_ALG, HEADER_CONTENT_TYPE, HEADER_KID})
+    header = _known_header(protected, _SIGNED)
     if header[HEADER_ALG] != ALG_ED25519:
         raise UnsupportedVersionError("the object is not signed with Ed25519")
     if header[HEADER_CONTENT_TYPE] != content_type:
@@ -133,7 +139,7 @@ def parse_encrypted(data: bytes, *, max_bytes: int) -> Encrypted:
     protected, unprotected, ciphertext, recipients = _array(data, TAG_ENCRYPT, 4, max_bytes)
     if unprotected != {}:
         raise MalformedError("a sealed object has no unprotected headers")
-    header = _header(protected, {HEADER_ALG, HEADER_CRIT, HEADER_IV, HEADER_ROUTING})
+    header = _header(protected, _SEALED)
     if header[HEADER_ALG] != ALG_A256GCM:
         raise UnsupportedVersionError("the content is not sealed with AES-256-GCM")
     if header[HEADER_CRIT] != [HEADER_ROUTING]:
@@ -153,7 +159,7 @@ def _recipient(item: Any) -> Recipient:
     if type(item) is not list or len(item) != 3:
         raise MalformedError("a recipient is an array of three")
     protected, unprotected, ciphertext = item
-    header = _header(protected, {HEADER_ALG, HEADER_KID})
+    header = _known_header(protected, _WRAPPED)
     if header[HEADER_ALG] != ALG_HPKE_MLKEM768_X25519:
         raise UnsupportedVersionError("the recipient's algorithm is not MLKEM768-X25519")
     if type(unprotected) is not dict or set(unprotected) != {HEADER_ENCAPSULATED_KEY}:
@@ -173,11 +179,19 @@ def _array(data: bytes, tag: int, length: int, max_bytes: int) -> list[Any]:
     return items
 
 
-def _header(protected: Any, labels: set[int]) -> dict[int, Any]:
+def _header(protected: Any, labels: Set[int]) -> Mapping[int, Any]:
     header = cbor.decode(_bytes(protected, "protected header"), max_bytes=8192, max_depth=4)
-    if type(header) is not dict or set(header) != labels:
+    if type(header) is not dict or header.keys() != labels:
         raise MalformedError("the protected header does not hold exactly the headers of this version")
     return header
+
+
+# A signer, and a recipient's key, write the same header into every message.
+_same_header = lru_cache(maxsize=256)(_header)
+
+
+def _known_header(protected: Any, labels: frozenset[int]) -> Mapping[int, Any]:
+    return _same_header(_bytes(protected, "protected header"), labels)
 
 
 def _bytes(value: Any, name: str, length: int | None = None) -> bytes:

@@ -15,7 +15,7 @@ from uuid import UUID
 from protocol import cbor
 from protocol.address import Address, parse_node
 from protocol.errors import MalformedError, UnsupportedVersionError
-from protocol.ids import parse_message_id
+from protocol.ids import is_message_id, parse_message_id
 from protocol.instant import from_ms, to_ms
 
 VERSION = 1
@@ -30,7 +30,7 @@ MAX_INDEX = (1 << 64) - 1
 
 _URI_PREFIX = "http://uri.etsi.org/19522/Event/"
 _REQUIRED = {1, 2, 3, 4, 5, 9}
-_OPTIONAL = {6, 7, 8, 10, 11}
+_ALL_FIELDS = _REQUIRED | {6, 7, 8, 10, 11}
 
 
 class EventName(StrEnum):
@@ -117,7 +117,7 @@ class Event:
     def __post_init__(self) -> None:
         _require_bytes(self.digest, DIGEST_BYTES, "an envelope digest")
         _require_bytes(self.salt, SALT_BYTES, "the salt of an event")
-        if self.message_id.version != 7:
+        if not is_message_id(self.message_id):
             raise MalformedError("a message id is a UUID of version 7")
         if self.name.negative != bool(self.reasons):
             raise MalformedError("a negative event has a reason, and only a negative one")
@@ -171,7 +171,7 @@ def decode_event(data: bytes) -> Event:
         raise MalformedError("an event is a map")
     if value.get(1) != VERSION or type(value[1]) is not int:
         raise UnsupportedVersionError(f"the event's version is not {VERSION}")
-    if not _REQUIRED <= set(value) <= _REQUIRED | _OPTIONAL:
+    if not _REQUIRED <= value.keys() <= _ALL_FIELDS:
         raise MalformedError("an event does not hold exactly the fields of this version")
     return Event(
         name=_name(value[2]),

@@ -16,7 +16,7 @@ from protocol import cbor
 from protocol.errors import MalformedError, TooLargeError
 from protocol.event import MAX_EVENT_BYTES, Event, decode_event
 from protocol.log.checkpoint import Checkpoint, LogVerifier, open_checkpoint, parse_checkpoint
-from protocol.log.merkle import HASH_BYTES, MAX_PATH_HASHES, MAX_SIZE, leaf_hash, verify_inclusion
+from protocol.log.merkle import HASH_BYTES, MAX_PATH_HASHES, MAX_SIZE, InclusionVerifier, leaf_hash
 from protocol.log.note import MAX_NOTE_BYTES
 from protocol.log.proof import encode_tlog_proof
 from protocol.statement import SignedStatement, parse_statement
@@ -24,6 +24,7 @@ from protocol.statement import SignedStatement, parse_statement
 MAX_RECEIPTS = 8192
 MAX_CHECKPOINTS = 1024
 DEFAULT_CACHED_CHECKPOINTS = 4096  # some 500 bytes each
+_REMEMBERED_TREES = 16  # the receipts of one batch, or of a few that cross, are under one tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ class ReceiptVerifier:
         self._max_cached = cached_checkpoints
         # By the digest of the note: who verified it, and what it says.
         self._verified: OrderedDict[bytes, tuple[LogVerifier, Checkpoint]] = OrderedDict()
+        # Of the last few trees: what is already proved to be in them. By size and root, whoever signed them.
+        self._trees: OrderedDict[tuple[int, bytes], InclusionVerifier] = OrderedDict()
 
     def verify(self, receipt: Receipt) -> VerifiedReceipt:
         """The receipt, proved; raises what ``verifier_for`` raises, and
@@ -80,7 +83,7 @@ class ReceiptVerifier:
         """
         checkpoint = self._checkpoint(receipt.checkpoint)
         hash_ = leaf_hash(receipt.leaf)
-        verify_inclusion(hash_, receipt.index, checkpoint.size, receipt.path, checkpoint.root)
+        self._tree(checkpoint).verify(hash_, receipt.index, receipt.path)
         event = decode_event(receipt.leaf)
         return VerifiedReceipt(
             event=event,
@@ -92,6 +95,15 @@ class ReceiptVerifier:
             receipt=receipt,
             statement=statement_of(event),
         )
+
+    def _tree(self, checkpoint: Checkpoint) -> InclusionVerifier:
+        key = (checkpoint.size, checkpoint.root)
+        tree = self._trees.get(key)
+        if tree is None:
+            tree = self._trees[key] = InclusionVerifier(checkpoint.size, checkpoint.root)
+            if len(self._trees) > _REMEMBERED_TREES:
+                self._trees.popitem(last=False)
+        return tree
 
     def _checkpoint(self, note: bytes) -> Checkpoint:
         key = sha256(note).digest()

@@ -11,7 +11,7 @@ from uuid import UUID
 from protocol import cbor
 from protocol.address import Address
 from protocol.errors import ExpiredError, MalformedError, NotYetValidError, UnsupportedVersionError
-from protocol.ids import parse_message_id
+from protocol.ids import is_message_id, parse_message_id
 from protocol.instant import from_ms, to_ms
 
 VERSION = 1
@@ -22,7 +22,7 @@ MAX_LIFETIME = timedelta(days=366)
 MAX_CLOCK_SKEW = timedelta(minutes=5)
 
 _REQUIRED = {1, 2, 3, 4, 5, 6, 7, 9}
-_OPTIONAL = {8}
+_ALL_FIELDS = _REQUIRED | {8}
 
 
 class Priority(IntEnum):
@@ -75,7 +75,7 @@ def decode_routing(data: bytes) -> Routing:
         raise MalformedError("the routing header is not a map")
     if value.get(1) != VERSION:
         raise UnsupportedVersionError(f"the envelope's version is not {VERSION}")
-    if not _REQUIRED <= set(value) <= _REQUIRED | _OPTIONAL:
+    if not _REQUIRED <= value.keys() <= _ALL_FIELDS:
         raise MalformedError("the routing header does not hold exactly the fields of this version")
     routing = Routing(
         id=parse_message_id(value[2]),
@@ -104,7 +104,7 @@ def _check(routing: Routing) -> None:
         raise MalformedError(f"a message has 1 to {MAX_RECIPIENTS} recipients")
     if len(routing.recipients) > 1 and list(routing.recipients) != sorted(set(routing.recipients)):
         raise MalformedError("the recipients are not sorted, or one is named twice")
-    if routing.id.version != 7:
+    if not is_message_id(routing.id):
         raise MalformedError("a message id is a UUID of version 7")
     if not routing.created < routing.expires <= routing.created + MAX_LIFETIME:
         raise MalformedError(f"a message expires after it was created and within {MAX_LIFETIME.days} days")

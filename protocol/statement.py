@@ -8,26 +8,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from protocol import cbor, cose
 from protocol.address import Address
 from protocol.errors import MalformedError, SignatureInvalidError, UnsupportedVersionError
-from protocol.event import DESK_EVENTS, EventName
+from protocol.event import DESK_EVENTS, MAX_REASON_CHARS, MAX_REASONS, MAX_STATEMENT_BYTES, EventName
 from protocol.ids import parse_message_id
 from protocol.instant import from_ms, to_ms
 from protocol.signing import Ed25519Verifier, Signer
 
 STATEMENT_TYPE = "application/vnd.comity.statement+cose"
 STATEMENT_CONTEXT = b"comity/v1/statement"
-MAX_STATEMENT_BYTES = 2048
-MAX_REASONS = 8
-MAX_REASON_CHARS = 64
 VERSION = 1
 
 _REQUIRED = {1, 2, 3, 4, 5, 6}
-_OPTIONAL = {7}
+_ALL_FIELDS = _REQUIRED | {7}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +78,7 @@ def sign_statement(statement: DeskStatement, signer: Signer) -> bytes:
     return cose.sign1(cbor.encode(value), STATEMENT_TYPE, STATEMENT_CONTEXT, signer)
 
 
+@lru_cache(maxsize=512)  # a desk meets its own statement again in the receipt for it
 def parse_statement(data: bytes) -> SignedStatement:
     """The statement in ``data``, checked for all that needs no key; raises :class:`MalformedError` and its kin."""
     signed = cose.parse_sign1(data, STATEMENT_TYPE, max_bytes=MAX_STATEMENT_BYTES)
@@ -88,7 +87,7 @@ def parse_statement(data: bytes) -> SignedStatement:
         raise MalformedError("a statement is a map")
     if value.get(1) != VERSION:
         raise UnsupportedVersionError(f"the statement's version is not {VERSION}")
-    if not _REQUIRED <= set(value) <= _REQUIRED | _OPTIONAL or value.get(7) == []:
+    if not _REQUIRED <= value.keys() <= _ALL_FIELDS or value.get(7) == []:
         raise MalformedError("a statement does not hold exactly the fields of this version")
     statement = DeskStatement(
         event=_event(value[2]),

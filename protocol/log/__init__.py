@@ -23,7 +23,14 @@ from protocol.log.layout import (
     tile_path,
     tile_width,
 )
-from protocol.log.merkle import EMPTY_ROOT, leaf_hash, node_hash, verify_consistency, verify_inclusion
+from protocol.log.merkle import (
+    EMPTY_ROOT,
+    InclusionVerifier,
+    leaf_hash,
+    node_hash,
+    verify_consistency,
+    verify_inclusion,
+)
 from protocol.log.note import NoteSignature, VerifierKey, format_vkey, parse_note, parse_vkey
 from protocol.log.proof import TlogProof, decode_tlog_proof, encode_tlog_proof
 from protocol.log.tiles import TileSnapshot, TileTree
@@ -34,6 +41,7 @@ __all__ = [
     "TILE_HEIGHT",
     "TILE_WIDTH",
     "Checkpoint",
+    "InclusionVerifier",
     "LogSigner",
     "LogVerifier",
     "NoteSignature",

@@ -32,27 +32,56 @@ def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], 
 
     The path runs from the leaf's sibling to the root's child. Raises :class:`ProofInvalidError`.
     """
-    if not 0 <= index < size <= MAX_SIZE:
-        raise ProofInvalidError("the index is not inside the tree")
-    _check_hashes(path, leaf, root)
-    # RFC 9162 §2.1.3.2: `node` is our place among the nodes of a level, `last` the place of the level's last node.
-    node, last, running = index, size - 1, leaf
-    for sibling in path:
-        if last == 0:
-            raise ProofInvalidError("the path is longer than the tree is high")
-        if node & 1 or node == last:
-            running = node_hash(sibling, running)
-            while not node & 1 and node:  # levels on which the right edge has no sibling
-                node >>= 1
-                last >>= 1
+    InclusionVerifier(size, root).verify(leaf, index, path)
+
+
+class InclusionVerifier:
+    """Verifies inclusion in one tree, that of ``size`` leaves under ``root``, and remembers the inner nodes it proved.
+
+    Leaves that were logged together have most of their paths in common: such a path needs a hash or two of its own.
+    Memory grows by the nodes of each path verified.
+    """
+
+    __slots__ = ("_proved", "_root", "_size")
+
+    def __init__(self, size: int, root: bytes) -> None:
+        self._size = size
+        self._root = root
+        # By level and place: the hash of a node that was proved to be in the tree, and the path from there to the root.
+        self._proved: dict[tuple[int, int], tuple[bytes, Sequence[bytes]]] = {}
+
+    def verify(self, leaf: bytes, index: int, path: Sequence[bytes]) -> None:
+        """As :func:`verify_inclusion`, for a leaf of this tree."""
+        if not 0 <= index < self._size <= MAX_SIZE:
+            raise ProofInvalidError("the index is not inside the tree")
+        _check_hashes(path, leaf, self._root)
+        # RFC 9162 §2.1.3.2: `node` is our place among the nodes of a level, `last` the place of the level's last node.
+        node, last, level, running = index, self._size - 1, 0, leaf
+        walked: list[tuple[tuple[int, int], bytes]] = []
+        for used, sibling in enumerate(path, 1):
+            if last == 0:
+                raise ProofInvalidError("the path is longer than the tree is high")
+            if node & 1 or node == last:
+                running = node_hash(sibling, running)
+                while not node & 1 and node:  # levels on which the right edge has no sibling
+                    node >>= 1
+                    last >>= 1
+                    level += 1
+            else:
+                running = node_hash(running, sibling)
+            node >>= 1
+            last >>= 1
+            level += 1
+            if self._proved.get((level, node)) == (running, path[used:]):
+                break
+            walked.append(((level, node), running))
         else:
-            running = node_hash(running, sibling)
-        node >>= 1
-        last >>= 1
-    if last != 0:
-        raise ProofInvalidError("the path is shorter than the tree is high")
-    if not compare_digest(running, root):
-        raise ProofInvalidError("the path does not lead to the root")
+            if last != 0:
+                raise ProofInvalidError("the path is shorter than the tree is high")
+            if not compare_digest(running, self._root):
+                raise ProofInvalidError("the path does not lead to the root")
+        for used, (place, hash_) in enumerate(walked, 1):
+            self._proved[place] = (hash_, path[used:])
 
 
 def verify_consistency(old_size: int, old_root: bytes, new_size: int, new_root: bytes, path: Sequence[bytes]) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 from protocol.messages.acknowledgement import Acknowledgement
 from protocol.messages.base import Attachment, Contact, Handling, LegalBasis, Message, Officer, UnknownMessage
 from protocol.messages.parse import (
+    ComposedMessage,
     check_outgoing,
     complete_message,
+    compose_message,
     json_schema,
     message_to_bytes,
     notes_of,
@@ -23,6 +25,7 @@ __all__ = [
     "MESSAGE_TYPES",
     "Acknowledgement",
     "Attachment",
+    "ComposedMessage",
     "Contact",
     "Handling",
     "LegalBasis",
@@ -35,6 +38,7 @@ __all__ = [
     "UnknownMessage",
     "check_outgoing",
     "complete_message",
+    "compose_message",
     "json_schema",
     "message_to_bytes",
     "notes_of",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -29,6 +30,14 @@ _FILLED_BY_DESK = {
     "from": "check@zz",
     "sent_at": "2000-01-01T00:00:00Z",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class ComposedMessage:
+    """A message that may be sent, and its bytes (:func:`message_to_bytes`)."""
+
+    message: Message
+    content: bytes = field(repr=False)
 
 
 def parse_message(content: bytes) -> Message:
@@ -85,7 +94,7 @@ def check_outgoing(draft: Mapping[str, Any]) -> list[Problem]:
     ``id``, ``thread``, ``from``, ``sent_at`` and ``schema_version`` may be left to the desk. Empty means: send it.
     """
     try:
-        complete_message(draft)
+        compose_message(draft)
     except InvalidMessageError as error:
         return list(error.problems)
     return []
@@ -98,6 +107,17 @@ def complete_message(
     sender: str | None = None,
     sent_at: datetime | None = None,
 ) -> Message:
+    """The message of :func:`compose_message`; raises as it does."""
+    return compose_message(draft, message_id=message_id, sender=sender, sent_at=sent_at).message
+
+
+def compose_message(
+    draft: Mapping[str, Any],
+    *,
+    message_id: UUID | None = None,
+    sender: str | None = None,
+    sent_at: datetime | None = None,
+) -> ComposedMessage:
     """The message of a draft, with what the desk fills in: id, sender, time of sending, and the thread if it opens one.
 
     Raises :class:`InvalidMessageError` with all problems.
@@ -119,10 +139,11 @@ def complete_message(
     if fields["schema_version"] != model.SCHEMA_VERSION:
         raise _invalid((("schema_version", _FORMAT_RULE, "this version of the message type cannot be written"),))
     message = _validate(_dump(fields), model, newer=False)
-    if len(message_to_bytes(message)) > MAX_CONTENT_BYTES:
+    content = message_to_bytes(message)
+    if len(content) > MAX_CONTENT_BYTES:
         text = "the message is too large to be sealed: split the targets over several requests"
         raise _invalid((("message", _FORMAT_RULE, text),))
-    return message
+    return ComposedMessage(message, content)
 
 
 def json_schema(message_type: str) -> dict[str, Any]:
@@ -173,8 +194,10 @@ def _read_object(content: bytes) -> dict[str, Any]:
     """The JSON object, read strictly: UTF-8, one value per name, bounded size and depth, no NaN."""
     if len(content) > MAX_CONTENT_BYTES:
         raise _invalid((("message", _FORMAT_RULE, "the message is too large"),))
+    # A list of so many items takes a comma for each but one.
+    hook = _unique if content.count(b",") < MAX_LIST else _unique_and_short
     try:
-        value = json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = json.loads(content.decode("utf-8"), object_pairs_hook=hook, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise _invalid((("message", _FORMAT_RULE, _NOT_JSON),)) from None
     if not isinstance(value, dict):
@@ -187,10 +210,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) != len(pairs):
         # Two readers could take different values for one name.
         raise ValueError("repeated name")
+    return fields
+
+
+def _unique_and_short(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if any(isinstance(value, list) and len(value) > MAX_LIST for _, value in pairs):
         # Before each item is validated: a message has room for 60,000 broken ones.
         raise ValueError("a list is too long")
-    return fields
+    return _unique(pairs)
 
 
 def _no_constant(_name: str) -> None:

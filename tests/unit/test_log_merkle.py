@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.errors import ProofInvalidError
-from protocol.log import EMPTY_ROOT, leaf_hash, node_hash, verify_consistency, verify_inclusion
+from protocol.log import (
+    EMPTY_ROOT,
+    InclusionVerifier,
+    leaf_hash,
+    node_hash,
+    verify_consistency,
+    verify_inclusion,
+)
 from tests.unit import naive_tree
 
 # The test tree of certificate-transparency (merkletree tests), in use by all implementations of RFC 6962.
@@ -169,3 +178,39 @@ def test_a_false_empty_root_refuses() -> None:
 def test_two_trees_of_one_size_with_different_roots_refuse() -> None:
     with pytest.raises(ProofInvalidError):
         verify_consistency(1, leaf_hash(b"a"), 1, leaf_hash(b"b"), [])
+
+
+@given(entry_lists, st.data())
+def test_a_verifier_that_remembers_accepts_and_refuses_what_one_without_memory_does(
+    entries: list[bytes], data: st.DataObject
+) -> None:
+    size, root = len(entries), naive_tree.root(entries)
+    remembering = InclusionVerifier(size, root)
+    for _ in range(12):
+        index = data.draw(st.integers(0, size - 1))
+        leaf, path = leaf_hash(entries[index]), naive_tree.inclusion_path(index, entries)
+        change = data.draw(st.sampled_from(["none", "leaf", "index", "drop", "add", "hash"]))
+        if change == "leaf":
+            leaf = leaf_hash(b"another" + entries[index])
+        elif change == "index":
+            index = data.draw(st.integers(0, size))
+        elif change == "drop":
+            path = path[:-1]
+        elif change == "add":
+            path = [*path, bytes(32)]
+        elif change == "hash" and path:
+            place = data.draw(st.integers(0, len(path) - 1))
+            path = [*path[:place], bytes(32), *path[place + 1 :]]
+
+        assert verdict(remembering.verify, leaf, index, path) == verdict(
+            lambda leaf, index, path: verify_inclusion(leaf, index, size, path, root), leaf, index, path
+        )
+
+
+def verdict(verify: Callable[[bytes, int, list[bytes]], None], leaf: bytes, index: int, path: list[bytes]) -> bool:
+    """Whether the path is accepted."""
+    try:
+        verify(leaf, index, path)
+    except ProofInvalidError:
+        return False
+    return True
