@@ -19,11 +19,15 @@ from node.store.base import (
     StoreForeignReceipts,
 )
 from node.store.sqlite_rows import RECEIPTS, Result, Rows, StoredMessage
+from node.store.sqlite_seen import SeenCheckpoint
 from protocol.errors import ComityError, LogForkError, NotFoundError, PeerFailedError
 from protocol.event import EventName
 from protocol.receipt import VerifiedReceipt
 
-_INSERT_FOREIGN = "INSERT INTO foreign_receipt (origin, idx, seq, checkpoint, leaf, path) VALUES (?, ?, ?, ?, ?, ?)"
+_INSERT_FOREIGN = (
+    "INSERT INTO foreign_receipt (origin, idx, seq, checkpoint, leaf, path) VALUES (?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (origin, idx) DO NOTHING"
+)
 
 
 def record_relayed(rows: Rows, operation: RecordRelayed) -> Result:
@@ -134,10 +138,8 @@ def _has_foreign(rows: Rows, receipt: VerifiedReceipt) -> bool:
 
 def _keep_foreign(rows: Rows, receipts: Iterable[VerifiedReceipt], message: StoredMessage, seq: int) -> None:
     for receipt in receipts:
-        if _has_foreign(rows, receipt):
-            continue
-        note = _foreign_note(rows, receipt.receipt.checkpoint, message.expires_ms)
         raw = receipt.receipt
+        note = _foreign_note(rows, raw.checkpoint, message.expires_ms)
         rows.execute(_INSERT_FOREIGN, (receipt.origin, receipt.index, seq, note, raw.leaf, b"".join(raw.path)))
 
 
@@ -167,29 +169,20 @@ def _check_witnessed(rows: Rows, receipts: Iterable[VerifiedReceipt]) -> None:
 
 
 def _check_same(rows: Rows, origin: str, size: int, root: bytes) -> None:
-    seen = rows.execute("SELECT size, root FROM peer_checkpoint WHERE origin = ?", (origin,)).fetchone()
-    if seen is not None and seen[0] == size and seen[1] != root:
+    seen = rows.seen.of(origin)
+    if seen is not None and seen.size == size and seen.root != root:
         raise LogForkError(f"the log {origin} signed two trees of {size} entries")
 
 
 def _witness(rows: Rows, receipts: Iterable[VerifiedReceipt]) -> None:
     for origin, size, root, note in _checkpoints(receipts):
-        _saw(rows, origin, size, root, note)
-
-
-def _saw(rows: Rows, origin: str, size: int, root: bytes, note: bytes) -> None:
-    rows.execute(
-        "INSERT INTO peer_checkpoint (origin, size, root, note) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (origin) DO UPDATE SET size = excluded.size, root = excluded.root, note = excluded.note"
-        " WHERE excluded.size > size",
-        (origin, size, root, note),
-    )
+        rows.seen.add(origin, SeenCheckpoint(size, root, note))
 
 
 def record_peer_checkpoint(rows: Rows, operation: RecordPeerCheckpoint) -> Result:
     """See :class:`~node.store.base.RecordPeerCheckpoint`."""
     _check_same(rows, operation.origin, operation.size, operation.root)
-    _saw(rows, operation.origin, operation.size, operation.root, operation.note)
+    rows.seen.add(operation.origin, SeenCheckpoint(operation.size, operation.root, operation.note))
     return Result()
 
 

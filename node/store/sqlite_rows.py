@@ -9,6 +9,7 @@ from uuid import UUID
 
 from node.events import EventWriter
 from node.store.base import OutboundKind
+from node.store.sqlite_seen import SeenCheckpoints
 from protocol.errors import ComityError, NotFoundError
 from protocol.event import EventName
 from protocol.instant import to_ms
@@ -76,6 +77,7 @@ class Rows:
         self.tree = tree
         self.leaf = events.leaf
         self.notes = notes
+        self.seen = SeenCheckpoints(connection)
 
     def append(
         self,

@@ -151,6 +151,7 @@ class SqliteWriter:
 
     def _seal(self, batch: Rows, sign: SignCheckpoint) -> bytes | None:
         """Store the changed tiles and one checkpoint over all that the batch logged."""
+        batch.seen.write()
         if batch.last_seq != self._last_seq:
             self._connection.execute("UPDATE sequence SET last = ?", (batch.last_seq,))
         if batch.newest is None:
