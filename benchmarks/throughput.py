@@ -4,9 +4,6 @@ Two nodes and two desks, four processes, real TLS and databases. A *leg* is one 
 both nodes with the destination's receipts verified by the sender's desk (and here also the handover's). A *cycle* is a
 leg and the recipient's sealed acknowledgement leg back.
 
-The ceiling is what the parts alone would allow on two cores. It is printed twice: from the parts measured in one
-process on an idle machine, and from the parts measured in four processes at once, which is how the system runs.
-
     PYTHONPATH=. .venv/bin/python benchmarks/throughput.py [--messages N] [--cycles N] [--batch N] [--pings N]
 
 ``--soak N`` sends N more messages and prints the nodes' memory after every tenth of them.
@@ -16,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import multiprocessing
 import os
 import statistics
@@ -28,7 +24,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from benchmarks.floor import leg_floor
+from benchmarks.floor import handover_floor, leg_floor, request
 from exchange.demo.federation import DemoFederation, make_federation
 from exchange.demo.processes import Commands, RunningNode
 from exchange.desk import Desk
@@ -41,19 +37,9 @@ from protocol.address import Address
 
 PASSPHRASE = b"benchmark"
 CORES = 2
-PROCESSES = 4
 WARM_UP_PINGS = 5
 RECEIPTS_PER_LEG = 4  # RelayAcceptance of both nodes, ContentConsignment, ContentHandover
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-
-
-def draft() -> dict[str, Any]:
-    """The example request with one target: about 2 KB of content."""
-    request: dict[str, Any] = json.loads(Path("examples/preservation-request.json").read_text("utf-8"))
-    request["targets"] = request["targets"][:1]
-    for name in ("investigating_authority", "prosecuting_authority", "attachments"):
-        request.pop(name, None)
-    return request
 
 
 def cpu_s(pid: int) -> float:
@@ -73,7 +59,7 @@ def memory_mb(pid: int) -> float:
 
 async def send_all(desk: Desk, count: int, batch: int) -> float:
     """Send ``count`` messages and take their receipts; seconds until the last was verified."""
-    one = draft()
+    one = request()
     started = time.perf_counter()
     receipts = 0
 
@@ -128,12 +114,12 @@ async def sender(home: Path, pipe: Connection) -> None:
                 started = time.perf_counter()
                 waiting = asyncio.create_task(await_messages(desk, count))
                 for at in range(0, count, batch):
-                    await desk.send_many([draft()] * min(batch, count - at))
+                    await desk.send_many([request()] * min(batch, count - at))
                 await waiting
                 pipe.send(time.perf_counter() - started)
             else:
                 at_s = time.time()
-                await desk.send(draft())
+                await desk.send(request())
                 pipe.send(at_s)
 
 
@@ -315,28 +301,30 @@ def soak(bench: Bench, count: int, batch: int) -> None:
         )
 
 
-def floor_of(messages_per_request: int, processes: int) -> dict[str, float]:
-    """The floor's parts, averaged over ``processes`` that measure at the same time."""
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(processes) as pool:
-        found = pool.map(leg_floor, [messages_per_request] * processes, chunksize=1)
-    return {name: statistics.mean(parts[name] for parts in found) for name in found[0]}
-
-
 def print_floor(rate: float, batch: int) -> None:
     """The floor of the parts, and how near ``rate`` is to it."""
-    for processes in (1, PROCESSES):
-        for per_request in sorted({1, 16, batch}):
-            parts = floor_of(per_request, processes)
-            ceiling = CORES / parts["total"] * 1e6
-            print(
-                f"floor in {processes} process(es), {per_request} a request: {parts['total']:.0f} µs a leg:"
-                f" {ceiling:.0f} legs/s on {CORES} cores"
-            )
-        for name, us in parts.items():
-            if name != "total":
-                print(f"  {name}: {us:.0f} µs")
-        print(f"measured / ceiling: {rate / ceiling:.0%}")
+    for per_request in sorted({1, 16, batch}):
+        parts = leg_floor(per_request)
+        print_ceiling(f"floor of a bare leg, {per_request} a request", parts["total"], rate)
+    print_parts(parts)
+    handover = handover_floor()
+    print_ceiling(
+        f"floor with the messages and the handover, {batch} a request", parts["total"] + handover["total"], rate
+    )
+    print_parts(handover)
+
+
+def print_ceiling(what: str, us: float, rate: float) -> None:
+    """What a floor would allow, and the share of it that was measured."""
+    ceiling = CORES / us * 1e6
+    print(f"{what}: {us:.0f} µs a leg: {ceiling:.0f} legs/s on {CORES} cores; measured / ceiling: {rate / ceiling:.0%}")
+
+
+def print_parts(parts: dict[str, float]) -> None:
+    """Each part of a floor."""
+    for name, us in parts.items():
+        if name != "total":
+            print(f"  {name}: {us:.0f} µs")
 
 
 def main() -> None:
