@@ -166,8 +166,10 @@ class PartnerQueue:
 
     async def _round(self) -> bool:
         """Send what is due; True if there was something."""
-        envelopes = await self._due(OutboundKind.ENVELOPE, MAX_ENVELOPES * self._all.settings.requests_at_once)
-        receipts = await self._due(OutboundKind.RECEIPTS, MAX_RECEIPTS)
+        envelopes, receipts = await asyncio.gather(
+            self._due(OutboundKind.ENVELOPE, MAX_ENVELOPES * self._all.settings.requests_at_once),
+            self._due(OutboundKind.RECEIPTS, MAX_RECEIPTS),
+        )
         if not envelopes and not receipts:
             return False
         work = [self._transfer(batch) for batch in _batches(envelopes)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,16 +33,15 @@ async def page(context: Context, caller: Caller, request: web.Request, body: byt
     after = number(request, "after", 0)
     limit = max(1, number(request, "limit", DEFAULT_ENTRIES, MAX_ENTRIES))
     deadline = time.monotonic() + number(request, "wait", 0, MAX_WAIT_S)
-    entries = await _entries(context, desk, after, limit)
+    entries, head = await _page(context, desk, after, limit)
     if not entries and time.monotonic() < deadline:
         with _poll(context, desk), context.sequencer.changes.watch(str(desk)) as watch:
-            entries = await _entries(context, desk, after, limit)
+            entries, head = await _page(context, desk, after, limit)
             while not entries and not context.stopping:
                 left_s = deadline - time.monotonic()
                 if left_s <= 0 or not await watch.wait(left_s):
                     break
-                entries = await _entries(context, desk, after, limit)
-    head = max(await context.store.mailbox_head(desk), entries[-1].seq if entries else 0)
+                entries, head = await _page(context, desk, after, limit)
     return cbor_response(wire.encode_mailbox(entries, head))
 
 
@@ -65,14 +65,18 @@ async def events(context: Context, caller: Caller, request: web.Request, body: b
     return response
 
 
-async def _entries(context: Context, desk: Address, after: int, limit: int) -> list[MailboxEntry]:
-    entries = await context.store.mailbox(desk, after, limit, MAX_PAGE_BYTES)
+async def _page(context: Context, desk: Address, after: int, limit: int) -> tuple[list[MailboxEntry], int]:
+    """The entries, and the highest seq there is."""
+    entries, head = await asyncio.gather(
+        context.store.mailbox(desk, after, limit, MAX_PAGE_BYTES), context.store.mailbox_head(desk)
+    )
+    head = max(head, entries[-1].seq if entries else 0)
     receipts = 0
     for count, entry in enumerate(entries):
         receipts += len(entry.receipts)
         if count and receipts > MAX_PAGE_RECEIPTS:
-            return entries[:count]
-    return entries
+            return entries[:count], head
+    return entries, head
 
 
 @contextmanager
