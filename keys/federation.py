@@ -28,7 +28,7 @@ from keys.directory.repository import ROOT, TARGETS, MetadataRepository, nation_
 from keys.directory.roles import Lifetimes
 from keys.directory.tufkey import DirectorySigner
 from keys.directory.view import Directory
-from keys.identity import KEY_LIFETIME, DeskKeys, NodeKeys
+from keys.identity import KEY_LIFETIME, DeskKeys, NodeKeys, TokenNodeKeys
 from protocol.address import Address
 from protocol.errors import CeremonyError, UnknownKeyError
 
@@ -109,7 +109,14 @@ def log_origin(federation: str, node: str) -> str:
 
 
 def node_card(
-    node: str, keys: NodeKeys, origin: str, now: datetime, *, name: str, urls: Sequence[str] = (), **more: Any
+    node: str,
+    keys: NodeKeys | TokenNodeKeys,
+    origin: str,
+    now: datetime,
+    *,
+    name: str,
+    urls: Sequence[str] = (),
+    **more: Any,
 ) -> NodeCard:
     """The card of a new node; ``more`` are further card fields. Raises :class:`MalformedError`."""
     fields: dict[str, Any] = {

@@ -14,8 +14,10 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from keys.cards import KeyEntry, LogCard
 from keys.directory.tufkey import DirectoryPublicKey, DirectorySigner
-from keys.keystore import Entry, Keystore, Purpose
+from keys.keystore import KEY_LABEL, WRAPPED, Entry, Keystore, Purpose, wrap_purpose
 from keys.tls import TlsIdentity, make_certificate
+from keys.token import Token
+from protocol.errors import KeystoreError
 from protocol.hpke import HybridOpener
 from protocol.keyid import ED25519, MLKEM768_X25519
 from protocol.signing import Ed25519Signer
@@ -93,6 +95,43 @@ class NodeKeys:
         keystore.put(Entry(TLS_CERTIFICATE, Purpose.TLS, self.tls.certificate, now))
 
 
+@dataclass(frozen=True, slots=True)
+class TokenNodeKeys:
+    """As :class:`NodeKeys`, with both Ed25519 keys in a token, and the ML-DSA-44 seed encrypted by it.
+
+    The TLS key stays in the keystore: it opens connections, it proves nothing afterwards.
+    """
+
+    sign_label: str
+    sign_public: bytes
+    log_label: str
+    log_public: bytes
+    log_mldsa_public: bytes
+    log_mldsa_wrapped: bytes = field(repr=False)
+    tls: TlsIdentity
+
+    def signing_entry(self, valid_from: datetime, valid_until: datetime) -> KeyEntry:
+        """What the card says about the HTTP signing key."""
+        return KeyEntry.of(ED25519, self.sign_public, valid_from, valid_until)
+
+    def log_card(self, origin: str, valid_from: datetime) -> LogCard:
+        """What the card says about the log."""
+        return LogCard(origin=origin, ed25519=self.log_public, ml_dsa_44=self.log_mldsa_public, valid_from=valid_from)
+
+    def store(self, keystore: Keystore, origin: str, now: datetime) -> None:
+        """As :meth:`NodeKeys.store`; of the keys in the token only names and public keys are kept."""
+        log = {"origin": origin}
+        sign = {KEY_LABEL: self.sign_label}
+        keystore.put(Entry(Purpose.HTTP, Purpose.HTTP, self.sign_public, now, sign))
+        keystore.put(
+            Entry(Purpose.LOG_ED25519, Purpose.LOG_ED25519, self.log_public, now, {**log, KEY_LABEL: self.log_label})
+        )
+        wrapped = {**log, WRAPPED: "aes-256-gcm"}
+        keystore.put(Entry(Purpose.LOG_ML_DSA_44, Purpose.LOG_ML_DSA_44, self.log_mldsa_wrapped, now, wrapped))
+        keystore.put(Entry(Purpose.TLS, Purpose.TLS, self.tls.key_pem, now))
+        keystore.put(Entry(TLS_CERTIFICATE, Purpose.TLS, self.tls.certificate, now))
+
+
 TLS_CERTIFICATE = "tls-certificate"
 
 
@@ -125,6 +164,30 @@ def generate_node_keys(node: str, hosts: list[str], now: datetime) -> NodeKeys:
     """New secrets for a node whose server is reached under ``hosts`` (DNS names or IP addresses)."""
     sign, log_ed25519, log_mldsa = (os.urandom(SEED_BYTES) for _ in range(3))
     return NodeKeys(sign, log_ed25519, log_mldsa, make_certificate(node, hosts, now))
+
+
+def generate_node_keys_in(token: Token, node: str, origin: str, hosts: list[str], now: datetime) -> TokenNodeKeys:
+    """As :func:`generate_node_keys`, in ``token``: keys ``<node> http`` and ``<node> log``; raises as it does."""
+    mldsa_seed = os.urandom(SEED_BYTES)
+    public = MLDSA44PrivateKey.from_seed_bytes(mldsa_seed).public_key().public_bytes_raw()
+    sign, log = f"{node} http", f"{node} log"
+    return TokenNodeKeys(
+        sign,
+        token.generate(sign),
+        log,
+        token.generate(log),
+        public,
+        token.wrap(wrap_purpose(origin), mldsa_seed),
+        make_certificate(node, hosts, now),
+    )
+
+
+def store_directory_key_in(token: Token, keystore: Keystore, holder: str, label: str, now: datetime) -> None:
+    """A new directory key for ``holder`` in ``token`` under ``label``; the keystore gets its name. The caller saves."""
+    if holder in keystore:
+        raise KeystoreError(f"the keystore already holds {holder!r}")
+    public = token.generate(label)
+    keystore.put(Entry(holder, Purpose.DIRECTORY, public, now, {"holder": holder, KEY_LABEL: label}))
 
 
 def generate_directory_key(holder: str) -> DirectoryKey:

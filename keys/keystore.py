@@ -41,12 +41,13 @@ from nacl.exceptions import CryptoError
 from nacl.pwhash import argon2id
 
 from keys.files import PRIVATE_MODE, locked, write_file
+from keys.token import Token
 from protocol import cbor
 from protocol.errors import ComityError, KeystoreError, KeystoreLockedError
 from protocol.hpke import HybridOpener
 from protocol.instant import from_ms, to_ms
 from protocol.log.checkpoint import SoftLogSigner
-from protocol.signing import Ed25519Signer
+from protocol.signing import Ed25519Signer, Signer
 
 VERSION = 1
 DERIVATION = "argon2id13"
@@ -54,6 +55,11 @@ MAX_FILE_BYTES = 1_048_576
 MAX_ENTRIES = 1_024
 MAX_SECRET_BYTES = 65_536
 MAX_NAME_CHARS = 120
+
+# Metadata of an entry whose Ed25519 key is in a token: the key's label there. Its "secret" is the public key.
+KEY_LABEL = "token-key"
+# Metadata of an entry whose secret a token encrypted.
+WRAPPED = "token-wrapped"
 
 _DOMAIN = b"comity/v1/keystore\0"
 _SALT_BYTES = 16
@@ -113,10 +119,11 @@ class Entry:
 class Keystore:
     """The opened keystore. Changes are in memory until :meth:`save`; the derived key stays in memory for saving."""
 
-    __slots__ = ("_derivation", "_digest", "_entries", "_key", "_salt", "path")
+    __slots__ = ("_derivation", "_digest", "_entries", "_key", "_salt", "_token", "path")
 
-    def __init__(self, path: Path, derivation: Derivation, salt: bytes, key: bytes) -> None:
+    def __init__(self, path: Path, derivation: Derivation, salt: bytes, key: bytes, token: Token | None = None) -> None:
         self.path = path
+        self._token = token
         self._derivation = derivation
         self._salt = salt
         self._key = key
@@ -134,13 +141,16 @@ class Keystore:
         return keystore
 
     @classmethod
-    def open(cls, path: Path, passphrase: bytes) -> Keystore:
-        """Read and decrypt; raises :class:`KeystoreError` for the file, :class:`KeystoreLockedError` for the rest."""
+    def open(cls, path: Path, passphrase: bytes, token: Token | None = None) -> Keystore:
+        """Read and decrypt; ``token`` holds the keys that entries only name.
+
+        Raises :class:`KeystoreError` for the file, :class:`KeystoreLockedError` for the rest.
+        """
         content = _read_private(path)
         header, ciphertext = _parse_file(content)
         derivation = Derivation(header[3], header[4])
         key = _derive(passphrase, header[5], derivation)
-        keystore = cls(path, derivation, header[5], key)
+        keystore = cls(path, derivation, header[5], key, token)
         try:
             plaintext = crypto_aead_xchacha20poly1305_ietf_decrypt(ciphertext, _associated(header), header[6], key)
         except CryptoError as problem:
@@ -203,12 +213,15 @@ class Keystore:
             raise KeystoreError(f"{name!r} is kept for {entry.purpose}, not for {purpose}")
         return entry.secret
 
-    def signer(self, name: str = Purpose.SIGN) -> Ed25519Signer:
-        """The Ed25519 signer of an entry that signs: a desk's, a node's HTTP key or a directory key."""
+    def signer(self, name: str = Purpose.SIGN) -> Signer:
+        """The Ed25519 signer of an entry that signs: a desk's, a node's HTTP key or a directory key.
+
+        Raises :class:`KeystoreError` also when the key is in a token and there is none.
+        """
         entry = self.entry(name)
         if entry.purpose not in {Purpose.SIGN, Purpose.HTTP, Purpose.DIRECTORY}:
             raise KeystoreError(f"{name!r} is kept for {entry.purpose}, not for signing")
-        return Ed25519Signer(entry.secret)
+        return self._ed25519(entry)
 
     def opener(self, name: str = Purpose.SEAL) -> HybridOpener:
         """The opener of one sealing key."""
@@ -225,16 +238,23 @@ class Keystore:
             kept_for = self.entry(name).metadata.get("origin", origin)
             if kept_for != origin:
                 raise KeystoreError(f"the log keys are for {kept_for}, not for {origin}")
-        return SoftLogSigner(
-            origin,
-            self.secret(Purpose.LOG_ED25519, Purpose.LOG_ED25519),
-            self.secret(Purpose.LOG_ML_DSA_44, Purpose.LOG_ML_DSA_44),
-        )
+        seed = self.entry(Purpose.LOG_ML_DSA_44)
+        plain = self._need_token(seed).unwrap(wrap_purpose(origin), seed.secret) if WRAPPED in seed.metadata else None
+        return SoftLogSigner(origin, self._ed25519(self.entry(Purpose.LOG_ED25519)), plain or seed.secret)
 
     def __repr__(self) -> str:
         return f"Keystore({str(self.path)!r}, {len(self._entries)} entries)"
 
     # --- Inside ---
+
+    def _ed25519(self, entry: Entry) -> Signer:
+        label = entry.metadata.get(KEY_LABEL)
+        return Ed25519Signer(entry.secret) if label is None else self._need_token(entry).signer(label, entry.secret)
+
+    def _need_token(self, entry: Entry) -> Token:
+        if self._token is None:
+            raise KeystoreError(f"the key {entry.name!r} is in a hardware token: name the token's file")
+        return self._token
 
     def _lock_path(self) -> Path:
         return self.path.with_name(self.path.name + ".lock")
@@ -263,6 +283,11 @@ class Keystore:
         )
         sealed = crypto_aead_xchacha20poly1305_ietf_encrypt(plaintext, _associated(header), header[6], self._key)
         return cbor.encode({**header, 7: sealed})
+
+
+def wrap_purpose(origin: str) -> bytes:
+    """What a log's wrapped ML-DSA-44 seed is bound to in the token."""
+    return b"log-ml-dsa-44\0" + origin.encode()
 
 
 def _associated(header: Mapping[int, Any]) -> bytes:

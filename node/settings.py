@@ -121,6 +121,7 @@ class NodeSettings(BaseSettings):
     admin: HostPort | Literal[""] = "127.0.0.1:9443"
     authorities: tuple[HostPort, ...] = ()
     passphrase_file: Path | None = None
+    token_file: Path | None = None
     database: Path = Path("node.sqlite")
     checkpoint_file: Path = Path("log-checkpoint")
     retention_days: Annotated[int, Field(ge=1, le=3_660)] = 30

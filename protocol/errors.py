@@ -249,6 +249,23 @@ class KeystoreError(ComityError):
     advice = "Check the file's path, owner and mode (0600)."
 
 
+class TokenLockedError(ComityError):
+    """A hardware token refuses the PIN."""
+
+    code = "token-locked"
+    http_status = 401
+    advice = "Check the PIN file before the next try: a token locks after a few wrong PINs."
+
+
+class TokenUnavailableError(ComityError):
+    """A hardware token cannot be used now."""
+
+    code = "token-unavailable"
+    http_status = 503
+    advice = "Check that the token is plugged in and its library is installed; then try again."
+    retryable = True
+
+
 class PlatformUnfitError(ComityError):
     """This machine lacks a primitive that Comity needs."""
 

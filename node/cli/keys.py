@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from node.cli.output import AsJson, edge, show
-from node.cli.secrets import PassphraseFile, read_passphrase
+from node.cli.secrets import TOKEN_FILE_VARIABLE, PassphraseFile, TokenFile, open_token, read_passphrase
 from node.i18n import _
 from protocol.errors import MalformedError, UsageError
 
@@ -31,32 +31,45 @@ def create(
         bool, typer.Option("--demonstration", help=_("A keystore that opens fast: for tests and demonstrations only."))
     ] = False,
     passphrase_file: PassphraseFile = None,
+    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make directory keys in a new or existing keystore. What the others enrol is shown by ``keys public``."""
+    """Make directory keys in a new or existing keystore. What the others enrol is shown by ``keys public``.
+
+    With --token-file the keys are made in the token and stay there; the keystore only names them.
+    """
     with edge(as_json):
-        from keys.identity import generate_directory_key
+        from keys.identity import generate_directory_key, store_directory_key_in
         from keys.keystore import FAST, STANDARD, Keystore
+        from keys.token import MAX_LABEL_CHARS
 
         passphrase = read_passphrase(passphrase_file, new=not keystore.exists())
-        if keystore.exists():
-            store = Keystore.open(keystore, passphrase)
-        else:
-            store = Keystore.create(keystore, passphrase, FAST if demonstration else STANDARD)
+        token = open_token(token_file)
+        if not keystore.exists():
+            Keystore.create(keystore, passphrase, FAST if demonstration else STANDARD)
+        store = Keystore.open(keystore, passphrase, token)
         now = datetime.now(UTC)
         for name in holder:
-            generate_directory_key(name).store(store, name, now)
+            if token is None:
+                generate_directory_key(name).store(store, name, now)
+            else:
+                store_directory_key_in(token, store, name, name[:MAX_LABEL_CHARS], now)
         store.save()
         _show_public(store, as_json)
 
 
 @app.command()
-def public(keystore: Store, passphrase_file: PassphraseFile = None, as_json: AsJson = False) -> None:
+def public(
+    keystore: Store,
+    passphrase_file: PassphraseFile = None,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
+) -> None:
     """Show the public directory keys of a keystore, one JSON object per line or all in one with --json."""
     with edge(as_json):
         from keys.keystore import Keystore
 
-        _show_public(Keystore.open(keystore, read_passphrase(passphrase_file)), as_json)
+        _show_public(Keystore.open(keystore, read_passphrase(passphrase_file), open_token(token_file)), as_json)
 
 
 def _show_public(store: Keystore, as_json: bool) -> None:
@@ -106,9 +119,13 @@ class KeyRing:
         """Open the keystore at ``path``; without one the ring is empty."""
         if path is None:
             return cls(None)
+        import os
+
         from keys.keystore import Keystore
 
-        return cls(Keystore.open(path, read_passphrase(passphrase_file)))
+        token_file = os.environ.get(TOKEN_FILE_VARIABLE)
+        token = open_token(Path(token_file) if token_file else None)
+        return cls(Keystore.open(path, read_passphrase(passphrase_file), token))
 
     def signer(self, name: str) -> DirectorySigner:
         """The key of that name; raises :class:`UsageError` if it is not at hand."""

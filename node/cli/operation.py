@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from node.cli.output import OK, UNAVAILABLE, AsJson, edge, show
-from node.cli.secrets import PassphraseFile, read_passphrase
+from node.cli.secrets import PassphraseFile, open_token, read_passphrase
 from node.cli.setup import Home
 from node.i18n import _
 from protocol.errors import NotFoundError, UnavailableError
@@ -34,7 +34,8 @@ def run(home: Home, passphrase_file: PassphraseFile = None, as_json: AsJson = Fa
 
         files = NodeHome(home)
         settings = NodeSettings.load(files.settings)
-        keystore = Keystore.open(files.keystore, read_passphrase(passphrase_file or settings.passphrase_file))
+        passphrase = read_passphrase(passphrase_file or settings.passphrase_file)
+        keystore = Keystore.open(files.keystore, passphrase, open_token(settings.token_file))
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             code = runner.run(_serve(lambda: Node(files, settings, keystore)))
     raise typer.Exit(code)

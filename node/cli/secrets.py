@@ -5,14 +5,18 @@ from __future__ import annotations
 import getpass
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from node.i18n import _
 from protocol.errors import UsageError
 
+if TYPE_CHECKING:
+    from keys.token import Token
+
 MAX_PASSPHRASE_BYTES = 1024
+TOKEN_FILE_VARIABLE = "COMITY_NODE_TOKEN_FILE"
 
 PassphraseFile = Annotated[
     Path | None,
@@ -23,6 +27,25 @@ PassphraseFile = Annotated[
         show_envvar=True,
     ),
 ]
+
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file",
+        envvar=TOKEN_FILE_VARIABLE,
+        help=_("TOML file that names a hardware token (PKCS#11): module, token, pin_file."),
+        show_envvar=True,
+    ),
+]
+
+
+def open_token(file: Path | None) -> Token | None:
+    """The hardware token that ``file`` names, if any; raises as :meth:`keys.token.Token.open`."""
+    if file is None:
+        return None
+    from keys.token import Token
+
+    return Token.open(file)
 
 
 def read_passphrase(file: Path | None, *, new: bool = False) -> bytes:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import typer
 
 from node.cli.output import AsJson, edge, show
-from node.cli.secrets import PassphraseFile, read_passphrase
+from node.cli.secrets import PassphraseFile, TokenFile, open_token, read_passphrase
 from node.i18n import _
 from protocol.address import parse_node
 from protocol.errors import KeystoreError, UsageError
@@ -41,6 +41,7 @@ def init(
         bool, typer.Option("--demonstration", help=_("A keystore that opens fast: for tests and demonstrations only."))
     ] = False,
     passphrase_file: PassphraseFile = None,
+    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a node: keys, TLS certificate, settings, and the card that its nation signs."""
@@ -48,7 +49,7 @@ def init(
         from keys.cards import card_to_bytes
         from keys.federation import log_origin, node_card
         from keys.files import write_file
-        from keys.identity import generate_node_keys
+        from keys.identity import NodeKeys, TokenNodeKeys, generate_node_keys, generate_node_keys_in
         from keys.keystore import FAST, STANDARD, Keystore
         from node.settings import NodeHome, NodeSettings
 
@@ -62,13 +63,20 @@ def init(
         values: dict[str, object] = {"node": node, "listen": listen, "admin": admin}
         if passphrase_file is not None:
             values["passphrase_file"] = str(passphrase_file.absolute())
+        if token_file is not None:
+            values["token_file"] = str(token_file.absolute())
         if directory_folder is not None:
             values["directory"] = {"folder": str(directory_folder.absolute())}
         NodeSettings.of(values)
         origin = log_origin(federation, node)
-        keys = generate_node_keys(node, [host], now)
-        made = node_card(node, keys, origin, now, name=name, urls=[url], country=country)
         passphrase = read_passphrase(passphrase_file, new=True)
+        token = open_token(token_file)
+        keys: NodeKeys | TokenNodeKeys = (
+            generate_node_keys(node, [host], now)
+            if token is None
+            else generate_node_keys_in(token, node, origin, [host], now)
+        )
+        made = node_card(node, keys, origin, now, name=name, urls=[url], country=country)
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         keystore = Keystore.create(files.keystore, passphrase, FAST if demonstration else STANDARD)
         keys.store(keystore, origin, now)

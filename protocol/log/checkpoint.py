@@ -45,7 +45,7 @@ from protocol.log.note import (
     parse_note,
     serialize_note,
 )
-from protocol.signing import Ed25519Signer, Ed25519Verifier
+from protocol.signing import Ed25519Signer, Ed25519Verifier, Signer
 
 _SIZE = re.compile(r"(?:0|[1-9][0-9]{0,19})\Z", re.ASCII)
 _ML_DSA_44_SEED_BYTES = 32
@@ -164,15 +164,18 @@ class LogSigner(Protocol):
 
 
 class SoftLogSigner:
-    """A log signer whose private keys are in this process's memory; both seeds have 32 bytes."""
+    """A log signer whose ML-DSA-44 key is in this process's memory.
+
+    ``ed25519`` is a seed of 32 bytes, or a signer that keeps its key elsewhere; ``mldsa_seed`` has 32 bytes.
+    """
 
     __slots__ = ("_ed25519", "_mldsa", "origin", "verifier")
 
-    def __init__(self, origin: str, ed25519_seed: bytes, mldsa_seed: bytes) -> None:
+    def __init__(self, origin: str, ed25519: bytes | Signer, mldsa_seed: bytes) -> None:
         if len(mldsa_seed) != _ML_DSA_44_SEED_BYTES:
             raise WeakKeyError(f"an ML-DSA-44 seed has {_ML_DSA_44_SEED_BYTES} bytes")
         self.origin = origin
-        self._ed25519 = Ed25519Signer(ed25519_seed)
+        self._ed25519 = Ed25519Signer(ed25519) if isinstance(ed25519, bytes) else ed25519
         try:
             self._mldsa = MLDSA44PrivateKey.from_seed_bytes(mldsa_seed)
         except UnsupportedAlgorithm as problem:
