@@ -12,7 +12,7 @@ from exchange.cli.main import app as desk_app
 from node.cli.main import app as node_app
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "deploy" / "README.md", *(ROOT / "docs").rglob("*.md")])
 COMMANDS = {"comity": typer.main.get_command(desk_app), "comity-node": typer.main.get_command(node_app)}
 
 
