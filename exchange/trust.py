@@ -14,7 +14,6 @@ from urllib.parse import quote
 
 import urllib3
 
-from exchange.problems import error_of
 from exchange.settings import DeskSettings, Home
 from keys.bootstrap import BootstrapBundle
 from keys.directory.client import DirectoryClient
@@ -30,6 +29,7 @@ from protocol.errors import (
     UnknownNodeError,
 )
 from protocol.http_signature import NONCE_BYTES, sign_request
+from protocol.problem import problem_of
 from protocol.signing import Signer
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
@@ -142,7 +142,7 @@ class Trust:
         if len(body) > MAX_FILE_BYTES:
             raise DirectoryUntrustedError("a directory file is larger than it may be")
         if response.status != 200:
-            raise error_of(body, f"the node {self._address.node}")
+            raise problem_of(body, f"the node {self._address.node}")
         return body
 
     def _connection(self) -> tuple[Route, urllib3.HTTPSConnectionPool]:
