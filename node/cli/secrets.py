@@ -2,44 +2,27 @@
 
 from __future__ import annotations
 
-import getpass
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from keys.passphrase import ask_passphrase, read_passphrase_file
 from node.i18n import _
-from protocol.errors import UsageError
-
-MAX_PASSPHRASE_BYTES = 1024
 
 PassphraseFile = Annotated[
     Path | None,
     typer.Option(
         "--passphrase-file",
         envvar="COMITY_NODE_PASSPHRASE_FILE",
-        help=_("File whose first line is the keystore's passphrase. Without it you are asked."),
+        help=_("A file (mode 0600) whose first line is the keystore's passphrase; else it is asked for."),
         show_envvar=True,
     ),
 ]
 
 
 def read_passphrase(file: Path | None, *, new: bool = False) -> bytes:
-    """The passphrase; for a ``new`` keystore it is asked twice. Raises :class:`UsageError`."""
+    """The passphrase; for a ``new`` keystore it is asked twice. :class:`UsageError`, :class:`KeystoreError`."""
     if file is not None:
-        try:
-            line = file.read_bytes()[: MAX_PASSPHRASE_BYTES + 2].split(b"\n", 1)[0].rstrip(b"\r")
-        except OSError as problem:
-            raise UsageError(f"cannot read the passphrase file {file}: {problem.strerror}") from problem
-        if not 0 < len(line) <= MAX_PASSPHRASE_BYTES:
-            raise UsageError(f"the passphrase file {file} does not begin with a passphrase")
-        return line
-    if not sys.stdin.isatty():
-        raise UsageError("there is no terminal to ask for the passphrase: name a file with --passphrase-file")
-    passphrase = getpass.getpass(_("Passphrase: "))
-    if new and passphrase != getpass.getpass(_("Again: ")):
-        raise UsageError("the two passphrases differ")
-    if not passphrase:
-        raise UsageError("the passphrase is empty")
-    return passphrase.encode()
+        return read_passphrase_file(file)
+    return ask_passphrase(_("Passphrase: "), _("Again: ") if new else None)
