@@ -14,6 +14,7 @@ import pytest
 import typer
 from pydantic import BaseModel
 
+from exchange.demo.story import example_folders
 from node.cli.main import app
 from node.settings import NodeSettings
 
@@ -139,3 +140,11 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
     run = subprocess.run([verify, "verify", str(copy)], capture_output=True, text=True, check=False, timeout=60)
     about = [line for line in run.stderr.splitlines() if "comity-node" in line]
     assert not about, run.stderr
+
+
+def test_the_wheel_carries_the_example_request_to_where_the_demonstration_looks() -> None:
+    project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text("utf-8"))
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    source, target = next(iter(included.items()))
+    assert (DEPLOY.parent / source / "preservation-request.json").is_file()
+    assert Path(target) == example_folders()[0].relative_to(DEPLOY.parent)
