@@ -75,7 +75,7 @@ def new(
         if as_json:
             print_json({"file": str(out), "fields": [{"field": f, "rule": r, "text": t} for f, r, t in guide]})
             return
-        table(_("Fields to fill in"), [_("Field"), _("Rule"), _("Meaning")], guide)
+        table(_("Fields to fill in"), [_("Field"), _("Rule"), _("Meaning")], [(f, _(r), _(t)) for f, r, t in guide])
 
     run(work, as_json=as_json)
 

@@ -97,10 +97,10 @@ def refuse(error: ComityError, *, as_json: bool) -> int:
     if as_json:
         print_json({"error": error.to_problem()})
     else:
-        err.print(Text(f"{_('refused')} ({error.code}): {safe(error.detail)}"))
+        err.print(Text(f"{_('refused')} ({error.code}): {safe(_(error.detail))}"))
         if isinstance(error, InvalidMessageError):
             for field, rule, text in error.problems:
-                err.print(Text(f"  {safe(rule)}: {safe(text)} [{safe(field)}]"))
+                err.print(Text(f"  {safe(_(rule))}: {safe(_(text))} [{safe(field)}]"))
         err.print(Text(_(error.advice)))
     if isinstance(error, UsageError):
         return EXIT_USAGE
