@@ -25,7 +25,9 @@ from protocol.errors import (
     DirectoryUnavailableError,
     DirectoryUntrustedError,
     MalformedError,
+    NotEnrolledError,
     UnavailableError,
+    UnknownContactPointError,
     UnknownNodeError,
 )
 from protocol.http_signature import NONCE_BYTES, sign_request
@@ -95,6 +97,9 @@ class Trust:
             return self._client.refresh(self._clock())
         except DirectoryUnavailableError:
             # Why the file could not be had says more than that it could not.
+            if isinstance(self._last_failure, UnknownContactPointError):
+                # The only contact point in such a request is the one that signed it.
+                raise NotEnrolledError(f"the directory has no contact point {self._address} yet") from None
             if self._last_failure is not None:
                 raise self._last_failure from None
             raise

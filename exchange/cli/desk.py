@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from exchange.views import ReceiptRow, SentMessage, Tracking
 
 IdArgument = Annotated[str, typer.Argument(help=_("The message's id, or its first or last characters."))]
+SHORT_ID = 8  # the end of an id: its beginning is a time, alike in neighbours
 WaitOption = Annotated[float, typer.Option("--wait", min=0, max=30, help=_("Seconds to wait for something new."))]
 OfflineOption = Annotated[bool, typer.Option("--offline", help=_("Do not contact the node."))]
 
@@ -194,7 +195,7 @@ def inbox(
             [_("Id"), _("Type"), _("Urgency"), _("With"), _("Sent at"), _("Opened at"), _("Status")],
             [
                 (
-                    row.id,
+                    str(row.id)[-SHORT_ID:],
                     row.type,
                     row.urgency,
                     ", ".join(map(str, row.recipients)) if sent else row.sender,

@@ -33,7 +33,10 @@ def create(
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make directory keys in a new or existing keystore. What the others enrol is shown by ``keys public``."""
+    """Make directory keys in a new or existing keystore. What the others enrol is shown by ``keys public``.
+
+    Example: comity-node keys create root-keys.cbor --holder KR
+    """
     with edge(as_json):
         from keys.identity import generate_directory_key
         from keys.keystore import FAST, STANDARD, Keystore
@@ -51,15 +54,27 @@ def create(
 
 
 @app.command()
-def public(keystore: Store, passphrase_file: PassphraseFile = None, as_json: AsJson = False) -> None:
-    """Show the public directory keys of a keystore, one JSON object per line or all in one with --json."""
+def public(
+    keystore: Store,
+    holder: Annotated[list[str] | None, typer.Option(help=_("Only this holder's key; repeat for several."))] = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the public directory keys of a keystore, one JSON object per line or all in one with --json.
+
+    Example: comity-node keys public nation-kr.cbor --holder justice
+    """
     with edge(as_json):
         from keys.keystore import Keystore
 
-        _show_public(Keystore.open(keystore, read_passphrase(passphrase_file)), as_json)
+        store = Keystore.open(keystore, read_passphrase(passphrase_file))
+        for name in holder or ():
+            if name not in store:
+                raise UsageError(f"there is no key {name!r} in the keystore")
+        _show_public(store, as_json, holder)
 
 
-def _show_public(store: Keystore, as_json: bool) -> None:
+def _show_public(store: Keystore, as_json: bool, holders: list[str] | None = None) -> None:
     import json
 
     from keys.identity import directory_signer
@@ -68,7 +83,7 @@ def _show_public(store: Keystore, as_json: bool) -> None:
     entries = [
         public_value(directory_signer(store, entry.name).public_key)
         for entry in store
-        if entry.purpose is Purpose.DIRECTORY
+        if entry.purpose is Purpose.DIRECTORY and (not holders or entry.name in holders)
     ]
     show(as_json, {"keys": entries}, lambda: "\n".join(json.dumps(entry) for entry in entries))
 
