@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.floor import handover_floor, leg_floor, request
-from exchange.demo.federation import DemoFederation, make_federation
 from exchange.demo.processes import Commands, RunningNode
 from exchange.desk import Desk
 from exchange.enrolment import create_desk
@@ -34,6 +33,7 @@ from keys.bootstrap import BootstrapBundle
 from keys.files import write_file
 from keys.keystore import FAST
 from protocol.address import Address
+from tests.federation import DemoFederation, make_federation
 
 PASSPHRASE = b"benchmark"
 CORES = 2

@@ -86,7 +86,7 @@ def tracking(row: InboxRow, receipts: Sequence[ReceiptRow], case: PreservationCa
     """Where a message and its case stand at ``now``."""
     return Tracking(
         row=row,
-        recipients=tuple(_recipient(recipient, receipts) for recipient in row.recipients),
+        recipients=tuple(_recipient(recipient, row, receipts) for recipient in row.recipients),
         case=case,
         state=str(case.state_at(now)),
         targets=tuple(
@@ -127,12 +127,25 @@ def _events(receipts: Sequence[StoredReceipt]) -> tuple[ThreadEvent, ...]:
     )
 
 
-def _recipient(recipient: Address, receipts: Sequence[ReceiptRow]) -> RecipientTracking:
-    about = sorted((r for r in receipts if r.recipient in {None, recipient}), key=lambda row: (row.at, row.index))
+def _recipient(recipient: Address, message: InboxRow, receipts: Sequence[ReceiptRow]) -> RecipientTracking:
+    about = [receipt for receipt in receipts if _concerns(receipt, recipient, message)]
+    about.sort(key=lambda row: (row.at, row.index))
     proved = [row for row in about if row.verified]
     reached = max((row.event for row in proved if row.event in _RANK), key=_RANK.__getitem__, default=None)
     failed = tuple(dict.fromkeys(reason for row in proved for reason in row.reasons))
     return RecipientTracking(recipient, tuple(about), reached, failed)
+
+
+def _concerns(receipt: ReceiptRow, recipient: Address, message: InboxRow) -> bool:
+    """Whether the receipt says something about ``recipient``.
+
+    A relay that names no recipient is about those of the node that it went to; where that node only passes the message
+    on, the event does not say to whom, and it may concern everybody.
+    """
+    if receipt.recipient is not None or receipt.peer is None:
+        return receipt.recipient in {None, recipient}
+    other = receipt.peer if receipt.node == message.sender.node else receipt.node
+    return recipient.node == other or all(address.node != other for address in message.recipients)
 
 
 def _reason(target: str, reason: str) -> str:

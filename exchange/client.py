@@ -16,12 +16,12 @@ from urllib.parse import quote, urlencode
 import aiohttp
 from yarl import URL
 
-from exchange.problems import error_of
 from keys.tls import client_context
 from protocol import cbor
 from protocol.address import Address
 from protocol.errors import ComityError, MalformedError, PeerFailedError, TooLargeError, UnavailableError
 from protocol.http_signature import NONCE_BYTES, sign_request
+from protocol.problem import problem_of
 from protocol.receipt import Receipt, receipts_from_value
 from protocol.signing import Signer
 
@@ -168,7 +168,7 @@ class NodeClient:
             raise UnavailableError(f"the node {self.node} did not answer in time") from problem_
         except (aiohttp.ClientError, OSError) as problem_:
             raise UnavailableError(f"the node {self.node} cannot be reached ({type(problem_).__name__})") from problem_
-        raise error_of(problem, f"the node {self.node}")
+        raise problem_of(problem, f"the node {self.node}")
 
     async def _read(self, response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
         if response.headers.get("Content-Encoding", "identity") != "identity":
@@ -221,7 +221,7 @@ class NodeClient:
             return Answer(self._picked(row[1], receipts))
         if type(row.get(2)) is not str:
             raise self._garbage("a result of another shape than the protocol's")
-        return Answer((), error_of(row[2], f"the node {self.node}"))
+        return Answer((), problem_of(row[2], f"the node {self.node}"))
 
     def _entry(self, row: Any, receipts: list[Receipt]) -> MailboxEntry:
         if type(row) is not list or len(row) != 3 or type(row[0]) is not int or type(row[1]) not in {bytes, type(None)}:

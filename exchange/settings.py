@@ -107,6 +107,8 @@ class DeskSettings(_Table):
         """Read the file; raises :class:`SettingsError`."""
         try:
             return cls.model_validate(tomllib.loads(path.read_text("utf-8")))
+        except FileNotFoundError:
+            raise SettingsError(f"{path.parent} is not a desk's home: name one, or make one with comity init") from None
         except OSError as problem:
             raise SettingsError(f"cannot read {path}: {problem.strerror}") from problem
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:

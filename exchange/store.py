@@ -15,14 +15,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from importlib import resources
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from exchange.migrate import migrate
 from exchange.records import Head, PendingStatement, Quarantined, Refusal, StoredMessage, StoredReceipt
 from exchange.sealing import RowCipher
 from exchange.views import Direction
+from keys.migrations import load_migrations, migrate_sqlite
 from protocol import cbor
 from protocol.errors import DatabaseDamagedError, NotFoundError, StorageFullError, UnavailableError
 from protocol.instant import from_ms, to_ms
@@ -69,7 +70,8 @@ class DeskStore:
             with _translated():
                 for pragma in _PRAGMAS:
                     self._connection.execute(f"PRAGMA {pragma}")
-                migrate(self._connection)
+                files = load_migrations(resources.files("exchange.migrations"), DatabaseDamagedError)
+                migrate_sqlite(self._connection, files, DatabaseDamagedError)
         except BaseException:
             self._connection.close()
             raise

@@ -14,7 +14,6 @@ from urllib.parse import quote
 
 import urllib3
 
-from exchange.problems import error_of
 from exchange.settings import DeskSettings, Home
 from keys.bootstrap import BootstrapBundle
 from keys.directory.client import DirectoryClient
@@ -26,10 +25,13 @@ from protocol.errors import (
     DirectoryUnavailableError,
     DirectoryUntrustedError,
     MalformedError,
+    NotEnrolledError,
     UnavailableError,
+    UnknownContactPointError,
     UnknownNodeError,
 )
 from protocol.http_signature import NONCE_BYTES, sign_request
+from protocol.problem import problem_of
 from protocol.signing import Signer
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
@@ -95,6 +97,9 @@ class Trust:
             return self._client.refresh(self._clock())
         except DirectoryUnavailableError:
             # Why the file could not be had says more than that it could not.
+            if isinstance(self._last_failure, UnknownContactPointError):
+                # The only contact point in such a request is the one that signed it.
+                raise NotEnrolledError(f"the directory has no contact point {self._address} yet") from None
             if self._last_failure is not None:
                 raise self._last_failure from None
             raise
@@ -142,7 +147,7 @@ class Trust:
         if len(body) > MAX_FILE_BYTES:
             raise DirectoryUntrustedError("a directory file is larger than it may be")
         if response.status != 200:
-            raise error_of(body, f"the node {self._address.node}")
+            raise problem_of(body, f"the node {self._address.node}")
         return body
 
     def _connection(self) -> tuple[Route, urllib3.HTTPSConnectionPool]:

@@ -16,7 +16,6 @@ A PIN that is refused is never tried again by itself: tokens lock after a few wr
 from __future__ import annotations
 
 import os
-import stat
 import threading
 import tomllib
 from collections.abc import Callable, Iterator
@@ -25,10 +24,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from protocol.errors import KeystoreError, SettingsError, SignatureInvalidError, TokenLockedError, TokenUnavailableError
+from keys.passphrase import read_passphrase_file
+from protocol.errors import (
+    KeystoreError,
+    SettingsError,
+    SignatureInvalidError,
+    TokenLockedError,
+    TokenUnavailableError,
+    UsageError,
+)
 from protocol.signing import PUBLIC_BYTES, Ed25519Verifier, check_ed25519_public_key
 
-MAX_PIN_BYTES = 256
 MAX_LABEL_CHARS = 32
 WRAPPING_LABEL = "comity-wrap"
 
@@ -65,21 +71,11 @@ class TokenSettings:
         return cls(path.parent / values["module"], values["token"], path.parent / values["pin_file"])
 
     def pin(self) -> str:
-        """The PIN; raises :class:`SettingsError` when the file is missing or others can read it."""
+        """The PIN; raises :class:`UsageError` or, when others can read the file, :class:`KeystoreError`."""
         try:
-            with self.pin_file.open("rb") as file:
-                if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
-                    raise SettingsError(f"others can read or write {self.pin_file}: run chmod 600 on it")
-                line = file.read(MAX_PIN_BYTES + 2).split(b"\n", 1)[0].rstrip(b"\r")
-        except OSError as problem:
-            raise SettingsError(f"cannot read the PIN file {self.pin_file}: {problem.strerror}") from problem
-        try:
-            pin = line.decode("utf-8")
+            return read_passphrase_file(self.pin_file).decode("utf-8")
         except UnicodeDecodeError as problem:
-            raise SettingsError(f"the PIN file {self.pin_file} does not begin with a PIN") from problem
-        if not 0 < len(line) <= MAX_PIN_BYTES:
-            raise SettingsError(f"the PIN file {self.pin_file} does not begin with a PIN")
-        return pin
+            raise UsageError(f"the file {self.pin_file} does not begin with a PIN") from problem
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from node import problems, wire
+from node import wire
 from node.api import directory, log, mailbox, receipts, statements, submit, transfer
 from node.api.endpoint import Endpoint
 from node.authentication import Caller, SignedCall
@@ -26,6 +26,7 @@ from protocol.errors import (
     TooLargeError,
     UnavailableError,
 )
+from protocol.problem import PROBLEM_TYPE, problem_text
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *submit.ENDPOINTS,
@@ -175,8 +176,8 @@ def _problem(context: Context, request: web.Request, problem: ComityError) -> we
     context.log.debug("refused", route=_route(request), code=problem.code, status=problem.http_status)
     response = web.Response(
         status=problem.http_status,
-        body=problems.problem_text(problem).encode(),
-        content_type=problems.CONTENT_TYPE,
+        body=problem_text(problem).encode(),
+        content_type=PROBLEM_TYPE,
         headers=_HEADERS,
     )
     # What is left of a body that was refused is not read.

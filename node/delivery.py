@@ -18,7 +18,6 @@ from node.changes import ANY_PARTNER
 from node.logging import Log, log_defect
 from node.metrics import Metrics
 from node.partner import Partners
-from node.problems import is_final
 from node.sequencer import Sequencer
 from node.settings import DeliverySettings
 from node.store.base import (
@@ -38,6 +37,7 @@ from node.witness import Witness
 from protocol.address import Address
 from protocol.errors import ComityError, LogForkError, NotFoundError, PeerFailedError
 from protocol.event import DESK_EVENTS, EventName, LeafReference
+from protocol.problem import is_final
 from protocol.receipt import Receipt, ReceiptVerifier, VerifiedReceipt
 from protocol.statement import verify_statement
 

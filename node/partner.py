@@ -17,7 +17,6 @@ from keys.directory.repository import MAX_FILE_BYTES
 from keys.directory.view import Directory
 from keys.tls import client_context
 from node import wire
-from node.problems import MAX_PROBLEM_BYTES, problem_of
 from protocol.errors import (
     ComityError,
     DirectoryUnavailableError,
@@ -27,6 +26,7 @@ from protocol.errors import (
 )
 from protocol.http_signature import NONCE_BYTES, sign_request
 from protocol.log.note import MAX_NOTE_BYTES
+from protocol.problem import MAX_PROBLEM_BYTES, problem_of
 from protocol.receipt import Receipt, encode_receipts
 from protocol.signing import Signer
 

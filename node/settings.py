@@ -149,6 +149,9 @@ class NodeSettings(BaseSettings):
         """Read the file and the environment; raises :class:`SettingsError`."""
         try:
             return cls.of(tomllib.loads(path.read_text("utf-8")))
+        except FileNotFoundError:
+            text = f"{path.parent} is not a node's home: name one, or make one with comity-node init"
+            raise SettingsError(text) from None
         except OSError as problem:
             raise SettingsError(f"cannot read {path}: {problem.strerror}") from problem
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from node.directory_refresh import DirectoryService
-from node.problems import is_final
 from node.routing_table import local_recipients, route
 from node.sequencer import Sequencer
 from node.store.base import (
@@ -29,6 +28,7 @@ from protocol.address import Address
 from protocol.envelope import Envelope, VerifiedEnvelope, parse_envelope, verify_envelope
 from protocol.errors import ComityError, ForbiddenError, NotYetValidError, SenderMismatchError
 from protocol.event import EventName
+from protocol.problem import is_final
 from protocol.routing import MAX_CLOCK_SKEW, check_time
 from protocol.statement import parse_statement, verify_statement
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from node.problems import problem_of, problem_text
 from node.store.base import MailboxEntry
 from protocol import cbor
 from protocol.errors import ComityError, MalformedError, PeerFailedError, TooLargeError
+from protocol.problem import problem_of, problem_text
 from protocol.receipt import Receipt, receipts_from_value, receipts_to_value
 
 CONTENT_TYPE = "application/cbor"

@@ -197,6 +197,15 @@ class UnknownKeyError(ComityError):
     retryable = True
 
 
+class NotEnrolledError(UnknownContactPointError):
+    """This desk is not in the directory yet."""
+
+    code = "not-enrolled"
+    advice = (
+        "Give the enrolment request in the desk's home to your national authority; when it is published, try again."
+    )
+
+
 class RevokedError(ComityError):
     """The card or key was revoked, suspended, or is outside its validity."""
 
@@ -349,7 +358,7 @@ class NotFoundError(ComityError):
 
     code = "not-found"
     http_status = 404
-    advice = "Check the address against the protocol specification."
+    advice = "Check the name, id or address that was asked for."
 
 
 class RateLimitedError(ComityError):
@@ -424,7 +433,7 @@ class TransitionError(ComityError):
 
     code = "transition-refused"
     http_status = 409
-    advice = "Look at the case's present state; the message is kept as out of order."
+    advice = "Compare it with the case's present state; a received message is kept as out of order."
 
 
 class SettingsError(ComityError):

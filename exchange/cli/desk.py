@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from exchange.views import ReceiptRow, SentMessage, Tracking
 
 IdArgument = Annotated[str, typer.Argument(help=_("The message's id, or its first or last characters."))]
+SHORT_ID = 8  # the end of an id: its beginning is a time, alike in neighbours
 WaitOption = Annotated[float, typer.Option("--wait", min=0, max=30, help=_("Seconds to wait for something new."))]
 OfflineOption = Annotated[bool, typer.Option("--offline", help=_("Do not contact the node."))]
 
@@ -75,7 +76,7 @@ def new(
         if as_json:
             print_json({"file": str(out), "fields": [{"field": f, "rule": r, "text": t} for f, r, t in guide]})
             return
-        table(_("Fields to fill in"), [_("Field"), _("Rule"), _("Meaning")], guide)
+        table(_("Fields to fill in"), [_("Field"), _("Rule"), _("Meaning")], [(f, _(r), _(t)) for f, r, t in guide])
 
     run(work, as_json=as_json)
 
@@ -194,7 +195,7 @@ def inbox(
             [_("Id"), _("Type"), _("Urgency"), _("With"), _("Sent at"), _("Opened at"), _("Status")],
             [
                 (
-                    row.id,
+                    str(row.id)[-SHORT_ID:],
                     row.type,
                     row.urgency,
                     ", ".join(map(str, row.recipients)) if sent else row.sender,

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
-import os
-import stat
-import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -15,13 +11,13 @@ import typer
 
 from exchange.cli.output import refuse
 from exchange.i18n import _
-from protocol.errors import ComityError, KeystoreError, UsageError
+from keys.passphrase import ask_passphrase, read_passphrase_file
+from protocol.errors import ComityError
 
 if TYPE_CHECKING:
     from exchange.desk import Desk
 
 T = TypeVar("T")
-MAX_PASSPHRASE_BYTES = 1024
 
 JsonOption = Annotated[bool, typer.Option("--json", help=_("Print one JSON object."))]
 HomeOption = Annotated[
@@ -39,21 +35,10 @@ DEFAULT_HOME = Path("~/.comity")
 
 
 def read_passphrase(path: Path | None, *, new: bool = False) -> bytes:
-    """The passphrase, from the file or the terminal; raises :class:`KeystoreError` or :class:`UsageError`."""
-    if path is None:
-        if not sys.stdin.isatty():
-            raise UsageError(_("there is no terminal to ask for the passphrase: give --passphrase-file"))
-        first = getpass.getpass(_("Passphrase: "))
-        if new and getpass.getpass(_("Again: ")) != first:
-            raise UsageError(_("the two passphrases differ"))
-        return _checked(first.encode())
-    try:
-        with path.open("rb") as file:
-            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
-                raise KeystoreError(_("others can read the passphrase file: set its mode to 0600"))
-            return _checked(file.readline(MAX_PASSPHRASE_BYTES + 1).rstrip(b"\r\n"))
-    except OSError as problem:
-        raise KeystoreError(f"cannot read the passphrase file: {problem.strerror}") from problem
+    """The passphrase; for a ``new`` keystore it is asked twice. :class:`UsageError`, :class:`KeystoreError`."""
+    if path is not None:
+        return read_passphrase_file(path)
+    return ask_passphrase(_("Passphrase: "), _("Again: ") if new else None)
 
 
 def run(work: Callable[[], Coroutine[Any, Any, int | None]], *, as_json: bool) -> None:
@@ -79,9 +64,3 @@ def with_desk(
             return await work(desk)
 
     return opened
-
-
-def _checked(passphrase: bytes) -> bytes:
-    if not 0 < len(passphrase) <= MAX_PASSPHRASE_BYTES:
-        raise UsageError(f"a passphrase has 1 to {MAX_PASSPHRASE_BYTES} bytes")
-    return passphrase

@@ -10,7 +10,7 @@ import json
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 from uuid import UUID
@@ -40,6 +40,7 @@ EXIT_UNAVAILABLE = 4
 _UNVERIFIED = (CheckpointInvalidError, ProofInvalidError, LogForkError)
 
 out = Console(soft_wrap=True, highlight=False)
+_piped = Console(soft_wrap=True, highlight=False, width=10_000)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
@@ -86,10 +87,21 @@ def safe(value: object) -> str:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table for a person."""
-    shown = Table(*columns, title=title, title_justify="left", show_edge=False)
+    shown = Table(title=title, title_justify="left", show_edge=False)
+    for number, column in enumerate(columns):
+        # Folded, never cut: a name or an instant is of use only as a whole.
+        shown.add_column(column, overflow="fold", no_wrap=number == 0)
     for row in rows:
-        shown.add_row(*(Text(safe(cell)) for cell in row))
-    out.print(shown)
+        shown.add_row(*(Text(_cell(cell)) for cell in row))
+    # Only a terminal has a width; what reads a pipe wants a row in a line.
+    (out if out.is_terminal else _piped).print(shown)
+
+
+def _cell(value: object) -> str:
+    """As :func:`safe`, but instants without the parts of a second: those are in ``--json``."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return safe(value)
 
 
 def refuse(error: ComityError, *, as_json: bool) -> int:
@@ -97,10 +109,10 @@ def refuse(error: ComityError, *, as_json: bool) -> int:
     if as_json:
         print_json({"error": error.to_problem()})
     else:
-        err.print(Text(f"{_('refused')} ({error.code}): {safe(error.detail)}"))
+        err.print(Text(f"{_('refused')} ({error.code}): {safe(_(error.detail))}"))
         if isinstance(error, InvalidMessageError):
             for field, rule, text in error.problems:
-                err.print(Text(f"  {safe(rule)}: {safe(text)} [{safe(field)}]"))
+                err.print(Text(f"  {safe(_(rule))}: {safe(_(text))} [{safe(field)}]"))
         err.print(Text(_(error.advice)))
     if isinstance(error, UsageError):
         return EXIT_USAGE

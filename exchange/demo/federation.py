@@ -1,43 +1,33 @@
-"""The demonstration's federation: three governments found it, two nations join with a node each.
+"""The demonstration's federation, made as operators make one: by ``comity-node`` alone, each keystore with its holder.
 
-The same functions serve a real federation; there each key lies with another holder on another machine.
+Three governments found it, two of them needed; two nations join with a node each. In a real federation each keystore
+lies on another machine, and the folder of the directory is carried between them.
 """
 
 from __future__ import annotations
 
+import asyncio
+import json
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
-from keys.cards import ContactPointCard, parse_contact_point_card
-from keys.directory.ceremony import Ceremony
-from keys.directory.repository import MetadataRepository
-from keys.directory.tufkey import DirectorySigner
-from keys.federation import (
-    bootstrap_bundle,
-    enrol_contact_point,
-    enrol_nation,
-    found_federation,
-    log_origin,
-    node_card,
-)
+from exchange.demo.processes import Commands
 from keys.files import write_file
-from keys.identity import generate_directory_key, generate_node_keys
-from keys.keystore import FAST, Keystore
 
 FEDERATION = "comity-demo"
 NATIONS = {"kr": "Republic of Korea", "fr": "France"}
+HOLDERS = ("government of A", "government of B", "UN")
+OFFICES = ("justice", "interior")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class DemoFederation:
-    """Keys and folders of the demonstration. The holders' keys live in this process only."""
+    """The folders and keystores of the demonstration, and the steps of those who hold the keys."""
 
     root: Path
-    ceremony: Ceremony
-    registry: list[DirectorySigner]
-    nations: dict[str, list[DirectorySigner]]
+    commands: Commands
 
     def node_home(self, node: str) -> Path:
         """The home folder of a node."""
@@ -47,50 +37,82 @@ class DemoFederation:
         """The bootstrap bundle for the desks of ``node``."""
         return self.root / f"bootstrap-{node}.json"
 
-    def enrol(self, enrolment: Path, now: datetime) -> ContactPointCard:
-        """Sign a contact point's card into the directory, as its nation does."""
-        card = parse_contact_point_card(enrolment.read_bytes())
-        enrol_contact_point(self.ceremony, card, self.nations[card.address.node], self.registry, now)
-        return card
-
-
-def make_federation(root: Path, passphrase: bytes, passphrase_file: Path, now: datetime) -> DemoFederation:
-    """Found the federation (2 of 3 root holders), admit both nations (2 of 2 keys), and make their nodes' homes."""
-    holders = [generate_directory_key(holder).signer() for holder in ("government of A", "government of B", "UN")]
-    registry = [generate_directory_key("registry").signer()]
-    ceremony = found_federation(root / "directory", FEDERATION, holders, 2, registry, now)
-    made = DemoFederation(root, ceremony, registry, {})
-    repository = MetadataRepository(root / "directory")
-    for node, name in NATIONS.items():
-        keys = generate_node_keys(node, ["127.0.0.1"], now)
-        origin = log_origin(FEDERATION, node)
-        port, admin_port = _free_port(), _free_port()
-        card = node_card(node, keys, origin, now, name=name, urls=[f"https://127.0.0.1:{port}"])
-        nation = [generate_directory_key(f"{name} {office}").signer() for office in ("justice", "interior")]
-        made.nations[node] = nation
-        directory = enrol_nation(ceremony, card, nation, 2, holders, registry, now)
-        bundle = bootstrap_bundle(directory, repository, node)
-        write_file(made.bootstrap(node), bundle.to_bytes())
-        home = made.node_home(node)
-        home.mkdir(mode=0o700)
-        # A cheap derivation: this keystore guards nothing, and guesses at it cost nobody anything.
-        keystore = Keystore.create(home / "keystore.cbor", passphrase, FAST)
-        keys.store(keystore, origin, now)
-        keystore.save()
-        write_file(home / "bootstrap.json", bundle.to_bytes())
-        write_file(
-            home / "node.toml",
-            (
-                f'node = "{node}"\n'
-                f'listen = "127.0.0.1:{port}"\n'
-                f'admin = "127.0.0.1:{admin_port}"\n'
-                f'passphrase_file = "{passphrase_file}"\n'
-                "[directory]\n"
-                f'folder = "{root / "directory"}"\n'
-                "refresh_s = 5\n"
-            ).encode(),
+    async def found(self) -> None:
+        """The holders and the registry make their keys and found the federation; raises ``DemoStepError``."""
+        await asyncio.gather(self._keys("root", HOLDERS), self._keys("registry", ("registry",)))
+        await self.commands.node(
+            *("federation", "create", self._directory, "--name", FEDERATION, "--threshold", "2"),
+            *("--keys", self._keystore("root"), *_each("--holder", HOLDERS)),
+            *("--registry", self._public("registry", "registry")),
         )
-    return made
+        await self._publish()
+
+    async def admit_nations(self) -> None:
+        """Each nation makes its keys and its node, is admitted, publishes the node's card, and the node joins."""
+        await asyncio.gather(*(self._make_nation(node, name) for node, name in NATIONS.items()))
+        for node in NATIONS:
+            await self.commands.node(
+                *("nation", "admit", self._directory, node, "--threshold", "2"),
+                *_each("--key", [self._public(node, office) for office in OFFICES]),
+                *("--keys", self._keystore("root"), *_each("--holder", HOLDERS[:2])),
+            )
+            await self.sign_cards(node, [self.node_home(node) / "card.json"])
+        await self._publish()
+        await asyncio.gather(*map(self._join, NATIONS))
+
+    async def enrol(self, enrolments: dict[str, list[Path]]) -> None:
+        """Each nation signs the cards in its desks' enrolment requests; the registry publishes them."""
+        for node, files in enrolments.items():
+            await self.sign_cards(node, files)
+        await self._publish()
+
+    async def sign_cards(self, node: str, files: Sequence[Path]) -> None:
+        """The nation's two offices sign the cards in ``files``."""
+        await self.commands.node(
+            *("cards", "publish", self._directory, *map(str, files), "--registry", "registry"),
+            *("--keys", self._keystore(node), *_each("--key", OFFICES)),
+        )
+
+    @property
+    def _directory(self) -> str:
+        return str(self.root / "directory")
+
+    def _keystore(self, owner: str) -> str:
+        return str(self.root / f"keys-{owner}.cbor")
+
+    def _public(self, owner: str, holder: str) -> str:
+        return str(self.root / f"key-{owner}-{holder}.json")
+
+    async def _keys(self, owner: str, holders: Sequence[str]) -> None:
+        # A cheap derivation: these keystores guard nothing, and guesses at them cost nobody anything.
+        made = await self.commands.node(
+            "keys", "create", self._keystore(owner), *_each("--holder", holders), "--demonstration"
+        )
+        for key in made["keys"]:
+            write_file(Path(self._public(owner, key["holder"])), json.dumps(key).encode())
+
+    async def _make_nation(self, node: str, name: str) -> None:
+        await self._keys(node, OFFICES)
+        port, admin_port = _free_port(), _free_port()
+        await self.commands.node(
+            *("init", str(self.node_home(node)), "--node", node, "--name", name, "--country", node.upper()),
+            *("--federation", FEDERATION, "--url", f"https://127.0.0.1:{port}", "--listen", f"127.0.0.1:{port}"),
+            *("--admin", f"127.0.0.1:{admin_port}", "--directory-folder", self._directory, "--demonstration"),
+        )
+
+    async def _join(self, node: str) -> None:
+        bundle = str(self.bootstrap(node))
+        await self.commands.node("federation", "bundle", self._directory, node, "--out", bundle)
+        await self.commands.node("join", str(self.node_home(node)), bundle)
+
+    async def _publish(self) -> None:
+        await self.commands.node(
+            *("federation", "publish", self._directory, "--keys", self._keystore("registry"), "--registry", "registry")
+        )
+
+
+def _each(option: str, values: Sequence[str]) -> list[str]:
+    return [word for value in values for word in (option, value)]
 
 
 def _free_port() -> int:

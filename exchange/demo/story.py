@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from exchange.cli.output import line, print_json
-from exchange.demo.federation import NATIONS, DemoFederation, make_federation
+from exchange.demo.federation import NATIONS, DemoFederation
 from exchange.demo.processes import Commands, DemoStepError, RunningNode
 from exchange.i18n import _
 from keys.files import write_file
@@ -59,7 +59,7 @@ class _Story:
         self._seoul = root / "desk-kr"
         self._paris = root / "desk-fr"
         self._auditor = root / "auditor"
-        self._federation: DemoFederation
+        self._federation = DemoFederation(root, self._commands)
 
     def _tell(self, text: str) -> None:
         if not self._quiet:
@@ -67,8 +67,8 @@ class _Story:
 
     async def run(self) -> dict[str, Any]:
         """The result object of ``comity demo --json``."""
-        now = datetime.now(UTC)
-        self._federation = make_federation(self._root, PASSPHRASE, self._commands.passphrase_file, now)
+        await self._federation.found()
+        await self._federation.admit_nations()
         self._tell(_("1. Two nations joined a federation whose root three holders signed, two of them needed."))
         await self._make_desks()
         running: list[RunningNode] = []
@@ -87,6 +87,7 @@ class _Story:
             (self._paris, "24-7@fr", "Office anti-cybercriminalité", "Police nationale", "Camille Martin"),
             (self._auditor, "audit@kr", "Inspectorate", "Board of Audit", None),
         )
+        enrolments: dict[str, list[Path]] = {}
         for home, address, office, agency, officer in desks:
             node = address.partition("@")[2]
             who = ["--auditor"] if officer is None else ["--officer", officer, "--telephone", "+33123456789"]
@@ -103,7 +104,8 @@ class _Story:
                 "--quick-derivation",
                 *who,
             )
-            self._federation.enrol(Path(made["enrolment"]), datetime.now(UTC))
+            enrolments.setdefault(node, []).append(Path(made["enrolment"]))
+        await self._federation.enrol(enrolments)
         self._tell(_("2. Each nation signed the card of its contact point; Korea also one of an auditor."))
 
     async def _job(self) -> dict[str, Any]:
@@ -226,10 +228,14 @@ def _receipts(tracked: dict[str, Any]) -> list[dict[str, Any]]:
     return [rows[key] for key in sorted(rows, key=lambda key: (rows[key]["at"], key))]
 
 
+def example_folders() -> tuple[Path, Path]:
+    """Where the examples lie: in an installed package, and in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    return package / "examples", package.parent / "examples"
+
+
 def _example() -> Path:
-    """The example request: installed beside this package, or in the checkout."""
-    here = Path(__file__).resolve()
-    for folder in (here.parent.parent / "examples", here.parent.parent.parent / "examples"):
+    for folder in example_folders():
         if (folder / "preservation-request.json").is_file():
             return folder / "preservation-request.json"
     raise NotFoundError("the example request is not installed")

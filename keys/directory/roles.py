@@ -38,6 +38,8 @@ class Missing:
         return self.have >= self.threshold
 
     def __str__(self) -> str:
+        if self.complete:
+            return f"{self.role} is signed: {self.have} signatures, {self.threshold} needed"
         holders = ", ".join(self.holders)
         return f"{self.role} has {self.have} of {self.threshold} signatures; not signed by: {holders}"
 

@@ -44,7 +44,11 @@ def create(
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Found a federation: the root of trust, k of n governments, and an empty member list."""
+    """Found a federation: the root of trust, k of n governments, and an empty member list.
+
+    Example: comity-node federation create directory --name "Example Network" --keys root-keys.cbor --holder KR
+    --holder FR --threshold 2 --registry registry.json
+    """
     with edge(as_json):
         from keys.directory.repository import ROOT, TARGETS
 
@@ -68,7 +72,10 @@ def sign(
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Sign what is staged for a role."""
+    """Sign what is staged for a role.
+
+    Example: comity-node federation sign directory root --keys root-keys.cbor --key KR
+    """
     with edge(as_json):
         ring = KeyRing.open(keys, passphrase_file)
         ceremony = _ceremony(folder)
@@ -80,7 +87,10 @@ def sign(
 
 @federation.command("status")
 def status(folder: Folder, as_json: AsJson = False) -> None:
-    """What is published, and what is staged and lacks signatures."""
+    """What is published, and what is staged and lacks signatures.
+
+    Example: comity-node federation status directory
+    """
     with edge(as_json):
         ceremony = _ceremony(folder)
         repository = ceremony.repository
@@ -102,11 +112,14 @@ def publish(
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Publish what is staged and signed, and refresh what is published. Run it daily: the timestamp lives 3 days."""
+    """Publish what is staged and signed, and refresh what is published. Run it daily: the timestamp lives 3 days.
+
+    Example: comity-node federation publish directory --keys registry.cbor --registry registry
+    """
     with edge(as_json):
         ring = KeyRing.open(keys, passphrase_file)
+        signers = [ring.signer(name) for name in registry]
         if refresh_only:
-            signers = [ring.signer(name) for name in registry]
             _show_published(_ceremony(folder).release(_now(), signers, roles=()), as_json)
         else:
             _publish(_ceremony(folder), ring, registry, as_json)
@@ -119,7 +132,10 @@ def bundle(
     out: Annotated[Path, typer.Option(help=_("File to write."))],
     as_json: AsJson = False,
 ) -> None:
-    """Write the bootstrap bundle: what a new desk or node needs to begin."""
+    """Write the bootstrap bundle: what a new desk or node needs to begin.
+
+    Example: comity-node federation bundle directory kr --out bootstrap.json
+    """
     with edge(as_json):
         from keys.bootstrap import BootstrapBundle
         from keys.cards import NodeCard
@@ -154,7 +170,11 @@ def admit(
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Admit a nation: from then on it publishes its own cards, and nobody else can."""
+    """Admit a nation: from then on it publishes its own cards, and nobody else can.
+
+    Example: comity-node nation admit directory kr --key justice.json --key interior.json --threshold 2 --keys
+    root-keys.cbor --holder KR --holder FR
+    """
     with edge(as_json):
         from keys.directory.repository import TARGETS
 
@@ -178,7 +198,11 @@ def publish_card(
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Sign and publish new or changed cards of a node or of contact points."""
+    """Sign and publish new or changed cards of a node or of contact points.
+
+    Example: comity-node cards publish directory kr/card.json --keys nation-kr.cbor --key justice --registry
+    registry
+    """
     with edge(as_json):
         cards = [_read_card(path) for path in file]
         _publish_cards(folder, cards, key, registry, KeyRing.open(keys, passphrase_file), as_json)
@@ -195,7 +219,11 @@ def revoke_key(
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Revoke one key from now on; what was signed before stays valid."""
+    """Revoke one key from now on; what was signed before stays valid.
+
+    Example: comity-node cards revoke-key directory 24-7@kr KID --keys nation-kr.cbor --key justice --registry
+    registry
+    """
     with edge(as_json):
         from keys.cards import NodeCard
         from keys.federation import with_revoked_key
@@ -224,7 +252,11 @@ def set_status(
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Suspend, revoke or reactivate a node or a contact point from now on."""
+    """Suspend, revoke or reactivate a node or a contact point from now on.
+
+    Example: comity-node cards set-status directory 24-7@kr suspended --keys nation-kr.cbor --key justice
+    --registry registry
+    """
     with edge(as_json):
         from keys.cards import CardStatus, NodeCard
         from keys.federation import with_status
@@ -248,7 +280,10 @@ def show_cards(
     node: Annotated[str | None, typer.Argument(help=_("Only this nation's."))] = None,
     as_json: AsJson = False,
 ) -> None:
-    """The published cards."""
+    """The published cards.
+
+    Example: comity-node cards show directory kr
+    """
     with edge(as_json):
         from keys.cards import NodeCard
 
@@ -332,7 +367,10 @@ def _publish(ceremony: Ceremony, ring: KeyRing, registry: list[str], as_json: bo
     missing = [text for text in missing if not text.startswith(("snapshot", "timestamp"))]
     signers = ring.signers(registry)
     if missing or not signers:
-        waiting = [*missing, *([] if signers else [_("the registry has still to publish")])]
+        waiting = [
+            *missing,
+            *([] if signers else [_("the registry has still to publish it: comity-node federation publish")]),
+        ]
         show(as_json, {"published": False, "missing": waiting}, lambda: "\n".join(waiting))
         return
     _show_published(ceremony.release(_now(), signers), as_json)

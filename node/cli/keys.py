@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from node.cli.output import AsJson, edge, show
-from node.cli.secrets import TOKEN_FILE_VARIABLE, PassphraseFile, TokenFile, open_token, read_passphrase
+from node.cli.secrets import NAMES_TOKEN_FILE, PassphraseFile, TokenFile, open_token, read_passphrase
 from node.i18n import _
 from protocol.errors import MalformedError, UsageError
 
@@ -37,6 +37,8 @@ def create(
     """Make directory keys in a new or existing keystore. What the others enrol is shown by ``keys public``.
 
     With --token-file the keys are made in the token and stay there; the keystore only names them.
+
+    Example: comity-node keys create root-keys.cbor --holder KR
     """
     with edge(as_json):
         from keys.identity import generate_directory_key, store_directory_key_in
@@ -61,18 +63,26 @@ def create(
 @app.command()
 def public(
     keystore: Store,
+    holder: Annotated[list[str] | None, typer.Option(help=_("Only this holder's key; repeat for several."))] = None,
     passphrase_file: PassphraseFile = None,
     token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the public directory keys of a keystore, one JSON object per line or all in one with --json."""
+    """Show the public directory keys of a keystore, one JSON object per line or all in one with --json.
+
+    Example: comity-node keys public nation-kr.cbor --holder justice
+    """
     with edge(as_json):
         from keys.keystore import Keystore
 
-        _show_public(Keystore.open(keystore, read_passphrase(passphrase_file), open_token(token_file)), as_json)
+        store = Keystore.open(keystore, read_passphrase(passphrase_file), open_token(token_file))
+        for name in holder or ():
+            if name not in store:
+                raise UsageError(f"there is no key {name!r} in the keystore")
+        _show_public(store, as_json, holder)
 
 
-def _show_public(store: Keystore, as_json: bool) -> None:
+def _show_public(store: Keystore, as_json: bool, holders: list[str] | None = None) -> None:
     import json
 
     from keys.identity import directory_signer
@@ -81,7 +91,7 @@ def _show_public(store: Keystore, as_json: bool) -> None:
     entries = [
         public_value(directory_signer(store, entry.name).public_key)
         for entry in store
-        if entry.purpose is Purpose.DIRECTORY
+        if entry.purpose is Purpose.DIRECTORY and (not holders or entry.name in holders)
     ]
     show(as_json, {"keys": entries}, lambda: "\n".join(json.dumps(entry) for entry in entries))
 
@@ -123,7 +133,7 @@ class KeyRing:
 
         from keys.keystore import Keystore
 
-        token_file = os.environ.get(TOKEN_FILE_VARIABLE)
+        token_file = os.environ.get(NAMES_TOKEN_FILE)
         token = open_token(Path(token_file) if token_file else None)
         return cls(Keystore.open(path, read_passphrase(passphrase_file), token))
 

@@ -26,7 +26,10 @@ def register(app: typer.Typer) -> None:
 
 
 def run(home: Home, passphrase_file: PassphraseFile = None, as_json: AsJson = False) -> None:
-    """Run the node until SIGTERM or Ctrl-C. When it serves it prints one JSON line: event, node, url, admin."""
+    """Run the node until SIGTERM or Ctrl-C. When it serves it prints one JSON line: event, node, url, admin.
+
+    Example: comity-node run kr --passphrase-file passphrase
+    """
     with edge(as_json):
         from keys.keystore import Keystore
         from node.server import Node
@@ -74,7 +77,10 @@ def health(
     url: Annotated[str | None, typer.Option(help=_("The admin listener, if not the one in the settings."))] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask the running node how it is: 0 ok or attention, 4 failing or not running."""
+    """Ask the running node how it is: 0 ok or attention, 4 failing or not running.
+
+    Example: comity-node health kr
+    """
     with edge(as_json):
         from urllib.error import HTTPError, URLError
         from urllib.request import urlopen
@@ -95,7 +101,10 @@ def health(
 
 @log.command()
 def status(home: Home, as_json: AsJson = False) -> None:
-    """The last checkpoint that this node signed, from the file outside its database. The node may be running."""
+    """The last checkpoint that this node signed, from the file outside its database. The node may be running.
+
+    Example: comity-node log status kr
+    """
     with edge(as_json):
         from node.checkpoint_file import CheckpointFile
         from node.settings import NodeHome, NodeSettings
@@ -112,7 +121,10 @@ def status(home: Home, as_json: AsJson = False) -> None:
 
 @witness.command("status")
 def witness_status(home: Home, as_json: AsJson = False) -> None:
-    """The proved checkpoint of each partner's log, and the partners whose log contradicted itself."""
+    """The proved checkpoint of each partner's log, and the partners whose log contradicted itself.
+
+    Example: comity-node witness status kr
+    """
     with edge(as_json):
         from node.settings import NodeHome
         from node.witness import WitnessState
@@ -133,7 +145,10 @@ def evidence(
     out: Annotated[Path, typer.Option(help=_("Folder to write the checkpoints into."))],
     as_json: AsJson = False,
 ) -> None:
-    """Write the checkpoints with which a partner's log contradicted itself."""
+    """Write the checkpoints with which a partner's log contradicted itself.
+
+    Example: comity-node witness evidence kr fr --out evidence
+    """
     with edge(as_json):
         from keys.files import write_file
         from node.settings import NodeHome
@@ -155,7 +170,10 @@ def restore(
     node: Annotated[str, typer.Argument(help=_("The partner to trust again."))],
     as_json: AsJson = False,
 ) -> None:
-    """Trust a partner's receipts again, from its present checkpoint on. Stop the node first; keep the evidence."""
+    """Trust a partner's receipts again, from its present checkpoint on. Stop the node first; keep the evidence.
+
+    Example: comity-node witness restore kr fr
+    """
     with edge(as_json):
         from keys.files import acquire_lock, release_lock
         from node.settings import NodeHome, NodeSettings

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import getpass
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from keys.passphrase import ask_passphrase, read_passphrase_file
 from node.i18n import _
-from protocol.errors import UsageError
 
 if TYPE_CHECKING:
     from keys.token import Token
 
-MAX_PASSPHRASE_BYTES = 1024
-TOKEN_FILE_VARIABLE = "COMITY_NODE_TOKEN_FILE"
+NAMES_TOKEN_FILE = "COMITY_NODE_TOKEN_FILE"
 
 PassphraseFile = Annotated[
     Path | None,
     typer.Option(
         "--passphrase-file",
         envvar="COMITY_NODE_PASSPHRASE_FILE",
-        help=_("File whose first line is the keystore's passphrase. Without it you are asked."),
+        help=_("A file (mode 0600) whose first line is the keystore's passphrase; else it is asked for."),
         show_envvar=True,
     ),
 ]
@@ -32,7 +29,7 @@ TokenFile = Annotated[
     Path | None,
     typer.Option(
         "--token-file",
-        envvar=TOKEN_FILE_VARIABLE,
+        envvar=NAMES_TOKEN_FILE,
         help=_("TOML file that names a hardware token (PKCS#11): module, token, pin_file."),
         show_envvar=True,
     ),
@@ -49,20 +46,7 @@ def open_token(file: Path | None) -> Token | None:
 
 
 def read_passphrase(file: Path | None, *, new: bool = False) -> bytes:
-    """The passphrase; for a ``new`` keystore it is asked twice. Raises :class:`UsageError`."""
+    """The passphrase; for a ``new`` keystore it is asked twice. :class:`UsageError`, :class:`KeystoreError`."""
     if file is not None:
-        try:
-            line = file.read_bytes()[: MAX_PASSPHRASE_BYTES + 2].split(b"\n", 1)[0].rstrip(b"\r")
-        except OSError as problem:
-            raise UsageError(f"cannot read the passphrase file {file}: {problem.strerror}") from problem
-        if not 0 < len(line) <= MAX_PASSPHRASE_BYTES:
-            raise UsageError(f"the passphrase file {file} does not begin with a passphrase")
-        return line
-    if not sys.stdin.isatty():
-        raise UsageError("there is no terminal to ask for the passphrase: name a file with --passphrase-file")
-    passphrase = getpass.getpass(_("Passphrase: "))
-    if new and passphrase != getpass.getpass(_("Again: ")):
-        raise UsageError("the two passphrases differ")
-    if not passphrase:
-        raise UsageError("the passphrase is empty")
-    return passphrase.encode()
+        return read_passphrase_file(file)
+    return ask_passphrase(_("Passphrase: "), _("Again: ") if new else None)

@@ -44,7 +44,11 @@ def init(
     token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a node: keys, TLS certificate, settings, and the card that its nation signs."""
+    """Make a node: keys, TLS certificate, settings, and the card that its nation signs.
+
+    Example: comity-node init kr --node kr --name "Republic of Korea" --url https://node.example:8443
+    --federation "Example Network"
+    """
     with edge(as_json):
         from keys.cards import card_to_bytes
         from keys.federation import log_origin, node_card
@@ -95,7 +99,10 @@ def join(
     bundle: Annotated[Path, typer.Argument(help=_("The federation's bootstrap bundle."))],
     as_json: AsJson = False,
 ) -> None:
-    """Take the federation's bootstrap bundle: the root of trust and the first node to ask."""
+    """Take the federation's bootstrap bundle: the root of trust and the first node to ask.
+
+    Example: comity-node join kr bootstrap.json
+    """
     with edge(as_json):
         from keys.bootstrap import BootstrapBundle
         from keys.directory.client import fingerprint
@@ -121,8 +128,13 @@ def join(
 
 
 def card(home: Home, as_json: AsJson = False) -> None:
-    """Show the node's card as it was made, for its nation to sign."""
+    """Show the node's card as it was made, for its nation to sign.
+
+    Example: comity-node card kr
+    """
     with edge(as_json):
+        import json
+
         from keys.cards import card_to_bytes, parse_node_card
         from node.settings import NodeHome
 
@@ -130,8 +142,17 @@ def card(home: Home, as_json: AsJson = False) -> None:
             content = NodeHome(home).card.read_bytes()
         except OSError as problem:
             raise UsageError(f"cannot read the card: {problem.strerror}") from problem
-        encoded = card_to_bytes(parse_node_card(content)).decode()
-        print(encoded)
+        parsed = parse_node_card(content)
+        lines = {
+            _("node"): parsed.node,
+            _("name"): parsed.name,
+            _("reached at"): ", ".join(parsed.urls),
+            _("log"): parsed.log.origin,
+            _("signing keys"): ", ".join(key.kid.hex() for key in parsed.signing_keys),
+            _("file to publish"): str(NodeHome(home).card),
+        }
+        values = json.loads(card_to_bytes(parsed))
+        show(as_json, values, lambda: "\n".join(f"{name}: {value}" for name, value in lines.items()))
 
 
 def _toml(values: dict[str, object]) -> str:

@@ -1,19 +1,5 @@
-"""What operators read, in their language: gettext catalogues in this folder, chosen by ``LANGUAGE``/``LANG``."""
+"""What operators read, in the language of the environment."""
 
-from __future__ import annotations
+from keys.translation import _
 
-import gettext
-from functools import cache
-from pathlib import Path
-
-DOMAIN = "comity-node"
-
-
-@cache
-def _catalogue() -> gettext.NullTranslations:
-    return gettext.translation(DOMAIN, localedir=Path(__file__).parent / "locale", fallback=True)
-
-
-def _(text: str) -> str:
-    """``text`` in the operator's language, or itself."""
-    return _catalogue().gettext(text)
+__all__ = ["_"]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 
+from keys.migrations import load_migrations, migrate_sqlite
 from node.events import EventWriter
-from node.store.base import Applied, Done, Failed, Operation, Outcome, SignCheckpoint, StoreDamagedError
+from node.store.base import Applied, Done, Failed, MigrationError, Operation, Outcome, SignCheckpoint, StoreDamagedError
 from node.store.batch_paths import batch_paths
-from node.store.migrate import load_migrations, migrate_sqlite
 from node.store.sqlite_batch import apply_operation
 from node.store.sqlite_connection import open_writer, storage_error
 from node.store.sqlite_log import ReceiptSource, RecentReceipts, open_tree, read_tile
@@ -40,7 +41,8 @@ class SqliteWriter:
         self._recent = recent
         self._connection = open_writer(path)
         try:
-            migrate_sqlite(self._connection, load_migrations("sqlite"))
+            files = resources.files("node.store.migrations") / "sqlite"
+            migrate_sqlite(self._connection, load_migrations(files, MigrationError), MigrationError)
             self._tree = TileTree(0, self._no_tile)
             self._note: bytes | None = None
             self._last_seq = 0

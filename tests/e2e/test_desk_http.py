@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from exchange.demo.federation import DemoFederation, make_federation
 from exchange.desk import Desk
 from exchange.enrolment import create_desk
 from exchange.settings import Home
@@ -22,6 +21,7 @@ from keys.keystore import FAST, Keystore
 from node.server import Node
 from node.settings import NodeHome, NodeSettings
 from protocol.address import Address
+from tests.federation import DemoFederation, make_federation
 from tests.unit.exchange_world import OFFICER, request
 
 PASSPHRASE = b"correct horse"

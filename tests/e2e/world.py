@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from exchange.demo.federation import DemoFederation, make_federation
 from exchange.demo.processes import Commands, RunningNode
 from exchange.desk import Desk
 from exchange.enrolment import create_desk
@@ -22,6 +21,7 @@ from keys.files import write_file
 from keys.keystore import FAST
 from protocol.address import Address
 from protocol.errors import UnavailableError
+from tests.federation import DemoFederation, make_federation
 
 PASSPHRASE = b"end to end"
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "preservation-request.json"

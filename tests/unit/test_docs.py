@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,32 @@ from exchange.cli.main import app as desk_app
 from node.cli.main import app as node_app
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "deploy" / "README.md", *(ROOT / "docs").rglob("*.md")])
 COMMANDS = {"comity": typer.main.get_command(desk_app), "comity-node": typer.main.get_command(node_app)}
+
+
+def leaves(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command below ``command`` that does something, with the words that name it."""
+    for name, found in command.commands.items():
+        if hasattr(found, "commands"):
+            yield from leaves(found, (*words, name))
+        else:
+            yield (*words, name), found
+
+
+LEAVES = [(program, words, found) for program, top in COMMANDS.items() for words, found in leaves(top)]
+
+
+def check(line: str) -> None:
+    """The command line names a command, and only options that it has."""
+    words = shlex.split(line, comments=True)
+    command: Any = COMMANDS[words.pop(0)]
+    while words and hasattr(command, "commands") and words[0] in command.commands:
+        command = command.commands[words.pop(0)]
+    assert words == ["--help"] or not hasattr(command, "commands"), f"{line}: no such command"
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    given = {word.partition("=")[0] for word in words if word.startswith("--")}
+    assert given <= known | {"--help"}, f"{line}: {given - known}"
 
 
 def commands(page: Path) -> list[str]:
@@ -26,14 +51,26 @@ def commands(page: Path) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_in_the_documentation_exists_with_its_options(page: Path) -> None:
     for line in commands(page):
-        words = shlex.split(line, comments=True)
-        command: Any = COMMANDS[words.pop(0)]
-        while words and hasattr(command, "commands") and words[0] in command.commands:
-            command = command.commands[words.pop(0)]
-        assert words == ["--help"] or not hasattr(command, "commands"), f"{line}: no such command"
-        known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-        given = {word.partition("=")[0] for word in words if word.startswith("--")}
-        assert given <= known | {"--help"}, f"{line}: {given - known}"
+        check(line)
+
+
+@pytest.mark.parametrize(
+    ("program", "words", "command"), LEAVES, ids=lambda item: "-".join(item) if type(item) is tuple else ""
+)
+def test_every_command_explains_itself_with_an_example_that_is_right(
+    program: str, words: tuple[str, ...], command: Any
+) -> None:
+    _help, _sign, example = (command.help or "").partition("Example:")
+    line = " ".join(example.split())
+    assert line.startswith(" ".join((program, *words)))
+    check(line)
+
+
+@pytest.mark.parametrize(
+    ("program", "words", "command"), LEAVES, ids=lambda item: "-".join(item) if type(item) is tuple else ""
+)
+def test_every_command_answers_programs_with_json(program: str, words: tuple[str, ...], command: Any) -> None:
+    assert "--json" in {option for parameter in command.params for option in parameter.opts}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

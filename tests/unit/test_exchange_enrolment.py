@@ -10,22 +10,19 @@ import pytest
 
 from exchange.desk import Desk
 from exchange.enrolment import create_desk
-from exchange.problems import error_of
 from exchange.settings import DeskSettings, Home, Lifetimes, OfficerSettings
 from keys.bootstrap import BootstrapBundle
 from keys.cards import parse_contact_point_card
 from keys.keystore import FAST, Keystore, Purpose
 from protocol.address import Address
 from protocol.errors import (
-    ComityError,
     ExpiredError,
-    InvalidMessageError,
     KeystoreError,
     KeystoreLockedError,
     MalformedError,
-    PeerFailedError,
     SettingsError,
 )
+from protocol.problem import problem_of
 from tests.unit.exchange_world import FR, KR, NOW, PASSPHRASE, World
 
 OFFICER = OfficerSettings(name='Kim "the desk" Seo-yeon\\', role="당직", email="duty@police.example")
@@ -85,7 +82,7 @@ async def test_a_desk_that_is_not_enrolled_yet_says_what_the_node_says(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(trust: object, path: str) -> bytes:
-        raise error_of(json.dumps(ExpiredError("not yet enrolled").to_problem()), "the node kr")
+        raise problem_of(json.dumps(ExpiredError("not yet enrolled").to_problem()), "the node kr")
 
     world.enrol(Address.parse("new@kr"), publish=False)
     monkeypatch.setattr("exchange.trust.Trust._get", refuse)
@@ -126,32 +123,6 @@ def test_settings_that_cannot_be_used_are_refused_by_name(tmp_path: Path, text: 
 def test_missing_settings_are_a_settings_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError):
         DeskSettings.load(tmp_path / "none.toml")
-
-
-def test_every_error_comes_back_as_itself() -> None:
-    def kinds(kind: type[ComityError]) -> list[type[ComityError]]:
-        return [kind, *(found for child in kind.__subclasses__() for found in kinds(child))]
-
-    protocols = [kind for kind in kinds(ComityError) if kind.__module__ == "protocol.errors"]
-    assert len(protocols) > 30
-    for kind in protocols:
-        back = error_of(json.dumps(kind("detail").to_problem()), "the node kr")
-        assert (type(back).code, back.detail) == (kind.code, "detail")
-
-
-@pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b'"x"', b"{}", b'{"type": 3}', b'{"type": "urn:other"}'])
-def test_a_body_that_is_no_problem_of_ours_is_the_peers_failure(body: bytes) -> None:
-    assert isinstance(error_of(body, "the node kr"), PeerFailedError)
-
-
-def test_text_from_outside_is_shortened_and_freed_of_control_characters() -> None:
-    problem = InvalidMessageError("x\x1b[31m\n" + "y" * 5000).to_problem()
-    problem["detail"] = "x\x1b[31m\u202e" + "y" * 5000
-
-    detail = error_of(json.dumps(problem), "the node kr").detail
-
-    assert detail.isprintable()
-    assert len(detail) <= 300
 
 
 def test_now_is_aware() -> None:

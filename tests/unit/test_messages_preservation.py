@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from uuid import UUID
 
@@ -28,19 +26,11 @@ from protocol.messages import (
     parse_message,
     reply_draft,
 )
+from tests.script import load_script
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 OFFICER = {"name": "Claire Martin", "role": "Duty officer"}
-
-
-def load_script(path: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("script", ROOT / path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

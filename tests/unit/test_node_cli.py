@@ -25,6 +25,7 @@ class Command:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.passphrase = folder / "passphrase"
+        self.passphrase.touch(mode=0o600)
         self.passphrase.write_text("test\n")
 
     def __call__(self, *arguments: str, code: int = 0) -> Any:

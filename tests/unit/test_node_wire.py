@@ -7,18 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node import wire
-from node.problems import is_final, problem_of, problem_text
 from node.wire import Answer
 from protocol import cbor
 from protocol.errors import (
-    ComityError,
     ExpiredError,
     IdConflictError,
     MalformedError,
     PeerFailedError,
-    StorageFullError,
     TooLargeError,
-    UnknownKeyError,
 )
 from protocol.receipt import Receipt
 
@@ -73,32 +69,3 @@ def test_a_batch_has_its_limits(value: list[bytes]) -> None:
 def test_a_batch_is_byte_strings(value: object) -> None:
     with pytest.raises(MalformedError):
         wire.decode_items(cbor.encode(value), 64, 1000)
-
-
-def test_a_problem_keeps_its_class_and_its_text_is_cleaned() -> None:
-    assert isinstance(problem_of(problem_text(ExpiredError("at noon")), "fr"), ExpiredError)
-    dirty = problem_of('{"type":"urn:comity:error:expired","detail":"a\\u001b[31mb' + "x" * 1000 + '"}', "fr")
-    assert dirty.detail.startswith("a[31mb")
-    assert len(dirty.detail) <= 300
-
-
-@pytest.mark.parametrize(
-    "text", ["", "[", "[]", "{}", '{"type":1}', '{"type":"urn:comity:error:unheard-of"}', "[" * 9999]
-)
-def test_what_is_no_problem_of_ours_is_a_failed_partner(text: str) -> None:
-    assert isinstance(problem_of(text, "fr"), PeerFailedError)
-
-
-@pytest.mark.parametrize(
-    ("error", "final"),
-    [
-        (ExpiredError(), True),
-        (IdConflictError(), True),
-        (UnknownKeyError(), False),
-        (StorageFullError(), False),
-        (PeerFailedError(), False),
-        (ComityError(), False),
-    ],
-)
-def test_only_what_cannot_become_better_is_final(error: ComityError, final: bool) -> None:
-    assert is_final(error) is final

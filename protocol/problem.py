@@ -9,7 +9,7 @@ from typing import Any
 
 from protocol.errors import ComityError, PeerFailedError
 
-CONTENT_TYPE = "application/problem+json"
+PROBLEM_TYPE = "application/problem+json"
 MAX_PROBLEM_BYTES = 16 * 1024
 _MAX_DETAIL_CHARS = 300
 _PREFIX = "urn:comity:error:"

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from importlib import resources
+from importlib.resources.abc import Traversable
 
-from node.store.base import MigrationError
+from protocol.errors import ComityError
 
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql\Z")
 
@@ -31,21 +32,23 @@ class Migration:
         return sha256(self.sql.encode()).digest()
 
 
-def load_migrations(dialect: str) -> list[Migration]:
-    """The files of ``dialect`` in order; raises :class:`MigrationError` if a number is missing or doubled."""
+def load_migrations(folder: Traversable, refusal: Callable[[str], ComityError]) -> list[Migration]:
+    """The schema files of ``folder`` in order; raises ``refusal(text)`` if a number is missing or doubled."""
     found = []
-    for entry in resources.files("node.store.migrations").joinpath(dialect).iterdir():
+    for entry in folder.iterdir():
         match = _NAME.match(entry.name)
         if match:
             found.append(Migration(int(match[1]), entry.name, entry.read_text(encoding="utf-8")))
     found.sort(key=lambda migration: migration.number)
     if not found or [migration.number for migration in found] != list(range(1, len(found) + 1)):
-        raise MigrationError(f"the {dialect} schema files of this program are not numbered 1, 2, 3 …")
+        raise refusal("the schema files of this program are not numbered 1, 2, 3 …")
     return found
 
 
-def migrate_sqlite(connection: sqlite3.Connection, migrations: list[Migration]) -> None:
-    """Apply what is missing, each file in a transaction of its own. Raises :class:`MigrationError`.
+def migrate_sqlite(
+    connection: sqlite3.Connection, migrations: list[Migration], refusal: Callable[[str], ComityError]
+) -> None:
+    """Apply what is missing, each file in a transaction of its own; raises ``refusal(text)``.
 
     ``connection`` is in autocommit mode (``isolation_level=None``).
     """
@@ -55,18 +58,18 @@ def migrate_sqlite(connection: sqlite3.Connection, migrations: list[Migration]) 
     )
     applied = connection.execute("SELECT number, name, sha256 FROM migration ORDER BY number").fetchall()
     if len(applied) > len(migrations):
-        raise MigrationError(f"the database was written by a newer program ({applied[-1][1]})")
+        raise refusal(f"the database was written by a newer program ({applied[-1][1]})")
     for (number, name, digest), migration in zip(applied, migrations, strict=False):
         if (number, digest) != (migration.number, migration.digest):
-            raise MigrationError(f"the schema file {name} is not the one that made this database")
+            raise refusal(f"the schema file {name} is not the one that made this database")
     for migration in migrations[len(applied) :]:
-        _apply(connection, migration)
+        _apply(connection, migration, refusal)
 
 
-def _apply(connection: sqlite3.Connection, migration: Migration) -> None:
+def _apply(connection: sqlite3.Connection, migration: Migration, refusal: Callable[[str], ComityError]) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for statement in _statements(migration.sql):
+        for statement in _statements(migration.sql, refusal):
             connection.execute(statement)
         connection.execute(
             "INSERT INTO migration (number, name, sha256) VALUES (?, ?, ?)",
@@ -79,7 +82,7 @@ def _apply(connection: sqlite3.Connection, migration: Migration) -> None:
         raise
 
 
-def _statements(sql: str) -> list[str]:
+def _statements(sql: str, refusal: Callable[[str], ComityError]) -> list[str]:
     """The statements of a file; ``executescript`` would commit before it begins."""
     statements = []
     text = ""
@@ -89,5 +92,5 @@ def _statements(sql: str) -> list[str]:
             statements.append(text)
             text = ""
     if re.sub(r"--[^\n]*", "", text).strip():
-        raise MigrationError("a schema file ends within a statement")
+        raise refusal("a schema file ends within a statement")
     return statements
