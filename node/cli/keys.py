@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from node.cli.output import AsJson, edge, show
-from node.cli.secrets import NAMES_TOKEN_FILE, PassphraseFile, TokenFile, open_token, read_passphrase
+from node.cli.secrets import HARDWARE_FILE_VARIABLE, PassphraseFile, TokenFile, open_token, read_passphrase
 from node.i18n import _
 from protocol.errors import MalformedError, UsageError
 
@@ -133,7 +133,7 @@ class KeyRing:
 
         from keys.keystore import Keystore
 
-        token_file = os.environ.get(NAMES_TOKEN_FILE)
+        token_file = os.environ.get(HARDWARE_FILE_VARIABLE)
         token = open_token(Path(token_file) if token_file else None)
         return cls(Keystore.open(path, read_passphrase(passphrase_file), token))
 

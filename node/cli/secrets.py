@@ -13,7 +13,7 @@ from node.i18n import _
 if TYPE_CHECKING:
     from keys.token import Token
 
-NAMES_TOKEN_FILE = "COMITY_NODE_TOKEN_FILE"
+HARDWARE_FILE_VARIABLE = "COMITY_NODE_TOKEN_FILE"
 
 PassphraseFile = Annotated[
     Path | None,
@@ -29,7 +29,7 @@ TokenFile = Annotated[
     Path | None,
     typer.Option(
         "--token-file",
-        envvar=NAMES_TOKEN_FILE,
+        envvar=HARDWARE_FILE_VARIABLE,
         help=_("TOML file that names a hardware token (PKCS#11): module, token, pin_file."),
         show_envvar=True,
     ),
