@@ -206,7 +206,7 @@ def test_a_node_made_with_a_token_signs_its_log_there(tmp_path: Path, softhsm: P
     note = sign_checkpoint(Checkpoint(card.log.origin, 0, EMPTY_ROOT), signer, NOW)
 
     assert open_checkpoint(note, LogVerifier(card.log.origin, card.log.ed25519, card.log.ml_dsa_44)).size == 0
-    assert keystore.signer(Purpose.HTTP).public_key == card.signing_keys[0].public_key
+    assert keystore.signer(Purpose.HTTP).public_key == card.signing_keys[0].public
     assert "token_file" in (home / "node.toml").read_text()
 
 
