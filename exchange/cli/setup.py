@@ -24,6 +24,7 @@ from protocol.address import Address
 
 if TYPE_CHECKING:
     from exchange.desk import Desk
+    from keys.cards import ContactPointCard
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +35,7 @@ def register(app: typer.Typer) -> None:
             "Example: comity init 24-7@kr --bootstrap kr.json --office Cyber --agency KNPA"
         )
     )(init)
-    app.command(help=_("Search the directory.\n\nExample: comity directory 24-7@fr"))(directory)
+    app.command(help=_("Search the directory.\n\nExample: comity directory --country FR --on-duty"))(directory)
     app.command(
         help=_("Run the main job on this machine: two nations, two desks, an auditor.\n\nExample: comity demo --json")
     )(demo)
@@ -92,6 +93,11 @@ def init(
 
 def directory(
     address: Annotated[str | None, typer.Argument(help=_("A contact point, or nothing for all."))] = None,
+    country: Annotated[str | None, typer.Option(help=_("Only of this country, such as FR."))] = None,
+    language: Annotated[str | None, typer.Option(help=_("Only who works in this language, such as fr."))] = None,
+    competence: Annotated[str | None, typer.Option(help=_("Only who has this competence, or part of it."))] = None,
+    text: Annotated[str | None, typer.Option(help=_("Only who has this word on the card."))] = None,
+    duty: Annotated[bool, typer.Option("--on-duty", help=_("Only who is on duty now."))] = False,
     refresh: Annotated[bool, typer.Option("--refresh/--no-refresh", help=_("Ask the node for news first."))] = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
@@ -100,11 +106,16 @@ def directory(
     """Show contact points."""
 
     async def work(desk: Desk) -> None:
+        from keys.directory.duty import next_on_duty, on_duty
+        from keys.directory.search import Wanted, find
+
         if refresh:
             await desk.refresh_directory()
-        known = desk.directory
-        cards = known.contact_points() if address is None else [known.contact_point(Address.parse(address))]
-        now = datetime.now(UTC)
+        known, now = desk.directory, datetime.now(UTC)
+        if address is not None:
+            cards = [known.contact_point(Address.parse(address))]
+        else:
+            cards = find(known, Wanted(country, language, competence, text, on_duty=duty, inactive=not duty), now)
         if as_json:
             print_json(
                 {
@@ -112,23 +123,38 @@ def directory(
                     "version": known.version,
                     "expires_at": known.expires_at,
                     "stale": known.is_stale(now),
-                    "contact_points": [card.model_dump(mode="json", by_alias=True) for card in cards],
+                    "contact_points": [
+                        {
+                            **card.model_dump(mode="json", by_alias=True),
+                            "on_duty": on_duty(card, now),
+                            "next_on_duty": next_on_duty(card, now),
+                        }
+                        for card in cards
+                    ],
                 }
             )
             return
-        rows = [
-            (card.address, card.office, card.agency, ", ".join(card.languages), ", ".join(card.functions), card.status)
-            for card in cards
-        ]
         table(
             f"{safe(known.federation)}, {_('version')} {known.version}",
-            [_("Address"), _("Office"), _("Agency"), _("Languages"), _("Functions"), _("Status")],
-            rows,
+            [_("Address"), _("Office"), _("Agency"), _("Languages"), _("On duty"), _("Status")],
+            [
+                (card.address, card.office, card.agency, ", ".join(card.languages), _duty(card, now), card.status)
+                for card in cards
+            ],
         )
         if known.is_stale(now):
             line(_("This directory has expired: refresh it before you rely on it."))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _duty(card: ContactPointCard, now: datetime) -> str:
+    from keys.directory.duty import next_on_duty, on_duty
+
+    if on_duty(card, now):
+        return _("now")
+    opens = next_on_duty(card, now)
+    return opens.strftime("%a %H:%M %Z") if opens is not None else _("unknown")
 
 
 def demo(
