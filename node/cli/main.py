@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from node.cli import federation, keys, operation, setup
+from node.cli import federation, inspection, keys, operation, setup
 from node.i18n import _
 
 app = typer.Typer(
@@ -16,6 +16,7 @@ app = typer.Typer(
 )
 setup.register(app)
 operation.register(app)
+inspection.register(app)
 app.add_typer(keys.app, name="keys")
 app.add_typer(federation.federation, name="federation")
 app.add_typer(federation.nation, name="nation")

@@ -119,6 +119,28 @@ def status(home: Home, as_json: AsJson = False) -> None:
         show(as_json, values, lambda: "\n".join(f"{key}: {value}" for key, value in values.items()))
 
 
+@log.command()
+def count(home: Home, as_json: AsJson = False) -> None:
+    """The log in the database: its size, its root, and how many entries of each event. The node may be running.
+
+    Example: comity-node log count kr
+    """
+    with edge(as_json):
+        from node.inspection import open_inspection
+        from node.settings import NodeHome, NodeSettings
+
+        database = home / NodeSettings.load(NodeHome(home).settings).database
+
+        async def read() -> dict[str, Any]:
+            async with open_inspection(database) as inspection:
+                return await inspection.log()
+
+        values = asyncio.run(read())
+        events = values["events"]
+        text = [f"{name}: {values[name]}" for name in ("origin", "size", "root")]
+        show(as_json, values, lambda: "\n".join([*text, *(f"{name}: {number}" for name, number in events.items())]))
+
+
 @witness.command("status")
 def witness_status(home: Home, as_json: AsJson = False) -> None:
     """The proved checkpoint of each partner's log, and the partners whose log contradicted itself.

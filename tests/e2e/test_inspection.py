@@ -1,0 +1,78 @@
+"""An operator asks a running node where a message is, and gets the reason."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.world import World, desk, request_draft, sync, world
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+async def ask(*arguments: str, expect: int = 0) -> Any:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "node.cli.main", *arguments, "--json", cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == expect, out
+    return json.loads(out)
+
+
+def home(made: World, node: str) -> str:
+    return str(made.federation.node_home(node))
+
+
+async def test_a_trace_says_why_a_message_is_where_it_is(tmp_path: Path) -> None:
+    async with world(tmp_path) as made, desk(made, "kr") as kr, desk(made, "fr") as fr:
+        await made.kill("fr")
+        sent = await kr.send(request_draft())
+        while not (waiting := (await ask("partners", home(made, "kr")))["waiting"]) or not waiting[0]["last_error"]:
+            pass  # each question starts a program: that is pause enough
+        (held,) = (await ask("trace", home(made, "kr"), str(sent.id)))["messages"]
+
+        await made.start("fr")
+        while not (await sync(made, fr)).received:
+            pass
+        while len(await kr.receipts(sent.id)) < 5:
+            await sync(made, kr)
+        (there,) = (await ask("trace", home(made, "fr"), str(sent.id)[-8:]))["messages"]
+        (here,) = (await ask("trace", home(made, "kr"), str(sent.id)))["messages"]
+        log = await ask("log", "count", home(made, "fr"))
+        seen = (await ask("partners", home(made, "kr")))["logs_seen"]
+
+    assert waiting[0]["partner"] == "fr"
+    assert waiting[0]["envelopes"] == 1
+    assert held["where"] == "waiting-for-partner"
+    assert held["queued"][0]["error"] == "unavailable"
+    assert held["payload_held"]
+    assert there["where"] == "done"
+    assert there["peer"] == "kr"
+    assert [event["name"] for event in there["events"]] == ["RelayAcceptance", "ContentConsignment", "ContentHandover"]
+    assert here["where"] == "done"
+    assert not here["payload_held"]
+    assert {receipt["name"] for receipt in here["receipts"]} == {
+        "RelayAcceptance",
+        "ContentConsignment",
+        "ContentHandover",
+    }
+    assert log["size"] == sum(log["events"].values()) == 3
+    assert seen[log["origin"]] == 3
+
+
+async def test_what_is_no_message_and_no_node_is_refused_with_its_code(tmp_path: Path) -> None:
+    async with world(tmp_path) as made:
+        unknown = await ask("trace", home(made, "kr"), "00000000", expect=1)
+        no_id = await ask("trace", home(made, "kr"), "xyz'--", expect=2)
+        wildcard = await ask("trace", home(made, "kr"), "%%%%", expect=2)
+    (tmp_path / "node-kr" / "node.sqlite").unlink()
+    no_database = await ask("partners", home(made, "kr"), expect=1)
+    (tmp_path / "node-fr" / "node.sqlite").write_bytes(b"not a database" * 1000)
+    damaged = await ask("partners", home(made, "fr"), expect=1)
+
+    codes = [answer["error"]["code"] for answer in (unknown, no_id, wildcard, no_database, damaged)]
+    assert codes[:4] == ["not-found", "usage", "usage", "settings"]
+    assert "damaged" in codes[4]
