@@ -20,10 +20,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
-from securesystemslib.exceptions import UnverifiedSignatureError
+from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
 from securesystemslib.signer import Signature
-from tuf.api.exceptions import RepositoryError
+from tuf.api.exceptions import LengthOrHashMismatchError, RepositoryError
 from tuf.api.metadata import (
     DelegatedRole,
     Delegations,
@@ -39,6 +40,7 @@ from tuf.api.metadata import (
 
 from keys.cards import Card, NodeCard, card_to_bytes
 from keys.directory.cardrules import check_cards
+from keys.directory.ceremonyfile import AnyMetadata, CeremonyFile, require_fresh
 from keys.directory.client import DirectoryClient
 from keys.directory.repository import (
     FEDERATION_FIELD,
@@ -57,13 +59,12 @@ from keys.directory.repository import (
     target_name,
 )
 from keys.directory.roles import Lifetimes, Missing, check_disjoint, check_key_set, whole_seconds
+from keys.directory.standing import Sanction, Standing, sanctions_of, with_sanctions
 from keys.directory.tufkey import DirectoryPublicKey, DirectorySigner
 from keys.directory.view import Directory
 from keys.files import write_file
 from protocol.address import parse_node
 from protocol.errors import CeremonyError, DirectoryUntrustedError, NotFoundError
-
-AnyMetadata = Metadata[Root] | Metadata[Targets] | Metadata[Snapshot] | Metadata[Timestamp]
 
 
 class Ceremony:
@@ -142,6 +143,70 @@ class Ceremony:
         }
         self._stage(TARGETS, draft)
 
+    def rotate_nation(self, node: str, keys: Sequence[DirectoryPublicKey], threshold: int, now: datetime) -> None:
+        """Stage other keys for an admitted nation; its present cards are to be signed again by the new keys."""
+        if node not in self._admitted():
+            raise CeremonyError(f"{node} is not admitted")
+        self.admit_nation(node, keys, threshold, now)
+        if self.repository.version(nation_role(node)):
+            self.renew(nation_role(node), now)
+
+    def rotate_root(
+        self,
+        holders: Sequence[DirectoryPublicKey],
+        threshold: int,
+        now: datetime,
+        *,
+        registry: Sequence[DirectoryPublicKey] | None = None,
+        registry_threshold: int = 1,
+    ) -> None:
+        """Stage other root holders, another threshold, or (``registry``) other registry keys.
+
+        The old holders and the new ones sign the root, each to their threshold (TUF §6.1); the member list is staged
+        again too, since only the new holders count for it then. Raises :class:`CeremonyError`.
+        """
+        root = self._newest_root()
+        kept = [_as_ours(root.signed.keys[keyid]) for keyid in root.signed.roles[SNAPSHOT].keyids]
+        serving = list(kept if registry is None else registry)
+        needed = root.signed.roles[SNAPSHOT].threshold if registry is None else registry_threshold
+        check_key_set("root", holders, threshold)
+        check_key_set("registry", serving, needed)
+        check_disjoint(holders, [*serving, *self._nations_keys()])
+        check_disjoint(serving, self._nations_keys())
+        if not self._is_staged(ROOT):
+            root.signed.version += 1
+        root.signed.keys = {key.keyid: key for key in [*holders, *serving]}
+        for role, keys, enough in (
+            (ROOT, holders, threshold),
+            (TARGETS, holders, threshold),
+            (SNAPSHOT, serving, needed),
+            (TIMESTAMP, serving, needed),
+        ):
+            root.signed.roles[role] = Role([key.keyid for key in keys], enough)
+        root.signed.expires = whole_seconds(now + self._lifetimes.root)
+        root.signatures.clear()
+        self._stage(ROOT, root)
+        self.renew(TARGETS, now)
+
+    def sanction(self, node: str, standing: Standing | None, now: datetime) -> None:
+        """Stage that ``node`` is suspended or expelled from ``now`` on, or (None) that its suspension ends.
+
+        Raises :class:`CeremonyError`: who was expelled stays so.
+        """
+        if node not in self._admitted():
+            raise CeremonyError(f"{node} is not admitted")
+        draft = self._draft(TARGETS, now)
+        sanctions = sanctions_of(draft.signed)
+        present = sanctions.pop(node, None)
+        if present is not None and present.standing is Standing.EXPELLED:
+            raise CeremonyError(f"{node} was expelled; it is admitted anew under another name")
+        if standing is None and present is None:
+            raise CeremonyError(f"{node} is not suspended")
+        if standing is not None:
+            sanctions[node] = Sanction(standing, whole_seconds(now))
+        with_sanctions(draft.signed, sanctions)
+        self._stage(TARGETS, draft)
+
     def stage_cards(self, node: str, cards: Iterable[Card], now: datetime) -> None:
         """Stage new or changed cards of one nation, to be signed by that nation.
 
@@ -151,6 +216,7 @@ class Ceremony:
         changed = list(cards)
         if node not in self._admitted():
             raise CeremonyError(f"{node} is not admitted: the root holders sign its admission first")
+        self._require_member(node)
         draft = self._draft(nation_role(node), now)
         before = {card.holder: card for card in self._cards_of(draft.signed)}
         others = [
@@ -222,15 +288,54 @@ class Ceremony:
 
     def add_signature(self, role: str, keyid: str, signature: bytes) -> None:
         """Import a signature that was made elsewhere over :meth:`to_sign`; raises :class:`CeremonyError`."""
-        metadata = self._staged(role)
-        key = self._holder_key(role, keyid, keyid[:16])
-        entry = Signature(keyid, signature.hex())
-        try:
-            key.verify_signature(entry, metadata.signed_bytes)
-        except UnverifiedSignatureError as problem:
-            raise CeremonyError(f"the signature of {key.holder} is not over the staged {role}") from problem
+        metadata, entry = self._staged(role), Signature(keyid, signature.hex())
+        self._verify_signature(role, keyid, entry, metadata)
         metadata.signatures[keyid] = entry
         self._write(self._path(role), metadata.to_bytes())
+
+    # --- Signing elsewhere ---
+
+    def export(self, role: str) -> CeremonyFile:
+        """What is staged for ``role`` as a file that its holders review and sign; raises :class:`CeremonyError`."""
+        metadata = self._staged(role)
+        cards: dict[str, bytes] = {}
+        if isinstance(metadata.signed, Targets):
+            cards = self._staged_targets(metadata.signed)
+        return CeremonyFile(
+            federation=self._federation(),
+            role=role,
+            metadata=self._path(role).read_bytes(),
+            holders=tuple(_unsigned(delegator) for delegator in self._delegators(role)),
+            published=self.repository.role_bytes(role) if role != ROOT else self._published_root(),
+            cards=cards,
+        )
+
+    def bring_back(self, file: CeremonyFile, now: datetime) -> list[str]:
+        """Take over the signatures of a file that came back; the holders whose signature is new.
+
+        A nation's file may also be new here: it staged its cards on its own machine. Raises :class:`CeremonyError` with
+        the exact mismatch, and then nothing is changed.
+        """
+        metadata = file.parsed()
+        if file.federation != self._federation():
+            raise CeremonyError(f"the file is of the federation {file.federation!r}, not {self._federation()!r}")
+        require_fresh(file.role, metadata, now)
+        expected = self.repository.version(file.role) + 1
+        if metadata.signed.version != expected:
+            raise CeremonyError(
+                f"the file is for version {metadata.signed.version} of {file.role}; the next one here is {expected}"
+            )
+        for keyid, entry in metadata.signatures.items():
+            self._verify_signature(file.role, keyid, entry, metadata)
+        if not self._is_staged(file.role):
+            self._take_over(file, metadata, now)
+        elif self._staged(file.role).signed_bytes != metadata.signed_bytes:
+            raise CeremonyError(f"the file is for another draft of {file.role} than the one that is staged here")
+        before = set(self._staged(file.role).signatures)
+        for keyid, entry in metadata.signatures.items():
+            self.add_signature(file.role, keyid, bytes.fromhex(entry.signature))
+        keys = file.listed()
+        return sorted(keys[keyid].holder for keyid in metadata.signatures if keyid not in before)
 
     def missing(self, role: str) -> Missing:
         """How many signatures the staged ``role`` has and who has not signed."""
@@ -285,6 +390,42 @@ class Ceremony:
         return self.publish(now)
 
     # --- Inside ---
+
+    def _take_over(self, file: CeremonyFile, metadata: AnyMetadata, now: datetime) -> None:
+        """Stage what a nation staged on its own machine, by the rules that hold here."""
+        node = role_node(file.role)
+        if node is None or not isinstance(metadata.signed, Targets):
+            raise CeremonyError(f"nothing is staged for {file.role} here")
+        names = {target_name(target): target for target in metadata.signed.targets.values()}
+        for name, encoded in file.cards.items():
+            if name not in names:
+                raise CeremonyError("the file brings a card that its metadata does not list")
+            try:
+                names[name].verify_length_and_hashes(encoded)
+            except LengthOrHashMismatchError as problem:
+                raise CeremonyError("a card in the file is not the one that its metadata lists") from problem
+        changed = [parse_card(names[name].path, encoded) for name, encoded in file.cards.items()]
+        self.stage_cards(node, [card for card in changed if card is not None], now)
+        ours = self._staged(file.role).signed
+        if not isinstance(ours, Targets) or ours.targets != metadata.signed.targets:
+            self._path(file.role).unlink()
+            raise CeremonyError(f"the file drops or keeps other cards of {node} than those that are published")
+        self._stage(file.role, Metadata(metadata.signed))
+
+    def _require_member(self, node: str) -> None:
+        sanction = sanctions_of(self._member_list()).get(node)
+        if sanction is not None and sanction.standing is Standing.EXPELLED:
+            raise CeremonyError(f"{node} was expelled: its cards are not changed any more")
+
+    def _nations_keys(self) -> list[DirectoryPublicKey]:
+        delegations = self._member_list().delegations
+        return [_as_ours(key) for key in delegations.keys.values()] if delegations else []
+
+    def _federation(self) -> str:
+        return str(self._newest_root().signed.unrecognized_fields.get(FEDERATION_FIELD, ""))
+
+    def _published_root(self) -> bytes | None:
+        return self.repository.root_bytes() if self.repository.root_versions() else None
 
     def _path(self, role: str) -> Path:
         return self._staging / f"{role}.json"
@@ -365,6 +506,13 @@ class Ceremony:
             raise CeremonyError(f"{name} holds no key of {role}; its holders are: {names}")
         return holders[keyid]
 
+    def _verify_signature(self, role: str, keyid: str, entry: Signature, metadata: AnyMetadata) -> None:
+        key = self._holder_key(role, keyid, keyid[:16])
+        try:
+            key.verify_signature(entry, metadata.signed_bytes)
+        except (UnverifiedSignatureError, VerificationError) as problem:
+            raise CeremonyError(f"the signature of {key.holder} is not over the staged {role}") from problem
+
     def _require_complete(self, roles: Iterable[str]) -> None:
         missing = [status for status in map(self.missing, roles) if not status.complete]
         if missing:
@@ -424,6 +572,10 @@ class Ceremony:
             for targets in (published.signed, parse_metadata(encoded, Targets).signed)
         )
         return {role_node(role) for role in before if before[role] != after.get(role) and self.repository.version(role)}
+
+
+def _unsigned(signed: Root | Targets) -> bytes:
+    return Metadata[Any](signed).to_bytes()
 
 
 def _as_ours(key: object) -> DirectoryPublicKey:

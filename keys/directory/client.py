@@ -31,6 +31,7 @@ from keys.cards import Card, ContactPointCard, NodeCard
 from keys.directory.cardrules import card_node
 from keys.directory.reading import Fetch, Fetcher, NationUnusableError, Reading, TimedUpdater
 from keys.directory.repository import FEDERATION_FIELD, delegated_nodes, metadata_name, parse_metadata
+from keys.directory.standing import sanctioned, sanctions_of
 from keys.directory.view import Directory
 from keys.files import acquire_lock, release_lock, write_file
 from protocol import cbor
@@ -205,7 +206,7 @@ class DirectoryClient:
                 problems[node] = problem.detail
         self._keep(folder, root.version, reading)
         self._cards = reading.cards
-        cards = reading.cards.values()
+        cards = sanctioned(((card_node(card), card) for card in reading.cards.values()), sanctions_of(targets))
         name = root.unrecognized_fields.get(FEDERATION_FIELD, "")
         expiries = (
             root.expires,

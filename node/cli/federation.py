@@ -7,6 +7,7 @@ answer names who has still to sign: carry the folder to them, ``federation sign`
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,9 +54,9 @@ def create(
         from keys.directory.repository import ROOT, TARGETS
 
         ring = KeyRing.open(keys, passphrase_file)
-        ceremony, now = _ceremony(folder), _now()
+        ceremony = open_ceremony(folder)
         ceremony.create_federation(
-            name, [ring.public(h) for h in holder], threshold, [ring.public(r) for r in registry], now
+            name, [ring.public(h) for h in holder], threshold, [ring.public(r) for r in registry], now()
         )
         for signer in ring.signers(holder):
             ceremony.sign(ROOT, signer)
@@ -78,7 +79,7 @@ def sign(
     """
     with edge(as_json):
         ring = KeyRing.open(keys, passphrase_file)
-        ceremony = _ceremony(folder)
+        ceremony = open_ceremony(folder)
         for name in key:
             ceremony.sign(role, ring.signer(name))
         missing = str(ceremony.missing(role))
@@ -92,7 +93,7 @@ def status(folder: Folder, as_json: AsJson = False) -> None:
     Example: comity-node federation status directory
     """
     with edge(as_json):
-        ceremony = _ceremony(folder)
+        ceremony = read_ceremony(folder)
         repository = ceremony.repository
         staged = {role: str(ceremony.missing(role)) for role in ceremony.staged()}
         nations = repository.nations() if repository.exists() else []
@@ -120,9 +121,9 @@ def publish(
         ring = KeyRing.open(keys, passphrase_file)
         signers = [ring.signer(name) for name in registry]
         if refresh_only:
-            _show_published(_ceremony(folder).release(_now(), signers, roles=()), as_json)
+            _show_published(open_ceremony(folder).release(now(), signers, roles=()), as_json)
         else:
-            _publish(_ceremony(folder), ring, registry, as_json)
+            _publish(open_ceremony(folder), ring, registry, as_json)
 
 
 @federation.command("bundle")
@@ -142,7 +143,7 @@ def bundle(
         from keys.directory.client import fingerprint
         from keys.files import write_file
 
-        repository = _ceremony(folder).repository
+        repository = read_ceremony(folder).repository
         found = [c for c in repository.cards(node) if isinstance(c, NodeCard)]
         if not found or not found[0].urls:
             raise CeremonyError(f"{node} has no published card with an address")
@@ -179,8 +180,8 @@ def admit(
         from keys.directory.repository import TARGETS
 
         ring = KeyRing.open(keys, passphrase_file)
-        ceremony = _ceremony(folder)
-        ceremony.admit_nation(node, [ring.public(name) for name in key], threshold, _now())
+        ceremony = open_ceremony(folder)
+        ceremony.admit_nation(node, [ring.public(name) for name in key], threshold, now())
         for signer in ring.signers(holder):
             ceremony.sign(TARGETS, signer)
         # Published together with the nation's first cards: a nation without a node is none.
@@ -232,11 +233,11 @@ def revoke_key(
             raw = bytes.fromhex(kid)
         except ValueError as problem:
             raise UsageError("a key id is written in hexadecimal") from problem
-        old, now = _published(folder, holder), _now()
+        old, at = _published(folder, holder), now()
         changed = (
-            with_revoked_key(old, raw, now)  # noqa: RUF034 - narrows the type
+            with_revoked_key(old, raw, at)  # noqa: RUF034 - narrows the type
             if isinstance(old, NodeCard)
-            else with_revoked_key(old, raw, now)
+            else with_revoked_key(old, raw, at)
         )
         _publish_cards(folder, [changed], key, registry, KeyRing.open(keys, passphrase_file), as_json)
 
@@ -265,11 +266,11 @@ def set_status(
             wanted = CardStatus(status_name)
         except ValueError as problem:
             raise UsageError("the status is active, suspended or revoked") from problem
-        old, now = _published(folder, holder), _now()
+        old, at = _published(folder, holder), now()
         changed = (
-            with_status(old, wanted, now)  # noqa: RUF034 - narrows the type
+            with_status(old, wanted, at)  # noqa: RUF034 - narrows the type
             if isinstance(old, NodeCard)
-            else with_status(old, wanted, now)
+            else with_status(old, wanted, at)
         )
         _publish_cards(folder, [changed], key, registry, KeyRing.open(keys, passphrase_file), as_json)
 
@@ -287,7 +288,7 @@ def show_cards(
     with edge(as_json):
         from keys.cards import NodeCard
 
-        repository = _ceremony(folder).repository
+        repository = read_ceremony(folder).repository
         rows: list[dict[str, Any]] = [
             {
                 "holder": found.holder,
@@ -304,11 +305,30 @@ def show_cards(
 # --- Inside ----------------------------------------------------------------------------------------------------
 
 
-def _now() -> datetime:
+def now() -> datetime:
+    """The present instant."""
     return datetime.now(UTC)
 
 
-def _ceremony(folder: Path) -> Ceremony:
+def open_ceremony(folder: Path) -> Ceremony:
+    """The ceremony in ``folder``, for this program alone until it ends; raises :class:`CeremonyError`."""
+    _hold(folder.absolute())
+    return read_ceremony(folder)
+
+
+@cache
+def _hold(folder: Path) -> int:
+    from keys.files import acquire_lock
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return acquire_lock(folder / ".lock", lambda: CeremonyError(f"another program changes {folder}; try again"))
+    except OSError as problem:
+        raise UsageError(f"cannot use {folder}: {problem.strerror}") from problem
+
+
+def read_ceremony(folder: Path) -> Ceremony:
+    """The ceremony in ``folder``, only to look at."""
     from keys.directory.ceremony import Ceremony
     from keys.directory.repository import MetadataRepository
 
@@ -318,7 +338,7 @@ def _ceremony(folder: Path) -> Ceremony:
 def _federation_name(folder: Path) -> str:
     from keys.directory.repository import FEDERATION_FIELD
 
-    return str(_ceremony(folder).repository.root().signed.unrecognized_fields.get(FEDERATION_FIELD, ""))
+    return str(read_ceremony(folder).repository.root().signed.unrecognized_fields.get(FEDERATION_FIELD, ""))
 
 
 def _read_card(path: Path) -> Card:
@@ -338,7 +358,7 @@ def _read_card(path: Path) -> Card:
 
 def _published(folder: Path, holder: str) -> Card:
     node = holder.rpartition("@")[2]
-    for found in _ceremony(folder).repository.cards(node):
+    for found in read_ceremony(folder).repository.cards(node):
         if found.holder == holder:
             return found
     raise UsageError(f"no card of {holder} is published")
@@ -354,8 +374,8 @@ def _publish_cards(
     if len(nodes) != 1:
         raise UsageError("publish the cards of one nation at a time")
     node = nodes.pop()
-    ceremony = _ceremony(folder)
-    ceremony.stage_cards(node, cards, _now())
+    ceremony = open_ceremony(folder)
+    ceremony.stage_cards(node, cards, now())
     for signer in ring.signers(key):
         ceremony.sign(nation_role(node), signer)
     _publish(ceremony, ring, registry, as_json)
@@ -373,7 +393,7 @@ def _publish(ceremony: Ceremony, ring: KeyRing, registry: list[str], as_json: bo
         ]
         show(as_json, {"published": False, "missing": waiting}, lambda: "\n".join(waiting))
         return
-    _show_published(ceremony.release(_now(), signers), as_json)
+    _show_published(ceremony.release(now(), signers), as_json)
 
 
 def _show_published(directory: Directory, as_json: bool) -> None:
