@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 from uuid import UUID
 
 from exchange.records import Head, StoredMessage, StoredReceipt
 from exchange.store import DeskStore
 from exchange.views import Clocks, InboxRow, ReceiptRow, RecipientTracking, TargetRow, Tracking
+from keys.directory.routes import node_path
+from keys.directory.view import Directory
 from protocol.address import Address
-from protocol.errors import NotFoundError, TransitionError
+from protocol.errors import ComityError, NotFoundError, TransitionError
 from protocol.event import EventName, decode_event
 from protocol.lifecycle import (
     PreservationCase,
@@ -24,6 +27,8 @@ from protocol.lifecycle import (
     state_at,
 )
 from protocol.messages import Message, parse_message
+
+Ways = Mapping[Address, tuple[str, ...]]
 
 # How far each event proves that a message got.
 _PROGRESS = (
@@ -82,11 +87,26 @@ def check_next_step(store: DeskStore, parsed: Parsed, message: Message) -> None:
         raise TransitionError("; ".join(dict.fromkeys(_reason(entry.target, entry.reason) for entry in against)))
 
 
-def tracking(row: InboxRow, receipts: Sequence[ReceiptRow], case: PreservationCase, now: datetime) -> Tracking:
-    """Where a message and its case stand at ``now``."""
+def ways_of(directory: Directory, message: InboxRow) -> Ways:
+    """The nodes on the way to each recipient, by the directory as it is now; the addresses' nodes where it has none."""
+    ways: dict[Address, tuple[str, ...]] = {}
+    for recipient in message.recipients:
+        try:
+            first, last = (directory.serving_node(end, message.sent_at) for end in (message.sender, recipient))
+            ways[recipient] = node_path(directory, first, last)
+        except ComityError:
+            ways[recipient] = (message.sender.node, recipient.node)
+    return ways
+
+
+def tracking(
+    row: InboxRow, receipts: Sequence[ReceiptRow], case: PreservationCase, now: datetime, ways: Ways | None = None
+) -> Tracking:
+    """Where a message and its case stand at ``now``; ``ways``: the nodes to each recipient (None: the direct ones)."""
+    direct = {recipient: (row.sender.node, recipient.node) for recipient in row.recipients}
     return Tracking(
         row=row,
-        recipients=tuple(_recipient(recipient, row, receipts) for recipient in row.recipients),
+        recipients=tuple(_recipient(recipient, receipts, ways or direct) for recipient in row.recipients),
         case=case,
         state=str(case.state_at(now)),
         targets=tuple(
@@ -127,8 +147,8 @@ def _events(receipts: Sequence[StoredReceipt]) -> tuple[ThreadEvent, ...]:
     )
 
 
-def _recipient(recipient: Address, message: InboxRow, receipts: Sequence[ReceiptRow]) -> RecipientTracking:
-    about = [receipt for receipt in receipts if _concerns(receipt, recipient, message)]
+def _recipient(recipient: Address, receipts: Sequence[ReceiptRow], ways: Ways) -> RecipientTracking:
+    about = [receipt for receipt in receipts if _concerns(receipt, recipient, ways)]
     about.sort(key=lambda row: (row.at, row.index))
     proved = [row for row in about if row.verified]
     reached = max((row.event for row in proved if row.event in _RANK), key=_RANK.__getitem__, default=None)
@@ -136,16 +156,17 @@ def _recipient(recipient: Address, message: InboxRow, receipts: Sequence[Receipt
     return RecipientTracking(recipient, tuple(about), reached, failed)
 
 
-def _concerns(receipt: ReceiptRow, recipient: Address, message: InboxRow) -> bool:
+def _concerns(receipt: ReceiptRow, recipient: Address, ways: Ways) -> bool:
     """Whether the receipt says something about ``recipient``.
 
-    A relay that names no recipient is about those of the node that it went to; where that node only passes the message
-    on, the event does not say to whom, and it may concern everybody.
+    A relay event that names no recipient is about those whose way has that hop. Where nobody's has it, the directory
+    said something else then: it may concern everybody.
     """
     if receipt.recipient is not None or receipt.peer is None:
         return receipt.recipient in {None, recipient}
-    other = receipt.peer if receipt.node == message.sender.node else receipt.node
-    return recipient.node == other or all(address.node != other for address in message.recipients)
+    hop = {receipt.node, receipt.peer}
+    concerned = [address for address, way in ways.items() if any(hop == set(step) for step in pairwise(way))]
+    return recipient in concerned or not concerned
 
 
 def _reason(target: str, reason: str) -> str:

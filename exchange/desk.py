@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar
 from uuid import UUID
 
-from exchange.cases import Parsed, received_at, thread_messages, tracking
+from exchange.bundle import BundleImport, DeskBundles
+from exchange.cases import Parsed, received_at, thread_messages, tracking, ways_of
 from exchange.client import MAX_ENTRIES, MAX_ENVELOPES, MAX_STATEMENTS, MAX_WAIT_S, Answer, MailboxPage, NodeClient
 from exchange.evidence import NOT_ASKED, Evidence, check_content, inclusion
 from exchange.logwatch import LogWatch
@@ -56,13 +57,16 @@ from exchange.views import (
 from keys.directory.view import Directory
 from keys.keystore import Keystore, Purpose
 from protocol.address import Address
+from protocol.bundle import DEFAULT_PART_BYTES, BundlePart
 from protocol.envelope import parse_envelope
 from protocol.errors import (
     ComityError,
+    DirectoryUnavailableError,
     DirectoryUntrustedError,
     ForbiddenError,
     NotFoundError,
     RevokedError,
+    UnavailableError,
     UnknownContactPointError,
     UnknownKeyError,
     UnknownNodeError,
@@ -122,6 +126,7 @@ class Desk:
         self._mailbox = Mailbox(
             store, self._judge, self._parsed, self._current_directory, address, keystore.openers(), signer, clock
         )
+        self._bundles = DeskBundles(store, self._outbox, self._mailbox, self._current_directory, address, signer, clock)
         self._clients: dict[str, NodeClient] = {}
         self._refreshing = asyncio.Lock()
         self._in_flight: set[UUID] = set()  # messages that are being submitted
@@ -130,8 +135,10 @@ class Desk:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, home: Path, passphrase: bytes, *, clock: Clock = utc_now) -> AsyncIterator[Desk]:
-        """Open the desk in ``home``.
+    async def open(
+        cls, home: Path, passphrase: bytes, *, clock: Clock = utc_now, carried: Mapping[str, bytes] | None = None
+    ) -> AsyncIterator[Desk]:
+        """Open the desk in ``home``; ``carried`` are directory files of a bundle, for a desk that has none yet.
 
         Raises :class:`SettingsError`, :class:`KeystoreLockedError`, :class:`KeystoreError`,
         :class:`DatabaseDamagedError`, or, for a desk without a directory yet, what keeps it from getting one.
@@ -148,7 +155,7 @@ class Desk:
             directory_thread = await stack.enter_async_context(_thread("directory"))
             trust = Trust(files, settings, address, keystore.signer(), clock)
             stack.push_async_callback(directory_thread, trust.close)
-            await directory_thread(trust.load)
+            await directory_thread(lambda: trust.load(carried))
             thread = await stack.enter_async_context(_thread("desk"))
             store = await thread(lambda: DeskStore(files.database, cipher))
             stack.push_async_callback(thread, store.close)
@@ -333,6 +340,27 @@ class Desk:
             stated = sum(await asyncio.gather(*stating))
         return result + SyncResult(statements=stated)
 
+    async def export_bundle(self, max_part_bytes: int = DEFAULT_PART_BYTES) -> list[bytes]:
+        """The parts of a bundle for the own node: what is queued, and how far this desk has read. Changes nothing.
+
+        Raises :class:`TooLargeError`.
+        """
+        await self._run(self._under_way)
+        return await self._run(self._bundles.export, self._trust.own_node, max_part_bytes)
+
+    async def import_bundle(self, part: BundlePart) -> BundleImport:
+        """Take a part of the own node's bundle; raises as :meth:`DeskBundles.take`. What it brought is durable."""
+        await self._run(self._under_way)
+        directory: bool | None = None
+        if part.contents.directory:
+            try:
+                async with self._refreshing:
+                    await self._directory_thread(lambda: self._trust.install(part.contents.directory))
+                directory = True
+            except (DirectoryUntrustedError, DirectoryUnavailableError):
+                directory = False
+        return await self._run(self._bundles.take, part, self._trust.own_node, directory)
+
     async def listen(self) -> AsyncIterator[SyncResult]:
         """Keep a long poll open and yield each batch as soon as it is verified and stored; ends only when closed.
 
@@ -452,7 +480,8 @@ class Desk:
             seq, head, opened_at = self._store.head(message_id)
             case = fold(thread_messages(self._store, self._parsed, head.thread))
             row = inbox_row(self._store, seq, head, opened_at)
-            return tracking(row, self._receipt_rows(head), case, self._clock())
+            ways = ways_of(self._trust.current, row)
+            return tracking(row, self._receipt_rows(head), case, self._clock(), ways)
 
         return await self._run(read)
 
@@ -505,6 +534,11 @@ class Desk:
         return result
 
     def _under_way(self) -> tuple[datetime | None, int, int, int]:
+        node, kept = self._trust.own_node.encode(), self._store.state(b"cursor-node")
+        if kept != node:
+            if kept is not None:  # another node serves this desk now: its mailbox has other numbers
+                self._store.set_state(b"cursor", bytes(8))
+            self._store.set_state(b"cursor-node", node)
         stored = self._store.state(b"refreshed")
         refreshed = from_ms(int.from_bytes(stored, "big")) if stored else None
         return refreshed, self._store.cursor(), self._store.queued(), self._store.unstated()
@@ -525,7 +559,7 @@ class Desk:
         """Submit one batch; when it cannot be, everything in it stays queued."""
         self._in_flight.update(message.head.id for message in batch)
         try:
-            answers = await self.node_client(self._address.node).submit([message.envelope for message in batch])
+            answers = await self.node_client(self._trust.own_node).submit([message.envelope for message in batch])
             submission = await self._run(self._record_submission, batch, answers, False)
             if submission is None:
                 await self._try_refresh()
@@ -588,7 +622,7 @@ class Desk:
     # --- Inside: receiving ---
 
     async def _fetch(self, after: int, wait: float) -> MailboxPage:
-        return await self.node_client(self._address.node).mailbox(after, MAX_ENTRIES, ceil(wait))
+        return await self.node_client(self._trust.own_node).mailbox(after, MAX_ENTRIES, ceil(wait))
 
     async def _take(self, page: MailboxPage) -> Taken:
         try:
@@ -613,7 +647,7 @@ class Desk:
         """Make statements; what cannot be made now stays pending. Returns how many were logged."""
         self._stating += len(statements)
         try:
-            answers = await self.node_client(self._address.node).state([statement.raw for statement in statements])
+            answers = await self.node_client(self._trust.own_node).state([statement.raw for statement in statements])
             try:
                 done, _ = await self._run(self._record_stated, statements, answers, False)
             except DirectoryBehindError:
@@ -695,6 +729,8 @@ class Desk:
         return True
 
     def node_client(self, node: str) -> NodeClient:
+        if self._settings.transport == "file":
+            raise UnavailableError("this desk reaches its node by bundles only")
         route = self._trust.route(node)
         client = self._clients.get(node)
         if client is None or (client.base_url, client.certificates) != (route.url.rstrip("/"), route.certificates):

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from exchange.settings import DeskSettings, Home, OfficerSettings
 from keys.bootstrap import BootstrapBundle
@@ -38,6 +38,7 @@ def create_desk(
     languages: Sequence[str] = ("en",),
     officer: OfficerSettings | None = None,
     node_url: str | None = None,
+    transport: Literal["https", "file"] = "https",
     derivation: Derivation = STANDARD,
     **card_fields: Any,
 ) -> ContactPointCard:
@@ -52,7 +53,7 @@ def create_desk(
         raise KeystoreError(f"{home} already exists and is not empty; choose another folder")
     keys = generate_desk_keys()
     card = contact_point_card(address, keys, now, office=office, agency=agency, languages=languages, **card_fields)
-    settings = DeskSettings(address=str(address), node_url=node_url, officer=officer)
+    settings = DeskSettings(address=str(address), node_url=node_url, officer=officer, transport=transport)
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{home.name}.", dir=home.parent))

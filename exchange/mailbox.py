@@ -199,7 +199,7 @@ class Mailbox:
             return
         page.known.add(digest)
         try:
-            message = self._accept(envelope, _logged_at(judged, self._address.node, page.now), page)
+            message = self._accept(envelope, _logged_at(judged, self._own_nodes(page.now), page.now), page)
         except _MAY_BE_NEW as problem:
             if not page.final:
                 raise DirectoryBehindError from problem
@@ -238,6 +238,13 @@ class Mailbox:
             digest=envelope.digest,
         )
         return StoredMessage(head, envelope.raw, opened.content, opened.salt)
+
+    def _own_nodes(self, now: datetime) -> frozenset[str]:
+        """The nodes that serve or served this desk."""
+        try:
+            return self._directory().contact_point(self._address).served_between(None, now)
+        except (UnknownContactPointError, UnknownNodeError):
+            return frozenset((self._address.node,))
 
     def _refuse(self, envelope: Envelope, problem: ComityError, page: _Page) -> None:
         routing, digest = envelope.routing, envelope.digest
@@ -332,13 +339,13 @@ def claimed_head(envelope: Envelope, now: datetime) -> Head:
     )
 
 
-def _logged_at(judged: Sequence[JudgedReceipt], node: str, now: datetime) -> datetime:
-    """When the own node logged that it has the message; now, when it did not say so."""
+def _logged_at(judged: Sequence[JudgedReceipt], nodes: frozenset[str], now: datetime) -> datetime:
+    """When the own node (one of ``nodes``) logged that it has the message; now, when it did not say so."""
     times = [
         receipt.proved.event.at
         for receipt in judged
         if receipt.proved is not None
         and receipt.proved.event.name in _LOGGED_HERE
-        and receipt.proved.origin.rpartition("/")[2] == node
+        and receipt.proved.origin.rpartition("/")[2] in nodes
     ]
     return min((*times, now))

@@ -3,8 +3,9 @@
 Rules:
 1. The checkpoint is signed by the keys that the directory lists for the log, and the entry is under its root.
 2. The entry names the message's id and the digest of its envelope.
-3. It comes from the log of a node that can say so: submission from the sender's node, consignment and the desk's
-   events from the node of the recipient it names, relay from the nodes on the way.
+3. It comes from the log of a node that can say so: submission from the node that serves the sender, consignment and
+   the desk's events from the node that serves the recipient it names, by the directory at that time (from when the
+   message was made to when the event was logged); relay from the nodes on the way.
 4. A desk's event carries a statement signed by a key of that recipient.
 What fails is kept with the code of the failure, shown, and never counted.
 """
@@ -17,7 +18,14 @@ from dataclasses import dataclass
 from exchange.records import Head, StoredReceipt
 from exchange.views import ReceiptRow
 from keys.directory.view import Directory
-from protocol.errors import ComityError, ForbiddenError, MalformedError, ProofInvalidError, UnknownKeyError
+from protocol.errors import (
+    ComityError,
+    MalformedError,
+    ProofInvalidError,
+    UnknownContactPointError,
+    UnknownKeyError,
+    UnknownNodeError,
+)
 from protocol.event import Event, EventName, decode_event
 from protocol.log.checkpoint import LogVerifier, parse_checkpoint
 from protocol.receipt import Receipt, ReceiptVerifier, VerifiedReceipt
@@ -123,15 +131,18 @@ class ReceiptJudge:
             raise ProofInvalidError("the entry names someone to whom the message was not addressed")
 
     def _check_place(self, proved: VerifiedReceipt, about: Head) -> None:
-        event, node = proved.event, self._directory().node_of_origin(proved.origin)
-        if event.name in _AT_SENDERS_NODE:
-            if node != about.sender.node:
-                raise ForbiddenError("only the sender's node states this event")
-        elif event.name not in _ON_THE_WAY:
-            if event.recipient is None:
-                raise MalformedError("this event names its recipient")
-            if node != event.recipient.node:
-                raise ForbiddenError("only the recipient's node states this event")
+        event, directory = proved.event, self._directory()
+        if event.name in _ON_THE_WAY:
+            return
+        holder = about.sender if event.name in _AT_SENDERS_NODE else event.recipient
+        if holder is None:
+            raise MalformedError("this event names its recipient")
+        node = directory.node_of_origin(proved.origin)
+        try:
+            directory.require_served(holder, node, about.sent_at, event.at)
+        except (UnknownContactPointError, UnknownNodeError) as problem:
+            # As with an unknown key: a newer directory may say who serves it.
+            raise UnknownKeyError(problem.detail) from problem
 
     def _check_statement(self, proved: VerifiedReceipt) -> None:
         signed = proved.statement

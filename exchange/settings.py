@@ -10,7 +10,7 @@ import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -85,12 +85,16 @@ class Lifetimes(_Table):
 
 
 class DeskSettings(_Table):
-    """All settings. ``node_url`` is needed only where the desk reaches its node by another address than partners do."""
+    """All settings. ``node_url`` is needed only where the desk reaches its node by another address than partners do.
+
+    With ``transport = "file"`` the desk opens no connection: it reaches its node by bundles alone.
+    """
 
     address: str
     node_url: Annotated[str, Field(pattern=r"^https://[^\s/?#@]+$", max_length=256)] | None = None
     directory_refresh_s: Annotated[int, Field(ge=1, le=30 * _DAY_S)] = 3600
     request_timeout_s: Annotated[int, Field(ge=1, le=600)] = 30
+    transport: Literal["https", "file"] = "https"
     officer: OfficerSettings | None = None
     lifetimes: Lifetimes = Field(default_factory=Lifetimes)
 

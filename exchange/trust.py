@@ -7,7 +7,7 @@ runs in a thread.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
@@ -26,6 +26,7 @@ from protocol.errors import (
     DirectoryUntrustedError,
     MalformedError,
     NotEnrolledError,
+    NotFoundError,
     UnavailableError,
     UnknownContactPointError,
     UnknownNodeError,
@@ -64,6 +65,7 @@ class Trust:
         self._bundle = _read_bundle(home)
         self._pool: tuple[Route, urllib3.HTTPSConnectionPool] | None = None
         self._last_failure: ComityError | None = None
+        self._carried: Mapping[str, bytes] | None = None
         self._client = DirectoryClient(home.directory, self._bundle.root, self._fetch)
 
     def close(self) -> None:
@@ -79,15 +81,33 @@ class Trust:
             raise DirectoryUnavailableError("no directory was verified yet")
         return self._client.current
 
-    def load(self) -> Directory:
-        """The directory kept in the folder, else one from the node; raises as :meth:`refresh` does.
+    @property
+    def own_node(self) -> str:
+        """The node that serves this desk now, by the directory."""
+        try:
+            return self.current.serving_node(self._address, self._clock())
+        except (UnknownContactPointError, UnknownNodeError, DirectoryUnavailableError):
+            return self._address.node
+
+    def load(self, carried: Mapping[str, bytes] | None = None) -> Directory:
+        """The directory kept in the folder, else the one that was ``carried`` here, else one from the node.
+
+        Raises as :meth:`refresh` does.
 
         An expired one is loaded too: what is under way goes on. Look at ``Directory.is_stale``.
         """
         try:
             return self._client.load(self._clock(), allow_expired=True)
         except DirectoryUnavailableError:
-            return self.refresh()
+            return self.install(carried) if carried else self.refresh()
+
+    def install(self, files: Mapping[str, bytes]) -> Directory:
+        """Verify and keep directory files that were carried here; raises as :meth:`refresh` does."""
+        self._carried = files
+        try:
+            return self._client.refresh(self._clock())
+        finally:
+            self._carried = None
 
     def refresh(self) -> Directory:
         """Fetch and verify; raises :class:`DirectoryUntrustedError`, :class:`DirectoryUnavailableError`, or what the
@@ -106,21 +126,28 @@ class Trust:
 
     def route(self, node: str) -> Route:
         """How to reach ``node``; raises :class:`UnknownNodeError`."""
-        own = node == self._address.node
+        own = node == self.own_node
+        elsewhere = self._settings.node_url if own else None
         try:
-            url = self.current.url(node)
+            url = elsewhere or self.current.url(node)
             certificates: Sequence[bytes] = self.current.tls_certificates(node)
         except (UnknownNodeError, DirectoryUnavailableError):
             # Before the first refresh, and for a node that only its own desks can reach.
             if not own:
                 raise
-            url, certificates = self._bundle.url, self._bundle.tls_certificates
-        if own and self._settings.node_url is not None:
-            url = self._settings.node_url
+            url, certificates = elsewhere or self._bundle.url, ()
+        if own and not certificates:
+            certificates = self._bundle.tls_certificates
         return Route(url, tuple(certificates))
 
     def _fetch(self, name: str) -> bytes:
+        if self._carried is not None:
+            if name not in self._carried:
+                raise NotFoundError(f"the bundle has no directory file {name}")
+            return self._carried[name]
         try:
+            if self._settings.transport == "file":
+                raise UnavailableError("this desk reaches its node by bundles only")
             return self._get(f"/directory/{quote(name)}")
         except ComityError as problem:
             self._last_failure = problem
@@ -143,15 +170,15 @@ class Trust:
                 body = response.read(MAX_FILE_BYTES + 1, decode_content=False)
         except (urllib3.exceptions.HTTPError, OSError) as problem:
             kind = type(problem).__name__
-            raise UnavailableError(f"the node {self._address.node} cannot be reached ({kind})") from problem
+            raise UnavailableError(f"the node {self.own_node} cannot be reached ({kind})") from problem
         if len(body) > MAX_FILE_BYTES:
             raise DirectoryUntrustedError("a directory file is larger than it may be")
         if response.status != 200:
-            raise problem_of(body, f"the node {self._address.node}")
+            raise problem_of(body, f"the node {self.own_node}")
         return body
 
     def _connection(self) -> tuple[Route, urllib3.HTTPSConnectionPool]:
-        route = self.route(self._address.node)
+        route = self.route(self.own_node)
         if self._pool is None or self._pool[0] != route:
             parsed = urllib3.util.parse_url(route.url)
             if parsed.scheme != "https" or not parsed.host:

@@ -11,6 +11,7 @@ import base64
 import binascii
 from datetime import datetime
 from enum import StrEnum
+from itertools import pairwise
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -278,6 +279,13 @@ class OfficeHours(_Frozen):
     closes: ClockTime
 
 
+class Hosting(_Frozen):
+    """From ``since`` on the contact point's mailbox is at ``node``, until the next entry's ``since``."""
+
+    node: NodeName
+    since: Instant
+
+
 class ContactPointCard(_Card):
     """An office: who it is, when it is reached, which keys it signs and opens with."""
 
@@ -295,6 +303,7 @@ class ContactPointCard(_Card):
     sealing_keys: Annotated[tuple[KeyEntry, ...], Field(max_length=16)] = ()
     escalation_contact: Line | None = None
     deputy: AddressField | None = None
+    hosting: Annotated[tuple[Hosting, ...], Field(max_length=16)] = ()
     updated_at: Instant
 
     model_config = ConfigDict(populate_by_name=True)
@@ -307,6 +316,8 @@ class ContactPointCard(_Card):
             raise ValueError("a contact point that exchanges messages has a sealing key")
         if self.deputy == self.address:
             raise ValueError("a contact point is not its own deputy")
+        if any(later.since <= earlier.since for earlier, later in pairwise(self.hosting)):
+            raise ValueError("hosting entries are in the order of their time")
         return self
 
     @property
@@ -317,6 +328,18 @@ class ContactPointCard(_Card):
     def all_keys(self) -> tuple[KeyEntry, ...]:
         """Every key on the card."""
         return (*self.signing_keys, *self.sealing_keys)
+
+    def served_by(self, at: datetime) -> str:
+        """The node that keeps the mailbox at ``at``: the one that hosts it then, else its own nation's."""
+        hosts = [entry.node for entry in self.hosting if entry.since <= at]
+        return hosts[-1] if hosts else self.address.node
+
+    def served_between(self, start: datetime | None, end: datetime) -> frozenset[str]:
+        """The nodes that kept the mailbox at some time from ``start`` (None: ever) to ``end``."""
+        during = {
+            entry.node for entry in self.hosting if (start is None or start <= entry.since) and entry.since <= end
+        }
+        return frozenset(during | {self.address.node if start is None else self.served_by(start)})
 
 
 Card = NodeCard | ContactPointCard

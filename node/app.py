@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from node import wire
-from node.api import directory, log, mailbox, receipts, statements, submit, transfer
+from node.api import directory, log, mailbox, pull, receipts, statements, submit, transfer
 from node.api.endpoint import Endpoint
 from node.authentication import Caller, SignedCall
 from node.context import CONTEXT, Context
@@ -33,6 +33,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *transfer.ENDPOINTS,
     *statements.ENDPOINTS,
     *receipts.ENDPOINTS,
+    *pull.ENDPOINTS,
     *mailbox.ENDPOINTS,
     *directory.ENDPOINTS,
     *log.ENDPOINTS,

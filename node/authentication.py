@@ -19,12 +19,16 @@ _SINGLE = ("signature", "signature-input", "content-type", "content-digest")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who signed the request, with an active card. Exactly one of ``desk`` and ``peer`` is set."""
+    """Who signed the request, with an active card. Exactly one of ``desk`` and ``peer`` is set.
+
+    ``served_by`` is the node that keeps the desk's mailbox now.
+    """
 
     holder: str
     desk: Address | None
     peer: str | None
     functions: tuple[Function, ...] = ()
+    served_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +79,11 @@ class Authenticator:
         return self._directory.current.signing_key(key.holder, key.kid, self._clock())
 
     def _caller(self, holder: str) -> Caller:
-        card = self._directory.current.require_active(holder, self._clock())
+        now = self._clock()
+        card = self._directory.current.require_active(holder, now)
         if isinstance(card, NodeCard):
             return Caller(holder, None, card.node)
-        return Caller(holder, card.address, None, card.functions)
+        return Caller(holder, card.address, None, card.functions, card.served_by(now))
 
 
 def single_fields(headers: Iterable[tuple[str, str]]) -> Mapping[str, str]:
@@ -95,9 +100,9 @@ def single_fields(headers: Iterable[tuple[str, str]]) -> Mapping[str, str]:
 
 
 def require_desk(own_node: str, caller: Caller) -> Address:
-    """The caller as a desk of this node that exchanges messages; raises :class:`ForbiddenError`."""
-    if caller.desk is None or caller.desk.node != own_node:
-        raise ForbiddenError(f"this is for contact points of {own_node}")
+    """The caller as a desk that this node serves and that exchanges messages; raises :class:`ForbiddenError`."""
+    if caller.desk is None or caller.served_by != own_node:
+        raise ForbiddenError(f"this is for contact points that {own_node} serves")
     if Function.EXCHANGE not in caller.functions:
         raise ForbiddenError(f"{caller.desk} does not exchange messages")
     return caller.desk

@@ -10,8 +10,8 @@ from datetime import datetime
 from aiohttp import web
 
 from node.authentication import Authenticator
-from node.delivery import ReceiptJudge
 from node.directory_refresh import DirectoryService
+from node.handover import Handover, ReceiptJudge
 from node.limits import TokenBuckets
 from node.logging import Log
 from node.metrics import Metrics
@@ -35,6 +35,7 @@ class Context:
     authenticator: Authenticator
     intake: Intake
     judge: ReceiptJudge
+    handover: Handover
     witness: Witness
     desk_buckets: TokenBuckets
     partner_buckets: TokenBuckets

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -21,6 +21,8 @@ from node.metrics import Metrics
 from protocol.errors import (
     ComityError,
     DirectoryUnavailableError,
+    NotFoundError,
+    NotOnRouteError,
     UnavailableError,
     UnknownContactPointError,
     UnknownKeyError,
@@ -50,6 +52,21 @@ class FolderSource:
     def __init__(self, path: Path) -> None:
         self.name = "folder"
         self.fetch = MetadataRepository(path).read
+
+
+class FilesSource:
+    """Directory files that came together, in a bundle."""
+
+    def __init__(self, name: str, files: Mapping[str, bytes]) -> None:
+        self.name = name
+        self._files = files
+
+    def fetch(self, name: str) -> bytes:
+        """See :class:`Source`."""
+        try:
+            return self._files[name]
+        except KeyError:
+            raise NotFoundError(f"the bundle has no directory file {name}") from None
 
 
 class DirectoryService:
@@ -111,9 +128,31 @@ class DirectoryService:
     async def refresh(self) -> bool:
         """Refresh now, or join the refresh under way; True if one source gave a directory that verifies."""
         if self._refreshing is None:
-            self._refreshing = asyncio.create_task(self._refresh(), name="directory-refresh")
-            self._refreshing.add_done_callback(self._finished)
-        return await asyncio.shield(self._refreshing)
+            self._begin(self._sources(self._directory))
+        return await self._joined()
+
+    async def refresh_from(self, source: Source) -> bool:
+        """Refresh from this source alone; True if it gave a directory that verifies."""
+        while self._refreshing is not None:
+            await self._joined()
+        self._begin((source,))
+        return await self._joined()
+
+    async def files(self) -> dict[str, bytes]:
+        """Every file of the verified directory by its published name; raises :class:`DirectoryUnavailableError`."""
+        while self._refreshing is not None:
+            await self._joined()
+        try:
+            return await asyncio.to_thread(self._client.files)
+        except OSError as problem:
+            raise DirectoryUnavailableError("the verified directory cannot be read") from problem
+
+    def _begin(self, sources: Sequence[Source]) -> None:
+        self._refreshing = asyncio.create_task(self._refresh(sources), name="directory-refresh")
+        self._refreshing.add_done_callback(self._finished)
+
+    async def _joined(self) -> bool:
+        return self._refreshing is not None and await asyncio.shield(self._refreshing)
 
     async def with_fresh(self, look_up: Callable[[], T], since: float | None = None) -> T:
         """``look_up()``; if it meets something unknown, once more after a refresh.
@@ -125,7 +164,7 @@ class DirectoryService:
         since = time.monotonic() if since is None else since
         try:
             return look_up()
-        except (UnknownKeyError, UnknownContactPointError, UnknownNodeError) as problem:
+        except (UnknownKeyError, UnknownContactPointError, UnknownNodeError, NotOnRouteError) as problem:
             if self._fresh_as_of < since and not await self._refresh_since(since):
                 if isinstance(problem, UnknownKeyError):
                     raise
@@ -142,6 +181,8 @@ class DirectoryService:
             await asyncio.shield(self._refreshing)
             if self._fresh_as_of >= since:
                 return True
+        if self._last_began >= since:
+            return self._fresh_as_of >= since  # it was tried since then: once for all that came together
         wait_s = self._last_began + MIN_INTERVAL_S - time.monotonic()
         if wait_s > 0:
             await asyncio.sleep(wait_s)
@@ -154,9 +195,9 @@ class DirectoryService:
             raise DirectoryUnavailableError("there is no source of the directory")
         return self._source.fetch(name)
 
-    async def _refresh(self) -> bool:
+    async def _refresh(self, sources: Sequence[Source]) -> bool:
         began = self._last_began = time.monotonic()
-        for source in self._sources(self._directory):
+        for source in sources:
             self._source = source
             try:
                 directory = await asyncio.to_thread(mirror, self._client, self.served, self._clock())

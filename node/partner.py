@@ -77,6 +77,12 @@ class PartnerClient:
         body = await self._call("POST", "/v1/receipts", encode_receipts(receipts), wire.MAX_BATCH_BYTES)
         return wire.decode_verdicts(body, len(receipts), self.node)
 
+    async def pull(self, taken: wire.Taken, wait_s: int) -> wire.Waiting:
+        """Say what was taken and fetch what waits, at most ``wait_s`` seconds later; nothing of it is verified."""
+        body = wire.encode_taken(taken)
+        answer = await self._call("POST", f"/v1/pull?wait={wait_s}", body, wire.MAX_ANSWER_BYTES, wait_s)
+        return wire.decode_waiting(answer, self.node)
+
     async def checkpoint(self) -> bytes:
         """The newest checkpoint of the partner's log, not verified."""
         return await self._call("GET", "/log/checkpoint", None, MAX_NOTE_BYTES)
@@ -90,7 +96,7 @@ class PartnerClient:
         """A file of the directory that the partner serves; raises ``NotFoundError`` when it has none of that name."""
         return await self._call("GET", f"/directory/{name}", None, MAX_FILE_BYTES)
 
-    async def _call(self, method: str, target: str, body: bytes | None, max_bytes: int) -> bytes:
+    async def _call(self, method: str, target: str, body: bytes | None, max_bytes: int, extra_s: float = 0) -> bytes:
         url = self.url + target
         who = self._identity
         headers = sign_request(
@@ -103,7 +109,9 @@ class PartnerClient:
             who.clock(),
             os.urandom(NONCE_BYTES),
         )
-        timeout = aiohttp.ClientTimeout(total=self._timeout_s, connect=min(_CONNECT_TIMEOUT_S, self._timeout_s))
+        timeout = aiohttp.ClientTimeout(
+            total=self._timeout_s + extra_s, connect=min(_CONNECT_TIMEOUT_S, self._timeout_s)
+        )
         try:
             async with self._session.request(
                 method, URL(url, encoded=True), data=body, headers=headers, timeout=timeout, allow_redirects=False
@@ -160,6 +168,14 @@ class Partners:
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
         return fresh
+
+    def can_reach(self, node: str) -> bool:
+        """Whether the node has an address; one without is waited for."""
+        try:
+            self._where(node)
+        except UnknownNodeError:
+            return False
+        return True
 
     def _where(self, node: str) -> tuple[str, Sequence[bytes]]:
         directory = self._directory()

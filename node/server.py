@@ -21,15 +21,19 @@ from node import housekeeping
 from node.admin import build_admin
 from node.app import build_app
 from node.authentication import Authenticator
+from node.bundles import Bundles
 from node.checkpoint_file import CheckpointFile
 from node.context import Context
-from node.delivery import Delivery, ReceiptJudge
+from node.control import build_control, listen_control
+from node.delivery import Delivery
 from node.directory_refresh import DirectoryService, FolderSource, Source
+from node.handover import Handover, ReceiptJudge
 from node.limits import TokenBuckets
 from node.logging import Log, make_log, quiet_libraries
 from node.metrics import Metrics
 from node.nonces import NonceJournal
 from node.partner import Identity, Partners, PartnerSource
+from node.pull import Puller
 from node.sequencer import Sequencer, utc_now
 from node.settings import NodeHome, NodeSettings, split_host_port
 from node.store.sqlite import SqliteStore
@@ -42,7 +46,8 @@ _BACKLOG = 1024
 
 
 class Node:
-    """One node. ``start`` returns when it serves; ``stop`` when everything accepted is written and closed.
+    """One node. ``open`` returns when its parts are ready, ``start`` when it also serves, ``stop`` when everything
+    accepted is written and closed.
 
     ``on_fatal`` hears of a background task that ended although it should not.
     """
@@ -70,20 +75,29 @@ class Node:
         self._tasks: list[asyncio.Task[None]] = []
         self._stack = AsyncExitStack()
         self.context: Context
+        self.bundles: Bundles
 
     async def start(self) -> None:
         """Open everything, then listen; what was opened is closed again if a later step fails. Raises typed errors."""
-        quiet_libraries()
+        await self.open()
         try:
             await self._start()
         except BaseException:
             await self.stop()
             raise
 
-    async def _start(self) -> None:
+    async def open(self) -> None:
+        """Open the parts without listening or asking anybody but the directory's sources. Raises typed errors."""
+        quiet_libraries()
+        try:
+            await self._open()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _open(self) -> None:
         settings, home = self._settings, self._home
         identity = Identity(settings.node, self._keystore.signer(Purpose.HTTP), self._clock)
-        tls = tls_identity(self._keystore)
         sequencer, store = await self._open_log()
         directory = self._open_directory()
         partners = Partners(
@@ -105,24 +119,34 @@ class Node:
             self.log,
         )
         judge = ReceiptJudge(lambda: directory.current, witness)
-        self.context = self._make_context(store, sequencer, directory, judge, witness)
+        handover = Handover(
+            settings.node, sequencer, judge, witness, settings.delivery, self._clock, self.metrics, self.log
+        )
+        self.context = self._make_context(store, sequencer, directory, judge, handover, witness)
+        self.bundles = Bundles(self.context, identity.signer, home.bundles)
+
+    async def _start(self) -> None:
+        settings, context = self._settings, self.context
+        store, sequencer, directory = context.store, context.sequencer, context.directory
         self._stack.push_async_callback(self._stop_tasks)
         delivery = Delivery(
-            settings.node,
             store,
             sequencer,
-            partners,
-            judge,
-            witness,
+            self._partners,
+            context.handover,
+            context.witness,
             settings.delivery,
             self._clock,
             self.metrics,
             self.log,
         )
+        tls = tls_identity(self._keystore)
         await self._listen(server_context(tls.certificate, tls.key_pem))
-        self._spawn("delivery", delivery.run())
-        self._spawn("witness", witness.run(settings.delivery.witness_s))
         self._spawn("directory", directory.run(settings.directory.refresh_s))
+        if not settings.offline:
+            self._spawn("delivery", delivery.run())
+            self._spawn("pull", Puller(context, self._partners, settings.delivery).run())
+            self._spawn("witness", context.witness.run(settings.delivery.witness_s))
         retention = timedelta(days=settings.retention_days)
         self._spawn(
             "housekeeping",
@@ -177,7 +201,13 @@ class Node:
         if settings.folder is not None:
             sources.append(FolderSource(self._home.path / settings.folder))
         bundle = self._bundle()
+        if self._settings.offline:
+            return sources
         first = [bundle.node] if bundle is not None else []
+        own = self._settings.node
+        relay = directory.node(own).relay if directory is not None and own in directory.nodes() else None
+        if relay is not None:
+            first.insert(0, relay)
         others = [node for node in directory.nodes() if directory.node(node).urls] if directory is not None else []
         loop = asyncio.get_running_loop()
         for node in dict.fromkeys([*settings.upstream, *first, *others]):
@@ -198,6 +228,7 @@ class Node:
         sequencer: Sequencer,
         directory: DirectoryService,
         judge: ReceiptJudge,
+        handover: Handover,
         witness: Witness,
     ) -> Context:
         settings = self._settings
@@ -214,6 +245,7 @@ class Node:
             authenticator=Authenticator(settings.node, directory, nonces, lambda: self._authorities, self._clock),
             intake=Intake(settings.node, directory, sequencer, self._clock),
             judge=judge,
+            handover=handover,
             witness=witness,
             desk_buckets=TokenBuckets(limits.desk_requests_per_s, limits.desk_burst),
             partner_buckets=TokenBuckets(limits.partner_requests_per_s, limits.partner_burst),
@@ -226,11 +258,16 @@ class Node:
 
     async def _listen(self, tls: ssl.SSLContext) -> None:
         settings = self._settings
-        host, port = await self._serve(build_app(self.context), settings.listen, tls)
-        shown = f"[{host}]" if ":" in host else host
-        self.url = f"https://{shown}:{port}"
-        self._bound = frozenset((f"{shown}:{port}",))
+        if settings.listen:
+            host, port = await self._serve(build_app(self.context), settings.listen, tls)
+            shown = f"[{host}]" if ":" in host else host
+            self.url = f"https://{shown}:{port}"
+            self._bound = frozenset((f"{shown}:{port}",))
         self._note_authorities(self.context.directory.current)
+        control = web.AppRunner(build_control(self.bundles), access_log=None, handle_signals=False)
+        await control.setup()
+        self._stack.push_async_callback(control.cleanup)
+        await listen_control(control, self._home.path / settings.control)
         if settings.admin:
             host, port = await self._serve(build_admin(self.context), settings.admin, None)
             self.admin_url = f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -62,6 +62,11 @@ class NodeHome:
         return self.path / "nonces"
 
     @property
+    def bundles(self) -> Path:
+        """What is to be answered to bundles that were imported."""
+        return self.path / "bundles"
+
+    @property
     def witness(self) -> Path:
         """What is proved of the partners' logs."""
         return self.path / "witness.cbor"
@@ -110,14 +115,18 @@ class DeliverySettings(_Table):
 
 
 class NodeSettings(BaseSettings):
-    """All settings of one node. Relative paths are below the home folder."""
+    """All settings of one node. Relative paths are below the home folder.
+
+    ``listen`` is empty for a node that takes no connection at all; it then pulls from its relay. ``offline`` is for a
+    node without a network: it makes no connection either, and is reached by bundles.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="COMITY_NODE_", env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
     )
 
     node: NodeName
-    listen: HostPort = "0.0.0.0:8443"
+    listen: HostPort | Literal[""] = "0.0.0.0:8443"
     admin: HostPort | Literal[""] = "127.0.0.1:9443"
     authorities: tuple[HostPort, ...] = ()
     passphrase_file: Path | None = None
@@ -126,6 +135,8 @@ class NodeSettings(BaseSettings):
     checkpoint_file: Path = Path("log-checkpoint")
     retention_days: Annotated[int, Field(ge=1, le=3_660)] = 30
     housekeeping_s: Seconds = 10
+    control: Path = Path("control.sock")
+    offline: bool = False
     stop_timeout_s: Seconds = 15
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     directory: DirectorySettings = Field(default_factory=DirectorySettings)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from node.store.base import MailboxEntry
 from protocol import cbor
 from protocol.errors import ComityError, MalformedError, PeerFailedError, TooLargeError
 from protocol.problem import problem_of, problem_text
 from protocol.receipt import Receipt, receipts_from_value, receipts_to_value
+
+T = TypeVar("T")
 
 CONTENT_TYPE = "application/cbor"
 MAX_ENVELOPES = 64
@@ -48,13 +50,7 @@ def encode_items(items: Sequence[bytes]) -> bytes:
 def encode_answers(answers: Sequence[Answer]) -> bytes:
     """The answer to a batch: ``{1: [{1: [receipt number]} or {2: problem}], 2: receipts}``."""
     receipts: list[Receipt] = []
-    rows: list[dict[int, Any]] = []
-    for answer in answers:
-        if answer.refusal is not None:
-            rows.append({2: problem_text(answer.refusal)})
-            continue
-        rows.append({1: list(range(len(receipts), len(receipts) + len(answer.receipts)))})
-        receipts += answer.receipts
+    rows = [answer_to_value(answer, receipts) for answer in answers]
     return cbor.encode({1: rows, 2: receipts_to_value(receipts)})
 
 
@@ -65,25 +61,14 @@ def decode_answers(body: bytes, count: int, source: str) -> list[Answer]:
         raise _nonsense(source)
     try:
         receipts = receipts_from_value(value[2])
+        return [answer_from_value(row, receipts, source) for row in value[1]]
     except (MalformedError, TooLargeError) as problem:
         raise _nonsense(source) from problem
-    return [_answer(row, receipts, source) for row in value[1]]
-
-
-def _answer(row: Any, receipts: list[Receipt], source: str) -> Answer:
-    if type(row) is not dict or len(row) != 1:
-        raise _nonsense(source)
-    if type(row.get(2)) is str:
-        return Answer(refusal=problem_of(row[2], source))
-    numbers = row.get(1)
-    if type(numbers) is not list or any(type(n) is not int or not 0 <= n < len(receipts) for n in numbers):
-        raise _nonsense(source)
-    return Answer(tuple(receipts[n] for n in numbers))
 
 
 def encode_verdicts(verdicts: Sequence[ComityError | None]) -> bytes:
     """The answer to a batch of receipts: null where it stands, else the problem."""
-    return cbor.encode([None if verdict is None else problem_text(verdict) for verdict in verdicts])
+    return cbor.encode([_verdict(verdict) for verdict in verdicts])
 
 
 def decode_verdicts(body: bytes, count: int, source: str) -> list[ComityError | None]:
@@ -106,6 +91,123 @@ def encode_mailbox(entries: Sequence[MailboxEntry], head: int) -> bytes:
         rows.append([entry.seq, entry.envelope, list(range(len(receipts), len(receipts) + len(entry.receipts)))])
         receipts += entry.receipts
     return cbor.encode({1: rows, 2: receipts_to_value(receipts), 3: head})
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for a partner that pulls: envelopes and groups of receipts, each by its number in the queue."""
+
+    envelopes: tuple[tuple[int, bytes], ...] = ()
+    receipts: tuple[tuple[int, tuple[Receipt, ...]], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.envelopes or self.receipts)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a partner did with what it pulled: an answer per envelope, verdicts per group of receipts, by number."""
+
+    answers: tuple[tuple[int, Answer], ...] = ()
+    verdicts: tuple[tuple[int, tuple[ComityError | None, ...]], ...] = ()
+
+
+def encode_waiting(waiting: Waiting) -> bytes:
+    """The answer to a pull: ``{1: [[number, envelope]], 2: [[number, [receipt number]]], 3: receipts}``."""
+    receipts: list[Receipt] = []
+    groups: list[list[Any]] = []
+    for number, own in waiting.receipts:
+        groups.append([number, list(range(len(receipts), len(receipts) + len(own)))])
+        receipts += own
+    return cbor.encode({1: [list(row) for row in waiting.envelopes], 2: groups, 3: receipts_to_value(receipts)})
+
+
+def decode_waiting(body: bytes, source: str) -> Waiting:
+    """What a relay says that waits; raises :class:`PeerFailedError` for anything else."""
+    value = _decode(body, source)
+    try:
+        rows, groups, receipts = _three(value)
+        return Waiting(
+            tuple(_numbered(row, bytes) for row in rows),
+            tuple((n, _picked(numbers, receipts)) for n, numbers in (_numbered(row, list) for row in groups)),
+        )
+    except (MalformedError, TooLargeError) as problem:
+        raise _nonsense(source) from problem
+
+
+def encode_taken(taken: Taken) -> bytes:
+    """The body of a pull: ``{1: [[number, answer]], 2: [[number, [null or problem]]], 3: receipts}``."""
+    receipts: list[Receipt] = []
+    answers: list[list[Any]] = []
+    for number, answer in taken.answers:
+        answers.append([number, answer_to_value(answer, receipts)])
+    verdicts = [[number, [_verdict(verdict) for verdict in own]] for number, own in taken.verdicts]
+    return cbor.encode({1: answers, 2: verdicts, 3: receipts_to_value(receipts)})
+
+
+def decode_taken(body: bytes, source: str) -> Taken:
+    """What a partner says that it took; raises :class:`MalformedError` and its kin."""
+    answers, verdicts, receipts = _three(cbor.decode(body, max_bytes=MAX_ANSWER_BYTES))
+    return Taken(
+        tuple((n, answer_from_value(row, receipts, source)) for n, row in (_numbered(row, dict) for row in answers)),
+        tuple(
+            (n, tuple(verdict_from_value(item, source) for item in own))
+            for n, own in (_numbered(row, list) for row in verdicts)
+        ),
+    )
+
+
+def answer_to_value(answer: Answer, receipts: list[Receipt]) -> dict[int, Any]:
+    """``{1: [receipt number]}`` or ``{2: problem}``; the answer's receipts are appended to ``receipts``."""
+    if answer.refusal is not None:
+        return {2: problem_text(answer.refusal)}
+    first = len(receipts)
+    receipts += answer.receipts
+    return {1: list(range(first, len(receipts)))}
+
+
+def answer_from_value(row: Any, receipts: Sequence[Receipt], source: str) -> Answer:
+    """The answer in a CBOR value; raises :class:`MalformedError`."""
+    if type(row) is not dict or len(row) != 1:
+        raise MalformedError("an answer is its receipts or a problem")
+    if 2 in row:
+        if type(row[2]) is not str:
+            raise MalformedError("a problem is a text")
+        return Answer(refusal=problem_of(row[2], source))
+    return Answer(_picked(row.get(1), receipts))
+
+
+def verdict_from_value(item: Any, source: str) -> ComityError | None:
+    """A verdict on a receipt: null or a problem; raises :class:`MalformedError`."""
+    if item is None:
+        return None
+    if type(item) is not str:
+        raise MalformedError("a verdict is null or a problem")
+    return problem_of(item, source)
+
+
+def _verdict(verdict: ComityError | None) -> str | None:
+    return None if verdict is None else problem_text(verdict)
+
+
+def _three(value: Any) -> tuple[list[Any], list[Any], list[Receipt]]:
+    if type(value) is not dict or set(value) != {1, 2, 3} or type(value[1]) is not list or type(value[2]) is not list:
+        raise MalformedError("the body is a map of two arrays and the receipts that they name")
+    if len(value[1]) > MAX_ENVELOPES or len(value[2]) > MAX_RECEIPTS:
+        raise TooLargeError(f"at most {MAX_ENVELOPES} envelopes and {MAX_RECEIPTS} groups of receipts travel together")
+    return value[1], value[2], receipts_from_value(value[3])
+
+
+def _numbered(row: Any, kind: type[T]) -> tuple[int, T]:
+    if type(row) is not list or len(row) != 2 or type(row[0]) is not int or type(row[1]) is not kind:
+        raise MalformedError("each row begins with its number in the queue")
+    return row[0], row[1]
+
+
+def _picked(numbers: Any, receipts: Sequence[Receipt]) -> tuple[Receipt, ...]:
+    if type(numbers) is not list or any(type(n) is not int or not 0 <= n < len(receipts) for n in numbers):
+        raise MalformedError("a receipt is named by its number")
+    return tuple(receipts[n] for n in numbers)
 
 
 def decode_hashes(body: bytes, source: str) -> list[bytes]:

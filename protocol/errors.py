@@ -404,6 +404,55 @@ class RouteError(ComityError):
     advice = "Check the recipients' addresses in the directory."
 
 
+class NotOnRouteError(RouteError):
+    """The directory does not name this node as the next one on the message's way from this partner."""
+
+    code = "not-on-route"
+    http_status = 403
+    advice = "Refresh the directory; hand the message to the node that it names."
+
+
+class RelayLoopError(RouteError):
+    """The relays that the cards name lead back to a node that was passed before."""
+
+    code = "relay-loop"
+    advice = "Tell the nations whose node cards name each other as relay to correct them."
+
+
+class TooManyHopsError(RouteError):
+    """The way to the recipient's node has more hops than the protocol allows."""
+
+    code = "too-many-hops"
+    advice = "Tell the recipient's nation to name a relay that is nearer."
+
+
+# --- Bundles -----------------------------------------------------------------------------------------------
+
+
+class BundleTruncatedError(ComityError):
+    """The bundle's file is shorter than it says: its end is missing."""
+
+    code = "bundle-truncated"
+    http_status = 422
+    advice = "Copy the file again from where it was exported; nothing of this file was taken."
+
+
+class BundleAlteredError(ComityError):
+    """The bundle is not what the exporting side signed."""
+
+    code = "bundle-altered"
+    http_status = 422
+    advice = "Do not use this file; copy it again, or have it exported again. Nothing of it was taken."
+
+
+class BundleElsewhereError(ComityError):
+    """The bundle is addressed to someone else."""
+
+    code = "bundle-for-another"
+    http_status = 403
+    advice = "Bring the file to whom it names; nothing of it was taken."
+
+
 # --- Messages and cases ------------------------------------------------------------------------------------
 
 

@@ -16,8 +16,9 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from keys.cards import Card, ContactPointCard, Function
+from keys.cards import Card, ContactPointCard, Function, Hosting
 from keys.directory.ceremony import Ceremony
+from keys.directory.repository import TARGETS
 from keys.directory.tufkey import DirectorySigner
 from keys.directory.view import Directory
 from keys.federation import (
@@ -79,6 +80,7 @@ class Desk:
     card: ContactPointCard
     url: str
     certificate: bytes
+    host: str = ""
     session: aiohttp.ClientSession | None = None
 
     def signer(self) -> Signer:
@@ -130,14 +132,17 @@ class World:
             self.ceremony = found_federation(self.folder, FEDERATION, self.holders, 1, self.registry, self.clock())
         return self.ceremony
 
-    def add_nation(self, name: str, *, port: int | None = None) -> None:
-        """Keys, home folder and published card of a node."""
+    def add_nation(
+        self, name: str, *, port: int | None = None, relay: str | None = None, reachable: bool = True
+    ) -> None:
+        """Keys, home folder and published card of a node; without an address if not ``reachable``."""
         ceremony, now = self.found(), self.clock()
         self.ports[name] = port or free_port()
         keys = self.node_keys[name] = generate_node_keys(name, ["127.0.0.1"], now)
         self.nations[name] = _signers(f"{name} authority")
         origin = f"test-federation/{name}"
-        card = node_card(name, keys, origin, now, name=name, urls=[self.url(name)])
+        urls = [self.url(name)] if reachable else []
+        card = node_card(name, keys, origin, now, name=name, urls=urls, relay=relay)
         self.directory = enrol_nation(ceremony, card, self.nations[name], 1, self.holders[:1], self.registry, now)
         home = self.home(name)
         home.path.mkdir()
@@ -158,6 +163,21 @@ class World:
         card = contact_point_card(where, keys, now, office="Office", agency="Police", functions=functions)
         self.publish(where.node, card)
         desk = Desk(where, keys, card, self.url(where.node), self.node_keys[where.node].tls.certificate)
+        self.desks[address] = desk
+        return desk
+
+    def add_hosted(self, address: str, host: str) -> Desk:
+        """A nation without a node: its contact point's card names the node that hosts it."""
+        ceremony, now = self.found(), self.clock()
+        where = Address.parse(address)
+        nation = self.nations[where.node] = _signers(f"{where.node} authority")
+        ceremony.admit_nation(where.node, [key.public_key for key in nation], 1, now)
+        ceremony.sign(TARGETS, self.holders[0])
+        keys = generate_desk_keys()
+        hosting = (Hosting(node=host, since=now),)
+        card = contact_point_card(where, keys, now, office="Office", agency="Police", hosting=hosting)
+        self.publish(where.node, card)
+        desk = Desk(where, keys, card, self.url(host), self.node_keys[host].tls.certificate, host)
         self.desks[address] = desk
         return desk
 
@@ -243,7 +263,7 @@ class World:
     async def desk_call(self, desk: Desk, method: str, target: str, value: Any = None, **more: Any) -> Reply:
         body = None if value is None else cbor.encode(value)
         return await self.call(
-            desk.address.node,
+            desk.host or desk.address.node,
             method,
             target,
             body,

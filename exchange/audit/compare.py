@@ -79,6 +79,7 @@ def _one_way(sender: VerifiedLog, receiver: VerifiedLog) -> tuple[int, list[Find
         if logged.event.name is EventName.RelayAcceptance
         and logged.event.peer == sender.node
         and logged.event.reference is None
+        and logged.event.recipient is None  # custody for one recipient goes with the acceptance of the message
     }
     matched: set[int] = set()
     for logged in sender.events:

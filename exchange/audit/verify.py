@@ -10,7 +10,13 @@ from pathlib import Path
 from exchange.audit.mirror import CHECKPOINT, read_resource
 from keys.directory.view import Directory
 from protocol.address import Address
-from protocol.errors import ComityError, ProofInvalidError
+from protocol.errors import (
+    ComityError,
+    ForbiddenError,
+    ProofInvalidError,
+    UnknownContactPointError,
+    UnknownNodeError,
+)
 from protocol.event import DESK_EVENTS, Event, EventName, decode_event
 from protocol.log import (
     TILE_BYTES,
@@ -134,7 +140,7 @@ def verify_mirror(
         raise ProofInvalidError(f"the entries of {head.origin} do not lead to the root that it signed")
     events, findings = _events(entries, head.origin)
     findings += [
-        *_broken_rules(events, head.origin, node),
+        *_broken_rules(events, head.origin, node, directory),
         *_bad_statements(events, head.origin, directory),
     ]
     return VerifiedLog(node, head, tuple(events), tuple(sorted(findings, key=lambda finding: finding.index or 0)))
@@ -157,27 +163,40 @@ def _events(entries: Sequence[bytes], origin: str) -> tuple[list[LoggedEvent], l
     return events, findings
 
 
-def _broken_rules(events: Sequence[LoggedEvent], origin: str, node: str) -> Iterator[Finding]:
+def _broken_rules(events: Sequence[LoggedEvent], origin: str, node: str, directory: Directory) -> Iterator[Finding]:
     seen: dict[bytes, set[_Seen]] = defaultdict(set)
     for logged in events:
         event = logged.event
         earlier = seen[event.digest]
-        for code, text in _breaches(event, earlier, node):
+        for code, text in _breaches(event, earlier, node, directory):
             yield Finding(origin, logged.index, code, text)
         earlier.add(_Seen(event.name, event.recipient, event.peer))
 
 
-def _breaches(event: Event, earlier: set[_Seen], node: str) -> Iterator[tuple[str, str]]:
+def _breaches(event: Event, earlier: set[_Seen], node: str, directory: Directory) -> Iterator[tuple[str, str]]:
     """The rules that ``event`` breaks, given the earlier events of its message."""
     missing = _missing(event, earlier)
     if missing:
         yield "out-of-order", f"{event.name} of a message for which no {' or '.join(sorted(missing))} stands before it"
-    if event.name in _AT_RECIPIENT and (event.recipient is None or event.recipient.node != node):
+    if event.name in _AT_RECIPIENT and not _serves(directory, node, event):
         yield "wrong-place", f"{event.name} for {event.recipient or 'nobody'} is not for the node {node} to state"
     if event.name is EventName.RelayAcceptance and event.peer is None:
         yield "no-peer", f"{event.name} does not say with which node"
     if not event.name.negative and _Seen(event.name, event.recipient, event.peer) in earlier:
         yield "repeated", f"a second {event.name} of the same message"
+
+
+def _serves(directory: Directory, node: str, event: Event) -> bool:
+    """Whether the node served the event's recipient then or before: messages wait where they were consigned."""
+    if event.recipient is None:
+        return False
+    try:
+        directory.require_served(event.recipient, node, None, event.at)
+    except (UnknownContactPointError, UnknownNodeError):
+        return event.recipient.node == node
+    except ForbiddenError:
+        return False
+    return True
 
 
 def _missing(event: Event, earlier: set[_Seen]) -> frozenset[EventName]:

@@ -20,7 +20,7 @@ from exchange.cli.options import (
 )
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _
-from protocol.address import Address
+from protocol.address import Address, parse_node
 
 if TYPE_CHECKING:
     from exchange.desk import Desk
@@ -51,6 +51,15 @@ def init(
     telephone: Annotated[str | None, typer.Option("--telephone", help=_("Reachable at (E.164)."))] = None,
     language: Annotated[list[str] | None, typer.Option("--language", help=_("Languages served (ISO 639-1)."))] = None,
     auditor: Annotated[bool, typer.Option("--auditor", help=_("An auditor's desk: reads logs, no messages."))] = False,
+    hosted_by: Annotated[
+        str | None, typer.Option("--hosted-by", help=_("The node that keeps this desk's mailbox, if not the nation's."))
+    ] = None,
+    node_url: Annotated[
+        str | None, typer.Option("--node-url", help=_("Where this desk reaches its node, if not where partners do."))
+    ] = None,
+    by_file: Annotated[
+        bool, typer.Option("--by-file", help=_("This desk has no network: it reaches its node by bundles."))
+    ] = False,
     quick: Annotated[
         bool, typer.Option("--quick-derivation", help=_("Cheaper passphrase derivation: for demonstrations only."))
     ] = False,
@@ -64,22 +73,25 @@ def init(
         from exchange.enrolment import create_desk
         from exchange.settings import Home, OfficerSettings
         from keys.bootstrap import BootstrapBundle
-        from keys.cards import Function
+        from keys.cards import Function, Hosting
         from keys.keystore import FAST, STANDARD
 
-        folder = home.expanduser()
+        folder, now = home.expanduser(), datetime.now(UTC)
         create_desk(
             folder,
             Address.parse(address),
             read_passphrase(passphrase_file, new=True),
             BootstrapBundle.from_bytes(read_file(bootstrap)),
-            datetime.now(UTC),
+            now,
             office=office,
             agency=agency,
             languages=tuple(language or ["en"]),
             officer=None if officer is None else OfficerSettings(name=officer, role=role, telephone=telephone),
             derivation=FAST if quick else STANDARD,
             functions=(Function.AUDIT,) if auditor else (Function.EXCHANGE,),
+            hosting=() if hosted_by is None else (Hosting(node=parse_node(hosted_by), since=now),),
+            node_url=node_url,
+            transport="file" if by_file else "https",
         )
         enrolment = Home(folder).enrolment
         if as_json:

@@ -50,6 +50,11 @@ def check_history(before: Card, after: Card) -> None:
     entries = {entry.kid: entry for entry in after.all_keys()}
     for entry in before.all_keys():
         _check_entry_history(before.holder, entry, entries.get(entry.kid))
+    if isinstance(before, ContactPointCard) and isinstance(after, ContactPointCard):
+        if after.hosting[: len(before.hosting)] != before.hosting:
+            raise CeremonyError(f"the card of {before.holder} changes who hosted it; old receipts need it")
+        if any(entry.since < before.updated_at for entry in after.hosting[len(before.hosting) :]):
+            raise CeremonyError(f"the card of {before.holder} moves it to another node in the past")
     if isinstance(before, NodeCard) and isinstance(after, NodeCard):
         dropped = {log.origin for log in before.logs()} - {log.origin for log in after.logs()}
         if dropped:

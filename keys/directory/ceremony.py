@@ -38,7 +38,7 @@ from tuf.api.metadata import (
     Timestamp,
 )
 
-from keys.cards import Card, NodeCard, card_to_bytes
+from keys.cards import Card, ContactPointCard, NodeCard, card_to_bytes
 from keys.directory.cardrules import check_cards
 from keys.directory.ceremonyfile import AnyMetadata, CeremonyFile, require_fresh
 from keys.directory.client import DirectoryClient
@@ -223,8 +223,11 @@ class Ceremony:
             card for nation in self.repository.nations() if nation != node for card in self.repository.cards(nation)
         ]
         check_cards(node, changed, before, others)
-        if f"{node}/node.json" not in draft.signed.targets and not any(isinstance(card, NodeCard) for card in changed):
-            raise CeremonyError(f"the first card of {node} is its node's")
+        has_node = f"{node}/node.json" in draft.signed.targets or any(isinstance(card, NodeCard) for card in changed)
+        if not has_node and any(isinstance(card, ContactPointCard) and not card.hosting for card in changed):
+            raise CeremonyError(
+                f"the first card of {node} is its node's, unless another's node hosts its contact points"
+            )
         for card in changed:
             encoded = card_to_bytes(card)
             target = TargetFile.from_data(card_path(card.holder), encoded, ["sha256"])

@@ -6,12 +6,14 @@ repository it serves.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
 from keys.directory.client import DirectoryClient
 from keys.directory.repository import TIMESTAMP, MetadataRepository
 from keys.directory.view import Directory
+from protocol.errors import NotFoundError
 
 
 def mirror(client: DirectoryClient, repository: MetadataRepository, now: datetime) -> Directory:
@@ -31,3 +33,16 @@ def import_folder(
     """Verify a folder of metadata that was carried here and install it into ``target``; raises as :func:`mirror`."""
     with DirectoryClient(metadata_dir, root, MetadataRepository(source).read) as client:
         return mirror(client, target, now)
+
+
+def install_files(files: Mapping[str, bytes], metadata_dir: Path, root: bytes | None, now: datetime) -> Directory:
+    """Verify directory files that came together, as in a bundle, and keep them; raises as the client's ``refresh``."""
+
+    def fetch(name: str) -> bytes:
+        try:
+            return files[name]
+        except KeyError:
+            raise NotFoundError(f"there is no directory file {name}") from None
+
+    with DirectoryClient(metadata_dir, root, fetch) as client:
+        return client.refresh(now)

@@ -11,7 +11,7 @@ from tuf.api.metadata import Root, Snapshot, TargetFile, Targets, Timestamp
 from tuf.ngclient import Updater, UpdaterConfig
 from tuf.ngclient.fetcher import FetcherInterface
 
-from keys.cards import MAX_CARD_BYTES, Card, NodeCard
+from keys.cards import MAX_CARD_BYTES, Card, ContactPointCard, NodeCard
 from keys.directory.repository import (
     MAX_FILE_BYTES,
     NATION_PREFIX,
@@ -134,8 +134,9 @@ class Reading:
                 raise NationUnusableError(f"{target.path} cannot be used: {problem.detail}") from problem
             if card is not None:
                 cards[name] = card
-        if not any(isinstance(card, NodeCard) for card in cards.values()):
-            raise NationUnusableError("it has no node card")
+        has_node = any(isinstance(card, NodeCard) for card in cards.values())
+        if not cards or not (has_node or all(_is_hosted(card) for card in cards.values())):
+            raise NationUnusableError("it has no node card, and not every contact point is hosted by another's node")
         self.cards.update(cards)
 
     def _role(self, node: str) -> Targets:
@@ -175,6 +176,10 @@ class Reading:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_file(path, encoded, durable=self._updater.durable)
         return encoded
+
+
+def _is_hosted(card: Card) -> bool:
+    return isinstance(card, ContactPointCard) and bool(card.hosting)
 
 
 def _checked_targets(node: str, role: Targets) -> list[TargetFile]:

@@ -19,6 +19,7 @@ from types import MappingProxyType
 from keys.cards import Card, ContactPointCard, KeyEntry, NodeCard
 from protocol.address import Address
 from protocol.errors import (
+    ForbiddenError,
     InvalidAddressError,
     RevokedError,
     UnknownContactPointError,
@@ -118,13 +119,26 @@ class Directory:
         """The card, whatever its status; raises :class:`UnknownNodeError`, :class:`UnknownContactPointError`."""
         card = self._contact_points.get(address)
         if card is None:
-            self.node(address.node)
+            if not self._is_hosted_nation(address.node):
+                self.node(address.node)
             raise UnknownContactPointError(f"the directory has no contact point {address}")
         return card
 
     def contact_points(self) -> list[ContactPointCard]:
         """All contact points, sorted by node, then name."""
         return sorted(self._contact_points.values(), key=lambda card: (card.address.node, card.address.contact_point))
+
+    def serving_node(self, address: Address, at: datetime) -> str:
+        """The node that keeps the mailbox of ``address`` at ``at``; raises as :meth:`contact_point`."""
+        return self.contact_point(address).served_by(at)
+
+    def require_served(self, address: Address, node: str, start: datetime | None, end: datetime) -> None:
+        """Return if ``node`` kept the mailbox of ``address`` at some time from ``start`` (None: ever) to ``end``.
+
+        Raises :class:`ForbiddenError`, or as :meth:`contact_point`.
+        """
+        if node not in self.contact_point(address).served_between(start, end):
+            raise ForbiddenError(f"{node} did not serve {address} then")
 
     # --- Keys ---
 
@@ -217,9 +231,12 @@ class Directory:
         except InvalidAddressError as problem:
             raise UnknownContactPointError("the holder is not an address") from problem
 
+    def _is_hosted_nation(self, name: str) -> bool:
+        return name not in self._nodes and any(address.node == name for address in self._contact_points)
+
     def _require_active(self, card: Card, at: datetime) -> None:
         card.require_active(at)
-        if isinstance(card, ContactPointCard):
+        if isinstance(card, ContactPointCard) and (card.address.node in self._nodes or not card.hosting):
             # A nation that is suspended is suspended with all its offices.
             self.node(card.address.node).require_active(at)
 

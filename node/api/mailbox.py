@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from aiohttp import web
 
 from node import wire
 from node.api.endpoint import Endpoint, cbor_response, number
+from node.api.waiting import MAX_WAIT_S, waiting
 from node.authentication import Caller, require_desk
 from node.context import Context
 from node.store.base import MailboxEntry
 from protocol.address import Address
-from protocol.errors import RateLimitedError
 
 MAX_ENTRIES = 128
 DEFAULT_ENTRIES = 64
 MAX_PAGE_BYTES = 2 * 1024 * 1024
 MAX_PAGE_RECEIPTS = 1_000
-MAX_WAIT_S = 30
 HEARTBEAT_S = 15.0
 # A stream ends after this: the desk asks again, and its card is judged anew.
 MAX_STREAM_S = 600.0
@@ -35,7 +32,7 @@ async def page(context: Context, caller: Caller, request: web.Request, body: byt
     deadline = time.monotonic() + number(request, "wait", 0, MAX_WAIT_S)
     entries, head = await _page(context, desk, after, limit)
     if not entries and time.monotonic() < deadline:
-        with _poll(context, desk), context.sequencer.changes.watch(str(desk)) as watch:
+        with waiting(context, str(desk)), context.sequencer.changes.watch(str(desk)) as watch:
             entries, head = await _page(context, desk, after, limit)
             while not entries and not context.stopping:
                 left_s = deadline - time.monotonic()
@@ -51,7 +48,7 @@ async def events(context: Context, caller: Caller, request: web.Request, body: b
     told = number(request, "after", 0)
     until = time.monotonic() + MAX_STREAM_S
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
-    with _poll(context, desk), context.sequencer.changes.watch(str(desk)) as watch:
+    with waiting(context, str(desk)), context.sequencer.changes.watch(str(desk)) as watch:
         await response.prepare(request)
         await response.write(b": comity\n\n")
         while not context.stopping and time.monotonic() < until:
@@ -77,23 +74,6 @@ async def _page(context: Context, desk: Address, after: int, limit: int) -> tupl
         if count and receipts > MAX_PAGE_RECEIPTS:
             return entries[:count], head
     return entries, head
-
-
-@contextmanager
-def _poll(context: Context, desk: Address) -> Iterator[None]:
-    """Count one waiting request of the desk; raises :class:`RateLimitedError` when there are too many."""
-    key = str(desk)
-    if context.polls[key] >= context.limits.polls_per_desk:
-        raise RateLimitedError("too many requests of this desk wait already")
-    context.polls[key] += 1
-    context.metrics.waiting.inc()
-    try:
-        yield
-    finally:
-        context.metrics.waiting.dec()
-        context.polls[key] -= 1
-        if not context.polls[key]:
-            del context.polls[key]
 
 
 ENDPOINTS = (

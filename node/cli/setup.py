@@ -23,14 +23,21 @@ def register(app: typer.Typer) -> None:
     app.command()(init)
     app.command()(join)
     app.command()(card)
+    app.command()(bootstrap)
 
 
 def init(
     home: Home,
     node: Annotated[str, typer.Option(help=_("The node's name, such as kr."))],
     name: Annotated[str, typer.Option(help=_("The name people read."))],
-    url: Annotated[str, typer.Option(help=_("Where partners reach it: https://host[:port]."))],
     federation: Annotated[str, typer.Option(help=_("The federation's name; it becomes part of the log's origin."))],
+    url: Annotated[
+        str | None, typer.Option(help=_("Where partners reach it: https://host[:port]; none behind a relay."))
+    ] = None,
+    relay: Annotated[str | None, typer.Option(help=_("The node through which all partners reach it."))] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help=_("It has no network: partners reach it by bundles."))
+    ] = False,
     listen: Annotated[str, typer.Option(help=_("Address and port to listen on."))] = "0.0.0.0:8443",
     admin: Annotated[str, typer.Option(help=_("Loopback address and port of health and metrics."))] = "127.0.0.1:9443",
     country: Annotated[str | None, typer.Option(help=_("ISO 3166-1 alpha-2 code."))] = None,
@@ -55,12 +62,13 @@ def init(
         from keys.files import write_file
         from keys.identity import NodeKeys, TokenNodeKeys, generate_node_keys, generate_node_keys_in
         from keys.keystore import FAST, STANDARD, Keystore
-        from node.settings import NodeHome, NodeSettings
+        from node.settings import NodeHome, NodeSettings, split_host_port
 
         parse_node(node)
-        host = urlsplit(url).hostname
-        if host is None:
+        if url is not None and urlsplit(url).hostname is None:
             raise UsageError("the URL is of the form https://host[:port]")
+        if url is None and relay is None:
+            raise UsageError("a node without a URL names the relay through which it is reached: --relay")
         files, now = NodeHome(home), datetime.now(UTC)
         if home.exists() and any(home.iterdir()):
             raise KeystoreError(f"{home} is not empty; choose another folder")
@@ -71,7 +79,11 @@ def init(
             values["token_file"] = str(token_file.absolute())
         if directory_folder is not None:
             values["directory"] = {"folder": str(directory_folder.absolute())}
+        if offline:
+            values = {"offline": True, **values}
         NodeSettings.of(values)
+        inside = split_host_port(listen)[0] if listen else "localhost"
+        host = (urlsplit(url).hostname if url is not None else None) or inside
         origin = log_origin(federation, node)
         passphrase = read_passphrase(passphrase_file, new=True)
         token = open_token(token_file)
@@ -80,7 +92,10 @@ def init(
             if token is None
             else generate_node_keys_in(token, node, origin, [host], now)
         )
-        made = node_card(node, keys, origin, now, name=name, urls=[url], country=country)
+        made = node_card(node, keys, origin, now, name=name, urls=[url] if url else [], country=country, relay=relay)
+        if listen and url is None:
+            # Its own desks reach it all the same, and know it by this certificate.
+            made = made.model_copy(update={"tls_certificates": (keys.tls.certificate,)})
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         keystore = Keystore.create(files.keystore, passphrase, FAST if demonstration else STANDARD)
         keys.store(keystore, origin, now)
@@ -153,6 +168,38 @@ def card(home: Home, as_json: AsJson = False) -> None:
         }
         values = json.loads(card_to_bytes(parsed))
         show(as_json, values, lambda: "\n".join(f"{name}: {value}" for name, value in lines.items()))
+
+
+def bootstrap(
+    home: Home,
+    url: Annotated[str, typer.Option(help=_("Where its own desks reach it: https://host[:port]."))],
+    out: Annotated[Path, typer.Option(help=_("File to write."))],
+    as_json: AsJson = False,
+) -> None:
+    """Write the bootstrap bundle for desks that this node serves, also where no partner reaches it.
+
+    Example: comity-node bootstrap /var/lib/comity --url https://10.0.0.5:8443 --out desks.json
+    """
+    with edge(as_json):
+        from keys.bootstrap import BootstrapBundle
+        from keys.cards import parse_node_card
+        from keys.directory.client import fingerprint
+        from keys.files import write_file
+        from node.settings import NodeHome
+
+        files = NodeHome(home)
+        try:
+            joined = BootstrapBundle.from_bytes(files.bootstrap.read_bytes())
+            own = parse_node_card(files.card.read_bytes())
+        except OSError as problem:
+            raise UsageError(f"cannot read {problem.filename}: {problem.strerror}") from problem
+        if not own.tls_certificates:
+            raise UsageError("this node listens nowhere: its desks reach it by bundles, and begin with the joined one")
+        values = {"node": own.node, "url": url, "tls_certificates": own.tls_certificates}
+        made = BootstrapBundle.from_bytes(joined.model_copy(update=values).to_bytes())
+        write_file(out, made.to_bytes())
+        shown = {"file": str(out), "root_fingerprint": fingerprint(made.root)}
+        show(as_json, shown, lambda: "\n".join(shown.values()))
 
 
 def _toml(values: dict[str, object]) -> str:

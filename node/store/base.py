@@ -99,12 +99,17 @@ class AcceptSubmission:
 
 @dataclass(frozen=True, slots=True)
 class AcceptTransfer:
-    """Node ``peer`` handed over ``message``: logs RelayAcceptance(peer), then ContentConsignment per ``local``."""
+    """Node ``peer`` handed over ``message``: logs RelayAcceptance(peer), then ContentConsignment per ``local``.
+
+    For each recipient in ``onward`` (by the next node on the way) it then logs RelayAcceptance(peer, recipient): from
+    then on this node has custody, and the envelope is queued for that node.
+    """
 
     message: Incoming
     peer: str
     local: tuple[Address, ...]
     at: datetime
+    onward: Mapping[str, tuple[Address, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +145,10 @@ class RecordStatement:
 class RecordRelayed:
     """The partner of ``outbound_id`` accepted the envelope.
 
-    Logs RelayAcceptance(peer, reference) and puts own and foreign receipts into the sender's mailbox. The outbound row
-    goes: a repeat is ``NotFoundError``, which a delivery may take as "already recorded". ``receipts`` are about this
-    message and verified, also against the last checkpoint seen of their log.
+    Logs RelayAcceptance(peer, reference). Own and foreign receipts go into the sender's mailbox, or are queued for the
+    node that the message came from. The outbound row goes: a repeat is ``NotFoundError``, which a delivery may take as
+    "already recorded". ``receipts`` are about this message and verified, also against the last checkpoint seen of their
+    log.
     """
 
     outbound_id: int
@@ -184,10 +190,10 @@ class RecordUnclaimed:
 
 @dataclass(frozen=True, slots=True)
 class StoreForeignReceipts:
-    """Receipts from ``peer`` about messages submitted here; idempotent by (log origin, index).
+    """Receipts from ``peer`` about messages that passed here; idempotent by (log origin, index).
 
-    Each goes into the mailbox of its message's sender. One whose message was not submitted here is listed in
-    ``Done.refused``; the others stand.
+    Each goes into the mailbox of its message's sender, or on to the node that the message came from. One whose message
+    is not known here is listed in ``Done.refused``; the others stand.
     """
 
     peer: str
@@ -316,7 +322,8 @@ class OutboundKind(IntEnum):
 class OutboundItem:
     """A row of the outbound queue. ``raw`` is set for an envelope, ``receipts`` for receipts.
 
-    ``expires`` is None for receipts: they are never given up for age.
+    ``expires`` is None for receipts: they are never given up for age. ``recipients`` are whom the partner is to reach
+    with the envelope.
     """
 
     outbound_id: int
@@ -326,6 +333,7 @@ class OutboundItem:
     attempts: int
     expires: datetime | None
     digest: bytes
+    recipients: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,6 +405,14 @@ class Store(Protocol):
         self, partner: str, kind: OutboundKind, now: datetime, limit: int, max_bytes: int
     ) -> list[OutboundItem]:
         """Rows of ``kind`` to send to ``partner`` now: higher priority first, then the older."""
+
+    async def outbound(
+        self, partner: str, kind: OutboundKind, after: int, limit: int, max_bytes: int
+    ) -> list[OutboundItem]:
+        """Rows of ``kind`` for ``partner`` with ``outbound_id > after``, oldest first, due or not."""
+
+    async def outbound_items(self, partner: str, outbound_ids: Sequence[int]) -> dict[int, OutboundItem]:
+        """The rows of these ids that are queued for ``partner``, by id; those that are gone are left out."""
 
     async def partners_with_due(self, now: datetime) -> list[tuple[str, datetime]]:
         """Every partner with outbound rows, and when its earliest is due (``now`` if it is)."""

@@ -164,6 +164,16 @@ class SqliteStore:
         """See :class:`~node.store.base.Store`."""
         return await self._read(SqliteReader.due_outbound, self._released, partner, kind, now, limit, max_bytes)
 
+    async def outbound(
+        self, partner: str, kind: OutboundKind, after: int, limit: int, max_bytes: int
+    ) -> list[OutboundItem]:
+        """See :class:`~node.store.base.Store`."""
+        return await self._read(SqliteReader.outbound, self._released, partner, kind, after, limit, max_bytes)
+
+    async def outbound_items(self, partner: str, outbound_ids: Sequence[int]) -> dict[int, OutboundItem]:
+        """See :class:`~node.store.base.Store`."""
+        return await self._read(SqliteReader.outbound_items, self._released, partner, outbound_ids)
+
     async def partners_with_due(self, now: datetime) -> list[tuple[str, datetime]]:
         """See :class:`~node.store.base.Store`."""
         return await self._read(SqliteReader.partners_with_due, self._released, now)

@@ -5,6 +5,7 @@ Each function checks everything before its first write: one that raises has chan
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from hashlib import sha256
 
@@ -32,12 +33,12 @@ _INSERT_MESSAGE = (
 
 def accept_submission(rows: Rows, operation: AcceptSubmission) -> Result:
     """See :class:`~node.store.base.AcceptSubmission`."""
-    return _accept(rows, operation.message, None, operation.local, tuple(operation.onward), operation.at)
+    return _accept(rows, operation.message, None, operation.local, operation.onward, operation.at)
 
 
 def accept_transfer(rows: Rows, operation: AcceptTransfer) -> Result:
     """See :class:`~node.store.base.AcceptTransfer`."""
-    return _accept(rows, operation.message, operation.peer, operation.local, (), operation.at)
+    return _accept(rows, operation.message, operation.peer, operation.local, operation.onward, operation.at)
 
 
 def _accept(
@@ -45,7 +46,7 @@ def _accept(
     incoming: Incoming,
     peer: str | None,
     local: tuple[Address, ...],
-    partners: tuple[str, ...],
+    onward: Mapping[str, tuple[Address, ...]],
     at: datetime,
 ) -> Result:
     sender = str(incoming.sender)
@@ -55,7 +56,7 @@ def _accept(
     if known is not None:
         if known[1] != incoming.digest:
             raise IdConflictError
-        return _accept_again(rows, known[0], incoming, local, at)
+        return _accept_again(rows, known[0], incoming, peer, local, onward, at)
     name = EventName.SubmissionAcceptance if peer is None else EventName.RelayAcceptance
     local = tuple(dict.fromkeys(local))
     expires_ms = to_ms(incoming.expires)
@@ -64,7 +65,7 @@ def _accept(
 
     # An accepting event is the first of its message: its index is the message's id.
     message = rows.append(acceptance, at, name, rows.tree.size)
-    holds = len(local) + len(partners)
+    holds = len(local) + len(onward)
     rows.execute(
         _INSERT_MESSAGE,
         (message, incoming.message_id.bytes, sender, incoming.digest, peer, expires_ms, holds),
@@ -74,14 +75,46 @@ def _accept(
     indexes = [message]
     for desk, leaf in zip(local, consignments, strict=True):
         indexes.append(_consign(rows, message, str(desk), leaf, at))
-    rank = 2 - incoming.priority
-    for partner in partners:
-        rows.queue(partner, OutboundKind.ENVELOPE, rank, at, message, incoming.digest, None, expires_ms)
+    for partner, reached in onward.items():
+        if peer is not None:
+            indexes += [_take_custody(rows, message, incoming, peer, desk, at) for desk in reached]
+        _hand_on(rows, message, incoming, partner, reached, at)
     return Result(tuple(indexes))
 
 
-def _accept_again(rows: Rows, message: int, incoming: Incoming, local: tuple[Address, ...], at: datetime) -> Result:
-    """The receipts of the first time. A recipient that this node did not serve then is consigned to now."""
+def _take_custody(rows: Rows, message: int, incoming: Incoming, peer: str, recipient: Address, at: datetime) -> int:
+    leaf = rows.leaf(
+        EventName.RelayAcceptance, at, incoming.message_id, incoming.digest, peer=peer, recipient=recipient
+    )
+    return rows.append(leaf, at, EventName.RelayAcceptance, message, str(recipient))
+
+
+def _hand_on(
+    rows: Rows, message: int, incoming: Incoming, partner: str, reached: tuple[Address, ...], at: datetime
+) -> None:
+    rows.queue(
+        partner,
+        OutboundKind.ENVELOPE,
+        2 - incoming.priority,
+        at,
+        message,
+        incoming.digest,
+        None,
+        to_ms(incoming.expires),
+        " ".join(map(str, reached)),
+    )
+
+
+def _accept_again(
+    rows: Rows,
+    message: int,
+    incoming: Incoming,
+    peer: str | None,
+    local: tuple[Address, ...],
+    onward: Mapping[str, tuple[Address, ...]],
+    at: datetime,
+) -> Result:
+    """The receipts of the first time. A recipient whom this node could not reach then is taken care of now."""
     earlier = rows.execute(
         "SELECT recipient, idx FROM event WHERE message = ? AND name = ?",
         (message, EventName.ContentConsignment.value),
@@ -94,6 +127,24 @@ def _accept_again(rows: Rows, message: int, incoming: Incoming, local: tuple[Add
         rows.execute("INSERT OR IGNORE INTO payload (message, raw) VALUES (?, ?)", (message, incoming.raw))
         consigned[str(desk)] = _consign(rows, message, str(desk), leaf, at)
     indexes = [message, *(consigned[str(desk)] for desk in dict.fromkeys(local))]
+    if peer is None or not onward:
+        return Result(tuple(indexes), duplicate=not missing)
+    custody = dict(
+        rows.execute(
+            "SELECT recipient, idx FROM event WHERE message = ? AND name = ? AND recipient IS NOT NULL",
+            (message, EventName.RelayAcceptance.value),
+        ).fetchall()
+    )
+    for partner, reached in onward.items():
+        fresh = tuple(desk for desk in reached if str(desk) not in custody)
+        for desk in fresh:
+            custody[str(desk)] = _take_custody(rows, message, incoming, peer, desk, at)
+        if fresh:
+            missing += fresh
+            rows.execute("UPDATE message SET holds = holds + 1 WHERE id = ?", (message,))
+            rows.execute("INSERT OR IGNORE INTO payload (message, raw) VALUES (?, ?)", (message, incoming.raw))
+            _hand_on(rows, message, incoming, partner, fresh, at)
+        indexes += [custody[str(desk)] for desk in reached]
     return Result(tuple(indexes), duplicate=not missing)
 
 

@@ -69,6 +69,7 @@ def defer_outbound(rows: Rows, operation: DeferOutbound) -> Result:
 
 def mark_receipts_sent(rows: Rows, operation: MarkReceiptsSent) -> Result:
     """See :class:`~node.store.base.MarkReceiptsSent`."""
+    rows.executemany("DELETE FROM foreign_receipt WHERE seq = ?", [(row,) for row in operation.outbound_ids])
     gone = rows.executemany(
         "DELETE FROM outbound WHERE id = ? AND kind = 1", [(row,) for row in operation.outbound_ids]
     )
@@ -92,7 +93,11 @@ def purge_delivered(rows: Rows, operation: PurgeDelivered) -> Result:
         rows.executemany("DELETE FROM message WHERE id = ?", done)
     elif not rows.execute("SELECT 1 FROM message WHERE expires_ms < ? AND holds > 0", (before,)).fetchone():
         # No older message is left, so no receipt under these checkpoints is.
-        rows.execute("DELETE FROM foreign_checkpoint WHERE keep_until_ms < ?", (before,))
+        rows.execute(
+            "DELETE FROM foreign_checkpoint WHERE keep_until_ms < ? AND id NOT IN (SELECT f.checkpoint FROM outbound o"
+            " JOIN foreign_receipt f ON f.seq = o.id WHERE o.kind = 1 AND o.event IS NULL)",
+            (before,),
+        )
         rows.notes.clear()
     return Result(count=len(done))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -37,9 +38,13 @@ _FOREIGN = (
     "SELECT f.leaf, f.idx, f.path, c.note FROM foreign_receipt f"
     " JOIN foreign_checkpoint c ON c.id = f.checkpoint WHERE f.seq = ? ORDER BY f.origin, f.idx"
 )
-_DUE = (
-    "SELECT o.id, o.rank, o.event, o.attempts, o.expires_ms, o.digest, p.raw FROM outbound o"
+_OUTBOUND = (
+    "SELECT o.id, o.event, o.attempts, o.expires_ms, o.digest, o.recipients, p.raw FROM outbound o"
     " LEFT JOIN payload p ON o.kind = 0 AND p.message = o.message"
+)
+_QUEUED = _OUTBOUND + " WHERE o.partner = ? AND o.kind = ? AND o.id > ? AND o.id <= ? ORDER BY o.id LIMIT ?"
+_ONE = _OUTBOUND + " WHERE o.partner = ? AND o.kind = ? AND o.id = ? AND o.id <= ?"
+_DUE = _OUTBOUND + (
     " WHERE o.partner = ? AND o.kind = ? AND o.rank = ? AND o.next_ms <= ? AND o.id <= ?"
     " ORDER BY o.next_ms, o.id LIMIT ?"
 )
@@ -124,16 +129,45 @@ class SqliteReader:
         size = 0
         for rank in range(3 if kind is OutboundKind.ENVELOPE else 1):
             parameters = (partner, int(kind), rank, to_ms(now), released.seq, limit - len(items))
-            for row_id, _, event, attempts, expires_ms, digest, raw in self._connection.execute(_DUE, parameters):
-                if kind is OutboundKind.ENVELOPE and raw is None:
-                    continue
-                receipts = (self._source.receipt(event),) if event is not None else ()
-                size += len(raw or b"") + len(receipts) * _RECEIPT_BYTES
+            for item in self._items(kind, _DUE, parameters):
+                size += len(item.raw or b"") + len(item.receipts) * _RECEIPT_BYTES
                 if items and size > max_bytes:
                     return items
-                expires = from_ms(expires_ms) if expires_ms is not None else None
-                items.append(OutboundItem(row_id, kind, raw, receipts, attempts, expires, digest))
+                items.append(item)
         return items
+
+    def outbound(
+        self, released: Released, partner: str, kind: OutboundKind, after: int, limit: int, max_bytes: int
+    ) -> list[OutboundItem]:
+        """See :meth:`node.store.base.Store.outbound`."""
+        items: list[OutboundItem] = []
+        size = 0
+        for item in self._items(kind, _QUEUED, (partner, int(kind), after, released.seq, limit)):
+            size += len(item.raw or b"") + len(item.receipts) * _RECEIPT_BYTES
+            if items and size > max_bytes:
+                break
+            items.append(item)
+        return items
+
+    def outbound_items(self, released: Released, partner: str, outbound_ids: Sequence[int]) -> dict[int, OutboundItem]:
+        """See :meth:`node.store.base.Store.outbound_items`."""
+        found: dict[int, OutboundItem] = {}
+        for kind in OutboundKind:
+            for row in outbound_ids:
+                for item in self._items(kind, _ONE, (partner, int(kind), row, released.seq)):
+                    found[item.outbound_id] = item
+        return found
+
+    def _items(self, kind: OutboundKind, sql: str, parameters: tuple[object, ...]) -> Iterator[OutboundItem]:
+        for row_id, event, attempts, expires_ms, digest, to, raw in self._connection.execute(sql, parameters):
+            if kind is OutboundKind.ENVELOPE and raw is None:
+                continue
+            receipts: tuple[Receipt, ...] = ()
+            if kind is OutboundKind.RECEIPTS:
+                receipts = self._receipts_for(row_id, None) if event is None else (self._source.receipt(event),)
+            expires = from_ms(expires_ms) if expires_ms is not None else None
+            recipients = tuple(Address.parse(text) for text in to.split()) if to else ()
+            yield OutboundItem(row_id, kind, raw, receipts, attempts, expires, digest, recipients)
 
     def partners_with_due(self, released: Released, now: datetime) -> list[tuple[str, datetime]]:
         """See :meth:`node.store.base.Store.partners_with_due`."""

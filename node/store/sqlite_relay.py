@@ -18,7 +18,7 @@ from node.store.base import (
     RecordRelayed,
     StoreForeignReceipts,
 )
-from node.store.sqlite_rows import RECEIPTS, Result, Rows, StoredMessage
+from node.store.sqlite_rows import Result, Rows, StoredMessage
 from node.store.sqlite_seen import SeenCheckpoint
 from protocol.errors import ComityError, LogForkError, NotFoundError, PeerFailedError
 from protocol.event import EventName
@@ -45,8 +45,10 @@ def record_relayed(rows: Rows, operation: RecordRelayed) -> Result:
         reference=operation.reference,
     )
     index, seq = _finish(rows, operation.outbound_id, message, leaf, operation.at, EventName.RelayAcceptance)
-    if seq is not None:
+    if message.peer is None:
         _keep_foreign(rows, operation.receipts, message, seq)
+    else:
+        _keep_fresh(rows, operation.receipts, message, operation.at)
     _witness(rows, operation.receipts)
     return Result((index,))
 
@@ -94,7 +96,7 @@ def _queued(rows: Rows, outbound_id: int) -> tuple[StoredMessage, str]:
 
 def _finish(
     rows: Rows, outbound_id: int, message: StoredMessage, leaf: bytes, at: datetime, name: EventName
-) -> tuple[int, int | None]:
+) -> tuple[int, int]:
     """Log how the relay ended, take the row out of the queue, tell the sender."""
     index = rows.append(leaf, at, name, message.id)
     rows.execute("DELETE FROM outbound WHERE id = ?", (outbound_id,))
@@ -109,26 +111,31 @@ def store_foreign_receipts(rows: Rows, operation: StoreForeignReceipts) -> Resul
     wanted: dict[int, tuple[StoredMessage, list[VerifiedReceipt]]] = {}
     for position, receipt in enumerate(operation.receipts):
         try:
-            message = _find_submitted(rows, receipt.event.message_id, receipt.event.digest)
+            message = _find_sent(rows, receipt, operation.peer)
         except NotFoundError as problem:
             refused.append((position, problem))
             continue
         wanted.setdefault(message.id, (message, []))[1].append(receipt)
     stored = 0
     for message, receipts in wanted.values():
-        fresh = [receipt for receipt in receipts if not _has_foreign(rows, receipt)]
-        if fresh:
-            _keep_foreign(rows, fresh, message, rows.put(message.sender, RECEIPTS, message.id, None))
-            stored += len(fresh)
+        stored += _keep_fresh(rows, receipts, message, operation.at)
     _witness(rows, operation.receipts)
     return Result(duplicate=bool(wanted) and not stored, refused=tuple(refused), count=stored)
 
 
-def _find_submitted(rows: Rows, message_id: UUID, digest: bytes) -> StoredMessage:
-    message = rows.find(message_id, digest)
-    if message.peer is not None:
-        raise NotFoundError("this message was not submitted at this node")
+def _find_sent(rows: Rows, receipt: VerifiedReceipt, peer: str) -> StoredMessage:
+    message = rows.find(receipt.event.message_id, receipt.event.digest)
+    if message.peer == peer:
+        raise NotFoundError("this message came from there: receipts travel towards its sender")
     return message
+
+
+def _keep_fresh(rows: Rows, receipts: Iterable[VerifiedReceipt], message: StoredMessage, at: datetime) -> int:
+    """Bring those receipts to the sender that are not here yet; how many."""
+    fresh = [receipt for receipt in receipts if not _has_foreign(rows, receipt)]
+    if fresh:
+        _keep_foreign(rows, fresh, message, rows.to_sender(message, None, at))
+    return len(fresh)
 
 
 def _has_foreign(rows: Rows, receipt: VerifiedReceipt) -> bool:

@@ -25,8 +25,8 @@ _RECEIPTS_RANK = 0
 _INSERT_EVENT = "INSERT INTO event (idx, leaf, name, message, recipient, rejection) VALUES (?, ?, ?, ?, ?, ?)"
 _INSERT_MAILBOX = "INSERT INTO mailbox (desk, seq, kind, message, event) VALUES (?, ?, ?, ?, ?)"
 _INSERT_OUTBOUND = (
-    "INSERT INTO outbound (id, partner, kind, rank, next_ms, message, digest, event, expires_ms)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO outbound (id, partner, kind, rank, next_ms, message, digest, event, expires_ms, recipients)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -120,21 +120,27 @@ class Rows:
         digest: bytes,
         event: int | None,
         expires_ms: int | None,
-    ) -> None:
-        """Add a row to the queue to ``partner``, due at once; a lower ``rank`` goes first."""
+        recipients: str | None = None,
+    ) -> int:
+        """Add a row to the queue to ``partner``, due at once; a lower ``rank`` goes first. Returns its id."""
+        row = self.next_seq()
         self.execute(
             _INSERT_OUTBOUND,
-            (self.next_seq(), partner, int(kind), rank, to_ms(at), message, digest, event, expires_ms),
+            (row, partner, int(kind), rank, to_ms(at), message, digest, event, expires_ms, recipients),
         )
         self.partners.add(partner)
+        return row
 
-    def to_sender(self, message: StoredMessage, event: int, at: datetime) -> int | None:
-        """Bring the receipt of ``event`` to the sender: into the mailbox here, or on the way to its node."""
+    def to_sender(self, message: StoredMessage, event: int | None, at: datetime) -> int:
+        """Bring the receipt of ``event`` to the sender: into the mailbox here, or back the way the message came.
+
+        Without ``event`` the entry is for foreign receipts. Returns the number that those are kept under.
+        """
         if message.peer is None:
             return self.put(message.sender, RECEIPTS, message.id, event)
-        partner = message.sender.partition("@")[2]
-        self.queue(partner, OutboundKind.RECEIPTS, _RECEIPTS_RANK, at, message.id, message.digest, event, None)
-        return None
+        return self.queue(
+            message.peer, OutboundKind.RECEIPTS, _RECEIPTS_RANK, at, message.id, message.digest, event, None
+        )
 
     def let_go(self, message: int) -> None:
         """One less needs the payload; the last one takes it along."""

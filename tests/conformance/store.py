@@ -58,6 +58,7 @@ VERIFIERS = {signer.origin: signer.verifier for signer in (KR, FR)}
 SEOUL = Address.parse("24-7@kr")
 BUSAN = Address.parse("busan@kr")
 PARIS = Address.parse("24-7@fr")
+TOKYO = Address.parse("24-7@jp")
 DESK = Ed25519Signer(bytes([9]) * 32)
 
 _random = random.Random(7)
@@ -83,6 +84,11 @@ def incoming(
 def transfer(message: Incoming, *local: Address) -> AcceptTransfer:
     """``message`` as node fr hands it over."""
     return AcceptTransfer(message, "fr", local or (SEOUL,), NOW)
+
+
+def relayed(message: Incoming, *onward: Address, local: Address | None = None) -> AcceptTransfer:
+    """``message`` as node fr hands it over, for ``onward`` to be reached through node jp."""
+    return AcceptTransfer(message, "fr", (local,) if local else (), NOW, {"jp": onward})
 
 
 def submission(message: Incoming, *, local: tuple[Address, ...] = (), partners: Sequence[str] = ()) -> AcceptSubmission:
@@ -541,6 +547,81 @@ class StoreConformance:
         assert (first.count, first.duplicate, again.count, again.duplicate) == (2, False, 0, True)
         (entry,) = await store.mailbox(SEOUL, 0, 10, 1 << 20)
         assert entry.receipts == tuple(receipt.receipt for receipt in theirs)
+
+    async def test_a_relay_takes_custody_of_each_recipient_and_queues_the_envelope_once(self, store: Store) -> None:
+        message = incoming(PARIS, (BUSAN, SEOUL, TOKYO))
+        operation = relayed(message, TOKYO, BUSAN, local=SEOUL)
+
+        first = done(store, operation)
+        again = done(store, operation)
+
+        events = [verified(receipt).event for receipt in first.receipts]
+        assert [(event.name, event.peer, event.recipient) for event in events] == [
+            (EventName.RelayAcceptance, "fr", None),
+            (EventName.ContentConsignment, None, SEOUL),
+            (EventName.RelayAcceptance, "fr", TOKYO),
+            (EventName.RelayAcceptance, "fr", BUSAN),
+        ]
+        assert again.receipts == first.receipts
+        assert (first.duplicate, again.duplicate) == (False, True)
+        (item,) = await store.outbound("jp", OutboundKind.ENVELOPE, 0, 10, 1 << 20)
+        assert (item.raw, item.recipients) == (message.raw, (TOKYO, BUSAN))
+        assert await store.outbound_items("jp", [item.outbound_id, 999]) == {item.outbound_id: item}
+        assert await store.outbound_items("fr", [item.outbound_id]) == {}
+
+    async def test_a_recipient_that_the_relay_did_not_know_at_first_is_taken_care_of_with_the_repeat(
+        self, store: Store
+    ) -> None:
+        message = incoming(PARIS, (BUSAN, TOKYO))
+        done(store, relayed(message, TOKYO))
+
+        outcome = done(store, relayed(message, TOKYO, BUSAN))
+
+        assert not outcome.duplicate
+        items = await store.outbound("jp", OutboundKind.ENVELOPE, 0, 10, 1 << 20)
+        assert [item.recipients for item in items] == [(TOKYO,), (BUSAN,)]
+        for item in items:
+            done(store, RecordRefused(item.outbound_id, "jp", ("forbidden",), NOW))
+        assert (await store.stats()).payload_count == 0
+
+    async def test_receipts_of_what_a_relay_handed_on_go_back_the_way_the_message_came(self, store: Store) -> None:
+        message = incoming(PARIS, (TOKYO,))
+        done(store, relayed(message, TOKYO))
+        (item,) = await store.outbound("jp", OutboundKind.ENVELOPE, 0, 10, 1 << 20)
+        log = ForeignLog()
+        theirs = log.receipts(message, EventName.RelayAcceptance)
+        done(store, RecordRelayed(item.outbound_id, theirs, reference(theirs[0]), NOW))
+        later = log.receipts(message, EventName.ContentConsignment)
+        first = done(store, StoreForeignReceipts("jp", later, NOW))
+        again = done(store, StoreForeignReceipts("jp", later, NOW))
+
+        rows = await store.outbound("fr", OutboundKind.RECEIPTS, 0, 10, 1 << 20)
+
+        assert (first.count, again.count, again.duplicate) == (1, 0, True)
+        own, foreign, last = [row.receipts for row in rows]
+        assert names(own) == [EventName.RelayAcceptance]
+        assert foreign == tuple(receipt.receipt for receipt in theirs)
+        assert last == tuple(receipt.receipt for receipt in later)
+        assert [row.receipts for row in await store.due_outbound("fr", OutboundKind.RECEIPTS, NOW, 10, 1 << 20)] == [
+            own,
+            foreign,
+            last,
+        ]
+        assert done(store, MarkReceiptsSent(tuple(row.outbound_id for row in rows))).count == 3
+        assert await store.outbound("fr", OutboundKind.RECEIPTS, 0, 10, 1 << 20) == []
+
+    async def test_receipts_that_wait_for_a_partner_outlive_their_message(self, store: Store) -> None:
+        message = incoming(PARIS, (TOKYO,))
+        done(store, relayed(message, TOKYO))
+        (item,) = await store.outbound("jp", OutboundKind.ENVELOPE, 0, 10, 1 << 20)
+        theirs = ForeignLog().receipts(message, EventName.RelayAcceptance)
+        done(store, RecordRelayed(item.outbound_id, theirs, reference(theirs[0]), NOW))
+        while done(store, PurgeDelivered(LATER)).count:
+            pass
+
+        rows = await store.outbound("fr", OutboundKind.RECEIPTS, 0, 10, 1 << 20)
+
+        assert [receipt for row in rows for receipt in row.receipts][1:] == [receipt.receipt for receipt in theirs]
 
     async def test_foreign_receipt_about_a_message_not_submitted_here_is_refused_alone(self, store: Store) -> None:
         ours, passing, unknown = incoming(SEOUL, (PARIS,)), incoming(), incoming()

@@ -189,3 +189,9 @@ def test_a_reference_to_another_entry_is_a_contradiction(tmp_path: Path, wrong: 
     }
     matched, codes = compared(tmp_path, [*seoul[:3], changed[wrong]], paris)
     assert (matched, codes) == (1, ["contradiction", "not-referenced"])
+
+
+def test_custody_that_a_relay_takes_for_recipients_behind_it_is_part_of_the_same_hand_over(tmp_path: Path) -> None:
+    seoul, relay = story(2)
+    custody = [event(EventName.RelayAcceptance, n, peer="kr", recipient=Address.parse("24-7@la")) for n in range(2)]
+    assert compared(tmp_path, seoul, [*relay, *custody]) == (2, [])

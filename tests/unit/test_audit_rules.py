@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from exchange.audit import verify_mirror
+from keys.cards import Hosting
 from keys.directory.view import Directory
 from keys.federation import contact_point_card, node_card, with_revoked_key
 from keys.identity import generate_desk_keys, generate_node_keys
@@ -18,6 +19,7 @@ from tests.unit.test_audit import LOGS, NOW, PARIS, event, write
 
 LYON = Address.parse("lyon@fr")
 SEOUL = Address.parse("24-7@kr")
+MONACO = Address.parse("24-7@mc")
 DESK = generate_desk_keys()
 URLS = ["https://127.0.0.1:8443"]
 DAYS_AGO = NOW - timedelta(days=9)
@@ -89,6 +91,22 @@ def test_an_event_before_what_it_presupposes_is_a_finding(tmp_path: Path, events
 def test_a_consignment_to_an_office_of_another_node_is_a_finding(tmp_path: Path) -> None:
     elsewhere = event(EventName.ContentConsignment, 1, recipient=SEOUL)
     assert codes(tmp_path, [TAKEN, elsewhere]) == [(1, "wrong-place")]
+
+
+def test_the_host_of_an_office_states_what_happened_to_its_messages(tmp_path: Path) -> None:
+    hosting = (Hosting(node="fr", since=DAYS_AGO),)
+    card = contact_point_card(MONACO, DESK, DAYS_AGO, office="Office", agency="Police", hosting=hosting)
+    directory = Directory(1, NOW + timedelta(days=1), [NODE], [*CARDS, card])
+    hosted = event(EventName.ContentConsignment, 1, recipient=MONACO)
+    assert codes(tmp_path / "host", [TAKEN, hosted], directory) == []
+    moved = card.model_copy(update={"hosting": (Hosting(node="fr", since=NOW + timedelta(days=1)),)})
+    later = Directory(1, NOW + timedelta(days=1), [NODE], [*CARDS, moved])
+    assert codes(tmp_path / "not yet", [TAKEN, hosted], later) == [(1, "wrong-place")]
+
+
+def test_custody_for_each_recipient_behind_a_relay_is_in_order(tmp_path: Path) -> None:
+    custody = [event(EventName.RelayAcceptance, 1, peer="kr", recipient=desk) for desk in (SEOUL, LYON)]
+    assert codes(tmp_path, [TAKEN, CONSIGNED, *custody]) == []
 
 
 def test_a_relay_that_does_not_say_with_whom_is_a_finding(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from exchange.desk import Desk
 from exchange.evidence import Evidence, verify_evidence
 from exchange.views import SendStatus
+from keys.cards import Hosting
 from protocol.address import Address
 from protocol.envelope import parse_envelope
 from protocol.errors import (
@@ -318,3 +319,24 @@ async def test_a_directory_that_cannot_be_refreshed_does_not_stop_the_desk(
         sent = await kr.send(request())
 
     assert sent.status is SendStatus.SUBMITTED
+
+
+async def test_a_desk_that_moves_to_another_host_reads_the_new_mailbox_from_its_beginning(world: World) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        await fr.send(request(to=[str(KR)]))
+        await fr.send(request(to=[str(KR)]))
+        assert len((await kr.sync()).received) == 2
+        host = Hosting(node="fr", since=NOW + timedelta(minutes=1))
+        world.publish(world.cards[KR].model_copy(update={"hosting": (host,), "updated_at": world.clock()}))
+        await kr.refresh_directory()
+        await fr.refresh_directory()
+        world.clock.advance(minutes=2)
+
+        sent = await fr.send(request(to=[str(KR)]))
+        envelope = parse_envelope((await fr._run(fr._store.message, sent.id)).envelope)
+        world.nodes["fr"].consign(envelope, KR, world.nodes["fr"])
+        result = await kr.sync()
+
+        assert [row.id for row in result.received] == [sent.id]
+        assert result.cursor == 1
+        assert [row.error for row in await kr.receipts(sent.id) if row.node == "fr"] == [None] * 3

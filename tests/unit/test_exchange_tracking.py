@@ -83,3 +83,13 @@ def test_a_failure_at_a_node_that_passes_the_message_on_may_concern_everybody() 
 
 def test_what_did_not_verify_proves_nothing() -> None:
     assert told(SENT, replace(FAILED, verified=False, error="proof-invalid")) == dict.fromkeys((FR, BR), (None, ()))
+
+
+def test_an_event_on_a_relays_hop_is_about_those_behind_that_hop() -> None:
+    ways = {FR: ("kr", "de", "fr"), BR: ("kr", "br")}
+    handed_on = replace(RECEIPT, event="RelayAcceptance", node="de", origin="test/de", peer="fr")
+    lost = replace(FAILED, node="de", origin="test/de", peer="fr")
+    for receipt, reached, failed in ((handed_on, "RelayAcceptance", ()), (lost, None, ("expired",))):
+        made = tracking(SENT, [receipt], PreservationCase(None, (), (), ()), NOW, ways)
+        told_ = {row.recipient: (row.reached, row.failed) for row in made.recipients}
+        assert told_ == {FR: (reached, failed), BR: (None, ())}

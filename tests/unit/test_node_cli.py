@@ -9,12 +9,13 @@ import pytest
 from typer.testing import CliRunner
 
 from keys.bootstrap import BootstrapBundle
+from keys.cards import parse_node_card
 from keys.directory.client import DirectoryClient
 from keys.directory.repository import MetadataRepository
 from node.cli.main import app
 from node.cli.output import REFUSED, UNAVAILABLE, UNVERIFIED, USAGE
 from node.sequencer import utc_now
-from node.settings import NodeHome
+from node.settings import NodeHome, NodeSettings
 from node.witness import WitnessState
 from protocol.errors import RevokedError
 
@@ -149,3 +150,32 @@ def test_a_node_that_does_not_run_is_unavailable(federation: Command) -> None:
 )
 def test_wrong_usage_has_its_own_exit_code(command: Command, arguments: list[str]) -> None:
     assert command(*arguments, code=USAGE)["error"]["code"] == "usage"
+
+
+def test_a_node_behind_a_relay_needs_no_address_and_its_desks_get_a_bundle_of_its_own(federation: Command) -> None:
+    home, joined = federation.path("la"), federation.path("bootstrap.json")
+    where = ["--relay", "kr", "--listen", "127.0.0.1:8444", "--offline", "--federation", "Test", "--demonstration"]
+    federation("init", home, "--node", "la", "--name", "Laos", *where)
+    card = parse_node_card(Path(home, "card.json").read_bytes())
+    assert (card.urls, card.relay, len(card.tls_certificates)) == ((), "kr", 1)
+    settings = NodeSettings.load(NodeHome(Path(home)).settings)
+    assert (settings.listen, settings.offline) == ("127.0.0.1:8444", True)
+    federation("federation", "bundle", federation.path("directory"), "kr", "--out", joined)
+    federation("join", home, joined)
+    desks = federation.path("desks.json")
+    federation("bootstrap", home, "--url", "https://127.0.0.1:8444", "--out", desks)
+    bundle = BootstrapBundle.from_bytes(Path(desks).read_bytes())
+    assert (bundle.node, bundle.url) == ("la", "https://127.0.0.1:8444")
+    assert bundle.tls_certificates == card.tls_certificates
+
+
+def test_a_node_that_nobody_could_reach_is_not_made(command: Command) -> None:
+    nowhere = ["--node", "la", "--name", "Laos", "--federation", "Test", "--demonstration"]
+    assert command("init", command.path("la"), *nowhere, code=USAGE)["error"]["code"] == "usage"
+
+
+def test_a_node_without_a_listener_has_no_certificate_to_show(federation: Command) -> None:
+    home = federation.path("la")
+    where = ["--relay", "kr", "--listen", "", "--federation", "Test", "--demonstration"]
+    federation("init", home, "--node", "la", "--name", "Laos", *where)
+    assert parse_node_card(Path(home, "card.json").read_bytes()).tls_certificates == ()

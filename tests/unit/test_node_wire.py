@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,11 +11,14 @@ from node import wire
 from node.wire import Answer
 from protocol import cbor
 from protocol.errors import (
+    ComityError,
     ExpiredError,
+    ForbiddenError,
     IdConflictError,
     MalformedError,
     PeerFailedError,
     TooLargeError,
+    UnavailableError,
 )
 from protocol.receipt import Receipt
 
@@ -69,3 +73,64 @@ def test_a_batch_has_its_limits(value: list[bytes]) -> None:
 def test_a_batch_is_byte_strings(value: object) -> None:
     with pytest.raises(MalformedError):
         wire.decode_items(cbor.encode(value), 64, 1000)
+
+
+RECEIPTS = st.lists(receipts, max_size=3).map(tuple)
+NUMBERS = st.integers(1, 1 << 40)
+REFUSALS = st.sampled_from([ForbiddenError("no"), UnavailableError("later")])
+
+
+@given(
+    st.lists(st.tuples(NUMBERS, st.binary(max_size=60)), max_size=4).map(tuple),
+    st.lists(st.tuples(NUMBERS, RECEIPTS), max_size=4).map(tuple),
+)
+def test_what_waits_is_read_as_it_was_written(
+    envelopes: tuple[tuple[int, bytes], ...], groups: tuple[tuple[int, tuple[Receipt, ...]], ...]
+) -> None:
+    waiting = wire.Waiting(envelopes, groups)
+    assert wire.decode_waiting(wire.encode_waiting(waiting), "de") == waiting
+
+
+@given(
+    st.lists(st.tuples(NUMBERS, RECEIPTS | REFUSALS), max_size=4),
+    st.lists(st.tuples(NUMBERS, st.lists(st.none() | REFUSALS, max_size=3)), max_size=4),
+)
+def test_what_was_taken_is_read_as_it_was_written(
+    answers: list[tuple[int, Any]], verdicts: list[tuple[int, list[ComityError | None]]]
+) -> None:
+    said = tuple(
+        (n, wire.Answer(refusal=item) if isinstance(item, ComityError) else wire.Answer(item)) for n, item in answers
+    )
+    taken = wire.decode_taken(wire.encode_taken(wire.Taken(said, tuple((n, tuple(v)) for n, v in verdicts))), "la")
+    assert [(n, answer.receipts, code(answer.refusal)) for n, answer in taken.answers] == [
+        (n, answer.receipts, code(answer.refusal)) for n, answer in said
+    ]
+    read = [(n, list(map(code, own))) for n, own in taken.verdicts]
+    assert read == [(n, list(map(code, own))) for n, own in verdicts]
+
+
+def code(error: ComityError | None) -> str | None:
+    return None if error is None else error.code
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [],
+        {1: [], 2: []},
+        {1: [[1]], 2: [], 3: [[], []]},
+        {1: [], 2: [[1, [0]]], 3: [[], []]},
+        {1: [["1", b""]], 2: [], 3: [[], []]},
+    ],
+)
+def test_what_is_no_answer_to_a_pull_is_the_relays_failure(value: object) -> None:
+    with pytest.raises(PeerFailedError):
+        wire.decode_waiting(cbor.encode(value), "de")
+    with pytest.raises(MalformedError):
+        wire.decode_taken(cbor.encode({1: [[1, {3: 1}]], 2: [], 3: [[], []]}), "la")
+
+
+def test_more_than_a_pull_may_carry_is_refused() -> None:
+    many = cbor.encode({1: [[n, {1: []}] for n in range(wire.MAX_ENVELOPES + 1)], 2: [], 3: [[], []]})
+    with pytest.raises(TooLargeError):
+        wire.decode_taken(many, "la")

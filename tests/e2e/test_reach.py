@@ -1,0 +1,90 @@
+"""Nobody is out of reach: five nodes in processes of their own, one behind NAT, one nation hosted, one cut off."""
+
+from collections import Counter
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from exchange.desk import Desk
+from keys.directory.routes import node_path
+from protocol.errors import UnavailableError
+from tests.e2e.reach import NATIONS, Reach, desks, draft, reach, serving
+
+ROUNDS = 30
+
+
+async def exchange(made: Reach, opened: dict[str, Desk]) -> Counter[tuple[str, str]]:
+    """Everyone looks once; who got which message from whom."""
+    got: Counter[tuple[str, str]] = Counter()
+    before = {nation: {row.id for row in await desk.inbox(limit=1000)} for nation, desk in opened.items()}
+    for nation, desk in opened.items():
+        if nation == "la":
+            await made.carry_desk("la", desk)
+            continue
+        try:
+            await desk.sync(0)
+        except UnavailableError:
+            continue
+    if "ki" in made.nodes and "de" in made.nodes:
+        await made.carry("ki", "de")
+        await made.carry("de", "ki")
+    for nation, desk in opened.items():
+        for row in await desk.inbox(limit=1000):
+            if row.id not in before[nation]:
+                got[row.sender.node, nation] += 1
+    return got
+
+
+def expected(opened: dict[str, Desk], sender: str, recipient: str) -> set[tuple[str, str]]:
+    """(event, node) of every step on the way, by the directory."""
+    path = node_path(opened["kr"].directory, serving(sender), serving(recipient))
+    last = path[-1]
+    steps = {("SubmissionAcceptance", path[0]), ("ContentConsignment", last), ("ContentHandover", last)}
+    return steps | ({("RelayAcceptance", node) for node in path} if len(path) > 1 else set())
+
+
+async def proved(desk: Desk, message_id: UUID) -> set[tuple[str, str]]:
+    """(event, node) of the receipts that the desk itself verified; none may have failed."""
+    receipts = await desk.receipts(message_id)
+    assert [receipt.error for receipt in receipts if not receipt.verified] == []
+    return {(receipt.event, receipt.node) for receipt in receipts}
+
+
+async def everything_arrives_once_and_proved(
+    made: Reach, opened: dict[str, Desk], sent: dict[tuple[str, str], UUID], arrived: Counter[tuple[str, str]]
+) -> None:
+    """``sent`` are the messages by sender and recipient, ``arrived`` what was seen to arrive before."""
+    pairs = missing = list(sent)
+    for _ in range(ROUNDS):
+        arrived += await exchange(made, opened)
+        missing = [pair for pair in pairs if not expected(opened, *pair) <= await proved(opened[pair[0]], sent[pair])]
+        if not missing:
+            break
+    assert missing == []
+    assert arrived == Counter(dict.fromkeys(pairs, 1))
+
+
+async def test_a_message_between_every_two_nations_arrives_exactly_once_with_verified_receipts(tmp_path: Path) -> None:
+    async with reach(tmp_path) as made, desks(made) as opened:
+        assert made.nodes["la"].ready["url"] == ""
+        assert expected(opened, "la", "ki") >= {("RelayAcceptance", node) for node in ("la", "fr", "de", "ki")}
+        sent: dict[tuple[str, str], UUID] = {}
+        for sender, desk in opened.items():
+            others = [nation for nation in NATIONS if nation != sender]
+            for recipient, message in zip(others, await desk.send_many([draft(n) for n in others]), strict=True):
+                sent[sender, recipient] = message.id
+        await everything_arrives_once_and_proved(made, opened, sent, Counter())
+
+
+@pytest.mark.parametrize("victim", ["fr", "de"])
+async def test_a_relay_killed_mid_way_loses_nothing_and_repeats_nothing(tmp_path: Path, victim: str) -> None:
+    pairs = [("kr", "la"), ("la", "ki"), ("ki", "kr"), ("va", "la")]
+    async with reach(tmp_path) as made, desks(made) as opened:
+        sent = {(sender, recipient): (await opened[sender].send(draft(recipient))).id for sender, recipient in pairs}
+        await made.kill(victim)
+        await made.start(victim)
+        arrived = await exchange(made, opened)
+        await made.kill(victim)
+        await made.start(victim)
+        await everything_arrives_once_and_proved(made, opened, sent, arrived)
