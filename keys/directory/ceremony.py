@@ -328,12 +328,13 @@ class Ceremony:
             raise CeremonyError(
                 f"the file is for version {metadata.signed.version} of {file.role}; the next one here is {expected}"
             )
+        staged = self._staged(file.role) if self._is_staged(file.role) else None
+        if staged is not None and staged.signed_bytes != metadata.signed_bytes:
+            raise CeremonyError(f"the file is for another draft of {file.role} than the one that is staged here")
         for keyid, entry in metadata.signatures.items():
             self._verify_signature(file.role, keyid, entry, metadata)
-        if not self._is_staged(file.role):
+        if staged is None:
             self._take_over(file, metadata, now)
-        elif self._staged(file.role).signed_bytes != metadata.signed_bytes:
-            raise CeremonyError(f"the file is for another draft of {file.role} than the one that is staged here")
         before = set(self._staged(file.role).signatures)
         for keyid, entry in metadata.signatures.items():
             self.add_signature(file.role, keyid, bytes.fromhex(entry.signature))

@@ -166,7 +166,9 @@ def admit(
     node: Annotated[str, typer.Argument(help=_("The nation's node, such as kr."))],
     key: Annotated[list[str], typer.Option(help=_("Key of the nation: a name in the keystore, or a file."))],
     threshold: Threshold,
-    holder: Annotated[list[str], typer.Option(help=_("Root key in the keystore to sign the admission with."))],
+    holder: Annotated[
+        list[str] | None, typer.Option(help=_("Root key in the keystore to sign the admission with."))
+    ] = None,
     keys: Keys = None,
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
@@ -182,7 +184,7 @@ def admit(
         ring = KeyRing.open(keys, passphrase_file)
         ceremony = open_ceremony(folder)
         ceremony.admit_nation(node, [ring.public(name) for name in key], threshold, now())
-        for signer in ring.signers(holder):
+        for signer in ring.signers(holder or []):
             ceremony.sign(TARGETS, signer)
         # Published together with the nation's first cards: a nation without a node is none.
         missing = str(ceremony.missing(TARGETS))
@@ -193,20 +195,22 @@ def admit(
 def publish_card(
     folder: Folder,
     file: Annotated[list[Path], typer.Argument(help=_("Card files of one nation."))],
-    key: Annotated[list[str], typer.Option(help=_("Key of the nation in the keystore."))],
-    registry: Registry,
+    key: Annotated[list[str] | None, typer.Option(help=_("Key of the nation in the keystore."))] = None,
+    registry: Annotated[list[str] | None, typer.Option(help=_("Key of the registry in the keystore."))] = None,
     keys: Keys = None,
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Sign and publish new or changed cards of a node or of contact points.
 
+    Without keys at hand they are only staged: export them for the nation's key holders.
+
     Example: comity-node cards publish directory kr/card.json --keys nation-kr.cbor --key justice --registry
     registry
     """
     with edge(as_json):
         cards = [_read_card(path) for path in file]
-        _publish_cards(folder, cards, key, registry, KeyRing.open(keys, passphrase_file), as_json)
+        _publish_cards(folder, cards, key or [], registry or [], KeyRing.open(keys, passphrase_file), as_json)
 
 
 @card.command("revoke-key")

@@ -93,7 +93,7 @@ class Network:
         holders = [f"{nation} {office}" for office in OFFICES]
         publics = await asyncio.gather(*(self.make_key(holder) for holder in holders))
         keys = [word for public in publics for word in ("--key", public)]
-        await self.run("nation", "admit", self.directory, nation, *keys, "--threshold", 2, "--holder", "none")
+        await self.run("nation", "admit", self.directory, nation, *keys, "--threshold", 2)
         await self.sign("targets", governments)
         home = self.root / f"node-{nation}"
         await self.run(
@@ -104,7 +104,7 @@ class Network:
         await self.sign(f"nation-{nation}", holders[:2])
 
     async def stage_cards(self, nation: str, *cards: Path) -> None:
-        await self.run("cards", "publish", self.directory, *cards, "--key", "none", "--registry", "none")
+        await self.run("cards", "publish", self.directory, *cards)
 
 
 @pytest.fixture
