@@ -36,6 +36,7 @@ from node.partner import Identity, Partners, PartnerSource
 from node.pull import Puller
 from node.sequencer import Sequencer, utc_now
 from node.settings import NodeHome, NodeSettings, split_host_port
+from node.store.base import Failed, RecordDirectory
 from node.store.sqlite import SqliteStore
 from node.transfer import Intake
 from node.witness import Witness
@@ -43,6 +44,7 @@ from protocol.errors import DirectoryUnavailableError, KeystoreError, SettingsEr
 
 _MAX_SOURCES = 6
 _BACKLOG = 1024
+_LOG_AGAIN_S = 5.0
 
 
 class Node:
@@ -70,6 +72,7 @@ class Node:
         self.url = ""
         self.admin_url = ""
         self.failed = asyncio.Event()
+        self._directory_changed = asyncio.Event()
         self._bound: frozenset[str] = frozenset()
         self._authorities: frozenset[str] = frozenset()
         self._tasks: list[asyncio.Task[None]] = []
@@ -106,6 +109,7 @@ class Node:
         self._stack.push_async_callback(partners.close)
         self._partners = partners
         directory.listeners.append(self._note_authorities)
+        directory.listeners.append(lambda _: self._directory_changed.set())
         await directory.start()
         witness = Witness(
             settings.node,
@@ -143,6 +147,7 @@ class Node:
         tls = tls_identity(self._keystore)
         await self._listen(server_context(tls.certificate, tls.key_pem))
         self._spawn("directory", directory.run(settings.directory.refresh_s))
+        self._spawn("directory-log", self._log_directory(sequencer, directory))
         if not settings.offline:
             self._spawn("delivery", delivery.run())
             self._spawn("pull", Puller(context, self._partners, settings.delivery).run())
@@ -310,6 +315,18 @@ class Node:
         names = {name.lower() for name in names}
         short = {name.removesuffix(":443") for name in names}
         self._authorities = frozenset(names | short)
+
+    async def _log_directory(self, sequencer: Sequencer, directory: DirectoryService) -> None:
+        """Log which directory the node works with, whenever it is another one."""
+        while True:
+            self._directory_changed.clear()
+            current = directory.current
+            operation = RecordDirectory(current.version, current.digest, self._clock())
+            outcome = await sequencer.submit(operation)
+            if isinstance(outcome, Failed):
+                await asyncio.sleep(_LOG_AGAIN_S)
+            else:
+                await self._directory_changed.wait()
 
     # --- Background ------------------------------------------------------------------------------------------------
 

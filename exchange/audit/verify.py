@@ -10,6 +10,7 @@ from pathlib import Path
 from exchange.audit.mirror import CHECKPOINT, read_resource
 from keys.directory.view import Directory
 from protocol.address import Address
+from protocol.directory_seen import DirectorySeen, decode_entry
 from protocol.errors import (
     ComityError,
     ForbiddenError,
@@ -17,7 +18,7 @@ from protocol.errors import (
     UnknownContactPointError,
     UnknownNodeError,
 )
-from protocol.event import DESK_EVENTS, Event, EventName, decode_event
+from protocol.event import DESK_EVENTS, Event, EventName
 from protocol.log import (
     TILE_BYTES,
     TILE_WIDTH,
@@ -64,6 +65,14 @@ class LoggedEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class LoggedView:
+    """The entry that says with which directory the node works from then on."""
+
+    index: int
+    seen: DirectorySeen
+
+
+@dataclass(frozen=True, slots=True)
 class _Seen:
     """What an earlier event of a message said."""
 
@@ -90,6 +99,7 @@ class VerifiedLog:
     checkpoint: Checkpoint
     events: tuple[LoggedEvent, ...]
     findings: tuple[Finding, ...]
+    views: tuple[LoggedView, ...] = ()
 
     @property
     def origin(self) -> str:
@@ -138,12 +148,13 @@ def verify_mirror(
         _check_tile(folder, level, number, hashes, head)
     if tree.root() != head.root:
         raise ProofInvalidError(f"the entries of {head.origin} do not lead to the root that it signed")
-    events, findings = _events(entries, head.origin)
+    events, views, findings = _decoded(entries, head.origin)
     findings += [
         *_broken_rules(events, head.origin, node, directory),
         *_bad_statements(events, head.origin, directory),
     ]
-    return VerifiedLog(node, head, tuple(events), tuple(sorted(findings, key=lambda finding: finding.index or 0)))
+    findings.sort(key=lambda finding: finding.index or 0)
+    return VerifiedLog(node, head, tuple(events), tuple(findings), tuple(views))
 
 
 def _check_tile(folder: Path, level: int, index: int, hashes: bytes, head: Checkpoint) -> None:
@@ -152,15 +163,21 @@ def _check_tile(folder: Path, level: int, index: int, hashes: bytes, head: Check
         raise ProofInvalidError(f"the tile {path} of {head.origin} does not hold the hashes of its entries")
 
 
-def _events(entries: Sequence[bytes], origin: str) -> tuple[list[LoggedEvent], list[Finding]]:
+def _decoded(entries: Sequence[bytes], origin: str) -> tuple[list[LoggedEvent], list[LoggedView], list[Finding]]:
     events: list[LoggedEvent] = []
+    views: list[LoggedView] = []
     findings: list[Finding] = []
     for index, entry in enumerate(entries):
         try:
-            events.append(LoggedEvent(index, leaf_hash(entry), decode_event(entry)))
+            decoded = decode_entry(entry)
         except ComityError as problem:
-            findings.append(Finding(origin, index, problem.code, f"the entry is not an event: {problem.detail}"))
-    return events, findings
+            findings.append(Finding(origin, index, problem.code, f"the entry cannot be read: {problem.detail}"))
+            continue
+        if isinstance(decoded, DirectorySeen):
+            views.append(LoggedView(index, decoded))
+        else:
+            events.append(LoggedEvent(index, leaf_hash(entry), decoded))
+    return events, views, findings
 
 
 def _broken_rules(events: Sequence[LoggedEvent], origin: str, node: str, directory: Directory) -> Iterator[Finding]:

@@ -128,12 +128,14 @@ def compare(
 
     async def work(desk: Desk) -> int | None:
         from exchange.audit import compare as compare_logs
+        from exchange.audit.views import rollbacks, split_views
 
         logs = _verified_all(desk, mirrors, as_json=as_json)
         if len(logs) != 2:
             raise UsageError(_("give two mirrors to compare"))
         result = compare_logs(*logs)
-        findings = (*logs[0].findings, *logs[1].findings, *result.findings)
+        views = [finding for log in logs for finding in rollbacks(log.origin, log.views)] + split_views(logs)
+        findings = (*logs[0].findings, *logs[1].findings, *views, *result.findings)
         if as_json:
             print_json({"matched": result.matched, "findings": findings, "ok": not findings})
         else:

@@ -25,7 +25,7 @@ from tempfile import TemporaryDirectory
 from typing import Self
 
 from tuf.api.exceptions import DownloadError, DownloadLengthMismatchError, RepositoryError
-from tuf.api.metadata import Root
+from tuf.api.metadata import Metadata, Root
 
 from keys.cards import Card, ContactPointCard, NodeCard
 from keys.directory.cardrules import card_node
@@ -220,6 +220,7 @@ class DirectoryClient:
             [card for card in cards if isinstance(card, NodeCard)],
             [card for card in cards if isinstance(card, ContactPointCard)],
             federation=name if isinstance(name, str) else "",
+            digest=sha256(Metadata(updater.trusted_timestamp()).signed_bytes).digest(),
             problems={**_shared_keys(cards), **problems},
         )
 

@@ -67,6 +67,7 @@ class Directory:
         "_origins",
         "_sealing",
         "_signing",
+        "digest",
         "expires_at",
         "federation",
         "problems",
@@ -81,11 +82,13 @@ class Directory:
         contact_point_cards: Iterable[ContactPointCard],
         *,
         federation: str = "",
+        digest: bytes = bytes(32),
         problems: Mapping[str, str] | None = None,
     ) -> None:
         self.version = version
         self.expires_at = expires_at
         self.federation = federation
+        self.digest = digest
         self.problems: Mapping[str, str] = MappingProxyType(dict(problems or {}))
         self._nodes = {card.node: card for card in node_cards}
         self._contact_points = {card.address: card for card in contact_point_cards}

@@ -129,6 +129,15 @@ class RecordRejection:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordDirectory:
+    """The node works with another directory from now on: logs DirectorySeen, unless the newest one says the same."""
+
+    version: int
+    digest: bytes
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class RecordStatement:
     """A recipient's desk stated an event; idempotent by (digest, recipient, event name).
 
@@ -246,6 +255,7 @@ Operation = (
     | AcceptSubmission
     | AcceptTransfer
     | RecordRejection
+    | RecordDirectory
     | RecordStatement
     | RecordRelayed
     | RecordRefused

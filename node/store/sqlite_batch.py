@@ -17,6 +17,7 @@ from node.store.base import (
     MarkReceiptsSent,
     Operation,
     PurgeDelivered,
+    RecordDirectory,
     RecordExpired,
     RecordPeerCheckpoint,
     RecordRefused,
@@ -41,6 +42,7 @@ from node.store.sqlite_relay import (
     store_foreign_receipts,
 )
 from node.store.sqlite_rows import Result, Rows
+from protocol.directory_seen import NAME, DirectorySeen, decode_entry, encode_directory_seen
 from protocol.errors import LogForkError
 from protocol.instant import to_ms
 
@@ -56,6 +58,17 @@ def found_log(rows: Rows, operation: FoundLog) -> Result:
         raise LogForkError("the log was founded before")
     rows.newest = operation.at
     return Result()
+
+
+def record_directory(rows: Rows, operation: RecordDirectory) -> Result:
+    """See :class:`~node.store.base.RecordDirectory`."""
+    seen = DirectorySeen(operation.at, operation.version, operation.digest)
+    row = rows.execute("SELECT idx, leaf FROM event WHERE name = ? ORDER BY idx DESC LIMIT 1", (NAME,)).fetchone()
+    if row is not None:
+        newest = decode_entry(row[1])
+        if isinstance(newest, DirectorySeen) and (newest.version, newest.digest) == (seen.version, seen.digest):
+            return Result((row[0],), duplicate=True)
+    return Result((rows.append(encode_directory_seen(seen), operation.at, NAME, None),))
 
 
 def defer_outbound(rows: Rows, operation: DeferOutbound) -> Result:
@@ -107,6 +120,7 @@ _APPLY: dict[type[Any], Callable[[Rows, Any], Result]] = {
     AcceptSubmission: accept_submission,
     AcceptTransfer: accept_transfer,
     RecordRejection: record_rejection,
+    RecordDirectory: record_directory,
     RecordStatement: record_statement,
     RecordRelayed: record_relayed,
     RecordRefused: record_refused,

@@ -11,7 +11,6 @@ from node.events import EventWriter
 from node.store.base import OutboundKind
 from node.store.sqlite_seen import SeenCheckpoints
 from protocol.errors import ComityError, NotFoundError
-from protocol.event import EventName
 from protocol.instant import to_ms
 from protocol.log.merkle import leaf_hash
 from protocol.log.tiles import TileTree
@@ -83,7 +82,7 @@ class Rows:
         self,
         leaf: bytes,
         at: datetime,
-        name: EventName,
+        name: str,
         message: int | None,
         recipient: str | None = None,
         rejection: bytes | None = None,
@@ -95,7 +94,7 @@ class Rows:
         self.leaf_hashes.append(hashed)
         if self.newest is None or at > self.newest:
             self.newest = at
-        self.execute(_INSERT_EVENT, (index, leaf, name.value, message, recipient, rejection))
+        self.execute(_INSERT_EVENT, (index, leaf, str(name), message, recipient, rejection))
         return index
 
     def next_seq(self) -> int:

@@ -27,6 +27,7 @@ from node.store.base import (
     Operation,
     OutboundKind,
     PurgeDelivered,
+    RecordDirectory,
     RecordExpired,
     RecordPeerCheckpoint,
     RecordRefused,
@@ -39,6 +40,7 @@ from node.store.base import (
     StoreInUseError,
 )
 from protocol.address import Address
+from protocol.directory_seen import DirectorySeen, decode_entry
 from protocol.errors import IdConflictError, LogForkError, LogUnavailableError, NotFoundError, PeerFailedError
 from protocol.event import Event, EventName, LeafReference, encode_event
 from protocol.ids import new_message_id
@@ -313,6 +315,17 @@ class StoreConformance:
 
         assert [type(outcome) for outcome in outcomes] == [Done, Failed, Done]
         assert len(await inbox(store)) == 3
+
+    async def test_the_directory_in_use_is_logged_when_it_changes(self, store: Store) -> None:
+        """See :class:`RecordDirectory`."""
+        first, again, other = (
+            done(store, RecordDirectory(version, bytes([version]) * 32, NOW)) for version in (7, 7, 8)
+        )
+
+        assert first.receipts == again.receipts
+        assert again.duplicate
+        assert other.receipts[0].index == first.receipts[0].index + 1
+        assert decode_entry(other.receipts[0].leaf) == DirectorySeen(NOW, 8, bytes([8]) * 32)
 
     async def test_repeated_rejection_gets_the_same_receipt(self, store: Store) -> None:
         message = incoming()
