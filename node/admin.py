@@ -31,6 +31,7 @@ async def _health(request: web.Request) -> web.Response:
         if directory.is_stale(context.clock()):
             attention.append("directory-expired")
         version = directory.version
+        attention += context.expiry_watch.urgent()
         attention += [f"nation-left-out:{node}" for node in directory.problems]
     except ComityError as missing:
         failing.append(missing.code)

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from node.authentication import Authenticator
 from node.directory_refresh import DirectoryService
+from node.expiry_watch import ExpiryWatch
 from node.handover import Handover, ReceiptJudge
 from node.limits import TokenBuckets
 from node.logging import Log
@@ -37,6 +38,7 @@ class Context:
     judge: ReceiptJudge
     handover: Handover
     witness: Witness
+    expiry_watch: ExpiryWatch
     desk_buckets: TokenBuckets
     partner_buckets: TokenBuckets
     failure_buckets: TokenBuckets

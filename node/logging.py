@@ -16,6 +16,7 @@ ALLOWED = frozenset(
     {
         "event", "level", "timestamp", "node", "partner", "code", "route", "status", "count", "size", "attempts",
         "error_type", "place", "version", "origin", "source", "wait_s", "signal", "port", "direction", "kid",
+        "days", "at",
     }
 )  # fmt: skip
 _MAX_VALUE_CHARS = 200

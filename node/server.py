@@ -27,6 +27,7 @@ from node.context import Context
 from node.control import build_control, listen_control
 from node.delivery import Delivery
 from node.directory_refresh import DirectoryService, FolderSource, Source
+from node.expiry_watch import ExpiryWatch
 from node.handover import Handover, ReceiptJudge
 from node.limits import TokenBuckets
 from node.logging import Log, make_log, quiet_libraries
@@ -147,6 +148,7 @@ class Node:
         tls = tls_identity(self._keystore)
         await self._listen(server_context(tls.certificate, tls.key_pem))
         self._spawn("directory", directory.run(settings.directory.refresh_s))
+        self._spawn("expiry-watch", self.context.expiry_watch.run())
         self._spawn("directory-log", self._log_directory(sequencer, directory))
         if not settings.offline:
             self._spawn("delivery", delivery.run())
@@ -240,6 +242,7 @@ class Node:
         nonces = NonceJournal(self._home.nonces, self._clock())
         self._stack.callback(nonces.close)
         limits = settings.limits
+        watch = ExpiryWatch(settings.node, lambda: directory.current, self._clock, self.metrics, self.log)
         return Context(
             node=settings.node,
             clock=self._clock,
@@ -252,6 +255,7 @@ class Node:
             judge=judge,
             handover=handover,
             witness=witness,
+            expiry_watch=watch,
             desk_buckets=TokenBuckets(limits.desk_requests_per_s, limits.desk_burst),
             partner_buckets=TokenBuckets(limits.partner_requests_per_s, limits.partner_burst),
             failure_buckets=TokenBuckets(limits.failures_per_s, limits.failures_burst),

@@ -30,7 +30,16 @@ from tuf.api.metadata import Metadata, Root
 from keys.cards import Card, ContactPointCard, NodeCard
 from keys.directory.cardrules import card_node
 from keys.directory.reading import Fetch, Fetcher, NationUnusableError, Reading, TimedUpdater
-from keys.directory.repository import FEDERATION_FIELD, delegated_nodes, metadata_name, parse_metadata
+from keys.directory.repository import (
+    FEDERATION_FIELD,
+    ROOT,
+    SNAPSHOT,
+    TARGETS,
+    TIMESTAMP,
+    delegated_nodes,
+    metadata_name,
+    parse_metadata,
+)
 from keys.directory.standing import sanctioned, sanctions_of
 from keys.directory.view import Directory
 from keys.files import acquire_lock, release_lock, write_file
@@ -208,18 +217,19 @@ class DirectoryClient:
         self._cards = reading.cards
         cards = sanctioned(((card_node(card), card) for card in reading.cards.values()), sanctions_of(targets))
         name = root.unrecognized_fields.get(FEDERATION_FIELD, "")
-        expiries = (
-            root.expires,
-            updater.trusted_timestamp().expires,
-            updater.trusted_snapshot().expires,
-            targets.expires,
-        )
+        expiries = {
+            ROOT: root.expires,
+            TARGETS: targets.expires,
+            SNAPSHOT: updater.trusted_snapshot().expires,
+            TIMESTAMP: updater.trusted_timestamp().expires,
+        }
         return Directory(
             updater.trusted_timestamp().version,
-            min(expiries),
+            min(expiries.values()),
             [card for card in cards if isinstance(card, NodeCard)],
             [card for card in cards if isinstance(card, ContactPointCard)],
             federation=name if isinstance(name, str) else "",
+            expiries=expiries | reading.expiries,
             digest=sha256(Metadata(updater.trusted_timestamp()).signed_bytes).digest(),
             problems={**_shared_keys(cards), **problems},
         )

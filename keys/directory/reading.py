@@ -113,6 +113,7 @@ class Reading:
             TARGETS: updater.trusted_targets().version,
         }
         self.targets: set[str] = set()
+        self.expiries: dict[str, datetime] = {}
         self.cards: dict[str, Card] = {}
 
     def read_nation(self, node: str) -> None:
@@ -162,6 +163,7 @@ class Reading:
             self.versions[role] = meta.version
             raise NationUnusableError(f"its metadata does not verify: {problem}") from problem
         self.versions[role] = meta.version
+        self.expiries[role] = targets.expires
         return targets
 
     def _target(self, name: str, target: TargetFile) -> bytes:

@@ -69,6 +69,7 @@ class Directory:
         "_signing",
         "digest",
         "expires_at",
+        "expiries",
         "federation",
         "problems",
         "version",
@@ -83,12 +84,14 @@ class Directory:
         *,
         federation: str = "",
         digest: bytes = bytes(32),
+        expiries: Mapping[str, datetime] | None = None,
         problems: Mapping[str, str] | None = None,
     ) -> None:
         self.version = version
         self.expires_at = expires_at
         self.federation = federation
         self.digest = digest
+        self.expiries: Mapping[str, datetime] = MappingProxyType(dict(expiries or {}))
         self.problems: Mapping[str, str] = MappingProxyType(dict(problems or {}))
         self._nodes = {card.node: card for card in node_cards}
         self._contact_points = {card.address: card for card in contact_point_cards}
