@@ -46,9 +46,7 @@ class Metrics:
         self.witness_size = gauge("partner_log_size", "Size to which the partner's log is proved consistent", "partner")
         self.directory_version = gauge("directory_version", "Version of the verified directory")
         self.directory_expires = gauge("directory_expires_timestamp_seconds", "When the directory must be refreshed")
-        self.expires = gauge(
-            "expires_timestamp_seconds", "When what is ours in the directory ends", "what"
-        )
+        self.expires = gauge("expires_timestamp_seconds", "When what is ours in the directory ends", "what")
         self.directory_refresh_failures = counter("directory_refresh_failures", "Refreshes that no source served")
         self.directory_nations_left_out = gauge("directory_nations_left_out", "Nations whose cards cannot be used")
         self.expired = counter("expired", "Messages that expired undelivered or unclaimed")

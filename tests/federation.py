@@ -35,6 +35,7 @@ class DemoFederation:
     ceremony: Ceremony
     registry: list[DirectorySigner]
     nations: dict[str, list[DirectorySigner]]
+    holders: list[DirectorySigner]
 
     def node_home(self, node: str) -> Path:
         """The home folder of a node."""
@@ -56,7 +57,7 @@ def make_federation(root: Path, passphrase: bytes, passphrase_file: Path, now: d
     holders = [generate_directory_key(holder).signer() for holder in ("government of A", "government of B", "UN")]
     registry = [generate_directory_key("registry").signer()]
     ceremony = found_federation(root / "directory", FEDERATION, holders, 2, registry, now)
-    made = DemoFederation(root, ceremony, registry, {})
+    made = DemoFederation(root, ceremony, registry, {}, holders)
     repository = MetadataRepository(root / "directory")
     for node, name in NATIONS.items():
         keys = generate_node_keys(node, ["127.0.0.1"], now)

@@ -1,0 +1,137 @@
+"""A newcomer follows docs/join.md word for word, with the registry's answers, and ends as a member that is reached."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import socket
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from keys.directory.ceremony import Ceremony
+from keys.directory.repository import SNAPSHOT, TARGETS, TIMESTAMP
+from tests.e2e.world import World, desk, request_draft, sync, world
+
+ROOT = Path(__file__).resolve().parents[2]
+GUIDE = (ROOT / "docs" / "join.md").read_text("utf-8")
+NEWCOMER, REGISTRY = "newcomer", "registry"
+
+
+def blocks() -> list[tuple[str, str]]:
+    """The guide's shell blocks in order, each with who runs it."""
+    found, who = [], NEWCOMER
+    for part in re.finditer(
+        r"^### The registry$|^## [^\n]*$|^Sign and send it back|^```sh\n(.*?)^```", GUIDE, re.M | re.S
+    ):
+        if part.group(1) is None:
+            who = REGISTRY if part.group(0).startswith("### ") else NEWCOMER
+        else:
+            found.append((who, part.group(1)))
+    assert {who for who, _ in found} == {NEWCOMER, REGISTRY}
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Laptop:
+    """One shell that stays open: what a block exports holds for the next."""
+
+    def __init__(self, folder: Path, ports: dict[str, int]) -> None:
+        self.folder = folder
+        self.ports = ports
+        self.script = f'cd "{folder}"\n'
+        self.pids: list[int] = []
+
+    async def run(self, block: str) -> str:
+        for port, free in self.ports.items():
+            block = block.replace(port, str(free))
+        done = self.script + "set -e\n" + block + '\necho "pid:$!"\n'
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        shell = await asyncio.create_subprocess_exec(
+            *("bash", "-c", done),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
+        )
+        out, _ = await asyncio.wait_for(shell.communicate(), 120)
+        text = out.decode()
+        assert shell.returncode == 0, (block, text)
+        self.pids += [int(pid) for pid in re.findall(r"pid:(\d+)", text)]
+        # What changes the shell itself is done again in front of the next block; what makes files is not.
+        kept = [line for line in block.splitlines() if line.startswith(("umask", "export"))]
+        moved = [line.replace("mkdir comity-jp && ", "") for line in block.splitlines() if " && cd " in line]
+        self.script += "\n".join([*moved, *kept]) + "\n"
+        return text
+
+
+def registry_signs(made: World, *roles: str) -> None:
+    """What the root holders and the registry do with keys that only they have."""
+    ceremony: Ceremony = made.federation.ceremony
+    for role in roles:
+        for holder in made.federation.holders if role == TARGETS else ():
+            ceremony.sign(role, holder)
+    ceremony.stage_release(datetime.now(UTC))
+    for signer in made.federation.registry:
+        ceremony.sign(SNAPSHOT, signer)
+        ceremony.sign(TIMESTAMP, signer)
+    ceremony.publish(datetime.now(UTC))
+
+
+async def test_a_newcomer_joins_by_the_guide_and_is_reached(tmp_path: Path) -> None:
+    async with world(tmp_path) as made:
+        mine = Laptop(tmp_path, {"8443": free_port(), "9443": free_port()})
+        theirs = Laptop(tmp_path, {})
+        folder = tmp_path / "comity-jp"
+        try:
+            for who, block in blocks():
+                if who == NEWCOMER:
+                    await mine.run(block)
+                else:
+                    before, publish, after = block.partition("comity-node federation publish")
+                    await theirs.run(before)
+                    if publish:
+                        registry_signs(made, *([TARGETS] if "targets.json" in before else []))
+                        await theirs.run(after.partition("\n")[2])
+                post(tmp_path, folder)
+            async with desk(made, "kr") as kr:
+                draft = {**request_draft(), "to": ["24-7@jp"]}
+                while "jp" not in (await kr.refresh_directory()).nodes():
+                    await sync(made, kr, wait=1)  # its node looks for news every few seconds
+                sent = await kr.send(draft)
+                while True:
+                    await sync(made, kr)
+                    if "ContentHandover" in {row.event for row in await kr.receipts(sent.id) if row.verified}:
+                        break
+                    await mine.run("comity inbox --wait 2")
+            listed = await mine.run("comity inbox")
+        finally:
+            for pid in mine.pids:
+                os.kill(pid, 15)
+
+    assert "24-7@kr" in listed
+
+
+def post(registry: Path, folder: Path) -> None:
+    """The mail between the two: whatever is newer on one side goes to the other."""
+    for source, target in (
+        (folder / "justice.json", registry / "justice.json"),
+        (folder / "interior.json", registry / "interior.json"),
+        (folder / "node" / "card.json", registry / "card.json"),
+        (folder / "desk" / "enrolment.json", registry / "enrolment.json"),
+        (registry / "bootstrap.json", folder / "bootstrap.json"),
+    ):
+        if source.exists():
+            shutil.copy(source, target)
+    here, there = registry / "nation-jp.json", folder / "nation-jp.json"
+    if here.exists() and (not there.exists() or here.stat().st_mtime_ns > there.stat().st_mtime_ns):
+        shutil.copy2(here, there)
+    elif there.exists():
+        shutil.copy2(there, here)
