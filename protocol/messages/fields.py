@@ -23,6 +23,10 @@ from protocol.codes import load_codes
 from protocol.errors import InvalidAddressError
 
 
+# The rule of a field that is part of what asks for it: the rule (and rank) of the field around it.
+INHERITED = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Legal:
     """Beside a field: the rule that asks for it, in its legal name, and what to say when it is missing.
@@ -35,7 +39,8 @@ class Legal:
     rank: int = 0
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {**handler(schema), "x-rule": self.rule}
+        described = handler(schema)
+        return {**described, "x-rule": self.rule} if self.rule else described
 
 
 def problem(kind: str, text: str) -> PydanticCustomError:
