@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -107,7 +108,7 @@ class AnswerItem(Part):
     @field_validator("custody")
     @classmethod
     def _is_in_order(cls, custody: tuple[CustodyStep, ...]) -> tuple[CustodyStep, ...]:
-        if any(later.at < earlier.at for earlier, later in zip(custody, custody[1:], strict=False)):
+        if any(later.at < earlier.at for earlier, later in pairwise(custody)):
             raise problem("order", "the steps of custody are in the order of their times")
         return custody
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,12 +14,12 @@ from protocol.messages.parts import TargetNames, absent_if, needed_if
 _REFERRED = "Budapest Convention Art. 27.9"
 
 
-def _is_forwarded(fields: object) -> bool:
-    return isinstance(fields, dict) and fields.get("forwarded") is True
+def _is_forwarded(fields: Mapping[str, Any]) -> bool:
+    return fields.get("forwarded") is True
 
 
-def _is_not_forwarded(fields: object) -> bool:
-    return isinstance(fields, dict) and fields.get("forwarded") is False
+def _is_not_forwarded(fields: Mapping[str, Any]) -> bool:
+    return fields.get("forwarded") is False
 
 
 class RightAuthority(Part):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -15,12 +16,12 @@ _RULE = "Budapest Convention Art. 26"
 _TOO_EARLY = "an offer holds no information yet: it follows when the conditions are accepted"
 
 
-def _is_offer(fields: object) -> bool:
-    return isinstance(fields, dict) and fields.get("stage") == "offer"
+def _is_offer(fields: Mapping[str, Any]) -> bool:
+    return fields.get("stage") == "offer"
 
 
-def _is_disclosure(fields: object) -> bool:
-    return isinstance(fields, dict) and fields.get("stage") == "disclosure"
+def _is_disclosure(fields: Mapping[str, Any]) -> bool:
+    return fields.get("stage") == "disclosure"
 
 
 class GradedHandling(Handling):

@@ -24,7 +24,6 @@ from protocol.messages.fields import (
     ZoneName,
     problem,
 )
-
 from protocol.messages.identifiers import Identifier
 
 MAX_TARGETS = 1000
@@ -174,7 +173,7 @@ class Custodian(Part):
 
 
 class Ground(Part):
-    """Why something is refused, postponed or impossible: a coded ground and its explanation. Reasons are owed (Art. 27.7)."""
+    """Why something is refused, postponed or impossible: a coded ground, and the reasons that are owed (Art. 27.7)."""
 
     code: Annotated[str, CodeOf("refusal_ground"), Legal(INHERITED, "the coded ground is missing")]
     text: Annotated[Note, Legal("Art. 27.7", "the reasons are missing")]

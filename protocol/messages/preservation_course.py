@@ -5,7 +5,8 @@ Budapest Convention Art. 29.6, 29.7 and 30; UN Convention Art. 42, 43; Regulatio
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field, field_validator
@@ -123,8 +124,8 @@ class ForeignProvider(Custodian):
     country: Annotated[str, CodeOf("country"), Legal(INHERITED, "the State of the provider is missing")]
 
 
-def _discloses(fields: object) -> bool:
-    return isinstance(fields, dict) and "withheld" in fields and fields["withheld"] is None
+def _discloses(fields: Mapping[str, Any]) -> bool:
+    return "withheld" in fields and fields["withheld"] is None
 
 
 class PathDisclosure(Part):
