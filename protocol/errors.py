@@ -477,6 +477,21 @@ class InvalidMessageError(ComityError):
         return members
 
 
+class InvalidCodeListError(ComityError):
+    """An added code list breaks a rule.
+
+    ``problems`` lists every one: (file name, text).
+    """
+
+    code = "invalid-code-list"
+    http_status = 422
+    advice = "Correct the files that are listed; docs/messages.md says how a code list is written."
+
+    def __init__(self, detail: str = "", problems: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(detail)
+        self.problems = problems
+
+
 class TransitionError(ComityError):
     """No rule of the lifecycle allows this step now."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from protocol.errors import NotFoundError
 
@@ -26,7 +26,10 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class CodeList:
-    """One list; ``entries`` keep the order of the file. ``code in codes`` and ``codes[code]`` are constant time."""
+    """One list; ``entries`` keep the order of the file. ``code in codes`` and ``codes[code]`` are constant time.
+
+    An ``extensible`` list leaves room for local codes beside its own (:func:`protocol.codes.is_local_code`).
+    """
 
     name: str
     version: str
@@ -34,6 +37,7 @@ class CodeList:
     confidence: Confidence
     entries: tuple[Code, ...]
     _by_code: Mapping[str, Code] = field(repr=False, compare=False)
+    extensible: bool = False
 
     def __contains__(self, code: object) -> bool:
         return code in self._by_code
@@ -63,7 +67,14 @@ def load_codes(name: str) -> CodeList:
     if name not in list_names():
         raise NotFoundError("there is no such code list")
     raw = json.loads(resources.files(__package__).joinpath(f"{name}.json").read_text("utf-8"))
+    return code_list(raw)
+
+
+def code_list(raw: Mapping[str, Any]) -> CodeList:
+    """The list that a file's JSON object states; its fields are known to be there and of their type."""
     general = cast(Confidence, raw["confidence"])
     entries = tuple(Code(e["code"], e["label"], e.get("confidence", general)) for e in raw["entries"])
     by_code = MappingProxyType({entry.code: entry for entry in entries})
-    return CodeList(raw["name"], raw["version"], raw["source"], general, entries, by_code)
+    return CodeList(
+        raw["name"], raw["version"], raw["source"], general, entries, by_code, bool(raw.get("extensible", False))
+    )

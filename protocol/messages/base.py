@@ -18,7 +18,7 @@ from protocol.messages.fields import AddressText, CodeOf, Instant, Legal, Line, 
 MAX_RECIPIENTS = 32
 MAX_ATTACHMENTS = 64
 # 2^53: the largest whole number that every JSON reader keeps exact.
-_MAX_SIZE = 9_007_199_254_740_992
+MAX_BYTES = 9_007_199_254_740_992
 
 Urgency = Annotated[str, CodeOf("urgency")]
 LegalInstrument = Annotated[str, CodeOf("legal_basis")]
@@ -40,8 +40,18 @@ class LegalBasis(Part):
     remark: Note | None = None
 
 
+class Grade(Part):
+    """The 4x4 grade: reliability of the source (A, B, C, X) and of the information (1 to 4)."""
+
+    source: Annotated[str, CodeOf("grade_source")]
+    information: Annotated[str, CodeOf("grade_information")]
+
+
 class Handling(Part):
-    """Four labels: who may see it (TLP), what may be done (PAP), judicial use (H codes), use conditions (28.2)."""
+    """Four labels: who may see it (TLP), what may be done (PAP), judicial use (H codes), use conditions (28.2).
+
+    With intelligence goes a fifth: the grade of its source and of the information.
+    """
 
     tlp: Annotated[str, CodeOf("tlp"), Legal("TLP 2.0", "the TLP label is missing")]
     pap: Annotated[str, CodeOf("pap")] | None = None
@@ -50,6 +60,7 @@ class Handling(Part):
         default=None, validate_default=True
     )
     use_conditions: Annotated[tuple[Note, ...], Field(max_length=20), Legal("Budapest Convention Art. 28.2")] = ()
+    grade: Annotated[Grade | None, Legal("Regulation (EU) 2016/794 Art. 29")] = None
 
     @field_validator("text")
     @classmethod
@@ -63,7 +74,7 @@ class Attachment(Part):
     """A file that belongs to the message: its name, size in bytes, media type and SHA-256 in lower-case hex."""
 
     name: Line
-    size_bytes: Annotated[int, Field(ge=0, le=_MAX_SIZE)]
+    size_bytes: Annotated[int, Field(ge=0, le=MAX_BYTES)]
     media_type: Annotated[str, CodeOf("attachment_media")]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 

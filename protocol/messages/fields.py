@@ -19,8 +19,11 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from protocol.address import Address
-from protocol.codes import load_codes
+from protocol.codes import LOCAL_CODE_PATTERN, MAX_LOCAL_CODE, is_local_code, load_codes
 from protocol.errors import InvalidAddressError
+
+# The rule of a field that is part of what asks for it: the rule (and rank) of the field around it.
+INHERITED = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,8 @@ class Legal:
     rank: int = 0
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {**handler(schema), "x-rule": self.rule}
+        described = handler(schema)
+        return {**described, "x-rule": self.rule} if self.rule else described
 
 
 def problem(kind: str, text: str) -> PydanticCustomError:
@@ -152,7 +156,9 @@ class CodeOf:
         def check(value: str, info: ValidationInfo) -> str:
             if not value:
                 raise problem("blank", "this field is empty")
-            if not _CODE.fullmatch(value) or (value not in codes and not is_tolerant(info)):
+            # A local code is judged by its form alone: both sides must judge alike, whatever lists they have added.
+            known = value in codes or (codes.extensible and is_local_code(value))
+            if not _CODE.fullmatch(value) or not (known or is_tolerant(info)):
                 raise problem("code", refusal)
             return value
 
@@ -163,7 +169,9 @@ class CodeOf:
         codes = load_codes(self.name)
         described["x-code-list"] = f"{codes.name}/{codes.version}"
         if len(codes.entries) <= _MAX_ENUM:
-            described["enum"] = [entry.code for entry in codes.entries]
+            published: dict[str, Any] = {"enum": [entry.code for entry in codes.entries]}
+            local = {"pattern": f"^{LOCAL_CODE_PATTERN}$", "maxLength": MAX_LOCAL_CODE}
+            described |= {"anyOf": [published, local]} if codes.extensible else published
         return described
 
 

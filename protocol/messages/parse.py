@@ -15,7 +15,7 @@ from pydantic_core import PydanticSerializationError
 from protocol.envelope import MAX_CONTENT_BYTES
 from protocol.errors import InvalidMessageError
 from protocol.messages.base import Message, UnknownMessage
-from protocol.messages.preservation import MAX_TARGETS
+from protocol.messages.parts import MAX_TARGETS
 from protocol.messages.problems import Problem, problems_of
 from protocol.messages.registry import MESSAGE_TYPES
 

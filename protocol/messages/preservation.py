@@ -7,112 +7,20 @@ from uuid import UUID
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from protocol.codes import load_codes
-from protocol.messages.base import Contact, LegalBasis, Message, Part, Reply, check_email
-from protocol.messages.fields import (
-    CodeOf,
-    Country,
-    Instant,
-    Legal,
-    Line,
-    LocalId,
-    Note,
-    Phone,
-    Prose,
-    Token,
-    ZoneName,
-    problem,
-)
+from protocol.messages.base import Contact, LegalBasis, Message, Part, Reply
+from protocol.messages.fields import CodeOf, Instant, Legal, Line, LocalId, Note, Prose, problem
 from protocol.messages.identifiers import Identifier
+from protocol.messages.parts import (
+    MAX_TARGETS,
+    Authority,
+    CompetentAuthority,
+    Custodian,
+    Ground,
+    Offence,
+    TimeWindow,
+)
 
-MAX_TARGETS = 1000
 MAX_PERIOD_DAYS = 3650
-
-
-class Authority(Part):
-    """A requesting or competent authority (T-CY(2018)11 items 5 and 7)."""
-
-    organisation: Annotated[Line, Legal("Art. 29.2 (a)", "the name of the authority is missing", 1)]
-    country: Annotated[Country, Legal("Art. 29.2 (a)", "the country of the authority is missing", 1)]
-    office: Line | None = None
-    person_in_charge: Annotated[Line, Legal("T-CY(2018)11 item 5", "the person in charge at the authority is missing")]
-    address: Note | None = None
-    telephone: Phone | None = None
-    mobile: Phone | None = None
-    fax: Phone | None = None
-    email: Annotated[
-        Token | None,
-        Legal("T-CY(2018)11 item 5", "a telephone number or an e-mail address of the authority is missing"),
-    ] = Field(default=None, validate_default=True)
-    office_hours: Annotated[Line, Legal("T-CY(2018)11 item 5", "the office hours are missing")]
-    time_zone: Annotated[ZoneName, Legal("T-CY(2018)11 item 5", "the time zone of the office hours is missing")]
-    preferred_means: Line | None = None
-
-    @field_validator("email")
-    @classmethod
-    def _can_be_reached(cls, email: str | None, info: ValidationInfo) -> str | None:
-        if email is not None:
-            return check_email(email)
-        if {"telephone", "mobile"} <= info.data.keys() and not info.data["telephone"] and not info.data["mobile"]:
-            raise problem("blank", "one of telephone, mobile and email is needed")
-        return email
-
-
-class CompetentAuthority(Part):
-    """The investigating authority, or the prosecution office or court, where it differs from the requesting one."""
-
-    organisation: Line
-    role: Annotated[str, CodeOf("contact_role")] | None = None
-    case_number: Line | None = None
-    contact: Contact | None = None
-    decisions: Note | None = None
-
-
-class Offence(Part):
-    """One offence: from a published list, or national. Evidence of any offence may be preserved (Art. 14.2, 25.1)."""
-
-    list: Annotated[str, CodeOf("offence_list")]
-    code: Annotated[Token | None, Legal("Art. 29.2 (b)", "the article or code of the offence is missing", 2)] = Field(
-        default=None, validate_default=True
-    )
-    title: Annotated[Line, Legal("Art. 29.2 (b)", "the name of the offence is missing", 2)]
-    national_provision: Line | None = None
-    maximum_penalty: Line | None = None
-
-    @field_validator("code")
-    @classmethod
-    def _is_in_its_list(cls, code: str | None, info: ValidationInfo) -> str | None:
-        published = info.data.get("list", "national")
-        if published == "national" or (info.context and info.context.get("newer")):
-            return code
-        if code is None:
-            raise problem("blank", "an offence from a published list has its code")
-        if code not in load_codes(f"offence_{published}"):
-            raise problem("code", "this code is not in the list of offences named beside it")
-        return code
-
-
-class TimeWindow(Part):
-    """The time the wanted data stem from."""
-
-    begins_at: Instant
-    ends_at: Instant
-
-    @field_validator("ends_at")
-    @classmethod
-    def _is_a_span(cls, ends_at: Instant, info: ValidationInfo) -> Instant:
-        if "begins_at" in info.data and ends_at <= info.data["begins_at"]:
-            raise problem("window", "the time window ends after it begins")
-        return ends_at
-
-
-class Custodian(Part):
-    """Who is believed to hold the data."""
-
-    name: Line
-    country: Country | None = None
-    service: Line | None = None
-    contact: Note | None = None
 
 
 class Target(Part):
@@ -233,13 +141,6 @@ class PreservationRequest(Message):
         if len({target.target for target in targets}) != len(targets):
             raise problem("repeated", "each target has its own short name")
         return targets
-
-
-class Ground(Part):
-    """Why something is refused: a coded ground and its explanation. Reasons are owed (Art. 27.7)."""
-
-    code: Annotated[str, CodeOf("refusal_ground"), Legal("Art. 29.5", "the ground of refusal is missing")]
-    text: Annotated[Note, Legal("Art. 27.7", "the reasons for the refusal are missing")]
 
 
 class TargetAnswer(Part):

@@ -104,8 +104,7 @@ def _walk(loc: Sequence[int | str], model: type[BaseModel]) -> tuple[str, Legal 
         if found is not None:
             field, annotation = found
             own = _legal_of(field)
-            # An element without a name of its own is part of what its parent is called, but not the whole of it.
-            legal = own or (Legal(legal.rule, rank=legal.rank) if legal else None)
+            legal = _named_within(legal, own)
             names.append(step)
         elif (tagged := _tagged(annotation, step)) is not None:
             annotation = tagged
@@ -114,6 +113,15 @@ def _walk(loc: Sequence[int | str], model: type[BaseModel]) -> tuple[str, Legal 
             names.append(step if _READABLE.fullmatch(step) else "(unreadable name)")
             annotation = None
     return ".".join(names) or "message", legal, annotation
+
+
+def _named_within(around: Legal | None, own: Legal | None) -> Legal | None:
+    """The legal name of a field: its own, or, for a part of what is asked for, that of the field around it."""
+    if own is not None and (own.rule or around is None):
+        return own if own.rule else Legal(_DEFAULT_RULE, own.missing)
+    if around is None:
+        return None
+    return Legal(around.rule, own.missing if own else Legal("").missing, around.rank)
 
 
 def _field(annotation: Any, step: str) -> tuple[FieldInfo, Any] | None:
