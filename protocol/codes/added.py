@@ -130,9 +130,9 @@ def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _problems_of(raw: dict[str, Any]) -> Iterator[str]:
     if raw.keys() - _FIELDS:
         yield f"only these fields are known: {', '.join(sorted(_FIELDS))}"
-    for name in ("version", "source"):
-        if not _is_text(raw.get(name)):
-            yield f"{name}: write one line of text"
+    for field in ("version", "source"):
+        if not _is_text(raw.get(field)):
+            yield f"{field}: write one line of text"
     if raw.get("confidence") not in _CONFIDENCES:
         yield f"confidence: write one of {', '.join(_CONFIDENCES)}"
     name = raw.get("name")

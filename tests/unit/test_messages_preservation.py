@@ -360,7 +360,7 @@ def test_newer_version_that_cannot_be_read_and_unknown_type_keep_everything(draf
     raw = json.loads(message_to_bytes(complete(draft)))
     changed = copy.deepcopy(raw)
     changed |= {"schema_version": 2, "targets": {"t1": {}}}
-    for other in (changed, {**raw, "type": "use.query"}):
+    for other in (changed, {**raw, "type": "library.offer"}):
         message = parse_message(json.dumps(other).encode())
         assert isinstance(message, UnknownMessage)
         assert message.sender == "24-7@kr"
@@ -369,7 +369,7 @@ def test_newer_version_that_cannot_be_read_and_unknown_type_keep_everything(draf
 
 
 def test_unknown_type_with_a_broken_common_field_is_refused(draft: dict[str, Any]) -> None:
-    raw = {**json.loads(message_to_bytes(complete(draft))), "type": "use.query", "from": "nobody"}
+    raw = {**json.loads(message_to_bytes(complete(draft))), "type": "library.offer", "from": "nobody"}
     with pytest.raises(InvalidMessageError) as raised:
         parse_message(json.dumps(raw).encode())
     assert [field for field, _, _ in raised.value.problems] == ["from"]
@@ -420,7 +420,7 @@ def test_step_that_the_table_refuses_is_known_before_it_is_sent(draft: dict[str,
 
 def test_message_of_an_unknown_type_is_shown_in_the_case(draft: dict[str, Any]) -> None:
     request = complete(draft)
-    raw = {**json.loads(message_to_bytes(complete(acknowledgement(request), 5, "24-7@fr"))), "type": "use.query"}
+    raw = {**json.loads(message_to_bytes(complete(acknowledgement(request), 5, "24-7@fr"))), "type": "library.offer"}
     case = fold([ThreadMessage(request), ThreadMessage(parse_message(json.dumps(raw).encode()))])
     assert case.unread == (UUID(int=5),)
 
