@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from exchange.demo.ports import free_port
 from keys.cards import ContactPointCard, parse_contact_point_card
 from keys.directory.ceremony import Ceremony
 from keys.directory.repository import MetadataRepository
@@ -62,7 +62,7 @@ def make_federation(root: Path, passphrase: bytes, passphrase_file: Path, now: d
     for node, name in NATIONS.items():
         keys = generate_node_keys(node, ["127.0.0.1"], now)
         origin = log_origin(FEDERATION, node)
-        port, admin_port = _free_port(), _free_port()
+        port, admin_port = free_port(), free_port()
         card = node_card(node, keys, origin, now, name=name, urls=[f"https://127.0.0.1:{port}"])
         nation = [generate_directory_key(f"{name} {office}").signer() for office in ("justice", "interior")]
         made.nations[node] = nation
@@ -89,10 +89,3 @@ def make_federation(root: Path, passphrase: bytes, passphrase_file: Path, now: d
             ).encode(),
         )
     return made
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
+from exchange.demo.ports import free_port
 from keys.cards import Card, ContactPointCard, Function, Hosting
 from keys.directory.ceremony import Ceremony
 from keys.directory.repository import TARGETS
@@ -58,13 +58,6 @@ class Clock:
 
     def __call__(self) -> datetime:
         return datetime.now(UTC) + self.shift
-
-
-def free_port() -> int:
-    """A port of loopback that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _signers(*names: str) -> list[DirectorySigner]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from exchange.demo.ports import free_port
 from exchange.demo.processes import Commands
 from keys.files import write_file
 
@@ -93,7 +93,7 @@ class DemoFederation:
 
     async def _make_nation(self, node: str, name: str) -> None:
         await self._keys(node, OFFICES)
-        port, admin_port = _free_port(), _free_port()
+        port, admin_port = free_port(), free_port()
         await self.commands.node(
             *("init", str(self.node_home(node)), "--node", node, "--name", name, "--country", node.upper()),
             *("--federation", FEDERATION, "--url", f"https://127.0.0.1:{port}", "--listen", f"127.0.0.1:{port}"),
@@ -113,10 +113,3 @@ class DemoFederation:
 
 def _each(option: str, values: Sequence[str]) -> list[str]:
     return [word for value in values for word in (option, value)]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -15,6 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from exchange.demo.ports import free_port
 from exchange.demo.processes import Commands, RunningNode
 from exchange.desk import Desk
 from exchange.enrolment import create_desk
@@ -29,7 +30,6 @@ from keys.files import write_file
 from keys.identity import NodeKeys, generate_directory_key, generate_node_keys
 from keys.keystore import FAST, Keystore
 from protocol.address import Address
-from tests.world import free_port
 
 PASSPHRASE = b"reach"
 FEDERATION = "Reach"

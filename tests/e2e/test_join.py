@@ -6,11 +6,11 @@ import asyncio
 import os
 import re
 import shutil
-import socket
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from exchange.demo.ports import free_port
 from keys.directory.ceremony import Ceremony
 from keys.directory.repository import SNAPSHOT, TARGETS, TIMESTAMP
 from tests.e2e.world import World, desk, request_draft, sync, world
@@ -32,13 +32,6 @@ def blocks() -> list[tuple[str, str]]:
             found.append((who, part.group(1)))
     assert {who for who, _ in found} == {NEWCOMER, REGISTRY}
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Laptop:
