@@ -15,7 +15,7 @@ from keys.directory.routes import node_path
 from keys.directory.view import Directory
 from protocol.address import Address
 from protocol.errors import ComityError, NotFoundError, TransitionError
-from protocol.event import EventName, decode_event
+from protocol.event import Event, EventName, decode_event
 from protocol.lifecycle import (
     PreservationCase,
     ThreadEvent,
@@ -140,10 +140,16 @@ def received_at(store: DeskStore, head: Head, own: Address) -> datetime:
     return min(times, default=head.stored_at)
 
 
+def proved_events(receipts: Sequence[StoredReceipt]) -> list[Event]:
+    """The events that the verified ones of these receipts prove."""
+    return [decode_event(stored.receipt.leaf) for stored in receipts if stored.error is None]
+
+
 def _events(receipts: Sequence[StoredReceipt]) -> tuple[ThreadEvent, ...]:
-    proved = (decode_event(stored.receipt.leaf) for stored in receipts if stored.error is None)
     return tuple(
-        ThreadEvent(event.name.value, str(event.recipient), event.at) for event in proved if event.recipient is not None
+        ThreadEvent(event.name.value, str(event.recipient), event.at)
+        for event in proved_events(receipts)
+        if event.recipient is not None
     )
 
 

@@ -30,6 +30,14 @@ from uuid import UUID
 from exchange.bundle import BundleImport, DeskBundles
 from exchange.cases import Parsed, received_at, thread_messages, tracking, ways_of
 from exchange.client import MAX_ENTRIES, MAX_ENVELOPES, MAX_STATEMENTS, MAX_WAIT_S, Answer, MailboxPage, NodeClient
+from exchange.contact_tests import (
+    ContactStanding,
+    ContactTestPolicy,
+    ContactTestSent,
+    contact_standing,
+    draft_of_test,
+    is_unanswered_test,
+)
 from exchange.evidence import NOT_ASKED, Evidence, check_content, inclusion
 from exchange.logwatch import LogWatch
 from exchange.mailbox import DirectoryBehindError, Mailbox, Taken
@@ -76,6 +84,7 @@ from protocol.instant import from_ms, to_ms
 from protocol.lifecycle import PreservationCase, fold
 from protocol.log.checkpoint import Checkpoint, parse_checkpoint
 from protocol.messages import Acknowledgement, ComposedMessage, Message, PreservationAnswer, notes_of, reply_draft
+from protocol.messages.contact import ContactTest, ContactTestReply
 
 Clock = Callable[[], datetime]
 Draft = Mapping[str, Any]
@@ -308,6 +317,57 @@ class Desk:
     async def reply_draft(self, message_id: UUID, reply_type: str, **fields: Any) -> dict[str, Any]:
         """A draft of a reply to a stored message: addressed, in its thread, under its labels, with our officer."""
         return await self._run(self._reply, message_id, reply_type, None, fields)
+
+    # --- Testing contact points ---
+
+    async def test_contacts(self, contacts: Sequence[Address]) -> list[ContactTestSent]:
+        """Send each contact point a test of its own; who cannot be sent to is told by the code of the reason."""
+        refused = {contact: self._against(contact) for contact in contacts}
+        able = [contact for contact in contacts if refused[contact] is None]
+        sent = await self.send_many([draft_of_test(contact, self._officer(None)) for contact in able])
+        done = dict(zip(able, sent, strict=True))
+        return [ContactTestSent(contact, done.get(contact), refused[contact]) for contact in contacts]
+
+    async def unanswered_contact_tests(self) -> list[InboxRow]:
+        """The tests among the latest messages that nobody here replied to, the newest first."""
+
+        def read() -> list[InboxRow]:
+            rows = self._store.heads(Direction.RECEIVED, _RESOLVE_AMONG, None, unopened=False)
+            return [inbox_row(self._store, *row) for row in rows if is_unanswered_test(self._store, row[1])]
+
+        return await self._run(read)
+
+    async def reply_to_contact_test(self, test_id: UUID, *, remark: str | None = None) -> SentMessage:
+        """Reply to a received contact test. Raises as :meth:`acknowledge`."""
+
+        def write() -> dict[str, Any]:
+            head = self._received(test_id)
+            if head.type != ContactTest.TYPE:
+                raise ForbiddenError("that message is not a contact test")
+            fields: dict[str, Any] = {"received_at": received_at(self._store, head, self._address)}
+            if remark is not None:
+                fields["remark"] = remark
+            return self._reply(test_id, ContactTestReply.TYPE, None, fields)
+
+        return await self.send(await self._run(write))
+
+    async def contact_standings(self, contacts: Sequence[Address]) -> list[ContactStanding]:
+        """What this desk's tests say of each contact point now."""
+        settings, now = self._settings.contact_tests, self._clock()
+        policy = ContactTestPolicy(timedelta(hours=settings.reply_within_h), timedelta(days=settings.stale_after_days))
+
+        def read() -> list[ContactStanding]:
+            return [contact_standing(self._store, contact, policy, now) for contact in contacts]
+
+        return await self._run(read)
+
+    def _against(self, contact: Address) -> str | None:
+        """The code of what keeps a message from being sealed for ``contact`` now; None if nothing does."""
+        try:
+            self._trust.current.sealing_key(contact, self._clock())
+        except ComityError as problem:
+            return problem.code
+        return None
 
     # --- Receiving ---
 

@@ -84,6 +84,13 @@ class Lifetimes(_Table):
         return {"routine": self.routine_s, "emergency": self.emergency_s}.get(urgency, self.urgent_s)
 
 
+class ContactTestSettings(_Table):
+    """When a contact test counts as not replied to, and when an old reply says nothing any more."""
+
+    reply_within_h: Annotated[int, Field(ge=1, le=14 * 24)] = 24
+    stale_after_days: Annotated[int, Field(ge=1, le=366)] = 35
+
+
 class DeskSettings(_Table):
     """All settings. ``node_url`` is needed only where the desk reaches its node by another address than partners do.
 
@@ -97,6 +104,7 @@ class DeskSettings(_Table):
     transport: Literal["https", "file"] = "https"
     officer: OfficerSettings | None = None
     lifetimes: Lifetimes = Field(default_factory=Lifetimes)
+    contact_tests: ContactTestSettings = Field(default_factory=ContactTestSettings)
 
     @field_validator("address")
     @classmethod

@@ -25,9 +25,11 @@ from exchange.sealing import RowCipher
 from exchange.views import Direction
 from keys.migrations import load_migrations, migrate_sqlite
 from protocol import cbor
+from protocol.address import Address
 from protocol.errors import DatabaseDamagedError, NotFoundError, StorageFullError, UnavailableError
 from protocol.instant import from_ms, to_ms
 from protocol.log.merkle import HASH_BYTES
+from protocol.messages.contact import ContactTest
 from protocol.receipt import Receipt
 
 _PRAGMAS = (
@@ -88,6 +90,7 @@ class DeskStore:
             for message in messages:
                 seq, row = self._insert_message(message)
                 self._connection.execute("INSERT INTO outbox (seq, id) VALUES (?, ?)", (seq, row))
+                self._insert_contact_tests(message.head)
         self._recent.update((message.head.digest, message.head) for message in messages)
         while len(self._recent) > _RECENT_HEADS:
             self._recent.popitem(last=False)
@@ -262,6 +265,14 @@ class DeskStore:
             (seq, self._message(row, head, body), self._opened(row, opening)) for seq, row, head, body, opening in rows
         ]
 
+    def tests_of(self, contact: Address, limit: int) -> list[UUID]:
+        """The messages by which a contact point was tested, the newest first."""
+        blind = self._contact(contact)
+        rows = self._all(
+            "SELECT seq, message FROM contact_test WHERE contact = ? ORDER BY seq DESC LIMIT ?", (blind, limit)
+        )
+        return [UUID(bytes=self._cipher.open(b"contact_test.message", blind, sealed)) for _, sealed in rows]
+
     def quarantine(self, limit: int, before: int | None) -> list[tuple[int, Quarantined]]:
         """The refused messages, the newest first, without their envelopes."""
         rows = self._all(
@@ -331,6 +342,9 @@ class DeskStore:
     def _digest(self, digest: bytes) -> bytes:
         return self._cipher.blind(b"digest", digest)
 
+    def _contact(self, contact: Address) -> bytes:
+        return self._cipher.blind(b"contact-test", str(contact).encode())
+
     def _box(self, direction: Direction) -> bytes:
         return self._cipher.blind(b"box", direction.value.encode())
 
@@ -353,6 +367,16 @@ class DeskStore:
             ),
         )
         return int(done.lastrowid or 0), row
+
+    def _insert_contact_tests(self, head: Head) -> None:
+        if head.type != ContactTest.TYPE:
+            return
+        for contact in head.recipients:
+            blind = self._contact(contact)
+            self._connection.execute(
+                "INSERT INTO contact_test (contact, message) VALUES (?, ?)",
+                (blind, self._cipher.seal(b"contact_test.message", blind, head.id.bytes)),
+            )
 
     def _insert_quarantined(self, refused: Quarantined) -> int:
         row = self._digest(refused.digest)

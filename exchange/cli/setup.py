@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,6 +24,7 @@ from exchange.i18n import _
 from protocol.address import Address, parse_node
 
 if TYPE_CHECKING:
+    from exchange.contact_tests import ContactStanding
     from exchange.desk import Desk
     from keys.cards import ContactPointCard
 
@@ -118,6 +120,7 @@ def directory(
     """Show contact points."""
 
     async def work(desk: Desk) -> None:
+        from exchange.cli.contact_tests import standing_object
         from keys.directory.duty import next_on_duty, on_duty
         from keys.directory.search import Wanted, find
 
@@ -128,6 +131,7 @@ def directory(
             cards = [known.contact_point(Address.parse(address))]
         else:
             cards = find(known, Wanted(country, language, competence, text, on_duty=duty, inactive=not duty), now)
+        standings = {entry.contact: entry for entry in await desk.contact_standings([card.address for card in cards])}
         if as_json:
             print_json(
                 {
@@ -140,24 +144,74 @@ def directory(
                             **card.model_dump(mode="json", by_alias=True),
                             "on_duty": on_duty(card, now),
                             "next_on_duty": next_on_duty(card, now),
+                            "contact_test": standing_object(standings[card.address]),
                         }
                         for card in cards
                     ],
                 }
             )
             return
-        table(
-            f"{safe(known.federation)}, {_('version')} {known.version}",
-            [_("Address"), _("Office"), _("Agency"), _("Languages"), _("On duty"), _("Status")],
-            [
-                (card.address, card.office, card.agency, ", ".join(card.languages), _duty(card, now), card.status)
-                for card in cards
-            ],
-        )
+        if address is not None:
+            _print_card(cards[0], now, standings[cards[0].address])
+        else:
+            _print_cards(f"{safe(known.federation)}, {_('version')} {known.version}", cards, now, standings)
         if known.is_stale(now):
             line(_("This directory has expired: refresh it before you rely on it."))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _print_cards(
+    title: str, cards: Sequence[ContactPointCard], now: datetime, standings: Mapping[Address, ContactStanding]
+) -> None:
+    from exchange.cli.contact_tests import standing_text
+
+    table(
+        title,
+        [_("Address"), _("Office"), _("Agency"), _("Languages"), _("On duty"), _("Contact test"), _("Status")],
+        [
+            (
+                card.address,
+                card.office,
+                card.agency,
+                ", ".join(card.languages),
+                _duty(card, now),
+                standing_text(standings[card.address]),
+                card.status,
+            )
+            for card in cards
+        ],
+    )
+
+
+def _print_card(card: ContactPointCard, now: datetime, standing: ContactStanding) -> None:
+    from exchange.cli.contact_tests import span_text, standing_text
+
+    replied = standing.replied
+    rows: list[tuple[str, object]] = [
+        (_("Office"), card.office),
+        (_("Agency"), card.agency),
+        (_("Country"), card.country),
+        (_("Languages"), ", ".join(card.languages)),
+        (_("Hours"), _hours(card)),
+        (_("Time zone"), card.time_zone),
+        (_("On duty"), _duty(card, now)),
+        (_("Telephone"), ", ".join(card.phones) or None),
+        (_("Deputy"), card.deputy),
+        (_("Escalation contact"), card.escalation_contact),
+        (_("Competences"), ", ".join(card.competences) or None),
+        (_("Status"), card.status),
+        (_("Contact test"), standing_text(standing)),
+        (_("Last reply"), None if replied is None else replied.replied_at),
+        (_("Replied after"), span_text(None if replied is None else replied.reply_s)),
+    ]
+    table(str(card.address), [_("Field"), _("Value")], rows)
+
+
+def _hours(card: ContactPointCard) -> str:
+    if isinstance(card.hours, str):
+        return card.hours
+    return "; ".join(f"{' '.join(hours.days)} {hours.opens}-{hours.closes}" for hours in card.hours)
 
 
 def _duty(card: ContactPointCard, now: datetime) -> str:

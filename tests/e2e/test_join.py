@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -86,6 +87,8 @@ async def test_a_newcomer_joins_by_the_guide_and_is_reached(tmp_path: Path) -> N
         try:
             for who, block in blocks():
                 if who == NEWCOMER:
+                    if "contact-test results" in block:
+                        await reply_to_test(made)
                     await mine.run(block)
                 else:
                     before, publish, after = block.partition("comity-node federation publish")
@@ -105,11 +108,23 @@ async def test_a_newcomer_joins_by_the_guide_and_is_reached(tmp_path: Path) -> N
                         break
                     await mine.run("comity inbox --wait 2")
             listed = await mine.run("comity inbox")
+            tested = await mine.run("comity contact-test results 24-7@kr --json")
         finally:
             for pid in mine.pids:
                 os.kill(pid, 15)
 
     assert "24-7@kr" in listed
+    (result,) = json.loads(tested.partition("pid:")[0])["contact_points"]
+    assert result["standing"] == "replies"
+    assert result["latest"]["reply_s"] >= result["latest"]["handover_s"] >= 0
+
+
+async def reply_to_test(made: World) -> None:
+    """The officer at the partner's desk."""
+    async with desk(made, "kr") as kr:
+        while not (tests := await kr.unanswered_contact_tests()):
+            await sync(made, kr, wait=1)
+        await kr.reply_to_contact_test(tests[0].id)
 
 
 def post(registry: Path, folder: Path) -> None:
