@@ -33,6 +33,8 @@ from protocol.hpke import PUBLIC_BYTES as SEALING_PUBLIC_BYTES
 from protocol.hpke import SealingKey
 from protocol.instant import to_text, truncate
 from protocol.keyid import ED25519, MLKEM768_X25519, key_id
+from protocol.log.checkpoint import Checkpoint
+from protocol.log.merkle import EMPTY_ROOT, HASH_BYTES, MAX_SIZE
 from protocol.signing import check_ed25519_public_key
 
 MAX_CARD_BYTES = 65_536
@@ -182,6 +184,11 @@ class KeyEntry(_Frozen):
         if at >= self.valid_until:
             raise RevokedError(f"key {self.kid.hex()} was valid until {to_text(self.valid_until)}")
 
+    @property
+    def ended_at(self) -> datetime:
+        """From when on the key does not count any more."""
+        return self.valid_until if self.revoked_at is None else min(self.valid_until, self.revoked_at)
+
     def is_valid(self, at: datetime) -> bool:
         """Whether the key counts at ``at``."""
         revoked = self.revoked_at is not None and at >= self.revoked_at
@@ -192,19 +199,37 @@ SigningKeys = Annotated[tuple[KeyEntry, ...], Field(min_length=1, max_length=16)
 
 
 class LogCard(_Frozen):
-    """The node's transparency log: its C2SP origin and both verifying keys. The origin ends in ``/<node>``."""
+    """The node's transparency log: its C2SP origin and both verifying keys. The origin ends in ``/<node>``.
+
+    ``final_size`` and ``final_root`` are for keys that others replaced: the head of the log up to which they count.
+    """
 
     origin: Origin
     ed25519: Binary
     ml_dsa_44: Binary
     valid_from: Instant
+    final_size: Annotated[int, Field(ge=0, le=MAX_SIZE)] | None = None
+    final_root: Binary | None = None
 
     @model_validator(mode="after")
     def _check_keys(self) -> LogCard:
         check_ed25519_public_key(self.ed25519)
         if len(self.ml_dsa_44) != ML_DSA_44_PUBLIC_BYTES:
             raise ValueError(f"an ML-DSA-44 key has {ML_DSA_44_PUBLIC_BYTES} bytes")
+        if (self.final_size is None) != (self.final_root is None):
+            raise ValueError("the final size of a log's keys and the final root go together")
+        if self.final_root is not None and len(self.final_root) != HASH_BYTES:
+            raise ValueError(f"a root has {HASH_BYTES} bytes")
+        if self.final_size == 0 and self.final_root != EMPTY_ROOT:
+            raise ValueError("the final root is not that of an empty log")
         return self
+
+    @property
+    def final(self) -> Checkpoint | None:
+        """The head of the log up to which these keys count; None: any."""
+        if self.final_size is None or self.final_root is None:
+            return None
+        return Checkpoint(self.origin, self.final_size, self.final_root)
 
 
 class _Card(_Frozen):
@@ -253,6 +278,10 @@ class NodeCard(_Card):
             # Tying an origin to its node by form leaves no way for one nation to claim another's log.
             if log.origin.rpartition("/")[2] != self.node:
                 raise ValueError(f"the origin of this node's log ends in /{self.node}")
+        if self.log.final is not None:
+            raise ValueError("the present keys of the log have no final size")
+        if len({log.ed25519 for log in self.logs()}) != len(self.logs()):
+            raise ValueError("two entries of the node's logs have the same key")
         if not self.urls and self.relay is None:
             raise ValueError("a node has a URL or a relay")
         if self.urls and not self.tls_certificates:
@@ -267,7 +296,7 @@ class NodeCard(_Card):
         return self.node
 
     def logs(self) -> tuple[LogCard, ...]:
-        """The present log and the ones before it."""
+        """The present log and the ones before it, those of the present origin with earlier keys among them."""
         return (self.log, *self.previous_logs)
 
 

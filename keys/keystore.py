@@ -24,6 +24,7 @@ from __future__ import annotations
 import hmac
 import os
 import stat
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -46,7 +47,7 @@ from protocol import cbor
 from protocol.errors import ComityError, KeystoreError, KeystoreLockedError
 from protocol.hpke import HybridOpener
 from protocol.instant import from_ms, to_ms
-from protocol.log.checkpoint import SoftLogSigner
+from protocol.log.checkpoint import FormerLogKeys, LogVerifier, SoftLogSigner
 from protocol.signing import Ed25519Signer, Signer
 
 VERSION = 1
@@ -58,6 +59,8 @@ MAX_NAME_CHARS = 120
 
 # Metadata of an entry whose Ed25519 key is in a token: the key's label there. Its "secret" is the public key.
 KEY_LABEL = "token-key"
+# Metadata of a log's Ed25519 key: the public keys before it, by which the log's last checkpoint may still be signed.
+FORMER_LOG_KEYS = "former-log-keys"
 # Metadata of an entry whose secret a token encrypted.
 WRAPPED = "token-wrapped"
 
@@ -240,7 +243,8 @@ class Keystore:
                 raise KeystoreError(f"the log keys are for {kept_for}, not for {origin}")
         seed = self.entry(Purpose.LOG_ML_DSA_44)
         plain = self._need_token(seed).unwrap(wrap_purpose(origin), seed.secret) if WRAPPED in seed.metadata else None
-        return SoftLogSigner(origin, self._ed25519(self.entry(Purpose.LOG_ED25519)), plain or seed.secret)
+        ed25519 = self.entry(Purpose.LOG_ED25519)
+        return SoftLogSigner(origin, self._ed25519(ed25519), plain or seed.secret, _former_log_keys(origin, ed25519))
 
     def __repr__(self) -> str:
         return f"Keystore({str(self.path)!r}, {len(self._entries)} entries)"
@@ -283,6 +287,19 @@ class Keystore:
         )
         sealed = crypto_aead_xchacha20poly1305_ietf_encrypt(plaintext, _associated(header), header[6], self._key)
         return cbor.encode({**header, 7: sealed})
+
+
+def former_log_keys_text(ed25519: bytes, ml_dsa_44: bytes) -> str:
+    """What a log key's entry says, under :data:`FORMER_LOG_KEYS`, of the public keys it replaced."""
+    return f"{b64encode(ed25519).decode()} {b64encode(ml_dsa_44).decode()}"
+
+
+def _former_log_keys(origin: str, entry: Entry) -> tuple[FormerLogKeys, ...]:
+    text = entry.metadata.get(FORMER_LOG_KEYS)
+    if text is None:
+        return ()
+    ed25519, ml_dsa_44 = (b64decode(part) for part in text.split(" "))
+    return (FormerLogKeys(LogVerifier(origin, ed25519, ml_dsa_44)),)
 
 
 def wrap_purpose(origin: str) -> bytes:

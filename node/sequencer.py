@@ -33,6 +33,7 @@ from node.store.base import (
     Operation,
     Outcome,
     ReceiptPendingError,
+    RenewCheckpoint,
     Store,
     StoreDamagedError,
 )
@@ -310,7 +311,16 @@ class Sequencer:
             raise LogRolledBackError(f"the first {kept.size} entries of the database are not those that were signed")
         if stored is None:
             self._store.apply((FoundLog(self._clock()),), self._sign)
+        elif not self._signed_with_present_keys():
+            self._store.apply((RenewCheckpoint(self._clock()),), self._sign)
         self._publish()
+
+    def _signed_with_present_keys(self) -> bool:
+        try:
+            open_checkpoint(self._store.head() or b"", self._signer.verifier.present())
+        except CheckpointInvalidError:
+            return False
+        return True
 
     def _opened(self, note: bytes | None, place: str) -> Checkpoint | None:
         if note is None:

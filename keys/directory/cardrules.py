@@ -6,8 +6,9 @@ A client must live with whatever was signed; these rules keep mistakes from bein
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
-from keys.cards import Card, CardStatus, ContactPointCard, KeyEntry, NodeCard, card_to_bytes
+from keys.cards import Card, CardStatus, ContactPointCard, KeyEntry, LogCard, NodeCard, card_to_bytes
 from keys.tls import check_certificate
 from protocol.errors import CeremonyError
 from protocol.hpke import SealingKey
@@ -49,23 +50,41 @@ def check_history(before: Card, after: Card) -> None:
         raise CeremonyError(f"the card of {before.holder} is older than the published one")
     entries = {entry.kid: entry for entry in after.all_keys()}
     for entry in before.all_keys():
-        _check_entry_history(before.holder, entry, entries.get(entry.kid))
+        if not _is_over(before, entry, after.updated_at):
+            _check_entry_history(before.holder, entry, entries.get(entry.kid), after.updated_at)
     if isinstance(before, ContactPointCard) and isinstance(after, ContactPointCard):
         if after.hosting[: len(before.hosting)] != before.hosting:
             raise CeremonyError(f"the card of {before.holder} changes who hosted it; old receipts need it")
         if any(entry.since < before.updated_at for entry in after.hosting[len(before.hosting) :]):
             raise CeremonyError(f"the card of {before.holder} moves it to another node in the past")
     if isinstance(before, NodeCard) and isinstance(after, NodeCard):
-        dropped = {log.origin for log in before.logs()} - {log.origin for log in after.logs()}
-        if dropped:
-            raise CeremonyError(f"the card of {before.holder} drops the log {dropped.pop()}; old receipts need it")
+        for log in before.logs():
+            _check_log_history(before.holder, log, after)
 
 
-def _check_entry_history(holder: str, before: KeyEntry, after: KeyEntry | None) -> None:
+def _check_log_history(holder: str, before: LogCard, after: NodeCard) -> None:
+    kept = [log for log in after.logs() if (log.origin, log.ed25519) == (before.origin, before.ed25519)]
+    if not kept:
+        raise CeremonyError(f"the card of {holder} drops keys of the log {before.origin}; old receipts need them")
+    (log,) = kept
+    if (log.ml_dsa_44, log.valid_from) != (before.ml_dsa_44, before.valid_from):
+        raise CeremonyError(f"the card of {holder} changes what it said of keys of the log {before.origin}")
+    if before.final is not None and log.final != before.final:
+        raise CeremonyError(f"the card of {holder} changes up to where former keys of {before.origin} count")
+
+
+def _is_over(card: Card, entry: KeyEntry, at: datetime) -> bool:
+    """Whether nothing needs the key any more: a sealing key, which proves nothing, after its end."""
+    return isinstance(card, ContactPointCard) and entry in card.sealing_keys and entry.ended_at <= at
+
+
+def _check_entry_history(holder: str, before: KeyEntry, after: KeyEntry | None, changed_at: datetime) -> None:
     if after is None:
         raise CeremonyError(f"the card of {holder} drops key {before.kid.hex()}; old signatures need it")
     if before.valid_from != after.valid_from:
         raise CeremonyError(f"the card of {holder} changes since when key {before.kid.hex()} is valid")
+    if after.valid_until < min(before.valid_until, changed_at):
+        raise CeremonyError(f"the card of {holder} ends key {before.kid.hex()} in the past; revoke it instead")
     if before.revoked_at is not None and (after.revoked_at is None or after.revoked_at > before.revoked_at):
         raise CeremonyError(f"the card of {holder} takes back the revocation of key {before.kid.hex()}")
 

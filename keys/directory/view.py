@@ -12,11 +12,11 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 
-from keys.cards import Card, ContactPointCard, KeyEntry, NodeCard
+from keys.cards import Card, ContactPointCard, KeyEntry, LogCard, NodeCard
 from protocol.address import Address
 from protocol.errors import (
     ForbiddenError,
@@ -27,7 +27,7 @@ from protocol.errors import (
     UnknownNodeError,
 )
 from protocol.hpke import SealingKey
-from protocol.log.checkpoint import LogVerifier
+from protocol.log.checkpoint import FormerLogKeys, LogVerifier
 from protocol.signing import Ed25519Verifier
 
 
@@ -95,7 +95,11 @@ class Directory:
         self.problems: Mapping[str, str] = MappingProxyType(dict(problems or {}))
         self._nodes = {card.node: card for card in node_cards}
         self._contact_points = {card.address: card for card in contact_point_cards}
-        self._origins = {log.origin: (card.node, log) for card in self._nodes.values() for log in card.logs()}
+        # Every key that each log ever had; a card lists the present ones first.
+        self._origins: dict[str, tuple[str, list[LogCard]]] = {}
+        for node_card in self._nodes.values():
+            for log in node_card.logs():
+                self._origins.setdefault(log.origin, (node_card.node, []))[1].append(log)
         self._log_verifiers: dict[str, LogVerifier] = {}
         cards: list[Card] = [*self._nodes.values(), *self._contact_points.values()]
         self._signing = {
@@ -186,14 +190,10 @@ class Directory:
         """The verifier of a log, by its origin or its node (then the present log); raises :class:`UnknownNodeError`."""
         verifier = self._log_verifiers.get(origin_or_node)
         if verifier is None:
-            if origin_or_node in self._origins:
-                _, log = self._origins[origin_or_node]
-            elif "/" in origin_or_node:
+            if "/" in origin_or_node and origin_or_node not in self._origins:
                 raise UnknownNodeError(f"no node of the directory keeps the log {origin_or_node}")
-            else:
-                log = self.node(origin_or_node).log
-            verifier = LogVerifier(log.origin, log.ed25519, log.ml_dsa_44)
-            self._log_verifiers[origin_or_node] = verifier
+            origin = origin_or_node if "/" in origin_or_node else self.node(origin_or_node).log.origin
+            verifier = self._log_verifiers[origin_or_node] = _verifier_of(self._origins[origin][1])
         return verifier
 
     def node_of_origin(self, origin: str) -> str:
@@ -245,6 +245,13 @@ class Directory:
         if isinstance(card, ContactPointCard) and (card.address.node in self._nodes or not card.hosting):
             # A nation that is suspended is suspended with all its offices.
             self.node(card.address.node).require_active(at)
+
+
+def _verifier_of(logs: Sequence[LogCard]) -> LogVerifier:
+    """The verifier of one log from all keys it ever had, the present ones first."""
+    present, *before = (LogVerifier(log.origin, log.ed25519, log.ml_dsa_44) for log in logs)
+    former = tuple(FormerLogKeys(keys, log.final) for keys, log in zip(before, logs[1:], strict=True))
+    return LogVerifier(present.origin, present.ed25519_public, present.mldsa_public, former) if former else present
 
 
 def _newest_first(entries: Iterable[KeyEntry]) -> list[KeyEntry]:

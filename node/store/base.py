@@ -83,6 +83,13 @@ class FoundLog:
 
 
 @dataclass(frozen=True, slots=True)
+class RenewCheckpoint:
+    """Sign the newest checkpoint again, with the keys of now. Refused with ``LogForkError`` if there is none."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class AcceptSubmission:
     """A desk of this node submitted ``message``.
 
@@ -252,6 +259,7 @@ class PurgeDelivered:
 
 Operation = (
     FoundLog
+    | RenewCheckpoint
     | AcceptSubmission
     | AcceptTransfer
     | RecordRejection

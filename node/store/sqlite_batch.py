@@ -25,6 +25,7 @@ from node.store.base import (
     RecordRelayed,
     RecordStatement,
     RecordUnclaimed,
+    RenewCheckpoint,
     StoreForeignReceipts,
 )
 from node.store.sqlite_accept import (
@@ -56,6 +57,14 @@ def found_log(rows: Rows, operation: FoundLog) -> Result:
     """See :class:`~node.store.base.FoundLog`."""
     if rows.tree.size or rows.execute("SELECT 1 FROM checkpoint LIMIT 1").fetchone():
         raise LogForkError("the log was founded before")
+    rows.newest = operation.at
+    return Result()
+
+
+def renew_checkpoint(rows: Rows, operation: RenewCheckpoint) -> Result:
+    """See :class:`~node.store.base.RenewCheckpoint`."""
+    if not rows.execute("SELECT 1 FROM checkpoint LIMIT 1").fetchone():
+        raise LogForkError("the log is not founded yet")
     rows.newest = operation.at
     return Result()
 
@@ -117,6 +126,7 @@ def purge_delivered(rows: Rows, operation: PurgeDelivered) -> Result:
 
 _APPLY: dict[type[Any], Callable[[Rows, Any], Result]] = {
     FoundLog: found_log,
+    RenewCheckpoint: renew_checkpoint,
     AcceptSubmission: accept_submission,
     AcceptTransfer: accept_transfer,
     RecordRejection: record_rejection,

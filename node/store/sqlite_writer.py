@@ -162,7 +162,9 @@ class SqliteWriter:
         checkpoint = Checkpoint(self._origin, self._tree.size, self._tree.root())
         note = sign(checkpoint, batch.newest)
         self._connection.execute(
-            "INSERT INTO checkpoint (size, root, note) VALUES (?, ?, ?)", (checkpoint.size, checkpoint.root, note)
+            "INSERT INTO checkpoint (size, root, note) VALUES (?, ?, ?)"
+            " ON CONFLICT (size) DO UPDATE SET note = excluded.note",  # renewed: the same tree under other keys
+            (checkpoint.size, checkpoint.root, note),
         )
         return note
 

@@ -2,6 +2,7 @@
 
 from protocol.log.checkpoint import (
     Checkpoint,
+    FormerLogKeys,
     LogSigner,
     LogVerifier,
     SoftLogSigner,
@@ -41,6 +42,7 @@ __all__ = [
     "TILE_HEIGHT",
     "TILE_WIDTH",
     "Checkpoint",
+    "FormerLogKeys",
     "InclusionVerifier",
     "LogSigner",
     "LogVerifier",

@@ -90,12 +90,31 @@ class VerifiedCheckpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class FormerLogKeys:
+    """Keys that a log signed with before. They count for trees of at most ``final``'s size; None: of any size still.
+
+    ``final`` is the head of the log when the present keys took over. Whoever steals former keys can sign no tree that
+    is larger, and none of that size that is another.
+    """
+
+    keys: LogVerifier
+    final: Checkpoint | None = None
+
+    def check(self, checkpoint: Checkpoint) -> None:
+        """Return if these keys could sign ``checkpoint``; raises :class:`CheckpointInvalidError`."""
+        if self.final is None or checkpoint.size < self.final.size or checkpoint == self.final:
+            return
+        raise CheckpointInvalidError("the checkpoint is signed with keys that had been replaced by then")
+
+
+@dataclass(frozen=True, slots=True)
 class LogVerifier:
     """The public keys of a log; keep it, loading the keys is not free. Raises :class:`WeakKeyError` for bad keys."""
 
     origin: str
     ed25519_public: bytes
     mldsa_public: bytes
+    former: tuple[FormerLogKeys, ...] = ()
     _ed25519: Ed25519Verifier = field(init=False, repr=False, compare=False)
     _mldsa: MLDSA44PublicKey = field(init=False, repr=False, compare=False)
     _ed25519_id: bytes = field(init=False, repr=False, compare=False)
@@ -126,6 +145,19 @@ class LogVerifier:
     def key_ids(self) -> tuple[bytes, bytes]:
         """The key IDs of the Ed25519 line and of the ML-DSA-44 line."""
         return self._ed25519_id, self._mldsa_id
+
+    def present(self) -> LogVerifier:
+        """The same log without its former keys."""
+        return LogVerifier(self.origin, self.ed25519_public, self.mldsa_public)
+
+    def keys_of(self, note: Note) -> tuple[LogVerifier, FormerLogKeys | None]:
+        """Whose lines the note has: the present keys', else those of the first former keys that fit."""
+        ids = {line.key_id for line in note.signatures if line.name == self.origin}
+        if self._ed25519_id not in ids:
+            for former in self.former:
+                if former.keys._ed25519_id in ids:
+                    return former.keys, former
+        return self, None
 
     def verify_ed25519(self, message: bytes, signature: bytes) -> None:
         """Return if this is the log's Ed25519 signature; raises :class:`SignatureInvalidError`."""
@@ -167,11 +199,14 @@ class SoftLogSigner:
     """A log signer whose ML-DSA-44 key is in this process's memory.
 
     ``ed25519`` is a seed of 32 bytes, or a signer that keeps its key elsewhere; ``mldsa_seed`` has 32 bytes.
+    ``former`` are the keys that the log was signed with before.
     """
 
     __slots__ = ("_ed25519", "_mldsa", "origin", "verifier")
 
-    def __init__(self, origin: str, ed25519: bytes | Signer, mldsa_seed: bytes) -> None:
+    def __init__(
+        self, origin: str, ed25519: bytes | Signer, mldsa_seed: bytes, former: tuple[FormerLogKeys, ...] = ()
+    ) -> None:
         if len(mldsa_seed) != _ML_DSA_44_SEED_BYTES:
             raise WeakKeyError(f"an ML-DSA-44 seed has {_ML_DSA_44_SEED_BYTES} bytes")
         self.origin = origin
@@ -180,7 +215,8 @@ class SoftLogSigner:
             self._mldsa = MLDSA44PrivateKey.from_seed_bytes(mldsa_seed)
         except UnsupportedAlgorithm as problem:
             raise PlatformUnfitError(_UNFIT) from problem
-        self.verifier = LogVerifier(origin, self._ed25519.public_key, self._mldsa.public_key().public_bytes_raw())
+        mldsa_public = self._mldsa.public_key().public_bytes_raw()
+        self.verifier = LogVerifier(origin, self._ed25519.public_key, mldsa_public, former)
 
     def sign_ed25519(self, message: bytes) -> bytes:
         """The 64-byte Ed25519 signature over ``message``."""
@@ -226,6 +262,9 @@ def verify_checkpoint(note: bytes, verifier: LogVerifier) -> VerifiedCheckpoint:
         checkpoint = parse_checkpoint_text(parsed.text)
         if checkpoint.origin != verifier.origin:
             raise CheckpointInvalidError("the checkpoint is of another log")
+        verifier, former = verifier.keys_of(parsed)
+        if former is not None:
+            former.check(checkpoint)
         ed25519_id, mldsa_id = verifier.key_ids
         ed25519_line, mldsa_line = _line_of(parsed, verifier, ed25519_id), _line_of(parsed, verifier, mldsa_id)
         verifier.verify_ed25519(parsed.text.encode(), ed25519_line.signature)
