@@ -19,7 +19,14 @@ from yarl import URL
 from keys.tls import client_context
 from protocol import cbor
 from protocol.address import Address
-from protocol.errors import ComityError, MalformedError, PeerFailedError, TooLargeError, UnavailableError
+from protocol.errors import (
+    CertificateUnknownError,
+    ComityError,
+    MalformedError,
+    PeerFailedError,
+    TooLargeError,
+    UnavailableError,
+)
 from protocol.http_signature import NONCE_BYTES, sign_request
 from protocol.problem import problem_of
 from protocol.receipt import Receipt, receipts_from_value
@@ -166,6 +173,10 @@ class NodeClient:
                 problem = await self._read(response, MAX_LOG_BYTES)
         except TimeoutError as problem_:
             raise UnavailableError(f"the node {self.node} did not answer in time") from problem_
+        except aiohttp.ClientConnectorCertificateError as problem_:
+            raise CertificateUnknownError(
+                f"the node {self.node} shows a certificate that is not on its card"
+            ) from problem_
         except (aiohttp.ClientError, OSError) as problem_:
             raise UnavailableError(f"the node {self.node} cannot be reached ({type(problem_).__name__})") from problem_
         raise problem_of(problem, f"the node {self.node}")

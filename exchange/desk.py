@@ -68,6 +68,7 @@ from protocol.address import Address
 from protocol.bundle import DEFAULT_PART_BYTES, BundlePart
 from protocol.envelope import parse_envelope
 from protocol.errors import (
+    CertificateUnknownError,
     ComityError,
     DirectoryUnavailableError,
     DirectoryUntrustedError,
@@ -619,7 +620,8 @@ class Desk:
         """Submit one batch; when it cannot be, everything in it stays queued."""
         self._in_flight.update(message.head.id for message in batch)
         try:
-            answers = await self.node_client(self._trust.own_node).submit([message.envelope for message in batch])
+            envelopes = [message.envelope for message in batch]
+            answers = await self._ask(lambda node: node.submit(envelopes))
             submission = await self._run(self._record_submission, batch, answers, False)
             if submission is None:
                 await self._try_refresh()
@@ -682,7 +684,7 @@ class Desk:
     # --- Inside: receiving ---
 
     async def _fetch(self, after: int, wait: float) -> MailboxPage:
-        return await self.node_client(self._trust.own_node).mailbox(after, MAX_ENTRIES, ceil(wait))
+        return await self._ask(lambda node: node.mailbox(after, MAX_ENTRIES, ceil(wait)))
 
     async def _take(self, page: MailboxPage) -> Taken:
         try:
@@ -707,7 +709,8 @@ class Desk:
         """Make statements; what cannot be made now stays pending. Returns how many were logged."""
         self._stating += len(statements)
         try:
-            answers = await self.node_client(self._trust.own_node).state([statement.raw for statement in statements])
+            raw = [statement.raw for statement in statements]
+            answers = await self._ask(lambda node: node.state(raw))
             try:
                 done, _ = await self._run(self._record_stated, statements, answers, False)
             except DirectoryBehindError:
@@ -787,6 +790,15 @@ class Desk:
                 raise
             return False
         return True
+
+    async def _ask(self, ask: Callable[[NodeClient], Awaitable[T]]) -> T:
+        """Ask the own node; once more, with a new directory, when it shows a certificate that is not on its card."""
+        try:
+            return await ask(self.node_client(self._trust.own_node))
+        except CertificateUnknownError:
+            if not await self._try_refresh():
+                raise
+            return await ask(self.node_client(self._trust.own_node))
 
     def node_client(self, node: str) -> NodeClient:
         if self._settings.transport == "file":

@@ -18,9 +18,10 @@ from exchange.settings import DeskSettings, Home
 from keys.bootstrap import BootstrapBundle
 from keys.directory.client import DirectoryClient
 from keys.directory.view import Directory
-from keys.tls import client_context
+from keys.tls import any_server_context, client_context
 from protocol.address import Address
 from protocol.errors import (
+    CertificateUnknownError,
     ComityError,
     DirectoryUnavailableError,
     DirectoryUntrustedError,
@@ -37,6 +38,8 @@ from protocol.signing import Signer
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
 _CONNECT_TIMEOUT_S = 10
+# Said of files that prove themselves (see Trust._fetch), to people whom it would only alarm.
+urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class Trust:
         self._signer = signer
         self._clock = clock
         self._bundle = _read_bundle(home)
+        self._unknown_certificate = False
         self._pool: tuple[Route, urllib3.HTTPSConnectionPool] | None = None
         self._last_failure: ComityError | None = None
         self._carried: Mapping[str, bytes] | None = None
@@ -113,6 +117,8 @@ class Trust:
         """Fetch and verify; raises :class:`DirectoryUntrustedError`, :class:`DirectoryUnavailableError`, or what the
         node refused the request with."""
         self._last_failure = None
+        # First over the certificates of the card; each refresh tries them anew.
+        self._unknown_certificate = False
         try:
             return self._client.refresh(self._clock())
         except DirectoryUnavailableError:
@@ -148,7 +154,13 @@ class Trust:
         try:
             if self._settings.transport == "file":
                 raise UnavailableError("this desk reaches its node by bundles only")
-            return self._get(f"/directory/{quote(name)}")
+            path = f"/directory/{quote(name)}"
+            try:
+                return self._get(path)
+            except CertificateUnknownError:
+                # The directory proves itself, and it may be what names the new certificate.
+                self._unknown_certificate = True
+                return self._get(path)
         except ComityError as problem:
             self._last_failure = problem
             raise
@@ -168,6 +180,12 @@ class Trust:
         try:
             with pool.request("GET", path, headers=headers, redirect=False, preload_content=False) as response:
                 body = response.read(MAX_FILE_BYTES + 1, decode_content=False)
+        except urllib3.exceptions.SSLError as problem:
+            if self._unknown_certificate or "CERTIFICATE_VERIFY_FAILED" not in str(problem):
+                raise UnavailableError(f"the node {self.own_node} cannot be reached (SSLError)") from problem
+            raise CertificateUnknownError(
+                f"the node {self.own_node} shows a certificate that is not on its card"
+            ) from problem
         except (urllib3.exceptions.HTTPError, OSError) as problem:
             kind = type(problem).__name__
             raise UnavailableError(f"the node {self.own_node} cannot be reached ({kind})") from problem
@@ -179,6 +197,8 @@ class Trust:
 
     def _connection(self) -> tuple[Route, urllib3.HTTPSConnectionPool]:
         route = self.route(self.own_node)
+        if self._unknown_certificate:
+            route = Route(route.url, ())
         if self._pool is None or self._pool[0] != route:
             parsed = urllib3.util.parse_url(route.url)
             if parsed.scheme != "https" or not parsed.host:
@@ -188,7 +208,7 @@ class Trust:
             pool = urllib3.HTTPSConnectionPool(
                 parsed.host,
                 parsed.port,
-                ssl_context=client_context(route.certificates),
+                ssl_context=client_context(route.certificates) if route.certificates else any_server_context(),
                 assert_hostname=False,
                 maxsize=1,
                 retries=False,

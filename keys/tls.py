@@ -85,6 +85,18 @@ def check_certificate(certificate: bytes) -> datetime:
         raise MalformedError("the TLS certificate is not valid DER") from problem
 
 
+def certificate_hosts(certificate: bytes) -> list[str]:
+    """The DNS names and IP addresses that a DER certificate names; raises :class:`MalformedError`."""
+    check_certificate(certificate)
+    try:
+        names = x509.load_der_x509_certificate(certificate).extensions.get_extension_for_class(
+            x509.SubjectAlternativeName
+        )
+    except x509.ExtensionNotFound:
+        return []
+    return [str(name.value) for name in names.value]
+
+
 def server_context(certificate: bytes, key_pem: bytes) -> ssl.SSLContext:
     """The context of a node's public listener: TLS 1.3 only."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -103,6 +115,18 @@ def server_context(certificate: bytes, key_pem: bytes) -> ssl.SSLContext:
         path.touch(mode=0o600)
         path.write_bytes(to_pem(certificate) + encrypted)
         context.load_cert_chain(path, password=password)
+    return context
+
+
+def any_server_context() -> ssl.SSLContext:
+    """The context for fetching what proves itself, such as the directory, from a server whose certificate is unknown.
+
+    Nothing else may be asked or told over it.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
     return context
 
 

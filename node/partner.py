@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,9 +16,10 @@ from yarl import URL
 from keys.bootstrap import BootstrapBundle
 from keys.directory.repository import MAX_FILE_BYTES
 from keys.directory.view import Directory
-from keys.tls import client_context
+from keys.tls import any_server_context, client_context
 from node import wire
 from protocol.errors import (
+    CertificateUnknownError,
     ComityError,
     DirectoryUnavailableError,
     PeerFailedError,
@@ -94,9 +96,23 @@ class PartnerClient:
 
     async def directory_file(self, name: str) -> bytes:
         """A file of the directory that the partner serves; raises ``NotFoundError`` when it has none of that name."""
-        return await self._call("GET", f"/directory/{name}", None, MAX_FILE_BYTES)
+        target = f"/directory/{name}"
+        try:
+            return await self._call("GET", target, None, MAX_FILE_BYTES)
+        except CertificateUnknownError:
+            # The directory proves itself, and it may be what names the new certificate.
+            return await self._call("GET", target, None, MAX_FILE_BYTES, tls=any_server_context())
 
-    async def _call(self, method: str, target: str, body: bytes | None, max_bytes: int, extra_s: float = 0) -> bytes:
+    async def _call(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None,
+        max_bytes: int,
+        extra_s: float = 0,
+        *,
+        tls: ssl.SSLContext | bool = True,
+    ) -> bytes:
         url = self.url + target
         who = self._identity
         headers = sign_request(
@@ -114,7 +130,13 @@ class PartnerClient:
         )
         try:
             async with self._session.request(
-                method, URL(url, encoded=True), data=body, headers=headers, timeout=timeout, allow_redirects=False
+                method,
+                URL(url, encoded=True),
+                data=body,
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,
+                ssl=tls,
             ) as response:
                 if response.status == 200:
                     return await self._read(response, max_bytes)
@@ -123,6 +145,8 @@ class PartnerClient:
             raise UnavailableError(f"{self.node} did not answer in time") from cause
         except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError) as cause:
             raise PeerFailedError(f"{self.node} broke its answer off ({type(cause).__name__})") from cause
+        except aiohttp.ClientConnectorCertificateError as cause:
+            raise CertificateUnknownError(f"{self.node} shows a certificate that is not on its card") from cause
         except (aiohttp.ClientError, OSError) as cause:
             raise UnavailableError(f"{self.node} cannot be reached ({type(cause).__name__})") from cause
         raise problem_of(problem, self.node)

@@ -231,6 +231,16 @@ class DirectoryUnavailableError(ComityError):
     retryable = True
 
 
+class RotationError(ComityError):
+    """A key cannot change hands now: the step before is missing."""
+
+    code = "rotation"
+    http_status = 409
+    advice = (
+        "Take the steps in order: begin, have the card published, switch, restart, finish, have it published again."
+    )
+
+
 class CeremonyError(ComityError):
     """The step of the key ceremony does not fit the state of the federation."""
 
@@ -377,6 +387,13 @@ class UnavailableError(ComityError):
     http_status = 503
     advice = "Send again later; nothing was accepted."
     retryable = True
+
+
+class CertificateUnknownError(UnavailableError):
+    """The server showed a TLS certificate that is not on its card."""
+
+    code = "certificate-unknown"
+    advice = "Refresh the directory: the node may have a new certificate. If this stays, telephone its operator."
 
 
 class StorageFullError(UnavailableError):

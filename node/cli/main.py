@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from node.cli import bundle, federation, inspection, keys, membership, operation, setup
+from node.cli import bundle, federation, inspection, keys, membership, operation, rotation, setup
 from node.i18n import _
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.add_typer(federation.federation, name="federation")
 app.add_typer(federation.nation, name="nation")
 app.add_typer(federation.card, name="cards")
 app.add_typer(membership.ceremony, name="ceremony")
+app.add_typer(rotation.app, name="rotate")
 app.add_typer(bundle.bundle, name="bundle")
 app.add_typer(operation.log, name="log")
 app.add_typer(operation.witness, name="witness")

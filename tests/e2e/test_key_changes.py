@@ -1,0 +1,147 @@
+"""Keys change hands between real processes: messages go on, old receipts still prove, old keys are of no use."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange.demo.processes import DemoStepError
+from keys.cards import NodeCard, parse_node_card
+from keys.federation import publish_cards
+from keys.identity import tls_identity
+from keys.keystore import Keystore, Purpose
+from keys.tls import client_context, server_context
+from protocol.errors import CheckpointInvalidError
+from protocol.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from tests.e2e.world import PASSPHRASE, World, desk, proved, request_draft, sync, world
+
+ALL_STEPS = {
+    ("SubmissionAcceptance", "kr"),
+    ("RelayAcceptance", "kr"),
+    ("RelayAcceptance", "fr"),
+    ("ContentConsignment", "fr"),
+    ("ContentHandover", "fr"),
+}
+
+
+async def deliver(made: World, kr: Any, fr: Any) -> Any:
+    """A message from kr to fr, until the sender has the proof of its handover."""
+    sent = await kr.send(request_draft())
+    async with asyncio.timeout(60):
+        while not {(row.event, row.node) for row in await kr.receipts(sent.id) if row.verified} >= ALL_STEPS:
+            await sync(made, fr, wait=1)
+            await sync(made, kr, wait=1)
+    return sent.id
+
+
+def publish(made: World, node: str) -> NodeCard:
+    """What the nation does with the card that the node gave it."""
+    card = parse_node_card((made.federation.node_home(node) / "card.json").read_bytes())
+    federation = made.federation
+    publish_cards(federation.ceremony, [card], federation.nations[node], federation.registry, datetime.now(UTC))
+    return card
+
+
+async def rotate(made: World, *step: str) -> Any:
+    home = str(made.federation.node_home("kr"))
+    return await made.commands.node("rotate", step[0], home, *step[1:])
+
+
+async def until_published(made: World, *step: str) -> Any:
+    """Repeat a step until the node has the directory that it needs."""
+    done = None
+    async with asyncio.timeout(60):
+        while done is None:
+            try:
+                done = await rotate(made, *step)
+            except DemoStepError as problem:
+                if "does not list" not in problem.detail:
+                    raise
+    return done
+
+
+def keystore(made: World) -> Keystore:
+    return Keystore.open(made.federation.node_home("kr") / "keystore.cbor", PASSPHRASE)
+
+
+async def test_a_node_changes_all_its_keys_while_messages_flow(tmp_path: Path) -> None:
+    async with world(tmp_path) as made, desk(made, "kr") as kr, desk(made, "fr") as fr:
+        before = await deliver(made, kr, fr)
+        old = keystore(made)
+        old_log = old.log_signer("comity-demo/kr")
+
+        await rotate(made, "begin")
+        with pytest.raises(DemoStepError, match="does not list the new tls key yet"):
+            await rotate(made, "switch")
+        with pytest.raises(DemoStepError, match="switch to them first"):
+            await rotate(made, "finish")
+        assert len(publish(made, "kr").tls_certificates) == 2
+        switched = await until_published(made, "switch")
+        assert switched == {"switched": ["tls", "signing", "log"]}
+        with pytest.raises(DemoStepError, match="no new keys were begun"):
+            await rotate(made, "switch")
+        with pytest.raises(DemoStepError, match="restart it first"):
+            await rotate(made, "finish")
+
+        # The desk of kr missed all this: it still knows only the old certificate.
+        await made.nodes.pop("kr").stop()
+        await made.start("kr")
+        during = await deliver(made, kr, fr)
+        assert proved(await kr.receipts(during)) >= ALL_STEPS
+
+        await rotate(made, "finish")
+        card = publish(made, "kr")
+        assert len(card.tls_certificates) == 1
+        assert card.previous_logs[0].final_size is not None
+        async with asyncio.timeout(60):
+            while (await kr.refresh_directory()).node("kr").previous_logs[0].final_size is None:
+                await sync(made, kr, wait=1)
+        after = await deliver(made, kr, fr)
+        for message in (before, during, after):
+            report = await kr.verify(message)
+            assert report.ok, report
+            assert report.complete
+        assert await rotate(made, "finish") == {"card": None}
+
+        directory = kr.directory
+        verifier = directory.log_verifier("kr")
+        final = card.previous_logs[0].final
+        assert final is not None
+        # What a thief of the old keys can do now.
+        larger = Checkpoint(final.origin, final.size + 1, bytes(32))
+        other = Checkpoint(final.origin, final.size, bytes(32))
+        for forged in (larger, other):
+            with pytest.raises(CheckpointInvalidError, match="replaced by then"):
+                open_checkpoint(sign_checkpoint(forged, old_log, datetime.now(UTC)), verifier)
+        stolen = old.signer(Purpose.HTTP)
+        (entry,) = [key for key in card.signing_keys if key.public == stolen.public_key]
+        assert not entry.is_valid(datetime.now(UTC))
+        assert not await shakes_hands(old, directory.tls_certificates("kr"))
+        assert await shakes_hands(keystore(made), directory.tls_certificates("kr"))
+        for name in (Purpose.HTTP, Purpose.LOG_ED25519, Purpose.LOG_ML_DSA_44, Purpose.TLS):
+            assert keystore(made).entry(name).secret != old.entry(name).secret
+
+
+async def shakes_hands(server: Keystore, pinned: list[bytes]) -> bool:
+    """Whether a partner who knows the card connects to a server that has the keys of ``server``."""
+    identity = tls_identity(server)
+
+    async def close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    listening = await asyncio.start_server(
+        close, "127.0.0.1", 0, ssl=server_context(identity.certificate, identity.key_pem)
+    )
+    async with listening:
+        port = listening.sockets[0].getsockname()[1]
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client_context(pinned))
+        except ssl.SSLCertVerificationError:
+            return False
+        writer.close()
+        return True
