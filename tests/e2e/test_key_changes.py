@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from exchange.demo.processes import DemoStepError
+from exchange.settings import Home
+from exchange.views import SendStatus
 from keys.cards import NodeCard, parse_node_card
-from keys.federation import publish_cards
+from keys.federation import publish_cards, with_revoked_key
 from keys.identity import tls_identity
 from keys.keystore import Keystore, Purpose
 from keys.tls import client_context, server_context
-from protocol.errors import CheckpointInvalidError
+from protocol.address import Address
+from protocol.errors import CheckpointInvalidError, ComityError
 from protocol.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from tests.e2e.world import PASSPHRASE, World, desk, proved, request_draft, sync, world
 
@@ -69,6 +72,7 @@ def keystore(made: World) -> Keystore:
     return Keystore.open(made.federation.node_home("kr") / "keystore.cbor", PASSPHRASE)
 
 
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 async def test_a_node_changes_all_its_keys_while_messages_flow(tmp_path: Path) -> None:
     async with world(tmp_path) as made, desk(made, "kr") as kr, desk(made, "fr") as fr:
         before = await deliver(made, kr, fr)
@@ -145,3 +149,71 @@ async def shakes_hands(server: Keystore, pinned: list[bytes]) -> bool:
             return False
         writer.close()
         return True
+
+
+async def test_a_desk_changes_its_keys_by_its_officers_commands(tmp_path: Path) -> None:
+    async with world(tmp_path) as made:
+        home = made.root / "desk-fr"
+
+        async def comity(*arguments: str, codes: tuple[int, ...] = (0,)) -> Any:
+            return await made.commands.comity(home, *arguments, codes=codes)
+
+        async def published(wanted: set[tuple[str, str]]) -> None:
+            """The nation signs the card; wait until the desk sees keys in all of these states and in no other."""
+            made.federation.enrol(Home(home).enrolment, datetime.now(UTC))
+            async with asyncio.timeout(60):
+                seen: set[tuple[str, str]] = set()
+                while seen != wanted:
+                    seen = {(row["purpose"], row["state"]) for row in (await comity("keys", "status"))["keys"]}
+
+        await comity("keys", "plan", "--count", "2", "--days", "30")
+        await published({("sign", "valid"), ("seal", "valid"), ("seal", "future")})
+        await comity("keys", "renew-signing")
+        refused = await comity("keys", "switch-signing", codes=(1,))
+        assert refused["error"]["type"] == "urn:comity:error:rotation"
+        await published({("sign", "valid"), ("seal", "valid"), ("seal", "future")})
+        await comity("keys", "switch-signing")
+        await published({("sign", "valid"), ("sign", "ended"), ("seal", "valid"), ("seal", "future")})
+
+        async with desk(made, "kr") as kr, desk(made, "fr") as fr:
+            await kr.refresh_directory()
+            await fr.refresh_directory()
+            assert await deliver(made, kr, fr)
+            # What the new signing key signs is accepted by node and partner.
+            (row,) = await fr.inbox()
+            await fr.acknowledge(row.id, will_answer="yes", form="message", eta=datetime.now(UTC) + timedelta(hours=4))
+            async with asyncio.timeout(60):
+                while not await kr.inbox():
+                    await sync(made, fr, wait=1)
+                    await sync(made, kr, wait=1)
+        assert await comity("keys", "retire") == {"destroyed": []}
+        kid = next(row["kid"] for row in (await comity("keys", "status"))["keys"] if row["state"] == "future")
+        refused = await comity("keys", "retire", "--kid", kid, codes=(1,))
+        assert refused["error"]["type"] == "urn:comity:error:rotation"
+
+
+async def test_a_stolen_desk_key_is_of_no_use_once_it_is_revoked(tmp_path: Path) -> None:
+    async with world(tmp_path) as made, desk(made, "fr") as fr:
+        async with desk(made, "kr") as kr:
+            before = await deliver(made, kr, fr)
+            address, kid = str(kr.address), kr.directory.contact_point(kr.address).signing_keys[0].kid
+        federation = made.federation
+        revoked = with_revoked_key(fr.directory.contact_point(Address.parse(address)), kid, datetime.now(UTC))
+        publish_cards(federation.ceremony, [revoked], federation.nations["kr"], federation.registry, datetime.now(UTC))
+        async with asyncio.timeout(60):
+            while (await fr.refresh_directory()).contact_point(revoked.address).signing_keys[0].revoked_at is None:
+                await sync(made, fr, wait=1)
+        async with desk(made, "kr") as thief:
+            refusals = set()
+            async with asyncio.timeout(60):
+                while "revoked" not in refusals:
+                    try:
+                        await thief.sync()
+                    except ComityError as problem:
+                        refusals.add(problem.code)
+            sent = await thief.send(request_draft())
+            assert sent.status is not SendStatus.SUBMITTED
+        await sync(made, fr, wait=1)
+        assert [row.id for row in await fr.inbox()] == [before]
+        # What was signed before it was stolen is judged by the card of then.
+        assert (await fr.verify(before)).ok
