@@ -18,10 +18,10 @@ from babel.messages.pofile import write_po
 
 import exchange
 import node
-from exchange.drafts import field_guide
+from exchange.drafts import empty_draft
 from protocol.codes.loader import list_names, load_codes
 from protocol.errors import ComityError
-from protocol.messages import MESSAGE_TYPES
+from protocol.messages import MESSAGE_TYPES, check_outgoing
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = ROOT / "keys" / "locale" / "comity.pot"
@@ -38,7 +38,7 @@ def texts() -> Iterator[tuple[str, str]]:
         yield kind().detail, file
         yield kind.advice, file
     for message_type in sorted(MESSAGE_TYPES):
-        for _field, rule, text in field_guide(message_type):
+        for _field, rule, text in check_outgoing(empty_draft(message_type)):
             yield rule, "protocol/messages"
             yield text, "protocol/messages"
     for name in list_names():

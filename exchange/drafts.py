@@ -1,11 +1,11 @@
-"""Empty drafts: every field that a type must or may carry, ready to be filled in, and what each one means."""
+"""Empty drafts: every field that a type must carry, ready to be filled in."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from protocol.errors import UsageError
-from protocol.messages import MESSAGE_TYPES, check_outgoing, json_schema
+from protocol.messages import MESSAGE_TYPES, json_schema
 
 # The desk fills these when it sends.
 _OWN = frozenset({"id", "from", "sent_at", "schema_version", "thread"})
@@ -17,11 +17,6 @@ def empty_draft(message_type: str) -> dict[str, Any]:
     draft = _empty(schema, schema, depth=0)
     draft["type"] = message_type
     return {"type": draft.pop("type"), **{name: value for name, value in draft.items() if name not in _OWN}}
-
-
-def field_guide(message_type: str) -> list[tuple[str, str, str]]:
-    """What must be filled in: (field, rule or legal name, meaning), as a check of the empty draft says it."""
-    return check_outgoing(empty_draft(message_type))
 
 
 def _schema(message_type: str) -> dict[str, Any]:

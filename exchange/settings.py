@@ -54,6 +54,11 @@ class Home:
         return self.path / "settings.toml"
 
     @property
+    def codes(self) -> Path:
+        """The folder of code lists that the nation or the network adds."""
+        return self.path / "codes"
+
+    @property
     def enrolment(self) -> Path:
         """The enrolment request: the card that the nation signs."""
         return self.path / "enrolment.json"

@@ -55,14 +55,26 @@ def register(app: typer.Typer) -> None:
 def new(
     message_type: Annotated[str, typer.Argument(help=_("Such as preservation.request."))] = "preservation.request",
     out: Annotated[Path | None, typer.Option("--out", help=_("The file to write; else standard output."))] = None,
+    reply_to: Annotated[
+        str | None, typer.Option("--reply-to", help=_("The message that it answers: addressed, in its thread."))
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write a draft."""
 
-    async def work() -> None:
-        from exchange.drafts import empty_draft, field_guide
+    async def start() -> None:
+        write({})
 
-        draft = empty_draft(message_type)
+    async def reply(desk: Desk) -> None:
+        write(plain(await desk.reply_draft(await desk.resolve(reply_to or ""), message_type)))
+
+    def write(known: dict[str, Any]) -> None:
+        from exchange.drafts import empty_draft
+        from protocol.messages import check_outgoing
+
+        draft = {**empty_draft(message_type), **known}
         text = json.dumps(draft, ensure_ascii=False, indent=2) + "\n"
         if out is None:
             print(text, end="")
@@ -72,13 +84,13 @@ def new(
                 file.write(text)
         except OSError as problem:
             raise UsageError(f"cannot write {out}: {problem.strerror}") from problem
-        guide = field_guide(message_type)
+        guide = check_outgoing(draft)
         if as_json:
             print_json({"file": str(out), "fields": [{"field": f, "rule": r, "text": t} for f, r, t in guide]})
             return
         table(_("Fields to fill in"), [_("Field"), _("Rule"), _("Meaning")], [(f, _(r), _(t)) for f, r, t in guide])
 
-    run(work, as_json=as_json)
+    run(start if reply_to is None else with_desk(home, passphrase_file, reply), as_json=as_json)
 
 
 def send(

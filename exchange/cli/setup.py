@@ -38,6 +38,7 @@ def register(app: typer.Typer) -> None:
         )
     )(init)
     app.command(help=_("Search the directory.\n\nExample: comity directory --country FR --on-duty"))(directory)
+    app.command(help=_("Show the code lists, added ones too.\n\nExample: comity codes refusal_ground"))(codes)
     app.command(
         help=_("Run the main job on this machine: two nations, two desks, an auditor.\n\nExample: comity demo --json")
     )(demo)
@@ -221,6 +222,37 @@ def _duty(card: ContactPointCard, now: datetime) -> str:
         return _("now")
     opens = next_on_duty(card, now)
     return opens.strftime("%a %H:%M %Z") if opens is not None else _("unknown")
+
+
+def codes(
+    name: Annotated[str | None, typer.Argument(help=_("A list, or nothing for the names of all."))] = None,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Show code lists."""
+
+    async def work() -> None:
+        from exchange.settings import Home
+        from protocol.codes import list_names, load_added_codes, load_codes
+
+        added = load_added_codes(Home(home.expanduser()).codes)
+        if name is not None:
+            entries = added.entries(name)
+            rows = [(entry.code, _(entry.label)) for entry in entries]
+            if as_json:
+                print_json({"list": name, "codes": [{"code": code, "label": label} for code, label in rows]})
+            else:
+                table(safe(name), [_("Code"), _("Meaning")], rows)
+            return
+        lists = [*(load_codes(known) for known in list_names()), *added.lists.values()]
+        shown = [(one.name, one.version, one.confidence, one.source) for one in lists]
+        if as_json:
+            members = ("name", "version", "confidence", "source")
+            print_json({"lists": [dict(zip(members, row, strict=True)) for row in shown]})
+        else:
+            table(_("Code lists"), [_("Name"), _("Version"), _("Confidence"), _("Source")], shown)
+
+    run(work, as_json=as_json)
 
 
 def demo(
