@@ -24,7 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
 
-from tuf.api.exceptions import DownloadError, DownloadLengthMismatchError, RepositoryError
+from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError, RepositoryError
 from tuf.api.metadata import Metadata, Root
 
 from keys.cards import Card, ContactPointCard, NodeCard
@@ -32,6 +32,7 @@ from keys.directory.cardrules import card_node
 from keys.directory.reading import Fetch, Fetcher, NationUnusableError, Reading, TimedUpdater
 from keys.directory.repository import (
     FEDERATION_FIELD,
+    MAX_FILE_BYTES,
     ROOT,
     SNAPSHOT,
     TARGETS,
@@ -80,6 +81,7 @@ class DirectoryClient:
         self._cards: dict[str, Card] = {}
         self._state: dict[str, bytes] = {}
         self._target_names: frozenset[str] = frozenset()
+        self._root_version = 0
         metadata_dir.mkdir(parents=True, exist_ok=True)
         self._lock: int | None = acquire_lock(metadata_dir / ".lock", self._in_use)
         try:
@@ -157,6 +159,8 @@ class DirectoryClient:
             return self._refresh(fetcher, reference_time, folder)
 
     def _refresh(self, fetcher: Fetcher, reference_time: datetime, folder: Path) -> Directory:
+        if folder == self._folder and self.current is not None and self._nothing_new(fetcher, reference_time):
+            return self.current
         try:
             updater = TimedUpdater(
                 folder, fetcher, self._trusted_root, reference_time, durable=self._durable and folder == self._folder
@@ -175,6 +179,29 @@ class DirectoryClient:
         except OSError as problem:
             raise DirectoryUnavailableError(f"the directory cannot be stored: {problem.strerror}") from problem
         return current
+
+    def _nothing_new(self, fetcher: Fetcher, now: datetime) -> bool:
+        """Whether the source has the very timestamp that was verified last, under the same root, and it still counts.
+
+        Then the workflow would end where it ended before (TUF §5.4.3.1), and nothing is to be parsed. Whatever else
+        the source says or fails to say is for the workflow to judge.
+        """
+        current = self.current
+        if current is None or current.problems or current.is_stale(now):
+            return False
+        try:
+            fetcher.download_bytes(metadata_name(ROOT, self._root_version + 1), MAX_FILE_BYTES)
+        except DownloadHTTPError:
+            pass
+        except (DownloadError, ComityError):
+            return False
+        else:
+            return False
+        try:
+            content = fetcher.download_bytes(metadata_name(TIMESTAMP, 0), MAX_FILE_BYTES)
+        except (DownloadError, ComityError):
+            return False
+        return content == self._state.get(metadata_name(TIMESTAMP, 0))
 
     def _stored_state(self) -> dict[str, bytes]:
         try:
@@ -214,6 +241,7 @@ class DirectoryClient:
             except NationUnusableError as problem:
                 problems[node] = problem.detail
         self._keep(folder, root.version, reading)
+        self._root_version = root.version
         self._cards = reading.cards
         cards = sanctioned(((card_node(card), card) for card in reading.cards.values()), sanctions_of(targets))
         name = root.unrecognized_fields.get(FEDERATION_FIELD, "")

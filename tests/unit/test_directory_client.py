@@ -151,6 +151,20 @@ def test_refresh_without_news_keeps_the_same_object_with_its_loaded_keys(world: 
     assert world.client.refresh(NOW) is not first
 
 
+def test_refresh_without_news_asks_for_the_next_root_and_the_timestamp_alone(world: World, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def fetch(name: str) -> bytes:
+        asked.append(name)
+        return world.repository.read(name)
+
+    with DirectoryClient(tmp_path / "counted", world.repository.root_bytes(1), fetch) as client:
+        client.refresh(NOW)
+        asked.clear()
+        client.refresh(NOW)
+    assert asked == ["metadata/2.root.json", "metadata/timestamp.json"]
+
+
 # --- A mirror ---
 
 
