@@ -85,7 +85,8 @@ class DeskBundles:
         """Take one part from the own node.
 
         Raises :class:`ForbiddenError` (another node's), what :func:`carried_key` and :func:`verify_part` raise,
-        :class:`ReplayedError` (it was taken before) and :class:`BundleGapError`.
+        :class:`ReplayedError` (it was taken before), :class:`BundleGapError`, and :class:`DirectoryBehindError` when it
+        names a holder whose nation was not read here.
         """
         if part.sender != node:
             raise ForbiddenError(f"the bundle is of {part.sender}; {node} serves this desk")
@@ -98,28 +99,28 @@ class DeskBundles:
             raise ReplayedError(f"part {part.number} of {part.count} of this bundle was imported before")
         if contents.after is not None and contents.after > self._store.cursor():
             raise BundleGapError(f"part {part.number} begins where an earlier one ends that was not imported")
+        final = not self._directory().unread
         answers = {answer.key: answer for answer in contents.answers}
-        result = self._answered(answers, node)
+        result = self._answered(answers, node, final)
         entries = tuple(MailboxEntry(entry.sequence, entry.envelope, entry.receipts) for entry in contents.mailbox)
         if entries:
-            result += self._mailbox.take(MailboxPage(entries, entries[-1].sequence), final=True).result
+            result += self._mailbox.take(MailboxPage(entries, entries[-1].sequence), final=final).result
         self._store.set_state(_SEEN, cbor.encode([*seen, part.digest][-_MAX_SEEN:]))
         return BundleImport(part.number, part.count, result, directory)
 
     # --- Inside ---
 
-    def _answered(self, answers: Mapping[bytes, BundleAnswer], node: str) -> SyncResult:
+    def _answered(self, answers: Mapping[bytes, BundleAnswer], node: str, final: bool) -> SyncResult:
         messages = [m for _, m in self._store.pending(_ALL, 0) if m.head.digest in answers]
         said = [_answer(answers[message.head.digest], node) for message in messages]
-        submission = self._outbox.record(messages, said, final=True)
-        outcomes = submission.outcomes if submission is not None else {}
+        submission = self._outbox.record(messages, said, final=final)
 
         def with_status(status: SendStatus) -> tuple[UUID, ...]:
-            return tuple(key for key, outcome in outcomes.items() if outcome.status is status)
+            return tuple(key for key, outcome in submission.outcomes.items() if outcome.status is status)
 
         pending = [s for s in self._store.pending_statements(_ALL) if sha256(s.raw).digest() in answers]
         stated, _ = self._mailbox.record_stated(
-            pending, [_answer(answers[sha256(statement.raw).digest()], node) for statement in pending], final=True
+            pending, [_answer(answers[sha256(statement.raw).digest()], node) for statement in pending], final=final
         )
         return SyncResult(
             submitted=with_status(SendStatus.SUBMITTED),

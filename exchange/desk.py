@@ -29,7 +29,7 @@ from uuid import UUID
 
 from exchange.bundle import BundleImport, DeskBundles
 from exchange.cases import Parsed, received_at, thread_messages, tracking, ways_of
-from exchange.client import MAX_ENTRIES, MAX_ENVELOPES, MAX_STATEMENTS, MAX_WAIT_S, Answer, MailboxPage, NodeClient
+from exchange.client import MAX_ENTRIES, MAX_ENVELOPES, MAX_STATEMENTS, MAX_WAIT_S, MailboxPage, NodeClient
 from exchange.contact_tests import (
     ContactStanding,
     ContactTestPolicy,
@@ -40,9 +40,9 @@ from exchange.contact_tests import (
 )
 from exchange.evidence import NOT_ASKED, Evidence, check_content, inclusion
 from exchange.logwatch import LogWatch
-from exchange.mailbox import DirectoryBehindError, Mailbox, Taken
+from exchange.mailbox import Mailbox, Taken
 from exchange.outbox import Outbox, Outcome, batches
-from exchange.receipts import JudgedReceipt, ReceiptJudge
+from exchange.receipts import DirectoryBehindError, JudgedReceipt, ReceiptJudge
 from exchange.records import Head, PendingStatement, StoredMessage
 from exchange.rows import inbox_row, quarantine_row
 from exchange.sealing import RowCipher
@@ -192,18 +192,33 @@ class Desk:
 
     @property
     def directory(self) -> Directory:
-        """The last verified directory; look at ``is_stale(now)``."""
+        """The last verified directory, of the nations that this desk deals with; look at ``is_stale(now)``."""
         return self._trust.current
 
-    async def refresh_directory(self) -> Directory:
-        """Fetch and verify the directory from the own node.
+    async def refresh_directory(self, *, everything: bool = False) -> Directory:
+        """Fetch and verify the directory from the own node; ``everything``: of all nations, not of those asked for.
 
         Raises :class:`DirectoryUntrustedError`, or what kept it from being fetched; the present one stays in use.
         """
         async with self._refreshing:
-            directory = await self._directory_thread(self._trust.refresh)
+            directory = await self._directory_thread(lambda: self._trust.refresh(everything=everything))
         await self._run(self._store.set_state, b"refreshed", to_ms(self._clock()).to_bytes(8, "big"))
         return directory
+
+    async def judged(self, judge: Callable[[Directory], T]) -> T:
+        """What ``judge`` makes of a directory in which nothing that it looks up is unread.
+
+        Raises what ``judge`` raises, and as :meth:`refresh_directory` when the node cannot be reached.
+        """
+        while True:
+            try:
+                result = judge(self.directory)
+            except UnknownNodeError:
+                if not await self._widened():
+                    raise
+            else:
+                if not await self._widened():
+                    return result
 
     # --- Sending ---
 
@@ -323,7 +338,9 @@ class Desk:
 
     async def test_contacts(self, contacts: Sequence[Address]) -> list[ContactTestSent]:
         """Send each contact point a test of its own; who cannot be sent to is told by the code of the reason."""
-        refused = {contact: self._against(contact) for contact in contacts}
+        refused = await self.judged(
+            lambda directory: {contact: self._against(directory, contact) for contact in contacts}
+        )
         able = [contact for contact in contacts if refused[contact] is None]
         sent = await self.send_many([draft_of_test(contact, self._officer(None)) for contact in able])
         done = dict(zip(able, sent, strict=True))
@@ -362,10 +379,10 @@ class Desk:
 
         return await self._run(read)
 
-    def _against(self, contact: Address) -> str | None:
+    def _against(self, directory: Directory, contact: Address) -> str | None:
         """The code of what keeps a message from being sealed for ``contact`` now; None if nothing does."""
         try:
-            self._trust.current.sealing_key(contact, self._clock())
+            directory.sealing_key(contact, self._clock())
         except ComityError as problem:
             return problem.code
         return None
@@ -420,7 +437,15 @@ class Desk:
                 directory = True
             except (DirectoryUntrustedError, DirectoryUnavailableError):
                 directory = False
-        return await self._run(self._bundles.take, part, self._trust.own_node, directory)
+        if self.directory.unread:
+            async with self._refreshing:
+                await self._directory_thread(self._trust.load_everything)
+        try:
+            return await self._run(self._bundles.take, part, self._trust.own_node, directory)
+        except DirectoryBehindError:
+            raise DirectoryUnavailableError(
+                "the bundle names a contact point whose nation's cards are not here; import its first part first"
+            ) from None
 
     async def listen(self) -> AsyncIterator[SyncResult]:
         """Keep a long poll open and yield each batch as soon as it is verified and stored; ends only when closed.
@@ -551,6 +576,12 @@ class Desk:
 
         Raises :class:`NotFoundError`.
         """
+        while True:
+            report = await self._verify(message_id, online)
+            if not (online and await self._widened()):
+                return report
+
+    async def _verify(self, message_id: UUID, online: bool) -> VerificationReport:
         stored, judged = await self._run(self._judge_again, message_id)
         envelope = parse_envelope(stored.envelope)
         watch = LogWatch(self.directory, self.node_client, self._last_checkpoint, self._remember_checkpoint)
@@ -607,12 +638,14 @@ class Desk:
     # --- Inside: sending ---
 
     async def _seal(self, messages: Sequence[ComposedMessage], expires_in: timedelta | None) -> list[StoredMessage]:
-        try:
-            sealed = await self._run(self._outbox.seal, messages, expires_in)
-        except _RECIPIENT_MAY_BE_NEW:
-            if not await self._try_refresh():
-                raise
-            sealed = await self._run(self._outbox.seal, messages, expires_in)
+        while True:
+            directory = self.directory
+            try:
+                sealed = await self._run(self._outbox.seal, messages, expires_in)
+                break
+            except _RECIPIENT_MAY_BE_NEW:
+                if not await self._renewed(directory):
+                    raise
         self._in_flight.update(message.head.id for message in sealed)
         return sealed
 
@@ -622,21 +655,12 @@ class Desk:
         try:
             envelopes = [message.envelope for message in batch]
             answers = await self._ask(lambda node: node.submit(envelopes))
-            submission = await self._run(self._record_submission, batch, answers, False)
-            if submission is None:
-                await self._try_refresh()
-                submission = await self._run(self._record_submission, batch, answers, True)
+            submission = await self._settled(lambda final: self._outbox.record(batch, answers, final=final))
         except ComityError as problem:
             return {message.head.id: Outcome(SendStatus.QUEUED, problem.code) for message in batch}
         finally:
             self._in_flight.difference_update(message.head.id for message in batch)
-        return submission or {}
-
-    def _record_submission(
-        self, batch: Sequence[StoredMessage], answers: Sequence[Answer], final: bool
-    ) -> Mapping[UUID, Outcome] | None:
-        submission = self._outbox.record(batch, answers, final=final)
-        return submission.outcomes if submission else None
+        return submission.outcomes
 
     async def _flush_outbox(self) -> SyncResult:
         submitted: list[UUID] = []
@@ -687,14 +711,7 @@ class Desk:
         return await self._ask(lambda node: node.mailbox(after, MAX_ENTRIES, ceil(wait)))
 
     async def _take(self, page: MailboxPage) -> Taken:
-        try:
-            return await self._run(self._take_in_thread, page, False)
-        except DirectoryBehindError:
-            await self._try_refresh()
-            return await self._run(self._take_in_thread, page, True)
-
-    def _take_in_thread(self, page: MailboxPage, final: bool) -> Taken:
-        return self._mailbox.take(page, final=final)
+        return await self._settled(lambda final: self._mailbox.take(page, final=final))
 
     async def _flush_statements(self) -> int:
         stated = 0
@@ -711,21 +728,12 @@ class Desk:
         try:
             raw = [statement.raw for statement in statements]
             answers = await self._ask(lambda node: node.state(raw))
-            try:
-                done, _ = await self._run(self._record_stated, statements, answers, False)
-            except DirectoryBehindError:
-                await self._try_refresh()
-                done, _ = await self._run(self._record_stated, statements, answers, True)
+            done, _ = await self._settled(lambda final: self._mailbox.record_stated(statements, answers, final=final))
         except ComityError:
             return 0
         finally:
             self._stating -= len(statements)
         return done
-
-    def _record_stated(
-        self, statements: Sequence[PendingStatement], answers: Sequence[Answer], final: bool
-    ) -> tuple[int, int]:
-        return self._mailbox.record_stated(statements, answers, final=final)
 
     # --- Inside: looking ---
 
@@ -790,6 +798,24 @@ class Desk:
                 raise
             return False
         return True
+
+    async def _renewed(self, directory: Directory) -> bool:
+        """Refresh; True when there is another directory than ``directory`` now. Raises as :meth:`_try_refresh`."""
+        return await self._try_refresh() and self.directory is not directory
+
+    async def _widened(self) -> bool:
+        """Read the nations that were looked up and not read; True when there were any."""
+        return self._trust.lacks and await self._renewed(self.directory)
+
+    async def _settled(self, judge: Callable[[bool], T]) -> T:
+        """What ``judge(final)`` says in the desk's thread when no newer or wider directory could change it."""
+        while True:
+            directory = self.directory
+            try:
+                return await self._run(judge, False)
+            except DirectoryBehindError:
+                if not await self._renewed(directory):
+                    return await self._run(judge, True)
 
     async def _ask(self, ask: Callable[[NodeClient], Awaitable[T]]) -> T:
         """Ask the own node; once more, with a new directory, when it shows a certificate that is not on its card."""

@@ -13,7 +13,8 @@ made. Blocking; runs in the desk's thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -21,7 +22,7 @@ from uuid import UUID
 
 from exchange.cases import Parsed
 from exchange.client import Answer, MailboxEntry, MailboxPage
-from exchange.receipts import JudgedReceipt, ReceiptJudge, readable
+from exchange.receipts import DirectoryBehindError, JudgedReceipt, ReceiptJudge, readable
 from exchange.records import Head, PendingStatement, Quarantined, Refusal, StoredMessage, StoredReceipt
 from exchange.rows import inbox_row, quarantine_row
 from exchange.store import Delivery, DeskStore
@@ -52,10 +53,6 @@ _MAY_BE_NEW = (UnknownKeyError, UnknownContactPointError, UnknownNodeError)
 _LOGGED_HERE = frozenset(
     {EventName.SubmissionAcceptance, EventName.RelayAcceptance, EventName.ContentConsignment},
 )
-
-
-class DirectoryBehindError(Exception):
-    """Something names a key that the directory in use does not have: a newer one may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +134,8 @@ class Mailbox:
         arrived = [_Arrived.of(entry) for entry in entries if entry.envelope is not None]
         known = self._store.known([item.digest for item in arrived])
         ids = self._store.known_ids([item.envelope.routing.id for item in arrived if item.envelope is not None])
+        if not final:
+            self._look_up_senders(arrived)
         gathered = _Page(truncate(self._clock()), known, ids, final)
         for item in arrived:
             self._take_envelope(item, gathered)
@@ -168,6 +167,13 @@ class Mailbox:
         return len(done), sum(stored.error is not None for stored in receipts)
 
     # --- Inside ---
+
+    def _look_up_senders(self, arrived: Iterable[_Arrived]) -> None:
+        """Look up all senders before any is judged, so that one refresh brings every nation that was not read yet."""
+        for item in arrived:
+            if item.envelope is not None:
+                with suppress(UnknownContactPointError, UnknownNodeError):
+                    self._directory().contact_point(item.envelope.routing.sender)
 
     def _take_receipts(self, receipts: Sequence[Receipt], page: _Page) -> None:
         """Receipts about messages that this desk sent: each is filed under the message that it names."""

@@ -21,7 +21,7 @@ from uuid import UUID
 
 from exchange.cases import Parsed, check_next_step
 from exchange.client import MAX_ENVELOPES, MAX_SUBMIT_BYTES, Answer
-from exchange.receipts import JudgedReceipt, ReceiptJudge
+from exchange.receipts import DirectoryBehindError, JudgedReceipt, ReceiptJudge
 from exchange.records import Head, Refusal, StoredMessage, StoredReceipt
 from exchange.settings import DeskSettings
 from exchange.store import DeskStore
@@ -119,14 +119,18 @@ class Outbox:
         self._store.add_sent(sealed)
         return sealed
 
-    def record(self, messages: Sequence[StoredMessage], answers: Sequence[Answer], *, final: bool) -> Submission | None:
-        """Verify the node's answers and record them; None when a newer directory is needed and may still be had."""
+    def record(self, messages: Sequence[StoredMessage], answers: Sequence[Answer], *, final: bool) -> Submission:
+        """Verify the node's answers and record them.
+
+        Unless ``final``, raises :class:`DirectoryBehindError`, with nothing recorded, when a newer directory could
+        change the verdict.
+        """
         recording = _Recording()
         unverified = 0
         for message, answer in zip(messages, answers, strict=True):
             judged = [self._judge.judge(receipt, message.head) for receipt in answer.receipts]
             if not final and any(receipt.may_be_ahead for receipt in judged):
-                return None
+                raise DirectoryBehindError
             unverified += sum(receipt.error is not None for receipt in judged)
             self._record_one(message.head, answer.refusal, judged, recording)
         self._store.record_submission(recording.done, recording.refused, recording.receipts)

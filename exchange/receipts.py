@@ -35,6 +35,10 @@ _AT_SENDERS_NODE = frozenset({EventName.SubmissionAcceptance, EventName.Submissi
 _ON_THE_WAY = frozenset({EventName.RelayAcceptance, EventName.RelayRejection, EventName.RelayFailure})
 
 
+class DirectoryBehindError(Exception):
+    """Something names a key or a holder that the directory in use does not have: a newer or wider one may."""
+
+
 @dataclass(frozen=True, slots=True)
 class JudgedReceipt:
     """A receipt with the verdict: ``proved`` is None when it does not count, and ``error`` says why."""
@@ -50,7 +54,7 @@ class JudgedReceipt:
     @property
     def may_be_ahead(self) -> bool:
         """Whether a newer directory could make it count."""
-        return isinstance(self.error, UnknownKeyError)
+        return isinstance(self.error, UnknownKeyError | UnknownContactPointError | UnknownNodeError)
 
 
 class ReceiptJudge:

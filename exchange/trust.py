@@ -70,7 +70,9 @@ class Trust:
         self._pool: tuple[Route, urllib3.HTTPSConnectionPool] | None = None
         self._last_failure: ComityError | None = None
         self._carried: Mapping[str, bytes] | None = None
-        self._client = DirectoryClient(home.directory, self._bundle.root, self._fetch)
+        # Who gets the directory by bundle cannot ask for a nation when it is needed.
+        nations = None if settings.transport == "file" else (address.node,)
+        self._client = DirectoryClient(home.directory, self._bundle.root, self._fetch, nations=nations)
 
     def close(self) -> None:
         """Let other programs use the folder."""
@@ -84,6 +86,11 @@ class Trust:
         if self._client.current is None:
             raise DirectoryUnavailableError("no directory was verified yet")
         return self._client.current
+
+    @property
+    def lacks(self) -> bool:
+        """Whether something was looked up of a nation that was not read yet, and the next refresh will bring it."""
+        return self._client.lacks()
 
     @property
     def own_node(self) -> str:
@@ -105,22 +112,29 @@ class Trust:
         except DirectoryUnavailableError:
             return self.install(carried) if carried else self.refresh()
 
+    def load_everything(self) -> Directory:
+        """The kept directory with all nations whose files are here; raises as :meth:`refresh` does."""
+        return self._client.load(self._clock(), allow_expired=True, everything=True)
+
     def install(self, files: Mapping[str, bytes]) -> Directory:
-        """Verify and keep directory files that were carried here; raises as :meth:`refresh` does."""
+        """Verify and keep all of the directory files that were carried here; raises as :meth:`refresh` does."""
         self._carried = files
         try:
-            return self._client.refresh(self._clock())
+            return self._client.refresh(self._clock(), everything=True)
         finally:
             self._carried = None
 
-    def refresh(self) -> Directory:
-        """Fetch and verify; raises :class:`DirectoryUntrustedError`, :class:`DirectoryUnavailableError`, or what the
-        node refused the request with."""
+    def refresh(self, *, everything: bool = False) -> Directory:
+        """Fetch and verify, with ``everything`` all nations.
+
+        Raises :class:`DirectoryUntrustedError`, :class:`DirectoryUnavailableError`, or what the node refused the
+        request with.
+        """
         self._last_failure = None
         # First over the certificates of the card; each refresh tries them anew.
         self._unknown_certificate = False
         try:
-            return self._client.refresh(self._clock())
+            return self._client.refresh(self._clock(), everything=everything)
         except DirectoryUnavailableError:
             # Why the file could not be had says more than that it could not.
             if isinstance(self._last_failure, UnknownContactPointError):

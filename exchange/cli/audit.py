@@ -40,7 +40,7 @@ def mirror(
         from exchange.audit import mirror as mirror_log
 
         await desk.refresh_directory()
-        verifier = desk.directory.log_verifier(node)
+        verifier = await desk.judged(lambda directory: directory.log_verifier(node))
         into.mkdir(parents=True, exist_ok=True)
         with Progress(console=err, transient=True, disable=as_json) as shown:
             task = shown.add_task(_("entries"), total=None)
@@ -50,7 +50,7 @@ def mirror(
                 verifier,
                 lambda completed, total: shown.update(task, completed=completed, total=total),
             )
-        log = _verified(desk, node, into, as_json=as_json)
+        log = await _verified(desk, node, into, as_json=as_json)
         if as_json:
             print_json({**_log_object(log), "new_entries": done.new_entries})
         else:
@@ -71,7 +71,7 @@ def verify(
     """Verify mirrors."""
 
     async def work(desk: Desk) -> int | None:
-        logs = _verified_all(desk, mirrors, as_json=as_json)
+        logs = await _verified_all(desk, mirrors, as_json=as_json)
         if as_json:
             print_json({"logs": {log.node: _log_object(log) for log in logs}, "ok": all(log.ok for log in logs)})
         else:
@@ -100,7 +100,7 @@ def trace(
             wanted = UUID(message_id)
         except ValueError:
             raise UsageError(_("give the message's whole id")) from None
-        rows = trace_message(wanted, _verified_all(desk, mirrors, as_json=as_json))
+        rows = trace_message(wanted, await _verified_all(desk, mirrors, as_json=as_json))
         if as_json:
             print_json({"id": wanted, "events": rows})
             return None
@@ -130,7 +130,7 @@ def compare(
         from exchange.audit import compare as compare_logs
         from exchange.audit.views import rollbacks, split_views
 
-        logs = _verified_all(desk, mirrors, as_json=as_json)
+        logs = await _verified_all(desk, mirrors, as_json=as_json)
         if len(logs) != 2:
             raise UsageError(_("give two mirrors to compare"))
         result = compare_logs(*logs)
@@ -146,27 +146,29 @@ def compare(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-def _verified_all(desk: Desk, mirrors: list[str], *, as_json: bool) -> list[VerifiedLog]:
+async def _verified_all(desk: Desk, mirrors: list[str], *, as_json: bool) -> list[VerifiedLog]:
     logs = []
     for text in mirrors:
         node, equals, folder = text.partition("=")
         if not equals or not folder:
             raise UsageError(_("write a mirror as NODE=FOLDER"))
-        logs.append(_verified(desk, node, Path(folder), as_json=as_json))
+        logs.append(await _verified(desk, node, Path(folder), as_json=as_json))
     return logs
 
 
-def _verified(desk: Desk, node: str, folder: Path, *, as_json: bool) -> VerifiedLog:
+async def _verified(desk: Desk, node: str, folder: Path, *, as_json: bool) -> VerifiedLog:
     from exchange.audit import verify_mirror
 
     with Progress(console=err, transient=True, disable=as_json) as shown:
         task = shown.add_task(_("verified"), total=None)
-        return verify_mirror(
-            folder,
-            node,
-            desk.directory.log_verifier(node),
-            desk.directory,
-            lambda completed, total: shown.update(task, completed=completed, total=total),
+        return await desk.judged(
+            lambda directory: verify_mirror(
+                folder,
+                node,
+                directory.log_verifier(node),
+                directory,
+                lambda completed, total: shown.update(task, completed=completed, total=total),
+            )
         )
 
 

@@ -39,7 +39,7 @@ def send(
 
     async def work(desk: Desk) -> int | None:
         await desk.sync()
-        round_ = await desk.test_contacts(_chosen(desk, contacts, country, all_=all_, needed=True))
+        round_ = await desk.test_contacts(await _chosen(desk, contacts, country, all_=all_, needed=True))
         if as_json:
             print_json({"tests": round_})
         else:
@@ -93,7 +93,7 @@ def results(
 
     async def work(desk: Desk) -> None:
         await desk.sync(wait=wait)
-        standings = await desk.contact_standings(_chosen(desk, contacts, country, all_=all_, needed=False))
+        standings = await desk.contact_standings(await _chosen(desk, contacts, country, all_=all_, needed=False))
         shown = standings if contacts or all_ else [entry for entry in standings if entry.latest is not None]
         if as_json:
             print_json({"contact_points": [standing_object(entry) for entry in shown]})
@@ -165,7 +165,9 @@ def span_text(seconds: float | None) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _chosen(desk: Desk, contacts: list[str] | None, country: str | None, *, all_: bool, needed: bool) -> list[Address]:
+async def _chosen(
+    desk: Desk, contacts: list[str] | None, country: str | None, *, all_: bool, needed: bool
+) -> list[Address]:
     from keys.cards import Function
     from keys.directory.search import Wanted, find
 
@@ -173,7 +175,8 @@ def _chosen(desk: Desk, contacts: list[str] | None, country: str | None, *, all_
         return list(dict.fromkeys(Address.parse(contact) for contact in contacts))
     if needed and not all_ and country is None:
         raise UsageError(_("name contact points, a --country, or --all"))
-    cards = find(desk.directory, Wanted(country=country, functions=(Function.EXCHANGE,)), datetime.now(UTC))
+    everything = await desk.refresh_directory(everything=True)
+    cards = find(everything, Wanted(country=country, functions=(Function.EXCHANGE,)), datetime.now(UTC))
     found = [card.address for card in cards if card.address != desk.address]
     if not found:
         raise UsageError(_("no other contact point of the directory fits {what}").format(what=safe(country or "--all")))

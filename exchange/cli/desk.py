@@ -24,7 +24,7 @@ from protocol.errors import InvalidMessageError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from exchange.desk import Desk
-    from exchange.views import ReceiptRow, SentMessage, Tracking
+    from exchange.views import ReceiptRow, SentMessage, Tracking, VerificationReport
 
 IdArgument = Annotated[str, typer.Argument(help=_("The message's id, or its first or last characters."))]
 SHORT_ID = 8  # the end of an id: its beginning is a time, alike in neighbours
@@ -300,11 +300,9 @@ def verify(
     """Verify a message."""
 
     async def work(desk: Desk) -> int | None:
-        from exchange.evidence import verify_evidence
-
         file = Path(what)
         if file.is_file():
-            report = verify_evidence(read_file(file), desk.directory, datetime.now(UTC))
+            report = await _verify_file(desk, read_file(file), offline=offline)
         else:
             report = await desk.verify(await desk.resolve(what), online=not offline)
         if as_json:
@@ -386,6 +384,15 @@ def tracking_object(tracking: Tracking) -> dict[str, Any]:
         "targets": tracking.targets,
         "clocks": tracking.clocks,
     }
+
+
+async def _verify_file(desk: Desk, file: bytes, *, offline: bool) -> VerificationReport:
+    from exchange.evidence import verify_evidence
+
+    now = datetime.now(UTC)
+    if offline:
+        return verify_evidence(file, desk.directory, now)
+    return await desk.judged(lambda directory: verify_evidence(file, directory, now))
 
 
 async def _sync(desk: Desk, wait: float, *, offline: bool) -> bool:

@@ -126,10 +126,17 @@ def directory(
         from keys.directory.search import Wanted, find
 
         if refresh:
-            await desk.refresh_directory()
+            # A contact point that is named is asked for; who looks for one looks at all.
+            await desk.refresh_directory(everything=address is None)
         known, now = desk.directory, datetime.now(UTC)
         if address is not None:
-            cards = [known.contact_point(Address.parse(address))]
+            contact = Address.parse(address)
+            cards = [
+                await desk.judged(lambda known: known.contact_point(contact))
+                if refresh
+                else known.contact_point(contact)
+            ]
+            known = desk.directory
         else:
             cards = find(known, Wanted(country, language, competence, text, on_duty=duty, inactive=not duty), now)
         standings = {entry.contact: entry for entry in await desk.contact_standings([card.address for card in cards])}

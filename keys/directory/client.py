@@ -17,7 +17,7 @@ What stays with us:
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -39,10 +39,13 @@ from keys.directory.repository import (
     TIMESTAMP,
     delegated_nodes,
     metadata_name,
+    nation_role,
     parse_metadata,
+    role_node,
 )
 from keys.directory.standing import sanctioned, sanctions_of
 from keys.directory.view import Directory
+from keys.directory.wanted import WantedNations, nations_named
 from keys.files import acquire_lock, release_lock, write_file
 from protocol import cbor
 from protocol.errors import (
@@ -57,6 +60,7 @@ from protocol.errors import (
 MAX_NATIONS = 1_024
 MAX_STATE_BYTES = 256 * 1_048_576
 STATE_NAME = "verified.cbor"
+WANTED_NAME = "wanted.cbor"
 # Before every expiry: only signatures, versions and hashes are judged.
 _NEVER_EXPIRED = datetime.min.replace(tzinfo=UTC)
 
@@ -69,10 +73,21 @@ class DirectoryClient:
     other exception counts as unreachable. ``current`` is the last verified directory and stays usable when a refresh
     fails. ``durable=False`` is for a throw-away folder.
 
+    With ``nations`` only these are read, the nations whose cards theirs name, and what look-ups asked the directory
+    for before the refresh. ``unread`` of the directory names the others; nothing of them was fetched.
+
     One client per folder: raises :class:`DirectoryUnavailableError` when another process uses it.
     """
 
-    def __init__(self, metadata_dir: Path, trusted_root: bytes | None, fetch: Fetch, *, durable: bool = True) -> None:
+    def __init__(
+        self,
+        metadata_dir: Path,
+        trusted_root: bytes | None,
+        fetch: Fetch,
+        *,
+        durable: bool = True,
+        nations: Collection[str] | None = None,
+    ) -> None:
         self._durable = durable
         self._folder = metadata_dir
         self._fetch = fetch
@@ -86,6 +101,7 @@ class DirectoryClient:
         self._lock: int | None = acquire_lock(metadata_dir / ".lock", self._in_use)
         try:
             self._trusted_root = self._anchor(trusted_root)
+            self._wanted = WantedNations(metadata_dir / WANTED_NAME, nations) if nations is not None else None
         except BaseException:
             self.close()
             raise
@@ -102,19 +118,19 @@ class DirectoryClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def refresh(self, now: datetime) -> Directory:
-        """Fetch and verify; returns the same object as before when nothing new was published.
+    def refresh(self, now: datetime, *, everything: bool = False) -> Directory:
+        """Fetch and verify; returns the same object as before when nothing new was published and nothing more is read.
 
-        Raises :class:`DirectoryUntrustedError` (signatures, rollback, expiry, wrong hash) or
-        :class:`DirectoryUnavailableError` (nothing could be fetched or stored).
+        ``everything`` reads all nations this time. Raises :class:`DirectoryUntrustedError` (signatures, rollback,
+        expiry, wrong hash) or :class:`DirectoryUnavailableError` (nothing could be fetched or stored).
         """
-        return self._run(Fetcher(self._fetch), now, self._folder)
+        return self._run(Fetcher(self._fetch), now, self._folder, everything=everything)
 
-    def load(self, now: datetime, *, allow_expired: bool = False) -> Directory:
+    def load(self, now: datetime, *, allow_expired: bool = False, everything: bool = False) -> Directory:
         """The last directory that was verified here, verified again from this folder alone; raises as :meth:`refresh`.
 
         With ``allow_expired`` expiry is not judged: for starting without a connection. The caller shows
-        ``Directory.is_stale``.
+        ``Directory.is_stale``. ``everything`` reads all nations whose files are here.
         """
         state = self._stored_state()
 
@@ -125,12 +141,20 @@ class DirectoryClient:
 
         with TemporaryDirectory(prefix=".load-", dir=self._folder) as folder:
             fetcher = Fetcher(stored, offline=True)
-            return self._run(fetcher, _NEVER_EXPIRED if allow_expired else now, Path(folder))
+            reference_time = _NEVER_EXPIRED if allow_expired else now
+            self._state = state
+            return self._run(fetcher, reference_time, Path(folder), everything=everything)
+
+    def lacks(self) -> bool:
+        """Whether a look-up asked for a nation that the next refresh would read."""
+        return self.current is not None and bool(self._missing(self.current, everything=False))
 
     def files(self) -> dict[str, bytes]:
         """Every file of the verified directory under its published name: what a mirror serves."""
         if self.current is None:
             raise DirectoryUnavailableError("no directory was verified yet")
+        if self.current.unread:
+            raise DirectoryUnavailableError("only some nations were read here")
         return {**self._state, **{name: self._cached_target(name) for name in self._target_names}}
 
     # --- Inside ---
@@ -152,24 +176,31 @@ class DirectoryClient:
             write_file(path, given, durable=self._durable)
         return given
 
-    def _run(self, fetcher: Fetcher, reference_time: datetime, folder: Path) -> Directory:
+    def _run(self, fetcher: Fetcher, reference_time: datetime, folder: Path, *, everything: bool) -> Directory:
         if self._lock is None:
             raise DirectoryUnavailableError("this directory client was closed")
         with self._one_at_a_time:
-            return self._refresh(fetcher, reference_time, folder)
+            return self._refresh(fetcher, reference_time, folder, everything)
 
-    def _refresh(self, fetcher: Fetcher, reference_time: datetime, folder: Path) -> Directory:
-        if folder == self._folder and self.current is not None and self._nothing_new(fetcher, reference_time):
-            return self.current
+    def _missing(self, current: Directory, *, everything: bool) -> frozenset[str]:
+        """The nations that were not read and now are to be."""
+        return current.unread if everything or self._wanted is None else current.unread & self._wanted.names()
+
+    def _refresh(self, fetcher: Fetcher, reference_time: datetime, folder: Path, everything: bool) -> Directory:
+        current = self.current
+        complete = current is not None and not self._missing(current, everything=everything)
+        if current is not None and complete and folder == self._folder and self._nothing_new(fetcher, reference_time):
+            return current
         try:
             updater = TimedUpdater(
                 folder, fetcher, self._trusted_root, reference_time, durable=self._durable and folder == self._folder
             )
             updater.refresh()
-            current, version = self.current, updater.trusted_timestamp().version
+            version = updater.trusted_timestamp().version
             # What was amiss with a nation may be over (its file was missing here): then it is read again.
-            if current is None or current.version != version or current.problems:
-                current = self.current = self._build(updater, fetcher, folder)
+            if current is None or not complete or current.version != version or current.problems:
+                built = self._build(updater, fetcher, folder, everything)
+                current = self.current = current if current is not None and current.is_same_as(built) else built
         except DownloadLengthMismatchError as problem:
             raise DirectoryUntrustedError("a directory file is longer than it may be") from problem
         except DownloadError as problem:
@@ -212,35 +243,44 @@ class DirectoryClient:
             raise DirectoryUnavailableError("no verified directory is stored here; refresh first")
         return {name: content for name, content in state.items() if isinstance(content, bytes)}
 
-    def _keep(self, folder: Path, root_version: int, reading: Reading) -> None:
+    def _keep(self, folder: Path, root_version: int, reading: Reading, unread: Collection[str]) -> None:
         """Store what was verified as one file, then drop cached cards that are no longer listed.
 
-        The updater's own files may be ahead of it: a refresh can break off between its metadata and the cards.
+        The updater's own files may be ahead of it: a refresh can break off between its metadata and the cards. What was
+        kept of nations that are not read now stays, for when they are read again: it is verified anew then.
         """
         state = {metadata_name(role, n): (folder / f"{role}.json").read_bytes() for role, n in reading.versions.items()}
         for path in (folder / "root_history").glob("*.root.json"):
             if int(path.name.split(".")[0]) <= root_version:
                 state[f"metadata/{path.name}"] = path.read_bytes()
+        state.update((name, content) for name, content in self._state.items() if _nation_of(name) in unread)
         if folder == self._folder:
             write_file(self._folder / STATE_NAME, cbor.encode(state), durable=self._durable)
             for path in (self._folder / "targets").glob("*/*.json"):
-                if path.relative_to(self._folder).as_posix() not in reading.targets:
+                if path.parent.name not in unread and path.relative_to(self._folder).as_posix() not in reading.targets:
                     path.unlink()
+            if self._wanted is not None:
+                self._wanted.keep()
         self._state, self._target_names = state, frozenset(reading.targets)
 
-    def _build(self, updater: TimedUpdater, fetcher: Fetcher, folder: Path) -> Directory:
+    def _build(self, updater: TimedUpdater, fetcher: Fetcher, folder: Path, everything: bool) -> Directory:
         root, targets = updater.trusted_root(), updater.trusted_targets()
         nodes = delegated_nodes(targets)
         if len(nodes) > MAX_NATIONS:
             raise DirectoryUntrustedError(f"the directory has more than {MAX_NATIONS} nations")
         reading = Reading(updater, fetcher, folder, self._folder, self._cards)
         problems: dict[str, str] = {}
-        for node in nodes:
-            try:
-                reading.read_nation(node)
-            except NationUnusableError as problem:
-                problems[node] = problem.detail
-        self._keep(folder, root.version, reading)
+        unread = set(nodes)
+        to_read = self._to_read(unread, updater, fetcher, everything)
+        while to_read:
+            unread -= to_read
+            for node in sorted(to_read):
+                try:
+                    reading.read_nation(node)
+                except NationUnusableError as problem:
+                    problems[node] = problem.detail
+            to_read = self._at_hand(nations_named(reading.cards.values()) & unread, updater, fetcher)
+        self._keep(folder, root.version, reading, unread)
         self._root_version = root.version
         self._cards = reading.cards
         cards = sanctioned(((card_node(card), card) for card in reading.cards.values()), sanctions_of(targets))
@@ -260,10 +300,37 @@ class DirectoryClient:
             expiries=expiries | reading.expiries,
             digest=sha256(Metadata(updater.trusted_timestamp()).signed_bytes).digest(),
             problems={**_shared_keys(cards), **problems},
+            unread=unread,
+            want=self._wanted.add if self._wanted is not None else None,
+        )
+
+    def _to_read(
+        self, nodes: Collection[str], updater: TimedUpdater, fetcher: Fetcher, everything: bool
+    ) -> frozenset[str]:
+        if self._wanted is None:
+            return frozenset(nodes)
+        wanted = nodes if everything else self._wanted.names() & frozenset(nodes)
+        return self._at_hand(wanted, updater, fetcher)
+
+    def _at_hand(self, nodes: Collection[str], updater: TimedUpdater, fetcher: Fetcher) -> frozenset[str]:
+        """Without a source, only what was fetched before can be read; the rest stays unread until there is one."""
+        if self._wanted is None or not fetcher.offline:
+            return frozenset(nodes)
+        listed = updater.trusted_snapshot().meta
+        files = {node: listed.get(f"{nation_role(node)}.json") for node in nodes}
+        return frozenset(
+            node
+            for node, meta in files.items()
+            if meta and metadata_name(nation_role(node), meta.version) in self._state
         )
 
     def _cached_target(self, name: str) -> bytes:
         return (self._folder / name).read_bytes()
+
+
+def _nation_of(name: str) -> str | None:
+    """The nation whose role the file ``metadata/<version>.<role>.json`` holds, else None."""
+    return role_node(name.removeprefix("metadata/").partition(".")[2].removesuffix(".json"))
 
 
 def _shared_keys(cards: Iterable[Card]) -> dict[str, str]:

@@ -8,11 +8,13 @@ Rules:
    the card (and, for a contact point, the node's card too) not yet suspended or revoked at that instant.
 3. A nation whose own cards are unusable is left out, with the reason in ``problems``: it must not be able to take the
    directory away from the others.
+4. A nation that was not read is in ``unread``. A look-up of anything of it fails as one of an unknown nation does, and
+   tells whoever reads the directory that it is wanted: a verdict that rests on such a failure is not final.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 
@@ -57,7 +59,8 @@ class Directory:
     """An immutable, verified directory.
 
     ``version`` grows with every publication (the TUF timestamp's version), ``expires_at`` is when it must have been
-    refreshed (UTC), ``problems`` says per node why its cards were left out.
+    refreshed (UTC), ``problems`` says per node why its cards were left out, ``unread`` names the nations that were not
+    read.
     """
 
     __slots__ = (
@@ -67,11 +70,13 @@ class Directory:
         "_origins",
         "_sealing",
         "_signing",
+        "_want",
         "digest",
         "expires_at",
         "expiries",
         "federation",
         "problems",
+        "unread",
         "version",
     )
 
@@ -86,6 +91,8 @@ class Directory:
         digest: bytes = bytes(32),
         expiries: Mapping[str, datetime] | None = None,
         problems: Mapping[str, str] | None = None,
+        unread: Iterable[str] = (),
+        want: Callable[[str], None] | None = None,
     ) -> None:
         self.version = version
         self.expires_at = expires_at
@@ -93,6 +100,8 @@ class Directory:
         self.digest = digest
         self.expiries: Mapping[str, datetime] = MappingProxyType(dict(expiries or {}))
         self.problems: Mapping[str, str] = MappingProxyType(dict(problems or {}))
+        self.unread = frozenset(unread)
+        self._want = want
         self._nodes = {card.node: card for card in node_cards}
         self._contact_points = {card.address: card for card in contact_point_cards}
         # Every key that each log ever had; a card lists the present ones first.
@@ -122,6 +131,7 @@ class Directory:
         if card is None:
             if name in self.problems:
                 raise UnknownNodeError(f"the cards of {name} cannot be used: {self.problems[name]}")
+            self._require_read(name)
             raise UnknownNodeError(f"the directory has no node {name}")
         return card
 
@@ -190,18 +200,19 @@ class Directory:
         """The verifier of a log, by its origin or its node (then the present log); raises :class:`UnknownNodeError`."""
         verifier = self._log_verifiers.get(origin_or_node)
         if verifier is None:
-            if "/" in origin_or_node and origin_or_node not in self._origins:
-                raise UnknownNodeError(f"no node of the directory keeps the log {origin_or_node}")
+            if "/" in origin_or_node:
+                self.node_of_origin(origin_or_node)
             origin = origin_or_node if "/" in origin_or_node else self.node(origin_or_node).log.origin
             verifier = self._log_verifiers[origin_or_node] = _verifier_of(self._origins[origin][1])
         return verifier
 
     def node_of_origin(self, origin: str) -> str:
         """The node that keeps the log ``origin``; raises :class:`UnknownNodeError`."""
-        try:
-            return self._origins[origin][0]
-        except KeyError:
-            raise UnknownNodeError(f"no node of the directory keeps the log {origin}") from None
+        if origin not in self._origins:
+            # An origin ends in its node's name (docs/protocol.md).
+            self._require_read(origin.rpartition("/")[2])
+            raise UnknownNodeError(f"no node of the directory keeps the log {origin}")
+        return self._origins[origin][0]
 
     def origin(self, node: str) -> str:
         """The origin of the node's present log; raises :class:`UnknownNodeError`."""
@@ -222,12 +233,27 @@ class Directory:
         """Whether the metadata has expired: usable for what is under way, to be refreshed, and the user told."""
         return now >= self.expires_at
 
+    def is_same_as(self, other: Directory) -> bool:
+        """Whether ``other`` was made from the same signed files, as far as the same nations could be read."""
+        return (self.version, self.digest, self.problems, self.unread) == (
+            other.version,
+            other.digest,
+            other.problems,
+            other.unread,
+        )
+
     def __repr__(self) -> str:
         return (
             f"Directory(version={self.version}, {len(self._nodes)} nodes, {len(self._contact_points)} contact points)"
         )
 
     # --- Inside ---
+
+    def _require_read(self, node: str) -> None:
+        if node in self.unread:
+            if self._want is not None:
+                self._want(node)
+            raise UnknownNodeError(f"the cards of {node} were not read yet: refresh the directory")
 
     def _require_holder(self, holder: str) -> Card:
         if "@" not in holder:
