@@ -99,7 +99,8 @@ class ContactTestSettings(_Table):
 class DeskSettings(_Table):
     """All settings. ``node_url`` is needed only where the desk reaches its node by another address than partners do.
 
-    With ``transport = "file"`` the desk opens no connection: it reaches its node by bundles alone.
+    With ``transport = "file"`` the desk opens no connection: it reaches its node by bundles alone. ``nations`` says whose
+    cards the desk keeps: of those it was asked for, or of all, so that it can seal to anyone while its node is away.
     """
 
     address: str
@@ -107,6 +108,7 @@ class DeskSettings(_Table):
     directory_refresh_s: Annotated[int, Field(ge=1, le=30 * _DAY_S)] = 3600
     request_timeout_s: Annotated[int, Field(ge=1, le=600)] = 30
     transport: Literal["https", "file"] = "https"
+    nations: Literal["asked", "all"] = "asked"
     officer: OfficerSettings | None = None
     lifetimes: Lifetimes = Field(default_factory=Lifetimes)
     contact_tests: ContactTestSettings = Field(default_factory=ContactTestSettings)

@@ -71,7 +71,8 @@ class Trust:
         self._last_failure: ComityError | None = None
         self._carried: Mapping[str, bytes] | None = None
         # Who gets the directory by bundle cannot ask for a nation when it is needed.
-        nations = None if settings.transport == "file" else (address.node,)
+        everything = settings.transport == "file" or settings.nations == "all"
+        nations = None if everything else (address.node,)
         self._client = DirectoryClient(home.directory, self._bundle.root, self._fetch, nations=nations)
 
     def close(self) -> None:

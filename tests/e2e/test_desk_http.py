@@ -128,7 +128,7 @@ async def test_a_request_is_delivered_proved_and_answered_across_two_nodes(feder
 
 async def test_an_unreachable_node_delays_a_message_and_loses_nothing(federation: Federation) -> None:
     async with federation.desk("24-7@kr") as kr:
-        await kr.sync()
+        await kr.send(request())  # to have fr's cards
         await federation.stop("kr")
         sent = await kr.send(request())
         assert (sent.status, sent.error) == (SendStatus.QUEUED, "unavailable")

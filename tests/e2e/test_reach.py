@@ -68,6 +68,7 @@ async def everything_arrives_once_and_proved(
 async def test_a_message_between_every_two_nations_arrives_exactly_once_with_verified_receipts(tmp_path: Path) -> None:
     async with reach(tmp_path) as made, desks(made) as opened:
         assert made.nodes["la"].ready["url"] == ""
+        await opened["kr"].refresh_directory(everything=True)
         assert expected(opened, "la", "ki") >= {("RelayAcceptance", node) for node in ("la", "fr", "de", "ki")}
         sent: dict[tuple[str, str], UUID] = {}
         for sender, desk in opened.items():

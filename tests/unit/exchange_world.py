@@ -237,9 +237,9 @@ class Client:
 
 
 class World:
-    """The federation of kr and fr, each with the desk ``24-7``."""
+    """The federation of kr, fr and more nations, each with the desk ``24-7``."""
 
-    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch, *more: str) -> None:
         self.path = path
         self.clock = Clock()
         self.senders: dict[bytes, Address] = {}
@@ -247,7 +247,7 @@ class World:
         self._salts = 0
         self._root = generate_directory_key("root")
         self._registry = generate_directory_key("registry")
-        self._nations = {name: generate_directory_key(name) for name in ("kr", "fr")}
+        self._nations = {name: generate_directory_key(name) for name in ("kr", "fr", *more)}
         made = NOW - timedelta(minutes=1)
         signers = [self._root.signer()]
         self.ceremony: Ceremony = found_federation(
@@ -263,9 +263,10 @@ class World:
             self.directory: Directory = enrol_nation(self.ceremony, card, [nation.signer()], 1, signers, registry, made)
             self.certificates = card.tls_certificates
             self.nodes[name] = Node(self, name, SoftLogSigner(origin, keys.log_ed25519_seed, keys.log_mldsa_seed))
-        for address in (KR, FR):
+        desks = [Address("24-7", name) for name in self._nations]
+        for address in desks:
             self.enrol(address)
-        for address in (KR, FR):
+        for address in desks:
             self.populate(address)
         monkeypatch.setattr("exchange.trust.Trust._get", self._serve)
         monkeypatch.setattr("exchange.desk.NodeClient", self._connect)
@@ -303,9 +304,12 @@ class World:
         self.directory = publish_cards(self.ceremony, [card], nation, registry, self.clock())
 
     def populate(self, address: Address) -> None:
-        """Give a desk the directory as it is now."""
+        """Give a desk the directory as it is now, of its own nation."""
         with DirectoryClient(
-            self.home(address) / "directory", self.ceremony.repository.root_bytes(1), self.ceremony.repository.read
+            self.home(address) / "directory",
+            self.ceremony.repository.root_bytes(1),
+            self.ceremony.repository.read,
+            nations=(address.node,),
         ) as client:
             client.refresh(self.clock())
 

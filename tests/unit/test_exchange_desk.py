@@ -313,6 +313,8 @@ async def test_a_directory_that_cannot_be_refreshed_does_not_stop_the_desk(
     def forged(path: str) -> bytes:
         return b"{}"
 
+    async with world.open(KR) as kr:
+        await kr.send(request())
     monkeypatch.setattr("exchange.trust.Trust._get", lambda self, path: forged(path))
     async with world.open(KR) as kr:
         await kr.sync()
