@@ -3,8 +3,9 @@
     python -m benchmarks.directory [--nations 195] [--contact-points 50]
 
 A federation of that size is made with real keys and signatures, and served over TLS on loopback. Figures: first refresh
-of a new client (time, bytes), refresh without news, refresh after one nation changed a card, look-ups, memory. Floor,
-in the same run: fetching the same files, hashing them, parsing their JSON, verifying two signatures per role.
+(time, bytes) of a new client that reads its own nation and three others, and of one that reads everything; refresh
+without news; refresh after one nation changed a card; look-ups; memory. Floor, in the same run: fetching the same files,
+hashing them, parsing their JSON, verifying two signatures per role.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -36,7 +37,7 @@ from keys.federation import contact_point_card, found_federation, log_origin, no
 from keys.identity import generate_desk_keys, generate_directory_key, generate_node_keys
 from keys.tls import client_context, make_certificate, to_pem
 from protocol.address import Address
-from protocol.errors import NotFoundError
+from protocol.errors import NotFoundError, UnknownNodeError
 from protocol.signing import Ed25519Signer, Ed25519Verifier
 
 NOW = datetime.now(UTC) - timedelta(hours=1)
@@ -173,6 +174,17 @@ def floor(files: dict[str, bytes], fetch: Fetcher) -> dict[str, float]:
     }
 
 
+def first_requests(client: DirectoryClient, now: datetime) -> None:
+    """What a new desk does: read its own nation, then those of the three contact points that it writes to."""
+    directory = client.refresh(now)
+    for nation in ("n001", "n002", "n003"):
+        with suppress(UnknownNodeError):
+            directory.sealing_key(Address("desk-0", nation), now)
+    directory = client.refresh(now)
+    for nation in ("n001", "n002", "n003"):
+        directory.sealing_key(Address("desk-0", nation), now)
+
+
 def memory_mb() -> float:
     """The most memory this process had, MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -202,6 +214,19 @@ def main() -> None:
         with served(path / "published") as fetch:
             root = federation.ceremony.repository.root_bytes(1)
             now = NOW + timedelta(minutes=2)
+            with DirectoryClient(path / "lazy", root, fetch, nations=("n000",)) as client:
+                seconds = timed(lambda: first_requests(client, now))
+                files = dict(fetch.files)
+                counted = fetch.take()
+                parts = floor(files, fetch)
+                fetch.take()
+                report("first refresh, 4 nations", seconds, counted, parts)
+                warm = min(timed(lambda: client.refresh(now)) for _ in range(10))
+                requests, size = fetch.take()
+                report("refresh without news, 4 nations", warm, (requests // 10, size))
+            with DirectoryClient(path / "lazy", None, fetch, nations=("n000",)) as client:
+                report("start from the own folder, 4 nations", timed(lambda: client.load(now)), fetch.take())
+            lazy = memory_mb()
             with DirectoryClient(path / "client", root, fetch) as client:
                 seconds = timed(lambda: client.refresh(now))
                 files = dict(fetch.files)
@@ -235,7 +260,10 @@ def main() -> None:
                 )
             with DirectoryClient(path / "client", None, fetch) as client:
                 report("start from the own folder", timed(lambda: client.load(now)), fetch.take())
-        print(f"memory: {before:.0f} MB with the federation's keys, at most {memory_mb():.0f} MB with two directories")
+        print(
+            f"memory: {before:.0f} MB with the federation's keys, {lazy:.0f} MB with 4 nations read, "
+            f"at most {memory_mb():.0f} MB with two directories"
+        )
 
 
 def _progress(what: str, done: int, total: int) -> None:

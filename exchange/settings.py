@@ -99,8 +99,9 @@ class ContactTestSettings(_Table):
 class DeskSettings(_Table):
     """All settings. ``node_url`` is needed only where the desk reaches its node by another address than partners do.
 
-    With ``transport = "file"`` the desk opens no connection: it reaches its node by bundles alone. ``nations`` says whose
-    cards the desk keeps: of those it was asked for, or of all, so that it can seal to anyone while its node is away.
+    With ``transport = "file"`` the desk opens no connection: it reaches its node by bundles alone. ``nations`` says
+    whose cards the desk keeps: of those it was asked for, or of all, so that it can seal to anyone while its node is
+    away.
     """
 
     address: str
