@@ -4,8 +4,8 @@
 
 A federation of that size is made with real keys and signatures, and served over TLS on loopback. Figures: first refresh
 (time, bytes) of a new client that reads its own nation and three others, and of one that reads everything; refresh
-without news; refresh after one nation changed a card; look-ups; memory. Floor, in the same run: fetching the same files,
-hashing them, parsing their JSON, verifying two signatures per role.
+without news; refresh after one nation changed a card; look-ups; memory. Floor, in the same run: fetching the same
+files, hashing them, parsing their JSON, verifying two signatures per role.
 """
 
 from __future__ import annotations
