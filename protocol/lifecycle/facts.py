@@ -29,14 +29,22 @@ class CaseFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted(CaseFact):
-    """A request opens its thread: ``requested`` may act on it, each expiry is at least ``minimum_days`` away."""
+    """A message opens its thread: ``requested`` may act on it. ``kind`` is its message type.
+
+    Each expiry is at least ``minimum_days`` away. ``instrument`` and ``urgency`` choose the clocks; ``wanted_by`` is
+    until when the requester can use the answer, ``supplement_by`` when the requester owes the rest.
+    """
 
     NAME: ClassVar[str] = "submitted"
 
     thread: UUID
     requested: tuple[str, ...]
-    minimum_days: int
+    minimum_days: int = 0
     urgency: str = "routine"
+    kind: str = "preservation.request"
+    instrument: str | None = None
+    wanted_by: datetime | None = None
+    supplement_by: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +74,11 @@ class ReviewStarted(CaseFact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClarificationAsked(CaseFact):
-    """The requested side needs to know more."""
+    """The requested side needs to know more; ``pauses``: until it does, its clock stands still."""
 
     NAME: ClassVar[str] = "clarification asked"
+
+    pauses: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,16 +147,116 @@ class FollowedUp(CaseFact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowUpRefused(CaseFact):
-    """The request that followed was refused."""
+    """The request that followed was refused: what a refusal is that replies to it."""
 
     NAME: ClassVar[str] = "follow-up refused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Produced(CaseFact):
-    """The data were handed over in execution of the request that followed."""
+class Reported(CaseFact):
+    """The requested side says how it stands, and when to expect the answer or the next word."""
 
-    NAME: ClassVar[str] = "produced"
+    NAME: ClassVar[str] = "reported"
+
+    eta: datetime | None = None
+    next_update_by: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorisationAwaited(CaseFact):
+    """The requested side waits for an authorisation (Directive (EU) 2023/977 Art. 5.2)."""
+
+    NAME: ClassVar[str] = "authorisation awaited"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Postponed(CaseFact):
+    """The requested side postpones its action (Budapest Convention Art. 27.5)."""
+
+    NAME: ClassVar[str] = "postponed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted(CaseFact):
+    """The requested side will execute the request."""
+
+    NAME: ClassVar[str] = "accepted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionStarted(CaseFact):
+    """The requested side executes the request."""
+
+    NAME: ClassVar[str] = "execution started"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionsProposed(CaseFact):
+    """Something will be given under the ``conditions`` named (Budapest Convention Art. 27.6, 28.2)."""
+
+    NAME: ClassVar[str] = "conditions proposed"
+
+    conditions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionsAccepted(CaseFact):
+    """The ``conditions`` named bind who says so (Art. 28.3)."""
+
+    NAME: ClassVar[str] = "conditions accepted"
+
+    conditions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionsDeclined(CaseFact):
+    """The conditions cannot be met, and no others are proposed (Art. 28.3)."""
+
+    NAME: ClassVar[str] = "conditions declined"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnsweredInPart(CaseFact):
+    """Something was handed over and more is to come."""
+
+    NAME: ClassVar[str] = "answered in part"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered(CaseFact):
+    """The data, or the last of them, were handed over."""
+
+    NAME: ClassVar[str] = "answered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Impossible(CaseFact):
+    """The request cannot be executed, on the coded ``ground``."""
+
+    NAME: ClassVar[str] = "impossible"
+
+    ground: str = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forwarded(CaseFact):
+    """The request came to the wrong authority and was passed on to the right one (Art. 27.9)."""
+
+    NAME: ClassVar[str] = "forwarded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supplemented(CaseFact):
+    """The requester sent what it left out in the emergency."""
+
+    NAME: ClassVar[str] = "supplemented"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed(CaseFact):
+    """Nothing more is expected from either side."""
+
+    NAME: ClassVar[str] = "closed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
