@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+from protocol.lifecycle.assistance import AssistanceCase, WantedCase, fold_assistance
+from protocol.lifecycle.assistance_rules import ASSISTANCE_RULES, EMERGENCY_RULES, AssistanceState
+from protocol.lifecycle.case import AnyCase, check_step, fold, fold_any
 from protocol.lifecycle.clocks import acknowledgement_due, acknowledgement_overdue, expires_in, expiry_warnings
+from protocol.lifecycle.conversation import ConversationCase, ConversationState
+from protocol.lifecycle.folding import OutOfOrder, Pause, Step
 from protocol.lifecycle.preservation import (
-    OutOfOrder,
     PreservationCase,
     RequestState,
-    Step,
     TargetCase,
-    check_step,
-    fold,
     fold_facts,
     state_at,
 )
-from protocol.lifecycle.preservation_rules import RULES, Rule, Side, State
+from protocol.lifecycle.preservation_rules import RULES, State
+from protocol.lifecycle.rules import Rule, Side
 from protocol.lifecycle.thread import ThreadEvent, ThreadMessage, facts_of
 
 __all__ = [
+    "ASSISTANCE_RULES",
+    "EMERGENCY_RULES",
     "RULES",
+    "AnyCase",
+    "AssistanceCase",
+    "AssistanceState",
+    "ConversationCase",
+    "ConversationState",
     "OutOfOrder",
+    "Pause",
     "PreservationCase",
     "RequestState",
     "Rule",
@@ -29,6 +39,7 @@ __all__ = [
     "TargetCase",
     "ThreadEvent",
     "ThreadMessage",
+    "WantedCase",
     "acknowledgement_due",
     "acknowledgement_overdue",
     "check_step",
@@ -36,6 +47,8 @@ __all__ = [
     "expiry_warnings",
     "facts_of",
     "fold",
+    "fold_any",
+    "fold_assistance",
     "fold_facts",
     "state_at",
 ]

@@ -9,17 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from protocol.lifecycle.folding import Pause
 from protocol.lifecycle.preservation import PreservationCase, TargetCase, state_at
 from protocol.lifecycle.preservation_rules import LIVING, TERMINAL
 from protocol.lifecycle.profiles import acknowledgement_period, expiry_warning_days
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """A span in which a clock stands still; ``until`` is None while it lasts."""
-
-    since: datetime
-    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

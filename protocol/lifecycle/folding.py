@@ -210,7 +210,7 @@ class _Folding(Generic[T]):
         reason = self._reason_against(rule, met, target, before)
         if reason or rule is None:
             return reason
-        self._applied.add(_key(fact, name))
+        self._applied.add(_key(met, name))
         changed = self._lifecycle.changed(target, rule.after or target.state, met)
         self._targets[name] = changed
         self._history.append(Step(fact, name, before, changed.state, rule.source))

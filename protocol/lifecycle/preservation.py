@@ -1,22 +1,16 @@
-"""The pure fold: from the facts of a thread to the state of each target. Any order of arrival gives the same result.
-
-Facts are sorted by an order that both sides share: a fact is never before the message it replies to, then by time,
-then by id. So a clock that is wrong on one side cannot put an answer before its question.
-"""
+"""The case of a preservation request: one state, expiry and refusal for each target."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from protocol.lifecycle import facts as f
-from protocol.lifecycle.ordering import in_order
-from protocol.lifecycle.preservation_rules import LIVING, RULE_FOR, TERMINAL, Rule, Side, State
-from protocol.lifecycle.thread import ThreadMessage, facts_of_thread, unread_in
-from protocol.messages.base import Message
+from protocol.lifecycle.folding import Case, Lifecycle
+from protocol.lifecycle.preservation_rules import LIVING, RULE_FOR, TERMINAL, State
 
 
 class RequestState(StrEnum):
@@ -64,39 +58,8 @@ class TargetCase:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """A fact that a rule allowed, for one target, and what it did."""
-
-    fact: f.CaseFact
-    target: str
-    before: State
-    after: State
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class OutOfOrder:
-    """A fact that no rule allows: kept and shown with the reason. ``target`` is empty where it concerns all."""
-
-    fact: f.CaseFact
-    target: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class PreservationCase:
-    """What both sides know of a preservation request. ``unread`` are messages of types this program does not know."""
-
-    opening: f.Submitted | None
-    targets: tuple[TargetCase, ...]
-    history: tuple[Step, ...]
-    out_of_order: tuple[OutOfOrder, ...]
-    delivered_at: datetime | None = None
-    acknowledged_at: datetime | None = None
-    will_answer: str | None = None
-    eta: datetime | None = None
-    next_update_by: datetime | None = None
-    unread: tuple[UUID, ...] = ()
+class PreservationCase(Case[TargetCase]):
+    """What both sides know of a preservation request."""
 
     @property
     def state(self) -> RequestState:
@@ -106,10 +69,6 @@ class PreservationCase:
     def state_at(self, now: datetime) -> RequestState:
         """The request's state at ``now``, lapsed targets counted as such."""
         return _request_state([state_at(target, now) for target in self.targets])
-
-    def target(self, name: str) -> TargetCase | None:
-        """The target of that name."""
-        return next((target for target in self.targets if target.name == name), None)
 
     @property
     def expires_at(self) -> datetime | None:
@@ -125,134 +84,31 @@ def state_at(target: TargetCase, now: datetime) -> State:
     return target.state
 
 
-def fold(thread: Iterable[ThreadMessage]) -> PreservationCase:
-    """The case of a thread: its messages with the receipts known about them, in any order."""
-    messages = tuple(thread)
-    return replace(fold_facts(facts_of_thread(messages)), unread=unread_in(messages))
-
-
-def check_step(thread: Iterable[ThreadMessage], message: Message) -> tuple[OutOfOrder, ...]:
-    """What would be out of order if ``message`` were added to ``thread``; empty when every rule allows it."""
-    case = fold((*thread, ThreadMessage(message)))
-    return tuple(entry for entry in case.out_of_order if entry.fact.message_id == message.id)
-
-
 def fold_facts(facts: Iterable[f.CaseFact]) -> PreservationCase:
     """The case of these facts; the order and the number of times they are given do not matter."""
-    ordered = in_order(facts)
-    opening = next((fact for fact in ordered if isinstance(fact, f.Submitted) and fact.message_id == fact.thread), None)
-    if opening is None:
-        waiting = tuple(OutOfOrder(fact, "", "the request that opens the thread has not arrived") for fact in ordered)
-        return PreservationCase(None, (), (), waiting)
-    folding = _Folding(opening)
-    for fact in ordered:
-        folding.take(fact)
-    return folding.case()
+    folded = PRESERVATION.fold(facts)
+    return PreservationCase(**{field.name: getattr(folded, field.name) for field in fields(folded)})
 
 
-class _Folding:
-    """The state of one fold while it runs over the sorted facts."""
-
-    def __init__(self, opening: f.Submitted) -> None:
-        self._opening = opening
-        self._targets = {name: TargetCase(name) for name in opening.targets}
-        self._history: list[Step] = []
-        self._out_of_order: list[OutOfOrder] = []
-        self._applied: dict[tuple[UUID, str, str], f.CaseFact] = {}
-        self._delivered_at: datetime | None = None
-        self._acknowledged: f.Acknowledged | None = None
-        self._acknowledged_at: datetime | None = None
-
-    def take(self, fact: f.CaseFact) -> None:
-        if isinstance(fact, f.Submitted) and fact != self._opening:
-            self._refuse(fact, "", "a new request opens its own thread")
-            return
-        if self._side_of(fact) is None:
-            if isinstance(fact, f.Delivered):
-                # The receipt of someone who got a copy: proof for the sender, no step in the case.
-                return
-            self._refuse(fact, "", "the sender is not a party to this request")
-            return
-        if isinstance(fact, f.Delivered | f.Acknowledged) and self._notes_receipt(fact):
-            return
-        unknown = [name for name in fact.targets if name not in self._targets]
-        for name in unknown:
-            self._refuse(fact, name, "the request has no such target")
-        for name in fact.targets or tuple(self._targets):
-            if name in self._targets:
-                self._apply(fact, name)
-
-    def case(self) -> PreservationCase:
-        latest = self._acknowledged
-        return PreservationCase(
-            opening=self._opening,
-            targets=tuple(self._targets.values()),
-            history=tuple(self._history),
-            out_of_order=tuple(self._out_of_order),
-            delivered_at=self._delivered_at,
-            acknowledged_at=self._acknowledged_at,
-            will_answer=latest.will_answer if latest else None,
-            eta=latest.eta if latest else None,
-            next_update_by=latest.next_update_by if latest else None,
-        )
-
-    def _notes_receipt(self, fact: f.Delivered | f.Acknowledged) -> bool:
-        """Record a proof of receipt; True when it is not about the request itself and so moves no state."""
-        subject = fact.message_id if isinstance(fact, f.Delivered) else fact.about
-        if subject != self._opening.message_id:
-            if fact.by in self._opening.requested:
-                self._confirm_follow_up(subject, fact)
-            return True
-        if fact.by in self._opening.requested:
-            if isinstance(fact, f.Acknowledged):
-                self._acknowledged = fact
-                self._acknowledged_at = self._acknowledged_at or fact.at
-            else:
-                self._delivered_at = self._delivered_at or fact.at
-        return False
-
-    def _confirm_follow_up(self, subject: UUID | None, fact: f.CaseFact) -> None:
-        for name, target in self._targets.items():
-            if subject in target.follow_ups and target.follow_up_received_at is None:
-                self._targets[name] = replace(target, follow_up_received_at=fact.at)
-
-    def _apply(self, fact: f.CaseFact, name: str) -> None:
-        target = self._targets[name]
-        before = state_at(target, fact.at)
-        rule = RULE_FOR.get((before, type(fact)))
-        reason = self._reason_against(rule, fact, target, before)
-        if reason or rule is None:
-            self._refuse(fact, name, reason)
-            return
-        self._applied[_key(fact, name)] = fact
-        after = rule.after or target.state
-        self._targets[name] = _changed(replace(target, state=after), fact)
-        self._history.append(Step(fact, name, before, after, rule.source))
-
-    def _reason_against(self, rule: Rule | None, fact: f.CaseFact, target: TargetCase, before: State) -> str:
-        if _key(fact, target.name) in self._applied and not isinstance(fact, f.Delivered):
-            return "another message with this id was taken before"
-        if rule is None:
-            return f"not possible while the target is {before.replace('_', ' ')}"
-        if rule.side is not self._side_of(fact):
-            return f"only the {rule.side} side does this"
-        return rule.guard(target, fact, self._opening) if rule.guard else ""
-
-    def _side_of(self, fact: f.CaseFact) -> Side | None:
-        if fact.by == self._opening.by:
-            return Side.REQUESTER
-        return Side.REQUESTED if fact.by in self._opening.requested else None
-
-    def _refuse(self, fact: f.CaseFact, target: str, reason: str) -> None:
-        self._out_of_order.append(OutOfOrder(fact, target, reason))
+def _as_met(target: TargetCase, fact: f.CaseFact) -> f.CaseFact:
+    """What refuses the request that followed is not about the preservation: a refusal that replies to it, and every
+    word that something cannot be had, which is no answer to an extension."""
+    about_follow_up = isinstance(fact, f.Refused) and fact.about in target.follow_ups
+    if about_follow_up or (isinstance(fact, f.Impossible) and target.follow_ups):
+        common = {field.name: getattr(fact, field.name) for field in fields(f.CaseFact)}
+        return f.FollowUpRefused(**common)
+    return fact
 
 
-def _key(fact: f.CaseFact, target: str) -> tuple[UUID, str, str]:
-    return fact.message_id, fact.NAME, target
+def _proved(target: TargetCase, subject: UUID | None, fact: f.CaseFact) -> TargetCase:
+    if subject in target.follow_ups and target.follow_up_received_at is None:
+        return replace(target, follow_up_received_at=fact.at)
+    return target
 
 
-def _changed(target: TargetCase, fact: f.CaseFact) -> TargetCase:
-    """The target with what the fact says recorded in it."""
+def _changed(target: TargetCase, after: StrEnum, fact: f.CaseFact) -> TargetCase:
+    """The target in its new state, with what the fact says recorded in it."""
+    target = replace(target, state=State(after))
     match fact:
         case f.Preserved():
             return replace(
@@ -262,8 +118,10 @@ def _changed(target: TargetCase, fact: f.CaseFact) -> TargetCase:
                 expires_at=fact.expires_at,
                 wanted_until=None,
             )
-        case f.Refused():
+        case f.Refused() | f.Impossible():
             return replace(target, refusal_ground=fact.ground, wanted_until=None)
+        case f.Forwarded():
+            return replace(target, refusal_ground="not_competent_authority")
         case f.ExtensionAsked():
             return replace(target, wanted_until=fact.until)
         case f.FollowUpRefused():
@@ -273,6 +131,8 @@ def _changed(target: TargetCase, fact: f.CaseFact) -> TargetCase:
         case _:
             return target
 
+
+PRESERVATION = Lifecycle(RULE_FOR, TargetCase, state_at, _as_met, _changed, _proved)
 
 _PROGRESS: Mapping[State, RequestState] = {
     State.SUBMITTED: RequestState.SUBMITTED,

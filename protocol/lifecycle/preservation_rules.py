@@ -11,15 +11,13 @@ up* waits for the decision on the request that followed; its expiry is suspended
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Protocol
 from uuid import UUID
 
 from protocol.lifecycle import facts as f
+from protocol.lifecycle.rules import Rule, Side, by_state_and_fact
 
 
 class State(StrEnum):
@@ -45,13 +43,6 @@ class State(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
-class Side(StrEnum):
-    """Who may cause a transition."""
-
-    REQUESTER = "requester"
-    REQUESTED = "requested"
-
-
 S = State
 TERMINAL = frozenset({S.REFUSED, S.NOT_HELD, S.PRODUCED, S.RELEASED, S.LAPSED, S.WITHDRAWN})
 # States with an expiry that runs, unless it is suspended.
@@ -60,6 +51,7 @@ _OPEN = (S.SUBMITTED, S.DELIVERED, S.ACKNOWLEDGED, S.UNDER_REVIEW)
 _UNDECIDED = (*_OPEN, S.CLARIFICATION)
 _EXTENDABLE = (S.PRESERVED, S.EXTENSION_ASKED, S.EXTENDED)
 _NON_TERMINAL = tuple(state for state in S if state not in TERMINAL and state is not S.DRAFT)
+_TERMINAL = tuple(state for state in S if state in TERMINAL)
 _AFTER_DRAFT = tuple(state for state in S if state is not S.DRAFT)
 
 
@@ -74,10 +66,6 @@ class TargetView(Protocol):
     def wanted_until(self) -> datetime | None: ...
     @property
     def follow_ups(self) -> tuple[UUID, ...]: ...
-
-
-# A guard returns the reason of its refusal, or an empty text.
-Guard = Callable[[TargetView, f.CaseFact, f.Submitted], str]
 
 
 def _at_least_the_minimum(target: TargetView, fact: f.CaseFact, opening: f.Submitted) -> str:
@@ -112,21 +100,9 @@ def _followed_up_in_time(target: TargetView, fact: f.CaseFact, opening: f.Submit
     return "" if target.follow_ups else "the preservation had expired and no request had followed in time"
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One row. ``after`` is None where the state stays as it is."""
-
-    before: tuple[State, ...]
-    fact: type[f.CaseFact]
-    side: Side
-    after: State | None
-    source: str
-    guard: Guard | None = None
-
-
 _ASKS, _DOES = Side.REQUESTER, Side.REQUESTED
 
-RULES: tuple[Rule, ...] = (
+RULES: tuple[Rule[State], ...] = (
     Rule((S.DRAFT,), f.Submitted, _ASKS, S.SUBMITTED, "Art. 29.2"),
     Rule((S.SUBMITTED,), f.Delivered, _DOES, S.DELIVERED, "ETSI EN 319 522-1 ContentHandover"),
     Rule((S.SUBMITTED, S.DELIVERED), f.Acknowledged, _DOES, S.ACKNOWLEDGED, "Directive 2013/40/EU Art. 13"),
@@ -147,11 +123,26 @@ RULES: tuple[Rule, ...] = (
     Rule((S.FOLLOWED_UP,), f.FollowedUp, _ASKS, None, "Art. 29.7", _before_expiry),
     Rule((S.FOLLOWED_UP,), f.ExtensionAsked, _ASKS, None, "UN Convention Art. 42", _before_expiry),
     Rule((S.FOLLOWED_UP,), f.Preserved, _DOES, None, "Art. 29.7", _not_shortened),
-    Rule((S.FOLLOWED_UP,), f.Produced, _DOES, S.PRODUCED, "Art. 31"),
-    Rule((S.LAPSED,), f.Produced, _DOES, S.PRODUCED, "Art. 31", _followed_up_in_time),
+    # Here a refusal is of an extension that was asked for; one of the request that followed is a FollowUpRefused.
+    Rule((S.FOLLOWED_UP,), f.Refused, _DOES, None, "Art. 27.7"),
+    Rule((S.FOLLOWED_UP,), f.AnsweredInPart, _DOES, None, "Art. 31"),
+    Rule((S.FOLLOWED_UP,), f.Answered, _DOES, S.PRODUCED, "Art. 31"),
+    Rule((S.LAPSED,), f.Answered, _DOES, S.PRODUCED, "Art. 31", _followed_up_in_time),
     Rule((S.FOLLOWED_UP,), f.FollowUpRefused, _DOES, S.FOLLOW_UP_REFUSED, "Art. 27.4, 27.7"),
     Rule(LIVING, f.Released, _ASKS, S.RELEASED, "Regulation (EU) 2023/1543 Art. 11.3"),
     Rule(_NON_TERMINAL, f.Withdrawn, _ASKS, S.WITHDRAWN, "Art. 29.6"),
+    # A decision to execute is not yet an outcome: the data are safe when their expiry is known.
+    Rule(_OPEN, f.Accepted, _DOES, S.UNDER_REVIEW, "Art. 29.3"),
+    Rule(_OPEN, f.ConditionsProposed, _DOES, S.UNDER_REVIEW, "Art. 27.6"),
+    Rule(_OPEN, f.ExecutionStarted, _DOES, S.UNDER_REVIEW, "Art. 29.3"),
+    Rule(_OPEN, f.AuthorisationAwaited, _DOES, S.UNDER_REVIEW, "Directive (EU) 2023/977 Art. 5"),
+    Rule((*_UNDECIDED, S.RISK_DIALOGUE), f.Impossible, _DOES, S.REFUSED, "Art. 27.7"),
+    Rule((*_UNDECIDED, S.RISK_DIALOGUE), f.Forwarded, _DOES, S.REFUSED, "Art. 27.9"),
+    Rule((S.FOLLOWED_UP,), f.Accepted, _DOES, None, "Art. 31"),
+    Rule((S.FOLLOWED_UP,), f.Postponed, _DOES, None, "Art. 27.5"),
+    # Where something is still preserved nothing is closed: it is released, or it lapses.
+    Rule(_TERMINAL, f.Closed, None, None, "Budapest Convention Art. 35"),
+    Rule(_AFTER_DRAFT, f.Reported, _DOES, None, "UN Convention Art. 40"),
     # Proof and courtesy may arrive late: they are recorded and move nothing back.
     Rule(tuple(s for s in _AFTER_DRAFT if s is not S.SUBMITTED), f.Delivered, _DOES, None, "ETSI EN 319 522-1"),
     Rule(
@@ -164,8 +155,4 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def _index(rules: tuple[Rule, ...]) -> Mapping[tuple[State, type[f.CaseFact]], Rule]:
-    return MappingProxyType({(before, rule.fact): rule for rule in rules for before in rule.before})
-
-
-RULE_FOR = _index(RULES)
+RULE_FOR = by_state_and_fact(RULES)

@@ -1,8 +1,12 @@
-"""From messages and receipts to facts. A later message type adds one line to ``_FACTS_OF``."""
+"""From messages and receipts to facts. A later message type adds one line to ``_FACTS_OF``.
+
+A message that opens its thread states that it was submitted; what a reply states does not depend on the thread that it
+is in: each lifecycle's table says what it makes of it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -12,9 +16,27 @@ from uuid import UUID
 from protocol.lifecycle import facts as f
 from protocol.lifecycle.profiles import minimum_days
 from protocol.messages.acknowledgement import Acknowledgement
-from protocol.messages.base import Message
+from protocol.messages.answer import Answer
+from protocol.messages.assistance import AssistanceRequest
+from protocol.messages.base import Message, UnknownMessage
+from protocol.messages.clarification import ClarificationAsk, ClarificationReply
+from protocol.messages.conditions import ConditionAccept, ConditionDecline, ConditionPropose
+from protocol.messages.decision import Decision
+from protocol.messages.emergency import EmergencyRequest, EmergencySupplement
+from protocol.messages.ending import Closure, Misdirected, Withdrawal
+from protocol.messages.information import InformationSpontaneous
+from protocol.messages.parts import Condition
 from protocol.messages.preservation import PreservationAnswer, PreservationRequest, TargetAnswer
+from protocol.messages.preservation_course import (
+    PreservationExtend,
+    PreservationFollowUp,
+    PreservationRelease,
+    PreservationRisk,
+    PreservationRiskReply,
+)
+from protocol.messages.status import StatusReport
 
+Facts = Iterator[f.CaseFact]
 _HANDOVER = "ContentHandover"
 
 
@@ -37,8 +59,10 @@ class ThreadMessage:
 
 def facts_of(message: Message) -> tuple[f.CaseFact, ...]:
     """The facts that a message states; none for a type that moves no case or is not known."""
+    if message.thread == message.id:
+        return (_opening(message),)
     mapping = _FACTS_OF.get(type(message))
-    return mapping(message) if mapping else ()
+    return tuple(mapping(message)) if mapping else ()
 
 
 def facts_of_thread(thread: Iterable[ThreadMessage]) -> list[f.CaseFact]:
@@ -55,66 +79,204 @@ def facts_of_thread(thread: Iterable[ThreadMessage]) -> list[f.CaseFact]:
 
 
 def unread_in(thread: Iterable[ThreadMessage]) -> tuple[UUID, ...]:
-    """The ids of messages of types that have no facts here, sorted: they are shown, never dropped."""
-    return tuple(sorted({entry.message.id for entry in thread if type(entry.message) not in _FACTS_OF}))
+    """The ids of messages of types that this program does not know, sorted: they are shown, never dropped."""
+    return tuple(sorted({entry.message.id for entry in thread if isinstance(entry.message, UnknownMessage)}))
 
 
-def _request(message: PreservationRequest) -> tuple[f.CaseFact, ...]:
-    return (
-        f.Submitted(
-            message_id=message.id,
-            at=message.sent_at,
-            by=message.sender,
-            about=message.in_reply_to,
-            targets=tuple(target.target for target in message.targets),
-            thread=message.thread,
-            requested=message.to,
-            minimum_days=minimum_days(message.legal_basis.instrument),
-            urgency=message.urgency,
-        ),
+def _opening(message: Message) -> f.Submitted:
+    """A message that opens a thread; one of an unknown type opens a conversation."""
+    wanted_by = getattr(message, "wanted_by", None) or getattr(message, "needed_by", None)
+    instrument = message.legal_basis.instrument if message.legal_basis else None
+    return f.Submitted(
+        **_common(message),
+        targets=tuple(target.target for target in message.targets) if isinstance(message, _WITH_TARGETS) else (),
+        thread=message.thread,
+        requested=message.to,
+        minimum_days=minimum_days(instrument) if instrument and isinstance(message, PreservationRequest) else 0,
+        urgency=message.urgency,
+        kind=message.type,
+        instrument=instrument,
+        wanted_by=wanted_by if isinstance(message, _WITH_TARGETS) else None,
+        supplement_by=message.supplement_by if isinstance(message, EmergencyRequest) else None,
     )
 
 
-def _answer(message: PreservationAnswer) -> tuple[f.CaseFact, ...]:
-    return tuple(_outcome(message, target) for target in message.targets)
+def _common(message: Message) -> dict[str, Any]:
+    return {"message_id": message.id, "at": message.sent_at, "by": message.sender, "about": message.in_reply_to}
+
+
+def _new_request(message: Message) -> Facts:
+    """A request inside another's thread: it opens nothing, and is shown as out of order."""
+    yield _opening(message)
+
+
+def _answer_of_preservation(message: PreservationAnswer) -> Facts:
+    for target in message.targets:
+        yield _outcome(message, target)
 
 
 def _outcome(message: PreservationAnswer, target: TargetAnswer) -> f.CaseFact:
-    about, at, by, only = message.in_reply_to, message.sent_at, message.sender, (target.target,)
+    common = {**_common(message), "targets": (target.target,)}
     if target.preserved_at is not None and target.expires_at is not None:
         return f.Preserved(
-            message_id=message.id,
-            at=at,
-            by=by,
-            about=about,
-            targets=only,
+            **common,
             preserved_at=target.preserved_at,
             expires_at=target.expires_at,
             partly=target.result == "partly_preserved",
         )
     if target.ground is not None:
-        return f.Refused(message_id=message.id, at=at, by=by, about=about, targets=only, ground=target.ground.code)
-    return f.NotHeld(message_id=message.id, at=at, by=by, about=about, targets=only)
+        return f.Refused(**common, ground=target.ground.code)
+    return f.NotHeld(**common)
 
 
-def _acknowledgement(message: Acknowledgement) -> tuple[f.CaseFact, ...]:
-    return (
-        f.Acknowledged(
-            message_id=message.id,
-            at=message.sent_at,
-            by=message.sender,
-            about=message.in_reply_to,
-            will_answer=message.will_answer,
-            eta=message.eta,
-            next_update_by=message.next_update_by,
-        ),
+def _acknowledgement(message: Acknowledgement) -> Facts:
+    yield f.Acknowledged(
+        **_common(message),
+        will_answer=message.will_answer,
+        eta=message.eta,
+        next_update_by=message.next_update_by,
     )
 
 
-_FACTS_OF: Mapping[type[Message], Callable[[Any], tuple[f.CaseFact, ...]]] = MappingProxyType(
+def _of_targets(kind: type[f.CaseFact]) -> Callable[[Any], Facts]:
+    """A message that states one fact about the targets that it names."""
+
+    def facts(message: Any) -> Facts:
+        yield kind(**_common(message), targets=message.targets)
+
+    return facts
+
+
+def _extension(message: PreservationExtend) -> Facts:
+    yield f.ExtensionAsked(**_common(message), targets=message.targets, until=message.until)
+
+
+def _risk_reply(message: PreservationRiskReply) -> Facts:
+    kind = f.RiskAccepted if message.proceed else f.Withdrawn
+    yield kind(**_common(message), targets=message.targets)
+
+
+def _question(message: ClarificationAsk) -> Facts:
+    yield f.ClarificationAsked(**_common(message), targets=message.targets, pauses=message.pauses_clock)
+
+
+def _report(message: StatusReport) -> Facts:
+    yield f.Reported(**_common(message), eta=message.eta, next_update_by=message.next_update_by)
+    kind = _REPORTED_STATES.get(message.state)
+    if kind is not None:
+        yield kind(**_common(message))
+    for target in message.targets:
+        of_target = _REPORTED_STATES.get(target.state)
+        if of_target is not None and of_target is not kind:
+            yield of_target(**_common(message), targets=(target.target,))
+
+
+def _decision(message: Decision) -> Facts:
+    updates = [decision.next_update_by for decision in message.decisions if decision.next_update_by is not None]
+    if message.eta is not None or updates:
+        yield f.Reported(**_common(message), eta=message.eta, next_update_by=min(updates, default=None))
+    for decision in message.decisions:
+        common = {**_common(message), "targets": (decision.target,) if decision.target is not None else ()}
+        ground = decision.ground.code if decision.ground else "other"
+        match decision.decision:
+            case "accept":
+                yield f.Accepted(**common)
+            case "conditional":
+                yield f.ConditionsProposed(**common, conditions=_names(decision.conditions))
+            case "postpone":
+                yield f.Postponed(**common)
+            case "impossible":
+                yield f.Impossible(**common, ground=ground)
+            case _:
+                yield f.Refused(**common, ground=ground)
+
+
+def _answer(message: Answer) -> Facts:
+    """What is handed over, target by target; a final answer that names none is about all that is open."""
+    if message.next_update_by is not None:
+        yield f.Reported(**_common(message), next_update_by=message.next_update_by)
+    named = tuple(dict.fromkeys(target for item in message.items for target in item.targets))
+    missing = tuple(target.target for target in message.not_answered)
+    for target in message.not_answered:
+        yield f.Impossible(**_common(message), targets=(target.target,), ground=target.ground.code)
+    partial = message.completeness == "partial"
+    in_part = tuple(target for target in named if target in message.remaining)
+    in_full = tuple(target for target in named if target not in message.remaining and target not in missing)
+    if in_part or (partial and not named):
+        yield f.AnsweredInPart(**_common(message), targets=in_part)
+    if in_full or (not partial and not named and not missing):
+        yield f.Answered(**_common(message), targets=in_full)
+
+
+def _proposal(message: ConditionPropose) -> Facts:
+    yield f.ConditionsProposed(**_common(message), targets=message.targets, conditions=_names(message.conditions))
+
+
+def _acceptance(message: ConditionAccept) -> Facts:
+    yield f.ConditionsAccepted(**_common(message), targets=message.targets, conditions=message.conditions)
+
+
+def _declination(message: ConditionDecline) -> Facts:
+    if message.proposal:
+        yield f.ConditionsProposed(**_common(message), targets=message.targets, conditions=_names(message.proposal))
+    else:
+        yield f.ConditionsDeclined(**_common(message), targets=message.targets)
+
+
+def _names(conditions: Iterable[Condition]) -> tuple[str, ...]:
+    return tuple(condition.condition for condition in conditions)
+
+
+def _misdirected(message: Misdirected) -> Facts:
+    if message.forwarded:
+        yield f.Forwarded(**_common(message), targets=message.targets)
+    else:
+        yield f.Refused(**_common(message), targets=message.targets, ground="not_competent_authority")
+
+
+def _information(message: InformationSpontaneous) -> Facts:
+    """Inside a thread it is the information that was offered."""
+    yield f.Answered(**_common(message))
+
+
+def _closure(message: Closure) -> Facts:
+    yield f.Closed(**_common(message))
+
+
+_WITH_TARGETS = (PreservationRequest, AssistanceRequest, EmergencyRequest)
+# Other reported states repeat what a message of their own states, and move nothing.
+_REPORTED_STATES: Mapping[str, type[f.CaseFact]] = MappingProxyType(
     {
-        PreservationRequest: _request,
-        PreservationAnswer: _answer,
+        "under_review": f.ReviewStarted,
+        "awaiting_authorisation": f.AuthorisationAwaited,
+        "postponed": f.Postponed,
+        "in_execution": f.ExecutionStarted,
+    }
+)
+_FACTS_OF: Mapping[type[Message], Callable[[Any], Facts]] = MappingProxyType(
+    {
+        PreservationRequest: _new_request,
+        AssistanceRequest: _new_request,
+        EmergencyRequest: _new_request,
+        PreservationAnswer: _answer_of_preservation,
+        PreservationRisk: _of_targets(f.RiskRaised),
+        PreservationRiskReply: _risk_reply,
+        PreservationExtend: _extension,
+        PreservationFollowUp: _of_targets(f.FollowedUp),
+        PreservationRelease: _of_targets(f.Released),
+        EmergencySupplement: _of_targets(f.Supplemented),
         Acknowledgement: _acknowledgement,
+        ClarificationAsk: _question,
+        ClarificationReply: _of_targets(f.ClarificationReplied),
+        StatusReport: _report,
+        Decision: _decision,
+        ConditionPropose: _proposal,
+        ConditionAccept: _acceptance,
+        ConditionDecline: _declination,
+        Answer: _answer,
+        InformationSpontaneous: _information,
+        Misdirected: _misdirected,
+        Withdrawal: _of_targets(f.Withdrawn),
+        Closure: _closure,
     }
 )

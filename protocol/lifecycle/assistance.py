@@ -1,0 +1,132 @@
+"""The case of a request for assistance or of an emergency request: one state for each thing that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from protocol.lifecycle import facts as f
+from protocol.lifecycle.assistance_rules import (
+    ASSISTANCE_RULE_FOR,
+    EMERGENCY_RULE_FOR,
+    TERMINAL,
+    UNANSWERED,
+    AssistanceState,
+)
+from protocol.lifecycle.folding import Case, Lifecycle
+
+S = AssistanceState
+
+
+@dataclass(frozen=True, slots=True)
+class WantedCase:
+    """One thing that is asked for; its name is empty where the request has no targets.
+
+    ``open_conditions`` are the names of the conditions that wait for an answer, ``conditions_by`` who proposed them.
+    """
+
+    name: str
+    state: AssistanceState = AssistanceState.DRAFT
+    refusal_ground: str | None = None
+    open_conditions: tuple[str, ...] = ()
+    conditions_by: str | None = None
+    answered_at: datetime | None = None
+    supplemented_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AssistanceCase(Case[WantedCase]):
+    """What both sides know of a request for assistance, or of an emergency request."""
+
+    @property
+    def is_emergency(self) -> bool:
+        """Whether a supplement is owed."""
+        return self.opening is not None and self.opening.kind == "emergency.request"
+
+    @property
+    def state(self) -> AssistanceState:
+        """The request's state, before the clock is looked at (see :meth:`state_at`)."""
+        return _request_state([target.state for target in self.targets])
+
+    def state_at(self, now: datetime) -> AssistanceState:
+        """The request's state at ``now``: expired where the date of use has passed without the whole answer."""
+        return _request_state([self.target_state_at(target, now) for target in self.targets])
+
+    def target_state_at(self, target: WantedCase, now: datetime) -> AssistanceState:
+        """The target's state at ``now``. A late answer still counts: this is what is shown until it comes."""
+        wanted_by = self.opening.wanted_by if self.opening else None
+        if wanted_by is not None and now >= wanted_by and target.state in UNANSWERED:
+            return AssistanceState.EXPIRED_UNANSWERED
+        return target.state
+
+
+def fold_assistance(facts: Iterable[f.CaseFact], *, emergency: bool) -> AssistanceCase:
+    """The case of these facts; the order and the number of times they are given do not matter."""
+    folded = (EMERGENCY if emergency else ASSISTANCE).fold(facts)
+    return AssistanceCase(**{field.name: getattr(folded, field.name) for field in fields(folded)})
+
+
+def _state_met(target: WantedCase, at: datetime) -> StrEnum:
+    return target.state
+
+
+def _as_met(target: WantedCase, fact: f.CaseFact) -> f.CaseFact:
+    return fact
+
+
+def _proved(target: WantedCase, subject: UUID | None, fact: f.CaseFact) -> WantedCase:
+    return target
+
+
+def _changed(target: WantedCase, after: StrEnum, fact: f.CaseFact) -> WantedCase:
+    """The target in its new state, with what the fact says recorded in it."""
+    target = replace(target, state=AssistanceState(after))
+    match fact:
+        case f.Refused() | f.Impossible():
+            return replace(target, refusal_ground=fact.ground)
+        case f.ConditionsProposed():
+            return replace(target, open_conditions=fact.conditions, conditions_by=fact.by)
+        case f.ConditionsAccepted():
+            still_open = tuple(name for name in target.open_conditions if name not in fact.conditions)
+            # Agreed is what is agreed in full.
+            state = S.ACCEPTED_WITH_CONDITIONS if still_open else target.state
+            return replace(target, state=state, open_conditions=still_open)
+        case f.Answered():
+            answered = replace(target, answered_at=target.answered_at or fact.at)
+            return _settled(answered)
+        case f.Supplemented():
+            return replace(target, supplemented_at=target.supplemented_at or fact.at)
+        case _:
+            return target
+
+
+def _settled(target: WantedCase) -> WantedCase:
+    """A supplement that came before the disclosure is not owed again."""
+    if target.state is S.SUPPLEMENT_DUE and target.supplemented_at is not None:
+        return replace(target, state=S.CLOSED)
+    return target
+
+
+ASSISTANCE = Lifecycle(ASSISTANCE_RULE_FOR, WantedCase, _state_met, _as_met, _changed, _proved)
+EMERGENCY = Lifecycle(EMERGENCY_RULE_FOR, WantedCase, _state_met, _as_met, _changed, _proved)
+
+_ORDER = list(AssistanceState)
+_GIVEN = frozenset({S.PARTIALLY_ANSWERED, S.ANSWERED, S.SUPPLEMENT_DUE, S.CLOSED})
+
+
+def _request_state(states: list[AssistanceState]) -> AssistanceState:
+    """The state of the whole: what all targets share, else the least advanced of those that are still open."""
+    if not states:
+        return S.DRAFT
+    if len(set(states)) == 1:
+        return states[0]
+    living = [state for state in states if state not in TERMINAL]
+    if not living:
+        return S.CLOSED
+    unanswered = [state for state in living if state in UNANSWERED]
+    if not unanswered:
+        return min(living, key=_ORDER.index)
+    return S.PARTIALLY_ANSWERED if _GIVEN.intersection(states) else min(unanswered, key=_ORDER.index)
