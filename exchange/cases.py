@@ -17,13 +17,16 @@ from protocol.address import Address
 from protocol.errors import ComityError, NotFoundError, TransitionError
 from protocol.event import Event, EventName, decode_event
 from protocol.lifecycle import (
+    AnyCase,
+    AssistanceCase,
     PreservationCase,
     ThreadEvent,
     ThreadMessage,
     acknowledgement_due,
-    acknowledgement_overdue,
     check_step,
+    deadlines,
     expiry_warnings,
+    overdue,
     state_at,
 )
 from protocol.messages import Message, parse_message
@@ -100,16 +103,33 @@ def ways_of(directory: Directory, message: InboxRow) -> Ways:
 
 
 def tracking(
-    row: InboxRow, receipts: Sequence[ReceiptRow], case: PreservationCase, now: datetime, ways: Ways | None = None
+    row: InboxRow, receipts: Sequence[ReceiptRow], case: AnyCase, now: datetime, ways: Ways | None = None
 ) -> Tracking:
     """Where a message and its case stand at ``now``; ``ways``: the nodes to each recipient (None: the direct ones)."""
     direct = {recipient: (row.sender.node, recipient.node) for recipient in row.recipients}
+    preservation = case if isinstance(case, PreservationCase) else None
     return Tracking(
         row=row,
         recipients=tuple(_recipient(recipient, receipts, ways or direct) for recipient in row.recipients),
         case=case,
         state=str(case.state_at(now)),
-        targets=tuple(
+        targets=tuple(target_rows(case, now)),
+        clocks=Clocks(
+            acknowledgement_due=acknowledgement_due(case),
+            acknowledgement_overdue=any(deadline.what == "acknowledgement" for deadline in overdue(case, now)),
+            answer_eta=case.eta,
+            next_update_by=case.next_update_by,
+            expires_at=preservation.expires_at if preservation else None,
+            warnings=expiry_warnings(preservation, now) if preservation else (),
+            deadlines=deadlines(case),
+        ),
+    )
+
+
+def target_rows(case: AnyCase, now: datetime) -> list[TargetRow]:
+    """The targets of the request at ``now``; none of a thread that asks for nothing."""
+    if isinstance(case, PreservationCase):
+        return [
             TargetRow(
                 target=target.name,
                 state=str(state_at(target, now)),
@@ -118,16 +138,13 @@ def tracking(
                 refusal_ground=target.refusal_ground,
             )
             for target in case.targets
-        ),
-        clocks=Clocks(
-            acknowledgement_due=acknowledgement_due(case),
-            acknowledgement_overdue=acknowledgement_overdue(case, now),
-            answer_eta=case.eta,
-            next_update_by=case.next_update_by,
-            expires_at=case.expires_at,
-            warnings=expiry_warnings(case, now),
-        ),
-    )
+        ]
+    if isinstance(case, AssistanceCase):
+        return [
+            TargetRow(target.name, str(case.target_state_at(target, now)), None, False, target.refusal_ground)
+            for target in case.targets
+        ]
+    return []
 
 
 def received_at(store: DeskStore, head: Head, own: Address) -> datetime:

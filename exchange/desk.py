@@ -82,7 +82,7 @@ from protocol.errors import (
 )
 from protocol.event import EventName
 from protocol.instant import from_ms, to_ms
-from protocol.lifecycle import PreservationCase, fold
+from protocol.lifecycle import AnyCase, fold
 from protocol.log.checkpoint import Checkpoint, parse_checkpoint
 from protocol.messages import Acknowledgement, ComposedMessage, Message, PreservationAnswer, notes_of, reply_draft
 from protocol.messages.contact import ContactTest, ContactTestReply
@@ -552,7 +552,7 @@ class Desk:
 
         return await self._run(read)
 
-    async def case(self, thread: UUID) -> PreservationCase:
+    async def case(self, thread: UUID) -> AnyCase:
         """The case that the thread's messages and verified receipts make; raises :class:`NotFoundError`."""
         messages = await self._run(thread_messages, self._store, self._parsed, thread)
         if not messages:

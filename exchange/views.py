@@ -8,8 +8,9 @@ from enum import StrEnum
 from uuid import UUID
 
 from protocol.address import Address
-from protocol.lifecycle import PreservationCase
+from protocol.lifecycle import AnyCase
 from protocol.lifecycle.clocks import ExpiryWarning
+from protocol.lifecycle.deadlines import Deadline
 from protocol.messages import Message
 
 
@@ -167,6 +168,7 @@ class Clocks:
     next_update_by: datetime | None
     expires_at: datetime | None
     warnings: tuple[ExpiryWarning, ...]
+    deadlines: tuple[Deadline, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +177,7 @@ class Tracking:
 
     row: InboxRow
     recipients: tuple[RecipientTracking, ...]
-    case: PreservationCase
+    case: AnyCase
     state: str
     targets: tuple[TargetRow, ...]
     clocks: Clocks

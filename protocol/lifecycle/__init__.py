@@ -5,8 +5,9 @@ from __future__ import annotations
 from protocol.lifecycle.assistance import AssistanceCase, WantedCase, fold_assistance
 from protocol.lifecycle.assistance_rules import ASSISTANCE_RULES, EMERGENCY_RULES, AssistanceState
 from protocol.lifecycle.case import AnyCase, check_step, fold, fold_any
-from protocol.lifecycle.clocks import acknowledgement_due, acknowledgement_overdue, expires_in, expiry_warnings
+from protocol.lifecycle.clocks import acknowledgement_due, expires_in, expiry_warnings
 from protocol.lifecycle.conversation import ConversationCase, ConversationState
+from protocol.lifecycle.deadlines import Deadline, deadlines, overdue
 from protocol.lifecycle.folding import OutOfOrder, Pause, Step
 from protocol.lifecycle.preservation import (
     PreservationCase,
@@ -28,6 +29,7 @@ __all__ = [
     "AssistanceState",
     "ConversationCase",
     "ConversationState",
+    "Deadline",
     "OutOfOrder",
     "Pause",
     "PreservationCase",
@@ -41,8 +43,8 @@ __all__ = [
     "ThreadMessage",
     "WantedCase",
     "acknowledgement_due",
-    "acknowledgement_overdue",
     "check_step",
+    "deadlines",
     "expires_in",
     "expiry_warnings",
     "facts_of",
@@ -50,5 +52,6 @@ __all__ = [
     "fold_any",
     "fold_assistance",
     "fold_facts",
+    "overdue",
     "state_at",
 ]

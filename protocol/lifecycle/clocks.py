@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from protocol.lifecycle.folding import Pause
+from protocol.lifecycle.folding import Case, Pause
 from protocol.lifecycle.preservation import PreservationCase, TargetCase, state_at
-from protocol.lifecycle.preservation_rules import LIVING, TERMINAL
+from protocol.lifecycle.preservation_rules import LIVING
 from protocol.lifecycle.profiles import acknowledgement_period, expiry_warning_days
 
 
@@ -43,19 +44,11 @@ def due_at(started_at: datetime, period: timedelta, pauses: Iterable[Pause] = ()
     return due
 
 
-def acknowledgement_due(case: PreservationCase) -> datetime | None:
+def acknowledgement_due(case: Case[Any]) -> datetime | None:
     """When the acknowledgement is due; None as long as receipt is not proved."""
     if case.opening is None or case.delivered_at is None:
         return None
     return due_at(case.delivered_at, acknowledgement_period(case.opening.urgency))
-
-
-def acknowledgement_overdue(case: PreservationCase, now: datetime) -> bool:
-    """Whether an open request was received, and neither acknowledged nor answered in time."""
-    due = acknowledgement_due(case)
-    if due is None or now <= due or case.acknowledged_at is not None:
-        return False
-    return not any(target.state in LIVING or target.state in TERMINAL for target in case.targets)
 
 
 def expires_in(target: TargetCase, now: datetime) -> timedelta | None:

@@ -1,4 +1,4 @@
-"""The case of any other thread: spontaneous information, notices, tests. It is received, perhaps under conditions, closed.
+"""The case of any other thread: spontaneous information, notices, tests: received, perhaps under conditions, closed.
 
 Information may be offered under conditions first (Budapest Convention Art. 26.2): it is given when they are accepted.
 """

@@ -38,6 +38,26 @@ class AcknowledgementProfile:
     confidence: Confidence
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerProfile:
+    """Within how many hours of ``starts`` (receipt or decision) a request is decided on or answered (``what``).
+
+    ``urgency`` is empty for any; ``legal_basis`` is empty for instruments that have no profile of their own;
+    ``pauses``: an open clarification that says so stops the clock.
+    """
+
+    id: str
+    what: str
+    kinds: tuple[str, ...]
+    legal_basis: tuple[str, ...]
+    urgency: tuple[str, ...]
+    hours: int
+    starts: str
+    pauses: bool
+    source: str
+    confidence: Confidence
+
+
 @cache
 def _file() -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads(resources.files(__package__).joinpath("profiles.json").read_text("utf-8"))
@@ -70,6 +90,33 @@ def acknowledgement_profiles() -> tuple[AcknowledgementProfile, ...]:
 
 
 @cache
+def acknowledgement_profile(urgency: str) -> AcknowledgementProfile:
+    """The acknowledgement clock of an urgency; one that this list does not know is held to be urgent."""
+    profiles = {profile.urgency: profile for profile in acknowledgement_profiles()}
+    return profiles.get(urgency, profiles["urgent"])
+
+
+@cache
+def answer_profiles() -> tuple[AnswerProfile, ...]:
+    """The clocks of decisions and answers."""
+    return tuple(
+        AnswerProfile(
+            id=row["id"],
+            what=row["what"],
+            kinds=tuple(row["kinds"]),
+            legal_basis=tuple(row["legal_basis"]),
+            urgency=tuple(row["urgency"]),
+            hours=row["hours"],
+            starts=row["starts"],
+            pauses=row["pauses"],
+            source=row["source"],
+            confidence=row["confidence"],
+        )
+        for row in _file()["answer"]
+    )
+
+
+@cache
 def minimum_days(instrument: str) -> int:
     """The days a preservation under ``instrument`` lasts at least: its verified profile, else the default's.
 
@@ -87,8 +134,7 @@ def minimum_days(instrument: str) -> int:
 @cache
 def acknowledgement_period(urgency: str) -> timedelta:
     """How long after receipt an acknowledgement is due; an urgency this list does not know is held to be urgent."""
-    hours = {profile.urgency: profile.hours for profile in acknowledgement_profiles()}
-    return timedelta(hours=hours.get(urgency, hours["urgent"]))
+    return timedelta(hours=acknowledgement_profile(urgency).hours)
 
 
 @cache

@@ -1,0 +1,142 @@
+"""What is due in a case, of whom, and by which rule: a function of the case, never stored.
+
+Every clock starts at receipt, the time at which the requested desk proved that it has the request, or at the decision
+where its profile says so. It stands still while a clarification is open that pauses it, if its profile allows that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from protocol.codes import Confidence
+from protocol.lifecycle import facts as f
+from protocol.lifecycle.assistance import AssistanceCase
+from protocol.lifecycle.assistance_rules import UNANSWERED, AssistanceState
+from protocol.lifecycle.case import AnyCase
+from protocol.lifecycle.clocks import acknowledgement_due, due_at, expires_in
+from protocol.lifecycle.conversation import ConversationCase
+from protocol.lifecycle.preservation import PreservationCase
+from protocol.lifecycle.preservation_rules import LIVING, TERMINAL
+from protocol.lifecycle.profiles import AnswerProfile, acknowledgement_profile, answer_profiles
+from protocol.lifecycle.rules import Side
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+_DECIDED = (f.Accepted, f.ConditionsProposed, f.ExecutionStarted, f.AnsweredInPart, f.Answered, f.Refused, f.Impossible)
+_UNDECIDED = UNANSWERED - {
+    AssistanceState.ACCEPTED,
+    AssistanceState.CONDITIONS_AGREED,
+    AssistanceState.IN_EXECUTION,
+    AssistanceState.PARTIALLY_ANSWERED,
+    AssistanceState.ACCEPTED_WITH_CONDITIONS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """One thing that is still to be done. ``due`` is None while its clock stands still.
+
+    ``what`` is acknowledgement, decision, answer, next_update, supplement or expiry; ``side`` who must act; ``target``
+    which target, empty for the request.
+    """
+
+    what: str
+    side: Side
+    due: datetime | None
+    source: str
+    confidence: Confidence
+    target: str = ""
+
+
+def deadlines(case: AnyCase) -> tuple[Deadline, ...]:
+    """All that is still to be done, the earliest first; what stands still comes last."""
+    if case.opening is None or isinstance(case, ConversationCase):
+        return ()
+    found = [*_acknowledgement(case), *_next_update(case)]
+    if isinstance(case, AssistanceCase):
+        found += [*_by_profile(case), *_supplement(case)]
+    else:
+        found += _expiries(case)
+    return tuple(sorted(found, key=_sooner))
+
+
+def overdue(case: AnyCase, now: datetime) -> tuple[Deadline, ...]:
+    """What should have been done before ``now`` and was not."""
+    return tuple(deadline for deadline in deadlines(case) if deadline.due is not None and deadline.due < now)
+
+
+def _sooner(deadline: Deadline) -> tuple[bool, datetime, str, str]:
+    due = deadline.due
+    return due is None, due or _NEVER, deadline.what, deadline.target
+
+
+def is_open(case: PreservationCase | AssistanceCase) -> bool:
+    """Whether the requested side has not said the last word on every target."""
+    if isinstance(case, PreservationCase):
+        return any(target.state not in LIVING and target.state not in TERMINAL for target in case.targets)
+    return any(target.state in UNANSWERED for target in case.targets)
+
+
+def _is_answered_at_all(case: PreservationCase | AssistanceCase) -> bool:
+    """Whether something was said on a target: that acknowledges the request as well."""
+    if isinstance(case, PreservationCase):
+        return any(target.state in LIVING or target.state in TERMINAL for target in case.targets)
+    return any(target.state not in _UNDECIDED for target in case.targets)
+
+
+def _acknowledgement(case: PreservationCase | AssistanceCase) -> Iterator[Deadline]:
+    due = acknowledgement_due(case)
+    if case.opening is None or due is None or case.acknowledged_at is not None or _is_answered_at_all(case):
+        return
+    profile = acknowledgement_profile(case.opening.urgency)
+    yield Deadline("acknowledgement", Side.REQUESTED, due, profile.source, profile.confidence)
+
+
+def _next_update(case: PreservationCase | AssistanceCase) -> Iterator[Deadline]:
+    """What the requested side promised itself."""
+    promised = case.eta or case.next_update_by
+    if promised is not None and is_open(case):
+        yield Deadline("next_update", Side.REQUESTED, promised, "the requested side's own word", "verified")
+
+
+def _by_profile(case: AssistanceCase) -> Iterator[Deadline]:
+    states = {target.state for target in case.targets}
+    for profile in _profiles_of(case):
+        still_open = states & (_UNDECIDED if profile.what == "decision" else UNANSWERED)
+        started = _decided_at(case) if profile.starts == "decision" else case.delivered_at
+        if still_open and started is not None:
+            due = due_at(started, timedelta(hours=profile.hours), case.pauses if profile.pauses else ())
+            yield Deadline(profile.what, Side.REQUESTED, due, profile.source, profile.confidence)
+
+
+def _profiles_of(case: AssistanceCase) -> tuple[AnswerProfile, ...]:
+    """The clocks of the request's instrument; where it sets none, those that are for any instrument."""
+    opening = case.opening
+    if opening is None:
+        return ()
+    fitting = [
+        p for p in answer_profiles() if opening.kind in p.kinds and (not p.urgency or opening.urgency in p.urgency)
+    ]
+    own = tuple(profile for profile in fitting if opening.instrument in profile.legal_basis)
+    return own or tuple(profile for profile in fitting if not profile.legal_basis)
+
+
+def _decided_at(case: AssistanceCase) -> datetime | None:
+    return next((step.fact.at for step in case.history if isinstance(step.fact, _DECIDED)), None)
+
+
+def _supplement(case: AssistanceCase) -> Iterator[Deadline]:
+    opening = case.opening
+    if opening is not None and any(target.state is AssistanceState.SUPPLEMENT_DUE for target in case.targets):
+        source = "Second Additional Protocol Art. 9.3"
+        yield Deadline("supplement", Side.REQUESTER, opening.supplement_by, source, "verified")
+
+
+def _expiries(case: PreservationCase) -> Iterator[Deadline]:
+    """Each running expiry: before it the requester extends, follows up or releases."""
+    for target in case.targets:
+        if target.expires_at is not None and expires_in(target, target.expires_at) is not None:
+            yield Deadline(
+                "expiry", Side.REQUESTER, target.expires_at, "Budapest Convention Art. 29.7", "verified", target.name
+            )
