@@ -25,8 +25,8 @@ def fold(thread: Iterable[ThreadMessage]) -> AnyCase:
 
 def fold_any(facts: Iterable[f.CaseFact]) -> AnyCase:
     """The case of these facts, by the lifecycle of the opening; without an opening all wait for it."""
-    facts = in_order(facts)
-    opening = opening_of(facts)
+    facts = tuple(facts)
+    opening = opening_of(in_order(fact for fact in facts if isinstance(fact, f.Submitted)))
     kind = opening.kind if opening else "preservation.request"
     if kind == "preservation.request":
         return fold_facts(facts)

@@ -11,6 +11,8 @@ from protocol.lifecycle.facts import CaseFact, Delivered
 
 # A message's place: its time, but not before what it replies to, and how many replies deep it is.
 _Place = tuple[datetime, int]
+# Looked up once per kind: reflection is what a fold would spend most of its time on.
+_FIELD_NAMES: dict[type[CaseFact], tuple[str, ...]] = {}
 
 
 def in_order(facts: Iterable[CaseFact]) -> list[CaseFact]:
@@ -19,23 +21,32 @@ def in_order(facts: Iterable[CaseFact]) -> list[CaseFact]:
     unique = sorted(set(facts), key=_content)
     places = _places(unique)
 
-    def key(fact: CaseFact) -> tuple[datetime, int, bytes, tuple[str, ...]]:
+    def key(fact: CaseFact) -> tuple[datetime, int, bytes]:
         at, depth = places.get(fact.message_id, (fact.at, 0))
         if isinstance(fact, Delivered):
             at, depth = max(at, fact.at), depth + 1
-        return at, depth, fact.message_id.bytes, _content(fact)
+        return at, depth, fact.message_id.bytes
 
+    # Sorting is stable: where the key is the same, the order by content stays.
     return sorted(unique, key=key)
 
 
 def _content(fact: CaseFact) -> tuple[str, ...]:
     """All that a fact says, as comparable text: instants in UTC, so that their offsets do not matter."""
-    said = tuple(_text(getattr(fact, field.name)) for field in fields(fact))
-    return (fact.NAME, *said)
+    return (fact.NAME, *(_text(getattr(fact, name)) for name in _field_names(type(fact))))
+
+
+def _field_names(kind: type[CaseFact]) -> tuple[str, ...]:
+    names = _FIELD_NAMES.get(kind)
+    if names is None:
+        names = _FIELD_NAMES[kind] = tuple(field.name for field in fields(kind))
+    return names
 
 
 def _text(value: object) -> str:
-    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else repr(value)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    return value.hex if isinstance(value, UUID) else repr(value)
 
 
 def _places(facts: Iterable[CaseFact]) -> Mapping[UUID, _Place]:

@@ -135,7 +135,7 @@ def test_every_step_follows_a_row_of_the_table_and_every_refusal_has_a_reason(th
     for step in case.history:
         rule = RULE_FOR[step.before, type(step.fact)]
         side = Side.REQUESTER if step.fact.by == SEOUL else Side.REQUESTED
-        assert rule.side is side
+        assert rule.side in (None, side)
         assert rule.after in (None, step.after)
         assert step.fact.by != STRANGER
     assert all(reasons(case))
