@@ -69,10 +69,18 @@ class Parsed:
 
 def thread_messages(store: DeskStore, parsed: Parsed, thread: UUID) -> list[ThreadMessage]:
     """The messages of a thread with the events that verified receipts prove of them."""
-    return [
-        ThreadMessage(parsed.of(stored), _events(store.receipts(stored.head.digest)))
-        for _, stored, _ in store.thread(thread)
-    ]
+    return _with_events(store, parsed, store.thread(thread))
+
+
+def thread_messages_of(store: DeskStore, parsed: Parsed, row: bytes) -> list[ThreadMessage]:
+    """As :func:`thread_messages`, by the thread's blinded id."""
+    return _with_events(store, parsed, store.thread_of_row(row))
+
+
+def _with_events(
+    store: DeskStore, parsed: Parsed, rows: Sequence[tuple[int, StoredMessage, datetime | None]]
+) -> list[ThreadMessage]:
+    return [ThreadMessage(parsed.of(stored), _events(store.receipts(stored.head.digest))) for _, stored, _ in rows]
 
 
 def check_next_step(store: DeskStore, parsed: Parsed, message: Message) -> None:

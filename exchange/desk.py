@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar
 from uuid import UUID
 
+from exchange.agenda import Agenda, Notice
 from exchange.bundle import BundleImport, DeskBundles
 from exchange.cases import Parsed, received_at, thread_messages, tracking, ways_of
 from exchange.client import MAX_ENTRIES, MAX_ENVELOPES, MAX_STATEMENTS, MAX_WAIT_S, MailboxPage, NodeClient
@@ -50,6 +51,7 @@ from exchange.settings import DeskSettings, Home
 from exchange.store import DeskStore
 from exchange.trust import Trust
 from exchange.views import (
+    AgendaItem,
     Direction,
     InboxRow,
     QuarantineRow,
@@ -136,6 +138,7 @@ class Desk:
         self._mailbox = Mailbox(
             store, self._judge, self._parsed, self._current_directory, address, keystore.openers(), signer, clock
         )
+        self._agenda = Agenda(store, self._parsed, address, clock)
         self._bundles = DeskBundles(store, self._outbox, self._mailbox, self._current_directory, address, signer, clock)
         self._clients: dict[str, NodeClient] = {}
         self._refreshing = asyncio.Lock()
@@ -447,7 +450,7 @@ class Desk:
                 "the bundle names a contact point whose nation's cards are not here; import its first part first"
             ) from None
 
-    async def listen(self) -> AsyncIterator[SyncResult]:
+    async def listen(self) -> AsyncGenerator[SyncResult, None]:
         """Keep a long poll open and yield each batch as soon as it is verified and stored; ends only when closed.
 
         Its handover is stated at the same time. While the node cannot be reached it is tried again, first at once and
@@ -570,6 +573,22 @@ class Desk:
             return tracking(row, self._receipt_rows(head), case, self._clock(), ways)
 
         return await self._run(read)
+
+    async def agenda(self) -> list[AgendaItem]:
+        """What is due in all cases, the earliest first."""
+        return await self._run(self._agenda.items)
+
+    async def notices(self, channel: str) -> list[Notice]:
+        """What nobody was told of over ``channel`` yet; :meth:`note_given` when that is done."""
+        return await self._run(self._agenda.notices, channel)
+
+    async def note_given(self, notices: Sequence[Notice]) -> None:
+        """These are not told again over their channel."""
+        await self._run(self._agenda.note_given, notices)
+
+    async def next_change(self) -> datetime | None:
+        """When the agenda changes next by the time alone."""
+        return await self._run(self._agenda.next_change)
 
     async def verify(self, message_id: UUID, *, online: bool = True) -> VerificationReport:
         """Verify everything again from the stored bytes; ``online`` also asks the logs for consistency.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from keys.cards import Line
 from keys.files import write_file
@@ -96,6 +96,32 @@ class ContactTestSettings(_Table):
     stale_after_days: Annotated[int, Field(ge=1, le=366)] = 35
 
 
+class EmailSettings(_Table):
+    """Where mail without content goes: the SMTP server (STARTTLS, unless it is on this machine), sender, recipients."""
+
+    host: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:-]+$")]
+    port: Annotated[int, Field(ge=1, le=65_535)] = 587
+    starttls: bool = True
+    sender: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
+    to: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)], ...], Field(min_length=1, max_length=16)
+    ]
+
+    @model_validator(mode="after")
+    def _is_protected(self) -> Self:
+        if not self.starttls and self.host not in {"localhost", "127.0.0.1", "::1"}:
+            raise ValueError("mail leaves this machine with starttls only")
+        return self
+
+
+class NotifySettings(_Table):
+    """Who is told of deadlines besides the desk itself: a webhook (https, or http on this machine)."""
+
+    webhook: Annotated[
+        str, Field(pattern=r"^(https://[^\s]+|http://(127\.0\.0\.1|localhost)[:/][^\s]*)$", max_length=2000, repr=False)
+    ] | None = None
+
+
 class DeskSettings(_Table):
     """All settings. ``node_url`` is needed only where the desk reaches its node by another address than partners do.
 
@@ -113,6 +139,8 @@ class DeskSettings(_Table):
     officer: OfficerSettings | None = None
     lifetimes: Lifetimes = Field(default_factory=Lifetimes)
     contact_tests: ContactTestSettings = Field(default_factory=ContactTestSettings)
+    notify: NotifySettings = Field(default_factory=NotifySettings)
+    email: EmailSettings | None = None
 
     @field_validator("address")
     @classmethod
@@ -152,6 +180,6 @@ def _to_toml(values: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _value(value: str | int) -> str:
-    # A JSON string is a TOML basic string, except for DEL, which TOML wants escaped.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f") if isinstance(value, str) else str(value)
+def _value(value: str | int | tuple[str, ...]) -> str:
+    # JSON of a string, number, boolean or list of strings is TOML, except for DEL, which TOML wants escaped.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -105,7 +105,7 @@ class DeskStore:
         return [(seq, self._message(row, head, body)) for seq, row, head, body in rows]
 
     def record_submission(
-        self, done: Iterable[UUID], refused: Iterable[tuple[UUID, Refusal]], receipts: Iterable[StoredReceipt]
+        self, done: Iterable[UUID], refused: Iterable[tuple[UUID, Refusal]], receipts: Sequence[StoredReceipt]
     ) -> None:
         """Take messages out of the outbox: accepted ones, and refused ones with the reason."""
         with self._transaction(redone=True):
@@ -199,7 +199,7 @@ class DeskStore:
         self,
         done: Iterable[PendingStatement],
         refused: Iterable[tuple[PendingStatement, Refusal]],
-        receipts: Iterable[StoredReceipt],
+        receipts: Sequence[StoredReceipt],
     ) -> None:
         """Take statements off the list: logged ones, and refused ones with the reason."""
         with self._transaction(redone=True):
@@ -256,10 +256,14 @@ class DeskStore:
 
     def thread(self, thread: UUID) -> list[tuple[int, StoredMessage, datetime | None]]:
         """All messages of a thread in the order they were stored, with row number and time of opening."""
+        return self.thread_of_row(self._thread(thread))
+
+    def thread_of_row(self, row: bytes) -> list[tuple[int, StoredMessage, datetime | None]]:
+        """As :meth:`thread`, by the thread's blinded id."""
         rows = self._all(
             "SELECT m.seq, m.id, m.head, m.body, o.sealed FROM message m LEFT JOIN opening o ON o.id = m.id"
             " WHERE m.thread = ? ORDER BY m.seq",
-            (self._cipher.blind(b"thread", thread.bytes),),
+            (row,),
         )
         return [
             (seq, self._message(row, head, body), self._opened(row, opening)) for seq, row, head, body, opening in rows
@@ -299,6 +303,48 @@ class DeskStore:
         rows = self._all("SELECT id, sealed FROM receipt WHERE digest = ? ORDER BY seq", (self._digest(digest),))
         return [self._receipt(digest, row, sealed) for row, sealed in rows]
 
+    # --- Agenda ---
+
+    def stale_threads(self, limit: int) -> list[bytes]:
+        """Blinded ids of threads that changed since their part of the agenda was derived."""
+        return [row[0] for row in self._all("SELECT thread FROM agenda_stale LIMIT ?", (limit,))]
+
+    def put_agenda(self, derived: Mapping[bytes, bytes | None]) -> None:
+        """Keep what is due by the threads' blinded ids (None: nothing), which are stale no more."""
+        with self._transaction(redone=True):
+            for row, value in derived.items():
+                if value is None:
+                    self._connection.execute("DELETE FROM agenda WHERE thread = ?", (row,))
+                else:
+                    self._connection.execute(
+                        "INSERT INTO agenda (thread, sealed) VALUES (?, ?)"
+                        " ON CONFLICT DO UPDATE SET sealed = excluded.sealed",
+                        (row, self._cipher.seal(b"agenda.sealed", row, value)),
+                    )
+                self._connection.execute("DELETE FROM agenda_stale WHERE thread = ?", (row,))
+
+    def agenda(self) -> list[bytes]:
+        """What is due, thread by thread."""
+        rows = self._all("SELECT thread, sealed FROM agenda")
+        return [self._cipher.open(b"agenda.sealed", row, sealed) for row, sealed in rows]
+
+    def given_notices(self, names: Sequence[bytes]) -> set[bytes]:
+        """Those of the names under which a notice was given."""
+        blinded = {self._cipher.blind(b"notice", name): name for name in names}
+        found: set[bytes] = set()
+        for part in _parts(list(blinded)):
+            marks = ",".join("?" * len(part))
+            rows = self._all(f"SELECT id FROM notice WHERE id IN ({marks})", part)  # noqa: S608 - constants
+            found.update(blinded[row[0]] for row in rows)
+        return found
+
+    def note_given(self, names: Iterable[bytes]) -> None:
+        """Note that notices were given."""
+        with self._transaction():
+            for name in names:
+                row = self._cipher.blind(b"notice", name)
+                self._connection.execute("INSERT INTO notice (id) VALUES (?) ON CONFLICT DO NOTHING", (row,))
+
     # --- State ---
 
     def state(self, name: bytes) -> bytes | None:
@@ -336,6 +382,9 @@ class DeskStore:
         with _translated():
             return self._connection.execute(sql, values).fetchall()
 
+    def _thread(self, thread: UUID) -> bytes:
+        return self._cipher.blind(b"thread", thread.bytes)
+
     def _id(self, message_id: UUID) -> bytes:
         return self._cipher.blind(b"message", message_id.bytes)
 
@@ -355,12 +404,14 @@ class DeskStore:
         head = message.head
         row = self._id(head.id)
         body = cbor.encode([message.envelope, message.content, message.salt])
+        thread = self._thread(head.thread)
+        self._connection.execute("INSERT INTO agenda_stale (thread) VALUES (?) ON CONFLICT DO NOTHING", (thread,))
         done = self._connection.execute(
             "INSERT INTO message (id, digest, thread, box, head, body) VALUES (?, ?, ?, ?, ?, ?)",
             (
                 row,
                 self._digest(head.digest),
-                self._cipher.blind(b"thread", head.thread.bytes),
+                thread,
                 self._box(head.direction),
                 self._cipher.seal(b"message.head", row, head.to_bytes()),
                 self._cipher.seal(b"message.body", row, body),
@@ -403,7 +454,7 @@ class DeskStore:
             (row, self._cipher.seal(b"refusal.sealed", row, refusal.to_bytes())),
         )
 
-    def _insert_receipts(self, receipts: Iterable[StoredReceipt]) -> None:
+    def _insert_receipts(self, receipts: Sequence[StoredReceipt]) -> None:
         notes: dict[bytes, bytes] = {}
         for stored in receipts:
             receipt = stored.receipt
@@ -418,6 +469,11 @@ class DeskStore:
             self._connection.execute(
                 "INSERT INTO receipt (id, digest, sealed) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 (row, self._digest(stored.digest), self._cipher.seal(b"receipt.sealed", row, value)),
+            )
+        for digest in {self._digest(stored.digest) for stored in receipts}:
+            self._connection.execute(
+                "INSERT INTO agenda_stale (thread) SELECT thread FROM message WHERE digest = ? ON CONFLICT DO NOTHING",
+                (digest,),
             )
 
     def _insert_checkpoint(self, note: bytes) -> bytes:

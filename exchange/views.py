@@ -172,6 +172,28 @@ class Clocks:
 
 
 @dataclass(frozen=True, slots=True)
+class AgendaItem:
+    """One thing that is due in a thread. ``ours``: this desk must act; ``due`` is None while its clock stands still.
+
+    ``level`` is how pressing it is (:mod:`protocol.lifecycle.warnings`), ``changes_at`` when that changes next.
+    """
+
+    thread: UUID
+    type: str
+    urgency: str
+    peers: tuple[Address, ...]
+    what: str
+    target: str
+    ours: bool
+    due: datetime | None
+    overdue: bool
+    level: str | None
+    changes_at: datetime | None
+    source: str
+    confidence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tracking:
     """Where a message and its case stand."""
 

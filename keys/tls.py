@@ -118,6 +118,13 @@ def server_context(certificate: bytes, key_pem: bytes) -> ssl.SSLContext:
     return context
 
 
+def public_context() -> ssl.SSLContext:
+    """The context for services outside the federation, such as a webhook: the machine's certificate authorities."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
 def any_server_context() -> ssl.SSLContext:
     """The context for fetching what proves itself, such as the directory, from a server whose certificate is unknown.
 

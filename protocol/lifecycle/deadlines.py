@@ -134,9 +134,11 @@ def _supplement(case: AssistanceCase) -> Iterator[Deadline]:
 
 
 def _expiries(case: PreservationCase) -> Iterator[Deadline]:
-    """Each running expiry: before it the requester extends, follows up or releases."""
+    """Each running expiry: before it the requester extends, follows up or releases.
+
+    A lapse stays due until the case is closed: it is not to be overlooked.
+    """
     for target in case.targets:
-        if target.expires_at is not None and expires_in(target, target.expires_at) is not None:
-            yield Deadline(
-                "expiry", Side.REQUESTER, target.expires_at, "Budapest Convention Art. 29.7", "verified", target.name
-            )
+        expiry = target.expires_at
+        if target.closed_at is None and expiry is not None and expires_in(target, expiry) is not None:
+            yield Deadline("expiry", Side.REQUESTER, expiry, "Budapest Convention Art. 29.7", "verified", target.name)

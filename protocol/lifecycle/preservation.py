@@ -42,6 +42,7 @@ class TargetCase:
     follow_ups: tuple[UUID, ...] = ()
     follow_up_received_at: datetime | None = None
     follow_up_refused_at: datetime | None = None
+    closed_at: datetime | None = None
 
     @property
     def expiry_suspended(self) -> bool:
@@ -126,6 +127,8 @@ def _changed(target: TargetCase, after: StrEnum, fact: f.CaseFact) -> TargetCase
             return replace(target, wanted_until=fact.until)
         case f.FollowUpRefused():
             return replace(target, follow_up_refused_at=fact.at)
+        case f.Closed():
+            return replace(target, closed_at=target.closed_at or fact.at)
         case f.FollowedUp():
             return replace(target, follow_ups=(*target.follow_ups, fact.message_id))
         case _:

@@ -138,6 +138,18 @@ def acknowledgement_period(urgency: str) -> timedelta:
 
 
 @cache
+def warning_steps(what: str) -> tuple[timedelta, ...]:
+    """How long before a deadline of this kind both sides are told, furthest first."""
+    hours = _file()["warnings"]["hours"]
+    return tuple(timedelta(hours=step) for step in sorted(hours.get(what, hours["other"]), reverse=True))
+
+
+def escalation_after() -> timedelta:
+    """How long after the deputy the other side's escalation contact is to be called."""
+    return timedelta(hours=_file()["warnings"]["escalation_after_hours"])
+
+
+@cache
 def expiry_warning_days() -> tuple[int, ...]:
     """How many days before an expiry both sides are warned, furthest first."""
-    return tuple(sorted(_file()["expiry_warning_days"]["days"], reverse=True))
+    return tuple(step.days for step in warning_steps("expiry"))

@@ -1,0 +1,173 @@
+"""``comity agenda`` and ``comity watch``: what is due, and being told of it in time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
+from exchange.cli.output import line, plain, print_json, safe, table
+from exchange.i18n import _
+from protocol.errors import ComityError, UnavailableError
+
+if TYPE_CHECKING:
+    from exchange.agenda import Notice
+    from exchange.desk import Desk
+    from exchange.views import AgendaItem
+    from exchange.watch import Seen
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to ``comity``."""
+    app.command(help=_("What is due in all cases, the earliest first.\n\nExample: comity agenda --ours"))(agenda)
+    app.command(
+        help=_(
+            "Keep watch: show what arrives, and each deadline as it comes near; tell the webhook and the mail address of"
+            " the settings.\n\nExample: comity watch"
+        )
+    )(watch)
+
+
+def agenda(
+    ours: Annotated[bool, typer.Option("--ours", help=_("Only what this desk must do."))] = False,
+    pressing: Annotated[bool, typer.Option("--pressing", help=_("Only what is near or overdue."))] = False,
+    sync: Annotated[bool, typer.Option("--sync/--no-sync", help=_("Look what waits at the node first."))] = True,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what is due."""
+
+    async def work(desk: Desk) -> None:
+        reached = sync and await _synced(desk)
+        items = [item for item in await desk.agenda() if (item.ours or not ours) and (item.level or not pressing)]
+        if as_json:
+            print_json({"synced": reached, "items": [item_object(item) for item in items]})
+            return
+        if sync and not reached:
+            line(_("The node cannot be reached now; this is what the desk knows."))
+        if not items:
+            line(_("Nothing is due."))
+            return
+        table(
+            _("Agenda"),
+            [_("Due"), _("Level"), _("What"), _("Who"), _("Target"), _("Case"), _("With")],
+            [_row(item) for item in items],
+        )
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def watch(
+    once: Annotated[bool, typer.Option("--once", help=_("Look once, tell what is new, and end."))] = False,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Keep watch."""
+
+    async def work(desk: Desk) -> None:
+        from exchange.desk import utc_now
+        from exchange.notify import channels_of
+        from exchange.watch import DESK_CHANNEL, tell
+        from exchange.watch import watch as keep_watch
+
+        channels = channels_of(desk.settings)
+        if not once:
+            async for seen in keep_watch(desk, channels, utc_now):
+                await _say(desk, seen, as_json=as_json)
+            return
+        await _synced(desk)
+        for notice in await desk.notices(DESK_CHANNEL):
+            await _say(desk, notice, as_json=as_json)
+            await desk.note_given([notice])
+        for channel in channels:
+            failure = await tell(desk, channel)
+            if failure is not None:
+                await _say(desk, failure, as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def item_object(item: AgendaItem) -> dict[str, Any]:
+    """An item as programs get it."""
+    fields: dict[str, Any] = plain(item)
+    return fields
+
+
+# --- Inside ---
+
+_WHAT = {
+    "acknowledgement": _("Acknowledge the request"),
+    "decision": _("Decide on the request"),
+    "answer": _("Answer the request"),
+    "next_update": _("Give the word that was promised"),
+    "supplement": _("Send the supplement"),
+    "expiry": _("Preservation expires: extend, follow up or release"),
+}
+
+
+async def _synced(desk: Desk) -> bool:
+    try:
+        await desk.sync()
+    except UnavailableError:
+        return False
+    return True
+
+
+def _row(item: AgendaItem) -> tuple[object, ...]:
+    who = _("this desk") if item.ours else _("the other side")
+    peers = ", ".join(str(peer) for peer in item.peers)
+    return (item.due or _("paused"), item.level, _WHAT[item.what], who, safe(item.target), item.thread, peers)
+
+
+async def _say(desk: Desk, seen: Seen, *, as_json: bool) -> None:
+    from exchange.agenda import Notice
+    from exchange.views import SyncResult
+
+    if isinstance(seen, SyncResult):
+        if as_json:
+            print_json({"event": "arrived", "received": [row.id for row in seen.received], "receipts": seen.receipts})
+        for row in () if as_json else seen.received:
+            line(f"{row.stored_at} {_('arrived')}: {row.type} {row.id} {_('from')} {row.sender}")
+    elif isinstance(seen, Notice):
+        contacts = await _whom_to_call(desk, seen)
+        if as_json:
+            print_json({"event": "due", **item_object(seen.item), "call": contacts})
+        else:
+            line(_told(seen.item, contacts))
+    elif as_json:
+        print_json({"event": "channel-failed", "channel": seen.channel, "error": seen.error.code})
+    else:
+        line(f"{_('Could not tell')} {seen.channel}: {seen.error.detail}")
+
+
+def _told(item: AgendaItem, contacts: Sequence[str]) -> str:
+    when = _("since {due}") if item.overdue else _("at {due}")
+    text = f"[{item.level}] {_WHAT[item.what]} {safe(item.target)} {when.format(due=item.due)}: {item.thread}"
+    return f"{text} {_('Call')}: {', '.join(safe(contact) for contact in contacts)}" if contacts else text
+
+
+async def _whom_to_call(desk: Desk, notice: Notice) -> list[str]:
+    """The deputy, then the escalation contact, of the side that did not act."""
+    from protocol.lifecycle.warnings import DEPUTY, ESCALATION
+
+    if notice.item.level not in {DEPUTY, ESCALATION}:
+        return []
+    found = []
+    for address in (desk.address,) if notice.item.ours else notice.item.peers:
+        try:
+            card = await desk.judged(lambda directory, address=address: directory.contact_point(address))  # type: ignore[misc]
+            deputy = card.deputy
+            if notice.item.level == DEPUTY and deputy is not None:
+                other = await desk.judged(lambda directory, deputy=deputy: directory.contact_point(deputy))  # type: ignore[misc]
+                found.append(f"{deputy} {' '.join(other.phones)}")
+            elif card.escalation_contact is not None:
+                found.append(card.escalation_contact)
+        except ComityError:
+            continue
+    return found
+
+
