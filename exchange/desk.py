@@ -716,7 +716,8 @@ class Desk:
     ) -> dict[str, Any]:
         message = self._parsed.of(self._store.message(message_id))
         signed = self._officer(officer)
-        return reply_draft(message, reply_type, **({"officer": signed} if signed else {}), **fields)
+        officer_field = {"officer": signed} if signed else {}
+        return reply_draft(message, reply_type, by=str(self._address), **officer_field, **fields)
 
     def _received(self, message_id: UUID) -> Head:
         head = self._store.head(message_id)[1]

@@ -36,7 +36,7 @@ from protocol.instant import to_ms, truncate
 from protocol.lifecycle.profiles import acknowledgement_period
 from protocol.messages import ComposedMessage, compose_message
 from protocol.padme import SALT_BYTES
-from protocol.routing import COMMITMENT_BYTES, Priority, Routing
+from protocol.routing import COMMITMENT_BYTES, MAX_CLOCK_SKEW, Priority, Routing
 from protocol.signing import Signer
 
 _PRIORITIES = {"routine": Priority.ROUTINE, "urgent": Priority.URGENT, "emergency": Priority.EMERGENCY}
@@ -158,7 +158,7 @@ class Outbox:
         recording.outcomes[head.id] = Outcome(SendStatus.QUEUED, error, rows)
 
     def _complete(self, draft: Mapping[str, Any]) -> ComposedMessage:
-        now = truncate(self._clock())
+        now = self._time_of(draft)
         claimed = draft.get("from")
         if claimed is not None and claimed != str(self._address):
             raise _one_problem("from", f"this desk sends as {self._address}")
@@ -171,6 +171,22 @@ class Outbox:
         if str(self._address) in composed.message.to:
             raise _one_problem("to", "a message is not sent to its own sender")
         return composed
+
+    def _time_of(self, draft: Mapping[str, Any]) -> datetime:
+        """When the message is sent: now, but after all that this desk has seen of its thread.
+
+        The thread's order is by time: a clock that is a little behind the other side's must not put what we say before
+        what we had read. Further behind than nodes put up with, a clock is wrong, and the time stays what it says.
+        """
+        now = truncate(self._clock())
+        thread = draft.get("thread")
+        try:
+            seen = self._store.last_sent_at(UUID(str(thread))) if thread else None
+        except ValueError:
+            seen = None  # the check of the draft says what is wrong with it
+        if seen is None or not timedelta(0) <= seen - now < MAX_CLOCK_SKEW:
+            return now
+        return seen + timedelta(milliseconds=1)
 
     def _new_id(self, now: datetime) -> UUID:
         """A fresh id, greater than the one before also within one millisecond (RFC 9562 §6.2, method 1).

@@ -96,6 +96,9 @@ class ContactTestSettings(_Table):
     stale_after_days: Annotated[int, Field(ge=1, le=366)] = 35
 
 
+_MailAddress = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
+
+
 class EmailSettings(_Table):
     """Where mail without content goes: the SMTP server (STARTTLS, unless it is on this machine), sender, recipients."""
 
@@ -104,7 +107,8 @@ class EmailSettings(_Table):
     starttls: bool = True
     sender: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
     to: Annotated[
-        tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)], ...], Field(min_length=1, max_length=16)
+        tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)], ...],
+        Field(min_length=1, max_length=16),
     ]
 
     @model_validator(mode="after")
@@ -117,9 +121,13 @@ class EmailSettings(_Table):
 class NotifySettings(_Table):
     """Who is told of deadlines besides the desk itself: a webhook (https, or http on this machine)."""
 
-    webhook: Annotated[
-        str, Field(pattern=r"^(https://[^\s]+|http://(127\.0\.0\.1|localhost)[:/][^\s]*)$", max_length=2000, repr=False)
-    ] | None = None
+    webhook: (
+        Annotated[
+            str,
+            Field(pattern=r"^(https://[^\s]+|http://(127\.0\.0\.1|localhost)[:/][^\s]*)$", max_length=2000),
+        ]
+        | None
+    ) = None
 
 
 class DeskSettings(_Table):

@@ -258,6 +258,11 @@ class DeskStore:
         """All messages of a thread in the order they were stored, with row number and time of opening."""
         return self.thread_of_row(self._thread(thread))
 
+    def last_sent_at(self, thread: UUID) -> datetime | None:
+        """The latest time of sending among the messages of a thread."""
+        rows = self._all("SELECT id, head FROM message WHERE thread = ?", (self._thread(thread),))
+        return max((self._head(row, head).sent_at for row, head in rows), default=None)
+
     def thread_of_row(self, row: bytes) -> list[tuple[int, StoredMessage, datetime | None]]:
         """As :meth:`thread`, by the thread's blinded id."""
         rows = self._all(

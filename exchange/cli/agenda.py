@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,15 +18,17 @@ if TYPE_CHECKING:
     from exchange.desk import Desk
     from exchange.views import AgendaItem
     from exchange.watch import Seen
+    from keys.cards import ContactPointCard
+    from protocol.address import Address
 
 
-def add_to(app: typer.Typer) -> None:
+def register(app: typer.Typer) -> None:
     """Add the commands to ``comity``."""
     app.command(help=_("What is due in all cases, the earliest first.\n\nExample: comity agenda --ours"))(agenda)
     app.command(
         help=_(
-            "Keep watch: show what arrives, and each deadline as it comes near; tell the webhook and the mail address of"
-            " the settings.\n\nExample: comity watch"
+            "Keep watch: show what arrives, and each deadline as it comes near; tell the webhook and the mail"
+            " address of the settings.\n\nExample: comity watch"
         )
     )(watch)
 
@@ -158,16 +161,14 @@ async def _whom_to_call(desk: Desk, notice: Notice) -> list[str]:
         return []
     found = []
     for address in (desk.address,) if notice.item.ours else notice.item.peers:
-        try:
-            card = await desk.judged(lambda directory, address=address: directory.contact_point(address))  # type: ignore[misc]
-            deputy = card.deputy
-            if notice.item.level == DEPUTY and deputy is not None:
-                other = await desk.judged(lambda directory, deputy=deputy: directory.contact_point(deputy))  # type: ignore[misc]
-                found.append(f"{deputy} {' '.join(other.phones)}")
+        with suppress(ComityError):
+            card = await _card(desk, address)
+            if notice.item.level == DEPUTY and card.deputy is not None:
+                found.append(" ".join((str(card.deputy), *(await _card(desk, card.deputy)).phones)))
             elif card.escalation_contact is not None:
                 found.append(card.escalation_contact)
-        except ComityError:
-            continue
     return found
 
 
+async def _card(desk: Desk, address: Address) -> ContactPointCard:
+    return await desk.judged(lambda directory: directory.contact_point(address))

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from exchange.cli import audit, bundle, contact_tests, desk, keys, setup
+from exchange.cli import agenda, audit, bundle, contact_tests, desk, keys, setup
 from exchange.i18n import _
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 setup.register(app)
 desk.register(app)
+agenda.register(app)
 app.add_typer(keys.app, name="keys")
 app.add_typer(contact_tests.app, name="contact-test")
 app.add_typer(bundle.app, name="bundle")
