@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import copy
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from exchange.cli.main import app
 from exchange.drafts import empty_draft
 from exchange.target_table import KINDS, REQUEST, columns, read_targets, with_targets
 from protocol.errors import InvalidMessageError, MalformedError, TooLargeError, UsageError
@@ -114,3 +118,35 @@ def test_every_identifier_type_has_columns_that_the_import_reads(kind: str) -> N
 def test_columns_of_an_unknown_type_are_refused() -> None:
     with pytest.raises(UsageError):
         columns("shoe-size")
+
+
+def comity(*arguments: str) -> tuple[int, Any]:
+    ran = CliRunner().invoke(app, [*arguments, "--json"])
+    return ran.exit_code, json.loads(ran.stdout)
+
+
+def files(folder: Path, content: bytes) -> tuple[Path, Path]:
+    draft, targets = folder / "request.json", folder / "targets.csv"
+    draft.write_text(json.dumps(empty_draft(REQUEST)), "utf-8")
+    targets.write_bytes(content)
+    return draft, targets
+
+
+def test_a_refused_table_leaves_the_draft_file_as_it_was(tmp_path: Path) -> None:
+    draft, targets = files(tmp_path, table(GOOD.format("a@example.org"), GOOD.format("=1")))
+    before = draft.read_bytes()
+    code, told = comity("targets", "import", str(draft), str(targets))
+    assert (code, told["error"]["problems"][0]["field"]) == (1, "row 3, column address")
+    assert draft.read_bytes() == before
+    assert sorted(tmp_path.iterdir()) == [draft, targets]
+
+
+def test_split_writes_all_drafts_or_none_and_never_over_a_file(tmp_path: Path) -> None:
+    draft, targets = files(tmp_path, many(MAX_TARGETS + 1))
+    (tmp_path / "request-2.json").write_text("mine")
+    code, _ = comity("targets", "import", str(draft), str(targets), "--split")
+    assert code != 0
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["request-2.json", "request.json", "targets.csv"]
+    (tmp_path / "request-2.json").unlink()
+    code, told = comity("targets", "import", str(draft), str(targets), "--split")
+    assert (code, [entry["targets"] for entry in told["files"]]) == (0, [MAX_TARGETS, 1])
