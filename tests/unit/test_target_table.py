@@ -1,0 +1,152 @@
+"""A table of targets is taken whole or not at all, and each refusal leads to its row and column."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from exchange.cli.main import app
+from exchange.drafts import empty_draft
+from exchange.target_table import KINDS, REQUEST, columns, read_targets, with_targets
+from protocol.errors import InvalidMessageError, MalformedError, TooLargeError, UsageError
+from protocol.messages import check_outgoing
+from protocol.messages.parts import MAX_TARGETS
+from tests.unit.exchange_world import request
+
+HEADER = "kind,address,data_categories,begins_at,ends_at,relation,location"
+GOOD = "email,{},subscriber traffic,2026-11-01T00:00:00Z,2026-11-02T00:00:00Z,Sent the message,Paris"
+
+
+def table(*rows: str, header: str = HEADER) -> bytes:
+    return "\r\n".join((header, *rows)).encode()
+
+
+def many(count: int) -> bytes:
+    return table(*(GOOD.format(f"u{n}@example.org") for n in range(count)))
+
+
+def refused(content: bytes) -> list[tuple[str, str, str]]:
+    with pytest.raises(InvalidMessageError) as caught:
+        read_targets(content)
+    return list(caught.value.problems)
+
+
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("separator", [b",", b";"])
+def test_a_table_with_or_without_bom_and_with_either_separator_reads_alike(bom: bytes, separator: bytes) -> None:
+    found = read_targets(bom + many(2).replace(b",", separator))
+    assert [target["target"] for target in found] == ["t1", "t2"]
+    assert found[1]["identifier"] == {"kind": "email", "address": "u1@example.org"}
+
+
+def test_imported_targets_make_a_draft_that_may_be_sent() -> None:
+    (draft,) = with_targets(request(), many(3))
+    assert check_outgoing(draft) == []
+    assert len(draft["targets"]) == len(request()["targets"]) + 3
+
+
+def test_the_empty_target_of_a_new_draft_is_left_out() -> None:
+    (draft,) = with_targets(empty_draft(REQUEST), many(1))
+    assert [target["target"] for target in draft["targets"]] == ["t1"]
+
+
+def test_one_bad_row_refuses_all_and_is_named_with_its_column() -> None:
+    draft: dict[str, Any] = request()
+    before = copy.deepcopy(draft)
+    rows = (GOOD.format("a@example.org"), GOOD.format("nobody"), GOOD.format("b@example.org"))
+    with pytest.raises(InvalidMessageError) as caught:
+        with_targets(draft, table(*rows))
+    assert [entry[0] for entry in caught.value.problems] == ["row 3, column address"]
+    assert draft == before
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", " ="])
+def test_a_cell_that_a_spreadsheet_would_run_is_refused(start: str) -> None:
+    ((where, rule, _),) = refused(table(GOOD.format(f"{start}a@example.org")))
+    assert (where, rule) == ("row 2, column address", "table format")
+
+
+@pytest.mark.parametrize("mark", ["\u202e", "\u2066", "\x07", "\x00", "\u2028"])
+def test_characters_that_hide_or_turn_text_are_refused(mark: str) -> None:
+    assert refused(table(GOOD.format(f"a{mark}@example.org")))[0][0] == "row 2, column address"
+
+
+def test_a_telephone_number_keeps_its_plus() -> None:
+    row = GOOD.format("+33123456789").replace("email", "phone")
+    (target,) = read_targets(table(row, header=HEADER.replace("address", "number")))
+    assert target["identifier"] == {"kind": "phone", "number": "+33123456789"}
+
+
+def test_a_formula_behind_the_plus_of_a_telephone_number_is_refused() -> None:
+    row = GOOD.format("+33123456789*cmd").replace("email", "phone")
+    assert refused(table(row, header=HEADER.replace("address", "number")))[0][1] == "table format"
+
+
+def test_a_short_name_given_twice_is_refused_at_the_second_row() -> None:
+    rows = (f"a,{GOOD.format('a@example.org')}", f"a,{GOOD.format('b@example.org')}")
+    assert [entry[0] for entry in refused(table(*rows, header=f"target,{HEADER}"))] == ["row 3, column target"]
+
+
+def test_more_targets_than_a_request_holds_are_refused_or_split() -> None:
+    with pytest.raises(TooLargeError, match="--split"):
+        with_targets(empty_draft(REQUEST), many(10_000))
+    drafts = with_targets(empty_draft(REQUEST), many(10_000), split=True)
+    assert [len(draft["targets"]) for draft in drafts] == [MAX_TARGETS] * 10
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe", b"nothing\n1", b"address\na", b"kind,kind\na,b", b"kind,a;b\n", b'kind\n"a"b"\n']
+)
+def test_what_is_not_a_table_of_targets_is_refused(content: bytes) -> None:
+    with pytest.raises(MalformedError):
+        read_targets(content)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_identifier_type_has_columns_that_the_import_reads(kind: str) -> None:
+    header = columns(kind)
+    assert len(set(header)) == len(header)
+    row = ",".join(kind if name == "kind" else "" for name in header)
+    assert refused(table(row, header=",".join(header)))
+
+
+def test_columns_of_an_unknown_type_are_refused() -> None:
+    with pytest.raises(UsageError):
+        columns("shoe-size")
+
+
+def comity(*arguments: str) -> tuple[int, Any]:
+    ran = CliRunner().invoke(app, [*arguments, "--json"])
+    return ran.exit_code, json.loads(ran.stdout)
+
+
+def files(folder: Path, content: bytes) -> tuple[Path, Path]:
+    draft, targets = folder / "request.json", folder / "targets.csv"
+    draft.write_text(json.dumps(empty_draft(REQUEST)), "utf-8")
+    targets.write_bytes(content)
+    return draft, targets
+
+
+def test_a_refused_table_leaves_the_draft_file_as_it_was(tmp_path: Path) -> None:
+    draft, targets = files(tmp_path, table(GOOD.format("a@example.org"), GOOD.format("=1")))
+    before = draft.read_bytes()
+    code, told = comity("targets", "import", str(draft), str(targets))
+    assert (code, told["error"]["problems"][0]["field"]) == (1, "row 3, column address")
+    assert draft.read_bytes() == before
+    assert sorted(tmp_path.iterdir()) == [draft, targets]
+
+
+def test_split_writes_all_drafts_or_none_and_never_over_a_file(tmp_path: Path) -> None:
+    draft, targets = files(tmp_path, many(MAX_TARGETS + 1))
+    (tmp_path / "request-2.json").write_text("mine")
+    code, _ = comity("targets", "import", str(draft), str(targets), "--split")
+    assert code != 0
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["request-2.json", "request.json", "targets.csv"]
+    (tmp_path / "request-2.json").unlink()
+    code, told = comity("targets", "import", str(draft), str(targets), "--split")
+    assert (code, [entry["targets"] for entry in told["files"]]) == (0, [MAX_TARGETS, 1])
