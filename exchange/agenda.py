@@ -42,10 +42,10 @@ class Agenda:
         self._address = address
         self._clock = clock
 
-    def items(self) -> list[AgendaItem]:
-        """All that is due, the earliest first; what stands still comes last."""
+    def items(self, at: datetime | None = None) -> list[AgendaItem]:
+        """All that is due, as it stands now or would stand ``at``, the earliest first; what stands still comes last."""
         self._derive()
-        now = self._clock()
+        now = at or self._clock()
         items = [item for value in self._store.agenda() for item in _items(value, self._address, now)]
         return sorted(items, key=lambda item: (item.due is None, item.due or now, item.thread, item.what, item.target))
 

@@ -574,9 +574,9 @@ class Desk:
 
         return await self._run(read)
 
-    async def agenda(self) -> list[AgendaItem]:
-        """What is due in all cases, the earliest first."""
-        return await self._run(self._agenda.items)
+    async def agenda(self, at: datetime | None = None) -> list[AgendaItem]:
+        """What is due in all cases, as it stands now or would stand ``at``, the earliest first."""
+        return await self._run(self._agenda.items, at)
 
     async def notices(self, channel: str) -> list[Notice]:
         """What nobody was told of over ``channel`` yet; :meth:`note_given` when that is done."""

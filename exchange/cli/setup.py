@@ -263,6 +263,7 @@ def codes(
 
 
 def demo(
+    scenario: Annotated[str, typer.Option("--scenario", help=_("main, all, or the name of one scenario."))] = "main",
     as_json: JsonOption = False,
     keep: Annotated[bool, typer.Option("--keep", help=_("Keep the folder with everything in it."))] = False,
 ) -> None:
@@ -271,6 +272,6 @@ def demo(
     async def work() -> int:
         from exchange.demo import run_demo
 
-        return await run_demo(as_json=as_json, keep=keep)
+        return await run_demo(scenario, as_json=as_json, keep=keep)
 
     run(work, as_json=as_json)

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from exchange.cli.output import line, print_json
-from exchange.demo.federation import NATIONS, DemoFederation
-from exchange.demo.processes import Commands, DemoStepError, RunningNode
+from exchange.demo.federation import NATIONS
+from exchange.demo.processes import DemoStepError
+from exchange.demo.stage import Stage, example
 from exchange.i18n import _
 from keys.files import write_file
-from protocol.errors import NotFoundError
 from protocol.instant import to_text
 
 ROUNDS = 20
-PASSPHRASE = b"only for this demonstration"
 PROVED_REQUEST = (
     "SubmissionAcceptance",
     "RelayAcceptance",
@@ -29,87 +25,17 @@ PROVED_REQUEST = (
 PROVED_REPLY = PROVED_REQUEST[:-1]
 
 
-async def run_demo(*, as_json: bool, keep: bool) -> int:
-    """Run everything; exit code 0 only if every receipt was verified and both logs tell the same story."""
-    root = Path(tempfile.mkdtemp(prefix="comity-demo-"))
-    try:
-        result = await _Story(root, quiet=as_json).run()
-    finally:
-        if not keep:
-            shutil.rmtree(root, ignore_errors=True)
-    if keep:
-        result["folder"] = str(root)
-    if as_json:
-        print_json(result)
-    else:
-        line("")
-        line(_("Everything was proved.") if result["ok"] else _("Something was NOT proved; see above."))
-        if keep:
-            line(f"{_('Kept in')} {root}")
-    return 0 if result["ok"] else 1
+class Story:
+    """The main job on a running stage."""
 
-
-class _Story:
-    def __init__(self, root: Path, *, quiet: bool) -> None:
-        self._root = root
-        self._quiet = quiet
-        passphrase_file = root / "passphrase"
-        write_file(passphrase_file, PASSPHRASE + b"\n", mode=0o600)
-        self._commands = Commands(passphrase_file)
-        self._seoul = root / "desk-kr"
-        self._paris = root / "desk-fr"
-        self._auditor = root / "auditor"
-        self._federation = DemoFederation(root, self._commands)
-
-    def _tell(self, text: str) -> None:
-        if not self._quiet:
-            line(text)
+    def __init__(self, stage: Stage) -> None:
+        self._root = stage.root
+        self._commands = stage.commands
+        self._seoul, self._paris, self._auditor = stage.seoul, stage.paris, stage.auditor
+        self._tell = stage.tell
 
     async def run(self) -> dict[str, Any]:
-        """The result object of ``comity demo --json``."""
-        await self._federation.found()
-        await self._federation.admit_nations()
-        self._tell(_("1. Two nations joined a federation whose root three holders signed, two of them needed."))
-        await self._make_desks()
-        running: list[RunningNode] = []
-        try:
-            for node in NATIONS:
-                running.append(await self._commands.start_node(self._federation.node_home(node)))
-                self._tell(f"   {_('node')} {node}: {running[-1].ready.get('url')}")
-            return await self._job()
-        finally:
-            for process in running:
-                await process.stop()
-
-    async def _make_desks(self) -> None:
-        desks = (
-            (self._seoul, "24-7@kr", "Cyber Terror Response Division", "Korean National Police Agency", "Kim Seo-yeon"),
-            (self._paris, "24-7@fr", "Office anti-cybercriminalité", "Police nationale", "Camille Martin"),
-            (self._auditor, "audit@kr", "Inspectorate", "Board of Audit", None),
-        )
-        enrolments: dict[str, list[Path]] = {}
-        for home, address, office, agency, officer in desks:
-            node = address.partition("@")[2]
-            who = ["--auditor"] if officer is None else ["--officer", officer, "--telephone", "+33123456789"]
-            made = await self._commands.comity(
-                home,
-                "init",
-                address,
-                "--bootstrap",
-                str(self._federation.bootstrap(node)),
-                "--office",
-                office,
-                "--agency",
-                agency,
-                "--quick-derivation",
-                *who,
-            )
-            enrolments.setdefault(node, []).append(Path(made["enrolment"]))
-        await self._federation.enrol(enrolments)
-        self._tell(_("2. Each nation signed the card of its contact point; Korea also one of an auditor."))
-
-    async def _job(self) -> dict[str, Any]:
-        request = await self._commands.comity(self._seoul, "send", str(_example()))
+        request = await self._commands.comity(self._seoul, "send", str(example("preservation-request.json")))
         self._tell(f"3. {_('Seoul sealed and submitted the request')}: {request['id']}")
         await self._receive(self._paris, request["id"])
         shown = await self._commands.comity(self._paris, "show", request["id"])
@@ -226,16 +152,3 @@ def _receipts(tracked: dict[str, Any]) -> list[dict[str, Any]]:
     """The receipts of all recipients, each once, in the order of the log of each node."""
     rows = {(row["node"], row["index"]): row for item in tracked["recipients"] for row in item["receipts"]}
     return [rows[key] for key in sorted(rows, key=lambda key: (rows[key]["at"], key))]
-
-
-def example_folders() -> tuple[Path, Path]:
-    """Where the examples lie: in an installed package, and in a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    return package / "examples", package.parent / "examples"
-
-
-def _example() -> Path:
-    for folder in example_folders():
-        if (folder / "preservation-request.json").is_file():
-            return folder / "preservation-request.json"
-    raise NotFoundError("the example request is not installed")

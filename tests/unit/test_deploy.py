@@ -14,7 +14,7 @@ import pytest
 import typer
 from pydantic import BaseModel
 
-from exchange.demo.story import example_folders
+from exchange.demo.stage import example_folders
 from node.cli.main import app
 from node.settings import NodeSettings
 
