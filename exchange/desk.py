@@ -47,6 +47,7 @@ from exchange.receipts import DirectoryBehindError, JudgedReceipt, ReceiptJudge
 from exchange.records import Head, PendingStatement, StoredMessage
 from exchange.rows import inbox_row, quarantine_row
 from exchange.sealing import RowCipher
+from exchange.search import Search
 from exchange.settings import DeskSettings, Home
 from exchange.store import DeskStore
 from exchange.trust import Trust
@@ -100,6 +101,8 @@ _SUBMITTING = 3
 _RETRY_FIRST_S = 0.2
 _RETRY_MOST_S = 30.0
 _RESOLVE_AMONG = 1000
+# What is not indexed by and by is indexed by the next search.
+_INDEXED_AT_ONCE = 64
 
 
 def utc_now() -> datetime:
@@ -138,6 +141,7 @@ class Desk:
         self._mailbox = Mailbox(
             store, self._judge, self._parsed, self._current_directory, address, keystore.openers(), signer, clock
         )
+        self._search = Search(store)
         self._agenda = Agenda(store, self._parsed, address, clock)
         self._bundles = DeskBundles(store, self._outbox, self._mailbox, self._current_directory, address, signer, clock)
         self._clients: dict[str, NodeClient] = {}
@@ -419,6 +423,7 @@ class Desk:
             if following is not None:
                 following.cancel()
             stated = sum(await asyncio.gather(*stating))
+        await self._run(self._search.index, _INDEXED_AT_ONCE)
         return result + SyncResult(statements=stated)
 
     async def export_bundle(self, max_part_bytes: int = DEFAULT_PART_BYTES) -> list[bytes]:
@@ -472,6 +477,8 @@ class Desk:
                 await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, not a secret
                 continue
             failures = 0
+            if len(page.entries) < MAX_ENTRIES:  # else there is more to do than to index
+                await self._run(self._search.index, _INDEXED_AT_ONCE)
             if taken.statements:
                 self._in_background(self._state(taken.statements))
             if page.entries:
@@ -581,6 +588,15 @@ class Desk:
     async def notices(self, channel: str) -> list[Notice]:
         """What nobody was told of over ``channel`` yet; :meth:`note_given` when that is done."""
         return await self._run(self._agenda.notices, channel)
+
+    async def search(
+        self, query: str, *, limit: int = 50, progress: Callable[[int, int], None] | None = None
+    ) -> list[InboxRow]:
+        """Messages that have every word of ``query``, the newest first; raises :class:`UsageError`.
+
+        ``progress(done, total)`` is told of messages that were not indexed yet.
+        """
+        return await self._run(self._search.find, query, limit, progress)
 
     async def note_given(self, notices: Sequence[Notice]) -> None:
         """These are not told again over their channel."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -349,6 +349,56 @@ class DeskStore:
             for name in names:
                 row = self._cipher.blind(b"notice", name)
                 self._connection.execute("INSERT INTO notice (id) VALUES (?) ON CONFLICT DO NOTHING", (row,))
+
+    # --- Search ---
+
+    def unindexed(self) -> int:
+        """How many messages came after the last one that was indexed."""
+        return int(self._all("SELECT count(*) FROM message WHERE seq > ?", (self._indexed(),))[0][0])
+
+    def next_unindexed(self, limit: int) -> list[tuple[int, StoredMessage]]:
+        """The oldest messages that are not indexed, with their row numbers."""
+        rows = self._all(
+            "SELECT seq, id, head, body FROM message WHERE seq > ? ORDER BY seq LIMIT ?", (self._indexed(), limit)
+        )
+        return [(seq, self._message(row, head, body)) for seq, row, head, body in rows]
+
+    def add_words(self, words: Sequence[tuple[int, Collection[str]]]) -> None:
+        """Index messages, by row number in rising order."""
+        if not words:
+            return
+        rows = [(self._word(word), seq) for seq, found in words for word in found]
+        with self._transaction(redone=True):
+            # In the order of the index: pages are touched once.
+            self._connection.executemany("INSERT OR IGNORE INTO word (word, seq) VALUES (?, ?)", sorted(rows))
+            self._set_state(b"indexed", words[-1][0].to_bytes(8, "big"))
+
+    def with_words(
+        self, words: Collection[str], limit: int, before: int | None
+    ) -> list[tuple[int, StoredMessage, datetime | None]]:
+        """Messages indexed with all of the words, the newest first; ``before`` is a row number."""
+        blinded = sorted((self._word(word) for word in words), key=self._how_often)
+        first, *others = blinded
+        also = " AND EXISTS (SELECT 1 FROM word x WHERE x.word = ? AND x.seq = w.seq)" * len(others)
+        rows = self._all(
+            "SELECT m.seq, m.id, m.head, m.body, o.sealed FROM word w JOIN message m ON m.seq = w.seq"  # noqa: S608
+            f" LEFT JOIN opening o ON o.id = m.id WHERE w.word = ? AND w.seq < ?{also} ORDER BY w.seq DESC LIMIT ?",
+            (first, before or (1 << 62), *others, limit),
+        )
+        return [
+            (seq, self._message(row, head, body), self._opened(row, opening)) for seq, row, head, body, opening in rows
+        ]
+
+    def _how_often(self, word: int) -> int:
+        """How many messages have the word, counted up to where it makes no difference any more."""
+        return int(self._all("SELECT count(*) FROM (SELECT 1 FROM word WHERE word = ? LIMIT 5000)", (word,))[0][0])
+
+    def _word(self, word: str) -> int:
+        return int.from_bytes(self._cipher.blind(b"word", word.encode())[:8], "big", signed=True)
+
+    def _indexed(self) -> int:
+        stored = self.state(b"indexed")
+        return int.from_bytes(stored, "big") if stored else 0
 
     # --- State ---
 

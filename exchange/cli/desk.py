@@ -6,8 +6,10 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 import typer
+from rich.progress import Progress
 
 from exchange.cli.files import read_file, read_json_object
 from exchange.cli.options import (
@@ -18,7 +20,7 @@ from exchange.cli.options import (
     run,
     with_desk,
 )
-from exchange.cli.output import EXIT_UNVERIFIED, line, plain, print_json, safe, table
+from exchange.cli.output import EXIT_UNVERIFIED, err, line, plain, print_json, safe, table
 from exchange.i18n import _
 from protocol.errors import InvalidMessageError, UnavailableError, UsageError
 
@@ -37,6 +39,7 @@ def register(app: typer.Typer) -> None:
     app.command(help=_("Write a draft to fill in.\n\nExample: comity new preservation.request --out request.json"))(new)
     app.command(help=_("Check, seal and send a draft.\n\nExample: comity send request.json"))(send)
     app.command(help=_("Fetch and list messages.\n\nExample: comity inbox --wait 20"))(inbox)
+    app.command(help=_("Find messages by words in them.\n\nExample: comity search Roubaix mailbox"))(search)
     app.command(help=_("Show a message; its sender learns that it was opened.\n\nExample: comity show 7f3a"))(show)
     app.command(help=_("Acknowledge a request.\n\nExample: comity acknowledge 7f3a --eta 2026-11-23T09:00:00+01:00"))(
         acknowledge
@@ -171,6 +174,38 @@ def answer(
 
 
 # --- Reading ---
+
+
+def search(
+    words: Annotated[list[str], typer.Argument(help=_("Words that all stand in the message."))],
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 50,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search messages."""
+
+    async def work(desk: Desk) -> None:
+        with Progress(console=err, transient=True, disable=as_json) as shown:
+            task = shown.add_task(_("indexed"), total=None)
+            messages = await desk.search(
+                " ".join(words),
+                limit=limit,
+                progress=lambda done, total: shown.update(task, completed=done, total=total),
+            )
+        if as_json:
+            print_json({"messages": messages})
+            return
+        table(
+            _("Found"),
+            [_("Id"), _("Type"), _("From"), _("To"), _("Sent at"), _("Case")],
+            [
+                (_short(row.id), row.type, row.sender, ", ".join(map(str, row.recipients)), row.sent_at, row.thread)
+                for row in messages
+            ],
+        )
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
 def inbox(
@@ -384,6 +419,10 @@ def tracking_object(tracking: Tracking) -> dict[str, Any]:
         "targets": tracking.targets,
         "clocks": tracking.clocks,
     }
+
+
+def _short(message_id: UUID) -> str:
+    return str(message_id)[-SHORT_ID:]
 
 
 async def _verify_file(desk: Desk, file: bytes, *, offline: bool) -> VerificationReport:

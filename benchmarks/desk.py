@@ -1,0 +1,178 @@
+"""What a desk with a long past costs: inbox, case, search, start and memory, beside the floor of the same work.
+
+    python -m benchmarks.desk [--messages 100000] [--cases 20000]
+
+The database is filled directly with sealed rows as the desk itself makes them: real messages, each case with a request
+and replies, one case with 50. The floor, in the same run: decrypting and reading as many rows as each figure needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from uuid import UUID
+
+from benchmarks.floor import request
+from exchange.desk import Desk
+from exchange.records import Head, StoredMessage
+from exchange.sealing import RowCipher
+from exchange.settings import Home
+from exchange.store import Delivery, DeskStore
+from exchange.views import Direction
+from keys.keystore import Keystore, Purpose
+from protocol.address import Address
+from protocol.ids import new_message_id
+from protocol.messages import ComposedMessage, compose_message, reply_draft
+from tests.unit.exchange_world import FR, KR, PASSPHRASE, World
+
+LARGE = 50
+PAGE = 1_000
+_OFFICER = {"name": "Camille Martin", "role": "Duty officer"}
+
+
+class _Patch:
+    """What the tests' world wants of pytest's monkeypatch, for good."""
+
+    def setattr(self, target: str, value: object) -> None:
+        module, _, name = target.rpartition(".")
+        owner: object = sys.modules.get(module)
+        if owner is None:
+            outer, _, attribute = module.rpartition(".")
+            owner = getattr(sys.modules[outer], attribute)
+        setattr(owner, name, value)
+
+
+def main() -> None:
+    """Fill, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--messages", type=int, default=100_000)
+    parser.add_argument("--cases", type=int, default=20_000)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(Path(folder), _Patch())  # type: ignore[arg-type]
+        home = world.home(KR)
+        large = fill(home, given.messages, given.cases)
+        asyncio.run(measure(world, large))
+        size = sum(file.stat().st_size for file in home.glob("desk.sqlite*"))
+        print(f"database {size / 1e6:.0f} MB, most memory {memory_mb():.0f} MB")
+
+
+def fill(home: Path, messages: int, cases: int) -> UUID:
+    """Fill the desk's database; the thread of the case with 50 messages."""
+    keystore = Keystore.open(Home(home).keystore, PASSPHRASE)
+    store = DeskStore(
+        Home(home).database,
+        RowCipher(keystore.secret(Purpose.DATABASE, Purpose.DATABASE), keystore.secret(Purpose.INDEX, Purpose.INDEX)),
+    )
+    per_case, at = max(1, (messages - LARGE) // cases), datetime(2026, 1, 1, tzinfo=UTC)
+    batch: list[StoredMessage] = []
+    done, large = 0, UUID(int=0)
+    while done < messages:
+        count = LARGE if done == 0 else min(per_case, messages - done)
+        thread = _case(count, at, done)
+        large = thread[0].head.thread if done == 0 else large
+        batch += thread
+        done += count
+        at += timedelta(minutes=5)
+        if len(batch) >= PAGE or done >= messages:
+            store.take(Delivery(batch, [], [], [], 0))
+            _progress("filled", done, messages)
+            batch = []
+    store.close()
+    return large
+
+
+def _case(count: int, at: datetime, number: int) -> list[StoredMessage]:
+    opening = _composed({**request(), "own_reference": f"REF-{number}", "to": [str(KR)]}, FR, at)
+    found = [_stored(opening, FR, at)]
+    for step in range(1, count):
+        at += timedelta(minutes=1)
+        draft = reply_draft(opening.message, "status.query", by=str(FR), officer=_OFFICER, question=f"Step {step}?")
+        found.append(_stored(_composed(draft, FR, at), FR, at))
+    return found
+
+
+def _composed(draft: dict[str, object], sender: Address, at: datetime) -> ComposedMessage:
+    return compose_message(draft, message_id=new_message_id(at, os.urandom(10)), sender=str(sender), sent_at=at)
+
+
+def _stored(composed: ComposedMessage, sender: Address, at: datetime) -> StoredMessage:
+    message, envelope = composed.message, os.urandom(len(composed.content))
+    head = Head(
+        id=message.id,
+        thread=message.thread,
+        in_reply_to=message.in_reply_to,
+        direction=Direction.RECEIVED,
+        type=message.type,
+        urgency=message.urgency,
+        sender=sender,
+        recipients=(KR,),
+        own_reference=message.own_reference,
+        sent_at=at,
+        stored_at=at,
+        expires_at=at + timedelta(days=3),
+        digest=sha256(envelope).digest(),
+    )
+    return StoredMessage(head, envelope, composed.content, bytes(16))
+
+
+async def measure(world: World, large: UUID) -> None:
+    """Print each figure with its floor and goal."""
+    began = time.perf_counter()
+    async with world.open(KR) as desk:
+        print(f"start {(time.perf_counter() - began) * 1000:.0f} ms (goal 2,000)")
+        floor = await _read_floor(desk, 100)
+        await _figure("open the inbox (100 rows)", lambda: desk.inbox(limit=100), 100, floor)
+        await _figure("open a case of 50", lambda: desk.case(large), 100, await _read_floor(desk, LARGE))
+        began = time.perf_counter()
+        await desk.search("nothing-has-this-word", progress=lambda done, total: _progress("indexed", done, total))
+        print(f"first search, which indexes everything: {time.perf_counter() - began:.1f} s, once")
+        for query in ("REF-50", "Step 3?", "Step mailbox", "nothing-has-this-word"):
+            await _figure(f"search {query!r}", lambda query=query: desk.search(query), 300, floor / 2)
+        began = time.perf_counter()
+        items = await desk.agenda()
+        print(f"first agenda, which derives every case: {time.perf_counter() - began:.1f} s, once ({len(items)} items)")
+        await _figure("agenda", desk.agenda, 300, floor)
+
+
+async def _figure(name: str, work: Callable[[], Awaitable[object]], goal_ms: int, floor_s: float) -> None:
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        await work()
+        times.append(time.perf_counter() - began)
+    first, best = times[0] * 1000, min(times) * 1000
+    print(f"{name:34}{first:9.1f} ms first {best:9.1f} ms then (goal {goal_ms}); floor {floor_s * 1000:.2f} ms")
+
+
+async def _read_floor(desk: Desk, rows: int) -> float:
+    """Seconds to decrypt so many values of 2 KB and nothing else."""
+    cipher = RowCipher(bytes(32), bytes(32))
+    sealed = [cipher.seal(b"x", b"y", os.urandom(2_000)) for _ in range(rows)]
+    began = time.perf_counter()
+    for value in sealed:
+        cipher.open(b"x", b"y", value)
+    return time.perf_counter() - began
+
+
+def memory_mb() -> float:
+    """The most memory this process had, MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _progress(what: str, done: int, total: int) -> None:
+    if sys.stderr.isatty() or done == total:
+        print(f"\r{what}: {done} of {total}", end="" if done < total else "\n", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Finding messages by the words in them, although everything at rest is sealed.
+
+Each word of a message is blinded under the desk's index key, and the blinded words are kept with the message's number.
+What a search finds that way is opened and looked at before it is shown, so that a chance match is never a result. Words
+are compared without regard to case, width or composition (NFKC, case folded); an identifier such as an address or a
+number is also one word as a whole. Messages are indexed soon after they came, and at the latest by the next search.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+
+from exchange.records import StoredMessage
+from exchange.rows import inbox_row
+from exchange.store import DeskStore
+from exchange.views import InboxRow
+from protocol.errors import UsageError
+
+MAX_WORDS = 2_000
+MAX_QUERY_WORDS = 16
+_MAX_LETTERS = 64
+_AT_ONCE = 256
+_PIECE = re.compile(r"[^\s\"'<>()\[\]{}|]+")
+_WORD = re.compile(r"\w+")
+_OUTSIDE = ".,;:!?…、。，；：！？-–—_/\\"
+
+Progress = Callable[[int, int], None]
+
+
+def words_of(text: str) -> frozenset[str]:
+    """The words of a text, as they are compared: each piece between blanks as a whole, and the words within it."""
+    found: set[str] = set()
+    for piece in _PIECE.findall(unicodedata.normalize("NFKC", text).casefold()):
+        whole = piece.strip(_OUTSIDE)
+        found.update(word[:_MAX_LETTERS] for word in (whole, *_WORD.findall(whole)) if word)
+    return frozenset(found)
+
+
+def words_in(message: StoredMessage) -> frozenset[str]:
+    """All words of a message's values, its field names not; at most :data:`MAX_WORDS`."""
+    found: set[str] = set()
+    for text in _texts(json.loads(message.content)):
+        found |= words_of(text)
+        if len(found) > MAX_WORDS:
+            break
+    return frozenset(sorted(found)[:MAX_WORDS])
+
+
+class Search:
+    """The search of one desk. Blocking; runs in the desk's thread."""
+
+    def __init__(self, store: DeskStore) -> None:
+        self._store = store
+
+    def index(self, most: int | None = None, progress: Progress | None = None) -> int:
+        """Index what came since the last time, at most so many messages; returns how many were left."""
+        total, done = self._store.unindexed(), 0
+        while done < total and (most is None or done < most):
+            rows = self._store.next_unindexed(_AT_ONCE if most is None else min(_AT_ONCE, most - done))
+            self._store.add_words([(seq, words_in(message)) for seq, message in rows])
+            done += len(rows)
+            if progress is not None:
+                progress(done, total)
+            if not rows:
+                break
+        return total - done
+
+    def find(self, query: str, limit: int, progress: Progress | None = None) -> list[InboxRow]:
+        """Messages that have every word of ``query``, the newest first. Raises :class:`UsageError` without a word."""
+        wanted = words_of(query)
+        if not wanted:
+            raise UsageError("give at least one word to search for")
+        if len(wanted) > MAX_QUERY_WORDS:
+            raise UsageError(f"give at most {MAX_QUERY_WORDS} words to search for")
+        self.index(progress=progress)
+        found: list[InboxRow] = []
+        before: int | None = None
+        while len(found) < limit:
+            candidates = self._store.with_words(wanted, limit, before)
+            for seq, message, opened_at in candidates:
+                if wanted <= words_in(message):
+                    found.append(inbox_row(self._store, seq, message.head, opened_at))
+            if len(candidates) < limit:
+                break
+            before = candidates[-1][0]
+        return found[:limit]
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from _texts(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _texts(part)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield str(value)
