@@ -59,6 +59,11 @@ class Home:
         return self.path / "codes"
 
     @property
+    def templates(self) -> Path:
+        """The folder of templates that the office keeps."""
+        return self.path / "templates"
+
+    @property
     def enrolment(self) -> Path:
         """The enrolment request: the card that the nation signs."""
         return self.path / "enrolment.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,7 @@ from uuid import UUID
 import typer
 from rich.progress import Progress
 
-from exchange.cli.files import read_file, read_json_object
+from exchange.cli.files import read_document, read_file
 from exchange.cli.options import (
     DEFAULT_HOME,
     HomeOption,
@@ -36,7 +37,11 @@ OfflineOption = Annotated[bool, typer.Option("--offline", help=_("Do not contact
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
-    app.command(help=_("Write a draft to fill in.\n\nExample: comity new preservation.request --out request.json"))(new)
+    app.command(
+        help=_(
+            "Write a draft to fill in.\n\nExample: comity new --template preservation-ip --set port=51544 --out r.json"
+        )
+    )(new)
     app.command(help=_("Check, seal and send a draft.\n\nExample: comity send request.json"))(send)
     app.command(help=_("Fetch and list messages.\n\nExample: comity inbox --wait 20"))(inbox)
     app.command(help=_("Find messages by words in them.\n\nExample: comity search Roubaix mailbox"))(search)
@@ -56,10 +61,15 @@ def register(app: typer.Typer) -> None:
 
 
 def new(
-    message_type: Annotated[str, typer.Argument(help=_("Such as preservation.request."))] = "preservation.request",
+    message_type: Annotated[str | None, typer.Argument(help=_("Such as preservation.request."))] = None,
     out: Annotated[Path | None, typer.Option("--out", help=_("The file to write; else standard output."))] = None,
     reply_to: Annotated[
         str | None, typer.Option("--reply-to", help=_("The message that it answers: addressed, in its thread."))
+    ] = None,
+    template: Annotated[str | None, typer.Option("--template", help=_("The template to begin with."))] = None,
+    case: Annotated[Path | None, typer.Option("--from", help=_("Fields to begin with, JSON or YAML."))] = None,
+    values: Annotated[
+        list[str] | None, typer.Option("--set", help=_("NAME=VALUE for a placeholder of the template; repeat it."))
     ] = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
@@ -71,13 +81,33 @@ def new(
         write({})
 
     async def reply(desk: Desk) -> None:
-        write(plain(await desk.reply_draft(await desk.resolve(reply_to or ""), message_type)))
+        begun, _missing = begin()
+        write(plain(await desk.reply_draft(await desk.resolve(reply_to or ""), begun["type"])))
+
+    def begin() -> tuple[dict[str, Any], Mapping[str, str]]:
+        """What template and case file give, with the type, and the placeholders without a value."""
+        from exchange.settings import Home
+        from exchange.templates import fill, find_template
+
+        given = read_document(case) if case is not None else {}
+        if template is None:
+            if values:
+                raise UsageError(_("--set is for the placeholders of a --template"))
+            return {"type": message_type or "preservation.request", **given}, {}
+        found = find_template(Home(home.expanduser()).templates, template)
+        filled = fill(found, _placeholder_values(values or []), given)
+        return filled.draft, filled.missing
 
     def write(known: dict[str, Any]) -> None:
         from exchange.drafts import empty_draft
+        from exchange.templates import merge
         from protocol.messages import check_outgoing
 
-        draft = {**empty_draft(message_type), **known}
+        begun, missing = begin()
+        wanted = message_type or begun["type"]
+        if begun["type"] != wanted:
+            raise UsageError(_("the template or file is of another type: {type}").format(type=safe(str(begun["type"]))))
+        draft = merge(merge(empty_draft(wanted), known), begun)
         text = json.dumps(draft, ensure_ascii=False, indent=2) + "\n"
         if out is None:
             print(text, end="")
@@ -89,8 +119,11 @@ def new(
             raise UsageError(f"cannot write {out}: {problem.strerror}") from problem
         guide = check_outgoing(draft)
         if as_json:
-            print_json({"file": str(out), "fields": [{"field": f, "rule": r, "text": t} for f, r, t in guide]})
+            fields = [{"field": f, "rule": r, "text": t} for f, r, t in guide]
+            print_json({"file": str(out), "fields": fields, "placeholders": dict(missing)})
             return
+        if missing:
+            table(_("Placeholders without a value"), [_("Name"), _("Meaning")], list(missing.items()))
         table(_("Fields to fill in"), [_("Field"), _("Rule"), _("Meaning")], [(f, _(r), _(t)) for f, r, t in guide])
 
     run(start if reply_to is None else with_desk(home, passphrase_file, reply), as_json=as_json)
@@ -106,13 +139,13 @@ def send(
     """Send a draft."""
 
     async def work(desk: Desk) -> int | None:
-        sent = await desk.send(read_json_object(file))
+        sent = await desk.send(read_document(file))
         return _report_sent(sent, as_json=as_json)
 
     async def check_only() -> None:
         from protocol.messages import check_outgoing
 
-        problems = check_outgoing(read_json_object(file))
+        problems = check_outgoing(read_document(file))
         if problems:
             raise InvalidMessageError(_("the draft is not complete"), tuple(problems))
         if as_json:
@@ -162,7 +195,7 @@ def answer(
     """Answer a request."""
 
     async def work(desk: Desk) -> int | None:
-        given = read_json_object(file)
+        given = read_document(file)
         targets = given.get("targets")
         unknown = set(given) - {"targets", "own_reference"}
         if not isinstance(targets, list) or not all(isinstance(target, dict) for target in targets) or unknown:
@@ -419,6 +452,20 @@ def tracking_object(tracking: Tracking) -> dict[str, Any]:
         "targets": tracking.targets,
         "clocks": tracking.clocks,
     }
+
+
+def _placeholder_values(given: Sequence[str]) -> dict[str, Any]:
+    """``NAME=VALUE`` texts as values; a value that is JSON is taken as such, so that a number is one."""
+    values: dict[str, Any] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or name in values:
+            raise UsageError(_("write each --set once, as NAME=VALUE"))
+        try:
+            values[name] = json.loads(value)
+        except ValueError:
+            values[name] = value
+    return values
 
 
 def _short(message_id: UUID) -> str:

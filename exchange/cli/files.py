@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from protocol.errors import MalformedError, TooLargeError, UsageError
+from protocol.errors import TooLargeError, UsageError
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
 
@@ -23,12 +22,8 @@ def read_file(path: Path) -> bytes:
     return content
 
 
-def read_json_object(path: Path) -> dict[str, Any]:
-    """The JSON object in the file; raises :class:`MalformedError` and relatives."""
-    try:
-        value = json.loads(read_file(path))
-    except (ValueError, RecursionError) as problem:
-        raise MalformedError(f"{path} is not JSON: {problem}") from None
-    if not isinstance(value, dict):
-        raise MalformedError(f"{path} does not hold a JSON object")
-    return value
+def read_document(path: Path) -> dict[str, Any]:
+    """The object in a file of JSON, or of YAML if its name says so; raises :class:`MalformedError` and relatives."""
+    from exchange.documents import read_object
+
+    return read_object(read_file(path), path.name)

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from exchange.cli import agenda, audit, bundle, contact_tests, desk, keys, setup, targets
+from exchange.cli import agenda, audit, bundle, contact_tests, desk, keys, setup, targets, templates
 from exchange.i18n import _
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ agenda.register(app)
 app.add_typer(keys.app, name="keys")
 app.add_typer(contact_tests.app, name="contact-test")
 app.add_typer(targets.app, name="targets")
+app.add_typer(templates.app, name="template")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(audit.app, name="audit")
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from exchange.cli.files import read_file, read_json_object
+from exchange.cli.files import read_document, read_file
 from exchange.cli.options import JsonOption, run
 from exchange.cli.output import line, print_json
 from exchange.i18n import _
@@ -35,7 +35,7 @@ def import_(
     async def work() -> None:
         from exchange.target_table import with_targets
 
-        drafts = with_targets(read_json_object(draft), read_file(csv), split=split)
+        drafts = with_targets(read_document(draft), read_file(csv), split=split)
         files = [draft] if len(drafts) == 1 else [_part(draft, at) for at in range(1, len(drafts) + 1)]
         _write(drafts, files, replace=len(drafts) == 1)
         counts = [len(part["targets"]) for part in drafts]
