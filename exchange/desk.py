@@ -39,6 +39,7 @@ from exchange.contact_tests import (
     draft_of_test,
     is_unanswered_test,
 )
+from exchange.duplicates import Duplicate, find_duplicates, subjects_of
 from exchange.evidence import NOT_ASKED, Evidence, check_content, inclusion
 from exchange.logwatch import LogWatch
 from exchange.mailbox import Mailbox, Taken
@@ -87,7 +88,15 @@ from protocol.event import EventName
 from protocol.instant import from_ms, to_ms
 from protocol.lifecycle import AnyCase, fold
 from protocol.log.checkpoint import Checkpoint, parse_checkpoint
-from protocol.messages import Acknowledgement, ComposedMessage, Message, PreservationAnswer, notes_of, reply_draft
+from protocol.messages import (
+    Acknowledgement,
+    ComposedMessage,
+    Message,
+    PreservationAnswer,
+    complete_message,
+    notes_of,
+    reply_draft,
+)
 from protocol.messages.contact import ContactTest, ContactTestReply
 
 Clock = Callable[[], datetime]
@@ -141,7 +150,7 @@ class Desk:
         self._mailbox = Mailbox(
             store, self._judge, self._parsed, self._current_directory, address, keystore.openers(), signer, clock
         )
-        self._search = Search(store)
+        self._search = Search(store, self._subjects)
         self._agenda = Agenda(store, self._parsed, address, clock)
         self._bundles = DeskBundles(store, self._outbox, self._mailbox, self._current_directory, address, signer, clock)
         self._clients: dict[str, NodeClient] = {}
@@ -598,6 +607,14 @@ class Desk:
         """
         return await self._run(self._search.find, query, limit, progress)
 
+    async def duplicates(self, message: Message) -> list[Duplicate]:
+        """Where other cases of this desk are about targets of the request ``message``, the newest first."""
+        return await self._run(find_duplicates, self._store, self._parsed, self._search, message)
+
+    async def duplicates_of_draft(self, draft: Draft) -> list[Duplicate]:
+        """As :meth:`duplicates`, for a request that is not sent yet; raises :class:`InvalidMessageError`."""
+        return await self.duplicates(complete_message(draft, sender=str(self._address)))
+
     async def note_given(self, notices: Sequence[Notice]) -> None:
         """These are not told again over their channel."""
         await self._run(self._agenda.note_given, notices)
@@ -772,6 +789,9 @@ class Desk:
         return done
 
     # --- Inside: looking ---
+
+    def _subjects(self, stored: StoredMessage) -> list[str]:
+        return [subject.key for subject in subjects_of(self._parsed.of(stored))]
 
     def _open_message(self, message_id: UUID) -> tuple[ShownMessage, PendingStatement | None]:
         stored = self._store.message(message_id)

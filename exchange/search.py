@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from exchange.records import StoredMessage
 from exchange.rows import inbox_row
@@ -26,6 +26,9 @@ _AT_ONCE = 256
 _PIECE = re.compile(r"[^\s\"'<>()\[\]{}|]+")
 _WORD = re.compile(r"\w+")
 _OUTSIDE = ".,;:!?…、。，；：！？-–—_/\\"
+
+# No word has a blank in it.
+_MARK = "subject "
 
 Progress = Callable[[int, int], None]
 
@@ -50,17 +53,21 @@ def words_in(message: StoredMessage) -> frozenset[str]:
 
 
 class Search:
-    """The search of one desk. Blocking; runs in the desk's thread."""
+    """The search of one desk. Blocking; runs in the desk's thread.
 
-    def __init__(self, store: DeskStore) -> None:
+    ``subjects`` gives the keys of what a message is about: they are indexed like words, and are never words.
+    """
+
+    def __init__(self, store: DeskStore, subjects: Callable[[StoredMessage], Iterable[str]]) -> None:
         self._store = store
+        self._subjects = subjects
 
     def index(self, most: int | None = None, progress: Progress | None = None) -> int:
         """Index what came since the last time, at most so many messages; returns how many were left."""
         total, done = self._store.unindexed(), 0
         while done < total and (most is None or done < most):
             rows = self._store.next_unindexed(_AT_ONCE if most is None else min(_AT_ONCE, most - done))
-            self._store.add_words([(seq, words_in(message)) for seq, message in rows])
+            self._store.add_words([(seq, words_in(message) | self._subject_words(message)) for seq, message in rows])
             done += len(rows)
             if progress is not None:
                 progress(done, total)
@@ -87,6 +94,14 @@ class Search:
                 break
             before = candidates[-1][0]
         return found[:limit]
+
+    def with_subject(self, key: str, limit: int) -> list[StoredMessage]:
+        """The newest messages that are about this subject."""
+        self.index()
+        return [message for _, message, _ in self._store.with_words({_MARK + key}, limit, None)]
+
+    def _subject_words(self, message: StoredMessage) -> frozenset[str]:
+        return frozenset(_MARK + key for key in self._subjects(message))
 
 
 def _texts(value: object) -> Iterator[str]:

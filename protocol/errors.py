@@ -525,6 +525,14 @@ class SettingsError(ComityError):
     advice = "Correct the settings file as the guide describes it."
 
 
+class DuplicateRequestError(ComityError):
+    """Another case is about the same target, and the sender asked not to send then."""
+
+    code = "duplicate-request"
+    http_status = 409
+    advice = "Look at the other case; send without --unless-duplicate if this request is wanted all the same."
+
+
 class UsageError(ComityError):
     """The command was given something it cannot use."""
 

@@ -23,10 +23,11 @@ from exchange.cli.options import (
 )
 from exchange.cli.output import EXIT_UNVERIFIED, err, line, plain, print_json, safe, table
 from exchange.i18n import _
-from protocol.errors import InvalidMessageError, UnavailableError, UsageError
+from protocol.errors import DuplicateRequestError, InvalidMessageError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from exchange.desk import Desk
+    from exchange.duplicates import Duplicate
     from exchange.views import ReceiptRow, SentMessage, Tracking, VerificationReport
 
 IdArgument = Annotated[str, typer.Argument(help=_("The message's id, or its first or last characters."))]
@@ -132,6 +133,9 @@ def new(
 def send(
     file: Annotated[Path, typer.Argument(help=_("The draft."))],
     check: Annotated[bool, typer.Option("--check", help=_("Only check the draft; send nothing."))] = False,
+    unless_duplicate: Annotated[
+        bool, typer.Option("--unless-duplicate", help=_("Send nothing when another case is about the same target."))
+    ] = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -139,8 +143,13 @@ def send(
     """Send a draft."""
 
     async def work(desk: Desk) -> int | None:
-        sent = await desk.send(read_document(file))
-        return _report_sent(sent, as_json=as_json)
+        draft = read_document(file)
+        duplicates = await desk.duplicates_of_draft(draft)
+        if duplicates and unless_duplicate:
+            named = sorted({str(duplicate.thread) for duplicate in duplicates})
+            raise DuplicateRequestError(f"other cases are about the same targets: {', '.join(named)}")
+        sent = await desk.send(draft)
+        return _report_sent(sent, as_json=as_json, duplicates=duplicates)
 
     async def check_only() -> None:
         from protocol.messages import check_outgoing
@@ -303,6 +312,7 @@ def show(
         # The sender is told at once; if the node is away, the next synchronisation tells.
         await _sync(desk, 0, offline=False)
         content = json.loads(shown.content)
+        duplicates = await desk.duplicates(shown.message)
         if as_json:
             print_json(
                 {
@@ -311,11 +321,13 @@ def show(
                     "stored_at": shown.row.stored_at,
                     "notes": shown.notes,
                     "receipts": shown.receipts,
+                    "duplicates": duplicates,
                 }
             )
             return
         for note in shown.notes:
             line(safe(note))
+        _print_duplicates(duplicates)
         _print_fields("", content)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
@@ -492,7 +504,7 @@ async def _sync(desk: Desk, wait: float, *, offline: bool) -> bool:
     return True
 
 
-def _report_sent(sent: SentMessage, *, as_json: bool) -> int | None:
+def _report_sent(sent: SentMessage, *, as_json: bool, duplicates: Sequence[Duplicate] = ()) -> int | None:
     if as_json:
         print_json(
             {
@@ -502,12 +514,26 @@ def _report_sent(sent: SentMessage, *, as_json: bool) -> int | None:
                 "status": sent.status,
                 "error": sent.error,
                 "receipts": [receipt_object(row) for row in sent.receipts],
+                "duplicates": duplicates,
             }
         )
     else:
         line(f"{sent.id}: {sent.status}" + (f" ({sent.error})" if sent.error else ""))
+        _print_duplicates(duplicates)
         _print_receipts(_("Receipts"), sent.receipts)
     return 1 if sent.status == "refused" else None
+
+
+def _print_duplicates(duplicates: Sequence[Duplicate]) -> None:
+    if duplicates:
+        table(
+            _("Other cases are about the same targets"),
+            [_("Target"), _("Case"), _("Its target"), _("From"), _("To"), _("Sent at")],
+            [
+                (row.target, row.thread, row.other_target, row.sender, ", ".join(map(str, row.recipients)), row.sent_at)
+                for row in duplicates
+            ],
+        )
 
 
 def _print_receipts(title: str, receipts: tuple[ReceiptRow, ...]) -> None:
