@@ -74,6 +74,7 @@ from protocol.envelope import parse_envelope
 from protocol.errors import (
     CertificateUnknownError,
     ComityError,
+    ConditionsOpenError,
     DirectoryUnavailableError,
     DirectoryUntrustedError,
     ForbiddenError,
@@ -97,7 +98,10 @@ from protocol.messages import (
     notes_of,
     reply_draft,
 )
+from protocol.messages.conditions import ConditionAccept
+from protocol.messages.consent import open_conditions
 from protocol.messages.contact import ContactTest, ContactTestReply
+from protocol.messages.parts import Condition
 
 Clock = Callable[[], datetime]
 Draft = Mapping[str, Any]
@@ -346,6 +350,22 @@ class Desk:
 
         return await self.send(await self._run(write))
 
+    async def accept_conditions(self, message_id: UUID, *, officer: Mapping[str, str] | None = None) -> SentMessage:
+        """Accept all conditions under which the content of a received message was given; then it opens.
+
+        Raises as :meth:`acknowledge`, and :class:`ForbiddenError` when none is open.
+        """
+
+        def write() -> dict[str, Any]:
+            self._received(message_id)
+            conditions = self._open_conditions(self._store.message(message_id))
+            if not conditions:
+                raise ForbiddenError("no condition of that message waits to be accepted")
+            names = sorted({condition.condition for condition in conditions})
+            return self._reply(message_id, ConditionAccept.TYPE, officer, {"conditions": names})
+
+        return await self.send(await self._run(write))
+
     async def reply_draft(self, message_id: UUID, reply_type: str, **fields: Any) -> dict[str, Any]:
         """A draft of a reply to a stored message: addressed, in its thread, under its labels, with our officer."""
         return await self._run(self._reply, message_id, reply_type, None, fields)
@@ -547,7 +567,8 @@ class Desk:
     async def show(self, message_id: UUID) -> ShownMessage:
         """The message; the first time a received one is shown, ContentAccessTracking is stated.
 
-        The statement is durable before the content is returned. Raises :class:`NotFoundError`.
+        The statement is durable before the content is returned. Raises :class:`NotFoundError`, and
+        :class:`ConditionsOpenError` for content given under conditions that were not accepted: it stays unopened.
         """
         shown, statement = await self._run(self._open_message, message_id)
         if statement is not None:
@@ -797,6 +818,7 @@ class Desk:
         stored = self._store.message(message_id)
         head, statement = stored.head, None
         if head.direction is Direction.RECEIVED:
+            self._require_conditions_accepted(stored)
             tracking_ = self._mailbox.statement(EventName.ContentAccessTracking, head)
             if self._store.open_message(message_id, self._clock(), tracking_):
                 statement = tracking_
@@ -810,6 +832,16 @@ class Desk:
             digest=head.digest,
         )
         return shown, statement
+
+    def _require_conditions_accepted(self, stored: StoredMessage) -> None:
+        conditions = self._open_conditions(stored)
+        if conditions:
+            terms = "; ".join(f"{condition.condition} ({condition.kind}): {condition.text}" for condition in conditions)
+            raise ConditionsOpenError(f"it was given under conditions that are not accepted here: {terms}")
+
+    def _open_conditions(self, stored: StoredMessage) -> tuple[Condition, ...]:
+        thread = [self._parsed.of(other) for _, other, _ in self._store.thread(stored.head.thread)]
+        return open_conditions(self._parsed.of(stored), thread, str(self._address))
 
     def _receipt_rows(self, head: Head) -> list[ReceiptRow]:
         stored = self._store.receipts(head.digest)

@@ -533,6 +533,16 @@ class DuplicateRequestError(ComityError):
     advice = "Look at the other case; send without --unless-duplicate if this request is wanted all the same."
 
 
+class ConditionsOpenError(ComityError):
+    """The content was given under conditions that this desk has not accepted."""
+
+    code = "conditions-open"
+    http_status = 409
+    advice = (
+        "Accept them with condition.accept in reply to the message, or decline them; then it opens or stays closed."
+    )
+
+
 class UsageError(ComityError):
     """The command was given something it cannot use."""
 

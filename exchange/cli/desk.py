@@ -51,6 +51,10 @@ def register(app: typer.Typer) -> None:
         acknowledge
     )
     app.command(help=_("Answer a request for its targets.\n\nExample: comity answer 7f3a answer.json"))(answer)
+    app.command(
+        name="accept-conditions",
+        help=_("Accept the conditions under which something was given.\n\nExample: comity accept-conditions 7f3a"),
+    )(accept_conditions)
     app.command(help=_("What is proved of a message, and where its case stands.\n\nExample: comity track 7f3a"))(track)
     app.command(help=_("Verify a message, or an exported file, again.\n\nExample: comity verify 7f3a"))(verify)
     app.command(help=_("Write a message with its proofs to a file.\n\nExample: comity export 7f3a evidence.cbor"))(
@@ -211,6 +215,20 @@ def answer(
             raise UsageError(_('the answer file holds "targets", a list of objects, and perhaps "own_reference"'))
         sent = await desk.answer(await desk.resolve(message_id), targets, own_reference=given.get("own_reference"))
         return _report_sent(sent, as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def accept_conditions(
+    message_id: IdArgument,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Accept conditions."""
+
+    async def work(desk: Desk) -> int | None:
+        return _report_sent(await desk.accept_conditions(await desk.resolve(message_id)), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 

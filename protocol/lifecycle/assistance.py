@@ -92,7 +92,8 @@ def _changed(target: WantedCase, after: StrEnum, fact: f.CaseFact) -> WantedCase
         case f.ConditionsAccepted():
             still_open = tuple(name for name in target.open_conditions if name not in fact.conditions)
             # Agreed is what is agreed in full.
-            state = S.ACCEPTED_WITH_CONDITIONS if still_open else target.state
+            pending = target.state is S.CONDITIONS_AGREED and still_open
+            state = S.ACCEPTED_WITH_CONDITIONS if pending else target.state
             return replace(target, state=state, open_conditions=still_open)
         case f.Answered():
             answered = replace(target, answered_at=target.answered_at or fact.at)

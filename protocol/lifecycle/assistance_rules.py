@@ -55,6 +55,7 @@ _GOING = (S.ACCEPTED, S.CONDITIONS_AGREED, S.IN_EXECUTION, S.PARTIALLY_ANSWERED)
 UNANSWERED = frozenset({*_UNDECIDED, *_GOING, S.ACCEPTED_WITH_CONDITIONS})
 _REFUSABLE = (*_UNDECIDED, *_GOING, S.ACCEPTED_WITH_CONDITIONS)
 _AFTER_DRAFT = tuple(state for state in S if state not in {S.DRAFT, S.EXPIRED_UNANSWERED})
+_NOT_PENDING = tuple(state for state in _AFTER_DRAFT if state is not S.ACCEPTED_WITH_CONDITIONS)
 _NON_TERMINAL = tuple(state for state in _AFTER_DRAFT if state not in TERMINAL)
 _ASKS, _DOES = Side.REQUESTER, Side.REQUESTED
 
@@ -120,6 +121,9 @@ ASSISTANCE_RULES: tuple[Rule[AssistanceState], ...] = (
         _by_the_other_side,
     ),
     Rule((S.ACCEPTED_WITH_CONDITIONS,), f.Accepted, _DOES, S.ACCEPTED, "Art. 28.3"),
+    # Conditions on what was handed over are accepted, or not, without moving the request.
+    Rule(_NOT_PENDING, f.ConditionsAccepted, None, None, "Art. 28.3"),
+    Rule(_NOT_PENDING, f.ConditionsDeclined, None, None, "Art. 28.3"),
     Rule((*_UNDECIDED, S.ACCEPTED, S.CONDITIONS_AGREED), f.ExecutionStarted, _DOES, S.IN_EXECUTION, "Art. 25.1"),
     Rule((S.IN_EXECUTION, S.PARTIALLY_ANSWERED), f.ExecutionStarted, _DOES, None, "Art. 25.1"),
     Rule((*_UNDECIDED, *_GOING), f.AnsweredInPart, _DOES, S.PARTIALLY_ANSWERED, "Art. 27.7"),

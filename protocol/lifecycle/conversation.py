@@ -41,6 +41,7 @@ CONVERSATION_RULES: tuple[Rule[ConversationState], ...] = (
     Rule((S.SUBMITTED,), f.Delivered, _RECEIVES, S.DELIVERED, "ETSI EN 319 522-1 ContentHandover"),
     Rule((S.SUBMITTED, S.DELIVERED), f.Acknowledged, _RECEIVES, S.ACKNOWLEDGED, "Directive 2013/40/EU Art. 13"),
     Rule((*_OPEN, S.CONDITIONS_DECLINED), f.ConditionsAccepted, _RECEIVES, S.CONDITIONS_AGREED, "Art. 26.2"),
+    Rule((S.CONDITIONS_AGREED, S.ANSWERED), f.ConditionsAccepted, _RECEIVES, None, "Art. 26.2"),
     Rule(_OPEN, f.ConditionsDeclined, _RECEIVES, S.CONDITIONS_DECLINED, "Art. 26.2"),
     Rule((S.CONDITIONS_AGREED,), f.Answered, _OPENS, S.ANSWERED, "Art. 26.1"),
     Rule((S.ANSWERED,), f.Answered, _OPENS, None, "Art. 26.1"),

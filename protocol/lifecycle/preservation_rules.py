@@ -142,6 +142,8 @@ RULES: tuple[Rule[State], ...] = (
     Rule((S.FOLLOWED_UP,), f.Postponed, _DOES, None, "Art. 27.5"),
     # Where something is still preserved nothing is closed: it is released, or it lapses.
     Rule(_TERMINAL, f.Closed, None, None, "Budapest Convention Art. 35"),
+    Rule(_AFTER_DRAFT, f.ConditionsAccepted, None, None, "Art. 28.3"),
+    Rule(_AFTER_DRAFT, f.ConditionsDeclined, None, None, "Art. 28.3"),
     Rule(_AFTER_DRAFT, f.Reported, _DOES, None, "UN Convention Art. 40"),
     # Proof and courtesy may arrive late: they are recorded and move nothing back.
     Rule(tuple(s for s in _AFTER_DRAFT if s is not S.SUBMITTED), f.Delivered, _DOES, None, "ETSI EN 319 522-1"),
