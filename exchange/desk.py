@@ -30,6 +30,7 @@ from uuid import UUID
 from exchange.agenda import Agenda, Notice
 from exchange.bundle import BundleImport, DeskBundles
 from exchange.cases import Parsed, received_at, thread_messages, tracking, ways_of
+from exchange.casework import CaseEntry, Casework, EntryKind, casework_of, check_text
 from exchange.client import MAX_ENTRIES, MAX_ENVELOPES, MAX_STATEMENTS, MAX_WAIT_S, MailboxPage, NodeClient
 from exchange.contact_tests import (
     ContactStanding,
@@ -84,9 +85,10 @@ from protocol.errors import (
     UnknownContactPointError,
     UnknownKeyError,
     UnknownNodeError,
+    UsageError,
 )
 from protocol.event import EventName
-from protocol.instant import from_ms, to_ms
+from protocol.instant import from_ms, to_ms, truncate
 from protocol.lifecycle import AnyCase, fold
 from protocol.log.checkpoint import Checkpoint, parse_checkpoint
 from protocol.messages import (
@@ -579,6 +581,10 @@ class Desk:
         """The stored message for the program's own use: states nothing."""
         return await self._run(lambda: self._parsed.of(self._store.message(message_id)))
 
+    async def row(self, message_id: UUID) -> InboxRow:
+        """A message as a list shows it; raises :class:`NotFoundError`."""
+        return await self._run(lambda: inbox_row(self._store, *self._store.head(message_id)))
+
     async def receipts(self, message_id: UUID) -> list[ReceiptRow]:
         """The receipts about a message, in the order they came, also those that do not count."""
         return await self._run(lambda: self._receipt_rows(self._store.head(message_id)[1]))
@@ -627,6 +633,31 @@ class Desk:
         ``progress(done, total)`` is told of messages that were not indexed yet.
         """
         return await self._run(self._search.find, query, limit, progress)
+
+    async def casework(self, thread: UUID) -> Casework:
+        """What the office noted for itself about a case; empty for one that it knows nothing of."""
+        return casework_of(await self._run(self._store.casework, thread))
+
+    async def add_casework(
+        self, thread: UUID, kind: EntryKind, text: str = "", *, until: datetime | None = None, by: str | None = None
+    ) -> CaseEntry:
+        """Note something about a case, durable when it returns. ``by`` defaults to the officer of the settings.
+
+        Raises :class:`NotFoundError` for a case that the desk does not have, :class:`UsageError` for a text that is
+        too long or has control characters, or when nobody is named.
+        """
+        officer = by or (self._settings.officer.name if self._settings.officer else None)
+        if officer is None:
+            raise UsageError("name the officer who notes it")
+        entry = CaseEntry(kind, truncate(self._clock()), check_text(officer), check_text(text), until)
+
+        def add() -> None:
+            if not self._store.thread(thread):
+                raise NotFoundError(f"this desk has no thread {thread}")
+            self._store.add_casework(thread, entry.to_bytes())
+
+        await self._run(add)
+        return entry
 
     async def duplicates(self, message: Message) -> list[Duplicate]:
         """Where other cases of this desk are about targets of the request ``message``, the newest first."""

@@ -43,6 +43,8 @@ _PRAGMAS = (
 )
 _MAX_VARIABLES = 500
 _RECENT_HEADS = 4096
+# Two words in one are found out when the message is opened.
+_WORD_BYTES = 8
 _FULL = {"SQLITE_FULL", "SQLITE_READONLY"}
 _DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
 
@@ -350,6 +352,23 @@ class DeskStore:
                 row = self._cipher.blind(b"notice", name)
                 self._connection.execute("INSERT INTO notice (id) VALUES (?) ON CONFLICT DO NOTHING", (row,))
 
+    # --- Casework ---
+
+    def add_casework(self, thread: UUID, value: bytes) -> None:
+        """Add an entry to a case."""
+        row = self._thread(thread)
+        with self._transaction():
+            self._connection.execute(
+                "INSERT INTO casework (thread, sealed) VALUES (?, ?)",
+                (row, self._cipher.seal(b"casework.sealed", row, value)),
+            )
+
+    def casework(self, thread: UUID) -> list[bytes]:
+        """The entries of a case, the oldest first."""
+        row = self._thread(thread)
+        rows = self._all("SELECT sealed FROM casework WHERE thread = ? ORDER BY seq", (row,))
+        return [self._cipher.open(b"casework.sealed", row, sealed) for (sealed,) in rows]
+
     # --- Search ---
 
     def unindexed(self) -> int:
@@ -389,12 +408,12 @@ class DeskStore:
             (seq, self._message(row, head, body), self._opened(row, opening)) for seq, row, head, body, opening in rows
         ]
 
-    def _how_often(self, word: int) -> int:
+    def _how_often(self, word: bytes) -> int:
         """How many messages have the word, counted up to where it makes no difference any more."""
         return int(self._all("SELECT count(*) FROM (SELECT 1 FROM word WHERE word = ? LIMIT 5000)", (word,))[0][0])
 
-    def _word(self, word: str) -> int:
-        return int.from_bytes(self._cipher.blind(b"word", word.encode())[:8], "big", signed=True)
+    def _word(self, word: str) -> bytes:
+        return self._cipher.blind(b"word", word.encode())[:_WORD_BYTES]
 
     def _indexed(self) -> int:
         stored = self.state(b"indexed")

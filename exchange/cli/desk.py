@@ -189,8 +189,8 @@ def acknowledge(
             await desk.resolve(message_id),
             will_answer=will_answer,
             form=form,
-            eta=_instant(eta),
-            next_update_by=_instant(next_update_by),
+            eta=instant(eta),
+            next_update_by=instant(next_update_by),
             remark=remark,
         )
         return _report_sent(sent, as_json=as_json)
@@ -576,7 +576,8 @@ def _print_fields(path: str, value: Any) -> None:
         line(f"{path}: {safe(value)}")
 
 
-def _instant(text: str | None) -> datetime | None:
+def instant(text: str | None) -> datetime | None:
+    """The instant that a person wrote, with its offset; raises :class:`UsageError`."""
     if text is None:
         return None
     try:

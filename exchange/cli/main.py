@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from exchange.cli import agenda, audit, bundle, contact_tests, desk, keys, setup, targets, templates
+from exchange.cli import agenda, audit, bundle, casework, contact_tests, desk, keys, setup, targets, templates
 from exchange.i18n import _
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 setup.register(app)
 desk.register(app)
 agenda.register(app)
+app.add_typer(casework.app, name="case")
 app.add_typer(keys.app, name="keys")
 app.add_typer(contact_tests.app, name="contact-test")
 app.add_typer(targets.app, name="targets")

@@ -2,7 +2,7 @@
 -- its blinded form: a reader of this file learns which messages share words, and how many, not which words they are.
 
 CREATE TABLE word (
-    word INTEGER NOT NULL,
+    word BLOB NOT NULL,
     seq  INTEGER NOT NULL,
     PRIMARY KEY (word, seq)
 ) STRICT, WITHOUT ROWID;

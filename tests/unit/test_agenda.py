@@ -121,12 +121,9 @@ async def test_a_follow_up_takes_the_expiry_off_the_agenda_when_its_receipt_is_p
 async def test_an_old_database_gets_its_agenda_when_it_is_opened(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         await asked(kr, fr)
-        await kr._run(kr._store._connection.execute, "DELETE FROM agenda_stale")
-        await kr._run(kr._store._connection.execute, "DELETE FROM agenda")
-        await kr._run(kr._store._connection.execute, "DROP TABLE agenda")
-        await kr._run(kr._store._connection.execute, "DROP TABLE agenda_stale")
-        await kr._run(kr._store._connection.execute, "DROP TABLE notice")
-        await kr._run(kr._store._connection.execute, "DELETE FROM migration WHERE number = 3")
+        for table in ("agenda", "agenda_stale", "notice", "word", "casework"):
+            await kr._run(kr._store._connection.execute, f"DROP TABLE {table}")
+        await kr._run(kr._store._connection.execute, "DELETE FROM migration WHERE number >= 3")
     async with world.open(KR) as kr:
         assert brief(await kr.agenda()) == [("acknowledgement", "", False, None)]
 
