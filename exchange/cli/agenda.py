@@ -134,7 +134,7 @@ async def _say(desk: Desk, seen: Seen, *, as_json: bool) -> None:
         if as_json:
             print_json({"event": "arrived", "received": [row.id for row in seen.received], "receipts": seen.receipts})
         for row in () if as_json else seen.received:
-            line(f"{row.stored_at} {_('arrived')}: {row.type} {row.id} {_('from')} {row.sender}")
+            line(f"{safe(row.stored_at)} {_('arrived')}: {row.type} {row.id} {_('from')} {row.sender}")
     elif isinstance(seen, Notice):
         contacts = await _whom_to_call(desk, seen)
         if as_json:
@@ -148,8 +148,9 @@ async def _say(desk: Desk, seen: Seen, *, as_json: bool) -> None:
 
 
 def _told(item: AgendaItem, contacts: Sequence[str]) -> str:
-    when = _("since {due}") if item.overdue else _("at {due}")
-    text = f"[{item.level}] {_WHAT[item.what]} {safe(item.target)} {when.format(due=item.due)}: {item.thread}"
+    when = _("since {due}") if item.overdue else _("by {due}")
+    what = f"{_WHAT[item.what]}, {safe(item.target)}" if item.target else _WHAT[item.what]
+    text = f"[{item.level}] {what}, {when.format(due=safe(item.due))}: {item.thread}"
     return f"{text} {_('Call')}: {', '.join(safe(contact) for contact in contacts)}" if contacts else text
 
 

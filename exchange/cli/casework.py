@@ -60,8 +60,9 @@ def show(
             return
         line(f"{_('Case')} {thread}: {case.state_at(now)}")
         line(f"{_('Works on it')}: {safe(noted.assigned_to or '-')}")
-        if noted.waiting_until(now) is not None:
-            line(f"{_('Waits until')}: {noted.waiting_until(now)}")
+        waits = noted.waiting_until(now)
+        if waits is not None:
+            line(f"{_('Waits until')}: {safe(waits)}")
         table(
             _("Messages"),
             [_("Id"), _("Type"), _("From"), _("Sent at"), _("Opened at")],
@@ -174,4 +175,4 @@ async def _add(
 
 
 def _text_of(entry: CaseEntry) -> str:
-    return f"{entry.text} ({entry.until})" if entry.until is not None else entry.text
+    return f"{entry.text} ({safe(entry.until)})" if entry.until is not None else entry.text

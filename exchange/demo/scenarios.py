@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from exchange.cases import target_rows
+from exchange.cli.output import safe
 from exchange.demo.processes import DemoStepError
 from exchange.demo.stage import PASSPHRASE, Stage, example
 from exchange.desk import Desk
@@ -252,7 +253,7 @@ async def _clarification(cast: Cast) -> UUID:
     cast.stage.tell(f"   {_('the clock of the answer stands still on both sides')}")
     await cast.reply(cast.seoul, question, "clarification.reply")
     items = [item for item in await cast.paris.agenda() if item.thread == request and item.what == "answer"]
-    cast.stage.tell(f"   {_('the answer is due')} {items[0].due}")
+    cast.stage.tell(f"   {_('the answer is due')} {safe(items[0].due)}")
     return request
 
 

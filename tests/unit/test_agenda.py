@@ -211,12 +211,16 @@ async def test_watch_gives_what_arrives_and_what_becomes_due(world: World) -> No
         async def keep_watch() -> None:
             async for item in watch(fr, [], world.clock, turn_s=0.05):
                 seen.append(item)
-                if isinstance(item, SyncResult) and item.received:
-                    world.clock.advance(hours=25)
                 if isinstance(item, Notice):
                     return
 
-        await asyncio.wait_for(keep_watch(), 20)
+        async def a_day_passes_once_the_handover_is_proved() -> None:
+            while not await fr.agenda():  # noqa: ASYNC110 - what is waited for has no event
+                await asyncio.sleep(0.02)
+            world.clock.advance(hours=25)
+
+        async with asyncio.timeout(20):
+            await asyncio.gather(keep_watch(), a_day_passes_once_the_handover_is_proved())
         assert any(isinstance(item, SyncResult) and item.received for item in seen)
         assert seen[-1].item.level == "overdue"
 
