@@ -116,7 +116,7 @@ _SUBMITTING = 3
 _RETRY_FIRST_S = 0.2
 _RETRY_MOST_S = 30.0
 _RESOLVE_AMONG = 1000
-# What is not indexed by and by is indexed by the next search.
+# What is not indexed in quiet moments is indexed by the next search.
 _INDEXED_AT_ONCE = 64
 
 
@@ -454,7 +454,6 @@ class Desk:
             if following is not None:
                 following.cancel()
             stated = sum(await asyncio.gather(*stating))
-        await self._run(self._search.index, _INDEXED_AT_ONCE)
         return result + SyncResult(statements=stated)
 
     async def export_bundle(self, max_part_bytes: int = DEFAULT_PART_BYTES) -> list[bytes]:
@@ -508,7 +507,7 @@ class Desk:
                 await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, not a secret
                 continue
             failures = 0
-            if len(page.entries) < MAX_ENTRIES:  # else there is more to do than to index
+            if not page.entries:  # a quiet moment
                 await self._run(self._search.index, _INDEXED_AT_ONCE)
             if taken.statements:
                 self._in_background(self._state(taken.statements))
