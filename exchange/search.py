@@ -3,8 +3,8 @@
 Each word of a message is blinded under the desk's index key, and the blinded words are kept with the message's number.
 What a search finds that way is opened and looked at before it is shown, so that a chance match is never a result. Words
 are compared without regard to case, width or composition (NFKC, case folded); an identifier such as an address or a
-number is also one word as a whole. Messages are indexed in the quiet moments of a watch, at the latest by the next search:
-indexing one costs as much as receiving it, and must not hold a busy desk up.
+number is also one word as a whole. Messages are indexed in the quiet moments of a watch, at the latest by the next
+search: indexing one costs as much as receiving it, and must not hold a busy desk up.
 """
 
 from __future__ import annotations
