@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
-from exchange.cli.output import line, plain, print_json, safe, table
+from exchange.cli.output import line, plain, print_json, print_json_line, safe, table
 from exchange.i18n import _
 from protocol.errors import ComityError, UnavailableError
 
@@ -132,17 +132,19 @@ async def _say(desk: Desk, seen: Seen, *, as_json: bool) -> None:
 
     if isinstance(seen, SyncResult):
         if as_json:
-            print_json({"event": "arrived", "received": [row.id for row in seen.received], "receipts": seen.receipts})
+            print_json_line(
+                {"event": "arrived", "received": [row.id for row in seen.received], "receipts": seen.receipts}
+            )
         for row in () if as_json else seen.received:
             line(f"{safe(row.stored_at)} {_('arrived')}: {row.type} {row.id} {_('from')} {row.sender}")
     elif isinstance(seen, Notice):
         contacts = await _whom_to_call(desk, seen)
         if as_json:
-            print_json({"event": "due", **item_object(seen.item), "call": contacts})
+            print_json_line({"event": "due", **item_object(seen.item), "call": contacts})
         else:
             line(_told(seen.item, contacts))
     elif as_json:
-        print_json({"event": "channel-failed", "channel": seen.channel, "error": seen.error.code})
+        print_json_line({"event": "channel-failed", "channel": seen.channel, "error": seen.error.code})
     else:
         line(f"{_('Could not tell')} {seen.channel}: {seen.error.detail}")
 

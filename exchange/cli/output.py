@@ -74,6 +74,11 @@ def print_json(value: Any) -> None:
     print(json.dumps(plain(value), ensure_ascii=False, indent=2))
 
 
+def print_json_line(value: Any) -> None:
+    """One JSON object in one line, at once: for commands that go on printing."""
+    print(json.dumps(plain(value), ensure_ascii=False), flush=True)
+
+
 def line(text: str) -> None:
     """A line for a person. Text that came from outside must go through :func:`safe`."""
     out.print(Text(text))
