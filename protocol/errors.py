@@ -543,6 +543,69 @@ class ConditionsOpenError(ComityError):
     )
 
 
+class OfficerNeededError(ComityError):
+    """This desk has officers: name the one who acts, with that officer's passphrase."""
+
+    code = "officer-needed"
+    http_status = 401
+    advice = "Give --officer and --officer-passphrase-file, or set COMITY_OFFICER and COMITY_OFFICER_PASSPHRASE_FILE."
+
+
+class OfficerRoleError(ComityError):
+    """The officer's roles do not allow this."""
+
+    code = "officer-role"
+    http_status = 403
+    advice = "Ask an officer who has the role, or an administrator of the desk to give it."
+
+
+class HandlingError(ComityError):
+    """A label or condition forbids this."""
+
+    code = "handling"
+    http_status = 409
+    advice = "Ask the originator's consent with comity consent ask; what is granted is then allowed."
+
+
+class JustificationError(ComityError):
+    """The office wants a reason for every consultation and disclosure."""
+
+    code = "justification-needed"
+    http_status = 400
+    advice = "Give the reason with --because."
+
+
+class ErasedError(ComityError):
+    """The content was erased; only its proofs are left."""
+
+    code = "erased"
+    http_status = 410
+    advice = "See comity records for when it was erased and on what ground."
+
+
+class ErasureError(ComityError):
+    """The content cannot be erased now."""
+
+    code = "erasure-refused"
+    http_status = 409
+    advice = "Close the case, or wait until nothing in it is due; an order or a condition erases at once."
+
+
+class ProfileError(ComityError):
+    """The legal profile cannot be used.
+
+    ``problems`` lists every one: (field, text).
+    """
+
+    code = "invalid-profile"
+    http_status = 422
+    advice = "Correct the fields that are listed; docs/directory.md says how a legal profile is written."
+
+    def __init__(self, detail: str = "", problems: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(detail)
+        self.problems = problems
+
+
 class UsageError(ComityError):
     """The command was given something it cannot use."""
 
