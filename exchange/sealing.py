@@ -13,6 +13,7 @@ from protocol.errors import DatabaseDamagedError
 NONCE_BYTES = 12
 _DOMAIN = b"comity/v1/desk-database\0"
 _INDEX_DOMAIN = b"comity/v1/desk-index\0"
+_CONTENT_DOMAIN = b"comity/v1/desk-content\0"
 
 
 class RowCipher:
@@ -22,11 +23,16 @@ class RowCipher:
     some four thousand million values.
     """
 
-    __slots__ = ("_aead", "_index_key")
+    __slots__ = ("_aead", "_content_key", "_index_key")
 
     def __init__(self, database_key: bytes, index_key: bytes) -> None:
         self._aead = AESGCM(database_key)
+        self._content_key = hmac.digest(database_key, _CONTENT_DOMAIN, "sha256")
         self._index_key = index_key
+
+    def for_content(self, secret: bytes) -> RowCipher:
+        """The cipher of one message's content, whose key is made from this one's and from ``secret`` (32 bytes)."""
+        return RowCipher(hmac.digest(self._content_key, secret, "sha256"), self._index_key)
 
     def seal(self, column: bytes, row: bytes, value: bytes) -> bytes:
         """``value`` sealed for ``column`` (``table.column``) of the row with the blinded id ``row``."""

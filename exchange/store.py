@@ -8,45 +8,37 @@ statement.
 
 from __future__ import annotations
 
-import sqlite3
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
-from importlib import resources
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
+from exchange.content_keys import ContentKeys
+from exchange.database import SealedDatabase
+from exchange.record_table import RecordTable
 from exchange.records import Head, PendingStatement, Quarantined, Refusal, StoredMessage, StoredReceipt
 from exchange.sealing import RowCipher
 from exchange.views import Direction
-from keys.migrations import load_migrations, migrate_sqlite
 from protocol import cbor
 from protocol.address import Address
-from protocol.errors import DatabaseDamagedError, NotFoundError, StorageFullError, UnavailableError
+from protocol.errors import DatabaseDamagedError, ErasedError, NotFoundError
 from protocol.instant import from_ms, to_ms
+from protocol.local_record import LocalRecord
 from protocol.log.merkle import HASH_BYTES
 from protocol.messages.contact import ContactTest
 from protocol.receipt import Receipt
 
-_PRAGMAS = (
-    "page_size = 8192",
-    "journal_mode = WAL",
-    "synchronous = FULL",
-    "busy_timeout = 10000",
-    "temp_store = MEMORY",
-    "trusted_schema = OFF",
-    "cache_size = -16384",
-)
 _MAX_VARIABLES = 500
 _RECENT_HEADS = 4096
 # Two words in one are found out when the message is opened.
 _WORD_BYTES = 8
-_FULL = {"SQLITE_FULL", "SQLITE_READONLY"}
-_DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
+
+
+CONTENT_KEYS = "content-keys.bin"
+"""The file of content keys, beside the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +50,7 @@ class Delivery:
     statements: Sequence[PendingStatement]
     receipts: Sequence[StoredReceipt]
     cursor: int
+    records: Sequence[LocalRecord] = ()
 
 
 class DeskStore:
@@ -65,72 +58,70 @@ class DeskStore:
     :class:`StorageFullError` from every method."""
 
     def __init__(self, path: Path, cipher: RowCipher) -> None:
+        self.database = SealedDatabase(path, cipher)
+        try:
+            self._content_keys = ContentKeys(path.with_name(CONTENT_KEYS))
+        except BaseException:
+            self.database.close()
+            raise
+        self.records = RecordTable(self.database)
         self._cipher = cipher
         # The heads of what was sent last: each gets several receipts soon after.
         self._recent: OrderedDict[bytes, Head] = OrderedDict()
-        path.touch(mode=0o600)
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=128)
-        try:
-            with _translated():
-                for pragma in _PRAGMAS:
-                    self._connection.execute(f"PRAGMA {pragma}")
-                files = load_migrations(resources.files("exchange.migrations"), DatabaseDamagedError)
-                migrate_sqlite(self._connection, files, DatabaseDamagedError)
-        except BaseException:
-            self._connection.close()
-            raise
 
     def close(self) -> None:
         """Close the database."""
-        self._connection.close()
+        self._content_keys.close()
+        self.database.close()
 
     # --- Sending ---
 
-    def add_sent(self, messages: Sequence[StoredMessage]) -> None:
-        """Keep new messages and put them into the outbox."""
-        with self._transaction():
-            for message in messages:
-                seq, row = self._insert_message(message)
-                self._connection.execute("INSERT INTO outbox (seq, id) VALUES (?, ?)", (seq, row))
+    def add_sent(self, messages: Sequence[StoredMessage], records: Sequence[LocalRecord] = ()) -> None:
+        """Keep new messages, with the records of them, and put them into the outbox."""
+        with self.database.transaction():
+            for message, slot in zip(messages, self._take_slots(len(messages)), strict=True):
+                seq, row = self._insert_message(message, slot)
+                self.database.execute("INSERT INTO outbox (seq, id) VALUES (?, ?)", (seq, row))
                 self._insert_contact_tests(message.head)
+            self.records.insert(records)
         self._recent.update((message.head.digest, message.head) for message in messages)
         while len(self._recent) > _RECENT_HEADS:
             self._recent.popitem(last=False)
 
     def pending(self, limit: int, after: int = 0) -> list[tuple[int, StoredMessage]]:
         """The oldest messages of the outbox after row ``after``, with their rows."""
-        rows = self._all(
-            "SELECT o.seq, m.id, m.head, m.body FROM outbox o JOIN message m ON m.seq = o.seq"
+        rows = self.database.all(
+            "SELECT o.seq, m.id, m.head, m.body, m.slot FROM outbox o JOIN message m ON m.seq = o.seq"
             " WHERE o.seq > ? ORDER BY o.seq LIMIT ?",
             (after, limit),
         )
-        return [(seq, self._message(row, head, body)) for seq, row, head, body in rows]
+        return [(seq, self._message(row, head, body, slot)) for seq, row, head, body, slot in rows]
 
     def record_submission(
         self, done: Iterable[UUID], refused: Iterable[tuple[UUID, Refusal]], receipts: Sequence[StoredReceipt]
     ) -> None:
         """Take messages out of the outbox: accepted ones, and refused ones with the reason."""
-        with self._transaction(redone=True):
+        with self.database.transaction(redone=True):
             for message_id in done:
-                self._connection.execute("DELETE FROM outbox WHERE id = ?", (self._id(message_id),))
+                self.database.execute("DELETE FROM outbox WHERE id = ?", (self._id(message_id),))
             for message_id, refusal in refused:
                 row = self._id(message_id)
-                self._connection.execute("DELETE FROM outbox WHERE id = ?", (row,))
+                self.database.execute("DELETE FROM outbox WHERE id = ?", (row,))
                 self._insert_refusal(row, refusal)
             self._insert_receipts(receipts)
 
     def queued(self) -> int:
         """How many messages wait in the outbox."""
-        return int(self._all("SELECT count(*) FROM outbox")[0][0])
+        return int(self.database.all("SELECT count(*) FROM outbox")[0][0])
 
     def is_pending(self, message_id: UUID) -> bool:
         """Whether the message waits in the outbox."""
-        return bool(self._all("SELECT 1 FROM outbox WHERE id = ?", (self._id(message_id),)))
+        return bool(self.database.all("SELECT 1 FROM outbox WHERE id = ?", (self._id(message_id),)))
 
     def refusal(self, message_id: UUID) -> Refusal | None:
         """Why the own node refused the message for good."""
         row = self._id(message_id)
-        rows = self._all("SELECT sealed FROM refusal WHERE id = ?", (row,))
+        rows = self.database.all("SELECT sealed FROM refusal WHERE id = ?", (row,))
         return Refusal.from_bytes(self._cipher.open(b"refusal.sealed", row, rows[0][0])) if rows else None
 
     # --- Receiving ---
@@ -147,7 +138,7 @@ class DeskStore:
         for table in ("message", "quarantine"):
             for part in _parts(list(blinded)):
                 marks = ",".join("?" * len(part))
-                rows = self._all(f"SELECT digest FROM {table} WHERE digest IN ({marks})", part)  # noqa: S608 - constants
+                rows = self.database.all(f"SELECT digest FROM {table} WHERE digest IN ({marks})", part)  # noqa: S608 - constants
                 found.update(blinded[row[0]] for row in rows)
         return found
 
@@ -157,45 +148,48 @@ class DeskStore:
         found: set[UUID] = set()
         for part in _parts(list(blinded)):
             marks = ",".join("?" * len(part))
-            rows = self._all(f"SELECT id FROM message WHERE id IN ({marks})", part)  # noqa: S608 - constants
+            rows = self.database.all(f"SELECT id FROM message WHERE id IN ({marks})", part)  # noqa: S608 - constants
             found.update(blinded[row[0]] for row in rows)
         return found
 
     def take(self, delivery: Delivery) -> tuple[list[int], list[int]]:
         """Keep all of a page, and the cursor, or nothing: the row numbers of the messages and of the quarantined."""
-        with self._transaction():
-            kept = [self._insert_message(message)[0] for message in delivery.messages]
+        with self.database.transaction():
+            slots = self._take_slots(len(delivery.messages))
+            kept = [self._insert_message(*message)[0] for message in zip(delivery.messages, slots, strict=True)]
             held = [self._insert_quarantined(refused) for refused in delivery.quarantined]
             for statement in delivery.statements:
                 self._insert_statement(statement)
             self._insert_receipts(delivery.receipts)
+            self.records.insert(delivery.records)
             self._set_state(b"cursor", delivery.cursor.to_bytes(8, "big"))
         return kept, held
 
     # --- Statements ---
 
     def open_message(self, message_id: UUID, at: datetime, statement: PendingStatement) -> bool:
-        """Note that a message was opened, with the statement of it; False when it had been opened before."""
+        """Note that a message was opened, with the statement of it; False when it had been opened before.
+
+        Inside a transaction of the database.
+        """
         row = self._id(message_id)
         sealed = self._cipher.seal(b"opening.sealed", row, to_ms(at).to_bytes(8, "big"))
-        with self._transaction():
-            done = self._connection.execute(
-                "INSERT INTO opening (id, sealed) VALUES (?, ?) ON CONFLICT DO NOTHING", (row, sealed)
-            )
-            if not done.rowcount:
-                return False
+        done = self.database.execute(
+            "INSERT INTO opening (id, sealed) VALUES (?, ?) ON CONFLICT DO NOTHING", (row, sealed)
+        )
+        if done.rowcount:
             self._insert_statement(statement)
-            return True
+        return bool(done.rowcount)
 
     def pending_statements(self, limit: int) -> list[PendingStatement]:
         """The oldest statements that the own node has not logged."""
-        rows = self._all("SELECT id, sealed FROM statement ORDER BY seq LIMIT ?", (limit,))
+        rows = self.database.all("SELECT id, sealed FROM statement ORDER BY seq LIMIT ?", (limit,))
         found = (cbor.decode(self._cipher.open(b"statement.sealed", row, sealed)) for row, sealed in rows)
         return [PendingStatement(key, raw) for key, raw in found]
 
     def unstated(self) -> int:
         """How many statements the own node has not logged."""
-        return int(self._all("SELECT count(*) FROM statement")[0][0])
+        return int(self.database.all("SELECT count(*) FROM statement")[0][0])
 
     def record_stated(
         self,
@@ -204,12 +198,12 @@ class DeskStore:
         receipts: Sequence[StoredReceipt],
     ) -> None:
         """Take statements off the list: logged ones, and refused ones with the reason."""
-        with self._transaction(redone=True):
+        with self.database.transaction(redone=True):
             for statement in done:
-                self._connection.execute("DELETE FROM statement WHERE id = ?", (self._statement(statement),))
+                self.database.execute("DELETE FROM statement WHERE id = ?", (self._statement(statement),))
             for statement, refusal in refused:
                 row = self._statement(statement)
-                self._connection.execute("DELETE FROM statement WHERE id = ?", (row,))
+                self.database.execute("DELETE FROM statement WHERE id = ?", (row,))
                 self._insert_refusal(row, refusal)
             self._insert_receipts(receipts)
 
@@ -219,7 +213,7 @@ class DeskStore:
         self, direction: Direction, limit: int, before: int | None, *, unopened: bool
     ) -> list[tuple[int, Head, datetime | None]]:
         """Rows of one box, the newest first: row number, head, and when it was opened."""
-        rows = self._all(
+        rows = self.database.all(
             "SELECT m.seq, m.id, m.head, o.sealed FROM message m LEFT JOIN opening o ON o.id = m.id"
             " WHERE m.box = ? AND m.seq < ? AND (? OR o.id IS NULL) ORDER BY m.seq DESC LIMIT ?",
             (self._box(direction), before or (1 << 62), not unopened, limit),
@@ -228,7 +222,7 @@ class DeskStore:
 
     def head(self, message_id: UUID) -> tuple[int, Head, datetime | None]:
         """The row of one message; raises :class:`NotFoundError`."""
-        rows = self._all(
+        rows = self.database.all(
             "SELECT m.seq, m.id, m.head, o.sealed FROM message m LEFT JOIN opening o ON o.id = m.id WHERE m.id = ?",
             (self._id(message_id),),
         )
@@ -242,7 +236,7 @@ class DeskStore:
         found = {digest: self._recent[digest] for digest in asked & self._recent.keys()}
         for part in _parts([self._digest(digest) for digest in asked - found.keys()]):
             marks = ",".join("?" * len(part))
-            rows = self._all(f"SELECT id, head FROM message WHERE digest IN ({marks})", part)  # noqa: S608 - constants
+            rows = self.database.all(f"SELECT id, head FROM message WHERE digest IN ({marks})", part)  # noqa: S608 - constants
             for row, sealed in rows:
                 head = self._head(row, sealed)
                 found[head.digest] = head
@@ -251,7 +245,7 @@ class DeskStore:
     def message(self, message_id: UUID) -> StoredMessage:
         """The message with its evidence; raises :class:`NotFoundError`."""
         row = self._id(message_id)
-        rows = self._all("SELECT head, body FROM message WHERE id = ?", (row,))
+        rows = self.database.all("SELECT head, body, slot FROM message WHERE id = ?", (row,))
         if not rows:
             raise NotFoundError(f"this desk has no message {message_id}")
         return self._message(row, *rows[0])
@@ -262,31 +256,32 @@ class DeskStore:
 
     def last_sent_at(self, thread: UUID) -> datetime | None:
         """The latest time of sending among the messages of a thread."""
-        rows = self._all("SELECT id, head FROM message WHERE thread = ?", (self._thread(thread),))
+        rows = self.database.all("SELECT id, head FROM message WHERE thread = ?", (self._thread(thread),))
         return max((self._head(row, head).sent_at for row, head in rows), default=None)
 
     def thread_of_row(self, row: bytes) -> list[tuple[int, StoredMessage, datetime | None]]:
         """As :meth:`thread`, by the thread's blinded id."""
-        rows = self._all(
-            "SELECT m.seq, m.id, m.head, m.body, o.sealed FROM message m LEFT JOIN opening o ON o.id = m.id"
+        rows = self.database.all(
+            "SELECT m.seq, m.id, m.head, m.body, m.slot, o.sealed FROM message m LEFT JOIN opening o ON o.id = m.id"
             " WHERE m.thread = ? ORDER BY m.seq",
             (row,),
         )
         return [
-            (seq, self._message(row, head, body), self._opened(row, opening)) for seq, row, head, body, opening in rows
+            (seq, self._message(row, head, body, slot), self._opened(row, opening))
+            for seq, row, head, body, slot, opening in rows
         ]
 
     def tests_of(self, contact: Address, limit: int) -> list[UUID]:
         """The messages by which a contact point was tested, the newest first."""
         blind = self._contact(contact)
-        rows = self._all(
+        rows = self.database.all(
             "SELECT seq, message FROM contact_test WHERE contact = ? ORDER BY seq DESC LIMIT ?", (blind, limit)
         )
         return [UUID(bytes=self._cipher.open(b"contact_test.message", blind, sealed)) for _, sealed in rows]
 
     def quarantine(self, limit: int, before: int | None) -> list[tuple[int, Quarantined]]:
         """The refused messages, the newest first, without their envelopes."""
-        rows = self._all(
+        rows = self.database.all(
             "SELECT seq, digest, head FROM quarantine WHERE seq < ? ORDER BY seq DESC LIMIT ?",
             (before or (1 << 62), limit),
         )
@@ -297,7 +292,7 @@ class DeskStore:
     def quarantined(self, digest: bytes) -> Quarantined:
         """One refused message with its envelope; raises :class:`NotFoundError`."""
         row = self._digest(digest)
-        rows = self._all("SELECT head, body FROM quarantine WHERE digest = ?", (row,))
+        rows = self.database.all("SELECT head, body FROM quarantine WHERE digest = ?", (row,))
         if not rows:
             raise NotFoundError("no such message is in quarantine")
         head, body = rows[0]
@@ -307,32 +302,34 @@ class DeskStore:
 
     def receipts(self, digest: bytes) -> list[StoredReceipt]:
         """The receipts about one envelope, in the order they were stored."""
-        rows = self._all("SELECT id, sealed FROM receipt WHERE digest = ? ORDER BY seq", (self._digest(digest),))
+        rows = self.database.all(
+            "SELECT id, sealed FROM receipt WHERE digest = ? ORDER BY seq", (self._digest(digest),)
+        )
         return [self._receipt(digest, row, sealed) for row, sealed in rows]
 
     # --- Agenda ---
 
     def stale_threads(self, limit: int) -> list[bytes]:
         """Blinded ids of threads that changed since their part of the agenda was derived."""
-        return [row[0] for row in self._all("SELECT thread FROM agenda_stale LIMIT ?", (limit,))]
+        return [row[0] for row in self.database.all("SELECT thread FROM agenda_stale LIMIT ?", (limit,))]
 
     def put_agenda(self, derived: Mapping[bytes, bytes | None]) -> None:
         """Keep what is due by the threads' blinded ids (None: nothing), which are stale no more."""
-        with self._transaction(redone=True):
+        with self.database.transaction(redone=True):
             for row, value in derived.items():
                 if value is None:
-                    self._connection.execute("DELETE FROM agenda WHERE thread = ?", (row,))
+                    self.database.execute("DELETE FROM agenda WHERE thread = ?", (row,))
                 else:
-                    self._connection.execute(
+                    self.database.execute(
                         "INSERT INTO agenda (thread, sealed) VALUES (?, ?)"
                         " ON CONFLICT DO UPDATE SET sealed = excluded.sealed",
                         (row, self._cipher.seal(b"agenda.sealed", row, value)),
                     )
-                self._connection.execute("DELETE FROM agenda_stale WHERE thread = ?", (row,))
+                self.database.execute("DELETE FROM agenda_stale WHERE thread = ?", (row,))
 
     def agenda(self) -> list[bytes]:
         """What is due, thread by thread."""
-        rows = self._all("SELECT thread, sealed FROM agenda")
+        rows = self.database.all("SELECT thread, sealed FROM agenda")
         return [self._cipher.open(b"agenda.sealed", row, sealed) for row, sealed in rows]
 
     def given_notices(self, names: Sequence[bytes]) -> set[bytes]:
@@ -341,24 +338,24 @@ class DeskStore:
         found: set[bytes] = set()
         for part in _parts(list(blinded)):
             marks = ",".join("?" * len(part))
-            rows = self._all(f"SELECT id FROM notice WHERE id IN ({marks})", part)  # noqa: S608 - constants
+            rows = self.database.all(f"SELECT id FROM notice WHERE id IN ({marks})", part)  # noqa: S608 - constants
             found.update(blinded[row[0]] for row in rows)
         return found
 
     def note_given(self, names: Iterable[bytes]) -> None:
         """Note that notices were given."""
-        with self._transaction():
+        with self.database.transaction():
             for name in names:
                 row = self._cipher.blind(b"notice", name)
-                self._connection.execute("INSERT INTO notice (id) VALUES (?) ON CONFLICT DO NOTHING", (row,))
+                self.database.execute("INSERT INTO notice (id) VALUES (?) ON CONFLICT DO NOTHING", (row,))
 
     # --- Casework ---
 
     def add_casework(self, thread: UUID, value: bytes) -> None:
         """Add an entry to a case."""
         row = self._thread(thread)
-        with self._transaction():
-            self._connection.execute(
+        with self.database.transaction():
+            self.database.execute(
                 "INSERT INTO casework (thread, sealed) VALUES (?, ?)",
                 (row, self._cipher.seal(b"casework.sealed", row, value)),
             )
@@ -366,30 +363,79 @@ class DeskStore:
     def casework(self, thread: UUID) -> list[bytes]:
         """The entries of a case, the oldest first."""
         row = self._thread(thread)
-        rows = self._all("SELECT sealed FROM casework WHERE thread = ? ORDER BY seq", (row,))
+        rows = self.database.all("SELECT sealed FROM casework WHERE thread = ? ORDER BY seq", (row,))
         return [self._cipher.open(b"casework.sealed", row, sealed) for (sealed,) in rows]
+
+    # --- Erasing ---
+
+    def erase(self, message: StoredMessage, words: Collection[str]) -> int | None:
+        """Take a message's content and what points into it out of the database, inside a transaction.
+
+        What is left is what proves that there was a message: ids, digest, addresses and times. Returns the place of the
+        content's key, which is then to be destroyed (:meth:`destroy_keys`).
+        """
+        row = self._id(message.head.id)
+        ((seq, slot),) = self.database.all("SELECT seq, slot FROM message WHERE id = ?", (row,))
+        head = replace(message.head, own_reference=None)
+        self.database.execute(
+            "UPDATE message SET head = ?, body = ?, slot = NULL WHERE id = ?",
+            (self._cipher.seal(b"message.head", row, head.to_bytes()), b"", row),
+        )
+        self.database.execute_all("DELETE FROM word WHERE word = ? AND seq = ?", [(self._word(w), seq) for w in words])
+        thread = self._thread(head.thread)
+        self.database.execute("DELETE FROM casework WHERE thread = ?", (thread,))
+        self.database.execute("INSERT INTO agenda_stale (thread) VALUES (?) ON CONFLICT DO NOTHING", (thread,))
+        self._recent.pop(head.digest, None)
+        return int.from_bytes(slot, "big") if slot is not None else None
+
+    def erase_quarantined(self, digest: bytes, at: datetime) -> None:
+        """Take the bytes of a refused message out, inside a transaction; that it was refused stays known."""
+        row = self._digest(digest)
+        left = Quarantined(b"", digest, "erased", "", at)
+        self.database.execute(
+            "UPDATE quarantine SET head = ?, body = ? WHERE digest = ?",
+            (
+                self._cipher.seal(b"quarantine.head", row, left.head()),
+                self._cipher.seal(b"quarantine.body", row, b""),
+                row,
+            ),
+        )
+
+    def destroy_keys(self, slots: Iterable[int]) -> None:
+        """Destroy content keys and what the write-ahead log still holds, after the transaction."""
+        self._content_keys.destroy(slots)
+        self.database.forget_deleted()
+
+    def all_heads(self) -> Iterator[Head]:
+        """The heads of all messages, oldest first."""
+        after = 0
+        while rows := self.database.all(
+            "SELECT seq, id, head FROM message WHERE seq > ? ORDER BY seq LIMIT 1000", (after,)
+        ):
+            after = rows[-1][0]
+            yield from (self._head(row, head) for _, row, head in rows)
 
     # --- Search ---
 
     def unindexed(self) -> int:
         """How many messages came after the last one that was indexed."""
-        return int(self._all("SELECT count(*) FROM message WHERE seq > ?", (self._indexed(),))[0][0])
+        return int(self.database.all("SELECT count(*) FROM message WHERE seq > ?", (self._indexed(),))[0][0])
 
     def next_unindexed(self, limit: int) -> list[tuple[int, StoredMessage]]:
         """The oldest messages that are not indexed, with their row numbers."""
-        rows = self._all(
-            "SELECT seq, id, head, body FROM message WHERE seq > ? ORDER BY seq LIMIT ?", (self._indexed(), limit)
+        rows = self.database.all(
+            "SELECT seq, id, head, body, slot FROM message WHERE seq > ? ORDER BY seq LIMIT ?", (self._indexed(), limit)
         )
-        return [(seq, self._message(row, head, body)) for seq, row, head, body in rows]
+        return [(seq, self._message(row, head, body, slot)) for seq, row, head, body, slot in rows]
 
     def add_words(self, words: Sequence[tuple[int, Collection[str]]]) -> None:
         """Index messages, by row number in rising order."""
         if not words:
             return
         rows = [(self._word(word), seq) for seq, found in words for word in found]
-        with self._transaction(redone=True):
+        with self.database.transaction(redone=True):
             # In the order of the index: pages are touched once.
-            self._connection.executemany("INSERT OR IGNORE INTO word (word, seq) VALUES (?, ?)", sorted(rows))
+            self.database.execute_all("INSERT OR IGNORE INTO word (word, seq) VALUES (?, ?)", sorted(rows))
             self._set_state(b"indexed", words[-1][0].to_bytes(8, "big"))
 
     def with_words(
@@ -399,18 +445,21 @@ class DeskStore:
         blinded = sorted((self._word(word) for word in words), key=self._how_often)
         first, *others = blinded
         also = " AND EXISTS (SELECT 1 FROM word x WHERE x.word = ? AND x.seq = w.seq)" * len(others)
-        rows = self._all(
-            "SELECT m.seq, m.id, m.head, m.body, o.sealed FROM word w JOIN message m ON m.seq = w.seq"  # noqa: S608
+        rows = self.database.all(
+            "SELECT m.seq, m.id, m.head, m.body, m.slot, o.sealed FROM word w JOIN message m ON m.seq = w.seq"  # noqa: S608
             f" LEFT JOIN opening o ON o.id = m.id WHERE w.word = ? AND w.seq < ?{also} ORDER BY w.seq DESC LIMIT ?",
             (first, before or (1 << 62), *others, limit),
         )
         return [
-            (seq, self._message(row, head, body), self._opened(row, opening)) for seq, row, head, body, opening in rows
+            (seq, self._message(row, head, body, slot), self._opened(row, opening))
+            for seq, row, head, body, slot, opening in rows
         ]
 
     def _how_often(self, word: bytes) -> int:
         """How many messages have the word, counted up to where it makes no difference any more."""
-        return int(self._all("SELECT count(*) FROM (SELECT 1 FROM word WHERE word = ? LIMIT 5000)", (word,))[0][0])
+        return int(
+            self.database.all("SELECT count(*) FROM (SELECT 1 FROM word WHERE word = ? LIMIT 5000)", (word,))[0][0]
+        )
 
     def _word(self, word: str) -> bytes:
         return self._cipher.blind(b"word", word.encode())[:_WORD_BYTES]
@@ -424,37 +473,15 @@ class DeskStore:
     def state(self, name: bytes) -> bytes | None:
         """A value kept under ``name``."""
         row = self._cipher.blind(b"state", name)
-        rows = self._all("SELECT sealed FROM state WHERE id = ?", (row,))
+        rows = self.database.all("SELECT sealed FROM state WHERE id = ?", (row,))
         return self._cipher.open(b"state.sealed", row, rows[0][0]) if rows else None
 
     def set_state(self, name: bytes, value: bytes) -> None:
         """Keep a value under ``name``."""
-        with self._transaction():
+        with self.database.transaction():
             self._set_state(name, value)
 
     # --- Inside ---
-
-    @contextmanager
-    def _transaction(self, *, redone: bool = False) -> Iterator[None]:
-        """One transaction, on disk when the block ends.
-
-        ``redone``: a power cut may undo it (never a crash of the program), since what it records would then be asked
-        for again and come out the same. It is on disk with the next one that is not.
-        """
-        with _translated():
-            self._connection.execute(f"PRAGMA synchronous = {'NORMAL' if redone else 'FULL'}")
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-
-    def _all(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        with _translated():
-            return self._connection.execute(sql, values).fetchall()
 
     def _thread(self, thread: UUID) -> bytes:
         return self._cipher.blind(b"thread", thread.bytes)
@@ -474,21 +501,33 @@ class DeskStore:
     def _statement(self, statement: PendingStatement) -> bytes:
         return self._cipher.blind(b"statement", statement.key)
 
-    def _insert_message(self, message: StoredMessage) -> tuple[int, bytes]:
+    def _take_slots(self, count: int) -> range:
+        """The places of so many new content keys."""
+        stored = self.state(b"content-slot")
+        first = int.from_bytes(stored, "big") if stored else 0
+        slots = range(first, first + count)
+        for slot in slots:
+            self._content_keys.provide(slot)
+        if count:
+            self._set_state(b"content-slot", slots.stop.to_bytes(8, "big"))
+        return slots
+
+    def _insert_message(self, message: StoredMessage, slot: int) -> tuple[int, bytes]:
         head = message.head
         row = self._id(head.id)
         body = cbor.encode([message.envelope, message.content, message.salt])
         thread = self._thread(head.thread)
-        self._connection.execute("INSERT INTO agenda_stale (thread) VALUES (?) ON CONFLICT DO NOTHING", (thread,))
-        done = self._connection.execute(
-            "INSERT INTO message (id, digest, thread, box, head, body) VALUES (?, ?, ?, ?, ?, ?)",
+        self.database.execute("INSERT INTO agenda_stale (thread) VALUES (?) ON CONFLICT DO NOTHING", (thread,))
+        done = self.database.execute(
+            "INSERT INTO message (id, digest, thread, box, head, body, slot) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 row,
                 self._digest(head.digest),
                 thread,
                 self._box(head.direction),
                 self._cipher.seal(b"message.head", row, head.to_bytes()),
-                self._cipher.seal(b"message.body", row, body),
+                self._cipher.for_content(self._content_keys.secret(slot)).seal(b"message.body", row, body),
+                slot.to_bytes(8, "big"),
             ),
         )
         return int(done.lastrowid or 0), row
@@ -498,14 +537,14 @@ class DeskStore:
             return
         for contact in head.recipients:
             blind = self._contact(contact)
-            self._connection.execute(
+            self.database.execute(
                 "INSERT INTO contact_test (contact, message) VALUES (?, ?)",
                 (blind, self._cipher.seal(b"contact_test.message", blind, head.id.bytes)),
             )
 
     def _insert_quarantined(self, refused: Quarantined) -> int:
         row = self._digest(refused.digest)
-        done = self._connection.execute(
+        done = self.database.execute(
             "INSERT INTO quarantine (digest, head, body) VALUES (?, ?, ?)",
             (
                 row,
@@ -518,12 +557,10 @@ class DeskStore:
     def _insert_statement(self, statement: PendingStatement) -> None:
         row = self._statement(statement)
         sealed = self._cipher.seal(b"statement.sealed", row, cbor.encode([statement.key, statement.raw]))
-        self._connection.execute(
-            "INSERT INTO statement (id, sealed) VALUES (?, ?) ON CONFLICT DO NOTHING", (row, sealed)
-        )
+        self.database.execute("INSERT INTO statement (id, sealed) VALUES (?, ?) ON CONFLICT DO NOTHING", (row, sealed))
 
     def _insert_refusal(self, row: bytes, refusal: Refusal) -> None:
-        self._connection.execute(
+        self.database.execute(
             "INSERT INTO refusal (id, sealed) VALUES (?, ?) ON CONFLICT DO UPDATE SET sealed = excluded.sealed",
             (row, self._cipher.seal(b"refusal.sealed", row, refusal.to_bytes())),
         )
@@ -540,12 +577,12 @@ class DeskStore:
             named = cbor.encode([receipt.leaf, receipt.index, stored.error])
             row = self._cipher.blind(b"receipt", named)
             value = cbor.encode([receipt.leaf, receipt.index, b"".join(receipt.path), note, stored.error])
-            self._connection.execute(
+            self.database.execute(
                 "INSERT INTO receipt (id, digest, sealed) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 (row, self._digest(stored.digest), self._cipher.seal(b"receipt.sealed", row, value)),
             )
         for digest in {self._digest(stored.digest) for stored in receipts}:
-            self._connection.execute(
+            self.database.execute(
                 "INSERT INTO agenda_stale (thread) SELECT thread FROM message WHERE digest = ? ON CONFLICT DO NOTHING",
                 (digest,),
             )
@@ -553,7 +590,7 @@ class DeskStore:
     def _insert_checkpoint(self, note: bytes) -> bytes:
         digest = sha256(note).digest()
         row = self._cipher.blind(b"checkpoint", digest)
-        self._connection.execute(
+        self.database.execute(
             "INSERT INTO checkpoint (id, sealed) VALUES (?, ?) ON CONFLICT DO NOTHING",
             (row, self._cipher.seal(b"checkpoint.sealed", row, note)),
         )
@@ -561,7 +598,7 @@ class DeskStore:
 
     def _set_state(self, name: bytes, value: bytes) -> None:
         row = self._cipher.blind(b"state", name)
-        self._connection.execute(
+        self.database.execute(
             "INSERT INTO state (id, sealed) VALUES (?, ?) ON CONFLICT DO UPDATE SET sealed = excluded.sealed",
             (row, self._cipher.seal(b"state.sealed", row, value)),
         )
@@ -569,9 +606,18 @@ class DeskStore:
     def _head(self, row: bytes, sealed: bytes) -> Head:
         return Head.from_bytes(self._cipher.open(b"message.head", row, sealed))
 
-    def _message(self, row: bytes, head: bytes, body: bytes) -> StoredMessage:
-        envelope, content, salt = cbor.decode(self._cipher.open(b"message.body", row, body))
-        return StoredMessage(self._head(row, head), envelope, content, salt)
+    def _message(self, row: bytes, head: bytes, body: bytes, slot: bytes | None) -> StoredMessage:
+        opened = self._head(row, head)
+        if not body:
+            return StoredMessage(opened, b"", b"", b"")
+        cipher = self._cipher
+        if slot is not None:
+            try:
+                cipher = cipher.for_content(self._content_keys.secret(int.from_bytes(slot, "big")))
+            except ErasedError:  # interrupted while it was erased
+                return StoredMessage(opened, b"", b"", b"")
+        envelope, content, salt = cbor.decode(cipher.open(b"message.body", row, body))
+        return StoredMessage(opened, envelope, content, salt)
 
     def _listed(self, seq: int, row: bytes, head: bytes, opening: bytes | None) -> tuple[int, Head, datetime | None]:
         return seq, self._head(row, head), self._opened(row, opening)
@@ -584,29 +630,12 @@ class DeskStore:
     def _receipt(self, digest: bytes, row: bytes, sealed: bytes) -> StoredReceipt:
         leaf, index, path, note, error = cbor.decode(self._cipher.open(b"receipt.sealed", row, sealed))
         name = self._cipher.blind(b"checkpoint", note)
-        notes = self._all("SELECT sealed FROM checkpoint WHERE id = ?", (name,))
+        notes = self.database.all("SELECT sealed FROM checkpoint WHERE id = ?", (name,))
         if not notes:
             raise DatabaseDamagedError("a receipt's checkpoint is missing from the desk's database")
         checkpoint = self._cipher.open(b"checkpoint.sealed", name, notes[0][0])
         hashes = tuple(path[at : at + HASH_BYTES] for at in range(0, len(path), HASH_BYTES))
         return StoredReceipt(digest, Receipt(leaf, index, hashes, checkpoint), error)
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """SQLite's errors in the program's terms."""
-    try:
-        yield
-    except sqlite3.Error as problem:
-        name = getattr(problem, "sqlite_errorname", "") or ""
-        primary = "_".join(name.split("_")[:2])
-        if primary in _FULL:
-            raise StorageFullError("the desk's database cannot be written: the disk is full or read-only") from problem
-        if primary in _DAMAGED:
-            raise DatabaseDamagedError from problem
-        raise UnavailableError(
-            f"the desk's database cannot be used now ({name or type(problem).__name__})"
-        ) from problem
 
 
 def _parts(values: list[bytes]) -> Iterator[list[bytes]]:

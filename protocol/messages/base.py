@@ -87,10 +87,24 @@ class Attachment(Part):
 
 
 class Officer(Part):
-    """The officer who answers for the message."""
+    """The officer who answers for the message.
+
+    ``key`` and ``signature`` are those of the officer who released it, where the office has officers with keys of their
+    own: an Ed25519 public key and its signature over the content (:mod:`protocol.messages.officer_signature`), both
+    base64url without padding. The office vouches for the key by signing the envelope around it.
+    """
 
     name: Line
     role: Line
+    key: Annotated[str, Field(pattern="^[A-Za-z0-9_-]{43}$")] | None = None
+    signature: Annotated[str, Field(pattern="^[A-Za-z0-9_-]{86}$")] | None = Field(default=None, validate_default=True)
+
+    @field_validator("signature")
+    @classmethod
+    def _goes_with_its_key(cls, signature: str | None, info: ValidationInfo) -> str | None:
+        if "key" in info.data and (signature is None) is not (info.data["key"] is None):
+            raise problem("officer", "an officer's signature and key go together")
+        return signature
 
 
 class Contact(Part):

@@ -15,6 +15,7 @@ from protocol.messages.contact import ContactTest, ContactTestReply
 from protocol.messages.decision import Decision
 from protocol.messages.emergency import EmergencyRequest, EmergencySupplement
 from protocol.messages.ending import Closure, Misdirected, Withdrawal
+from protocol.messages.forward import Forward
 from protocol.messages.incident import Incident
 from protocol.messages.information import InformationSpontaneous
 from protocol.messages.preservation import PreservationAnswer, PreservationRequest
@@ -62,6 +63,7 @@ _TYPES: tuple[type[Message], ...] = (
     ContactTest,
     ContactTestReply,
     Incident,
+    Forward,
 )
 
 MESSAGE_TYPES: Mapping[str, type[Message]] = MappingProxyType({model.TYPE: model for model in _TYPES})

@@ -1,0 +1,106 @@
+"""A desk's database file: one connection, its pragmas and migrations, and what SQLite's errors mean."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from exchange.sealing import RowCipher
+from keys.migrations import load_migrations, migrate_sqlite
+from protocol.errors import DatabaseDamagedError, StorageFullError, UnavailableError
+
+_PRAGMAS = (
+    "page_size = 8192",
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "busy_timeout = 10000",
+    "temp_store = MEMORY",
+    "trusted_schema = OFF",
+    "cache_size = -16384",
+    # What is erased is overwritten, not only unlinked.
+    "secure_delete = ON",
+)
+_FULL = {"SQLITE_FULL", "SQLITE_READONLY"}
+_DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
+
+
+class SealedDatabase:
+    """One desk's SQLite file and the cipher of its values; used from one thread at a time.
+
+    Every method raises :class:`DatabaseDamagedError`, :class:`StorageFullError` or :class:`UnavailableError`.
+    """
+
+    def __init__(self, path: Path, cipher: RowCipher) -> None:
+        self.cipher = cipher
+        path.touch(mode=0o600)
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=128)
+        try:
+            with _translated():
+                for pragma in _PRAGMAS:
+                    self._connection.execute(f"PRAGMA {pragma}")
+                files = load_migrations(resources.files("exchange.migrations"), DatabaseDamagedError)
+                migrate_sqlite(self._connection, files, DatabaseDamagedError)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    @contextmanager
+    def transaction(self, *, redone: bool = False) -> Iterator[None]:
+        """One transaction, on disk when the block ends.
+
+        ``redone``: a power cut may undo it (never a crash of the program), since what it records would then be asked
+        for again and come out the same. It is on disk with the next one that is not.
+        """
+        with _translated():
+            self._connection.execute(f"PRAGMA synchronous = {'NORMAL' if redone else 'FULL'}")
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def execute(self, sql: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        """Run one statement inside a transaction of :meth:`transaction`."""
+        return self._connection.execute(sql, values)
+
+    def execute_all(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
+        """Run one statement for each row inside a transaction of :meth:`transaction`."""
+        self._connection.executemany(sql, rows)
+
+    def all(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        with _translated():
+            return self._connection.execute(sql, values).fetchall()
+
+    def forget_deleted(self) -> None:
+        """Empty the write-ahead log into the file, so that nothing that was overwritten is left in it."""
+        with _translated():
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """SQLite's errors in the program's terms."""
+    try:
+        yield
+    except sqlite3.Error as problem:
+        name = getattr(problem, "sqlite_errorname", "") or ""
+        primary = "_".join(name.split("_")[:2])
+        if primary in _FULL:
+            raise StorageFullError("the desk's database cannot be written: the disk is full or read-only") from problem
+        if primary in _DAMAGED:
+            raise DatabaseDamagedError from problem
+        raise UnavailableError(
+            f"the desk's database cannot be used now ({name or type(problem).__name__})"
+        ) from problem

@@ -1,0 +1,247 @@
+"""The officers of a desk: who they are, what each may do, and who acts now.
+
+An officer has a signing key in a file of their own, under their own passphrase. The desk's register says which officers
+there are; the office vouches for an officer's key by signing the envelope of what the officer signed. A desk without
+officers in its register works for one person, whom the settings name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from uuid import UUID
+
+from exchange.database import SealedDatabase
+from keys.keystore import Derivation, Entry, Keystore, Purpose
+from protocol import cbor
+from protocol.codes import load_codes
+from protocol.errors import (
+    ForbiddenError,
+    NotFoundError,
+    OfficerNeededError,
+    OfficerRoleError,
+    UsageError,
+)
+from protocol.instant import from_ms, to_ms
+from protocol.signing import SEED_BYTES, Signer
+
+_MAX_ID = 32
+_MAX_NAME = 200
+
+
+class Role(StrEnum):
+    """What an officer may do; one may have several roles."""
+
+    READER = "reader"
+    DRAFTER = "drafter"
+    RELEASER = "releaser"
+    ADMINISTRATOR = "administrator"
+
+
+READERS = (Role.READER, Role.DRAFTER, Role.RELEASER)
+
+
+@dataclass(frozen=True, slots=True)
+class Officer:
+    """One officer. ``id`` names the officer in commands; ``public_key`` is the Ed25519 key (32 bytes)."""
+
+    id: str
+    name: str
+    job_title: str
+    roles: frozenset[Role]
+    public_key: bytes
+    registered_at: datetime
+    registered_by: str
+    withdrawn_at: datetime | None = None
+
+    def to_bytes(self) -> bytes:
+        """As it is sealed."""
+        return cbor.encode(
+            [
+                self.id,
+                self.name,
+                self.job_title,
+                sorted(self.roles),
+                self.public_key,
+                to_ms(self.registered_at),
+                self.registered_by,
+                to_ms(self.withdrawn_at) if self.withdrawn_at else None,
+            ]
+        )
+
+    @classmethod
+    def from_bytes(cls, value: bytes) -> Officer:
+        """What :meth:`to_bytes` made."""
+        id_, name, title, roles, key, at, by, withdrawn = cbor.decode(value)
+        left = from_ms(withdrawn) if withdrawn else None
+        return cls(id_, name, title, frozenset(map(Role, roles)), key, from_ms(at), by, left)
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who opens the desk and why: an officer with a passphrase, and the justification of what he will look at.
+
+    ``purpose`` is a code of the list record_purpose, ``reason`` is in words.
+    """
+
+    officer: str | None = None
+    passphrase: bytes | None = field(default=None, repr=False)
+    purpose: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """Who acts at the desk now. ``name`` is how records call the person; a desk without officers has one nameless."""
+
+    name: str
+    officer: Officer | None = None
+    signer: Signer | None = field(default=None, repr=False)
+    has_officers: bool = False
+    purpose: str | None = None
+    reason: str | None = None
+
+    def require(self, *roles: Role) -> None:
+        """Return if the officer has one of the roles; raises :class:`OfficerNeededError`, :class:`OfficerRoleError`."""
+        if not self.has_officers:
+            return
+        if self.officer is None:
+            raise OfficerNeededError
+        if self.officer.roles.isdisjoint(roles):
+            raise OfficerRoleError(f"this is for the role {' or '.join(roles)}; {self.officer.id} does not have it")
+
+
+class OfficerRegister:
+    """The officers of one desk, those who left included: what they signed stays attributed."""
+
+    def __init__(self, database: SealedDatabase) -> None:
+        self._database = database
+        self._cipher = database.cipher
+
+    def all(self) -> list[Officer]:
+        """All officers by id."""
+        rows = self._database.all("SELECT id, sealed FROM officer")
+        found = (Officer.from_bytes(self._cipher.open(b"officer.sealed", row, sealed)) for row, sealed in rows)
+        return sorted(found, key=lambda officer: officer.id)
+
+    def get(self, officer: str) -> Officer:
+        """The officer of that id; raises :class:`NotFoundError`."""
+        row = self._row(officer)
+        rows = self._database.all("SELECT sealed FROM officer WHERE id = ?", (row,))
+        if not rows:
+            raise NotFoundError(f"this desk has no officer {officer!r}")
+        return Officer.from_bytes(self._cipher.open(b"officer.sealed", row, rows[0][0]))
+
+    def put(self, officer: Officer) -> None:
+        """Keep an officer, inside a transaction."""
+        row = self._row(officer.id)
+        self._database.execute(
+            "INSERT INTO officer (id, sealed) VALUES (?, ?) ON CONFLICT DO UPDATE SET sealed = excluded.sealed",
+            (row, self._cipher.seal(b"officer.sealed", row, officer.to_bytes())),
+        )
+
+    def _row(self, officer: str) -> bytes:
+        return self._cipher.blind(b"officer", officer.encode())
+
+
+def who_acts(register: OfficerRegister, folder: Path, login: Login, default_name: str) -> Acting:
+    """Who acts with ``login``; the officers' keys lie in ``folder``.
+
+    Raises :class:`NotFoundError`, :class:`ForbiddenError` for an officer who left, :class:`KeystoreLockedError` for a
+    wrong passphrase, :class:`UsageError` for a purpose that is not of the list.
+    """
+    if login.purpose is not None and login.purpose not in load_codes("record_purpose"):
+        raise UsageError("the purpose is not a code of the list record_purpose")
+    reason = check_line(login.reason, "a reason") if login.reason is not None else None
+    has_officers = any(officer.withdrawn_at is None for officer in register.all())
+    acting = Acting(default_name, None, None, has_officers, login.purpose, reason)
+    if login.officer is None:
+        return acting
+    officer = register.get(login.officer)
+    if officer.withdrawn_at is not None:
+        raise ForbiddenError(f"{officer.id} is no longer an officer of this desk")
+    signer = Keystore.open(key_file(folder, officer.id), login.passphrase or b"").signer()
+    if signer.public_key != officer.public_key:
+        raise ForbiddenError(f"the key file of {officer.id} does not hold the key that is registered")
+    return replace(acting, name=f"{officer.name} ({officer.id})", officer=officer, signer=signer)
+
+
+def new_officer_key(folder: Path, officer: str, passphrase: bytes, derivation: Derivation, at: datetime) -> bytes:
+    """Make an officer's key file; the public key. Raises :class:`KeystoreError`, :class:`UsageError`."""
+    check_officer_id(officer)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    keystore = Keystore.create(key_file(folder, officer), passphrase, derivation)
+    keystore.put(Entry(Purpose.SIGN, Purpose.SIGN, os.urandom(SEED_BYTES), at))
+    keystore.save()
+    return keystore.signer().public_key
+
+
+def key_file(folder: Path, officer: str) -> Path:
+    """Where an officer's key is."""
+    return folder / f"{officer}.cbor"
+
+
+def check_officer_id(officer: str) -> str:
+    """Return the id of an officer; raises :class:`UsageError` for what is not one."""
+    plain = officer.isascii() and officer.replace("-", "").isalnum() and officer == officer.lower()
+    if not plain or not 0 < len(officer) <= _MAX_ID or officer.startswith("-"):
+        raise UsageError(f"an officer's id has 1 to {_MAX_ID} small letters, digits and hyphens")
+    return officer
+
+
+def check_line(text: str, what: str) -> str:
+    """One line of text of at most 200 characters; raises :class:`UsageError`."""
+    if not text.strip() or len(text) > _MAX_NAME or not text.isprintable():
+        raise UsageError(f"{what} is one line of 1 to {_MAX_NAME} characters")
+    return text
+
+
+def parse_roles(roles: Iterable[str]) -> frozenset[Role]:
+    """The roles of those names; raises :class:`UsageError`."""
+    try:
+        found = frozenset(Role(role) for role in roles)
+    except ValueError:
+        raise UsageError(f"a role is one of {', '.join(Role)}") from None
+    if not found:
+        raise UsageError("give at least one role")
+    return found
+
+
+class Readings:
+    """Which officer read which message, and when first."""
+
+    def __init__(self, database: SealedDatabase) -> None:
+        self._database = database
+        self._cipher = database.cipher
+
+    def note(self, message: UUID, officer: str, at: datetime) -> None:
+        """Note that an officer read a message, inside a transaction; the first time stays."""
+        row = self._row(message)
+        value = cbor.encode([officer, to_ms(at)])
+        self._database.execute(
+            "INSERT INTO reading (id, officer, sealed) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            (row, self._officer(officer), self._cipher.seal(b"reading.sealed", row, value)),
+        )
+
+    def of(self, message: UUID) -> list[tuple[str, datetime]]:
+        """Who read a message, in the order of reading."""
+        row = self._row(message)
+        rows = self._database.all("SELECT sealed FROM reading WHERE id = ? ORDER BY seq", (row,))
+        found = (cbor.decode(self._cipher.open(b"reading.sealed", row, sealed)) for (sealed,) in rows)
+        return [(officer, from_ms(at)) for officer, at in found]
+
+    def read_by(self, officer: str, messages: Iterable[UUID]) -> set[UUID]:
+        """Those of the messages that an officer read."""
+        blinded = self._officer(officer)
+        query = "SELECT 1 FROM reading WHERE id = ? AND officer = ?"
+        return {message for message in messages if self._database.all(query, (self._row(message), blinded))}
+
+    def _row(self, message: UUID) -> bytes:
+        return self._cipher.blind(b"message", message.bytes)
+
+    def _officer(self, officer: str) -> bytes:
+        return self._cipher.blind(b"officer", officer.encode())

@@ -1,0 +1,67 @@
+"""A message of one office, passed on to another with all that proves it."""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+from typing import Annotated, ClassVar, Literal
+from uuid import UUID
+
+from pydantic import Field, field_validator
+
+from protocol.address import Address
+from protocol.envelope import MAX_CONTENT_BYTES, Envelope, check_disclosure, parse_envelope
+from protocol.errors import RoutingMismatchError
+from protocol.messages.base import Message, Part
+from protocol.messages.fields import INHERITED, AddressText, CodeOf, Instant, Legal, Note, problem
+from protocol.padme import SALT_BYTES
+
+_RULE = "Second Additional Protocol Art. 14"
+
+
+class Original(Part):
+    """The message that is passed on: its content and salt, and its envelope, in which the content was committed to."""
+
+    message: Annotated[UUID, Legal(INHERITED, "the id of the original message is missing")]
+    type: Annotated[str, Field(pattern="^[a-z][a-z0-9._-]{0,63}$")]
+    originator: Annotated[AddressText, Legal(INHERITED, "who sent the original message is missing")]
+    sent_at: Annotated[Instant, Legal(INHERITED, "the time of the original message is missing")]
+    content: Annotated[str, Field(max_length=MAX_CONTENT_BYTES), Legal(INHERITED, "the original content is missing")]
+    salt: Annotated[str, Field(pattern=f"^[0-9a-f]{{{2 * SALT_BYTES}}}$")]
+    envelope: Annotated[str, Field(max_length=MAX_CONTENT_BYTES), Legal(INHERITED, "the original envelope is missing")]
+
+    @field_validator("envelope")
+    @classmethod
+    def _is_base64(cls, envelope: str) -> str:
+        try:
+            b64decode(envelope, validate=True)
+        except (binascii.Error, ValueError):
+            raise problem("base64", "write the envelope in base64") from None
+        return envelope
+
+
+class Forward(Message):
+    """A message of another office that is passed on, under the labels it came with."""
+
+    TYPE: ClassVar[str] = "forward"
+
+    type: Literal["forward"]
+    reason: Annotated[Note, Legal(_RULE, "why it is passed on is missing")]
+    purpose: Annotated[str, CodeOf("record_purpose")] = "case_work"
+    consent: UUID | None = None
+    original: Annotated[Original, Legal(_RULE, "the message that is passed on is missing")]
+
+
+def original_envelope(original: Original) -> Envelope:
+    """The envelope of what was passed on, with all but the sender's signature checked against what is said of it.
+
+    That is: the content and salt are what the envelope commits to, and id and originator are those of its header. The
+    signature is to be verified with the originator's key at the time. Raises what does not hold:
+    :class:`MalformedError`, :class:`RoutingMismatchError` or :class:`CommitmentMismatchError`.
+    """
+    envelope = parse_envelope(b64decode(original.envelope))
+    routing = envelope.routing
+    if routing.id != original.message or routing.sender != Address.parse(original.originator):
+        raise RoutingMismatchError("the original envelope is of another message")
+    check_disclosure(envelope, bytes.fromhex(original.salt), original.content.encode())
+    return envelope
