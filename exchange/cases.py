@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 from uuid import UUID
@@ -14,7 +14,7 @@ from exchange.views import Clocks, InboxRow, ReceiptRow, RecipientTracking, Targ
 from keys.directory.routes import node_path
 from keys.directory.view import Directory
 from protocol.address import Address
-from protocol.errors import ComityError, NotFoundError, TransitionError
+from protocol.errors import ComityError, ErasedError, NotFoundError, TransitionError
 from protocol.event import Event, EventName, decode_event
 from protocol.lifecycle import (
     AnyCase,
@@ -53,12 +53,19 @@ class Parsed:
         self._messages: OrderedDict[bytes, Message] = OrderedDict()
 
     def of(self, stored: StoredMessage) -> Message:
-        """The parsed content of a stored message."""
+        """The parsed content of a stored message; raises :class:`ErasedError` when it was erased."""
+        if stored.erased:
+            raise ErasedError
         message = self._messages.get(stored.head.digest)
         if message is None:
             message = parse_message(stored.content)
             self.keep(stored.head.digest, message)
         return message
+
+    def forget(self, digests: Iterable[bytes]) -> None:
+        """Forget what was parsed from these envelopes."""
+        for digest in digests:
+            self._messages.pop(digest, None)
 
     def keep(self, digest: bytes, message: Message) -> None:
         """Keep what was parsed from the envelope with this digest."""
@@ -80,7 +87,11 @@ def thread_messages_of(store: DeskStore, parsed: Parsed, row: bytes) -> list[Thr
 def _with_events(
     store: DeskStore, parsed: Parsed, rows: Sequence[tuple[int, StoredMessage, datetime | None]]
 ) -> list[ThreadMessage]:
-    return [ThreadMessage(parsed.of(stored), _events(store.receipts(stored.head.digest))) for _, stored, _ in rows]
+    return [
+        ThreadMessage(parsed.of(stored), _events(store.receipts(stored.head.digest)))
+        for _, stored, _ in rows
+        if not stored.erased
+    ]
 
 
 def check_next_step(store: DeskStore, parsed: Parsed, message: Message) -> None:

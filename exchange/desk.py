@@ -21,6 +21,7 @@ import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from pathlib import Path
@@ -41,11 +42,17 @@ from exchange.contact_tests import (
     is_unanswered_test,
 )
 from exchange.duplicates import Duplicate, find_duplicates, subjects_of
+from exchange.erasure import Erasure
 from exchange.evidence import NOT_ASKED, Evidence, check_content, inclusion
+from exchange.local_records import RecordBook, sign_head
 from exchange.logwatch import LogWatch
 from exchange.mailbox import Mailbox, Taken
+from exchange.office import Office
+from exchange.officers import READERS, Acting, Login, OfficerRegister, who_acts
+from exchange.onward import Onward, verify_original
 from exchange.outbox import Outbox, Outcome, batches
 from exchange.receipts import DirectoryBehindError, JudgedReceipt, ReceiptJudge
+from exchange.record_table import RecordTable
 from exchange.records import Head, PendingStatement, StoredMessage
 from exchange.rows import inbox_row, quarantine_row
 from exchange.sealing import RowCipher
@@ -55,6 +62,7 @@ from exchange.store import DeskStore
 from exchange.trust import Trust
 from exchange.views import (
     AgendaItem,
+    Check,
     Direction,
     InboxRow,
     QuarantineRow,
@@ -68,6 +76,7 @@ from exchange.views import (
     VerificationReport,
 )
 from keys.directory.view import Directory
+from keys.files import write_file
 from keys.keystore import Keystore, Purpose
 from protocol.address import Address
 from protocol.bundle import DEFAULT_PART_BYTES, BundlePart
@@ -78,6 +87,7 @@ from protocol.errors import (
     ConditionsOpenError,
     DirectoryUnavailableError,
     DirectoryUntrustedError,
+    ErasedError,
     ForbiddenError,
     NotFoundError,
     RevokedError,
@@ -90,6 +100,7 @@ from protocol.errors import (
 from protocol.event import EventName
 from protocol.instant import from_ms, to_ms, truncate
 from protocol.lifecycle import AnyCase, fold
+from protocol.local_record import LocalRecord, Operation
 from protocol.log.checkpoint import Checkpoint, parse_checkpoint
 from protocol.messages import (
     Acknowledgement,
@@ -103,7 +114,10 @@ from protocol.messages import (
 from protocol.messages.conditions import ConditionAccept
 from protocol.messages.consent import open_conditions
 from protocol.messages.contact import ContactTest, ContactTestReply
+from protocol.messages.forward import Forward, Original
+from protocol.messages.handling_rules import Action
 from protocol.messages.parts import Condition
+from protocol.messages.use import ConsentReply, ConsentRequest
 
 Clock = Callable[[], datetime]
 Draft = Mapping[str, Any]
@@ -116,6 +130,7 @@ _SUBMITTING = 3
 _RETRY_FIRST_S = 0.2
 _RETRY_MOST_S = 30.0
 _RESOLVE_AMONG = 1000
+NOBODY = Login()
 # What is not indexed in quiet moments is indexed by the next search.
 _INDEXED_AT_ONCE = 64
 
@@ -138,6 +153,7 @@ class Desk:
         thread: InThread,
         directory_thread: InThread,
         clock: Clock,
+        acting: Acting,
     ) -> None:
         signer = keystore.signer()
         self._address = address
@@ -148,16 +164,18 @@ class Desk:
         self._thread = thread
         self._directory_thread = directory_thread
         self._clock = clock
+        self._acting = acting
         self._judge = ReceiptJudge(self._current_directory)
         self._parsed = Parsed()
-        self._outbox = Outbox(
-            store, self._judge, self._parsed, self._current_directory, address, signer, settings, clock
-        )
-        self._mailbox = Mailbox(
-            store, self._judge, self._parsed, self._current_directory, address, keystore.openers(), signer, clock
-        )
+        self._book = book = RecordBook(acting, clock, reason_needed=settings.office.justification == "required")
+        current, openers = self._current_directory, keystore.openers()
+        self._outbox = Outbox(store, self._judge, self._parsed, current, address, signer, settings, clock, acting, book)
+        self._mailbox = Mailbox(store, self._judge, self._parsed, current, address, openers, signer, clock, book)
         self._search = Search(store, self._subjects)
         self._agenda = Agenda(store, self._parsed, address, clock)
+        self.office = Office(store, OfficerRegister(store.database), acting, book, settings.office, clock)
+        self.erasure = Erasure(store, self._parsed, self._search, self._agenda, acting, book, settings.retention, clock)
+        self.onward = Onward(store, self._parsed, address, clock)
         self._bundles = DeskBundles(store, self._outbox, self._mailbox, self._current_directory, address, signer, clock)
         self._clients: dict[str, NodeClient] = {}
         self._refreshing = asyncio.Lock()
@@ -168,12 +186,21 @@ class Desk:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, home: Path, passphrase: bytes, *, clock: Clock = utc_now, carried: Mapping[str, bytes] | None = None
+        cls,
+        home: Path,
+        passphrase: bytes,
+        *,
+        clock: Clock = utc_now,
+        carried: Mapping[str, bytes] | None = None,
+        login: Login = NOBODY,
     ) -> AsyncIterator[Desk]:
         """Open the desk in ``home``; ``carried`` are directory files of a bundle, for a desk that has none yet.
 
-        Raises :class:`SettingsError`, :class:`KeystoreLockedError`, :class:`KeystoreError`,
-        :class:`DatabaseDamagedError`, or, for a desk without a directory yet, what keeps it from getting one.
+        ``login`` says which officer acts. A desk with officers opens for nobody too: then it synchronises and keeps
+        watch, and refuses whatever shows or sends content with :class:`OfficerNeededError`. Raises what
+        :func:`exchange.officers.who_acts` raises, :class:`SettingsError`, :class:`KeystoreLockedError`,
+        :class:`KeystoreError`, :class:`DatabaseDamagedError`, or, for a desk without a directory yet, what keeps it
+        from getting one.
         """
         files = Home(home)
         settings = DeskSettings.load(files.settings)
@@ -191,7 +218,10 @@ class Desk:
             thread = await stack.enter_async_context(_thread("desk"))
             store = await thread(lambda: DeskStore(files.database, cipher))
             stack.push_async_callback(thread, store.close)
-            desk = cls(address, settings, keystore, trust, store, thread, directory_thread, clock)
+            nobody = settings.officer.name if settings.officer else str(address)
+            acting = await thread(lambda: who_acts(OfficerRegister(store.database), files.officers, login, nobody))
+            desk = cls(address, settings, keystore, trust, store, thread, directory_thread, clock, acting)
+            stack.push_async_callback(thread, lambda: desk._sign_records(files.records_head))
             stack.push_async_callback(desk._close)
             yield desk
 
@@ -242,6 +272,25 @@ class Desk:
                 if not await self._widened():
                     return result
 
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a method of :attr:`office`, :attr:`erasure`, :attr:`onward` or :attr:`records` in the desk's thread."""
+        return await self._run(function, *args, **kwargs)
+
+    @property
+    def records(self) -> RecordTable:
+        """The local records."""
+        return self._store.records
+
+    def signed_records_head(self) -> bytes:
+        """The head of the local records as they are, signed by the desk; run it with :meth:`run`."""
+        return sign_head(self._store.records.frontier(), self._address, self._signer)
+
+    def _sign_records(self, file: Path) -> None:
+        """Keep the signed head of the records outside the database."""
+        note = self.signed_records_head()
+        if not file.exists() or parse_checkpoint(file.read_bytes()).size < parse_checkpoint(note).size:
+            write_file(file, note)
+
     # --- Sending ---
 
     async def send(self, draft: Draft, *, expires_in: timedelta | None = None) -> SentMessage:
@@ -254,8 +303,14 @@ class Desk:
         Raises :class:`InvalidMessageError` (the problems of all drafts), :class:`TransitionError` or
         :class:`NotFoundError` (a reply in an unknown thread) before anything is stored, and what the directory says
         against a recipient before anything of its batch of 64 is stored. When the node cannot be reached the messages
-        stay in the outbox: status ``queued``, and the next :meth:`sync` sends them.
+        stay in the outbox: status ``queued``, and the next :meth:`sync` sends them. Where another officer must release
+        one of them, none is sent: all wait as drafts, status ``proposed``.
         """
+        if await self._run(lambda: any(self.office.needs_release(str(draft.get("type"))) for draft in drafts)):
+            return [await self.propose(draft) for draft in drafts]
+        return await self._send_now(drafts, expires_in)
+
+    async def _send_now(self, drafts: Sequence[Draft], expires_in: timedelta | None) -> list[SentMessage]:
         messages = await self._run(self._outbox.compose, drafts)
         sent: list[StoredMessage] = []
         outcomes: dict[UUID, Outcome] = {}
@@ -274,6 +329,22 @@ class Desk:
             for finished in await asyncio.gather(*submitting):
                 outcomes.update(finished)
         return [_sent(message.head, outcomes[message.head.id]) for message in sent]
+
+    async def propose(self, draft: Draft) -> SentMessage:
+        """Keep a complete draft for another officer to release. Raises as :meth:`send_many`, and for who may not draft.
+
+        The outcome's ``thread`` is the one that it replies in, or the draft's own id.
+        """
+        proposal = await self._run(self.office.propose, draft, lambda given: self._outbox.compose([given]))
+        thread = UUID(str(draft["thread"])) if draft.get("thread") else proposal.id
+        return SentMessage(proposal.id, thread, b"", SendStatus.PROPOSED)
+
+    async def release(self, proposal_id: str, *, expires_in: timedelta | None = None) -> SentMessage:
+        """Send a draft that waits, as the acting officer; raises as :meth:`Office.releasable` and :meth:`send_many`."""
+        proposal = await self._run(self.office.releasable, proposal_id)
+        sent = (await self._send_now([proposal.draft], expires_in))[0]
+        await self._run(self.office.released, proposal, sent.id)
+        return sent
 
     async def acknowledge(
         self,
@@ -371,6 +442,40 @@ class Desk:
     async def reply_draft(self, message_id: UUID, reply_type: str, **fields: Any) -> dict[str, Any]:
         """A draft of a reply to a stored message: addressed, in its thread, under its labels, with our officer."""
         return await self._run(self._reply, message_id, reply_type, None, fields)
+
+    # --- Passing on ---
+
+    async def forward(
+        self, message_id: UUID, recipients: Sequence[Address], reason: str, *, purpose: str | None = None
+    ) -> SentMessage:
+        """Pass a message on with all that proves it, under its labels.
+
+        Raises :class:`HandlingError` when a label or condition forbids it, and as :meth:`send`.
+        """
+        draft = await self._run(self.onward.forward_draft, message_id, recipients, reason, purpose)
+        return await self.send({**draft, "officer": self._officer(None)})
+
+    async def ask_consent(
+        self, message_id: UUID, action: Action, recipients: Sequence[Address], purpose: str, **more: Any
+    ) -> SentMessage:
+        """Ask the originator of a received message for consent to what its labels forbid. Raises as :meth:`send`."""
+
+        def write() -> dict[str, Any]:
+            self._received(message_id)
+            fields = self.onward.consent_fields(message_id, action, recipients, purpose)
+            return self._reply(message_id, ConsentRequest.TYPE, None, {**fields, **more})
+
+        return await self.send(await self._run(write))
+
+    async def answer_consent(self, request_id: UUID, consent: str, **terms: Any) -> SentMessage:
+        """Say the same of all items of a received consent request: a code of the list consent, with its terms."""
+
+        def write() -> dict[str, Any]:
+            self._received(request_id)
+            fields = self.onward.consent_reply_fields(request_id, consent, terms)
+            return self._reply(request_id, ConsentReply.TYPE, None, fields)
+
+        return await self.send(await self._run(write))
 
     # --- Testing contact points ---
 
@@ -526,7 +631,12 @@ class Desk:
         self, *, sent: bool = False, unopened: bool = False, limit: int = 100, before: int | None = None
     ) -> list[InboxRow]:
         """Received (or ``sent``) messages, the newest first; ``before`` is the ``sequence`` of the last row shown."""
+        self._acting.require(*READERS)
+        return await self._rows(sent=sent, unopened=unopened, limit=limit, before=before)
 
+    async def _rows(
+        self, *, sent: bool = False, unopened: bool = False, limit: int = 100, before: int | None = None
+    ) -> list[InboxRow]:
         def read() -> list[InboxRow]:
             direction = Direction.SENT if sent else Direction.RECEIVED
             rows = self._store.heads(direction, limit, before, unopened=unopened)
@@ -559,7 +669,7 @@ class Desk:
             pass
         else:
             return (await self._run(self._store.head, message_id))[1].id
-        rows = [*await self.inbox(limit=_RESOLVE_AMONG), *await self.inbox(sent=True, limit=_RESOLVE_AMONG)]
+        rows = [*await self._rows(limit=_RESOLVE_AMONG), *await self._rows(sent=True, limit=_RESOLVE_AMONG)]
         found = {row.id for row in rows if str(row.id).startswith(wanted) or str(row.id).endswith(wanted)}
         if len(found) != 1 or len(wanted) < 4:
             raise NotFoundError(f"{len(found) if len(wanted) >= 4 else 'too many'} messages fit {text!r}; give more")
@@ -574,7 +684,18 @@ class Desk:
         shown, statement = await self._run(self._open_message, message_id)
         if statement is not None:
             self._in_background(self._state((statement,)))
+        if isinstance(shown.message, Forward):
+            return replace(shown, notes=(*shown.notes, await self._proof_of(shown.message.original)))
         return shown
+
+    async def _proof_of(self, original: Original) -> str:
+        try:
+            await self.judged(lambda directory: verify_original(original, directory))
+        except UnavailableError:
+            return "the originator's signature cannot be verified now: the node cannot be reached"
+        except ComityError as problem:
+            return f"NOT PROVED: what is passed on here is not shown to be the originator's ({problem.code})"
+        return "what is passed on here is proved to be the originator's message"
 
     async def peek(self, message_id: UUID) -> Message:
         """The stored message for the program's own use: states nothing."""
@@ -601,6 +722,8 @@ class Desk:
         """The case that the thread's messages and verified receipts make; raises :class:`NotFoundError`."""
         messages = await self._run(thread_messages, self._store, self._parsed, thread)
         if not messages:
+            if await self._run(self._store.thread, thread):
+                raise ErasedError
             raise NotFoundError(f"this desk has no thread {thread}")
         return fold(messages)
 
@@ -631,10 +754,18 @@ class Desk:
 
         ``progress(done, total)`` is told of messages that were not indexed yet.
         """
-        return await self._run(self._search.find, query, limit, progress)
+        self._acting.require(*READERS)
+
+        def find() -> list[InboxRow]:
+            found = self._search.find(query, limit, progress)
+            self._keep_records(self._book.record(Operation.CONSULTATION, "search", count=len(found)))
+            return found
+
+        return await self._run(find)
 
     async def casework(self, thread: UUID) -> Casework:
         """What the office noted for itself about a case; empty for one that it knows nothing of."""
+        self._acting.require(*READERS)
         return casework_of(await self._run(self._store.casework, thread))
 
     async def add_casework(
@@ -645,7 +776,9 @@ class Desk:
         Raises :class:`NotFoundError` for a case that the desk does not have, :class:`UsageError` for a text that is
         too long or has control characters, or when nobody is named.
         """
-        officer = by or (self._settings.officer.name if self._settings.officer else None)
+        self._acting.require(*READERS)
+        default = self._settings.officer.name if self._settings.officer else None
+        officer = self._acting.name if self._acting.officer else by or default
         if officer is None:
             raise UsageError("name the officer who notes it")
         entry = CaseEntry(kind, truncate(self._clock()), check_text(officer), check_text(text), until)
@@ -653,14 +786,25 @@ class Desk:
         def add() -> None:
             if not self._store.thread(thread):
                 raise NotFoundError(f"this desk has no thread {thread}")
-            self._store.add_casework(thread, entry.to_bytes())
+            if kind is EntryKind.ASSIGNED:
+                self.office.check_assignee(entry.text)
+            with self._store.database.transaction():
+                self._store.insert_casework(thread, entry.to_bytes())
+                self._store.records.insert([self._book.record(Operation.ALTERATION, f"case.{kind}")])
 
         await self._run(add)
         return entry
 
     async def duplicates(self, message: Message) -> list[Duplicate]:
         """Where other cases of this desk are about targets of the request ``message``, the newest first."""
-        return await self._run(find_duplicates, self._store, self._parsed, self._search, message)
+
+        def find() -> list[Duplicate]:
+            found = find_duplicates(self._store, self._parsed, self._search, message)
+            if found:
+                self._keep_records(self._book.record(Operation.COMBINATION, "duplicates", count=len(found)))
+            return found
+
+        return await self._run(find)
 
     async def duplicates_of_draft(self, draft: Draft) -> list[Duplicate]:
         """As :meth:`duplicates`, for a request that is not sent yet; raises :class:`InvalidMessageError`."""
@@ -685,8 +829,8 @@ class Desk:
                 return report
 
     async def _verify(self, message_id: UUID, online: bool) -> VerificationReport:
+        self._acting.require(*READERS)
         stored, judged = await self._run(self._judge_again, message_id)
-        envelope = parse_envelope(stored.envelope)
         watch = LogWatch(self.directory, self.node_client, self._last_checkpoint, self._remember_checkpoint)
         checks = []
         for entry in judged:
@@ -698,16 +842,31 @@ class Desk:
             checks.append(ReceiptCheck(row, inclusion(entry), consistency))
         return VerificationReport(
             id=message_id,
-            digest=envelope.digest,
-            checks=check_content(envelope, stored.content, stored.salt, self.directory, judged),
+            digest=stored.head.digest,
+            checks=self._check_content(stored, judged),
             receipts=tuple(checks),
         )
 
+    def _check_content(self, stored: StoredMessage, judged: Sequence[JudgedReceipt]) -> tuple[Check, ...]:
+        if stored.erased:
+            return (Check("content", None, ErasedError.code, "the content was erased; its receipts are left"),)
+        envelope = parse_envelope(stored.envelope)
+        return check_content(envelope, stored.content, stored.salt, self.directory, judged)
+
     async def export(self, message_id: UUID) -> bytes:
-        """An evidence file, with the content in the clear; see :func:`exchange.evidence.verify_evidence`."""
+        """An evidence file, with the content in the clear; see :func:`exchange.evidence.verify_evidence`.
+
+        Raises :class:`ErasedError`, and :class:`HandlingError` when it is for proceedings and a label forbids that.
+        """
+        self._acting.require(*READERS)
 
         def read() -> bytes:
             stored = self._store.message(message_id)
+            if stored.erased:
+                raise ErasedError
+            if self._acting.purpose == Action.PROCEEDINGS:
+                self.onward.require(message_id, Action.PROCEEDINGS)
+            self._keep_records(self._book.record(Operation.DISCLOSURE, "export", stored.head))
             receipts = tuple(entry.receipt for entry in self._store.receipts(stored.head.digest))
             return Evidence(stored.envelope, stored.salt, stored.content, receipts).to_bytes()
 
@@ -782,6 +941,8 @@ class Desk:
         return SyncResult(submitted=tuple(submitted), refused=tuple(refused))
 
     def _officer(self, officer: Mapping[str, str] | None) -> Mapping[str, str] | None:
+        if self._acting.officer is not None:
+            return {"name": self._acting.officer.name, "role": self._acting.officer.job_title}
         if officer is not None:
             return dict(officer)
         default = self._settings.officer
@@ -845,14 +1006,20 @@ class Desk:
         return [subject.key for subject in subjects_of(self._parsed.of(stored))]
 
     def _open_message(self, message_id: UUID) -> tuple[ShownMessage, PendingStatement | None]:
+        self._acting.require(*READERS)
         stored = self._store.message(message_id)
+        message = self._parsed.of(stored)
         head, statement = stored.head, None
         if head.direction is Direction.RECEIVED:
             self._require_conditions_accepted(stored)
-            tracking_ = self._mailbox.statement(EventName.ContentAccessTracking, head)
-            if self._store.open_message(message_id, self._clock(), tracking_):
-                statement = tracking_
-        message = self._parsed.of(stored)
+        record = self._book.record(Operation.CONSULTATION, "show", head)
+        with self._store.database.transaction():
+            if head.direction is Direction.RECEIVED:
+                tracking_ = self._mailbox.statement(EventName.ContentAccessTracking, head)
+                if self._store.open_message(message_id, self._clock(), tracking_):
+                    statement = tracking_
+            self.office.note_read(message_id)
+            self._store.records.insert([record])
         shown = ShownMessage(
             row=inbox_row(self._store, *self._store.head(message_id)),
             message=message,
@@ -860,8 +1027,13 @@ class Desk:
             notes=notes_of(message),
             receipts=tuple(self._receipt_rows(head)),
             digest=head.digest,
+            readers=tuple(self.office.readers_of(message_id)),
         )
         return shown, statement
+
+    def _keep_records(self, *records: LocalRecord) -> None:
+        with self._store.database.transaction():
+            self._store.records.insert(records)
 
     def _require_conditions_accepted(self, stored: StoredMessage) -> None:
         conditions = self._open_conditions(stored)
@@ -870,7 +1042,8 @@ class Desk:
             raise ConditionsOpenError(f"it was given under conditions that are not accepted here: {terms}")
 
     def _open_conditions(self, stored: StoredMessage) -> tuple[Condition, ...]:
-        thread = [self._parsed.of(other) for _, other, _ in self._store.thread(stored.head.thread)]
+        rows = self._store.thread(stored.head.thread)
+        thread = [self._parsed.of(other) for _, other, _ in rows if not other.erased]
         return open_conditions(self._parsed.of(stored), thread, str(self._address))
 
     def _receipt_rows(self, head: Head) -> list[ReceiptRow]:

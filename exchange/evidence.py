@@ -24,6 +24,7 @@ from protocol.envelope import Envelope, check_disclosure, parse_envelope, verify
 from protocol.errors import ComityError, MalformedError
 from protocol.event import EventName
 from protocol.messages import parse_message
+from protocol.messages.officer_signature import verify_officer
 from protocol.receipt import Receipt, receipts_from_value, receipts_to_value
 
 SCHEMA = "comity/evidence/1"
@@ -92,11 +93,21 @@ def check_content(
     def signature() -> None:
         verify_envelope(envelope, directory.signing_key(str(routing.sender), envelope.kid, at))
 
-    return (
+    checks = (
         _check("signature", signature),
         _check("commitment", lambda: check_disclosure(envelope, salt, content)),
         _check("content", lambda: check_inner(parse_message(content), envelope)),
     )
+    return (*checks, *_officer_check(content))
+
+
+def _officer_check(content: bytes) -> tuple[Check, ...]:
+    """The check of the releasing officer's signature, if there is one."""
+    try:
+        signed = verify_officer(parse_message(content), content)
+    except ComityError as problem:
+        return (Check("officer", False, problem.code, problem.detail),)
+    return (Check("officer", True),) if signed else ()
 
 
 def inclusion(judged: JudgedReceipt) -> Check:

@@ -63,17 +63,18 @@ class RecordBook:
         act: str,
         head: Head | None = None,
         *,
+        evident: bool = False,
         recipients: Sequence[Address] = (),
         ground: str | None = None,
         count: int | None = None,
     ) -> LocalRecord:
-        """The record of one act, about the message ``head``.
+        """The record of one act, about the message ``head``; ``evident``: what is sent gives its own reason.
 
         Raises :class:`JustificationError` for a consultation or disclosure when the office wants a reason and none was
         given.
         """
         justified = operation in _JUSTIFIED
-        if justified and self._reason_needed and self._acting.reason is None:
+        if justified and self._reason_needed and not evident and self._acting.reason is None:
             raise JustificationError
         return LocalRecord(
             operation=operation,

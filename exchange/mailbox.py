@@ -6,6 +6,7 @@ Rules, in this order; the first that fails names the code under which the messag
 3. It is addressed to this desk and sealed to a key that this desk holds, and its time has not passed.
 4. What opens is what the sender committed to.
 5. The content is a message, and its id, sender and recipients are those of the routing header.
+6. If an officer signed it, the signature is that of the key it names over this content.
 
 A page is stored as a whole with the cursor behind it, together with the statements still to be made; only then are they
 made. Blocking; runs in the desk's thread.
@@ -22,6 +23,7 @@ from uuid import UUID
 
 from exchange.cases import Parsed
 from exchange.client import Answer, MailboxEntry, MailboxPage
+from exchange.local_records import RecordBook
 from exchange.receipts import DirectoryBehindError, JudgedReceipt, ReceiptJudge, readable
 from exchange.records import Head, PendingStatement, Quarantined, Refusal, StoredMessage, StoredReceipt
 from exchange.rows import inbox_row, quarantine_row
@@ -42,7 +44,9 @@ from protocol.errors import (
 from protocol.event import MAX_REASON_CHARS, EventName
 from protocol.hpke import Opener
 from protocol.instant import truncate
+from protocol.local_record import Operation
 from protocol.messages import Message, parse_message
+from protocol.messages.officer_signature import verify_officer
 from protocol.receipt import Receipt
 from protocol.signing import Signer
 from protocol.statement import DeskStatement, parse_statement, sign_statement
@@ -111,7 +115,9 @@ class Mailbox:
         openers: Mapping[bytes, Opener],
         signer: Signer,
         clock: Callable[[], datetime],
+        book: RecordBook,
     ) -> None:
+        self._book = book
         self._store = store
         self._judge = judge
         self._parsed = parsed
@@ -227,6 +233,7 @@ class Mailbox:
         opened = open_envelope(verify_envelope(envelope, verifier), self._address, self._openers, page.now)
         message = parse_message(opened.content)
         check_inner(message, envelope)
+        verify_officer(message, opened.content)
         self._parsed.keep(envelope.digest, message)
         head = Head(
             id=message.id,
@@ -269,7 +276,8 @@ class Mailbox:
         return proved
 
     def _keep(self, page: _Page, cursor: int) -> Taken:
-        delivery = Delivery(page.messages, page.quarantined, page.statements, page.receipts, cursor)
+        records = [self._book.record(Operation.COLLECTION, "receive", message.head) for message in page.messages]
+        delivery = Delivery(page.messages, page.quarantined, page.statements, page.receipts, cursor, records)
         kept, held = self._store.take(delivery)
         unverified = sum(stored.error is not None for stored in page.receipts)
         result = SyncResult(

@@ -21,6 +21,8 @@ from uuid import UUID
 
 from exchange.cases import Parsed, check_next_step
 from exchange.client import MAX_ENVELOPES, MAX_SUBMIT_BYTES, Answer
+from exchange.local_records import RecordBook
+from exchange.officers import Acting
 from exchange.receipts import DirectoryBehindError, JudgedReceipt, ReceiptJudge
 from exchange.records import Head, Refusal, StoredMessage, StoredReceipt
 from exchange.settings import DeskSettings
@@ -34,7 +36,9 @@ from protocol.event import EventName
 from protocol.ids import RANDOM_BYTES, new_message_id
 from protocol.instant import to_ms, truncate
 from protocol.lifecycle.profiles import acknowledgement_period
+from protocol.local_record import Operation
 from protocol.messages import ComposedMessage, compose_message
+from protocol.messages.officer_signature import PLACEHOLDER, key_text, sign_as_officer
 from protocol.padme import SALT_BYTES
 from protocol.routing import COMMITMENT_BYTES, MAX_CLOCK_SKEW, Priority, Routing
 from protocol.signing import Signer
@@ -82,7 +86,11 @@ class Outbox:
         signer: Signer,
         settings: DeskSettings,
         clock: Callable[[], datetime],
+        acting: Acting,
+        book: RecordBook,
     ) -> None:
+        self._acting = acting
+        self._book = book
         self._store = store
         self._judge = judge
         self._parsed = parsed
@@ -116,7 +124,14 @@ class Outbox:
     def seal(self, messages: Sequence[ComposedMessage], expires_in: timedelta | None) -> list[StoredMessage]:
         """Seal messages and keep them, in the outbox. Raises what the directory says against a recipient."""
         sealed = [self._seal(message, expires_in) for message in messages]
-        self._store.add_sent(sealed)
+        heads = [message.head for message in sealed]
+        self._store.add_sent(
+            sealed,
+            [
+                self._book.record(Operation.DISCLOSURE, "send", head, recipients=head.recipients, evident=True)
+                for head in heads
+            ],
+        )
         return sealed
 
     def record(self, messages: Sequence[StoredMessage], answers: Sequence[Answer], *, final: bool) -> Submission:
@@ -163,14 +178,22 @@ class Outbox:
         if claimed is not None and claimed != str(self._address):
             raise _one_problem("from", f"this desk sends as {self._address}")
         composed = compose_message(
-            draft,
+            self._named(draft),
             message_id=self._new_id(now),
             sender=str(self._address),
             sent_at=now,
         )
         if str(self._address) in composed.message.to:
             raise _one_problem("to", "a message is not sent to its own sender")
-        return composed
+        return sign_as_officer(composed, self._acting.signer) if self._acting.signer is not None else composed
+
+    def _named(self, draft: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The draft with the officer who releases it, where officers sign."""
+        officer = self._acting.officer
+        if officer is None:
+            return draft
+        named = {"name": officer.name, "role": officer.job_title, "key": key_text(officer.public_key)}
+        return {**draft, "officer": {**named, "signature": PLACEHOLDER}}
 
     def _time_of(self, draft: Mapping[str, Any]) -> datetime:
         """When the message is sent: now, but after all that this desk has seen of its thread.

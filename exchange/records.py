@@ -84,6 +84,11 @@ class StoredMessage:
     content: bytes = field(repr=False)
     salt: bytes = field(repr=False)
 
+    @property
+    def erased(self) -> bool:
+        """Whether the content was erased: then only the head is left."""
+        return not self.content
+
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:

@@ -44,8 +44,10 @@ def words_of(text: str) -> frozenset[str]:
 
 
 def words_in(message: StoredMessage) -> frozenset[str]:
-    """All words of a message's values, its field names not; at most :data:`MAX_WORDS`."""
+    """All words of a message's values, its field names not; at most :data:`MAX_WORDS`, none of an erased one."""
     found: set[str] = set()
+    if message.erased:
+        return frozenset()
     for text in _texts(json.loads(message.content)):
         found |= words_of(text)
         if len(found) > MAX_WORDS:
@@ -68,7 +70,7 @@ class Search:
         total, done = self._store.unindexed(), 0
         while done < total and (most is None or done < most):
             rows = self._store.next_unindexed(_AT_ONCE if most is None else min(_AT_ONCE, most - done))
-            self._store.add_words([(seq, words_in(message) | self._subject_words(message)) for seq, message in rows])
+            self._store.add_words([(seq, words_in(message) | self.subject_words(message)) for seq, message in rows])
             done += len(rows)
             if progress is not None:
                 progress(done, total)
@@ -101,8 +103,9 @@ class Search:
         self.index()
         return [message for _, message, _ in self._store.with_words({_MARK + key}, limit, None)]
 
-    def _subject_words(self, message: StoredMessage) -> frozenset[str]:
-        return frozenset(_MARK + key for key in self._subjects(message))
+    def subject_words(self, message: StoredMessage) -> frozenset[str]:
+        """What a message is indexed under besides its words; none for an erased one."""
+        return frozenset() if message.erased else frozenset(_MARK + key for key in self._subjects(message))
 
 
 def _texts(value: object) -> Iterator[str]:

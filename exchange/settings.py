@@ -1,7 +1,8 @@
 """A desk's home folder: which files it has, and the settings in ``settings.toml``.
 
-The home holds ``keystore.cbor`` (encrypted), ``desk.sqlite`` (sealed), ``directory/`` (public, verified),
-``bootstrap.json`` (public) and ``settings.toml``, which a person may edit and which holds no secret.
+The home holds ``keystore.cbor`` (encrypted), ``desk.sqlite`` (sealed), ``content-keys.bin`` (of no use without the
+keystore), ``officers/`` (encrypted), ``directory/`` (public, verified), ``bootstrap.json`` and ``records.checkpoint``
+(public) and ``settings.toml``, which a person may edit and which holds no secret.
 """
 
 from __future__ import annotations
@@ -62,6 +63,16 @@ class Home:
     def templates(self) -> Path:
         """The folder of templates that the office keeps."""
         return self.path / "templates"
+
+    @property
+    def officers(self) -> Path:
+        """The folder of the officers' key files."""
+        return self.path / "officers"
+
+    @property
+    def records_head(self) -> Path:
+        """The last signed head of the local records."""
+        return self.path / "records.checkpoint"
 
     @property
     def enrolment(self) -> Path:
@@ -135,6 +146,26 @@ class NotifySettings(_Table):
     ) = None
 
 
+class OfficeSettings(_Table):
+    """What the office asks of its officers.
+
+    ``four_eyes``: the message types that another officer than the drafter releases, or ``all``. ``justification``:
+    whether each consultation, and each disclosure that is not a message, needs a reason in words.
+    """
+
+    four_eyes: Annotated[
+        tuple[Annotated[str, Field(pattern="^[a-z][a-z0-9._-]{0,63}$")], ...], Field(max_length=64)
+    ] = ()
+    justification: Literal["optional", "required"] = "optional"
+
+
+class RetentionSettings(_Table):
+    """How long content is kept after the last message of a case that ended; without a number, until a person erases."""
+
+    cases_days: Annotated[int, Field(ge=1, le=36_600)] | None = None
+    refused_days: Annotated[int, Field(ge=1, le=36_600)] | None = None
+
+
 class DeskSettings(_Table):
     """All settings. ``node_url`` is needed only where the desk reaches its node by another address than partners do.
 
@@ -154,6 +185,8 @@ class DeskSettings(_Table):
     contact_tests: ContactTestSettings = Field(default_factory=ContactTestSettings)
     notify: NotifySettings = Field(default_factory=NotifySettings)
     email: EmailSettings | None = None
+    office: OfficeSettings = Field(default_factory=OfficeSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
 
     @field_validator("address")
     @classmethod

@@ -351,14 +351,13 @@ class DeskStore:
 
     # --- Casework ---
 
-    def add_casework(self, thread: UUID, value: bytes) -> None:
-        """Add an entry to a case."""
+    def insert_casework(self, thread: UUID, value: bytes) -> None:
+        """Add an entry to a case, inside a transaction."""
         row = self._thread(thread)
-        with self.database.transaction():
-            self.database.execute(
-                "INSERT INTO casework (thread, sealed) VALUES (?, ?)",
-                (row, self._cipher.seal(b"casework.sealed", row, value)),
-            )
+        self.database.execute(
+            "INSERT INTO casework (thread, sealed) VALUES (?, ?)",
+            (row, self._cipher.seal(b"casework.sealed", row, value)),
+        )
 
     def casework(self, thread: UUID) -> list[bytes]:
         """The entries of a case, the oldest first."""

@@ -27,6 +27,7 @@ class SendStatus(StrEnum):
     QUEUED = "queued"  # durable in the outbox, not yet accepted by the own node
     SUBMITTED = "submitted"  # the own node accepted it, and its receipt was verified
     REFUSED = "refused"  # the own node refused it for good; ``error`` says why
+    PROPOSED = "proposed"  # a draft that another officer is to release; ``id`` is the draft's
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,10 @@ class ReceiptRow:
 
 @dataclass(frozen=True, slots=True)
 class SentMessage:
-    """The outcome of sending one message. ``error`` is the code of the refusal, or of why it is still queued."""
+    """The outcome of sending one message. ``error`` is the code of the refusal, or of why it is still queued.
+
+    What waits for another officer is not sealed yet: its ``digest`` is empty.
+    """
 
     id: UUID
     thread: UUID
@@ -107,6 +111,7 @@ class ShownMessage:
     notes: tuple[str, ...]
     receipts: tuple[ReceiptRow, ...]
     digest: bytes
+    readers: tuple[tuple[str, datetime], ...] = ()  # officers who read it, and when first
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,7 +153,7 @@ def send(
             named = sorted({str(duplicate.thread) for duplicate in duplicates})
             raise DuplicateRequestError(f"other cases are about the same targets: {', '.join(named)}")
         sent = await desk.send(draft)
-        return _report_sent(sent, as_json=as_json, duplicates=duplicates)
+        return report_sent(sent, as_json=as_json, duplicates=duplicates)
 
     async def check_only() -> None:
         from protocol.messages import check_outgoing
@@ -193,7 +193,7 @@ def acknowledge(
             next_update_by=instant(next_update_by),
             remark=remark,
         )
-        return _report_sent(sent, as_json=as_json)
+        return report_sent(sent, as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -214,7 +214,7 @@ def answer(
         if not isinstance(targets, list) or not all(isinstance(target, dict) for target in targets) or unknown:
             raise UsageError(_('the answer file holds "targets", a list of objects, and perhaps "own_reference"'))
         sent = await desk.answer(await desk.resolve(message_id), targets, own_reference=given.get("own_reference"))
-        return _report_sent(sent, as_json=as_json)
+        return report_sent(sent, as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -228,7 +228,7 @@ def accept_conditions(
     """Accept conditions."""
 
     async def work(desk: Desk) -> int | None:
-        return _report_sent(await desk.accept_conditions(await desk.resolve(message_id)), as_json=as_json)
+        return report_sent(await desk.accept_conditions(await desk.resolve(message_id)), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -271,6 +271,7 @@ def search(
 def inbox(
     sent: Annotated[bool, typer.Option("--sent", help=_("What this desk sent."))] = False,
     unopened: Annotated[bool, typer.Option("--unopened", help=_("Only what nobody here has opened."))] = False,
+    unread: Annotated[bool, typer.Option("--unread", help=_("Only what the acting officer has not read."))] = False,
     refused: Annotated[bool, typer.Option("--refused", help=_("What was refused and why, instead."))] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 50,
     wait: WaitOption = 0,
@@ -292,6 +293,9 @@ def inbox(
             table(_("Refused"), [_("At"), _("Code"), _("Claimed sender"), _("Why")], rows)
             return
         messages = await desk.inbox(sent=sent, unopened=unopened, limit=limit)
+        if unread:
+            left = await desk.run(desk.office.unread, [row.id for row in messages])
+            messages = [row for row in messages if row.id in left]
         if as_json:
             print_json({"messages": messages, "synchronised": reached})
             return
@@ -339,14 +343,17 @@ def show(
                     "stored_at": shown.row.stored_at,
                     "notes": shown.notes,
                     "receipts": shown.receipts,
+                    "readers": [{"officer": officer, "at": at} for officer, at in shown.readers],
                     "duplicates": duplicates,
                 }
             )
             return
         for note in shown.notes:
-            line(safe(note))
+            line(safe(_(note)))
+        for reader, at in shown.readers:
+            line(f"{_('Read by')}: {safe(reader)}, {safe(at)}")
         _print_duplicates(duplicates)
-        _print_fields("", content)
+        print_fields("", content)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -522,7 +529,7 @@ async def _sync(desk: Desk, wait: float, *, offline: bool) -> bool:
     return True
 
 
-def _report_sent(sent: SentMessage, *, as_json: bool, duplicates: Sequence[Duplicate] = ()) -> int | None:
+def report_sent(sent: SentMessage, *, as_json: bool, duplicates: Sequence[Duplicate] = ()) -> int | None:
     if as_json:
         print_json(
             {
@@ -565,13 +572,13 @@ def _print_receipts(title: str, receipts: tuple[ReceiptRow, ...]) -> None:
     )
 
 
-def _print_fields(path: str, value: Any) -> None:
+def print_fields(path: str, value: Any) -> None:
     if isinstance(value, dict):
         for name, item in value.items():
-            _print_fields(f"{path}.{name}" if path else name, item)
+            print_fields(f"{path}.{name}" if path else name, item)
     elif isinstance(value, list):
         for number, item in enumerate(value):
-            _print_fields(f"{path}.{number}", item)
+            print_fields(f"{path}.{number}", item)
     else:
         line(f"{path}: {safe(value)}")
 

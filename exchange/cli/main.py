@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from exchange.cli import agenda, audit, bundle, casework, contact_tests, desk, keys, setup, targets, templates
+from exchange.cli import (
+    agenda,
+    audit,
+    bundle,
+    casework,
+    contact_tests,
+    desk,
+    drafts,
+    duty,
+    erasure,
+    keys,
+    officers,
+    onward,
+    records,
+    setup,
+    targets,
+    templates,
+)
+from exchange.cli.options import GivenLogin, give_login
 from exchange.i18n import _
 
 app = typer.Typer(
@@ -20,10 +40,43 @@ app = typer.Typer(
         "4 a node cannot be reached."
     ),
 )
+
+
+@app.callback()
+def acting(
+    officer: Annotated[
+        str | None, typer.Option("--officer", envvar="COMITY_OFFICER", help=_("The officer who acts, by id."))
+    ] = None,
+    officer_passphrase_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--officer-passphrase-file",
+            envvar="COMITY_OFFICER_PASSPHRASE_FILE",
+            help=_("A file (mode 0600) whose first line is the officer's passphrase; else it is asked for."),
+        ),
+    ] = None,
+    purpose: Annotated[
+        str | None, typer.Option("--purpose", help=_("Why, a code of the list record_purpose; else case_work."))
+    ] = None,
+    because: Annotated[
+        str | None, typer.Option("--because", help=_("Why, in words; it stands in the local records."))
+    ] = None,
+) -> None:
+    """Who acts, and why; before the command."""
+    give_login(GivenLogin(officer, officer_passphrase_file, purpose, because))
+
+
 setup.register(app)
 desk.register(app)
 agenda.register(app)
 app.add_typer(casework.app, name="case")
+app.add_typer(officers.app, name="officer")
+app.add_typer(drafts.app, name="draft")
+app.add_typer(duty.app, name="duty")
+onward.register(app)
+app.add_typer(onward.app, name="consent")
+app.add_typer(records.app, name="records")
+app.add_typer(erasure.app, name="erase")
 app.add_typer(keys.app, name="keys")
 app.add_typer(contact_tests.app, name="contact-test")
 app.add_typer(targets.app, name="targets")

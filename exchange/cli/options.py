@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -11,6 +13,7 @@ import typer
 
 from exchange.cli.output import refuse
 from exchange.i18n import _
+from exchange.officers import Login
 from keys.passphrase import ask_passphrase, read_passphrase_file
 from protocol.errors import ComityError
 
@@ -32,6 +35,34 @@ PassphraseOption = Annotated[
     ),
 ]
 DEFAULT_HOME = Path("~/.comity")
+
+
+@dataclass(frozen=True, slots=True)
+class GivenLogin:
+    """Who acts and why, as the command line says before the command."""
+
+    officer: str | None = None
+    passphrase_file: Path | None = None
+    purpose: str | None = None
+    reason: str | None = None
+
+
+_given: ContextVar[GivenLogin | None] = ContextVar("given", default=None)
+
+
+def give_login(login: GivenLogin) -> None:
+    """Keep who acts for the command that follows."""
+    _given.set(login)
+
+
+def read_login() -> Login:
+    """Who acts, the officer's passphrase read or asked for. :class:`UsageError`, :class:`KeystoreError`."""
+    given = _given.get() or GivenLogin()
+    if given.officer is None:
+        return Login(purpose=given.purpose, reason=given.reason)
+    prompt = _("Passphrase of {officer}: ").format(officer=given.officer)
+    read = read_passphrase_file(given.passphrase_file) if given.passphrase_file else ask_passphrase(prompt, None)
+    return Login(given.officer, read, given.purpose, given.reason)
 
 
 def read_passphrase(path: Path | None, *, new: bool = False) -> bytes:
@@ -60,7 +91,7 @@ def with_desk(
     async def opened() -> int | None:
         from exchange.desk import Desk
 
-        async with Desk.open(home.expanduser(), read_passphrase(passphrase_file)) as desk:
+        async with Desk.open(home.expanduser(), read_passphrase(passphrase_file), login=read_login()) as desk:
             return await work(desk)
 
     return opened

@@ -1,7 +1,7 @@
 """What labels and conditions say against an action, and what the originator's consent makes of it.
 
-Four labels stand side by side and are never merged: TLP (who may see), PAP (what may be done), handling codes H0 to H3
-(judicial use, dissemination), use conditions. PAP is about what is done to the infrastructure of suspects, which nothing
+Four labels stand side by side, never merged: TLP (who may see), PAP (what may be done), handling codes H0 to H3
+(judicial use, dissemination), use conditions. PAP is about what is done to suspects' infrastructure, which nothing
 here does, so it forbids none of these actions.
 """
 

@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 
 from exchange.client import Answer, MailboxEntry, MailboxPage
-from exchange.desk import Desk
+from exchange.desk import NOBODY, Desk
 from exchange.enrolment import create_desk
-from exchange.settings import OfficerSettings
+from exchange.officers import Login
+from exchange.settings import DeskSettings, Home, OfficerSettings
 from keys.cards import ContactPointCard
 from keys.directory.ceremony import Ceremony
 from keys.directory.client import DirectoryClient
@@ -316,9 +317,14 @@ class World:
     def keystore(self, address: Address) -> Keystore:
         return Keystore.open(self.home(address) / "keystore.cbor", PASSPHRASE)
 
-    def open(self, address: Address) -> Any:
+    def open(self, address: Address, login: Login = NOBODY) -> Any:
         """The desk of ``address``."""
-        return Desk.open(self.home(address), PASSPHRASE, clock=self.clock)
+        return Desk.open(self.home(address), PASSPHRASE, clock=self.clock, login=login)
+
+    def change_settings(self, address: Address, **changes: Any) -> None:
+        """Change settings of a desk."""
+        file = Home(self.home(address)).settings
+        DeskSettings.load(file).model_copy(update=changes).save(file)
 
     def _serve(self, path: str) -> bytes:
         self.directory_reads += 1

@@ -25,14 +25,18 @@ from exchange.cli.main import app
 from exchange.desk import Desk
 from exchange.notify import Email, Webhook, channels_of
 from exchange.settings import DeskSettings, EmailSettings, Home
+from exchange.store import DeskStore
 from exchange.views import AgendaItem, SyncResult
 from exchange.watch import DESK_CHANNEL, tell, watch
+from protocol import cbor
 from protocol.address import Address
 from protocol.errors import SettingsError, UnavailableError
 from tests.unit.exchange_world import FR, KR, PASSPHRASE, World, request
 
 HOUR = timedelta(hours=1)
 ROUTINE = {"urgency": "routine", "urgency_reason": None}
+
+OFFICE_TABLES = ("officer", "reading", "draft", "duty", "record")
 
 
 @pytest.fixture
@@ -121,11 +125,23 @@ async def test_a_follow_up_takes_the_expiry_off_the_agenda_when_its_receipt_is_p
 async def test_an_old_database_gets_its_agenda_when_it_is_opened(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         await asked(kr, fr)
-        for table in ("agenda", "agenda_stale", "notice", "word", "casework"):
-            await kr._run(kr._store._connection.execute, f"DROP TABLE {table}")
-        await kr._run(kr._store._connection.execute, "DELETE FROM migration WHERE number >= 3")
+        execute = kr._store.database.execute
+        await kr._run(_under_the_desk_key, kr._store)
+        for table in ("agenda", "agenda_stale", "notice", "word", "casework", *OFFICE_TABLES):
+            await kr._run(execute, f"DROP TABLE {table}")
+        await kr._run(execute, "ALTER TABLE message DROP COLUMN slot")
+        await kr._run(execute, "DELETE FROM migration WHERE number >= 3")
     async with world.open(KR) as kr:
         assert brief(await kr.agenda()) == [("acknowledgement", "", False, None)]
+
+
+def _under_the_desk_key(store: DeskStore) -> None:
+    """Seal all content as desks did before each message had a key of its own."""
+    for id_, head, body, slot in store.database.all("SELECT id, head, body, slot FROM message"):
+        message = store._message(id_, head, body, slot)
+        value = cbor.encode([message.envelope, message.content, message.salt])
+        sealed = store.database.cipher.seal(b"message.body", id_, value)
+        store.database.execute("UPDATE message SET body = ? WHERE id = ?", (sealed, id_))
 
 
 # --- The commands ---------------------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ def test_the_commands_show_a_case_whole_with_what_was_noted(world: World, monkey
     secret.write_bytes(PASSPHRASE)
     secret.chmod(0o600)
     original = Desk.open
-    monkeypatch.setattr(Desk, "open", lambda home, passphrase: original(home, passphrase, clock=world.clock))
+    monkeypatch.setattr(Desk, "open", lambda home, passphrase, login: original(home, passphrase, clock=world.clock))
 
     def comity(*arguments: str, as_json: bool = True) -> tuple[int, Any]:
         options = ["--home", str(world.home(KR)), *(["--json"] if as_json else [])]

@@ -110,7 +110,7 @@ def test_sending_points_duplicates_out_and_stops_when_asked_to(world: World, mon
         return ran.exit_code, json.loads(ran.stdout)
 
     original = Desk.open
-    monkeypatch.setattr(Desk, "open", lambda home, passphrase: original(home, passphrase, clock=world.clock))
+    monkeypatch.setattr(Desk, "open", lambda home, passphrase, login: original(home, passphrase, clock=world.clock))
     code, first = comity("send", str(draft))
     assert (code, first["duplicates"]) == (0, [])
     code, refused = comity("send", str(draft), "--unless-duplicate")

@@ -1,0 +1,182 @@
+"""``comity officer``: the officers of a desk, their roles and their keys."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from exchange.cli.options import (
+    DEFAULT_HOME,
+    HomeOption,
+    JsonOption,
+    PassphraseOption,
+    read_passphrase,
+    run,
+    with_desk,
+)
+from exchange.cli.output import line, print_json, safe, table
+from exchange.i18n import _
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exchange.desk import Desk
+    from exchange.officers import Officer
+
+app = typer.Typer(no_args_is_help=True, help=_("Officers of this desk, each with a key and roles of their own."))
+OfficerArgument = Annotated[str, typer.Argument(help=_("The officer's id, such as kim."))]
+RolesOption = Annotated[
+    list[str], typer.Option("--role", help=_("reader, drafter, releaser or administrator; repeat it."))
+]
+
+
+@app.command(
+    "add",
+    help=_(
+        "Register an officer and make the officer's key; the first is an administrator.\n\n"
+        "Example: comity officer add kim --name 'Kim Minsu' --job-title Inspector --role drafter --role releaser"
+    ),
+)
+def add(
+    officer: OfficerArgument,
+    name: Annotated[str, typer.Option("--name", help=_("The officer's name, as messages show it."))],
+    job_title: Annotated[str, typer.Option("--job-title", help=_("The officer's function, as messages show it."))],
+    roles: RolesOption,
+    new_passphrase_file: Annotated[
+        Path | None,
+        typer.Option("--new-passphrase-file", help=_("A file with the new passphrase; else it is asked for.")),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick-derivation", help=_("Cheaper passphrase derivation: for demonstrations only."))
+    ] = False,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Register an officer."""
+
+    async def work(desk: Desk) -> None:
+        from exchange.officers import key_file, new_officer_key, parse_roles
+        from exchange.settings import Home
+        from keys.keystore import FAST, STANDARD
+
+        wanted, folder = parse_roles(roles), Home(home.expanduser()).officers
+        secret = read_passphrase(new_passphrase_file, new=True)
+        public_key = new_officer_key(folder, officer, secret, FAST if quick else STANDARD, datetime.now(UTC))
+        try:
+            added = await desk.run(desk.office.add_officer, officer, name, job_title, wanted, public_key)
+        except BaseException:
+            key_file(folder, officer).unlink()
+            raise
+        _print([added], as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command("list", help=_("List the officers, those who left too.\n\nExample: comity officer list"))
+def list_(
+    home: HomeOption = DEFAULT_HOME, passphrase_file: PassphraseOption = None, as_json: JsonOption = False
+) -> None:
+    """List officers."""
+
+    async def work(desk: Desk) -> None:
+        _print(await desk.run(desk.office.officers), as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command("roles", help=_("Give an officer other roles.\n\nExample: comity officer roles kim --role reader"))
+def roles_(
+    officer: OfficerArgument,
+    roles: RolesOption,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change roles."""
+
+    async def work(desk: Desk) -> None:
+        from exchange.officers import parse_roles
+
+        _print([await desk.run(desk.office.change_roles, officer, parse_roles(roles))], as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command("leave", help=_("An officer leaves; the key counts no more.\n\nExample: comity officer leave kim"))
+def leave(
+    officer: OfficerArgument,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """An officer leaves."""
+
+    async def work(desk: Desk) -> None:
+        _print([await desk.run(desk.office.withdraw_officer, officer)], as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command(
+    "passphrase", help=_("Change an officer's passphrase.\n\nExample: comity --officer kim officer passphrase kim")
+)
+def passphrase(
+    officer: OfficerArgument,
+    old_passphrase_file: Annotated[
+        Path | None, typer.Option("--old-passphrase-file", help=_("A file with the present passphrase."))
+    ] = None,
+    new_passphrase_file: Annotated[
+        Path | None,
+        typer.Option("--new-passphrase-file", help=_("A file with the new passphrase; else it is asked for.")),
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Change a passphrase."""
+
+    async def work() -> None:
+        from exchange.officers import check_officer_id, key_file
+        from exchange.settings import Home
+        from keys.keystore import Keystore
+
+        file = key_file(Home(home.expanduser()).officers, check_officer_id(officer))
+        keystore = Keystore.open(file, read_passphrase(old_passphrase_file))
+        keystore.change_passphrase(read_passphrase(new_passphrase_file, new=True))
+        keystore.save()
+        if as_json:
+            print_json({"officer": officer, "changed": True})
+        else:
+            line(_("The passphrase is changed."))
+
+    run(work, as_json=as_json)
+
+
+def _print(officers: Sequence[Officer], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"officers": [_plain(officer) for officer in officers]})
+        return
+    table(
+        _("Officers"),
+        [_("Id"), _("Name"), _("Function"), _("Roles"), _("Since"), _("Until")],
+        [
+            (o.id, safe(o.name), safe(o.job_title), ", ".join(sorted(o.roles)), o.registered_at, o.withdrawn_at)
+            for o in officers
+        ],
+    )
+
+
+def _plain(officer: Officer) -> dict[str, object]:
+    return {
+        "id": officer.id,
+        "name": officer.name,
+        "job_title": officer.job_title,
+        "roles": sorted(officer.roles),
+        "public_key": officer.public_key,
+        "registered_at": officer.registered_at,
+        "registered_by": officer.registered_by,
+        "withdrawn_at": officer.withdrawn_at,
+    }

@@ -1,0 +1,313 @@
+"""The office behind a desk: its officers, drafts that wait for release, who is on duty, who read what.
+
+Blocking; runs in the desk's thread. Every change is recorded (:mod:`exchange.local_records`) in its own transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from exchange.casework import CaseEntry, EntryKind, casework_of, check_text
+from exchange.duty import DutyRota, Gap, Handover, Shift, check_shift, gaps
+from exchange.local_records import RecordBook
+from exchange.officers import READERS, Acting, Officer, OfficerRegister, Readings, Role, check_line, check_officer_id
+from exchange.proposals import Proposal, Proposals, ProposalState
+from exchange.settings import OfficeSettings
+from exchange.store import DeskStore
+from protocol.errors import ForbiddenError, NotFoundError, OfficerNeededError, OfficerRoleError, UsageError
+from protocol.instant import truncate
+from protocol.local_record import Operation
+from protocol.signing import check_ed25519_public_key
+
+ALL_TYPES = "all"
+_LOOK_AHEAD = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class DutyView:
+    """Who is on duty now, the shifts that are not over, when nobody is in the next seven days, open hand-overs."""
+
+    now: tuple[str, ...]
+    shifts: tuple[Shift, ...]
+    gaps: tuple[Gap, ...]
+    handovers: tuple[Handover, ...]
+
+
+class Office:
+    """What officers do at one desk among themselves; ``acting`` is who does it."""
+
+    def __init__(
+        self,
+        store: DeskStore,
+        register: OfficerRegister,
+        acting: Acting,
+        book: RecordBook,
+        settings: OfficeSettings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._database = store.database
+        self._register = register
+        self._acting = acting
+        self._book = book
+        self._settings = settings
+        self._clock = clock
+        self._proposals = Proposals(store.database)
+        self._readings = Readings(store.database)
+        self._rota = DutyRota(store.database)
+
+    @property
+    def acting(self) -> Acting:
+        """Who acts."""
+        return self._acting
+
+    # --- Officers ---
+
+    def officers(self) -> list[Officer]:
+        """All officers, those who left too."""
+        return self._register.all()
+
+    def add_officer(
+        self, officer: str, name: str, job_title: str, roles: frozenset[Role], public_key: bytes
+    ) -> Officer:
+        """Register an officer; the first one is an administrator.
+
+        Raises :class:`OfficerRoleError` unless an administrator acts, :class:`ForbiddenError` for an id that was used,
+        :class:`UsageError`, :class:`WeakKeyError`.
+        """
+        check_ed25519_public_key(public_key)
+        known = self._register.all()
+        if any(other.withdrawn_at is None for other in known):
+            self._acting.require(Role.ADMINISTRATOR)
+        elif Role.ADMINISTRATOR not in roles:
+            raise UsageError("the first officer of a desk is an administrator: others are added by administrators")
+        if any(other.id == officer for other in known):
+            raise ForbiddenError(f"{officer} is, or was, an officer of this desk; an id is used once")
+        added = Officer(
+            check_officer_id(officer),
+            check_line(name, "a name"),
+            check_line(job_title, "a job title"),
+            roles,
+            public_key,
+            self._now(),
+            self._acting.name,
+        )
+        self._put_officer(added, "officer.add")
+        return added
+
+    def change_roles(self, officer: str, roles: frozenset[Role]) -> Officer:
+        """Give an officer other roles; raises as :meth:`add_officer`, and :class:`NotFoundError`."""
+        self._acting.require(Role.ADMINISTRATOR)
+        changed = replace(self._present(officer), roles=roles)
+        self._require_administrator(changed)
+        self._put_officer(changed, "officer.roles")
+        return changed
+
+    def withdraw_officer(self, officer: str) -> Officer:
+        """An officer leaves: the key counts no more; raises as :meth:`change_roles`."""
+        self._acting.require(Role.ADMINISTRATOR)
+        left = replace(self._present(officer), withdrawn_at=self._now())
+        self._require_administrator(left)
+        self._put_officer(left, "officer.withdraw")
+        return left
+
+    def check_assignee(self, name: str) -> None:
+        """Return if a case can be assigned to ``name``; raises :class:`NotFoundError` where officers are registered."""
+        if name and self._acting.has_officers:
+            self._present(name)
+
+    def _present(self, officer: str) -> Officer:
+        found = self._register.get(officer)
+        if found.withdrawn_at is not None:
+            raise NotFoundError(f"{officer} is no longer an officer of this desk")
+        return found
+
+    def _require_administrator(self, changed: Officer) -> None:
+        present = [changed if other.id == changed.id else other for other in self._register.all()]
+        if not any(other.withdrawn_at is None and Role.ADMINISTRATOR in other.roles for other in present):
+            raise ForbiddenError("a desk with officers keeps at least one administrator")
+
+    def _put_officer(self, officer: Officer, act: str) -> None:
+        with self._database.transaction():
+            self._register.put(officer)
+            self._store.records.insert([self._book.record(Operation.ALTERATION, act)])
+
+    # --- Drafts that wait ---
+
+    def needs_release(self, message_type: str) -> bool:
+        """Whether the acting officer cannot send a message of this type without another.
+
+        Raises :class:`OfficerNeededError` or, for one who may not even draft, :class:`OfficerRoleError`.
+        """
+        if not self._acting.has_officers:
+            return False
+        self._acting.require(Role.DRAFTER, Role.RELEASER)
+        return self._wants_four_eyes(message_type) or not self._may(Role.RELEASER)
+
+    def propose(self, draft: Mapping[str, Any], check: Callable[[Mapping[str, Any]], object]) -> Proposal:
+        """Keep a draft for another officer to release; ``check`` raises for one that could not be sent."""
+        self._acting.require(Role.DRAFTER)
+        check(draft)
+        proposal = Proposal(uuid4(), str(draft.get("type", "")), self._officer_id(), self._now(), dict(draft))
+        self._keep(proposal, Operation.COLLECTION, "draft")
+        return proposal
+
+    def proposals(self) -> list[Proposal]:
+        """The drafts that wait, or came back, the oldest first."""
+        self._acting.require(*READERS)
+        open_ = {ProposalState.WAITING, ProposalState.RETURNED}
+        return [proposal for proposal in self._proposals.all() if proposal.state in open_]
+
+    def proposal(self, text: str) -> Proposal:
+        """One draft, to be looked at; that it was is recorded. Raises :class:`NotFoundError`."""
+        self._acting.require(*READERS)
+        proposal = self._proposals.get(text)
+        with self._database.transaction():
+            self._store.records.insert([self._book.record(Operation.CONSULTATION, "draft.show")])
+        return proposal
+
+    def releasable(self, text: str) -> Proposal:
+        """The draft, if the acting officer may release it.
+
+        Raises :class:`OfficerRoleError`, also where a second officer is wanted and it is one's own draft, and
+        :class:`ForbiddenError` for one that is decided.
+        """
+        self._acting.require(Role.RELEASER)
+        proposal = self._proposals.get(text)
+        if proposal.state is not ProposalState.WAITING:
+            raise ForbiddenError(f"that draft was {proposal.state} already")
+        if self._wants_four_eyes(proposal.type) and proposal.drafted_by == self._officer_id():
+            raise OfficerRoleError("another officer than its drafter releases this")
+        return proposal
+
+    def released(self, proposal: Proposal, message: UUID) -> None:
+        """Note what a draft was sent as."""
+        done = proposal.decided(ProposalState.RELEASED, self._officer_id(), self._now(), message=message)
+        self._keep(done, Operation.ALTERATION, "draft.release")
+
+    def return_draft(self, text: str, remark: str) -> Proposal:
+        """Give a draft back to its drafter with a remark; raises as :meth:`releasable`."""
+        self._acting.require(Role.RELEASER)
+        remark = check_text(remark)
+        done = self._proposals.get(text).decided(ProposalState.RETURNED, self._officer_id(), self._now(), remark=remark)
+        self._keep(done, Operation.ALTERATION, "draft.return")
+        return done
+
+    def drop_draft(self, text: str) -> Proposal:
+        """Drop a draft that waits or came back; its drafter or a releaser does it."""
+        self._acting.require(Role.DRAFTER, Role.RELEASER)
+        proposal = self._proposals.get(text)
+        if proposal.drafted_by != self._officer_id() and not self._may(Role.RELEASER):
+            raise OfficerRoleError("its drafter, or a releaser, drops a draft")
+        if proposal.state is ProposalState.RETURNED:
+            proposal = replace(proposal, state=ProposalState.WAITING)
+        done = proposal.decided(ProposalState.DROPPED, self._officer_id(), self._now())
+        self._keep(done, Operation.ERASURE, "draft.drop")
+        return done
+
+    def _wants_four_eyes(self, message_type: str) -> bool:
+        return not {message_type, ALL_TYPES}.isdisjoint(self._settings.four_eyes)
+
+    def _keep(self, proposal: Proposal, operation: Operation, act: str) -> None:
+        with self._database.transaction():
+            self._proposals.put(proposal)
+            self._store.records.insert([self._book.record(operation, act)])
+
+    # --- Reading ---
+
+    def note_read(self, message: UUID) -> None:
+        """Note that the acting officer read a message, inside a transaction."""
+        if self._acting.officer is not None:
+            self._readings.note(message, self._acting.officer.id, self._now())
+
+    def readers_of(self, message: UUID) -> list[tuple[str, datetime]]:
+        """Which officers read a message, and when first."""
+        return self._readings.of(message)
+
+    def unread(self, messages: Iterable[UUID]) -> set[UUID]:
+        """Those of the messages that the acting officer has not read."""
+        asked = set(messages)
+        if self._acting.officer is None:
+            return asked
+        return asked - self._readings.read_by(self._acting.officer.id, asked)
+
+    # --- Duty ---
+
+    def duty(self) -> DutyView:
+        """The rota as it stands."""
+        now = self._clock()
+        shifts = [shift for shift in self._rota.shifts() if shift.ends > now]
+        return DutyView(
+            tuple(shift.officer for shift in shifts if shift.covers(now)),
+            tuple(shifts),
+            tuple(gaps(shifts, now, now + _LOOK_AHEAD)) if shifts else (),
+            tuple(handover for handover in self._rota.handovers() if handover.taken_at is None),
+        )
+
+    def add_shift(self, officer: str, begins: datetime, ends: datetime) -> Shift:
+        """Put an officer on duty; raises :class:`NotFoundError`, :class:`UsageError`, :class:`OfficerRoleError`."""
+        self._acting.require(Role.ADMINISTRATOR, Role.RELEASER)
+        check_shift(begins, ends)
+        shift = Shift(uuid4(), self._present(officer).id, truncate(begins), truncate(ends))
+        with self._database.transaction():
+            self._rota.put_shift(shift)
+        return shift
+
+    def remove_shift(self, text: str) -> Shift:
+        """Take a shift off the rota, by its id or the beginning of it; raises :class:`NotFoundError`."""
+        self._acting.require(Role.ADMINISTRATOR, Role.RELEASER)
+        found = [shift for shift in self._rota.shifts() if str(shift.id).startswith(text.lower())]
+        if len(found) != 1 or len(text) < 4:
+            raise NotFoundError(f"{len(found)} shifts fit {text!r}; give more")
+        with self._database.transaction():
+            self._rota.remove_shift(found[0].id)
+        return found[0]
+
+    def hand_over(self, taker: str, note: str) -> Handover:
+        """Hand the acting officer's cases to another, who is to take over; raises :class:`NotFoundError`."""
+        self._acting.require(*READERS)
+        giver = self._officer_id()
+        if self._present(taker).id == giver:
+            raise UsageError("hand over to another officer than yourself")
+        cases = dict.fromkeys(head.thread for head in self._store.all_heads())
+        mine = tuple(case for case in cases if self._assigned_to(case) == giver)
+        handover = Handover(uuid4(), giver, taker, self._now(), check_text(note), mine)
+        with self._database.transaction():
+            self._rota.put_handover(handover)
+        return handover
+
+    def take_over(self) -> list[Handover]:
+        """Take what was handed to the acting officer; its cases are theirs from now on. Raises NotFoundError."""
+        self._acting.require(*READERS)
+        taker, now = self._officer_id(), self._now()
+        waiting = [h for h in self._rota.handovers() if h.taker == taker and h.taken_at is None]
+        if not waiting:
+            raise NotFoundError(f"nothing was handed over to {taker}")
+        taken = [replace(handover, taken_at=now) for handover in waiting]
+        with self._database.transaction():
+            for handover in taken:
+                self._rota.put_handover(handover)
+                for case in handover.cases:
+                    entry = CaseEntry(EntryKind.ASSIGNED, now, self._acting.name, taker)
+                    self._store.insert_casework(case, entry.to_bytes())
+        return taken
+
+    # --- Inside ---
+
+    def _assigned_to(self, case: UUID) -> str | None:
+        return casework_of(self._store.casework(case)).assigned_to
+
+    def _may(self, role: Role) -> bool:
+        return self._acting.officer is not None and role in self._acting.officer.roles
+
+    def _officer_id(self) -> str:
+        if self._acting.officer is None:
+            raise OfficerNeededError("this is for a desk with officers, and for one who gives a name and a passphrase")
+        return self._acting.officer.id
+
+    def _now(self) -> datetime:
+        return truncate(self._clock())
