@@ -59,7 +59,7 @@ def show(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-@app.command("release", help=_("Send a draft, under your name.\n\nExample: comity --officer lee draft release 7f3a"))
+@app.command("release", help=_("Send a draft, under your name.\n\nExample: comity draft release 7f3a"))
 def release(
     draft: DraftArgument,
     home: HomeOption = DEFAULT_HOME,

@@ -97,7 +97,7 @@ def remove(
 
 @app.command(
     "hand-over",
-    help=_("Hand your cases over.\n\nExample: comity --officer kim duty hand-over lee --note 'Paris calls back at 6.'"),
+    help=_("Hand your cases over.\n\nExample: comity duty hand-over lee --note 'Paris calls back at 6.'"),
 )
 def hand_over(
     officer: OfficerArgument,
@@ -114,7 +114,7 @@ def hand_over(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-@app.command("take-over", help=_("Take over what was handed to you.\n\nExample: comity --officer lee duty take-over"))
+@app.command("take-over", help=_("Take over what was handed to you.\n\nExample: comity duty take-over"))
 def take_over(
     home: HomeOption = DEFAULT_HOME, passphrase_file: PassphraseOption = None, as_json: JsonOption = False
 ) -> None:

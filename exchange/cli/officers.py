@@ -121,9 +121,7 @@ def leave(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-@app.command(
-    "passphrase", help=_("Change an officer's passphrase.\n\nExample: comity --officer kim officer passphrase kim")
-)
+@app.command("passphrase", help=_("Change an officer's passphrase.\n\nExample: comity officer passphrase kim"))
 def passphrase(
     officer: OfficerArgument,
     old_passphrase_file: Annotated[

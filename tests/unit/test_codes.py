@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 
 import pytest
+from pydantic import BaseModel
 
+from exchange.officers import Role
 from protocol.codes import list_names, load_codes
 from protocol.errors import NotFoundError
+from protocol.lifecycle.assistance_rules import AssistanceState
+from protocol.lifecycle.conversation import ConversationState
+from protocol.lifecycle.preservation import RequestState
+from protocol.lifecycle.preservation_rules import State
+from protocol.local_record import Operation
+from protocol.messages import MESSAGE_TYPES
+from protocol.messages.handling_rules import Action
 
 
 @pytest.mark.parametrize("name", list_names())
@@ -53,3 +63,41 @@ def test_unknown_list_and_unknown_code_are_typed_refusals() -> None:
 def test_label_of_a_code_from_a_newer_list_is_the_code() -> None:
     assert load_codes("urgency").label("tomorrow") == "tomorrow"
     assert load_codes("urgency").label("routine") == "Routine"
+
+
+def field_names(model: type[BaseModel], seen: set[type[BaseModel]]) -> set[str]:
+    """The names of all fields of a model and its parts, as messages write them."""
+    if model in seen:
+        return set()
+    seen.add(model)
+    names: set[str] = set()
+    for name, field in model.model_fields.items():
+        names.add(field.alias or name)
+        names |= parts_of(field.annotation, seen)
+    return names
+
+
+def parts_of(annotation: object, seen: set[type[BaseModel]]) -> set[str]:
+    """The field names of the models in an annotation."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return field_names(annotation, seen)
+    return {name for inner in get_args(annotation) for name in parts_of(inner, seen)}
+
+
+def test_every_message_type_and_every_field_has_a_label() -> None:
+    seen: set[type[BaseModel]] = set()
+    names = {name for model in MESSAGE_TYPES.values() for name in field_names(model, seen)}
+    assert {entry.code for entry in load_codes("field").entries} == names
+    assert {entry.code for entry in load_codes("message_type").entries} == set(MESSAGE_TYPES)
+
+
+def test_every_state_has_a_label() -> None:
+    states = {state.value for kind in (AssistanceState, ConversationState, RequestState, State) for state in kind}
+    labelled = {entry.code for name in ("case_state", "derived_state") for entry in load_codes(name).entries}
+    assert states <= labelled
+
+
+def test_the_roles_operations_actions_of_the_program_are_those_of_the_lists() -> None:
+    for name, kind in (("officer_role", Role), ("record_operation", Operation)):
+        assert {entry.code for entry in load_codes(name).entries} == {member.value for member in kind}
+    assert {member.value for member in Action} <= {entry.code for entry in load_codes("handling_action").entries}
