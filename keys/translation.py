@@ -26,6 +26,11 @@ def _(text: str) -> str:
     return _current().gettext(text)
 
 
+def language() -> str:
+    """The language of the texts, such as ``fr``: that of the catalogue in use, else English."""
+    return str(_current().info().get("language") or "en")
+
+
 def catalogue(folder: Path, environment: Mapping[str, str]) -> gettext.NullTranslations:
     """The catalogue of the first wanted language that ``folder`` has; of English, or without any, the texts as they
     are. A file that cannot be read counts as missing: no language is worth a command that does not run.

@@ -11,6 +11,7 @@ import typer
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
 from exchange.cli.output import line, plain, print_json, print_json_line, safe, table
 from exchange.i18n import _
+from exchange.labels import code_label
 from protocol.errors import ComityError, UnavailableError
 
 if TYPE_CHECKING:
@@ -136,7 +137,8 @@ async def _say(desk: Desk, seen: Seen, *, as_json: bool) -> None:
                 {"event": "arrived", "received": [row.id for row in seen.received], "receipts": seen.receipts}
             )
         for row in () if as_json else seen.received:
-            line(f"{safe(row.stored_at)} {_('arrived')}: {row.type} {row.id} {_('from')} {row.sender}")
+            what = code_label("message_type", row.type)
+            line(f"{safe(row.stored_at)} {_('arrived')}: {what} {row.id} {_('from')} {row.sender}")
     elif isinstance(seen, Notice):
         contacts = await _whom_to_call(desk, seen)
         if as_json:

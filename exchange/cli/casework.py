@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli.desk import SHORT_ID, IdArgument, instant
+from exchange.cli.desk import SHORT_ID, IdArgument, instant, target_cells
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _
+from exchange.labels import code_label, state_label
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def show(
                 }
             )
             return
-        line(f"{_('Case')} {thread}: {case.state_at(now)}")
+        state = str(case.state_at(now))
+        line(f"{_('Case')} {thread}: {state_label(state)} [{state}]")
         line(f"{_('Works on it')}: {safe(noted.assigned_to or '-')}")
         waits = noted.waiting_until(now)
         if waits is not None:
@@ -66,13 +68,16 @@ def show(
         table(
             _("Messages"),
             [_("Id"), _("Type"), _("From"), _("Sent at"), _("Opened at")],
-            [(str(row.id)[-SHORT_ID:], row.type, row.sender, row.sent_at, row.opened_at) for row in rows],
+            [
+                (str(row.id)[-SHORT_ID:], code_label("message_type", row.type), row.sender, row.sent_at, row.opened_at)
+                for row in rows
+            ],
         )
         if targets:
             table(
                 _("Targets"),
                 [_("Target"), _("State"), _("Expires at"), _("Ground")],
-                [(row.target, row.state, row.expires_at, row.refusal_ground) for row in targets],
+                [target_cells(row) for row in targets],
             )
         if due:
             table(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,12 +23,14 @@ from exchange.cli.options import (
 )
 from exchange.cli.output import EXIT_UNVERIFIED, err, line, plain, print_json, safe, table
 from exchange.i18n import _
+from exchange.labels import code_label, state_label
 from protocol.errors import DuplicateRequestError, InvalidMessageError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from exchange.desk import Desk
     from exchange.duplicates import Duplicate
-    from exchange.views import ReceiptRow, SentMessage, Tracking, VerificationReport
+    from exchange.reading import ReadLine
+    from exchange.views import ReceiptRow, SentMessage, TargetRow, Tracking, VerificationReport
 
 IdArgument = Annotated[str, typer.Argument(help=_("The message's id, or its first or last characters."))]
 SHORT_ID = 8  # the end of an id: its beginning is a time, alike in neighbours
@@ -260,7 +262,14 @@ def search(
             _("Found"),
             [_("Id"), _("Type"), _("From"), _("To"), _("Sent at"), _("Case")],
             [
-                (_short(row.id), row.type, row.sender, ", ".join(map(str, row.recipients)), row.sent_at, row.thread)
+                (
+                    _short(row.id),
+                    code_label("message_type", row.type),
+                    row.sender,
+                    ", ".join(map(str, row.recipients)),
+                    row.sent_at,
+                    row.thread,
+                )
                 for row in messages
             ],
         )
@@ -307,7 +316,7 @@ def inbox(
             [
                 (
                     str(row.id)[-SHORT_ID:],
-                    row.type,
+                    code_label("message_type", row.type),
                     row.urgency,
                     ", ".join(map(str, row.recipients)) if sent else row.sender,
                     row.sent_at,
@@ -330,6 +339,8 @@ def show(
     """Show a message."""
 
     async def work(desk: Desk) -> None:
+        from exchange.reading import read_message
+
         shown = await desk.show(await desk.resolve(message_id))
         # The sender is told at once; if the node is away, the next synchronisation tells.
         await _sync(desk, 0, offline=False)
@@ -345,6 +356,7 @@ def show(
                     "receipts": shown.receipts,
                     "readers": [{"officer": officer, "at": at} for officer, at in shown.readers],
                     "duplicates": duplicates,
+                    "reading": read_message(shown.message),
                 }
             )
             return
@@ -353,7 +365,7 @@ def show(
         for reader, at in shown.readers:
             line(f"{_('Read by')}: {safe(reader)}, {safe(at)}")
         _print_duplicates(duplicates)
-        print_fields("", content)
+        print_reading(read_message(shown.message))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -374,13 +386,14 @@ def track(
         if as_json:
             print_json({**tracking_object(tracking), "synchronised": reached})
             return
-        line(f"{tracking.row.type} {tracking.row.id}: {tracking.state}")
+        what = code_label("message_type", tracking.row.type)
+        line(f"{what} {tracking.row.id}: {state_label(tracking.state)} [{tracking.state}]")
         for recipient in tracking.recipients:
             _print_receipts(f"{_('Proved for')} {recipient.recipient}", recipient.receipts)
         table(
             _("Targets"),
             [_("Target"), _("State"), _("Expires at"), _("Ground")],
-            [(row.target, row.state, row.expires_at, row.refusal_ground) for row in tracking.targets],
+            [target_cells(row) for row in tracking.targets],
         )
         clocks = tracking.clocks
         if clocks.acknowledgement_due is not None:
@@ -561,18 +574,41 @@ def _print_duplicates(duplicates: Sequence[Duplicate]) -> None:
         )
 
 
+def target_cells(row: TargetRow) -> tuple[object, ...]:
+    """A target's name, state, expiry and ground for a table."""
+    ground = code_label("refusal_ground", row.refusal_ground) if row.refusal_ground else None
+    return row.target, state_label(row.state), row.expires_at, ground
+
+
 def _print_receipts(title: str, receipts: tuple[ReceiptRow, ...]) -> None:
     table(
         title,
-        [_("Event"), _("Log of"), _("Entry"), _("At"), _("Verified"), _("Reasons")],
+        [_("Event"), _("Meaning"), _("Log of"), _("Entry"), _("At"), _("Verified"), _("Reasons")],
         [
-            (row.event, row.node, row.index, row.at, row.error or _("yes"), ", ".join(row.reasons) or None)
+            (
+                row.event,
+                code_label("receipt_event", row.event),
+                row.node,
+                row.index,
+                row.at,
+                row.error or _("yes"),
+                ", ".join(row.reasons) or None,
+            )
             for row in receipts
         ],
     )
 
 
+def print_reading(lines: Iterable[ReadLine]) -> None:
+    """A message in the reader's language."""
+    for read in lines:
+        written_in = f" ({read.written_in})" if read.written_in else ""
+        text = "" if read.text is None else f" {safe(read.text)}"
+        line(f"{'  ' * read.depth}{safe(read.label)}{written_in}:{text}")
+
+
 def print_fields(path: str, value: Any) -> None:
+    """What a draft says, by the names of its fields."""
     if isinstance(value, dict):
         for name, item in value.items():
             print_fields(f"{path}.{name}" if path else name, item)
