@@ -1,7 +1,8 @@
 """Writes keys/locale/comity.pot, every text that people read: ``python docs/message_template.py`` from the root.
 
-It holds what stands in ``_( )`` in ``exchange/`` and ``node/``, what each typed error says and advises, what a draft's
-check says of each field, and the labels of the code lists (countries and languages are named by CLDR instead).
+It holds what stands in ``_( )`` in ``exchange/`` and ``node/``, the help of ``comity-node``'s commands, what each typed
+error says and advises, what the check of a draft says of each field, and the labels of the code lists (countries and
+languages are named by CLDR instead).
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ from io import BytesIO
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
-from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import write_po
 
 import exchange
 import node
-from exchange.drafts import empty_draft
+from docs.source_texts import texts_in
+from node.cli.main import app, helps
 from protocol.codes.loader import list_names, load_codes
 from protocol.errors import ComityError
-from protocol.messages import MESSAGE_TYPES, check_outgoing
+from protocol.messages.fields import Legal
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = ROOT / "keys" / "locale" / "comity.pot"
@@ -30,17 +31,17 @@ NAMED_BY_CLDR = frozenset({"country", "language"})
 
 def texts() -> Iterator[tuple[str, str]]:
     """(text, file that it stands in)."""
-    for package in ("exchange", "node"):
-        for name, _line, text, _comments, _context in extract_from_dir(str(ROOT / package), [("**.py", "python")]):
-            yield str(text), f"{package}/{name}"
+    for folder in ("exchange", "node", "protocol/messages"):
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            for text in texts_in(file):
+                yield text, file.relative_to(ROOT).as_posix()
+    yield Legal("").missing, "protocol/messages/fields.py"
+    for text in helps(app):
+        yield text, "node/cli"
     for kind in sorted(_errors(), key=lambda kind: (kind.__module__, kind.code)):
         file = kind.__module__.replace(".", "/") + ".py"
         yield kind().detail, file
         yield kind.advice, file
-    for message_type in sorted(MESSAGE_TYPES):
-        for _field, rule, text in check_outgoing(empty_draft(message_type)):
-            yield rule, "protocol/messages"
-            yield text, "protocol/messages"
     for name in list_names():
         if name not in NAMED_BY_CLDR:
             for entry in load_codes(name).entries:

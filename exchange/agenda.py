@@ -1,7 +1,8 @@
 """What is due in all cases of the desk, and which notices of it were not given yet.
 
 The agenda is derived: each thread is folded again when its messages or receipts changed, and what is due is kept, so
-that looking at it costs the open cases and not all of them. Levels and lapses are functions of the time alone, and
+that looking at it costs the open cases and not all of them. A nation's own clocks count as they are when that is done:
+what it changes later does not move what was due before. Levels and lapses are functions of the time alone, and
 every deadline of a case is in the agenda until the case says that it is met: nothing runs out unseen.
 """
 
@@ -19,6 +20,7 @@ from protocol import cbor
 from protocol.address import Address
 from protocol.instant import from_ms, to_ms
 from protocol.lifecycle import AnyCase, Deadline, Side, deadlines, fold
+from protocol.lifecycle.profiles import NationalClocks
 from protocol.lifecycle.warnings import level_at, next_change
 
 # So many threads are derived in one transaction.
@@ -36,11 +38,19 @@ class Notice:
 class Agenda:
     """The agenda of one desk. Blocking; runs in the desk's thread."""
 
-    def __init__(self, store: DeskStore, parsed: Parsed, address: Address, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: DeskStore,
+        parsed: Parsed,
+        address: Address,
+        clock: Callable[[], datetime],
+        national: Callable[[AnyCase], NationalClocks],
+    ) -> None:
         self._store = store
         self._parsed = parsed
         self._address = address
         self._clock = clock
+        self._national = national
 
     def items(self, at: datetime | None = None) -> list[AgendaItem]:
         """All that is due, as it stands now or would stand ``at``, the earliest first; what stands still comes last."""
@@ -70,12 +80,12 @@ class Agenda:
             derived: dict[bytes, bytes | None] = {}
             for row in stale:
                 case = fold(thread_messages_of(self._store, self._parsed, row))
-                derived[row] = _to_bytes(case)
+                derived[row] = _to_bytes(case, self._national(case))
             self._store.put_agenda(derived)
 
 
-def _to_bytes(case: AnyCase) -> bytes | None:
-    opening, due = case.opening, deadlines(case)
+def _to_bytes(case: AnyCase, national: NationalClocks) -> bytes | None:
+    opening, due = case.opening, deadlines(case, national)
     if opening is None or not due:
         return None
     rows = [[d.what, d.side.value, to_ms(d.due) if d.due else None, d.source, d.confidence, d.target] for d in due]

@@ -29,6 +29,7 @@ from protocol.lifecycle import (
     overdue,
     state_at,
 )
+from protocol.lifecycle.profiles import NO_NATIONAL_CLOCKS, NationalClocks
 from protocol.messages import Message, parse_message
 
 Ways = Mapping[Address, tuple[str, ...]]
@@ -122,9 +123,17 @@ def ways_of(directory: Directory, message: InboxRow) -> Ways:
 
 
 def tracking(
-    row: InboxRow, receipts: Sequence[ReceiptRow], case: AnyCase, now: datetime, ways: Ways | None = None
+    row: InboxRow,
+    receipts: Sequence[ReceiptRow],
+    case: AnyCase,
+    now: datetime,
+    ways: Ways | None = None,
+    national: NationalClocks = NO_NATIONAL_CLOCKS,
 ) -> Tracking:
-    """Where a message and its case stand at ``now``; ``ways``: the nodes to each recipient (None: the direct ones)."""
+    """Where a message and its case stand at ``now``; ``ways``: the nodes to each recipient (None: the direct ones).
+
+    ``national`` are the requested nation's own clocks.
+    """
     direct = {recipient: (row.sender.node, recipient.node) for recipient in row.recipients}
     preservation = case if isinstance(case, PreservationCase) else None
     return Tracking(
@@ -134,13 +143,13 @@ def tracking(
         state=str(case.state_at(now)),
         targets=tuple(target_rows(case, now)),
         clocks=Clocks(
-            acknowledgement_due=acknowledgement_due(case),
-            acknowledgement_overdue=any(deadline.what == "acknowledgement" for deadline in overdue(case, now)),
+            acknowledgement_due=acknowledgement_due(case, national),
+            acknowledgement_overdue=any(late.what == "acknowledgement" for late in overdue(case, now, national)),
             answer_eta=case.eta,
             next_update_by=case.next_update_by,
             expires_at=preservation.expires_at if preservation else None,
             warnings=expiry_warnings(preservation, now) if preservation else (),
-            deadlines=deadlines(case),
+            deadlines=deadlines(case, national),
         ),
     )
 

@@ -33,6 +33,7 @@ from exchange.bundle import BundleImport, DeskBundles
 from exchange.cases import Parsed, received_at, thread_messages, tracking, ways_of
 from exchange.casework import CaseEntry, Casework, EntryKind, casework_of, check_text
 from exchange.client import MAX_ENTRIES, MAX_ENVELOPES, MAX_STATEMENTS, MAX_WAIT_S, MailboxPage, NodeClient
+from exchange.comparison import Hint, KnownProfile, clocks_of, compare, known_profile
 from exchange.contact_tests import (
     ContactStanding,
     ContactTestPolicy,
@@ -100,6 +101,7 @@ from protocol.errors import (
 from protocol.event import EventName
 from protocol.instant import from_ms, to_ms, truncate
 from protocol.lifecycle import AnyCase, fold
+from protocol.lifecycle.profiles import NationalClocks
 from protocol.local_record import LocalRecord, Operation
 from protocol.log.checkpoint import Checkpoint, parse_checkpoint
 from protocol.messages import (
@@ -172,7 +174,7 @@ class Desk:
         self._outbox = Outbox(store, self._judge, self._parsed, current, address, signer, settings, clock, acting, book)
         self._mailbox = Mailbox(store, self._judge, self._parsed, current, address, openers, signer, clock, book)
         self._search = Search(store, self._subjects)
-        self._agenda = Agenda(store, self._parsed, address, clock)
+        self._agenda = Agenda(store, self._parsed, address, clock, self.national_clocks)
         self.office = Office(store, OfficerRegister(store.database), acting, book, settings.office, clock)
         self.erasure = Erasure(store, self._parsed, self._search, self._agenda, acting, book, settings.retention, clock)
         self.onward = Onward(store, self._parsed, address, clock)
@@ -735,9 +737,14 @@ class Desk:
             case = fold(thread_messages(self._store, self._parsed, head.thread))
             row = inbox_row(self._store, seq, head, opened_at)
             ways = ways_of(self._trust.current, row)
-            return tracking(row, self._receipt_rows(head), case, self._clock(), ways)
+            return tracking(row, self._receipt_rows(head), case, self._clock(), ways, self.national_clocks(case))
 
         return await self._run(read)
+
+    def national_clocks(self, case: AnyCase) -> NationalClocks:
+        """The clocks that the requested nation of a case set itself."""
+        requested = case.opening.requested if case.opening is not None else ()
+        return clocks_of(self.directory, tuple(map(Address.parse, requested)))
 
     async def agenda(self, at: datetime | None = None) -> list[AgendaItem]:
         """What is due in all cases, as it stands now or would stand ``at``, the earliest first."""
@@ -809,6 +816,21 @@ class Desk:
     async def duplicates_of_draft(self, draft: Draft) -> list[Duplicate]:
         """As :meth:`duplicates`, for a request that is not sent yet; raises :class:`InvalidMessageError`."""
         return await self.duplicates(complete_message(draft, sender=str(self._address)))
+
+    async def compare(self, draft: Draft) -> list[Hint]:
+        """What the laws of both nations say of a request that is not sent yet; raises :class:`InvalidMessageError`.
+
+        A node that cannot be reached keeps nobody from writing: then what the desk knows already is compared.
+        """
+        message = complete_message(draft, sender=str(self._address))
+        try:
+            return await self.judged(lambda directory: compare(message, directory, self._clock()))
+        except (UnavailableError, DirectoryUnavailableError):
+            return compare(message, self.directory, self._clock())
+
+    async def legal_profile(self, node: str) -> KnownProfile | None:
+        """What is known of a nation's law; raises :class:`UnknownNodeError`."""
+        return await self.judged(lambda directory: known_profile(directory, node))
 
     async def note_given(self, notices: Sequence[Notice]) -> None:
         """These are not told again over their channel."""

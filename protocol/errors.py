@@ -591,6 +591,14 @@ class ErasureError(ComityError):
     advice = "Close the case, or wait until nothing in it is due; an order or a condition erases at once."
 
 
+class LawsDifferError(ComityError):
+    """The comparison of both nations' laws warns of something, and nothing was to be sent then."""
+
+    code = "laws-differ"
+    http_status = 409
+    advice = "Read the warnings with comity compare; change the draft, or send it without --unless-warned."
+
+
 class ProfileError(ComityError):
     """The legal profile cannot be used.
 

@@ -40,7 +40,7 @@ def show(
         thread = await _thread(desk, message_id)
         now = datetime.now(UTC)
         case, rows, noted = await desk.case(thread), await desk.thread(thread), await desk.casework(thread)
-        targets, due = target_rows(case, now), deadlines(case)
+        targets, due = target_rows(case, now), deadlines(case, desk.national_clocks(case))
         if as_json:
             print_json(
                 {

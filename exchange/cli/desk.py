@@ -13,6 +13,7 @@ import typer
 from rich.progress import Progress
 
 from exchange.cli.files import read_document, read_file
+from exchange.cli.laws import print_hints
 from exchange.cli.options import (
     DEFAULT_HOME,
     HomeOption,
@@ -24,9 +25,10 @@ from exchange.cli.options import (
 from exchange.cli.output import EXIT_UNVERIFIED, err, line, plain, print_json, safe, table
 from exchange.i18n import _
 from exchange.labels import code_label, state_label
-from protocol.errors import DuplicateRequestError, InvalidMessageError, UnavailableError, UsageError
+from protocol.errors import DuplicateRequestError, InvalidMessageError, LawsDifferError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
+    from exchange.comparison import Hint
     from exchange.desk import Desk
     from exchange.duplicates import Duplicate
     from exchange.reading import ReadLine
@@ -142,6 +144,9 @@ def send(
     unless_duplicate: Annotated[
         bool, typer.Option("--unless-duplicate", help=_("Send nothing when another case is about the same target."))
     ] = False,
+    unless_warned: Annotated[
+        bool, typer.Option("--unless-warned", help=_("Send nothing when the laws of both nations warn of something."))
+    ] = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -154,8 +159,12 @@ def send(
         if duplicates and unless_duplicate:
             named = sorted({str(duplicate.thread) for duplicate in duplicates})
             raise DuplicateRequestError(f"other cases are about the same targets: {', '.join(named)}")
+        hints = await desk.compare(draft)
+        warnings = sorted({hint.code for hint in hints if hint.warns})
+        if warnings and unless_warned:
+            raise LawsDifferError(f"the comparison of both nations' laws warns: {', '.join(warnings)}")
         sent = await desk.send(draft)
-        return report_sent(sent, as_json=as_json, duplicates=duplicates)
+        return report_sent(sent, as_json=as_json, duplicates=duplicates, hints=hints)
 
     async def check_only() -> None:
         from protocol.messages import check_outgoing
@@ -542,7 +551,9 @@ async def _sync(desk: Desk, wait: float, *, offline: bool) -> bool:
     return True
 
 
-def report_sent(sent: SentMessage, *, as_json: bool, duplicates: Sequence[Duplicate] = ()) -> int | None:
+def report_sent(
+    sent: SentMessage, *, as_json: bool, duplicates: Sequence[Duplicate] = (), hints: Sequence[Hint] = ()
+) -> int | None:
     if as_json:
         print_json(
             {
@@ -553,11 +564,14 @@ def report_sent(sent: SentMessage, *, as_json: bool, duplicates: Sequence[Duplic
                 "error": sent.error,
                 "receipts": [receipt_object(row) for row in sent.receipts],
                 "duplicates": duplicates,
+                "hints": hints,
             }
         )
     else:
         line(f"{sent.id}: {sent.status}" + (f" ({sent.error})" if sent.error else ""))
         _print_duplicates(duplicates)
+        if warnings := [hint for hint in hints if hint.warns]:
+            print_hints(warnings)
         _print_receipts(_("Receipts"), sent.receipts)
     return 1 if sent.status == "refused" else None
 

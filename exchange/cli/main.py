@@ -19,6 +19,7 @@ from exchange.cli import (
     duty,
     erasure,
     keys,
+    laws,
     officers,
     onward,
     records,
@@ -68,6 +69,7 @@ def acting(
 
 setup.register(app)
 desk.register(app)
+laws.register(app)
 agenda.register(app)
 app.add_typer(casework.app, name="case")
 app.add_typer(officers.app, name="officer")

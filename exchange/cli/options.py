@@ -89,9 +89,10 @@ def with_desk(
     """``work`` on the opened desk."""
 
     async def opened() -> int | None:
-        from exchange.desk import Desk
+        from exchange.desk import Desk, utc_now
 
-        async with Desk.open(home.expanduser(), read_passphrase(passphrase_file), login=read_login()) as desk:
+        secret = read_passphrase(passphrase_file)
+        async with Desk.open(home.expanduser(), secret, clock=utc_now, login=read_login()) as desk:
             return await work(desk)
 
     return opened

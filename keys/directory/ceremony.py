@@ -55,6 +55,8 @@ from keys.directory.repository import (
     nation_role,
     parse_card,
     parse_metadata,
+    parse_published,
+    profile_path,
     role_node,
     target_name,
 )
@@ -63,6 +65,7 @@ from keys.directory.standing import Sanction, Standing, sanctions_of, with_sanct
 from keys.directory.tufkey import DirectoryPublicKey, DirectorySigner
 from keys.directory.view import Directory
 from keys.files import write_file
+from keys.legal_profile import LegalProfile, check_profile, profile_to_bytes
 from protocol.address import parse_node
 from protocol.errors import CeremonyError, DirectoryUntrustedError, NotFoundError
 
@@ -214,8 +217,6 @@ class Ceremony:
         rewritten), :class:`WeakKeyError` or :class:`TooLargeError`.
         """
         changed = list(cards)
-        if node not in self._admitted():
-            raise CeremonyError(f"{node} is not admitted: the root holders sign its admission first")
         self._require_member(node)
         draft = self._draft(nation_role(node), now)
         before = {card.holder: card for card in self._cards_of(draft.signed)}
@@ -229,10 +230,18 @@ class Ceremony:
                 f"the first card of {node} is its node's, unless another's node hosts its contact points"
             )
         for card in changed:
-            encoded = card_to_bytes(card)
-            target = TargetFile.from_data(card_path(card.holder), encoded, ["sha256"])
-            draft.signed.targets[target.path] = target
-            self._write(self._staging / target_name(target), encoded)
+            self._put(draft.signed, card_path(card.holder), card_to_bytes(card))
+        self._stage(nation_role(node), draft)
+
+    def stage_profile(self, node: str, profile: LegalProfile, now: datetime) -> None:
+        """Stage a nation's legal profile, to be signed by that nation.
+
+        Raises :class:`CeremonyError` (not a member), or :class:`ProfileError` (another nation's, or an older one).
+        """
+        self._require_member(node)
+        check_profile(node, profile, self.repository.legal_profile(node))
+        draft = self._draft(nation_role(node), now)
+        self._put(draft.signed, profile_path(node), profile_to_bytes(profile))
         self._stage(nation_role(node), draft)
 
     def renew(self, role: str, now: datetime) -> None:
@@ -408,15 +417,25 @@ class Ceremony:
                 names[name].verify_length_and_hashes(encoded)
             except LengthOrHashMismatchError as problem:
                 raise CeremonyError("a card in the file is not the one that its metadata lists") from problem
-        changed = [parse_card(names[name].path, encoded) for name, encoded in file.cards.items()]
-        self.stage_cards(node, [card for card in changed if card is not None], now)
+        changed = [parse_published(names[name].path, encoded) for name, encoded in file.cards.items()]
+        self.stage_cards(node, [card for card in changed if isinstance(card, NodeCard | ContactPointCard)], now)
+        for profile in (item for item in changed if isinstance(item, LegalProfile)):
+            self.stage_profile(node, profile, now)
         ours = self._staged(file.role).signed
         if not isinstance(ours, Targets) or ours.targets != metadata.signed.targets:
             self._path(file.role).unlink()
             raise CeremonyError(f"the file drops or keeps other cards of {node} than those that are published")
         self._stage(file.role, Metadata(metadata.signed))
 
+    def _put(self, role: Targets, path: str, encoded: bytes) -> None:
+        """List a file of a nation in its role, and keep it for the day that the role is published."""
+        target = TargetFile.from_data(path, encoded, ["sha256"])
+        role.targets[path] = target
+        self._write(self._staging / target_name(target), encoded)
+
     def _require_member(self, node: str) -> None:
+        if node not in self._admitted():
+            raise CeremonyError(f"{node} is not admitted: the root holders sign its admission first")
         sanction = sanctions_of(self._member_list()).get(node)
         if sanction is not None and sanction.standing is Standing.EXPELLED:
             raise CeremonyError(f"{node} was expelled: its cards are not changed any more")

@@ -299,7 +299,8 @@ class DirectoryClient:
             federation=name if isinstance(name, str) else "",
             expiries=expiries | reading.expiries,
             digest=sha256(Metadata(updater.trusted_timestamp()).signed_bytes).digest(),
-            problems={**_shared_keys(cards), **problems},
+            problems={**_shared_keys(cards), **reading.notes, **problems},
+            profiles=reading.profiles,
             unread=unread,
             want=self._wanted.add if self._wanted is not None else None,
         )

@@ -21,11 +21,12 @@ from keys.directory.repository import (
     is_target_name,
     metadata_name,
     nation_role,
-    parse_card,
+    parse_published,
     target_name,
 )
 from keys.files import write_file
-from protocol.errors import ComityError, NotFoundError
+from keys.legal_profile import LegalProfile
+from protocol.errors import ComityError, NotFoundError, ProfileError
 
 Fetch = Callable[[str], bytes]
 
@@ -96,7 +97,8 @@ class Reading:
     """Reads nations under refreshed top-level metadata, and keeps account of which files were verified.
 
     ``versions`` are the verified role versions (root excepted), ``targets`` the file names of verified targets,
-    ``cards`` the cards by file name. ``known`` are cards parsed before, by the same content-addressed names.
+    ``cards`` the cards by file name, ``profiles`` the legal profiles by node, ``notes`` why a profile cannot be used.
+    ``known`` are cards parsed before, by the same content-addressed names.
     """
 
     def __init__(
@@ -115,6 +117,8 @@ class Reading:
         self.targets: set[str] = set()
         self.expiries: dict[str, datetime] = {}
         self.cards: dict[str, Card] = {}
+        self.profiles: dict[str, LegalProfile] = {}
+        self.notes: dict[str, str] = {}
 
     def read_nation(self, node: str) -> None:
         """Take over the nation's cards; raises :class:`NationUnusableError`, or what the TUF library raises."""
@@ -130,11 +134,17 @@ class Reading:
         cards: dict[str, Card] = {}
         for name, target in targets.items():
             try:
-                card = self._known.get(name) or parse_card(target.path, contents[name])
+                read = self._known.get(name) or parse_published(target.path, contents[name])
+            except ProfileError as problem:
+                # Who cannot describe its law can still be reached.
+                self.notes[node] = problem.detail
+                continue
             except ComityError as problem:
                 raise NationUnusableError(f"{target.path} cannot be used: {problem.detail}") from problem
-            if card is not None:
-                cards[name] = card
+            if isinstance(read, LegalProfile):
+                self.profiles[node] = read
+            elif read is not None:
+                cards[name] = read
         has_node = any(isinstance(card, NodeCard) for card in cards.values())
         if not cards or not (has_node or all(_is_hosted(card) for card in cards.values())):
             raise NationUnusableError("it has no node card, and not every contact point is hosted by another's node")

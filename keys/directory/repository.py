@@ -5,6 +5,7 @@ Layout (TUF with consistent snapshots)::
     metadata/<N>.root.json  metadata/<N>.targets.json  metadata/<N>.nation-<nn>.json  metadata/<N>.snapshot.json
     metadata/timestamp.json                      the only file that is ever replaced
     targets/<nn>/<sha-256>.node.json  targets/<nn>/<sha-256>.contact-<name>.json
+    targets/<nn>/<sha-256>.legal-profile.json
 
 Everything but ``timestamp.json`` is written before it, so a reader sees the old directory or the new one.
 """
@@ -22,6 +23,7 @@ from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Time
 from keys.cards import Card, parse_contact_point_card, parse_node_card
 from keys.directory.tufkey import register_key_type
 from keys.files import sync_folder, write_file
+from keys.legal_profile import LegalProfile, parse_profile
 from protocol.address import Address, parse_node
 from protocol.errors import DirectoryUntrustedError, InvalidAddressError, MalformedError, NotFoundError
 
@@ -63,6 +65,24 @@ def card_path(card_holder: str) -> str:
         return f"{parse_node(card_holder)}/node.json"
     address = Address.parse(card_holder)
     return f"{address.node}/contact-{address.contact_point}.json"
+
+
+def profile_path(node: str) -> str:
+    """The target path of a nation's legal profile (``kr/legal-profile.json``)."""
+    return f"{parse_node(node)}/legal-profile.json"
+
+
+def parse_published(path: str, encoded: bytes) -> Card | LegalProfile | None:
+    """The card or legal profile at target ``path``; None when this version does not know what it is.
+
+    Raises :class:`MalformedError`, :class:`ProfileError` and relatives, as :func:`parse_card` does.
+    """
+    if not path.endswith("/legal-profile.json"):
+        return parse_card(path, encoded)
+    profile = parse_profile(encoded)
+    if profile_path(profile.node) != path:
+        raise MalformedError(f"the legal profile at {path} is about {profile.node}")
+    return profile
 
 
 def parse_card(path: str, encoded: bytes) -> Card | None:
@@ -182,6 +202,12 @@ class MetadataRepository:
         """The nodes of admitted nations, in the order of their admission."""
         targets = self.targets()
         return delegated_nodes(targets.signed) if targets else []
+
+    def legal_profile(self, node: str) -> LegalProfile | None:
+        """The published legal profile of a nation; raises :class:`ProfileError` when it does not parse."""
+        role = self.targets(nation_role(node))
+        target = role.signed.targets.get(profile_path(node)) if role else None
+        return parse_profile(self.read(target_name(target))) if target else None
 
     def cards(self, node: str) -> Iterator[Card]:
         """The published cards of a nation; raises :class:`MalformedError` when one does not parse."""

@@ -9,9 +9,10 @@ from tuf.api.metadata import Root, Targets
 
 from keys.cards import Card
 from keys.directory.ceremonyfile import CeremonyFile, parse
-from keys.directory.repository import FEDERATION_FIELD, parse_card, role_node, target_name
+from keys.directory.repository import FEDERATION_FIELD, parse_published, role_node, target_name
 from keys.directory.standing import sanctions_of
 from keys.directory.tufkey import DirectoryPublicKey
+from keys.legal_profile import LegalProfile
 from protocol.errors import ComityError
 from protocol.instant import to_text
 
@@ -91,11 +92,11 @@ def _cards(before: Targets | None, after: Targets, file: CeremonyFile) -> list[C
         encoded = file.cards.get(new[path]) if path in new else None
         changes.append(Change("card", path, old.get(path, "")[-80:], new.get(path, "")[-80:]))
         if encoded is not None:
-            changes += _card_lines(path, parse_card(path, encoded))
+            changes += _card_lines(path, parse_published(path, encoded))
     return changes
 
 
-def _card_lines(path: str, card: Card | None) -> Iterable[Change]:
+def _card_lines(path: str, card: Card | LegalProfile | None) -> Iterable[Change]:
     if card is None:
         return
     for name, value in card.model_dump(mode="json", exclude_none=True).items():

@@ -19,6 +19,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from keys.cards import Card, ContactPointCard, KeyEntry, LogCard, NodeCard
+from keys.legal_profile import LegalProfile
 from protocol.address import Address
 from protocol.errors import (
     ForbiddenError,
@@ -68,6 +69,7 @@ class Directory:
         "_log_verifiers",
         "_nodes",
         "_origins",
+        "_profiles",
         "_sealing",
         "_signing",
         "_want",
@@ -92,6 +94,7 @@ class Directory:
         expiries: Mapping[str, datetime] | None = None,
         problems: Mapping[str, str] | None = None,
         unread: Iterable[str] = (),
+        profiles: Mapping[str, LegalProfile] | None = None,
         want: Callable[[str], None] | None = None,
     ) -> None:
         self.version = version
@@ -101,6 +104,7 @@ class Directory:
         self.expiries: Mapping[str, datetime] = MappingProxyType(dict(expiries or {}))
         self.problems: Mapping[str, str] = MappingProxyType(dict(problems or {}))
         self.unread = frozenset(unread)
+        self._profiles = dict(profiles or {})
         self._want = want
         self._nodes = {card.node: card for card in node_cards}
         self._contact_points = {card.address: card for card in contact_point_cards}
@@ -159,6 +163,12 @@ class Directory:
         """
         if node not in self.contact_point(address).served_between(start, end):
             raise ForbiddenError(f"{node} did not serve {address} then")
+
+    def legal_profile(self, node: str) -> LegalProfile | None:
+        """What the nation says of its law, None when it published nothing; raises :class:`UnknownNodeError`."""
+        if node not in self._nodes and not self._is_hosted_nation(node):
+            self.node(node)
+        return self._profiles.get(node)
 
     # --- Keys ---
 

@@ -6,6 +6,7 @@ answer names who has still to sign: carry the folder to them, ``federation sign`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from keys.cards import Card
     from keys.directory.ceremony import Ceremony
     from keys.directory.view import Directory
+    from keys.legal_profile import LegalProfile
 
 federation = typer.Typer(help=_("Found a federation and keep its directory published."), no_args_is_help=True)
 nation = typer.Typer(help=_("Admit nations."), no_args_is_help=True)
@@ -194,14 +196,14 @@ def admit(
 @card.command("publish")
 def publish_card(
     folder: Folder,
-    file: Annotated[list[Path], typer.Argument(help=_("Card files of one nation."))],
+    file: Annotated[list[Path], typer.Argument(help=_("Card files of one nation, or its legal profile."))],
     key: Annotated[list[str] | None, typer.Option(help=_("Key of the nation in the keystore."))] = None,
     registry: Annotated[list[str] | None, typer.Option(help=_("Key of the registry in the keystore."))] = None,
     keys: Keys = None,
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Sign and publish new or changed cards of a node or of contact points.
+    """Sign and publish new or changed cards of a node or of contact points, or the nation's legal profile.
 
     Without keys at hand they are only staged: export them for the nation's key holders.
 
@@ -209,8 +211,35 @@ def publish_card(
     registry
     """
     with edge(as_json):
-        cards = [_read_card(path) for path in file]
+        cards = [_read_published(path) for path in file]
         _publish_cards(folder, cards, key or [], registry or [], KeyRing.open(keys, passphrase_file), as_json)
+
+
+@card.command("new-profile")
+def new_profile(
+    node: Annotated[str, typer.Argument(help=_("The nation's node, such as kr."))],
+    out: Annotated[Path, typer.Option(help=_("File to write."))],
+    as_json: AsJson = False,
+) -> None:
+    """Begin a legal profile with what public sources say of the nation's law: complete it, then publish it.
+
+    Example: comity-node cards new-profile kr --out kr-profile.json
+    """
+    with edge(as_json):
+        from keys.legal_profile import LegalProfile, profile_to_bytes, shipped_profile
+        from protocol.address import parse_node
+        from protocol.instant import truncate
+
+        known = shipped_profile(parse_node(node))
+        begun = LegalProfile(node=node, updated_at=truncate(now()))
+        if known is not None:
+            begun = known.model_copy(update={"updated_at": begun.updated_at})
+        try:
+            with out.open("xb") as file:
+                file.write(profile_to_bytes(begun))
+        except OSError as problem:
+            raise UsageError(f"cannot write {out}: {problem.strerror}") from problem
+        show(as_json, {"file": str(out), "known": known is not None}, lambda: str(out))
 
 
 @card.command("revoke-key")
@@ -345,10 +374,11 @@ def _federation_name(folder: Path) -> str:
     return str(read_ceremony(folder).repository.root().signed.unrecognized_fields.get(FEDERATION_FIELD, ""))
 
 
-def _read_card(path: Path) -> Card:
+def _read_published(path: Path) -> Card | LegalProfile:
     import json
 
     from keys.cards import CONTACT_POINT_CARD_SCHEMA, parse_contact_point_card, parse_node_card
+    from keys.legal_profile import SCHEMA, parse_profile
 
     try:
         content = path.read_bytes()
@@ -357,6 +387,8 @@ def _read_card(path: Path) -> Card:
         raise UsageError(f"cannot read {path}: {problem.strerror}") from problem
     except (ValueError, AttributeError) as problem:
         raise UsageError(f"{path} is not a card") from problem
+    if schema == SCHEMA:
+        return parse_profile(content)
     return parse_contact_point_card(content) if schema == CONTACT_POINT_CARD_SCHEMA else parse_node_card(content)
 
 
@@ -369,17 +401,28 @@ def _published(folder: Path, holder: str) -> Card:
 
 
 def _publish_cards(
-    folder: Path, cards: list[Card], key: list[str], registry: list[str], ring: KeyRing, as_json: bool
+    folder: Path,
+    published: Sequence[Card | LegalProfile],
+    key: list[str],
+    registry: list[str],
+    ring: KeyRing,
+    as_json: bool,
 ) -> None:
     from keys.directory.cardrules import card_node
     from keys.directory.repository import nation_role
+    from keys.legal_profile import LegalProfile
 
-    nodes = {card_node(item) for item in cards}
+    profiles = [item for item in published if isinstance(item, LegalProfile)]
+    cards = [item for item in published if not isinstance(item, LegalProfile)]
+    nodes = {*(card_node(item) for item in cards), *(item.node for item in profiles)}
     if len(nodes) != 1:
         raise UsageError("publish the cards of one nation at a time")
     node = nodes.pop()
     ceremony = open_ceremony(folder)
-    ceremony.stage_cards(node, cards, now())
+    if cards:
+        ceremony.stage_cards(node, cards, now())
+    for profile in profiles:
+        ceremony.stage_profile(node, profile, now())
     for signer in ring.signers(key):
         ceremony.sign(nation_role(node), signer)
     _publish(ceremony, ring, registry, as_json)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from inspect import getdoc
+
 import typer
+from typer.models import CommandInfo
 
 from node.cli import bundle, federation, inspection, keys, membership, operation, rotation, setup
 from node.i18n import _
@@ -28,8 +32,22 @@ app.add_typer(operation.log, name="log")
 app.add_typer(operation.witness, name="witness")
 
 
+def helps(of: typer.Typer) -> Iterator[str]:
+    """The help of every command, as it stands in the source."""
+    return (getdoc(command.callback) or "" for command in _commands(of) if not command.help)
+
+
+def _commands(of: typer.Typer) -> Iterator[CommandInfo]:
+    yield from of.registered_commands
+    for group in of.registered_groups:
+        if group.typer_instance is not None:
+            yield from _commands(group.typer_instance)
+
+
 def main() -> None:
     """The console script."""
+    for command in _commands(app):
+        command.help = command.help or _(getdoc(command.callback) or "")
     app()
 
 

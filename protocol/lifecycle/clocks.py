@@ -13,7 +13,12 @@ from typing import Any
 from protocol.lifecycle.folding import Case, Pause
 from protocol.lifecycle.preservation import PreservationCase, TargetCase, state_at
 from protocol.lifecycle.preservation_rules import LIVING
-from protocol.lifecycle.profiles import acknowledgement_period, expiry_warning_days
+from protocol.lifecycle.profiles import (
+    NO_NATIONAL_CLOCKS,
+    NationalClocks,
+    acknowledgement_clock,
+    expiry_warning_days,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +49,12 @@ def due_at(started_at: datetime, period: timedelta, pauses: Iterable[Pause] = ()
     return due
 
 
-def acknowledgement_due(case: Case[Any]) -> datetime | None:
+def acknowledgement_due(case: Case[Any], national: NationalClocks = NO_NATIONAL_CLOCKS) -> datetime | None:
     """When the acknowledgement is due; None as long as receipt is not proved."""
     if case.opening is None or case.delivered_at is None:
         return None
-    return due_at(case.delivered_at, acknowledgement_period(case.opening.urgency))
+    clock = acknowledgement_clock(case.opening.kind, case.opening.urgency, national)
+    return due_at(case.delivered_at, timedelta(hours=clock.hours))
 
 
 def expires_in(target: TargetCase, now: datetime) -> timedelta | None:

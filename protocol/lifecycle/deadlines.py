@@ -19,7 +19,13 @@ from protocol.lifecycle.clocks import acknowledgement_due, due_at, expires_in
 from protocol.lifecycle.conversation import ConversationCase
 from protocol.lifecycle.preservation import PreservationCase
 from protocol.lifecycle.preservation_rules import LIVING, TERMINAL
-from protocol.lifecycle.profiles import AnswerProfile, acknowledgement_profile, answer_profiles
+from protocol.lifecycle.profiles import (
+    NO_NATIONAL_CLOCKS,
+    AnswerProfile,
+    NationalClocks,
+    acknowledgement_clock,
+    answer_profiles,
+)
 from protocol.lifecycle.rules import Side
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -49,21 +55,24 @@ class Deadline:
     target: str = ""
 
 
-def deadlines(case: AnyCase) -> tuple[Deadline, ...]:
-    """All that is still to be done, the earliest first; what stands still comes last."""
+def deadlines(case: AnyCase, national: NationalClocks = NO_NATIONAL_CLOCKS) -> tuple[Deadline, ...]:
+    """All that is still to be done, the earliest first; what stands still comes last.
+
+    ``national`` are the requested nation's own clocks.
+    """
     if case.opening is None or isinstance(case, ConversationCase):
         return ()
-    found = [*_acknowledgement(case), *_next_update(case)]
+    found = [*_acknowledgement(case, national), *_next_update(case)]
     if isinstance(case, AssistanceCase):
-        found += [*_by_profile(case), *_supplement(case)]
+        found += [*_by_profile(case, national), *_supplement(case)]
     else:
         found += _expiries(case)
     return tuple(sorted(found, key=_sooner))
 
 
-def overdue(case: AnyCase, now: datetime) -> tuple[Deadline, ...]:
+def overdue(case: AnyCase, now: datetime, national: NationalClocks = NO_NATIONAL_CLOCKS) -> tuple[Deadline, ...]:
     """What should have been done before ``now`` and was not."""
-    return tuple(deadline for deadline in deadlines(case) if deadline.due is not None and deadline.due < now)
+    return tuple(deadline for deadline in deadlines(case, national) if deadline.due is not None and deadline.due < now)
 
 
 def _sooner(deadline: Deadline) -> tuple[bool, datetime, str, str]:
@@ -85,11 +94,11 @@ def _is_answered_at_all(case: PreservationCase | AssistanceCase) -> bool:
     return any(target.state not in _UNDECIDED for target in case.targets)
 
 
-def _acknowledgement(case: PreservationCase | AssistanceCase) -> Iterator[Deadline]:
-    due = acknowledgement_due(case)
+def _acknowledgement(case: PreservationCase | AssistanceCase, national: NationalClocks) -> Iterator[Deadline]:
+    due = acknowledgement_due(case, national)
     if case.opening is None or due is None or case.acknowledged_at is not None or _is_answered_at_all(case):
         return
-    profile = acknowledgement_profile(case.opening.urgency)
+    profile = acknowledgement_clock(case.opening.kind, case.opening.urgency, national)
     yield Deadline("acknowledgement", Side.REQUESTED, due, profile.source, profile.confidence)
 
 
@@ -100,9 +109,9 @@ def _next_update(case: PreservationCase | AssistanceCase) -> Iterator[Deadline]:
         yield Deadline("next_update", Side.REQUESTED, promised, "the requested side's own word", "verified")
 
 
-def _by_profile(case: AssistanceCase) -> Iterator[Deadline]:
+def _by_profile(case: AssistanceCase, national: NationalClocks) -> Iterator[Deadline]:
     states = {target.state for target in case.targets}
-    for profile in _profiles_of(case):
+    for profile in _profiles_of(case, national):
         still_open = states & (_UNDECIDED if profile.what == "decision" else UNANSWERED)
         started = _decided_at(case) if profile.starts == "decision" else case.delivered_at
         if still_open and started is not None:
@@ -110,8 +119,8 @@ def _by_profile(case: AssistanceCase) -> Iterator[Deadline]:
             yield Deadline(profile.what, Side.REQUESTED, due, profile.source, profile.confidence)
 
 
-def _profiles_of(case: AssistanceCase) -> tuple[AnswerProfile, ...]:
-    """The clocks of the request's instrument; where it sets none, those that are for any instrument."""
+def _profiles_of(case: AssistanceCase, national: NationalClocks) -> tuple[AnswerProfile, ...]:
+    """The clocks of the request's instrument; where it sets none, the nation's own; else those for any instrument."""
     opening = case.opening
     if opening is None:
         return ()
@@ -119,7 +128,14 @@ def _profiles_of(case: AssistanceCase) -> tuple[AnswerProfile, ...]:
         p for p in answer_profiles() if opening.kind in p.kinds and (not p.urgency or opening.urgency in p.urgency)
     ]
     own = tuple(profile for profile in fitting if opening.instrument in profile.legal_basis)
-    return own or tuple(profile for profile in fitting if not profile.legal_basis)
+    return own or _nations(opening.kind, opening.urgency, national) or tuple(p for p in fitting if not p.legal_basis)
+
+
+def _nations(kind: str, urgency: str, national: NationalClocks) -> tuple[AnswerProfile, ...]:
+    fitting = [
+        p for p in national.answer if (not p.kinds or kind in p.kinds) and (not p.urgency or urgency in p.urgency)
+    ]
+    return (min(fitting, key=lambda profile: profile.hours),) if fitting else ()
 
 
 def _decided_at(case: AssistanceCase) -> datetime | None:

@@ -14,11 +14,10 @@ from protocol.codes import Confidence
 
 @dataclass(frozen=True, slots=True)
 class PreservationProfile:
-    """How long data are preserved under an instrument or in a State; days are None where none is set."""
+    """How long data are preserved under an instrument; days are None where none is set."""
 
     id: str
     legal_basis: tuple[str, ...]
-    country: str | None
     minimum_days: int | None
     maximum_days: int | None
     extension_days: int | None
@@ -58,6 +57,17 @@ class AnswerProfile:
     confidence: Confidence
 
 
+@dataclass(frozen=True, slots=True)
+class NationalClocks:
+    """What the requested nation says of its own clocks: by the message types that each is for (empty: all)."""
+
+    acknowledgement: tuple[tuple[tuple[str, ...], AcknowledgementProfile], ...] = ()
+    answer: tuple[AnswerProfile, ...] = ()
+
+
+NO_NATIONAL_CLOCKS = NationalClocks()
+
+
 @cache
 def _file() -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads(resources.files(__package__).joinpath("profiles.json").read_text("utf-8"))
@@ -71,7 +81,6 @@ def preservation_profiles() -> tuple[PreservationProfile, ...]:
         PreservationProfile(
             id=row["id"],
             legal_basis=tuple(row["legal_basis"]),
-            country=row["country"],
             minimum_days=row["minimum_days"],
             maximum_days=row.get("maximum_days"),
             extension_days=row["extension_days"],
@@ -94,6 +103,19 @@ def acknowledgement_profile(urgency: str) -> AcknowledgementProfile:
     """The acknowledgement clock of an urgency; one that this list does not know is held to be urgent."""
     profiles = {profile.urgency: profile for profile in acknowledgement_profiles()}
     return profiles.get(urgency, profiles["urgent"])
+
+
+def acknowledgement_clock(kind: str, urgency: str, national: NationalClocks) -> AcknowledgementProfile:
+    """The acknowledgement clock of a request of type ``kind``.
+
+    A nation may bind itself to answer sooner than the network asks. Later than that counts only where no law sets the
+    network's own clock.
+    """
+    general = acknowledgement_profile(urgency)
+    own = [p for kinds, p in national.acknowledgement if p.urgency == urgency and (not kinds or kind in kinds)]
+    if general.confidence == "verified":
+        own = [profile for profile in own if profile.hours < general.hours]
+    return min(own, key=lambda profile: profile.hours, default=general)
 
 
 @cache

@@ -24,6 +24,7 @@ from exchange.settings import DeskSettings, Home, OfficerSettings
 from keys.cards import ContactPointCard
 from keys.directory.ceremony import Ceremony
 from keys.directory.client import DirectoryClient
+from keys.directory.tufkey import DirectorySigner
 from keys.directory.view import Directory
 from keys.federation import (
     bootstrap_bundle,
@@ -271,6 +272,7 @@ class World:
             self.populate(address)
         monkeypatch.setattr("exchange.trust.Trust._get", self._serve)
         monkeypatch.setattr("exchange.desk.NodeClient", self._connect)
+        monkeypatch.setattr("exchange.desk.utc_now", self.clock)  # for commands: this directory expires after 3 days
 
     def salt(self) -> bytes:
         self._salts += 1
@@ -298,6 +300,12 @@ class World:
             nation, registry = [self._nations[address.node].signer()], [self._registry.signer()]
             self.directory = enrol_contact_point(self.ceremony, card, nation, registry, self.clock())
         return card
+
+    def nation_signer(self, node: str) -> DirectorySigner:
+        return self._nations[node].signer()
+
+    def registry_signer(self) -> DirectorySigner:
+        return self._registry.signer()
 
     def publish(self, card: ContactPointCard) -> None:
         """Publish a changed card."""
