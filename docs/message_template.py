@@ -22,6 +22,7 @@ from docs.source_texts import texts_in
 from node.cli.main import app, helps
 from protocol.codes.loader import list_names, load_codes
 from protocol.errors import ComityError
+from protocol.lifecycle.facts import CaseFact
 from protocol.messages.fields import Legal
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,6 +43,8 @@ def texts() -> Iterator[tuple[str, str]]:
         file = kind.__module__.replace(".", "/") + ".py"
         yield kind().detail, file
         yield kind.advice, file
+    for fact in CaseFact.__subclasses__():
+        yield fact.NAME, "protocol/lifecycle/facts.py"
     for name in list_names():
         if name not in NAMED_BY_CLDR:
             for entry in load_codes(name).entries:

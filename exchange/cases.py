@@ -107,7 +107,7 @@ def check_next_step(store: DeskStore, parsed: Parsed, message: Message) -> None:
         raise NotFoundError(f"this desk has no thread {message.thread}")
     against = check_step(thread, message)
     if against:
-        raise TransitionError("; ".join(dict.fromkeys(_reason(entry.target, entry.reason) for entry in against)))
+        raise TransitionError("; ".join(dict.fromkeys(_reason(entry.target, str(entry.reason)) for entry in against)))
 
 
 def ways_of(directory: Directory, message: InboxRow) -> Ways:

@@ -45,6 +45,7 @@ from exchange.contact_tests import (
 from exchange.duplicates import Duplicate, find_duplicates, subjects_of
 from exchange.erasure import Erasure
 from exchange.evidence import NOT_ASKED, Evidence, check_content, inclusion
+from exchange.labels import reason_label
 from exchange.local_records import RecordBook, sign_head
 from exchange.logwatch import LogWatch
 from exchange.mailbox import Mailbox, Taken
@@ -79,6 +80,7 @@ from exchange.views import (
 from keys.directory.view import Directory
 from keys.files import write_file
 from keys.keystore import Keystore, Purpose
+from keys.translation import translator
 from protocol.address import Address
 from protocol.bundle import DEFAULT_PART_BYTES, BundlePart
 from protocol.envelope import parse_envelope
@@ -118,6 +120,7 @@ from protocol.messages.consent import open_conditions
 from protocol.messages.contact import ContactTest, ContactTestReply
 from protocol.messages.forward import Forward, Original
 from protocol.messages.handling_rules import Action
+from protocol.messages.out_of_order import OutOfOrderNotice
 from protocol.messages.parts import Condition
 from protocol.messages.use import ConsentReply, ConsentRequest
 
@@ -438,6 +441,27 @@ class Desk:
                 raise ForbiddenError("no condition of that message waits to be accepted")
             names = sorted({condition.condition for condition in conditions})
             return self._reply(message_id, ConditionAccept.TYPE, officer, {"conditions": names})
+
+        return await self.send(await self._run(write))
+
+    async def explain(self, message_id: UUID, *, remark: str | None = None) -> SentMessage:
+        """Tell the sender of a message that no rule allows that it changed nothing, and why, in the message's language.
+
+        Raises :class:`NotFoundError`; :class:`UsageError` when the message is in order; and as :meth:`send`.
+        """
+        head = (await self._run(self._store.head, message_id))[1]
+        case = await self.case(head.thread)
+        against = [entry for entry in case.out_of_order if entry.fact.message_id == message_id]
+        if not against:
+            raise UsageError("this message is in order")
+
+        def write() -> dict[str, Any]:
+            language = self._parsed.of(self._store.message(message_id)).language
+            reasons = dict.fromkeys(reason_label(entry.reason, translator(language)) for entry in against)
+            fields: dict[str, Any] = {"reason": "; ".join(reasons)}
+            fields |= {"targets": targets} if (targets := [entry.target for entry in against if entry.target]) else {}
+            fields |= {"remark": remark} if remark is not None else {}
+            return self._reply(message_id, OutOfOrderNotice.TYPE, None, fields)
 
         return await self.send(await self._run(write))
 

@@ -1,9 +1,12 @@
-"""Codes, states and fields in the reader's language."""
+"""Codes, states, fields, deadlines and reasons in the reader's language."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from keys.translation import _, language
 from protocol.codes import load_codes
+from protocol.lifecycle.reasons import Reason
 
 _NAMED_BY_CLDR = {"country": "territories", "language": "languages"}
 
@@ -28,3 +31,27 @@ def state_label(state: str) -> str:
 def field_label(name: str) -> str:
     """The name of a field."""
     return code_label("field", name)
+
+
+def reason_label(reason: Reason, translate: Callable[[str], str] = _) -> str:
+    """Why no rule allows a message; ``translate`` for another reader than this one."""
+    state = load_codes("case_state").label(reason.state) if reason.state else ""
+    return translate(load_codes("order_rule").label(reason.code)).format(state=translate(state), days=reason.days)
+
+
+def deadline_label(what: str) -> str:
+    """What is due, as what is to be done."""
+    return {
+        "acknowledgement": _("Acknowledge the request"),
+        "decision": _("Decide on the request"),
+        "answer": _("Answer the request"),
+        "next_update": _("Give the word that was promised"),
+        "supplement": _("Send the supplement"),
+        "expiry": _("Preservation expires: extend, follow up or release"),
+        "explanation": _("Tell the sender why a message is out of order"),
+    }[what]
+
+
+def side_label(side: str) -> str:
+    """Whose turn it is."""
+    return _("requester") if side == "requester" else _("requested side")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gettext
 import os
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -29,6 +29,11 @@ def _(text: str) -> str:
 def language() -> str:
     """The language of the texts, such as ``fr``: that of the catalogue in use, else English."""
     return str(_current().info().get("language") or "en")
+
+
+def translator(language: str) -> Callable[[str], str]:
+    """What puts texts into ``language``, such as ``fr``, whatever the user's own is."""
+    return catalogue(FOLDER, {"LANGUAGE": language}).gettext
 
 
 def catalogue(folder: Path, environment: Mapping[str, str]) -> gettext.NullTranslations:

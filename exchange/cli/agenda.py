@@ -11,7 +11,7 @@ import typer
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
 from exchange.cli.output import line, plain, print_json, print_json_line, safe, table
 from exchange.i18n import _
-from exchange.labels import code_label
+from exchange.labels import code_label, deadline_label
 from protocol.errors import ComityError, UnavailableError
 
 if TYPE_CHECKING:
@@ -103,15 +103,6 @@ def item_object(item: AgendaItem) -> dict[str, Any]:
 
 # --- Inside ---
 
-_WHAT = {
-    "acknowledgement": _("Acknowledge the request"),
-    "decision": _("Decide on the request"),
-    "answer": _("Answer the request"),
-    "next_update": _("Give the word that was promised"),
-    "supplement": _("Send the supplement"),
-    "expiry": _("Preservation expires: extend, follow up or release"),
-}
-
 
 async def _synced(desk: Desk) -> bool:
     try:
@@ -124,7 +115,7 @@ async def _synced(desk: Desk) -> bool:
 def _row(item: AgendaItem) -> tuple[object, ...]:
     who = _("this desk") if item.ours else _("the other side")
     peers = ", ".join(str(peer) for peer in item.peers)
-    return (item.due or _("paused"), item.level, _WHAT[item.what], who, safe(item.target), item.thread, peers)
+    return (item.due or _("paused"), item.level, deadline_label(item.what), who, safe(item.target), item.thread, peers)
 
 
 async def _say(desk: Desk, seen: Seen, *, as_json: bool) -> None:
@@ -153,7 +144,7 @@ async def _say(desk: Desk, seen: Seen, *, as_json: bool) -> None:
 
 def _told(item: AgendaItem, contacts: Sequence[str]) -> str:
     when = _("since {due}") if item.overdue else _("by {due}")
-    what = f"{_WHAT[item.what]}, {safe(item.target)}" if item.target else _WHAT[item.what]
+    what = f"{deadline_label(item.what)}, {safe(item.target)}" if item.target else deadline_label(item.what)
     text = f"[{item.level}] {what}, {when.format(due=safe(item.due))}: {item.thread}"
     return f"{text} {_('Call')}: {', '.join(safe(contact) for contact in contacts)}" if contacts else text
 

@@ -11,7 +11,7 @@ from exchange.cli.desk import SHORT_ID, IdArgument, instant, target_cells
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _
-from exchange.labels import code_label, state_label
+from exchange.labels import code_label, deadline_label, reason_label, side_label, state_label
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,7 +51,12 @@ def show(
                     "targets": targets,
                     "deadlines": due,
                     "out_of_order": [
-                        {"message": entry.fact.message_id, "target": entry.target, "reason": entry.reason}
+                        {
+                            "message": entry.fact.message_id,
+                            "target": entry.target,
+                            "reason": str(entry.reason),
+                            "rule": entry.reason.code,
+                        }
                         for entry in case.out_of_order
                     ],
                     "messages": rows,
@@ -83,10 +88,19 @@ def show(
             table(
                 _("Due"),
                 [_("What"), _("Side"), _("Target"), _("Due"), _("By which rule")],
-                [(item.what, item.side, item.target, item.due or _("paused"), item.source) for item in due],
+                [
+                    (
+                        deadline_label(item.what),
+                        side_label(item.side),
+                        item.target,
+                        item.due or _("paused"),
+                        item.source,
+                    )
+                    for item in due
+                ],
             )
         for entry in case.out_of_order:
-            line(f"{_('Out of order')}: {entry.fact.NAME} {safe(entry.target)}: {entry.reason}")
+            line(f"{_('Out of order')}: {_(entry.fact.NAME)} {safe(entry.target)}: {reason_label(entry.reason)}")
         if noted.entries:
             table(
                 _("Notes"),

@@ -54,6 +54,7 @@ def register(app: typer.Typer) -> None:
     app.command(help=_("Acknowledge a request.\n\nExample: comity acknowledge 7f3a --eta 2026-11-23T09:00:00+01:00"))(
         acknowledge
     )
+    app.command(help=_("Tell the sender why a message is out of order.\n\nExample: comity explain 7f3a"))(explain)
     app.command(help=_("Answer a request for its targets.\n\nExample: comity answer 7f3a answer.json"))(answer)
     app.command(
         name="accept-conditions",
@@ -226,6 +227,21 @@ def answer(
             raise UsageError(_('the answer file holds "targets", a list of objects, and perhaps "own_reference"'))
         sent = await desk.answer(await desk.resolve(message_id), targets, own_reference=given.get("own_reference"))
         return report_sent(sent, as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def explain(
+    message_id: IdArgument,
+    remark: Annotated[str | None, typer.Option("--remark", help=_("A remark for the sender."))] = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Explain what is out of order."""
+
+    async def work(desk: Desk) -> int | None:
+        return report_sent(await desk.explain(await desk.resolve(message_id), remark=remark), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 

@@ -330,7 +330,7 @@ async def _outcome(cast: Cast, scenario: Scenario, thread: UUID) -> dict[str, An
         sides[str(desk.address)] = {
             "state": str(case.state_at(now)),
             "targets": {row.target: row.state for row in target_rows(case, now)},
-            "out_of_order": [entry.reason for entry in case.out_of_order],
+            "out_of_order": [str(entry.reason) for entry in case.out_of_order],
         }
     wanted = {"state": scenario.state, "targets": dict(scenario.targets), "out_of_order": []}
     verified = all(row["verified"] for rows in receipts for row in rows)

@@ -15,6 +15,7 @@ from dataclasses import replace
 from enum import StrEnum
 
 from protocol.lifecycle import facts as f
+from protocol.lifecycle.reasons import Reason
 from protocol.lifecycle.rules import Rule, Side, by_state_and_fact
 
 
@@ -60,10 +61,10 @@ _NON_TERMINAL = tuple(state for state in _AFTER_DRAFT if state not in TERMINAL)
 _ASKS, _DOES = Side.REQUESTER, Side.REQUESTED
 
 
-def _by_the_other_side(target: object, fact: f.CaseFact, opening: f.Submitted) -> str:
+def _by_the_other_side(target: object, fact: f.CaseFact, opening: f.Submitted) -> Reason | None:
     if getattr(target, "conditions_by", None) == fact.by:
-        return "the side that proposed the conditions does not answer them"
-    return ""
+        return Reason("own_conditions")
+    return None
 
 
 ASSISTANCE_RULES: tuple[Rule[AssistanceState], ...] = (

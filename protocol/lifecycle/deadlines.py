@@ -24,6 +24,7 @@ from protocol.lifecycle.profiles import (
     AnswerProfile,
     NationalClocks,
     acknowledgement_clock,
+    acknowledgement_profile,
     answer_profiles,
 )
 from protocol.lifecycle.rules import Side
@@ -43,8 +44,8 @@ _UNDECIDED = UNANSWERED - {
 class Deadline:
     """One thing that is still to be done. ``due`` is None while its clock stands still.
 
-    ``what`` is acknowledgement, decision, answer, next_update, supplement or expiry; ``side`` who must act; ``target``
-    which target, empty for the request.
+    ``what`` is acknowledgement, decision, answer, next_update, supplement, expiry or explanation; ``side`` is who must
+    act; ``target`` which target, empty for the request (of an explanation, the message that is to be explained).
     """
 
     what: str
@@ -60,12 +61,14 @@ def deadlines(case: AnyCase, national: NationalClocks = NO_NATIONAL_CLOCKS) -> t
 
     ``national`` are the requested nation's own clocks.
     """
-    if case.opening is None or isinstance(case, ConversationCase):
+    if case.opening is None:
         return ()
-    found = [*_acknowledgement(case, national), *_next_update(case)]
+    found = [*_explanations(case, case.opening)]
+    if not isinstance(case, ConversationCase):
+        found += [*_acknowledgement(case, national), *_next_update(case)]
     if isinstance(case, AssistanceCase):
         found += [*_by_profile(case, national), *_supplement(case)]
-    else:
+    elif isinstance(case, PreservationCase):
         found += _expiries(case)
     return tuple(sorted(found, key=_sooner))
 
@@ -92,6 +95,20 @@ def _is_answered_at_all(case: PreservationCase | AssistanceCase) -> bool:
     if isinstance(case, PreservationCase):
         return any(target.state in LIVING or target.state in TERMINAL for target in case.targets)
     return any(target.state not in _UNDECIDED for target in case.targets)
+
+
+def _explanations(case: AnyCase, opening: f.Submitted) -> Iterator[Deadline]:
+    """Who sends what no rule allows is told so: it was kept, and changed nothing."""
+    open_ones = {
+        entry.fact.message_id: entry.fact
+        for entry in case.out_of_order
+        if entry.fact.message_id not in case.explained and not isinstance(entry.fact, f.Delivered | f.Explained)
+    }
+    for fact in open_ones.values():
+        side = Side.REQUESTED if fact.by == opening.by else Side.REQUESTER
+        clock = acknowledgement_profile(opening.urgency)
+        due = due_at(fact.at, timedelta(hours=clock.hours))
+        yield Deadline("explanation", side, due, "a message out of order is answered", "verified", str(fact.message_id))
 
 
 def _acknowledgement(case: PreservationCase | AssistanceCase, national: NationalClocks) -> Iterator[Deadline]:

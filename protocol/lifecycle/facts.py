@@ -66,6 +66,13 @@ class Acknowledged(CaseFact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Explained(CaseFact):
+    """The sender of the message ``about`` was told that it was out of order, and why. It moves nothing."""
+
+    NAME: ClassVar[str] = "explained"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewStarted(CaseFact):
     """The requested side reports that it examines the request."""
 

@@ -17,9 +17,10 @@ from uuid import UUID
 
 from protocol.lifecycle import facts as f
 from protocol.lifecycle.ordering import in_order
+from protocol.lifecycle.reasons import Reason
 from protocol.lifecycle.rules import Rule, Side
 
-MISSING_OPENING = "the request that opens the thread has not arrived"
+MISSING_OPENING = Reason("missing_opening")
 
 
 class Target(Protocol):
@@ -59,12 +60,16 @@ class OutOfOrder:
 
     fact: f.CaseFact
     target: str
-    reason: str
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
 class Case(Generic[T]):
-    """What both sides know of a thread. ``unread`` are messages of types that this program does not know."""
+    """What both sides know of a thread.
+
+    ``unread`` are messages of types that this program does not know, ``explained`` those whose sender was told that
+    they are out of order.
+    """
 
     opening: f.Submitted | None
     targets: tuple[T, ...]
@@ -77,6 +82,7 @@ class Case(Generic[T]):
     next_update_by: datetime | None = None
     pauses: tuple[Pause, ...] = ()
     unread: tuple[UUID, ...] = ()
+    explained: frozenset[UUID] = frozenset()
 
     def target(self, name: str) -> T | None:
         """The target of this name."""
@@ -132,14 +138,17 @@ class _Folding(Generic[T]):
         self._will_answer: str | None = None
         self._expected: f.Acknowledged | f.Reported | None = None
         self._pauses: dict[UUID, Pause] = {}
+        self._explained: set[UUID] = set()
 
     def take(self, fact: f.CaseFact) -> None:
         if isinstance(fact, f.Submitted) and fact != self._opening:
-            self._refuse(fact, "", "a new request opens its own thread")
+            self._refuse(fact, "", Reason("new_request"))
         elif self._side_of(fact) is None:
             # The receipt of someone who got a copy is proof for the sender, and no step in the case.
             if not isinstance(fact, f.Delivered):
-                self._refuse(fact, "", "the sender is not a party to this request")
+                self._refuse(fact, "", Reason("no_party"))
+        elif isinstance(fact, f.Explained):
+            self._explained |= {fact.about} if fact.about is not None else set()
         elif not (isinstance(fact, f.Delivered | f.Acknowledged) and self._is_proof_only(fact)):
             self._apply_to_targets(fact)
 
@@ -155,6 +164,7 @@ class _Folding(Generic[T]):
             eta=self._expected.eta if self._expected else None,
             next_update_by=self._expected.next_update_by if self._expected else None,
             pauses=tuple(self._pauses.values()),
+            explained=frozenset(self._explained),
         )
 
     def _is_proof_only(self, fact: f.Delivered | f.Acknowledged) -> bool:
@@ -176,12 +186,12 @@ class _Folding(Generic[T]):
 
     def _apply_to_targets(self, fact: f.CaseFact) -> None:
         """Apply a fact to the targets it names. One about all of the request touches those that it can."""
-        reasons: list[tuple[str, str]] = []
+        reasons: list[tuple[str, Reason]] = []
         applied = False
         for name in fact.targets or tuple(self._targets):
-            reason = self._apply(fact, name) if name in self._targets else "the request has no such target"
-            applied = applied or not reason
-            if reason:
+            reason = self._apply(fact, name) if name in self._targets else Reason("no_such_target")
+            applied = applied or reason is None
+            if reason is not None:
                 reasons.append((name, reason))
         if fact.targets:
             for name, reason in reasons:
@@ -201,36 +211,36 @@ class _Folding(Generic[T]):
             if pause.until is None:
                 self._pauses[fact.about] = Pause(pause.since, max(fact.at, pause.since))
 
-    def _apply(self, fact: f.CaseFact, name: str) -> str:
-        """Apply the fact to one target; returns the reason why no rule allows it, or an empty text."""
+    def _apply(self, fact: f.CaseFact, name: str) -> Reason | None:
+        """Apply the fact to one target; returns the reason why no rule allows it, if none does."""
         target = self._targets[name]
         before = self._lifecycle.state_at(target, fact.at)
         met = self._lifecycle.as_met(target, fact)
         rule = self._lifecycle.rules.get((before, type(met)))
         reason = self._reason_against(rule, met, target, before)
-        if reason or rule is None:
+        if reason is not None or rule is None:
             return reason
         self._applied.add(_key(met, name))
         changed = self._lifecycle.changed(target, rule.after or target.state, met)
         self._targets[name] = changed
         self._history.append(Step(fact, name, before, changed.state, rule.source))
-        return ""
+        return None
 
-    def _reason_against(self, rule: Rule[Any] | None, fact: f.CaseFact, target: T, before: StrEnum) -> str:
+    def _reason_against(self, rule: Rule[Any] | None, fact: f.CaseFact, target: T, before: StrEnum) -> Reason | None:
         if _key(fact, target.name) in self._applied and not isinstance(fact, f.Delivered):
-            return "another message with this id was taken before"
+            return Reason("taken_before")
         if rule is None:
-            return f"not possible while the {'target' if target.name else 'request'} is {before.replace('_', ' ')}"
+            return Reason("target_state" if target.name else "request_state", state=str(before))
         if rule.side is not None and rule.side is not self._side_of(fact):
-            return f"only the {rule.side} side does this"
-        return rule.guard(target, fact, self._opening) if rule.guard else ""
+            return Reason(f"{rule.side}_only")
+        return rule.guard(target, fact, self._opening) if rule.guard else None
 
     def _side_of(self, fact: f.CaseFact) -> Side | None:
         if fact.by == self._opening.by:
             return Side.REQUESTER
         return Side.REQUESTED if fact.by in self._opening.requested else None
 
-    def _refuse(self, fact: f.CaseFact, target: str, reason: str) -> None:
+    def _refuse(self, fact: f.CaseFact, target: str, reason: Reason) -> None:
         self._out_of_order.append(OutOfOrder(fact, target, reason))
 
 

@@ -17,6 +17,7 @@ from typing import Protocol
 from uuid import UUID
 
 from protocol.lifecycle import facts as f
+from protocol.lifecycle.reasons import Reason
 from protocol.lifecycle.rules import Rule, Side, by_state_and_fact
 
 
@@ -68,36 +69,36 @@ class TargetView(Protocol):
     def follow_ups(self) -> tuple[UUID, ...]: ...
 
 
-def _at_least_the_minimum(target: TargetView, fact: f.CaseFact, opening: f.Submitted) -> str:
+def _at_least_the_minimum(target: TargetView, fact: f.CaseFact, opening: f.Submitted) -> Reason | None:
     if isinstance(fact, f.Preserved) and fact.expires_at - fact.preserved_at < timedelta(days=opening.minimum_days):
-        return f"the expiry is earlier than {opening.minimum_days} days after the preservation"
-    return ""
+        return Reason("below_minimum", days=opening.minimum_days)
+    return None
 
 
-def _not_shortened(target: TargetView, fact: f.CaseFact, opening: f.Submitted) -> str:
+def _not_shortened(target: TargetView, fact: f.CaseFact, opening: f.Submitted) -> Reason | None:
     if isinstance(fact, f.Preserved) and target.expires_at is not None and fact.expires_at < target.expires_at:
-        return "an expiry that was given is not brought forward"
+        return Reason("brought_forward")
     return _at_least_the_minimum(target, fact, opening)
 
 
-def _before_expiry(target: TargetView, fact: f.CaseFact, opening: f.Submitted) -> str:
+def _before_expiry(target: TargetView, fact: f.CaseFact, opening: f.Submitted) -> Reason | None:
     if target.expires_at is not None and fact.at >= target.expires_at:
-        return "the preservation had expired: a new request is needed"
+        return Reason("expired")
     if isinstance(fact, f.ExtensionAsked) and target.expires_at is not None and fact.until <= target.expires_at:
-        return "the date asked for is not later than the present expiry"
-    return ""
+        return Reason("not_later")
+    return None
 
 
-def _asked_in_time(target: TargetView, fact: f.CaseFact, opening: f.Submitted) -> str:
+def _asked_in_time(target: TargetView, fact: f.CaseFact, opening: f.Submitted) -> Reason | None:
     if target.wanted_until is None:
-        return "the preservation had expired and no extension was asked in time"
+        return Reason("not_asked_in_time")
     if isinstance(fact, f.Preserved) and fact.expires_at <= fact.at:
-        return "the new expiry had passed when it was given"
+        return Reason("given_too_late")
     return _not_shortened(target, fact, opening)
 
 
-def _followed_up_in_time(target: TargetView, fact: f.CaseFact, opening: f.Submitted) -> str:
-    return "" if target.follow_ups else "the preservation had expired and no request had followed in time"
+def _followed_up_in_time(target: TargetView, fact: f.CaseFact, opening: f.Submitted) -> Reason | None:
+    return None if target.follow_ups else Reason("not_followed_up_in_time")
 
 
 _ASKS, _DOES = Side.REQUESTER, Side.REQUESTED

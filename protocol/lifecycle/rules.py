@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from protocol.lifecycle import facts as f
+from protocol.lifecycle.reasons import Reason
 
 S = TypeVar("S", bound=StrEnum)
 
@@ -20,8 +21,8 @@ class Side(StrEnum):
     REQUESTED = "requested"
 
 
-# Looks at the target, the fact and the opening; returns the reason of its refusal, or an empty text.
-Guard = Callable[[Any, f.CaseFact, f.Submitted], str]
+# Looks at the target, the fact and the opening; returns the reason of its refusal, if it has one.
+Guard = Callable[[Any, f.CaseFact, f.Submitted], Reason | None]
 
 
 @dataclass(frozen=True, slots=True)

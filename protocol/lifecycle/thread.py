@@ -25,6 +25,7 @@ from protocol.messages.decision import Decision
 from protocol.messages.emergency import EmergencyRequest, EmergencySupplement
 from protocol.messages.ending import Closure, Misdirected, Withdrawal
 from protocol.messages.information import InformationSpontaneous
+from protocol.messages.out_of_order import OutOfOrderNotice
 from protocol.messages.parts import Condition
 from protocol.messages.preservation import PreservationAnswer, PreservationRequest, TargetAnswer
 from protocol.messages.preservation_course import (
@@ -276,6 +277,7 @@ _FACTS_OF: Mapping[type[Message], Callable[[Any], Facts]] = MappingProxyType(
         Answer: _answer,
         InformationSpontaneous: _information,
         Misdirected: _misdirected,
+        OutOfOrderNotice: _of_targets(f.Explained),
         Withdrawal: _of_targets(f.Withdrawn),
         Closure: _closure,
     }

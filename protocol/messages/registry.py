@@ -18,6 +18,7 @@ from protocol.messages.ending import Closure, Misdirected, Withdrawal
 from protocol.messages.forward import Forward
 from protocol.messages.incident import Incident
 from protocol.messages.information import InformationSpontaneous
+from protocol.messages.out_of_order import OutOfOrderNotice
 from protocol.messages.preservation import PreservationAnswer, PreservationRequest
 from protocol.messages.preservation_course import (
     PreservationExtend,
@@ -64,6 +65,7 @@ _TYPES: tuple[type[Message], ...] = (
     ContactTestReply,
     Incident,
     Forward,
+    OutOfOrderNotice,
 )
 
 MESSAGE_TYPES: Mapping[str, type[Message]] = MappingProxyType({model.TYPE: model for model in _TYPES})

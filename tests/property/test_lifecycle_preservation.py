@@ -83,7 +83,7 @@ def _is_late(case: PreservationCase, now: datetime) -> bool:
 
 
 def reasons(case: PreservationCase) -> list[str]:
-    return [entry.reason for entry in case.out_of_order]
+    return [str(entry.reason) for entry in case.out_of_order]
 
 
 # --- Any facts at all ---------------------------------------------------------------------------------------
@@ -358,7 +358,9 @@ def test_two_messages_under_one_id_count_once_the_same_on_both_sides() -> None:
 
 def test_unknown_target_is_named_and_the_rest_of_the_fact_counts() -> None:
     case = fold_facts([OPENING, replace(FOLLOW_UP, targets=("t1", "t9")), PRESERVED])
-    assert [(entry.target, entry.reason) for entry in case.out_of_order] == [("t9", "the request has no such target")]
+    assert [(entry.target, str(entry.reason)) for entry in case.out_of_order] == [
+        ("t9", "the request has no such target")
+    ]
     assert state_of(case) is State.FOLLOWED_UP
 
 

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from email import message_from_bytes
-from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from random import Random
@@ -167,7 +166,6 @@ def test_the_agenda_and_the_watch_name_the_case_and_whom_to_call(world: World, m
     world.publish(card)
     sent = asyncio.run(_overdue(world))
     world.clock.advance(hours=10)
-    monkeypatch.setattr("exchange.desk.Desk.open", partial(Desk.open, clock=world.clock))
     code, out = comity(world, KR, "agenda", "--json")
     assert code == 0
     (item,) = json.loads(out)["items"]

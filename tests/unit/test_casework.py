@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 
 from exchange.casework import MAX_TEXT, CaseEntry, Casework, EntryKind
 from exchange.cli.main import app
-from exchange.desk import Desk
 from protocol.errors import NotFoundError, UsageError
 from tests.unit.exchange_world import FR, KR, NOW, PASSPHRASE, World, request
 
@@ -79,8 +78,6 @@ def test_the_commands_show_a_case_whole_with_what_was_noted(world: World, monkey
     secret, sent = world.path / "passphrase", asyncio.run(_case(world))
     secret.write_bytes(PASSPHRASE)
     secret.chmod(0o600)
-    original = Desk.open
-    monkeypatch.setattr(Desk, "open", lambda home, passphrase, login: original(home, passphrase, clock=world.clock))
 
     def comity(*arguments: str, as_json: bool = True) -> tuple[int, Any]:
         options = ["--home", str(world.home(KR)), *(["--json"] if as_json else [])]

@@ -109,8 +109,6 @@ def test_sending_points_duplicates_out_and_stops_when_asked_to(world: World, mon
         ran = CliRunner().invoke(app, [*arguments, *options], env={"COMITY_PASSPHRASE_FILE": str(secret)})
         return ran.exit_code, json.loads(ran.stdout)
 
-    original = Desk.open
-    monkeypatch.setattr(Desk, "open", lambda home, passphrase, login: original(home, passphrase, clock=world.clock))
     code, first = comity("send", str(draft))
     assert (code, first["duplicates"]) == (0, [])
     code, refused = comity("send", str(draft), "--unless-duplicate")

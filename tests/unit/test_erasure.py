@@ -255,8 +255,6 @@ def test_the_commands_list_what_is_due_and_erase(world: World, tmp_path: Path, m
     secret = tmp_path / "secret"
     secret.write_bytes(PASSPHRASE)
     secret.chmod(0o600)
-    opened = Desk.open
-    monkeypatch.setattr(Desk, "open", lambda *given, **options: opened(*given, **{**options, "clock": world.clock}))
     world.clock.advance(hours=25)
 
     def comity(*arguments: str) -> tuple[int, Any]:

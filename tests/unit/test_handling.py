@@ -271,8 +271,6 @@ def test_the_commands_refuse_ask_give_and_pass_on(
     secret = tmp_path / "secret"
     secret.write_bytes(PASSPHRASE)
     secret.chmod(0o600)
-    opened = Desk.open
-    monkeypatch.setattr(Desk, "open", lambda *given, **options: opened(*given, **{**options, "clock": world.clock}))
 
     def comity(address: Address, *arguments: str) -> tuple[int, Any]:
         options = ["--home", str(world.home(address)), "--json"]

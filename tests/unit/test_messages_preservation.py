@@ -413,7 +413,7 @@ def test_step_that_the_table_refuses_is_known_before_it_is_sent(draft: dict[str,
     thread = [ThreadMessage(request)]
     assert check_step(thread, complete(answer(request, PRESERVED), 3, "24-7@fr")) == ()
     refusal = check_step(thread, complete(answer(request, short), 3, "24-7@fr"))
-    assert [(entry.target, entry.reason) for entry in refusal] == [
+    assert [(entry.target, str(entry.reason)) for entry in refusal] == [
         ("t1", "the expiry is earlier than 60 days after the preservation")
     ]
 

@@ -1,0 +1,20 @@
+"""The answer to a message that no rule of its case allows: it was kept, it changed nothing, and why."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from protocol.messages.base import Reply
+from protocol.messages.fields import Legal, Note
+from protocol.messages.parts import TargetNames
+
+
+class OutOfOrderNotice(Reply):
+    """What this replies to was kept and shown, and changed nothing in the case: which rule is against it."""
+
+    TYPE: ClassVar[str] = "out-of-order"
+
+    type: Literal["out-of-order"]
+    targets: TargetNames = ()
+    reason: Annotated[Note, Legal("lifecycle", "why the message changed nothing is missing")]
+    remark: Note | None = None
