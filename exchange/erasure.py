@@ -164,12 +164,10 @@ class Erasure:
 
     def _erase(self, messages: list[StoredMessage], ground: str) -> int:
         indexed = [(message, words_in(message) | self._search.subject_words(message)) for message in messages]
-        slots: list[int] = []
         with self._store.database.transaction():
             for message, words in indexed:
-                slot = self._store.erase(message, words)
-                slots += [slot] if slot is not None else []
+                self._store.erase(message, words)
                 self._store.records.insert([self._book.record(Operation.ERASURE, "erase", message.head, ground=ground)])
-        self._store.destroy_keys(slots)
+        self._store.destroy_keys()
         self._parsed.forget(message.head.digest for message in messages)
         return len(messages)

@@ -41,6 +41,10 @@ CONTENT_KEYS = "content-keys.bin"
 """The file of content keys, beside the database."""
 
 
+_SLOT_BYTES = 8
+_DOOMED = b"content-doomed"
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One page of the mailbox, judged: stored as a whole, together with the cursor behind it."""
@@ -68,6 +72,11 @@ class DeskStore:
         self._cipher = cipher
         # The heads of what was sent last: each gets several receipts soon after.
         self._recent: OrderedDict[bytes, Head] = OrderedDict()
+        try:
+            self.destroy_keys()  # of what was erased when the power went
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the database."""
@@ -367,11 +376,11 @@ class DeskStore:
 
     # --- Erasing ---
 
-    def erase(self, message: StoredMessage, words: Collection[str]) -> int | None:
+    def erase(self, message: StoredMessage, words: Collection[str]) -> None:
         """Take a message's content and what points into it out of the database, inside a transaction.
 
-        What is left is what proves that there was a message: ids, digest, addresses and times. Returns the place of the
-        content's key, which is then to be destroyed (:meth:`destroy_keys`).
+        What is left is what proves that there was a message: ids, digest, addresses and times. The content's key is noted
+        to be destroyed: :meth:`destroy_keys` does it after the transaction, or the next start if there is a power cut.
         """
         row = self._id(message.head.id)
         ((seq, slot),) = self.database.all("SELECT seq, slot FROM message WHERE id = ?", (row,))
@@ -385,7 +394,8 @@ class DeskStore:
         self.database.execute("DELETE FROM casework WHERE thread = ?", (thread,))
         self.database.execute("INSERT INTO agenda_stale (thread) VALUES (?) ON CONFLICT DO NOTHING", (thread,))
         self._recent.pop(head.digest, None)
-        return int.from_bytes(slot, "big") if slot is not None else None
+        if slot is not None:
+            self._set_state(_DOOMED, (self.state(_DOOMED) or b"") + slot)
 
     def erase_quarantined(self, digest: bytes, at: datetime) -> None:
         """Take the bytes of a refused message out, inside a transaction; that it was refused stays known."""
@@ -400,10 +410,15 @@ class DeskStore:
             ),
         )
 
-    def destroy_keys(self, slots: Iterable[int]) -> None:
-        """Destroy content keys and what the write-ahead log still holds, after the transaction."""
-        self._content_keys.destroy(slots)
+    def destroy_keys(self) -> None:
+        """Destroy the content keys of what was erased, and what the write-ahead log still holds of it."""
+        doomed = self.state(_DOOMED)
+        if not doomed:
+            return
+        places = range(0, len(doomed), _SLOT_BYTES)
+        self._content_keys.destroy(int.from_bytes(doomed[at : at + _SLOT_BYTES], "big") for at in places)
         self.database.forget_deleted()
+        self.set_state(_DOOMED, b"")
 
     def all_heads(self) -> Iterator[Head]:
         """The heads of all messages, oldest first."""
@@ -526,7 +541,7 @@ class DeskStore:
                 self._box(head.direction),
                 self._cipher.seal(b"message.head", row, head.to_bytes()),
                 self._cipher.for_content(self._content_keys.secret(slot)).seal(b"message.body", row, body),
-                slot.to_bytes(8, "big"),
+                slot.to_bytes(_SLOT_BYTES, "big"),
             ),
         )
         return int(done.lastrowid or 0), row

@@ -92,6 +92,26 @@ async def test_neither_the_erased_bytes_nor_a_copy_from_before_can_be_opened_aga
             await fr.show(message)
 
 
+async def test_a_power_cut_between_the_erasure_and_its_key_is_made_good_at_the_next_start(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        thread, message = await ended(kr, fr)
+    copy = tmp_path / "backup.sqlite"
+    shutil.copy(world.home(FR) / "desk.sqlite", copy)
+    async with world.open(FR) as fr:
+        with monkeypatch.context() as cut:
+            cut.setattr("exchange.content_keys.ContentKeys.destroy", lambda *_: None)
+            cut.setattr("exchange.store.DeskStore.set_state", lambda *_: None)
+            await fr.run(fr.erasure.erase_case, thread, "retention")
+    async with world.open(FR):
+        pass
+    shutil.copy(copy, world.home(FR) / "desk.sqlite")
+    async with world.open(FR) as fr:
+        with pytest.raises(ErasedError):
+            await fr.show(message)
+
+
 def _body(desk: Desk, message: UUID) -> Any:
     store = desk._store
     ((body,),) = store.database.all("SELECT body FROM message WHERE id = ?", (store._id(message),))
