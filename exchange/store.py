@@ -379,8 +379,8 @@ class DeskStore:
     def erase(self, message: StoredMessage, words: Collection[str]) -> None:
         """Take a message's content and what points into it out of the database, inside a transaction.
 
-        What is left is what proves that there was a message: ids, digest, addresses and times. The content's key is noted
-        to be destroyed: :meth:`destroy_keys` does it after the transaction, or the next start if there is a power cut.
+        What is left is what proves that there was a message: ids, digest, addresses and times. The content's key is
+        noted to be destroyed: :meth:`destroy_keys` does it after the transaction, or the next start after a power cut.
         """
         row = self._id(message.head.id)
         ((seq, slot),) = self.database.all("SELECT seq, slot FROM message WHERE id = ?", (row,))
