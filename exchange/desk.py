@@ -45,7 +45,7 @@ from exchange.disclosure import Disclosure
 from exchange.duplicates import Duplicate, find_duplicates, subjects_of
 from exchange.erasure import Erasure
 from exchange.evidence import NOT_ASKED, Evidence, check_content, inclusion
-from exchange.evidence_bundle import EvidenceContents, evidence_of
+from exchange.evidence_bundle import EvidenceContents, evidence_of, nations_of
 from exchange.local_records import RecordBook, sign_head
 from exchange.logwatch import LogWatch
 from exchange.mailbox import Mailbox, Taken
@@ -888,6 +888,7 @@ class Desk:
             stored, judged = await self._run(self._judge_again, message_id)
             if stored.erased:
                 raise ErasedError
+            nations_of(stored, judged, self.directory)
             if not await self._widened():
                 break
         opened = _disclosure_of(await self._run(self._disclosed, message_id, "bundle")) if disclose else None

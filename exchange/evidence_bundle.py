@@ -7,6 +7,7 @@ without compressing and dates every entry 1980-01-01. What says when is signed: 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.resources import files as package_files
@@ -19,6 +20,8 @@ from exchange.evidence_readme import readme
 from exchange.receipts import JudgedReceipt
 from exchange.records import StoredMessage
 from keys.directory.view import Directory
+from protocol.errors import UnknownNodeError
+from protocol.log.note import parse_note
 from protocol.receipt import Receipt, to_tlog_proof
 
 BAGIT = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
@@ -87,23 +90,38 @@ def evidence_of(
     """
     proved = {(entry.proved.origin, entry.proved.index): entry.proved for entry in judged if entry.proved is not None}
     ordered = sorted(proved.values(), key=lambda entry: (entry.event.at, entry.origin, entry.index))
-    head = stored.head
     origins = sorted({entry.origin for entry in ordered})
-    nodes = {address.node for address in (head.sender, *head.recipients)} | set(map(directory.node_of_origin, origins))
     vkeys: dict[str, list[str]] = {}
     for origin in origins:
         verifier = directory.log_verifier(origin)
         for keys in (verifier, *(former.keys for former in verifier.former)):
             vkeys.setdefault(directory.node_of_origin(origin), []).extend(keys.vkeys)
     return EvidenceContents(
-        message_id=head.id,
+        message_id=stored.head.id,
         envelope=stored.envelope,
         receipts=tuple(entry.receipt for entry in ordered),
-        directory=extract(nodes),
+        directory=extract(nations_of(stored, judged, directory)),
         vkeys=vkeys,
         disclosure=disclosure,
         left_out=sum(entry.proved is None for entry in judged),
     )
+
+
+def nations_of(stored: StoredMessage, judged: Sequence[JudgedReceipt], directory: Directory) -> frozenset[str]:
+    """The nations whose cards a bundle needs: both sides', those of the logs, and those that cosigned their heads.
+
+    Each is looked up, so that what was not read is read next. A witness from outside is among them, and nobody's.
+    """
+    named = {address.node for address in (stored.head.sender, *stored.head.recipients)}
+    for entry in judged:
+        if entry.proved is not None:
+            # The name of a log's or a witness's key ends in its node.
+            lines = parse_note(entry.receipt.checkpoint).signatures
+            named |= {line.name.rpartition("/")[2] for line in lines}
+    for node in named:
+        with suppress(UnknownNodeError):
+            directory.node(node)
+    return frozenset(named)
 
 
 def write_bundle(contents: EvidenceContents, tokens: Sequence[bytes] = ()) -> bytes:

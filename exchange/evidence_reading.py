@@ -19,6 +19,7 @@ from exchange.evidence_bundle import (
     CONTENT,
     DIRECTORY,
     ENVELOPE,
+    LOGS,
     MANIFEST,
     RECEIPTS,
     SALT,
@@ -34,8 +35,9 @@ from exchange.views import Check, ReceiptRow
 from keys.directory.extract import read_extract
 from keys.directory.view import Directory
 from protocol.envelope import Envelope, parse_envelope
-from protocol.errors import ComityError, EvidenceUnusableError, MalformedError
+from protocol.errors import ComityError, EvidenceUnusableError, MalformedError, UnknownKeyError
 from protocol.instant import to_text
+from protocol.log.checkpoint import LogVerifier
 from protocol.log.proof import decode_tlog_proof
 from protocol.receipt import Receipt
 
@@ -121,7 +123,13 @@ def verify_bundle(
     return BundleReport(
         id=envelope.routing.id,
         digest=envelope.digest,
-        checks=(bundle.bag, _program(bundle), *_message(envelope, opened, directory, judged), *tokens),
+        checks=(
+            bundle.bag,
+            _program(bundle),
+            _vkeys(bundle, directory),
+            *_message(envelope, opened, directory, judged),
+            *tokens,
+        ),
         receipts=tuple(
             (judge.row(entry.receipt, entry.error.code if entry.error else None), inclusion(entry)) for entry in judged
         ),
@@ -167,6 +175,20 @@ def _program(bundle: ReadBundle) -> Check:
     if bundle.files.get(VERIFIER) == verifier():
         return Check("verifier", True)
     return Check("verifier", None, "other-version", f"{VERIFIER} is not the one of this version: do not run it unread")
+
+
+def _vkeys(bundle: ReadBundle, directory: Directory) -> Check:
+    """Whether the keys that tools of others are given are those on the cards."""
+    known = {
+        key
+        for node in directory.nodes()
+        for log in directory.node(node).logs()
+        for key in LogVerifier(log.origin, log.ed25519, log.ml_dsa_44).vkeys
+    }
+    given = b"".join(content for name, content in bundle.files.items() if name.startswith(LOGS)).split(b"\n")
+    if {key.decode("ascii", "replace") for key in given if key} <= known:
+        return Check("logs", True)
+    return Check("logs", False, UnknownKeyError.code, "a key in data/logs is on no card")
 
 
 def _bag(files: Mapping[str, bytes]) -> Check:

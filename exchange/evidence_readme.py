@@ -80,9 +80,9 @@ golang.org/x/mod/sumdb/note and golang.org/x/mod/sumdb/tlog read it:
     tlog.CheckRecord(hashes, size, root, index, tlog.RecordHash(entry))
 The second line of each .vkeys file is the log's post-quantum key (ML-DSA-44), which Go's package ignores.
 
-5. THE SIGNATURE, WITH OPENSSL
-The key stands on the sender's card in data/directory/targets/, as base64 of 32 bytes. Written to a PEM file and with
-what is signed (COSE, RFC 9052 section 4.4; docs/evidence-bundle.md shows how to cut it out):
-    openssl pkeyutl -verify -pubin -inkey key.pem -rawin -in to-be-signed.bin -sigfile signature.bin
+5. THE SENDER'S SIGNATURE, WITH OPENSSL
+The key stands on the sender's card in data/directory/targets/, as base64 of 32 bytes. What is signed is a few bytes of
+the envelope in another order; docs/evidence-bundle.md of Comity says how to cut it out.
+    openssl pkeyutl -verify -pubin -inkey key.der -keyform DER -rawin -in to-be-signed.bin -sigfile signature.bin
 """
     )

@@ -5,8 +5,8 @@
 
 FINGERPRINT is the SHA-256 of the federation's first root metadata. Get it, and this program, from somebody you trust.
 Prints a line per check. Exit code 0: all hold, 1: one fails, 2: the file cannot be used. Never checked: whether the
-directory is the newest and logs are consistent; the signature of a timestamp (it says how to check that with OpenSSL);
-the officer's own signature inside the content; whether an Ed25519 key that is not of small order has a part that is.
+directory is the newest and logs are consistent; the signature of a timestamp (it says how OpenSSL checks that); the
+officer's signature inside the content; data/logs; whether a key that is not of small order has a part that is.
 """
 
 # Imports in one line, one empty line between functions: this is meant to be read as a whole.
@@ -34,6 +34,7 @@ PART = r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,150}"
 P, EIGHTH = 2**255 - 19, 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
 SMALL_ORDER = {0, 1, P - 1, EIGHTH, P - EIGHTH}
 MALFORMED = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
+LOG_KEYS = ("ed25519", "ml_dsa_44")
 Line = tuple[str, bool | None, str]  # which check; whether it holds, None: not checked; what was found
 when, EPOCH = datetime.fromisoformat, datetime(1970, 1, 1, tzinfo=UTC)
 canonical = partial(json.dumps, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -89,11 +90,10 @@ def check_bag(files: Mapping[str, bytes]) -> str:
     payload = {name for name in files if name.startswith("data/")}
     tags = set(files) - payload - {"tagmanifest-sha256.txt"}
     for manifest, covered in (("manifest-sha256.txt", payload), ("tagmanifest-sha256.txt", tags)):
-        rows = [row.partition("  ") for row in files[manifest].decode("ascii").splitlines()]
-        listed = {name: digest for digest, _, name in rows}
-        require(len(rows) == len(listed) and set(listed) == covered, f"{manifest} does not list exactly what is there")
-        altered = [name for name in sorted(covered) if sha256(files[name]).hexdigest() != listed[name]]
-        require(not altered, f"altered: {', '.join(altered)}")
+        expected = ["", *(f"{sha256(files[name]).hexdigest()}  {name}" for name in covered)]
+        listed = files[manifest].decode("ascii").split("\n")
+        wrong = sorted({row[66:] for row in set(expected) ^ set(listed)})
+        require(not wrong and len(listed) == len(expected), f"{manifest} and the files differ: {', '.join(wrong)}")
     return f"{len(payload)} files of the payload and {len(tags)} others are as listed"
 
 # --- Canonical CBOR (RFC 8949 §4.2.1): integers, strings, arrays, maps. COSE_Sign1 (RFC 9052). Signatures.
@@ -229,9 +229,9 @@ class Directory:
 
 # --- Receipts: C2SP tlog-proof, tlog-checkpoint, signed-note, tlog-cosignature; RFC 6962 trees.
 class Checkpoint:
-    """A checkpoint that the log has signed with both of its keys, and what `witnesses` (vkeys) add to it."""
+    """A checkpoint that the log has signed with both of its keys, and what the witnesses on cards add to it."""
 
-    def __init__(self, note: str, directory: Directory, witnesses: list[str]) -> None:
+    def __init__(self, note: str, directory: Directory) -> None:
         self.text, _, block = note.rpartition("\n\n")
         self.origin, size, root = self.text.split("\n")
         self.size, self.root, self.remarks = int(size), b64decode(root, validate=True), ""
@@ -244,18 +244,25 @@ class Checkpoint:
         require(both, "the checkpoint does not have a line of each of its log's keys")
         final = (log.get("final_size", 2**64), log.get("final_root", root))
         require(self.size < final[0] or (self.size, root) == final, "it is signed with keys that were replaced by then")
-        for name, _, key in (vkey.partition("+") for vkey in witnesses):
-            public = b64decode(key.partition("+")[2])
-            self.remarks += f"; cosigned by {name}" if self.signed(name, public[0], public[1:]) else ""
+        for node, card in directory.cards.items():
+            for witness in [card.get("witness"), *card.get("previous_witnesses", [])]:
+                if witness and witness["name"].endswith(f"/witness/{node}"):
+                    self.check_witness(witness)
+
+    def check_witness(self, card: dict[str, Any]) -> None:
+        name, start, end = card["name"], when(card["valid_from"]), when(card.get("valid_until", "9999-12-31T00:00Z"))
+        both = [self.signed(name, kind, b64decode(card[key])) for kind, key in zip((4, 6), LOG_KEYS, strict=True)]
+        seconds = [int.from_bytes(raw[4:12], "big") for whose, raw in self.lines if whose == name]
+        counts = all(both) and all(start <= EPOCH + timedelta(seconds=second) < end for second in seconds)
+        self.remarks += f"; cosigned by {name}" if counts else ""
 
     def signed(self, name: str, kind: int, public: bytes) -> bool:
         """Whether there is one line of this key; fails if it is wrong."""
         key_id = sha256(name.encode() + b"\n" + bytes([kind]) + public).digest()[:4]
         signatures = [raw[4:] for whose, raw in self.lines if (whose, raw[:4]) == (name, key_id)]
         for signature in signatures:
-            stamp = int.from_bytes(signature[:8], "big")
             if kind in (1, 4):
-                head = f"cosignature/v1\ntime {stamp}\n" if kind == 4 else ""
+                head = f"cosignature/v1\ntime {int.from_bytes(signature[:8], 'big')}\n" if kind == 4 else ""
                 check_ed25519(public, f"{head}{self.text}\n".encode(), signature[8 * (kind == 4) :])
                 continue
             names = [bytes([len(part)]) + part for part in (name.encode(), self.origin.encode())]
@@ -324,7 +331,7 @@ class Bundle:
         head, _, note = proof.partition("\n\n")
         title, *rows = [row for row in head.split("\n") if not row.startswith("extra ")]
         require(title == "c2sp.org/tlog-proof@v1", "it is no tlog-proof")
-        checkpoint, index = Checkpoint(note, self.directory, self.args.witness), int(rows[0].removeprefix("index "))
+        checkpoint, index = Checkpoint(note, self.directory), int(rows[0].removeprefix("index "))
         checkpoint.check_inclusion(entry, index, [b64decode(row, validate=True) for row in rows[1:]])
         event = cbor(entry)
         require([event[1], event[4], event[5]] == [1, self.id, self.digest], "the entry is about another message")
@@ -371,7 +378,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("file", type=argparse.FileType("rb"))
     parser.add_argument("--root-sha256", required=True, type=lambda text: text.replace(" ", "").lower())
-    parser.add_argument("--witness", action="append", default=[], help="a witness's vkey; repeat it")
     parser.add_argument("--json", action="store_true")
     args, lines = parser.parse_args(), list[Line]()
     try:

@@ -1,4 +1,4 @@
-"""Evidence bundles of a real exchange between two desks, made once for all tests of a module, and ways to alter them."""
+"""Evidence bundles of a real exchange between two desks, made once for a module's tests, and ways to alter them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ import pytest
 from exchange.disclosure import Disclosure
 from exchange.evidence_bundle import MANIFEST, TAG_MANIFEST, EvidenceContents, write_bundle
 from exchange.evidence_reading import BundleReport, read_bundle, verify_bundle
+from keys.directory.extract import trusted_root_in
 from tests.unit.exchange_world import FR, KR, NOW, World, request
 
 PROGRAM = Path(__file__).resolve().parents[2] / "exchange/standalone/verify_bundle.py"
@@ -104,7 +105,8 @@ def bundle_of(contents: EvidenceContents, tokens: tuple[bytes, ...] = ()) -> byt
 
 def comity(made: Made, bundle: bytes, **more: Any) -> BundleReport:
     """What Comity's own code says."""
-    return verify_bundle(read_bundle(bundle), made.root, NOW, **more)
+    read = read_bundle(bundle)
+    return verify_bundle(read, trusted_root_in(read.directory, made.fingerprint), NOW, **more)
 
 
 def standalone(made: Made, bundle: bytes, path: Path, *args: str) -> tuple[int, dict[str, Any]]:
