@@ -23,11 +23,6 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-try:
-    from cryptography.hazmat.primitives.asymmetric import mldsa
-except ImportError:  # before cryptography 48
-    mldsa = None  # type: ignore[assignment]
-
 MAX_FILES, MAX_FILE_BYTES, MAX_TOTAL_BYTES, MAX_RATIO = 20_000, 8 * 2**20, 128 * 2**20, 100
 PART = r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,150}"
 # The y coordinates of points of small order: OpenSSL accepts signatures under them, libsodium does not.
@@ -269,10 +264,11 @@ class Checkpoint:
             tree = bytes(8) + self.size.to_bytes(8, "big") + self.root
             message = b"subtree/v1\n\0" + names[0] + signature[:8] + names[1] + tree
             try:
+                from cryptography.hazmat.primitives.asymmetric import mldsa
                 mldsa.MLDSA44PublicKey.from_public_bytes(public).verify(signature[8:], message)
             except InvalidSignature:
                 raise FailedError("an ML-DSA-44 signature is wrong") from None
-            except (AttributeError, UnsupportedAlgorithm):
+            except (ImportError, UnsupportedAlgorithm):
                 self.remarks += "; ML-DSA-44 NOT checked: it needs cryptography 48 or later"
         return len(signatures) == 1
 
@@ -381,7 +377,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     args, lines = parser.parse_args(), list[Line]()
     try:
-        data = args.file.read()
+        data = args.file.read(2 * MAX_TOTAL_BYTES)
         require(data[:4] in KINDS, "it is no file that this program knows")
         kind = KINDS[data[:4]](data, args)
     except (FailedError, OSError) as problem:
@@ -392,7 +388,8 @@ def main() -> int:
     if args.json:
         print(json.dumps(result, indent=1))
     for name, holds, text in () if args.json else lines:
-        print(f"{ {True: 'holds      ', False: 'FAILS      ', None: 'not checked'}[holds]} {name}: {text}")
+        shown = "".join(letter if letter.isprintable() else "?" for letter in f"{name}: {text}")
+        print({True: "holds      ", False: "FAILS      ", None: "not checked"}[holds], shown)
     return 0 if result["ok"] else 1
 
 if __name__ == "__main__":
