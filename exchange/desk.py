@@ -42,9 +42,11 @@ from exchange.contact_tests import (
     draft_of_test,
     is_unanswered_test,
 )
+from exchange.disclosure import Disclosure
 from exchange.duplicates import Duplicate, find_duplicates, subjects_of
 from exchange.erasure import Erasure
 from exchange.evidence import NOT_ASKED, Evidence, check_content, inclusion
+from exchange.evidence_bundle import EvidenceContents, evidence_of, nations_of
 from exchange.labels import reason_label
 from exchange.local_records import RecordBook, sign_head
 from exchange.logwatch import LogWatch
@@ -902,21 +904,56 @@ class Desk:
     async def export(self, message_id: UUID) -> bytes:
         """An evidence file, with the content in the clear; see :func:`exchange.evidence.verify_evidence`.
 
-        Raises :class:`ErasedError`, and :class:`HandlingError` when it is for proceedings and a label forbids that.
+        Raises as :meth:`disclosure`.
         """
-        self._acting.require(*READERS)
 
         def read() -> bytes:
-            stored = self._store.message(message_id)
-            if stored.erased:
-                raise ErasedError
-            if self._acting.purpose == Action.PROCEEDINGS:
-                self.onward.require(message_id, Action.PROCEEDINGS)
-            self._keep_records(self._book.record(Operation.DISCLOSURE, "export", stored.head))
+            stored = self._disclosed(message_id, "export")
             receipts = tuple(entry.receipt for entry in self._store.receipts(stored.head.digest))
             return Evidence(stored.envelope, stored.salt, stored.content, receipts).to_bytes()
 
         return await self._run(read)
+
+    async def disclosure(self, message_id: UUID) -> Disclosure:
+        """The content and salt of one message, for an auditor; it is recorded before it is returned.
+
+        Raises :class:`NotFoundError`, :class:`ErasedError`, :class:`ConditionsOpenError` for what this desk may not
+        open itself, and :class:`HandlingError` when it is for proceedings and a label forbids that.
+        """
+        return await self._run(lambda: _disclosure_of(self._disclosed(message_id, "disclose")))
+
+    async def evidence(self, message_id: UUID, *, disclose: bool) -> EvidenceContents:
+        """What an evidence bundle of a message holds, with its content if ``disclose``; write_bundle makes the file.
+
+        Receipts that do not hold by the directory as it is now are left out, and counted. Raises as
+        :meth:`disclosure`, :class:`DirectoryUnavailableError`, and :class:`UnavailableError` when the directory must be
+        read further and the node cannot be reached.
+        """
+        self._acting.require(*READERS)
+        while True:
+            stored, judged = await self._run(self._judge_again, message_id)
+            if stored.erased:
+                raise ErasedError
+            nations_of(stored, judged, self.directory)
+            if not await self._widened():
+                break
+        opened = _disclosure_of(await self._run(self._disclosed, message_id, "bundle")) if disclose else None
+        return await self._directory_thread(
+            lambda: evidence_of(stored, judged, opened, self.directory, self._trust.extract)
+        )
+
+    def _disclosed(self, message_id: UUID, act: str) -> StoredMessage:
+        """A message whose content may be given out, after that was recorded."""
+        self._acting.require(*READERS)
+        stored = self._store.message(message_id)
+        if stored.erased:
+            raise ErasedError
+        if stored.head.direction is Direction.RECEIVED:
+            self._require_conditions_accepted(stored)
+        if self._acting.purpose == Action.PROCEEDINGS:
+            self.onward.require(message_id, Action.PROCEEDINGS)
+        self._keep_records(self._book.record(Operation.DISCLOSURE, act, stored.head))
+        return stored
 
     # --- Inside: what is under way ---
 
@@ -1212,6 +1249,10 @@ async def _thread(name: str) -> AsyncIterator[InThread]:
 async def _closed(client: NodeClient) -> int:
     await client.close()
     return 0
+
+
+def _disclosure_of(stored: StoredMessage) -> Disclosure:
+    return Disclosure(stored.head.id, stored.head.digest, stored.salt, stored.content)
 
 
 def _sent(head: Head, outcome: Outcome) -> SentMessage:

@@ -83,7 +83,17 @@ def verify_evidence(encoded: bytes, directory: Directory, now: datetime) -> Veri
 def check_content(
     envelope: Envelope, content: bytes, salt: bytes, directory: Directory, judged: Sequence[JudgedReceipt]
 ) -> tuple[Check, ...]:
-    """Signature, commitment and content of one message; the key is judged at the time a node logged the message."""
+    """Signature, commitment and content of one message."""
+    checks = (
+        check_signature(envelope, directory, judged),
+        _check("commitment", lambda: check_disclosure(envelope, salt, content)),
+        _check("content", lambda: check_inner(parse_message(content), envelope)),
+    )
+    return (*checks, *_officer_check(content))
+
+
+def check_signature(envelope: Envelope, directory: Directory, judged: Sequence[JudgedReceipt]) -> Check:
+    """The sender's signature; the key is judged at the time a node logged the message."""
     routing = envelope.routing
     logged = [
         entry.proved.event.at for entry in judged if entry.proved is not None and entry.proved.event.name in _ACCEPTED
@@ -93,12 +103,7 @@ def check_content(
     def signature() -> None:
         verify_envelope(envelope, directory.signing_key(str(routing.sender), envelope.kid, at))
 
-    checks = (
-        _check("signature", signature),
-        _check("commitment", lambda: check_disclosure(envelope, salt, content)),
-        _check("content", lambda: check_inner(parse_message(content), envelope)),
-    )
-    return (*checks, *_officer_check(content))
+    return _check("signature", signature)
 
 
 def _officer_check(content: bytes) -> tuple[Check, ...]:

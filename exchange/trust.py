@@ -7,7 +7,7 @@ runs in a thread.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
@@ -144,6 +144,10 @@ class Trust:
             if self._last_failure is not None:
                 raise self._last_failure from None
             raise
+
+    def extract(self, nodes: Iterable[str]) -> dict[str, bytes]:
+        """The directory files that vouch for these nations; raises as :meth:`DirectoryClient.extract`."""
+        return self._client.extract(nodes)
 
     def route(self, node: str) -> Route:
         """How to reach ``node``; raises :class:`UnknownNodeError`."""

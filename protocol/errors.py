@@ -599,6 +599,29 @@ class LawsDifferError(ComityError):
     advice = "Read the warnings with comity compare; change the draft, or send it without --unless-warned."
 
 
+class EvidenceUnusableError(ComityError):
+    """The file is not an evidence bundle that can be read without danger."""
+
+    code = "evidence-unusable"
+    http_status = 422
+    advice = "Do not unpack it; ask whoever made it for a new one."
+
+
+class TimestampInvalidError(ComityError):
+    """The timestamp authority's token does not hold."""
+
+    code = "timestamp-invalid"
+    http_status = 422
+    advice = "Try another authority, or make the bundle without --tsa; it can be stamped later as well."
+
+
+class TimestampUnavailableError(UnavailableError):
+    """The timestamp authority cannot be reached."""
+
+    code = "timestamp-unavailable"
+    advice = "Try again later or another authority, or make the bundle without --tsa."
+
+
 class ProfileError(ComityError):
     """The legal profile cannot be used.
 

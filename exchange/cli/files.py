@@ -10,15 +10,15 @@ from protocol.errors import TooLargeError, UsageError
 MAX_FILE_BYTES = 4 * 1024 * 1024
 
 
-def read_file(path: Path) -> bytes:
-    """The file's bytes; raises :class:`UsageError` or :class:`TooLargeError`."""
+def read_file(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
+    """The file's bytes, at most ``max_bytes``; raises :class:`UsageError` or :class:`TooLargeError`."""
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
+            content = file.read(max_bytes + 1)
     except OSError as problem:
         raise UsageError(f"cannot read {path}: {problem.strerror}") from problem
-    if len(content) > MAX_FILE_BYTES:
-        raise TooLargeError(f"{path} has more than {MAX_FILE_BYTES} bytes")
+    if len(content) > max_bytes:
+        raise TooLargeError(f"{path} has more than {max_bytes} bytes")
     return content
 
 

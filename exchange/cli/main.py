@@ -18,6 +18,7 @@ from exchange.cli import (
     drafts,
     duty,
     erasure,
+    evidence,
     keys,
     laws,
     officers,
@@ -84,6 +85,7 @@ app.add_typer(contact_tests.app, name="contact-test")
 app.add_typer(targets.app, name="targets")
 app.add_typer(templates.app, name="template")
 app.add_typer(bundle.app, name="bundle")
+app.add_typer(evidence.app, name="evidence")
 app.add_typer(audit.app, name="audit")
 
 

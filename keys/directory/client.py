@@ -157,6 +157,25 @@ class DirectoryClient:
             raise DirectoryUnavailableError("only some nations were read here")
         return {**self._state, **{name: self._cached_target(name) for name in self._target_names}}
 
+    def extract(self, nodes: Iterable[str]) -> dict[str, bytes]:
+        """The files that vouch for the cards of ``nodes``, and of the nations that these name, by published name.
+
+        :func:`keys.directory.extract.read_extract` reads them. Raises :class:`DirectoryUnavailableError` for a nation
+        that was not read.
+        """
+        if self.current is None:
+            raise DirectoryUnavailableError("no directory was verified yet")
+        wanted: frozenset[str] = frozenset()
+        named = frozenset(nodes)
+        while named - wanted:
+            wanted |= named
+            named = nations_named(card for card in self._cards.values() if card_node(card) in wanted)
+        if wanted & self.current.unread:
+            raise DirectoryUnavailableError(f"not read here: {', '.join(sorted(wanted & self.current.unread))}")
+        metadata = {name: content for name, content in self._state.items() if _nation_of(name) in {None, *wanted}}
+        cards = (name for name in self._target_names if name.split("/")[1] in wanted)
+        return metadata | {name: self._cached_target(name) for name in cards}
+
     # --- Inside ---
 
     def _in_use(self) -> ComityError:

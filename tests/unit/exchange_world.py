@@ -312,6 +312,15 @@ class World:
         nation, registry = [self._nations[card.address.node].signer()], [self._registry.signer()]
         self.directory = publish_cards(self.ceremony, [card], nation, registry, self.clock())
 
+    def change_root(self) -> None:
+        """Hand the root over to another holder, signed by both."""
+        old, self._root = self._root, generate_directory_key("new root")
+        self.ceremony.rotate_root([self._root.signer().public_key], 1, self.clock())
+        for role, keys in (("root", (old, self._root)), ("targets", (self._root,))):
+            for key in keys:
+                self.ceremony.sign(role, key.signer())
+        self.directory = self.ceremony.release(self.clock(), [self._registry.signer()])
+
     def populate(self, address: Address) -> None:
         """Give a desk the directory as it is now, of its own nation."""
         with DirectoryClient(

@@ -1,0 +1,194 @@
+"""``comity evidence``: bundles that prove a message to a court, and disclosures to an auditor."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import Progress
+
+from exchange.cli.desk import IdArgument
+from exchange.cli.files import read_file
+from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
+from exchange.cli.output import EXIT_UNVERIFIED, err, line, plain, print_json, safe, table
+from exchange.i18n import _
+from protocol.errors import UsageError
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+    from exchange.desk import Desk
+    from exchange.evidence_reading import BundleReport
+
+app = typer.Typer(no_args_is_help=True, help=_("Prove a message to a court or an auditor, without Comity if need be."))
+OutOption = Annotated[Path, typer.Option("--out", help=_("The file to write; it is replaced if it exists."))]
+TsaRootsOption = Annotated[
+    Path | None, typer.Option("--tsa-roots", help=_("PEM file of the timestamp authorities' root certificates."))
+]
+MAX_BUNDLE_BYTES = 256 * 1024 * 1024
+_PRIVATE = 0o600
+
+
+@app.command(
+    help=_(
+        "Write a message with all its proofs as a bundle that verifies offline.\n\n"
+        "Example: comity evidence bundle 7f3a --out evidence.zip --disclose"
+    )
+)
+def bundle(
+    message_id: IdArgument,
+    out: OutOption,
+    disclose: Annotated[bool, typer.Option("--disclose", help=_("Put the content into it, in the clear."))] = False,
+    tsa: Annotated[
+        list[str] | None, typer.Option("--tsa", help=_("URL of a timestamp authority (RFC 3161); repeat it."))
+    ] = None,
+    tsa_roots: TsaRootsOption = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a bundle."""
+
+    async def work(desk: Desk) -> None:
+        from exchange.evidence_bundle import write_bundle
+        from exchange.timestamps import request_timestamp
+
+        if tsa and tsa_roots is None:
+            raise UsageError(_("give --tsa-roots with --tsa: a token is verified before it is kept"))
+        roots = _roots(tsa_roots)
+        tokens: list[bytes] = []
+        with Progress(console=err, transient=True, disable=as_json) as shown:
+            task = shown.add_task(_("gathered"), total=2 + len(tsa or ()))
+            contents = await desk.evidence(await desk.resolve(message_id), disclose=disclose)
+            shown.advance(task)
+            for url in tsa or ():
+                tokens.append(await request_timestamp(url, contents.manifest(), roots))
+                shown.advance(task)
+            encoded = write_bundle(contents, tokens)
+            _write(out, encoded)
+            shown.advance(task)
+        counts = {"receipts": len(contents.receipts), "left_out": contents.left_out, "timestamps": len(tokens)}
+        if as_json:
+            print_json({"file": str(out), "size_bytes": len(encoded), "disclosed": disclose, **counts})
+            return
+        line(
+            _(
+                "{file}: {receipts} receipts, {timestamps} timestamps; {left_out} receipts that do not hold left out"
+            ).format(file=out, **counts)
+        )
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command(
+    help=_(
+        "Open one message to an auditor: its content and salt, and nothing else.\n\n"
+        "Example: comity evidence disclose 7f3a --out disclosure.json"
+    )
+)
+def disclose(
+    message_id: IdArgument,
+    out: OutOption,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a disclosure."""
+
+    async def work(desk: Desk) -> None:
+        disclosure = await desk.disclosure(await desk.resolve(message_id))
+        _write(out, disclosure.to_bytes())
+        if as_json:
+            print_json({"file": str(out), "message": disclosure.message_id, "envelope": disclosure.digest})
+        else:
+            line(_("{file}: the content of {message}, in the clear").format(file=out, message=disclosure.message_id))
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command(
+    help=_(
+        "Verify a bundle, offline and without a desk's keys.\n\n"
+        "Example: comity evidence verify evidence.zip --root-sha256 9f2c...\n\n"
+        "Without --root-sha256 the root of the desk in --home is the one that is trusted."
+    )
+)
+def verify(
+    file: Annotated[Path, typer.Argument(help=_("The bundle."))],
+    root_sha256: Annotated[
+        str | None, typer.Option("--root-sha256", help=_("SHA-256 of the federation's first root, hexadecimal."))
+    ] = None,
+    disclosure: Annotated[
+        Path | None, typer.Option("--disclosure", help=_("A disclosure, for a bundle without content."))
+    ] = None,
+    tsa_roots: TsaRootsOption = None,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Verify a bundle."""
+
+    async def work() -> int | None:
+        from exchange.disclosure import Disclosure
+        from exchange.evidence_reading import read_bundle, verify_bundle
+
+        with Progress(console=err, transient=True, disable=as_json) as shown:
+            shown.add_task(_("verified"), total=None)
+            read = read_bundle(read_file(file, MAX_BUNDLE_BYTES))
+            report = verify_bundle(
+                read,
+                _trusted_root(read.directory, root_sha256, home),
+                datetime.now(UTC),
+                disclosure=Disclosure.from_bytes(read_file(disclosure)) if disclosure is not None else None,
+                tsa_roots=_roots(tsa_roots),
+            )
+        if as_json:
+            print_json({**plain(report), "ok": report.ok})
+        else:
+            _print(report)
+        return None if report.ok else EXIT_UNVERIFIED
+
+    run(work, as_json=as_json)
+
+
+def _trusted_root(files: dict[str, bytes], root_sha256: str | None, home: Path) -> bytes:
+    """The root by its fingerprint, else that of the desk's bootstrap bundle."""
+    from exchange.settings import Home
+    from keys.bootstrap import BootstrapBundle
+    from keys.directory.extract import trusted_root_in
+
+    if root_sha256 is not None:
+        return trusted_root_in(files, root_sha256.replace(" ", "").lower())
+    bootstrap = Home(home.expanduser()).bootstrap
+    if not bootstrap.exists():
+        raise UsageError(_("give --root-sha256, or the home of a desk whose federation it is with --home"))
+    return BootstrapBundle.from_bytes(read_file(bootstrap)).root
+
+
+def _roots(pem: Path | None) -> tuple[Certificate, ...]:
+    from exchange.timestamps import load_roots
+
+    return load_roots(read_file(pem)) if pem is not None else ()
+
+
+def _write(out: Path, content: bytes) -> None:
+    from keys.files import write_file
+
+    try:
+        write_file(out, content, mode=_PRIVATE)
+    except OSError as problem:
+        raise UsageError(f"cannot write {out}: {problem.strerror}") from problem
+
+
+def _print(report: BundleReport) -> None:
+    words = {True: _("holds"), False: _("FAILS"), None: _("not checked")}
+    rows: list[tuple[str, str, str]] = [
+        (check.name, words[check.ok], check.detail or check.error or "") for check in report.checks
+    ]
+    for receipt, check in report.receipts:
+        about = f" {receipt.recipient}" if receipt.recipient else ""
+        name = f"{receipt.event}{about}, {receipt.node} #{receipt.index}, {safe(receipt.at)}"
+        rows.append((name, words[check.ok], check.error or ""))
+    line(f"{_('Message')} {report.id}")
+    table(_("Verification"), [_("Check"), _("Result"), ""], rows)

@@ -1,0 +1,166 @@
+"""Writing an evidence bundle: one message and all that is proved of it, as a BagIt bag (RFC 8493) in a ZIP.
+
+docs/evidence-bundle.md is the format. The same contents give the same bytes: the bag has no date, the ZIP stores
+without compressing and dates every entry 1980-01-01. What says when is signed: the events and the timestamp tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
+from importlib.resources import files as package_files
+from io import BytesIO
+from uuid import UUID
+from zipfile import ZIP_STORED, ZipFile, ZipInfo
+
+from exchange.disclosure import Disclosure
+from exchange.evidence_readme import readme
+from exchange.receipts import JudgedReceipt
+from exchange.records import StoredMessage
+from keys.directory.view import Directory
+from protocol.errors import UnknownNodeError
+from protocol.log.note import parse_note
+from protocol.receipt import Receipt, to_tlog_proof
+
+BAGIT = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
+MANIFEST = "manifest-sha256.txt"
+TAG_MANIFEST = "tagmanifest-sha256.txt"
+VERIFIER = "verify_bundle.py"
+README = "README.txt"
+TIMESTAMPS = "timestamps/"
+ENVELOPE = "data/envelope.cose"
+CONTENT = "data/content.json"
+SALT = "data/salt.bin"
+RECEIPTS = "data/receipts/"
+DIRECTORY = "data/directory/"
+LOGS = "data/logs/"
+
+_ENTRY_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that ZIP can say
+_UNIX = 3
+_FILE_MODE = 0o100644
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceContents:
+    """What goes into a bundle: all of it verified by the desk. ``left_out`` receipts did not hold and are not in it.
+
+    ``directory`` is files by published name, ``vkeys`` the verifier keys of each node's log, ``disclosure`` None when
+    the content stays closed.
+    """
+
+    message_id: UUID
+    envelope: bytes = field(repr=False)
+    receipts: tuple[Receipt, ...] = field(repr=False)
+    directory: Mapping[str, bytes] = field(repr=False)
+    vkeys: Mapping[str, Sequence[str]] = field(repr=False)
+    disclosure: Disclosure | None
+    left_out: int
+
+    def payload(self) -> dict[str, bytes]:
+        """The files below ``data/``."""
+        files = {ENVELOPE: self.envelope}
+        if self.disclosure is not None:
+            files |= {CONTENT: self.disclosure.content, SALT: self.disclosure.salt}
+        for number, receipt in enumerate(self.receipts, 1):
+            files[f"{RECEIPTS}{number:04}.entry"] = receipt.leaf
+            files[f"{RECEIPTS}{number:04}.tlog-proof"] = to_tlog_proof(receipt)
+        files |= {DIRECTORY + name: content for name, content in self.directory.items()}
+        files |= {
+            f"{LOGS}{node}.vkeys": "".join(f"{key}\n" for key in keys).encode() for node, keys in self.vkeys.items()
+        }
+        return files
+
+    def manifest(self) -> bytes:
+        """The manifest of the payload: what a timestamp token is about."""
+        return _manifest(self.payload())
+
+
+def evidence_of(
+    stored: StoredMessage,
+    judged: Sequence[JudgedReceipt],
+    disclosure: Disclosure | None,
+    directory: Directory,
+    extract: Callable[[Iterable[str]], dict[str, bytes]],
+) -> EvidenceContents:
+    """The contents of a stored message's bundle: each proved entry once, in the order of time.
+
+    ``extract(nodes)`` gives the directory's files that vouch for these nations; raises what it raises.
+    """
+    proved = {(entry.proved.origin, entry.proved.index): entry.proved for entry in judged if entry.proved is not None}
+    ordered = sorted(proved.values(), key=lambda entry: (entry.event.at, entry.origin, entry.index))
+    origins = sorted({entry.origin for entry in ordered})
+    vkeys: dict[str, list[str]] = {}
+    for origin in origins:
+        verifier = directory.log_verifier(origin)
+        for keys in (verifier, *(former.keys for former in verifier.former)):
+            vkeys.setdefault(directory.node_of_origin(origin), []).extend(keys.vkeys)
+    return EvidenceContents(
+        message_id=stored.head.id,
+        envelope=stored.envelope,
+        receipts=tuple(entry.receipt for entry in ordered),
+        directory=extract(nations_of(stored, judged, directory)),
+        vkeys=vkeys,
+        disclosure=disclosure,
+        left_out=sum(entry.proved is None for entry in judged),
+    )
+
+
+def nations_of(stored: StoredMessage, judged: Sequence[JudgedReceipt], directory: Directory) -> frozenset[str]:
+    """The nations whose cards a bundle needs: both sides', those of the logs, and those that cosigned their heads.
+
+    Each is looked up, so that what was not read is read next. A witness from outside is among them, and nobody's.
+    """
+    named = {address.node for address in (stored.head.sender, *stored.head.recipients)}
+    for entry in judged:
+        if entry.proved is not None:
+            # The name of a log's or a witness's key ends in its node.
+            lines = parse_note(entry.receipt.checkpoint).signatures
+            named |= {line.name.rpartition("/")[2] for line in lines}
+    for node in named:
+        with suppress(UnknownNodeError):
+            directory.node(node)
+    return frozenset(named)
+
+
+def write_bundle(contents: EvidenceContents, tokens: Sequence[bytes] = ()) -> bytes:
+    """The bundle's file; ``tokens`` are timestamp tokens (DER) over :meth:`EvidenceContents.manifest`."""
+    payload = contents.payload()
+    tags = {
+        "bagit.txt": BAGIT,
+        "bag-info.txt": _bag_info(contents, payload),
+        MANIFEST: _manifest(payload),
+        README: readme(contents.message_id, disclosed=contents.disclosure is not None, stamped=bool(tokens)).encode(),
+        VERIFIER: verifier(),
+    }
+    tags |= {f"{TIMESTAMPS}{number}.tst": token for number, token in enumerate(tokens, 1)}
+    return _zip(f"comity-evidence-{contents.message_id}", {**payload, **tags, TAG_MANIFEST: _manifest(tags)})
+
+
+def verifier() -> bytes:
+    """The program that verifies bundles without Comity."""
+    return (package_files("exchange.standalone") / VERIFIER).read_bytes()
+
+
+def _bag_info(contents: EvidenceContents, payload: Mapping[str, bytes]) -> bytes:
+    return (
+        "Bag-Software-Agent: Comity\n"
+        f"External-Identifier: urn:uuid:{contents.message_id}\n"
+        f"External-Description: Evidence of a message, format comity/evidence-bundle/1\n"
+        f"Payload-Oxum: {sum(map(len, payload.values()))}.{len(payload)}\n"
+    ).encode()
+
+
+def _manifest(files: Mapping[str, bytes]) -> bytes:
+    return "".join(f"{sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files)).encode()
+
+
+def _zip(folder: str, files: Mapping[str, bytes]) -> bytes:
+    written = BytesIO()
+    with ZipFile(written, "w", ZIP_STORED) as archive:
+        for name in sorted(files):
+            entry = ZipInfo(f"{folder}/{name}", _ENTRY_DATE)
+            entry.create_system, entry.external_attr = _UNIX, _FILE_MODE << 16
+            archive.writestr(entry, files[name])
+    return written.getvalue()

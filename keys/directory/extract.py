@@ -1,0 +1,53 @@
+"""A part of the directory that is carried as proof: the signed files that lead from a root to some nations' cards.
+
+Unlike a directory in use it does not expire: what it proves is who held which keys when its files were signed. It says
+nothing about what was published later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from keys.directory.client import STATE_NAME, DirectoryClient
+from keys.directory.repository import ROOT, is_target_name
+from keys.directory.view import Directory
+from keys.files import write_file
+from protocol import cbor
+from protocol.errors import DirectoryUntrustedError, NotFoundError
+
+
+def trusted_root_in(files: Mapping[str, bytes], root_sha256: str) -> bytes:
+    """The root metadata with this fingerprint (hexadecimal); raises :class:`DirectoryUntrustedError`."""
+    for name, content in files.items():
+        if name.endswith(f".{ROOT}.json") and sha256(content).hexdigest() == root_sha256:
+            return content
+    raise DirectoryUntrustedError("none of the roots that were carried here has the fingerprint that was given")
+
+
+def read_extract(files: Mapping[str, bytes], trusted_root: bytes) -> Directory:
+    """The directory in ``files`` (by published name, as :meth:`DirectoryClient.extract` gives them).
+
+    Every signature from ``trusted_root`` to the cards is verified, expiry is not judged. Nations without files are
+    ``unread``, those whose files do not hold are in ``problems``. Raises :class:`DirectoryUntrustedError`,
+    :class:`DirectoryUnavailableError`.
+    """
+    with TemporaryDirectory(prefix="comity-extract-") as name:
+        folder = Path(name)
+        metadata: dict[str, bytes] = {}
+        for file, content in files.items():
+            if is_target_name(file):
+                (folder / file).parent.mkdir(parents=True, exist_ok=True)
+                write_file(folder / file, content, durable=False)
+            else:
+                metadata[file] = content
+        write_file(folder / STATE_NAME, cbor.encode(metadata), durable=False)
+        with DirectoryClient(folder, trusted_root, _no_source, durable=False, nations=()) as client:
+            return client.load(datetime.now(UTC), allow_expired=True, everything=True)
+
+
+def _no_source(name: str) -> bytes:
+    raise NotFoundError(f"{name} was not carried here")
