@@ -138,18 +138,19 @@ class _Work:
         """Judge one envelope."""
         self._messages += 1
         one, other = self._sides
-        found = False
+        agreed, found = True, False
         for sender, verdict in self._handovers(first, second):
             found = True
             if verdict.status is Status.MATCHED and verdict.delay_ms is not None:
                 self._matched(verdict, sender)
             else:
+                agreed = False
                 self._keep(verdict, sender)
         refused = judge_refusals(first, second, one, other)
         if refused is not None:
             self._keep(refused, 0)
-        elif not found:
-            self._elsewhere += 1
+        elif agreed:
+            self._elsewhere += not found
             self._note_open(first, second)
 
     def _handovers(self, first: list[Row], second: list[Row]) -> Iterator[tuple[int, Verdict]]:

@@ -36,6 +36,10 @@ class AuthenticTree:
         at = index % TILE_WIDTH * HASH_BYTES
         return self.tiles[0, index // TILE_WIDTH][at : at + HASH_BYTES]
 
+    def root(self, size: int) -> bytes:
+        """The root that the log had at ``size``; raises :class:`LogUnavailableError` for one beyond the head."""
+        return self._tree.root(size)
+
     def inclusion_path(self, index: int) -> list[bytes]:
         """The path from an entry to the root; raises :class:`LogUnavailableError` for one that there is not."""
         return self._tree.inclusion_path(index)

@@ -27,7 +27,14 @@ from exchange.audit.tree import AuthenticTree, authentic_tree, strange_files
 from exchange.audit.workers import Job, read_all
 from keys.directory.view import Directory
 from protocol.directory_seen import DirectorySeen
-from protocol.errors import CheckpointInvalidError, ComityError, LogUnavailableError, WrongOriginError
+from protocol.errors import (
+    CheckpointInvalidError,
+    ComityError,
+    LogForkError,
+    LogUnavailableError,
+    LogWentBackError,
+    WrongOriginError,
+)
 from protocol.instant import from_ms, to_ms
 from protocol.log import (
     TILE_WIDTH,
@@ -129,7 +136,7 @@ def verify_mirror(
     findings = Findings(head.checkpoint.origin)
     tree = authentic_tree(folder, head.checkpoint, findings)
     strange_files(folder, tree, findings)
-    _note_conflict(folder, verifier, findings)
+    _note_conflict(folder, verifier, tree, findings)
     bounds = period.bounds_ms()
     work = _Verification(folder, directory, tree, findings, bounds)
     for bundle, result in read_all(Job(folder, _desk_keys(directory), bounds), tree.size, jobs):
@@ -152,7 +159,7 @@ def _head(folder: Path, verifier: LogVerifier) -> VerifiedCheckpoint:
     return verify_checkpoint(note, verifier)
 
 
-def _note_conflict(folder: Path, verifier: LogVerifier, findings: Findings) -> None:
+def _note_conflict(folder: Path, verifier: LogVerifier, tree: AuthenticTree, findings: Findings) -> None:
     try:
         other = verify_checkpoint(read_resource(folder, CONFLICT), verifier).checkpoint
     except LogUnavailableError:
@@ -160,8 +167,12 @@ def _note_conflict(folder: Path, verifier: LogVerifier, findings: Findings) -> N
     except CheckpointInvalidError as problem:
         findings.add(None, "extra-file", f"{CONFLICT} is not a head that the log signed: {problem.detail}")
         return
-    text = f"the log also signed a head of {other.size} entries that does not extend the mirrored one: see {CONFLICT}"
-    findings.add(None, "log-fork", text)
+    if other.size <= tree.size and tree.root(other.size) == other.root:
+        text = f"the log showed its first {other.size} entries as its head after it had shown more: see {CONFLICT}"
+        findings.add(None, LogWentBackError.code, text)
+    else:
+        text = f"the log also signed a head of {other.size} entries that is of another history: see {CONFLICT}"
+        findings.add(None, LogForkError.code, text)
 
 
 def _desk_keys(directory: Directory) -> dict[tuple[str, bytes], bytes]:
