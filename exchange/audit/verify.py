@@ -69,6 +69,7 @@ class VerifiedLog:
 
     ``findings`` are what is wrong all the same. ``withheld`` counts the entries of which this auditor may know only the
     hash, ``unread`` those that are missing, altered or no entries. ``index`` holds the events that could be read.
+    ``head.others`` are the lines of witnesses on the checkpoint, not looked at here.
     """
 
     node: str
