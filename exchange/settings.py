@@ -75,6 +75,11 @@ class Home:
         return self.path / "records.checkpoint"
 
     @property
+    def mirrors(self) -> Path:
+        """The folder of an auditor's mirrors, each named as its node."""
+        return self.path / "mirrors"
+
+    @property
     def enrolment(self) -> Path:
         """The enrolment request: the card that the nation signs."""
         return self.path / "enrolment.json"

@@ -24,8 +24,8 @@ def write_parts(file: Path, parts: Sequence[bytes]) -> list[Path]:
     return paths
 
 
-def read_parts(paths: Sequence[Path], holder: str) -> list[tuple[BundlePart, bytes]]:
-    """The parts for ``holder`` in ``paths``, parsed and not verified, with their bytes.
+def read_parts(paths: Sequence[Path], holder: str | None) -> list[tuple[BundlePart, bytes]]:
+    """The parts for ``holder`` (None: for anyone) in ``paths``, parsed and not verified, with their bytes.
 
     Raises :class:`UsageError` and what :func:`parse_part` raises, for the first file that is wrong.
     """

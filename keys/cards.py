@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Any, Literal, TypeVar
+from uuid import UUID
 
 from pydantic import (
     AfterValidator,
@@ -31,6 +32,7 @@ from protocol.address import Address, parse_node
 from protocol.errors import ComityError, MalformedError, RevokedError, TooLargeError
 from protocol.hpke import PUBLIC_BYTES as SEALING_PUBLIC_BYTES
 from protocol.hpke import SealingKey
+from protocol.ids import is_message_id
 from protocol.instant import to_text, truncate
 from protocol.keyid import ED25519, MLKEM768_X25519, key_id
 from protocol.log.checkpoint import Checkpoint
@@ -111,6 +113,12 @@ def _no_controls(value: str) -> str:
     return value
 
 
+def _check_message_id(value: UUID) -> UUID:
+    if not is_message_id(value):
+        raise ValueError("a message id is a UUID of version 7")
+    return value
+
+
 Line = Annotated[
     str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True), AfterValidator(_no_controls)
 ]
@@ -131,6 +139,7 @@ Phone = Annotated[str, StringConstraints(pattern=r"^\+[0-9][0-9 ()-]{4,30}$")]
 HttpsUrl = Annotated[str, StringConstraints(pattern=r"^https://[A-Za-z0-9.:\[\]-]{1,255}$")]
 TimeZone = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]+(/[A-Za-z0-9_+-]+){0,2}$", max_length=64)]
 ClockTime = Annotated[str, StringConstraints(pattern=r"^([01][0-9]:[0-5][0-9]|2[0-3]:[0-5][0-9]|24:00)$")]
+MessageId = Annotated[UUID, AfterValidator(_check_message_id)]
 Origin = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)+$", max_length=120)]
 
 
@@ -315,6 +324,36 @@ class Hosting(_Frozen):
     since: Instant
 
 
+class AuditScope(_Frozen):
+    """What an auditor may see of logs: each part that is given narrows it.
+
+    ``nodes``: in which nodes' logs. ``since`` and ``until``: entries logged from then on, and before then.
+    ``messages``: of which messages; a thread is given as the ids of its messages, for logs know of no threads.
+    """
+
+    nodes: Annotated[tuple[NodeName, ...], Field(max_length=256)] = ()
+    since: Instant | None = None
+    until: Instant | None = None
+    messages: Annotated[tuple[MessageId, ...], Field(max_length=512)] = ()
+
+    @model_validator(mode="after")
+    def _check_scope(self) -> AuditScope:
+        if not self.nodes and not self.messages and self.since is None and self.until is None:
+            raise ValueError("a scope that limits nothing is left out")
+        if self.since is not None and self.until is not None and self.until <= self.since:
+            raise ValueError("the scope ends before it begins")
+        return self
+
+    def names_node(self, node: str) -> bool:
+        """Whether anything of that node's log may be seen."""
+        return not self.nodes or node in self.nodes
+
+    def covers(self, at: datetime, message_id: UUID) -> bool:
+        """Whether an entry about that message, logged at that instant, may be seen."""
+        in_time = (self.since is None or self.since <= at) and (self.until is None or at < self.until)
+        return in_time and (not self.messages or message_id in self.messages)
+
+
 class ContactPointCard(_Card):
     """An office: who it is, when it is reached, which keys it signs and opens with."""
 
@@ -333,6 +372,7 @@ class ContactPointCard(_Card):
     escalation_contact: Line | None = None
     deputy: AddressField | None = None
     hosting: Annotated[tuple[Hosting, ...], Field(max_length=16)] = ()
+    audit_scope: AuditScope | None = None
     updated_at: Instant
 
     model_config = ConfigDict(populate_by_name=True)
@@ -343,6 +383,8 @@ class ContactPointCard(_Card):
         _check_keys(self.sealing_keys, MLKEM768_X25519)
         if Function.EXCHANGE in self.functions and not self.sealing_keys:
             raise ValueError("a contact point that exchanges messages has a sealing key")
+        if self.audit_scope is not None and Function.AUDIT not in self.functions:
+            raise ValueError("only the card of an auditor has an audit scope")
         if self.deputy == self.address:
             raise ValueError("a contact point is not its own deputy")
         if any(later.since <= earlier.since for earlier, later in pairwise(self.hosting)):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from keys.cards import Function, NodeCard
+from keys.cards import AuditScope, Function, NodeCard
 from node.directory_refresh import DirectoryService
 from node.nonces import NonceJournal
 from protocol.address import Address
@@ -21,7 +21,7 @@ _SINGLE = ("signature", "signature-input", "content-type", "content-digest")
 class Caller:
     """Who signed the request, with an active card. Exactly one of ``desk`` and ``peer`` is set.
 
-    ``served_by`` is the node that keeps the desk's mailbox now.
+    ``served_by`` is the node that keeps the desk's mailbox now. ``audit_scope`` limits what an auditor may see.
     """
 
     holder: str
@@ -29,6 +29,7 @@ class Caller:
     peer: str | None
     functions: tuple[Function, ...] = ()
     served_by: str | None = None
+    audit_scope: AuditScope | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class Authenticator:
         card = self._directory.current.require_active(holder, now)
         if isinstance(card, NodeCard):
             return Caller(holder, None, card.node)
-        return Caller(holder, card.address, None, card.functions, card.served_by(now))
+        return Caller(holder, card.address, None, card.functions, card.served_by(now), card.audit_scope)
 
 
 def single_fields(headers: Iterable[tuple[str, str]]) -> Mapping[str, str]:
@@ -116,6 +117,19 @@ def require_partner(own_node: str, caller: Caller) -> str:
 
 
 def require_auditor(caller: Caller) -> None:
-    """Return if the caller may read log entries; raises :class:`ForbiddenError`."""
+    """Return if the caller may read all log entries; raises :class:`ForbiddenError`."""
     if Function.AUDIT not in caller.functions:
         raise ForbiddenError("log entries are for auditors")
+    if caller.audit_scope is not None:
+        raise ForbiddenError("this auditor's card limits what it may see; it reads scoped bundles")
+
+
+def require_scope(own_node: str, caller: Caller) -> AuditScope:
+    """What of this node's log the caller, an auditor with a limited view, may see; raises :class:`ForbiddenError`."""
+    if Function.AUDIT not in caller.functions:
+        raise ForbiddenError("log entries are for auditors")
+    if caller.audit_scope is None:
+        raise ForbiddenError("this auditor may see whole logs; it reads plain bundles")
+    if not caller.audit_scope.names_node(own_node):
+        raise ForbiddenError(f"this auditor's card does not name {own_node} among the nodes whose logs it may see")
+    return caller.audit_scope

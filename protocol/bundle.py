@@ -140,8 +140,8 @@ def write_bundle(
     return parts
 
 
-def parse_part(data: bytes, holder: str) -> BundlePart:
-    """The part in ``data``, addressed to ``holder``, checked for all that needs no key.
+def parse_part(data: bytes, holder: str | None) -> BundlePart:
+    """The part in ``data``, addressed to ``holder`` (None: to anyone), checked for all that needs no key.
 
     Raises :class:`MalformedError` (no bundle at all), :class:`BundleTruncatedError`, :class:`BundleAlteredError`,
     :class:`BundleElsewhereError`, :class:`TooLargeError` or :class:`UnsupportedVersionError`.
@@ -277,7 +277,7 @@ def _to_value(contents: Contents) -> dict[int, Any]:
 # --- Reading ---------------------------------------------------------------------------------------------------
 
 
-def _part(data: bytes, signed_object: bytes, holder: str) -> BundlePart:
+def _part(data: bytes, signed_object: bytes, holder: str | None) -> BundlePart:
     signed = cose.parse_sign1(signed_object, BUNDLE_TYPE, max_bytes=MAX_PART_BYTES)
     value = cbor.decode(signed.payload, max_bytes=MAX_PART_BYTES)
     if type(value) is not dict:
@@ -287,7 +287,7 @@ def _part(data: bytes, signed_object: bytes, holder: str) -> BundlePart:
     if set(value) != set(range(1, 9)):
         raise MalformedError("a bundle does not hold exactly the fields of this version")
     sender, recipient = _holder(value[2]), _holder(value[3])
-    if recipient != holder:
+    if holder is not None and recipient != holder:
         raise BundleElsewhereError(f"the bundle is for {recipient}, not for {holder}")
     number, count = value[6], value[7]
     if type(number) is not int or type(count) is not int or not 1 <= number <= count <= MAX_PARTS:

@@ -25,6 +25,7 @@ MAX_DEPTH = 16
 
 _LEAVES = frozenset({int, bytes, str, bool, type(None)})
 _CONTAINERS = frozenset({list, dict})
+_INTEGERS = frozenset({int})
 # Negative keys come after all positive ones, in the order of their absolute values.
 _NEGATIVE_RANK = 1 << 64
 _FOREIGN_VALUE = "the CBOR holds a kind of value that the protocol does not use"
@@ -109,7 +110,10 @@ def _check(container: Any) -> None:
 
 def _check_keys(value: dict[Any, Any]) -> None:
     ranks: list[Any]
-    if all(type(key) is int for key in value):
+    keys = list(value)
+    if _INTEGERS.issuperset(map(type, keys)):
+        if not keys or (keys[0] >= 0 and keys == sorted(keys)):
+            return  # as most maps are: without negative keys, in their order
         ranks = [key if key >= 0 else _NEGATIVE_RANK - key for key in value]
         if ranks and ranks[-1] >= _NEGATIVE_RANK and any(23 < rank < _NEGATIVE_RANK for rank in ranks):
             raise MalformedError("a map with negative keys has no positive ones above 23")

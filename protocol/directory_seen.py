@@ -14,7 +14,7 @@ from typing import Any
 
 from protocol import cbor
 from protocol.errors import MalformedError, UnsupportedVersionError
-from protocol.event import MAX_EVENT_BYTES, Event, decode_event
+from protocol.event import MAX_EVENT_BYTES, Event, event_of_value
 from protocol.instant import from_ms, to_ms
 
 NAME = "DirectorySeen"
@@ -50,7 +50,7 @@ def decode_entry(data: bytes) -> Event | DirectorySeen:
     value = cbor.decode(data, max_bytes=MAX_EVENT_BYTES, max_depth=3)
     if type(value) is dict and value.get(2) == NAME:
         return _decode_seen(value)
-    return decode_event(data)
+    return event_of_value(value)
 
 
 def _decode_seen(value: dict[Any, Any]) -> DirectorySeen:

@@ -312,6 +312,13 @@ class CheckpointInvalidError(ComityError):
     advice = "Do not trust receipts under this checkpoint; report it to the log's operator."
 
 
+class WrongOriginError(CheckpointInvalidError):
+    """The checkpoint is of another log than the one that is looked at."""
+
+    code = "wrong-origin"
+    advice = "Name the folder or node whose log it is; if the node itself served it, tell its operator."
+
+
 class ProofInvalidError(ComityError):
     """The inclusion or consistency proof does not lead to the checkpoint's root."""
 
@@ -326,6 +333,13 @@ class LogForkError(ComityError):
     code = "log-fork"
     http_status = 409
     advice = "Keep both checkpoints, stop trusting this log, and raise the alarm."
+
+
+class LogWentBackError(LogForkError):
+    """A log shows a head that is older than one it showed before, though of the same history."""
+
+    code = "log-went-back"
+    advice = "Ask the node's operator whether it was restored from a backup; keep the mirror as it is, and ask again."
 
 
 class LogUnavailableError(ComityError):

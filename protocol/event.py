@@ -166,7 +166,11 @@ def encode_event(event: Event) -> bytes:
 
 def decode_event(data: bytes) -> Event:
     """The event in a log entry; raises :class:`MalformedError` and its kin."""
-    value = cbor.decode(data, max_bytes=MAX_EVENT_BYTES, max_depth=3)
+    return event_of_value(cbor.decode(data, max_bytes=MAX_EVENT_BYTES, max_depth=3))
+
+
+def event_of_value(value: Any) -> Event:
+    """The event in the canonical CBOR value of a log entry; raises :class:`MalformedError` and its kin."""
     if type(value) is not dict:
         raise MalformedError("an event is a map")
     if value.get(1) != VERSION or type(value[1]) is not int:

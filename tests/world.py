@@ -149,11 +149,11 @@ class World:
     def home(self, name: str) -> NodeHome:
         return NodeHome(self.path / name)
 
-    def add_desk(self, address: str, functions: tuple[Function, ...] = (Function.EXCHANGE,)) -> Desk:
-        """Keys and published card of a contact point."""
+    def add_desk(self, address: str, functions: tuple[Function, ...] = (Function.EXCHANGE,), **fields: Any) -> Desk:
+        """Keys and published card of a contact point; ``fields`` are further ones of the card."""
         now = self.clock()
         keys, where = generate_desk_keys(), Address.parse(address)
-        card = contact_point_card(where, keys, now, office="Office", agency="Police", functions=functions)
+        card = contact_point_card(where, keys, now, office="Office", agency="Police", functions=functions, **fields)
         self.publish(where.node, card)
         desk = Desk(where, keys, card, self.url(where.node), self.node_keys[where.node].tls.certificate)
         self.desks[address] = desk

@@ -1,21 +1,37 @@
-"""Auditing: mirror a node's log, verify it, and compare what two nodes' logs say, without seeing any content."""
+"""Auditing: mirror nodes' logs, verify them, and reconcile what two of them say, without seeing any content."""
 
-from exchange.audit.compare import Comparison, TraceRow, compare, trace
+from exchange.audit.finding import Finding
+from exchange.audit.folder import PLAIN, SCOPED, BundleForm
+from exchange.audit.handovers import Status
 from exchange.audit.mirror import FolderSource, LogSource, Mirrored, NodeSource, mirror
-from exchange.audit.verify import Finding, LoggedEvent, VerifiedLog, verify_mirror
+from exchange.audit.period import ALWAYS, Period
+from exchange.audit.proofs import proof_name, write_proofs
+from exchange.audit.reconcile import Cited, ReconciledRow, Reconciliation, reconcile
+from exchange.audit.trace import TraceRow, trace
+from exchange.audit.verify import LoggedView, VerifiedLog, verify_mirror
 
 __all__ = [
-    "Comparison",
+    "ALWAYS",
+    "PLAIN",
+    "SCOPED",
+    "BundleForm",
+    "Cited",
     "Finding",
     "FolderSource",
     "LogSource",
-    "LoggedEvent",
+    "LoggedView",
     "Mirrored",
     "NodeSource",
+    "Period",
+    "ReconciledRow",
+    "Reconciliation",
+    "Status",
     "TraceRow",
     "VerifiedLog",
-    "compare",
     "mirror",
+    "proof_name",
+    "reconcile",
     "trace",
     "verify_mirror",
+    "write_proofs",
 ]

@@ -12,24 +12,40 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from exchange.audit.folder import (
+    CHECKPOINT,
+    CONFLICT,
+    MAX_BUNDLE_BYTES,
+    PLAIN,
+    BundleForm,
+    file_names,
+    named_tile,
+    read_resource,
+    widths,
+)
 from exchange.client import NodeClient
 from keys.files import write_file
-from protocol.errors import ComityError, LogForkError, LogUnavailableError, MalformedError, ProofInvalidError
+from protocol.errors import (
+    ComityError,
+    LogForkError,
+    LogUnavailableError,
+    LogWentBackError,
+    MalformedError,
+    ProofInvalidError,
+    WrongOriginError,
+)
 from protocol.log import (
     TILE_WIDTH,
     Checkpoint,
     LogVerifier,
     TileTree,
-    decode_bundle,
-    entries_path,
-    leaf_hash,
+    item_hash,
     open_checkpoint,
+    parse_checkpoint,
     tile_path,
+    tile_width,
 )
 
-CHECKPOINT = "checkpoint"
-CONFLICT = "checkpoint.conflict"
-MAX_BUNDLE_BYTES = 4 * 1024 * 1024
 _HASH_BYTES = 32
 
 Progress = Callable[[int, int], None]
@@ -72,41 +88,41 @@ class Mirrored:
     new_entries: int
 
 
-def read_resource(folder: Path, path: str) -> bytes:
-    """A resource of a mirror; raises :class:`LogUnavailableError`."""
-    try:
-        return (folder / path).read_bytes()
-    except OSError as problem:
-        raise LogUnavailableError(f"the mirror {folder} has no {path}") from problem
-
-
 def mirrored_checkpoint(folder: Path, verifier: LogVerifier) -> Checkpoint | None:
     """The verified head of a mirror, None if it is new; raises :class:`CheckpointInvalidError`."""
     path = folder / CHECKPOINT
     return open_checkpoint(path.read_bytes(), verifier) if path.exists() else None
 
 
-async def mirror(source: LogSource, folder: Path, verifier: LogVerifier, progress: Progress | None = None) -> Mirrored:
-    """Bring the mirror in ``folder`` up to the source's head.
+async def mirror(
+    source: LogSource,
+    folder: Path,
+    verifier: LogVerifier,
+    progress: Progress | None = None,
+    *,
+    form: BundleForm = PLAIN,
+) -> Mirrored:
+    """Bring the mirror in ``folder`` up to the source's head; ``form`` is that of the bundles which the source gives.
 
-    Raises :class:`CheckpointInvalidError` for a head that the log did not sign, :class:`LogForkError` for one that does
-    not extend the mirror's, :class:`ProofInvalidError` for entries or tiles that do not lead to it.
+    Raises :class:`WrongOriginError` or :class:`CheckpointInvalidError` for a head that the log did not sign,
+    :class:`LogWentBackError` for one that is older than the mirror's, :class:`LogForkError` for one that does not
+    extend it, and :class:`ProofInvalidError` for entries or tiles that do not lead to it.
     """
     note = await source.read(CHECKPOINT)
-    head = open_checkpoint(note, verifier)
+    head = _head(note, verifier)
     before = mirrored_checkpoint(folder, verifier)
     old_size = before.size if before is not None else 0
     if before is not None and (head.size < old_size or (head.size == old_size and head.root != before.root)):
-        _keep_conflict(folder, note)
-        raise LogForkError(f"the log {head.origin} had {old_size} entries and now shows another tree of {head.size}")
-
+        _write(folder, CONFLICT, note)
+        raise _refusal(folder, before, head)
+    work = _Mirroring(source, folder, form, head, old_size, progress)
     try:
-        tree = await _grow(source, folder, old_size, head, progress)
+        tree = await work.grow()
     except (MalformedError, ProofInvalidError):
         # Either what was served is wrong, or the log signed two histories: only the second proves misbehaviour.
-        if before is None or not await _leads_to(source, head):
+        if before is None or not await work.source_leads_to_head():
             raise
-        _keep_conflict(folder, note)
+        _write(folder, CONFLICT, note)
         raise LogForkError(
             f"the log {head.origin} signed a history that changes entries it had signed before"
         ) from None
@@ -118,64 +134,91 @@ async def mirror(source: LogSource, folder: Path, verifier: LogVerifier, progres
             raise ProofInvalidError(f"the tile {path} of {head.origin} does not hold the hashes of its entries")
         _write(folder, path, hashes)
     _write(folder, CHECKPOINT, note)
+    _drop_outgrown_parts(folder, head.size)
     return Mirrored(head, head.size - old_size)
 
 
-async def _grow(
-    source: LogSource, folder: Path, old_size: int, head: Checkpoint, progress: Progress | None
-) -> TileTree:
-    """The mirror's tree extended to ``head`` by the source's entries, their bundles written.
-
-    Raises :class:`ProofInvalidError` or :class:`MalformedError`.
-    """
-    try:
-        return await _extend(source, folder, old_size, head, progress, reuse=True)
-    except (MalformedError, ProofInvalidError):
-        # A bundle that a run left behind when it was broken off was never proved: take everything from the source.
-        return await _extend(source, folder, old_size, head, progress, reuse=False)
+def _head(note: bytes, verifier: LogVerifier) -> Checkpoint:
+    origin = parse_checkpoint(note).origin
+    if origin != verifier.origin:
+        raise WrongOriginError(f"the checkpoint is of the log {origin}, not of {verifier.origin}")
+    return open_checkpoint(note, verifier)
 
 
-async def _extend(
-    source: LogSource, folder: Path, old_size: int, head: Checkpoint, progress: Progress | None, *, reuse: bool
-) -> TileTree:
-    tree = TileTree(old_size, lambda level, index: _full_tile(folder, level, index))
-    for index in range(old_size // TILE_WIDTH, -(-head.size // TILE_WIDTH)):
-        width = min(TILE_WIDTH, head.size - index * TILE_WIDTH)
-        path = entries_path(index, width)
-        kept = reuse and width == TILE_WIDTH and (folder / path).exists()
-        bundle = (folder / path).read_bytes() if kept else await source.read(path)
-        known = max(0, old_size - index * TILE_WIDTH)
-        for hash_ in _bundle_hashes(folder, index, bundle, width, known)[known:]:
-            tree.append(hash_)
-        _write(folder, path, bundle)
-        if progress is not None:
-            progress(tree.size - old_size, head.size - old_size)
-    if tree.root() != head.root:
-        raise ProofInvalidError(f"the entries of {head.origin} do not lead to the root that it signed")
-    return tree
+def _refusal(folder: Path, before: Checkpoint, head: Checkpoint) -> LogForkError:
+    """What a head means that is not above the mirror's: the log went back, or it has two histories."""
+    tree = TileTree(before.size, lambda level, index: _full_tile(folder, level, index))
+    if head.size < before.size and tree.root(head.size) == head.root:
+        return LogWentBackError(f"the log {head.origin} had {before.size} entries and now shows its first {head.size}")
+    return LogForkError(f"the log {head.origin} had {before.size} entries and now shows another tree of {head.size}")
 
 
-def _bundle_hashes(folder: Path, index: int, bundle: bytes, width: int, known: int) -> list[bytes]:
-    """The leaf hashes of a bundle whose first ``known`` entries are the mirrored ones; raises if they are not."""
-    hashes = [leaf_hash(entry) for entry in decode_bundle(bundle)]
-    if len(hashes) != width:
-        raise MalformedError(f"the bundle {entries_path(index, width)} does not hold {width} entries")
-    if known and not _full_tile(folder, 0, index).startswith(b"".join(hashes[:known])):
-        raise ProofInvalidError(f"the bundle {entries_path(index, width)} does not hold the entries that are mirrored")
-    return hashes
+class _Mirroring:
+    """One run: the mirror's tree of ``old_size`` entries, extended to ``head`` by what the source serves."""
 
+    def __init__(
+        self,
+        source: LogSource,
+        folder: Path,
+        form: BundleForm,
+        head: Checkpoint,
+        old_size: int,
+        progress: Progress | None,
+    ) -> None:
+        self._source = source
+        self._folder = folder
+        self._form = form
+        self._head = head
+        self._old_size = old_size
+        self._progress = progress
 
-async def _leads_to(source: LogSource, head: Checkpoint) -> bool:
-    """Whether the source's own entries, from the first, lead to ``head``."""
-    tree = TileTree(0, _no_tile)
-    try:
-        for index in range(-(-head.size // TILE_WIDTH)):
-            width = min(TILE_WIDTH, head.size - index * TILE_WIDTH)
-            for entry in decode_bundle(await source.read(entries_path(index, width))):
-                tree.append(leaf_hash(entry))
-    except ComityError:
-        return False
-    return tree.size == head.size and tree.root() == head.root
+    async def grow(self) -> TileTree:
+        """The tree at the head, all new bundles written; raises :class:`ProofInvalidError`, :class:`MalformedError`."""
+        try:
+            return await self._extend(reuse=True)
+        except (MalformedError, ProofInvalidError):
+            # A bundle that a run left behind when it was broken off was never proved: take all from the source.
+            return await self._extend(reuse=False)
+
+    async def _extend(self, *, reuse: bool) -> TileTree:
+        size, old_size = self._head.size, self._old_size
+        tree = TileTree(old_size, lambda level, index: _full_tile(self._folder, level, index))
+        for index in range(old_size // TILE_WIDTH, -(-size // TILE_WIDTH)):
+            width = tile_width(0, index, size)
+            path = self._form.path(index, width)
+            kept = reuse and width == TILE_WIDTH and (self._folder / path).exists()
+            bundle = read_resource(self._folder, path) if kept else await self._source.read(path)
+            known = max(0, old_size - index * TILE_WIDTH)
+            for hash_ in self._bundle_hashes(index, bundle, width, known)[known:]:
+                tree.append(hash_)
+            _write(self._folder, path, bundle)
+            if self._progress is not None:
+                self._progress(tree.size - old_size, size - old_size)
+        if tree.root() != self._head.root:
+            raise ProofInvalidError(f"the entries of {self._head.origin} do not lead to the root that it signed")
+        return tree
+
+    def _bundle_hashes(self, index: int, bundle: bytes, width: int, known: int) -> list[bytes]:
+        """The leaf hashes of a bundle whose first ``known`` entries are the mirrored ones; raises if they are not."""
+        path = self._form.path(index, width)
+        hashes = [item_hash(item) for item in self._form.decode(bundle)]
+        if len(hashes) != width:
+            raise MalformedError(f"the bundle {path} does not hold {width} entries")
+        if known and not _full_tile(self._folder, 0, index).startswith(b"".join(hashes[:known])):
+            raise ProofInvalidError(f"the bundle {path} does not hold the entries that are mirrored")
+        return hashes
+
+    async def source_leads_to_head(self) -> bool:
+        """Whether the source's own entries, from the first, lead to the head."""
+        tree = TileTree(0, _no_tile)
+        try:
+            for index, width in widths(self._head.size):
+                for item in self._form.decode(await self._source.read(self._form.path(index, width))):
+                    tree.append(item_hash(item))
+                tree.take_changed_tiles()
+        except ComityError:
+            return False
+        return tree.size == self._head.size and tree.root() == self._head.root
 
 
 def _no_tile(level: int, index: int) -> bytes:
@@ -193,8 +236,14 @@ def _full_tile(folder: Path, level: int, index: int) -> bytes:
     return parts[-1].read_bytes()
 
 
-def _keep_conflict(folder: Path, note: bytes) -> None:
-    _write(folder, CONFLICT, note)
+def _drop_outgrown_parts(folder: Path, size: int) -> None:
+    """Remove partial tiles and bundles that wider ones now stand for."""
+    for path in list(file_names(folder)):
+        name = named_tile(path)
+        if name is not None and name.width < tile_width(name.level or 0, name.index, size):
+            (folder / path).unlink()
+            if not any((folder / path).parent.iterdir()):
+                (folder / path).parent.rmdir()
 
 
 def _write(folder: Path, path: str, content: bytes) -> None:

@@ -1,67 +1,58 @@
-"""Verifying a mirror from its entries up: nothing that the node computed is taken over."""
+"""Verifying a mirror from its entries up: nothing that the node computed is taken over.
+
+Rules:
+1. The checkpoint is the log's: its origin, and both signatures under keys of the directory.
+2. The hashes of the leaves lead to the signed root. The entries are those that have these hashes.
+3. Every entry can be read, its event is in its order and for this node to state, and a desk's statement is signed by a
+   key of that desk that counted when the node logged it.
+
+What breaks rule 1, or leaves no leaves that lead to the root, refuses the mirror; everything else is a finding.
+Memory grows by some 40 bytes an entry; what is more stands in temporary files.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from exchange.audit.mirror import CHECKPOINT, read_resource
+from exchange.audit.altered import altered_entries
+from exchange.audit.finding import Finding, Findings
+from exchange.audit.folder import CHECKPOINT, CONFLICT, read_items, read_resource
+from exchange.audit.index import EntryIndex
+from exchange.audit.period import ALWAYS, Period
+from exchange.audit.reading import Reading
+from exchange.audit.rules import EventRules
+from exchange.audit.tree import AuthenticTree, authentic_tree, strange_files
+from exchange.audit.workers import Job, read_all
 from keys.directory.view import Directory
-from protocol.address import Address
-from protocol.directory_seen import DirectorySeen, decode_entry
+from protocol.directory_seen import DirectorySeen
 from protocol.errors import (
+    CheckpointInvalidError,
     ComityError,
-    ForbiddenError,
-    ProofInvalidError,
-    UnknownContactPointError,
-    UnknownNodeError,
+    LogForkError,
+    LogUnavailableError,
+    LogWentBackError,
+    WrongOriginError,
 )
-from protocol.event import DESK_EVENTS, Event, EventName
+from protocol.instant import from_ms, to_ms
 from protocol.log import (
-    TILE_BYTES,
     TILE_WIDTH,
     Checkpoint,
     LogVerifier,
-    TileTree,
-    decode_bundle,
-    entries_path,
-    leaf_hash,
-    open_checkpoint,
-    tile_path,
+    VerifiedCheckpoint,
+    Withheld,
+    encode_tlog_proof,
+    item_hash,
+    parse_checkpoint,
+    tile_width,
+    verify_checkpoint,
 )
-from protocol.log.merkle import HASH_BYTES
-from protocol.receipt import statement_of
-from protocol.statement import verify_statement
 
-_ACCEPTED = frozenset({EventName.SubmissionAcceptance, EventName.RelayAcceptance})
-_CONSIGNED = frozenset({EventName.ContentConsignment})
+# A clock may be put right by so much without being called wrong.
+_CLOCK_STEP_MS = 300_000
 
-# What must stand in the log before an event may: one of these events of the same message.
-_AFTER_IN_MESSAGE: dict[EventName, frozenset[EventName]] = {
-    EventName.ContentConsignment: _ACCEPTED,
-    EventName.RelayFailure: _ACCEPTED,
-}
-# The same, of the same message and recipient. These events happen at the recipient's node and nowhere else.
-_AFTER_FOR_RECIPIENT: dict[EventName, frozenset[EventName]] = {
-    EventName.ContentConsignmentFailure: _CONSIGNED,
-    EventName.ConsignmentNotification: _CONSIGNED,
-    EventName.ConsignmentNotificationFailure: _CONSIGNED,
-    EventName.ContentHandover: _CONSIGNED,
-    EventName.ContentHandoverFailure: _CONSIGNED,
-    EventName.ContentAccessTracking: frozenset({EventName.ContentHandover}),
-}
-_AT_RECIPIENT = frozenset({*_AFTER_FOR_RECIPIENT, EventName.ContentConsignment})
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedEvent:
-    """One entry of a log."""
-
-    index: int
-    leaf_hash: bytes
-    event: Event
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,33 +64,28 @@ class LoggedView:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """What an earlier event of a message said."""
-
-    name: EventName
-    recipient: Address | None
-    peer: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What is wrong, in one line. ``index`` is the entry in the log ``origin`` (None: the log as a whole)."""
-
-    origin: str
-    index: int | None
-    code: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class VerifiedLog:
-    """A log whose entries lead to the root that its node signed. ``findings`` are entries that break a rule."""
+    """A log whose leaves lead to the root that its node signed.
+
+    ``findings`` are what is wrong all the same. ``withheld`` counts the entries of which this auditor may know only the
+    hash, ``unread`` those that are missing, altered or no entries. ``index`` holds the events that could be read.
+    ``head.others`` are the lines of witnesses on the checkpoint, not looked at here.
+    """
 
     node: str
-    checkpoint: Checkpoint
-    events: tuple[LoggedEvent, ...]
+    folder: Path
+    head: VerifiedCheckpoint
+    tree: AuthenticTree
+    index: EntryIndex
     findings: tuple[Finding, ...]
-    views: tuple[LoggedView, ...] = ()
+    views: tuple[LoggedView, ...]
+    withheld: int
+    unread: int
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The log's head."""
+        return self.head.checkpoint
 
     @property
     def origin(self) -> str:
@@ -111,135 +97,174 @@ class VerifiedLog:
         """Whether there is no finding."""
         return not self.findings
 
+    @property
+    def reaches_ms(self) -> int:
+        """Up to when the log tells what happened, Unix ms: its last event, or its checkpoint's time if later."""
+        signed = 0 if self.head.signed_at is None else to_ms(self.head.signed_at)
+        return max(signed, self.index.last_ms() or 0)
+
+    def entry(self, index: int) -> bytes:
+        """The entry at ``index``; raises :class:`LogUnavailableError` when the mirror has it not, or only its hash."""
+        bundle, place = divmod(index, TILE_WIDTH)
+        items = read_items(self.folder, bundle, tile_width(0, bundle, self.tree.size))
+        item = items[place] if place < len(items) else None
+        if item is None or isinstance(item, Withheld) or item_hash(item) != self.tree.leaf_hash(index):
+            raise LogUnavailableError(f"the mirror of {self.node} does not hold entry {index}")
+        return item
+
+    def proof(self, index: int) -> bytes:
+        """The C2SP tlog-proof of an entry under the mirror's checkpoint; raises :class:`LogUnavailableError`."""
+        return encode_tlog_proof(index, self.tree.inclusion_path(index), self.head.note)
+
 
 def verify_mirror(
     folder: Path,
     node: str,
     verifier: LogVerifier,
     directory: Directory,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
+    *,
+    period: Period = ALWAYS,
+    jobs: int = 1,
 ) -> VerifiedLog:
-    """Verify the whole mirror of ``node``.
+    """Verify the whole mirror of ``node``; events and statements are judged that were logged in ``period``.
 
-    Raises :class:`CheckpointInvalidError`, :class:`ProofInvalidError` (entries or tiles do not lead to the root),
-    :class:`LogUnavailableError` (something is missing) or :class:`MalformedError`.
+    ``jobs`` is the number of processes that read entries. Raises :class:`CheckpointInvalidError`,
+    :class:`ProofInvalidError` (neither entries nor tiles lead to the root) or :class:`LogUnavailableError` (there is no
+    checkpoint, or both tile and entries of some stretch are missing).
     """
-    head = open_checkpoint(read_resource(folder, CHECKPOINT), verifier)
-    tree = TileTree(0, lambda level, index: read_resource(folder, tile_path(level, index)))
-    entries: list[bytes] = []
-    edge: dict[tuple[int, int], bytes] = {}  # tiles that are not full at the head
-    for index in range(-(-head.size // TILE_WIDTH)):
-        width = min(TILE_WIDTH, head.size - index * TILE_WIDTH)
-        bundle = decode_bundle(read_resource(folder, entries_path(index, width)))
-        if len(bundle) != width:
-            raise ProofInvalidError(f"a bundle of {head.origin} does not hold {width} entries")
-        entries.extend(bundle)
-        for entry in bundle:
-            tree.append(leaf_hash(entry))
-        for level, number, hashes in tree.take_changed_tiles():
-            if len(hashes) == TILE_BYTES:
-                _check_tile(folder, level, number, hashes, head)
-                edge.pop((level, number), None)
-            else:
-                edge[level, number] = hashes
+    head = _head(folder, verifier)
+    findings = Findings(head.checkpoint.origin)
+    tree = authentic_tree(folder, head.checkpoint, findings)
+    strange_files(folder, tree, findings)
+    _note_conflict(folder, verifier, tree, findings)
+    bounds = period.bounds_ms()
+    work = _Verification(folder, directory, tree, findings, bounds)
+    for bundle, result in read_all(Job(folder, _desk_keys(directory), bounds), tree.size, jobs):
+        work.take(bundle, result)
         if progress is not None:
-            progress(len(entries), head.size)
-    for (level, number), hashes in edge.items():
-        _check_tile(folder, level, number, hashes, head)
-    if tree.root() != head.root:
-        raise ProofInvalidError(f"the entries of {head.origin} do not lead to the root that it signed")
-    events, views, findings = _decoded(entries, head.origin)
-    findings += [
-        *_broken_rules(events, head.origin, node, directory),
-        *_bad_statements(events, head.origin, directory),
-    ]
-    findings.sort(key=lambda finding: finding.index or 0)
-    return VerifiedLog(node, head, tuple(events), tuple(findings), tuple(views))
+            progress(min(tree.size, (bundle + 1) * TILE_WIDTH), tree.size)
+    rules = EventRules(node, directory, tree.leaf_hash, bounds, work.unseen_from)
+    for index, code, text in rules.breaches(work.index.by_message()):
+        findings.add(index, code, text)
+    return VerifiedLog(
+        node, folder, head, tree, work.index, findings.in_order(), tuple(work.views), work.withheld, work.unread
+    )
 
 
-def _check_tile(folder: Path, level: int, index: int, hashes: bytes, head: Checkpoint) -> None:
-    path = tile_path(level, index, len(hashes) // HASH_BYTES)
-    if read_resource(folder, path) != hashes:
-        raise ProofInvalidError(f"the tile {path} of {head.origin} does not hold the hashes of its entries")
+def _head(folder: Path, verifier: LogVerifier) -> VerifiedCheckpoint:
+    note = read_resource(folder, CHECKPOINT)
+    origin = parse_checkpoint(note).origin
+    if origin != verifier.origin:
+        raise WrongOriginError(f"the mirror {folder} is of the log {origin}, not of {verifier.origin}")
+    return verify_checkpoint(note, verifier)
 
 
-def _decoded(entries: Sequence[bytes], origin: str) -> tuple[list[LoggedEvent], list[LoggedView], list[Finding]]:
-    events: list[LoggedEvent] = []
-    views: list[LoggedView] = []
-    findings: list[Finding] = []
-    for index, entry in enumerate(entries):
-        try:
-            decoded = decode_entry(entry)
-        except ComityError as problem:
-            findings.append(Finding(origin, index, problem.code, f"the entry cannot be read: {problem.detail}"))
-            continue
-        if isinstance(decoded, DirectorySeen):
-            views.append(LoggedView(index, decoded))
-        else:
-            events.append(LoggedEvent(index, leaf_hash(entry), decoded))
-    return events, views, findings
-
-
-def _broken_rules(events: Sequence[LoggedEvent], origin: str, node: str, directory: Directory) -> Iterator[Finding]:
-    seen: dict[bytes, set[_Seen]] = defaultdict(set)
-    for logged in events:
-        event = logged.event
-        earlier = seen[event.digest]
-        for code, text in _breaches(event, earlier, node, directory):
-            yield Finding(origin, logged.index, code, text)
-        earlier.add(_Seen(event.name, event.recipient, event.peer))
-
-
-def _breaches(event: Event, earlier: set[_Seen], node: str, directory: Directory) -> Iterator[tuple[str, str]]:
-    """The rules that ``event`` breaks, given the earlier events of its message."""
-    missing = _missing(event, earlier)
-    if missing:
-        yield "out-of-order", f"{event.name} of a message for which no {' or '.join(sorted(missing))} stands before it"
-    if event.name in _AT_RECIPIENT and not _serves(directory, node, event):
-        yield "wrong-place", f"{event.name} for {event.recipient or 'nobody'} is not for the node {node} to state"
-    if event.name is EventName.RelayAcceptance and event.peer is None:
-        yield "no-peer", f"{event.name} does not say with which node"
-    if not event.name.negative and _Seen(event.name, event.recipient, event.peer) in earlier:
-        yield "repeated", f"a second {event.name} of the same message"
-
-
-def _serves(directory: Directory, node: str, event: Event) -> bool:
-    """Whether the node served the event's recipient then or before: messages wait where they were consigned."""
-    if event.recipient is None:
-        return False
+def _note_conflict(folder: Path, verifier: LogVerifier, tree: AuthenticTree, findings: Findings) -> None:
     try:
-        directory.require_served(event.recipient, node, None, event.at)
-    except (UnknownContactPointError, UnknownNodeError):
-        return event.recipient.node == node
-    except ForbiddenError:
-        return False
-    return True
-
-
-def _missing(event: Event, earlier: set[_Seen]) -> frozenset[EventName]:
-    """What should stand before ``event``; empty when one of it does or nothing need to."""
-    wanted = _AFTER_FOR_RECIPIENT.get(event.name)
-    if wanted is not None:
-        found = {item.name for item in earlier if item.recipient == event.recipient}
+        other = verify_checkpoint(read_resource(folder, CONFLICT), verifier).checkpoint
+    except LogUnavailableError:
+        return
+    except CheckpointInvalidError as problem:
+        findings.add(None, "extra-file", f"{CONFLICT} is not a head that the log signed: {problem.detail}")
+        return
+    if other.size <= tree.size and tree.root(other.size) == other.root:
+        text = f"the log showed its first {other.size} entries as its head after it had shown more: see {CONFLICT}"
+        findings.add(None, LogWentBackError.code, text)
     else:
-        wanted = _AFTER_IN_MESSAGE.get(event.name, frozenset())
-        if event.name is EventName.RelayAcceptance and event.reference is not None:
-            wanted = _ACCEPTED  # it handed on what it had accepted itself
-        found = {item.name for item in earlier}
-    return wanted if wanted and wanted.isdisjoint(found) else frozenset()
+        text = f"the log also signed a head of {other.size} entries that is of another history: see {CONFLICT}"
+        findings.add(None, LogForkError.code, text)
 
 
-def _bad_statements(events: Sequence[LoggedEvent], origin: str, directory: Directory) -> Iterator[Finding]:
-    for logged in events:
-        if logged.event.name not in DESK_EVENTS:
-            continue
-        try:
-            signed = statement_of(logged.event)
-            if signed is None:
-                continue
-            # Judged when it was logged: who holds a key that was revoked can write any time into a statement.
-            holder = str(signed.statement.recipient)
-            verify_statement(signed, directory.signing_key(holder, signed.kid, logged.event.at))
-        except ComityError as problem:
-            text = f"the desk's statement does not hold: {problem.detail}"
-            yield Finding(origin, logged.index, problem.code, text)
+def _desk_keys(directory: Directory) -> dict[tuple[str, bytes], bytes]:
+    return {
+        (card.holder, entry.kid): entry.public for card in directory.contact_points() for entry in card.signing_keys
+    }
+
+
+class _Verification:
+    """The entries of a mirror as they are taken, bundle by bundle."""
+
+    def __init__(
+        self,
+        folder: Path,
+        directory: Directory,
+        tree: AuthenticTree,
+        findings: Findings,
+        bounds_ms: tuple[int, int],
+    ) -> None:
+        self.index = EntryIndex()
+        self.views: list[LoggedView] = []
+        self.withheld = 0
+        self.unread = 0
+        self.unseen_from: int | None = None
+        self._folder = folder
+        self._directory = directory
+        self._tree = tree
+        self._findings = findings
+        self._bounds_ms = bounds_ms
+        self._last_ms = 0
+
+    def take(self, bundle: int, result: Reading | ComityError) -> None:
+        """Take what was read of a bundle, as far as it is what the log signed."""
+        first = bundle * TILE_WIDTH
+        hashes = self._tree.bundle_hashes(bundle)
+        if isinstance(result, ComityError):
+            width = tile_width(0, bundle, self._tree.size)
+            text = f"the entries from here to {first + width - 1} cannot be had: {result.detail}"
+            self._findings.add(first, "missing-entries", text)
+            self._unseen(first, width)
+        elif result.hashes == hashes:
+            self._accept(result)
+        else:
+            self._accept(self._genuine_part(bundle, result))
+
+    def _genuine_part(self, bundle: int, result: Reading) -> Reading:
+        """What of an altered bundle is as the log signed it; the rest becomes findings."""
+        first, width = bundle * TILE_WIDTH, tile_width(0, bundle, self._tree.size)
+        items = read_items(self._folder, bundle, width)
+        genuine = {
+            index for index, item in enumerate(items[:width], first) if item_hash(item) == self._tree.leaf_hash(index)
+        }
+        for index, code, text in altered_entries(first, items, self._tree.bundle_hashes(bundle)):
+            self._findings.add(index, code, text)
+        return Reading(
+            b"",
+            [row for row in result.rows if row.number in genuine],
+            [view for view in result.views if view[0] in genuine],
+            [row for row in result.signed if row.number in genuine],
+            [problem for problem in result.problems if problem[0] in genuine],
+            [index for index in result.withheld if index in genuine],
+            [index for index in range(first, first + width) if index not in genuine or index in result.unread],
+        )
+
+    def _accept(self, reading: Reading) -> None:
+        self.index.add(reading.rows)
+        self.views += [LoggedView(index, seen) for index, seen in reading.views]
+        for index, code, text in reading.problems:
+            self._findings.add(index, code, text)
+        for index in reading.unread:
+            self._unseen(index, 1)
+        if reading.withheld:
+            self.withheld += len(reading.withheld)
+            self._not_seen_from(reading.withheld[0])
+        first_ms, last_ms = self._bounds_ms
+        for row in reading.rows:
+            if row.at_ms < self._last_ms - _CLOCK_STEP_MS and first_ms <= row.at_ms <= last_ms:
+                seconds = (self._last_ms - row.at_ms) // 1000
+                self._findings.add(row.number, "time-back", f"logged {seconds} s before the entry that precedes it")
+            self._last_ms = row.at_ms
+        for signed in reading.signed:
+            try:
+                # Judged when it was logged: who holds a key that was revoked can write any time into a statement.
+                self._directory.signing_key(signed.holder, signed.kid, from_ms(signed.at_ms))
+            except ComityError as problem:
+                text = f"the desk's statement does not hold: {problem.detail}"
+                self._findings.add(signed.number, problem.code, text)
+
+    def _unseen(self, first: int, count: int) -> None:
+        self.unread += count
+        self._not_seen_from(first)
+
+    def _not_seen_from(self, index: int) -> None:
+        self.unseen_from = index if self.unseen_from is None else min(self.unseen_from, index)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from exchange.audit.verify import Finding, LoggedView, VerifiedLog
+from exchange.audit.finding import Finding
+from exchange.audit.verify import LoggedView, VerifiedLog
 from protocol.instant import to_text
 
 

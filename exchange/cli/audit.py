@@ -1,34 +1,50 @@
-"""An auditor's commands: mirror logs, verify them, trace a message, compare two nations' stories."""
+"""An auditor's commands: mirror logs, verify them, trace a message, reconcile two nations' stories."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
-from rich.progress import Progress
 
+from exchange.cli.mirrors import (
+    FromOption,
+    JobsOption,
+    MirrorsArgument,
+    ToOption,
+    entries_progress,
+    log_object,
+    mirror_of,
+    period_of,
+    print_findings,
+    print_log,
+    verified,
+    verified_all,
+)
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
-from exchange.cli.output import EXIT_UNVERIFIED, err, line, print_json, table
+from exchange.cli.output import EXIT_UNVERIFIED, line, print_json, table
+from exchange.cli.reconcile import reconcile
 from exchange.i18n import _
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
-    from exchange.audit import Finding, VerifiedLog
+    from exchange.audit import VerifiedLog
+    from exchange.audit.envelopes import CheckedEnvelopes
     from exchange.desk import Desk
 
 app = typer.Typer(no_args_is_help=True, help=_("Mirror and verify nodes' logs, without seeing any content."))
-
-MirrorsArgument = Annotated[
-    list[str], typer.Argument(help=_("Mirrors as NODE=FOLDER, such as kr=mirrors/kr fr=mirrors/fr."))
-]
 
 
 @app.command(help=_("Mirror a node's log and verify it.\n\nExample: comity audit mirror kr --into mirrors/kr"))
 def mirror(
     node: Annotated[str, typer.Argument(help=_("The node."))],
-    into: Annotated[Path, typer.Option("--into", help=_("The mirror's folder; it is continued if it exists."))],
+    into: Annotated[
+        Path | None,
+        typer.Option("--into", help=_("The mirror's folder, continued if it exists; else mirrors/NODE in the home.")),
+    ] = None,
+    jobs: JobsOption = 1,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -36,34 +52,44 @@ def mirror(
     """Mirror a log."""
 
     async def work(desk: Desk) -> int | None:
-        from exchange.audit import NodeSource
+        from exchange.audit import ALWAYS, PLAIN, SCOPED, NodeSource
         from exchange.audit import mirror as mirror_log
 
+        folder = into if into is not None else mirror_of(home, node)[1]
         await desk.refresh_directory()
         verifier = await desk.judged(lambda directory: directory.log_verifier(node))
-        into.mkdir(parents=True, exist_ok=True)
-        with Progress(console=err, transient=True, disable=as_json) as shown:
+        scope = desk.directory.contact_point(desk.address).audit_scope
+        folder.mkdir(parents=True, exist_ok=True)
+        with entries_progress(as_json=as_json) as shown:
             task = shown.add_task(_("entries"), total=None)
             done = await mirror_log(
                 NodeSource(desk.node_client(node)),
-                into,
+                folder,
                 verifier,
                 lambda completed, total: shown.update(task, completed=completed, total=total),
+                form=PLAIN if scope is None else SCOPED,
             )
-        log = await _verified(desk, node, into, as_json=as_json)
+        log = await verified(desk, node, folder, ALWAYS, jobs, as_json=as_json)
         if as_json:
-            print_json({**_log_object(log), "new_entries": done.new_entries})
+            print_json({**log_object(log), "new_entries": done.new_entries})
         else:
-            line(f"{log.origin}: {log.checkpoint.size} ({done.new_entries} {_('new')})")
-            _print_findings(log.findings)
+            print_log(log, f" ({done.new_entries} {_('new')})")
+            print_findings(log.findings)
         return None if log.ok else EXIT_UNVERIFIED
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-@app.command(help=_("Verify mirrors from their entries up.\n\nExample: comity audit verify kr=mirrors/kr"))
+@app.command(help=_("Verify mirrors from their entries up.\n\nExample: comity audit verify kr fr=mirrors/fr"))
 def verify(
     mirrors: MirrorsArgument,
+    since: FromOption = None,
+    until: ToOption = None,
+    envelopes: Annotated[
+        list[Path] | None,
+        typer.Option("--envelopes", help=_("A bundle whose envelopes' senders are verified too; may be repeated.")),
+    ] = None,
+    jobs: JobsOption = 1,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -71,22 +97,30 @@ def verify(
     """Verify mirrors."""
 
     async def work(desk: Desk) -> int | None:
-        logs = await _verified_all(desk, mirrors, as_json=as_json)
+        logs = await verified_all(desk, home, mirrors, period_of(since, until), jobs, as_json=as_json)
+        checked = [await _checked(desk, log, envelopes or []) for log in logs]
+        ok = all(log.ok for log in logs) and not any(check.findings for check in checked)
         if as_json:
-            print_json({"logs": {log.node: _log_object(log) for log in logs}, "ok": all(log.ok for log in logs)})
+            objects = {
+                log.node: {**log_object(log), "envelopes": check} for log, check in zip(logs, checked, strict=True)
+            }
+            print_json({"logs": objects, "ok": ok})
         else:
-            for log in logs:
-                line(f"{log.origin}: {log.checkpoint.size}")
-                _print_findings(log.findings)
-        return None if all(log.ok for log in logs) else EXIT_UNVERIFIED
+            for log, check in zip(logs, checked, strict=True):
+                print_log(log)
+                if envelopes:
+                    line(f"{_('Envelopes of this log that were verified')}: {check.logged}")
+                print_findings((*log.findings, *check.findings))
+        return None if ok else EXIT_UNVERIFIED
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-@app.command(help=_("Show a message's way through the logs.\n\nExample: comity audit trace ID kr=m/kr fr=m/fr"))
+@app.command(help=_("Show a message's way through the logs.\n\nExample: comity audit trace ID kr fr=mirrors/fr"))
 def trace(
     message_id: Annotated[str, typer.Argument(help=_("The message's whole id."))],
     mirrors: MirrorsArgument,
+    jobs: JobsOption = 1,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -94,13 +128,14 @@ def trace(
     """Trace a message."""
 
     async def work(desk: Desk) -> int | None:
+        from exchange.audit import ALWAYS
         from exchange.audit import trace as trace_message
 
         try:
             wanted = UUID(message_id)
         except ValueError:
             raise UsageError(_("give the message's whole id")) from None
-        rows = trace_message(wanted, await _verified_all(desk, mirrors, as_json=as_json))
+        rows = trace_message(wanted, await verified_all(desk, home, mirrors, ALWAYS, jobs, as_json=as_json))
         if as_json:
             print_json({"id": wanted, "events": rows})
             return None
@@ -117,78 +152,22 @@ def trace(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-@app.command(help=_("Prove that two logs tell the same story.\n\nExample: comity audit compare kr=m/kr fr=m/fr"))
-def compare(
-    mirrors: MirrorsArgument,
-    home: HomeOption = DEFAULT_HOME,
-    passphrase_file: PassphraseOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Compare two logs."""
-
-    async def work(desk: Desk) -> int | None:
-        from exchange.audit import compare as compare_logs
-        from exchange.audit.views import rollbacks, split_views
-
-        logs = await _verified_all(desk, mirrors, as_json=as_json)
-        if len(logs) != 2:
-            raise UsageError(_("give two mirrors to compare"))
-        result = compare_logs(*logs)
-        views = [finding for log in logs for finding in rollbacks(log.origin, log.views)] + split_views(logs)
-        findings = (*logs[0].findings, *logs[1].findings, *views, *result.findings)
-        if as_json:
-            print_json({"matched": result.matched, "findings": findings, "ok": not findings})
-        else:
-            line(f"{_('Hand-overs that both logs tell alike')}: {result.matched}")
-            _print_findings(findings)
-        return EXIT_UNVERIFIED if findings else None
-
-    run(with_desk(home, passphrase_file, work), as_json=as_json)
+app.command(
+    "reconcile",
+    help=_(
+        "Match every message that two logs mention, and prove what does not match.\n\n"
+        "Example: comity audit reconcile kr fr --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z --proofs proofs"
+    ),
+)(reconcile)
 
 
-async def _verified_all(desk: Desk, mirrors: list[str], *, as_json: bool) -> list[VerifiedLog]:
-    logs = []
-    for text in mirrors:
-        node, equals, folder = text.partition("=")
-        if not equals or not folder:
-            raise UsageError(_("write a mirror as NODE=FOLDER"))
-        logs.append(await _verified(desk, node, Path(folder), as_json=as_json))
-    return logs
+async def _checked(desk: Desk, log: VerifiedLog, bundles: Sequence[Path]) -> CheckedEnvelopes:
+    from exchange.audit.envelopes import check_envelopes, envelopes_of
+    from keys.bundlefiles import read_parts
 
+    def envelopes() -> Iterator[bytes]:
+        for file in bundles:
+            for part, _bytes in read_parts([file], None):
+                yield from envelopes_of(part)
 
-async def _verified(desk: Desk, node: str, folder: Path, *, as_json: bool) -> VerifiedLog:
-    from exchange.audit import verify_mirror
-
-    with Progress(console=err, transient=True, disable=as_json) as shown:
-        task = shown.add_task(_("verified"), total=None)
-        return await desk.judged(
-            lambda directory: verify_mirror(
-                folder,
-                node,
-                directory.log_verifier(node),
-                directory,
-                lambda completed, total: shown.update(task, completed=completed, total=total),
-            )
-        )
-
-
-def _log_object(log: VerifiedLog) -> dict[str, object]:
-    return {
-        "node": log.node,
-        "origin": log.origin,
-        "size": log.checkpoint.size,
-        "root": log.checkpoint.root,
-        "verified": log.ok,
-        "findings": log.findings,
-    }
-
-
-def _print_findings(findings: tuple[Finding, ...]) -> None:
-    if not findings:
-        line(_("No findings."))
-        return
-    table(
-        _("Findings"),
-        [_("Log"), _("Entry"), _("Code"), _("What")],
-        [(finding.origin, finding.index, finding.code, finding.text) for finding in findings],
-    )
+    return await desk.judged(lambda directory: check_envelopes(log, envelopes(), directory))

@@ -71,12 +71,22 @@ def plain(value: Any) -> Any:
 
 def print_json(value: Any) -> None:
     """One JSON object on standard output."""
-    print(json.dumps(plain(value), ensure_ascii=False, indent=2))
+    print(_harmless(json.dumps(plain(value), ensure_ascii=False, indent=2)))
 
 
 def print_json_line(value: Any) -> None:
     """One JSON object in one line, at once: for commands that go on printing."""
-    print(json.dumps(plain(value), ensure_ascii=False), flush=True)
+    print(_harmless(json.dumps(plain(value), ensure_ascii=False)), flush=True)
+
+
+def _harmless(encoded: str) -> str:
+    """The same JSON with what a terminal would act on (controls, direction marks, lone surrogates) as escapes."""
+    if encoded.isprintable():
+        return encoded
+    return "".join(
+        character if character.isprintable() or character == "\n" else json.dumps(character)[1:-1]
+        for character in encoded
+    )
 
 
 def line(text: str) -> None:

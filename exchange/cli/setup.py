@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from exchange.cli.desk import instant
 from exchange.cli.files import read_file
 from exchange.cli.options import (
     DEFAULT_HOME,
@@ -54,6 +55,19 @@ def init(
     telephone: Annotated[str | None, typer.Option("--telephone", help=_("Reachable at (E.164)."))] = None,
     language: Annotated[list[str] | None, typer.Option("--language", help=_("Languages served (ISO 639-1)."))] = None,
     auditor: Annotated[bool, typer.Option("--auditor", help=_("An auditor's desk: reads logs, no messages."))] = False,
+    scope_node: Annotated[
+        list[str] | None, typer.Option("--scope-node", help=_("Auditor: only this node's log; may be repeated."))
+    ] = None,
+    scope_from: Annotated[
+        str | None, typer.Option("--scope-from", help=_("Auditor: only what was logged from then on (with offset)."))
+    ] = None,
+    scope_to: Annotated[
+        str | None, typer.Option("--scope-to", help=_("Auditor: only what was logged before then (with offset)."))
+    ] = None,
+    scope_message: Annotated[
+        list[str] | None,
+        typer.Option("--scope-message", help=_("Auditor: only this message, by its whole id; may be repeated.")),
+    ] = None,
     hosted_by: Annotated[
         str | None, typer.Option("--hosted-by", help=_("The node that keeps this desk's mailbox, if not the nation's."))
     ] = None,
@@ -92,6 +106,7 @@ def init(
             officer=None if officer is None else OfficerSettings(name=officer, role=role, telephone=telephone),
             derivation=FAST if quick else STANDARD,
             functions=(Function.AUDIT,) if auditor else (Function.EXCHANGE,),
+            audit_scope=_scope(scope_node, scope_from, scope_to, scope_message),
             hosting=() if hosted_by is None else (Hosting(node=parse_node(hosted_by), since=now),),
             node_url=node_url,
             transport="file" if by_file else "https",
@@ -104,6 +119,14 @@ def init(
             line(str(enrolment))
 
     run(work, as_json=as_json)
+
+
+def _scope(
+    nodes: list[str] | None, since: str | None, until: str | None, messages: list[str] | None
+) -> dict[str, object] | None:
+    """The fields of an audit scope; None if nothing limits it. Raises :class:`UsageError`."""
+    given = {"nodes": nodes, "since": instant(since), "until": instant(until), "messages": messages}
+    return {name: value for name, value in given.items() if value} or None
 
 
 def directory(

@@ -87,10 +87,10 @@ class Story:
             )
             self._tell(f"8. {_('The auditor mirrored and verified the log of')} {node}: {logs[node]['size']}")
         folders = [f"{node}={self._root / f'mirror-{node}'}" for node in NATIONS]
-        compared = await self._commands.comity(self._auditor, "audit", "compare", *folders, codes=(0, 3))
+        matched = await self._commands.comity(self._auditor, "audit", "reconcile", *folders, codes=(0, 3))
         traced = await self._commands.comity(self._auditor, "audit", "trace", message_id, *folders, codes=(0, 3))
-        self._tell(f"9. {_('Both logs tell the same story')}: {compared['ok']} ({compared['matched']})")
-        return {"logs": logs, "compare": compared, "trace": traced}
+        self._tell(f"9. {_('Both logs tell the same story')}: {matched['ok']} ({matched['counts']['matched']})")
+        return {"logs": logs, "reconcile": matched, "trace": traced}
 
     def _answer_file(self, names: list[str], now: datetime) -> Path:
         preserved, *others = names
@@ -140,11 +140,11 @@ class Story:
             "messages": messages,
             "targets": final["targets"],
             "logs": logs,
-            "audit": {"compare": audit["compare"], "trace": audit["trace"]},
+            "audit": {"reconcile": audit["reconcile"], "trace": audit["trace"]},
             "ok": proved
             and states == ["not_held", "preserved"]
             and all(log["verified"] for log in logs.values())
-            and audit["compare"]["ok"],
+            and audit["reconcile"]["ok"],
         }
 
 

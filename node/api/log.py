@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from keys.cards import AuditScope
 from node.api.endpoint import Endpoint, cbor_response, number
-from node.authentication import Caller, require_auditor
+from node.authentication import Caller, require_auditor, require_scope
 from node.context import Context
 from protocol import cbor
+from protocol.directory_seen import decode_entry
 from protocol.errors import LogUnavailableError, MalformedError
+from protocol.event import Event
 from protocol.log.checkpoint import parse_checkpoint
 from protocol.log.layout import TILE_WIDTH, TileName, encode_bundle, parse_tile_path
-from protocol.log.merkle import HASH_BYTES
+from protocol.log.merkle import HASH_BYTES, leaf_hash
 from protocol.log.proof import encode_tlog_proof
+from protocol.log.scoped import SCOPED_TYPE, BundleItem, Withheld, encode_scoped_bundle, parse_scoped_path
 
 _BYTES = "application/octet-stream"
 
@@ -33,6 +37,24 @@ async def tile(context: Context, caller: Caller, request: web.Request, body: byt
     hashes = await context.store.tile(name.level, name.index)
     _require(name, len(hashes) // HASH_BYTES)
     return web.Response(body=hashes[: name.width * HASH_BYTES], content_type=_BYTES)
+
+
+async def scoped(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
+    """For auditors with a limited view: a bundle in which what they may not see is its leaf hash."""
+    scope = require_scope(context.node, caller)
+    name = parse_scoped_path(request.match_info["bundle"])
+    entries = await context.store.entries(name.index)
+    _require(name, len(entries))
+    items = [_seen_through(scope, entry) for entry in entries[: name.width]]
+    return web.Response(body=encode_scoped_bundle(items), content_type=SCOPED_TYPE)
+
+
+def _seen_through(scope: AuditScope, entry: bytes) -> BundleItem:
+    """The entry if it is in the scope. What is about no message names nobody, and proves things of the directory."""
+    event = decode_entry(entry)
+    if isinstance(event, Event) and not scope.covers(event.at, event.message_id):
+        return Withheld(leaf_hash(entry))
+    return entry
 
 
 def _require(name: TileName, width: int) -> None:
@@ -72,4 +94,5 @@ ENDPOINTS = (
     Endpoint("GET", "/log/consistency", "log-consistency", consistency),
     Endpoint("GET", "/log/proof/{index:[0-9]+}", "log-proof", proof),
     Endpoint("GET", "/log/{tile:tile/.{1,100}}", "log-tile", tile),
+    Endpoint("GET", "/log/{bundle:scoped/.{1,100}}", "log-scoped", scoped),
 )

@@ -56,8 +56,9 @@ def test_one_target_is_preserved_with_an_expiry_and_one_is_not_held(result: dict
 def test_the_auditor_proved_that_both_logs_tell_the_same_story(result: dict[str, Any]) -> None:
     assert set(result["logs"]) == {"kr", "fr"}
     assert all(log["verified"] is True for log in result["logs"].values())
-    assert result["audit"]["compare"]["ok"] is True
-    assert not result["audit"]["compare"]["findings"]
+    assert result["audit"]["reconcile"]["ok"] is True
+    assert not result["audit"]["reconcile"]["findings"]
+    assert result["audit"]["reconcile"]["unexplained"] == 0
 
 
 @pytest.mark.parametrize("node", ["kr", "fr"])

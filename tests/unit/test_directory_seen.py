@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.audit.verify import VerifiedLog
+from exchange.audit import VerifiedLog
 from exchange.audit.views import rollbacks, split_views
 from protocol import cbor
 from protocol.directory_seen import MAX_VERSION, DirectorySeen, decode_entry, encode_directory_seen

@@ -1,0 +1,346 @@
+"""What auditing costs at scale, beside the floor of its parts.
+
+    python -m benchmarks.audit [--entries N] [--log-entries N] [--full] [folder]
+
+Figures: entries verified a second by one core, of a log without statements, of an honest node's log (a third of the
+entries are signed by desks) and of the most that a log can have signed (half); two such logs reconciled, in time and in
+the most memory that the process took; the CPU that an append costs at the end of a long log against a short one; the
+time of a proof for any entry of the long log. ``--full`` measures 1,000,000 and 10,000,000 entries.
+
+Floor, in the same run: one leaf hashed, one entry decoded as bare CBOR, one signature verified by libsodium, one row of
+the same size inserted by SQLite.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import random
+import resource
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cbor2
+
+from benchmarks.floor import cpu_us
+from benchmarks.store import BATCH, FR, KR, NOW, PARIS, SEOUL, Signing, incoming
+from exchange.audit import reconcile, verify_mirror
+from keys.cards import NodeCard
+from keys.directory.view import Directory
+from keys.federation import contact_point_card, node_card
+from keys.identity import generate_desk_keys, generate_node_keys
+from node.store.base import AcceptTransfer, FoundLog
+from node.store.sqlite import SqliteStore
+from protocol.event import Event, EventName, LeafReference, encode_event
+from protocol.ids import new_message_id
+from protocol.log import TILE_WIDTH, Checkpoint, TileTree, encode_bundle, entries_path, tile_path
+from protocol.log.checkpoint import sign_checkpoint
+from protocol.log.merkle import leaf_hash
+from protocol.signing import Ed25519Signer, Ed25519Verifier
+from protocol.statement import DeskStatement, sign_statement
+
+BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
+SIGNERS = {"kr": KR, "fr": FR}
+DESKS = {"kr": SEOUL, "fr": PARIS}
+KEYS = {node: generate_desk_keys() for node in DESKS}
+ENROLLED = BEGIN - timedelta(days=1)
+HANDED, OPENED = EventName.ContentHandover, EventName.ContentAccessTracking
+
+
+class Writer:
+    """Writes a mirror as a node's log would fill it, bundle by bundle."""
+
+    def __init__(self, folder: Path, node: str) -> None:
+        self.node = node
+        self.folder = folder / node
+        self.tiles: dict[tuple[int, int], bytes] = {}
+        self.tree = TileTree(0, lambda level, index: self.tiles[level, index])
+        self._open: list[bytes] = []
+
+    def add(self, event: Event) -> LeafReference:
+        entry = encode_event(event)
+        hash_ = leaf_hash(entry)
+        index = self.tree.append(hash_)
+        self._open.append(entry)
+        if len(self._open) == TILE_WIDTH:
+            self._flush()
+        return LeafReference(SIGNERS[self.node].origin, index, hash_)
+
+    def _flush(self) -> None:
+        self._write(entries_path((self.tree.size - 1) // TILE_WIDTH, len(self._open)), encode_bundle(self._open))
+        self._open = []
+        for level, index, hashes in self.tree.take_changed_tiles():
+            self.tiles[level, index] = hashes
+
+    def close(self) -> None:
+        if self._open:
+            self._flush()
+        for (level, index), hashes in self.tiles.items():
+            self._write(tile_path(level, index, len(hashes) // 32), hashes)
+        signer = SIGNERS[self.node]
+        note = sign_checkpoint(Checkpoint(signer.origin, self.tree.size, self.tree.root()), signer, self._at())
+        self._write("checkpoint", note)
+
+    def _at(self) -> datetime:
+        return BEGIN + timedelta(milliseconds=20 * self.tree.size)
+
+    def _write(self, path: str, content: bytes) -> None:
+        target = self.folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+
+def message(number: int, sender: Writer, receiver: Writer, *, stated: bool) -> None:
+    """What both nodes log of one message."""
+    at = BEGIN + timedelta(milliseconds=60 * number)
+    desk = DESKS[receiver.node]
+    shared: dict[str, Any] = {"message_id": new_message_id(at, os.urandom(10)), "digest": os.urandom(32)}
+
+    def event(name: EventName, delay_ms: int, **more: Any) -> Event:
+        return Event(name=name, at=at + timedelta(milliseconds=delay_ms), salt=os.urandom(16), **shared, **more)
+
+    sender.add(event(EventName.SubmissionAcceptance, 0))
+    taken = receiver.add(event(EventName.RelayAcceptance, 20, peer=sender.node))
+    receiver.add(event(EventName.ContentConsignment, 20, recipient=desk))
+    sender.add(event(EventName.RelayAcceptance, 40, peer=receiver.node, reference=taken))
+    for name in (HANDED, OPENED) if stated else ():
+        said = DeskStatement(name, shared["message_id"], shared["digest"], desk, at)
+        statement = sign_statement(said, KEYS[receiver.node].signer())
+        receiver.add(event(name, 50, recipient=desk, statement=statement))
+
+
+def write_pair(folder: Path, entries: int) -> None:
+    """Two honest logs of about so many entries each, a third of them statements."""
+    kr, fr = Writer(folder, "kr"), Writer(folder, "fr")
+    number = 0
+    while fr.tree.size < entries:
+        message(number, kr, fr, stated=True)
+        message(number, fr, kr, stated=True)
+        number += 1
+    kr.close()
+    fr.close()
+
+
+def write_one(folder: Path, entries: int, *, stated: bool) -> None:
+    """The log of a node that only receives: half of its entries are statements, or none."""
+    kr, fr = Writer(folder / "other", "kr"), Writer(folder, "fr")
+    number = 0
+    while fr.tree.size < entries:
+        message(number, kr, fr, stated=stated)
+        number += 1
+    fr.close()
+
+
+# --- Measuring, each in a process of its own -----------------------------------------------------------------------
+
+
+def cards() -> list[Any]:
+    """The cards of both nodes and both desks."""
+    found: list[Any] = []
+    for node, desk in DESKS.items():
+        keys = generate_node_keys(node, ["127.0.0.1"], ENROLLED)
+        urls = ["https://127.0.0.1:8443"]
+        found.append(node_card(node, keys, f"{node}.example/{node}", ENROLLED, name=node, urls=urls))
+        found.append(contact_point_card(desk, KEYS[node], ENROLLED, office="Office", agency="Police"))
+    return found
+
+
+def directory(given: list[Any]) -> Directory:
+    """The directory of these cards."""
+    nodes = [card for card in given if isinstance(card, NodeCard)]
+    return Directory(1, NOW + timedelta(days=365), nodes, [card for card in given if card not in nodes])
+
+
+def measure_verify(folder: Path, node: str, given: list[Any], jobs: int) -> tuple[float, float, int, int]:
+    """CPU and wall seconds, entries, and the most memory in MB."""
+    began, began_cpu = time.perf_counter(), time.process_time()
+    log = verify_mirror(folder / node, node, SIGNERS[node].verifier, directory(given), jobs=jobs)
+    wall, cpu = time.perf_counter() - began, time.process_time() - began_cpu
+    assert log.ok, log.findings[:3]
+    return cpu, wall, log.tree.size, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+
+
+def measure_reconcile(folder: Path, given: list[Any], jobs: int) -> tuple[float, float, float, int, int]:
+    """Seconds of all, of its CPU in this process and of the matching; messages; and the most memory in MB."""
+    began, began_cpu = time.perf_counter(), time.process_time()
+    kr, fr = (
+        verify_mirror(folder / node, node, SIGNERS[node].verifier, directory(given), jobs=jobs) for node in ("kr", "fr")
+    )
+    verified = time.perf_counter()
+    result = reconcile(kr, fr)
+    ended = time.perf_counter()
+    assert result.ok, result.rows[:3]
+    assert not result.rows
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    return ended - began, time.process_time() - began_cpu, ended - verified, result.messages, peak
+
+
+def alone(work: Callable[..., Any], *arguments: Any) -> Any:
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result()
+
+
+# --- A long log in a node's store ----------------------------------------------------------------------------------
+
+
+def leaves(count: int) -> Iterator[bytes]:
+    """Entries of one shape, each with an id, digest and salt of its own."""
+    event = Event(EventName.RelayAcceptance, NOW, new_message_id(NOW, bytes(10)), bytes(32), bytes(16), peer="fr")
+    whole = encode_event(event)
+    id_at = whole.index(event.message_id.bytes)
+    digest_at = whole.index(b"\x05\x58\x20") + 3
+    salt_at = whole.index(b"\x09\x50") + 2
+    for number in range(count):
+        name = number.to_bytes(8, "big")
+        yield b"".join(
+            (
+                whole[: id_at + 8],
+                name,
+                whole[id_at + 16 : digest_at],
+                sha256(name).digest(),
+                whole[digest_at + 32 : salt_at],
+                name,
+                name,
+                whole[salt_at + 16 :],
+            )
+        )
+
+
+async def seed(path: Path, size: int) -> SqliteStore:
+    """A store whose log has ``size`` entries: their rows, every tile, and the head, signed. Its messages are purged."""
+    store = SqliteStore(path, KR.origin)
+    await store.open()
+    store.apply([FoundLog(NOW)], Signing(KR))
+    store.release()
+    await store.close()
+    connection = sqlite3.connect(path, isolation_level=None)
+    tiles: dict[tuple[int, int], bytes] = {}
+    tree = TileTree(0, lambda level, index: tiles[level, index])
+    connection.execute("PRAGMA synchronous = OFF")
+    connection.execute("BEGIN")
+    rows: list[tuple[int, bytes, str, int]] = []
+    for leaf in leaves(size):
+        rows.append((tree.append(leaf_hash(leaf)), leaf, "RelayAcceptance", tree.size - 1))
+        if len(rows) == 4096 or tree.size == size:
+            connection.executemany("INSERT INTO event (idx, leaf, name, message) VALUES (?, ?, ?, ?)", rows)
+            rows.clear()
+            changed = tree.take_changed_tiles()
+            connection.executemany("INSERT OR REPLACE INTO tile (level, idx, hashes) VALUES (?, ?, ?)", changed)
+            tiles = {key: tiles[key] for key in tiles if key[0]} | {(level, n): hashes for level, n, hashes in changed}
+    root = tree.root()
+    note = sign_checkpoint(Checkpoint(KR.origin, size, root), KR, NOW)
+    connection.execute("INSERT INTO checkpoint (size, root, note) VALUES (?, ?, ?)", (size, root, note))
+    connection.execute("COMMIT")
+    connection.close()
+    await store.open()
+    store.release()
+    return store
+
+
+def append_us(store: SqliteStore, batches: int) -> float:
+    """CPU microseconds of appending one transfer (two leaves), signing left out; the median of batches."""
+    costs = []
+    for _ in range(batches):
+        operations = [AcceptTransfer(incoming(PARIS, SEOUL), "fr", (SEOUL,), NOW) for _ in range(BATCH)]
+        signing = Signing(KR)
+        began = time.process_time()
+        store.apply(operations, signing)
+        costs.append((time.process_time() - began - signing.cpu_s) / BATCH * 1e6)
+        store.release()
+    return statistics.median(costs)
+
+
+async def measure_store(folder: Path, short: int, long: int) -> None:
+    stores = [await seed(folder / f"log-{size}.db", size) for size in (short, long)]
+    # In turns, so that what else the machine does falls on both.
+    rounds = [[append_us(store, 20) for store in stores] for _ in range(10)]
+    at_short, at_long = (statistics.median(costs) for costs in zip(*rounds, strict=True))
+    print(f"append at {short:,} entries          {at_short:8.1f} µs CPU/op")
+    print(f"append at {long:,} entries      {at_long:8.1f} µs CPU/op   {at_long / at_short:5.2f} times (at most 1.2)")
+    times = []
+    picker = random.Random(1)  # noqa: S311
+    for _ in range(2000):
+        index = picker.randrange(long)
+        began = time.perf_counter()
+        await stores[1].inclusion_path(index)
+        times.append((time.perf_counter() - began) * 1e3)
+    times.sort()
+    print(
+        f"proof of any of {long:,} entries {statistics.median(times):7.2f} ms median"
+        f"   {times[int(len(times) * 0.99)]:6.2f} ms of 99 %   {times[-1]:6.2f} ms slowest (at most 5)"
+    )
+    for store in stores:
+        await store.close()
+
+
+# --- Printing --------------------------------------------------------------------------------------------------
+
+
+def print_floor(rounds: int = 20_000) -> None:
+    at = BEGIN
+    plain = Event(EventName.ContentConsignment, at, new_message_id(at, bytes(10)), bytes(32), bytes(16), PARIS)
+    entry = encode_event(plain)
+    signer = Ed25519Signer(bytes(32))
+    verifier, signature = Ed25519Verifier(signer.public_key), signer.sign(entry)
+    connection = sqlite3.connect("", isolation_level=None)
+    connection.execute("CREATE TABLE row (id INTEGER PRIMARY KEY, body BLOB)")
+    connection.execute("BEGIN")
+    rows = [(None, entry)] * 256
+    insert = cpu_us(lambda: connection.executemany("INSERT INTO row VALUES (?, ?)", rows), rounds // 256) / 256
+    print(f"floor: hash a leaf {cpu_us(lambda: leaf_hash(entry), rounds):21.2f} µs")
+    print(f"floor: bare CBOR decode {cpu_us(lambda: cbor2.loads(entry), rounds):16.2f} µs")
+    print(f"floor: libsodium verify {cpu_us(lambda: verifier.verify(entry, signature), rounds // 10):16.2f} µs")
+    print(f"floor: SQLite row {insert:22.2f} µs")
+
+
+def print_verify(name: str, figures: tuple[float, float, int, int]) -> None:
+    cpu, wall, entries, peak = figures
+    print(
+        f"{name:44} {entries / cpu:9,.0f} entries/s of CPU   {cpu / entries * 1e6:6.1f} µs"
+        f"   {wall:6.1f} s wall   {peak} MB"
+    )
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("folder", nargs="?", help="where to work; needs some 4 GB with --full")
+    arguments.add_argument("--entries", type=int, default=60_000, help="entries of each log that is verified")
+    arguments.add_argument("--log-entries", type=int, default=300_000, help="entries of the long log")
+    arguments.add_argument("--full", action="store_true", help="1,000,000 and 10,000,000 entries")
+    given = arguments.parse_args()
+    entries, long = (1_000_000, 10_000_000) if given.full else (given.entries, given.log_entries)
+    with tempfile.TemporaryDirectory(dir=given.folder) as name:
+        folder = Path(name)
+        print_floor()
+        known = cards()
+        for part, stated in (("without", False), ("half", True)):
+            write_one(folder / part, min(entries, 200_000), stated=stated)
+        write_pair(folder / "pair", entries)
+        print_verify("verify, no statements", alone(measure_verify, folder / "without", "fr", known, 1))
+        print_verify("verify, a third signed", alone(measure_verify, folder / "pair", "fr", known, 1))
+        print_verify("verify, half signed", alone(measure_verify, folder / "half", "fr", known, 1))
+        print_verify(
+            "  the same with two processes (parent's CPU)", alone(measure_verify, folder / "half", "fr", known, 2)
+        )
+        for jobs in (1, 2):
+            total, cpu, matching, messages, peak = alone(measure_reconcile, folder / "pair", known, jobs)
+            print(
+                f"reconcile two logs of {entries:,}, --jobs {jobs}: {total:.1f} s ({cpu:.1f} s CPU of one"
+                f" process), of which matching {matching:.1f} s;"
+                f" {messages:,} messages; {peak} MB"
+            )
+        asyncio.run(measure_store(folder, 10_000, long))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""One message's way through the logs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from exchange.audit.verify import VerifiedLog
+from protocol.address import Address
+from protocol.event import decode_event
+
+
+@dataclass(frozen=True, slots=True)
+class TraceRow:
+    """One event of a message in one node's log."""
+
+    node: str
+    index: int
+    event: str
+    at: datetime
+    recipient: Address | None
+    peer: str | None
+    reasons: tuple[str, ...]
+    reference: tuple[str, int] | None
+
+
+def trace(message_id: UUID, logs: Sequence[VerifiedLog]) -> list[TraceRow]:
+    """Every event of a message in the given logs, by time; raises as :meth:`VerifiedLog.entry` does."""
+    rows = [_row(log, row.number) for log in logs for row in log.index.of_message(message_id)]
+    return sorted(rows, key=lambda row: (row.at, row.node, row.index))
+
+
+def _row(log: VerifiedLog, index: int) -> TraceRow:
+    event = decode_event(log.entry(index))
+    return TraceRow(
+        log.node,
+        index,
+        event.name.value,
+        event.at,
+        event.recipient,
+        event.peer,
+        event.reasons,
+        None if event.reference is None else (event.reference.origin, event.reference.index),
+    )

@@ -1,0 +1,121 @@
+"""What the auditor's commands share: naming mirrors and periods, verifying with a progress bar, showing findings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from exchange.cli.desk import instant
+from exchange.cli.output import err, line, safe, table
+from exchange.i18n import _
+from protocol.address import parse_node
+from protocol.errors import UsageError
+
+if TYPE_CHECKING:
+    from exchange.audit import Finding, Period, VerifiedLog
+    from exchange.desk import Desk
+
+MirrorsArgument = Annotated[
+    list[str],
+    typer.Argument(help=_("Mirrors, as NODE (in the home's folder mirrors) or as NODE=FOLDER.")),
+]
+FromOption = Annotated[str | None, typer.Option("--from", help=_("From this instant on (with offset)."))]
+ToOption = Annotated[str | None, typer.Option("--to", help=_("Before this instant (with offset)."))]
+JobsOption = Annotated[
+    int, typer.Option("--jobs", min=1, max=64, help=_("Processes that read entries at the same time."))
+]
+
+
+def entries_progress(*, as_json: bool) -> Progress:
+    """A bar that counts entries on standard error."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=err, transient=True, disable=as_json)
+
+
+def mirror_of(home: Path, text: str) -> tuple[str, Path]:
+    """The node and folder that a person named; raises :class:`UsageError`, :class:`InvalidAddressError`."""
+    from exchange.settings import Home
+
+    node, equals, folder = text.partition("=")
+    if equals and not folder:
+        raise UsageError(_("write a mirror as NODE or as NODE=FOLDER"))
+    parse_node(node)
+    return node, Path(folder) if folder else Home(home.expanduser()).mirrors / node
+
+
+def period_of(since: str | None, until: str | None) -> Period:
+    """The period that a person named; raises :class:`UsageError`."""
+    from exchange.audit import Period
+
+    return Period(instant(since), instant(until))
+
+
+async def verified(desk: Desk, node: str, folder: Path, period: Period, jobs: int, *, as_json: bool) -> VerifiedLog:
+    """The mirror of ``node``, verified; raises as :func:`exchange.audit.verify_mirror` does."""
+    from exchange.audit import verify_mirror
+
+    with entries_progress(as_json=as_json) as shown:
+        task = shown.add_task(_("verified"), total=None)
+        return await desk.judged(
+            lambda directory: verify_mirror(
+                folder,
+                node,
+                directory.log_verifier(node),
+                directory,
+                lambda completed, total: shown.update(task, completed=completed, total=total),
+                period=period,
+                jobs=jobs,
+            )
+        )
+
+
+async def verified_all(
+    desk: Desk, home: Path, mirrors: Sequence[str], period: Period, jobs: int, *, as_json: bool
+) -> list[VerifiedLog]:
+    """All mirrors that a person named, verified."""
+    named = [mirror_of(home, text) for text in mirrors]
+    if len({node for node, _folder in named}) != len(named):
+        raise UsageError(_("name each node once"))
+    return [await verified(desk, node, folder, period, jobs, as_json=as_json) for node, folder in named]
+
+
+def log_object(log: VerifiedLog) -> dict[str, object]:
+    """A verified log for a program."""
+    return {
+        "node": log.node,
+        "origin": log.origin,
+        "size": log.checkpoint.size,
+        "root": log.checkpoint.root,
+        "signed_at": log.head.signed_at,
+        "withheld": log.withheld,
+        "unread": log.unread,
+        "verified": log.ok,
+        "findings": log.findings,
+    }
+
+
+def print_log(log: VerifiedLog, note: str = "") -> None:
+    """A verified log for a person."""
+    line(f"{safe(log.origin)}: {log.checkpoint.size}{note}")
+    if log.withheld:
+        line(
+            _("{count} entries are withheld: their hashes are verified, what they say is not known here.").format(
+                count=log.withheld
+            )
+        )
+
+
+def print_findings(findings: Sequence[Finding]) -> None:
+    """Findings for a person, one line each."""
+    if not findings:
+        line(_("No findings."))
+        return
+    table(
+        _("Findings"),
+        [_("Log"), _("Entry"), _("Code"), _("What")],
+        [(finding.origin, finding.index, finding.code, finding.text) for finding in findings],
+    )

@@ -1,0 +1,115 @@
+"""``comity audit reconcile``: two nations' logs, matched message by message, offline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from exchange.cli.mirrors import (
+    FromOption,
+    JobsOption,
+    MirrorsArgument,
+    ToOption,
+    period_of,
+    print_findings,
+    print_log,
+    verified_all,
+)
+from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
+from exchange.cli.output import EXIT_UNVERIFIED, line, plain, print_json, table
+from exchange.i18n import _
+from protocol.errors import UsageError
+
+if TYPE_CHECKING:
+    from exchange.audit import ReconciledRow, Reconciliation, VerifiedLog
+    from exchange.desk import Desk
+
+
+def reconcile(
+    mirrors: MirrorsArgument,
+    since: FromOption = None,
+    until: ToOption = None,
+    late_after: Annotated[
+        float | None,
+        typer.Option("--late-after", min=0, help=_("Seconds after which a hand-over is late; else the logs say.")),
+    ] = None,
+    proofs: Annotated[
+        Path | None,
+        typer.Option("--proofs", help=_("Write the entries of all rows, and their proofs, to this folder.")),
+    ] = None,
+    jobs: JobsOption = 1,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Reconcile two logs."""
+
+    async def work(desk: Desk) -> int | None:
+        from exchange.audit import reconcile as reconcile_logs
+        from exchange.audit import write_proofs
+
+        if len(mirrors) != 2:
+            raise UsageError(_("give two mirrors to reconcile"))
+        period = period_of(since, until)
+        first, second = await verified_all(desk, home, mirrors, period, jobs, as_json=as_json)
+        result = reconcile_logs(first, second, period, late_after_s=late_after)
+        if proofs is not None:
+            write_proofs(proofs, result.rows, {log.node: log for log in (first, second)})
+        if as_json:
+            print_json(_object(result, proved=proofs is not None))
+        else:
+            _print(result, (first, second))
+        return None if result.ok else EXIT_UNVERIFIED
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _object(result: Reconciliation, *, proved: bool) -> dict[str, object]:
+    shown: dict[str, object] = plain(result)
+    shown["rows"] = [_row_object(row, proved=proved) for row in result.rows]
+    return {**shown, "unexplained": result.unexplained, "ok": result.ok}
+
+
+def _row_object(row: ReconciledRow, *, proved: bool) -> Mapping[str, object]:
+    from exchange.audit import proof_name
+
+    shown: dict[str, object] = plain(row)
+    if proved:
+        shown["proofs"] = [proof_name(entry) for entry in row.entries]
+    return shown
+
+
+def _print(result: Reconciliation, logs: tuple[VerifiedLog, VerifiedLog]) -> None:
+    for log in logs:
+        print_log(log)
+    line(f"{_('Messages that either log mentions')}: {result.messages}")
+    line(f"{_('Of these, not between the two nodes')}: {result.elsewhere}")
+    line(f"{_('Late is what took more seconds than')}: {result.late_after_s:g}")
+    table(
+        _("Hand-overs"),
+        [_("Outcome"), _("How many")],
+        [(status, count) for status, count in result.counts.items() if count],
+    )
+    if result.rows:
+        table(
+            _("What did not simply match"),
+            [_("Outcome"), _("Message"), _("From"), _("To"), _("Entries"), _("What")],
+            [
+                (
+                    row.status,
+                    row.message_id,
+                    row.sender,
+                    row.receiver,
+                    " ".join(f"{entry.node}:{entry.index}" for entry in row.entries),
+                    row.text,
+                )
+                for row in result.rows
+            ],
+        )
+    if result.more_rows:
+        line(_("{count} more rows are not shown; choose a shorter period.").format(count=result.more_rows))
+    print_findings(result.findings)
+    line(f"{_('Unexplained')}: {result.unexplained}")
