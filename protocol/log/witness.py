@@ -23,7 +23,7 @@ from protocol.errors import (
     SignatureInvalidError,
     WeakKeyError,
 )
-from protocol.log.checkpoint import Checkpoint
+from protocol.log.checkpoint import Checkpoint, VerifiedCheckpoint
 from protocol.log.cosignature import (
     ML_DSA_44_PUBLIC_BYTES,
     ML_DSA_44_SIGNATURE_BYTES,
@@ -193,7 +193,7 @@ def with_lines(note: bytes, lines: Sequence[NoteSignature]) -> bytes:
     return serialize_note(parsed.text, (*parsed.signatures, *added))
 
 
-def without_cosignatures(note: bytes, origin: str) -> bytes:
-    """The note with the lines of the log ``origin`` only."""
-    parsed = parse_note(note)
-    return serialize_note(parsed.text, tuple(line for line in parsed.signatures if line.name == origin))
+def without_cosignatures(verified: VerifiedCheckpoint) -> bytes:
+    """The checkpoint's note with the verified lines of the log alone."""
+    parsed = parse_note(verified.note)
+    return serialize_note(parsed.text, tuple(line for line in parsed.signatures if line not in verified.others))

@@ -113,7 +113,7 @@ def test_a_cosigned_checkpoint_is_still_the_logs_and_carries_the_lines() -> None
     assert WITNESS.verifier.cosigned_at(CHECKPOINT, verified.others) == (AT, AT)
     assert OTHER.verifier.cosigned_at(CHECKPOINT, verified.others) == (AT, AT)
     assert with_lines(verified.note, LINES) == verified.note
-    assert without_cosignatures(verified.note, LOG.origin) == NOTE
+    assert without_cosignatures(verified) == NOTE
 
 
 def test_one_cosignature_of_two_is_none() -> None:
