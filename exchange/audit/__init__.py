@@ -3,6 +3,7 @@
 from exchange.audit.compare import Comparison, TraceRow, compare, trace
 from exchange.audit.mirror import FolderSource, LogSource, Mirrored, NodeSource, mirror
 from exchange.audit.verify import Finding, LoggedEvent, VerifiedLog, verify_mirror
+from exchange.audit.witnessed import Witnessed, witnessed
 
 __all__ = [
     "Comparison",
@@ -14,8 +15,10 @@ __all__ = [
     "NodeSource",
     "TraceRow",
     "VerifiedLog",
+    "Witnessed",
     "compare",
     "mirror",
     "trace",
     "verify_mirror",
+    "witnessed",
 ]

@@ -3,6 +3,8 @@
 Mirroring is incremental and can be broken off at any point: entries and tiles come first, the checkpoint last, so a
 folder always holds all that its checkpoint speaks of, and the next run goes on with the bundles that are there. A
 checkpoint that does not extend the mirrored one is evidence: both are kept.
+
+Beside the head lies the newest checkpoint that partners cosigned, as the node serves it.
 """
 
 from __future__ import annotations
@@ -14,20 +16,31 @@ from typing import Protocol
 
 from exchange.client import NodeClient
 from keys.files import write_file
-from protocol.errors import ComityError, LogForkError, LogUnavailableError, MalformedError, ProofInvalidError
+from protocol.errors import (
+    ComityError,
+    LogForkError,
+    LogUnavailableError,
+    MalformedError,
+    NotFoundError,
+    ProofInvalidError,
+    QuorumNotMetError,
+)
 from protocol.log import (
     TILE_WIDTH,
     Checkpoint,
     LogVerifier,
     TileTree,
+    VerifiedCheckpoint,
     decode_bundle,
     entries_path,
     leaf_hash,
     open_checkpoint,
     tile_path,
+    verify_checkpoint,
 )
 
 CHECKPOINT = "checkpoint"
+COSIGNED = "cosigned/checkpoint"
 CONFLICT = "checkpoint.conflict"
 MAX_BUNDLE_BYTES = 4 * 1024 * 1024
 _HASH_BYTES = 32
@@ -92,6 +105,7 @@ async def mirror(source: LogSource, folder: Path, verifier: LogVerifier, progres
     Raises :class:`CheckpointInvalidError` for a head that the log did not sign, :class:`LogForkError` for one that does
     not extend the mirror's, :class:`ProofInvalidError` for entries or tiles that do not lead to it.
     """
+    cosigned = await _cosigned(source, verifier)  # before the head, which is never behind it then
     note = await source.read(CHECKPOINT)
     head = open_checkpoint(note, verifier)
     before = mirrored_checkpoint(folder, verifier)
@@ -117,8 +131,21 @@ async def mirror(source: LogSource, folder: Path, verifier: LogVerifier, progres
         if await source.read(path) != hashes:
             raise ProofInvalidError(f"the tile {path} of {head.origin} does not hold the hashes of its entries")
         _write(folder, path, hashes)
+    if cosigned is not None:
+        if tree.root(cosigned.checkpoint.size) != cosigned.checkpoint.root:
+            _keep_conflict(folder, cosigned.note)
+            raise LogForkError(f"the log {head.origin} had another history cosigned than the one that it serves")
+        _write(folder, COSIGNED, cosigned.note)
     _write(folder, CHECKPOINT, note)
     return Mirrored(head, head.size - old_size)
+
+
+async def _cosigned(source: LogSource, verifier: LogVerifier) -> VerifiedCheckpoint | None:
+    """The newest checkpoint that partners cosigned, the log's own lines verified; None if there is none."""
+    try:
+        return verify_checkpoint(await source.read(COSIGNED), verifier)
+    except (LogUnavailableError, NotFoundError, QuorumNotMetError):
+        return None
 
 
 async def _grow(

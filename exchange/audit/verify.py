@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from exchange.audit.mirror import CHECKPOINT, read_resource
+from exchange.audit.mirror import CHECKPOINT, COSIGNED, read_resource
 from keys.directory.view import Directory
 from protocol.address import Address
 from protocol.directory_seen import DirectorySeen, decode_entry
@@ -25,11 +25,12 @@ from protocol.log import (
     Checkpoint,
     LogVerifier,
     TileTree,
+    VerifiedCheckpoint,
     decode_bundle,
     entries_path,
     leaf_hash,
-    open_checkpoint,
     tile_path,
+    verify_checkpoint,
 )
 from protocol.log.merkle import HASH_BYTES
 from protocol.receipt import statement_of
@@ -93,13 +94,17 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedLog:
-    """A log whose entries lead to the root that its node signed. ``findings`` are entries that break a rule."""
+    """A log whose entries lead to the root that its node signed. ``findings`` are entries that break a rule.
+
+    ``checkpoints`` are the head and, if the mirror has it, the one that partners cosigned, with the lines of witnesses.
+    """
 
     node: str
     checkpoint: Checkpoint
     events: tuple[LoggedEvent, ...]
     findings: tuple[Finding, ...]
     views: tuple[LoggedView, ...] = ()
+    checkpoints: tuple[VerifiedCheckpoint, ...] = ()
 
     @property
     def origin(self) -> str:
@@ -124,7 +129,8 @@ def verify_mirror(
     Raises :class:`CheckpointInvalidError`, :class:`ProofInvalidError` (entries or tiles do not lead to the root),
     :class:`LogUnavailableError` (something is missing) or :class:`MalformedError`.
     """
-    head = open_checkpoint(read_resource(folder, CHECKPOINT), verifier)
+    newest = verify_checkpoint(read_resource(folder, CHECKPOINT), verifier)
+    head = newest.checkpoint
     tree = TileTree(0, lambda level, index: read_resource(folder, tile_path(level, index)))
     entries: list[bytes] = []
     edge: dict[tuple[int, int], bytes] = {}  # tiles that are not full at the head
@@ -148,13 +154,25 @@ def verify_mirror(
         _check_tile(folder, level, number, hashes, head)
     if tree.root() != head.root:
         raise ProofInvalidError(f"the entries of {head.origin} do not lead to the root that it signed")
+    checkpoints = (newest, *_cosigned(folder, verifier, tree))
     events, views, findings = _decoded(entries, head.origin)
     findings += [
         *_broken_rules(events, head.origin, node, directory),
         *_bad_statements(events, head.origin, directory),
     ]
     findings.sort(key=lambda finding: finding.index or 0)
-    return VerifiedLog(node, head, tuple(events), tuple(findings), tuple(views))
+    return VerifiedLog(node, head, tuple(events), tuple(findings), tuple(views), checkpoints)
+
+
+def _cosigned(folder: Path, verifier: LogVerifier, tree: TileTree) -> Iterator[VerifiedCheckpoint]:
+    """The checkpoint that partners cosigned, if the mirror has one; raises :class:`ProofInvalidError`."""
+    if not (folder / COSIGNED).exists():
+        return
+    verified = verify_checkpoint(read_resource(folder, COSIGNED), verifier)
+    checkpoint = verified.checkpoint
+    if checkpoint.size > tree.size or tree.root(checkpoint.size) != checkpoint.root:
+        raise ProofInvalidError(f"the entries of {checkpoint.origin} do not lead to the root that partners cosigned")
+    yield verified
 
 
 def _check_tile(folder: Path, level: int, index: int, hashes: bytes, head: Checkpoint) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
@@ -15,7 +16,7 @@ from exchange.i18n import _
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
-    from exchange.audit import Finding, VerifiedLog
+    from exchange.audit import Finding, VerifiedLog, Witnessed
     from exchange.desk import Desk
 
 app = typer.Typer(no_args_is_help=True, help=_("Mirror and verify nodes' logs, without seeing any content."))
@@ -51,10 +52,12 @@ def mirror(
                 lambda completed, total: shown.update(task, completed=completed, total=total),
             )
         log = await _verified(desk, node, into, as_json=as_json)
+        seen = await _witnessed(desk, log)
         if as_json:
-            print_json({**_log_object(log), "new_entries": done.new_entries})
+            print_json({**_log_object(log, seen), "new_entries": done.new_entries})
         else:
             line(f"{log.origin}: {log.checkpoint.size} ({done.new_entries} {_('new')})")
+            _print_witnessed(seen)
             _print_findings(log.findings)
         return None if log.ok else EXIT_UNVERIFIED
 
@@ -72,11 +75,14 @@ def verify(
 
     async def work(desk: Desk) -> int | None:
         logs = await _verified_all(desk, mirrors, as_json=as_json)
+        seen = [await _witnessed(desk, log) for log in logs]
+        pairs = list(zip(logs, seen, strict=True))
         if as_json:
-            print_json({"logs": {log.node: _log_object(log) for log in logs}, "ok": all(log.ok for log in logs)})
+            print_json({"logs": {log.node: _log_object(log, by) for log, by in pairs}, "ok": all(x.ok for x in logs)})
         else:
-            for log in logs:
+            for log, by in pairs:
                 line(f"{log.origin}: {log.checkpoint.size}")
+                _print_witnessed(by)
                 _print_findings(log.findings)
         return None if all(log.ok for log in logs) else EXIT_UNVERIFIED
 
@@ -146,6 +152,39 @@ def compare(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
+@app.command(
+    help=_("Write whose cosignatures a node's log needs, as a C2SP tlog-policy.\n\nExample: comity audit policy kr")
+)
+def policy(
+    node: Annotated[str, typer.Argument(help=_("The node."))],
+    out: Annotated[Path | None, typer.Option("--out", help=_("The file to write; else standard output."))] = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a log's policy."""
+
+    async def work(desk: Desk) -> None:
+        from keys.directory.witnesses import policy_file
+        from keys.files import write_file
+
+        at = datetime.now(UTC)
+        await desk.refresh_directory()
+        written = await desk.judged(lambda directory: policy_file(directory, directory.origin(node), at))
+        text = written.decode()
+        if out is not None:
+            try:
+                write_file(out, written)
+            except OSError as problem:
+                raise UsageError(f"cannot write {out}: {problem.strerror}") from problem
+        if as_json:
+            print_json({"node": node, "file": None if out is None else str(out), "policy": text})
+        else:
+            print(out if out is not None else text, end="\n" if out is not None else "")
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
 async def _verified_all(desk: Desk, mirrors: list[str], *, as_json: bool) -> list[VerifiedLog]:
     logs = []
     for text in mirrors:
@@ -172,7 +211,14 @@ async def _verified(desk: Desk, node: str, folder: Path, *, as_json: bool) -> Ve
         )
 
 
-def _log_object(log: VerifiedLog) -> dict[str, object]:
+async def _witnessed(desk: Desk, log: VerifiedLog) -> Witnessed:
+    from exchange.audit import witnessed
+
+    at = datetime.now(UTC)
+    return await desk.judged(lambda directory: witnessed(log, directory, at))
+
+
+def _log_object(log: VerifiedLog, seen: Witnessed) -> dict[str, object]:
     return {
         "node": log.node,
         "origin": log.origin,
@@ -180,7 +226,24 @@ def _log_object(log: VerifiedLog) -> dict[str, object]:
         "root": log.checkpoint.root,
         "verified": log.ok,
         "findings": log.findings,
+        "witnessed": {
+            "size": seen.size,
+            "cosigned": seen.quorum.cosigned,
+            "witnesses": seen.quorum.witnesses,
+            "required": seen.quorum.required,
+            "met": seen.quorum.met,
+        },
     }
+
+
+def _print_witnessed(seen: Witnessed) -> None:
+    quorum = seen.quorum
+    if not quorum.required:
+        line(_("Witnesses: none are required."))
+        return
+    text = _("Witnessed up to {size}") if quorum.met else _("NOT WITNESSED by enough, {size}")
+    who = ", ".join(quorum.cosigned) or "-"
+    line(f"{text.format(size=seen.size)}: {who} ({len(quorum.cosigned)}/{len(quorum.witnesses)})")
 
 
 def _print_findings(findings: tuple[Finding, ...]) -> None:
