@@ -44,6 +44,7 @@ from protocol.log.merkle import verify_consistency
 from protocol.log.witness import without_cosignatures
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
+MAX_SUSPECTS = 16
 
 _Noted = tuple[bytes, Checkpoint]
 
@@ -96,8 +97,9 @@ class Witness:
         self._clock = clock
         self._metrics = metrics
         self._log = log
-        # By node: a checkpoint whose consistency who showed it could not prove. The log is asked at the next check.
-        self._suspects: dict[str, _Noted] = {}
+        # By node: checkpoints whose consistency was not proved by who showed them. The log is asked at the next check.
+        self._suspects: dict[str, list[_Noted]] = {}
+        self._examining: set[str] = set()
         for partner in self._state.evidence:
             metrics.distrusted.labels(partner).set(1)
             log.error("partner-log-distrusted", partner=partner)
@@ -152,23 +154,29 @@ class Witness:
 
         Whoever shows a checkpoint chooses the proof, so a wrong one is no evidence; a log that cannot give one is.
         """
-        self._suspects[partner] = (without_cosignatures(verified), verified.checkpoint)
-        await self.check(partner)
+        suspects = self._suspects.setdefault(partner, [])
+        noted = (without_cosignatures(verified), verified.checkpoint)
+        if noted not in suspects and len(suspects) < MAX_SUSPECTS:
+            suspects.append(noted)
+        if partner not in self._examining:  # who sends many cannot make this node ask the log many times at once
+            self._examining.add(partner)
+            try:
+                await self.check(partner)
+            finally:
+                self._examining.discard(partner)
 
     async def _check(self, partner: str, client: PartnerClient) -> None:
         verifier = self._directory().log_verifier(partner)
         # What is known is read first: a log may grow while it is asked, but never shrink.
         known = await self._known(partner, verifier)
-        suspect = self._suspects.get(partner)
-        if suspect is not None and suspect[1].origin == verifier.origin:
-            known.append(suspect)
+        suspects = tuple(self._suspects.get(partner, ()))
+        known += [noted for noted in suspects if noted[1].origin == verifier.origin]
         served = verify_checkpoint(await client.checkpoint(), verifier)
         served_note, newest = without_cosignatures(served), served.checkpoint
         in_order = [*sorted(known, key=lambda noted: noted[1].size), (served_note, newest)]
         for older, newer in pairwise(in_order):
             await self._prove(partner, client, older, newer)
-        if suspect is not None and self._suspects.get(partner) is suspect:
-            del self._suspects[partner]
+        self._suspects[partner] = [noted for noted in self._suspects.get(partner, ()) if noted not in suspects]
         if self._state.proved.get(partner) != served_note:
             self._state.proved[partner] = served_note
             self._save()

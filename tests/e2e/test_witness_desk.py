@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from exchange.cli.main import app
 from exchange.evidence import Evidence
-from protocol.log import parse_checkpoint, parse_note
+from protocol.address import Address
+from protocol.log import parse_checkpoint, parse_note, parse_policy
 from tests.e2e.test_desk_http import PROVED_IN_ONE_LEG, Federation, has_message, reached, running
 from tests.unit.exchange_world import request
 
@@ -63,6 +68,31 @@ async def test_receipts_are_upgraded_kept_and_exported_with_what_the_witnesses_s
         assert {"comity-demo/witness/kr", "comity-demo/witness/fr"} <= names
         file = await fr.verify_file(exported)
         assert (file.ok, file.witnessed) == (True, True)
+
+
+async def test_officers_and_auditors_see_by_command_who_vouches(federation: Federation) -> None:
+    async with federation.desk("24-7@kr") as kr, federation.desk("24-7@fr") as fr:
+        sent = await kr.send(request())
+        await fr.wait_for(lambda desk: has_message(desk, sent.id))
+    await _witnessed(federation)
+
+    verified = await _comity(federation, "verify", str(sent.id))
+    policy = parse_policy((await _comity(federation, "audit", "policy", "fr"))["policy"].encode())
+
+    assert (verified["ok"], verified["witnessed"]) == (True, True)
+    assert {item["witnesses"]["detail"] for item in verified["receipts"]} <= {"1 of 1: fr", "1 of 1: kr"}
+    assert {key.key.name for key in policy.logs} == {"comity-demo/fr"}
+    assert policy.is_met_by(["kr.ed25519", "kr.ml-dsa-44"])
+
+
+async def _comity(federation: Federation, *arguments: str) -> Any:
+    """What a command of the desk of kr prints, as JSON."""
+    home = federation.home(Address.parse("24-7@kr"))
+    passphrase = ["--passphrase-file", str(federation.made.root / "passphrase")]
+    words = [*arguments, "--home", str(home), *passphrase, "--json"]
+    result = await asyncio.to_thread(CliRunner().invoke, app, words)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
 
 
 async def test_evidence_that_was_exported_before_is_upgraded_when_it_is_verified(federation: Federation) -> None:
