@@ -28,6 +28,7 @@ from protocol.errors import (
     UnavailableError,
 )
 from protocol.http_signature import NONCE_BYTES, sign_request
+from protocol.log.proof import TlogProof, decode_tlog_proof
 from protocol.problem import problem_of
 from protocol.receipt import Receipt, receipts_from_value
 from protocol.signing import Signer
@@ -132,6 +133,17 @@ class NodeClient:
     async def checkpoint(self) -> bytes:
         """The log's present checkpoint, not verified."""
         return await self.get("/log/checkpoint", max_bytes=MAX_LOG_BYTES)
+
+    async def cosigned_proof(self, index: int) -> TlogProof:
+        """The proof of an entry under the newest checkpoint that enough witnesses cosigned, not verified.
+
+        Raises :class:`QuorumNotMetError` when there is none, ``LogUnavailableError`` when it does not reach the entry.
+        """
+        body = await self.get(f"/log/cosigned/proof/{index}", max_bytes=MAX_LOG_BYTES)
+        try:
+            return decode_tlog_proof(body)
+        except (MalformedError, TooLargeError) as problem:
+            raise self._garbage("something that is not a proof") from problem
 
     async def consistency(self, old_size: int, new_size: int) -> list[bytes]:
         """The consistency proof between two sizes, not verified."""

@@ -45,7 +45,7 @@ from exchange.contact_tests import (
 from exchange.disclosure import Disclosure
 from exchange.duplicates import Duplicate, find_duplicates, subjects_of
 from exchange.erasure import Erasure
-from exchange.evidence import NOT_ASKED, Evidence, check_content, inclusion
+from exchange.evidence import NOT_ASKED, Evidence, check_content, inclusion, verify_evidence
 from exchange.evidence_bundle import EvidenceContents, evidence_of, nations_of
 from exchange.labels import reason_label
 from exchange.local_records import RecordBook, sign_head
@@ -79,6 +79,7 @@ from exchange.views import (
     Tracking,
     VerificationReport,
 )
+from exchange.witnessed import WitnessedProofs, check_witnesses
 from keys.directory.view import Directory
 from keys.files import write_file
 from keys.keystore import Keystore, Purpose
@@ -125,6 +126,7 @@ from protocol.messages.handling_rules import Action
 from protocol.messages.out_of_order import OutOfOrderNotice
 from protocol.messages.parts import Condition
 from protocol.messages.use import ConsentReply, ConsentRequest
+from protocol.receipt import Receipt
 
 Clock = Callable[[], datetime]
 Draft = Mapping[str, Any]
@@ -887,13 +889,40 @@ class Desk:
             if online and entry.proved is not None:
                 proved = entry.proved
                 consistency = await watch.check(Checkpoint(proved.origin, proved.size, proved.root))
-            checks.append(ReceiptCheck(row, inclusion(entry), consistency))
-        return VerificationReport(
+            witnesses = check_witnesses(self.directory, entry.receipt.checkpoint, self._clock())
+            checks.append(ReceiptCheck(row, inclusion(entry), consistency, witnesses))
+        report = VerificationReport(
             id=message_id,
             digest=stored.head.digest,
             checks=self._check_content(stored, judged),
             receipts=tuple(checks),
         )
+        if not online:
+            return report
+        report, upgraded = await self._witnessed(report, [entry.receipt for entry in judged])
+        await self._run(self._store.upgrade_receipts, stored.head.digest, upgraded)
+        return report
+
+    async def verify_file(self, evidence: bytes) -> VerificationReport:
+        """Verify an evidence file, asking the logs for proofs under witnessed checkpoints.
+
+        Raises :class:`MalformedError` and its kin when the file cannot be read at all.
+        """
+        receipts = Evidence.from_bytes(evidence).receipts
+        while True:
+            report = verify_evidence(evidence, self.directory, self._clock())
+            report, _ = await self._witnessed(report, receipts)
+            if not await self._widened():
+                return report
+
+    async def _witnessed(
+        self, report: VerificationReport, receipts: Sequence[Receipt]
+    ) -> tuple[VerificationReport, list[Receipt]]:
+        """The report with its receipts upgraded as far as they can be, and those that were."""
+        proofs = WitnessedProofs(self.directory, self.node_client, self._clock())
+        improved = await proofs.improve(report.receipts, receipts)
+        upgraded = [after for before, (_, after) in zip(receipts, improved, strict=True) if after is not before]
+        return replace(report, receipts=tuple(check for check, _ in improved)), upgraded
 
     def _check_content(self, stored: StoredMessage, judged: Sequence[JudgedReceipt]) -> tuple[Check, ...]:
         if stored.erased:

@@ -18,6 +18,7 @@ from typing import Any
 from exchange.mailbox import check_inner, claimed_head
 from exchange.receipts import JudgedReceipt, ReceiptJudge
 from exchange.views import Check, ReceiptCheck, VerificationReport
+from exchange.witnessed import check_witnesses
 from keys.directory.view import Directory
 from protocol import cbor
 from protocol.envelope import Envelope, check_disclosure, parse_envelope, verify_envelope
@@ -73,7 +74,10 @@ def verify_evidence(encoded: bytes, directory: Directory, now: datetime) -> Veri
         checks=check_content(envelope, evidence.content, evidence.salt, directory, judged),
         receipts=tuple(
             ReceiptCheck(
-                judge.row(entry.receipt, entry.error.code if entry.error else None), inclusion(entry), NOT_ASKED
+                judge.row(entry.receipt, entry.error.code if entry.error else None),
+                inclusion(entry),
+                NOT_ASKED,
+                check_witnesses(directory, entry.receipt.checkpoint, now),
             )
             for entry in judged
         ),

@@ -316,6 +316,14 @@ class DeskStore:
         )
         return [self._receipt(digest, row, sealed) for row, sealed in rows]
 
+    def upgrade_receipts(self, digest: bytes, receipts: Sequence[Receipt]) -> None:
+        """Prove entries about one envelope, verified and stored before, under other checkpoints from now on."""
+        with self.database.transaction():
+            for receipt in receipts:
+                note = self._insert_checkpoint(receipt.checkpoint)
+                row, sealed = self._sealed_receipt(StoredReceipt(digest, receipt, None), note)
+                self.database.execute("UPDATE receipt SET sealed = ? WHERE id = ?", (sealed, row))
+
     # --- Agenda ---
 
     def stale_threads(self, limit: int) -> list[bytes]:
@@ -586,20 +594,25 @@ class DeskStore:
             note = notes.get(receipt.checkpoint)
             if note is None:
                 note = notes[receipt.checkpoint] = self._insert_checkpoint(receipt.checkpoint)
-            # A log entry by its bytes and place, whatever checkpoint proves it: a repeat adds nothing. What was not
-            # verified is another row, so that it can never stand in the way of one that is.
-            named = cbor.encode([receipt.leaf, receipt.index, stored.error])
-            row = self._cipher.blind(b"receipt", named)
-            value = cbor.encode([receipt.leaf, receipt.index, b"".join(receipt.path), note, stored.error])
+            row, sealed = self._sealed_receipt(stored, note)
             self.database.execute(
                 "INSERT INTO receipt (id, digest, sealed) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                (row, self._digest(stored.digest), self._cipher.seal(b"receipt.sealed", row, value)),
+                (row, self._digest(stored.digest), sealed),
             )
         for digest in {self._digest(stored.digest) for stored in receipts}:
             self.database.execute(
                 "INSERT INTO agenda_stale (thread) SELECT thread FROM message WHERE digest = ? ON CONFLICT DO NOTHING",
                 (digest,),
             )
+
+    def _sealed_receipt(self, stored: StoredReceipt, note: bytes) -> tuple[bytes, bytes]:
+        """The row of a receipt and its sealed value; ``note`` names the checkpoint."""
+        receipt = stored.receipt
+        # A log entry by its bytes and place, whatever checkpoint proves it: a repeat adds nothing. What was not
+        # verified is another row, so that it can never stand in the way of one that is.
+        row = self._cipher.blind(b"receipt", cbor.encode([receipt.leaf, receipt.index, stored.error]))
+        value = cbor.encode([receipt.leaf, receipt.index, b"".join(receipt.path), note, stored.error])
+        return row, self._cipher.seal(b"receipt.sealed", row, value)
 
     def _insert_checkpoint(self, note: bytes) -> bytes:
         digest = sha256(note).digest()

@@ -222,11 +222,15 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptCheck:
-    """One stored receipt, verified again from its bytes, and its log's consistency with the log's present head."""
+    """One stored receipt, verified again from its bytes, and its log's consistency with the log's present head.
+
+    ``witnesses`` is whether enough partners cosigned its checkpoint; its ``ok`` is None while they did not.
+    """
 
     receipt: ReceiptRow
     inclusion: Check
     consistency: Check
+    witnesses: Check
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,12 +245,18 @@ class VerificationReport:
     @property
     def ok(self) -> bool:
         """Whether nothing failed. A check that could not be made is not a failure; see :attr:`complete`."""
-        return all(check.ok is not False for check in self._all())
+        witnesses = (receipt.witnesses for receipt in self.receipts)
+        return all(check.ok is not False for check in (*self._all(), *witnesses))
 
     @property
     def complete(self) -> bool:
-        """Whether every check was made."""
+        """Whether every check was made but that of the witnesses, who come later: see :attr:`witnessed`."""
         return all(check.ok is not None for check in self._all())
+
+    @property
+    def witnessed(self) -> bool:
+        """Whether every receipt is under a checkpoint that enough witnesses cosigned."""
+        return all(receipt.witnesses.ok for receipt in self.receipts)
 
     def _all(self) -> tuple[Check, ...]:
         return (

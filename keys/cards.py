@@ -241,6 +241,33 @@ class LogCard(_Frozen):
         return Checkpoint(self.origin, self.final_size, self.final_root)
 
 
+class WitnessCard(_Frozen):
+    """The keys with which the node cosigns other nodes' logs, and until when: both keys' lines together count.
+
+    The name ends in ``/witness/<node>``. A cosignature is judged by the time that it states: from ``valid_from`` to
+    ``valid_until`` (None: still).
+    """
+
+    name: Origin
+    ed25519: Binary
+    ml_dsa_44: Binary
+    valid_from: Instant
+    valid_until: Instant | None = None
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> WitnessCard:
+        check_ed25519_public_key(self.ed25519)
+        if len(self.ml_dsa_44) != ML_DSA_44_PUBLIC_BYTES:
+            raise ValueError(f"an ML-DSA-44 key has {ML_DSA_44_PUBLIC_BYTES} bytes")
+        if self.valid_until is not None and self.valid_until < self.valid_from:
+            raise ValueError("the keys of the witness end before they begin")
+        return self
+
+    def counts_at(self, at: datetime) -> bool:
+        """Whether a cosignature that was made at ``at`` counts."""
+        return self.valid_from <= at and (self.valid_until is None or at < self.valid_until)
+
+
 class _Card(_Frozen):
     """What both cards have: keys that sign, and whether the holder may act."""
 
@@ -274,6 +301,8 @@ class NodeCard(_Card):
     tls_certificates: Annotated[tuple[Annotated[Binary, Field(max_length=4_096)], ...], Field(max_length=4)] = ()
     log: LogCard
     previous_logs: Annotated[tuple[LogCard, ...], Field(max_length=8)] = ()
+    witness: WitnessCard | None = None
+    previous_witnesses: Annotated[tuple[WitnessCard, ...], Field(max_length=8)] = ()
     relay: NodeName | None = None
     languages: Annotated[tuple[Language, ...], Field(max_length=16)] = ()
     updated_at: Instant
@@ -291,6 +320,7 @@ class NodeCard(_Card):
             raise ValueError("the present keys of the log have no final size")
         if len({log.ed25519 for log in self.logs()}) != len(self.logs()):
             raise ValueError("two entries of the node's logs have the same key")
+        _check_witnesses(self)
         if not self.urls and self.relay is None:
             raise ValueError("a node has a URL or a relay")
         if self.urls and not self.tls_certificates:
@@ -307,6 +337,10 @@ class NodeCard(_Card):
     def logs(self) -> tuple[LogCard, ...]:
         """The present log and the ones before it, those of the present origin with earlier keys among them."""
         return (self.log, *self.previous_logs)
+
+    def witnesses(self) -> tuple[WitnessCard, ...]:
+        """The present keys that cosign and the ones before them; empty for a node that is no witness."""
+        return (*(() if self.witness is None else (self.witness,)), *self.previous_witnesses)
 
 
 class OfficeHours(_Frozen):
@@ -415,6 +449,24 @@ class ContactPointCard(_Card):
 
 Card = NodeCard | ContactPointCard
 CardT = TypeVar("CardT", NodeCard, ContactPointCard)
+
+
+def _check_witnesses(card: NodeCard) -> None:
+    """As for logs: a name is tied to its node by form, a key is listed once, and no key has two purposes."""
+    witnesses = card.witnesses()
+    if any(not entry.name.endswith(f"/witness/{card.node}") for entry in witnesses):
+        raise ValueError(f"the name of this node's witness ends in /witness/{card.node}")
+    if any(entry.name == log.origin for entry in witnesses for log in card.logs()):
+        raise ValueError("the name of the witness is the origin of a log")
+    own = {key for entry in witnesses for key in (entry.ed25519, entry.ml_dsa_44)}
+    others = {key for log in card.logs() for key in (log.ed25519, log.ml_dsa_44)}
+    others |= {entry.public for entry in card.signing_keys}
+    if len(own) != 2 * len(witnesses) or own & others:
+        raise ValueError("the keys of the witness have no other purpose")
+    if card.witness is not None and card.witness.valid_until is not None:
+        raise ValueError("the present keys of the witness have no end")
+    if card.witness is None and any(entry.valid_until is None for entry in witnesses):
+        raise ValueError("former keys of a witness have an end when there are no present ones")
 
 
 def _check_keys(keys: tuple[KeyEntry, ...], algorithm: str) -> None:

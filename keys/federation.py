@@ -126,6 +126,7 @@ def node_card(
         "tls_certificates": (keys.tls.certificate,) if urls else (),
         "signing_keys": (keys.signing_entry(now, now + KEY_LIFETIME),),
         "log": keys.log_card(origin, now),
+        "witness": keys.witness_card(origin, now),
         "status_since": now,
         "updated_at": now,
     }

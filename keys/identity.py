@@ -12,9 +12,18 @@ from datetime import datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
-from keys.cards import KeyEntry, LogCard
+from keys.cards import KeyEntry, LogCard, WitnessCard
 from keys.directory.tufkey import DirectoryPublicKey, DirectorySigner
-from keys.keystore import KEY_LABEL, WRAPPED, Entry, Keystore, Purpose, wrap_purpose
+from keys.keystore import (
+    KEY_LABEL,
+    WITNESS_NAME,
+    WRAPPED,
+    Entry,
+    Keystore,
+    Purpose,
+    witness_wrap_purpose,
+    wrap_purpose,
+)
 from keys.tls import TlsIdentity, make_certificate
 from keys.token import Token
 from protocol.errors import KeystoreError
@@ -61,11 +70,13 @@ class DeskKeys:
 
 @dataclass(frozen=True, slots=True)
 class NodeKeys:
-    """The secrets of one node: sign requests, sign the log (twice), serve TLS."""
+    """The secrets of one node: sign requests, sign the log (twice), cosign others' logs (twice), serve TLS."""
 
     sign_seed: bytes = field(repr=False)
     log_ed25519_seed: bytes = field(repr=False)
     log_mldsa_seed: bytes = field(repr=False)
+    witness_ed25519_seed: bytes = field(repr=False)
+    witness_mldsa_seed: bytes = field(repr=False)
     tls: TlsIdentity
 
     def signer(self) -> Ed25519Signer:
@@ -81,7 +92,16 @@ class NodeKeys:
         return LogCard(
             origin=origin,
             ed25519=Ed25519Signer(self.log_ed25519_seed).public_key,
-            ml_dsa_44=MLDSA44PrivateKey.from_seed_bytes(self.log_mldsa_seed).public_key().public_bytes_raw(),
+            ml_dsa_44=_mldsa_public(self.log_mldsa_seed),
+            valid_from=valid_from,
+        )
+
+    def witness_card(self, origin: str, valid_from: datetime) -> WitnessCard:
+        """What the card says about the witness of the node whose log is ``origin``."""
+        return WitnessCard(
+            name=witness_name(origin),
+            ed25519=Ed25519Signer(self.witness_ed25519_seed).public_key,
+            ml_dsa_44=_mldsa_public(self.witness_mldsa_seed),
             valid_from=valid_from,
         )
 
@@ -91,13 +111,16 @@ class NodeKeys:
         log = {"origin": origin}
         keystore.put(Entry(Purpose.LOG_ED25519, Purpose.LOG_ED25519, self.log_ed25519_seed, now, log))
         keystore.put(Entry(Purpose.LOG_ML_DSA_44, Purpose.LOG_ML_DSA_44, self.log_mldsa_seed, now, log))
+        witness = {WITNESS_NAME: witness_name(origin)}
+        keystore.put(Entry(Purpose.WITNESS_ED25519, Purpose.WITNESS_ED25519, self.witness_ed25519_seed, now, witness))
+        keystore.put(Entry(Purpose.WITNESS_ML_DSA_44, Purpose.WITNESS_ML_DSA_44, self.witness_mldsa_seed, now, witness))
         keystore.put(Entry(Purpose.TLS, Purpose.TLS, self.tls.key_pem, now))
         keystore.put(Entry(TLS_CERTIFICATE, Purpose.TLS, self.tls.certificate, now))
 
 
 @dataclass(frozen=True, slots=True)
 class TokenNodeKeys:
-    """As :class:`NodeKeys`, with both Ed25519 keys in a token, and the ML-DSA-44 seed encrypted by it.
+    """As :class:`NodeKeys`, with the Ed25519 keys in a token, and the ML-DSA-44 seeds encrypted by it.
 
     The TLS key stays in the keystore: it opens connections, it proves nothing afterwards.
     """
@@ -108,6 +131,10 @@ class TokenNodeKeys:
     log_public: bytes
     log_mldsa_public: bytes
     log_mldsa_wrapped: bytes = field(repr=False)
+    witness_label: str
+    witness_public: bytes
+    witness_mldsa_public: bytes
+    witness_mldsa_wrapped: bytes = field(repr=False)
     tls: TlsIdentity
 
     def signing_entry(self, valid_from: datetime, valid_until: datetime) -> KeyEntry:
@@ -117,6 +144,15 @@ class TokenNodeKeys:
     def log_card(self, origin: str, valid_from: datetime) -> LogCard:
         """What the card says about the log."""
         return LogCard(origin=origin, ed25519=self.log_public, ml_dsa_44=self.log_mldsa_public, valid_from=valid_from)
+
+    def witness_card(self, origin: str, valid_from: datetime) -> WitnessCard:
+        """What the card says about the witness of the node whose log is ``origin``."""
+        return WitnessCard(
+            name=witness_name(origin),
+            ed25519=self.witness_public,
+            ml_dsa_44=self.witness_mldsa_public,
+            valid_from=valid_from,
+        )
 
     def store(self, keystore: Keystore, origin: str, now: datetime) -> None:
         """As :meth:`NodeKeys.store`; of the keys in the token only names and public keys are kept."""
@@ -128,6 +164,10 @@ class TokenNodeKeys:
         )
         wrapped = {**log, WRAPPED: "aes-256-gcm"}
         keystore.put(Entry(Purpose.LOG_ML_DSA_44, Purpose.LOG_ML_DSA_44, self.log_mldsa_wrapped, now, wrapped))
+        kept = {WITNESS_NAME: witness_name(origin), KEY_LABEL: self.witness_label}
+        keystore.put(Entry(Purpose.WITNESS_ED25519, Purpose.WITNESS_ED25519, self.witness_public, now, kept))
+        kept = {WITNESS_NAME: witness_name(origin), WRAPPED: "aes-256-gcm"}
+        keystore.put(Entry(Purpose.WITNESS_ML_DSA_44, Purpose.WITNESS_ML_DSA_44, self.witness_mldsa_wrapped, now, kept))
         keystore.put(Entry(Purpose.TLS, Purpose.TLS, self.tls.key_pem, now))
         keystore.put(Entry(TLS_CERTIFICATE, Purpose.TLS, self.tls.certificate, now))
 
@@ -162,22 +202,26 @@ def generate_desk_keys() -> DeskKeys:
 
 def generate_node_keys(node: str, hosts: list[str], now: datetime) -> NodeKeys:
     """New secrets for a node whose server is reached under ``hosts`` (DNS names or IP addresses)."""
-    sign, log_ed25519, log_mldsa = (os.urandom(SEED_BYTES) for _ in range(3))
-    return NodeKeys(sign, log_ed25519, log_mldsa, make_certificate(node, hosts, now))
+    sign, log_ed25519, log_mldsa, witness_ed25519, witness_mldsa = (os.urandom(SEED_BYTES) for _ in range(5))
+    tls = make_certificate(node, hosts, now)
+    return NodeKeys(sign, log_ed25519, log_mldsa, witness_ed25519, witness_mldsa, tls)
 
 
 def generate_node_keys_in(token: Token, node: str, origin: str, hosts: list[str], now: datetime) -> TokenNodeKeys:
-    """As :func:`generate_node_keys`, in ``token``: keys ``<node> http`` and ``<node> log``; raises as it does."""
-    mldsa_seed = os.urandom(SEED_BYTES)
-    public = MLDSA44PrivateKey.from_seed_bytes(mldsa_seed).public_key().public_bytes_raw()
-    sign, log = f"{node} http", f"{node} log"
+    """As :func:`generate_node_keys`, in ``token``: keys ``<node> http``, ``<node> log``, ``<node> witness``."""
+    mldsa_seed, witness_seed = os.urandom(SEED_BYTES), os.urandom(SEED_BYTES)
+    sign, log, witness = f"{node} http", f"{node} log", f"{node} witness"
     return TokenNodeKeys(
         sign,
         token.generate(sign),
         log,
         token.generate(log),
-        public,
+        _mldsa_public(mldsa_seed),
         token.wrap(wrap_purpose(origin), mldsa_seed),
+        witness,
+        token.generate(witness),
+        _mldsa_public(witness_seed),
+        token.wrap(witness_wrap_purpose(witness_name(origin)), witness_seed),
         make_certificate(node, hosts, now),
     )
 
@@ -188,6 +232,16 @@ def store_directory_key_in(token: Token, keystore: Keystore, holder: str, label:
         raise KeystoreError(f"the keystore already holds {holder!r}")
     public = token.generate(label)
     keystore.put(Entry(holder, Purpose.DIRECTORY, public, now, {"holder": holder, KEY_LABEL: label}))
+
+
+def witness_name(origin: str) -> str:
+    """The name of the witness of the node whose log is ``origin``: ``<authority>/witness/<node>``."""
+    authority, _, node = origin.rpartition("/")
+    return f"{authority}/witness/{node}"
+
+
+def _mldsa_public(seed: bytes) -> bytes:
+    return MLDSA44PrivateKey.from_seed_bytes(seed).public_key().public_bytes_raw()
 
 
 def generate_directory_key(holder: str) -> DirectoryKey:

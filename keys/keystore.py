@@ -48,6 +48,7 @@ from protocol.errors import ComityError, KeystoreError, KeystoreLockedError
 from protocol.hpke import HybridOpener
 from protocol.instant import from_ms, to_ms
 from protocol.log.checkpoint import FormerLogKeys, LogVerifier, SoftLogSigner
+from protocol.log.witness import SoftWitnessSigner
 from protocol.signing import Ed25519Signer, Signer
 
 VERSION = 1
@@ -61,6 +62,8 @@ MAX_NAME_CHARS = 120
 KEY_LABEL = "token-key"
 # Metadata of a log's Ed25519 key: the public keys before it, by which the log's last checkpoint may still be signed.
 FORMER_LOG_KEYS = "former-log-keys"
+# Metadata of a witness's keys: its name.
+WITNESS_NAME = "witness"
 # Metadata of an entry whose secret a token encrypted.
 WRAPPED = "token-wrapped"
 
@@ -80,6 +83,8 @@ class Purpose(StrEnum):
     HTTP = "http"
     LOG_ED25519 = "log-ed25519"
     LOG_ML_DSA_44 = "log-ml-dsa-44"
+    WITNESS_ED25519 = "witness-ed25519"
+    WITNESS_ML_DSA_44 = "witness-ml-dsa-44"
     TLS = "tls"
     DIRECTORY = "directory"
 
@@ -246,6 +251,18 @@ class Keystore:
         ed25519 = self.entry(Purpose.LOG_ED25519)
         return SoftLogSigner(origin, self._ed25519(ed25519), plain or seed.secret, _former_log_keys(origin, ed25519))
 
+    def witness_signer(self) -> SoftWitnessSigner | None:
+        """What this node cosigns others' logs with, None if it has no such keys; raises :class:`KeystoreError`."""
+        if Purpose.WITNESS_ED25519 not in self:
+            return None
+        ed25519, seed = self.entry(Purpose.WITNESS_ED25519), self.entry(Purpose.WITNESS_ML_DSA_44)
+        name = ed25519.metadata.get(WITNESS_NAME)
+        if name is None:
+            raise KeystoreError("the keystore does not say which witness its keys are of")
+        wrapped = WRAPPED in seed.metadata
+        plain = self._need_token(seed).unwrap(witness_wrap_purpose(name), seed.secret) if wrapped else seed.secret
+        return SoftWitnessSigner(name, self._ed25519(ed25519), plain)
+
     def __repr__(self) -> str:
         return f"Keystore({str(self.path)!r}, {len(self._entries)} entries)"
 
@@ -305,6 +322,11 @@ def _former_log_keys(origin: str, entry: Entry) -> tuple[FormerLogKeys, ...]:
 def wrap_purpose(origin: str) -> bytes:
     """What a log's wrapped ML-DSA-44 seed is bound to in the token."""
     return b"log-ml-dsa-44\0" + origin.encode()
+
+
+def witness_wrap_purpose(name: str) -> bytes:
+    """What a witness's wrapped ML-DSA-44 seed is bound to in the token."""
+    return b"witness-ml-dsa-44\0" + name.encode()
 
 
 def _associated(header: Mapping[int, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""A node changes its TLS, request-signing and log keys while its partners go on trusting it.
+"""A node changes its TLS, request-signing, log and witness keys while its partners go on trusting it.
 
 Three steps, each of which can be repeated, and between them what only the nation can do::
 
@@ -7,8 +7,10 @@ Three steps, each of which can be repeated, and between them what only the natio
     finish   a card on which the old keys have ended                                    -> the nation publishes it
 
 Nobody ever sees a key that the card does not list: before the switch the card must be in the node's own verified
-directory. After the finish a stolen old key serves no TLS connection, signs no request, and signs no tree that is
-larger than the log was then.
+directory. After the finish a stolen old key serves no TLS connection, signs no request, signs no tree that is
+larger than the log was then, and makes no cosignature that says it is newer.
+
+A node that was made without witness keys gets them in the same three steps.
 """
 
 from __future__ import annotations
@@ -21,16 +23,18 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
-from keys.cards import KeyEntry, LogCard, NodeCard, make_node_card
-from keys.identity import KEY_LIFETIME, SEED_BYTES, TLS_CERTIFICATE
+from keys.cards import KeyEntry, LogCard, NodeCard, WitnessCard, make_node_card
+from keys.identity import KEY_LIFETIME, SEED_BYTES, TLS_CERTIFICATE, witness_name
 from keys.keystore import (
     FORMER_LOG_KEYS,
     KEY_LABEL,
+    WITNESS_NAME,
     WRAPPED,
     Entry,
     Keystore,
     Purpose,
     former_log_keys_text,
+    witness_wrap_purpose,
     wrap_purpose,
 )
 from keys.tls import certificate_hosts, make_certificate
@@ -47,6 +51,7 @@ class Part(StrEnum):
     TLS = "tls"
     SIGNING = "signing"
     LOG = "log"
+    WITNESS = "witness"
 
 
 _NEXT = "next-"
@@ -55,6 +60,7 @@ _NAMES: dict[Part, tuple[str, ...]] = {
     Part.TLS: (Purpose.TLS, TLS_CERTIFICATE),
     Part.SIGNING: (Purpose.HTTP,),
     Part.LOG: (Purpose.LOG_ED25519, Purpose.LOG_ML_DSA_44),
+    Part.WITNESS: (Purpose.WITNESS_ED25519, Purpose.WITNESS_ML_DSA_44),
 }
 
 
@@ -119,6 +125,8 @@ def finish(keystore: Keystore, card: NodeCard, checkpoint: bytes, now: datetime)
     logs = _closed_logs(keystore, card, checkpoint)
     if logs != card.previous_logs:
         changes["previous_logs"] = logs
+    if any(entry.valid_until is None for entry in card.previous_witnesses):
+        changes["previous_witnesses"] = tuple(_ended_witness(entry, now) for entry in card.previous_witnesses)
     return _changed(card, changes, now) if changes else None
 
 
@@ -138,16 +146,36 @@ def _make_signing(keystore: Keystore, card: NodeCard, now: datetime, token: Toke
 
 
 def _make_log(keystore: Keystore, card: NodeCard, now: datetime, token: Token | None) -> None:
-    origin = {"origin": card.log.origin}
-    secret, metadata = _new_ed25519(f"{card.node} log", now, token)
-    keystore.put(Entry(_NEXT + Purpose.LOG_ED25519, Purpose.LOG_ED25519, secret, now, {**origin, **metadata}))
+    whose = {"origin": card.log.origin}
+    _put_pair(keystore, Part.LOG, f"{card.node} log", whose, wrap_purpose(card.log.origin), now, token)
+
+
+def _make_witness(keystore: Keystore, card: NodeCard, now: datetime, token: Token | None) -> None:
+    name = card.witness.name if card.witness is not None else witness_name(card.log.origin)
+    whose = {WITNESS_NAME: name}
+    _put_pair(keystore, Part.WITNESS, f"{card.node} witness", whose, witness_wrap_purpose(name), now, token)
+
+
+def _put_pair(
+    keystore: Keystore,
+    part: Part,
+    label: str,
+    whose: dict[str, str],
+    wrapped_for: bytes,
+    now: datetime,
+    token: Token | None,
+) -> None:
+    """New keys of both kinds; ``whose`` is the metadata of both entries."""
+    ed25519, mldsa = (Purpose(name) for name in _NAMES[part])
+    secret, metadata = _new_ed25519(label, now, token)
+    keystore.put(Entry(_NEXT + ed25519, ed25519, secret, now, {**whose, **metadata}))
     seed = os.urandom(SEED_BYTES)
     # A wrapped seed does not show its public key, which the card needs until the switch.
     public = MLDSA44PrivateKey.from_seed_bytes(seed).public_key().public_bytes_raw().hex()
-    more = {**origin, _ML_DSA_PUBLIC: public}
+    more = {**whose, _ML_DSA_PUBLIC: public}
     if token is not None:
-        seed, more = token.wrap(wrap_purpose(card.log.origin), seed), {**more, WRAPPED: "aes-256-gcm"}
-    keystore.put(Entry(_NEXT + Purpose.LOG_ML_DSA_44, Purpose.LOG_ML_DSA_44, seed, now, more))
+        seed, more = token.wrap(wrapped_for, seed), {**more, WRAPPED: "aes-256-gcm"}
+    keystore.put(Entry(_NEXT + mldsa, mldsa, seed, now, more))
 
 
 def _new_ed25519(label: str, now: datetime, token: Token | None) -> tuple[bytes, dict[str, str]]:
@@ -158,7 +186,7 @@ def _new_ed25519(label: str, now: datetime, token: Token | None) -> tuple[bytes,
     return token.generate(dated), {KEY_LABEL: dated}
 
 
-_MAKE = {Part.TLS: _make_tls, Part.SIGNING: _make_signing, Part.LOG: _make_log}
+_MAKE = {Part.TLS: _make_tls, Part.SIGNING: _make_signing, Part.LOG: _make_log, Part.WITNESS: _make_witness}
 
 
 # --- Cards ---
@@ -182,6 +210,12 @@ def _with_next(keystore: Keystore, card: NodeCard, now: datetime) -> NodeCard:
         if log.ed25519 != card.log.ed25519:
             changes["log"] = log
             changes["previous_logs"] = (card.log, *card.previous_logs)
+    if Part.WITNESS in parts:
+        witness = _next_witness(keystore)
+        if card.witness is None or witness.ed25519 != card.witness.ed25519:
+            changes["witness"] = witness
+            before = () if card.witness is None else (card.witness,)
+            changes["previous_witnesses"] = (*before, *card.previous_witnesses)
     return _changed(card, changes, now) if changes else card
 
 
@@ -189,6 +223,16 @@ def _next_log(keystore: Keystore) -> LogCard:
     ed25519, mldsa = keystore.entry(_NEXT + Purpose.LOG_ED25519), keystore.entry(_NEXT + Purpose.LOG_ML_DSA_44)
     return LogCard(
         origin=ed25519.metadata["origin"],
+        ed25519=_public(ed25519),
+        ml_dsa_44=bytes.fromhex(mldsa.metadata[_ML_DSA_PUBLIC]),
+        valid_from=ed25519.created_at,
+    )
+
+
+def _next_witness(keystore: Keystore) -> WitnessCard:
+    ed25519, mldsa = keystore.entry(_NEXT + Purpose.WITNESS_ED25519), keystore.entry(_NEXT + Purpose.WITNESS_ML_DSA_44)
+    return WitnessCard(
+        name=ed25519.metadata[WITNESS_NAME],
         ed25519=_public(ed25519),
         ml_dsa_44=bytes.fromhex(mldsa.metadata[_ML_DSA_PUBLIC]),
         valid_from=ed25519.created_at,
@@ -211,6 +255,8 @@ def _require_listed(keystore: Keystore, card: NodeCard, part: Part, now: datetim
             listed = any(key.public == public and key.is_valid(now) for key in card.signing_keys)
         case Part.LOG:
             listed = card.log.ed25519 == _next_log(keystore).ed25519
+        case Part.WITNESS:
+            listed = card.witness is not None and card.witness.ed25519 == _next_witness(keystore).ed25519
     if not listed:
         raise RotationError(
             f"the published card of {card.node} does not list the new {part} key yet: "
@@ -220,6 +266,10 @@ def _require_listed(keystore: Keystore, card: NodeCard, part: Part, now: datetim
 
 def _ended(entry: KeyEntry, now: datetime) -> KeyEntry:
     return entry if entry.ended_at <= now else entry.model_copy(update={"valid_until": now})
+
+
+def _ended_witness(entry: WitnessCard, now: datetime) -> WitnessCard:
+    return entry if entry.valid_until is not None else entry.model_copy(update={"valid_until": now})
 
 
 def _closed_logs(keystore: Keystore, card: NodeCard, checkpoint: bytes) -> tuple[LogCard, ...]:

@@ -26,6 +26,7 @@ async def _health(request: web.Request) -> web.Response:
     if context.stopping:
         failing.append("stopping")
     attention: list[str] = [f"partner-log-distrusted:{partner}" for partner in context.witness.distrusted]
+    attention += [f"log-behind-witness:{partner}" for partner in sorted(context.collector.ahead)]
     try:
         directory = context.directory.current
         if directory.is_stale(context.clock()):

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from node import wire
-from node.api import directory, log, mailbox, pull, receipts, statements, submit, transfer
+from node.api import directory, log, mailbox, pull, receipts, statements, submit, transfer, witness
 from node.api.endpoint import Endpoint
 from node.authentication import Caller, SignedCall
 from node.context import CONTEXT, Context
@@ -37,6 +37,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *mailbox.ENDPOINTS,
     *directory.ENDPOINTS,
     *log.ENDPOINTS,
+    *witness.ENDPOINTS,
 )
 _ROUTE = web.RequestKey("route", str)
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Server": "comity-node"}
@@ -118,8 +119,8 @@ def _check_form(request: web.Request, endpoint: Endpoint) -> None:
         if request.body_exists:
             raise MalformedError("this request has no body")
         return
-    if headers.get("Content-Type") != wire.CONTENT_TYPE:
-        raise MalformedError(f"the body is {wire.CONTENT_TYPE}")
+    if headers.get("Content-Type") != endpoint.body_type:
+        raise MalformedError(f"the body is {endpoint.body_type}")
     if (request.content_length or 0) > endpoint.max_bytes:
         raise TooLargeError(f"a body here has at most {endpoint.max_bytes} bytes")
 

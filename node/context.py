@@ -10,6 +10,9 @@ from datetime import datetime
 from aiohttp import web
 
 from node.authentication import Authenticator
+from node.collector import Collector
+from node.cosignatures import Cosignatures
+from node.cosigner import Cosigner
 from node.directory_refresh import DirectoryService
 from node.expiry_watch import ExpiryWatch
 from node.handover import Handover, ReceiptJudge
@@ -38,6 +41,9 @@ class Context:
     judge: ReceiptJudge
     handover: Handover
     witness: Witness
+    cosigner: Cosigner
+    cosignatures: Cosignatures
+    collector: Collector
     expiry_watch: ExpiryWatch
     desk_buckets: TokenBuckets
     partner_buckets: TokenBuckets

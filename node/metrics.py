@@ -44,6 +44,11 @@ class Metrics:
             "witness_failures", "Checks of a partner's log not completed", "partner", "code"
         )
         self.witness_size = gauge("partner_log_size", "Size to which the partner's log is proved consistent", "partner")
+        self.cosigned = counter("cosigned", "Checkpoints of partners' logs that this node cosigned", "partner")
+        self.cosignature_failures = counter(
+            "cosignature_failures", "Requests to a partner to cosign a checkpoint that failed", "partner", "code"
+        )
+        self.witnessed_size = gauge("witnessed_log_size", "Size up to which enough witnesses cosigned this node's log")
         self.directory_version = gauge("directory_version", "Version of the verified directory")
         self.directory_expires = gauge("directory_expires_timestamp_seconds", "When the directory must be refreshed")
         self.expires = gauge("expires_timestamp_seconds", "When what is ours in the directory ends", "what")

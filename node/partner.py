@@ -22,12 +22,17 @@ from protocol.errors import (
     CertificateUnknownError,
     ComityError,
     DirectoryUnavailableError,
+    MalformedError,
+    OldSizeError,
     PeerFailedError,
+    TooLargeError,
     UnavailableError,
     UnknownNodeError,
 )
 from protocol.http_signature import NONCE_BYTES, sign_request
-from protocol.log.note import MAX_NOTE_BYTES
+from protocol.log.addcheckpoint import MAX_ANSWER_BYTES as MAX_COSIGNATURES_BYTES
+from protocol.log.addcheckpoint import SIZE_TYPE, decode_cosignatures, decode_old_size, encode_add_checkpoint
+from protocol.log.note import MAX_NOTE_BYTES, NoteSignature
 from protocol.problem import MAX_PROBLEM_BYTES, problem_of
 from protocol.receipt import Receipt, encode_receipts
 from protocol.signing import Signer
@@ -35,6 +40,7 @@ from protocol.signing import Signer
 _CONNECT_TIMEOUT_S = 10.0
 _KEEP_ALIVE_S = 20.0  # shorter than a server's idle time-out, so that it is never the server who closes first
 _DIRECTORY_TIMEOUT_S = 20.0
+_NOTE = "text/plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,18 @@ class PartnerClient:
         query = urlencode({"from": old_size, "to": new_size})
         return wire.decode_hashes(await self._call("GET", f"/log/consistency?{query}", None, 16 * 1024), self.node)
 
+    async def add_checkpoint(self, old_size: int, path: Sequence[bytes], note: bytes) -> tuple[NoteSignature, ...]:
+        """Have the partner cosign a checkpoint of this node's log; its lines, not verified.
+
+        Raises :class:`OldSizeError` when the last tree that it cosigned has another size than ``old_size``.
+        """
+        request = encode_add_checkpoint(old_size, path, note)
+        body = await self._call("POST", "/witness/add-checkpoint", request, MAX_COSIGNATURES_BYTES, body_type=_NOTE)
+        try:
+            return decode_cosignatures(body)
+        except (MalformedError, TooLargeError) as problem:
+            raise PeerFailedError(f"{self.node} answered with something that is not signature lines") from problem
+
     async def directory_file(self, name: str) -> bytes:
         """A file of the directory that the partner serves; raises ``NotFoundError`` when it has none of that name."""
         target = f"/directory/{name}"
@@ -112,6 +130,7 @@ class PartnerClient:
         extra_s: float = 0,
         *,
         tls: ssl.SSLContext | bool = True,
+        body_type: str = wire.CONTENT_TYPE,
     ) -> bytes:
         url = self.url + target
         who = self._identity
@@ -119,7 +138,7 @@ class PartnerClient:
             method,
             url,
             body,
-            None if body is None else wire.CONTENT_TYPE,
+            None if body is None else body_type,
             who.node,
             who.signer,
             who.clock(),
@@ -141,6 +160,7 @@ class PartnerClient:
                 if response.status == 200:
                     return await self._read(response, max_bytes)
                 problem = await self._read(response, MAX_PROBLEM_BYTES)
+                answered = response.content_type
         except TimeoutError as cause:
             raise UnavailableError(f"{self.node} did not answer in time") from cause
         except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError) as cause:
@@ -149,7 +169,16 @@ class PartnerClient:
             raise CertificateUnknownError(f"{self.node} shows a certificate that is not on its card") from cause
         except (aiohttp.ClientError, OSError) as cause:
             raise UnavailableError(f"{self.node} cannot be reached ({type(cause).__name__})") from cause
+        if answered == SIZE_TYPE:
+            raise self._old_size(problem)
         raise problem_of(problem, self.node)
+
+    def _old_size(self, body: bytes) -> OldSizeError:
+        try:
+            size = decode_old_size(body)
+        except MalformedError as problem:
+            raise PeerFailedError(f"{self.node} answered with something that is not a size") from problem
+        return OldSizeError(f"the last tree that {self.node} cosigned has {size} entries", size)
 
     async def _read(self, response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
         if response.headers.get("Content-Encoding", "identity") != "identity":

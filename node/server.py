@@ -23,8 +23,11 @@ from node.app import build_app
 from node.authentication import Authenticator
 from node.bundles import Bundles
 from node.checkpoint_file import CheckpointFile
+from node.collector import Collector
 from node.context import Context
 from node.control import build_control, listen_control
+from node.cosignatures import Cosignatures
+from node.cosigner import Cosigner
 from node.delivery import Delivery
 from node.directory_refresh import DirectoryService, FolderSource, Source
 from node.expiry_watch import ExpiryWatch
@@ -127,7 +130,7 @@ class Node:
         handover = Handover(
             settings.node, sequencer, judge, witness, settings.delivery, self._clock, self.metrics, self.log
         )
-        self.context = self._make_context(store, sequencer, directory, judge, handover, witness)
+        self.context = self._make_context(store, sequencer, directory, judge, handover, witness, partners)
         self.bundles = Bundles(self.context, identity.signer, home.bundles)
 
     async def _start(self) -> None:
@@ -154,6 +157,7 @@ class Node:
             self._spawn("delivery", delivery.run())
             self._spawn("pull", Puller(context, self._partners, settings.delivery).run())
             self._spawn("witness", context.witness.run(settings.delivery.witness_s))
+            self._spawn("cosignatures", context.collector.run(settings.delivery.cosign_s))
         retention = timedelta(days=settings.retention_days)
         self._spawn(
             "housekeeping",
@@ -169,15 +173,19 @@ class Node:
     # --- Parts -----------------------------------------------------------------------------------------------------
 
     async def _open_log(self) -> tuple[Sequencer, SqliteStore]:
-        origin = self._keystore.entry(Purpose.LOG_ED25519).metadata.get("origin")
-        if origin is None:
-            raise KeystoreError("the keystore does not say which log its keys are for")
+        origin = self._origin()
         store = SqliteStore(self._home.path / self._settings.database, origin)
         file = CheckpointFile(self._home.path / self._settings.checkpoint_file)
         sequencer = Sequencer(store, self._keystore.log_signer(origin), file, self._clock)
         await sequencer.start()
         self._stack.push_async_callback(sequencer.stop)
         return sequencer, store
+
+    def _origin(self) -> str:
+        origin = self._keystore.entry(Purpose.LOG_ED25519).metadata.get("origin")
+        if origin is None:
+            raise KeystoreError("the keystore does not say which log its keys are for")
+        return origin
 
     def _open_directory(self) -> DirectoryService:
         bundle = self._bundle()
@@ -237,8 +245,31 @@ class Node:
         judge: ReceiptJudge,
         handover: Handover,
         witness: Witness,
+        partners: Partners,
     ) -> Context:
         settings = self._settings
+        cosignatures = Cosignatures(self._home.cosigned)
+        collector = Collector(
+            self._origin(),
+            cosignatures,
+            lambda: directory.current,
+            partners,
+            store,
+            settings.delivery,
+            self._clock,
+            self.metrics,
+            self.log,
+        )
+        cosigner = Cosigner(
+            settings.node,
+            self._keystore.witness_signer(),
+            lambda: directory.current,
+            store,
+            sequencer,
+            witness,
+            self._clock,
+            self.metrics,
+        )
         nonces = NonceJournal(self._home.nonces, self._clock())
         self._stack.callback(nonces.close)
         limits = settings.limits
@@ -255,6 +286,9 @@ class Node:
             judge=judge,
             handover=handover,
             witness=witness,
+            cosigner=cosigner,
+            cosignatures=cosignatures,
+            collector=collector,
             expiry_watch=watch,
             desk_buckets=TokenBuckets(limits.desk_requests_per_s, limits.desk_burst),
             partner_buckets=TokenBuckets(limits.partner_requests_per_s, limits.partner_burst),

@@ -71,6 +71,11 @@ class NodeHome:
         """What is proved of the partners' logs."""
         return self.path / "witness.cbor"
 
+    @property
+    def cosigned(self) -> Path:
+        """The newest checkpoint of this node's log that enough partners cosigned."""
+        return self.path / "cosigned-checkpoint"
+
 
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -105,13 +110,17 @@ class LimitSettings(_Table):
 
 
 class DeliverySettings(_Table):
-    """How partners are asked again: exponential back-off with full jitter up to ``max_backoff_s``."""
+    """How partners are asked again: exponential back-off with full jitter up to ``max_backoff_s``.
+
+    Their logs are checked every ``witness_s`` seconds; they are asked to cosign this log at most every ``cosign_s``.
+    """
 
     timeout_s: Seconds = 30
     first_backoff_s: Seconds = 1
     max_backoff_s: Seconds = 60
     requests_at_once: Annotated[int, Field(ge=1, le=16)] = 4
     witness_s: Seconds = 60
+    cosign_s: Seconds = 1
 
 
 class NodeSettings(BaseSettings):

@@ -1,7 +1,8 @@
 """Watching the partners' logs: each newer checkpoint must extend the one that was proved before.
 
-Every receipt that a partner gives shows a checkpoint of its log. At least once a minute, and at start, the newest one
-seen and the newest one the partner serves are proved to extend the last *proved* one. A contradiction is evidence: both
+Every receipt that a partner gives shows a checkpoint of its log, and so does every request to cosign one. At least once
+a minute, and at start, the newest one seen, the newest one cosigned here and the newest one that the partner serves are
+proved to extend the last *proved* one. A contradiction is evidence: both
 checkpoints are kept in the witness file, the operator is alarmed, and receipts from that partner count for nothing
 until the operator decides otherwise (``comity-node witness restore``).
 """
@@ -12,6 +13,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 from keys.directory.view import Directory
@@ -30,10 +32,19 @@ from protocol.errors import (
     SettingsError,
     TooLargeError,
 )
-from protocol.log.checkpoint import Checkpoint, LogVerifier, open_checkpoint, parse_checkpoint
+from protocol.log.checkpoint import (
+    Checkpoint,
+    LogVerifier,
+    VerifiedCheckpoint,
+    open_checkpoint,
+    parse_checkpoint,
+    verify_checkpoint,
+)
 from protocol.log.merkle import verify_consistency
+from protocol.log.witness import without_cosignatures
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
+MAX_SUSPECTS = 16
 
 _Noted = tuple[bytes, Checkpoint]
 
@@ -86,6 +97,9 @@ class Witness:
         self._clock = clock
         self._metrics = metrics
         self._log = log
+        # By node: checkpoints whose consistency was not proved by who showed them. The log is asked at the next check.
+        self._suspects: dict[str, list[_Noted]] = {}
+        self._examining: set[str] = set()
         for partner in self._state.evidence:
             metrics.distrusted.labels(partner).set(1)
             log.error("partner-log-distrusted", partner=partner)
@@ -124,29 +138,62 @@ class Witness:
             return False
         return True
 
+    async def require_consistent(self, partner: str, verified: VerifiedCheckpoint) -> None:
+        """Return if nothing known of the log has the size of ``verified`` and another root.
+
+        Else alarm, keep both, and raise :class:`ProofInvalidError`.
+        """
+        checkpoint = verified.checkpoint
+        for note, known in await self._known(partner, self._directory().log_verifier(checkpoint.origin)):
+            if known.size == checkpoint.size and known.root != checkpoint.root:
+                self.alarm(partner, note, without_cosignatures(verified))
+                raise ProofInvalidError(f"the log of {partner} signed two trees of {known.size} entries")
+
+    async def suspect(self, partner: str, verified: VerifiedCheckpoint) -> None:
+        """Have the log prove that ``verified`` is of its one history: who showed it here could not.
+
+        Whoever shows a checkpoint chooses the proof, so a wrong one is no evidence; a log that cannot give one is.
+        """
+        suspects = self._suspects.setdefault(partner, [])
+        noted = (without_cosignatures(verified), verified.checkpoint)
+        if noted not in suspects and len(suspects) < MAX_SUSPECTS:
+            suspects.append(noted)
+        if partner not in self._examining:  # who sends many cannot make this node ask the log many times at once
+            self._examining.add(partner)
+            try:
+                await self.check(partner)
+            finally:
+                self._examining.discard(partner)
+
     async def _check(self, partner: str, client: PartnerClient) -> None:
         verifier = self._directory().log_verifier(partner)
-        # What was seen is read first: a log may grow while it is asked, but never shrink.
-        seen = await self._store.foreign_checkpoint(verifier.origin)
-        served_note = await client.checkpoint()
-        served = open_checkpoint(served_note, verifier)
-        proved_note = self._state.proved.get(partner)
-        proved = self._present(proved_note, verifier)
-        base_note, base = proved_note, proved
-        if seen is not None:
-            newest = Checkpoint(seen.origin, seen.size, seen.root)
-            if base is None or base_note is None:
-                base_note, base = seen.note, newest
-            elif newest.size < base.size:
-                await self._prove(partner, client, (seen.note, newest), (base_note, base))
-            else:
-                await self._prove(partner, client, (base_note, base), (seen.note, newest))
-                base_note, base = seen.note, newest
-        if base is not None and base_note is not None:
-            await self._prove(partner, client, (base_note, base), (served_note, served))
-        if proved_note != served_note:
+        # What is known is read first: a log may grow while it is asked, but never shrink.
+        known = await self._known(partner, verifier)
+        suspects = tuple(self._suspects.get(partner, ()))
+        known += [noted for noted in suspects if noted[1].origin == verifier.origin]
+        served = verify_checkpoint(await client.checkpoint(), verifier)
+        served_note, newest = without_cosignatures(served), served.checkpoint
+        in_order = [*sorted(known, key=lambda noted: noted[1].size), (served_note, newest)]
+        for older, newer in pairwise(in_order):
+            await self._prove(partner, client, older, newer)
+        self._suspects[partner] = [noted for noted in self._suspects.get(partner, ()) if noted not in suspects]
+        if self._state.proved.get(partner) != served_note:
             self._state.proved[partner] = served_note
             self._save()
+        await self._take(partner, served_note, newest)
+
+    async def _known(self, partner: str, verifier: LogVerifier) -> list[_Noted]:
+        """What was proved, seen and cosigned of the log before."""
+        known: list[_Noted] = []
+        note = self._state.proved.get(partner)
+        proved = self._present(note, verifier)
+        if note is not None and proved is not None:
+            known.append((note, proved))
+        kept = (await self._store.foreign_checkpoint(verifier.origin), await self._store.cosigned(verifier.origin))
+        known += [(one.note, Checkpoint(one.origin, one.size, one.root)) for one in kept if one is not None]
+        return known
+
+    async def _take(self, partner: str, served_note: bytes, served: Checkpoint) -> None:
         self._metrics.witness_size.labels(partner).set(served.size)
         await self._sequencer.submit(
             RecordPeerCheckpoint(served.origin, served.size, served.root, served_note, self._clock())

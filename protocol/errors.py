@@ -350,6 +350,29 @@ class LogUnavailableError(ComityError):
     advice = "Ask within the size of the current checkpoint."
 
 
+class OldSizeError(ComityError):
+    """The witness cosigned a tree of another size of this log last.
+
+    ``size`` is that size.
+    """
+
+    code = "old-size"
+    http_status = 409
+    advice = "Prove consistency from the size that the witness names."
+
+    def __init__(self, detail: str = "", size: int = 0) -> None:
+        super().__init__(detail)
+        self.size = size
+
+
+class QuorumNotMetError(ComityError):
+    """The checkpoint lacks cosignatures of witnesses that the federation's policy asks for."""
+
+    code = "quorum-not-met"
+    http_status = 404
+    advice = "Ask again in a minute; if it lasts, the log's operator sees which witnesses do not answer."
+
+
 # --- HTTP and federation -----------------------------------------------------------------------------------
 
 

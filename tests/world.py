@@ -48,6 +48,8 @@ from protocol.signing import Signer
 from protocol.statement import DeskStatement, sign_statement
 
 FEDERATION = "Test federation"
+# Partners are asked to cosign where a test says so.
+DELIVERY = {"first_backoff_s": 0.02, "max_backoff_s": 0.2, "timeout_s": 5, "cosign_s": 3600}
 
 
 class Clock:
@@ -185,7 +187,7 @@ class World:
             "listen": f"127.0.0.1:{self.ports[name]}",
             "admin": "127.0.0.1:0",
             "directory": {"folder": self.folder} if folder else {},
-            "delivery": {"first_backoff_s": 0.02, "max_backoff_s": 0.2, "timeout_s": 5},
+            "delivery": DELIVERY,
         }
         assert self.directory is not None
         bundle = bootstrap_bundle(self.directory, self.found().repository, next(iter(self.nations)))
@@ -234,6 +236,7 @@ class World:
         nonce: bytes | None = None,
         extra: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        body_type: str = "application/cbor",
     ) -> Reply:
         """A signed request to a node; ``headers`` replaces the signature altogether."""
         url = self.url(node) + target
@@ -242,7 +245,7 @@ class World:
                 method,
                 sign_url or url,
                 body,
-                None if body is None else "application/cbor",
+                None if body is None else body_type,
                 holder,
                 signer,
                 now or self.clock(),

@@ -9,6 +9,7 @@ from exchange.audit.proofs import proof_name, write_proofs
 from exchange.audit.reconcile import Cited, ReconciledRow, Reconciliation, reconcile
 from exchange.audit.trace import TraceRow, trace
 from exchange.audit.verify import LoggedView, VerifiedLog, verify_mirror
+from exchange.audit.witnessed import Witnessed, witnessed
 
 __all__ = [
     "ALWAYS",
@@ -28,10 +29,12 @@ __all__ = [
     "Status",
     "TraceRow",
     "VerifiedLog",
+    "Witnessed",
     "mirror",
     "proof_name",
     "reconcile",
     "trace",
     "verify_mirror",
+    "witnessed",
     "write_proofs",
 ]

@@ -26,6 +26,7 @@ from protocol.log import (
 )
 
 CHECKPOINT = "checkpoint"
+COSIGNED = "cosigned/checkpoint"
 CONFLICT = "checkpoint.conflict"
 MAX_BUNDLE_BYTES = 4 * 1024 * 1024
 

@@ -3,6 +3,8 @@
 Mirroring is incremental and can be broken off at any point: entries and tiles come first, the checkpoint last, so a
 folder always holds all that its checkpoint speaks of, and the next run goes on with the bundles that are there. A
 checkpoint that does not extend the mirrored one is evidence: both are kept.
+
+Beside the head lies the newest checkpoint that partners cosigned, as the node serves it.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import Protocol
 from exchange.audit.folder import (
     CHECKPOINT,
     CONFLICT,
+    COSIGNED,
     MAX_BUNDLE_BYTES,
     PLAIN,
     BundleForm,
@@ -31,7 +34,9 @@ from protocol.errors import (
     LogUnavailableError,
     LogWentBackError,
     MalformedError,
+    NotFoundError,
     ProofInvalidError,
+    QuorumNotMetError,
     WrongOriginError,
 )
 from protocol.log import (
@@ -39,11 +44,13 @@ from protocol.log import (
     Checkpoint,
     LogVerifier,
     TileTree,
+    VerifiedCheckpoint,
     item_hash,
     open_checkpoint,
     parse_checkpoint,
     tile_path,
     tile_width,
+    verify_checkpoint,
 )
 
 _HASH_BYTES = 32
@@ -108,6 +115,7 @@ async def mirror(
     :class:`LogWentBackError` for one that is older than the mirror's, :class:`LogForkError` for one that does not
     extend it, and :class:`ProofInvalidError` for entries or tiles that do not lead to it.
     """
+    cosigned = await _cosigned(source, verifier)  # before the head, which is never behind it then
     note = await source.read(CHECKPOINT)
     head = _head(note, verifier)
     before = mirrored_checkpoint(folder, verifier)
@@ -133,9 +141,22 @@ async def mirror(
         if await source.read(path) != hashes:
             raise ProofInvalidError(f"the tile {path} of {head.origin} does not hold the hashes of its entries")
         _write(folder, path, hashes)
+    if cosigned is not None:
+        if tree.root(cosigned.checkpoint.size) != cosigned.checkpoint.root:
+            _write(folder, CONFLICT, cosigned.note)
+            raise LogForkError(f"the log {head.origin} had another history cosigned than the one that it serves")
+        _write(folder, COSIGNED, cosigned.note)
     _write(folder, CHECKPOINT, note)
     _drop_outgrown_parts(folder, head.size)
     return Mirrored(head, head.size - old_size)
+
+
+async def _cosigned(source: LogSource, verifier: LogVerifier) -> VerifiedCheckpoint | None:
+    """The newest checkpoint that partners cosigned, the log's own lines verified; None if there is none."""
+    try:
+        return verify_checkpoint(await source.read(COSIGNED), verifier)
+    except (LogUnavailableError, NotFoundError, QuorumNotMetError):
+        return None
 
 
 def _head(note: bytes, verifier: LogVerifier) -> Checkpoint:

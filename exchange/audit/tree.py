@@ -11,7 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from exchange.audit.finding import Findings
-from exchange.audit.folder import CHECKPOINT, CONFLICT, file_names, named_tile, read_items, tile_or_none, widths
+from exchange.audit.folder import (
+    CHECKPOINT,
+    CONFLICT,
+    COSIGNED,
+    file_names,
+    named_tile,
+    read_items,
+    tile_or_none,
+    widths,
+)
 from protocol.errors import LogUnavailableError, MalformedError, ProofInvalidError, TooLargeError
 from protocol.log import TILE_WIDTH, Checkpoint, TileTree, item_hash, tile_path, tile_width
 from protocol.log.merkle import HASH_BYTES
@@ -101,7 +110,7 @@ def _compare(folder: Path, head: Checkpoint, tiles: dict[tuple[int, int], bytes]
 def strange_files(folder: Path, tree: AuthenticTree, findings: Findings) -> None:
     """Note what lies in the folder and is not part of the tree: nobody vouches for it, and others could read it."""
     for path in file_names(folder):
-        if path in (CHECKPOINT, CONFLICT):
+        if path in (CHECKPOINT, CONFLICT, COSIGNED):
             continue
         name = named_tile(path)
         shown = os.fsencode(path).decode("utf-8", "replace")

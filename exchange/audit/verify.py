@@ -12,13 +12,13 @@ Memory grows by some 40 bytes an entry; what is more stands in temporary files.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from exchange.audit.altered import altered_entries
 from exchange.audit.finding import Finding, Findings
-from exchange.audit.folder import CHECKPOINT, CONFLICT, read_items, read_resource
+from exchange.audit.folder import CHECKPOINT, CONFLICT, COSIGNED, read_items, read_resource
 from exchange.audit.index import EntryIndex
 from exchange.audit.period import ALWAYS, Period
 from exchange.audit.reading import Reading
@@ -33,6 +33,7 @@ from protocol.errors import (
     LogForkError,
     LogUnavailableError,
     LogWentBackError,
+    TooLargeError,
     WrongOriginError,
 )
 from protocol.instant import from_ms, to_ms
@@ -69,12 +70,14 @@ class VerifiedLog:
 
     ``findings`` are what is wrong all the same. ``withheld`` counts the entries of which this auditor may know only the
     hash, ``unread`` those that are missing, altered or no entries. ``index`` holds the events that could be read.
-    ``head.others`` are the lines of witnesses on the checkpoint, not looked at here.
+    ``checkpoints`` are the head and, if the mirror has it, the one that partners cosigned; the lines of witnesses on
+    them are not looked at here (see :func:`exchange.audit.witnessed.witnessed`).
     """
 
     node: str
     folder: Path
     head: VerifiedCheckpoint
+    checkpoints: tuple[VerifiedCheckpoint, ...]
     tree: AuthenticTree
     index: EntryIndex
     findings: tuple[Finding, ...]
@@ -136,6 +139,7 @@ def verify_mirror(
     head = _head(folder, verifier)
     findings = Findings(head.checkpoint.origin)
     tree = authentic_tree(folder, head.checkpoint, findings)
+    checkpoints = (head, *_cosigned(folder, verifier, tree, findings))
     strange_files(folder, tree, findings)
     _note_conflict(folder, verifier, tree, findings)
     bounds = period.bounds_ms()
@@ -148,7 +152,16 @@ def verify_mirror(
     for index, code, text in rules.breaches(work.index.by_message()):
         findings.add(index, code, text)
     return VerifiedLog(
-        node, folder, head, tree, work.index, findings.in_order(), tuple(work.views), work.withheld, work.unread
+        node,
+        folder,
+        head,
+        checkpoints,
+        tree,
+        work.index,
+        findings.in_order(),
+        tuple(work.views),
+        work.withheld,
+        work.unread,
     )
 
 
@@ -158,6 +171,27 @@ def _head(folder: Path, verifier: LogVerifier) -> VerifiedCheckpoint:
     if origin != verifier.origin:
         raise WrongOriginError(f"the mirror {folder} is of the log {origin}, not of {verifier.origin}")
     return verify_checkpoint(note, verifier)
+
+
+def _cosigned(
+    folder: Path, verifier: LogVerifier, tree: AuthenticTree, findings: Findings
+) -> Iterator[VerifiedCheckpoint]:
+    """The checkpoint that partners cosigned, if the mirror has one and it is of this history."""
+    try:
+        verified = verify_checkpoint(read_resource(folder, COSIGNED), verifier)
+    except LogUnavailableError:
+        return
+    except (CheckpointInvalidError, TooLargeError) as problem:
+        findings.add(None, "extra-file", f"{COSIGNED} is not a head that the log signed: {problem.detail}")
+        return
+    size, root = verified.checkpoint.size, verified.checkpoint.root
+    if size > tree.size:
+        findings.add(None, "extra-file", f"{COSIGNED} is of {size} entries, more than this mirror has")
+    elif tree.root(size) != root:
+        text = f"partners cosigned a head of {size} entries that is of another history: see {COSIGNED}"
+        findings.add(None, LogForkError.code, text)
+    else:
+        yield verified
 
 
 def _note_conflict(folder: Path, verifier: LogVerifier, tree: AuthenticTree, findings: Findings) -> None:

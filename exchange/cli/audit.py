@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
@@ -20,8 +21,10 @@ from exchange.cli.mirrors import (
     period_of,
     print_findings,
     print_log,
+    print_witnessed,
     verified,
     verified_all,
+    witnesses_of,
 )
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
 from exchange.cli.output import EXIT_UNVERIFIED, line, print_json, table
@@ -70,10 +73,12 @@ def mirror(
                 form=PLAIN if scope is None else SCOPED,
             )
         log = await verified(desk, node, folder, ALWAYS, jobs, as_json=as_json)
+        seen = await witnesses_of(desk, log)
         if as_json:
-            print_json({**log_object(log), "new_entries": done.new_entries})
+            print_json({**log_object(log, seen), "new_entries": done.new_entries})
         else:
             print_log(log, f" ({done.new_entries} {_('new')})")
+            print_witnessed(seen)
             print_findings(log.findings)
         return None if log.ok else EXIT_UNVERIFIED
 
@@ -99,15 +104,18 @@ def verify(
     async def work(desk: Desk) -> int | None:
         logs = await verified_all(desk, home, mirrors, period_of(since, until), jobs, as_json=as_json)
         checked = [await _checked(desk, log, envelopes or []) for log in logs]
+        seen = [await witnesses_of(desk, log) for log in logs]
         ok = all(log.ok for log in logs) and not any(check.findings for check in checked)
         if as_json:
             objects = {
-                log.node: {**log_object(log), "envelopes": check} for log, check in zip(logs, checked, strict=True)
+                log.node: {**log_object(log, by), "envelopes": check}
+                for log, check, by in zip(logs, checked, seen, strict=True)
             }
             print_json({"logs": objects, "ok": ok})
         else:
-            for log, check in zip(logs, checked, strict=True):
+            for log, check, by in zip(logs, checked, seen, strict=True):
                 print_log(log)
+                print_witnessed(by)
                 if envelopes:
                     line(f"{_('Envelopes of this log that were verified')}: {check.logged}")
                 print_findings((*log.findings, *check.findings))
@@ -159,6 +167,39 @@ app.command(
         "Example: comity audit reconcile kr fr --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z --proofs proofs"
     ),
 )(reconcile)
+
+
+@app.command(
+    help=_("Write whose cosignatures a node's log needs, as a C2SP tlog-policy.\n\nExample: comity audit policy kr")
+)
+def policy(
+    node: Annotated[str, typer.Argument(help=_("The node."))],
+    out: Annotated[Path | None, typer.Option("--out", help=_("The file to write; else standard output."))] = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a log's policy."""
+
+    async def work(desk: Desk) -> None:
+        from keys.directory.witnesses import policy_file
+        from keys.files import write_file
+
+        at = datetime.now(UTC)
+        await desk.refresh_directory()
+        written = await desk.judged(lambda directory: policy_file(directory, directory.origin(node), at))
+        text = written.decode()
+        if out is not None:
+            try:
+                write_file(out, written)
+            except OSError as problem:
+                raise UsageError(f"cannot write {out}: {problem.strerror}") from problem
+        if as_json:
+            print_json({"node": node, "file": None if out is None else str(out), "policy": text})
+        else:
+            print(out if out is not None else text, end="\n" if out is not None else "")
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
 async def _checked(desk: Desk, log: VerifiedLog, bundles: Sequence[Path]) -> CheckedEnvelopes:

@@ -449,13 +449,16 @@ def verify(
         else:
             report = await desk.verify(await desk.resolve(what), online=not offline)
         if as_json:
-            print_json({**plain(report), "ok": report.ok, "complete": report.complete})
+            flags = {"ok": report.ok, "complete": report.complete, "witnessed": report.witnessed}
+            print_json({**plain(report), **flags})
         else:
             rows = [(check.name, check.ok, check.error or check.detail) for check in report.checks]
             for item in report.receipts:
                 name = f"{item.receipt.event} {item.receipt.node} #{item.receipt.index}"
                 rows.append((f"{name}: {_('in the log')}", item.inclusion.ok, item.inclusion.error or ""))
                 rows.append((f"{name}: {_('log still consistent')}", item.consistency.ok, item.consistency.error or ""))
+                seen = item.witnesses
+                rows.append((f"{name}: {_('cosigned by enough witnesses')}", seen.ok, seen.error or seen.detail))
             words = {True: _("holds"), False: _("FAILS"), None: _("not checked")}
             table(_("Verification"), [_("Check"), _("Result"), ""], [(n, words[ok], text) for n, ok, text in rows])
         return None if report.ok else EXIT_UNVERIFIED
@@ -553,7 +556,7 @@ async def _verify_file(desk: Desk, file: bytes, *, offline: bool) -> Verificatio
     now = datetime.now(UTC)
     if offline:
         return verify_evidence(file, desk.directory, now)
-    return await desk.judged(lambda directory: verify_evidence(file, directory, now))
+    return await desk.verify_file(file)
 
 
 async def _sync(desk: Desk, wait: float, *, offline: bool) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,7 @@ from protocol.address import parse_node
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
-    from exchange.audit import Finding, Period, VerifiedLog
+    from exchange.audit import Finding, Period, VerifiedLog, Witnessed
     from exchange.desk import Desk
 
 MirrorsArgument = Annotated[
@@ -83,7 +84,15 @@ async def verified_all(
     return [await verified(desk, node, folder, period, jobs, as_json=as_json) for node, folder in named]
 
 
-def log_object(log: VerifiedLog) -> dict[str, object]:
+async def witnesses_of(desk: Desk, log: VerifiedLog) -> Witnessed:
+    """How far the partners cosigned a log."""
+    from exchange.audit import witnessed
+
+    at = datetime.now(UTC)
+    return await desk.judged(lambda directory: witnessed(log, directory, at))
+
+
+def log_object(log: VerifiedLog, seen: Witnessed) -> dict[str, object]:
     """A verified log for a program."""
     return {
         "node": log.node,
@@ -95,6 +104,13 @@ def log_object(log: VerifiedLog) -> dict[str, object]:
         "unread": log.unread,
         "verified": log.ok,
         "findings": log.findings,
+        "witnessed": {
+            "size": seen.size,
+            "cosigned": seen.quorum.cosigned,
+            "witnesses": seen.quorum.witnesses,
+            "required": seen.quorum.required,
+            "met": seen.quorum.met,
+        },
     }
 
 
@@ -107,6 +123,17 @@ def print_log(log: VerifiedLog, note: str = "") -> None:
                 count=log.withheld
             )
         )
+
+
+def print_witnessed(seen: Witnessed) -> None:
+    """How far a log is witnessed, for a person."""
+    quorum = seen.quorum
+    if not quorum.required:
+        line(_("Witnesses: none are required."))
+        return
+    text = _("Witnessed up to {size}") if quorum.met else _("NOT WITNESSED by enough, {size}")
+    who = ", ".join(quorum.cosigned) or "-"
+    line(f"{text.format(size=seen.size)}: {who} ({len(quorum.cosigned)}/{len(quorum.witnesses)})")
 
 
 def print_findings(findings: Sequence[Finding]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from keys.cards import Card, CardStatus, ContactPointCard, KeyEntry, LogCard, NodeCard, card_to_bytes
+from keys.cards import Card, CardStatus, ContactPointCard, KeyEntry, LogCard, NodeCard, WitnessCard, card_to_bytes
 from keys.tls import check_certificate
 from protocol.errors import CeremonyError
 from protocol.hpke import SealingKey
@@ -60,6 +60,8 @@ def check_history(before: Card, after: Card) -> None:
     if isinstance(before, NodeCard) and isinstance(after, NodeCard):
         for log in before.logs():
             _check_log_history(before.holder, log, after)
+        for witness in before.witnesses():
+            _check_witness_history(before.holder, witness, after, after.updated_at)
 
 
 def _check_log_history(holder: str, before: LogCard, after: NodeCard) -> None:
@@ -71,6 +73,17 @@ def _check_log_history(holder: str, before: LogCard, after: NodeCard) -> None:
         raise CeremonyError(f"the card of {holder} changes what it said of keys of the log {before.origin}")
     if before.final is not None and log.final != before.final:
         raise CeremonyError(f"the card of {holder} changes up to where former keys of {before.origin} count")
+
+
+def _check_witness_history(holder: str, before: WitnessCard, after: NodeCard, changed_at: datetime) -> None:
+    kept = [entry for entry in after.witnesses() if (entry.name, entry.ed25519) == (before.name, before.ed25519)]
+    if not kept:
+        raise CeremonyError(f"the card of {holder} drops keys of its witness; what they cosigned needs them")
+    (entry,) = kept
+    if (entry.ml_dsa_44, entry.valid_from) != (before.ml_dsa_44, before.valid_from):
+        raise CeremonyError(f"the card of {holder} changes what it said of keys of its witness")
+    if before.valid_until is not None and (entry.valid_until is None or entry.valid_until > before.valid_until):
+        raise CeremonyError(f"the card of {holder} gives ended keys of its witness more time")
 
 
 def _is_over(card: Card, entry: KeyEntry, at: datetime) -> bool:
@@ -102,6 +115,7 @@ def _check_unique(cards: Iterable[Card]) -> None:
     """One holder per key and per log, across the federation."""
     key_holders: dict[bytes, str] = {}
     origins: dict[str, str] = {}
+    witness_keys: dict[bytes, str] = {}
     for card in cards:
         for entry in card.all_keys():
             other = key_holders.setdefault(entry.kid, card.holder)
@@ -110,3 +124,11 @@ def _check_unique(cards: Iterable[Card]) -> None:
         for origin in {log.origin for log in card.logs()} if isinstance(card, NodeCard) else ():
             if origins.setdefault(origin, card.holder) != card.holder:
                 raise CeremonyError(f"the log {origin} is on the cards of {origins[origin]} and {card.holder}")
+        for key in _witness_keys(card):
+            if witness_keys.setdefault(key, card.holder) != card.holder:
+                raise CeremonyError(f"a key of a witness is on the cards of {witness_keys[key]} and {card.holder}")
+
+
+def _witness_keys(card: Card) -> set[bytes]:
+    witnesses = card.witnesses() if isinstance(card, NodeCard) else ()
+    return {key for entry in witnesses for key in (entry.ed25519, entry.ml_dsa_44)}

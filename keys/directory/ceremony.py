@@ -64,6 +64,7 @@ from keys.directory.roles import Lifetimes, Missing, check_disjoint, check_key_s
 from keys.directory.standing import Sanction, Standing, sanctions_of, with_sanctions
 from keys.directory.tufkey import DirectoryPublicKey, DirectorySigner
 from keys.directory.view import Directory
+from keys.directory.witnessrule import with_rule
 from keys.files import write_file
 from keys.legal_profile import LegalProfile, check_profile, profile_to_bytes
 from protocol.address import parse_node
@@ -208,6 +209,15 @@ class Ceremony:
         if standing is not None:
             sanctions[node] = Sanction(standing, whole_seconds(now))
         with_sanctions(draft.signed, sanctions)
+        self._stage(TARGETS, draft)
+
+    def set_witness_rule(self, rule: str | None, now: datetime) -> None:
+        """Stage whose cosignatures are enough: ``group`` and ``quorum`` lines over the members' nodes; None: majority.
+
+        Raises :class:`CeremonyError` for a rule that is malformed, or that some member's log could never meet.
+        """
+        draft = self._draft(TARGETS, now)
+        with_rule(draft.signed, rule, delegated_nodes(draft.signed))
         self._stage(TARGETS, draft)
 
     def stage_cards(self, node: str, cards: Iterable[Card], now: datetime) -> None:

@@ -46,6 +46,7 @@ from keys.directory.repository import (
 from keys.directory.standing import sanctioned, sanctions_of
 from keys.directory.view import Directory
 from keys.directory.wanted import WantedNations, nations_named
+from keys.directory.witnessrule import rule_of
 from keys.files import acquire_lock, release_lock, write_file
 from protocol import cbor
 from protocol.errors import (
@@ -322,6 +323,7 @@ class DirectoryClient:
             profiles=reading.profiles,
             unread=unread,
             want=self._wanted.add if self._wanted is not None else None,
+            witness_rule=rule_of(targets, nodes),
         )
 
     def _to_read(

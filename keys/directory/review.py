@@ -12,6 +12,7 @@ from keys.directory.ceremonyfile import CeremonyFile, parse
 from keys.directory.repository import FEDERATION_FIELD, parse_published, role_node, target_name
 from keys.directory.standing import sanctions_of
 from keys.directory.tufkey import DirectoryPublicKey
+from keys.directory.witnessrule import rule_text
 from keys.legal_profile import LegalProfile
 from protocol.errors import ComityError
 from protocol.instant import to_text
@@ -65,7 +66,8 @@ def _holders(root: Root, role: str) -> dict[str, str]:
 
 def _members(before: Targets | None, after: Targets) -> list[Change]:
     changes = _differing("member's keys", _delegations(before), _delegations(after))
-    return changes + _differing("standing", _standings(before), _standings(after))
+    changes += _differing("standing", _standings(before), _standings(after))
+    return changes + _differing("quorum", {"witnesses": rule_text(before)}, {"witnesses": rule_text(after)})
 
 
 def _delegations(targets: Targets | None) -> dict[str, str]:

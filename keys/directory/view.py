@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 
-from keys.cards import Card, ContactPointCard, KeyEntry, LogCard, NodeCard
+from keys.cards import Card, ContactPointCard, KeyEntry, LogCard, NodeCard, WitnessCard
 from keys.legal_profile import LegalProfile
 from protocol.address import Address
 from protocol.errors import (
@@ -31,6 +31,8 @@ from protocol.errors import (
 )
 from protocol.hpke import SealingKey
 from protocol.log.checkpoint import FormerLogKeys, LogVerifier
+from protocol.log.policy import Policy
+from protocol.log.witness import WitnessVerifier
 from protocol.signing import Ed25519Verifier
 
 
@@ -61,7 +63,8 @@ class Directory:
 
     ``version`` grows with every publication (the TUF timestamp's version), ``expires_at`` is when it must have been
     refreshed (UTC), ``problems`` says per node why its cards were left out, ``unread`` names the nations that were not
-    read.
+    read. ``witness_rule`` is what the root holders signed of whose cosignatures are enough: see
+    :mod:`keys.directory.witnesses`.
     """
 
     __slots__ = (
@@ -73,6 +76,7 @@ class Directory:
         "_sealing",
         "_signing",
         "_want",
+        "_witnesses",
         "digest",
         "expires_at",
         "expiries",
@@ -80,6 +84,7 @@ class Directory:
         "problems",
         "unread",
         "version",
+        "witness_rule",
     )
 
     def __init__(
@@ -96,6 +101,7 @@ class Directory:
         unread: Iterable[str] = (),
         profiles: Mapping[str, LegalProfile] | None = None,
         want: Callable[[str], None] | None = None,
+        witness_rule: Policy | None = None,
     ) -> None:
         self.version = version
         self.expires_at = expires_at
@@ -105,6 +111,7 @@ class Directory:
         self.problems: Mapping[str, str] = MappingProxyType(dict(problems or {}))
         self.unread = frozenset(unread)
         self._profiles = dict(profiles or {})
+        self.witness_rule = witness_rule
         self._want = want
         self._nodes = {card.node: card for card in node_cards}
         self._contact_points = {card.address: card for card in contact_point_cards}
@@ -114,6 +121,7 @@ class Directory:
             for log in node_card.logs():
                 self._origins.setdefault(log.origin, (node_card.node, []))[1].append(log)
         self._log_verifiers: dict[str, LogVerifier] = {}
+        self._witnesses: dict[WitnessCard, WitnessVerifier] = {}
         cards: list[Card] = [*self._nodes.values(), *self._contact_points.values()]
         self._signing = {
             (card.holder, entry.kid): _KeySlot(card, entry) for card in cards for entry in card.signing_keys
@@ -155,6 +163,14 @@ class Directory:
     def serving_node(self, address: Address, at: datetime) -> str:
         """The node that keeps the mailbox of ``address`` at ``at``; raises as :meth:`contact_point`."""
         return self.contact_point(address).served_by(at)
+
+    def require_all_read(self) -> None:
+        """Return if every nation was read; else ask for those that were not, and raise :class:`UnknownNodeError`."""
+        if self.unread:
+            if self._want is not None:
+                for node in self.unread:
+                    self._want(node)
+            raise UnknownNodeError("not every nation was read yet: refresh the directory")
 
     def require_served(self, address: Address, node: str, start: datetime | None, end: datetime) -> None:
         """Return if ``node`` kept the mailbox of ``address`` at some time from ``start`` (None: ever) to ``end``.
@@ -227,6 +243,16 @@ class Directory:
     def origin(self, node: str) -> str:
         """The origin of the node's present log; raises :class:`UnknownNodeError`."""
         return self.node(node).log.origin
+
+    def witnesses(self, node: str) -> list[tuple[WitnessCard, WitnessVerifier]]:
+        """What the node cosigns with, the present keys before former ones; raises :class:`UnknownNodeError`."""
+        found = []
+        for entry in self.node(node).witnesses():
+            verifier = self._witnesses.get(entry)
+            if verifier is None:
+                verifier = self._witnesses[entry] = WitnessVerifier(entry.name, entry.ed25519, entry.ml_dsa_44)
+            found.append((entry, verifier))
+        return found
 
     def tls_certificates(self, node: str) -> list[bytes]:
         """The DER certificates that the node's server may show; raises :class:`UnknownNodeError`."""

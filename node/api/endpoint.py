@@ -22,7 +22,8 @@ MAX_NUMBER = (1 << 63) - 1
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One resource. ``max_bytes`` of its body, 0 for none; ``waits`` if it may keep the caller waiting on purpose."""
+    """One resource. ``max_bytes`` of its body, 0 for none; ``waits`` if it may keep the caller waiting on purpose;
+    ``body_type`` is the one content type that a body may have."""
 
     method: str
     path: str
@@ -30,6 +31,7 @@ class Endpoint:
     handler: Serve
     max_bytes: int = 0
     waits: bool = False
+    body_type: str = wire.CONTENT_TYPE
 
 
 def cbor_response(body: bytes) -> web.Response:

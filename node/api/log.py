@@ -22,8 +22,13 @@ _BYTES = "application/octet-stream"
 
 
 async def checkpoint(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
-    """The newest checkpoint, a signed note."""
-    return web.Response(body=await context.store.checkpoint(), content_type="text/plain", charset="utf-8")
+    """The newest checkpoint, a signed note, with the cosignatures that there are of it."""
+    return _text(context.cosignatures.on(await context.store.checkpoint()))
+
+
+async def cosigned_checkpoint(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
+    """The newest checkpoint that enough witnesses cosigned, with their lines."""
+    return _text(context.cosignatures.require_kept())
 
 
 async def tile(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
@@ -65,18 +70,30 @@ def _require(name: TileName, width: int) -> None:
 
 async def proof(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
     """The proof that entry ``index`` is under the newest checkpoint, as C2SP tlog-proof."""
-    text = request.match_info["index"]
-    if len(text) > 19:
-        raise MalformedError("the index is too large")
     note = await context.store.checkpoint()
     size = parse_checkpoint(note).size
     if number(request, "size", size) != size:
         raise LogUnavailableError(f"only the newest checkpoint, of size {size}, is at hand")
-    index = int(text)
+    return await _proof(context, request, context.cosignatures.on(note))
+
+
+async def cosigned_proof(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
+    """The same under the newest checkpoint that enough witnesses cosigned."""
+    return await _proof(context, request, context.cosignatures.require_kept())
+
+
+async def _proof(context: Context, request: web.Request, note: bytes) -> web.Response:
+    text = request.match_info["index"]
+    if len(text) > 19:
+        raise MalformedError("the index is too large")
+    index, size = int(text), parse_checkpoint(note).size
     if index >= size:
-        raise LogUnavailableError(f"the log has {size} entries")
-    path = await context.store.inclusion_path(index, size)
-    return web.Response(body=encode_tlog_proof(index, path, note), content_type="text/plain", charset="utf-8")
+        raise LogUnavailableError(f"this checkpoint is of {size} entries")
+    return _text(encode_tlog_proof(index, await context.store.inclusion_path(index, size), note))
+
+
+def _text(body: bytes) -> web.Response:
+    return web.Response(body=body, content_type="text/plain", charset="utf-8")
 
 
 async def consistency(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
@@ -91,6 +108,8 @@ async def consistency(context: Context, caller: Caller, request: web.Request, bo
 
 ENDPOINTS = (
     Endpoint("GET", "/log/checkpoint", "log-checkpoint", checkpoint),
+    Endpoint("GET", "/log/cosigned/checkpoint", "log-cosigned-checkpoint", cosigned_checkpoint),
+    Endpoint("GET", "/log/cosigned/proof/{index:[0-9]+}", "log-cosigned-proof", cosigned_proof),
     Endpoint("GET", "/log/consistency", "log-consistency", consistency),
     Endpoint("GET", "/log/proof/{index:[0-9]+}", "log-proof", proof),
     Endpoint("GET", "/log/{tile:tile/.{1,100}}", "log-tile", tile),

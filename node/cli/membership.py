@@ -148,6 +148,33 @@ def expel(folder: Folder, node: Node, as_json: AsJson = False) -> None:
     _sanction(folder, node, Standing.EXPELLED, as_json)
 
 
+@federation.command("witnesses")
+def witnesses(
+    folder: Folder,
+    rule: Annotated[
+        Path | None, typer.Option(help=_("File with the group and quorum lines of a tlog-policy over members' nodes."))
+    ] = None,
+    majority: Annotated[
+        bool, typer.Option("--majority", help=_("No rule: a majority of the other members, whoever they are."))
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Stage whose cosignatures make a checkpoint count as witnessed. Root holders sign it.
+
+    Example: comity-node federation witnesses directory --rule witnesses.policy
+    """
+    with edge(as_json):
+        if (rule is None) != majority:
+            raise UsageError("give a rule, or --majority")
+        try:
+            text = None if rule is None else rule.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as problem:
+            raise UsageError(f"cannot read {rule} as text") from problem
+        at = open_ceremony(folder)
+        at.set_witness_rule(text, now())
+        _show_staged(at, as_json)
+
+
 # --- At a holder ---
 
 

@@ -143,19 +143,23 @@ def count(home: Home, as_json: AsJson = False) -> None:
 
 @witness.command("status")
 def witness_status(home: Home, as_json: AsJson = False) -> None:
-    """The proved checkpoint of each partner's log, and the partners whose log contradicted itself.
+    """The proved checkpoint of each partner's log, the partners whose log contradicted itself, and how far this node's
+    own log is cosigned.
 
     Example: comity-node witness status kr
     """
     with edge(as_json):
+        from node.cosignatures import Cosignatures
         from node.settings import NodeHome
         from node.witness import WitnessState
         from protocol.log.checkpoint import parse_checkpoint
 
-        state = WitnessState.load(NodeHome(home).witness)
+        state, own = WitnessState.load(NodeHome(home).witness), Cosignatures(NodeHome(home).cosigned).read()
         proved = {node: parse_checkpoint(note).size for node, note in state.proved.items()}
-        values = {"proved": proved, "distrusted": sorted(state.evidence)}
+        witnessed = None if own is None else parse_checkpoint(own).size
+        values = {"proved": proved, "distrusted": sorted(state.evidence), "witnessed": witnessed}
         lines = [f"{node}: {size}" for node, size in sorted(proved.items())]
+        lines += [] if witnessed is None else [_("this node's log, cosigned up to: {size}").format(size=witnessed)]
         lines += [_("{node}: DISTRUSTED").format(node=node) for node in sorted(state.evidence)]
         show(as_json, values, lambda: "\n".join(lines) or _("nothing is proved yet"))
 

@@ -1,4 +1,4 @@
-"""``comity-node rotate``: new TLS, request-signing and log keys, step by step."""
+"""``comity-node rotate``: new TLS, request-signing, log and witness keys, step by step."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def begin(
     tls: Annotated[bool, typer.Option("--tls", help=_("The TLS certificate."))] = False,
     signing: Annotated[bool, typer.Option("--signing", help=_("The key that signs requests to partners."))] = False,
     log: Annotated[bool, typer.Option("--log", help=_("The keys that sign the log."))] = False,
+    witness: Annotated[bool, typer.Option("--witness", help=_("The keys that cosign partners' logs."))] = False,
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -42,7 +43,8 @@ def begin(
     with edge(as_json):
         from keys.rotation import Part, begin
 
-        wanted = [part for part, asked in ((Part.TLS, tls), (Part.SIGNING, signing), (Part.LOG, log)) if asked]
+        asked = {Part.TLS: tls, Part.SIGNING: signing, Part.LOG: log, Part.WITNESS: witness}
+        wanted = [part for part in Part if asked[part]]
         files, settings, keystore = _open(home, passphrase_file)
         card = begin(
             keystore, _published(files, settings.node), wanted or list(Part), _now(), open_token(settings.token_file)
@@ -117,6 +119,14 @@ def status(home: Home, passphrase_file: PassphraseFile = None, as_json: AsJson =
                 }
                 for entry in card.logs()
             ],
+            "witness_keys": [
+                {
+                    "ed25519": entry.ed25519.hex(),
+                    "valid_from": to_text(entry.valid_from),
+                    "ends": None if entry.valid_until is None else to_text(entry.valid_until),
+                }
+                for entry in card.witnesses()
+            ],
         }
         lines = [
             _("New keys that wait for the switch: {parts}").format(parts=", ".join(waiting) or "-"),
@@ -134,6 +144,14 @@ def status(home: Home, passphrase_file: PassphraseFile = None, as_json: AsJson =
                     size="-" if entry.final_size is None else entry.final_size,
                 )
                 for entry in card.logs()
+            ),
+            *(
+                _("Witness key {key}: from {start} to {end}").format(
+                    key=entry.ed25519.hex()[:16],
+                    start=to_text(entry.valid_from),
+                    end="-" if entry.valid_until is None else to_text(entry.valid_until),
+                )
+                for entry in card.witnesses()
             ),
         ]
         show(as_json, values, lambda: "\n".join(lines))

@@ -229,6 +229,21 @@ class RecordPeerCheckpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordCosigned:
+    """This node's witness cosigns a tree of the log ``origin`` that extends the tree of ``old_size`` leaves.
+
+    ``note`` has the witness's lines; they leave the node when this is done. ``OldSizeError`` if ``old_size`` is not the
+    size of the tree that was recorded last (0 when none was): then another request came first.
+    """
+
+    origin: str
+    old_size: int
+    size: int
+    root: bytes
+    note: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class DeferOutbound:
     """Try this row again at ``next_at``; a row that is gone is left alone."""
 
@@ -271,6 +286,7 @@ Operation = (
     | RecordUnclaimed
     | StoreForeignReceipts
     | RecordPeerCheckpoint
+    | RecordCosigned
     | DeferOutbound
     | MarkReceiptsSent
     | PurgeDelivered
@@ -356,7 +372,7 @@ class OutboundItem:
 
 @dataclass(frozen=True, slots=True)
 class PeerCheckpoint:
-    """The newest checkpoint seen of another log."""
+    """A checkpoint of another log, verified."""
 
     origin: str
     size: int
@@ -464,6 +480,9 @@ class Store(Protocol):
 
     async def foreign_checkpoint(self, origin: str) -> PeerCheckpoint | None:
         """The newest checkpoint seen of another log."""
+
+    async def cosigned(self, origin: str) -> PeerCheckpoint | None:
+        """The largest tree of another log that this node's witness cosigned, its note with the cosignatures."""
 
     async def stats(self) -> StoreStats:
         """Counts for the metrics."""

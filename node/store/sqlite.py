@@ -220,6 +220,10 @@ class SqliteStore:
         """See :class:`~node.store.base.Store`."""
         return await self._read(SqliteReader.foreign_checkpoint, origin)
 
+    async def cosigned(self, origin: str) -> PeerCheckpoint | None:
+        """See :class:`~node.store.base.Store`."""
+        return await self._read(SqliteReader.cosigned, origin)
+
     async def stats(self) -> StoreStats:
         """See :class:`~node.store.base.Store`."""
         return await self._read(SqliteReader.stats, self._released)

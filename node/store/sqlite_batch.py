@@ -17,6 +17,7 @@ from node.store.base import (
     MarkReceiptsSent,
     Operation,
     PurgeDelivered,
+    RecordCosigned,
     RecordDirectory,
     RecordExpired,
     RecordPeerCheckpoint,
@@ -44,7 +45,7 @@ from node.store.sqlite_relay import (
 )
 from node.store.sqlite_rows import Result, Rows
 from protocol.directory_seen import NAME, DirectorySeen, decode_entry, encode_directory_seen
-from protocol.errors import LogForkError
+from protocol.errors import LogForkError, OldSizeError
 from protocol.instant import to_ms
 
 
@@ -78,6 +79,20 @@ def record_directory(rows: Rows, operation: RecordDirectory) -> Result:
         if isinstance(newest, DirectorySeen) and (newest.version, newest.digest) == (seen.version, seen.digest):
             return Result((row[0],), duplicate=True)
     return Result((rows.append(encode_directory_seen(seen), operation.at, NAME, None),))
+
+
+def record_cosigned(rows: Rows, operation: RecordCosigned) -> Result:
+    """See :class:`~node.store.base.RecordCosigned`."""
+    row = rows.execute("SELECT size FROM cosigned WHERE origin = ?", (operation.origin,)).fetchone()
+    size = row[0] if row is not None else 0
+    if size != operation.old_size:
+        raise OldSizeError(f"the witness cosigned a tree of {size} entries of {operation.origin} last", size)
+    rows.execute(
+        "INSERT INTO cosigned (origin, size, root, note) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (origin) DO UPDATE SET size = excluded.size, root = excluded.root, note = excluded.note",
+        (operation.origin, operation.size, operation.root, operation.note),
+    )
+    return Result(count=1)
 
 
 def defer_outbound(rows: Rows, operation: DeferOutbound) -> Result:
@@ -138,6 +153,7 @@ _APPLY: dict[type[Any], Callable[[Rows, Any], Result]] = {
     RecordUnclaimed: record_unclaimed,
     StoreForeignReceipts: store_foreign_receipts,
     RecordPeerCheckpoint: record_peer_checkpoint,
+    RecordCosigned: record_cosigned,
     DeferOutbound: defer_outbound,
     MarkReceiptsSent: mark_receipts_sent,
     PurgeDelivered: purge_delivered,

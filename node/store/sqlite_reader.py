@@ -260,9 +260,14 @@ class SqliteReader:
 
     def foreign_checkpoint(self, origin: str) -> PeerCheckpoint | None:
         """See :meth:`node.store.base.Store.foreign_checkpoint`."""
-        row = self._connection.execute(
-            "SELECT size, root, note FROM peer_checkpoint WHERE origin = ?", (origin,)
-        ).fetchone()
+        return self._peer_checkpoint("SELECT size, root, note FROM peer_checkpoint WHERE origin = ?", origin)
+
+    def cosigned(self, origin: str) -> PeerCheckpoint | None:
+        """See :meth:`node.store.base.Store.cosigned`."""
+        return self._peer_checkpoint("SELECT size, root, note FROM cosigned WHERE origin = ?", origin)
+
+    def _peer_checkpoint(self, sql: str, origin: str) -> PeerCheckpoint | None:
+        row = self._connection.execute(sql, (origin,)).fetchone()
         return PeerCheckpoint(origin, row[0], row[1], row[2]) if row is not None else None
 
     # --- Metrics -------------------------------------------------------------------------------------------------

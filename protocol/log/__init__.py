@@ -1,5 +1,14 @@
-"""The transparency log: RFC 6962 trees, and checkpoints, tiles and proofs as C2SP specifies them."""
+"""The transparency log: RFC 6962 trees, and checkpoints, tiles, proofs and witnesses as C2SP specifies them."""
 
+from protocol.log.addcheckpoint import (
+    AddCheckpoint,
+    decode_add_checkpoint,
+    decode_cosignatures,
+    decode_old_size,
+    encode_add_checkpoint,
+    encode_cosignatures,
+    encode_old_size,
+)
 from protocol.log.checkpoint import (
     Checkpoint,
     FormerLogKeys,
@@ -33,6 +42,7 @@ from protocol.log.merkle import (
     verify_inclusion,
 )
 from protocol.log.note import NoteSignature, VerifierKey, format_vkey, parse_note, parse_vkey
+from protocol.log.policy import Policy, PolicyGroup, PolicyLog, PolicyWitness, format_policy, parse_policy
 from protocol.log.proof import TlogProof, decode_tlog_proof, encode_tlog_proof
 from protocol.log.scoped import (
     BundleItem,
@@ -44,12 +54,21 @@ from protocol.log.scoped import (
     scoped_path,
 )
 from protocol.log.tiles import TileSnapshot, TileTree
+from protocol.log.witness import (
+    SoftWitnessSigner,
+    WitnessSigner,
+    WitnessVerifier,
+    cosign,
+    with_lines,
+    without_cosignatures,
+)
 
 __all__ = [
     "EMPTY_ROOT",
     "TILE_BYTES",
     "TILE_HEIGHT",
     "TILE_WIDTH",
+    "AddCheckpoint",
     "BundleItem",
     "Checkpoint",
     "FormerLogKeys",
@@ -57,7 +76,12 @@ __all__ = [
     "LogSigner",
     "LogVerifier",
     "NoteSignature",
+    "Policy",
+    "PolicyGroup",
+    "PolicyLog",
+    "PolicyWitness",
     "SoftLogSigner",
+    "SoftWitnessSigner",
     "TileName",
     "TileSnapshot",
     "TileTree",
@@ -65,13 +89,23 @@ __all__ = [
     "VerifiedCheckpoint",
     "VerifierKey",
     "Withheld",
+    "WitnessSigner",
+    "WitnessVerifier",
+    "cosign",
+    "decode_add_checkpoint",
     "decode_bundle",
+    "decode_cosignatures",
+    "decode_old_size",
     "decode_scoped_bundle",
     "decode_tlog_proof",
+    "encode_add_checkpoint",
     "encode_bundle",
+    "encode_cosignatures",
+    "encode_old_size",
     "encode_scoped_bundle",
     "encode_tlog_proof",
     "entries_path",
+    "format_policy",
     "format_vkey",
     "item_hash",
     "leaf_hash",
@@ -79,6 +113,7 @@ __all__ = [
     "open_checkpoint",
     "parse_checkpoint",
     "parse_note",
+    "parse_policy",
     "parse_scoped_path",
     "parse_tile_path",
     "parse_vkey",
@@ -89,4 +124,6 @@ __all__ = [
     "verify_checkpoint",
     "verify_consistency",
     "verify_inclusion",
+    "with_lines",
+    "without_cosignatures",
 ]

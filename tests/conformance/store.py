@@ -27,6 +27,7 @@ from node.store.base import (
     Operation,
     OutboundKind,
     PurgeDelivered,
+    RecordCosigned,
     RecordDirectory,
     RecordExpired,
     RecordPeerCheckpoint,
@@ -41,7 +42,14 @@ from node.store.base import (
 )
 from protocol.address import Address
 from protocol.directory_seen import DirectorySeen, decode_entry
-from protocol.errors import IdConflictError, LogForkError, LogUnavailableError, NotFoundError, PeerFailedError
+from protocol.errors import (
+    IdConflictError,
+    LogForkError,
+    LogUnavailableError,
+    NotFoundError,
+    OldSizeError,
+    PeerFailedError,
+)
 from protocol.event import Event, EventName, LeafReference, encode_event
 from protocol.ids import new_message_id
 from protocol.log.checkpoint import Checkpoint, SoftLogSigner, open_checkpoint, sign_checkpoint
@@ -682,6 +690,53 @@ class StoreConformance:
         )
         (row,) = await queue(store)
         assert isinstance(failed(store, RecordRelayed(row, other, reference(other[0]), NOW)), LogForkError)
+
+    # --- What was cosigned -----------------------------------------------------------------------------------
+
+    async def test_what_was_cosigned_only_moves_on_from_where_it_stands(self, store: Store) -> None:
+        roots = [sha256(bytes([size])).digest() for size in range(10)]
+        assert await store.cosigned(FR.origin) is None
+        for wrong in (1, 3):
+            refused = failed(store, RecordCosigned(FR.origin, wrong, 3, roots[3], b"note 3"))
+            assert isinstance(refused, OldSizeError)
+            assert refused.size == 0
+
+        done(store, RecordCosigned(FR.origin, 0, 3, roots[3], b"note 3"))
+        done(store, RecordCosigned(FR.origin, 3, 3, roots[3], b"note 3 again"))
+        done(store, RecordCosigned(FR.origin, 3, 7, roots[7], b"note 7"))
+        late = failed(store, RecordCosigned(FR.origin, 3, 5, roots[5], b"note 5"))
+
+        assert isinstance(late, OldSizeError)
+        assert late.size == 7
+        kept = await store.cosigned(FR.origin)
+        assert kept is not None
+        assert (kept.size, kept.root, kept.note) == (7, roots[7], b"note 7")
+        assert await store.cosigned("another.example/log") is None
+        assert await store.foreign_checkpoint(FR.origin) is None
+
+    async def test_of_two_cosignings_in_one_batch_the_second_must_follow_the_first(self, store: Store) -> None:
+        root = bytes(32)
+        applied = apply(
+            store,
+            RecordCosigned(FR.origin, 0, 2, root, b"first"),
+            RecordCosigned(FR.origin, 0, 4, root, b"raced"),
+            RecordCosigned(FR.origin, 2, 4, root, b"second"),
+        )
+        assert [isinstance(outcome, Done) for outcome in applied.outcomes] == [True, False, True]
+        assert await store.log_size() == 0  # nothing of this is an event
+
+    async def test_what_was_cosigned_is_found_again(self, tmp_path: Path) -> None:
+        store = self.new_store(tmp_path)
+        await store.open()
+        done(store, FoundLog(NOW))
+        done(store, RecordCosigned(FR.origin, 0, 7, bytes(32), b"note"))
+        await store.close()
+        again = self.new_store(tmp_path)
+        await again.open()
+        kept = await again.cosigned(FR.origin)
+        await again.close()
+        assert kept is not None
+        assert kept.size == 7
 
     # --- The log ---------------------------------------------------------------------------------------------
 

@@ -86,7 +86,7 @@ async def test_a_node_changes_all_its_keys_while_messages_flow(tmp_path: Path) -
             await rotate(made, "finish")
         assert len(publish(made, "kr").tls_certificates) == 2
         switched = await until_published(made, "switch")
-        assert switched == {"switched": ["tls", "signing", "log"]}
+        assert switched == {"switched": ["tls", "signing", "log", "witness"]}
         with pytest.raises(DemoStepError, match="no new keys were begun"):
             await rotate(made, "switch")
         with pytest.raises(DemoStepError, match="restart it first"):

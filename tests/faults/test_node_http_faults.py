@@ -483,7 +483,7 @@ async def test_a_partner_that_hangs_delays_no_other(world: World) -> None:
     world.add_nation("br")
     rio = world.add_desk("24-7@br")
     seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
-    await world.start("kr", delivery={"timeout_s": 600, "first_backoff_s": 60})
+    await world.start("kr", delivery={"timeout_s": 600, "first_backoff_s": 60, "cosign_s": 3600})
     await world.start("br")
     async with FakePartner(world, _silent) as partner:
         await world.submit(seoul, world.seal(seoul, [paris]))

@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from protocol.log import Checkpoint, SoftLogSigner, TileTree, entries_path, leaf_hash, sign_checkpoint, tile_path
+from protocol.log import (
+    Checkpoint,
+    SoftLogSigner,
+    SoftWitnessSigner,
+    TileTree,
+    cosign,
+    entries_path,
+    leaf_hash,
+    sign_checkpoint,
+    tile_path,
+    with_lines,
+)
 from tests.interop.go_log import GoRefusedError, verify_log_with_go, write_log
 
 SIGNER = SoftLogSigner("node.example/log/kr", b"\x11" * 32, b"\x22" * 32)
@@ -38,6 +49,21 @@ def test_go_verifies_our_log_and_builds_the_same_proofs(tmp_path: Path, size: in
     assert report.inclusion == {index: tree.inclusion_path(index) for index in report.inclusion}
     assert report.consistency == {old: tree.consistency_path(old) for old in report.consistency}
     assert size - 1 in report.inclusion
+
+
+def test_go_verifies_a_checkpoint_that_witnesses_cosigned(tmp_path: Path) -> None:
+    tree = make_log(tmp_path, 300)
+    checkpoint = Checkpoint(SIGNER.origin, 300, tree.root())
+    names = ("node.example/witness/fr", "node.example/witness/de")
+    witnesses = [SoftWitnessSigner(name, bytes([n]) * 32, bytes([n]) * 32) for n, name in enumerate(names, 1)]
+    lines = [line for witness in witnesses for line in cosign(checkpoint, witness, AT)]
+    (tmp_path / "checkpoint").write_bytes(with_lines((tmp_path / "checkpoint").read_bytes(), lines))
+
+    report = verify_log_with_go(tmp_path, SIGNER.verifier.vkeys[0])
+
+    assert (report.size, report.root) == (300, tree.root())
+    # The log's ML-DSA-44 line, and two lines of each witness: types that this Go package keeps and does not verify.
+    assert report.ignored_signatures == 5
 
 
 @pytest.mark.parametrize("name", ["checkpoint", tile_path(0, 0), tile_path(1, 0, 1), entries_path(1, 44)])

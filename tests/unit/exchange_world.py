@@ -39,9 +39,9 @@ from keys.identity import generate_directory_key, generate_node_keys
 from keys.keystore import FAST, Keystore
 from protocol.address import Address
 from protocol.envelope import Envelope, parse_envelope, verify_envelope
-from protocol.errors import ComityError, UnavailableError
+from protocol.errors import ComityError, QuorumNotMetError, UnavailableError
 from protocol.event import Event, EventName, LeafReference, encode_event
-from protocol.log import Checkpoint, SoftLogSigner, TileTree, leaf_hash, sign_checkpoint
+from protocol.log import Checkpoint, SoftLogSigner, TileTree, TlogProof, leaf_hash, sign_checkpoint
 from protocol.receipt import Receipt
 from protocol.statement import parse_statement, verify_statement
 
@@ -232,6 +232,10 @@ class Client:
     async def checkpoint(self) -> bytes:
         self.node.reach("checkpoint")
         return self.node.log.checkpoint()
+
+    async def cosigned_proof(self, index: int) -> TlogProof:
+        self.node.reach("cosigned-proof")
+        raise QuorumNotMetError
 
     async def consistency(self, old_size: int, new_size: int) -> list[bytes]:
         self.node.reach("consistency")

@@ -43,7 +43,7 @@ def replace_entry(folder: Path, bundle: int, width: int, position: int) -> None:
 async def test_a_mirror_that_was_broken_off_does_not_fetch_its_bundles_again(tmp_path: Path) -> None:
     served = write(tmp_path / "served", "kr", submissions(1_000))
     with pytest.raises(UnavailableError):
-        await mirror(Counting(served, limit=3), tmp_path / "mirror", VERIFIER)
+        await mirror(Counting(served, limit=4), tmp_path / "mirror", VERIFIER)
     again = Counting(served)
     done = await mirror(again, tmp_path / "mirror", VERIFIER)
     assert done.new_entries == 1_000

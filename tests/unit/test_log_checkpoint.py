@@ -29,7 +29,8 @@ from protocol.log import (
     verify_checkpoint,
 )
 from protocol.log.cosignature import ed25519_message
-from protocol.log.note import MAX_NOTE_BYTES, SignatureType, VerifierKey, note_key_id, serialize_note
+from protocol.log.note import MAX_NOTE_BYTES, MAX_SIGNATURES, SignatureType, VerifierKey, note_key_id, serialize_note
+from protocol.log.proof import MAX_PROOF_BYTES
 from protocol.signing import Ed25519Signer, Ed25519Verifier
 
 ORIGIN = "node.example/log/kr"
@@ -107,10 +108,10 @@ def test_malformed_notes_are_refused(note: bytes) -> None:
 
 def test_notes_beyond_the_limits_are_refused() -> None:
     with pytest.raises(TooLargeError):
-        parse_note(b"text\n\n" + LINE * 65)
+        parse_note(b"text\n\n" + LINE * (MAX_SIGNATURES + 1))
     with pytest.raises(TooLargeError):
         parse_note(b"t" * MAX_NOTE_BYTES + b"\n\n" + LINE)
-    assert len(parse_note(b"text\n\n" + LINE * 16).signatures) == 16
+    assert len(parse_note(b"text\n\n" + LINE * MAX_SIGNATURES).signatures) == MAX_SIGNATURES
 
 
 @given(st.binary(max_size=120))
@@ -449,6 +450,6 @@ def test_proof_without_a_checkpoint_is_refused() -> None:
 
 def test_proof_beyond_the_limits_is_refused() -> None:
     with pytest.raises(TooLargeError):
-        decode_tlog_proof(b"x" * 300_000)
+        decode_tlog_proof(b"x" * (MAX_PROOF_BYTES + 1))
     with pytest.raises(TooLargeError):
         encode_tlog_proof(0, [], NOTE, b"x" * 65_537)

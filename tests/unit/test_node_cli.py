@@ -133,6 +133,26 @@ def test_distrust_is_shown_and_taken_back_only_by_the_operator(federation: Comma
     federation("witness", "restore", str(home), "fr", code=REFUSED)
 
 
+def test_the_rule_for_witnesses_is_staged_reviewed_and_signed(federation: Command) -> None:
+    folder, rule = federation.path("directory"), Path(federation.path("witnesses.policy"))
+    rule.write_text("quorum none\n")
+    staged = federation("federation", "witnesses", folder, "--rule", str(rule))["staged"]
+    assert list(staged) == ["targets"]
+    file = federation.path("targets.json")
+    shown = federation("federation", "export", folder, "targets", "--out", file)
+    assert {"what": "quorum", "subject": "witnesses", "before": "", "after": "quorum none\n"} in shown["changes"]
+    keys = ["--keys", federation.path("root.cbor")]
+    federation("federation", "sign", folder, "targets", *keys, "--key", "KR", "--key", "FR")
+    assert federation("federation", "publish", folder, *keys, "--registry", "registry")["published"]
+
+    rule.write_text("quorum fr\n")
+    refused = federation("federation", "witnesses", folder, "--rule", str(rule), code=REFUSED)
+    assert refused["error"]["code"] == "ceremony"
+    federation("federation", "witnesses", folder, code=USAGE)
+    federation("federation", "witnesses", folder, "--rule", federation.path("absent"), code=USAGE)
+    assert list(federation("federation", "witnesses", folder, "--majority")["staged"]) == ["targets"]
+
+
 def test_a_node_that_does_not_run_is_unavailable(federation: Command) -> None:
     home = federation.path("kr")
     assert federation("health", home, "--url", "http://127.0.0.1:1", code=UNAVAILABLE)["error"]["code"] == "unavailable"

@@ -32,6 +32,7 @@ from protocol.log import (
     sign_checkpoint,
     verify_inclusion,
 )
+from protocol.log.note import MAX_NOTE_BYTES
 from protocol.receipt import (
     MAX_RECEIPTS,
     Receipt,
@@ -281,7 +282,7 @@ ROW = [b"leaf", 0, b"", 0]
         [NOTE, [ROW]],
         [[NOTE], ROW],
         [["text"], [ROW]],
-        [[b"x" * 131_073], [ROW]],
+        [[b"x" * (MAX_NOTE_BYTES + 1)], [ROW]],
         [[NOTE], []],
         [[], [ROW]],
         [[NOTE, NOTE], [ROW, [b"leaf", 0, b"", 1]]],

@@ -1,0 +1,105 @@
+"""A desk's receipts come under checkpoints that partners cosigned, and stay provable without any connection."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from exchange.cli.main import app
+from exchange.evidence import Evidence
+from protocol.address import Address
+from protocol.log import parse_checkpoint, parse_note, parse_policy
+from tests.e2e.test_desk_http import PROVED_IN_ONE_LEG, Federation, has_message, reached, running
+from tests.unit.exchange_world import request
+
+
+@pytest.fixture
+async def federation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Federation]:
+    monkeypatch.setenv("COMITY_NODE_DELIVERY__COSIGN_S", "0.05")
+    async with running(tmp_path) as made:
+        yield made
+
+
+async def _witnessed(federation: Federation) -> None:
+    """Both logs are witnessed up to their heads."""
+    for node in federation.nodes.values():
+        async with asyncio.timeout(20):
+            size = await node.context.store.log_size()
+            while (kept := node.context.cosignatures.kept) is None or parse_checkpoint(kept).size < size:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
+async def test_receipts_are_upgraded_kept_and_exported_with_what_the_witnesses_signed(
+    federation: Federation,
+) -> None:
+    async with federation.desk("24-7@kr") as kr, federation.desk("24-7@fr") as fr:
+        sent = await kr.send(request())
+        await fr.wait_for(lambda desk: has_message(desk, sent.id))
+        await kr.wait_for(lambda desk: reached(desk, sent.id, PROVED_IN_ONE_LEG))
+        before = await kr.verify(sent.id, online=False)
+        await _witnessed(federation)
+
+        report = await kr.verify(sent.id)
+
+        assert (report.ok, report.complete, report.witnessed) == (True, True, True), report
+        # One other member, so it alone is the majority; kr's entries fr vouches for, and the other way round.
+        said = {(item.receipt.node, item.witnesses.detail) for item in report.receipts}
+        assert said == {("kr", "1 of 1: fr"), ("fr", "1 of 1: kr")}
+        assert not before.witnessed
+        assert len(before.receipts) == len(report.receipts)
+        assert [row.verified for row in await kr.receipts(sent.id)] == [True] * len(report.receipts)
+
+        for name in tuple(federation.nodes):
+            await federation.stop(name)
+        offline = await kr.verify(sent.id, online=False)
+        assert (offline.ok, offline.witnessed) == (True, True)
+        exported = await kr.export(sent.id)
+        names = {
+            line.name
+            for receipt in Evidence.from_bytes(exported).receipts
+            for line in parse_note(receipt.checkpoint).signatures
+        }
+        assert {"comity-demo/witness/kr", "comity-demo/witness/fr"} <= names
+        file = await fr.verify_file(exported)
+        assert (file.ok, file.witnessed) == (True, True)
+
+
+async def test_officers_and_auditors_see_by_command_who_vouches(federation: Federation) -> None:
+    async with federation.desk("24-7@kr") as kr, federation.desk("24-7@fr") as fr:
+        sent = await kr.send(request())
+        await fr.wait_for(lambda desk: has_message(desk, sent.id))
+    await _witnessed(federation)
+
+    verified = await _comity(federation, "verify", str(sent.id))
+    policy = parse_policy((await _comity(federation, "audit", "policy", "fr"))["policy"].encode())
+
+    assert (verified["ok"], verified["witnessed"]) == (True, True)
+    assert {item["witnesses"]["detail"] for item in verified["receipts"]} <= {"1 of 1: fr", "1 of 1: kr"}
+    assert {key.key.name for key in policy.logs} == {"comity-demo/fr"}
+    assert policy.is_met_by(["kr.ed25519", "kr.ml-dsa-44"])
+
+
+async def _comity(federation: Federation, *arguments: str) -> Any:
+    """What a command of the desk of kr prints, as JSON."""
+    home = federation.home(Address.parse("24-7@kr"))
+    passphrase = ["--passphrase-file", str(federation.made.root / "passphrase")]
+    words = [*arguments, "--home", str(home), *passphrase, "--json"]
+    result = await asyncio.to_thread(CliRunner().invoke, app, words)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+async def test_evidence_that_was_exported_before_is_upgraded_when_it_is_verified(federation: Federation) -> None:
+    async with federation.desk("24-7@kr") as kr, federation.desk("24-7@fr") as fr:
+        sent = await kr.send(request())
+        await fr.wait_for(lambda desk: has_message(desk, sent.id))
+        exported = await kr.export(sent.id)
+        await _witnessed(federation)
+        report = await fr.verify_file(exported)
+    assert (report.ok, report.witnessed) == (True, True)
