@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
@@ -11,6 +12,18 @@ from rich.progress import Progress
 
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
 from exchange.cli.output import EXIT_UNVERIFIED, err, line, print_json, table
+from exchange.cli.report import (
+    FromOption,
+    LanguageOption,
+    OutOption,
+    SignOption,
+    SignPassphraseOption,
+    SuppressOption,
+    ToOption,
+    deliver,
+    period_of,
+    wanted_of,
+)
 from exchange.i18n import _
 from protocol.errors import UsageError
 
@@ -144,6 +157,58 @@ def compare(
         return EXIT_UNVERIFIED if findings else None
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command(
+    help=_(
+        "Write a report of verified logs in numbers: messages, times, events, findings, the logs' health."
+        "\n\nExample: comity audit report kr=mirrors/kr fr=mirrors/fr --out report.pdf"
+    )
+)
+def report(
+    mirrors: MirrorsArgument,
+    out: OutOption = None,
+    since: FromOption = None,
+    until: ToOption = None,
+    language: LanguageOption = None,
+    suppress_below: SuppressOption = 0,
+    sign_with: SignOption = None,
+    sign_passphrase_file: SignPassphraseOption = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a report of logs."""
+
+    async def work() -> int | None:
+        period = period_of(since, until)
+        wanted = wanted_of(out, language, sign_with, sign_passphrase_file, as_json=as_json)
+
+        async def of_desk(desk: Desk) -> int | None:
+            from exchange.report import Suppression, audit_figures
+            from exchange.report.audit_document import audit_document
+            from exchange.report.audit_figures import stands_at
+            from exchange.report.sources import audited
+
+            logs = await _verified_all(desk, mirrors, as_json=as_json)
+            read = [audited(log, await _signed_at(desk, log, mirrors)) for log in logs]
+            figures = audit_figures(read, period, stands_at(read, period), Suppression(suppress_below))
+            await deliver(wanted, figures, lambda: audit_document(figures, wanted.reader), as_json=as_json)
+            return None if all(log.ok for log in logs) else EXIT_UNVERIFIED
+
+        return await with_desk(home, passphrase_file, of_desk)()
+
+    run(work, as_json=as_json)
+
+
+async def _signed_at(desk: Desk, log: VerifiedLog, mirrors: list[str]) -> datetime | None:
+    """When the checkpoint of a verified mirror was signed, by the log's own word."""
+    from exchange.audit.mirror import CHECKPOINT, read_resource
+    from protocol.log import verify_checkpoint
+
+    folder = next(Path(text.partition("=")[2]) for text in mirrors if text.partition("=")[0] == log.node)
+    note = read_resource(folder, CHECKPOINT)
+    return await desk.judged(lambda directory: verify_checkpoint(note, directory.log_verifier(log.node)).signed_at)
 
 
 async def _verified_all(desk: Desk, mirrors: list[str], *, as_json: bool) -> list[VerifiedLog]:

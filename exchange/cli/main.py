@@ -22,6 +22,7 @@ from exchange.cli import (
     officers,
     onward,
     records,
+    report,
     setup,
     targets,
     templates,
@@ -69,6 +70,7 @@ def acting(
 setup.register(app)
 desk.register(app)
 agenda.register(app)
+report.register(app)
 app.add_typer(casework.app, name="case")
 app.add_typer(officers.app, name="officer")
 app.add_typer(drafts.app, name="draft")
