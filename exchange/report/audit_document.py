@@ -14,7 +14,7 @@ def audit_document(figures: AuditFigures, reader: Reader) -> Document:
     words = Wording(reader, figures.suppressed_below)
     findings = sum(log.findings for log in figures.logs)
     first = (
-        Fact(_("Logs of"), ", ".join(log.node for log in figures.logs), Kind.CODE),
+        Fact(_("Logs of"), ", ".join(log.node for log in figures.logs)),
         Fact(_("Messages"), words.count(figures.messages)),
         Fact(_("Findings"), reader.number(findings)),
     )
@@ -75,7 +75,7 @@ def _times(figures: AuditFigures, words: Wording) -> Section:
         _("Times"),
         tables=(
             Table(
-                _("From submission to"),
+                _("Times from submission to the event"),
                 (
                     Column(_("Sender"), Kind.CODE),
                     Column(_("Recipient"), Kind.CODE),
@@ -132,8 +132,7 @@ def _health(figures: AuditFigures, words: Wording) -> Section:
         Column(_("Entries"), Kind.NUMBER),
         Column(_("New in the period"), Kind.NUMBER),
         Column(_("Checkpoint signed")),
-        Column(_("Its age"), Kind.NUMBER),
-        Column(_("Findings"), Kind.NUMBER),
+        Column(_("Age of the checkpoint"), Kind.NUMBER),
         *((Column(_("Missing cosignatures"), Kind.NUMBER),) if looked_at else ()),
     )
     rows = []
@@ -146,7 +145,6 @@ def _health(figures: AuditFigures, words: Wording) -> Section:
                 words.count(log.grown),
                 "–" if log.signed_at is None else words.reader.instant(log.signed_at),
                 "–" if log.behind_ms is None else words.reader.span(log.behind_ms),
-                words.reader.number(log.findings),
                 *((missing,) if looked_at else ()),
             )
         )

@@ -58,7 +58,7 @@ class Reader:
         time = format_time(utc, "medium", tzinfo=UTC, locale=self._locale)
         # CLDR names the zone in some languages otherwise (French: TU); here it has one name in all.
         pattern = str(get_datetime_format("long", locale=self._locale)).replace("'", "")
-        return pattern.replace("{0}", f"{time} UTC").replace("{1}", date)
+        return pattern.replace("{0}", f"{time}\N{NO-BREAK SPACE}UTC").replace("{1}", date)
 
     def month(self, month: str) -> str:
         """A month such as ``2026-11``."""

@@ -82,7 +82,7 @@ def _times(figures: OfficeFigures, words: Wording) -> Section:
         _("Acknowledgements and answers"),
         tables=(
             Table(
-                _("From proved receipt of the request to"),
+                _("Times from proved receipt of the request"),
                 (
                     Column(_("What")),
                     Column(_("Given by")),
@@ -127,7 +127,7 @@ def _deadlines(figures: OfficeFigures, words: Wording) -> Section:
         tables=(
             Table(
                 _("What became of deadlines"),
-                (Column(_("What")), Column(_("Of")), *(Column(heading, Kind.NUMBER) for heading in headings)),
+                (Column(_("What")), Column(_("Owed by")), *(Column(heading, Kind.NUMBER) for heading in headings)),
                 tuple(
                     (
                         names.get(row.what, printable(row.what)),

@@ -56,7 +56,7 @@ class Wording:
         _ = self.reader.text
         facts = [
             *first,
-            Fact(_("Period begins"), _("with the first entry") if since is None else self.reader.instant(since)),
+            Fact(_("Period begins"), _("at the beginning") if since is None else self.reader.instant(since)),
             Fact(_("Period ends"), self.reader.instant(as_of if until is None else until)),
             Fact(_("As of"), self.reader.instant(as_of)),
         ]
