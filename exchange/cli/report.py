@@ -121,6 +121,8 @@ def wanted_of(
         raise UsageError(_("name the file to write with --out, or ask for --json"))
     if out is not None and out.suffix.lower() not in {".pdf", ".html"}:
         raise UsageError(_("the file's name ends in .pdf or .html"))
+    if out is not None and not out.parent.is_dir():
+        raise UsageError(f"there is no folder {out.parent}")
     if sign_with is not None and (out is None or out.suffix.lower() != ".pdf"):
         raise UsageError(_("only a .pdf can be signed"))
     if passphrase_file is not None and sign_with is None:

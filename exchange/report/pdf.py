@@ -25,6 +25,7 @@ FONT_FOLDERS = (Path("/usr/share/fonts/truetype/noto"), Path("/usr/share/fonts/o
 _TEMPLATE = "templates/report.typ"
 # ISO 19005-2 and ISO 14289-1: to be kept, and to be read by everybody.
 _STANDARDS: list[typst.PDFStandard] = ["a-2a", "ua-1"]
+_NO_GLYPH = "could not be displayed with font"
 # By family: its files, and the languages that cannot do without it (None: no language can).
 _FAMILIES: dict[str, tuple[tuple[str, ...], frozenset[str] | None]] = {
     "Noto Sans": (("NotoSans-Regular.ttf", "NotoSans-Bold.ttf"), None),
@@ -37,17 +38,26 @@ def render_pdf(document: Document, folders: tuple[Path, ...] = FONT_FOLDERS) -> 
     """The document as PDF. Equal documents give equal bytes. Raises :class:`FontsMissingError`."""
     language, _hyphen, region = document.language.partition("-")
     shown = asdict(document) | {"as_of": None, "lang": language, "region": region or None}
+    inputs = {"report": json.dumps(shown, ensure_ascii=False)}
     with _workplace(language, folders) as (place, families):
-        return typst.compile(
-            place / "report.typ",
-            root=place,
-            font_paths=typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[str(place)]),
-            ignore_system_fonts=True,
-            sys_inputs={"report": json.dumps(shown, ensure_ascii=False), "fonts": json.dumps(families)},
-            format="pdf",
-            pdf_standards=_STANDARDS,
-            timestamp=int(document.as_of.timestamp()),
-        )
+        try:
+            return typst.compile(
+                place / "report.typ",
+                root=place,
+                font_paths=typst.Fonts(
+                    include_system_fonts=False, include_embedded_fonts=False, font_paths=[str(place)]
+                ),
+                ignore_system_fonts=True,
+                sys_inputs={**inputs, "fonts": json.dumps(families)},
+                format="pdf",
+                pdf_standards=_STANDARDS,
+                timestamp=int(document.as_of.timestamp()),
+            )
+        except typst.TypstError as problem:
+            # ISO 19005 wants a glyph for every character. Anything else that is wrong would be our template's fault.
+            if _NO_GLYPH not in problem.message:
+                raise
+            raise FontsMissingError(f"{', '.join(families)} cannot show every text of the report") from problem
 
 
 @contextmanager

@@ -55,7 +55,7 @@ async def sign_pdf(pdf: bytes, identity: SimpleSigner) -> bytes:
     """The document with a signature; the time in it is the signer's own word."""
     metadata = PdfSignatureMetadata(
         field_name=FIELD,
-        md_algorithm="sha256",
+        md_algorithm="sha512",  # the one that Ed25519 goes with, and good for the others
         subfilter=SigSeedSubFilter.PADES,
         certify=True,
         docmdp_permissions=MDPPerm.NO_CHANGES,
