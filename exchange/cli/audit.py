@@ -190,6 +190,8 @@ def report(
             from exchange.report.audit_figures import stands_at
             from exchange.report.sources import audited
 
+            if len({text.partition("=")[0] for text in mirrors}) != len(mirrors):
+                raise UsageError(_("name each node once"))
             logs = await _verified_all(desk, mirrors, as_json=as_json)
             read = [audited(log, await _signed_at(desk, log, mirrors)) for log in logs]
             figures = audit_figures(read, period, stands_at(read, period), Suppression(suppress_below))

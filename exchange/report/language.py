@@ -43,9 +43,9 @@ class Reader:
         return self._catalogue.gettext(text)
 
     def code(self, name: str, code: str) -> str:
-        """The label of a code in the published list ``name``; the code itself where the list lacks it."""
+        """The label of a code in the published list ``name``; the code itself, isolated, where the list lacks it."""
         codes = load_codes(name)
-        return self.text(codes.label(code)) if code in codes else printable(code)
+        return self.text(codes.label(code)) if code in codes else isolated(code)
 
     def number(self, number: int) -> str:
         """A whole number."""
@@ -88,3 +88,8 @@ def printable(code: str) -> str:
     """A code from outside in plain ASCII, cut where it is long: anything else becomes an escape (``\\u202e``)."""
     shown = "".join(c if " " <= c <= "~" and c != "\\" else c.encode("unicode_escape").decode("ascii") for c in code)
     return shown if len(shown) <= _CODE_CHARS else f"{shown[:_CODE_CHARS]}..."
+
+
+def isolated(code: str) -> str:
+    """A code that stands among words: from left to right, whichever way those run (UAX #9)."""
+    return f"\N{LEFT-TO-RIGHT ISOLATE}{printable(code)}\N{POP DIRECTIONAL ISOLATE}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exchange.report.document import Column, Document, Fact, Kind, Section, Table
-from exchange.report.language import Reader, printable
+from exchange.report.language import Reader, isolated, printable
 from exchange.report.office_figures import ANSWER, OfficeFigures
 from exchange.report.wording import Wording
 from protocol.codes import load_codes
@@ -48,7 +48,7 @@ def _kind(words: Wording, kind: str) -> str:
 
 def _messages(figures: OfficeFigures, words: Wording) -> Section:
     _ = words.reader.text
-    directions = {"received": _("received"), "sent": _("sent")}
+    directions = {"received": _("Received"), "sent": _("Sent")}
     return Section(
         _("Messages"),
         charts=words.months(_("Messages by month"), ((row.month, row.messages) for row in figures.volumes)),
@@ -91,7 +91,7 @@ def _times(figures: OfficeFigures, words: Wording) -> Section:
                 ),
                 tuple(
                     (
-                        _("the last answer") if row.what == ANSWER else _("the acknowledgement"),
+                        _("Last answer") if row.what == ANSWER else _("Acknowledgement"),
                         words.who(ours=not row.ours),
                         _kind(words, row.kind),
                         *words.spread(row.spread),
@@ -130,7 +130,7 @@ def _deadlines(figures: OfficeFigures, words: Wording) -> Section:
                 (Column(_("What")), Column(_("Owed by")), *(Column(heading, Kind.NUMBER) for heading in headings)),
                 tuple(
                     (
-                        names.get(row.what, printable(row.what)),
+                        names.get(row.what) or isolated(row.what),
                         words.who(ours=row.ours),
                         *map(words.count, (row.in_time, row.late, row.running, row.standing, row.overdue)),
                     )

@@ -107,6 +107,12 @@ async def test_the_report_is_written_in_the_language_that_is_asked_for_and_twice
         assert (world.path / f"report.{ending}").read_bytes() == (world.path / f"again.{ending}").read_bytes()
 
 
+async def test_a_log_that_is_named_twice_is_not_counted_twice(world: World) -> None:
+    mirrors = await exchanged(world)
+    done = await comity(world, KR, "audit", "report", mirrors[0], mirrors[0], "--json")
+    assert (done.exit_code, json.loads(done.stdout)["error"]["type"]) == (2, "urn:comity:error:usage")
+
+
 @FONTS
 async def test_a_signed_report_verifies(world: World) -> None:
     out, secret = world.path / "report.pdf", world.path / "key-secret"

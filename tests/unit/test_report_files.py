@@ -139,8 +139,10 @@ def texts(document: Document) -> list[str]:
 
 
 def flat(text: str) -> str:
-    """The text without what a line break makes of it."""
-    return "".join(text.split())
+    """The text without what line breaks and directions make of it."""
+    return "".join(text.split()).translate(
+        dict.fromkeys(map(ord, "\N{LEFT-TO-RIGHT ISOLATE}\N{POP DIRECTIONAL ISOLATE}"))
+    )
 
 
 def pdf_text(content: bytes) -> str:

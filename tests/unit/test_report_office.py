@@ -310,3 +310,11 @@ async def test_a_desks_figures_hold_nothing_of_what_its_cases_are_about(world: W
     assert "Claire" not in told
     for target in draft["targets"]:
         assert repr(target["target"]) not in told
+
+
+async def test_of_an_erased_case_only_its_messages_are_counted(world: World) -> None:
+    async with world.open(KR) as kr:
+        sent = await kr.send(request())
+        await kr.run(kr.erasure.erase_case, sent.thread, "ordered")
+        found = await kr.figures(ALWAYS, Suppression())
+    assert (found.sent, found.erased_cases, found.states) == (1, 1, ())
