@@ -29,6 +29,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from uuid import UUID
 
 from exchange.agenda import Agenda, Notice
+from exchange.audit.period import Period
 from exchange.bundle import BundleImport, DeskBundles
 from exchange.cases import Parsed, received_at, thread_messages, tracking, ways_of
 from exchange.casework import CaseEntry, Casework, EntryKind, casework_of, check_text
@@ -58,6 +59,8 @@ from exchange.outbox import Outbox, Outcome, batches
 from exchange.receipts import DirectoryBehindError, JudgedReceipt, ReceiptJudge
 from exchange.record_table import RecordTable
 from exchange.records import Head, PendingStatement, StoredMessage
+from exchange.report import OfficeFigures, Suppression, office_figures
+from exchange.report.sources import office_records
 from exchange.rows import inbox_row, quarantine_row
 from exchange.sealing import RowCipher
 from exchange.search import Search
@@ -105,7 +108,7 @@ from protocol.errors import (
 )
 from protocol.event import EventName
 from protocol.instant import from_ms, to_ms, truncate
-from protocol.lifecycle import AnyCase, fold
+from protocol.lifecycle import AnyCase, Deadline, deadlines, fold
 from protocol.lifecycle.profiles import NationalClocks
 from protocol.local_record import LocalRecord, Operation
 from protocol.log.checkpoint import Checkpoint, parse_checkpoint
@@ -863,6 +866,25 @@ class Desk:
     async def note_given(self, notices: Sequence[Notice]) -> None:
         """These are not told again over their channel."""
         await self._run(self._agenda.note_given, notices)
+
+    def _deadlines(self, case: AnyCase) -> tuple[Deadline, ...]:
+        return deadlines(case, self.national_clocks(case))
+
+    async def figures(
+        self, period: Period, suppression: Suppression, progress: Callable[[int, int], None] | None = None
+    ) -> OfficeFigures:
+        """What this office's cases say in numbers, as it stood when the period ended, or stands now.
+
+        Nothing of a message is shown: it needs no officer, like the agenda. ``progress(done, total)`` counts cases.
+        """
+        now = truncate(self._clock())
+        as_of = now if period.until is None else min(now, period.until)
+
+        def count() -> OfficeFigures:
+            records = office_records(self._store, self._parsed, self._address, as_of, self._deadlines, progress)
+            return office_figures(records, period, as_of, suppression)
+
+        return await self._run(count)
 
     async def next_change(self) -> datetime | None:
         """When the agenda changes next by the time alone."""

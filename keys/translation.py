@@ -36,6 +36,13 @@ def translator(language: str) -> Callable[[str], str]:
     return catalogue(FOLDER, {"LANGUAGE": language}).gettext
 
 
+def in_language(name: str) -> gettext.NullTranslations | None:
+    """The catalogue of the language ``name`` whatever the environment says; None where there is none."""
+    found = catalogue(FOLDER, {"LANGUAGE": name})
+    known = str(found.info().get("language") or "en")
+    return found if known == name else None
+
+
 def catalogue(folder: Path, environment: Mapping[str, str]) -> gettext.NullTranslations:
     """The catalogue of the first wanted language that ``folder`` has; of English, or without any, the texts as they
     are. A file that cannot be read counts as missing: no language is worth a command that does not run.

@@ -674,6 +674,22 @@ class ProfileError(ComityError):
         self.problems = problems
 
 
+class FontsMissingError(ComityError):
+    """The fonts that the report's language needs are not on this machine."""
+
+    code = "fonts-missing"
+    http_status = 503
+    advice = "Install Debian's fonts-noto-core, and fonts-noto-cjk for Chinese; or write the report as .html."
+
+
+class SigningIdentityError(ComityError):
+    """The key and certificate for signing the report cannot be used."""
+
+    code = "signing-identity"
+    http_status = 422
+    advice = "Give a PKCS#12 file, or a PEM file with one key and its certificate, and the passphrase that opens it."
+
+
 class UsageError(ComityError):
     """The command was given something it cannot use."""
 

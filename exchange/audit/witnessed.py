@@ -17,6 +17,11 @@ class Witnessed:
     size: int
     quorum: Quorum
 
+    @property
+    def missing(self) -> int:
+        """How many witnesses did not cosign while there are not enough; 0 when there are."""
+        return 0 if self.quorum.met else len(self.quorum.witnesses) - len(self.quorum.cosigned)
+
 
 def witnessed(log: VerifiedLog, directory: Directory, now: datetime) -> Witnessed:
     """Judge the mirror's checkpoints; raises as :func:`judge_quorum` does."""

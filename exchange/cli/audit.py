@@ -29,6 +29,15 @@ from exchange.cli.mirrors import (
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
 from exchange.cli.output import EXIT_UNVERIFIED, line, print_json, table
 from exchange.cli.reconcile import reconcile
+from exchange.cli.report import (
+    LanguageOption,
+    OutOption,
+    SignOption,
+    SignPassphraseOption,
+    SuppressOption,
+    deliver,
+    wanted_of,
+)
 from exchange.i18n import _
 from protocol.errors import UsageError
 
@@ -167,6 +176,50 @@ app.command(
         "Example: comity audit reconcile kr fr --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z --proofs proofs"
     ),
 )(reconcile)
+
+
+@app.command(
+    help=_(
+        "Write a report of verified logs in numbers: messages, times, events, findings, the logs' health."
+        "\n\nExample: comity audit report kr=mirrors/kr fr=mirrors/fr --out report.pdf"
+    )
+)
+def report(
+    mirrors: MirrorsArgument,
+    out: OutOption = None,
+    since: FromOption = None,
+    until: ToOption = None,
+    language: LanguageOption = None,
+    suppress_below: SuppressOption = 0,
+    sign_with: SignOption = None,
+    sign_passphrase_file: SignPassphraseOption = None,
+    jobs: JobsOption = 1,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a report of logs."""
+
+    async def work() -> int | None:
+        period = period_of(since, until)
+        wanted = wanted_of(out, language, sign_with, sign_passphrase_file, as_json=as_json)
+
+        async def of_desk(desk: Desk) -> int | None:
+            from exchange.audit import ALWAYS
+            from exchange.report import Suppression, audit_figures
+            from exchange.report.audit_document import audit_document
+            from exchange.report.audit_figures import stands_at
+            from exchange.report.sources import audited
+
+            logs = await verified_all(desk, home, mirrors, ALWAYS, jobs, as_json=as_json)
+            read = [audited(log, (await witnesses_of(desk, log)).missing) for log in logs]
+            figures = audit_figures(read, period, stands_at(read, period), Suppression(suppress_below))
+            await deliver(wanted, figures, lambda: audit_document(figures, wanted.reader), as_json=as_json)
+            return None if all(log.ok for log in logs) else EXIT_UNVERIFIED
+
+        return await with_desk(home, passphrase_file, of_desk)()
+
+    run(work, as_json=as_json)
 
 
 @app.command(

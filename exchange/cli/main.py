@@ -24,6 +24,7 @@ from exchange.cli import (
     officers,
     onward,
     records,
+    report,
     setup,
     targets,
     templates,
@@ -72,6 +73,7 @@ setup.register(app)
 desk.register(app)
 laws.register(app)
 agenda.register(app)
+report.register(app)
 app.add_typer(casework.app, name="case")
 app.add_typer(officers.app, name="officer")
 app.add_typer(drafts.app, name="draft")

@@ -1,0 +1,195 @@
+"""An auditor's figures as a document."""
+
+from __future__ import annotations
+
+from exchange.report.audit_figures import AuditFigures
+from exchange.report.document import Column, Document, Fact, Kind, Section, Table
+from exchange.report.language import Reader, printable
+from exchange.report.wording import Wording
+
+
+def audit_document(figures: AuditFigures, reader: Reader) -> Document:
+    """The report on some logs, in the reader's language."""
+    _ = reader.text
+    words = Wording(reader, figures.suppressed_below)
+    findings = sum(log.findings for log in figures.logs)
+    first = (
+        Fact(_("Logs of"), ", ".join(log.node for log in figures.logs)),
+        Fact(_("Messages"), words.count(figures.messages)),
+        Fact(_("Findings"), reader.number(findings)),
+    )
+    return Document(
+        language=reader.tag,
+        direction=reader.direction,
+        title=_("Report on the logs of the network"),
+        as_of=figures.as_of,
+        facts=words.head(first, figures.since, figures.until, figures.as_of),
+        sections=(
+            _messages(figures, words),
+            _times(figures, words),
+            _findings(figures, words),
+            _health(figures, words),
+            _events(figures, words),
+            _reasons(figures, words),
+        ),
+        page=_("Page {page} of {pages}"),
+    )
+
+
+# --- Inside ---
+
+
+def _messages(figures: AuditFigures, words: Wording) -> Section:
+    _ = words.reader.text
+    return Section(
+        _("Messages"),
+        charts=words.months(_("Messages by month"), ((row.month, row.messages) for row in figures.deliveries)),
+        tables=(
+            Table(
+                _("Messages by nation and month"),
+                (
+                    Column(_("Sender"), Kind.CODE),
+                    Column(_("Recipient"), Kind.CODE),
+                    Column(_("Month")),
+                    Column(_("Messages"), Kind.NUMBER),
+                ),
+                tuple(
+                    (row.sender or "–", row.recipient, words.reader.month(row.month), words.count(row.messages))
+                    for row in figures.deliveries
+                ),
+                _("No messages."),
+            ),
+        ),
+        notes=(
+            _(
+                "Counted is each message that a node made available to a desk, once for each desk. Where the log of the"
+                " recipient's node was not read, what was handed over to that node is counted."
+            ),
+        ),
+    )
+
+
+def _times(figures: AuditFigures, words: Wording) -> Section:
+    _ = words.reader.text
+    return Section(
+        _("Times"),
+        tables=(
+            Table(
+                _("Times from submission to the event"),
+                (
+                    Column(_("Sender"), Kind.CODE),
+                    Column(_("Recipient"), Kind.CODE),
+                    Column(_("Event")),
+                    *words.spread_columns(_("Messages")),
+                ),
+                tuple(
+                    (
+                        row.sender,
+                        row.recipient,
+                        words.reader.code("receipt_event", row.step),
+                        *words.spread(row.spread),
+                    )
+                    for row in figures.times
+                ),
+                _("Nothing could be measured."),
+            ),
+        ),
+        notes=(
+            _(
+                "For messages that were submitted in the period, as far as both logs were read: the difference of the"
+                " times that the two nodes logged. The median and nine in ten are times that occurred."
+            ),
+            *words.backwards(row.spread for row in figures.times),
+        ),
+    )
+
+
+def _findings(figures: AuditFigures, words: Wording) -> Section:
+    _ = words.reader.text
+    return Section(
+        _("Findings"),
+        tables=(
+            Table(
+                _("Findings by code"),
+                (
+                    Column(_("Log of"), Kind.CODE),
+                    Column(_("Code"), Kind.CODE),
+                    Column(_("Findings"), Kind.NUMBER),
+                ),
+                tuple((row.node, printable(row.code), words.reader.number(row.count)) for row in figures.findings),
+                _("No findings."),
+            ),
+        ),
+        notes=(_("Of the whole logs, whatever the period. An entry with a finding counts in no message and no time."),),
+    )
+
+
+def _health(figures: AuditFigures, words: Wording) -> Section:
+    _ = words.reader.text
+    looked_at = any(log.missing_cosignatures is not None for log in figures.logs)
+    columns = (
+        Column(_("Log of"), Kind.CODE),
+        Column(_("Entries"), Kind.NUMBER),
+        Column(_("New in the period"), Kind.NUMBER),
+        Column(_("Checkpoint signed")),
+        Column(_("Age of the checkpoint"), Kind.NUMBER),
+        *((Column(_("Missing cosignatures"), Kind.NUMBER),) if looked_at else ()),
+    )
+    rows = []
+    for log in figures.logs:
+        missing = "–" if log.missing_cosignatures is None else words.reader.number(log.missing_cosignatures)
+        rows.append(
+            (
+                log.node,
+                words.reader.number(log.size),
+                words.count(log.grown),
+                "–" if log.signed_at is None else words.reader.instant(log.signed_at),
+                "–" if log.behind_ms is None else words.reader.span(log.behind_ms),
+                *((missing,) if looked_at else ()),
+            )
+        )
+    return Section(
+        _("Health of the logs"),
+        tables=(Table(_("Logs, as their mirrors stand"), columns, tuple(rows), _("No logs.")),),
+        notes=(_("Each log was verified from its entries up to the root that its node signed."),),
+    )
+
+
+def _events(figures: AuditFigures, words: Wording) -> Section:
+    _ = words.reader.text
+    return Section(
+        _("Events"),
+        tables=(
+            Table(
+                _("Events by log"),
+                (Column(_("Log of"), Kind.CODE), Column(_("Event")), Column(_("Count"), Kind.NUMBER)),
+                tuple(
+                    (row.node, words.reader.code("receipt_event", row.event), words.count(row.count))
+                    for row in figures.events
+                ),
+                _("No events."),
+            ),
+        ),
+    )
+
+
+def _reasons(figures: AuditFigures, words: Wording) -> Section:
+    _ = words.reader.text
+    return Section(
+        _("What did not happen"),
+        tables=(
+            Table(
+                _("Refusals and failures by reason"),
+                (Column(_("Event")), Column(_("Reason"), Kind.CODE), Column(_("Count"), Kind.NUMBER)),
+                tuple(
+                    (
+                        words.reader.code("receipt_event", row.event),
+                        printable(row.reason) or _("all others"),
+                        words.count(row.count),
+                    )
+                    for row in figures.reasons
+                ),
+                _("Nothing was refused, and nothing failed."),
+            ),
+        ),
+    )

@@ -1,0 +1,246 @@
+"""An office's figures as a document."""
+
+from __future__ import annotations
+
+from exchange.report.document import Column, Document, Fact, Kind, Section, Table
+from exchange.report.language import Reader, isolated, printable
+from exchange.report.office_figures import ANSWER, OfficeFigures
+from exchange.report.wording import Wording
+from protocol.codes import load_codes
+
+
+def office_document(figures: OfficeFigures, reader: Reader) -> Document:
+    """The report of one office, in the reader's language."""
+    _ = reader.text
+    words = Wording(reader, figures.suppressed_below)
+    first = [
+        Fact(_("Office"), figures.office, Kind.CODE),
+        Fact(_("Messages received"), words.count(figures.received)),
+        Fact(_("Messages sent"), words.count(figures.sent)),
+    ]
+    if figures.erased_cases != 0:
+        first.append(Fact(_("Cases that were erased, and count as messages only"), words.count(figures.erased_cases)))
+    return Document(
+        language=reader.tag,
+        direction=reader.direction,
+        title=_("Report of the contact point"),
+        as_of=figures.as_of,
+        facts=words.head(first, figures.since, figures.until, figures.as_of),
+        sections=(
+            _messages(figures, words),
+            _times(figures, words),
+            _deadlines(figures, words),
+            _lapses(figures, words),
+            _refusals(figures, words),
+            _cases(figures, words),
+            _refused_messages(figures, words),
+        ),
+        page=_("Page {page} of {pages}"),
+    )
+
+
+# --- Inside ---
+
+
+def _kind(words: Wording, kind: str) -> str:
+    return words.reader.code("message_type", kind)
+
+
+def _messages(figures: OfficeFigures, words: Wording) -> Section:
+    _ = words.reader.text
+    directions = {"received": _("Received"), "sent": _("Sent")}
+    return Section(
+        _("Messages"),
+        charts=words.months(_("Messages by month"), ((row.month, row.messages) for row in figures.volumes)),
+        tables=(
+            Table(
+                _("Messages by month and type"),
+                (
+                    Column(_("Month")),
+                    Column(_("Direction")),
+                    Column(_("Type")),
+                    Column(_("Messages"), Kind.NUMBER),
+                ),
+                tuple(
+                    (
+                        words.reader.month(row.month),
+                        directions[row.direction],
+                        _kind(words, row.type),
+                        words.count(row.messages),
+                    )
+                    for row in figures.volumes
+                ),
+                _("No messages."),
+            ),
+        ),
+    )
+
+
+def _times(figures: OfficeFigures, words: Wording) -> Section:
+    _ = words.reader.text
+    return Section(
+        _("Acknowledgements and answers"),
+        tables=(
+            Table(
+                _("Times from proved receipt of the request"),
+                (
+                    Column(_("What")),
+                    Column(_("Given by")),
+                    Column(_("Request")),
+                    *words.spread_columns(_("Requests")),
+                ),
+                tuple(
+                    (
+                        _("Last answer") if row.what == ANSWER else _("Acknowledgement"),
+                        words.who(ours=not row.ours),
+                        _kind(words, row.kind),
+                        *words.spread(row.spread),
+                    )
+                    for row in figures.times
+                ),
+                _("Nothing could be measured."),
+            ),
+        ),
+        notes=(
+            _(
+                "Of what was acknowledged or answered in the period. A request that was answered at once counts as"
+                " acknowledged by the answer."
+            ),
+            *words.backwards(row.spread for row in figures.times),
+        ),
+    )
+
+
+def _deadlines(figures: OfficeFigures, words: Wording) -> Section:
+    _ = words.reader.text
+    names = {
+        "acknowledgement": _("Acknowledgement"),
+        "decision": _("Decision"),
+        "answer": _("Answer"),
+        "next_update": _("The word that was promised"),
+        "supplement": _("Supplement"),
+        "explanation": _("Explanation of what was out of order"),
+    }
+    headings = (_("In time"), _("Late"), _("Running"), _("Paused"), _("Overdue"))
+    return Section(
+        _("Deadlines"),
+        tables=(
+            Table(
+                _("What became of deadlines"),
+                (Column(_("What")), Column(_("Owed by")), *(Column(heading, Kind.NUMBER) for heading in headings)),
+                tuple(
+                    (
+                        names.get(row.what) or isolated(row.what),
+                        words.who(ours=row.ours),
+                        *map(words.count, (row.in_time, row.late, row.running, row.standing, row.overdue)),
+                    )
+                    for row in figures.deadlines
+                ),
+                _("There was no deadline."),
+            ),
+        ),
+        notes=(_("In time and late: what was done in the period. The others are as of the date of this report."),),
+    )
+
+
+def _lapses(figures: OfficeFigures, words: Wording) -> Section:
+    _ = words.reader.text
+    headings = (
+        _("Extended"),
+        _("Followed up"),
+        _("Released"),
+        _("Lapses prevented"),
+        _("Lapsed"),
+        _("Close to expiry"),
+    )
+    note = _(
+        "A lapse was prevented when the preservation was extended, followed up or released within {span} before its"
+        " expiry. It lapsed when none of these was done by then."
+    )
+    return Section(
+        _("Preservations about to expire"),
+        tables=(
+            Table(
+                _("Lapses prevented, and lapses"),
+                (Column(_("Asked for by")), *(Column(heading, Kind.NUMBER) for heading in headings)),
+                tuple(
+                    (
+                        words.who(ours=row.ours),
+                        *map(
+                            words.count,
+                            (row.extended, row.followed_up, row.released, row.prevented, row.lapsed, row.near),
+                        ),
+                    )
+                    for row in figures.lapses
+                ),
+                _("No preservation was about to expire."),
+            ),
+        ),
+        notes=(note.format(span=words.reader.span(figures.warning_ms)),),
+    )
+
+
+def _refusals(figures: OfficeFigures, words: Wording) -> Section:
+    _ = words.reader.text
+    return Section(
+        _("Refusals"),
+        tables=(
+            Table(
+                _("Refusals by ground"),
+                (Column(_("Refused by")), Column(_("Ground")), Column(_("Targets"), Kind.NUMBER)),
+                tuple(
+                    (
+                        words.who(ours=row.ours),
+                        words.reader.code("refusal_ground", row.ground),
+                        words.count(row.count),
+                    )
+                    for row in figures.refusals
+                ),
+                _("Nothing was refused."),
+            ),
+        ),
+    )
+
+
+def _cases(figures: OfficeFigures, words: Wording) -> Section:
+    _ = words.reader.text
+    return Section(
+        _("Cases"),
+        tables=(
+            Table(
+                _("Cases by state"),
+                (Column(_("Opened by")), Column(_("Kind")), Column(_("State")), Column(_("Cases"), Kind.NUMBER)),
+                tuple(
+                    (
+                        words.who(ours=row.ours),
+                        _kind(words, row.kind),
+                        words.reader.code(_list_of_state(row.state), row.state),
+                        words.count(row.count),
+                    )
+                    for row in figures.states
+                ),
+                _("No cases."),
+            ),
+        ),
+        notes=(_("All cases, whenever they were opened, as of the date of this report."),),
+    )
+
+
+def _list_of_state(state: str) -> str:
+    return "case_state" if state in load_codes("case_state") else "derived_state"
+
+
+def _refused_messages(figures: OfficeFigures, words: Wording) -> Section:
+    _ = words.reader.text
+    return Section(
+        _("Messages refused on arrival"),
+        tables=(
+            Table(
+                _("Refused messages by code"),
+                (Column(_("Code"), Kind.CODE), Column(_("Messages"), Kind.NUMBER)),
+                tuple((printable(row.code), words.count(row.count)) for row in figures.quarantined),
+                _("No message was refused on arrival."),
+            ),
+        ),
+        notes=(_("They failed a check of signature, address, time or content, and nobody opened them."),),
+    )

@@ -1,0 +1,294 @@
+"""An office's figures: what its own cases say in numbers, without ids, names or anything of what a case is about.
+
+Pure. What is counted is what happened in the period; what is open or overdue is as it stood at the end of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from exchange.audit.period import Period
+from exchange.report.courses import Course, How, Settled
+from exchange.report.measures import Count, Spread, Suppression, holds, month_of
+from exchange.views import Direction
+from protocol.address import Address
+from protocol.lifecycle.profiles import warning_steps
+from protocol.lifecycle.rules import Side
+
+K = TypeVar("K", bound=tuple[Any, ...])
+
+ACKNOWLEDGEMENT, ANSWER = "acknowledgement", "answer"
+
+
+@dataclass(frozen=True, slots=True)
+class CountedMessage:
+    """All that is counted of one message."""
+
+    direction: Direction
+    type: str
+    sent_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedMessage:
+    """A message that this desk refused when it came, by the code of the check that failed."""
+
+    code: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """How many messages of a type were sent or received, by the month in which they were sent."""
+
+    month: str
+    direction: str
+    type: str
+    messages: Count
+
+
+@dataclass(frozen=True, slots=True)
+class WordTimes:
+    """How long it took from proved receipt of a request to its acknowledgement, or to its last answer (``what``).
+
+    ``ours``: this office asked, so these are the times of others; else they are its own.
+    """
+
+    ours: bool
+    kind: str
+    what: str
+    spread: Spread
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineCount:
+    """What became of deadlines. ``ours``: this office had to act.
+
+    ``in_time`` and ``late`` were settled in the period; ``running``, ``standing`` (paused) and ``overdue`` are left.
+    """
+
+    ours: bool
+    what: str
+    in_time: Count
+    late: Count
+    running: Count
+    standing: Count
+    overdue: Count
+
+
+@dataclass(frozen=True, slots=True)
+class Lapses:
+    """What became of preservations that were about to expire. ``ours``: this office had asked for them.
+
+    A lapse was prevented when the expiry was ``extended``, or the request ``followed_up``, or the data ``released``
+    within the time of warning before it; ``lapsed`` nobody did anything of that; ``near`` are in that time now.
+    """
+
+    ours: bool
+    extended: Count
+    followed_up: Count
+    released: Count
+    prevented: Count
+    lapsed: Count
+    near: Count
+
+
+@dataclass(frozen=True, slots=True)
+class GroundCount:
+    """How many targets were refused on a ground. ``ours``: by this office."""
+
+    ours: bool
+    ground: str
+    count: Count
+
+
+@dataclass(frozen=True, slots=True)
+class StateCount:
+    """How many cases of a kind are in a state. ``ours``: this office opened them."""
+
+    ours: bool
+    kind: str
+    state: str
+    count: Count
+
+
+@dataclass(frozen=True, slots=True)
+class CodeCount:
+    """How many messages this desk refused, by code."""
+
+    code: str
+    count: Count
+
+
+@dataclass(frozen=True, slots=True)
+class OfficeFigures:
+    """The figures of one office; ``warning_ms`` is how long before an expiry the first warning comes."""
+
+    office: str
+    since: datetime | None
+    until: datetime | None
+    as_of: datetime
+    suppressed_below: int
+    warning_ms: int
+    received: Count
+    sent: Count
+    erased_cases: Count
+    volumes: tuple[Volume, ...]
+    times: tuple[WordTimes, ...]
+    deadlines: tuple[DeadlineCount, ...]
+    lapses: tuple[Lapses, ...]
+    refusals: tuple[GroundCount, ...]
+    states: tuple[StateCount, ...]
+    quarantined: tuple[CodeCount, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OfficeRecords:
+    """What the figures are made of. ``erased_cases`` are cases of which no content is left."""
+
+    office: Address
+    messages: Iterable[CountedMessage] = field(repr=False)
+    courses: Sequence[Course] = field(repr=False)
+    refused: Iterable[RefusedMessage] = field(repr=False)
+    erased_cases: int = 0
+
+
+def office_figures(records: OfficeRecords, period: Period, as_of: datetime, suppression: Suppression) -> OfficeFigures:
+    """The figures of these records. The same records and arguments give equal figures."""
+    own, courses = records.office, records.courses
+    volumes = _volumes(records.messages, period, suppression)
+    return OfficeFigures(
+        office=str(own),
+        since=period.since,
+        until=period.until,
+        as_of=as_of,
+        suppressed_below=suppression.below,
+        warning_ms=_ms(_warning()),
+        received=suppression.total(row.messages for row in volumes if row.direction == Direction.RECEIVED),
+        sent=suppression.total(row.messages for row in volumes if row.direction == Direction.SENT),
+        erased_cases=suppression.count(records.erased_cases),
+        volumes=volumes,
+        times=_times(courses, own, period, suppression),
+        deadlines=_deadlines(courses, own, period, as_of, suppression),
+        lapses=_lapses(courses, own, period, as_of, suppression),
+        refusals=tuple(
+            GroundCount(ours, ground, suppression.count(count))
+            for (ours, ground), count in _sorted(
+                (refusal.by == str(own), refusal.ground)
+                for course in courses
+                for refusal in course.refusals
+                if holds(period, refusal.at)
+            )
+        ),
+        states=tuple(
+            StateCount(ours, kind, state, suppression.count(count))
+            for (ours, kind, state), count in _sorted((c.asked_by(own), c.kind, c.state) for c in courses)
+        ),
+        quarantined=tuple(
+            CodeCount(code, suppression.count(count))
+            for (code,), count in _sorted((refused.code,) for refused in records.refused if holds(period, refused.at))
+        ),
+    )
+
+
+# --- Inside ---
+
+
+def _volumes(messages: Iterable[CountedMessage], period: Period, suppression: Suppression) -> tuple[Volume, ...]:
+    counted = _sorted(
+        (month_of(message.sent_at), message.direction.value, message.type)
+        for message in messages
+        if holds(period, message.sent_at)
+    )
+    return tuple(Volume(month, direction, kind, suppression.count(n)) for (month, direction, kind), n in counted)
+
+
+def _times(courses: Sequence[Course], own: Address, period: Period, suppression: Suppression) -> tuple[WordTimes, ...]:
+    measured: defaultdict[tuple[bool, str, str], list[int]] = defaultdict(list)
+    for course in courses:
+        for what, at in ((ACKNOWLEDGEMENT, course.acknowledged_at), (ANSWER, course.answered_at)):
+            if course.received_at is not None and at is not None and holds(period, at):
+                measured[course.asked_by(own), course.kind, what].append(_ms(at - course.received_at))
+    return tuple(
+        WordTimes(ours, kind, what, suppression.spread(times)) for (ours, kind, what), times in sorted(measured.items())
+    )
+
+
+def _deadlines(
+    courses: Sequence[Course], own: Address, period: Period, as_of: datetime, suppression: Suppression
+) -> tuple[DeadlineCount, ...]:
+    """Of all deadlines but expiries, which are :func:`_lapses`."""
+    counted: defaultdict[tuple[bool, str], Counter[str]] = defaultdict(Counter)
+    for course in courses:
+        own_side = Side.REQUESTER if course.asked_by(own) else Side.REQUESTED
+        for settled in course.settled:
+            if settled.what != "expiry" and settled.how is How.MET and holds(period, settled.at):
+                late = settled.due is not None and settled.at > settled.due
+                counted[settled.side is own_side, settled.what]["late" if late else "in_time"] += 1
+        for left in course.open:
+            if left.what != "expiry":
+                where = "standing" if left.due is None else "overdue" if as_of >= left.due else "running"
+                counted[left.side is own_side, left.what][where] += 1
+    names = ("in_time", "late", "running", "standing", "overdue")
+    return tuple(
+        DeadlineCount(ours, what, **_hidden(row, names, suppression)) for (ours, what), row in sorted(counted.items())
+    )
+
+
+def _lapses(
+    courses: Sequence[Course], own: Address, period: Period, as_of: datetime, suppression: Suppression
+) -> tuple[Lapses, ...]:
+    counted: defaultdict[bool, Counter[str]] = defaultdict(Counter)
+    for course in courses:
+        row = counted[course.asked_by(own)]
+        for settled in course.settled:
+            outcome = _outcome(settled, period) if settled.what == "expiry" else None
+            if outcome is not None:
+                row[outcome] += 1
+        for left in course.open:
+            if left.what != "expiry" or left.due is None:
+                continue
+            if left.due <= as_of:
+                row["lapsed"] += holds(period, left.due)
+            else:
+                row["near"] += left.due - as_of <= _warning()
+    prevented = ("extended", "followed_up", "released")
+    rows = []
+    for ours, counts in sorted(counted.items()):
+        hidden = _hidden(counts, (*prevented, "lapsed", "near"), suppression)
+        if counts.total():
+            rows.append(Lapses(ours, prevented=suppression.total(hidden[name] for name in prevented), **hidden))
+    return tuple(rows)
+
+
+def _outcome(settled: Settled, period: Period) -> str | None:
+    """What became of an expiry in the period; None if it was far off, or ended in another way."""
+    if settled.due is None:
+        return None
+    if settled.at >= settled.due:
+        return "lapsed" if holds(period, settled.due) else None
+    if settled.how is How.ENDED or settled.due - settled.at > _warning() or not holds(period, settled.at):
+        return None
+    return settled.how.value
+
+
+def _warning() -> timedelta:
+    """How long before an expiry its first warning comes."""
+    return warning_steps("expiry")[0]
+
+
+def _hidden(row: Counter[str], names: Iterable[str], suppression: Suppression) -> Mapping[str, Count]:
+    return {name: suppression.count(row[name]) for name in names}
+
+
+def _sorted(keys: Iterable[K]) -> list[tuple[K, int]]:
+    """How often each key occurs, in the order of the keys."""
+    return sorted(Counter(keys).items())
+
+
+def _ms(span: timedelta) -> int:
+    return span // timedelta(milliseconds=1)

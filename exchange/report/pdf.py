@@ -1,0 +1,81 @@
+"""The report as PDF: typeset by Typst, archivable and accessible (PDF/A-2a and PDF/UA-1), the same bytes every time.
+
+Fonts are those of Debian's Noto packages and no others, so that a report looks the same on every machine. The file's
+date is that of the report, never that of the machine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import typst
+
+from exchange.report.document import Document
+from protocol.errors import FontsMissingError
+
+FONT_FOLDERS = (Path("/usr/share/fonts/truetype/noto"), Path("/usr/share/fonts/opentype/noto"))
+"""Where Debian's fonts-noto-core and fonts-noto-cjk put their files."""
+
+_TEMPLATE = "templates/report.typ"
+# ISO 19005-2 and ISO 14289-1: to be kept, and to be read by everybody.
+_STANDARDS: list[typst.PDFStandard] = ["a-2a", "ua-1"]
+_NO_GLYPH = "could not be displayed with font"
+# By family: its files, and the languages that cannot do without it (None: no language can).
+_FAMILIES: dict[str, tuple[tuple[str, ...], frozenset[str] | None]] = {
+    "Noto Sans": (("NotoSans-Regular.ttf", "NotoSans-Bold.ttf"), None),
+    "Noto Sans Arabic": (("NotoSansArabic-Regular.ttf", "NotoSansArabic-Bold.ttf"), frozenset({"ar"})),
+    "Noto Sans CJK SC": (("NotoSansCJK-Regular.ttc", "NotoSansCJK-Bold.ttc"), frozenset({"zh"})),
+}
+
+
+def render_pdf(document: Document, folders: tuple[Path, ...] = FONT_FOLDERS) -> bytes:
+    """The document as PDF. Equal documents give equal bytes. Raises :class:`FontsMissingError`."""
+    language, _hyphen, region = document.language.partition("-")
+    shown = asdict(document) | {"as_of": None, "lang": language, "region": region or None}
+    inputs = {"report": json.dumps(shown, ensure_ascii=False)}
+    with _workplace(language, folders) as (place, families):
+        try:
+            return typst.compile(
+                place / "report.typ",
+                root=place,
+                font_paths=typst.Fonts(
+                    include_system_fonts=False, include_embedded_fonts=False, font_paths=[str(place)]
+                ),
+                ignore_system_fonts=True,
+                sys_inputs={**inputs, "fonts": json.dumps(families)},
+                format="pdf",
+                pdf_standards=_STANDARDS,
+                timestamp=int(document.as_of.timestamp()),
+            )
+        except typst.TypstError as problem:
+            # ISO 19005 wants a glyph for every character. Anything else that is wrong would be our template's fault.
+            if _NO_GLYPH not in problem.message:
+                raise
+            raise FontsMissingError(f"{', '.join(families)} cannot show every text of the report") from problem
+
+
+@contextmanager
+def _workplace(language: str, folders: tuple[Path, ...]) -> Iterator[tuple[Path, list[str]]]:
+    """A folder with the template and the fonts, as Typst reads whole folders only; and their families, best first."""
+    with TemporaryDirectory(prefix="comity-report-") as name:
+        place, families = Path(name), []
+        (place / "report.typ").write_bytes(resources.files("exchange.report").joinpath(_TEMPLATE).read_bytes())
+        for family, (files, needed_by) in _FAMILIES.items():
+            found = [path for file in files if (path := _find(file, folders)) is not None]
+            if len(found) == len(files):
+                families.append(family)
+                for path in found:
+                    (place / path.name).symlink_to(path)
+            elif needed_by is None or language in needed_by:
+                raise FontsMissingError(f"the font {family} is not in {' or '.join(map(str, folders))}")
+        yield place, families
+
+
+def _find(file: str, folders: tuple[Path, ...]) -> Path | None:
+    return next((folder / file for folder in folders if (folder / file).is_file()), None)

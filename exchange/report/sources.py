@@ -1,0 +1,90 @@
+"""Where figures come from: verified mirrors, and a desk's database. The only part that reads anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from uuid import UUID
+
+from exchange.audit.folder import read_items, widths
+from exchange.audit.verify import VerifiedLog
+from exchange.cases import Parsed, thread_messages
+from exchange.report.audit_figures import AuditedLog
+from exchange.report.courses import Course, Due, course_of
+from exchange.report.office_figures import CountedMessage, OfficeRecords, RefusedMessage
+from exchange.store import DeskStore
+from protocol.address import Address
+from protocol.directory_seen import DirectorySeen, decode_entry
+from protocol.errors import ComityError, LogUnavailableError, MalformedError, TooLargeError
+from protocol.event import Event
+from protocol.lifecycle.thread import facts_of_thread
+from protocol.log import TILE_WIDTH, Withheld, item_hash
+
+# So many refused messages are read at once.
+_PAGE = 1000
+
+Progress = Callable[[int, int], None]
+
+
+def audited(log: VerifiedLog, missing_cosignatures: int | None = None) -> AuditedLog:
+    """A verified log as the figures want it; see :class:`AuditedLog` for ``missing_cosignatures``."""
+    return AuditedLog(
+        node=log.node,
+        origin=log.origin,
+        size=log.checkpoint.size,
+        signed_at=log.head.signed_at,
+        entries=_events(log),
+        findings=tuple((finding.index, finding.code) for finding in log.findings),
+        missing_cosignatures=missing_cosignatures,
+    )
+
+
+def _events(log: VerifiedLog) -> Iterator[tuple[int, bytes, Event]]:
+    """The events of a mirror that are what the log signed and can be read, one bundle at a time."""
+    for bundle, width in widths(log.tree.size):
+        try:
+            items = read_items(log.folder, bundle, width)
+        except (LogUnavailableError, TooLargeError, MalformedError):
+            continue  # a finding says so
+        for index, item in enumerate(items[:width], bundle * TILE_WIDTH):
+            if not isinstance(item, Withheld) and item_hash(item) == log.tree.leaf_hash(index):
+                entry = _decoded(item)
+                if isinstance(entry, Event):
+                    yield index, log.tree.leaf_hash(index), entry
+
+
+def _decoded(item: bytes) -> Event | DirectorySeen | None:
+    try:
+        return decode_entry(item)
+    except ComityError:
+        return None  # a finding says so
+
+
+def office_records(
+    store: DeskStore, parsed: Parsed, own: Address, as_of: datetime, due: Due, progress: Progress | None = None
+) -> OfficeRecords:
+    """What a desk's database says up to ``as_of``; blocking. ``progress(done, total)`` counts cases."""
+    messages: list[CountedMessage] = []
+    threads: dict[UUID, None] = {}
+    for head in store.all_heads():
+        messages.append(CountedMessage(head.direction, head.type, head.sent_at))
+        threads[head.thread] = None
+    courses: list[Course] = []
+    erased = 0
+    for done, thread in enumerate(threads, 1):
+        found = thread_messages(store, parsed, thread)
+        course = course_of(facts_of_thread(found), as_of, due)
+        erased += not found
+        if course is not None:
+            courses.append(course)
+        if progress is not None:
+            progress(done, len(threads))
+    refused = tuple(_refused(store))
+    return OfficeRecords(own, tuple(messages), tuple(courses), refused, erased)
+
+
+def _refused(store: DeskStore) -> Iterator[RefusedMessage]:
+    before: int | None = None
+    while rows := store.quarantine(_PAGE, before):
+        yield from (RefusedMessage(refused.code, refused.at) for _, refused in rows)
+        before = rows[-1][0]
