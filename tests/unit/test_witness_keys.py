@@ -331,6 +331,7 @@ def test_the_root_holders_sign_the_rule_and_every_reader_follows_it(founded: Cer
         ("# " + "x" * 32_768 + "\nquorum none\n", "bytes"),
         ("group g\ud800 1 kr\nquorum none\n", "UTF-8"),
     ],
+    ids=["unknown", "unended", "empty", "own", "one", "key", "long", "surrogate"],
 )
 def test_a_rule_that_cannot_be_followed_is_not_staged(founded: Ceremony, rule: str, why: str) -> None:
     with pytest.raises(CeremonyError, match=why):
