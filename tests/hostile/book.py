@@ -1,4 +1,4 @@
-"""A log in memory that signs whatever it is told to: for proofs of lies, and for honest logs of which there are none."""
+"""A log in memory that signs whatever it is told to: for proofs of lies, and for honest logs that have none."""
 
 from __future__ import annotations
 
