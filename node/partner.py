@@ -27,7 +27,9 @@ from protocol.errors import (
     UnknownNodeError,
 )
 from protocol.http_signature import NONCE_BYTES, sign_request
+from protocol.log.layout import TILE_BYTES
 from protocol.log.note import MAX_NOTE_BYTES
+from protocol.misbehaviour import MAX_PROOF_BYTES
 from protocol.problem import MAX_PROBLEM_BYTES, problem_of
 from protocol.receipt import Receipt, encode_receipts
 from protocol.signing import Signer
@@ -93,6 +95,26 @@ class PartnerClient:
         """The proof that the partner's log of ``new_size`` extends that of ``old_size``, not verified."""
         query = urlencode({"from": old_size, "to": new_size})
         return wire.decode_hashes(await self._call("GET", f"/log/consistency?{query}", None, 16 * 1024), self.node)
+
+    async def tile(self, path: str) -> bytes:
+        """A tile of the partner's log by its path below the log's prefix, not verified."""
+        return await self._call("GET", f"/log/{path}", None, TILE_BYTES)
+
+    async def heads(self) -> wire.Heads:
+        """What the partner saw of all logs, and which of them it holds proof against; nothing of it is verified."""
+        return wire.decode_heads(await self._call("GET", "/v1/heads", None, wire.MAX_BATCH_BYTES), self.node)
+
+    async def head(self, origin: str) -> bytes:
+        """The newest checkpoint that the partner saw of a log, not verified."""
+        return await self._call("GET", f"/v1/heads/note?{urlencode({'origin': origin})}", None, MAX_NOTE_BYTES)
+
+    async def proof(self, digest: bytes) -> bytes:
+        """A proof of misbehaviour that the partner holds, not verified."""
+        return await self._call("GET", f"/v1/misbehaviour/{digest.hex()}", None, MAX_PROOF_BYTES)
+
+    async def offer(self, proof: bytes) -> None:
+        """Hand over a proof of misbehaviour; the partner verifies it itself."""
+        await self._call("POST", "/v1/misbehaviour", proof, MAX_PROBLEM_BYTES)
 
     async def directory_file(self, name: str) -> bytes:
         """A file of the directory that the partner serves; raises ``NotFoundError`` when it has none of that name."""

@@ -71,6 +71,11 @@ class NodeHome:
         """What is proved of the partners' logs."""
         return self.path / "witness.cbor"
 
+    @property
+    def misbehaviour(self) -> Path:
+        """The proofs that logs lied."""
+        return self.path / "misbehaviour"
+
 
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

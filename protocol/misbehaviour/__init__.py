@@ -21,6 +21,7 @@ from protocol.misbehaviour.proof import (
     proof_digest,
     without_entry,
 )
+from protocol.misbehaviour.prove import own_lines
 from protocol.misbehaviour.search import about_receipt, between_checkpoints, between_receipts, misdated
 from protocol.misbehaviour.verify import ALLOWED_SKEW, Proved, verify_proof
 
@@ -48,6 +49,7 @@ __all__ = [
     "file_name",
     "misdated",
     "notes_of",
+    "own_lines",
     "proof_digest",
     "verify_proof",
     "without_entry",
