@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from protocol.directory_seen import decode_entry
 from protocol.log.checkpoint import LogVerifier, VerifiedCheckpoint, verify_checkpoint
 from protocol.log.merkle import leaf_hash, prefix_root, verify_inclusion
 from protocol.log.tiles import TileTree
@@ -24,7 +23,7 @@ from protocol.misbehaviour.prove import (
     prove_shrunk,
     prove_two_trees,
 )
-from protocol.misbehaviour.verify import ALLOWED_SKEW
+from protocol.misbehaviour.verify import ALLOWED_SKEW, entry_time
 from protocol.receipt import Receipt
 
 Tree = Callable[[], TileTree]
@@ -81,7 +80,7 @@ def about_receipt(receipt: Receipt, head: bytes, verifier: LogVerifier, tree: Tr
 
 def misdated(receipt: Receipt, known: Iterable[bytes], verifier: LogVerifier) -> Proof | None:
     """The proof that an entry's time is false, by its own checkpoint or by one of the ``known`` checkpoints."""
-    at = decode_entry(receipt.leaf).at
+    at = entry_time(receipt.leaf)
     under = verify_checkpoint(receipt.checkpoint, verifier)
     if under.signed_at is not None and at > under.signed_at + ALLOWED_SKEW:
         return prove_post_dated(receipt, verifier)

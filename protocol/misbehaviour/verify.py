@@ -18,7 +18,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from protocol.directory_seen import decode_entry
+from protocol import cbor
+from protocol.errors import MalformedError
+from protocol.event import MAX_EVENT_BYTES, VERSION
+from protocol.instant import from_ms
 from protocol.log.checkpoint import LogVerifier, VerifiedCheckpoint, verify_checkpoint
 from protocol.log.merkle import leaf_hash, prefix_root, verify_inclusion
 from protocol.log.note import parse_note
@@ -77,6 +80,14 @@ def verify_proof(proof: Proof, verifier: LogVerifier) -> Proved:
     index = None if isinstance(proof, TwoTrees | Fork | Shrunk) else proof.index
     former = any(verifier.keys_of(parse_note(note))[1] is not None for note in notes_of(proof))
     return Proved(proof.kind, proof.origin, opened, index, at, former)
+
+
+def entry_time(entry: bytes) -> datetime:
+    """When an entry says that it was logged, whatever else it says; raises :class:`MalformedError` and its kin."""
+    value = cbor.decode(entry, max_bytes=MAX_EVENT_BYTES, max_depth=3)
+    if type(value) is not dict or type(value.get(1)) is not int or value[1] != VERSION:
+        raise MalformedError("the entry is not of a version that says when it was logged")
+    return from_ms(value.get(3))
 
 
 def _judge(proof: Proof, opened: tuple[VerifiedCheckpoint, ...]) -> datetime | None:
@@ -138,7 +149,7 @@ def _back_dated(proof: BackDated, first: VerifiedCheckpoint, second: VerifiedChe
     _included(proof, first)
     if proof.index < second.checkpoint.size:
         raise NotProvedError("the entry may have been there when the second checkpoint was signed")
-    at = decode_entry(proof.entry).at
+    at = entry_time(proof.entry)
     if at >= _time(second) - ALLOWED_SKEW:
         raise NotProvedError("the entry's time is not before the second checkpoint's by more than the allowed skew")
     return at
@@ -146,7 +157,7 @@ def _back_dated(proof: BackDated, first: VerifiedCheckpoint, second: VerifiedChe
 
 def _post_dated(proof: PostDated, first: VerifiedCheckpoint) -> datetime:
     _included(proof, first)
-    at = decode_entry(proof.entry).at
+    at = entry_time(proof.entry)
     if at <= _time(first) + ALLOWED_SKEW:
         raise NotProvedError("the entry's time is not after the checkpoint's by more than the allowed skew")
     return at

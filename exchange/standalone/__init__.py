@@ -1,0 +1,1 @@
+"""Programs that run without Comity. They import nothing of it, so that who distrusts it can read them alone."""
