@@ -18,14 +18,17 @@ from pathlib import Path
 import pytest
 
 import exchange.standalone.verify_misbehaviour as standalone
-from keys.cards import card_to_bytes
+from keys.cards import Function, card_to_bytes
 from node.proof_files import ProofFiles
+from node.restoring import restore_trust
 from node.server import Node
-from protocol.errors import LogForkError
-from protocol.misbehaviour import Kind, decode_proof, verify_proof
-from tests.hostile.book import entry
+from protocol.errors import LogForkError, NotFoundError
+from protocol.log import SoftLogSigner
+from protocol.misbehaviour import Kind, TwoTrees, decode_proof, encode_proof, verify_proof
+from protocol.signing import Signer
+from tests.hostile.book import entry, signed
 from tests.hostile.nodes import BackDatingNode, PostDatingNode, StaleNode, StaleStore, TwoFacedNode, rewrite_log
-from tests.world import Desk, World
+from tests.world import Desk, Reply, World
 
 HONEST = ("kr", "us", "br", "jp")
 DELIVERY = {"first_backoff_s": 0.02, "max_backoff_s": 0.2, "timeout_s": 5, "witness_s": 3600}
@@ -244,3 +247,94 @@ async def test_a_log_shown_as_it_was_before_its_receipts_raises_the_alarm_withou
     assert federation.kinds("kr") == set()
     with pytest.raises(LogForkError):
         kr.witness.require_trusted("fr")
+
+
+async def test_the_operators_decision_holds_against_what_was_signed_before_and_not_against_a_new_lie(
+    federation: Federation,
+) -> None:
+    world = federation.world
+    await federation.start()
+    await federation.send("kr")
+    await federation.exchange()
+    await federation.lie_while_stopped(lambda leaves: [leaves[0], entry(99, world.clock()), *leaves[2:]])
+    await federation.send("us")
+    await federation.exchange()
+    await federation.require_price(*HONEST)
+
+    await world.stop("kr")
+    await world.start("kr", delivery=DELIVERY)
+    assert world.nodes["kr"].context.witness.distrusted == ("fr",)
+    await world.stop("kr")
+    restore_trust(world.home("kr"), world.home("kr").path / "node.sqlite", "fr", world.clock() + timedelta(seconds=3))
+    with pytest.raises(NotFoundError):
+        restore_trust(world.home("kr"), world.home("kr").path / "node.sqlite", "fr", world.clock())
+    world.clock.shift = timedelta(seconds=4)
+    await world.start("kr", delivery=DELIVERY)
+    kr = world.nodes["kr"].context
+
+    # The message that was kept arrives, and what the others still hold does not count here any more.
+    await world.events(federation.desk("kr"), 6)
+    await federation.exchange()
+    assert (kr.witness.distrusted, len(kr.witness.proofs.all())) == ((), 2)
+    assert world.nodes["us"].context.witness.distrusted == ("fr",)
+
+    await federation.lie_while_stopped(lambda leaves: [*leaves[:-1], entry(98, world.clock())])
+    await federation.exchange()
+    assert kr.witness.distrusted == ("fr",)
+    assert federation.kinds("kr")
+
+
+async def test_partners_and_auditors_read_heads_and_proofs_and_only_auditors_those_with_entries(
+    federation: Federation,
+) -> None:
+    world = federation.world
+    world.add_desk("audit@us", (Function.AUDIT,))
+    await federation.start()
+    await federation.send("kr")
+    await federation.exchange()
+    await federation.lie_while_stopped(lambda leaves: [leaves[0], entry(99, world.clock()), *leaves[2:]])
+    await federation.send("us")
+    await federation.exchange()
+    held = {kept.proof.kind: kept for kept in federation.proofs("kr").open()}
+    rewritten, hashes = held[Kind.REWRITTEN].digest.hex(), held[Kind.INDEX_TWICE].digest.hex()
+
+    async def status(holder: str, signer: Signer, target: str) -> int:
+        return (await world.call("kr", "GET", target, holder=holder, signer=signer)).status
+
+    auditor, seoul = world.desks["audit@us"], world.desks["24-7@kr"]
+    for holder, signer, entries in (
+        ("us", world.node_keys["us"].signer(), 404),
+        ("audit@us", auditor.signer(), 200),
+    ):
+        assert await status(holder, signer, "/v1/heads") == 200
+        assert await status(holder, signer, "/v1/heads/note?origin=test-federation/fr") == 200
+        assert await status(holder, signer, "/v1/heads/note?origin=test-federation/xx") == 404
+        assert await status(holder, signer, "/v1/heads/note") == 400
+        assert await status(holder, signer, f"/v1/misbehaviour/{hashes}") == 200
+        assert await status(holder, signer, f"/v1/misbehaviour/{rewritten}") == entries
+    for target in ("/v1/heads", "/v1/heads/note?origin=test-federation/fr", f"/v1/misbehaviour/{hashes}"):
+        assert await status("24-7@kr", seoul.signer(), target) == 403
+
+
+async def test_a_proof_from_a_partner_is_verified_before_it_is_believed(federation: Federation) -> None:
+    world = federation.world
+    await federation.start()
+    keys = world.node_keys["jp"]
+    jp = SoftLogSigner("test-federation/jp", keys.log_ed25519_seed, keys.log_mldsa_seed)
+    stranger = SoftLogSigner("test-federation/jp", bytes(32), bytes(32))
+    lie = [entry(1)], [entry(2)]
+
+    async def offer(signer: SoftLogSigner) -> Reply:
+        first, second = (signed(leaves, signer=signer) for leaves in lie)
+        proof = encode_proof(TwoTrees(signer.origin, first, second))
+        us = world.node_keys["us"].signer()
+        return await world.call("kr", "POST", "/v1/misbehaviour", proof, holder="us", signer=us)
+
+    witness = world.nodes["kr"].context.witness
+    assert (await offer(stranger)).code == "checkpoint-invalid"
+    assert (witness.distrusted, witness.proofs.all()) == ((), [])
+    for _ in range(2):
+        assert (await offer(jp)).status == 200
+    assert (witness.distrusted, len(witness.proofs.all())) == (("jp",), 1)
+    health = await world.session("kr").get(f"{world.nodes['kr'].admin_url}/health", ssl=False)
+    assert {"partner-log-distrusted:jp", "proved-to-lie:jp"} <= set((await health.json())["problems"])
