@@ -101,7 +101,7 @@ from protocol.event import EventName
 from protocol.instant import from_ms, to_ms, truncate
 from protocol.lifecycle import AnyCase, fold
 from protocol.local_record import LocalRecord, Operation
-from protocol.log.checkpoint import Checkpoint, parse_checkpoint
+from protocol.log.checkpoint import parse_checkpoint
 from protocol.messages import (
     Acknowledgement,
     ComposedMessage,
@@ -154,8 +154,10 @@ class Desk:
         directory_thread: InThread,
         clock: Clock,
         acting: Acting,
+        proofs: Path,
     ) -> None:
         signer = keystore.signer()
+        self._proofs = proofs
         self._address = address
         self._settings = settings
         self._signer = signer
@@ -220,7 +222,9 @@ class Desk:
             stack.push_async_callback(thread, store.close)
             nobody = settings.officer.name if settings.officer else str(address)
             acting = await thread(lambda: who_acts(OfficerRegister(store.database), files.officers, login, nobody))
-            desk = cls(address, settings, keystore, trust, store, thread, directory_thread, clock, acting)
+            desk = cls(
+                address, settings, keystore, trust, store, thread, directory_thread, clock, acting, files.misbehaviour
+            )
             stack.push_async_callback(thread, lambda: desk._sign_records(files.records_head))
             stack.push_async_callback(desk._close)
             yield desk
@@ -831,20 +835,32 @@ class Desk:
     async def _verify(self, message_id: UUID, online: bool) -> VerificationReport:
         self._acting.require(*READERS)
         stored, judged = await self._run(self._judge_again, message_id)
-        watch = LogWatch(self.directory, self.node_client, self._last_checkpoint, self._remember_checkpoint)
+        watch = self._log_watch()
         checks = []
         for entry in judged:
             row = self._judge.row(entry.receipt, entry.error.code if entry.error else None)
             consistency = NOT_ASKED
             if online and entry.proved is not None:
-                proved = entry.proved
-                consistency = await watch.check(Checkpoint(proved.origin, proved.size, proved.root))
+                consistency = await watch.check(entry.proved)
             checks.append(ReceiptCheck(row, inclusion(entry), consistency))
         return VerificationReport(
             id=message_id,
             digest=stored.head.digest,
             checks=self._check_content(stored, judged),
             receipts=tuple(checks),
+        )
+
+    async def check_own_log(self) -> Check:
+        """Whether the log of the node that serves this desk extends what was seen of it; else the proof is kept."""
+        return await self._log_watch().check_head(self._trust.own_node)
+
+    def _log_watch(self) -> LogWatch:
+        return LogWatch(
+            self.directory,
+            self.node_client,
+            self._last_checkpoint,
+            self._remember_checkpoint,
+            self._proofs,
         )
 
     def _check_content(self, stored: StoredMessage, judged: Sequence[JudgedReceipt]) -> tuple[Check, ...]:

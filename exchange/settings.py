@@ -75,6 +75,11 @@ class Home:
         return self.path / "records.checkpoint"
 
     @property
+    def misbehaviour(self) -> Path:
+        """The folder of proofs that logs lied."""
+        return self.path / "misbehaviour"
+
+    @property
     def enrolment(self) -> Path:
         """The enrolment request: the card that the nation signs."""
         return self.path / "enrolment.json"
