@@ -21,6 +21,7 @@ from exchange.cli import (
     keys,
     officers,
     onward,
+    proofs,
     records,
     setup,
     targets,
@@ -82,6 +83,7 @@ app.add_typer(contact_tests.app, name="contact-test")
 app.add_typer(targets.app, name="targets")
 app.add_typer(templates.app, name="template")
 app.add_typer(bundle.app, name="bundle")
+proofs.register(audit.app)
 app.add_typer(audit.app, name="audit")
 
 

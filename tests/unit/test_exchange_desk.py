@@ -13,6 +13,7 @@ import pytest
 from exchange.desk import Desk
 from exchange.evidence import Evidence, verify_evidence
 from exchange.views import SendStatus
+from exchange.watch import LogContradicted, compare_log, watch
 from keys.cards import Hosting
 from protocol.address import Address
 from protocol.envelope import parse_envelope
@@ -285,6 +286,19 @@ async def test_a_desk_finds_that_its_own_nodes_log_was_cut(world: World) -> None
         assert str(path) in check.detail
         world.nodes["kr"].down = True
         assert (await kr.check_own_log()).ok is None
+
+
+async def test_a_watch_tells_once_that_the_log_of_its_node_contradicted_itself(world: World) -> None:
+    async with world.open(KR) as kr:
+        await kr.send(request())
+        assert await compare_log(kr) is None
+        world.nodes["kr"].log = type(world.nodes["kr"].log)(world.nodes["kr"].log.signer, world.clock)
+        world.clock.advance(seconds=2)
+        watching = watch(kr, [], world.clock, turn_s=0.01)
+        assert isinstance(await anext(watching), LogContradicted)
+        world.clock.advance(hours=2)
+        assert not isinstance(await anext(watching), LogContradicted)
+        await watching.aclose()
 
 
 async def test_evidence_is_verified_by_who_has_only_the_directory(world: World) -> None:
