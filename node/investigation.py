@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from keys.directory.view import Directory
 from node.partner import PartnerClient
 from node.store.base import Store
 from protocol.errors import LogUnavailableError
@@ -50,26 +49,22 @@ async def extends(head: Checkpoint, old_size: int, old_root: bytes, tree: Remote
     return prefix_root(old_size, head.size, head.root, nodes) == old_root
 
 
+def held(kept: Receipt | bytes, shown: Receipt | bytes, verifier: LogVerifier) -> Proof | None:
+    """What two receipts or two checkpoints prove without the log being asked."""
+    if isinstance(kept, Receipt) and isinstance(shown, Receipt):
+        return between_receipts(kept, shown, verifier)
+    one, other = (held.checkpoint if isinstance(held, Receipt) else held for held in (kept, shown))
+    try:
+        return between_checkpoints(one, other, verifier, _no_tree)
+    except LogUnavailableError:
+        return None
+
+
 class Investigator:
     """Looks for proofs. Raises whatever keeps it from finding out, as typed errors."""
 
-    def __init__(self, directory: Callable[[], Directory], store: Store) -> None:
-        self._directory = directory
+    def __init__(self, store: Store) -> None:
         self._store = store
-
-    def verifier(self, partner: str) -> LogVerifier:
-        """The keys of the partner's present log."""
-        return self._directory().log_verifier(partner)
-
-    def held(self, kept: Receipt | bytes, shown: Receipt | bytes, verifier: LogVerifier) -> Proof | None:
-        """What two receipts or two checkpoints prove without the log being asked."""
-        if isinstance(kept, Receipt) and isinstance(shown, Receipt):
-            return between_receipts(kept, shown, verifier)
-        one, other = (held.checkpoint if isinstance(held, Receipt) else held for held in (kept, shown))
-        try:
-            return between_checkpoints(one, other, verifier, _no_tree)
-        except LogUnavailableError:
-            return None
 
     async def notes(self, client: PartnerClient, one: bytes, other: bytes, verifier: LogVerifier) -> Proof | None:
         """What two checkpoints prove with the log's own tiles; with the entry where a receipt under one is kept."""

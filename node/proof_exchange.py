@@ -98,7 +98,7 @@ class ProofExchange:
                 continue
             written = await client.proof(digest)
             try:
-                self._witness.take(written)
+                self._witness.convictions.take(written)
             except ComityError as problem:
                 self._log.warning("proof-refused", partner=client.node, code=problem.code)
             _remember(self._judged, digest)
@@ -174,7 +174,7 @@ class ProofExchange:
         if answered and await self._agrees(accused, note, theirs.checkpoint.size, theirs.checkpoint.root):
             return
         # Where the log cannot be reached, only what the two checkpoints show by themselves counts against it.
-        if self._witness.contradicts(accused, theirs, note) or not answered:
+        if self._witness.convictions.by_checkpoint(accused, theirs, note) or not answered:
             return
         # It signed for the partner what it does not show here. The next check asks it for what would prove that.
         self._witness.alarm(accused, theirs.note, note)

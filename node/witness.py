@@ -20,13 +20,14 @@ from pathlib import Path
 
 from keys.directory.view import Directory
 from keys.files import PRIVATE_MODE, write_file
+from node.convictions import Convictions
 from node.investigation import NOTES_AT_ONCE, Investigator
 from node.logging import Log
 from node.metrics import Metrics
 from node.partner import PartnerClient, Partners
-from node.proof_files import ProofFiles, ProofNotKeptError
+from node.proof_files import ProofFiles
 from node.sequencer import Sequencer
-from node.store.base import LogConflictError, RecordPeerCheckpoint, Store
+from node.store.base import RecordPeerCheckpoint, Store
 from protocol import cbor
 from protocol.errors import (
     ComityError,
@@ -36,27 +37,10 @@ from protocol.errors import (
     SettingsError,
     TooLargeError,
 )
-from protocol.log.checkpoint import (
-    Checkpoint,
-    LogVerifier,
-    VerifiedCheckpoint,
-    open_checkpoint,
-    parse_checkpoint,
-    verify_checkpoint,
-)
+from protocol.log.checkpoint import Checkpoint, LogVerifier, open_checkpoint, parse_checkpoint
 from protocol.log.merkle import verify_consistency
-from protocol.misbehaviour import (
-    ALLOWED_SKEW,
-    Proof,
-    decode_proof,
-    encode_proof,
-    misdated,
-    notes_of,
-    proof_digest,
-    verify_proof,
-    without_entry,
-)
-from protocol.receipt import Receipt, VerifiedReceipt
+from protocol.misbehaviour import notes_of
+from protocol.receipt import VerifiedReceipt
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 
@@ -108,8 +92,8 @@ class Witness:
         proofs: ProofFiles,
     ) -> None:
         self.proofs = proofs
-        self._investigator = Investigator(directory, store)
-        self._dated: dict[str, VerifiedCheckpoint] = {}
+        self.convictions = Convictions(node, proofs, directory, self._distrust, metrics, log)
+        self._investigator = Investigator(store)
         self._node = node
         self._path = path
         self._state = WitnessState.load(path)
@@ -223,7 +207,7 @@ class Witness:
         """
         self._distrust(partner, notes)
         for one, other in combinations(notes[:_MAX_COMPARED], 2):
-            if self._try_convict(partner, lambda: self._held(partner, one, other)):  # noqa: B023 - called at once
+            if self.convictions.by_statements(partner, one, other):
                 return
 
     def _distrust(self, partner: str, notes: Sequence[bytes]) -> None:
@@ -247,86 +231,12 @@ class Witness:
 
     def accuse(self, partner: str, problem: LogForkError, *notes: bytes) -> None:
         """Prove what a refused operation found, or alarm with the notes at hand."""
-        if isinstance(problem, LogConflictError) and problem.kept is not None and problem.shown is not None:
-            kept, shown = problem.kept, problem.shown
-            self._try_convict(partner, lambda: self._held(partner, kept, shown))
-            if self.proofs.open_of(self._investigator.verifier(partner).origin) or self._is_settled(partner, kept):
-                return
-        self.alarm(partner, *notes)
-
-    def contradicts(self, partner: str, seen: VerifiedCheckpoint, note: bytes) -> bool:
-        """Whether a checkpoint that somebody else saw is dealt with: it proves a lie, or the matter is settled."""
-        if self.proofs.is_settled(seen.checkpoint.origin, seen.signed_at):
-            return True
-        return self._try_convict(partner, lambda: self._held(partner, seen.note, note))
+        if not self.convictions.by_conflict(partner, problem):
+            self.alarm(partner, *notes)
 
     def require_dated(self, partner: str, receipt: VerifiedReceipt) -> None:
         """Return if nothing that is held shows that the entry's time is false; raises :class:`LogForkError`."""
-        known = self._known_time(partner)
-        at, under = receipt.event.at, receipt.signed_at
-        late = under is not None and at > under + ALLOWED_SKEW
-        early = (
-            known is not None
-            and known.signed_at is not None
-            and receipt.index >= known.checkpoint.size
-            and at < known.signed_at - ALLOWED_SKEW
-        )
-        if not late and not early:
-            return
-        notes = [known.note] if known is not None else []
-        verifier = self._directory().log_verifier(receipt.origin)
-        if self._try_convict(partner, lambda: misdated(receipt.receipt, notes, verifier)):
-            raise LogForkError(f"the log of {partner} says a time that it contradicts itself")
-
-    def take(self, written: bytes) -> None:
-        """Take a proof from elsewhere: believed if it holds. Raises what is wrong with it.
-
-        One that says what the operator has settled changes nothing.
-        """
-        proof = decode_proof(written)
-        directory = self._directory()
-        accused = directory.node_of_origin(proof.origin)
-        verify_proof(proof, directory.log_verifier(proof.origin))
-        self.convict(accused, proof)
-
-    def convict(self, partner: str, proof: Proof) -> bool:
-        """Keep a proof, alarm, stop trusting the partner's receipts; False if the operator has settled the matter.
-
-        Raises what is wrong with the proof. Beside one that shows an entry, one that shows hashes only is kept where
-        there is one: it is what partners get.
-        """
-        written = encode_proof(proof)
-        proved = verify_proof(proof, self._directory().log_verifier(proof.origin))
-        if not self.proofs.counts(proved, proof_digest(written)):
-            return False
-        shared = without_entry(proof)
-        for kept in dict.fromkeys((proof, shared or proof)):
-            try:
-                self.proofs.add(kept, encode_proof(kept))
-            except ProofNotKeptError as problem:
-                self._log.error("proof-not-kept", partner=partner, code=problem.code)
-            self._metrics.proofs.labels(partner, kept.kind.value).set(1)
-        self._log.error("partner-log-lied", partner=partner, code=proof.kind.value)
-        if partner != self._node:
-            self._distrust(partner, notes_of(proof))
-        return True
-
-    def _try_convict(self, partner: str, find: Callable[[], Proof | None]) -> bool:
-        """Convict if there is a proof; a reason why there is none is logged."""
-        try:
-            proof = find()
-            return proof is not None and self.convict(partner, proof)
-        except ComityError as problem:
-            self._log.info("misbehaviour-not-proved", partner=partner, code=problem.code)
-            return False
-
-    def _is_settled(self, partner: str, kept: Receipt | bytes) -> bool:
-        note = kept.checkpoint if isinstance(kept, Receipt) else kept
-        verified = verify_checkpoint(note, self._investigator.verifier(partner))
-        return self.proofs.is_settled(verified.checkpoint.origin, verified.signed_at)
-
-    def _held(self, partner: str, kept: Receipt | bytes, shown: Receipt | bytes) -> Proof | None:
-        return self._investigator.held(kept, shown, self._investigator.verifier(partner))
+        self.convictions.require_dated(partner, receipt, self.proved_note(partner))
 
     async def _investigate(self, partner: str) -> None:
         """Ask the log for what is missing to prove that it contradicted itself, unless that is proved."""
@@ -338,7 +248,7 @@ class Witness:
             client = self._partners.get(partner)
             for one, other in combinations(notes[:_MAX_COMPARED], 2):
                 proof = await self._investigator.notes(client, one, other, verifier)
-                if proof is not None and self.convict(partner, proof):
+                if proof is not None and self.convictions.convict(partner, proof):
                     return
         except ComityError as problem:
             self._log.info("misbehaviour-not-proved", partner=partner, code=problem.code)
@@ -355,23 +265,11 @@ class Witness:
             last, unlike = await self._investigator.unlike(client, head, notes)
             if last is not None:
                 self._state.compared[partner] = last
+                self._save()
             if unlike is not None:
                 self.alarm(partner, unlike, head)
                 raise LogForkError(f"the log of {partner} does not hold what it gave receipts for")
             full = len(notes) == NOTES_AT_ONCE and last == notes[-1][0]
-
-    def _known_time(self, partner: str) -> VerifiedCheckpoint | None:
-        """The proved checkpoint with its time of signing."""
-        note = self._state.proved.get(partner)
-        known = self._dated.get(partner)
-        if note is None or (known is not None and known.note == note):
-            return known
-        try:
-            known = verify_checkpoint(note, self._directory().log_verifier(parse_checkpoint(note).origin))
-        except ComityError:  # of a log that the directory does not have any more
-            return None
-        self._dated[partner] = known
-        return known
 
 
 def node_of(origin: str) -> str:

@@ -44,7 +44,7 @@ async def proof(context: Context, caller: Caller, request: web.Request, body: by
 async def take(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
     """A partner offers a proof: null when it holds, whether or not it is new. Repeating it changes nothing."""
     require_partner(context.node, caller)
-    context.witness.take(body)
+    context.witness.convictions.take(body)
     return cbor_response(cbor.encode(None))
 
 
