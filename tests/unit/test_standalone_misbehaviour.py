@@ -144,3 +144,13 @@ def _with_former(present: LogVerifier, leaves: Sequence[bytes]) -> LogVerifier:
 
     former = (FormerLogKeys(VERIFIER, parse_checkpoint(signed(leaves))),)
     return LogVerifier(ORIGIN, present.ed25519_public, present.mldsa_public, former)
+
+
+def test_it_finds_the_root_of_every_prefix() -> None:
+    leaves = entries(20)
+    for size in range(2, 21):
+        tree = tree_of(leaves[:size])
+        large = standalone.Checkpoint(size, tree.root(), 0, former=False)
+        for old in range(1, size):
+            small = standalone.Checkpoint(old, b"", 0, former=False)
+            assert standalone.prefix_root(small, large, tree.prefix_nodes(old)) == tree_of(leaves[:old]).root()
