@@ -111,7 +111,7 @@ from protocol.instant import from_ms, to_ms, truncate
 from protocol.lifecycle import AnyCase, Deadline, deadlines, fold
 from protocol.lifecycle.profiles import NationalClocks
 from protocol.local_record import LocalRecord, Operation
-from protocol.log.checkpoint import Checkpoint, parse_checkpoint
+from protocol.log.checkpoint import parse_checkpoint
 from protocol.messages import (
     Acknowledgement,
     ComposedMessage,
@@ -166,8 +166,10 @@ class Desk:
         directory_thread: InThread,
         clock: Clock,
         acting: Acting,
+        proofs: Path,
     ) -> None:
         signer = keystore.signer()
+        self._proofs = proofs
         self._address = address
         self._settings = settings
         self._signer = signer
@@ -232,7 +234,9 @@ class Desk:
             stack.push_async_callback(thread, store.close)
             nobody = settings.officer.name if settings.officer else str(address)
             acting = await thread(lambda: who_acts(OfficerRegister(store.database), files.officers, login, nobody))
-            desk = cls(address, settings, keystore, trust, store, thread, directory_thread, clock, acting)
+            desk = cls(
+                address, settings, keystore, trust, store, thread, directory_thread, clock, acting, files.misbehaviour
+            )
             stack.push_async_callback(thread, lambda: desk._sign_records(files.records_head))
             stack.push_async_callback(desk._close)
             yield desk
@@ -903,14 +907,13 @@ class Desk:
     async def _verify(self, message_id: UUID, online: bool) -> VerificationReport:
         self._acting.require(*READERS)
         stored, judged = await self._run(self._judge_again, message_id)
-        watch = LogWatch(self.directory, self.node_client, self._last_checkpoint, self._remember_checkpoint)
+        watch = self._log_watch()
         checks = []
         for entry in judged:
             row = self._judge.row(entry.receipt, entry.error.code if entry.error else None)
             consistency = NOT_ASKED
             if online and entry.proved is not None:
-                proved = entry.proved
-                consistency = await watch.check(Checkpoint(proved.origin, proved.size, proved.root))
+                consistency = await watch.check(entry.proved)
             witnesses = check_witnesses(self.directory, entry.receipt.checkpoint, self._clock())
             checks.append(ReceiptCheck(row, inclusion(entry), consistency, witnesses))
         report = VerificationReport(
@@ -945,6 +948,19 @@ class Desk:
         improved = await proofs.improve(report.receipts, receipts)
         upgraded = [after for before, (_, after) in zip(receipts, improved, strict=True) if after is not before]
         return replace(report, receipts=tuple(check for check, _ in improved)), upgraded
+
+    async def check_own_log(self) -> Check:
+        """Whether the log of the node that serves this desk extends what was seen of it; else the proof is kept."""
+        return await self._log_watch().check_head(self._trust.own_node)
+
+    def _log_watch(self) -> LogWatch:
+        return LogWatch(
+            self.directory,
+            self.node_client,
+            self._last_checkpoint,
+            self._remember_checkpoint,
+            self._proofs,
+        )
 
     def _check_content(self, stored: StoredMessage, judged: Sequence[JudgedReceipt]) -> tuple[Check, ...]:
         if stored.erased:

@@ -1,25 +1,32 @@
 """Whether a log still holds what it once signed: the checkpoint of a receipt against the log's present head.
 
 The head seen last is remembered for each log, so that a log which was rolled back or forked since is found out even
-when it can prove the rest to itself.
+when it can prove the rest to itself. What contradicts a log is kept as a proof for others where it can be proved.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
+from exchange.accusation import contradiction, keep_proof
 from exchange.client import NodeClient
 from exchange.views import Check
 from keys.directory.view import Directory
 from protocol.errors import ComityError, LogForkError, ProofInvalidError
 from protocol.log.checkpoint import Checkpoint, open_checkpoint
 from protocol.log.merkle import verify_consistency
+from protocol.misbehaviour import ALLOWED_SKEW
+from protocol.receipt import Receipt, VerifiedReceipt
 
 _NAME = "consistency"
 
 
 class LogWatch:
-    """Asks the logs; each log's head once per watch. ``last_seen`` and ``remember`` keep checkpoints per origin."""
+    """Asks the logs; each log's head once per watch. ``last_seen`` and ``remember`` keep checkpoints per origin.
+
+    Proofs that a log lied are written into ``proofs``.
+    """
 
     def __init__(
         self,
@@ -27,26 +34,45 @@ class LogWatch:
         client_of: Callable[[str], NodeClient],
         last_seen: Callable[[str], Awaitable[bytes | None]],
         remember: Callable[[str, bytes], Awaitable[None]],
+        proofs: Path,
     ) -> None:
         self._directory = directory
         self._client_of = client_of
         self._last_seen = last_seen
         self._remember = remember
+        self._proofs = proofs
         self._heads: dict[str, Checkpoint | ComityError] = {}
+        self._notes: dict[str, bytes] = {}
         self._proved: dict[Checkpoint, Check] = {}
 
-    async def check(self, signed: Checkpoint) -> Check:
-        """Whether the log's present head extends the verified checkpoint ``signed``."""
+    async def check(self, proved: VerifiedReceipt) -> Check:
+        """Whether the log's present head extends the receipt's checkpoint, and the entry's time can be true."""
+        signed = Checkpoint(proved.origin, proved.size, proved.root)
         if signed not in self._proved:
-            self._proved[signed] = await self._check(signed)
+            self._proved[signed] = await self._check(signed, proved.receipt)
+        if proved.signed_at is not None and proved.event.at > proved.signed_at + ALLOWED_SKEW:
+            told = await self._prove(proved.origin, proved.receipt, proved.receipt.checkpoint)
+            return Check(_NAME, False, LogForkError.code, f"the entry says a time after its checkpoint's{told}")
         return self._proved[signed]
 
-    async def _check(self, signed: Checkpoint) -> Check:
+    async def check_head(self, node: str) -> Check:
+        """Whether the present head of the node's log extends the one seen last."""
+        try:
+            head = await self._head(self._directory.origin(node))
+        except (LogForkError, ProofInvalidError) as problem:
+            return Check(_NAME, False, LogForkError.code, problem.detail)
+        except ComityError as problem:
+            return Check(_NAME, None, problem.code, problem.detail)
+        return Check(_NAME, True, None, f"within the log's present {head.size} entries")
+
+    async def _check(self, signed: Checkpoint, receipt: Receipt) -> Check:
         try:
             head = await self._head(signed.origin)
             await self._require_extends(signed, head)
         except (LogForkError, ProofInvalidError) as problem:
-            return Check(_NAME, False, LogForkError.code, problem.detail)
+            note = self._notes.get(signed.origin)
+            told = await self._prove(signed.origin, receipt, note) if note is not None else ""
+            return Check(_NAME, False, LogForkError.code, problem.detail + told)
         except ComityError as problem:
             # The log could not be asked: nothing is known against it.
             return Check(_NAME, None, problem.code, problem.detail)
@@ -68,11 +94,26 @@ class LogWatch:
         verifier = self._directory.log_verifier(origin)
         note = await self._client_of(self._directory.node_of_origin(origin)).checkpoint()
         head = open_checkpoint(note, verifier)
+        self._notes[origin] = note
         seen = await self._last_seen(origin)
         if seen is not None:
-            await self._require_extends(open_checkpoint(seen, verifier), head)
+            try:
+                await self._require_extends(open_checkpoint(seen, verifier), head)
+            except (LogForkError, ProofInvalidError) as problem:
+                raise LogForkError(problem.detail + await self._prove(origin, seen, note)) from problem
         await self._remember(origin, note)
         return head
+
+    async def _prove(self, origin: str, held: Receipt | bytes, note: bytes) -> str:
+        """Keep the proof that the head contradicts what is held; where it lies, as words. Empty if there is none."""
+        client = self._client_of(self._directory.node_of_origin(origin))
+        try:
+            verifier = self._directory.log_verifier(origin)
+            proof = await contradiction(held, note, verifier, lambda path: client.get(f"/log/{path}"))
+            return f"; proof: {keep_proof(self._proofs, proof)}" if proof is not None else ""
+        except ComityError as problem:
+            # The log does not show what would prove it: the finding stands without.
+            return f"; not proved to others ({problem.code})"
 
     async def _require_extends(self, old: Checkpoint, head: Checkpoint) -> None:
         if head.size < old.size:

@@ -80,6 +80,11 @@ class Home:
         return self.path / "mirrors"
 
     @property
+    def misbehaviour(self) -> Path:
+        """The folder of proofs that logs lied."""
+        return self.path / "misbehaviour"
+
+    @property
     def enrolment(self) -> Path:
         """The enrolment request: the card that the nation signs."""
         return self.path / "enrolment.json"

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from exchange.agenda import Notice
 from exchange.desk import Clock, Desk
@@ -16,6 +17,8 @@ from protocol.errors import ComityError, UnavailableError
 DESK_CHANNEL = "desk"
 # The agenda is looked at so often at least: a machine may sleep, and clocks are set.
 TURN_S = 30.0
+# So often the log of the desk's own node is compared with what was seen of it.
+LOG_EVERY = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,14 @@ class Failed:
     error: ComityError
 
 
-Seen = SyncResult | Notice | Failed
+@dataclass(frozen=True, slots=True)
+class LogContradicted:
+    """The log of the desk's own node contradicts what it showed before; ``detail`` says where the proof lies."""
+
+    detail: str
+
+
+Seen = SyncResult | Notice | Failed | LogContradicted
 
 
 async def watch(desk: Desk, channels: Sequence[Channel], clock: Clock, turn_s: float = TURN_S) -> AsyncIterator[Seen]:
@@ -36,8 +46,12 @@ async def watch(desk: Desk, channels: Sequence[Channel], clock: Clock, turn_s: f
     """
     listening = desk.listen() if desk.settings.transport != "file" else None
     arriving: asyncio.Task[SyncResult] | None = None
+    turn = _LogTurn(clock)
     try:
         while True:
+            contradicted = await turn.look(desk) if listening is not None else None
+            if contradicted is not None:
+                yield contradicted
             for notice in await desk.notices(DESK_CHANNEL):
                 yield notice
                 await desk.note_given([notice])
@@ -63,6 +77,28 @@ async def watch(desk: Desk, channels: Sequence[Channel], clock: Clock, turn_s: f
                 await arriving
         if listening is not None:
             await listening.aclose()
+
+
+class _LogTurn:
+    """When the log is to be compared: every :data:`LOG_EVERY`, until it contradicted itself. That is told once."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._due: datetime | None = clock()
+
+    async def look(self, desk: Desk) -> LogContradicted | None:
+        """What is to be told, if it is time to look."""
+        if self._due is None or self._clock() < self._due:
+            return None
+        contradicted = await compare_log(desk)
+        self._due = self._clock() + LOG_EVERY if contradicted is None else None
+        return contradicted
+
+
+async def compare_log(desk: Desk) -> LogContradicted | None:
+    """Compare the log of the desk's own node with what was seen of it before; None if nothing is known against it."""
+    check = await desk.check_own_log()
+    return LogContradicted(check.detail) if check.ok is False else None
 
 
 async def tell(desk: Desk, channel: Channel) -> Failed | None:

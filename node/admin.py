@@ -7,6 +7,7 @@ from aiohttp import web
 from node.context import CONTEXT, Context
 from node.metrics import CONTENT_TYPE
 from node.store.base import StoreStats
+from node.witness import node_of
 from protocol.errors import ComityError
 
 
@@ -27,6 +28,7 @@ async def _health(request: web.Request) -> web.Response:
         failing.append("stopping")
     attention: list[str] = [f"partner-log-distrusted:{partner}" for partner in context.witness.distrusted]
     attention += [f"log-behind-witness:{partner}" for partner in sorted(context.collector.ahead)]
+    attention += sorted({f"proved-to-lie:{node_of(kept.proof.origin)}" for kept in context.witness.proofs.open()})
     try:
         directory = context.directory.current
         if directory.is_stale(context.clock()):

@@ -14,7 +14,18 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from node import wire
-from node.api import directory, log, mailbox, pull, receipts, statements, submit, transfer, witness
+from node.api import (
+    directory,
+    log,
+    mailbox,
+    misbehaviour,
+    pull,
+    receipts,
+    statements,
+    submit,
+    transfer,
+    witness,
+)
 from node.api.endpoint import Endpoint
 from node.authentication import Caller, SignedCall
 from node.context import CONTEXT, Context
@@ -38,6 +49,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *directory.ENDPOINTS,
     *log.ENDPOINTS,
     *witness.ENDPOINTS,
+    *misbehaviour.ENDPOINTS,
 )
 _ROUTE = web.RequestKey("route", str)
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Server": "comity-node"}

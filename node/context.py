@@ -19,6 +19,7 @@ from node.handover import Handover, ReceiptJudge
 from node.limits import TokenBuckets
 from node.logging import Log
 from node.metrics import Metrics
+from node.proof_exchange import ProofExchange
 from node.sequencer import Sequencer
 from node.settings import LimitSettings
 from node.store.base import Store
@@ -44,6 +45,7 @@ class Context:
     cosigner: Cosigner
     cosignatures: Cosignatures
     collector: Collector
+    proof_exchange: ProofExchange
     expiry_watch: ExpiryWatch
     desk_buckets: TokenBuckets
     partner_buckets: TokenBuckets

@@ -52,6 +52,7 @@ class ReceiptJudge:
         directory = self._directory()
         node = directory.node_of_origin(verified.origin)
         self._witness.require_trusted(node)
+        self._witness.require_dated(node, verified)
         event = verified.event
         if event.name in _AT_RECIPIENTS_NODE and event.recipient is not None:
             directory.require_served(event.recipient, node, None, event.at)
@@ -147,7 +148,7 @@ class Handover:
                 continue  # not found: it was recorded before, or expired meanwhile
             problem = outcome.error
             if isinstance(problem, LogForkError) and isinstance(operation, RecordRelayed):
-                self._witness.alarm(partner, *{r.receipt.checkpoint for r in operation.receipts})
+                self._witness.accuse(partner, problem, *{r.receipt.checkpoint for r in operation.receipts})
         return problem
 
     # --- Inside ---

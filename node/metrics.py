@@ -40,6 +40,9 @@ class Metrics:
         self.distrusted = gauge(
             "partner_log_distrusted", "1 if the partner's log contradicted itself: ALARM", "partner"
         )
+        self.proofs = gauge(
+            "misbehaviour_proofs", "Proofs held that a log lied, not settled by the operator: ALARM", "partner", "kind"
+        )
         self.witness_failures = counter(
             "witness_failures", "Checks of a partner's log not completed", "partner", "code"
         )

@@ -32,7 +32,9 @@ from protocol.errors import (
 from protocol.http_signature import NONCE_BYTES, sign_request
 from protocol.log.addcheckpoint import MAX_ANSWER_BYTES as MAX_COSIGNATURES_BYTES
 from protocol.log.addcheckpoint import SIZE_TYPE, decode_cosignatures, decode_old_size, encode_add_checkpoint
+from protocol.log.layout import TILE_BYTES
 from protocol.log.note import MAX_NOTE_BYTES, NoteSignature
+from protocol.misbehaviour import MAX_PROOF_BYTES
 from protocol.problem import MAX_PROBLEM_BYTES, problem_of
 from protocol.receipt import Receipt, encode_receipts
 from protocol.signing import Signer
@@ -111,6 +113,26 @@ class PartnerClient:
             return decode_cosignatures(body)
         except (MalformedError, TooLargeError) as problem:
             raise PeerFailedError(f"{self.node} answered with something that is not signature lines") from problem
+
+    async def tile(self, path: str) -> bytes:
+        """A tile of the partner's log by its path below the log's prefix, not verified."""
+        return await self._call("GET", f"/log/{path}", None, TILE_BYTES)
+
+    async def heads(self) -> wire.Heads:
+        """What the partner saw of all logs, and which of them it holds proof against; nothing of it is verified."""
+        return wire.decode_heads(await self._call("GET", "/v1/heads", None, wire.MAX_BATCH_BYTES), self.node)
+
+    async def head(self, origin: str) -> bytes:
+        """The newest checkpoint that the partner saw of a log, not verified."""
+        return await self._call("GET", f"/v1/heads/note?{urlencode({'origin': origin})}", None, MAX_NOTE_BYTES)
+
+    async def proof(self, digest: bytes) -> bytes:
+        """A proof of misbehaviour that the partner holds, not verified."""
+        return await self._call("GET", f"/v1/misbehaviour/{digest.hex()}", None, MAX_PROOF_BYTES)
+
+    async def offer(self, proof: bytes) -> None:
+        """Hand over a proof of misbehaviour; the partner verifies it itself."""
+        await self._call("POST", "/v1/misbehaviour", proof, MAX_PROBLEM_BYTES)
 
     async def directory_file(self, name: str) -> bytes:
         """A file of the directory that the partner serves; raises ``NotFoundError`` when it has none of that name."""

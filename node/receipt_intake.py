@@ -42,10 +42,12 @@ async def take_receipts(context: Context, peer: str, receipts: Sequence[Receipt]
     ]
     for (node, found), outcome in zip(logs, await context.sequencer.submit_many(operations), strict=True):
         if isinstance(outcome, Failed):
-            if isinstance(outcome.error, LogForkError):
-                context.witness.alarm(node, *{receipt.receipt.checkpoint for _, receipt in found})
+            refusal = outcome.error
+            if isinstance(refusal, LogForkError):
+                context.witness.accuse(node, refusal, *{receipt.receipt.checkpoint for _, receipt in found})
+                refusal = LogForkError(refusal.detail)
             for position, _ in found:
-                verdicts[position] = outcome.error
+                verdicts[position] = refusal
             continue
         for at, refusal in outcome.refused:
             verdicts[found[at][0]] = refusal

@@ -11,6 +11,8 @@ What holds when something fails:
   ``ReceiptPendingError`` (a repeat gets the same receipts), and no batch is taken until the file is written. Releasing
   without the file would open a gap: after a restore from backup the log could be forked unnoticed.
 - What was committed cannot be known any more: the sequencer halts, and the node must be restarted.
+- The clock goes back: checkpoints keep the latest time signed, and what would be dated before it by more than the
+  allowed skew is refused until the clock is right. Either would be proof against this node (docs/misbehaviour.md).
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -27,22 +29,37 @@ from node.changes import ANY_PARTNER, Changes
 from node.checkpoint_file import CheckpointFile
 from node.store.base import (
     Applied,
+    DeferOutbound,
     Done,
     Failed,
     FoundLog,
+    MarkReceiptsSent,
     Operation,
     Outcome,
+    PurgeDelivered,
     ReceiptPendingError,
+    RecordCosigned,
     RenewCheckpoint,
     Store,
     StoreDamagedError,
 )
 from protocol.errors import CheckpointInvalidError, ComityError, LogForkError, UnavailableError
-from protocol.log.checkpoint import Checkpoint, LogSigner, open_checkpoint, sign_checkpoint
+from protocol.log.checkpoint import (
+    Checkpoint,
+    LogSigner,
+    VerifiedCheckpoint,
+    open_checkpoint,
+    sign_checkpoint,
+    verify_checkpoint,
+)
+from protocol.misbehaviour import ALLOWED_SKEW
 
 MAX_BATCH = 512
 MAX_PENDING = 16_384
 RETRY_FILE_S = 1.0
+
+# What dates no entry of the log.
+_UNDATED = DeferOutbound | MarkReceiptsSent | PurgeDelivered | RecordCosigned
 
 T = TypeVar("T")
 
@@ -55,6 +72,13 @@ class LogRolledBackError(LogForkError):
         "Do not start on this database: it would fork the log. Restore the newest copy and the checkpoint file that "
         "belongs to it, or found a new log under a new origin."
     )
+
+
+class ClockBehindError(UnavailableError):
+    """This node's clock is behind the time that its log signed last."""
+
+    code = "clock-behind"
+    advice = "Set the node's clock (NTP); nothing was accepted, and the same can be sent again."
 
 
 def utc_now() -> datetime:
@@ -114,6 +138,7 @@ class Sequencer:
         self._runner: asyncio.Task[None] | None = None
         self._withheld: set[str] = set()  # whom to wake once the withheld batch is released
         self._kept: bytes | None = None  # writer thread only: what the checkpoint file holds
+        self._signed_at: datetime | None = None  # writer thread only: the latest time that a checkpoint says
 
     # --- Life ------------------------------------------------------------------------------------------------
 
@@ -274,15 +299,31 @@ class Sequencer:
     # --- Writer thread ---------------------------------------------------------------------------------------------
 
     def _sign(self, checkpoint: Checkpoint, at: datetime) -> bytes:
-        return sign_checkpoint(checkpoint, self._signer, at)
+        if self._signed_at is None or at > self._signed_at:
+            self._signed_at = at
+        return sign_checkpoint(checkpoint, self._signer, self._signed_at)
 
     def _apply(self, operations: Sequence[Operation]) -> _Written:
-        applied = self._store.apply(operations, self._sign)
+        applied = self._apply_dated(operations)
         try:
             self._publish()
         except ComityError as problem:
             return _Written(applied, problem)
         return _Written(applied, None)
+
+    def _apply_dated(self, operations: Sequence[Operation]) -> Applied:
+        """Apply all but those that would date an entry back behind what is signed."""
+        behind = [self._is_behind(operation) for operation in operations]
+        if not any(behind):
+            return self._store.apply(operations, self._sign)
+        applied = self._store.apply([op for op, late in zip(operations, behind, strict=True) if not late], self._sign)
+        rest = iter(applied.outcomes)
+        return replace(applied, outcomes=[Failed(ClockBehindError()) if late else next(rest) for late in behind])
+
+    def _is_behind(self, operation: Operation) -> bool:
+        if self._signed_at is None or isinstance(operation, _UNDATED):
+            return False
+        return operation.at < self._signed_at - ALLOWED_SKEW
 
     def _publish(self) -> None:
         """Keep the newest checkpoint outside the database, then show readers what is committed."""
@@ -295,9 +336,13 @@ class Sequencer:
     def _recover(self) -> None:
         """Check the database against the checkpoint file; found the log if both are empty."""
         self._file.sweep()
-        stored = self._opened(self._store.head(), "database")
+        verified = self._opened(self._store.head(), "database")
+        stored = verified.checkpoint if verified is not None else None
         self._kept = self._file.read()
-        kept = self._opened(self._kept, "checkpoint file")
+        outside = self._opened(self._kept, "checkpoint file")
+        kept = outside.checkpoint if outside is not None else None
+        times = [note.signed_at for note in (verified, outside) if note is not None and note.signed_at is not None]
+        self._signed_at = max(times, default=None)
         if stored is not None and (stored.size, stored.root) != (self._store.size(), self._store.root_at(stored.size)):
             raise StoreDamagedError("the stored leaves do not lead to the last signed checkpoint")
         if kept is None and stored is not None and stored.size > 0:
@@ -322,11 +367,11 @@ class Sequencer:
             return False
         return True
 
-    def _opened(self, note: bytes | None, place: str) -> Checkpoint | None:
+    def _opened(self, note: bytes | None, place: str) -> VerifiedCheckpoint | None:
         if note is None:
             return None
         try:
-            return open_checkpoint(note, self._signer.verifier)
+            return verify_checkpoint(note, self._signer.verifier)
         except CheckpointInvalidError as problem:
             raise CheckpointInvalidError(
                 f"the checkpoint in the {place} is not signed by this node's log keys for {self._signer.origin}"

@@ -37,6 +37,8 @@ from node.logging import Log, make_log, quiet_libraries
 from node.metrics import Metrics
 from node.nonces import NonceJournal
 from node.partner import Identity, Partners, PartnerSource
+from node.proof_exchange import ProofExchange
+from node.proof_files import ProofFiles
 from node.pull import Puller
 from node.sequencer import Sequencer, utc_now
 from node.settings import NodeHome, NodeSettings, split_host_port
@@ -125,12 +127,16 @@ class Node:
             self._clock,
             self.metrics,
             self.log,
+            ProofFiles(home.misbehaviour),
+        )
+        exchange = ProofExchange(
+            settings.node, lambda: directory.current, partners, store, witness, self.metrics, self.log
         )
         judge = ReceiptJudge(lambda: directory.current, witness)
         handover = Handover(
             settings.node, sequencer, judge, witness, settings.delivery, self._clock, self.metrics, self.log
         )
-        self.context = self._make_context(store, sequencer, directory, judge, handover, witness, partners)
+        self.context = self._make_context(store, sequencer, directory, judge, handover, witness, partners, exchange)
         self.bundles = Bundles(self.context, identity.signer, home.bundles)
 
     async def _start(self) -> None:
@@ -158,6 +164,7 @@ class Node:
             self._spawn("pull", Puller(context, self._partners, settings.delivery).run())
             self._spawn("witness", context.witness.run(settings.delivery.witness_s))
             self._spawn("cosignatures", context.collector.run(settings.delivery.cosign_s))
+            self._spawn("proof-exchange", context.proof_exchange.run(settings.delivery.witness_s))
         retention = timedelta(days=settings.retention_days)
         self._spawn(
             "housekeeping",
@@ -246,6 +253,7 @@ class Node:
         handover: Handover,
         witness: Witness,
         partners: Partners,
+        exchange: ProofExchange,
     ) -> Context:
         settings = self._settings
         cosignatures = Cosignatures(self._home.cosigned)
@@ -289,6 +297,7 @@ class Node:
             cosigner=cosigner,
             cosignatures=cosignatures,
             collector=collector,
+            proof_exchange=exchange,
             expiry_watch=watch,
             desk_buckets=TokenBuckets(limits.desk_requests_per_s, limits.desk_burst),
             partner_buckets=TokenBuckets(limits.partner_requests_per_s, limits.partner_burst),

@@ -76,6 +76,11 @@ class NodeHome:
         """The newest checkpoint of this node's log that enough partners cosigned."""
         return self.path / "cosigned-checkpoint"
 
+    @property
+    def misbehaviour(self) -> Path:
+        """The proofs that logs lied."""
+        return self.path / "misbehaviour"
+
 
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

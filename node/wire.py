@@ -22,6 +22,7 @@ MAX_BATCH_BYTES = 4 * 1024 * 1024
 MAX_STATEMENTS_BYTES = 1024 * 1024
 # 64 envelopes of 32 recipients each, with a checkpoint for every receipt that is a repeat.
 MAX_ANSWER_BYTES = 24 * 1024 * 1024
+_HASH_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,10 +211,41 @@ def _picked(numbers: Any, receipts: Sequence[Receipt]) -> tuple[Receipt, ...]:
     return tuple(receipts[n] for n in numbers)
 
 
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """What a node saw of the logs: the newest (origin, size, root) of each; and the proofs of misbehaviour that it
+    holds: (origin, digest)."""
+
+    seen: tuple[tuple[str, int, bytes], ...] = ()
+    proofs: tuple[tuple[str, bytes], ...] = ()
+
+
+def encode_heads(heads: Heads) -> bytes:
+    """``{1: [[origin, size, root]], 2: [[origin, digest]]}``."""
+    return cbor.encode({1: [list(row) for row in heads.seen], 2: [list(row) for row in heads.proofs]})
+
+
+def decode_heads(body: bytes, source: str) -> Heads:
+    """What a partner says that it saw; raises :class:`PeerFailedError` for anything else."""
+    value = _decode(body, source)
+    if type(value) is not dict or value.keys() != {1, 2}:
+        raise _nonsense(source)
+    seen, proofs = _rows(value[1], (str, int, bytes), source), _rows(value[2], (str, bytes), source)
+    if any(len(row[-1]) != _HASH_BYTES for row in (*seen, *proofs)) or any(row[1] < 0 for row in seen):
+        raise _nonsense(source)
+    return Heads(seen, proofs)
+
+
+def _rows(value: Any, kinds: tuple[type, ...], source: str) -> tuple[Any, ...]:
+    if type(value) is not list or any(type(row) is not list or tuple(map(type, row)) != kinds for row in value):
+        raise _nonsense(source)
+    return tuple(tuple(row) for row in value)
+
+
 def decode_hashes(body: bytes, source: str) -> list[bytes]:
     """A consistency proof; raises :class:`PeerFailedError` for anything else."""
     value = _decode(body, source)
-    if type(value) is not list or any(type(item) is not bytes or len(item) != 32 for item in value):
+    if type(value) is not list or any(type(item) is not bytes or len(item) != _HASH_BYTES for item in value):
         raise _nonsense(source)
     return value
 

@@ -4,23 +4,29 @@ Every receipt that a partner gives shows a checkpoint of its log, and so does ev
 a minute, and at start, the newest one seen, the newest one cosigned here and the newest one that the partner serves are
 proved to extend the last *proved* one. A contradiction is evidence: both
 checkpoints are kept in the witness file, the operator is alarmed, and receipts from that partner count for nothing
-until the operator decides otherwise (``comity-node witness restore``).
+until the operator decides otherwise (``comity-node witness restore``). Messages from and to it are kept.
+
+Where the contradiction can be proved to others, the proof is kept as a file (docs/misbehaviour.md). What cannot be
+proved yet is tried again at each check: the log may have to show more to somebody.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 
 from keys.directory.view import Directory
 from keys.files import PRIVATE_MODE, write_file
+from node.convictions import Convictions
+from node.investigation import NOTES_AT_ONCE, Investigator
 from node.logging import Log
 from node.metrics import Metrics
 from node.partner import PartnerClient, Partners
+from node.proof_files import ProofFiles
 from node.sequencer import Sequencer
 from node.store.base import RecordPeerCheckpoint, Store
 from protocol import cbor
@@ -42,26 +48,33 @@ from protocol.log.checkpoint import (
 )
 from protocol.log.merkle import verify_consistency
 from protocol.log.witness import without_cosignatures
+from protocol.misbehaviour import notes_of
+from protocol.receipt import VerifiedReceipt
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_SUSPECTS = 16
+
+_MAX_COMPARED = 4  # of the notes that are held against a log
 
 _Noted = tuple[bytes, Checkpoint]
 
 
 @dataclass(slots=True)
 class WitnessState:
-    """By node: the note of the last proved checkpoint; for one that contradicted itself, the notes that show it."""
+    """By node: the note of the last proved checkpoint; for one that contradicted itself, the notes that show it; and
+    the number of the last receipts' checkpoint that was compared with its log."""
 
     proved: dict[str, bytes] = field(default_factory=dict)
     evidence: dict[str, list[bytes]] = field(default_factory=dict)
+    compared: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path) -> WitnessState:
         """Read the file, or an empty state if there is none; raises :class:`SettingsError` when it is damaged."""
         try:
             value = cbor.decode(path.read_bytes(), max_bytes=MAX_FILE_BYTES)
-            return cls(dict(value[1]), {node: list(notes) for node, notes in value[2].items()})
+            evidence = {node: list(notes) for node, notes in value[2].items()}
+            return cls(dict(value[1]), evidence, dict(value.get(3, {})))
         except FileNotFoundError:
             return cls()
         except (OSError, MalformedError, TooLargeError, KeyError, TypeError, AttributeError, ValueError) as problem:
@@ -69,7 +82,7 @@ class WitnessState:
 
     def save(self, path: Path) -> None:
         """Write the file durably."""
-        write_file(path, cbor.encode({1: self.proved, 2: self.evidence}), mode=PRIVATE_MODE)
+        write_file(path, cbor.encode({1: self.proved, 2: self.evidence, 3: self.compared}), mode=PRIVATE_MODE)
 
 
 class Witness:
@@ -86,7 +99,11 @@ class Witness:
         clock: Callable[[], datetime],
         metrics: Metrics,
         log: Log,
+        proofs: ProofFiles,
     ) -> None:
+        self.proofs = proofs
+        self.convictions = Convictions(node, proofs, directory, self._distrust, metrics, log)
+        self._investigator = Investigator(store)
         self._node = node
         self._path = path
         self._state = WitnessState.load(path)
@@ -100,6 +117,11 @@ class Witness:
         # By node: checkpoints whose consistency was not proved by who showed them. The log is asked at the next check.
         self._suspects: dict[str, list[_Noted]] = {}
         self._examining: set[str] = set()
+        for kept in proofs.open():
+            accused = node_of(kept.proof.origin)
+            metrics.proofs.labels(accused, kept.proof.kind.value).set(1)
+            if accused != node:  # also when the process ended before the witness file was written
+                self._state.evidence.setdefault(accused, list(notes_of(kept.proof)))
         for partner in self._state.evidence:
             metrics.distrusted.labels(partner).set(1)
             log.error("partner-log-distrusted", partner=partner)
@@ -124,13 +146,16 @@ class Witness:
     async def check(self, partner: str) -> bool:
         """Prove the partner's newest checkpoint; True if that worked. Never raises for what the partner does."""
         if partner in self._state.evidence:
+            await self._investigate(partner)
             return False
         try:
             if not self._directory().node(partner).urls:
                 return False
             await self._check(partner, self._partners.get(partner))
+            await self._compare_receipts(partner, self._partners.get(partner))
         except LogForkError as problem:
             self._metrics.witness_failures.labels(partner, problem.code).inc()
+            await self._investigate(partner)
             return False
         except ComityError as problem:
             self._metrics.witness_failures.labels(partner, problem.code).inc()
@@ -222,7 +247,16 @@ class Witness:
             raise LogForkError(f"the log of {partner} cannot prove that it only grew") from problem
 
     def alarm(self, partner: str, *notes: bytes) -> None:
-        """Keep the evidence, tell the operator, stop trusting the partner's receipts. Idempotent."""
+        """Keep the evidence, tell the operator, stop trusting the partner's receipts. Idempotent.
+
+        What the notes prove by themselves is proved; else the next check asks the log for what is missing.
+        """
+        self._distrust(partner, notes)
+        for one, other in combinations(notes[:_MAX_COMPARED], 2):
+            if self.convictions.by_statements(partner, one, other):
+                return
+
+    def _distrust(self, partner: str, notes: Sequence[bytes]) -> None:
         if partner not in self._state.evidence:
             self._state.evidence[partner] = list(notes)
             self._save()
@@ -234,3 +268,56 @@ class Witness:
             self._state.save(self._path)
         except OSError as problem:
             self._log.error("witness-file-not-written", error_type=type(problem).__name__)
+
+    # --- Proof ---------------------------------------------------------------------------------------------------
+
+    def proved_note(self, partner: str) -> bytes | None:
+        """The checkpoint to which the partner's log is proved; None before the first check."""
+        return self._state.proved.get(partner)
+
+    def accuse(self, partner: str, problem: LogForkError, *notes: bytes) -> None:
+        """Prove what a refused operation found, or alarm with the notes at hand."""
+        if not self.convictions.by_conflict(partner, problem):
+            self.alarm(partner, *notes)
+
+    def require_dated(self, partner: str, receipt: VerifiedReceipt) -> None:
+        """Return if nothing that is held shows that the entry's time is false; raises :class:`LogForkError`."""
+        self.convictions.require_dated(partner, receipt, self.proved_note(partner))
+
+    async def _investigate(self, partner: str) -> None:
+        """Ask the log for what is missing to prove that it contradicted itself, unless that is proved."""
+        notes = self._state.evidence.get(partner, [])
+        try:
+            verifier = self._directory().log_verifier(partner)
+            if self.proofs.open_of(verifier.origin):
+                return
+            client = self._partners.get(partner)
+            for one, other in combinations(notes[:_MAX_COMPARED], 2):
+                proof = await self._investigator.notes(client, one, other, verifier)
+                if proof is not None and self.convictions.convict(partner, proof):
+                    return
+        except ComityError as problem:
+            self._log.info("misbehaviour-not-proved", partner=partner, code=problem.code)
+
+    async def _compare_receipts(self, partner: str, client: PartnerClient) -> None:
+        """Compare the checkpoints of all receipts with the proved one; raises :class:`LogForkError` after an alarm."""
+        head = self._state.proved.get(partner)
+        if head is None:
+            return
+        origin, full = self._directory().origin(partner), True
+        while full:
+            after = self._state.compared.get(partner, 0)
+            notes = await self._store.foreign_notes(origin, after, NOTES_AT_ONCE)
+            last, unlike = await self._investigator.unlike(client, head, notes)
+            if last is not None:
+                self._state.compared[partner] = last
+                self._save()
+            if unlike is not None:
+                self.alarm(partner, unlike, head)
+                raise LogForkError(f"the log of {partner} does not hold what it gave receipts for")
+            full = len(notes) == NOTES_AT_ONCE and last == notes[-1][0]
+
+
+def node_of(origin: str) -> str:
+    """The node whose log this is: an origin ends in its node's name."""
+    return origin.rpartition("/")[2]

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
 from protocol import cbor
 from protocol.errors import MalformedError, TooLargeError
 from protocol.event import MAX_EVENT_BYTES, Event, decode_event
-from protocol.log.checkpoint import Checkpoint, LogVerifier, open_checkpoint, parse_checkpoint
+from protocol.log.checkpoint import Checkpoint, LogVerifier, parse_checkpoint, verify_checkpoint
 from protocol.log.merkle import HASH_BYTES, MAX_PATH_HASHES, MAX_SIZE, InclusionVerifier, leaf_hash
 from protocol.log.note import MAX_NOTE_BYTES
 from protocol.log.proof import encode_tlog_proof
@@ -45,7 +46,8 @@ class VerifiedReceipt:
     """A receipt that the log ``origin`` cannot deny.
 
     What is left to the caller: that the event is about the message at hand (id, digest, recipient), and for a desk's
-    event the signature on ``statement`` under a key of the event's recipient.
+    event the signature on ``statement`` under a key of the event's recipient. ``signed_at`` is the log's own word for
+    when it signed the checkpoint, None if it gave none.
     """
 
     event: Event
@@ -56,6 +58,7 @@ class VerifiedReceipt:
     leaf_hash: bytes
     receipt: Receipt
     statement: SignedStatement | None
+    signed_at: datetime | None
 
 
 class ReceiptVerifier:
@@ -69,8 +72,8 @@ class ReceiptVerifier:
     ) -> None:
         self._verifier_for = verifier_for
         self._max_cached = cached_checkpoints
-        # By the digest of the note: who verified it, and what it says.
-        self._verified: OrderedDict[bytes, tuple[LogVerifier, Checkpoint]] = OrderedDict()
+        # By the digest of the note: who verified it, what it says, and when it was signed.
+        self._verified: OrderedDict[bytes, tuple[LogVerifier, Checkpoint, datetime | None]] = OrderedDict()
         # Of the last few trees: what is already proved to be in them. By size and root, whoever signed them.
         self._trees: OrderedDict[tuple[int, bytes], InclusionVerifier] = OrderedDict()
 
@@ -81,7 +84,7 @@ class ReceiptVerifier:
         under it. :class:`MalformedError` and its kin: the entry is not an event, or a desk's event does not say what
         its statement says.
         """
-        checkpoint = self._checkpoint(receipt.checkpoint)
+        checkpoint, signed_at = self._checkpoint(receipt.checkpoint)
         hash_ = leaf_hash(receipt.leaf)
         self._tree(checkpoint).verify(hash_, receipt.index, receipt.path)
         event = decode_event(receipt.leaf)
@@ -94,6 +97,7 @@ class ReceiptVerifier:
             leaf_hash=hash_,
             receipt=receipt,
             statement=statement_of(event),
+            signed_at=signed_at,
         )
 
     def _tree(self, checkpoint: Checkpoint) -> InclusionVerifier:
@@ -105,19 +109,19 @@ class ReceiptVerifier:
                 self._trees.popitem(last=False)
         return tree
 
-    def _checkpoint(self, note: bytes) -> Checkpoint:
+    def _checkpoint(self, note: bytes) -> tuple[Checkpoint, datetime | None]:
         key = sha256(note).digest()
         known = self._verified.get(key)
         # The keys are asked for every time: the directory may have withdrawn them since.
         verifier = self._verifier_for(known[1].origin if known else parse_checkpoint(note).origin)
         if known is not None and known[0] == verifier:
             self._verified.move_to_end(key)
-            return known[1]
-        checkpoint = open_checkpoint(note, verifier)
-        self._verified[key] = (verifier, checkpoint)
+            return known[1], known[2]
+        verified = verify_checkpoint(note, verifier)
+        self._verified[key] = (verifier, verified.checkpoint, verified.signed_at)
         while len(self._verified) > self._max_cached:
             self._verified.popitem(last=False)
-        return checkpoint
+        return verified.checkpoint, verified.signed_at
 
 
 def statement_of(event: Event) -> SignedStatement | None:

@@ -117,6 +117,7 @@ class World:
     sessions: list[aiohttp.ClientSession] = field(default_factory=list)
     ceremony: Ceremony | None = None
     directory: Directory | None = None
+    kinds: dict[str, type[Node]] = field(default_factory=dict)  # nodes that are not honest
 
     @property
     def folder(self) -> Path:
@@ -194,7 +195,7 @@ class World:
         home.bootstrap.write_bytes(bundle.to_bytes())
         keystore = Keystore.open(home.keystore, b"test")
         stream = self.logs.setdefault(name, StringIO())
-        node = Node(
+        node = self.kinds.get(name, Node)(
             home,
             NodeSettings.of(values | settings),
             keystore,

@@ -75,7 +75,7 @@ def watch(
     async def work(desk: Desk) -> None:
         from exchange.desk import utc_now
         from exchange.notify import channels_of
-        from exchange.watch import DESK_CHANNEL, tell
+        from exchange.watch import DESK_CHANNEL, compare_log, tell
         from exchange.watch import watch as keep_watch
 
         channels = channels_of(desk.settings)
@@ -84,6 +84,9 @@ def watch(
                 await _say(desk, seen, as_json=as_json)
             return
         await _synced(desk)
+        contradicted = await compare_log(desk)
+        if contradicted is not None:
+            await _say(desk, contradicted, as_json=as_json)
         for notice in await desk.notices(DESK_CHANNEL):
             await _say(desk, notice, as_json=as_json)
             await desk.note_given([notice])
@@ -121,6 +124,7 @@ def _row(item: AgendaItem) -> tuple[object, ...]:
 async def _say(desk: Desk, seen: Seen, *, as_json: bool) -> None:
     from exchange.agenda import Notice
     from exchange.views import SyncResult
+    from exchange.watch import LogContradicted
 
     if isinstance(seen, SyncResult):
         if as_json:
@@ -136,6 +140,11 @@ async def _say(desk: Desk, seen: Seen, *, as_json: bool) -> None:
             print_json_line({"event": "due", **item_object(seen.item), "call": contacts})
         else:
             line(_told(seen.item, contacts))
+    elif isinstance(seen, LogContradicted):
+        if as_json:
+            print_json_line({"event": "log-contradicted", "detail": seen.detail})
+        else:
+            line(f"{_('ALARM: the log of the node of this desk contradicts itself')}: {safe(seen.detail)}")
     elif as_json:
         print_json_line({"event": "channel-failed", "channel": seen.channel, "error": seen.error.code})
     else:

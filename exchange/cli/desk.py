@@ -456,7 +456,9 @@ def verify(
             for item in report.receipts:
                 name = f"{item.receipt.event} {item.receipt.node} #{item.receipt.index}"
                 rows.append((f"{name}: {_('in the log')}", item.inclusion.ok, item.inclusion.error or ""))
-                rows.append((f"{name}: {_('log still consistent')}", item.consistency.ok, item.consistency.error or ""))
+                found = item.consistency
+                text = safe(found.detail) if found.ok is False else found.error or ""
+                rows.append((f"{name}: {_('log still consistent')}", found.ok, text))
                 seen = item.witnesses
                 rows.append((f"{name}: {_('cosigned by enough witnesses')}", seen.ok, seen.error or seen.detail))
             words = {True: _("holds"), False: _("FAILS"), None: _("not checked")}

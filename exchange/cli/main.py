@@ -23,6 +23,7 @@ from exchange.cli import (
     laws,
     officers,
     onward,
+    proofs,
     records,
     report,
     setup,
@@ -88,6 +89,7 @@ app.add_typer(targets.app, name="targets")
 app.add_typer(templates.app, name="template")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(evidence.app, name="evidence")
+proofs.register(audit.app)
 app.add_typer(audit.app, name="audit")
 
 

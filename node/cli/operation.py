@@ -143,25 +143,69 @@ def count(home: Home, as_json: AsJson = False) -> None:
 
 @witness.command("status")
 def witness_status(home: Home, as_json: AsJson = False) -> None:
-    """The proved checkpoint of each partner's log, the partners whose log contradicted itself, and how far this node's
-    own log is cosigned.
+    """The proved checkpoint of each partner's log, the partners whose log contradicted itself and the proofs of it,
+    and how far this node's own log is cosigned.
 
     Example: comity-node witness status kr
     """
     with edge(as_json):
         from node.cosignatures import Cosignatures
+        from node.proof_files import ProofFiles
         from node.settings import NodeHome
-        from node.witness import WitnessState
+        from node.witness import WitnessState, node_of
         from protocol.log.checkpoint import parse_checkpoint
 
-        state, own = WitnessState.load(NodeHome(home).witness), Cosignatures(NodeHome(home).cosigned).read()
+        files = NodeHome(home)
+        state, proofs = WitnessState.load(files.witness), ProofFiles(files.misbehaviour)
+        own = Cosignatures(files.cosigned).read()
         proved = {node: parse_checkpoint(note).size for node, note in state.proved.items()}
+        unsettled = {kept.digest for kept in proofs.open()}
+        held = [
+            {
+                "node": node_of(kept.proof.origin),
+                "origin": kept.proof.origin,
+                "kind": kept.proof.kind.value,
+                "file": str(kept.path),
+                "settled": kept.digest not in unsettled,
+            }
+            for kept in proofs.all()
+        ]
         witnessed = None if own is None else parse_checkpoint(own).size
-        values = {"proved": proved, "distrusted": sorted(state.evidence), "witnessed": witnessed}
+        distrusted = sorted(state.evidence)
+        values = {"proved": proved, "distrusted": distrusted, "proofs": held, "witnessed": witnessed}
         lines = [f"{node}: {size}" for node, size in sorted(proved.items())]
         lines += [] if witnessed is None else [_("this node's log, cosigned up to: {size}").format(size=witnessed)]
         lines += [_("{node}: DISTRUSTED").format(node=node) for node in sorted(state.evidence)]
+        lines += [f"{row['node']}: {row['kind']}, {row['file']}" for row in held if not row["settled"]]
         show(as_json, values, lambda: "\n".join(lines) or _("nothing is proved yet"))
+
+
+@witness.command()
+def proof(
+    home: Home,
+    node: Annotated[str, typer.Argument(help=_("The partner whose log lied."))],
+    out: Annotated[Path, typer.Option(help=_("File to write the proof into."))],
+    kind: Annotated[str | None, typer.Option(help=_("Which proof, by its kind; else the first by kind."))] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a proof that a partner's log lied, for others to verify: with comity audit proof, or without Comity.
+
+    Example: comity-node witness proof kr fr --out fr.proof
+    """
+    with edge(as_json):
+        from keys.files import write_file
+        from node.proof_files import ProofFiles
+        from node.settings import NodeHome
+        from node.witness import node_of
+
+        held = [kept for kept in ProofFiles(NodeHome(home).misbehaviour).all() if node_of(kept.proof.origin) == node]
+        wanted = [kept for kept in held if kind is None or kept.proof.kind.value == kind]
+        if not wanted:
+            raise NotFoundError(f"no such proof is held against the log of {node}")
+        chosen = wanted[0]
+        write_file(out, chosen.written)
+        values = {"node": node, "kind": chosen.proof.kind.value, "digest": chosen.digest.hex(), "file": str(out)}
+        show(as_json, values, lambda: f"{values['kind']}: {out}")
 
 
 @witness.command()
@@ -202,9 +246,10 @@ def restore(
     """
     with edge(as_json):
         from keys.files import acquire_lock, release_lock
+        from node.restoring import restore_trust
+        from node.sequencer import utc_now
         from node.settings import NodeHome, NodeSettings
         from node.store.base import StoreInUseError
-        from node.witness import WitnessState
 
         files = NodeHome(home)
         database = home / NodeSettings.load(files.settings).database
@@ -212,11 +257,7 @@ def restore(
             database.with_name(database.name + ".lock"), lambda: StoreInUseError("the node is running; stop it first")
         )
         try:
-            state = WitnessState.load(files.witness)
-            if state.evidence.pop(node, None) is None:
-                raise NotFoundError(f"nothing is held against the log of {node}")
-            state.proved.pop(node, None)
-            state.save(files.witness)
+            restore_trust(files, database, node, utc_now())
         finally:
             release_lock(lock)
         show(as_json, {"restored": node}, lambda: _("Receipts of {node} count again.").format(node=node))

@@ -15,7 +15,7 @@ from typing import Protocol
 from uuid import UUID
 
 from protocol.address import Address
-from protocol.errors import ComityError, UnavailableError
+from protocol.errors import ComityError, LogForkError, UnavailableError
 from protocol.event import EventName, LeafReference
 from protocol.log.checkpoint import Checkpoint
 from protocol.receipt import Receipt, VerifiedReceipt
@@ -56,6 +56,22 @@ class StoreInUseError(ComityError):
     code = "store-in-use"
     http_status = 500
     advice = "Stop the other node process first: two writers would fork the log."
+
+
+class LogConflictError(LogForkError):
+    """What another log shows now contradicts what is kept of it.
+
+    ``kept`` and ``shown`` are two receipts of one index or two checkpoints of one size, verified before.
+    """
+
+    code = "log-conflict"
+
+    def __init__(
+        self, detail: str = "", kept: Receipt | bytes | None = None, shown: Receipt | bytes | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.kept = kept
+        self.shown = shown
 
 
 # --- Operations --------------------------------------------------------------------------------------------
@@ -483,6 +499,15 @@ class Store(Protocol):
 
     async def cosigned(self, origin: str) -> PeerCheckpoint | None:
         """The largest tree of another log that this node's witness cosigned, its note with the cosignatures."""
+
+    async def foreign_heads(self) -> list[PeerCheckpoint]:
+        """The newest checkpoint seen of every other log, by origin."""
+
+    async def foreign_notes(self, origin: str, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """Checkpoints of the log ``origin`` with receipts under them, by number, those above ``after``."""
+
+    async def foreign_receipt(self, note: bytes) -> Receipt | None:
+        """One receipt that is kept under this checkpoint of another log, None if there is none."""
 
     async def stats(self) -> StoreStats:
         """Counts for the metrics."""

@@ -224,6 +224,18 @@ class SqliteStore:
         """See :class:`~node.store.base.Store`."""
         return await self._read(SqliteReader.cosigned, origin)
 
+    async def foreign_heads(self) -> list[PeerCheckpoint]:
+        """See :class:`~node.store.base.Store`."""
+        return await self._read(SqliteReader.foreign_heads)
+
+    async def foreign_notes(self, origin: str, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """See :class:`~node.store.base.Store`."""
+        return await self._read(SqliteReader.foreign_notes, origin, after, limit)
+
+    async def foreign_receipt(self, note: bytes) -> Receipt | None:
+        """See :class:`~node.store.base.Store`."""
+        return await self._read(SqliteReader.foreign_receipt, note)
+
     async def stats(self) -> StoreStats:
         """See :class:`~node.store.base.Store`."""
         return await self._read(SqliteReader.stats, self._released)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
@@ -269,6 +270,29 @@ class SqliteReader:
     def _peer_checkpoint(self, sql: str, origin: str) -> PeerCheckpoint | None:
         row = self._connection.execute(sql, (origin,)).fetchone()
         return PeerCheckpoint(origin, row[0], row[1], row[2]) if row is not None else None
+
+    def foreign_heads(self) -> list[PeerCheckpoint]:
+        """See :meth:`node.store.base.Store.foreign_heads`."""
+        rows = self._connection.execute("SELECT origin, size, root, note FROM peer_checkpoint ORDER BY origin")
+        return [PeerCheckpoint(*row) for row in rows]
+
+    def foreign_notes(self, origin: str, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """See :meth:`node.store.base.Store.foreign_notes`."""
+        start = f"{origin}\n".encode()  # a note begins with its log's origin
+        rows = self._connection.execute(
+            "SELECT id, note FROM foreign_checkpoint WHERE id > ? AND substr(note, 1, ?) = ? ORDER BY id LIMIT ?",
+            (after, len(start), start, limit),
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    def foreign_receipt(self, note: bytes) -> Receipt | None:
+        """See :meth:`node.store.base.Store.foreign_receipt`."""
+        row = self._connection.execute(
+            "SELECT f.leaf, f.idx, f.path FROM foreign_checkpoint c JOIN foreign_receipt f ON f.checkpoint = c.id"
+            " WHERE c.digest = ? LIMIT 1",
+            (sha256(note).digest(),),
+        ).fetchone()
+        return Receipt(row[0], row[1], _split(row[2]), note) if row is not None else None
 
     # --- Metrics -------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from node.store.base import (
     REASON_EXPIRED,
+    LogConflictError,
     RecordExpired,
     RecordPeerCheckpoint,
     RecordRefused,
@@ -20,9 +21,10 @@ from node.store.base import (
 )
 from node.store.sqlite_rows import Result, Rows, StoredMessage
 from node.store.sqlite_seen import SeenCheckpoint
-from protocol.errors import ComityError, LogForkError, NotFoundError, PeerFailedError
+from protocol.errors import ComityError, NotFoundError, PeerFailedError
 from protocol.event import EventName
-from protocol.receipt import VerifiedReceipt
+from protocol.log.merkle import HASH_BYTES
+from protocol.receipt import Receipt, VerifiedReceipt
 
 _INSERT_FOREIGN = (
     "INSERT INTO foreign_receipt (origin, idx, seq, checkpoint, leaf, path) VALUES (?, ?, ?, ?, ?, ?)"
@@ -168,17 +170,41 @@ def _foreign_note(rows: Rows, note: bytes, expires_ms: int) -> int:
 
 
 def _check_witnessed(rows: Rows, receipts: Iterable[VerifiedReceipt]) -> None:
-    roots: dict[tuple[str, int], bytes] = {}
-    for origin, size, root, _ in _checkpoints(receipts):
-        if roots.setdefault((origin, size), root) != root:
-            raise LogForkError(f"the log {origin} signed two trees of {size} entries")
-        _check_same(rows, origin, size, root)
+    """Return if the receipts contradict neither each other nor what is kept; raises :class:`LogConflictError`."""
+    trees: dict[tuple[str, int], tuple[bytes, bytes]] = {}
+    for origin, size, root, note in _checkpoints(receipts):
+        other = trees.setdefault((origin, size), (root, note))
+        if other[0] != root:
+            raise LogConflictError(f"the log {origin} signed two trees of {size} entries", other[1], note)
+        _check_same(rows, origin, size, root, note)
+    entries: dict[tuple[str, int], VerifiedReceipt] = {}
+    for receipt in receipts:
+        same = entries.setdefault((receipt.origin, receipt.index), receipt)
+        if same.receipt.leaf != receipt.receipt.leaf:
+            raise _two_entries(receipt, same.receipt)
+        _check_entry(rows, receipt)
 
 
-def _check_same(rows: Rows, origin: str, size: int, root: bytes) -> None:
+def _check_entry(rows: Rows, receipt: VerifiedReceipt) -> None:
+    row = rows.execute(
+        "SELECT f.leaf, f.path, c.note FROM foreign_receipt f JOIN foreign_checkpoint c ON c.id = f.checkpoint"
+        " WHERE f.origin = ? AND f.idx = ?",
+        (receipt.origin, receipt.index),
+    ).fetchone()
+    if row is not None and row[0] != receipt.receipt.leaf:
+        path = tuple(row[1][at : at + HASH_BYTES] for at in range(0, len(row[1]), HASH_BYTES))
+        raise _two_entries(receipt, Receipt(row[0], receipt.index, path, row[2]))
+
+
+def _two_entries(shown: VerifiedReceipt, kept: Receipt) -> LogConflictError:
+    text = f"the log {shown.origin} gave two receipts for entry {shown.index}"
+    return LogConflictError(text, kept, shown.receipt)
+
+
+def _check_same(rows: Rows, origin: str, size: int, root: bytes, note: bytes) -> None:
     seen = rows.seen.of(origin)
     if seen is not None and seen.size == size and seen.root != root:
-        raise LogForkError(f"the log {origin} signed two trees of {size} entries")
+        raise LogConflictError(f"the log {origin} signed two trees of {size} entries", seen.note, note)
 
 
 def _witness(rows: Rows, receipts: Iterable[VerifiedReceipt]) -> None:
@@ -188,7 +214,7 @@ def _witness(rows: Rows, receipts: Iterable[VerifiedReceipt]) -> None:
 
 def record_peer_checkpoint(rows: Rows, operation: RecordPeerCheckpoint) -> Result:
     """See :class:`~node.store.base.RecordPeerCheckpoint`."""
-    _check_same(rows, operation.origin, operation.size, operation.root)
+    _check_same(rows, operation.origin, operation.size, operation.root, operation.note)
     rows.seen.add(operation.origin, SeenCheckpoint(operation.size, operation.root, operation.note))
     return Result()
 

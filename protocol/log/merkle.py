@@ -92,17 +92,33 @@ def verify_consistency(old_size: int, old_root: bytes, new_size: int, new_root: 
     if old_size in (0, new_size):
         _verify_trivial(old_size, old_root, new_size, new_root, path)
         return
-    running_old, running_new = _consistency_roots(old_size, old_root, new_size, path)
+    # A complete old tree is itself the first node, and the proof leaves it out.
+    nodes = [old_root, *path] if old_size & (old_size - 1) == 0 else path
+    running_old, running_new = _consistency_roots(old_size, new_size, nodes)
     if not compare_digest(running_old, old_root):
         raise ProofInvalidError("the proof does not lead to the old root")
     if not compare_digest(running_new, new_root):
         raise ProofInvalidError("the proof does not lead to the new root")
 
 
-def _consistency_roots(old_size: int, old_root: bytes, new_size: int, path: Sequence[bytes]) -> tuple[bytes, bytes]:
+def prefix_root(old_size: int, new_size: int, new_root: bytes, nodes: Sequence[bytes]) -> bytes:
+    """The root that the first ``old_size`` leaves of the tree of ``new_size`` leaves under ``new_root`` have.
+
+    ``nodes`` are the hashes of a consistency proof, the complete old tree included where RFC 6962 leaves it out. Only
+    one list of hashes leads to ``new_root``: the answer is no claim of whoever gives them. 0 < old size < new size.
+    Raises :class:`ProofInvalidError`.
+    """
+    if not 0 < old_size < new_size <= MAX_SIZE:
+        raise ProofInvalidError("a prefix of a tree has fewer leaves than the tree, and at least one")
+    _check_hashes(nodes, new_root)
+    running_old, running_new = _consistency_roots(old_size, new_size, nodes)
+    if not compare_digest(running_new, new_root):
+        raise ProofInvalidError("the proof does not lead to the new root")
+    return running_old
+
+
+def _consistency_roots(old_size: int, new_size: int, nodes: Sequence[bytes]) -> tuple[bytes, bytes]:
     """The two roots that the proof leads to (RFC 9162 §2.1.4.2), for 0 < old size < new size."""
-    # A complete old tree is itself the first node, and the proof leaves it out.
-    nodes = [old_root, *path] if old_size & (old_size - 1) == 0 else list(path)
     if not nodes:
         raise ProofInvalidError("the proof is empty")
     node, last = old_size - 1, new_size - 1

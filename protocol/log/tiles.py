@@ -142,6 +142,12 @@ class TileTree:
         size = self._check_size(size)
         return self._range(0, size) if size else EMPTY_ROOT
 
+    def leaf(self, index: int) -> bytes:
+        """The leaf hash at ``index``; raises :class:`LogUnavailableError` when it is not inside the tree."""
+        if not 0 <= index < self._size:
+            raise LogUnavailableError("the index is not inside the tree")
+        return self._node(0, index)
+
     def inclusion_path(self, index: int, size: int | None = None) -> list[bytes]:
         """The path from the sibling of leaf ``index`` to the root of the tree of ``size`` leaves (RFC 6962 §2.1.1).
 
@@ -188,6 +194,16 @@ class TileTree:
             path.append(self._range(low, high))
         path.reverse()
         return path
+
+    def prefix_nodes(self, old_size: int) -> list[bytes]:
+        """What :func:`protocol.log.merkle.prefix_root` takes: the consistency proof with a complete old tree in it.
+
+        For 0 < old size < size. Raises :class:`LogUnavailableError`.
+        """
+        if not 0 < old_size < self._size:
+            raise LogUnavailableError("a prefix of a tree has fewer leaves than the tree, and at least one")
+        path = self.consistency_path(old_size)
+        return [self.root(old_size), *path] if old_size & (old_size - 1) == 0 else path
 
     def take_changed_tiles(self) -> list[tuple[int, int, bytes]]:
         """The tiles (level, index, hashes) that changed since the last call, for the store to insert or replace.

@@ -23,6 +23,7 @@ from node.store.base import (
     Failed,
     FoundLog,
     Incoming,
+    LogConflictError,
     MarkReceiptsSent,
     Operation,
     OutboundKind,
@@ -737,6 +738,42 @@ class StoreConformance:
         await again.close()
         assert kept is not None
         assert kept.size == 7
+
+    async def test_two_entries_at_one_index_are_a_conflict_and_nothing_is_stored(self, store: Store) -> None:
+        message = incoming(SEOUL, (PARIS,))
+        done(store, submission(message, partners=("fr",)))
+        (kept,) = ForeignLog().receipts(message, EventName.RelayAcceptance, salt=1)
+        done(store, StoreForeignReceipts("fr", (kept,), NOW))
+        two = ForeignLog().receipts(message, EventName.RelayAcceptance, EventName.ContentConsignment, salt=2)
+
+        conflict = failed(store, StoreForeignReceipts("fr", two, NOW))
+
+        assert isinstance(conflict, LogConflictError)
+        assert (conflict.kept, conflict.shown) == (kept.receipt, two[0].receipt)
+        (row,) = await queue(store)
+        assert isinstance(failed(store, RecordRelayed(row, two, reference(two[0]), NOW)), LogConflictError)
+
+    async def test_checkpoints_with_receipts_are_found_by_log_and_number_and_the_receipts_by_them(
+        self, store: Store
+    ) -> None:
+        message = incoming(SEOUL, (PARIS,))
+        done(store, submission(message, partners=("fr",)))
+        log = ForeignLog()
+        first = log.receipts(message, EventName.RelayAcceptance)
+        second = log.receipts(message, EventName.ContentConsignment)
+        done(store, StoreForeignReceipts("fr", first, NOW))
+        done(store, StoreForeignReceipts("fr", second, NOW))
+
+        found = await store.foreign_notes(FR.origin, 0, 10)
+
+        notes = [first[0].receipt.checkpoint, second[0].receipt.checkpoint]
+        assert [note for _, note in found] == notes
+        assert await store.foreign_notes(FR.origin, found[0][0], 10) == found[1:]
+        assert await store.foreign_notes(FR.origin, 0, 1) == found[:1]
+        assert await store.foreign_notes("test-federation/f", 0, 10) == []
+        assert await store.foreign_receipt(notes[1]) == second[0].receipt
+        assert await store.foreign_receipt(b"another") is None
+        assert [head.note for head in await store.foreign_heads()] == notes[1:]
 
     # --- The log ---------------------------------------------------------------------------------------------
 

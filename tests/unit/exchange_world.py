@@ -39,9 +39,18 @@ from keys.identity import generate_directory_key, generate_node_keys
 from keys.keystore import FAST, Keystore
 from protocol.address import Address
 from protocol.envelope import Envelope, parse_envelope, verify_envelope
-from protocol.errors import ComityError, QuorumNotMetError, UnavailableError
+from protocol.errors import ComityError, LogUnavailableError, QuorumNotMetError, UnavailableError
 from protocol.event import Event, EventName, LeafReference, encode_event
-from protocol.log import Checkpoint, SoftLogSigner, TileTree, TlogProof, leaf_hash, sign_checkpoint
+from protocol.log import (
+    Checkpoint,
+    SoftLogSigner,
+    TileName,
+    TileTree,
+    TlogProof,
+    leaf_hash,
+    parse_tile_path,
+    sign_checkpoint,
+)
 from protocol.receipt import Receipt
 from protocol.statement import parse_statement, verify_statement
 
@@ -93,6 +102,12 @@ class Log:
         return [
             Receipt(leaf, first + n, tuple(self.tree.inclusion_path(first + n)), note) for n, leaf in enumerate(leaves)
         ]
+
+    def tile(self, name: TileName) -> bytes:
+        found = self._tiles.get((name.level or 0, name.index), b"")
+        if len(found) < name.width * 32:
+            raise LogUnavailableError("this tile is not so wide")
+        return found[: name.width * 32]
 
     def checkpoint(self) -> bytes:
         return sign_checkpoint(
@@ -240,6 +255,10 @@ class Client:
     async def consistency(self, old_size: int, new_size: int) -> list[bytes]:
         self.node.reach("consistency")
         return self.node.log.tree.consistency_path(old_size, new_size)
+
+    async def get(self, path: str) -> bytes:
+        self.node.reach("tile")
+        return self.node.log.tile(parse_tile_path(path.removeprefix("/log/")))
 
 
 class World:

@@ -13,6 +13,7 @@ import pytest
 from exchange.desk import Desk
 from exchange.evidence import Evidence, verify_evidence
 from exchange.views import SendStatus
+from exchange.watch import LogContradicted, compare_log, watch
 from keys.cards import Hosting
 from protocol.address import Address
 from protocol.envelope import parse_envelope
@@ -28,6 +29,7 @@ from protocol.errors import (
     UnknownContactPointError,
 )
 from protocol.event import EventName, decode_event
+from protocol.misbehaviour import Kind, decode_proof, verify_proof
 from protocol.routing import Priority
 from tests.unit.exchange_world import FR, KR, NOW, World, request
 
@@ -245,6 +247,58 @@ async def test_a_log_that_was_rolled_back_is_found_out(world: World) -> None:
     assert not report.ok
     failed = [check.consistency for check in report.receipts if check.consistency.ok is False]
     assert {check.error for check in failed} == {"log-fork"}
+    assert not (world.home(KR) / "misbehaviour").exists()  # empty, and signed no later: only seen, not proved
+
+
+async def test_a_log_that_lied_is_proved_to_others_by_the_desk_that_verifies(world: World) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        sent = await kr.send(request())
+        await fr.sync()
+        await kr.sync()
+        honest = world.nodes["fr"].log
+        lying = world.nodes["fr"].log = type(honest)(honest.signer, world.clock)
+        world.clock.advance(seconds=2)
+        lying.add(*reversed([decode_event(leaf) for leaf in honest.leaves]))
+        lying.add(decode_event(honest.leaves[0]))
+        report = await kr.verify(sent.id)
+
+    assert not report.ok
+    told = {
+        check.consistency.detail.rpartition("proof: ")[2] for check in report.receipts if check.consistency.ok is False
+    }
+    written = list((world.home(KR) / "misbehaviour").iterdir())
+    assert told <= {str(path) for path in written}
+    proofs = [decode_proof(path.read_bytes()) for path in written]
+    verifier = world.directory.log_verifier("fr")
+    assert {verify_proof(proof, verifier).kind for proof in proofs} <= {Kind.REWRITTEN, Kind.DROPPED}
+
+
+async def test_a_desk_finds_that_its_own_nodes_log_was_cut(world: World) -> None:
+    async with world.open(KR) as kr:
+        await kr.send(request())
+        assert (await kr.check_own_log()).ok
+        honest = world.nodes["kr"].log
+        world.nodes["kr"].log = type(honest)(honest.signer, world.clock)
+        world.clock.advance(seconds=2)
+        check = await kr.check_own_log()
+        assert (check.ok, check.error) == (False, "log-fork")
+        (path,) = (world.home(KR) / "misbehaviour").glob("*-shrunk-*.proof")
+        assert str(path) in check.detail
+        world.nodes["kr"].down = True
+        assert (await kr.check_own_log()).ok is None
+
+
+async def test_a_watch_tells_once_that_the_log_of_its_node_contradicted_itself(world: World) -> None:
+    async with world.open(KR) as kr:
+        await kr.send(request())
+        assert await compare_log(kr) is None
+        world.nodes["kr"].log = type(world.nodes["kr"].log)(world.nodes["kr"].log.signer, world.clock)
+        world.clock.advance(seconds=2)
+        watching = watch(kr, [], world.clock, turn_s=0.01)
+        assert isinstance(await anext(watching), LogContradicted)
+        world.clock.advance(hours=2)
+        assert not isinstance(await anext(watching), LogContradicted)
+        await watching.aclose()
 
 
 async def test_evidence_is_verified_by_who_has_only_the_directory(world: World) -> None:

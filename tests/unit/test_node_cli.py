@@ -14,10 +14,13 @@ from keys.directory.client import DirectoryClient
 from keys.directory.repository import MetadataRepository
 from node.cli.main import app
 from node.cli.output import REFUSED, UNAVAILABLE, UNVERIFIED, USAGE
+from node.proof_files import ProofFiles
 from node.sequencer import utc_now
 from node.settings import NodeHome, NodeSettings
 from node.witness import WitnessState
 from protocol.errors import RevokedError
+from protocol.misbehaviour import Kind, decode_proof, encode_proof
+from tests.unit.test_misbehaviour import LIES
 
 
 class Command:
@@ -151,6 +154,26 @@ def test_the_rule_for_witnesses_is_staged_reviewed_and_signed(federation: Comman
     federation("federation", "witnesses", folder, code=USAGE)
     federation("federation", "witnesses", folder, "--rule", federation.path("absent"), code=USAGE)
     assert list(federation("federation", "witnesses", folder, "--majority")["staged"]) == ["targets"]
+
+
+def test_proofs_are_shown_exported_and_settled_by_the_operator(federation: Command) -> None:
+    home, out = Path(federation.path("kr")), Path(federation.path("fr.proof"))
+    files = ProofFiles(NodeHome(home).misbehaviour)
+    for kind in (Kind.FORK, Kind.SHRUNK):
+        files.add(LIES[kind], encode_proof(LIES[kind]))
+    shown = federation("witness", "status", str(home))["proofs"]
+    assert [(row["node"], row["kind"], row["settled"]) for row in shown] == [
+        ("fr", "fork", False),
+        ("fr", "shrunk", False),
+    ]
+    assert federation("witness", "proof", str(home), "fr", "--out", str(out))["kind"] == "fork"
+    assert decode_proof(out.read_bytes()) == LIES[Kind.FORK]
+    federation("witness", "proof", str(home), "fr", "--out", str(out), "--kind", "shrunk")
+    assert decode_proof(out.read_bytes()) == LIES[Kind.SHRUNK]
+    federation("witness", "proof", str(home), "us", "--out", str(out), code=REFUSED)
+    federation("witness", "restore", str(home), "fr")
+    assert {row["settled"] for row in federation("witness", "status", str(home))["proofs"]} == {True}
+    federation("witness", "proof", str(home), "fr", "--out", str(out))
 
 
 def test_a_node_that_does_not_run_is_unavailable(federation: Command) -> None:

@@ -27,6 +27,7 @@ from protocol.log import (
     LogVerifier,
     SoftLogSigner,
     TileTree,
+    VerifiedCheckpoint,
     decode_tlog_proof,
     leaf_hash,
     sign_checkpoint,
@@ -100,13 +101,13 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     import protocol.receipt
 
     notes: list[bytes] = []
-    real: Callable[[bytes, LogVerifier], Checkpoint] = protocol.receipt.open_checkpoint
+    real: Callable[[bytes, LogVerifier], VerifiedCheckpoint] = protocol.receipt.verify_checkpoint
 
-    def counting(note: bytes, keys: LogVerifier) -> Checkpoint:
+    def counting(note: bytes, keys: LogVerifier) -> VerifiedCheckpoint:
         notes.append(note)
         return real(note, keys)
 
-    monkeypatch.setattr(protocol.receipt, "open_checkpoint", counting)
+    monkeypatch.setattr(protocol.receipt, "verify_checkpoint", counting)
     return notes
 
 

@@ -4,7 +4,8 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,8 @@ from protocol.errors import (
     StorageFullError,
     UnavailableError,
 )
-from protocol.log.checkpoint import SoftLogSigner, open_checkpoint
+from protocol.log.checkpoint import SoftLogSigner, open_checkpoint, verify_checkpoint
+from protocol.misbehaviour import ALLOWED_SKEW
 from tests.conformance.store import (
     BUSAN,
     FR,
@@ -394,3 +396,32 @@ async def test_leftovers_of_a_killed_write_are_swept(tmp_path: Path) -> None:
     await run_once(tmp_path, 1)
 
     assert not leftover.exists()
+
+
+# --- The clock -----------------------------------------------------------------------------------------------
+
+
+async def test_checkpoint_never_says_an_earlier_time_than_one_before(tmp_path: Path) -> None:
+    sequencer, store, _ = new_sequencer(tmp_path)
+    await sequencer.start()
+    earlier = NOW - timedelta(seconds=90)
+    accepted(await sequencer.submit(replace(transfer(incoming()), at=earlier)))
+    assert verify_checkpoint(await store.checkpoint(), KR.verifier).signed_at == NOW
+    await sequencer.stop()
+
+    sequencer, store, _ = new_sequencer(tmp_path)
+    await sequencer.start()
+    accepted(await sequencer.submit(replace(transfer(incoming()), at=earlier)))
+    assert verify_checkpoint(await store.checkpoint(), KR.verifier).signed_at == NOW
+    await sequencer.stop()
+
+
+async def test_what_would_be_dated_before_what_is_signed_is_refused_alone(running: Running) -> None:
+    sequencer, store, _ = running
+    behind = replace(transfer(incoming()), at=NOW - ALLOWED_SKEW - timedelta(milliseconds=1))
+    on_the_edge = replace(transfer(incoming()), at=NOW - ALLOWED_SKEW)
+    outcomes = await sequencer.submit_many([transfer(incoming()), behind, on_the_edge])
+    assert [type(outcome) for outcome in outcomes] == [Done, Failed, Done]
+    assert error(outcomes[1]).code == "clock-behind"
+    assert await store.log_size() == 4
+    accepted(await sequencer.submit(replace(behind, at=NOW)))

@@ -1,0 +1,222 @@
+"""``comity audit prove`` and ``comity audit proof``: making proofs that a node lied, and verifying them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import Progress
+
+from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
+from exchange.cli.output import EXIT_REFUSED, err, line, print_json, safe, table
+from exchange.i18n import _
+from protocol.errors import ComityError, NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from exchange.accusation import Fetch
+    from exchange.audit.misbehaviour import Held, Proven
+    from exchange.desk import Desk
+    from protocol.log import LogVerifier
+    from protocol.misbehaviour import Proof, Proved
+    from protocol.receipt import Receipt
+
+# What each kind says, in a sentence that needs no other.
+_MEANING = {
+    "two-trees": _("The node signed two different logs of the same length."),
+    "fork": _("What the node signed later does not begin with what it had signed before."),
+    "index-twice": _("Two different entries stand at one place of the node's log."),
+    "rewritten": _("The node gave a receipt for an entry, and put something else in its place."),
+    "dropped": _("The node gave a receipt for an entry, and its log no longer has the part that held it."),
+    "shrunk": _("The node signed a shorter log after a longer one."),
+    "back-dated": _("An entry says a time at which, as the node signed, it was not there yet."),
+    "post-dated": _("An entry says a time after the node had signed that it was there."),
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``comity audit``."""
+    app.command(
+        help=_(
+            "Prove that a node lied, from the mirror, checkpoints and receipts at hand."
+            " Exit code 1: nothing contradicts."
+            "\n\nExample: comity audit prove kr --mirror mirrors/kr --evidence case.evidence"
+        )
+    )(prove)
+    app.command(
+        help=_("Verify a proof that a node lied, and say what it proves.\n\nExample: comity audit proof kr.proof")
+    )(proof)
+
+
+def prove(
+    node: Annotated[str, typer.Argument(help=_("The node."))],
+    mirror: Annotated[Path, typer.Option("--mirror", help=_("A mirror of its log; proofs are written beside it."))],
+    checkpoint: Annotated[
+        list[Path] | None, typer.Option("--checkpoint", help=_("A checkpoint that it signed; repeatable."))
+    ] = None,
+    evidence: Annotated[
+        list[Path] | None,
+        typer.Option("--evidence", help=_("An evidence file whose receipts count; repeatable.")),
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help=_("Do not ask the node for its present log."))] = False,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Prove a lie."""
+
+    async def work(desk: Desk) -> int | None:
+        from exchange.accusation import FOLDER, keep_proof
+        from exchange.audit.misbehaviour import folder_source
+        from exchange.audit.misbehaviour import prove as prove_from
+
+        verifier = await desk.judged(lambda directory: directory.log_verifier(node))
+        held = _held(verifier.origin, mirror, checkpoint or [], evidence or [])
+        sources: list[Fetch] = [folder_source(mirror)]
+        if not offline:
+            client = desk.node_client(node)
+            held = _with_note(held, await client.checkpoint())
+            sources.append(lambda path: client.get(f"/log/{path}"))
+        with Progress(console=err, transient=True, disable=as_json) as shown:
+            task = shown.add_task(_("comparisons"), total=None)
+            proven = await prove_from(
+                _with_misdated(held, mirror, verifier),
+                verifier,
+                sources,
+                lambda done, total: shown.update(task, completed=done, total=total),
+            )
+        kept = [(proof, keep_proof(mirror.parent / FOLDER, proof)) for proof in proven.proofs]
+        _show_proven(node, kept, proven, as_json=as_json)
+        return None if kept else EXIT_REFUSED
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def proof(
+    file: Annotated[Path, typer.Argument(help=_("The proof file."))],
+    card: Annotated[
+        Path | None, typer.Option("--card", help=_("The accused node's card, in place of a desk's directory."))
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Verify a proof."""
+    from protocol.misbehaviour import decode_proof, verify_proof
+
+    async def with_directory(desk: Desk) -> None:
+        told = decode_proof(_read(file))
+        _show_proof(
+            file,
+            await desk.judged(lambda directory: verify_proof(told, directory.log_verifier(told.origin))),
+            as_json=as_json,
+        )
+
+    async def with_card() -> None:
+        told = decode_proof(_read(file))
+        _show_proof(file, verify_proof(told, _verifier_of(_read(card or file), told.origin)), as_json=as_json)
+
+    run(with_card if card is not None else with_desk(home, passphrase_file, with_directory), as_json=as_json)
+
+
+# --- Inside ---
+
+
+def _held(origin: str, mirror: Path, checkpoints: list[Path], evidence: list[Path]) -> Held:
+    from exchange.audit.misbehaviour import Held
+    from exchange.evidence import Evidence
+    from protocol.log import parse_checkpoint
+
+    notes = [_read(path) for path in (mirror / "checkpoint", mirror / "checkpoint.conflict") if path.exists()]
+    notes += [_read(path) for path in checkpoints]
+    receipts: list[Receipt] = [one for path in evidence for one in Evidence.from_bytes(_read(path)).receipts]
+    return Held(
+        tuple(dict.fromkeys(note for note in notes if parse_checkpoint(note).origin == origin)),
+        tuple(one for one in receipts if parse_checkpoint(one.checkpoint).origin == origin),
+    )
+
+
+def _with_note(held: Held, note: bytes) -> Held:
+    from exchange.audit.misbehaviour import Held
+
+    return Held(tuple(dict.fromkeys((*held.notes, note))), held.receipts)
+
+
+def _with_misdated(held: Held, mirror: Path, verifier: LogVerifier) -> Held:
+    """With a receipt of the first entry of the mirror whose time is false."""
+    from exchange.audit.misbehaviour import Held, misdated_entries
+
+    head = mirror / "checkpoint"
+    if not head.exists():
+        return held
+    try:
+        found = next(misdated_entries(mirror, _read(head), held.notes, verifier), None)
+    except ComityError as problem:
+        # What is wrong with the mirror is for comity audit verify to say.
+        err.print(f"{_('The entries of the mirror were not looked through')}: {safe(problem.detail)}")
+        return held
+    return held if found is None else Held(held.notes, (*held.receipts, found))
+
+
+def _verifier_of(card: bytes, origin: str) -> LogVerifier:
+    from keys.cards import parse_node_card
+    from keys.directory.view import log_verifier_of
+
+    logs = [log for log in parse_node_card(card).logs() if log.origin == origin]
+    if not logs:
+        raise NotFoundError(_("the card does not list the log {origin}").format(origin=origin))
+    return log_verifier_of(logs)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as problem:
+        raise UsageError(_("cannot read {path}: {why}").format(path=path, why=problem.strerror)) from problem
+
+
+def _show_proven(node: str, kept: list[tuple[Proof, Path]], proven: Proven, *, as_json: bool) -> None:
+    undecided = sorted({problem.detail for problem in proven.undecided})
+    if as_json:
+        proofs = [{"kind": told.kind, "file": str(path)} for told, path in kept]
+        print_json({"node": node, "proofs": proofs, "undecided": undecided})
+        return
+    for reason in undecided:
+        line(f"{_('Not decided')}: {safe(reason)}")
+    if not kept:
+        raise NotFoundError(_("nothing at hand contradicts the log of {node}").format(node=node))
+    table(
+        _("Proofs"),
+        [_("Kind"), _("File"), _("What it proves")],
+        [(told.kind.value, path, _(_MEANING[told.kind.value])) for told, path in kept],
+    )
+
+
+def _show_proof(file: Path, proved: Proved, *, as_json: bool) -> None:
+    checkpoints: list[dict[str, Any]] = [
+        {"size": seen.checkpoint.size, "root": seen.checkpoint.root, "signed_at": seen.signed_at}
+        for seen in proved.checkpoints
+    ]
+    if as_json:
+        print_json(
+            {
+                "proved": True,
+                "kind": proved.kind,
+                "origin": proved.origin,
+                "node": proved.origin.rpartition("/")[2],
+                "checkpoints": checkpoints,
+                "index": proved.index,
+                "at": proved.at,
+                "former_keys": proved.former_keys,
+            }
+        )
+        return
+    line(f"{_('PROVED')} ({proved.kind.value}), {safe(proved.origin)}: {_(_MEANING[proved.kind.value])}")
+    for number, seen in enumerate(checkpoints, 1):
+        text = _("Checkpoint {number}: {size} entries, signed at {at}")
+        line(text.format(number=number, size=seen["size"], at=safe(seen["signed_at"])))
+    if proved.index is not None:
+        said = f", {_('says')} {safe(proved.at)}" if proved.at is not None else ""
+        line(f"{_('Entry')} {proved.index}{said}")
+    if proved.former_keys:
+        line(_("A checkpoint is signed with keys that were replaced since: ask whether they were ever stolen."))

@@ -1,0 +1,56 @@
+"""A log that lied: proofs of it, as files that anyone can verify (docs/misbehaviour.md)."""
+
+from protocol.misbehaviour.proof import (
+    MAX_PROOF_BYTES,
+    SUFFIX,
+    BackDated,
+    Dropped,
+    Fork,
+    IndexTwice,
+    Kind,
+    NotProvedError,
+    PostDated,
+    Proof,
+    Rewritten,
+    Shrunk,
+    TwoTrees,
+    decode_proof,
+    encode_proof,
+    file_name,
+    notes_of,
+    proof_digest,
+    without_entry,
+)
+from protocol.misbehaviour.prove import own_lines
+from protocol.misbehaviour.search import about_receipt, between_checkpoints, between_receipts, misdated
+from protocol.misbehaviour.verify import ALLOWED_SKEW, Proved, verify_proof
+
+__all__ = [
+    "ALLOWED_SKEW",
+    "MAX_PROOF_BYTES",
+    "SUFFIX",
+    "BackDated",
+    "Dropped",
+    "Fork",
+    "IndexTwice",
+    "Kind",
+    "NotProvedError",
+    "PostDated",
+    "Proof",
+    "Proved",
+    "Rewritten",
+    "Shrunk",
+    "TwoTrees",
+    "about_receipt",
+    "between_checkpoints",
+    "between_receipts",
+    "decode_proof",
+    "encode_proof",
+    "file_name",
+    "misdated",
+    "notes_of",
+    "own_lines",
+    "proof_digest",
+    "verify_proof",
+    "without_entry",
+]

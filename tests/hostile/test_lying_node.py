@@ -1,0 +1,363 @@
+"""A lying node in a federation of four honest ones: every lie is detected, proved to third parties, and has its price.
+
+An *exchange* is what every node does once a minute (``delivery.witness_s``): it checks its partners' logs, then tells
+its partners what it saw and which proofs it holds. Real nodes, real TLS, real databases.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+import exchange.standalone.verify_misbehaviour as standalone
+from keys.cards import Function, card_to_bytes
+from node.proof_files import ProofFiles
+from node.restoring import restore_trust
+from node.server import Node
+from protocol.errors import LogForkError, NotFoundError
+from protocol.log import SoftLogSigner
+from protocol.misbehaviour import Kind, TwoTrees, decode_proof, encode_proof, verify_proof
+from protocol.signing import Signer
+from tests.hostile.book import entry, signed
+from tests.hostile.nodes import (
+    BackDatingNode,
+    PostDatingNode,
+    StaleNode,
+    StaleStore,
+    TwoFacedNode,
+    UnwitnessedNode,
+    rewrite_log,
+)
+from tests.world import Desk, Reply, World
+
+HONEST = ("kr", "us", "br", "jp")
+DELIVERY = {"first_backoff_s": 0.02, "max_backoff_s": 0.2, "timeout_s": 5, "witness_s": 3600}
+
+
+@dataclass
+class Federation:
+    """Four honest nodes, and fr."""
+
+    world: World
+
+    async def start(self, liar: type[Node] = UnwitnessedNode) -> None:
+        """Start all; each honest node has proved the log of each other once."""
+        self.world.kinds["fr"] = liar
+        for name in ("fr", *HONEST):
+            await self.world.start(name, delivery=DELIVERY)
+        await self.exchange()
+
+    async def exchange(self) -> None:
+        """One exchange of every honest node with every other."""
+        contexts = [self.world.nodes[name].context for name in HONEST]
+        for context in contexts:
+            await asyncio.gather(*(context.witness.check(name) for name in ("fr", *HONEST) if name != context.node))
+        for context in contexts:
+            await context.proof_exchange.round()
+
+    async def send(self, sender: str, receipts: int = 3) -> None:
+        """A message from a desk to Paris; returns when that many receipts of its way are there."""
+        desk, paris = self.desk(sender), self.desk("fr")
+        (answer,) = await self.world.submit(desk, self.world.seal(desk, [paris]))
+        assert answer.code is None
+        if receipts:
+            await self.world.events(desk, receipts)
+
+    async def lie_while_stopped(self, change: Callable[[list[bytes]], list[bytes]]) -> None:
+        """The liar rewrites its log, signs it, and goes on as if nothing had been."""
+        await self.world.stop("fr")
+        rewrite_log(self.world, "fr", change, self.world.clock() + timedelta(seconds=2))
+        await self.world.start("fr", delivery=DELIVERY)
+
+    def desk(self, nation: str) -> Desk:
+        return self.world.desks[f"24-7@{nation}"]
+
+    def proofs(self, node: str) -> ProofFiles:
+        return self.world.nodes[node].context.witness.proofs
+
+    def kinds(self, node: str) -> set[Kind]:
+        return {kept.proof.kind for kept in self.proofs(node).open()}
+
+    def verify_alone(self, node: str, folder: Path) -> set[str]:
+        """Every proof that the node holds, verified by the program that needs no Comity; what it says is proved."""
+        assert self.world.directory is not None
+        card = folder / "fr-card.json"
+        card.write_bytes(card_to_bytes(self.world.directory.node("fr")))
+        told = set()
+        for kept in self.proofs(node).open():
+            verify_proof(decode_proof(kept.path.read_bytes()), self.world.directory.log_verifier("fr"))
+            command = [sys.executable, "-I", standalone.__file__, str(kept.path), "--card", str(card), "--json"]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            told.add(json.loads(done.stdout)["kind"])
+        return told
+
+    async def require_price(self, *nodes: str) -> None:
+        """These nodes take no receipts from the liar, keep messages for it, and tell their operators."""
+        for node in nodes:
+            context = self.world.nodes[node].context
+            with pytest.raises(LogForkError):
+                context.witness.require_trusted("fr")
+            assert '"partner-log-lied"' in self.world.logs[node].getvalue()
+        await self.send("kr", receipts=0)
+        kept = await self.world.nodes["kr"].context.store.stats()
+        assert kept.outbound["fr"] >= 1
+
+
+@pytest.fixture
+async def federation(tmp_path: Path) -> AsyncIterator[Federation]:
+    world = World(tmp_path)
+    for name in (*HONEST, "fr"):
+        world.add_nation(name)
+    for name in ("kr", "us", "fr"):
+        world.add_desk(f"24-7@{name}")
+    yield Federation(world)
+    await world.close()
+
+
+async def test_an_honest_federation_accuses_nobody(federation: Federation) -> None:
+    await federation.start()
+    before = {name: len(federation.world.logs[name].getvalue()) for name in HONEST}
+    for sender in ("kr", "us", "kr"):
+        await federation.send(sender)
+        await federation.exchange()
+    for name in HONEST:
+        witness = federation.world.nodes[name].context.witness
+        assert (witness.distrusted, witness.proofs.all()) == ((), [])
+        assert "not-completed" not in federation.world.logs[name].getvalue()[before[name] :]
+
+
+async def test_a_liar_who_asks_for_witnesses_is_proved_by_its_own_request(
+    federation: Federation, tmp_path: Path
+) -> None:
+    await federation.start(Node)
+    await federation.send("kr")
+    await federation.exchange()
+    await federation.lie_while_stopped(lambda leaves: [leaves[0], entry(99, federation.world.clock()), *leaves[2:]])
+
+    await federation.exchange()
+
+    # What it asked to be cosigned has the size of what was seen, or more.
+    assert federation.kinds("kr") & {Kind.FORK, Kind.TWO_TREES}
+    assert federation.verify_alone("kr", tmp_path) & {"fork", "two-trees"}
+
+
+async def test_a_rewritten_entry_is_proved_within_one_exchange(federation: Federation, tmp_path: Path) -> None:
+    await federation.start()
+    await federation.send("kr")
+    await federation.exchange()
+    await federation.lie_while_stopped(lambda leaves: [leaves[0], entry(99, federation.world.clock()), *leaves[2:]])
+    await federation.send("us")
+
+    await federation.exchange()
+
+    assert all(federation.kinds(name) for name in HONEST)
+    assert federation.verify_alone("kr", tmp_path) >= {"rewritten", "index-twice"}
+    await federation.require_price(*HONEST)
+
+
+async def test_a_dropped_entry_is_proved_within_one_exchange(federation: Federation, tmp_path: Path) -> None:
+    await federation.start()
+    for _ in range(2):
+        await federation.send("kr")
+    await federation.exchange()
+    await federation.lie_while_stopped(lambda leaves: leaves[:-1])
+    await federation.send("us")
+
+    await federation.exchange()
+
+    assert all(federation.kinds(name) for name in HONEST)
+    assert federation.verify_alone("kr", tmp_path) >= {"dropped", "fork"}
+    await federation.require_price(*HONEST)
+
+
+async def test_a_log_that_was_cut_and_signed_again_is_proved_within_one_exchange(
+    federation: Federation, tmp_path: Path
+) -> None:
+    await federation.start()
+    await federation.send("kr")
+    await federation.exchange()
+    await federation.lie_while_stopped(lambda leaves: leaves[:-2])
+
+    await federation.exchange()
+
+    assert federation.kinds("kr") == {Kind.SHRUNK}
+    for name in HONEST:
+        assert federation.verify_alone(name, tmp_path) == {"shrunk"}
+    await federation.require_price(*HONEST)
+
+
+@pytest.mark.parametrize(("cut", "kind"), [(1, Kind.INDEX_TWICE), (2, Kind.TWO_TREES)])
+async def test_a_second_receipt_for_one_index_or_size_is_proved_by_itself(
+    federation: Federation, tmp_path: Path, cut: int, kind: Kind
+) -> None:
+    await federation.start()
+    await federation.send("kr")
+    await federation.lie_while_stopped(lambda leaves: leaves[:-cut])
+
+    await federation.send("kr", receipts=0)
+    kr = federation.world.nodes["kr"].context
+    await federation.world.until(lambda: bool(kr.witness.distrusted))
+
+    assert federation.kinds("kr") == {kind}
+    assert federation.verify_alone("kr", tmp_path) == {kind.value}
+    await federation.exchange()
+    await federation.require_price(*HONEST)
+
+
+async def test_receipts_for_one_partner_that_the_others_cannot_see_are_proved_within_two_exchanges(
+    federation: Federation, tmp_path: Path
+) -> None:
+    await federation.start(TwoFacedNode)
+    await federation.send("kr")
+    await federation.send("us")
+    await federation.send("us")
+
+    await federation.exchange()
+    await federation.exchange()
+
+    for name in HONEST:
+        assert federation.verify_alone(name, tmp_path) <= {"fork", "two-trees", "shrunk"}
+        assert federation.kinds(name)
+    await federation.require_price(*HONEST)
+
+
+async def test_an_event_of_an_earlier_time_is_proved_by_its_receipt_alone(
+    federation: Federation, tmp_path: Path
+) -> None:
+    await federation.start(BackDatingNode)
+    await federation.send("kr", receipts=0)
+    kr = federation.world.nodes["kr"].context
+    await federation.world.until(lambda: bool(kr.witness.distrusted))
+
+    assert federation.verify_alone("kr", tmp_path) == {"back-dated"}
+    await federation.require_price("kr")
+    # The proof shows an entry, which is for the parties and for auditors: it is not handed to the others.
+    await federation.exchange()
+    assert not federation.kinds("us")
+
+
+async def test_an_event_of_a_later_time_is_proved_by_its_receipt_alone(federation: Federation, tmp_path: Path) -> None:
+    await federation.start(PostDatingNode)
+    await federation.send("kr", receipts=0)
+    kr = federation.world.nodes["kr"].context
+    await federation.world.until(lambda: bool(kr.witness.distrusted))
+
+    assert federation.verify_alone("kr", tmp_path) == {"post-dated"}
+    await federation.require_price("kr")
+
+
+async def test_a_log_shown_as_it_was_before_its_receipts_raises_the_alarm_without_proof(
+    federation: Federation,
+) -> None:
+    await federation.start(StaleNode)
+    store = federation.world.nodes["fr"].context.store
+    assert isinstance(store, StaleStore)
+    await store.freeze()
+    await federation.send("kr")
+
+    await federation.exchange()
+
+    kr = federation.world.nodes["kr"].context
+    assert kr.witness.distrusted == ("fr",)
+    assert federation.kinds("kr") == set()
+    with pytest.raises(LogForkError):
+        kr.witness.require_trusted("fr")
+
+
+async def test_the_operators_decision_holds_against_what_was_signed_before_and_not_against_a_new_lie(
+    federation: Federation,
+) -> None:
+    world = federation.world
+    await federation.start()
+    await federation.send("kr")
+    await federation.exchange()
+    await federation.lie_while_stopped(lambda leaves: [leaves[0], entry(99, world.clock()), *leaves[2:]])
+    await federation.send("us")
+    await federation.exchange()
+    await federation.require_price(*HONEST)
+
+    await world.stop("kr")
+    await world.start("kr", delivery=DELIVERY)
+    assert world.nodes["kr"].context.witness.distrusted == ("fr",)
+    await world.stop("kr")
+    restore_trust(world.home("kr"), world.home("kr").path / "node.sqlite", "fr", world.clock() + timedelta(seconds=3))
+    with pytest.raises(NotFoundError):
+        restore_trust(world.home("kr"), world.home("kr").path / "node.sqlite", "fr", world.clock())
+    world.clock.shift = timedelta(seconds=4)
+    await world.start("kr", delivery=DELIVERY)
+    kr = world.nodes["kr"].context
+
+    # The message that was kept arrives, and what the others still hold does not count here any more.
+    await world.events(federation.desk("kr"), 6)
+    await federation.exchange()
+    assert (kr.witness.distrusted, len(kr.witness.proofs.all())) == ((), 2)
+    assert world.nodes["us"].context.witness.distrusted == ("fr",)
+
+    await federation.lie_while_stopped(lambda leaves: [*leaves[:-1], entry(98, world.clock())])
+    await federation.exchange()
+    assert kr.witness.distrusted == ("fr",)
+    assert federation.kinds("kr")
+
+
+async def test_partners_and_auditors_read_heads_and_proofs_and_only_auditors_those_with_entries(
+    federation: Federation,
+) -> None:
+    world = federation.world
+    world.add_desk("audit@us", (Function.AUDIT,))
+    await federation.start()
+    await federation.send("kr")
+    await federation.exchange()
+    await federation.lie_while_stopped(lambda leaves: [leaves[0], entry(99, world.clock()), *leaves[2:]])
+    await federation.send("us")
+    await federation.exchange()
+    held = {kept.proof.kind: kept for kept in federation.proofs("kr").open()}
+    rewritten, hashes = held[Kind.REWRITTEN].digest.hex(), held[Kind.INDEX_TWICE].digest.hex()
+
+    async def status(holder: str, signer: Signer, target: str) -> int:
+        return (await world.call("kr", "GET", target, holder=holder, signer=signer)).status
+
+    auditor, seoul = world.desks["audit@us"], world.desks["24-7@kr"]
+    for holder, signer, entries in (
+        ("us", world.node_keys["us"].signer(), 404),
+        ("audit@us", auditor.signer(), 200),
+    ):
+        assert await status(holder, signer, "/v1/heads") == 200
+        assert await status(holder, signer, "/v1/heads/note?origin=test-federation/fr") == 200
+        assert await status(holder, signer, "/v1/heads/note?origin=test-federation/xx") == 404
+        assert await status(holder, signer, "/v1/heads/note") == 400
+        assert await status(holder, signer, f"/v1/misbehaviour/{hashes}") == 200
+        assert await status(holder, signer, f"/v1/misbehaviour/{rewritten}") == entries
+    for target in ("/v1/heads", "/v1/heads/note?origin=test-federation/fr", f"/v1/misbehaviour/{hashes}"):
+        assert await status("24-7@kr", seoul.signer(), target) == 403
+
+
+async def test_a_proof_from_a_partner_is_verified_before_it_is_believed(federation: Federation) -> None:
+    world = federation.world
+    await federation.start()
+    keys = world.node_keys["jp"]
+    jp = SoftLogSigner("test-federation/jp", keys.log_ed25519_seed, keys.log_mldsa_seed)
+    stranger = SoftLogSigner("test-federation/jp", bytes(32), bytes(32))
+    lie = [entry(1)], [entry(2)]
+
+    async def offer(signer: SoftLogSigner) -> Reply:
+        first, second = (signed(leaves, signer=signer) for leaves in lie)
+        proof = encode_proof(TwoTrees(signer.origin, first, second))
+        us = world.node_keys["us"].signer()
+        return await world.call("kr", "POST", "/v1/misbehaviour", proof, holder="us", signer=us)
+
+    witness = world.nodes["kr"].context.witness
+    assert (await offer(stranger)).code == "checkpoint-invalid"
+    assert (witness.distrusted, witness.proofs.all()) == ((), [])
+    for _ in range(2):
+        assert (await offer(jp)).status == 200
+    assert (witness.distrusted, len(witness.proofs.all())) == (("jp",), 1)
+    health = await world.session("kr").get(f"{world.nodes['kr'].admin_url}/health", ssl=False)
+    assert {"partner-log-distrusted:jp", "proved-to-lie:jp"} <= set((await health.json())["problems"])
