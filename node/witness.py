@@ -215,8 +215,13 @@ class Witness:
         if note is not None and proved is not None:
             known.append((note, proved))
         kept = (await self._store.foreign_checkpoint(verifier.origin), await self._store.cosigned(verifier.origin))
-        known += [(one.note, Checkpoint(one.origin, one.size, one.root)) for one in kept if one is not None]
-        return known
+        counting = (one for one in kept if one is not None and not self._is_settled(one.note, verifier))
+        return [*known, *((one.note, Checkpoint(one.origin, one.size, one.root)) for one in counting)]
+
+    def _is_settled(self, note: bytes, verifier: LogVerifier) -> bool:
+        """Whether the operator settled what the log signed then: it is held against nothing that came later."""
+        verified = verify_checkpoint(note, verifier)
+        return self.proofs.is_settled(verified.checkpoint.origin, verified.signed_at)
 
     async def _take(self, partner: str, served_note: bytes, served: Checkpoint) -> None:
         self._metrics.witness_size.labels(partner).set(served.size)
