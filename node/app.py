@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from node import wire
-from node.api import directory, log, mailbox, pull, receipts, statements, submit, transfer
+from node.api import directory, log, mailbox, pull, receipts, seen, statements, submit, transfer
 from node.api.endpoint import Endpoint
 from node.authentication import Caller, SignedCall
 from node.context import CONTEXT, Context
@@ -37,6 +37,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *mailbox.ENDPOINTS,
     *directory.ENDPOINTS,
     *log.ENDPOINTS,
+    *seen.ENDPOINTS,
 )
 _ROUTE = web.RequestKey("route", str)
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Server": "comity-node"}
@@ -80,6 +81,8 @@ def _gate(context: Context, endpoint: Endpoint) -> Handler:
         began = time.perf_counter()
         try:
             caller, body = await _admit(context, endpoint, request)
+            if context.sequencer.held is not None and not endpoint.early:
+                raise context.sequencer.held
             return await endpoint.handler(context, caller, request, body)
         finally:
             context.requests -= not endpoint.waits

@@ -336,6 +336,14 @@ class LogUnavailableError(ComityError):
     advice = "Ask within the size of the current checkpoint."
 
 
+class EntriesErasedError(LogUnavailableError):
+    """The entry's data was erased when its time was over; the log keeps its hash."""
+
+    code = "entries-erased"
+    http_status = 410
+    advice = "Read the scoped bundle, which has the hashes of erased entries, or ask who mirrored the log before."
+
+
 # --- HTTP and federation -----------------------------------------------------------------------------------
 
 

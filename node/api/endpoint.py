@@ -22,7 +22,10 @@ MAX_NUMBER = (1 << 63) - 1
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One resource. ``max_bytes`` of its body, 0 for none; ``waits`` if it may keep the caller waiting on purpose."""
+    """One resource. ``max_bytes`` of its body, 0 for none; ``waits`` if it may keep the caller waiting on purpose.
+
+    ``early`` if it is served also while the node may not sign yet: it shows nothing of the node's own log.
+    """
 
     method: str
     path: str
@@ -30,6 +33,7 @@ class Endpoint:
     handler: Serve
     max_bytes: int = 0
     waits: bool = False
+    early: bool = False
 
 
 def cbor_response(body: bytes) -> web.Response:

@@ -8,11 +8,12 @@ from node.api.endpoint import Endpoint, cbor_response, number
 from node.authentication import Caller, require_auditor
 from node.context import Context
 from protocol import cbor
-from protocol.errors import LogUnavailableError, MalformedError
+from protocol.errors import EntriesErasedError, LogUnavailableError, MalformedError
 from protocol.log.checkpoint import parse_checkpoint
 from protocol.log.layout import TILE_WIDTH, TileName, encode_bundle, parse_tile_path
 from protocol.log.merkle import HASH_BYTES
 from protocol.log.proof import encode_tlog_proof
+from protocol.log.scoped import SCOPED_TYPE, BundleItem, Withheld, encode_scoped_bundle, parse_scoped_path
 
 _BYTES = "application/octet-stream"
 
@@ -27,12 +28,27 @@ async def tile(context: Context, caller: Caller, request: web.Request, body: byt
     name = parse_tile_path(request.match_info["tile"])
     if name.level is None:
         require_auditor(caller)
-        entries = await context.store.entries(name.index)
-        _require(name, len(entries))
-        return web.Response(body=encode_bundle(entries[: name.width]), content_type=_BYTES)
+        items = await _items(context, name)
+        entries = [item for item in items if not isinstance(item, Withheld)]
+        if len(entries) < len(items):
+            raise EntriesErasedError(f"{len(items) - len(entries)} entries of this bundle were erased")
+        return web.Response(body=encode_bundle(entries), content_type=_BYTES)
     hashes = await context.store.tile(name.level, name.index)
     _require(name, len(hashes) // HASH_BYTES)
     return web.Response(body=hashes[: name.width * HASH_BYTES], content_type=_BYTES)
+
+
+async def scoped(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
+    """For auditors: a bundle of entries in which erased ones are their leaf hashes."""
+    require_auditor(caller)
+    items = await _items(context, parse_scoped_path(request.match_info["bundle"]))
+    return web.Response(body=encode_scoped_bundle(items), content_type=SCOPED_TYPE)
+
+
+async def _items(context: Context, name: TileName) -> list[BundleItem]:
+    items = await context.store.entries(name.index)
+    _require(name, len(items))
+    return items[: name.width]
 
 
 def _require(name: TileName, width: int) -> None:
@@ -72,4 +88,5 @@ ENDPOINTS = (
     Endpoint("GET", "/log/consistency", "log-consistency", consistency),
     Endpoint("GET", "/log/proof/{index:[0-9]+}", "log-proof", proof),
     Endpoint("GET", "/log/{tile:tile/.{1,100}}", "log-tile", tile),
+    Endpoint("GET", "/log/{bundle:scoped/.{1,100}}", "log-scoped", scoped),
 )

@@ -25,8 +25,21 @@ def register(app: typer.Typer) -> None:
     app.command()(health)
 
 
-def run(home: Home, passphrase_file: PassphraseFile = None, as_json: AsJson = False) -> None:
+def run(
+    home: Home,
+    without_witnesses: Annotated[
+        bool,
+        typer.Option(
+            "--without-witnesses",
+            help=_("Sign without having asked a partner how far the log went: only if nothing was put back."),
+        ),
+    ] = False,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
     """Run the node until SIGTERM or Ctrl-C. When it serves it prints one JSON line: event, node, url, admin.
+
+    After a restart of the machine it asks its partners how far its log went, and signs nothing until one has answered.
 
     Example: comity-node run kr --passphrase-file passphrase
     """
@@ -40,7 +53,7 @@ def run(home: Home, passphrase_file: PassphraseFile = None, as_json: AsJson = Fa
         passphrase = read_passphrase(passphrase_file or settings.passphrase_file)
         keystore = Keystore.open(files.keystore, passphrase, open_token(settings.token_file))
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            code = runner.run(_serve(lambda: Node(files, settings, keystore)))
+            code = runner.run(_serve(lambda: Node(files, settings, keystore, without_witnesses=without_witnesses)))
     raise typer.Exit(code)
 
 
@@ -69,6 +82,8 @@ async def _serve(make: Any) -> int:
         for task in waiting:
             task.cancel()
         await node.stop()
+    if node.failure is not None and not stop.is_set():
+        raise node.failure
     return UNAVAILABLE if node.failed.is_set() and not stop.is_set() else OK
 
 

@@ -34,6 +34,15 @@ from protocol.log.merkle import (
 )
 from protocol.log.note import NoteSignature, VerifierKey, format_vkey, parse_note, parse_vkey
 from protocol.log.proof import TlogProof, decode_tlog_proof, encode_tlog_proof
+from protocol.log.scoped import (
+    BundleItem,
+    Withheld,
+    decode_scoped_bundle,
+    encode_scoped_bundle,
+    item_hash,
+    parse_scoped_path,
+    scoped_path,
+)
 from protocol.log.tiles import TileSnapshot, TileTree
 
 __all__ = [
@@ -41,6 +50,7 @@ __all__ = [
     "TILE_BYTES",
     "TILE_HEIGHT",
     "TILE_WIDTH",
+    "BundleItem",
     "Checkpoint",
     "FormerLogKeys",
     "InclusionVerifier",
@@ -54,19 +64,25 @@ __all__ = [
     "TlogProof",
     "VerifiedCheckpoint",
     "VerifierKey",
+    "Withheld",
     "decode_bundle",
+    "decode_scoped_bundle",
     "decode_tlog_proof",
     "encode_bundle",
+    "encode_scoped_bundle",
     "encode_tlog_proof",
     "entries_path",
     "format_vkey",
+    "item_hash",
     "leaf_hash",
     "node_hash",
     "open_checkpoint",
     "parse_checkpoint",
     "parse_note",
+    "parse_scoped_path",
     "parse_tile_path",
     "parse_vkey",
+    "scoped_path",
     "sign_checkpoint",
     "tile_path",
     "tile_width",
