@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -138,16 +139,23 @@ def _make_signing(keystore: Keystore, card: NodeCard, now: datetime, token: Toke
 
 
 def _make_log(keystore: Keystore, card: NodeCard, now: datetime, token: Token | None) -> None:
-    origin = {"origin": card.log.origin}
-    secret, metadata = _new_ed25519(f"{card.node} log", now, token)
-    keystore.put(Entry(_NEXT + Purpose.LOG_ED25519, Purpose.LOG_ED25519, secret, now, {**origin, **metadata}))
+    for entry in new_log_entries(card.node, card.log.origin, now, token):
+        keystore.put(replace(entry, name=_NEXT + entry.name))
+
+
+def new_log_entries(node: str, origin: str, now: datetime, token: Token | None) -> tuple[Entry, Entry]:
+    """New keys for the log ``origin``, as entries under their purposes' names; with a ``token`` made in it."""
+    secret, metadata = _new_ed25519(f"{node} log", now, token)
     seed = os.urandom(SEED_BYTES)
     # A wrapped seed does not show its public key, which the card needs until the switch.
     public = MLDSA44PrivateKey.from_seed_bytes(seed).public_key().public_bytes_raw().hex()
-    more = {**origin, _ML_DSA_PUBLIC: public}
+    more = {"origin": origin, _ML_DSA_PUBLIC: public}
     if token is not None:
-        seed, more = token.wrap(wrap_purpose(card.log.origin), seed), {**more, WRAPPED: "aes-256-gcm"}
-    keystore.put(Entry(_NEXT + Purpose.LOG_ML_DSA_44, Purpose.LOG_ML_DSA_44, seed, now, more))
+        seed, more = token.wrap(wrap_purpose(origin), seed), {**more, WRAPPED: "aes-256-gcm"}
+    return (
+        Entry(Purpose.LOG_ED25519, Purpose.LOG_ED25519, secret, now, {"origin": origin, **metadata}),
+        Entry(Purpose.LOG_ML_DSA_44, Purpose.LOG_ML_DSA_44, seed, now, more),
+    )
 
 
 def _new_ed25519(label: str, now: datetime, token: Token | None) -> tuple[bytes, dict[str, str]]:

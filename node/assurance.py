@@ -22,7 +22,14 @@ from node.partner import Partners
 from node.sequencer import Sequencer
 from node.store.base import Failed, SkipNumbers
 from protocol.errors import CheckpointInvalidError, ComityError, NotFoundError, UnavailableError
-from protocol.log.checkpoint import Checkpoint, LogVerifier, open_checkpoint, parse_checkpoint
+from protocol.log.checkpoint import (
+    Checkpoint,
+    LogVerifier,
+    VerifiedCheckpoint,
+    open_checkpoint,
+    parse_checkpoint,
+    verify_checkpoint,
+)
 
 ASK_S = 3.0
 ASK_AGAIN_S = 2.0
@@ -35,13 +42,13 @@ class Witnessed:
     ``silent`` are those that gave no answer that counts.
     """
 
-    seen: dict[str, Checkpoint | None]
+    seen: dict[str, VerifiedCheckpoint | None]
     silent: tuple[str, ...] = ()
 
     @property
     def checkpoints(self) -> list[Checkpoint]:
         """The checkpoints, which this log signed."""
-        return [checkpoint for checkpoint in self.seen.values() if checkpoint is not None]
+        return [seen.checkpoint for seen in self.seen.values() if seen is not None]
 
 
 async def ask_partners(
@@ -49,7 +56,7 @@ async def ask_partners(
 ) -> Witnessed:
     """Ask all ``nodes`` at once for the newest checkpoint that they saw of the log; at most ``timeout_s`` seconds."""
 
-    async def ask(node: str) -> Checkpoint | None:
+    async def ask(node: str) -> VerifiedCheckpoint | None:
         try:
             async with asyncio.timeout(timeout_s):
                 note = await partners.get(node).seen_checkpoint(verifier.origin)
@@ -57,10 +64,10 @@ async def ask_partners(
             return None
         except TimeoutError:
             raise UnavailableError(f"{node} did not answer in time") from None
-        return open_checkpoint(note, verifier)
+        return verify_checkpoint(note, verifier)
 
     answers = await asyncio.gather(*(ask(node) for node in nodes), return_exceptions=True)
-    seen: dict[str, Checkpoint | None] = {}
+    seen: dict[str, VerifiedCheckpoint | None] = {}
     silent = []
     for node, answer in zip(nodes, answers, strict=True):
         if isinstance(answer, ComityError):

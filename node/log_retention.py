@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from node.logging import Log
@@ -15,30 +16,45 @@ WINDOW = 4096
 _EVERY_S = 24 * 3600.0
 
 
-async def erase_windows(store: Store, sequencer: Sequencer, before: datetime) -> AsyncIterator[tuple[int, int, int]]:
-    """Erase entries that were signed at ``before`` or earlier and that nothing here needs any more, part by part.
+@dataclass(frozen=True, slots=True)
+class ErasedPart:
+    """One part of the work: ``erased`` entries of those before index ``next``; it is done when ``next`` is ``end``."""
 
-    Yields after each part how far it is, how far it will go (both as indexes), and how many entries the part erased.
-    A part that is done stays done; to go on after a break, begin again. Raises what the store refuses with.
+    erased: int
+    next: int
+    end: int
+
+
+async def erase_part(store: Store, sequencer: Sequencer, before: datetime, first: int) -> ErasedPart:
+    """Erase, from index ``first`` on, entries that were signed at ``before`` or earlier and that nothing here needs.
+
+    A part that is done stays done; to go on after a break, begin again at 0. Raises what the store refuses with.
     """
     end = await store.size_at(before)
-    for first in range(0, end, WINDOW):
-        part_end = min(first + WINDOW, end)
-        outcome = await sequencer.submit(EraseEntries(first, part_end))
-        if not isinstance(outcome, Done):
-            raise outcome.error
-        yield part_end, end, outcome.count
+    if first >= end:
+        return ErasedPart(0, end, end)
+    part_end = min(first + WINDOW, end)
+    outcome = await sequencer.submit(EraseEntries(first, part_end))
+    if not isinstance(outcome, Done):
+        raise outcome.error
+    return ErasedPart(outcome.count, part_end, end)
+
+
+async def erase(store: Store, sequencer: Sequencer, before: datetime) -> int:
+    """All parts; how many entries were erased."""
+    count, part = 0, ErasedPart(0, 0, 1)
+    while part.next < part.end:
+        part = await erase_part(store, sequencer, before, part.next)
+        count += part.erased
+    return count
 
 
 async def run(store: Store, sequencer: Sequencer, clock: Callable[[], datetime], kept: timedelta, log: Log) -> None:
     """Erase what is older than ``kept``, at once and then once a day."""
     while True:
-        count = 0
         try:
-            async for _, _, erased in erase_windows(store, sequencer, clock() - kept):
-                count += erased
+            count = await erase(store, sequencer, clock() - kept)
+            log.info("log-entries-erased", count=count)
         except ComityError as problem:
             log.warning("log-retention-interrupted", code=problem.code)
-        if count:
-            log.info("log-entries-erased", count=count)
         await asyncio.sleep(_EVERY_S)

@@ -138,6 +138,14 @@ class Sequencer:
         checkpoint: Checkpoint | None = await self._calling(lambda: self._opened(self._store.head(), "database"))
         return checkpoint
 
+    async def committed_note(self) -> bytes | None:
+        """The signed note of :meth:`committed`."""
+        return await self._calling(self._store.head)
+
+    async def root_at(self, size: int) -> bytes:
+        """The root that the database's log had at ``size``. For what was only opened; ``LogUnavailableError``."""
+        return await self._calling(lambda: self._store.root_at(size))
+
     async def require_leads_to(self, known: Sequence[Checkpoint]) -> None:
         """Return if the database leads to the checkpoint file and to all of ``known``, which this node signed once.
 

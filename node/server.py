@@ -157,7 +157,7 @@ class Node:
         handover = Handover(
             settings.node, sequencer, judge, witness, settings.delivery, self._clock, self.metrics, self.log
         )
-        self._assurance = self._make_assurance(sequencer, directory)
+        self._assurance = self._make_assurance(sequencer)
         self.context = self._make_context(store, sequencer, directory, judge, handover, witness)
         self.bundles = Bundles(self.context, identity.signer, home.bundles)
 
@@ -239,14 +239,15 @@ class Node:
         self._stack.push_async_callback(sequencer.stop)
         return sequencer, store
 
-    def _make_assurance(self, sequencer: Sequencer, directory: DirectoryService) -> LogAssurance:
+    def _make_assurance(self, sequencer: Sequencer) -> LogAssurance:
         files = LogFiles.of(self._home, self._settings, self._keystore)
-        return LogAssurance(sequencer, files, self._partners, lambda: self._askable(directory), self.log)
+        return LogAssurance(sequencer, files, self._partners, self.askable, self.log)
 
-    def _askable(self, directory: DirectoryService) -> list[str]:
+    def askable(self) -> list[str]:
+        """The partners that can be asked."""
         bundle = self._bundle()
         first = bundle.node if bundle is not None else None
-        return askable(self._directory_or_none(directory), self._settings.node, first)
+        return askable(self._directory_or_none(self.context.directory), self._settings.node, first)
 
     def _open_directory(self) -> DirectoryService:
         bundle = self._bundle()
@@ -342,7 +343,7 @@ class Node:
             self.url = f"https://{shown}:{port}"
             self._bound = frozenset((f"{shown}:{port}",))
         self._note_authorities(self.context.directory.current)
-        control = web.AppRunner(build_control(self.bundles), access_log=None, handle_signals=False)
+        control = web.AppRunner(build_control(self.bundles, self.context), access_log=None, handle_signals=False)
         await control.setup()
         self._stack.push_async_callback(control.cleanup)
         await listen_control(control, self._home.path / settings.control)

@@ -241,6 +241,14 @@ class RotationError(ComityError):
     )
 
 
+class NewLogError(ComityError):
+    """A node's log cannot be closed, or not yet replaced by another."""
+
+    code = "new-log"
+    http_status = 409
+    advice = "A new log is the last resort, when entries are lost for good: run comity-node log reconcile first."
+
+
 class CeremonyError(ComityError):
     """The step of the key ceremony does not fit the state of the federation."""
 

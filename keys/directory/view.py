@@ -203,7 +203,7 @@ class Directory:
             if "/" in origin_or_node:
                 self.node_of_origin(origin_or_node)
             origin = origin_or_node if "/" in origin_or_node else self.node(origin_or_node).log.origin
-            verifier = self._log_verifiers[origin_or_node] = _verifier_of(self._origins[origin][1])
+            verifier = self._log_verifiers[origin_or_node] = verifier_of(self._origins[origin][1])
         return verifier
 
     def node_of_origin(self, origin: str) -> str:
@@ -273,7 +273,7 @@ class Directory:
             self.node(card.address.node).require_active(at)
 
 
-def _verifier_of(logs: Sequence[LogCard]) -> LogVerifier:
+def verifier_of(logs: Sequence[LogCard]) -> LogVerifier:
     """The verifier of one log from all keys it ever had, the present ones first."""
     present, *before = (LogVerifier(log.origin, log.ed25519, log.ml_dsa_44) for log in logs)
     former = tuple(FormerLogKeys(keys, log.final) for keys, log in zip(before, logs[1:], strict=True))

@@ -275,7 +275,10 @@ class SkipNumbers:
     """Give no mailbox entry and no outbound row a number that a later state of this database may have given before.
 
     For a database that may have been put back to an earlier state: desks and partners remember the numbers they saw.
+    ``beyond`` is the last number of an earlier database, if this one is to go on from there.
     """
+
+    beyond: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ def purge_delivered(rows: Rows, operation: PurgeDelivered) -> Result:
 
 def skip_numbers(rows: Rows, operation: SkipNumbers) -> Result:
     """See :class:`~node.store.base.SkipNumbers`."""
-    rows.last_seq += SKIPPED_NUMBERS
+    rows.last_seq = max(rows.last_seq, operation.beyond) + SKIPPED_NUMBERS
     return Result(count=SKIPPED_NUMBERS)
 
 
