@@ -67,7 +67,7 @@ def put_aside(database: Path, file: CheckpointFile, origin: str) -> Path:
 
 async def begin_database(database: Path, origin: str, before: Path) -> None:
     """Make the empty database of ``origin``, whose numbers go on from those of the database ``before``."""
-    beyond = _last_number(before) if before.exists() else 0
+    beyond = _last_number(before)
     store = SqliteStore(database, origin)
     await store.open()
     try:
@@ -90,6 +90,8 @@ def _fold(database: Path) -> None:
 
 
 def _last_number(database: Path) -> int:
+    if not database.exists():
+        return 0
     try:
         with closing(open_reader(database)) as connection:
             return int(connection.execute("SELECT last FROM sequence").fetchone()[0])
