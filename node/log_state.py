@@ -95,6 +95,13 @@ class LogMarks:
         values = self.not_founded.read()
         return values is not None and values.get("log_ed25519") == log_public.hex()
 
+    @property
+    def state(self) -> str:
+        """``ok``, ``restored`` (nothing is signed before it was reconciled) or ``moved``. :class:`SettingsError`."""
+        if self.moved.read() is not None:
+            return "moved"
+        return "ok" if self.restored.read() is None else "restored"
+
     def require_here(self) -> None:
         """Return if the log was not moved away; raises :class:`LogMovedError`."""
         moved = self.moved.read()

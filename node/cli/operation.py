@@ -116,21 +116,30 @@ def health(
 
 @log.command()
 def status(home: Home, as_json: AsJson = False) -> None:
-    """The last checkpoint that this node signed, from the file outside its database. The node may be running.
+    """The last checkpoint that this node signed, and whether it may go on signing. The node may be running.
 
     Example: comity-node log status kr
     """
     with edge(as_json):
         from node.checkpoint_file import CheckpointFile
+        from node.log_state import LogMarks
         from node.settings import NodeHome, NodeSettings
-        from protocol.log.checkpoint import parse_checkpoint
+        from protocol.instant import to_text
+        from protocol.log.checkpoint import claimed_time, parse_checkpoint
 
         settings = NodeSettings.load(NodeHome(home).settings)
         note = CheckpointFile(home / settings.checkpoint_file).read()
         if note is None:
             raise NotFoundError("this node has not signed a checkpoint yet")
         checkpoint = parse_checkpoint(note)
-        values = {"origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root.hex()}
+        signed_at = claimed_time(note)
+        values = {
+            "origin": checkpoint.origin,
+            "size": checkpoint.size,
+            "root": checkpoint.root.hex(),
+            "signed_at": None if signed_at is None else to_text(signed_at),
+            "state": LogMarks(home).state,
+        }
         show(as_json, values, lambda: "\n".join(f"{key}: {value}" for key, value in values.items()))
 
 

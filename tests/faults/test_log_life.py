@@ -10,12 +10,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from typer.testing import CliRunner
 
 from keys.cards import Function, card_to_bytes, parse_node_card
@@ -31,6 +33,7 @@ from protocol.log.layout import decode_bundle
 from protocol.log.scoped import Withheld, decode_scoped_bundle, item_hash
 from tests.world import Desk, World
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 ROOT = Path(__file__).parents[2]
 
 
@@ -86,24 +89,67 @@ def write_settings(world: World, node: str) -> None:
     )
 
 
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    made = World(tmp_path)
+async def make_world(path: Path) -> World:
+    made = World(path)
     for node in ("kr", "fr"):
         made.add_nation(node)
         write_settings(made, node)
-    made.add_desk("24-7@kr")
-    made.add_desk("24-7@fr")
-    made.add_desk("audit@kr", (Function.AUDIT,))
+    for address, functions in (
+        ("24-7@kr", (Function.EXCHANGE,)),
+        ("24-7@fr", (Function.EXCHANGE,)),
+        ("audit@kr", (Function.AUDIT,)),
+    ):
+        made.add_desk(address, functions)
     for node in ("kr", "fr"):
         await made.start(node)
+    return made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def federation(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """Two nodes that the tests here share; each test finds them running, with a log that grew."""
+    made = await make_world(tmp_path_factory.mktemp("federation"))
+    yield made
+    await made.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def world(federation: World) -> AsyncIterator[World]:
+    yield federation
+    kept = federation.path / "kept"
+    if kept.exists() and "kr" not in federation.nodes:  # what a test did to the home of kr is undone
+        shutil.rmtree(federation.home("kr").path)
+        kept.rename(federation.home("kr").path)
+    shutil.rmtree(kept, ignore_errors=True)
+    for node in ("kr", "fr"):
+        if node not in federation.nodes:
+            await federation.start(node)
+    await federation.until(lambda: all(node.context.sequencer.held is None for node in federation.nodes.values()))
+
+
+@pytest.fixture(autouse=True)
+def _ask_soon_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.assurance.ASK_AGAIN_S", 0.05)
+
+
+def keep_home(world: World) -> None:
+    """Remember the home of kr, whose node is stopped: it is put back after the test."""
+    shutil.copytree(
+        world.home("kr").path, world.path / "kept", ignore=lambda _, names: [n for n in names if n.endswith(".sock")]
+    )
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def later(tmp_path: Path) -> AsyncIterator[World]:
+    """A federation of its own, whose clock the test moves."""
+    made = await make_world(tmp_path)
     yield made
     await made.close()
 
 
 @pytest.fixture
-def operator(world: World) -> Operator:
-    return Operator(world)
+def operator(federation: World) -> Operator:
+    return Operator(federation)
 
 
 async def exchange(world: World, count: int = 1) -> None:
@@ -140,6 +186,7 @@ async def known_to(world: World, partner: str, node: str = "kr") -> None:
 
 def replace_home(world: World, source: Path) -> None:
     """The home of kr is lost; ``source`` takes its place, the keystore is put back from elsewhere."""
+    keep_home(world)
     home = world.home("kr").path
     keystore = (home / "keystore.cbor").read_bytes()
     shutil.rmtree(home)
@@ -225,6 +272,7 @@ async def test_old_database_with_its_old_checkpoint_file_is_caught_by_a_partner(
     await known_to(world, "fr")
     signed = await size(world)
     await world.stop("kr")
+    keep_home(world)
     for name, content in copies.items():
         (home / name).write_bytes(content)
     forget_boot(world)
@@ -245,6 +293,7 @@ async def test_memory_of_this_boot_alone_shows_that_both_files_are_old(world: Wo
     await exchange(world)
     await world.stop("kr")
     await world.stop("fr")
+    keep_home(world)
     for name, content in copies.items():
         (home / name).write_bytes(content)
 
@@ -256,6 +305,7 @@ async def test_home_that_lost_its_database_founds_no_second_log(world: World) ->
     await exchange(world)
     await known_to(world, "fr")
     await world.stop("kr")
+    keep_home(world)
     home = world.home("kr").path
     for path in home.glob("node.sqlite*"):
         path.unlink()
@@ -286,17 +336,19 @@ async def test_partner_shows_what_it_saw_to_partners_only(world: World) -> None:
 # --- Backup and restore --------------------------------------------------------------------------------------
 
 
-async def test_restored_backup_signs_nothing_and_says_why_and_how(world: World, operator: Operator) -> None:
+async def test_restored_backup_signs_nothing_and_says_why_and_how(
+    world: World, operator: Operator, tmp_path: Path
+) -> None:
     await exchange(world)
-    backup = world.path / "monday"
+    backup = tmp_path / "monday"
     made = await operator.do("backup", operator.home(), str(backup))
     assert made["size"] == await size(world)
     await exchange(world)
     await known_to(world, "fr")
     signed = await size(world)
     await world.stop("kr")
-    await operator.do("restore", str(backup), "--into", str(world.path / "new"))
-    replace_home(world, world.path / "new")
+    await operator.do("restore", str(backup), "--into", str(tmp_path / "new"))
+    replace_home(world, tmp_path / "new")
     forget_boot(world)
 
     with pytest.raises(LogRolledBackError, match="restored from a backup"):
@@ -315,15 +367,17 @@ async def test_restored_backup_signs_nothing_and_says_why_and_how(world: World, 
     assert known.size == signed
 
 
-async def test_newer_backup_is_a_way_out_and_desks_miss_nothing(world: World, operator: Operator) -> None:
+async def test_newer_backup_is_a_way_out_and_desks_miss_nothing(
+    world: World, operator: Operator, tmp_path: Path
+) -> None:
     await exchange(world)
-    backup = world.path / "newest"
+    backup = tmp_path / "newest"
     await operator.do("backup", operator.home(), str(backup), "--with-keystore")
     _, before = await world.mailbox(world.desks["24-7@kr"])
     signed = await size(world)
     await world.stop("kr")
-    await operator.do("restore", str(backup), "--into", str(world.path / "new"))
-    replace_home(world, world.path / "new")
+    await operator.do("restore", str(backup), "--into", str(tmp_path / "new"))
+    replace_home(world, tmp_path / "new")
     forget_boot(world)
 
     report = await operator.do("log", "reconcile", operator.home())
@@ -338,29 +392,41 @@ async def test_newer_backup_is_a_way_out_and_desks_miss_nothing(world: World, op
     await known_to(world, "fr")
 
 
-async def mirrored(world: World, operator: Operator) -> Path:
-    tiles = world.path / "tiles"
+async def mirrored(operator: Operator, tmp_path: Path) -> Path:
+    tiles = tmp_path / "tiles"
     await operator.do("log", "export-tiles", operator.home(), str(tiles))
     return tiles
 
 
+def size_of_queue(world: World) -> int:
+    """How many envelopes wait for fr at kr."""
+    with closing(sqlite3.connect(world.home("kr").path / "node.sqlite", timeout=10)) as database:
+        (count,) = database.execute("SELECT count(*) FROM outbound WHERE kind = 0").fetchone()
+    return int(count)
+
+
 async def test_mirror_brings_lost_entries_back_and_the_log_goes_on_without_a_fork(
-    world: World, operator: Operator
+    world: World, operator: Operator, tmp_path: Path
 ) -> None:
     seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
     open_before = await arrive(world, paris, seoul)
-    backup = world.path / "old"
+    await world.stop("fr")
+    queued_before = world.seal(seoul, [paris])
+    await world.submit(seoul, queued_before)
+    backup = tmp_path / "old"
     await operator.do("backup", operator.home(), str(backup))
+    await world.start("fr")
+    await world.until(lambda: size_of_queue(world) == 0)
     await world.state(seoul, EventName.ContentHandover, open_before)
     lost = await arrive(world, paris, seoul)
     await exchange(world)
     await world.stop("fr")
-    tiles = await mirrored(world, operator)
+    tiles = await mirrored(operator, tmp_path)
     head = parse_checkpoint((tiles / "checkpoint").read_bytes())
     await world.stop("kr")
     await world.start("fr", log={"ask_witnesses_at_start": False, "boot_folder": world.path})
-    await operator.do("restore", str(backup), "--into", str(world.path / "new"))
-    replace_home(world, world.path / "new")
+    await operator.do("restore", str(backup), "--into", str(tmp_path / "new"))
+    replace_home(world, tmp_path / "new")
     forget_boot(world)
 
     done = await operator.do("log", "import-entries", operator.home(), str(tiles))
@@ -373,19 +439,20 @@ async def test_mirror_brings_lost_entries_back_and_the_log_goes_on_without_a_for
     await known_to(world, "fr")
     entries, _ = await world.mailbox(seoul)
     assert [entry.envelope for entry in entries if entry.envelope] == []  # it was handed over in the lost time
+    assert size_of_queue(world) == 0  # and the other one delivered
     again = await world.state(seoul, EventName.ContentHandover, open_before)
     assert again[0].receipts[0].index < head.size
     await exchange(world)
 
 
-async def test_altered_mirror_brings_nothing_back(world: World, operator: Operator) -> None:
-    backup = world.path / "old"
+async def test_altered_mirror_brings_nothing_back(world: World, operator: Operator, tmp_path: Path) -> None:
+    backup = tmp_path / "old"
     await operator.do("backup", operator.home(), str(backup))
     await exchange(world)
-    tiles = await mirrored(world, operator)
+    tiles = await mirrored(operator, tmp_path)
     await world.stop("kr")
-    await operator.do("restore", str(backup), "--into", str(world.path / "new"))
-    replace_home(world, world.path / "new")
+    await operator.do("restore", str(backup), "--into", str(tmp_path / "new"))
+    replace_home(world, tmp_path / "new")
     bundle = next(tiles.glob("tile/entries/*.p/*"))
     content = bytearray(bundle.read_bytes())
     content[-1] ^= 1
@@ -400,8 +467,10 @@ async def test_altered_mirror_brings_nothing_back(world: World, operator: Operat
     assert entries == json.loads((backup / "manifest.json").read_text())["size"]
 
 
-async def test_log_that_is_lost_for_good_is_closed_and_another_is_founded(world: World, operator: Operator) -> None:
-    backup = world.path / "old"
+async def test_log_that_is_lost_for_good_is_closed_and_another_is_founded(
+    world: World, operator: Operator, tmp_path: Path
+) -> None:
+    backup = tmp_path / "old"
     await operator.do("backup", operator.home(), str(backup))
     await exchange(world)
     await known_to(world, "fr")
@@ -409,8 +478,8 @@ async def test_log_that_is_lost_for_good_is_closed_and_another_is_founded(world:
     refused = await operator.do("log", "found-anew", operator.home(), "--yes", code=REFUSED)
     assert refused["error"]["code"] == "new-log"  # nothing is lost yet
     await world.stop("kr")
-    await operator.do("restore", str(backup), "--into", str(world.path / "new"))
-    replace_home(world, world.path / "new")
+    await operator.do("restore", str(backup), "--into", str(tmp_path / "new"))
+    replace_home(world, tmp_path / "new")
     await operator.do("log", "reconcile", operator.home(), code=UNVERIFIED)
 
     founded = await operator.do("log", "found-anew", operator.home(), "--yes")
@@ -427,16 +496,49 @@ async def test_log_that_is_lost_for_good_is_closed_and_another_is_founded(world:
     await known_to(world, "fr")
 
 
+def kill_when(process: subprocess.Popen[bytes], reached: Callable[[], bool]) -> None:
+    while process.poll() is None and not reached():
+        pass
+    process.kill()
+    process.communicate()
+
+
+async def test_reconciling_killed_at_any_step_is_repeated_and_the_log_goes_on(
+    world: World, operator: Operator, tmp_path: Path
+) -> None:
+    backup = tmp_path / "newest"
+    await operator.do("backup", operator.home(), str(backup), "--with-keystore")
+    signed = await size(world)
+    await world.stop("kr")
+    await operator.do("restore", str(backup), "--into", str(tmp_path / "new"))
+    replace_home(world, tmp_path / "new")
+    home = world.home("kr").path
+    file, written = home / "log-checkpoint", (home / "log-checkpoint").stat().st_ino
+
+    for reached in ((home / "node.sqlite-wal").exists, lambda: file.stat().st_ino != written):
+        process = operator.process("log", "reconcile", operator.home())
+        await asyncio.to_thread(kill_when, process, reached)
+        with pytest.raises(LogRolledBackError) if (home / "log-restored").exists() else nullcontext():
+            await world.start("kr")
+            await world.stop("kr")
+
+    await operator.do("log", "reconcile", operator.home())
+    await world.start("kr")
+    assert await size(world) >= signed
+    await exchange(world)
+    await known_to(world, "fr")
+
+
 # --- Moving --------------------------------------------------------------------------------------------------
 
 
-async def test_moved_log_goes_on_elsewhere_and_never_here(world: World, operator: Operator) -> None:
+async def test_moved_log_goes_on_elsewhere_and_never_here(world: World, operator: Operator, tmp_path: Path) -> None:
     await exchange(world)
-    running = await operator.do("backup", operator.home(), str(world.path / "x"), "--final", code=REFUSED)
+    running = await operator.do("backup", operator.home(), str(tmp_path / "x"), "--final", code=REFUSED)
     assert running["error"]["code"] == "store-in-use"
     signed = await size(world)
     await world.stop("kr")
-    backup, home = world.path / "final", world.home("kr").path
+    backup, home = tmp_path / "final", world.home("kr").path
     await operator.do("backup", operator.home(), str(backup), "--final", "--with-keystore")
 
     with pytest.raises(LogMovedError):
@@ -444,7 +546,7 @@ async def test_moved_log_goes_on_elsewhere_and_never_here(world: World, operator
     assert (await operator.run_refused())["code"] == "log-moved"
     assert (await operator.do("log", "reconcile", operator.home(), code=UNVERIFIED))["error"]["code"] == "log-moved"
 
-    home.rename(world.path / "old-machine")
+    home.rename(tmp_path / "old-machine")
     await operator.do("restore", str(backup), "--into", str(home))
     forget_boot(world)
     assert (await operator.do("log", "reconcile", operator.home()))["size"] == signed
@@ -456,24 +558,23 @@ async def test_moved_log_goes_on_elsewhere_and_never_here(world: World, operator
 # --- Retention -----------------------------------------------------------------------------------------------
 
 
-async def test_erased_entries_keep_every_proof_and_leave_no_trace_of_who_wrote(
-    world: World, operator: Operator
-) -> None:
-    await exchange(world, 2)
-    open_message = await arrive(world, world.desks["24-7@fr"], world.desks["24-7@kr"], timedelta(days=20))
-    auditor = world.desks["audit@kr"]
-    before = await size(world)
-    kept = await world.desk_call(auditor, "GET", f"/log/tile/entries/000.p/{before}")
+async def test_erased_entries_keep_every_proof_and_leave_no_trace_of_who_wrote(later: World, tmp_path: Path) -> None:
+    operator = Operator(later)
+    await exchange(later, 2)
+    open_message = await arrive(later, later.desks["24-7@fr"], later.desks["24-7@kr"], timedelta(days=20))
+    auditor = later.desks["audit@kr"]
+    before = await size(later)
+    kept = await later.desk_call(auditor, "GET", f"/log/tile/entries/000.p/{before}")
     assert kept.status == 200
-    world.clock.shift = timedelta(days=10)
-    await purge_all(world)
+    later.clock.shift = timedelta(days=10)
+    await purge_all(later)
 
     erased = await operator.do("log", "erase", operator.home(), "--older-than", "5", "--yes")
 
     assert 0 < erased["erased"] < before
-    plain = await world.desk_call(auditor, "GET", f"/log/tile/entries/000.p/{before}")
+    plain = await later.desk_call(auditor, "GET", f"/log/tile/entries/000.p/{before}")
     assert (plain.status, plain.code) == (410, "entries-erased")
-    scoped = await world.desk_call(auditor, "GET", f"/log/scoped/000.p/{before}")
+    scoped = await later.desk_call(auditor, "GET", f"/log/scoped/000.p/{before}")
     assert scoped.status == 200
     entries, items = decode_bundle(kept.body), decode_scoped_bundle(scoped.body)
     assert [item_hash(entry) for entry in entries] == [item_hash(item) for item in items]
@@ -483,33 +584,32 @@ async def test_erased_entries_keep_every_proof_and_leave_no_trace_of_who_wrote(
     assert alive
     assert not set(gone) & set(alive)
     # The desk still gets its message, with receipts of entries that are older than the rest.
-    assert any(entry.envelope == open_message.raw for entry in (await world.mailbox(world.desks["24-7@kr"]))[0])
-    tiles = world.path / "tiles"
+    assert any(entry.envelope == open_message.raw for entry in (await later.mailbox(later.desks["24-7@kr"]))[0])
+    tiles = tmp_path / "tiles"
     done = await operator.do("log", "export-tiles", operator.home(), str(tiles))
     assert done["withheld"] == erased["erased"]
     assert (await operator.do("log", "verify-tiles", operator.home(), str(tiles)))["withheld"] == erased["erased"]
-    await world.stop("kr")
-    database = (world.home("kr").path / "node.sqlite").read_bytes()
+    await later.stop("kr")
+    database = (later.home("kr").path / "node.sqlite").read_bytes()
     assert not [entry for entry in gone if entry in database]
     assert [entry for entry in alive if entry in database] == alive
-    await world.start("kr")
-    await known_to(world, "fr")
+    await later.start("kr")
+    await known_to(later, "fr")
 
 
-async def purge_all(world: World) -> None:
-    for node in world.nodes.values():
-        await purge(node.context.sequencer, world.clock())
+async def purge_all(later: World) -> None:
+    for node in later.nodes.values():
+        await purge(node.context.sequencer, later.clock())
 
 
-async def test_repeat_of_an_envelope_whose_entries_were_erased_is_refused_as_expired(
-    world: World, operator: Operator
-) -> None:
-    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
-    envelope = await arrive(world, seoul, paris)
-    await world.state(paris, EventName.ContentHandover, envelope)
-    await world.events(seoul, 3)
-    world.clock.shift = timedelta(days=10)
-    await purge_all(world)
+async def test_repeat_of_an_envelope_whose_entries_were_erased_is_refused_as_expired(later: World) -> None:
+    operator = Operator(later)
+    seoul, paris = later.desks["24-7@kr"], later.desks["24-7@fr"]
+    envelope = await arrive(later, seoul, paris)
+    await later.state(paris, EventName.ContentHandover, envelope)
+    await later.events(seoul, 3)
+    later.clock.shift = timedelta(days=10)
+    await purge_all(later)
     assert (await operator.do("log", "erase", operator.home(), "--older-than", "5", "--yes"))["erased"]
 
-    assert (await world.submit(seoul, envelope))[0].code == "expired"
+    assert (await later.submit(seoul, envelope))[0].code == "expired"
