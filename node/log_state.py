@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from keys.files import PRIVATE_MODE, sync_folder, write_file
-from protocol.errors import LogForkError, SettingsError, UnavailableError
+from protocol.errors import LogForkError, SettingsError
 
 _MAX_MARK_BYTES = 4096
 
@@ -28,16 +28,6 @@ class LogRolledBackError(LogForkError):
     advice = (
         "Nothing is signed on this database: it would fork the log. Run comity-node log reconcile: "
         "it asks the partners how far the log went, and says what to do."
-    )
-
-
-class LogUnconfirmedError(UnavailableError):
-    """No partner has confirmed yet how far this node's log went, so nothing is signed."""
-
-    code = "log-unconfirmed"
-    advice = (
-        "Ask again: the node goes on asking its partners. If none can be reached and nothing was restored from a "
-        "backup, its operator starts it with --without-witnesses."
     )
 
 

@@ -14,12 +14,11 @@ from itertools import pairwise
 
 from node.assurance import Witnessed, ask_partners
 from node.log_files import LogFiles
-from node.log_state import LogUnconfirmedError
 from node.logging import Log
 from node.partner import Partners
 from node.sequencer import Sequencer
 from node.store.base import Failed, SkipNumbers
-from protocol.errors import CheckpointInvalidError, ComityError
+from protocol.errors import CheckpointInvalidError, ComityError, LogUnconfirmedError
 from protocol.log.checkpoint import Checkpoint, LogVerifier, open_checkpoint
 from protocol.receipt import ReceiptVerifier
 

@@ -26,7 +26,7 @@ from typing import TypeVar
 from node.boot_memory import BootMemory
 from node.changes import ANY_PARTNER, Changes
 from node.checkpoint_file import CheckpointFile
-from node.log_state import LogRolledBackError, LogUnconfirmedError
+from node.log_state import LogRolledBackError
 from node.store.base import (
     Applied,
     Done,
@@ -39,7 +39,7 @@ from node.store.base import (
     Store,
     StoreDamagedError,
 )
-from protocol.errors import CheckpointInvalidError, ComityError, UnavailableError
+from protocol.errors import CheckpointInvalidError, ComityError, LogUnconfirmedError, UnavailableError
 from protocol.log.checkpoint import Checkpoint, LogSigner, open_checkpoint, sign_checkpoint
 
 MAX_BATCH = 512

@@ -405,6 +405,16 @@ class UnavailableError(ComityError):
     retryable = True
 
 
+class LogUnconfirmedError(UnavailableError):
+    """No partner has confirmed yet how far this node's log went, so the node takes and shows nothing."""
+
+    code = "log-unconfirmed"
+    advice = (
+        "Send the same again: the node goes on asking its partners. If none can be reached and nothing was restored "
+        "from a backup, its operator starts it with --without-witnesses."
+    )
+
+
 class CertificateUnknownError(UnavailableError):
     """The server showed a TLS certificate that is not on its card."""
 
