@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -146,36 +147,38 @@ def _make_signing(keystore: Keystore, card: NodeCard, now: datetime, token: Toke
 
 
 def _make_log(keystore: Keystore, card: NodeCard, now: datetime, token: Token | None) -> None:
-    whose = {"origin": card.log.origin}
-    _put_pair(keystore, Part.LOG, f"{card.node} log", whose, wrap_purpose(card.log.origin), now, token)
+    for entry in new_log_entries(card.node, card.log.origin, now, token):
+        keystore.put(replace(entry, name=_NEXT + entry.name))
+
+
+def new_log_entries(node: str, origin: str, now: datetime, token: Token | None) -> tuple[Entry, Entry]:
+    """New keys for the log ``origin``, as entries under their purposes' names; with a ``token`` made in it."""
+    return _new_pair(Part.LOG, f"{node} log", {"origin": origin}, wrap_purpose(origin), now, token)
 
 
 def _make_witness(keystore: Keystore, card: NodeCard, now: datetime, token: Token | None) -> None:
     name = card.witness.name if card.witness is not None else witness_name(card.log.origin)
-    whose = {WITNESS_NAME: name}
-    _put_pair(keystore, Part.WITNESS, f"{card.node} witness", whose, witness_wrap_purpose(name), now, token)
+    wrapped_for = witness_wrap_purpose(name)
+    for entry in _new_pair(Part.WITNESS, f"{card.node} witness", {WITNESS_NAME: name}, wrapped_for, now, token):
+        keystore.put(replace(entry, name=_NEXT + entry.name))
 
 
-def _put_pair(
-    keystore: Keystore,
-    part: Part,
-    label: str,
-    whose: dict[str, str],
-    wrapped_for: bytes,
-    now: datetime,
-    token: Token | None,
-) -> None:
-    """New keys of both kinds; ``whose`` is the metadata of both entries."""
+def _new_pair(
+    part: Part, label: str, whose: dict[str, str], wrapped_for: bytes, now: datetime, token: Token | None
+) -> tuple[Entry, Entry]:
+    """New keys of both kinds, under their purposes' names; ``whose`` is the metadata of both entries."""
     ed25519, mldsa = (Purpose(name) for name in _NAMES[part])
     secret, metadata = _new_ed25519(label, now, token)
-    keystore.put(Entry(_NEXT + ed25519, ed25519, secret, now, {**whose, **metadata}))
     seed = os.urandom(SEED_BYTES)
     # A wrapped seed does not show its public key, which the card needs until the switch.
     public = MLDSA44PrivateKey.from_seed_bytes(seed).public_key().public_bytes_raw().hex()
     more = {**whose, _ML_DSA_PUBLIC: public}
     if token is not None:
         seed, more = token.wrap(wrapped_for, seed), {**more, WRAPPED: "aes-256-gcm"}
-    keystore.put(Entry(_NEXT + mldsa, mldsa, seed, now, more))
+    return (
+        Entry(ed25519, ed25519, secret, now, {**whose, **metadata}),
+        Entry(mldsa, mldsa, seed, now, more),
+    )
 
 
 def _new_ed25519(label: str, now: datetime, token: Token | None) -> tuple[bytes, dict[str, str]]:

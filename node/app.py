@@ -21,6 +21,7 @@ from node.api import (
     misbehaviour,
     pull,
     receipts,
+    seen,
     statements,
     submit,
     transfer,
@@ -50,6 +51,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *log.ENDPOINTS,
     *witness.ENDPOINTS,
     *misbehaviour.ENDPOINTS,
+    *seen.ENDPOINTS,
 )
 _ROUTE = web.RequestKey("route", str)
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Server": "comity-node"}
@@ -93,6 +95,8 @@ def _gate(context: Context, endpoint: Endpoint) -> Handler:
         began = time.perf_counter()
         try:
             caller, body = await _admit(context, endpoint, request)
+            if context.sequencer.held is not None and not endpoint.early:
+                raise context.sequencer.held
             return await endpoint.handler(context, caller, request, body)
         finally:
             context.requests -= not endpoint.waits

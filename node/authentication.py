@@ -124,12 +124,10 @@ def require_auditor(caller: Caller) -> None:
         raise ForbiddenError("this auditor's card limits what it may see; it reads scoped bundles")
 
 
-def require_scope(own_node: str, caller: Caller) -> AuditScope:
-    """What of this node's log the caller, an auditor with a limited view, may see; raises :class:`ForbiddenError`."""
+def scope_of(own_node: str, caller: Caller) -> AuditScope | None:
+    """What of this node's log the caller, an auditor, may see: None for all of it. Raises :class:`ForbiddenError`."""
     if Function.AUDIT not in caller.functions:
         raise ForbiddenError("log entries are for auditors")
-    if caller.audit_scope is None:
-        raise ForbiddenError("this auditor may see whole logs; it reads plain bundles")
-    if not caller.audit_scope.names_node(own_node):
+    if caller.audit_scope is not None and not caller.audit_scope.names_node(own_node):
         raise ForbiddenError(f"this auditor's card does not name {own_node} among the nodes whose logs it may see")
     return caller.audit_scope

@@ -16,7 +16,7 @@ from protocol.errors import ComityError, StorageFullError, UnavailableError
 
 # A checkpoint is about 4 KB; room for the lines of witnesses.
 MAX_NOTE_BYTES = 64 * 1024
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
 class CheckpointFileError(ComityError):
@@ -54,7 +54,7 @@ class CheckpointFile:
         try:
             write_file(self.path, note)
         except OSError as problem:
-            kind = StorageFullError if problem.errno in _FULL else UnavailableError
+            kind = StorageFullError if problem.errno in FULL else UnavailableError
             raise kind(f"the checkpoint file cannot be written ({_name(problem)})") from problem
 
     def sweep(self) -> None:

@@ -1,6 +1,7 @@
 """The operator's way into a running node: a socket in its home folder that only its own user may open.
 
-It carries bundles in and out, nothing else. Whoever can open the socket can also read the keystore file.
+It carries bundles in and out, and erases log entries; nothing else. Whoever can open the socket can also read the
+keystore file.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 
 from aiohttp import web
@@ -17,6 +20,8 @@ from aiohttp import web
 from keys.files import PRIVATE_MODE
 from node import wire
 from node.bundles import Bundles
+from node.context import Context
+from node.log_retention import erase_part
 from protocol import cbor
 from protocol.bundle import DEFAULT_PART_BYTES, MAX_PART_BYTES
 from protocol.errors import ComityError, MalformedError, SettingsError
@@ -26,11 +31,12 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 EXPORT = "/bundle/export"
 IMPORT = "/bundle/import"
+ERASE = "/log/erase"
 # Of a socket's path, by the kernel's interface.
 _MAX_PATH_BYTES = 107
 
 
-def build_control(bundles: Bundles) -> web.Application:
+def build_control(bundles: Bundles, context: Context) -> web.Application:
     """The application behind the socket."""
 
     async def export(request: web.Request) -> web.Response:
@@ -44,9 +50,18 @@ def build_control(bundles: Bundles) -> web.Application:
         imported = await bundles.take(await request.read())
         return web.json_response(imported.values())
 
+    async def erase(request: web.Request) -> web.Response:
+        days, first = (request.query.get(name, "") for name in ("days", "first"))
+        if not all(text.isascii() and text.isdigit() and len(text) <= 19 for text in (days, first)):
+            raise MalformedError("days and first are numbers")
+        before = context.clock() - timedelta(days=int(days))
+        part = await erase_part(context.store, context.sequencer, before, int(first))
+        return web.json_response(asdict(part))
+
     app = web.Application(middlewares=[_typed_refusals], client_max_size=MAX_PART_BYTES + 1)
     app.router.add_post(EXPORT, export)
     app.router.add_post(IMPORT, take)
+    app.router.add_post(ERASE, erase)
     return app
 
 

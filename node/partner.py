@@ -36,7 +36,7 @@ from protocol.log.layout import TILE_BYTES
 from protocol.log.note import MAX_NOTE_BYTES, NoteSignature
 from protocol.misbehaviour import MAX_PROOF_BYTES
 from protocol.problem import MAX_PROBLEM_BYTES, problem_of
-from protocol.receipt import Receipt, encode_receipts
+from protocol.receipt import Receipt, decode_receipts, encode_receipts
 from protocol.signing import Signer
 
 _CONNECT_TIMEOUT_S = 10.0
@@ -133,6 +133,16 @@ class PartnerClient:
     async def offer(self, proof: bytes) -> None:
         """Hand over a proof of misbehaviour; the partner verifies it itself."""
         await self._call("POST", "/v1/misbehaviour", proof, MAX_PROBLEM_BYTES)
+
+    async def seen_checkpoint(self, origin: str) -> bytes:
+        """The newest checkpoint of the log ``origin`` that the partner saw, not verified; raises ``NotFoundError``."""
+        return await self._call("GET", f"/witness/checkpoint?{urlencode({'origin': origin})}", None, MAX_NOTE_BYTES)
+
+    async def own_receipts(self, first: int) -> list[Receipt]:
+        """Receipts of this node's own log that the partner keeps, of entries from ``first`` on, not verified."""
+        query = urlencode({"from": first})
+        body = await self._call("GET", f"/witness/receipts?{query}", None, wire.MAX_BATCH_BYTES)
+        return decode_receipts(body)
 
     async def directory_file(self, name: str) -> bytes:
         """A file of the directory that the partner serves; raises ``NotFoundError`` when it has none of that name."""

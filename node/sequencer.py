@@ -25,12 +25,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from node.boot_memory import BootMemory
 from node.changes import ANY_PARTNER, Changes
 from node.checkpoint_file import CheckpointFile
+from node.log_state import LogRolledBackError
 from node.store.base import (
     Applied,
     DeferOutbound,
     Done,
+    EraseEntries,
     Failed,
     FoundLog,
     MarkReceiptsSent,
@@ -40,10 +43,11 @@ from node.store.base import (
     ReceiptPendingError,
     RecordCosigned,
     RenewCheckpoint,
+    SkipNumbers,
     Store,
     StoreDamagedError,
 )
-from protocol.errors import CheckpointInvalidError, ComityError, LogForkError, UnavailableError
+from protocol.errors import CheckpointInvalidError, ComityError, LogUnconfirmedError, UnavailableError
 from protocol.log.checkpoint import (
     Checkpoint,
     LogSigner,
@@ -59,19 +63,9 @@ MAX_PENDING = 16_384
 RETRY_FILE_S = 1.0
 
 # What dates no entry of the log.
-_UNDATED = DeferOutbound | MarkReceiptsSent | PurgeDelivered | RecordCosigned
+_UNDATED = DeferOutbound | EraseEntries | MarkReceiptsSent | PurgeDelivered | RecordCosigned | SkipNumbers
 
 T = TypeVar("T")
-
-
-class LogRolledBackError(LogForkError):
-    """The database does not lead to the last checkpoint that this node signed."""
-
-    code = "log-rolled-back"
-    advice = (
-        "Do not start on this database: it would fork the log. Restore the newest copy and the checkpoint file that "
-        "belongs to it, or found a new log under a new origin."
-    )
 
 
 class ClockBehindError(UnavailableError):
@@ -119,6 +113,7 @@ class Sequencer:
         checkpoint_file: CheckpointFile,
         clock: Callable[[], datetime] = utc_now,
         *,
+        memory: BootMemory | None = None,
         max_batch: int = MAX_BATCH,
         max_pending: int = MAX_PENDING,
     ) -> None:
@@ -126,6 +121,7 @@ class Sequencer:
         self._store = store
         self._signer = log_signer
         self._file = checkpoint_file
+        self._memory = memory
         self._clock = clock
         self._max_batch = max_batch
         self._max_pending = max_pending
@@ -133,30 +129,65 @@ class Sequencer:
         self._pending_count = 0
         self._wake = asyncio.Event()
         self._stopping = False
+        self._held: ComityError | None = LogUnconfirmedError()
         self._halted: ComityError | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._runner: asyncio.Task[None] | None = None
         self._withheld: set[str] = set()  # whom to wake once the withheld batch is released
         self._kept: bytes | None = None  # writer thread only: what the checkpoint file holds
         self._signed_at: datetime | None = None  # writer thread only: the latest time that a checkpoint says
+        self._remembered: bytes | None = None  # the same of the memory
 
     # --- Life ------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Open the store, check it against the checkpoint file, found the log if it is new, then take operations.
+        """:meth:`open` and :meth:`resume`, for a log whose past nobody else need confirm. Raises what they raise."""
+        await self.open()
+        try:
+            await self.resume()
+        except BaseException:
+            await self.stop()
+            raise
 
-        Raises ``LogForkError`` if the database does not extend the file's checkpoint, ``CheckpointInvalidError`` if
-        the log belongs to another origin or other keys, and what :meth:`Store.open` raises.
+    async def open(self) -> None:
+        """Open the store. Until :meth:`resume` nothing is signed, taken or shown. Raises what :meth:`Store.open` does.
+
+        What is read of the log meanwhile (:meth:`committed`) may be an older state than was signed once.
         """
         await self._store.open()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="log-writer")
-        try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._recover)
-        except BaseException:
-            self._thread.shutdown()
-            await self._store.close()
-            raise
+
+    async def committed(self) -> Checkpoint | None:
+        """The newest checkpoint in the database, None before the log was founded. For what was only opened.
+
+        Raises ``CheckpointInvalidError`` when it is another log's, ``StoreDamagedError``.
+        """
+        verified = await self._calling(lambda: self._opened(self._store.head(), "database"))
+        return verified.checkpoint if verified is not None else None
+
+    async def committed_note(self) -> bytes | None:
+        """The signed note of :meth:`committed`."""
+        return await self._calling(self._store.head)
+
+    async def root_at(self, size: int) -> bytes:
+        """The root that the database's log had at ``size``. For what was only opened; ``LogUnavailableError``."""
+        return await self._calling(lambda: self._store.root_at(size))
+
+    async def require_leads_to(self, known: Sequence[Checkpoint]) -> None:
+        """Return if the database leads to the checkpoint file and to all of ``known``, which this node signed once.
+
+        Raises ``LogRolledBackError``, ``CheckpointInvalidError``, ``StoreDamagedError``.
+        """
+        await self._calling(lambda: self._check(known))
+
+    async def resume(self, known: Sequence[Checkpoint] = ()) -> None:
+        """Check the store against the checkpoint file and ``known``, found the log if it is new, take operations.
+
+        ``known`` are verified checkpoints of this log from elsewhere. Raises what :meth:`require_leads_to` raises.
+        """
+        await self._calling(lambda: self._recover(known))
         self._runner = asyncio.create_task(self._run(), name="sequencer")
+        self._held = None
 
     async def stop(self) -> None:
         """Refuse new operations, finish the pending ones, close the store."""
@@ -171,9 +202,14 @@ class Sequencer:
             await self._store.close()
 
     @property
+    def held(self) -> ComityError | None:
+        """Why nothing is signed yet; None once the log was resumed."""
+        return self._held
+
+    @property
     def problem(self) -> ComityError | None:
         """Why the node takes nothing at the moment; None when all is well."""
-        return self._halted
+        return self._held or self._halted
 
     @property
     def pending(self) -> int:
@@ -193,8 +229,10 @@ class Sequencer:
         return [outcome for part in results for outcome in part]
 
     async def _enqueue(self, operations: Sequence[Operation]) -> list[Outcome]:
-        if self._stopping or self._runner is None:
+        if self._stopping or self._thread is None:
             return [Failed(UnavailableError("the node is not running"))] * len(operations)
+        if self._held is not None:
+            return [Failed(self._held)] * len(operations)
         if self._pending_count + len(operations) > self._max_pending:
             return [Failed(UnavailableError("too many operations wait to be written"))] * len(operations)
         group = _Group(operations, asyncio.get_running_loop().create_future())
@@ -296,6 +334,9 @@ class Sequencer:
         problem = future.exception()
         return (None, problem) if problem is not None else (future.result(), None)
 
+    async def _calling(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
     # --- Writer thread ---------------------------------------------------------------------------------------------
 
     def _sign(self, checkpoint: Checkpoint, at: datetime) -> bytes:
@@ -328,37 +369,50 @@ class Sequencer:
     def _publish(self) -> None:
         """Keep the newest checkpoint outside the database, then show readers what is committed."""
         note = self._store.head()
+        if note is not None and note != self._remembered and self._memory is not None:
+            self._memory.write(note)  # first: it must never know less than the file
+            self._remembered = note
         if note is not None and note != self._kept:
             self._file.write(note)
             self._kept = note
         self._store.release()
 
-    def _recover(self) -> None:
-        """Check the database against the checkpoint file; found the log if both are empty."""
+    def _recover(self, known: Sequence[Checkpoint]) -> None:
+        """Check what the database holds, found the log if there is none, renew its head if the keys were changed."""
         self._file.sweep()
-        verified = self._opened(self._store.head(), "database")
-        stored = verified.checkpoint if verified is not None else None
+        stored = self._check(known)
         self._kept = self._file.read()
-        outside = self._opened(self._kept, "checkpoint file")
-        kept = outside.checkpoint if outside is not None else None
+        if stored is None:
+            self._store.apply((FoundLog(self._clock()),), self._sign)
+        elif not self._signed_with_present_keys():
+            self._store.apply((RenewCheckpoint(self._clock()),), self._sign)
+        self._publish()
+
+    def _check(self, known: Sequence[Checkpoint]) -> Checkpoint | None:
+        """The database's own head, if it leads to everything that was signed as far as this node can know."""
+        verified = self._opened(self._store.head(), "database")
+        outside = self._opened(self._file.read(), "checkpoint file")
         times = [note.signed_at for note in (verified, outside) if note is not None and note.signed_at is not None]
         self._signed_at = max(times, default=None)
+        stored = verified.checkpoint if verified is not None else None
+        kept = outside.checkpoint if outside is not None else None
         if stored is not None and (stored.size, stored.root) != (self._store.size(), self._store.root_at(stored.size)):
             raise StoreDamagedError("the stored leaves do not lead to the last signed checkpoint")
         if kept is None and stored is not None and stored.size > 0:
             raise LogRolledBackError(
                 f"the database holds a log of {stored.size} entries but there is no checkpoint file"
             )
-        if kept is not None and kept.size > (stored.size if stored is not None else 0):
-            size = stored.size if stored is not None else 0
-            raise LogRolledBackError(f"the log had {kept.size} entries, but the database holds only {size}")
-        if kept is not None and self._store.root_at(kept.size) != kept.root:
-            raise LogRolledBackError(f"the first {kept.size} entries of the database are not those that were signed")
-        if stored is None:
-            self._store.apply((FoundLog(self._clock()),), self._sign)
-        elif not self._signed_with_present_keys():
-            self._store.apply((RenewCheckpoint(self._clock()),), self._sign)
-        self._publish()
+        for checkpoint in (kept, *known):
+            if checkpoint is not None:
+                self._require_extends(stored, checkpoint)
+        return stored
+
+    def _require_extends(self, stored: Checkpoint | None, earlier: Checkpoint) -> None:
+        size = stored.size if stored is not None else 0
+        if earlier.size > size:
+            raise LogRolledBackError(f"the log had {earlier.size} entries, but the database holds only {size}")
+        if self._store.root_at(earlier.size) != earlier.root:
+            raise LogRolledBackError(f"the first {earlier.size} entries of the database are not those that were signed")
 
     def _signed_with_present_keys(self) -> bool:
         try:

@@ -17,12 +17,12 @@ from keys.directory.view import Directory
 from keys.identity import tls_identity
 from keys.keystore import Keystore, Purpose
 from keys.tls import server_context
-from node import housekeeping
+from node import housekeeping, log_retention
 from node.admin import build_admin
 from node.app import build_app
+from node.assurance import LogAssurance, askable
 from node.authentication import Authenticator
 from node.bundles import Bundles
-from node.checkpoint_file import CheckpointFile
 from node.collector import Collector
 from node.context import Context
 from node.control import build_control, listen_control
@@ -33,6 +33,8 @@ from node.directory_refresh import DirectoryService, FolderSource, Source
 from node.expiry_watch import ExpiryWatch
 from node.handover import Handover, ReceiptJudge
 from node.limits import TokenBuckets
+from node.log_files import LogFiles
+from node.log_state import LogMarks
 from node.logging import Log, make_log, quiet_libraries
 from node.metrics import Metrics
 from node.nonces import NonceJournal
@@ -46,7 +48,7 @@ from node.store.base import Failed, RecordDirectory
 from node.store.sqlite import SqliteStore
 from node.transfer import Intake
 from node.witness import Witness
-from protocol.errors import DirectoryUnavailableError, KeystoreError, SettingsError, UnavailableError
+from protocol.errors import ComityError, DirectoryUnavailableError, SettingsError, UnavailableError
 
 _MAX_SOURCES = 6
 _BACKLOG = 1024
@@ -57,7 +59,9 @@ class Node:
     """One node. ``open`` returns when its parts are ready, ``start`` when it also serves, ``stop`` when everything
     accepted is written and closed.
 
-    ``on_fatal`` hears of a background task that ended although it should not.
+    While no partner has confirmed how far the log went (:mod:`node.assurance`), it signs nothing, and serves only the
+    directory and what it saw of others' logs. ``failed`` is set when a background task ended although it should not;
+    ``failure`` says why, when that is known.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Node:
         *,
         clock: Callable[[], datetime] = utc_now,
         log: Log | None = None,
+        without_witnesses: bool = False,
     ) -> None:
         self._home = home
         self._settings = settings
@@ -78,6 +83,8 @@ class Node:
         self.url = ""
         self.admin_url = ""
         self.failed = asyncio.Event()
+        self.failure: ComityError | None = None
+        self._without_witnesses = without_witnesses
         self._directory_changed = asyncio.Event()
         self._bound: frozenset[str] = frozenset()
         self._authorities: frozenset[str] = frozenset()
@@ -85,6 +92,8 @@ class Node:
         self._stack = AsyncExitStack()
         self.context: Context
         self.bundles: Bundles
+        self._partners: Partners
+        self._assurance: LogAssurance
 
     async def start(self) -> None:
         """Open everything, then listen; what was opened is closed again if a later step fails. Raises typed errors."""
@@ -96,13 +105,34 @@ class Node:
             raise
 
     async def open(self) -> None:
-        """Open the parts without listening or asking anybody but the directory's sources. Raises typed errors."""
+        """:meth:`open_unsigned`, then let the log sign if nothing speaks against it. Raises typed errors."""
+        await self.open_unsigned()
+        try:
+            await self._assurance.begin(ask=self._asks_witnesses())
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def open_unsigned(self) -> None:
+        """Open the parts, without listening or asking anybody but the directory's sources; nothing can be signed yet.
+
+        Raises typed errors.
+        """
         quiet_libraries()
+        LogMarks(self._home.path).require_here()
         try:
             await self._open()
         except BaseException:
             await self.stop()
             raise
+
+    def _asks_witnesses(self) -> bool:
+        settings = self._settings
+        if settings.offline or not settings.log.ask_witnesses_at_start:
+            return False
+        if self._without_witnesses:
+            self.log.warning("started-without-witnesses")
+        return not self._without_witnesses
 
     async def _open(self) -> None:
         settings, home = self._settings, self._home
@@ -136,30 +166,42 @@ class Node:
         handover = Handover(
             settings.node, sequencer, judge, witness, settings.delivery, self._clock, self.metrics, self.log
         )
+        self._assurance = self._make_assurance(sequencer)
         self.context = self._make_context(store, sequencer, directory, judge, handover, witness, partners, exchange)
         self.bundles = Bundles(self.context, identity.signer, home.bundles)
 
     async def _start(self) -> None:
-        settings, context = self._settings, self.context
-        store, sequencer, directory = context.store, context.sequencer, context.directory
+        settings, directory, sequencer = self._settings, self.context.directory, self.context.sequencer
         self._stack.push_async_callback(self._stop_tasks)
-        delivery = Delivery(
-            store,
-            sequencer,
-            self._partners,
-            context.handover,
-            context.witness,
-            settings.delivery,
-            self._clock,
-            self.metrics,
-            self.log,
-        )
         tls = tls_identity(self._keystore)
         await self._listen(server_context(tls.certificate, tls.key_pem))
         self._spawn("directory", directory.run(settings.directory.refresh_s))
         self._spawn("expiry-watch", self.context.expiry_watch.run())
-        self._spawn("directory-log", self._log_directory(sequencer, directory))
+        if sequencer.held is None:
+            self._work()
+        else:
+            asking = asyncio.create_task(self._assurance.run(), name="assurance")
+            asking.add_done_callback(self._assured)
+            self._tasks.append(asking)
+        self.log.info("started", version=directory.current.version)
+
+    def _work(self) -> None:
+        """Begin what a node does of itself, now that its log may be signed."""
+        settings, context = self._settings, self.context
+        store, sequencer = context.store, context.sequencer
+        self._spawn("directory-log", self._log_directory(sequencer, context.directory))
         if not settings.offline:
+            delivery = Delivery(
+                store,
+                sequencer,
+                self._partners,
+                context.handover,
+                context.witness,
+                settings.delivery,
+                self._clock,
+                self.metrics,
+                self.log,
+            )
             self._spawn("delivery", delivery.run())
             self._spawn("pull", Puller(context, self._partners, settings.delivery).run())
             self._spawn("witness", context.witness.run(settings.delivery.witness_s))
@@ -170,7 +212,28 @@ class Node:
             "housekeeping",
             housekeeping.run(store, sequencer, self._clock, settings.housekeeping_s, retention, self.metrics, self.log),
         )
-        self.log.info("started", version=directory.current.version)
+        if settings.log.retention_days is not None:
+            kept = timedelta(days=settings.log.retention_days)
+            self._spawn("log-retention", log_retention.run(store, sequencer, self._clock, kept, self.log))
+
+    def _assured(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        problem = task.exception()
+        if problem is None:
+            self.log.info("log-confirmed")
+            self._work()
+        elif isinstance(problem, ComityError):
+            self.log.error("log-refused", code=problem.code)
+            self.failure = problem
+            self.failed.set()
+        else:
+            self._ended(task)
+
+    @property
+    def partners(self) -> Partners:
+        """The clients of the partners."""
+        return self._partners
 
     async def stop(self) -> None:
         """Stop taking requests, finish the open ones within the time-out, write what is pending, close. Idempotent."""
@@ -180,19 +243,25 @@ class Node:
     # --- Parts -----------------------------------------------------------------------------------------------------
 
     async def _open_log(self) -> tuple[Sequencer, SqliteStore]:
-        origin = self._origin()
-        store = SqliteStore(self._home.path / self._settings.database, origin)
-        file = CheckpointFile(self._home.path / self._settings.checkpoint_file)
-        sequencer = Sequencer(store, self._keystore.log_signer(origin), file, self._clock)
-        await sequencer.start()
+        files = self._files()
+        store = files.store()
+        sequencer = Sequencer(store, files.signer, files.checkpoint, self._clock, memory=files.memory)
+        await sequencer.open()
         self._stack.push_async_callback(sequencer.stop)
         return sequencer, store
 
-    def _origin(self) -> str:
-        origin = self._keystore.entry(Purpose.LOG_ED25519).metadata.get("origin")
-        if origin is None:
-            raise KeystoreError("the keystore does not say which log its keys are for")
-        return origin
+    def _make_assurance(self, sequencer: Sequencer) -> LogAssurance:
+        files = self._files()
+        return LogAssurance(sequencer, files, self._partners, self.askable, self.log)
+
+    def askable(self) -> list[str]:
+        """The partners that can be asked."""
+        bundle = self._bundle()
+        first = bundle.node if bundle is not None else None
+        return askable(self._directory_or_none(self.context.directory), self._settings.node, first)
+
+    def _files(self) -> LogFiles:
+        return LogFiles.of(self._home, self._settings, self._keystore)
 
     def _open_directory(self) -> DirectoryService:
         bundle = self._bundle()
@@ -258,7 +327,7 @@ class Node:
         settings = self._settings
         cosignatures = Cosignatures(self._home.cosigned)
         collector = Collector(
-            self._origin(),
+            self._files().signer.origin,
             cosignatures,
             lambda: directory.current,
             partners,
@@ -316,7 +385,7 @@ class Node:
             self.url = f"https://{shown}:{port}"
             self._bound = frozenset((f"{shown}:{port}",))
         self._note_authorities(self.context.directory.current)
-        control = web.AppRunner(build_control(self.bundles), access_log=None, handle_signals=False)
+        control = web.AppRunner(build_control(self.bundles, self.context), access_log=None, handle_signals=False)
         await control.setup()
         self._stack.push_async_callback(control.cleanup)
         await listen_control(control, self._home.path / settings.control)

@@ -128,6 +128,17 @@ class DeliverySettings(_Table):
     cosign_s: Seconds = 1
 
 
+class LogSettings(_Table):
+    """The life of the log. ``retention_days`` None: entries are kept for ever.
+
+    ``boot_folder`` is on a RAM file system, empty after a restart of the machine; the home folder itself is none.
+    """
+
+    retention_days: Annotated[int, Field(ge=1, le=36_600)] | None = None
+    ask_witnesses_at_start: bool = True
+    boot_folder: Path = Path("/dev/shm")  # noqa: S108 - what lies there is checked for who put it there
+
+
 class NodeSettings(BaseSettings):
     """All settings of one node. Relative paths are below the home folder.
 
@@ -153,6 +164,7 @@ class NodeSettings(BaseSettings):
     offline: bool = False
     stop_timeout_s: Seconds = 15
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log: LogSettings = Field(default_factory=LogSettings)
     directory: DirectorySettings = Field(default_factory=DirectorySettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     delivery: DeliverySettings = Field(default_factory=DeliverySettings)

@@ -136,6 +136,13 @@ class Witness:
         """The partners whose receipts do not count."""
         return tuple(sorted(self._state.evidence))
 
+    def proved(self, origin: str) -> bytes | None:
+        """The last proved checkpoint of the log ``origin``, None if there is none."""
+        for note in self._state.proved.values():
+            if parse_checkpoint(note).origin == origin:
+                return note
+        return None
+
     async def run(self, interval_s: float) -> None:
         """Check all partners at once, and again ``interval_s`` seconds after the slowest answered or timed out."""
         while True:

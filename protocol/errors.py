@@ -241,6 +241,14 @@ class RotationError(ComityError):
     )
 
 
+class NewLogError(ComityError):
+    """A node's log cannot be closed, or not yet replaced by another."""
+
+    code = "new-log"
+    http_status = 409
+    advice = "A new log is the last resort, when entries are lost for good: run comity-node log reconcile first."
+
+
 class CeremonyError(ComityError):
     """The step of the key ceremony does not fit the state of the federation."""
 
@@ -373,6 +381,14 @@ class QuorumNotMetError(ComityError):
     advice = "Ask again in a minute; if it lasts, the log's operator sees which witnesses do not answer."
 
 
+class EntriesErasedError(LogUnavailableError):
+    """The entry's data was erased when its time was over; the log keeps its hash."""
+
+    code = "entries-erased"
+    http_status = 410
+    advice = "Read the scoped bundle, which has the hashes of erased entries, or ask who mirrored the log before."
+
+
 # --- HTTP and federation -----------------------------------------------------------------------------------
 
 
@@ -424,6 +440,16 @@ class UnavailableError(ComityError):
     http_status = 503
     advice = "Send again later; nothing was accepted."
     retryable = True
+
+
+class LogUnconfirmedError(UnavailableError):
+    """No partner has confirmed yet how far this node's log went, so the node takes and shows nothing."""
+
+    code = "log-unconfirmed"
+    advice = (
+        "Send the same again: the node goes on asking its partners. If none can be reached and nothing was restored "
+        "from a backup, its operator starts it with --without-witnesses."
+    )
 
 
 class CertificateUnknownError(UnavailableError):

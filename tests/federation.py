@@ -22,6 +22,7 @@ from keys.federation import (
 from keys.files import write_file
 from keys.identity import generate_directory_key, generate_node_keys
 from keys.keystore import FAST, Keystore
+from node.log_state import LogMarks
 
 FEDERATION = "comity-demo"
 NATIONS = {"kr": "Republic of Korea", "fr": "France"}
@@ -75,6 +76,7 @@ def make_federation(root: Path, passphrase: bytes, passphrase_file: Path, now: d
         keystore = Keystore.create(home / "keystore.cbor", passphrase, FAST)
         keys.store(keystore, origin, now)
         keystore.save()
+        LogMarks(home).set_not_founded(card.log.ed25519)
         write_file(home / "bootstrap.json", bundle.to_bytes())
         write_file(
             home / "node.toml",

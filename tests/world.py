@@ -32,6 +32,7 @@ from keys.federation import (
 from keys.identity import DeskKeys, NodeKeys, generate_desk_keys, generate_directory_key, generate_node_keys
 from keys.keystore import FAST, Keystore
 from keys.tls import client_context
+from node.log_state import LogMarks
 from node.logging import make_log
 from node.server import Node
 from node.settings import NodeHome, NodeSettings
@@ -145,6 +146,7 @@ class World:
         keystore = Keystore.create(home.keystore, b"test", FAST)
         keys.store(keystore, origin, now)
         keystore.save()
+        LogMarks(home.path).set_not_founded(card.log.ed25519)
 
     def url(self, name: str) -> str:
         return f"https://127.0.0.1:{self.ports[name]}"
@@ -188,6 +190,7 @@ class World:
             "listen": f"127.0.0.1:{self.ports[name]}",
             "admin": "127.0.0.1:0",
             "directory": {"folder": self.folder} if folder else {},
+            "log": {"boot_folder": self.path},
             "delivery": DELIVERY,
         }
         assert self.directory is not None

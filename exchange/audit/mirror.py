@@ -20,6 +20,7 @@ from exchange.audit.folder import (
     COSIGNED,
     MAX_BUNDLE_BYTES,
     PLAIN,
+    SCOPED,
     BundleForm,
     file_names,
     named_tile,
@@ -30,6 +31,7 @@ from exchange.client import NodeClient
 from keys.files import write_file
 from protocol.errors import (
     ComityError,
+    EntriesErasedError,
     LogForkError,
     LogUnavailableError,
     LogWentBackError,
@@ -208,21 +210,28 @@ class _Mirroring:
             width = tile_width(0, index, size)
             path = self._form.path(index, width)
             kept = reuse and width == TILE_WIDTH and (self._folder / path).exists()
-            bundle = read_resource(self._folder, path) if kept else await self._source.read(path)
+            form, bundle = (self._form, read_resource(self._folder, path)) if kept else await self._read(index, width)
             known = max(0, old_size - index * TILE_WIDTH)
-            for hash_ in self._bundle_hashes(index, bundle, width, known)[known:]:
+            for hash_ in self._bundle_hashes(form, index, bundle, width, known)[known:]:
                 tree.append(hash_)
-            _write(self._folder, path, bundle)
+            _write(self._folder, form.path(index, width), bundle)
             if self._progress is not None:
                 self._progress(tree.size - old_size, size - old_size)
         if tree.root() != self._head.root:
             raise ProofInvalidError(f"the entries of {self._head.origin} do not lead to the root that it signed")
         return tree
 
-    def _bundle_hashes(self, index: int, bundle: bytes, width: int, known: int) -> list[bytes]:
+    async def _read(self, index: int, width: int) -> tuple[BundleForm, bytes]:
+        """The source's bundle; with hashes in place of what was erased there, where something was."""
+        try:
+            return self._form, await self._source.read(self._form.path(index, width))
+        except EntriesErasedError:
+            return SCOPED, await self._source.read(SCOPED.path(index, width))
+
+    def _bundle_hashes(self, form: BundleForm, index: int, bundle: bytes, width: int, known: int) -> list[bytes]:
         """The leaf hashes of a bundle whose first ``known`` entries are the mirrored ones; raises if they are not."""
-        path = self._form.path(index, width)
-        hashes = [item_hash(item) for item in self._form.decode(bundle)]
+        path = form.path(index, width)
+        hashes = [item_hash(item) for item in form.decode(bundle)]
         if len(hashes) != width:
             raise MalformedError(f"the bundle {path} does not hold {width} entries")
         if known and not _full_tile(self._folder, 0, index).startswith(b"".join(hashes[:known])):
@@ -234,7 +243,8 @@ class _Mirroring:
         tree = TileTree(0, _no_tile)
         try:
             for index, width in widths(self._head.size):
-                for item in self._form.decode(await self._source.read(self._form.path(index, width))):
+                form, bundle = await self._read(index, width)
+                for item in form.decode(bundle):
                     tree.append(item_hash(item))
                 tree.take_changed_tiles()
         except ComityError:

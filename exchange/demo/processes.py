@@ -94,6 +94,8 @@ class Commands:
             **kept,
             "COMITY_PASSPHRASE_FILE": str(self.passphrase_file),
             "COMITY_NODE_PASSPHRASE_FILE": str(self.passphrase_file),
+            # What is remembered between two starts of a node goes when the demonstration goes.
+            "COMITY_NODE_LOG__BOOT_FOLDER": str(self.passphrase_file.parent),
         }
 
 

@@ -18,4 +18,4 @@ async def serve(context: Context, caller: Caller, request: web.Request, body: by
     return web.Response(body=content, content_type="application/json")
 
 
-ENDPOINTS = (Endpoint("GET", "/directory/{name:.{1,200}}", "directory", serve),)
+ENDPOINTS = (Endpoint("GET", "/directory/{name:.{1,200}}", "directory", serve, early=True),)

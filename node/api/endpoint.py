@@ -22,8 +22,11 @@ MAX_NUMBER = (1 << 63) - 1
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One resource. ``max_bytes`` of its body, 0 for none; ``waits`` if it may keep the caller waiting on purpose;
-    ``body_type`` is the one content type that a body may have."""
+    """One resource. ``max_bytes`` of its body, 0 for none; ``waits`` if it may keep the caller waiting on purpose.
+
+    ``body_type`` is the one content type that a body may have; ``early`` if it is served also while the node may not
+    sign yet: it shows nothing of the node's own log.
+    """
 
     method: str
     path: str
@@ -32,6 +35,7 @@ class Endpoint:
     max_bytes: int = 0
     waits: bool = False
     body_type: str = wire.CONTENT_TYPE
+    early: bool = False
 
 
 def cbor_response(body: bytes) -> web.Response:

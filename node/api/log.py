@@ -6,11 +6,11 @@ from aiohttp import web
 
 from keys.cards import AuditScope
 from node.api.endpoint import Endpoint, cbor_response, number
-from node.authentication import Caller, require_auditor, require_scope
+from node.authentication import Caller, require_auditor, scope_of
 from node.context import Context
 from protocol import cbor
 from protocol.directory_seen import decode_entry
-from protocol.errors import LogUnavailableError, MalformedError
+from protocol.errors import EntriesErasedError, LogUnavailableError, MalformedError
 from protocol.event import Event
 from protocol.log.checkpoint import parse_checkpoint
 from protocol.log.layout import TILE_WIDTH, TileName, encode_bundle, parse_tile_path
@@ -36,30 +36,39 @@ async def tile(context: Context, caller: Caller, request: web.Request, body: byt
     name = parse_tile_path(request.match_info["tile"])
     if name.level is None:
         require_auditor(caller)
-        entries = await context.store.entries(name.index)
-        _require(name, len(entries))
-        return web.Response(body=encode_bundle(entries[: name.width]), content_type=_BYTES)
+        items = await _items(context, name)
+        entries = [item for item in items if not isinstance(item, Withheld)]
+        if len(entries) < len(items):
+            raise EntriesErasedError(f"{len(items) - len(entries)} entries of this bundle were erased")
+        return web.Response(body=encode_bundle(entries), content_type=_BYTES)
     hashes = await context.store.tile(name.level, name.index)
     _require(name, len(hashes) // HASH_BYTES)
     return web.Response(body=hashes[: name.width * HASH_BYTES], content_type=_BYTES)
 
 
 async def scoped(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
-    """For auditors with a limited view: a bundle in which what they may not see is its leaf hash."""
-    scope = require_scope(context.node, caller)
-    name = parse_scoped_path(request.match_info["bundle"])
-    entries = await context.store.entries(name.index)
-    _require(name, len(entries))
-    items = [_seen_through(scope, entry) for entry in entries[: name.width]]
+    """For auditors: a bundle in which what was erased, or what they may not see, is its leaf hash."""
+    scope = scope_of(context.node, caller)
+    items = await _items(context, parse_scoped_path(request.match_info["bundle"]))
+    if scope is not None:
+        items = [_seen_through(scope, item) for item in items]
     return web.Response(body=encode_scoped_bundle(items), content_type=SCOPED_TYPE)
 
 
-def _seen_through(scope: AuditScope, entry: bytes) -> BundleItem:
+def _seen_through(scope: AuditScope, item: BundleItem) -> BundleItem:
     """The entry if it is in the scope. What is about no message names nobody, and proves things of the directory."""
-    event = decode_entry(entry)
+    if isinstance(item, Withheld):
+        return item
+    event = decode_entry(item)
     if isinstance(event, Event) and not scope.covers(event.at, event.message_id):
-        return Withheld(leaf_hash(entry))
-    return entry
+        return Withheld(leaf_hash(item))
+    return item
+
+
+async def _items(context: Context, name: TileName) -> list[BundleItem]:
+    items = await context.store.entries(name.index)
+    _require(name, len(items))
+    return items[: name.width]
 
 
 def _require(name: TileName, width: int) -> None:

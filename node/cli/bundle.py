@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from node.cli.output import AsJson, edge, show
+from node.cli.running import ask_running, is_running
 from node.cli.secrets import PassphraseFile, open_token, read_passphrase
 from node.cli.setup import Home
 from node.i18n import _
 from protocol.bundle import DEFAULT_PART_BYTES, MAX_PART_BYTES, MIN_PART_BYTES
-from protocol.errors import PeerFailedError, UsageError
+from protocol.errors import UsageError
 
 if TYPE_CHECKING:
     from node.bundles import Bundles
     from protocol.bundle import BundlePart
 
 bundle = typer.Typer(help=_("Exchange by files with a node or a desk that has no network."), no_args_is_help=True)
-_TIMEOUT_S = 600
 
 
 @bundle.command("export")
@@ -84,36 +84,15 @@ class _Running:
         from protocol import cbor
         from protocol.bundle import MAX_PART_BYTES as LARGEST
 
-        body = await self._ask(EXPORT, b"", {"to": to, "max_part_bytes": str(max_part_bytes)})
+        body = await ask_running(self._path, EXPORT, b"", {"to": to, "max_part_bytes": str(max_part_bytes)})
         parts: list[bytes] = cbor.decode(body, max_bytes=8 * LARGEST)
         return parts
 
     async def take(self, data: bytes) -> dict[str, Any]:
         from node.control import IMPORT
 
-        values: dict[str, Any] = json.loads(await self._ask(IMPORT, data, {}))
+        values: dict[str, Any] = json.loads(await ask_running(self._path, IMPORT, data, {}))
         return values
-
-    async def _ask(self, path: str, body: bytes, query: dict[str, str]) -> bytes:
-        import aiohttp
-
-        from node.control import socket_address
-        from protocol.problem import problem_of
-
-        timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
-        try:
-            with socket_address(self._path) as address:
-                async with (
-                    aiohttp.ClientSession(connector=aiohttp.UnixConnector(address), timeout=timeout) as session,
-                    session.post(f"http://node{path}", data=body, params=query) as response,
-                ):
-                    answer = await response.read()
-                    status = response.status
-        except (aiohttp.ClientError, TimeoutError) as problem:
-            raise PeerFailedError(f"the running node broke off ({type(problem).__name__})") from problem
-        if status != 200:
-            raise problem_of(answer, "the node")
-        return answer
 
 
 class _Stopped:
@@ -146,7 +125,7 @@ async def _run(
     files = NodeHome(home)
     settings = NodeSettings.load(files.settings)
     path = home / settings.control
-    if await _is_running(path):
+    if await is_running(path):
         return await work(_Running(path))
     keystore = Keystore.open(
         files.keystore,
@@ -161,18 +140,6 @@ async def _run(
         return await work(_Stopped(node.bundles))
     finally:
         await node.stop()
-
-
-async def _is_running(path: Path) -> bool:
-    from node.control import socket_address
-
-    try:
-        with socket_address(path) as address:
-            _, writer = await asyncio.open_unix_connection(address)
-    except OSError:
-        return False
-    writer.close()
-    return True
 
 
 async def _import(home: Path, passphrase_file: Path | None, parts: list[tuple[BundlePart, bytes]]) -> Any:

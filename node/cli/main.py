@@ -8,7 +8,7 @@ from inspect import getdoc
 import typer
 from typer.models import CommandInfo
 
-from node.cli import bundle, federation, inspection, keys, membership, operation, rotation, setup
+from node.cli import backup, bundle, federation, inspection, keys, loglife, membership, operation, rotation, setup
 from node.i18n import _
 
 app = typer.Typer(
@@ -21,6 +21,8 @@ app = typer.Typer(
 setup.register(app)
 operation.register(app)
 inspection.register(app)
+backup.register(app)
+loglife.register(operation.log)
 app.add_typer(keys.app, name="keys")
 app.add_typer(federation.federation, name="federation")
 app.add_typer(federation.nation, name="nation")

@@ -25,8 +25,21 @@ def register(app: typer.Typer) -> None:
     app.command()(health)
 
 
-def run(home: Home, passphrase_file: PassphraseFile = None, as_json: AsJson = False) -> None:
+def run(
+    home: Home,
+    without_witnesses: Annotated[
+        bool,
+        typer.Option(
+            "--without-witnesses",
+            help=_("Sign without having asked a partner how far the log went: only if nothing was put back."),
+        ),
+    ] = False,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
     """Run the node until SIGTERM or Ctrl-C. When it serves it prints one JSON line: event, node, url, admin.
+
+    After a restart of the machine it asks its partners how far its log went, and signs nothing until one has answered.
 
     Example: comity-node run kr --passphrase-file passphrase
     """
@@ -40,7 +53,7 @@ def run(home: Home, passphrase_file: PassphraseFile = None, as_json: AsJson = Fa
         passphrase = read_passphrase(passphrase_file or settings.passphrase_file)
         keystore = Keystore.open(files.keystore, passphrase, open_token(settings.token_file))
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            code = runner.run(_serve(lambda: Node(files, settings, keystore)))
+            code = runner.run(_serve(lambda: Node(files, settings, keystore, without_witnesses=without_witnesses)))
     raise typer.Exit(code)
 
 
@@ -69,6 +82,8 @@ async def _serve(make: Any) -> int:
         for task in waiting:
             task.cancel()
         await node.stop()
+    if node.failure is not None and not stop.is_set():
+        raise node.failure
     return UNAVAILABLE if node.failed.is_set() and not stop.is_set() else OK
 
 
@@ -101,21 +116,30 @@ def health(
 
 @log.command()
 def status(home: Home, as_json: AsJson = False) -> None:
-    """The last checkpoint that this node signed, from the file outside its database. The node may be running.
+    """The last checkpoint that this node signed, and whether it may go on signing. The node may be running.
 
     Example: comity-node log status kr
     """
     with edge(as_json):
         from node.checkpoint_file import CheckpointFile
+        from node.log_state import LogMarks
         from node.settings import NodeHome, NodeSettings
-        from protocol.log.checkpoint import parse_checkpoint
+        from protocol.instant import to_text
+        from protocol.log.checkpoint import claimed_time, parse_checkpoint
 
         settings = NodeSettings.load(NodeHome(home).settings)
         note = CheckpointFile(home / settings.checkpoint_file).read()
         if note is None:
             raise NotFoundError("this node has not signed a checkpoint yet")
         checkpoint = parse_checkpoint(note)
-        values = {"origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root.hex()}
+        signed_at = claimed_time(note)
+        values = {
+            "origin": checkpoint.origin,
+            "size": checkpoint.size,
+            "root": checkpoint.root.hex(),
+            "signed_at": None if signed_at is None else to_text(signed_at),
+            "state": LogMarks(home).state,
+        }
         show(as_json, values, lambda: "\n".join(f"{key}: {value}" for key, value in values.items()))
 
 

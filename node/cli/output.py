@@ -52,6 +52,17 @@ def show(as_json: bool, values: dict[str, Any], text: Callable[[], str]) -> None
 
 
 @contextmanager
+def progress(as_json: bool, text: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error for the length of a block, moved on by (completed, total); none for programs."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True, disable=as_json) as shown:
+        task = shown.add_task(text, total=None)
+        yield lambda completed, total: shown.update(task, completed=completed, total=total)
+
+
+@contextmanager
 def edge(as_json: bool) -> Iterator[None]:
     """Every command's body: a typed error becomes two lines (or one JSON object) and an exit code."""
     try:

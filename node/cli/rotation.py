@@ -47,7 +47,11 @@ def begin(
         wanted = [part for part in Part if asked[part]]
         files, settings, keystore = _open(home, passphrase_file)
         card = begin(
-            keystore, _published(files, settings.node), wanted or list(Part), _now(), open_token(settings.token_file)
+            keystore,
+            published_card(files, settings.node),
+            wanted or list(Part),
+            _now(),
+            open_token(settings.token_file),
         )
         _give_card(files, card, as_json)
 
@@ -62,7 +66,7 @@ def switch(home: Home, passphrase_file: PassphraseFile = None, as_json: AsJson =
         from keys.rotation import switch
 
         files, settings, keystore = _open(home, passphrase_file)
-        parts = switch(keystore, _published(files, settings.node), _now())
+        parts = switch(keystore, published_card(files, settings.node), _now())
         show(
             as_json,
             {"switched": [str(part) for part in parts]},
@@ -84,7 +88,7 @@ def finish(home: Home, passphrase_file: PassphraseFile = None, as_json: AsJson =
 
         files, settings, keystore = _open(home, passphrase_file)
         checkpoint = CheckpointFile(files.path / settings.checkpoint_file).read() or b""
-        card = finish(keystore, _published(files, settings.node), checkpoint, _now())
+        card = finish(keystore, published_card(files, settings.node), checkpoint, _now())
         if card is None:
             show(as_json, {"card": None}, lambda: _("No replaced key is on the card: nothing is to be done."))
         else:
@@ -102,7 +106,7 @@ def status(home: Home, passphrase_file: PassphraseFile = None, as_json: AsJson =
         from protocol.instant import to_text
 
         files, settings, keystore = _open(home, passphrase_file)
-        card = _published(files, settings.node)
+        card = published_card(files, settings.node)
         waiting = [str(part) for part in begun(keystore)]
         values = {
             "waiting": waiting,
@@ -171,7 +175,7 @@ def _open(home: Path, passphrase_file: Path | None) -> tuple[NodeHome, NodeSetti
     return files, settings, Keystore.open(files.keystore, passphrase, open_token(settings.token_file))
 
 
-def _published(files: NodeHome, node: str) -> NodeCard:
+def published_card(files: NodeHome, node: str) -> NodeCard:
     """This node's card in the directory that it serves, verified from the bootstrap bundle on; it may be running."""
     from keys.bootstrap import BootstrapBundle
     from keys.directory.client import DirectoryClient

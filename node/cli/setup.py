@@ -62,6 +62,7 @@ def init(
         from keys.files import write_file
         from keys.identity import NodeKeys, TokenNodeKeys, generate_node_keys, generate_node_keys_in
         from keys.keystore import FAST, STANDARD, Keystore
+        from node.log_state import LogMarks
         from node.settings import NodeHome, NodeSettings, split_host_port
 
         parse_node(node)
@@ -100,6 +101,7 @@ def init(
         keystore = Keystore.create(files.keystore, passphrase, FAST if demonstration else STANDARD)
         keys.store(keystore, origin, now)
         keystore.save()
+        LogMarks(home).set_not_founded(made.log.ed25519)
         write_file(files.settings, _toml(values).encode(), mode=0o600)
         write_file(files.card, card_to_bytes(made))
         show(

@@ -7,7 +7,7 @@ one signed checkpoint. So there is no accepted message without its log entry, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
@@ -18,6 +18,7 @@ from protocol.address import Address
 from protocol.errors import ComityError, LogForkError, UnavailableError
 from protocol.event import EventName, LeafReference
 from protocol.log.checkpoint import Checkpoint
+from protocol.log.scoped import BundleItem
 from protocol.receipt import Receipt, VerifiedReceipt
 from protocol.statement import VerifiedStatement
 
@@ -288,6 +289,44 @@ class PurgeDelivered:
     limit: int = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class EraseEntries:
+    """Replace the data of entries ``first`` to before ``end`` by their leaf hashes; ``Done.count`` says how many.
+
+    Left as they are: entries of messages that this node still keeps rows of, entries whose receipt waits for a partner,
+    and those that are about no message. The tree does not change, and what is erased stays erased on disk.
+    """
+
+    first: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class SkipNumbers:
+    """Give no mailbox entry and no outbound row a number that a later state of this database may have given before.
+
+    For a database that may have been put back to an earlier state: desks and partners remember the numbers they saw.
+    ``beyond`` is the last number of an earlier database, if this one is to go on from there.
+    """
+
+    beyond: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ImportEntries:
+    """Append entries that this log had signed and that the database lost, from index ``first`` on, in order.
+
+    An entry of which only the leaf hash is known is :class:`Withheld`. What they say of messages that are still here is
+    done again: mailbox entries close, queued envelopes that a partner took go, senders get their receipts (again).
+    Refused with ``LogForkError`` if ``first`` is not the size of the log. ``Done.count`` says how many were appended.
+    Nothing is signed anew: apply it with a ``sign`` that returns the checkpoint over exactly these entries.
+    """
+
+    first: int
+    entries: Iterable[BundleItem]
+    at: datetime
+
+
 Operation = (
     FoundLog
     | RenewCheckpoint
@@ -306,6 +345,9 @@ Operation = (
     | DeferOutbound
     | MarkReceiptsSent
     | PurgeDelivered
+    | EraseEntries
+    | SkipNumbers
+    | ImportEntries
 )
 
 
@@ -479,14 +521,17 @@ class Store(Protocol):
     async def tile(self, level: int, index: int) -> bytes:
         """The hashes of a tile as far as they go, 32 bytes each. Raises ``LogUnavailableError``."""
 
-    async def entries(self, index: int) -> list[bytes]:
-        """The leaves of entry bundle ``index``, as far as they are released. Raises ``LogUnavailableError``."""
+    async def entries(self, index: int) -> list[BundleItem]:
+        """The leaves of entry bundle ``index``, as far as they are released; of erased ones the hash.
+
+        Raises ``LogUnavailableError``.
+        """
 
     async def leaf(self, index: int) -> bytes:
-        """One leaf. Raises ``LogUnavailableError``."""
+        """One leaf. Raises ``LogUnavailableError``, ``EntriesErasedError``."""
 
     async def receipt(self, index: int) -> Receipt:
-        """The receipt of a leaf, under the checkpoint that released it. Raises ``LogUnavailableError``."""
+        """The receipt of a leaf, under the checkpoint that released it. Raises as :meth:`leaf`."""
 
     async def inclusion_path(self, index: int, size: int | None = None) -> list[bytes]:
         """The audit path of a leaf in the tree of ``size`` leaves. Raises ``LogUnavailableError``."""
@@ -508,6 +553,12 @@ class Store(Protocol):
 
     async def foreign_receipt(self, note: bytes) -> Receipt | None:
         """One receipt that is kept under this checkpoint of another log, None if there is none."""
+
+    async def foreign_receipts(self, origin: str, first: int, limit: int) -> list[Receipt]:
+        """Receipts of another log that are kept here, those of its entries from ``first`` on, in their order."""
+
+    async def size_at(self, at: datetime) -> int:
+        """How many released entries were signed at ``at`` or before, by this log's own checkpoints."""
 
     async def stats(self) -> StoreStats:
         """Counts for the metrics."""

@@ -36,6 +36,7 @@ from node.store.sqlite_reader import Released, SqliteReader
 from node.store.sqlite_writer import SqliteWriter
 from protocol.address import Address
 from protocol.errors import LogUnavailableError, UnavailableError
+from protocol.log.scoped import BundleItem
 from protocol.receipt import Receipt
 
 P = ParamSpec("P")
@@ -196,7 +197,7 @@ class SqliteStore:
         """See :class:`~node.store.base.Store`."""
         return await self._read(SqliteReader.tile, self._released, level, index)
 
-    async def entries(self, index: int) -> list[bytes]:
+    async def entries(self, index: int) -> list[BundleItem]:
         """See :class:`~node.store.base.Store`."""
         return await self._read(SqliteReader.entries, self._released, index)
 
@@ -235,6 +236,14 @@ class SqliteStore:
     async def foreign_receipt(self, note: bytes) -> Receipt | None:
         """See :class:`~node.store.base.Store`."""
         return await self._read(SqliteReader.foreign_receipt, note)
+
+    async def foreign_receipts(self, origin: str, first: int, limit: int) -> list[Receipt]:
+        """See :class:`~node.store.base.Store`."""
+        return await self._read(SqliteReader.foreign_receipts, origin, first, limit)
+
+    async def size_at(self, at: datetime) -> int:
+        """See :class:`~node.store.base.Store`."""
+        return await self._read(SqliteReader.size_at, self._released, at)
 
     async def stats(self) -> StoreStats:
         """See :class:`~node.store.base.Store`."""

@@ -13,7 +13,9 @@ from node.store.base import (
     AcceptSubmission,
     AcceptTransfer,
     DeferOutbound,
+    EraseEntries,
     FoundLog,
+    ImportEntries,
     MarkReceiptsSent,
     Operation,
     PurgeDelivered,
@@ -27,6 +29,7 @@ from node.store.base import (
     RecordStatement,
     RecordUnclaimed,
     RenewCheckpoint,
+    SkipNumbers,
     StoreForeignReceipts,
 )
 from node.store.sqlite_accept import (
@@ -36,6 +39,7 @@ from node.store.sqlite_accept import (
     record_statement,
     record_unclaimed,
 )
+from node.store.sqlite_import import import_entries
 from node.store.sqlite_relay import (
     record_expired,
     record_peer_checkpoint,
@@ -43,10 +47,14 @@ from node.store.sqlite_relay import (
     record_relayed,
     store_foreign_receipts,
 )
+from node.store.sqlite_retention import erase_entries
 from node.store.sqlite_rows import Result, Rows
 from protocol.directory_seen import NAME, DirectorySeen, decode_entry, encode_directory_seen
 from protocol.errors import LogForkError, OldSizeError
 from protocol.instant import to_ms
+
+SKIPPED_NUMBERS = 1 << 32
+"""More than a node gives in the time between two backups; and 63 bits have room for two thousand million skips."""
 
 
 def apply_operation(rows: Rows, operation: Operation) -> Result:
@@ -139,6 +147,12 @@ def purge_delivered(rows: Rows, operation: PurgeDelivered) -> Result:
     return Result(count=len(done))
 
 
+def skip_numbers(rows: Rows, operation: SkipNumbers) -> Result:
+    """See :class:`~node.store.base.SkipNumbers`."""
+    rows.last_seq = max(rows.last_seq, operation.beyond) + SKIPPED_NUMBERS
+    return Result(count=SKIPPED_NUMBERS)
+
+
 _APPLY: dict[type[Any], Callable[[Rows, Any], Result]] = {
     FoundLog: found_log,
     RenewCheckpoint: renew_checkpoint,
@@ -157,4 +171,7 @@ _APPLY: dict[type[Any], Callable[[Rows, Any], Result]] = {
     DeferOutbound: defer_outbound,
     MarkReceiptsSent: mark_receipts_sent,
     PurgeDelivered: purge_delivered,
+    EraseEntries: erase_entries,
+    SkipNumbers: skip_numbers,
+    ImportEntries: import_entries,
 }

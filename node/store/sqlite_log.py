@@ -8,7 +8,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
-from protocol.errors import LogUnavailableError
+from protocol.errors import EntriesErasedError, LogUnavailableError
+from protocol.log.merkle import HASH_BYTES, leaf_hash
+from protocol.log.scoped import BundleItem, Withheld
 from protocol.log.tiles import TileTree
 from protocol.receipt import Receipt
 
@@ -30,6 +32,26 @@ def open_tree(connection: sqlite3.Connection, size: int) -> TileTree:
     return TileTree(size, lambda level, index: read_tile(connection, level, index))
 
 
+def stored_hash(stored: bytes) -> bytes:
+    """The leaf hash of an entry as it is stored: its data, or after erasure the hash itself.
+
+    No entry is as short as a hash: each holds a digest of that size and more.
+    """
+    return stored if len(stored) == HASH_BYTES else leaf_hash(stored)
+
+
+def stored_item(stored: bytes) -> BundleItem:
+    """An entry as it is stored: its data, or what stands for it after erasure."""
+    return Withheld(stored) if len(stored) == HASH_BYTES else stored
+
+
+def stored_leaf(index: int, stored: bytes) -> bytes:
+    """The data of an entry as it is stored; raises :class:`EntriesErasedError`."""
+    if len(stored) == HASH_BYTES:
+        raise EntriesErasedError(f"the data of entry {index} was erased")
+    return stored
+
+
 class RecentReceipts:
     """The receipts of the newest leaves, so that the mailboxes that show them next need not compute them again.
 
@@ -47,6 +69,11 @@ class RecentReceipts:
             known[receipt.index] = receipt
         while len(known) > self._capacity:
             del known[next(iter(known))]
+
+    def forget(self, first: int, end: int) -> None:
+        """Forget those of leaves ``first`` to before ``end``. By the thread that adds."""
+        for index in [index for index in self._receipts if first <= index < end]:
+            del self._receipts[index]
 
     def get(self, index: int) -> Receipt | None:
         """The receipt of leaf ``index``, if remembered."""
@@ -66,7 +93,7 @@ class ReceiptSource:
         self._notes: dict[int, bytes] = {}
 
     def receipt(self, index: int) -> Receipt:
-        """The receipt of leaf ``index``; raises :class:`LogUnavailableError`."""
+        """The receipt of leaf ``index``; raises :class:`LogUnavailableError`, :class:`EntriesErasedError`."""
         known = self._recent.get(index)
         if known is not None:
             return known
@@ -76,8 +103,9 @@ class ReceiptSource:
         leaf = self._connection.execute("SELECT leaf FROM event WHERE idx = ?", (index,)).fetchone()
         if size is None or leaf is None:
             raise LogUnavailableError(f"the log has no released entry {index}")
+        data = stored_leaf(index, leaf[0])
         path = self.tree(size[0]).inclusion_path(index, size[0])
-        return Receipt(leaf=leaf[0], index=index, path=tuple(path), checkpoint=self._note(size[0]))
+        return Receipt(leaf=data, index=index, path=tuple(path), checkpoint=self._note(size[0]))
 
     def tree(self, size: int) -> TileTree:
         """A tree of at least ``size`` leaves; raises :class:`LogUnavailableError` if the log is shorter."""

@@ -19,10 +19,12 @@ from node.store.base import (
     StoreStats,
 )
 from node.store.sqlite_connection import open_reader
-from node.store.sqlite_log import ReceiptSource, RecentReceipts, read_tile
+from node.store.sqlite_log import ReceiptSource, RecentReceipts, read_tile, stored_item, stored_leaf
 from protocol.address import Address
 from protocol.errors import LogUnavailableError
 from protocol.instant import from_ms, to_ms
+from protocol.log.checkpoint import claimed_time
+from protocol.log.scoped import BundleItem
 from protocol.log.tiles import TILE_WIDTH, tile_width
 from protocol.receipt import Receipt
 
@@ -38,6 +40,10 @@ _MAILBOX = (
 _FOREIGN = (
     "SELECT f.leaf, f.idx, f.path, c.note FROM foreign_receipt f"
     " JOIN foreign_checkpoint c ON c.id = f.checkpoint WHERE f.seq = ? ORDER BY f.origin, f.idx"
+)
+_FOREIGN_FROM = (
+    "SELECT f.leaf, f.idx, f.path, c.note FROM foreign_receipt f"
+    " JOIN foreign_checkpoint c ON c.id = f.checkpoint WHERE f.origin = ? AND f.idx >= ? ORDER BY f.idx LIMIT ?"
 )
 _OUTBOUND = (
     "SELECT o.id, o.event, o.attempts, o.expires_ms, o.digest, o.recipients, p.raw FROM outbound o"
@@ -211,7 +217,7 @@ class SqliteReader:
             raise LogUnavailableError(f"there is no tile {index} on level {level}")
         return read_tile(self._connection, level, index)[: width * _HASH_BYTES]
 
-    def entries(self, released: Released, index: int) -> list[bytes]:
+    def entries(self, released: Released, index: int) -> list[BundleItem]:
         """The released leaves of a bundle."""
         start = index * TILE_WIDTH
         end = min(start + TILE_WIDTH, released.size)
@@ -220,7 +226,7 @@ class SqliteReader:
         rows = self._connection.execute(
             "SELECT leaf FROM event WHERE idx >= ? AND idx < ? ORDER BY idx", (start, end)
         ).fetchall()
-        return [row[0] for row in rows]
+        return [stored_item(row[0]) for row in rows]
 
     def leaf(self, released: Released, index: int) -> bytes:
         """One released leaf."""
@@ -228,8 +234,7 @@ class SqliteReader:
         row = self._connection.execute("SELECT leaf FROM event WHERE idx = ?", (index,)).fetchone()
         if row is None:
             raise LogUnavailableError(f"the log has no entry {index}")
-        leaf: bytes = row[0]
-        return leaf
+        return stored_leaf(index, row[0])
 
     def receipt(self, released: Released, index: int) -> Receipt:
         """The receipt of a released leaf."""
@@ -293,6 +298,32 @@ class SqliteReader:
             (sha256(note).digest(),),
         ).fetchone()
         return Receipt(row[0], row[1], _split(row[2]), note) if row is not None else None
+
+    def foreign_receipts(self, origin: str, first: int, limit: int) -> list[Receipt]:
+        """See :meth:`node.store.base.Store.foreign_receipts`."""
+        return [
+            Receipt(leaf, index, _split(path), note)
+            for leaf, index, path, note in self._connection.execute(_FOREIGN_FROM, (origin, first, limit))
+        ]
+
+    def size_at(self, released: Released, at: datetime) -> int:
+        """See :meth:`node.store.base.Store.size_at`."""
+        low, high = 0, released.size  # signed at or before: low; later, or not known: above high
+        while low < high:
+            # The checkpoint nearest above the middle; the sizes grow as the times do.
+            row = self._connection.execute(
+                "SELECT size, note FROM checkpoint WHERE size > ? AND size <= ? ORDER BY size LIMIT 1",
+                ((low + high) // 2, high),
+            ).fetchone()
+            if row is None:
+                high = (low + high) // 2
+                continue
+            signed_at = claimed_time(row[1])
+            if signed_at is not None and signed_at <= at:
+                low = row[0]
+            else:
+                high = (low + high) // 2
+        return low
 
     # --- Metrics -------------------------------------------------------------------------------------------------
 

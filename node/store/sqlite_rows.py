@@ -71,6 +71,7 @@ class Rows:
         self.partners: set[str] = set()
         self.last_seq = last_seq
         self.newest: datetime | None = None
+        self.erased: list[tuple[int, int]] = []
         self.execute = connection.execute
         self.executemany = connection.executemany
         self.tree = tree

@@ -17,11 +17,10 @@ from node.store.base import Applied, Done, Failed, MigrationError, Operation, Ou
 from node.store.batch_paths import batch_paths
 from node.store.sqlite_batch import apply_operation
 from node.store.sqlite_connection import open_writer, storage_error
-from node.store.sqlite_log import ReceiptSource, RecentReceipts, open_tree, read_tile
+from node.store.sqlite_log import ReceiptSource, RecentReceipts, open_tree, read_tile, stored_hash
 from node.store.sqlite_rows import Result, Rows
 from protocol.errors import ComityError, LogUnavailableError
 from protocol.log.checkpoint import Checkpoint
-from protocol.log.merkle import leaf_hash
 from protocol.log.tiles import TILE_WIDTH, TileTree
 from protocol.receipt import Receipt
 
@@ -101,7 +100,7 @@ class SqliteWriter:
             return
         start = (size - 1) // TILE_WIDTH * TILE_WIDTH
         rows = self._connection.execute("SELECT leaf FROM event WHERE idx >= ? ORDER BY idx", (start,))
-        if b"".join(leaf_hash(row[0]) for row in rows) != read_tile(self._connection, 0, start // TILE_WIDTH):
+        if b"".join(stored_hash(row[0]) for row in rows) != read_tile(self._connection, 0, start // TILE_WIDTH):
             raise StoreDamagedError("the newest leaves are not those that the log's tile holds")
 
     def _be_sure(self) -> None:
@@ -140,6 +139,8 @@ class SqliteWriter:
         self._note = note
         self._last_seq = batch.last_seq
         self._recent.add(fresh)
+        for first, end in batch.erased:
+            self._recent.forget(first, end)
         return Applied(outcomes, note, frozenset(batch.desks), frozenset(batch.partners))
 
     def _apply_one(self, batch: Rows, operation: Operation) -> Result | ComityError:

@@ -28,6 +28,7 @@ from protocol.errors import (
 from protocol.log.cosignature import (
     ML_DSA_44_PUBLIC_BYTES,
     ML_DSA_44_SIGNATURE_BYTES,
+    TIMESTAMP_BYTES,
     from_timestamp,
     mldsa_message,
     split_timestamped,
@@ -285,6 +286,22 @@ def parse_checkpoint(note: bytes) -> Checkpoint:
         return parse_checkpoint_text(parse_note(note).text)
     except (MalformedError, TooLargeError) as problem:
         raise CheckpointInvalidError(problem.detail) from problem
+
+
+def claimed_time(note: bytes) -> datetime | None:
+    """When the log says that it signed ``note``, **not verified**; None if it does not say.
+
+    Raises :class:`CheckpointInvalidError` for what is no checkpoint.
+    """
+    try:
+        parsed = parse_note(note)
+        origin = parse_checkpoint_text(parsed.text).origin
+        for line in parsed.signatures:
+            if line.name == origin and len(line.signature) == TIMESTAMP_BYTES + ML_DSA_44_SIGNATURE_BYTES:
+                return from_timestamp(split_timestamped(line.signature, ML_DSA_44_SIGNATURE_BYTES)[0])
+    except (MalformedError, TooLargeError) as problem:
+        raise CheckpointInvalidError(problem.detail) from problem
+    return None
 
 
 def parse_checkpoint_text(text: str) -> Checkpoint:

@@ -29,6 +29,7 @@ from keys.federation import found_federation, log_origin, node_card, publish_car
 from keys.files import write_file
 from keys.identity import NodeKeys, generate_directory_key, generate_node_keys
 from keys.keystore import FAST, Keystore
+from node.log_state import LogMarks
 from protocol.address import Address
 
 PASSPHRASE = b"reach"
@@ -198,6 +199,7 @@ def _make_home(
     keystore = Keystore.create(home / "keystore.cbor", PASSPHRASE, FAST)
     keys.store(keystore, log_origin(FEDERATION, node), now)
     keystore.save()
+    LogMarks(home).set_not_founded(keys.log_card(log_origin(FEDERATION, node), now).ed25519)
     write_file(home / "bootstrap.json", bundle.to_bytes())
     settings = [
         f'node = "{node}"',

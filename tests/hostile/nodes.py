@@ -15,6 +15,7 @@ from keys.keystore import Purpose
 from node.api.endpoint import Endpoint
 from node.app import ENDPOINTS, _gate, _problems
 from node.authentication import Caller
+from node.boot_memory import BootMemory
 from node.checkpoint_file import CheckpointFile
 from node.context import CONTEXT, Context
 from node.sequencer import Sequencer
@@ -82,11 +83,10 @@ class HostileNode(UnwitnessedNode):
     store_class: ClassVar[type[SqliteStore]]
 
     async def _open_log(self) -> tuple[Sequencer, SqliteStore]:
-        origin = self._keystore.entry(Purpose.LOG_ED25519).metadata["origin"]
-        store = self.store_class(self._home.path / self._settings.database, origin)
-        file = CheckpointFile(self._home.path / self._settings.checkpoint_file)
-        sequencer = Sequencer(store, self._keystore.log_signer(origin), file, self._clock)
-        await sequencer.start()
+        files = self._files()
+        store = self.store_class(files.database, files.signer.origin)
+        sequencer = Sequencer(store, files.signer, files.checkpoint, self._clock, memory=files.memory)
+        await sequencer.open()
         self._stack.push_async_callback(sequencer.stop)
         return sequencer, store
 
@@ -170,3 +170,4 @@ def rewrite_log(world: World, node: str, change: Callable[[list[bytes]], list[by
         note = sign_checkpoint(Checkpoint(signer.origin, tree.size, tree.root()), signer, at)
         database.execute("INSERT INTO checkpoint VALUES (?, ?, ?)", (tree.size, tree.root(), note))
     (home / "log-checkpoint").write_bytes(note)
+    BootMemory(world.path, home).write(note)

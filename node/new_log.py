@@ -1,0 +1,99 @@
+"""Putting a lost log's database aside and beginning an empty one for the log that follows it.
+
+Each step may be repeated after a process was killed in it: what was put aside is found again by its name.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from keys.files import locked, sync_folder
+from node.checkpoint_file import CheckpointFile
+from node.store.base import SkipNumbers, StoreInUseError
+from node.store.sqlite import SqliteStore
+from node.store.sqlite_connection import open_reader, open_writer, storage_error
+from node.store.sqlite_log import open_tree
+from protocol.errors import NewLogError, UnavailableError
+from protocol.log.checkpoint import Checkpoint, LogVerifier, open_checkpoint
+
+
+def _aside(path: Path, origin: str) -> Path:
+    return path.with_name(f"{path.name}.{origin.replace('/', '-')}.closed")
+
+
+def last_checkpoint(file: CheckpointFile, verifier: LogVerifier) -> Checkpoint:
+    """The last checkpoint known of the log, in its place or put aside. Raises :class:`NewLogError`."""
+    note = file.read() or CheckpointFile(_aside(file.path, verifier.origin)).read()
+    if note is None:
+        raise NewLogError("there is no checkpoint file: how far the log went is not known")
+    return open_checkpoint(note, verifier)
+
+
+def require_lost(database: Path, final: Checkpoint) -> None:
+    """Return if the database does not lead to ``final``; raises :class:`NewLogError` when nothing is lost."""
+    if not database.exists():
+        return
+    try:
+        with closing(open_reader(database)) as connection:
+            row = connection.execute("SELECT max(size) FROM checkpoint").fetchone()
+            size = row[0] or 0
+            leads = size >= final.size and open_tree(connection, size).root(final.size) == final.root
+    except sqlite3.Error as problem:
+        raise storage_error(problem) or UnavailableError("the database cannot be opened") from problem
+    if leads:
+        raise NewLogError("the database leads to the last checkpoint that is known: nothing is lost")
+
+
+def put_aside(database: Path, file: CheckpointFile, origin: str) -> Path:
+    """Give the database and the checkpoint file of the log ``origin`` other names; the database's new one.
+
+    Raises :class:`StoreInUseError` while the node runs, and the storage errors.
+    """
+    kept = _aside(database, origin)
+    with locked(
+        database.with_name(database.name + ".lock"), lambda: StoreInUseError("the node is running; stop it first")
+    ):
+        if database.exists() and not kept.exists():
+            _fold(database)
+            database.rename(kept)
+            sync_folder(database.parent)
+        if file.path.exists() and not _aside(file.path, origin).exists():
+            file.path.rename(_aside(file.path, origin))
+            sync_folder(file.path.parent)
+    return kept
+
+
+async def begin_database(database: Path, origin: str, before: Path) -> None:
+    """Make the empty database of ``origin``, whose numbers go on from those of the database ``before``."""
+    beyond = _last_number(before)
+    store = SqliteStore(database, origin)
+    await store.open()
+    try:
+        store.apply((SkipNumbers(beyond),), _never)
+    finally:
+        await store.close()
+
+
+def _never(checkpoint: Checkpoint, at: object) -> bytes:
+    raise NewLogError("nothing is signed before the node starts")
+
+
+def _fold(database: Path) -> None:
+    """Bring the write-ahead log back into the database file, so that it is whole by itself."""
+    try:
+        with closing(open_writer(database)) as connection:
+            connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+    except sqlite3.Error as problem:
+        raise storage_error(problem) or UnavailableError("the database cannot be opened") from problem
+
+
+def _last_number(database: Path) -> int:
+    if not database.exists():
+        return 0
+    try:
+        with closing(open_reader(database)) as connection:
+            return int(connection.execute("SELECT last FROM sequence").fetchone()[0])
+    except sqlite3.Error as problem:
+        raise storage_error(problem) or UnavailableError("the database cannot be opened") from problem
