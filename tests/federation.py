@@ -88,6 +88,8 @@ def make_federation(root: Path, passphrase: bytes, passphrase_file: Path, now: d
                 "[directory]\n"
                 f'folder = "{root / "directory"}"\n'
                 "refresh_s = 5\n"
+                "[log]\n"
+                f'boot_folder = "{root}"\n'
             ).encode(),
         )
     return made

@@ -212,5 +212,6 @@ def _make_home(
     ]
     if node in OPEN:
         settings.append(f'folder = "{root / "directory"}"')
+    settings += ["[log]", f'boot_folder = "{root}"']
     settings += ["[delivery]", "first_backoff_s = 0.05", "max_backoff_s = 1"]
     write_file(home / "node.toml", "\n".join(settings).encode())
