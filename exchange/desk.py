@@ -989,14 +989,19 @@ class Desk:
         """
         return await self._run(lambda: _disclosure_of(self._disclosed(message_id, "disclose")))
 
-    async def evidence(self, message_id: UUID, *, disclose: bool) -> EvidenceContents:
+    async def evidence(self, message_id: UUID, *, disclose: bool, online: bool = True) -> EvidenceContents:
         """What an evidence bundle of a message holds, with its content if ``disclose``; write_bundle makes the file.
+
+        With ``online`` the logs are asked first for proofs under checkpoints that witnesses cosigned; a log that cannot
+        be asked leaves the proof that there is.
 
         Receipts that do not hold by the directory as it is now are left out, and counted. Raises as
         :meth:`disclosure`, :class:`DirectoryUnavailableError`, and :class:`UnavailableError` when the directory must be
         read further and the node cannot be reached.
         """
         self._acting.require(*READERS)
+        if online:
+            await self.verify(message_id)
         while True:
             stored, judged = await self._run(self._judge_again, message_id)
             if stored.erased:

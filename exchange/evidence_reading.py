@@ -6,8 +6,8 @@ signed is verified here by the protocol's code, so the two programs check each o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -32,12 +32,13 @@ from exchange.receipts import JudgedReceipt, ReceiptJudge
 from exchange.standalone.verify_bundle import FailedError, check_bag, read_zip
 from exchange.timestamps import verify_token
 from exchange.views import Check, ReceiptRow
+from exchange.witnessed import check_witnesses
 from keys.directory.extract import read_extract
 from keys.directory.view import Directory
 from protocol.envelope import Envelope, parse_envelope
 from protocol.errors import ComityError, EvidenceUnusableError, MalformedError, UnknownKeyError
 from protocol.instant import to_text
-from protocol.log.checkpoint import LogVerifier
+from protocol.log.checkpoint import LogVerifier, parse_checkpoint
 from protocol.log.proof import decode_tlog_proof
 from protocol.receipt import Receipt
 
@@ -128,6 +129,7 @@ def verify_bundle(
             _program(bundle),
             _vkeys(bundle, directory),
             *_message(envelope, opened, directory, judged),
+            *_witnesses(judged, directory, now),
             *tokens,
         ),
         receipts=tuple(
@@ -135,6 +137,14 @@ def verify_bundle(
         ),
         stamped_at=stamped_at,
     )
+
+
+def _witnesses(judged: Sequence[JudgedReceipt], directory: Directory, now: datetime) -> Iterator[Check]:
+    """Who cosigned each checkpoint that a receipt is under."""
+    notes = dict.fromkeys(entry.receipt.checkpoint for entry in judged if entry.proved is not None)
+    for note in notes:
+        head = parse_checkpoint(note)
+        yield replace(check_witnesses(directory, note, now), name=f"witnesses of {head.origin} at {head.size}")
 
 
 def _message(

@@ -14,8 +14,15 @@ from datetime import datetime
 from exchange.client import NodeClient
 from exchange.views import Check, ReceiptCheck
 from keys.directory.view import Directory
-from keys.directory.witnesses import Quorum, judge_quorum
-from protocol.errors import CheckpointInvalidError, ComityError, LogForkError, PeerFailedError, ProofInvalidError
+from keys.directory.witnesses import Quorum, cosigners_at_hand, judge_quorum
+from protocol.errors import (
+    CheckpointInvalidError,
+    ComityError,
+    LogForkError,
+    PeerFailedError,
+    ProofInvalidError,
+    UnknownNodeError,
+)
 from protocol.log.checkpoint import open_checkpoint, parse_checkpoint, verify_checkpoint
 from protocol.log.merkle import leaf_hash, verify_inclusion
 from protocol.receipt import Receipt
@@ -24,10 +31,17 @@ _NAME = "witnesses"
 
 
 def check_witnesses(directory: Directory, note: bytes, now: datetime) -> Check:
-    """Whether the checkpoint ``note`` is cosigned by enough witnesses; ``ok`` is None while it is not."""
+    """Whether the checkpoint ``note`` is cosigned by enough witnesses; ``ok`` is None while it is not.
+
+    Where not all members were read and the rule is their majority, who cosigned is all that can be said.
+    """
     try:
         verified = verify_checkpoint(note, directory.log_verifier(parse_checkpoint(note).origin))
-        quorum = judge_quorum(directory, verified, now)
+        try:
+            quorum = judge_quorum(directory, verified, now)
+        except UnknownNodeError as problem:
+            who = ", ".join(cosigners_at_hand(directory, verified, now)) or "nobody whose card is here"
+            return Check(_NAME, None, problem.code, f"cosigned by {who}; if that is enough is not known here")
         quorum.require()
     except CheckpointInvalidError as problem:
         return Check(_NAME, False, problem.code, problem.detail)

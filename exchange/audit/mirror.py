@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +25,7 @@ from exchange.audit.folder import (
     BundleForm,
     file_names,
     named_tile,
+    read_items,
     read_resource,
     widths,
 )
@@ -47,6 +49,9 @@ from protocol.log import (
     LogVerifier,
     TileTree,
     VerifiedCheckpoint,
+    Withheld,
+    encode_bundle,
+    encode_scoped_bundle,
     item_hash,
     open_checkpoint,
     parse_checkpoint,
@@ -208,10 +213,8 @@ class _Mirroring:
         tree = TileTree(old_size, lambda level, index: _full_tile(self._folder, level, index))
         for index in range(old_size // TILE_WIDTH, -(-size // TILE_WIDTH)):
             width = tile_width(0, index, size)
-            path = self._form.path(index, width)
-            kept = reuse and width == TILE_WIDTH and (self._folder / path).exists()
-            form, bundle = (self._form, read_resource(self._folder, path)) if kept else await self._read(index, width)
             known = max(0, old_size - index * TILE_WIDTH)
+            form, bundle = await self._bundle(index, width, known, reuse=reuse)
             for hash_ in self._bundle_hashes(form, index, bundle, width, known)[known:]:
                 tree.append(hash_)
             _write(self._folder, form.path(index, width), bundle)
@@ -221,8 +224,30 @@ class _Mirroring:
             raise ProofInvalidError(f"the entries of {self._head.origin} do not lead to the root that it signed")
         return tree
 
-    async def _read(self, index: int, width: int) -> tuple[BundleForm, bytes]:
-        """The source's bundle; with hashes in place of what was erased there, where something was."""
+    async def _bundle(self, index: int, width: int, known: int, *, reuse: bool) -> tuple[BundleForm, bytes]:
+        """A bundle from an earlier run, which was whole, or from the source; with what only the mirror still has."""
+        for form in (self._form, SCOPED):
+            path = form.path(index, width)
+            if reuse and width == TILE_WIDTH and (self._folder / path).exists():
+                return form, read_resource(self._folder, path)
+        form, bundle = await self._from_source(index, width)
+        return (form, bundle) if form is self._form or not known else self._completed(index, bundle, known)
+
+    def _completed(self, index: int, bundle: bytes, known: int) -> tuple[BundleForm, bytes]:
+        """A scoped bundle with the entries that were mirrored before they were erased at the source."""
+        items = SCOPED.decode(bundle)
+        mirrored = read_items(self._folder, index, known)
+        items = [
+            mine if isinstance(item, Withheld) and item_hash(mine) == item.leaf_hash else item
+            for item, mine in zip_longest(items, mirrored[: len(items)], fillvalue=b"")
+        ]
+        entries = [item for item in items if not isinstance(item, Withheld)]
+        if len(entries) == len(items):
+            return PLAIN, encode_bundle(entries)
+        return SCOPED, encode_scoped_bundle(items)
+
+    async def _from_source(self, index: int, width: int) -> tuple[BundleForm, bytes]:
+        """A bundle in the form of the source; of one with erased entries, what is kept of it."""
         try:
             return self._form, await self._source.read(self._form.path(index, width))
         except EntriesErasedError:
@@ -243,7 +268,7 @@ class _Mirroring:
         tree = TileTree(0, _no_tile)
         try:
             for index, width in widths(self._head.size):
-                form, bundle = await self._read(index, width)
+                form, bundle = await self._from_source(index, width)
                 for item in form.decode(bundle):
                     tree.append(item_hash(item))
                 tree.take_changed_tiles()

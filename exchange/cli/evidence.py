@@ -45,6 +45,9 @@ def bundle(
         list[str] | None, typer.Option("--tsa", help=_("URL of a timestamp authority (RFC 3161); repeat it."))
     ] = None,
     tsa_roots: TsaRootsOption = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help=_("Do not ask the logs for proofs that witnesses cosigned."))
+    ] = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -61,7 +64,7 @@ def bundle(
         tokens: list[bytes] = []
         with Progress(console=err, transient=True, disable=as_json) as shown:
             task = shown.add_task(_("gathered"), total=2 + len(tsa or ()))
-            contents = await desk.evidence(await desk.resolve(message_id), disclose=disclose)
+            contents = await desk.evidence(await desk.resolve(message_id), disclose=disclose, online=not offline)
             shown.advance(task)
             for url in tsa or ():
                 tokens.append(await request_timestamp(url, contents.manifest(), roots))

@@ -73,6 +73,12 @@ def judge_quorum(directory: Directory, verified: VerifiedCheckpoint, now: dateti
     return Quorum(tuple(sorted(policy.decisive)), tuple(cosigned), policy.is_met_by(cosigned), policy.quorum != NONE)
 
 
+def cosigners_at_hand(directory: Directory, verified: VerifiedCheckpoint, now: datetime) -> tuple[str, ...]:
+    """The nodes that were read and cosigned the checkpoint, whatever the rule; raises ``CheckpointInvalidError``."""
+    checkpoint, lines = verified.checkpoint, verified.others
+    return tuple(node for node in directory.nodes() if cosigned_by(directory, node, checkpoint, lines, now))
+
+
 def cosigned_by(
     directory: Directory, node: str, checkpoint: Checkpoint, lines: Iterable[NoteSignature], now: datetime
 ) -> tuple[NoteSignature, ...]:

@@ -120,16 +120,18 @@ async def test_a_card_that_does_not_name_a_node_opens_nothing_there(world: World
         await mirrored(world, auditor, "fr", tmp_path / "mirrors/fr")
 
 
-async def test_each_auditor_gets_the_bundles_of_its_own_kind_only(world: World) -> None:
+async def test_limited_auditor_gets_scoped_bundles_only_and_who_is_no_auditor_gets_none(world: World) -> None:
     limited = world.add_desk("one@kr", AUDIT, audit_scope=AuditScope(nodes=("kr",)))
     whole = world.add_desk("all@kr", AUDIT)
     seoul = world.desks["24-7@kr"]
     refused = [
         await world.desk_call(limited, "GET", "/log/tile/entries/000.p/2"),
-        await world.desk_call(whole, "GET", "/log/scoped/000.p/2"),
+        await world.desk_call(seoul, "GET", "/log/tile/entries/000.p/2"),
         await world.desk_call(seoul, "GET", "/log/scoped/000.p/2"),
     ]
     assert [(reply.status, reply.code) for reply in refused] == [(403, "forbidden")] * 3
+    # To whom nothing is withheld, the scoped bundle shows what is kept when something was erased.
+    assert decode_scoped_bundle((await world.desk_call(whole, "GET", "/log/scoped/000.p/2")).body)
     reply = await world.desk_call(limited, "GET", "/log/scoped/000.p/2")
     assert (reply.status, reply.headers["Content-Type"]) == (200, "application/vnd.comity.scoped-bundle")
     assert (await world.desk_call(limited, "GET", "/log/scoped/000")).code == "log-not-found"

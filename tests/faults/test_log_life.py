@@ -20,6 +20,7 @@ import pytest
 import pytest_asyncio
 from typer.testing import CliRunner
 
+from exchange.audit import mirror, verify_mirror
 from keys.cards import Function, card_to_bytes, parse_node_card
 from keys.files import write_file
 from node.cli.main import app
@@ -31,6 +32,7 @@ from protocol.event import EventName
 from protocol.log.checkpoint import open_checkpoint, parse_checkpoint
 from protocol.log.layout import decode_bundle
 from protocol.log.scoped import Withheld, decode_scoped_bundle, item_hash
+from protocol.problem import problem_of
 from tests.world import Desk, World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -595,6 +597,36 @@ async def test_erased_entries_keep_every_proof_and_leave_no_trace_of_who_wrote(l
     assert [entry for entry in alive if entry in database] == alive
     await later.start("kr")
     await known_to(later, "fr")
+
+
+class AuditorSource:
+    """The log of kr as its auditor reads it."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def read(self, path: str) -> bytes:
+        reply = await self._world.desk_call(self._world.desks["audit@kr"], "GET", f"/log/{path}")
+        if reply.status != 200:
+            raise problem_of(reply.body, "kr")
+        return reply.body
+
+
+async def test_new_mirror_counts_what_was_erased_and_an_old_one_keeps_it(later: World, tmp_path: Path) -> None:
+    assert later.directory is not None
+    directory, source, operator = later.directory, AuditorSource(later), Operator(later)
+    verifier = directory.log_verifier("kr")
+    await exchange(later, 2)
+    await mirror(source, tmp_path / "old", verifier)
+    later.clock.shift = timedelta(days=10)
+    await purge_all(later)
+    erased = await operator.do("log", "erase", operator.home(), "--older-than", "5", "--yes")
+    await exchange(later)
+
+    for folder, withheld in (("old", 0), ("new", erased["erased"])):
+        await mirror(source, tmp_path / folder, verifier)
+        log = verify_mirror(tmp_path / folder, "kr", verifier, directory)
+        assert (log.withheld, log.findings) == (withheld, ())
 
 
 async def purge_all(later: World) -> None:

@@ -148,7 +148,7 @@ def test_a_disclosure_opens_the_message_it_is_of_and_no_other(made: Made) -> Non
 
     report = comity(made, bundle, disclosure=Disclosure.from_bytes(opened.to_bytes()))
     assert report.ok
-    assert all(check.ok for check in report.checks)
+    assert all(check.ok for check in report.checks if not check.name.startswith("witnesses of "))
     for wrong in (other, replace(opened, content=opened.content + b" "), replace(opened, salt=bytes(32))):
         assert not comity(made, bundle, disclosure=wrong).ok
 
