@@ -25,6 +25,7 @@ from protocol.errors import (
     InvalidMessageError,
     KeystoreLockedError,
     NotFoundError,
+    NothingOpenError,
     OfficerNeededError,
     OfficerRoleError,
     SignatureInvalidError,
@@ -246,7 +247,7 @@ async def test_a_draft_is_sent_when_another_officer_releases_it(world: World) ->
         assert await kr.run(kr.office.proposals) == []
         (received,) = (await fr.sync()).received
         assert (await fr.show(received.id)).message.officer.name == "Lee"
-        with pytest.raises(ForbiddenError):
+        with pytest.raises(NothingOpenError):
             await kr.release(str(waiting.id))
 
 
@@ -275,7 +276,7 @@ async def test_a_returned_draft_keeps_its_content_and_a_dropped_one_loses_it(wor
     async with world.open(KR, LEE) as kr:
         returned = await kr.run(kr.office.return_draft, str(first.id), "Name the second account too.")
         assert (returned.remark, bool(returned.draft)) == ("Name the second account too.", True)
-        with pytest.raises(ForbiddenError):
+        with pytest.raises(NothingOpenError):
             await kr.release(str(first.id))
     async with world.open(KR, KIM) as kr:
         for proposal in (first, second):
