@@ -1087,12 +1087,13 @@ class Desk:
         return {"name": default.name, "role": default.role} if default else None
 
     def _handler(self) -> dict[str, str] | None:
-        default = self._settings.officer
-        if default is None:
+        """Who handles what this desk received: the officer who acts, reached as the settings say."""
+        named, reached = self._officer(None), self._settings.officer
+        if named is None:
             return None
-        fields = {"name": default.name, "job_title": default.role}
-        fields.update({k: v for k, v in (("telephone", default.telephone), ("email", default.email)) if v is not None})
-        return fields
+        fields = {"name": named["name"], "job_title": named["role"]}
+        contacts = (("telephone", reached.telephone), ("email", reached.email)) if reached is not None else ()
+        return {**fields, **{name: value for name, value in contacts if value is not None}}
 
     def _reply(
         self, message_id: UUID, reply_type: str, officer: Mapping[str, str] | None, fields: Mapping[str, Any]

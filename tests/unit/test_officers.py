@@ -409,3 +409,15 @@ def test_the_commands_take_an_office_from_its_first_officer_to_a_released_draft(
     assert changed.exit_code == 0, changed.output
     files["lee"] = files["han"]
     assert comity("lee", "inbox")[0] == 0
+
+
+async def test_who_acts_handles_what_is_acknowledged_and_is_reached_at_the_office(world: World) -> None:
+    await staffed(world)
+    async with world.open(FR) as fr:
+        sent = await fr.send(request(to=[str(KR)]))
+    async with world.open(KR, LEE) as kr:
+        await kr.sync()
+        await kr.acknowledge(sent.id, will_answer="yes", form="message", eta=world.clock() + timedelta(hours=3))
+        (said,) = [row for row in await kr.inbox(sent=True) if row.type == "acknowledgement"]
+        handler = (await kr.show(said.id)).message.handler
+        assert (handler.name, handler.job_title, handler.telephone) == ("Lee", "Inspector", "+33140000247")
