@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -99,6 +99,7 @@ from protocol.errors import (
     ErasedError,
     ForbiddenError,
     NotFoundError,
+    NothingOpenError,
     RevokedError,
     UnavailableError,
     UnknownContactPointError,
@@ -122,7 +123,7 @@ from protocol.messages import (
     reply_draft,
 )
 from protocol.messages.conditions import ConditionAccept
-from protocol.messages.consent import open_conditions
+from protocol.messages.consent import conditions_to_accept, open_conditions
 from protocol.messages.contact import ContactTest, ContactTestReply
 from protocol.messages.forward import Forward, Original
 from protocol.messages.handling_rules import Action
@@ -440,16 +441,16 @@ class Desk:
         return await self.send(await self._run(write))
 
     async def accept_conditions(self, message_id: UUID, *, officer: Mapping[str, str] | None = None) -> SentMessage:
-        """Accept all conditions under which the content of a received message was given; then it opens.
+        """Accept all conditions that a received message sets or offers; what was given under them then opens.
 
-        Raises as :meth:`acknowledge`, and :class:`ForbiddenError` when none is open.
+        Raises as :meth:`acknowledge`, and :class:`NothingOpenError` when none is open.
         """
 
         def write() -> dict[str, Any]:
             self._received(message_id)
-            conditions = self._open_conditions(self._store.message(message_id))
+            conditions = self._conditions(conditions_to_accept, self._store.message(message_id))
             if not conditions:
-                raise ForbiddenError("no condition of that message waits to be accepted")
+                raise NothingOpenError("no condition of that message waits to be accepted")
             names = sorted({condition.condition for condition in conditions})
             return self._reply(message_id, ConditionAccept.TYPE, officer, {"conditions": names})
 
@@ -769,10 +770,13 @@ class Desk:
 
         def read() -> Tracking:
             seq, head, opened_at = self._store.head(message_id)
-            case = fold(thread_messages(self._store, self._parsed, head.thread))
+            messages = thread_messages(self._store, self._parsed, head.thread)
+            case = fold(messages)
             row = inbox_row(self._store, seq, head, opened_at)
             ways = ways_of(self._trust.current, row)
-            return tracking(row, self._receipt_rows(head), case, self._clock(), ways, self.national_clocks(case))
+            tracked = tracking(row, self._receipt_rows(head), case, self._clock(), ways, self.national_clocks(case))
+            # The state follows from contents alone: where none is left, nobody can say any more what it was.
+            return tracked if messages else replace(tracked, state="erased")
 
         return await self._run(read)
 
@@ -1104,12 +1108,13 @@ class Desk:
         return {"name": default.name, "role": default.role} if default else None
 
     def _handler(self) -> dict[str, str] | None:
-        default = self._settings.officer
-        if default is None:
+        """Who handles what this desk received: the officer who acts, reached as the settings say."""
+        named, reached = self._officer(None), self._settings.officer
+        if named is None:
             return None
-        fields = {"name": default.name, "job_title": default.role}
-        fields.update({k: v for k, v in (("telephone", default.telephone), ("email", default.email)) if v is not None})
-        return fields
+        fields = {"name": named["name"], "job_title": named["role"]}
+        contacts = (("telephone", reached.telephone), ("email", reached.email)) if reached is not None else ()
+        return {**fields, **{name: value for name, value in contacts if value is not None}}
 
     def _reply(
         self, message_id: UUID, reply_type: str, officer: Mapping[str, str] | None, fields: Mapping[str, Any]
@@ -1191,15 +1196,17 @@ class Desk:
             self._store.records.insert(records)
 
     def _require_conditions_accepted(self, stored: StoredMessage) -> None:
-        conditions = self._open_conditions(stored)
+        conditions = self._conditions(open_conditions, stored)
         if conditions:
             terms = "; ".join(f"{condition.condition} ({condition.kind}): {condition.text}" for condition in conditions)
             raise ConditionsOpenError(f"it was given under conditions that are not accepted here: {terms}")
 
-    def _open_conditions(self, stored: StoredMessage) -> tuple[Condition, ...]:
+    def _conditions(
+        self, which: Callable[[Message, Iterable[Message], str], tuple[Condition, ...]], stored: StoredMessage
+    ) -> tuple[Condition, ...]:
         rows = self._store.thread(stored.head.thread)
         thread = [self._parsed.of(other) for _, other, _ in rows if not other.erased]
-        return open_conditions(self._parsed.of(stored), thread, str(self._address))
+        return which(self._parsed.of(stored), thread, str(self._address))
 
     def _receipt_rows(self, head: Head) -> list[ReceiptRow]:
         stored = self._store.receipts(head.digest)

@@ -52,6 +52,11 @@ def deadline_label(what: str) -> str:
     }[what]
 
 
+def entry_label(kind: str) -> str:
+    """What an office noted of a case."""
+    return {"note": _("note"), "assigned": _("given to"), "waiting": _("waits")}[kind]
+
+
 def side_label(side: str) -> str:
     """Whose turn it is."""
     return _("requester") if side == "requester" else _("requested side")

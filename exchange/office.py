@@ -18,7 +18,14 @@ from exchange.officers import READERS, Acting, Officer, OfficerRegister, Reading
 from exchange.proposals import Proposal, Proposals, ProposalState
 from exchange.settings import OfficeSettings
 from exchange.store import DeskStore
-from protocol.errors import ForbiddenError, NotFoundError, OfficerNeededError, OfficerRoleError, UsageError
+from protocol.errors import (
+    ForbiddenError,
+    NotFoundError,
+    NothingOpenError,
+    OfficerNeededError,
+    OfficerRoleError,
+    UsageError,
+)
 from protocol.instant import truncate
 from protocol.local_record import Operation
 from protocol.signing import check_ed25519_public_key
@@ -174,12 +181,12 @@ class Office:
         """The draft, if the acting officer may release it.
 
         Raises :class:`OfficerRoleError`, also where a second officer is wanted and it is one's own draft, and
-        :class:`ForbiddenError` for one that is decided.
+        :class:`NothingOpenError` for one that is decided.
         """
         self._acting.require(Role.RELEASER)
         proposal = self._proposals.get(text)
         if proposal.state is not ProposalState.WAITING:
-            raise ForbiddenError(f"that draft was {proposal.state} already")
+            raise NothingOpenError(f"that draft was {proposal.state} already")
         if self._wants_four_eyes(proposal.type) and proposal.drafted_by == self._officer_id():
             raise OfficerRoleError("another officer than its drafter releases this")
         return proposal

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from exchange.database import SealedDatabase
 from protocol import cbor
-from protocol.errors import ForbiddenError, NotFoundError
+from protocol.errors import NotFoundError, NothingOpenError
 from protocol.instant import from_ms, to_ms
 
 
@@ -81,9 +81,9 @@ class Proposal:
     def decided(
         self, state: ProposalState, by: str, at: datetime, *, remark: str | None = None, message: UUID | None = None
     ) -> Proposal:
-        """The proposal after a decision, without its content; raises :class:`ForbiddenError` after another one."""
+        """The proposal after a decision, without its content; raises :class:`NothingOpenError` after another one."""
         if self.state is not ProposalState.WAITING:
-            raise ForbiddenError(f"that draft was {self.state} already")
+            raise NothingOpenError(f"that draft was {self.state} already")
         # A returned draft goes back whole: its drafter mends it.
         draft = self.draft if state is ProposalState.RETURNED else {}
         return replace(self, state=state, decided_by=by, decided_at=at, remark=remark, message=message, draft=draft)

@@ -7,7 +7,7 @@ original or misses that there is something to translate.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, get_args
 
@@ -17,8 +17,10 @@ from pydantic.fields import FieldInfo
 from exchange.labels import code_label, field_label
 from keys.translation import _, language
 from protocol.codes import load_codes
-from protocol.messages import Message, UnknownMessage
+from protocol.errors import InvalidMessageError, MalformedError
+from protocol.messages import Message, UnknownMessage, parse_message
 from protocol.messages.fields import CodeOf
+from protocol.messages.forward import Original
 from protocol.messages.parts import Offence
 
 # Texts of this length are sentences; shorter ones are names and numbers.
@@ -57,13 +59,29 @@ def _of_part(part: BaseModel, path: tuple[str, ...], depth: int, written_in: str
         value = getattr(part, name)
         if value in (None, (), "") or shown in _NOT_READ:
             continue
+        if isinstance(part, Original) and shown == "content":
+            yield from _of_original(part, (*path, shown), depth)
+            continue
         codes = _codes_of(part, shown) or _code_list(field)
         yield from _of_value(value, field, codes, (*path, shown), field_label(shown), depth, written_in)
 
 
+def _of_original(original: Original, path: tuple[str, ...], depth: int) -> Iterator[ReadLine]:
+    """The message that is passed on, read like any other; as it is written where that cannot be."""
+    label = field_label("content")
+    try:
+        message = parse_message(original.content.encode())
+    except (InvalidMessageError, MalformedError):
+        yield ReadLine(path, label, original.content, depth)
+        return
+    yield ReadLine(path, label, None, depth)
+    for line in read_message(message):
+        yield replace(line, path=(*path, *line.path), depth=depth + 1 + line.depth)
+
+
 def _codes_of(part: BaseModel, name: str) -> str | None:
     """The code list of a field whose list depends on what it stands in."""
-    if isinstance(part, Message) and name == "type":
+    if isinstance(part, Message | Original) and name == "type":
         return "message_type"
     if isinstance(part, Offence) and name == "code" and part.list != "national":
         return f"offence_{part.list}"

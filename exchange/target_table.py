@@ -32,6 +32,7 @@ _FORMULA = ("=", "+", "-", "@")
 # Line breaks too: a row of the table is a line of the file, so that its number leads to it.
 _REFUSED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _TABLE_RULE = "table format"
+_NOTHING = "nothing was imported: the table has problems"
 
 
 def _kinds() -> dict[str, type[BaseModel]]:
@@ -74,7 +75,7 @@ def read_targets(table: bytes, taken: Sequence[str] = ()) -> list[dict[str, Any]
         if len(problems) >= MAX_PROBLEMS:
             break
     if problems:
-        raise InvalidMessageError("nothing was imported: the table has problems", tuple(problems))
+        raise InvalidMessageError(_NOTHING, tuple(problems))
     if not found:
         raise MalformedError("the table has no row below its header")
     return found
@@ -122,12 +123,16 @@ def _dialect(header: str) -> type[csv.Dialect]:
 
 def _header(cells: list[str]) -> list[str]:
     known = {*_COMMON, *(name for model in KINDS.values() for name in model.model_fields)}
-    strange = [str(at) for at, cell in enumerate(cells, 1) if cell not in known]
-    if strange or not cells:
-        # By place, never by its text: that may be anything.
-        raise MalformedError(f"the header has unknown columns at {', '.join(strange) or 'no place: it is empty'}")
+    if not cells:
+        raise MalformedError("the table has no header")
+    # By place, never by its text: that may be anything.
+    strange = [f"row 1, column {at}" for at, cell in enumerate(cells, 1) if cell not in known]
+    if strange:
+        text = "this column is not known: comity targets template prints those that are"
+        raise InvalidMessageError(_NOTHING, tuple((place, _TABLE_RULE, text) for place in strange[:MAX_PROBLEMS]))
     if len(set(cells)) != len(cells) or "kind" not in cells:
-        raise MalformedError("the header names each column once, and has the column kind")
+        text = "the header names each column once, and has the column kind"
+        raise InvalidMessageError(_NOTHING, (("row 1", _TABLE_RULE, text),))
     return cells
 
 

@@ -29,10 +29,13 @@ def read_passphrase_file(path: Path) -> bytes:
         raise UsageError(f"cannot read the passphrase file {path}: {problem.strerror}") from problem
 
 
-def ask_passphrase(prompt: str, again: str | None) -> bytes:
-    """The passphrase as typed; for a new keystore it is asked twice, with the prompt ``again``. :class:`UsageError`."""
+def ask_passphrase(prompt: str, again: str | None, option: str = "--passphrase-file") -> bytes:
+    """The passphrase as typed; for a new keystore it is asked twice, with the prompt ``again``. :class:`UsageError`.
+
+    ``option`` is that which would have named a file for it.
+    """
     if not sys.stdin.isatty():
-        raise UsageError("there is no terminal to ask for the passphrase: name a file with --passphrase-file")
+        raise UsageError(f"there is no terminal to ask for the passphrase: name a file with {option}")
     typed = getpass.getpass(prompt)
     if again is not None and getpass.getpass(again) != typed:
         raise UsageError("the two passphrases differ")

@@ -580,6 +580,14 @@ class TransitionError(ComityError):
     advice = "Compare it with the case's present state; a received message is kept as out of order."
 
 
+class NothingOpenError(ComityError):
+    """What was to be decided is decided already, or there was nothing to decide."""
+
+    code = "nothing-open"
+    http_status = 409
+    advice = "Look at it again as it stands now; nothing is left to be done."
+
+
 class SettingsError(ComityError):
     """The settings file is missing or holds something that cannot be used."""
 
@@ -602,7 +610,8 @@ class ConditionsOpenError(ComityError):
     code = "conditions-open"
     http_status = 409
     advice = (
-        "Accept them with condition.accept in reply to the message, or decline them; then it opens or stays closed."
+        "Accept them with comity accept-conditions, or decline them with condition.decline in reply to the message; "
+        "then it opens or stays closed."
     )
 
 

@@ -11,7 +11,7 @@ from exchange.cli.desk import SHORT_ID, IdArgument, instant, target_cells
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _
-from exchange.labels import code_label, deadline_label, reason_label, side_label, state_label
+from exchange.labels import code_label, deadline_label, entry_label, reason_label, side_label, state_label
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def show(
             table(
                 _("Notes"),
                 [_("At"), _("By"), _("What"), _("Text")],
-                [(entry.at, entry.by, entry.kind, _text_of(entry)) for entry in noted.entries],
+                [(entry.at, entry.by, entry_label(entry.kind), _text_of(entry)) for entry in noted.entries],
             )
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
@@ -190,7 +190,7 @@ async def _add(
     if as_json:
         print_json({"thread": thread, "entry": entry})
     else:
-        line(f"{thread}: {entry.kind} {safe(_text_of(entry))}")
+        line(f"{thread}: {entry_label(entry.kind)} {safe(_text_of(entry))}")
 
 
 def _text_of(entry: CaseEntry) -> str:

@@ -155,7 +155,7 @@ def send(
     """Send a draft."""
 
     async def work(desk: Desk) -> int | None:
-        draft = read_document(file)
+        draft = _complete(file)
         duplicates = await desk.duplicates_of_draft(draft)
         if duplicates and unless_duplicate:
             named = sorted({str(duplicate.thread) for duplicate in duplicates})
@@ -168,17 +168,23 @@ def send(
         return report_sent(sent, as_json=as_json, duplicates=duplicates, hints=hints)
 
     async def check_only() -> None:
-        from protocol.messages import check_outgoing
-
-        problems = check_outgoing(read_document(file))
-        if problems:
-            raise InvalidMessageError(_("the draft is not complete"), tuple(problems))
+        _complete(file)
         if as_json:
             print_json({"ok": True})
         else:
             line(_("The draft is complete."))
 
     run(check_only if check else with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _complete(file: Path) -> dict[str, Any]:
+    """The draft in ``file``; raises :class:`InvalidMessageError` with all that it lacks."""
+    from protocol.messages import check_outgoing
+
+    draft = read_document(file)
+    if problems := check_outgoing(draft):
+        raise InvalidMessageError(_("the draft is not complete"), tuple(problems))
+    return draft
 
 
 def acknowledge(
@@ -421,10 +427,11 @@ def track(
             [target_cells(row) for row in tracking.targets],
         )
         clocks = tracking.clocks
-        if clocks.acknowledgement_due is not None:
+        still_due = {deadline.what for deadline in clocks.deadlines}
+        if "acknowledgement" in still_due:
             overdue = f" ({_('overdue')})" if clocks.acknowledgement_overdue else ""
             line(f"{_('Acknowledgement due')}: {safe(clocks.acknowledgement_due)}{overdue}")
-        if clocks.answer_eta is not None:
+        if clocks.answer_eta is not None and "next_update" in still_due:
             line(f"{_('Answer expected')}: {safe(clocks.answer_eta)}")
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
@@ -593,7 +600,10 @@ def report_sent(
         _print_duplicates(duplicates)
         if warnings := [hint for hint in hints if hint.warns]:
             print_hints(warnings)
-        _print_receipts(_("Receipts"), sent.receipts)
+        if sent.status == "proposed":
+            line(_("Another officer releases it: comity draft list"))
+        else:
+            _print_receipts(_("Receipts"), sent.receipts)
     return 1 if sent.status == "refused" else None
 
 

@@ -10,6 +10,7 @@ from exchange.cli.desk import SHORT_ID, print_fields, report_sent
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _
+from exchange.labels import code_label
 
 if TYPE_CHECKING:
     from exchange.desk import Desk
@@ -33,7 +34,17 @@ def list_(
         table(
             _("Drafts"),
             [_("Id"), _("Type"), _("By"), _("At"), _("State"), _("Remark")],
-            [(str(p.id)[-SHORT_ID:], p.type, p.drafted_by, p.drafted_at, p.state, p.remark) for p in waiting],
+            [
+                (
+                    str(p.id)[-SHORT_ID:],
+                    code_label("message_type", p.type),
+                    p.drafted_by,
+                    p.drafted_at,
+                    p.state,
+                    p.remark,
+                )
+                for p in waiting
+            ],
         )
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)

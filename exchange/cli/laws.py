@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from keys.legal_profile import LegalProfile, Sourced
 
 # The code lists in which the values of these fields, and of these hints, stand.
-_CODES_OF_FIELD = {"power": "power", "route": "follow_up_route", "confidence": "confidence"}
+_CODES_OF_FIELD = {
+    "list": "offence_list",
+    "power": "power",
+    "route": "follow_up_route",
+    "instruments": "legal_basis",
+    "language": "language",
+    "types": "message_type",
+    "what": "message_type",
+    "urgencies": "urgency",
+}
 _CODES_OF_HINT = {"power_missing": "power", "route": "follow_up_route"}
 
 
@@ -62,7 +71,7 @@ def profile(
     async def work(desk: Desk) -> None:
         known = await desk.legal_profile(node)
         if known is None:
-            raise NotFoundError(f"no legal profile of {node} is known")
+            raise NotFoundError(f"{node} has published no legal profile: ask its contact point")
         if as_json:
             shown = known.profile.model_dump(mode="json", by_alias=True, exclude_none=True)
             print_json({"signed_by_the_nation": known.signed, "profile": shown})
@@ -120,8 +129,9 @@ def _said(rule: Sourced) -> str:
     parts = []
     for name, value in values.items():
         codes = _CODES_OF_FIELD.get(name)
-        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        given = value if isinstance(value, list) else [value]
+        text = ", ".join(code_label(codes, item) if codes else str(item) for item in given)
         if isinstance(value, bool):
             text = _("yes") if value else _("no")
-        parts.append(f"{code_label('profile_field', name)}: {code_label(codes, text) if codes else text}")
+        parts.append(f"{code_label('profile_field', name)}: {text}")
     return "; ".join(parts)

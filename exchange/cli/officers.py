@@ -13,7 +13,7 @@ from exchange.cli.options import (
     HomeOption,
     JsonOption,
     PassphraseOption,
-    read_passphrase,
+    read_officer_passphrase,
     run,
     with_desk,
 )
@@ -64,7 +64,7 @@ def add(
         from keys.keystore import FAST, STANDARD
 
         wanted, folder = parse_roles(roles), Home(home.expanduser()).officers
-        secret = read_passphrase(new_passphrase_file, new=True)
+        secret = read_officer_passphrase(new_passphrase_file, officer, "--new-passphrase-file", new=True)
         public_key = new_officer_key(folder, officer, secret, FAST if quick else STANDARD, datetime.now(UTC))
         try:
             added = await desk.run(desk.office.add_officer, officer, name, job_title, wanted, public_key)
@@ -142,8 +142,10 @@ def passphrase(
         from keys.keystore import Keystore
 
         file = key_file(Home(home.expanduser()).officers, check_officer_id(officer))
-        keystore = Keystore.open(file, read_passphrase(old_passphrase_file))
-        keystore.change_passphrase(read_passphrase(new_passphrase_file, new=True))
+        old = read_officer_passphrase(old_passphrase_file, officer, "--old-passphrase-file")
+        keystore = Keystore.open(file, old)
+        secret = read_officer_passphrase(new_passphrase_file, officer, "--new-passphrase-file", new=True)
+        keystore.change_passphrase(secret)
         keystore.save()
         if as_json:
             print_json({"officer": officer, "changed": True})

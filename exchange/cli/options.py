@@ -60,8 +60,7 @@ def read_login() -> Login:
     given = _given.get() or GivenLogin()
     if given.officer is None:
         return Login(purpose=given.purpose, reason=given.reason)
-    prompt = _("Passphrase of {officer}: ").format(officer=given.officer)
-    read = read_passphrase_file(given.passphrase_file) if given.passphrase_file else ask_passphrase(prompt, None)
+    read = read_officer_passphrase(given.passphrase_file, given.officer, "--officer-passphrase-file")
     return Login(given.officer, read, given.purpose, given.reason)
 
 
@@ -70,6 +69,14 @@ def read_passphrase(path: Path | None, *, new: bool = False) -> bytes:
     if path is not None:
         return read_passphrase_file(path)
     return ask_passphrase(_("Passphrase: "), _("Again: ") if new else None)
+
+
+def read_officer_passphrase(path: Path | None, officer: str, option: str, *, new: bool = False) -> bytes:
+    """As :func:`read_passphrase`, for an officer's own key; ``option`` is that which names the file."""
+    if path is not None:
+        return read_passphrase_file(path)
+    prompt = _("Passphrase of {officer}: ").format(officer=officer)
+    return ask_passphrase(prompt, _("Again: ") if new else None, option)
 
 
 def run(work: Callable[[], Coroutine[Any, Any, int | None]], *, as_json: bool) -> None:

@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         help=_(
             "Make a desk's home and its enrolment request.\n\n"
-            "Example: comity init 24-7@kr --bootstrap kr.json --office Cyber --agency KNPA"
+            "Example: comity init 24-7@kr --bootstrap kr.json --office Cyber --agency KNPA --telephone +82220000247"
         )
     )(init)
     app.command(help=_("Search the directory.\n\nExample: comity directory --country FR --on-duty"))(directory)
@@ -52,7 +52,18 @@ def init(
     agency: Annotated[str, typer.Option("--agency", help=_("The agency it belongs to."))],
     officer: Annotated[str | None, typer.Option("--officer", help=_("Name of the officer at the desk."))] = None,
     role: Annotated[str, typer.Option("--officer-role", help=_("The officer's function."))] = "duty officer",
-    telephone: Annotated[str | None, typer.Option("--telephone", help=_("Reachable at (E.164)."))] = None,
+    telephone: Annotated[
+        list[str] | None,
+        typer.Option("--telephone", help=_("The office's number on its card, such as +82220000247; may be repeated.")),
+    ] = None,
+    country: Annotated[str | None, typer.Option("--country", help=_("The office's country, such as KR."))] = None,
+    time_zone: Annotated[str, typer.Option("--time-zone", help=_("Its time zone, such as Asia/Seoul."))] = "UTC",
+    deputy: Annotated[
+        str | None, typer.Option("--deputy", help=_("The contact point to turn to when this one does not answer."))
+    ] = None,
+    escalation: Annotated[
+        str | None, typer.Option("--escalation", help=_("Who is called when the deputy does not answer either."))
+    ] = None,
     language: Annotated[list[str] | None, typer.Option("--language", help=_("Languages served (ISO 639-1)."))] = None,
     auditor: Annotated[bool, typer.Option("--auditor", help=_("An auditor's desk: reads logs, no messages."))] = False,
     scope_node: Annotated[
@@ -93,7 +104,8 @@ def init(
         from keys.cards import Function, Hosting
         from keys.keystore import FAST, STANDARD
 
-        folder, now = home.expanduser(), datetime.now(UTC)
+        folder, now, phones = home.expanduser(), datetime.now(UTC), tuple(telephone or ())
+        first = phones[0] if phones else None
         create_desk(
             folder,
             Address.parse(address),
@@ -103,8 +115,13 @@ def init(
             office=office,
             agency=agency,
             languages=tuple(language or ["en"]),
-            officer=None if officer is None else OfficerSettings(name=officer, role=role, telephone=telephone),
+            officer=None if officer is None else OfficerSettings(name=officer, role=role, telephone=first),
             derivation=FAST if quick else STANDARD,
+            country=country,
+            time_zone=time_zone,
+            phones=phones,
+            deputy=None if deputy is None else Address.parse(deputy),
+            escalation_contact=escalation,
             functions=(Function.AUDIT,) if auditor else (Function.EXCHANGE,),
             audit_scope=_scope(scope_node, scope_from, scope_to, scope_message),
             hosting=() if hosted_by is None else (Hosting(node=parse_node(hosted_by), since=now),),

@@ -13,7 +13,19 @@ from protocol.messages.parts import Condition
 
 
 def open_conditions(message: Message, thread: Iterable[Message], reader: str) -> tuple[Condition, ...]:
-    """The conditions on the content of ``message`` that ``reader`` has not accepted, each once.
+    """The conditions on the content of ``message`` that ``reader`` has not accepted, each once."""
+    return _not_accepted(_on_content(message), message, thread, reader)
+
+
+def conditions_to_accept(message: Message, thread: Iterable[Message], reader: str) -> tuple[Condition, ...]:
+    """All conditions that ``message`` sets or offers and ``reader`` has not accepted, each once."""
+    return _not_accepted(conditions_of(message), message, thread, reader)
+
+
+def _not_accepted(
+    conditions: Iterable[Condition], message: Message, thread: Iterable[Message], reader: str
+) -> tuple[Condition, ...]:
+    """Those of ``conditions`` for which the thread has no acceptance by ``reader``.
 
     A condition is accepted by a ``condition.accept`` of the reader that names it and replies to the message that set
     it; one of the same kind in the same words that was accepted before, in this thread, is accepted too.
@@ -25,7 +37,7 @@ def open_conditions(message: Message, thread: Iterable[Message], reader: str) ->
             about = messages.get(other.in_reply_to)
             given = conditions_of(about) if about is not None else ()
             accepted |= {_terms(condition) for condition in given if condition.condition in other.conditions}
-    wanted = {_terms(condition): condition for condition in _on_content(message)}
+    wanted = {_terms(condition): condition for condition in conditions}
     return tuple(condition for terms, condition in wanted.items() if terms not in accepted)
 
 

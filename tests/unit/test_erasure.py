@@ -63,6 +63,7 @@ async def test_erased_content_does_not_open_and_its_proofs_still_verify(world: W
         assert await fr.agenda() == []
         row = await fr.row(message)
         assert (row.id, row.sender, row.own_reference) == (message, KR, None)
+        assert (await fr.track(message)).state == "erased"
         report = await fr.verify(message)
         assert await fr.receipts(message) == receipts
         assert report.ok

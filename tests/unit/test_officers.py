@@ -25,6 +25,7 @@ from protocol.errors import (
     InvalidMessageError,
     KeystoreLockedError,
     NotFoundError,
+    NothingOpenError,
     OfficerNeededError,
     OfficerRoleError,
     SignatureInvalidError,
@@ -246,7 +247,7 @@ async def test_a_draft_is_sent_when_another_officer_releases_it(world: World) ->
         assert await kr.run(kr.office.proposals) == []
         (received,) = (await fr.sync()).received
         assert (await fr.show(received.id)).message.officer.name == "Lee"
-        with pytest.raises(ForbiddenError):
+        with pytest.raises(NothingOpenError):
             await kr.release(str(waiting.id))
 
 
@@ -275,7 +276,7 @@ async def test_a_returned_draft_keeps_its_content_and_a_dropped_one_loses_it(wor
     async with world.open(KR, LEE) as kr:
         returned = await kr.run(kr.office.return_draft, str(first.id), "Name the second account too.")
         assert (returned.remark, bool(returned.draft)) == ("Name the second account too.", True)
-        with pytest.raises(ForbiddenError):
+        with pytest.raises(NothingOpenError):
             await kr.release(str(first.id))
     async with world.open(KR, KIM) as kr:
         for proposal in (first, second):
@@ -408,3 +409,15 @@ def test_the_commands_take_an_office_from_its_first_officer_to_a_released_draft(
     assert changed.exit_code == 0, changed.output
     files["lee"] = files["han"]
     assert comity("lee", "inbox")[0] == 0
+
+
+async def test_who_acts_handles_what_is_acknowledged_and_is_reached_at_the_office(world: World) -> None:
+    await staffed(world)
+    async with world.open(FR) as fr:
+        sent = await fr.send(request(to=[str(KR)]))
+    async with world.open(KR, LEE) as kr:
+        await kr.sync()
+        await kr.acknowledge(sent.id, will_answer="yes", form="message", eta=world.clock() + timedelta(hours=3))
+        (said,) = [row for row in await kr.inbox(sent=True) if row.type == "acknowledgement"]
+        handler = (await kr.show(said.id)).message.handler
+        assert (handler.name, handler.job_title, handler.telephone) == ("Lee", "Inspector", "+33140000247")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from exchange.desk import Desk
-from protocol.errors import ConditionsOpenError, ForbiddenError
+from protocol.errors import ConditionsOpenError, NothingOpenError
 from protocol.event import EventName, decode_event
 from tests.unit.exchange_world import FR, KR, ROOT, World
 
@@ -67,7 +67,7 @@ async def test_conditional_content_opens_when_its_conditions_are_accepted(world:
         assert opened(world) == 1
         await fr.sync()
         assert [row.type for row in await fr.inbox(limit=1)] == ["condition.accept"]
-        with pytest.raises(ForbiddenError):
+        with pytest.raises(NothingOpenError):
             await kr.accept_conditions(answer.id)
 
 
@@ -125,3 +125,15 @@ async def test_the_other_sides_acceptance_is_not_the_readers(world: World) -> No
         await kr.sync()
         with pytest.raises(ConditionsOpenError):
             await kr.show(answer.id)
+
+
+async def test_what_an_offer_asks_is_accepted_like_what_content_was_given_under(world: World) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        offer = await fr.send({**example("information.spontaneous"), "conditions": [CONFIDENTIAL, LIMITED]})
+        await kr.sync()
+        assert (await kr.show(offer.id)).message.type == "information.spontaneous"
+        await kr.accept_conditions(offer.id)
+        await fr.sync()
+        assert str((await fr.case(offer.thread)).state_at(world.clock())) == "conditions_agreed"
+        with pytest.raises(NothingOpenError):
+            await kr.accept_conditions(offer.id)

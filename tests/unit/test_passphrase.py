@@ -70,5 +70,7 @@ def test_an_empty_passphrase_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_without_a_terminal_a_file_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
-    with pytest.raises(UsageError, match="--passphrase-file"):
+    with pytest.raises(UsageError, match=" --passphrase-file"):
         ask_passphrase("Passphrase: ", None)
+    with pytest.raises(UsageError, match=" --new-passphrase-file"):
+        ask_passphrase("Passphrase of kim: ", "Again: ", "--new-passphrase-file")

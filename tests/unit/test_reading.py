@@ -16,7 +16,7 @@ from keys import translation
 from keys.translation import FOLDER
 from protocol.codes import load_codes
 from protocol.codes.loader import list_names
-from protocol.messages import MESSAGE_TYPES, Message, complete_message, parse_message
+from protocol.messages import MESSAGE_TYPES, Message, complete_message, compose_message, parse_message
 
 LANGUAGES = ("ar", "es", "fr", "ru", "zh")
 REQUEST = json.loads(Path("examples/preservation-request.json").read_text("utf-8"))
@@ -126,3 +126,19 @@ def test_a_message_of_a_newer_type_shows_what_it_has(read_in: Callable[[str], No
 
 def test_every_type_is_named() -> None:
     assert {entry.code for entry in load_codes("message_type").entries} >= set(MESSAGE_TYPES)
+
+
+def test_what_is_passed_on_is_read_like_any_other_message_or_shown_as_it_is_written(
+    read_in: Callable[[str], None],
+) -> None:
+    read_in("en")
+    example = json.loads(Path("examples/messages/forward.json").read_text("utf-8"))
+    whole = compose_message(REQUEST, sender="24-7@kr").content
+    for passed_on, readable in ((whole, True), (b'{"type": 1}', False), (b"no JSON", False)):
+        original = {**example["original"], "type": "preservation.request", "content": passed_on.decode()}
+        lines = read_message(complete_message({**example, "original": original}, sender="24-7@kr"))
+        shown = line_of(lines, "original", "content")
+        assert line_of(lines, "original", "type").text == "Preservation request [preservation.request]"
+        assert shown.text == (None if readable else passed_on.decode())
+        facts = [line for line in lines if line.path == ("original", "content", "facts")]
+        assert [line.depth for line in facts] == ([2] if readable else [])

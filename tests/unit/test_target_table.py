@@ -99,12 +99,27 @@ def test_more_targets_than_a_request_holds_are_refused_or_split() -> None:
     assert [len(draft["targets"]) for draft in drafts] == [MAX_TARGETS] * 10
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"\xff\xfe", b"nothing\n1", b"address\na", b"kind,kind\na,b", b"kind,a;b\n", b'kind\n"a"b"\n']
-)
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"kind,a;b\n", b'kind\n"a"b"\n'])
 def test_what_is_not_a_table_of_targets_is_refused(content: bytes) -> None:
     with pytest.raises(MalformedError):
         read_targets(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "places"),
+    [
+        (b"nothing\n1", ["row 1, column 1"]),
+        (b"kind,ip,address,=cmd\na,b,c,d", ["row 1, column 2", "row 1, column 4"]),
+        (b"address\na", ["row 1"]),
+        (b"kind,kind\na,b", ["row 1"]),
+    ],
+)
+def test_columns_that_are_not_known_are_named_by_their_place_and_not_by_their_text(
+    content: bytes, places: list[str]
+) -> None:
+    problems = refused(content)
+    assert [place for place, _, _ in problems] == places
+    assert all("cmd" not in text for _, _, text in problems)
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))

@@ -1,0 +1,407 @@
+"""An officer types docs/officer-guide.md from its first command to its last, at real desks over real nodes.
+
+The guide's commands run in its order, as they stand; :data:`STEPS` says for each who types it, what was there before,
+and what the guide promises of it. A command that is added, changed or moved in the guide fails until it has its step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shlex
+import signal
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from exchange.demo.scenarios import SCENARIOS
+from exchange.settings import Home
+from tests.e2e.officer_desks import (
+    FR,
+    ID,
+    KR,
+    ROOT,
+    THIRD,
+    Office,
+    Step,
+    blocks,
+    commands,
+    set_up,
+    two_nations,
+)
+
+# --- What happens between the commands ------------------------------------------------------------------------------
+
+
+def example(name: str) -> dict[str, Any]:
+    """An example that the guide or another page points to."""
+    fields: dict[str, Any] = json.loads((ROOT / "examples" / name).read_text("utf-8"))
+    return fields
+
+
+def write_draft(path: Path, fields: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(fields), "utf-8")
+
+
+def fill_in(path: Path, **fields: Any) -> None:
+    """An officer writes in a draft that is there."""
+    write_draft(path, {**json.loads(path.read_text("utf-8")), **fields})
+
+
+async def enrolled(office: Office) -> None:
+    """The nation signs the enrolment request of the first desk; the nodes start, and everybody is in the directory."""
+    card = office.world.federation.enrol(Home(office.folder(KR) / "home").enrolment, office.now)
+    assert (card.country, card.time_zone, card.languages) == ("KR", "Asia/Seoul", ("ko", "en"))
+    assert card.phones == ("+82220000247",)
+    for node in ("kr", "fr"):
+        await office.world.start(node)
+
+
+async def fill_in_the_request(office: Office) -> None:
+    """An incomplete draft is refused as the guide shows it; then it is complete."""
+    request = example("preservation-request.json")
+    lacking = {name: value for name, value in request.items() if name not in {"authority", "necessity"}}
+    write_draft(office.file(KR, "request.json"), lacking)
+    (shown,) = (block for _, block in blocks() if block.startswith("refused (invalid-message)"))
+    assert await office.type(KR, "comity send request.json", code=1) == shown
+    write_draft(office.file(KR, "request.json"), request)
+
+
+async def make_a_table(office: Office) -> None:
+    header = (await office.type(KR, "comity targets template ipv4")).strip()
+    cells = {
+        "kind": "ipv4",
+        "address": "203.0.113.78",
+        "port": "51545",
+        "protocol": "tcp",
+        "instant": "2026-11-21T03:12:45+09:00",
+        "precision": "second",
+        "data_categories": "subscriber traffic",
+        "begins_at": "2026-11-20T00:00:00+09:00",
+        "ends_at": "2026-11-22T00:00:00+09:00",
+        "relation": "The same session.",
+        "custodian_name": "Example Hosting SAS",
+    }
+    row = ",".join(cells.get(column, "") for column in header.split(","))
+    office.file(KR, "targets.csv").write_text(f"{header}\n{row}\n", "utf-8")
+
+
+async def write_a_case_file(office: Office) -> None:
+    office.file(KR, "case.yaml").write_text("facts: An unknown person entered the payment system.\n", "utf-8")
+
+
+async def rename_the_template(office: Office) -> None:
+    fill_in(office.file(KR, "mine.json"), template="our-preservation")
+
+
+async def relayed(office: Office) -> None:
+    await office.arrived(FR, "request")
+
+
+async def write_the_answer(office: Office) -> None:
+    """The answer as the guide shows it."""
+    (shown,) = (block for language, block in blocks() if language == "json")
+    office.file(FR, "answer.json").write_text(office.today(shown), "utf-8")
+
+
+async def fill_in_the_extension(office: Office) -> None:
+    async with office.open(KR) as kr:
+        while str((await kr.track(UUID(office.ids["request"]))).state) != "partly_preserved":
+            await kr.sync(2)
+    fill_in(
+        office.file(KR, "extend.json"),
+        previous_reference="KNPA-CY-2026-004417",
+        targets=["t1"],
+        until=(office.now + timedelta(days=180)).isoformat(timespec="seconds"),
+        reason="The request for mutual assistance is being translated.",
+        follow_up_expected_at=(office.now + timedelta(days=60)).isoformat(timespec="seconds"),
+    )
+
+
+async def messages_cross(office: Office) -> None:
+    """A request is withdrawn, and answered before the withdrawal is there."""
+    async with office.open(KR) as kr, office.open(FR) as fr, asyncio.timeout(20):
+        request = await kr.send({**example("preservation-request.json"), "own_reference": "KNPA-CY-2026-004418"})
+        while request.id not in {row.id for row in await fr.inbox()}:
+            await fr.sync(2)
+        await kr.send(await kr.reply_draft(request.id, "withdrawal", reason="The suspect gave the data himself."))
+        answer = await fr.answer(request.id, [{"target": "t1", "result": "not_held"}])
+        while not (await kr.case(request.thread)).out_of_order:
+            await kr.sync(2)
+    office.ids["too late"] = str(answer.id)
+
+
+async def an_offer_comes(office: Office) -> None:
+    async with office.open(FR) as fr:
+        offer = await fr.send(example("messages/information.spontaneous.json"))
+    office.ids["offer"] = str(offer.id)
+    await office.arrived(KR, "offer")
+    await office.type(KR, f"comity show {offer.id}")
+
+
+async def consent_is_asked(office: Office) -> None:
+    await office.arrived(FR, "question")
+
+
+async def consent_is_used(office: Office) -> None:
+    """What was forbidden is allowed while the consent counts, and the third office sees whose message it is."""
+    await office.arrived(KR, "consent")
+    said = await office.type(KR, f"comity forward {office.ids['offer']} --to lab@fr --reason 'For your case.'")
+    (office.ids["passed on"],) = ID.findall(said)
+    await office.arrived(THIRD, "passed on")
+    shown = await office.type(THIRD, f"comity show {office.ids['passed on']}")
+    assert shown.startswith("what is passed on here is proved to be the originator's message")
+    assert "    Subject: Accounts of a group that attacks hospitals" in shown
+
+
+async def read_in_another_language(office: Office) -> None:
+    """The program speaks the reader's language; what people wrote stays as it is, and has its language beside it."""
+    request = office.ids["request"]
+    shown = await office.type(FR, f"comity show {request}", language="fr")
+    assert "Demande de conservation [preservation.request]" in shown
+    assert "(en): On 21 November 2026 an unknown person" in shown
+    for line in (f"comity track {request}", f"comity case show {request}", "comity agenda"):
+        french, arabic = [await office.type(KR, line, language=language) for language in ("fr", "ar")]
+        assert "onserv" in french
+        assert "حفظ" in arabic
+
+
+async def contact_tests_arrive(office: Office) -> None:
+    """All tests of the first desk are at the second."""
+    async with office.open(FR) as fr, asyncio.timeout(20):
+        while len(await fr.unanswered_contact_tests()) < 2:
+            await fr.sync(2)
+
+
+async def contact_replies_arrive(office: Office) -> None:
+    async with office.open(KR) as kr, asyncio.timeout(20):
+        while sum(row.type == "contact.test-reply" for row in await kr.inbox()) < 2:
+            await kr.sync(2)
+
+
+async def the_node_writes_a_bundle(office: Office) -> None:
+    home, out = office.world.federation.node_home("kr"), office.world.root / "for-desk"
+    await office.world.commands.node("bundle", "export", str(home), "--to", "24-7@kr", str(out))
+
+
+async def a_draft_waits(office: Office) -> None:
+    said = await office.type(KR, "comity --officer kim send request.json")
+    (office.ids["draft"],) = ID.findall(said)
+
+
+async def nothing_is_read_without_an_officer(office: Office) -> None:
+    assert "officer-needed" in await office.type(KR, f"comity show {office.ids['request']}", code=1)
+
+
+async def an_old_case(office: Office) -> None:
+    """What was erased is told apart from what never was there."""
+    said = await office.type(KR, f"comity track {office.ids['request']}")
+    assert "Erased [erased]" in said.splitlines()[0]
+
+
+async def plays_elsewhere(office: Office, line: str) -> None:
+    """``test_scenarios`` plays them; here it counts that they are there."""
+    assert line.rpartition(" ")[2] in {"all", *SCENARIOS}
+
+
+async def keeps_watch(office: Office, line: str) -> None:
+    """A process of its own, that tells of a message as it arrives, and ends when it is asked to."""
+    secret = str(office.world.commands.passphrase_file)
+    watching = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "exchange.cli.main", *shlex.split(line)[1:]),
+        stdout=PIPE,
+        stderr=PIPE,
+        cwd=ROOT,
+        env={**os.environ, "COMITY_HOME": str(office.folder(KR) / "home"), "COMITY_PASSPHRASE_FILE": secret},
+    )
+    assert watching.stdout is not None
+    async with office.open(FR) as fr:
+        query = await fr.send({**example("messages/contact.test.json"), "to": ["24-7@kr"]})
+    async with asyncio.timeout(30):
+        told = b""
+        while str(query.id).encode() not in told:
+            told = await watching.stdout.readline()
+            assert told, await watching.communicate()
+    watching.send_signal(signal.SIGINT)
+    await asyncio.wait_for(watching.communicate(), 30)
+
+
+# --- The commands, as they stand in the guide -----------------------------------------------------------------------
+
+REQUEST = {"7f3a": "request"}
+OFFER = {"7f3a": "offer"}
+QUICK = ("--quick-derivation",)
+# Who registers an officer brings the new passphrase in a file; the test has one for everybody.
+NEW_OFFICER = (*QUICK, "--new-passphrase-file", "passphrase")
+
+STEPS = (
+    Step("comity demo --scenario all", run=plays_elsewhere),
+    Step("comity demo --scenario lapse-prevented", run=plays_elsewhere),
+    Step(
+        'comity init 24-7@kr --bootstrap bootstrap-kr.json --office "Cyber Division" '
+        '--agency "Korean National Police Agency" --country KR --time-zone Asia/Seoul --language ko --language en '
+        '--telephone +82220000247 --officer "Kim Seo-yeon"',
+        says=("enrolment.json",),
+        extra=QUICK,
+    ),
+    Step("comity directory", before=enrolled, says=("24-7@kr", "24-7@fr", "lab@fr")),
+    Step("comity directory 24-7@fr", says=("+33123456789",)),
+    Step("comity directory --country FR --language en --on-duty", says=("24-7@fr",)),
+    Step("comity new preservation.request --out request.json", says=("Art. 29.2 (a)",)),
+    Step("comity send request.json --check", before=fill_in_the_request, says=("The draft is complete.",)),
+    Step("comity send request.json", keep="request", says=("SubmissionAcceptance",)),
+    Step("comity targets template ipv4", says=("target,kind,address",)),
+    Step("comity targets import request.json targets.csv --split", before=make_a_table, says=("request.json: 3",)),
+    Step("comity template list", says=("preservation-ip",)),
+    Step("comity template show preservation-ip", says=("{{port}}",)),
+    Step(
+        "comity new --template preservation-ip --set port=51544 --set reference=KNPA-2026-17 --out request2.json",
+        says=("Placeholders without a value",),
+    ),
+    Step("comity new --template preservation-ip --from case.yaml --out request3.json", before=write_a_case_file),
+    Step("comity template export preservation-ip mine.json"),
+    Step("comity template import mine.json", before=rename_the_template, says=("our-preservation",)),
+    Step("comity compare request.json", says=("! The period wanted is longer",)),
+    Step("comity profile fr", says=("Ministry of Justice",)),
+    Step("comity send request.json --unless-warned", code=1, says=("laws-differ",)),
+    Step("comity send request.json --unless-duplicate", code=1, says=("duplicate-request",)),
+    Step("comity search Roubaix mailbox", says=("Preservation request",)),
+    Step("comity search 203.0.113.77", says=("Preservation request",)),
+    Step("comity track 7f3a --wait 20", ids=REQUEST, before=relayed, says=("RelayAcceptance", "ContentConsignment")),
+    Step("comity inbox --wait 20", by=FR, says=("Preservation request",)),
+    Step("comity show 7f3a", by=FR, ids=REQUEST, says=("Kim Seo-yeon",)),
+    Step("comity acknowledge 7f3a --will-answer yes --eta 2026-11-24T09:00:00+01:00", by=FR, ids=REQUEST),
+    Step("comity answer 7f3a answer.json", by=FR, ids=REQUEST, before=write_the_answer),
+    Step("comity new preservation.extend --reply-to 7f3a --out extend.json", ids=REQUEST, says=("Art. 42",)),
+    Step("comity send extend.json", before=fill_in_the_extension),
+    Step("comity explain 7f3a", ids={"7f3a": "too late"}, before=messages_cross),
+    Step("comity accept-conditions 7f3a", ids=OFFER, before=an_offer_comes),
+    Step("comity new condition.decline --reply-to 7f3a --out decline.json", ids=OFFER, says=("Art. 28.3",)),
+    Step("comity handling 7f3a --for forward --to 24-7@gh", ids=OFFER, says=("tlp_amber_strict",)),
+    Step(
+        "comity forward 7f3a --to 24-7@gh --reason 'The provider is in your country.'",
+        ids=OFFER,
+        code=1,
+        says=("refused (handling)", "comity consent ask"),
+    ),
+    Step(
+        "comity consent ask 7f3a --for forward --to 24-7@gh --purpose 'Their investigation 12/26'",
+        ids=OFFER,
+        keep="question",
+    ),
+    Step(
+        "comity consent give 9c01 --until 2027-06-30T00:00:00Z",
+        by=FR,
+        ids={"9c01": "question"},
+        before=consent_is_asked,
+        keep="consent",
+    ),
+    Step(
+        "comity consent refuse 9c01 'A trial is pending here.'",
+        by=FR,
+        ids={"9c01": "question"},
+        before=consent_is_used,
+    ),
+    Step("comity case show 7f3a", ids=REQUEST, says=("Preserved",)),
+    Step("comity case assign 7f3a 'Park Ji-ho'", ids=REQUEST),
+    Step("comity case note 7f3a 'Called Paris; they have it.'", ids=REQUEST),
+    Step("comity case wait 7f3a 2026-12-01T09:00:00+09:00 --for 'the translation'", ids=REQUEST, says=("waits",)),
+    Step("comity verify 7f3a", ids=REQUEST, before=read_in_another_language, says=("log still consistent",)),
+    Step("comity export 7f3a evidence.cbor", ids=REQUEST),
+    Step("comity verify evidence.cbor", says=("holds",)),
+    Step("comity evidence bundle 7f3a --out evidence.zip --disclose", ids=REQUEST),
+    Step("comity evidence verify evidence.zip"),
+    Step("comity inbox --refused", says=("Claimed sender",)),
+    Step("comity contact-test send --all", says=("24-7@fr", "lab@fr")),
+    Step("comity contact-test send 24-7@fr"),
+    Step(
+        'comity contact-test reply --remark "Everything works."',
+        by=FR,
+        before=contact_tests_arrive,
+        says=("Tests replied to: 2",),
+    ),
+    Step("comity contact-test results --all", before=contact_replies_arrive, says=("replies", "waiting for a reply")),
+    Step("comity bundle import /media/usb/for-desk", before=the_node_writes_a_bundle),
+    Step("comity bundle export /media/usb/for-node"),
+    Step("comity agenda", says=("Preservation expires",)),
+    Step("comity agenda --ours --pressing"),
+    Step("comity watch", run=keeps_watch),
+    Step(
+        "comity officer add boss --name 'Han Ji-won' --job-title 'Head of division' --role administrator",
+        extra=NEW_OFFICER,
+    ),
+    Step(
+        "comity --officer boss officer add kim --name 'Kim Seo-yeon' --job-title Inspector --role drafter "
+        "--role releaser",
+        extra=NEW_OFFICER,
+    ),
+    Step(
+        "comity --officer boss officer add lee --name 'Lee Min-ho' --job-title Inspector --role releaser",
+        extra=NEW_OFFICER,
+    ),
+    Step("comity officer list", says=("boss", "kim", "lee")),
+    Step("comity --officer kim inbox --unread", before=nothing_is_read_without_an_officer, says=("24-7@fr",)),
+    Step("comity --officer kim show 7f3a", ids=REQUEST, says=("Read by: kim",)),
+    Step("comity --officer kim send request.json", keep="draft", says=("proposed", "comity draft list")),
+    Step("comity --officer lee draft list", says=("kim",)),
+    Step("comity --officer lee draft show 7f3a", ids={"7f3a": "draft"}, says=("203.0.113.78",)),
+    Step("comity --officer lee draft release 7f3a", ids={"7f3a": "draft"}, says=("submitted",)),
+    Step(
+        "comity --officer lee draft return 7f3a 'Name the second account too.'",
+        ids={"7f3a": "draft"},
+        before=a_draft_waits,
+        says=("returned",),
+    ),
+    Step("comity --officer kim draft list", says=("Name the second account too.",)),
+    Step("comity --officer kim draft drop 7f3a", ids={"7f3a": "draft"}, says=("dropped",)),
+    Step("comity --officer boss duty add kim --from 2026-11-23T20:00:00+09:00 --to 2026-11-24T08:00:00+09:00"),
+    Step("comity duty show", says=("On duty now: kim", "Nobody is on duty from")),
+    Step("comity --officer kim duty hand-over lee --note 'Paris calls back at 6.'"),
+    Step("comity --officer lee duty take-over", says=("Paris calls back at 6.",)),
+    Step("comity --officer kim --because 'Trial 12/26' --purpose proceedings export 7f3a evidence.cbor", ids=REQUEST),
+    Step("comity records list --operation disclosure", says=("Trial 12/26",)),
+    Step("comity records check", says=("records hold",)),
+    Step("comity records head", says=("comity-records/24-7@kr",)),
+    Step("comity records export ./records"),
+    Step("comity records verify ./records 24-7@kr --list", says=("Trial 12/26",)),
+    Step("comity erase due --dry-run", says=("Kept longer",)),
+    Step("comity --officer boss erase due", says=("0 messages erased.",)),
+    Step("comity --officer boss erase case 7f3a --ground ordered", ids=REQUEST, says=("messages erased.",)),
+    Step(
+        "comity report --from 2026-10-01T00:00:00Z --to 2026-11-01T00:00:00Z --out report.pdf",
+        before=an_old_case,
+        says=("report.pdf",),
+    ),
+    Step("comity report --out report.html --language es", says=("report.html",)),
+    Step("comity report --json", says=('"erased_cases": 1',)),
+)
+
+
+# --- The test -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("back_home")
+async def test_every_command_of_the_guide_does_what_the_guide_says(tmp_path: Path) -> None:
+    assert [step.line for step in STEPS] == commands()
+    steps = iter(STEPS)
+    async with two_nations(tmp_path) as office:
+        for language, block in blocks():
+            if language == "toml":
+                set_up(office, block)
+            for line in block.splitlines():
+                if line.startswith("comity "):
+                    await next(steps).take(office)
+
+
+@pytest.fixture
+def back_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test works in the officers' folders; what follows it works where it did, in its own language."""
+    monkeypatch.chdir(Path.cwd())
+    monkeypatch.delenv("COMITY_OFFICER", raising=False)
