@@ -43,20 +43,17 @@ from exchange.contact_tests import (
     draft_of_test,
     is_unanswered_test,
 )
-from exchange.disclosure import Disclosure
 from exchange.duplicates import Duplicate, find_duplicates, subjects_of
 from exchange.erasure import Erasure
-from exchange.evidence import NOT_ASKED, Evidence, check_content, inclusion, verify_evidence
-from exchange.evidence_bundle import EvidenceContents, evidence_of, nations_of
 from exchange.labels import reason_label
 from exchange.local_records import RecordBook, sign_head
-from exchange.logwatch import LogWatch
 from exchange.mailbox import Mailbox, Taken
 from exchange.office import Office
 from exchange.officers import READERS, Acting, Login, OfficerRegister, who_acts
 from exchange.onward import Onward, verify_original
 from exchange.outbox import Outbox, Outcome, batches
-from exchange.receipts import DirectoryBehindError, JudgedReceipt, ReceiptJudge
+from exchange.proving import Proving
+from exchange.receipts import DirectoryBehindError, ReceiptJudge
 from exchange.record_table import RecordTable
 from exchange.records import Head, PendingStatement, StoredMessage
 from exchange.report import OfficeFigures, Suppression, office_figures
@@ -69,27 +66,22 @@ from exchange.store import DeskStore
 from exchange.trust import Trust
 from exchange.views import (
     AgendaItem,
-    Check,
     Direction,
     InboxRow,
     QuarantineRow,
-    ReceiptCheck,
     ReceiptRow,
     SendStatus,
     SentMessage,
     ShownMessage,
     SyncResult,
     Tracking,
-    VerificationReport,
 )
-from exchange.witnessed import WitnessedProofs, check_witnesses
 from keys.directory.view import Directory
 from keys.files import write_file
 from keys.keystore import Keystore, Purpose
 from keys.translation import translator
 from protocol.address import Address
 from protocol.bundle import DEFAULT_PART_BYTES, BundlePart
-from protocol.envelope import parse_envelope
 from protocol.errors import (
     CertificateUnknownError,
     ComityError,
@@ -130,7 +122,6 @@ from protocol.messages.handling_rules import Action
 from protocol.messages.out_of_order import OutOfOrderNotice
 from protocol.messages.parts import Condition
 from protocol.messages.use import ConsentReply, ConsentRequest
-from protocol.receipt import Receipt
 
 Clock = Callable[[], datetime]
 Draft = Mapping[str, Any]
@@ -170,7 +161,6 @@ class Desk:
         proofs: Path,
     ) -> None:
         signer = keystore.signer()
-        self._proofs = proofs
         self._address = address
         self._settings = settings
         self._signer = signer
@@ -191,6 +181,7 @@ class Desk:
         self.office = Office(store, OfficerRegister(store.database), acting, book, settings.office, clock)
         self.erasure = Erasure(store, self._parsed, self._search, self._agenda, acting, book, settings.retention, clock)
         self.onward = Onward(store, self._parsed, address, clock)
+        self.proving = Proving(self, store, self._judge, acting, book, self.onward, proofs, clock)
         self._bundles = DeskBundles(store, self._outbox, self._mailbox, self._current_directory, address, signer, clock)
         self._clients: dict[str, NodeClient] = {}
         self._refreshing = asyncio.Lock()
@@ -283,11 +274,20 @@ class Desk:
             try:
                 result = judge(self.directory)
             except UnknownNodeError:
-                if not await self._widened():
+                if not await self.widened():
                     raise
             else:
-                if not await self._widened():
+                if not await self.widened():
                     return result
+
+    @property
+    def own_node(self) -> str:
+        """The node that serves this desk now, by the directory."""
+        return self._trust.own_node
+
+    async def with_trust(self, work: Callable[[Trust], T]) -> T:
+        """What ``work`` makes of the directory's files, in the thread that keeps them."""
+        return await self._directory_thread(lambda: work(self._trust))
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a method of :attr:`office`, :attr:`erasure`, :attr:`onward` or :attr:`records` in the desk's thread."""
@@ -898,139 +898,6 @@ class Desk:
         """When the agenda changes next by the time alone."""
         return await self._run(self._agenda.next_change)
 
-    async def verify(self, message_id: UUID, *, online: bool = True) -> VerificationReport:
-        """Verify everything again from the stored bytes; ``online`` also asks the logs for consistency.
-
-        Raises :class:`NotFoundError`.
-        """
-        while True:
-            report = await self._verify(message_id, online)
-            if not (online and await self._widened()):
-                return report
-
-    async def _verify(self, message_id: UUID, online: bool) -> VerificationReport:
-        self._acting.require(*READERS)
-        stored, judged = await self._run(self._judge_again, message_id)
-        watch = self._log_watch()
-        checks = []
-        for entry in judged:
-            row = self._judge.row(entry.receipt, entry.error.code if entry.error else None)
-            consistency = NOT_ASKED
-            if online and entry.proved is not None:
-                consistency = await watch.check(entry.proved)
-            witnesses = check_witnesses(self.directory, entry.receipt.checkpoint, self._clock())
-            checks.append(ReceiptCheck(row, inclusion(entry), consistency, witnesses))
-        report = VerificationReport(
-            id=message_id,
-            digest=stored.head.digest,
-            checks=self._check_content(stored, judged),
-            receipts=tuple(checks),
-        )
-        if not online:
-            return report
-        report, upgraded = await self._witnessed(report, [entry.receipt for entry in judged])
-        await self._run(self._store.upgrade_receipts, stored.head.digest, upgraded)
-        return report
-
-    async def verify_file(self, evidence: bytes) -> VerificationReport:
-        """Verify an evidence file, asking the logs for proofs under witnessed checkpoints.
-
-        Raises :class:`MalformedError` and its kin when the file cannot be read at all.
-        """
-        receipts = Evidence.from_bytes(evidence).receipts
-        while True:
-            report = verify_evidence(evidence, self.directory, self._clock())
-            report, _ = await self._witnessed(report, receipts)
-            if not await self._widened():
-                return report
-
-    async def _witnessed(
-        self, report: VerificationReport, receipts: Sequence[Receipt]
-    ) -> tuple[VerificationReport, list[Receipt]]:
-        """The report with its receipts upgraded as far as they can be, and those that were."""
-        proofs = WitnessedProofs(self.directory, self.node_client, self._clock())
-        improved = await proofs.improve(report.receipts, receipts)
-        upgraded = [after for before, (_, after) in zip(receipts, improved, strict=True) if after is not before]
-        return replace(report, receipts=tuple(check for check, _ in improved)), upgraded
-
-    async def check_own_log(self) -> Check:
-        """Whether the log of the node that serves this desk extends what was seen of it; else the proof is kept."""
-        return await self._log_watch().check_head(self._trust.own_node)
-
-    def _log_watch(self) -> LogWatch:
-        return LogWatch(
-            self.directory,
-            self.node_client,
-            self._last_checkpoint,
-            self._remember_checkpoint,
-            self._proofs,
-        )
-
-    def _check_content(self, stored: StoredMessage, judged: Sequence[JudgedReceipt]) -> tuple[Check, ...]:
-        if stored.erased:
-            return (Check("content", None, ErasedError.code, "the content was erased; its receipts are left"),)
-        envelope = parse_envelope(stored.envelope)
-        return check_content(envelope, stored.content, stored.salt, self.directory, judged)
-
-    async def export(self, message_id: UUID) -> bytes:
-        """An evidence file, with the content in the clear; see :func:`exchange.evidence.verify_evidence`.
-
-        Raises as :meth:`disclosure`.
-        """
-
-        def read() -> bytes:
-            stored = self._disclosed(message_id, "export")
-            receipts = tuple(entry.receipt for entry in self._store.receipts(stored.head.digest))
-            return Evidence(stored.envelope, stored.salt, stored.content, receipts).to_bytes()
-
-        return await self._run(read)
-
-    async def disclosure(self, message_id: UUID) -> Disclosure:
-        """The content and salt of one message, for an auditor; it is recorded before it is returned.
-
-        Raises :class:`NotFoundError`, :class:`ErasedError`, :class:`ConditionsOpenError` for what this desk may not
-        open itself, and :class:`HandlingError` when it is for proceedings and a label forbids that.
-        """
-        return await self._run(lambda: _disclosure_of(self._disclosed(message_id, "disclose")))
-
-    async def evidence(self, message_id: UUID, *, disclose: bool, online: bool = True) -> EvidenceContents:
-        """What an evidence bundle of a message holds, with its content if ``disclose``; write_bundle makes the file.
-
-        With ``online`` the logs are asked first for proofs under checkpoints that witnesses cosigned; a log that cannot
-        be asked leaves the proof that there is.
-
-        Receipts that do not hold by the directory as it is now are left out, and counted. Raises as
-        :meth:`disclosure`, :class:`DirectoryUnavailableError`, and :class:`UnavailableError` when the directory must be
-        read further and the node cannot be reached.
-        """
-        self._acting.require(*READERS)
-        if online:
-            await self.verify(message_id)
-        while True:
-            stored, judged = await self._run(self._judge_again, message_id)
-            if stored.erased:
-                raise ErasedError
-            nations_of(stored, judged, self.directory)
-            if not await self._widened():
-                break
-        opened = _disclosure_of(await self._run(self._disclosed, message_id, "bundle")) if disclose else None
-        return await self._directory_thread(
-            lambda: evidence_of(stored, judged, opened, self.directory, self._trust.extract)
-        )
-
-    def _disclosed(self, message_id: UUID, act: str) -> StoredMessage:
-        """A message whose content may be given out, after that was recorded."""
-        self._acting.require(*READERS)
-        stored = self._store.message(message_id)
-        if stored.erased:
-            raise ErasedError
-        if stored.head.direction is Direction.RECEIVED:
-            self._require_conditions_accepted(stored)
-        if self._acting.purpose == Action.PROCEEDINGS:
-            self.onward.require(message_id, Action.PROCEEDINGS)
-        self._keep_records(self._book.record(Operation.DISCLOSURE, act, stored.head))
-        return stored
-
     # --- Inside: what is under way ---
 
     async def _catch_up(self) -> SyncResult:
@@ -1170,8 +1037,7 @@ class Desk:
         stored = self._store.message(message_id)
         message = self._parsed.of(stored)
         head, statement = stored.head, None
-        if head.direction is Direction.RECEIVED:
-            self._require_conditions_accepted(stored)
+        self.require_open(stored)
         record = self._book.record(Operation.CONSULTATION, "show", head)
         with self._store.database.transaction():
             if head.direction is Direction.RECEIVED:
@@ -1195,7 +1061,13 @@ class Desk:
         with self._store.database.transaction():
             self._store.records.insert(records)
 
-    def _require_conditions_accepted(self, stored: StoredMessage) -> None:
+    def require_open(self, stored: StoredMessage) -> None:
+        """Return if this desk may open a message: it sent it, or accepted its conditions; :class:`ConditionsOpenError`.
+
+        In the desk's thread.
+        """
+        if stored.head.direction is not Direction.RECEIVED:
+            return
         conditions = self._conditions(open_conditions, stored)
         if conditions:
             terms = "; ".join(f"{condition.condition} ({condition.kind}): {condition.text}" for condition in conditions)
@@ -1217,20 +1089,6 @@ class Desk:
             for entry in stored
             if entry.error is None or entry.receipt.leaf not in proved
         ]
-
-    def _judge_again(self, message_id: UUID) -> tuple[StoredMessage, list[JudgedReceipt]]:
-        stored = self._store.message(message_id)
-        receipts = self._store.receipts(stored.head.digest)
-        judge = ReceiptJudge(self._current_directory)  # with no memory of what was verified before
-        return stored, [judge.judge(entry.receipt, stored.head) for entry in receipts]
-
-    async def _last_checkpoint(self, origin: str) -> bytes | None:
-        return await self._run(self._store.state, b"log:" + origin.encode())
-
-    async def _remember_checkpoint(self, origin: str, note: bytes) -> None:
-        seen = await self._last_checkpoint(origin)
-        if seen is None or parse_checkpoint(seen).size < parse_checkpoint(note).size:
-            await self._run(self._store.set_state, b"log:" + origin.encode(), note)
 
     # --- Inside: directory, clients, thread ---
 
@@ -1256,7 +1114,7 @@ class Desk:
         """Refresh; True when there is another directory than ``directory`` now. Raises as :meth:`_try_refresh`."""
         return await self._try_refresh() and self.directory is not directory
 
-    async def _widened(self) -> bool:
+    async def widened(self) -> bool:
         """Read the nations that were looked up and not read; True when there were any."""
         return self._trust.lacks and await self._renewed(self.directory)
 
@@ -1280,6 +1138,7 @@ class Desk:
             return await ask(self.node_client(self._trust.own_node))
 
     def node_client(self, node: str) -> NodeClient:
+        """The client of a node; raises :class:`UnknownNodeError`; :class:`UnavailableError` for a desk by bundles."""
         if self._settings.transport == "file":
             raise UnavailableError("this desk reaches its node by bundles only")
         route = self._trust.route(node)
@@ -1328,10 +1187,6 @@ async def _thread(name: str) -> AsyncIterator[InThread]:
 async def _closed(client: NodeClient) -> int:
     await client.close()
     return 0
-
-
-def _disclosure_of(stored: StoredMessage) -> Disclosure:
-    return Disclosure(stored.head.id, stored.head.digest, stored.salt, stored.content)
 
 
 def _sent(head: Head, outcome: Outcome) -> SentMessage:

@@ -97,7 +97,7 @@ class _LogTurn:
 
 async def compare_log(desk: Desk) -> LogContradicted | None:
     """Compare the log of the desk's own node with what was seen of it before; None if nothing is known against it."""
-    check = await desk.check_own_log()
+    check = await desk.proving.check_own_log()
     return LogContradicted(check.detail) if check.ok is False else None
 
 

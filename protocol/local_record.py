@@ -112,7 +112,7 @@ class LocalRecord:
             thread=UUID(bytes=_exactly(value[11], 16)) if 11 in value else None,
             recipients=_recipients(value[12]) if 12 in value else (),
             ground=_text(value[13]) if 13 in value else None,
-            count=value.get(14),
+            count=_count(value[14]) if 14 in value else None,
         )
 
 
@@ -151,6 +151,12 @@ def _text(text: str) -> str:
 def _exactly(value: bytes, size: int) -> bytes:
     if len(value) != size:
         raise MalformedError("a field of the local record has another length")
+    return value
+
+
+def _count(value: int) -> int:
+    if value < 0:
+        raise MalformedError("a count of the local record is below 0")
     return value
 
 

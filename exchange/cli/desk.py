@@ -454,7 +454,7 @@ def verify(
         if file.is_file():
             report = await _verify_file(desk, read_file(file), offline=offline)
         else:
-            report = await desk.verify(await desk.resolve(what), online=not offline)
+            report = await desk.proving.verify(await desk.resolve(what), online=not offline)
         if as_json:
             flags = {"ok": report.ok, "complete": report.complete, "witnessed": report.witnessed}
             print_json({**plain(report), **flags})
@@ -487,7 +487,7 @@ def export(
     async def work(desk: Desk) -> None:
         from keys.files import write_file
 
-        evidence = await desk.export(await desk.resolve(message_id))
+        evidence = await desk.proving.export(await desk.resolve(message_id))
         try:
             write_file(out, evidence, mode=0o600)
         except OSError as problem:
@@ -565,7 +565,7 @@ async def _verify_file(desk: Desk, file: bytes, *, offline: bool) -> Verificatio
     now = datetime.now(UTC)
     if offline:
         return verify_evidence(file, desk.directory, now)
-    return await desk.verify_file(file)
+    return await desk.proving.verify_file(file)
 
 
 async def _sync(desk: Desk, wait: float, *, offline: bool) -> bool:

@@ -64,7 +64,9 @@ def bundle(
         tokens: list[bytes] = []
         with Progress(console=err, transient=True, disable=as_json) as shown:
             task = shown.add_task(_("gathered"), total=2 + len(tsa or ()))
-            contents = await desk.evidence(await desk.resolve(message_id), disclose=disclose, online=not offline)
+            contents = await desk.proving.evidence(
+                await desk.resolve(message_id), disclose=disclose, online=not offline
+            )
             shown.advance(task)
             for url in tsa or ():
                 tokens.append(await request_timestamp(url, contents.manifest(), roots))
@@ -101,7 +103,7 @@ def disclose(
     """Write a disclosure."""
 
     async def work(desk: Desk) -> None:
-        disclosure = await desk.disclosure(await desk.resolve(message_id))
+        disclosure = await desk.proving.disclosure(await desk.resolve(message_id))
         _write(out, disclosure.to_bytes())
         if as_json:
             print_json({"file": str(out), "message": disclosure.message_id, "envelope": disclosure.digest})

@@ -116,7 +116,7 @@ async def test_a_request_is_delivered_proved_and_answered_across_two_nodes(feder
         await kr.wait_for(lambda desk: reached(desk, sent.id, {("ContentAccessTracking", "fr")}))
 
         tracking = await kr.track(sent.id)
-        report = await kr.verify(sent.id)
+        report = await kr.proving.verify(sent.id)
         cases = [await desk.case(sent.thread) for desk in (kr, fr)]
 
     assert acknowledged.status is SendStatus.SUBMITTED

@@ -42,10 +42,10 @@ async def test_receipts_are_upgraded_kept_and_exported_with_what_the_witnesses_s
         sent = await kr.send(request())
         await fr.wait_for(lambda desk: has_message(desk, sent.id))
         await kr.wait_for(lambda desk: reached(desk, sent.id, PROVED_IN_ONE_LEG))
-        before = await kr.verify(sent.id, online=False)
+        before = await kr.proving.verify(sent.id, online=False)
         await _witnessed(federation)
 
-        report = await kr.verify(sent.id)
+        report = await kr.proving.verify(sent.id)
 
         assert (report.ok, report.complete, report.witnessed) == (True, True, True), report
         # One other member, so it alone is the majority; kr's entries fr vouches for, and the other way round.
@@ -57,16 +57,16 @@ async def test_receipts_are_upgraded_kept_and_exported_with_what_the_witnesses_s
 
         for name in tuple(federation.nodes):
             await federation.stop(name)
-        offline = await kr.verify(sent.id, online=False)
+        offline = await kr.proving.verify(sent.id, online=False)
         assert (offline.ok, offline.witnessed) == (True, True)
-        exported = await kr.export(sent.id)
+        exported = await kr.proving.export(sent.id)
         names = {
             line.name
             for receipt in Evidence.from_bytes(exported).receipts
             for line in parse_note(receipt.checkpoint).signatures
         }
         assert {"comity-demo/witness/kr", "comity-demo/witness/fr"} <= names
-        file = await fr.verify_file(exported)
+        file = await fr.proving.verify_file(exported)
         assert (file.ok, file.witnessed) == (True, True)
 
 
@@ -99,7 +99,7 @@ async def test_evidence_that_was_exported_before_is_upgraded_when_it_is_verified
     async with federation.desk("24-7@kr") as kr, federation.desk("24-7@fr") as fr:
         sent = await kr.send(request())
         await fr.wait_for(lambda desk: has_message(desk, sent.id))
-        exported = await kr.export(sent.id)
+        exported = await kr.proving.export(sent.id)
         await _witnessed(federation)
-        report = await fr.verify_file(exported)
+        report = await fr.proving.verify_file(exported)
     assert (report.ok, report.witnessed) == (True, True)

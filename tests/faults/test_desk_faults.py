@@ -139,7 +139,7 @@ async def check_invariants(world: World) -> None:
             proved = [(r.event, r.node) for r in tracking.recipients[0].receipts]
             assert len(proved) == len(set(proved))
             assert all(r.verified for r in tracking.recipients[0].receipts)
-            assert (await fr.verify(row.id)).ok
+            assert (await fr.proving.verify(row.id)).ok
     for node in ("kr", "fr"):
         assert set(events(world, node).values()) <= {1}
 

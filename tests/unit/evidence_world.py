@@ -58,9 +58,9 @@ async def _exchange(world: World) -> Made:
         await kr.sync()
         return Made(
             world,
-            await kr.evidence(sent.id, disclose=True),
-            await kr.evidence(sent.id, disclose=False),
-            await kr.disclosure(sent.id),
+            await kr.proving.evidence(sent.id, disclose=True),
+            await kr.proving.evidence(sent.id, disclose=False),
+            await kr.proving.disclosure(sent.id),
             world.ceremony.repository.root_bytes(1),
         )
 

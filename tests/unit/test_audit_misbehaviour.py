@@ -92,7 +92,7 @@ async def _exchanged(world: World) -> bytes:
         sent = await kr.send(request())
         await fr.sync()
         await kr.sync()
-        return await kr.export(sent.id)
+        return await kr.proving.export(sent.id)
 
 
 def test_an_auditor_proves_with_an_office_s_receipts_that_a_node_rewrote_its_log(world: World) -> None:

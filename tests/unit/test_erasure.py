@@ -56,7 +56,7 @@ async def test_erased_content_does_not_open_and_its_proofs_still_verify(world: W
         thread, message = await ended(kr, fr)
         receipts = await fr.receipts(message)
         assert (await fr.run(fr.erasure.erase_case, thread, "retention")).messages == 2
-        for refused in (fr.show(message), fr.export(message), fr.peek(message), fr.case(thread)):
+        for refused in (fr.show(message), fr.proving.export(message), fr.peek(message), fr.case(thread)):
             with pytest.raises(ErasedError):
                 await refused
         assert await fr.search("Roubaix") == []
@@ -64,7 +64,7 @@ async def test_erased_content_does_not_open_and_its_proofs_still_verify(world: W
         row = await fr.row(message)
         assert (row.id, row.sender, row.own_reference) == (message, KR, None)
         assert (await fr.track(message)).state == "erased"
-        report = await fr.verify(message)
+        report = await fr.proving.verify(message)
         assert await fr.receipts(message) == receipts
         assert report.ok
         assert all(check.inclusion.ok for check in report.receipts)

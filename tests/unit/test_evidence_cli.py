@@ -97,9 +97,9 @@ async def test_giving_out_content_is_recorded_and_a_bundle_without_it_is_not(tmp
         world = World(tmp_path, patch)
         async with world.open(KR) as kr:
             sent = await kr.send(request())
-            await kr.evidence(sent.id, disclose=False)
-            await kr.evidence(sent.id, disclose=True)
-            await kr.disclosure(sent.id)
+            await kr.proving.evidence(sent.id, disclose=False)
+            await kr.proving.evidence(sent.id, disclose=True)
+            await kr.proving.disclosure(sent.id)
             entries = await kr.run(lambda: [LocalRecord.from_bytes(e) for _, _, e in kr.records.entries()])
 
     disclosed = [(record.act, record.message) for record in entries if record.operation == "disclosure"]
@@ -116,10 +116,10 @@ async def test_a_label_that_forbids_proceedings_keeps_the_content_out_of_a_bundl
         async with world.open(FR, Login(purpose=Action.PROCEEDINGS)) as fr:
             await fr.sync()
             with pytest.raises(HandlingError):
-                await fr.evidence(sent.id, disclose=True)
+                await fr.proving.evidence(sent.id, disclose=True)
             with pytest.raises(HandlingError):
-                await fr.disclosure(sent.id)
-            assert (await fr.evidence(sent.id, disclose=False)).disclosure is None
+                await fr.proving.disclosure(sent.id)
+            assert (await fr.proving.evidence(sent.id, disclose=False)).disclosure is None
 
 
 async def test_nothing_is_written_of_a_message_that_was_erased(tmp_path: Path) -> None:
@@ -130,6 +130,6 @@ async def test_nothing_is_written_of_a_message_that_was_erased(tmp_path: Path) -
             await kr.run(kr.erasure.erase_case, sent.thread, "ordered")
             for disclose in (True, False):
                 with pytest.raises(ErasedError):
-                    await kr.evidence(sent.id, disclose=disclose)
+                    await kr.proving.evidence(sent.id, disclose=disclose)
             with pytest.raises(ErasedError):
-                await kr.disclosure(sent.id)
+                await kr.proving.disclosure(sent.id)

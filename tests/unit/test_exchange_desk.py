@@ -217,7 +217,7 @@ async def test_the_report_of_a_message_covers_its_bytes_and_the_logs(world: Worl
         await fr.sync()
         await kr.sync()
         for desk in (kr, fr):
-            report = await desk.verify(sent.id)
+            report = await desk.proving.verify(sent.id)
             assert report.ok
             assert report.complete
             assert {check.name for check in report.checks} == {"signature", "commitment", "content"}
@@ -229,7 +229,7 @@ async def test_a_log_that_cannot_be_asked_leaves_the_report_incomplete_but_not_f
         sent = await kr.send(request())
         await kr.sync()
         world.nodes["fr"].down = True
-        report = await kr.verify(sent.id)
+        report = await kr.proving.verify(sent.id)
 
     assert report.ok
     assert not report.complete
@@ -242,7 +242,7 @@ async def test_a_log_that_was_rolled_back_is_found_out(world: World) -> None:
         await kr.sync()
         log = world.nodes["fr"].log
         world.nodes["fr"].log = type(log)(log.signer, world.clock)
-        report = await kr.verify(sent.id)
+        report = await kr.proving.verify(sent.id)
 
     assert not report.ok
     failed = [check.consistency for check in report.receipts if check.consistency.ok is False]
@@ -260,7 +260,7 @@ async def test_a_log_that_lied_is_proved_to_others_by_the_desk_that_verifies(wor
         world.clock.advance(seconds=2)
         lying.add(*reversed([decode_event(leaf) for leaf in honest.leaves]))
         lying.add(decode_event(honest.leaves[0]))
-        report = await kr.verify(sent.id)
+        report = await kr.proving.verify(sent.id)
 
     assert not report.ok
     told = {
@@ -276,16 +276,16 @@ async def test_a_log_that_lied_is_proved_to_others_by_the_desk_that_verifies(wor
 async def test_a_desk_finds_that_its_own_nodes_log_was_cut(world: World) -> None:
     async with world.open(KR) as kr:
         await kr.send(request())
-        assert (await kr.check_own_log()).ok
+        assert (await kr.proving.check_own_log()).ok
         honest = world.nodes["kr"].log
         world.nodes["kr"].log = type(honest)(honest.signer, world.clock)
         world.clock.advance(seconds=2)
-        check = await kr.check_own_log()
+        check = await kr.proving.check_own_log()
         assert (check.ok, check.error) == (False, "log-fork")
         (path,) = (world.home(KR) / "misbehaviour").glob("*-shrunk-*.proof")
         assert str(path) in check.detail
         world.nodes["kr"].down = True
-        assert (await kr.check_own_log()).ok is None
+        assert (await kr.proving.check_own_log()).ok is None
 
 
 async def test_a_watch_tells_once_that_the_log_of_its_node_contradicted_itself(world: World) -> None:
@@ -306,7 +306,7 @@ async def test_evidence_is_verified_by_who_has_only_the_directory(world: World) 
         sent = await kr.send(request())
         await fr.sync()
         await kr.sync()
-        exported = await fr.export(sent.id)
+        exported = await fr.proving.export(sent.id)
 
     report = verify_evidence(exported, world.directory, NOW)
 
@@ -317,7 +317,7 @@ async def test_evidence_is_verified_by_who_has_only_the_directory(world: World) 
 async def test_evidence_with_other_content_fails(world: World) -> None:
     async with world.open(KR) as kr:
         sent = await kr.send(request())
-        evidence = Evidence.from_bytes(await kr.export(sent.id))
+        evidence = Evidence.from_bytes(await kr.proving.export(sent.id))
     forged = Evidence(
         evidence.envelope, evidence.salt, evidence.content.replace(b"Roubaix", b"Rouen.."), evidence.receipts
     )

@@ -114,7 +114,7 @@ async def test_sending_receiving_showing_searching_and_exporting_are_recorded(wo
         sent = await asked(kr, fr)
         await fr.show(sent)
         await fr.search("Roubaix")
-        await fr.export(sent)
+        await fr.proving.export(sent)
         await fr.add_casework((await fr.row(sent)).thread, EntryKind.NOTE, "Called.")
         assert [(r.operation, r.act) for r in await kr.run(records_of, kr)] == [("disclosure", "send")]
         at_fr = await fr.run(records_of, fr)
@@ -151,7 +151,7 @@ async def test_where_the_office_wants_a_reason_nothing_opens_without_one(world: 
             await fr.show(sent)
         assert (await fr.row(sent)).opened_at is None
         with pytest.raises(JustificationError):
-            await fr.export(sent)
+            await fr.proving.export(sent)
         before = await fr.run(records_of, fr)
     assert [r.act for r in before] == ["receive"]
     login = Login(purpose="supervision", reason="Yearly check")

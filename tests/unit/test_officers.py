@@ -132,7 +132,7 @@ async def test_a_message_names_the_releasing_officer_and_carries_both_signatures
         (received,) = (await fr.sync()).received
         shown = await fr.show(received.id)
         assert (shown.message.officer.name, shown.message.officer.role) == ("Kim", "Inspector")
-        report = await fr.verify(sent.id)
+        report = await fr.proving.verify(sent.id)
     assert {(check.name, check.ok) for check in report.checks} >= {("signature", True), ("officer", True)}
 
 
@@ -143,7 +143,13 @@ async def test_without_an_officer_the_desk_keeps_watch_and_shows_nothing(world: 
     async with world.open(KR) as kr:
         assert len((await kr.sync()).received) == 1
         assert await kr.agenda()
-        for refused in (kr.show(sent.id), kr.inbox(), kr.search("Roubaix"), kr.send(request()), kr.export(sent.id)):
+        for refused in (
+            kr.show(sent.id),
+            kr.inbox(),
+            kr.search("Roubaix"),
+            kr.send(request()),
+            kr.proving.export(sent.id),
+        ):
             with pytest.raises(OfficerNeededError):
                 await refused
 
