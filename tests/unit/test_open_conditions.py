@@ -74,7 +74,8 @@ async def test_conditional_content_opens_when_its_conditions_are_accepted(world:
 async def test_content_whose_conditions_are_not_accepted_is_not_given_out_either(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         answer = await answered(kr, fr, CONFIDENTIAL)
-        for give_out in (kr.proving.export, kr.proving.disclosure, lambda message: kr.proving.evidence(message, disclose=True)):
+        prove = kr.proving
+        for give_out in (prove.export, prove.disclosure, lambda message: prove.evidence(message, disclose=True)):
             with pytest.raises(ConditionsOpenError):
                 await give_out(answer.id)
         assert (await kr.proving.evidence(answer.id, disclose=False)).disclosure is None
