@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -31,7 +31,7 @@ from uuid import UUID
 from exchange.agenda import Agenda, Notice
 from exchange.audit.period import Period
 from exchange.bundle import BundleImport, DeskBundles
-from exchange.cases import Parsed, received_at, thread_messages, tracking, ways_of
+from exchange.cases import Parsed, thread_messages, tracking, ways_of
 from exchange.casework import CaseEntry, Casework, EntryKind, casework_of, check_text
 from exchange.client import MAX_ENTRIES, MAX_ENVELOPES, MAX_STATEMENTS, MAX_WAIT_S, MailboxPage, NodeClient
 from exchange.comparison import Hint, KnownProfile, clocks_of, compare, known_profile
@@ -45,7 +45,6 @@ from exchange.contact_tests import (
 )
 from exchange.duplicates import Duplicate, find_duplicates, subjects_of
 from exchange.erasure import Erasure
-from exchange.labels import reason_label
 from exchange.local_records import RecordBook, sign_head
 from exchange.mailbox import Mailbox, Taken
 from exchange.office import Office
@@ -56,6 +55,7 @@ from exchange.proving import Proving
 from exchange.receipts import DirectoryBehindError, ReceiptJudge
 from exchange.record_table import RecordTable
 from exchange.records import Head, PendingStatement, StoredMessage
+from exchange.replies import Replies
 from exchange.report import OfficeFigures, Suppression, office_figures
 from exchange.report.sources import office_records
 from exchange.rows import inbox_row, quarantine_row
@@ -79,7 +79,6 @@ from exchange.views import (
 from keys.directory.view import Directory
 from keys.files import write_file
 from keys.keystore import Keystore, Purpose
-from keys.translation import translator
 from protocol.address import Address
 from protocol.bundle import DEFAULT_PART_BYTES, BundlePart
 from protocol.errors import (
@@ -89,9 +88,7 @@ from protocol.errors import (
     DirectoryUnavailableError,
     DirectoryUntrustedError,
     ErasedError,
-    ForbiddenError,
     NotFoundError,
-    NothingOpenError,
     RevokedError,
     UnavailableError,
     UnknownContactPointError,
@@ -106,22 +103,14 @@ from protocol.lifecycle.profiles import NationalClocks
 from protocol.local_record import LocalRecord, Operation
 from protocol.log.checkpoint import parse_checkpoint
 from protocol.messages import (
-    Acknowledgement,
     ComposedMessage,
     Message,
-    PreservationAnswer,
     complete_message,
     notes_of,
-    reply_draft,
 )
-from protocol.messages.conditions import ConditionAccept
-from protocol.messages.consent import conditions_to_accept, open_conditions
-from protocol.messages.contact import ContactTest, ContactTestReply
+from protocol.messages.consent import open_conditions
 from protocol.messages.forward import Forward, Original
 from protocol.messages.handling_rules import Action
-from protocol.messages.out_of_order import OutOfOrderNotice
-from protocol.messages.parts import Condition
-from protocol.messages.use import ConsentReply, ConsentRequest
 
 Clock = Callable[[], datetime]
 Draft = Mapping[str, Any]
@@ -181,6 +170,7 @@ class Desk:
         self.office = Office(store, OfficerRegister(store.database), acting, book, settings.office, clock)
         self.erasure = Erasure(store, self._parsed, self._search, self._agenda, acting, book, settings.retention, clock)
         self.onward = Onward(store, self._parsed, address, clock)
+        self._replies = Replies(store, self._parsed, self.onward, address, settings, acting)
         self.proving = Proving(self, store, self._judge, acting, book, self.onward, proofs, clock)
         self._bundles = DeskBundles(store, self._outbox, self._mailbox, self._current_directory, address, signer, clock)
         self._clients: dict[str, NodeClient] = {}
@@ -405,7 +395,7 @@ class Desk:
     ) -> dict[str, Any]:
         """The draft that :meth:`acknowledge` sends; several go together by :meth:`send_many`."""
         fields: dict[str, Any] = {
-            "handler": handler if handler is not None else self._handler(),
+            "handler": handler,
             "will_answer": will_answer,
             "form": form,
             "eta": eta,
@@ -413,13 +403,7 @@ class Desk:
             "remark": remark,
         }
         present = {name: value for name, value in fields.items() if value is not None}
-
-        def write() -> dict[str, Any]:
-            head = self._received(request_id)
-            times = {"received_at": received_at(self._store, head, self._address)}
-            return self._reply(request_id, Acknowledgement.TYPE, officer, {**times, **present})
-
-        return await self._run(write)
+        return await self._run(self._replies.acknowledgement, request_id, officer, present)
 
     async def answer(
         self,
@@ -433,53 +417,25 @@ class Desk:
         fields: dict[str, Any] = {"targets": [dict(target) for target in targets]}
         if own_reference is not None:
             fields["own_reference"] = own_reference
-
-        def write() -> dict[str, Any]:
-            self._received(request_id)
-            return self._reply(request_id, PreservationAnswer.TYPE, officer, fields)
-
-        return await self.send(await self._run(write))
+        return await self.send(await self._run(self._replies.answer, request_id, officer, fields))
 
     async def accept_conditions(self, message_id: UUID, *, officer: Mapping[str, str] | None = None) -> SentMessage:
         """Accept all conditions that a received message sets or offers; what was given under them then opens.
 
         Raises as :meth:`acknowledge`, and :class:`NothingOpenError` when none is open.
         """
-
-        def write() -> dict[str, Any]:
-            self._received(message_id)
-            conditions = self._conditions(conditions_to_accept, self._store.message(message_id))
-            if not conditions:
-                raise NothingOpenError("no condition of that message waits to be accepted")
-            names = sorted({condition.condition for condition in conditions})
-            return self._reply(message_id, ConditionAccept.TYPE, officer, {"conditions": names})
-
-        return await self.send(await self._run(write))
+        return await self.send(await self._run(self._replies.acceptance, message_id, officer))
 
     async def explain(self, message_id: UUID, *, remark: str | None = None) -> SentMessage:
         """Tell the sender of a message that no rule allows that it changed nothing, and why, in the message's language.
 
         Raises :class:`NotFoundError`; :class:`UsageError` when the message is in order; and as :meth:`send`.
         """
-        head = (await self._run(self._store.head, message_id))[1]
-        case = await self.case(head.thread)
-        against = [entry for entry in case.out_of_order if entry.fact.message_id == message_id]
-        if not against:
-            raise UsageError("this message is in order")
-
-        def write() -> dict[str, Any]:
-            language = self._parsed.of(self._store.message(message_id)).language
-            reasons = dict.fromkeys(reason_label(entry.reason, translator(language)) for entry in against)
-            fields: dict[str, Any] = {"reason": "; ".join(reasons)}
-            fields |= {"targets": targets} if (targets := [entry.target for entry in against if entry.target]) else {}
-            fields |= {"remark": remark} if remark is not None else {}
-            return self._reply(message_id, OutOfOrderNotice.TYPE, None, fields)
-
-        return await self.send(await self._run(write))
+        return await self.send(await self._run(self._replies.explanation, message_id, remark))
 
     async def reply_draft(self, message_id: UUID, reply_type: str, **fields: Any) -> dict[str, Any]:
         """A draft of a reply to a stored message: addressed, in its thread, under its labels, with our officer."""
-        return await self._run(self._reply, message_id, reply_type, None, fields)
+        return await self._run(self._replies.reply, message_id, reply_type, None, fields)
 
     # --- Passing on ---
 
@@ -491,29 +447,18 @@ class Desk:
         Raises :class:`HandlingError` when a label or condition forbids it, and as :meth:`send`.
         """
         draft = await self._run(self.onward.forward_draft, message_id, recipients, reason, purpose)
-        return await self.send({**draft, "officer": self._officer(None)})
+        return await self.send({**draft, "officer": self._replies.officer()})
 
     async def ask_consent(
         self, message_id: UUID, action: Action, recipients: Sequence[Address], purpose: str, **more: Any
     ) -> SentMessage:
         """Ask the originator of a received message for consent to what its labels forbid. Raises as :meth:`send`."""
-
-        def write() -> dict[str, Any]:
-            self._received(message_id)
-            fields = self.onward.consent_fields(message_id, action, recipients, purpose)
-            return self._reply(message_id, ConsentRequest.TYPE, None, {**fields, **more})
-
-        return await self.send(await self._run(write))
+        draft = await self._run(self._replies.consent_request, message_id, action, recipients, purpose, more)
+        return await self.send(draft)
 
     async def answer_consent(self, request_id: UUID, consent: str, **terms: Any) -> SentMessage:
         """Say the same of all items of a received consent request: a code of the list consent, with its terms."""
-
-        def write() -> dict[str, Any]:
-            self._received(request_id)
-            fields = self.onward.consent_reply_fields(request_id, consent, terms)
-            return self._reply(request_id, ConsentReply.TYPE, None, fields)
-
-        return await self.send(await self._run(write))
+        return await self.send(await self._run(self._replies.consent_reply, request_id, consent, terms))
 
     # --- Testing contact points ---
 
@@ -523,7 +468,7 @@ class Desk:
             lambda directory: {contact: self._against(directory, contact) for contact in contacts}
         )
         able = [contact for contact in contacts if refused[contact] is None]
-        sent = await self.send_many([draft_of_test(contact, self._officer(None)) for contact in able])
+        sent = await self.send_many([draft_of_test(contact, self._replies.officer()) for contact in able])
         done = dict(zip(able, sent, strict=True))
         return [ContactTestSent(contact, done.get(contact), refused[contact]) for contact in contacts]
 
@@ -538,17 +483,7 @@ class Desk:
 
     async def reply_to_contact_test(self, test_id: UUID, *, remark: str | None = None) -> SentMessage:
         """Reply to a received contact test. Raises as :meth:`acknowledge`."""
-
-        def write() -> dict[str, Any]:
-            head = self._received(test_id)
-            if head.type != ContactTest.TYPE:
-                raise ForbiddenError("that message is not a contact test")
-            fields: dict[str, Any] = {"received_at": received_at(self._store, head, self._address)}
-            if remark is not None:
-                fields["remark"] = remark
-            return self._reply(test_id, ContactTestReply.TYPE, None, fields)
-
-        return await self.send(await self._run(write))
+        return await self.send(await self._run(self._replies.contact_reply, test_id, remark))
 
     async def contact_standings(self, contacts: Sequence[Address]) -> list[ContactStanding]:
         """What this desk's tests say of each contact point now."""
@@ -966,37 +901,6 @@ class Desk:
                     return SyncResult()
         return SyncResult(submitted=tuple(submitted), refused=tuple(refused))
 
-    def _officer(self, officer: Mapping[str, str] | None) -> Mapping[str, str] | None:
-        if self._acting.officer is not None:
-            return {"name": self._acting.officer.name, "role": self._acting.officer.job_title}
-        if officer is not None:
-            return dict(officer)
-        default = self._settings.officer
-        return {"name": default.name, "role": default.role} if default else None
-
-    def _handler(self) -> dict[str, str] | None:
-        """Who handles what this desk received: the officer who acts, reached as the settings say."""
-        named, reached = self._officer(None), self._settings.officer
-        if named is None:
-            return None
-        fields = {"name": named["name"], "job_title": named["role"]}
-        contacts = (("telephone", reached.telephone), ("email", reached.email)) if reached is not None else ()
-        return {**fields, **{name: value for name, value in contacts if value is not None}}
-
-    def _reply(
-        self, message_id: UUID, reply_type: str, officer: Mapping[str, str] | None, fields: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        message = self._parsed.of(self._store.message(message_id))
-        signed = self._officer(officer)
-        officer_field = {"officer": signed} if signed else {}
-        return reply_draft(message, reply_type, by=str(self._address), **officer_field, **fields)
-
-    def _received(self, message_id: UUID) -> Head:
-        head = self._store.head(message_id)[1]
-        if head.direction is not Direction.RECEIVED:
-            raise ForbiddenError("this desk sent that message itself")
-        return head
-
     # --- Inside: receiving ---
 
     async def _fetch(self, after: int, wait: float) -> MailboxPage:
@@ -1068,17 +972,10 @@ class Desk:
         """
         if stored.head.direction is not Direction.RECEIVED:
             return
-        conditions = self._conditions(open_conditions, stored)
+        conditions = self._replies.conditions(open_conditions, stored)
         if conditions:
             terms = "; ".join(f"{condition.condition} ({condition.kind}): {condition.text}" for condition in conditions)
             raise ConditionsOpenError(f"it was given under conditions that are not accepted here: {terms}")
-
-    def _conditions(
-        self, which: Callable[[Message, Iterable[Message], str], tuple[Condition, ...]], stored: StoredMessage
-    ) -> tuple[Condition, ...]:
-        rows = self._store.thread(stored.head.thread)
-        thread = [self._parsed.of(other) for _, other, _ in rows if not other.erased]
-        return which(self._parsed.of(stored), thread, str(self._address))
 
     def _receipt_rows(self, head: Head) -> list[ReceiptRow]:
         stored = self._store.receipts(head.digest)
