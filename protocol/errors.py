@@ -358,6 +358,13 @@ class LogUnavailableError(ComityError):
     advice = "Ask within the size of the current checkpoint."
 
 
+class NoMirrorError(LogUnavailableError):
+    """A folder that was named as a mirror has none."""
+
+    code = "no-mirror"
+    advice = "Take it with comity audit mirror NODE, or name its folder as NODE=FOLDER."
+
+
 class OldSizeError(ComityError):
     """The witness cosigned a tree of another size of this log last.
 

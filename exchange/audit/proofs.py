@@ -1,27 +1,28 @@
-"""Writing the proofs that a reconciliation rests on: files that any C2SP tool can check, without us."""
+"""Writing the proofs that a reconciliation or a trace rests on: files that any C2SP tool can check, without us."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from exchange.audit.reconcile import Cited, ReconciledRow
+from exchange.audit.reconcile import Cited
+from exchange.audit.trace import TraceRow
 from exchange.audit.verify import VerifiedLog
 from keys.files import write_file
 from protocol.errors import UnavailableError
 
 
-def proof_name(cited: Cited) -> str:
+def proof_name(cited: Cited | TraceRow) -> str:
     """The file name of an entry's proof."""
     return f"{cited.node}-{cited.index}.tlog-proof"
 
 
-def write_proofs(folder: Path, rows: Iterable[ReconciledRow], logs: Mapping[str, VerifiedLog]) -> int:
-    """Write each cited entry, ``<node>-<index>.entry``, with its C2SP tlog-proof beside it; returns how many entries.
+def write_proofs(folder: Path, entries: Iterable[Cited | TraceRow], logs: Mapping[str, VerifiedLog]) -> int:
+    """Write each entry, ``<node>-<index>.entry``, with its C2SP tlog-proof beside it; returns how many entries.
 
     Raises :class:`UnavailableError` when the folder cannot be written, and as :meth:`VerifiedLog.entry` does.
     """
-    cited = {(entry.node, entry.index): entry for row in rows for entry in row.entries}
+    cited = {(entry.node, entry.index): entry for entry in entries}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for entry in cited.values():

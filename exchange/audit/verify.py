@@ -33,6 +33,7 @@ from protocol.errors import (
     LogForkError,
     LogUnavailableError,
     LogWentBackError,
+    NoMirrorError,
     TooLargeError,
     WrongOriginError,
 )
@@ -133,8 +134,8 @@ def verify_mirror(
     """Verify the whole mirror of ``node``; events and statements are judged that were logged in ``period``.
 
     ``jobs`` is the number of processes that read entries. Raises :class:`CheckpointInvalidError`,
-    :class:`ProofInvalidError` (neither entries nor tiles lead to the root) or :class:`LogUnavailableError` (there is no
-    checkpoint, or both tile and entries of some stretch are missing).
+    :class:`ProofInvalidError` (neither entries nor tiles lead to the root), :class:`NoMirrorError` (there is no
+    checkpoint) or :class:`LogUnavailableError` (both tile and entries of some stretch are missing).
     """
     head = _head(folder, verifier)
     findings = Findings(head.checkpoint.origin)
@@ -166,6 +167,8 @@ def verify_mirror(
 
 
 def _head(folder: Path, verifier: LogVerifier) -> VerifiedCheckpoint:
+    if not (folder / CHECKPOINT).exists():
+        raise NoMirrorError(f"there is no mirror in {folder}")
     note = read_resource(folder, CHECKPOINT)
     origin = parse_checkpoint(note).origin
     if origin != verifier.origin:

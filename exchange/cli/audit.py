@@ -21,6 +21,7 @@ from exchange.cli.mirrors import (
     period_of,
     print_findings,
     print_log,
+    print_proofs,
     print_witnessed,
     verified,
     verified_all,
@@ -39,7 +40,7 @@ from exchange.cli.report import (
     wanted_of,
 )
 from exchange.i18n import _
-from protocol.errors import UsageError
+from protocol.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from exchange.audit import VerifiedLog
@@ -86,7 +87,7 @@ def mirror(
         if as_json:
             print_json({**log_object(log, seen), "new_entries": done.new_entries})
         else:
-            print_log(log, f" ({done.new_entries} {_('new')})")
+            print_log(log, done.new_entries)
             print_witnessed(seen)
             print_findings(log.findings)
         return None if log.ok else EXIT_UNVERIFIED
@@ -137,6 +138,9 @@ def verify(
 def trace(
     message_id: Annotated[str, typer.Argument(help=_("The message's whole id."))],
     mirrors: MirrorsArgument,
+    proofs: Annotated[
+        Path | None, typer.Option("--proofs", help=_("Write these entries, and their proofs, to this folder."))
+    ] = None,
     jobs: JobsOption = 1,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
@@ -144,18 +148,22 @@ def trace(
 ) -> None:
     """Trace a message."""
 
-    async def work(desk: Desk) -> int | None:
-        from exchange.audit import ALWAYS
+    async def work(desk: Desk) -> None:
+        from exchange.audit import ALWAYS, write_proofs
         from exchange.audit import trace as trace_message
 
         try:
             wanted = UUID(message_id)
         except ValueError:
             raise UsageError(_("give the message's whole id")) from None
-        rows = trace_message(wanted, await verified_all(desk, home, mirrors, ALWAYS, jobs, as_json=as_json))
+        logs = await verified_all(desk, home, mirrors, ALWAYS, jobs, as_json=as_json)
+        rows = trace_message(wanted, logs)
+        if not rows:
+            raise NotFoundError(_not_traced(wanted, logs))
+        written = write_proofs(proofs, rows, {log.node: log for log in logs}) if proofs is not None else 0
         if as_json:
-            print_json({"id": wanted, "events": rows})
-            return None
+            print_json({"id": wanted, "events": rows, "proofs": written})
+            return
         table(
             f"{_('Message')} {wanted}",
             [_("At"), _("Log of"), _("Entry"), _("Event"), _("Recipient"), _("Peer"), _("Reasons")],
@@ -164,7 +172,8 @@ def trace(
                 for row in rows
             ],
         )
-        return None
+        if proofs is not None:
+            print_proofs(written, proofs)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -253,6 +262,11 @@ def policy(
             print(out if out is not None else text, end="\n" if out is not None else "")
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _not_traced(message_id: UUID, logs: Sequence[VerifiedLog]) -> str:
+    text = _("no entry that can be read here mentions {message}; withheld: {count}")
+    return text.format(message=message_id, count=sum(log.withheld for log in logs))
 
 
 async def _checked(desk: Desk, log: VerifiedLog, bundles: Sequence[Path]) -> CheckedEnvelopes:

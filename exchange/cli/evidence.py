@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -153,6 +154,29 @@ def verify(
         else:
             _print(report)
         return None if report.ok else EXIT_UNVERIFIED
+
+    run(work, as_json=as_json)
+
+
+@app.command(
+    help=_(
+        "Show the fingerprint of the federation's root, to compare it with another member's or to tell it to a court."
+        "\n\nExample: comity evidence root"
+    )
+)
+def root(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """Show the fingerprint of the trusted root."""
+
+    async def work() -> None:
+        from exchange.settings import Home
+        from keys.bootstrap import BootstrapBundle
+        from keys.directory.client import fingerprint
+
+        known = BootstrapBundle.from_bytes(read_file(Home(home.expanduser()).bootstrap))
+        if as_json:
+            print_json({"federation": known.federation, "root_sha256": sha256(known.root).digest()})
+        else:
+            line(f"{safe(known.federation)}: {fingerprint(known.root)}")
 
     run(work, as_json=as_json)
 

@@ -114,15 +114,21 @@ def log_object(log: VerifiedLog, seen: Witnessed) -> dict[str, object]:
     }
 
 
-def print_log(log: VerifiedLog, note: str = "") -> None:
-    """A verified log for a person."""
-    line(f"{safe(log.origin)}: {log.checkpoint.size}{note}")
+def print_log(log: VerifiedLog, new_entries: int | None = None) -> None:
+    """A verified log for a person, and how much of it is new."""
+    text = _("{log}: {size} entries") if new_entries is None else _("{log}: {size} entries, {new} of them new")
+    line(text.format(log=safe(log.origin), size=log.checkpoint.size, new=new_entries))
     if log.withheld:
         line(
             _("{count} entries are withheld: their hashes are verified, what they say is not known here.").format(
                 count=log.withheld
             )
         )
+
+
+def print_proofs(count: int, folder: Path) -> None:
+    """How many entries with their proofs were written, for a person."""
+    line(_("Entries with their proofs in {folder}: {count}").format(folder=folder, count=count))
 
 
 def print_witnessed(seen: Witnessed) -> None:

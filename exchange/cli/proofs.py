@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import Progress
 
+from exchange.cli.mirrors import mirror_of
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
 from exchange.cli.output import EXIT_REFUSED, err, line, print_json, safe, table
 from exchange.i18n import _
-from protocol.errors import ComityError, NotFoundError, UsageError
+from protocol.errors import ComityError, NoMirrorError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from exchange.accusation import Fetch
@@ -40,7 +41,7 @@ def register(app: typer.Typer) -> None:
         help=_(
             "Prove that a node lied, from the mirror, checkpoints and receipts at hand."
             " Exit code 1: nothing contradicts."
-            "\n\nExample: comity audit prove kr --mirror mirrors/kr --evidence case.evidence"
+            "\n\nExample: comity audit prove kr --evidence case.evidence"
         )
     )(prove)
     app.command(
@@ -50,7 +51,12 @@ def register(app: typer.Typer) -> None:
 
 def prove(
     node: Annotated[str, typer.Argument(help=_("The node."))],
-    mirror: Annotated[Path, typer.Option("--mirror", help=_("A mirror of its log; proofs are written beside it."))],
+    mirror: Annotated[
+        Path | None,
+        typer.Option(
+            "--mirror", help=_("The mirror of its log, else mirrors/NODE in the home; proofs are written beside it.")
+        ),
+    ] = None,
     checkpoint: Annotated[
         list[Path] | None, typer.Option("--checkpoint", help=_("A checkpoint that it signed; repeatable."))
     ] = None,
@@ -71,8 +77,9 @@ def prove(
         from exchange.audit.misbehaviour import prove as prove_from
 
         verifier = await desk.judged(lambda directory: directory.log_verifier(node))
-        held = _held(verifier.origin, mirror, checkpoint or [], evidence or [])
-        sources: list[Fetch] = [folder_source(mirror)]
+        folder = mirror if mirror is not None else mirror_of(home, node)[1]
+        held = _held(verifier.origin, folder, checkpoint or [], evidence or [])
+        sources: list[Fetch] = [folder_source(folder)]
         if not offline:
             client = desk.node_client(node)
             held = _with_note(held, await client.checkpoint())
@@ -80,12 +87,12 @@ def prove(
         with Progress(console=err, transient=True, disable=as_json) as shown:
             task = shown.add_task(_("comparisons"), total=None)
             proven = await prove_from(
-                _with_misdated(held, mirror, verifier),
+                _with_misdated(held, folder, verifier),
                 verifier,
                 sources,
                 lambda done, total: shown.update(task, completed=done, total=total),
             )
-        kept = [(proof, keep_proof(mirror.parent / FOLDER, proof)) for proof in proven.proofs]
+        kept = [(proof, keep_proof(folder.parent / FOLDER, proof)) for proof in proven.proofs]
         _show_proven(node, kept, proven, as_json=as_json)
         return None if kept else EXIT_REFUSED
 
@@ -127,6 +134,8 @@ def _held(origin: str, mirror: Path, checkpoints: list[Path], evidence: list[Pat
     from exchange.evidence import Evidence
     from protocol.log import parse_checkpoint
 
+    if not (mirror / "checkpoint").exists():
+        raise NoMirrorError(f"there is no mirror in {mirror}")
     notes = [_read(path) for path in (mirror / "checkpoint", mirror / "checkpoint.conflict") if path.exists()]
     notes += [_read(path) for path in checkpoints]
     receipts: list[Receipt] = [one for path in evidence for one in Evidence.from_bytes(_read(path)).receipts]
@@ -146,11 +155,8 @@ def _with_misdated(held: Held, mirror: Path, verifier: LogVerifier) -> Held:
     """With a receipt of the first entry of the mirror whose time is false."""
     from exchange.audit.misbehaviour import Held, misdated_entries
 
-    head = mirror / "checkpoint"
-    if not head.exists():
-        return held
     try:
-        found = next(misdated_entries(mirror, _read(head), held.notes, verifier), None)
+        found = next(misdated_entries(mirror, _read(mirror / "checkpoint"), held.notes, verifier), None)
     except ComityError as problem:
         # What is wrong with the mirror is for comity audit verify to say.
         err.print(f"{_('The entries of the mirror were not looked through')}: {safe(problem.detail)}")
@@ -184,7 +190,8 @@ def _show_proven(node: str, kept: list[tuple[Proof, Path]], proven: Proven, *, a
     for reason in undecided:
         line(f"{_('Not decided')}: {safe(reason)}")
     if not kept:
-        raise NotFoundError(_("nothing at hand contradicts the log of {node}").format(node=node))
+        line(_("Nothing at hand contradicts the log of {node}.").format(node=node))
+        return
     table(
         _("Proofs"),
         [_("Kind"), _("File"), _("What it proves")],

@@ -16,6 +16,7 @@ from exchange.cli.mirrors import (
     period_of,
     print_findings,
     print_log,
+    print_proofs,
     verified_all,
 )
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
@@ -38,7 +39,7 @@ def reconcile(
     ] = None,
     proofs: Annotated[
         Path | None,
-        typer.Option("--proofs", help=_("Write the entries of all rows, and their proofs, to this folder.")),
+        typer.Option("--proofs", help=_("Write the entries of what is listed, and their proofs, to this folder.")),
     ] = None,
     jobs: JobsOption = 1,
     home: HomeOption = DEFAULT_HOME,
@@ -56,12 +57,16 @@ def reconcile(
         period = period_of(since, until)
         first, second = await verified_all(desk, home, mirrors, period, jobs, as_json=as_json)
         result = reconcile_logs(first, second, period, late_after_s=late_after)
+        written = 0
         if proofs is not None:
-            write_proofs(proofs, result.rows, {log.node: log for log in (first, second)})
+            cited = (entry for row in result.rows for entry in row.entries)
+            written = write_proofs(proofs, cited, {log.node: log for log in (first, second)})
         if as_json:
             print_json(_object(result, proved=proofs is not None))
         else:
             _print(result, (first, second))
+            if proofs is not None:
+                print_proofs(written, proofs)
         return None if result.ok else EXIT_UNVERIFIED
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
@@ -88,11 +93,9 @@ def _print(result: Reconciliation, logs: tuple[VerifiedLog, VerifiedLog]) -> Non
     line(f"{_('Messages that either log mentions')}: {result.messages}")
     line(f"{_('Of these, not between the two nodes')}: {result.elsewhere}")
     line(f"{_('Late is what took more seconds than')}: {result.late_after_s:g}")
-    table(
-        _("Hand-overs"),
-        [_("Outcome"), _("How many")],
-        [(status, count) for status, count in result.counts.items() if count],
-    )
+    counts = [(status, count) for status, count in result.counts.items() if count]
+    if counts:
+        table(_("Hand-overs"), [_("Outcome"), _("How many")], counts)
     if result.rows:
         table(
             _("What did not simply match"),

@@ -41,7 +41,10 @@ def register(app: typer.Typer) -> None:
     app.command(help=_("Search the directory.\n\nExample: comity directory --country FR --on-duty"))(directory)
     app.command(help=_("Show the code lists, added ones too.\n\nExample: comity codes refusal_ground"))(codes)
     app.command(
-        help=_("Run the main job on this machine: two nations, two desks, an auditor.\n\nExample: comity demo --json")
+        help=_(
+            "Run the main job on this machine: two nations, their desks and auditors.\n\n"
+            "Example: comity demo --scenario all --keep demo"
+        )
     )(demo)
 
 
@@ -305,7 +308,10 @@ def codes(
 def demo(
     scenario: Annotated[str, typer.Option("--scenario", help=_("main, all, or the name of one scenario."))] = "main",
     as_json: JsonOption = False,
-    keep: Annotated[bool, typer.Option("--keep", help=_("Keep the folder with everything in it."))] = False,
+    keep: Annotated[
+        Path | None,
+        typer.Option("--keep", help=_("Keep everything in this new folder, and say how to start its nodes again.")),
+    ] = None,
 ) -> None:
     """Run the demonstration."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from exchange.cli.output import line, print_json
+from exchange.demo.kept import environment_file, ways_on
 from exchange.demo.scenarios import SCENARIOS, play
 from exchange.demo.stage import Stage
 from exchange.demo.story import Story
@@ -16,34 +17,52 @@ from protocol.errors import UsageError
 MAIN, ALL = "main", "all"
 
 
-async def run_demo(scenario: str, *, as_json: bool, keep: bool) -> int:
+async def run_demo(scenario: str, *, as_json: bool, keep: Path | None) -> int:
     """Run the main job, one scenario or all; exit code 0 only if everything came out as it should and was proved.
 
-    Raises :class:`UsageError` for another scenario.
+    ``keep`` is the folder in which everything stays; else a temporary one that goes at the end. Raises
+    :class:`UsageError` for another scenario, and for a folder that has something in it.
     """
     if scenario not in {MAIN, ALL, *SCENARIOS}:
         raise UsageError(f"there is no scenario {scenario}; known: {MAIN}, {ALL}, {', '.join(SCENARIOS)}")
-    root = Path(tempfile.mkdtemp(prefix="comity-demo-"))
-    try:
-        stage = Stage(root, quiet=as_json)
-        async with stage.running():
-            if scenario == MAIN:
-                result = await Story(stage).run()
-            else:
-                result = await play(stage, list(SCENARIOS) if scenario == ALL else [scenario])
-    finally:
-        if not keep:
-            shutil.rmtree(root, ignore_errors=True)
-    if keep:
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="comity-demo-", ignore_cleanup_errors=True) as folder:
+            result = await _play(Path(folder), scenario, as_json=as_json)
+    else:
+        root = _new_folder(keep)
+        environment_file(root)
+        result = await _play(root, scenario, as_json=as_json)
         result["folder"] = str(root)
     if as_json:
         print_json(result)
     else:
         line("")
         line(_("Everything was proved.") if result["ok"] else _("Something was NOT proved; see above."))
-        if keep:
-            line(f"{_('Kept in')} {root}")
+        if keep is not None:
+            line("")
+            for text in ways_on(root):
+                line(text)
     return 0 if result["ok"] else 1
+
+
+async def _play(root: Path, scenario: str, *, as_json: bool) -> dict[str, Any]:
+    stage = Stage(root, quiet=as_json)
+    async with stage.running():
+        if scenario == MAIN:
+            return await Story(stage).run()
+        return await play(stage, list(SCENARIOS) if scenario == ALL else [scenario])
+
+
+def _new_folder(folder: Path) -> Path:
+    made = folder.expanduser().absolute()
+    try:
+        made.mkdir(mode=0o700, parents=True, exist_ok=True)
+        empty = not any(made.iterdir())
+    except OSError as problem:
+        raise UsageError(f"cannot make the folder {folder}: {problem.strerror}") from problem
+    if not empty:
+        raise UsageError(f"{folder} is not empty; choose another folder")
+    return made
 
 
 __all__ = ["ALL", "MAIN", "SCENARIOS", "run_demo"]

@@ -24,7 +24,17 @@ class DemoStepError(ComityError):
     """A step of the demonstration did not do what it should."""
 
     code = "demo-step"
-    advice = "Run it again with --keep and look at the node's log lines in the folder that it names."
+    advice = "Run it again with --keep FOLDER and look at the node's log lines in that folder."
+
+
+def variables(passphrase_file: Path) -> dict[str, str]:
+    """The environment of the demonstration's commands, nodes and desks alike."""
+    return {
+        "COMITY_PASSPHRASE_FILE": str(passphrase_file),
+        "COMITY_NODE_PASSPHRASE_FILE": str(passphrase_file),
+        # What is remembered between two starts of a node goes when the demonstration goes.
+        "COMITY_NODE_LOG__BOOT_FOLDER": str(passphrase_file.parent),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +100,7 @@ class Commands:
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("COMITY_")}
-        return {
-            **kept,
-            "COMITY_PASSPHRASE_FILE": str(self.passphrase_file),
-            "COMITY_NODE_PASSPHRASE_FILE": str(self.passphrase_file),
-            # What is remembered between two starts of a node goes when the demonstration goes.
-            "COMITY_NODE_LOG__BOOT_FOLDER": str(self.passphrase_file.parent),
-        }
+        return {**kept, **variables(self.passphrase_file)}
 
 
 @dataclass(frozen=True, slots=True)

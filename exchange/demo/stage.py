@@ -23,7 +23,7 @@ class Stage:
         self.root = root
         self.seoul = root / "desk-kr"
         self.paris = root / "desk-fr"
-        self.auditor = root / "auditor"
+        self.auditor = root / "auditor-kr"
         self._quiet = quiet
         passphrase_file = root / "passphrase"
         write_file(passphrase_file, PASSPHRASE + b"\n", mode=0o600)
@@ -56,7 +56,8 @@ class Stage:
         desks = (
             (self.seoul, "24-7@kr", "Cyber Terror Response Division", "Korean National Police Agency", "Kim Seo-yeon"),
             (self.paris, "24-7@fr", "Office anti-cybercriminalité", "Police nationale", "Camille Martin"),
-            (self.auditor, "audit@kr", "Inspectorate", "Board of Audit", None),
+            (self.auditor, "audit@kr", "Inspectorate", "Board of Audit and Inspection", None),
+            (self.root / "auditor-fr", "audit@fr", "Contrôle interne", "Cour des comptes", None),
         )
         enrolments: dict[str, list[Path]] = {}
         for home, address, office, agency, officer in desks:
@@ -77,7 +78,7 @@ class Stage:
             )
             enrolments.setdefault(node, []).append(Path(made["enrolment"]))
         await self._federation.enrol(enrolments)
-        self.tell(_("2. Each nation signed the card of its contact point; Korea also one of an auditor."))
+        self.tell(_("2. Each nation signed the cards of its contact point and of an auditor."))
 
 
 def example_folders() -> tuple[Path, Path]:

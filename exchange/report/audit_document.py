@@ -130,7 +130,7 @@ def _health(figures: AuditFigures, words: Wording) -> Section:
     columns = (
         Column(_("Log of"), Kind.CODE),
         Column(_("Entries"), Kind.NUMBER),
-        Column(_("New in the period"), Kind.NUMBER),
+        Column(_("Events in the period"), Kind.NUMBER),
         Column(_("Checkpoint signed")),
         Column(_("Age of the checkpoint"), Kind.NUMBER),
         *((Column(_("Missing cosignatures"), Kind.NUMBER),) if looked_at else ()),

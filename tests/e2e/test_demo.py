@@ -1,7 +1,6 @@
 """The demonstration does the main job for real and proves it."""
 
 import json
-import os
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -19,14 +18,13 @@ WANTED = {"SubmissionAcceptance", "RelayAcceptance", "ContentConsignment", "Cont
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = tmp_path_factory.mktemp("demo")
+    folder = tmp_path_factory.mktemp("demo") / "kept"
     run = subprocess.run(
-        [sys.executable, "-m", "exchange.cli.main", "demo", "--json", "--keep"],
+        [sys.executable, "-m", "exchange.cli.main", "demo", "--json", "--keep", str(folder)],
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
-        env={**os.environ, "TMPDIR": str(folder)},
     )
     assert run.returncode == 0, run.stdout + run.stderr
     parsed: dict[str, Any] = json.loads(run.stdout)

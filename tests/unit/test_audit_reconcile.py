@@ -221,14 +221,14 @@ def test_the_proof_of_every_row_verifies_without_the_mirror(tmp_path: Path) -> N
     lie = replace(seoul[3], digest=bytes([7]) * 32)
     pair = logs(tmp_path, [*seoul[:3], lie, *seoul[4:], later("kr")["kr"]], paris)
     result = reconcile(*pair)
-    assert write_proofs(tmp_path / "proofs", result.rows, {log.node: log for log in pair}) == 2
-    for row in result.rows:
-        for cited in row.entries:
-            proof = decode_tlog_proof((tmp_path / f"proofs/{cited.node}-{cited.index}.tlog-proof").read_bytes())
-            entry = (tmp_path / f"proofs/{cited.node}-{cited.index}.entry").read_bytes()
-            head = open_checkpoint(proof.checkpoint, LOGS[cited.node].verifier)
-            verify_inclusion(leaf_hash(entry), proof.index, head.size, proof.path, head.root)
-            assert (leaf_hash(entry), decode_event(entry).name) == (cited.leaf_hash, cited.event)
+    entries = [cited for row in result.rows for cited in row.entries]
+    assert write_proofs(tmp_path / "proofs", entries, {log.node: log for log in pair}) == 2
+    for cited in entries:
+        proof = decode_tlog_proof((tmp_path / f"proofs/{cited.node}-{cited.index}.tlog-proof").read_bytes())
+        entry = (tmp_path / f"proofs/{cited.node}-{cited.index}.entry").read_bytes()
+        head = open_checkpoint(proof.checkpoint, LOGS[cited.node].verifier)
+        verify_inclusion(leaf_hash(entry), proof.index, head.size, proof.path, head.root)
+        assert (leaf_hash(entry), decode_event(entry).name) == (cited.leaf_hash, cited.event)
 
 
 def test_an_entry_that_is_gone_from_the_mirror_is_not_made_up(tmp_path: Path) -> None:
