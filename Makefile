@@ -60,8 +60,10 @@ requirements: ## write the hash-pinned requirement files anew (needs uv)
 		pyproject.toml requirements/build.in -o requirements/runtime.txt
 	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --upgrade \
 		--extra dev -c requirements/runtime.txt pyproject.toml requirements/build.in -o requirements/dev.txt
-	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --upgrade \
-		requirements/cwt.in -o requirements/cwt.txt
+	for peer in cwt pymerkle; do \
+		uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --upgrade \
+			requirements/$$peer.in -o requirements/$$peer.txt; \
+	done
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

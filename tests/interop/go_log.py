@@ -1,4 +1,4 @@
-"""Runs the Go verifier of ``go/verifylog`` over a log that lies in a directory as it is served.
+"""Runs the Go verifiers in ``go/``: over a log that lies in a directory as it is served, and over proofs in files.
 
 The Go side uses golang.org/x/mod/sumdb from Debian's source packages and none of our code. A missing tool is a reason
 to skip on a developer's machine, and a failure where ``CI`` is set.
@@ -23,11 +23,11 @@ from protocol.log import TILE_WIDTH, TileTree, encode_bundle, entries_path, tile
 
 PACKAGES = ("golang-go", "golang-golang-x-mod-dev")
 GOPATH = Path("/usr/share/gocode")
-SOURCE = Path(__file__).parent / "go" / "verifylog"
+SOURCES = Path(__file__).parent / "go"
 
 
 class GoRefusedError(Exception):
-    """The Go verifier refused the log; the text says why."""
+    """The Go verifier refused the log or proof; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +43,23 @@ class GoReport:
     consistency: dict[int, list[bytes]]
 
 
+@dataclass(frozen=True, slots=True)
+class GoProof:
+    """What a tlog-proof proves to Go: that the entry beside it stands at ``index`` under the checkpoint."""
+
+    origin: str
+    size: int
+    root: bytes
+    index: int
+    ignored_signatures: int
+
+
 def verify_log_with_go(directory: Path, vkey: str) -> GoReport:
     """Verify the log in ``directory`` (checkpoint, tile/...) under its Ed25519 verifier key.
 
     Raises :class:`GoRefusedError`. Skips the calling test when Go cannot be had, or fails it when ``CI`` is set.
     """
-    finished = subprocess.run(
-        [str(_program()), str(directory), vkey], capture_output=True, text=True, check=False, timeout=300
-    )
-    if finished.returncode:
-        raise GoRefusedError(finished.stderr.strip())
-    report = json.loads(finished.stdout)
+    report = json.loads(_run("verifylog", str(directory), vkey))
     return GoReport(
         origin=report["origin"],
         size=report["size"],
@@ -63,6 +69,15 @@ def verify_log_with_go(directory: Path, vkey: str) -> GoReport:
         inclusion=_hashes(report["inclusion"]),
         consistency=_hashes(report["consistency"]),
     )
+
+
+def verify_proofs_with_go(vkeys: Path, proofs: Iterable[Path]) -> list[GoProof]:
+    """Verify tlog-proofs, each with its entry beside it, under the Ed25519 key in the first line of ``vkeys``.
+
+    Raises and skips as :func:`verify_log_with_go`.
+    """
+    lines = [json.loads(line) for line in _run("verifyproof", str(vkeys), *map(str, proofs)).splitlines()]
+    return [GoProof(**{**line, "root": b64decode(line["root"])}) for line in lines]
 
 
 def write_log(
@@ -86,14 +101,23 @@ def _hashes(proofs: dict[str, list[str]]) -> dict[int, list[bytes]]:
     return {int(number): [b64decode(hash_) for hash_ in proof] for number, proof in proofs.items()}
 
 
+def _run(program: str, *arguments: str) -> str:
+    finished = subprocess.run(
+        [str(_program(program)), *arguments], capture_output=True, text=True, check=False, timeout=300
+    )
+    if finished.returncode:
+        raise GoRefusedError(finished.stderr.strip())
+    return finished.stdout
+
+
 @cache
-def _program() -> Path:
+def _program(name: str) -> Path:
     """The built verifier, once per test process."""
     go = _go()
-    program = Path(mkdtemp(prefix="comity-go-")) / "verifylog"
+    program = Path(mkdtemp(prefix="comity-go-")) / name
     environment = os.environ | {"GO111MODULE": "off", "GOPATH": str(GOPATH), "GOFLAGS": ""}
     environment.setdefault("GOCACHE", str(program.parent / "cache"))
-    subprocess.run([go, "build", "-o", str(program), "."], cwd=SOURCE, env=environment, check=True, timeout=600)
+    subprocess.run([go, "build", "-o", str(program), "."], cwd=SOURCES / name, env=environment, check=True, timeout=600)
     return program
 
 
