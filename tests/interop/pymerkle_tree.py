@@ -1,7 +1,7 @@
 """Runs under pymerkle's own interpreter: build the tree over given entries and prove each of them in it.
 
-In: JSON {entries}, byte strings as hex. Out: JSON {root, inclusion}, for each entry the hashes from its leaf's neighbour
-up. Each proof was verified by pymerkle.
+In: JSON {entries}, byte strings as hex. Out: JSON {root, inclusion}, for each entry the hashes from its leaf's
+neighbour up. Each proof was verified by pymerkle.
 """
 
 from __future__ import annotations
