@@ -5,6 +5,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 from typing import Any
 
 import pytest
@@ -57,6 +58,39 @@ def test_the_auditor_proved_that_both_logs_tell_the_same_story(result: dict[str,
     assert result["audit"]["reconcile"]["ok"] is True
     assert not result["audit"]["reconcile"]["findings"]
     assert result["audit"]["reconcile"]["unexplained"] == 0
+
+
+def test_an_auditor_goes_on_with_the_kept_federation_as_it_is_told_to(result: dict[str, Any]) -> None:
+    read = f". {result['folder']}/environment && exec"
+    nodes = [
+        subprocess.Popen(
+            ["sh", "-c", f'{read} comity-node run "$COMITY_DEMO/node-{node}"'], stdout=PIPE, stderr=DEVNULL
+        )
+        for node in ("kr", "fr")
+    ]
+    try:
+        for node in nodes:
+            assert node.stdout is not None
+            assert json.loads(node.stdout.readline())["event"] == "ready"
+        command = f'{read} comity audit mirror kr --home "$COMITY_DEMO/auditor-fr" --json'
+        mirrored = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    finally:
+        for node in nodes:
+            node.terminate()
+            node.communicate(timeout=60)
+    assert mirrored.returncode == 0, mirrored.stdout + mirrored.stderr
+    assert json.loads(mirrored.stdout)["size"] >= result["logs"]["kr"]["size"]
+
+
+def test_a_folder_that_has_something_in_it_is_not_taken(result: dict[str, Any]) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "exchange.cli.main", "demo", "--keep", result["folder"]],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (run.returncode, "is not empty" in run.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("node", ["kr", "fr"])

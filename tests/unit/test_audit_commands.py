@@ -4,6 +4,7 @@ import json
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from typer.testing import CliRunner
@@ -16,7 +17,15 @@ from protocol.bundle import Contents, parse_part, write_bundle
 from protocol.envelope import parse_envelope
 from protocol.event import EventName
 from protocol.instant import to_text
-from protocol.log import decode_bundle, encode_bundle, entries_path
+from protocol.log import (
+    decode_bundle,
+    decode_tlog_proof,
+    encode_bundle,
+    entries_path,
+    leaf_hash,
+    parse_checkpoint,
+    verify_inclusion,
+)
 from protocol.signing import Ed25519Signer
 from tests.interop.go_log import write_log
 from tests.unit.exchange_world import FR, KR, NOW, PASSPHRASE, World, request
@@ -77,6 +86,10 @@ def auditing(world: World, tmp_path: Path) -> Auditing:
     return Auditing(world, tmp_path)
 
 
+def event_message(world: World) -> UUID:
+    return parse_envelope(raw(world)).routing.id
+
+
 def raw(world: World) -> bytes:
     (envelope,) = [entry.envelope for entry in world.nodes["fr"].box(FR).entries if entry.envelope]
     return envelope
@@ -118,6 +131,36 @@ def test_an_altered_entry_is_told_in_one_line(auditing: Auditing) -> None:
         (1, "altered-entry")
     ]
     assert "altered-entry" in auditing.run("verify", "kr", code=3, text=True)
+
+
+def test_a_trace_writes_the_entries_that_it_shows_and_their_proofs(auditing: Auditing) -> None:
+    sent = str(event_message(auditing.world))
+    proofs = auditing.path / "proofs"
+    traced = auditing.run("trace", sent, "kr", "fr", "--proofs", str(proofs))
+    assert traced["proofs"] == len(traced["events"]) == 5
+    for row in traced["events"]:
+        name = f"{row['node']}-{row['index']}"
+        proof = decode_tlog_proof((proofs / f"{name}.tlog-proof").read_bytes())
+        head = parse_checkpoint(proof.checkpoint)
+        verify_inclusion(
+            leaf_hash((proofs / f"{name}.entry").read_bytes()), row["index"], head.size, proof.path, head.root
+        )
+
+
+def test_a_message_that_no_log_mentions_is_not_traced_as_if_nothing_had_happened_to_it(auditing: Auditing) -> None:
+    refused = auditing.run("trace", "01a20b16-cef1-7175-a0cc-88f5831eaab2", "kr", "fr", code=1)
+    assert refused["error"]["type"] == "urn:comity:error:not-found"
+
+
+def test_a_folder_without_a_mirror_is_refused_by_that_name(auditing: Auditing) -> None:
+    nowhere = auditing.path / "nowhere"
+    for arguments in (("verify", f"kr={nowhere}"), ("prove", "kr", "--mirror", str(nowhere), "--offline")):
+        assert auditing.run(*arguments, code=1)["error"]["type"] == "urn:comity:error:no-mirror"
+
+
+def test_where_nothing_contradicts_nothing_is_proved_and_that_is_no_error(auditing: Auditing) -> None:
+    assert auditing.run("prove", "kr", "--offline", code=1) == {"node": "kr", "proofs": [], "undecided": []}
+    assert "Nothing at hand contradicts" in auditing.run("prove", "kr", "--offline", code=1, text=True)
 
 
 def test_what_cannot_be_meant_is_refused_as_usage(auditing: Auditing) -> None:

@@ -55,6 +55,11 @@ def test_an_officer_makes_a_bundle_and_an_auditor_verifies_it_without_a_passphra
     assert (code, report["error"]["type"]) == (1, "urn:comity:error:directory-untrusted")
 
 
+def test_the_fingerprint_that_a_desk_shows_is_the_one_by_which_bundles_are_verified(made: Made) -> None:
+    code, shown = invoke(made, "root")
+    assert (code, shown["root_sha256"]) == (0, made.fingerprint)
+
+
 def test_a_bundle_that_fails_and_one_that_is_none_are_told_apart_by_exit_code(made: Made, tmp_path: Path) -> None:
     file = tmp_path / "evidence.zip"
     bundle = bundle_of(made.disclosed)

@@ -96,9 +96,9 @@ func readHead(lines []string) (int64, tlog.RecordProof, error) {
 	if len(lines) < 2 || lines[0] != "c2sp.org/tlog-proof@v1" {
 		return 0, nil, errors.New("it is no tlog-proof")
 	}
-	number, found := strings.CutPrefix(lines[1], "index ")
+	name, number, _ := strings.Cut(lines[1], " ")
 	index, err := strconv.ParseInt(number, 10, 64)
-	if !found || err != nil {
+	if name != "index" || err != nil {
 		return 0, nil, errors.New("the second line is no index")
 	}
 	var hashes tlog.RecordProof

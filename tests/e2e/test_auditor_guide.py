@@ -1,0 +1,443 @@
+"""An auditor types docs/auditor-guide.md from its first command to its last, on mirrors of nodes that run.
+
+The guide's commands run in its order, as they stand; :data:`STEPS` says for each what was there before, and what the
+guide promises of it. A command that is added, changed or moved in the guide fails until it has its step. What the
+auditor then holds is verified by programs that are not ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from base64 import b64decode
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
+
+from exchange.demo.processes import Commands
+from exchange.desk import Desk
+from exchange.settings import Home
+from keys.files import write_file
+from keys.keystore import Keystore
+from protocol.log import (
+    Checkpoint,
+    decode_bundle,
+    decode_tlog_proof,
+    entries_path,
+    parse_checkpoint,
+    sign_checkpoint,
+)
+from tests.conftest import require, require_program
+from tests.e2e.guide import commands, typed
+from tests.e2e.world import PASSPHRASE, World, request_draft
+from tests.federation import FEDERATION, make_federation
+from tests.interop.go_log import GoRefusedError, verify_log_with_go, verify_proofs_with_go
+from tests.interop.pymerkle_log import tree_of_pymerkle
+from tests.unit.test_report_sign import PASSPHRASE as SIGNING_PASSPHRASE
+from tests.unit.test_report_sign import p12
+from tests.unit.test_timestamps import make_authority, served
+
+GUIDE = "auditor-guide.md"
+GUIDES_ID = "01a20b16-cef1-7175-a0cc-88f5831eaab2"
+GUIDES_PROOF = "2f9d8b1c6a3e4f50-two-trees-9c1d2e3f4a5b6c7d.proof"
+FONT = Path("/usr/share/fonts/truetype/noto/NotoSans-Regular.ttf")
+PROVED = {"SubmissionAcceptance", "RelayAcceptance", "ContentConsignment", "ContentHandover", "ContentAccessTracking"}
+
+
+@dataclass
+class Audit:
+    """The folder in which the auditor and the office type, and what they know."""
+
+    world: World
+    now: datetime
+    words: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        return self.world.root / "work"
+
+    def mirror(self, node: str) -> Path:
+        return self.folder / "auditor" / "mirrors" / node
+
+    def day(self, days: int) -> str:
+        return f"{self.now + timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}"
+
+    async def type(self, line: str, *, code: int = 0) -> str:
+        """Type a command; who names no home is the office 24-7@kr."""
+        environment = {
+            "COMITY_HOME": str(self.world.root / "desk-kr"),
+            "COMITY_PASSPHRASE_FILE": str(self.world.commands.passphrase_file),
+        }
+        return await asyncio.to_thread(typed, line, self.folder, environment, code=code)
+
+    async def lines_up(self, node: str) -> None:
+        """Mirror until the partner has cosigned all that is there, and the mirror's second head says so too."""
+        second = self.mirror(node) / "cosigned" / "checkpoint"
+        async with asyncio.timeout(30):
+            while True:
+                log = json.loads(await self.type(f"comity audit mirror {node} --home auditor --json"))
+                met = log["witnessed"]["met"] and log["witnessed"]["size"] == log["size"]
+                if met and second.exists() and parse_checkpoint(second.read_bytes()).size == log["size"]:
+                    return
+
+
+# --- What happens between the commands ---
+
+
+async def enrolled(audit: Audit) -> None:
+    """The nation signs the request; the nodes start; Seoul asks Paris, whose officer opens it."""
+    made = audit.world
+    made.federation.enrol(Home(audit.folder / "auditor").enrolment, audit.now)
+    await made.start("kr")
+    async with Desk.open(made.root / "desk-kr", PASSPHRASE) as seoul:
+        sent = await seoul.send(request_draft())
+        # Paris is away: so the message waits, and can be carried.
+        home, carried = made.federation.node_home("kr"), audit.folder / "carried.bundle"
+        await made.commands.node("bundle", "export", str(home), "--to", "fr", str(carried))
+        await made.start("fr")
+        async with Desk.open(made.root / "desk-fr", PASSPHRASE) as paris:
+
+            async def arrived(desk: Desk) -> bool:
+                return any(row.id == sent.id for row in await desk.inbox())
+
+            await paris.wait_for(arrived)
+            await paris.show(sent.id)
+            await paris.sync()
+
+        async def proved(desk: Desk) -> bool:
+            return {row.event for row in await desk.receipts(sent.id) if row.verified} >= PROVED
+
+        await seoul.wait_for(proved)
+    audit.words[GUIDES_ID] = str(sent.id)
+
+
+async def mirrors_are_cosigned(audit: Audit) -> None:
+    for node in ("kr", "fr"):
+        await audit.lines_up(node)
+
+
+async def a_mirror_elsewhere(audit: Audit) -> None:
+    shutil.copytree(audit.mirror("kr"), audit.folder / "evidence" / "kr")
+
+
+async def fr_signed_another_tree(audit: Audit) -> None:
+    """Nothing contradicts yet; then the mirror keeps a second head of the same size."""
+    assert "Nothing at hand contradicts" in await audit.type("comity audit prove fr --home auditor", code=1)
+    home, origin = audit.world.federation.node_home("fr"), f"{FEDERATION}/fr"
+    signer = Keystore.open(home / "keystore.cbor", PASSPHRASE).log_signer(origin)
+    head = parse_checkpoint((audit.mirror("fr") / "checkpoint").read_bytes())
+    note = sign_checkpoint(Checkpoint(origin, head.size, bytes(32)), signer, audit.now)
+    (audit.mirror("fr") / "checkpoint.conflict").write_bytes(note)
+    assert "log-fork" in await audit.type("comity audit verify fr --home auditor", code=3)
+
+
+async def the_proof_has_its_name(audit: Audit) -> None:
+    (found,) = (audit.folder / "auditor/mirrors/misbehaviour").glob("*-two-trees-*.proof")
+    audit.words[GUIDES_PROOF] = found.name
+    (audit.mirror("fr") / "checkpoint.conflict").unlink()
+
+
+async def a_bag_by_hand(audit: Audit) -> None:
+    """The bundle is unpacked, and its lists hold."""
+    fingerprint = (await audit.type("comity evidence root --home auditor")).partition(": ")[2]
+    audit.words["FINGERPRINT"] = f"'{fingerprint.strip()}'"
+    with zipfile.ZipFile(audit.folder / "evidence.zip") as packed:
+        packed.extractall(audit.folder / "unpacked")
+    (bag,) = (audit.folder / "unpacked").iterdir()
+    bag.rename(audit.folder / "bag")
+    shutil.copy(audit.folder / "bag" / "verify_bundle.py", audit.folder)
+    for manifest in ("manifest-sha256.txt", "tagmanifest-sha256.txt"):
+        check = [require_program("sha256sum"), "--strict", "--quiet", "-c", manifest]
+        await asyncio.to_thread(subprocess.run, check, cwd=audit.folder / "bag", check=True, timeout=60)
+
+
+async def a_key_to_sign_with(audit: Audit) -> None:
+    p12(audit.folder / "board.p12")
+    write_file(audit.folder / "secret", SIGNING_PASSPHRASE, mode=0o600)
+
+
+async def the_head_was_kept(audit: Audit) -> None:
+    (audit.folder / "head-of-march.txt").write_text(await audit.type("comity records head"), "utf-8")
+
+
+async def plays_elsewhere(audit: Audit, line: str) -> None:
+    """``test_scenarios`` plays the cases, and ``test_demo`` goes on with a federation that was kept."""
+
+
+async def stamped(audit: Audit, line: str) -> None:
+    """The bundle with a token of an authority that OpenSSL plays."""
+    require_program("openssl")
+    authority = make_authority(audit.world.root / "authority")
+    shutil.copy(authority.roots, audit.folder / "authority.pem")
+    async with served(authority.reply) as url:
+        said = await audit.type(line.replace("http://timestamp.example.org", url))
+    assert "1 timestamps" in said
+
+
+async def without_comity(audit: Audit, line: str) -> None:
+    """The program in the bundle runs isolated, in a process of its own."""
+    words = [word.strip("'") for word in re.findall(r"'[^']*'|\S+", line)]
+    command = [sys.executable, *words[1:]]
+    run = await asyncio.to_thread(
+        subprocess.run, command, cwd=audit.folder, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "FAILS" not in run.stdout
+
+
+# --- The commands, as they stand in the guide ---
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of the guide: what comes before it, what its output says, and ``run`` if it is not simply typed."""
+
+    line: str
+    says: tuple[str, ...] = ()
+    before: Callable[[Audit], Awaitable[None]] | None = None
+    run: Callable[[Audit, str], Awaitable[None]] | None = None
+    extra: str = ""
+
+    async def take(self, audit: Audit) -> None:
+        """Do it, with the guide's placeholders replaced."""
+        if self.before is not None:
+            await self.before(audit)
+        line = self.line + self.extra
+        for written, meant in audit.words.items():
+            line = line.replace(written, meant)
+        if self.run is not None:
+            await self.run(audit, line)
+            return
+        said = await audit.type(line)
+        for text in self.says:
+            assert text in said, f"{line}\n{said}"
+
+
+INIT = 'comity init audit@kr --auditor --bootstrap bootstrap-kr.json --office Inspectorate --agency "Board of Audit"'
+MONTH = "--from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z"
+STEPS = (
+    Step("comity demo --scenario all --keep demo", run=plays_elsewhere),
+    Step(f"{INIT} --home auditor", ("enrolment.json",), extra=" --quick-derivation"),
+    Step("comity evidence root --home auditor", (FEDERATION,)),
+    Step(
+        f"{INIT} --scope-node kr --scope-node fr --scope-from 2026-11-01T00:00:00Z "
+        "--scope-to 2026-12-01T00:00:00Z --home limited",
+        ("enrolment.json",),
+        extra=" --quick-derivation",
+    ),
+    Step("comity audit mirror kr --home auditor", ("comity-demo/kr", "No findings."), before=enrolled),
+    Step("comity audit mirror fr --home auditor", ("comity-demo/fr", "No findings.")),
+    Step(
+        "comity audit verify kr fr --home auditor",
+        ("Witnessed up to", "fr (1/1)", "kr (1/1)"),
+        before=mirrors_are_cosigned,
+    ),
+    Step(
+        f"comity audit verify kr=/media/evidence/kr {MONTH} --jobs 2 --home auditor",
+        ("No findings.",),
+        before=a_mirror_elsewhere,
+    ),
+    Step(
+        "comity audit verify kr --envelopes carried.bundle --home auditor",
+        ("Envelopes of this log that were verified: 1", "No findings."),
+    ),
+    Step(
+        f"comity audit trace {GUIDES_ID} kr fr --proofs proofs --home auditor",
+        (*sorted(PROVED), "Entries with their proofs in proofs: 6"),
+    ),
+    Step(
+        f"comity audit reconcile kr fr {MONTH} --proofs proofs --home auditor",
+        ("matched", "Unexplained: 0", "Entries with their proofs in proofs: 0"),
+    ),
+    Step("comity audit prove fr --home auditor", ("two-trees",), before=fr_signed_another_tree),
+    Step(
+        f"comity audit proof auditor/mirrors/misbehaviour/{GUIDES_PROOF} --home auditor",
+        ("PROVED (two-trees)",),
+        before=the_proof_has_its_name,
+    ),
+    Step(f"comity evidence bundle {GUIDES_ID} --out evidence.zip", ("6 receipts",)),
+    Step(f"comity evidence disclose {GUIDES_ID} --out disclosure.json", ("in the clear",)),
+    Step(
+        "comity evidence verify evidence.zip --disclosure disclosure.json --home auditor",
+        ("commitment", "disclosure", "holds"),
+    ),
+    Step(
+        f"comity evidence bundle {GUIDES_ID} --out evidence.zip --disclose"
+        " --tsa http://timestamp.example.org --tsa-roots authority.pem",
+        run=stamped,
+    ),
+    Step(
+        "python3 -I verify_bundle.py evidence.zip --root-sha256 FINGERPRINT", before=a_bag_by_hand, run=without_comity
+    ),
+    Step(
+        "comity audit report kr fr --from 2026-10-01T00:00:00Z --to 2026-11-01T00:00:00Z --out report.pdf"
+        " --home auditor",
+        ("report.pdf",),
+    ),
+    Step(
+        "comity audit report kr fr --out report.html --language fr --suppress-below 5 --home auditor",
+        ("report.html",),
+    ),
+    Step("comity audit report kr fr --json --home auditor", ('"messages": 1',)),
+    Step(
+        "comity audit report kr fr --out report.pdf --sign-with board.p12 --sign-passphrase-file secret --home auditor",
+        ("report.pdf",),
+        before=a_key_to_sign_with,
+    ),
+    Step("comity records head", ("comity-records/24-7@kr",), before=the_head_was_kept),
+    Step("comity records export ./records", ("records written",)),
+    Step("comity records verify ./records 24-7@kr --list --home auditor", ("records hold.", "disclosure")),
+    Step("comity records verify ./records 24-7@kr --seen head-of-march.txt --home auditor", ("records hold.",)),
+    Step("comity audit policy kr --out kr.policy --home auditor", ("kr.policy",)),
+)
+
+
+# --- The test ---
+
+
+async def follow(root: Path) -> Audit:
+    """All steps, on a federation of two nations with a desk each."""
+    now, secret = datetime.now(UTC), root / "passphrase"
+    write_file(secret, PASSPHRASE, mode=0o600)
+    audit = Audit(World(root, Commands(secret), make_federation(root, PASSPHRASE, secret, now)), now)
+    audit.words["/media"] = str(audit.folder)
+    for written, days in (("2026-10-01", -2), ("2026-11-01", -1), ("2026-12-01", 1)):
+        audit.words[f"{written}T00:00:00Z"] = audit.day(days)
+    audit.folder.mkdir()
+    shutil.copy(audit.world.federation.bootstrap("kr"), audit.folder)
+    for node in ("kr", "fr"):
+        audit.world.make_desk(node)
+    try:
+        for step in STEPS:
+            await step.take(audit)
+    finally:
+        for running in audit.world.nodes.values():
+            await running.stop()
+    return audit
+
+
+@pytest.fixture(scope="module")
+def audit(tmp_path_factory: pytest.TempPathFactory) -> Audit:
+    require(FONT.exists(), "the fonts of reports")
+    return asyncio.run(follow(tmp_path_factory.mktemp("audit")))
+
+
+def test_the_test_knows_every_command_of_the_guide_in_its_order() -> None:
+    assert [step.line for step in STEPS] == commands(GUIDE)
+
+
+def test_every_command_of_the_guide_does_what_the_guide_says(audit: Audit) -> None:
+    assert (audit.folder / "report.pdf").read_bytes().startswith(b"%PDF")
+    assert "<html" in (audit.folder / "report.html").read_text("utf-8")
+
+
+# --- The same with tools of others ---
+
+
+def keys_of(audit: Audit) -> dict[str, list[tuple[str, int, bytes, bytes]]]:
+    """The keys in the policy that the guide's last command wrote, by what they are of: name, type, key id, key."""
+    found: dict[str, list[tuple[str, int, bytes, bytes]]] = {"log": [], "witness": []}
+    for line in (audit.folder / "kr.policy").read_text("utf-8").splitlines():
+        words = line.split(" ")
+        if words[0] in found:
+            # C2SP signed-note: <name>+<key id>+<base64 of the type and the key>
+            name, key_id, packed = words[-1].split("+", 2)
+            key = b64decode(packed)
+            found[words[0]].append((name, key[0], bytes.fromhex(key_id), key[1:]))
+    return found
+
+
+def vkey_of(audit: Audit) -> str:
+    """The log's Ed25519 verifier key (type 0x01 of C2SP signed-note)."""
+    lines = (audit.folder / "kr.policy").read_text("utf-8").splitlines()
+    keys = [line.partition(" ")[2] for line in lines if line.startswith("log ")]
+    (found,) = [key for key in keys if b64decode(key.split("+", 2)[2])[0] == 0x01]
+    return found
+
+
+def test_go_verifies_the_cosigned_mirror_and_the_inclusion_of_every_real_entry(audit: Audit) -> None:
+    mirror = audit.mirror("kr")
+    head = parse_checkpoint((mirror / "checkpoint").read_bytes())
+
+    report = verify_log_with_go(mirror, vkey_of(audit))
+
+    assert (report.size, report.root, sorted(report.inclusion)) == (head.size, head.root, list(range(head.size)))
+    # The log's ML-DSA-44 line, and two lines of the witness.
+    assert report.ignored_signatures == 3
+
+
+def test_go_verifies_the_proofs_of_a_trace_and_of_a_bundle_as_its_readme_says(audit: Audit) -> None:
+    logs = audit.folder / "bag" / "data" / "logs"
+    for node in ("kr", "fr"):
+        traced = sorted((audit.folder / "proofs").glob(f"{node}-*.tlog-proof"))
+        bundled = [
+            path
+            for path in sorted((audit.folder / "bag" / "data" / "receipts").glob("*.tlog-proof"))
+            if parse_checkpoint(decode_tlog_proof(path.read_bytes()).checkpoint).origin.endswith(f"/{node}")
+        ]
+        proved = verify_proofs_with_go(logs / f"{node}.vkeys", [*traced, *bundled])
+        half = len(traced)
+        assert half == len(bundled) == {"kr": 2, "fr": 4}[node]
+        assert [proof.index for proof in proved[:half]] == [proof.index for proof in proved[half:]]
+        assert {(proof.origin, proof.ignored_signatures) for proof in proved} == {(f"{FEDERATION}/{node}", 3)}
+
+
+def test_go_refuses_the_proof_of_an_entry_that_was_altered(audit: Audit, tmp_path: Path) -> None:
+    proof = next(iter((audit.folder / "proofs").glob("kr-*.tlog-proof")))
+    shutil.copy(proof, tmp_path)
+    entry = bytearray(proof.with_suffix(".entry").read_bytes())
+    entry[-1] ^= 1
+    (tmp_path / proof.with_suffix(".entry").name).write_bytes(entry)
+    with pytest.raises(GoRefusedError):
+        verify_proofs_with_go(audit.folder / "bag/data/logs/kr.vkeys", [tmp_path / proof.name])
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "cosigned/checkpoint"])
+def test_the_witness_lines_of_a_real_checkpoint_verify_as_c2sp_says_with_another_library(
+    audit: Audit, name: str
+) -> None:
+    """The signed bytes are written out here from tlog-cosignature."""
+    text, lines = (audit.mirror("kr") / name).read_text("utf-8").split("\n\n")
+    body = text + "\n"
+    origin, size, root = text.split("\n")
+    signed = [line.split(" ")[1:] for line in lines.splitlines()]
+    for witness, kind, key_id, key in keys_of(audit)["witness"]:
+        assert key_id == sha256(witness.encode() + b"\n" + bytes([kind]) + key).digest()[:4]
+        ((_, packed),) = [line for line in signed if line[0] == witness and b64decode(line[1])[:4] == key_id]
+        seconds, signature = b64decode(packed)[4:12], b64decode(packed)[12:]
+        if kind == 0x04:
+            message = f"cosignature/v1\ntime {int.from_bytes(seconds, 'big')}\n{body}".encode()
+            Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
+        else:
+            assert kind == 0x06
+            names = [bytes([len(one)]) + one.encode() for one in (witness, origin)]
+            tree = bytes(8) + int(size).to_bytes(8, "big") + b64decode(root)
+            MLDSA44PublicKey.from_public_bytes(key).verify(
+                signature, b"subtree/v1\n\0" + names[0] + seconds + names[1] + tree
+            )
+    assert [kind for _, kind, _, _ in keys_of(audit)["witness"]] == [0x04, 0x06]
+
+
+def test_pymerkle_agrees_on_the_root_and_on_the_inclusion_of_every_real_entry(audit: Audit) -> None:
+    for node in ("kr", "fr"):
+        mirror = audit.mirror(node)
+        head = parse_checkpoint((mirror / "checkpoint").read_bytes())
+        entries = decode_bundle((mirror / entries_path(0, head.size)).read_bytes())
+
+        tree = tree_of_pymerkle(entries)
+
+        assert tree.root == head.root
+        for path in (audit.folder / "proofs").glob(f"{node}-*.tlog-proof"):
+            proof = decode_tlog_proof(path.read_bytes())
+            assert list(proof.path) == tree.inclusion[proof.index]
