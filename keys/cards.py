@@ -37,10 +37,10 @@ from protocol.instant import to_text, truncate
 from protocol.keyid import ED25519, MLKEM768_X25519, key_id
 from protocol.log.checkpoint import Checkpoint
 from protocol.log.merkle import EMPTY_ROOT, HASH_BYTES, MAX_SIZE
+from protocol.mldsa import ML_DSA_44_PUBLIC_BYTES
 from protocol.signing import check_ed25519_public_key
 
 MAX_CARD_BYTES = 65_536
-ML_DSA_44_PUBLIC_BYTES = 1_312
 NODE_CARD_SCHEMA = "comity/node-card/1"
 CONTACT_POINT_CARD_SCHEMA = "comity/contact-point-card/1"
 

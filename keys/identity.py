@@ -10,8 +10,6 @@ import os
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
-
 from keys.cards import KeyEntry, LogCard, WitnessCard
 from keys.directory.tufkey import DirectoryPublicKey, DirectorySigner
 from keys.keystore import (
@@ -29,6 +27,7 @@ from keys.token import Token
 from protocol.errors import KeystoreError
 from protocol.hpke import HybridOpener
 from protocol.keyid import ED25519, MLKEM768_X25519
+from protocol.mldsa import MLDSA44Signer
 from protocol.signing import Ed25519Signer
 
 SEED_BYTES = 32
@@ -92,7 +91,7 @@ class NodeKeys:
         return LogCard(
             origin=origin,
             ed25519=Ed25519Signer(self.log_ed25519_seed).public_key,
-            ml_dsa_44=_mldsa_public(self.log_mldsa_seed),
+            ml_dsa_44=MLDSA44Signer(self.log_mldsa_seed).public_key,
             valid_from=valid_from,
         )
 
@@ -101,7 +100,7 @@ class NodeKeys:
         return WitnessCard(
             name=witness_name(origin),
             ed25519=Ed25519Signer(self.witness_ed25519_seed).public_key,
-            ml_dsa_44=_mldsa_public(self.witness_mldsa_seed),
+            ml_dsa_44=MLDSA44Signer(self.witness_mldsa_seed).public_key,
             valid_from=valid_from,
         )
 
@@ -216,11 +215,11 @@ def generate_node_keys_in(token: Token, node: str, origin: str, hosts: list[str]
         token.generate(sign),
         log,
         token.generate(log),
-        _mldsa_public(mldsa_seed),
+        MLDSA44Signer(mldsa_seed).public_key,
         token.wrap(wrap_purpose(origin), mldsa_seed),
         witness,
         token.generate(witness),
-        _mldsa_public(witness_seed),
+        MLDSA44Signer(witness_seed).public_key,
         token.wrap(witness_wrap_purpose(witness_name(origin)), witness_seed),
         make_certificate(node, hosts, now),
     )
@@ -238,10 +237,6 @@ def witness_name(origin: str) -> str:
     """The name of the witness of the node whose log is ``origin``: ``<authority>/witness/<node>``."""
     authority, _, node = origin.rpartition("/")
     return f"{authority}/witness/{node}"
-
-
-def _mldsa_public(seed: bytes) -> bytes:
-    return MLDSA44PrivateKey.from_seed_bytes(seed).public_key().public_bytes_raw()
 
 
 def generate_directory_key(holder: str) -> DirectoryKey:

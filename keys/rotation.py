@@ -22,8 +22,6 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
-
 from keys.cards import KeyEntry, LogCard, NodeCard, WitnessCard, make_node_card
 from keys.identity import KEY_LIFETIME, SEED_BYTES, TLS_CERTIFICATE, witness_name
 from keys.keystore import (
@@ -43,6 +41,7 @@ from keys.token import Token
 from protocol.errors import CheckpointInvalidError, RotationError
 from protocol.keyid import ED25519
 from protocol.log.checkpoint import open_checkpoint
+from protocol.mldsa import MLDSA44Signer
 from protocol.signing import Ed25519Signer
 
 
@@ -171,7 +170,7 @@ def _new_pair(
     secret, metadata = _new_ed25519(label, now, token)
     seed = os.urandom(SEED_BYTES)
     # A wrapped seed does not show its public key, which the card needs until the switch.
-    public = MLDSA44PrivateKey.from_seed_bytes(seed).public_key().public_bytes_raw().hex()
+    public = MLDSA44Signer(seed).public_key.hex()
     more = {**whose, _ML_DSA_PUBLIC: public}
     if token is not None:
         seed, more = token.wrap(wrapped_for, seed), {**more, WRAPPED: "aes-256-gcm"}

@@ -14,20 +14,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
-
 from protocol.errors import (
     CheckpointInvalidError,
     MalformedError,
-    PlatformUnfitError,
     SignatureInvalidError,
     TooLargeError,
-    WeakKeyError,
 )
 from protocol.log.cosignature import (
-    ML_DSA_44_PUBLIC_BYTES,
-    ML_DSA_44_SIGNATURE_BYTES,
     TIMESTAMP_BYTES,
     from_timestamp,
     mldsa_message,
@@ -46,11 +39,10 @@ from protocol.log.note import (
     parse_note,
     serialize_note,
 )
+from protocol.mldsa import ML_DSA_44_SIGNATURE_BYTES, MLDSA44Signer, MLDSA44Verifier
 from protocol.signing import Ed25519Signer, Ed25519Verifier, Signer
 
 _SIZE = re.compile(r"(?:0|[1-9][0-9]{0,19})\Z", re.ASCII)
-_ML_DSA_44_SEED_BYTES = 32
-_UNFIT = "this build of the cryptography library has no ML-DSA-44"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,24 +109,17 @@ class LogVerifier:
     mldsa_public: bytes
     former: tuple[FormerLogKeys, ...] = ()
     _ed25519: Ed25519Verifier = field(init=False, repr=False, compare=False)
-    _mldsa: MLDSA44PublicKey = field(init=False, repr=False, compare=False)
+    _mldsa: MLDSA44Verifier = field(init=False, repr=False, compare=False)
     _ed25519_id: bytes = field(init=False, repr=False, compare=False)
     _mldsa_id: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if len(self.mldsa_public) != ML_DSA_44_PUBLIC_BYTES:
-            raise WeakKeyError(f"an ML-DSA-44 public key has {ML_DSA_44_PUBLIC_BYTES} bytes")
-        ed25519_key, mldsa_key = self._keys()
         # The only way for a frozen dataclass to set what it derives.
+        object.__setattr__(self, "_mldsa", MLDSA44Verifier(self.mldsa_public))
         object.__setattr__(self, "_ed25519", Ed25519Verifier(self.ed25519_public))
+        ed25519_key, mldsa_key = self._keys()
         object.__setattr__(self, "_ed25519_id", ed25519_key.key_id)
         object.__setattr__(self, "_mldsa_id", mldsa_key.key_id)
-        try:
-            object.__setattr__(self, "_mldsa", MLDSA44PublicKey.from_public_bytes(self.mldsa_public))
-        except ValueError as problem:
-            raise WeakKeyError("the ML-DSA-44 public key is not one") from problem
-        except UnsupportedAlgorithm as problem:
-            raise PlatformUnfitError(_UNFIT) from problem
 
     @property
     def vkeys(self) -> tuple[str, str]:
@@ -166,10 +151,7 @@ class LogVerifier:
 
     def verify_mldsa(self, message: bytes, signature: bytes) -> None:
         """Return if this is the log's ML-DSA-44 signature (empty context); raises :class:`SignatureInvalidError`."""
-        try:
-            self._mldsa.verify(signature, message)
-        except InvalidSignature as problem:
-            raise SignatureInvalidError from problem
+        self._mldsa.verify(message, signature)
 
     def _keys(self) -> tuple[VerifierKey, VerifierKey]:
         return (
@@ -208,16 +190,10 @@ class SoftLogSigner:
     def __init__(
         self, origin: str, ed25519: bytes | Signer, mldsa_seed: bytes, former: tuple[FormerLogKeys, ...] = ()
     ) -> None:
-        if len(mldsa_seed) != _ML_DSA_44_SEED_BYTES:
-            raise WeakKeyError(f"an ML-DSA-44 seed has {_ML_DSA_44_SEED_BYTES} bytes")
         self.origin = origin
         self._ed25519 = Ed25519Signer(ed25519) if isinstance(ed25519, bytes) else ed25519
-        try:
-            self._mldsa = MLDSA44PrivateKey.from_seed_bytes(mldsa_seed)
-        except UnsupportedAlgorithm as problem:
-            raise PlatformUnfitError(_UNFIT) from problem
-        mldsa_public = self._mldsa.public_key().public_bytes_raw()
-        self.verifier = LogVerifier(origin, self._ed25519.public_key, mldsa_public, former)
+        self._mldsa = MLDSA44Signer(mldsa_seed)
+        self.verifier = LogVerifier(origin, self._ed25519.public_key, self._mldsa.public_key, former)
 
     def sign_ed25519(self, message: bytes) -> bytes:
         """The 64-byte Ed25519 signature over ``message``."""

@@ -14,8 +14,6 @@ from protocol.log.note import MAX_NAME_BYTES, check_key_name
 
 TIMESTAMP_BYTES = 8
 MAX_TIMESTAMP = (1 << 63) - 1
-ML_DSA_44_SIGNATURE_BYTES = 2420
-ML_DSA_44_PUBLIC_BYTES = 1312
 
 _SUBTREE_LABEL = b"subtree/v1\n\x00"
 

@@ -13,20 +13,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
-
 from protocol.errors import (
     CheckpointInvalidError,
     MalformedError,
-    PlatformUnfitError,
     SignatureInvalidError,
-    WeakKeyError,
 )
 from protocol.log.checkpoint import Checkpoint, VerifiedCheckpoint
 from protocol.log.cosignature import (
-    ML_DSA_44_PUBLIC_BYTES,
-    ML_DSA_44_SIGNATURE_BYTES,
     ed25519_message,
     from_timestamp,
     mldsa_message,
@@ -34,10 +27,8 @@ from protocol.log.cosignature import (
     to_timestamp,
 )
 from protocol.log.note import NoteSignature, SignatureType, VerifierKey, format_vkey, parse_note, serialize_note
+from protocol.mldsa import ML_DSA_44_SIGNATURE_BYTES, MLDSA44Signer, MLDSA44Verifier
 from protocol.signing import SIGNATURE_BYTES, Ed25519Signer, Ed25519Verifier, Signer
-
-_ML_DSA_44_SEED_BYTES = 32
-_UNFIT = "this build of the cryptography library has no ML-DSA-44"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +39,17 @@ class WitnessVerifier:
     ed25519_public: bytes
     mldsa_public: bytes
     _ed25519: Ed25519Verifier = field(init=False, repr=False, compare=False)
-    _mldsa: MLDSA44PublicKey = field(init=False, repr=False, compare=False)
+    _mldsa: MLDSA44Verifier = field(init=False, repr=False, compare=False)
     _ed25519_id: bytes = field(init=False, repr=False, compare=False)
     _mldsa_id: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if len(self.mldsa_public) != ML_DSA_44_PUBLIC_BYTES:
-            raise WeakKeyError(f"an ML-DSA-44 public key has {ML_DSA_44_PUBLIC_BYTES} bytes")
         # The only way for a frozen dataclass to set what it derives.
+        object.__setattr__(self, "_mldsa", MLDSA44Verifier(self.mldsa_public))
         object.__setattr__(self, "_ed25519", Ed25519Verifier(self.ed25519_public))
         ed25519_key, mldsa_key = self.keys
         object.__setattr__(self, "_ed25519_id", ed25519_key.key_id)
         object.__setattr__(self, "_mldsa_id", mldsa_key.key_id)
-        try:
-            object.__setattr__(self, "_mldsa", MLDSA44PublicKey.from_public_bytes(self.mldsa_public))
-        except ValueError as problem:
-            raise WeakKeyError("the ML-DSA-44 public key is not one") from problem
-        except UnsupportedAlgorithm as problem:
-            raise PlatformUnfitError(_UNFIT) from problem
 
     @property
     def keys(self) -> tuple[VerifierKey, VerifierKey]:
@@ -114,11 +98,11 @@ class WitnessVerifier:
             else:
                 seconds, signature = split_timestamped(line.signature, ML_DSA_44_SIGNATURE_BYTES)
                 message = mldsa_message(self.name, seconds, checkpoint.origin, checkpoint.size, checkpoint.root)
-                self._mldsa.verify(signature, message)
+                self._mldsa.verify(message, signature)
             at = from_timestamp(seconds)
         except MalformedError as problem:
             raise CheckpointInvalidError(f"a cosignature of {self.name}: {problem.detail}") from problem
-        except (SignatureInvalidError, InvalidSignature) as problem:
+        except SignatureInvalidError as problem:
             raise CheckpointInvalidError(f"a cosignature of {self.name} is wrong") from problem
         if at is None:  # tlog-witness: "the timestamp MUST NOT be zero"
             raise CheckpointInvalidError(f"a cosignature of {self.name} does not say when it was made")
@@ -148,15 +132,9 @@ class SoftWitnessSigner:
     __slots__ = ("_ed25519", "_mldsa", "verifier")
 
     def __init__(self, name: str, ed25519: bytes | Signer, mldsa_seed: bytes) -> None:
-        if len(mldsa_seed) != _ML_DSA_44_SEED_BYTES:
-            raise WeakKeyError(f"an ML-DSA-44 seed has {_ML_DSA_44_SEED_BYTES} bytes")
         self._ed25519 = Ed25519Signer(ed25519) if isinstance(ed25519, bytes) else ed25519
-        try:
-            self._mldsa = MLDSA44PrivateKey.from_seed_bytes(mldsa_seed)
-        except UnsupportedAlgorithm as problem:
-            raise PlatformUnfitError(_UNFIT) from problem
-        mldsa_public = self._mldsa.public_key().public_bytes_raw()
-        self.verifier = WitnessVerifier(name, self._ed25519.public_key, mldsa_public)
+        self._mldsa = MLDSA44Signer(mldsa_seed)
+        self.verifier = WitnessVerifier(name, self._ed25519.public_key, self._mldsa.public_key)
 
     def sign_ed25519(self, message: bytes) -> bytes:
         """The 64-byte Ed25519 signature over ``message``."""
