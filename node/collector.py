@@ -9,7 +9,6 @@ have answered or failed, or after ten seconds; so witnesses of different speed c
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -135,10 +134,7 @@ class Collector:
 
     def _put_off(self, node: str) -> None:
         failures = self._failures.get(node, (0, 0.0))[0] + 1
-        settings = self._settings
-        longest = min(settings.max_backoff_s, settings.first_backoff_s * 2 ** min(failures, 30))
-        wait_s = random.uniform(0, longest)  # noqa: S311 - full jitter, nothing secret
-        self._failures[node] = (failures, time.monotonic() + wait_s)
+        self._failures[node] = (failures, time.monotonic() + self._settings.pause_s(failures))
 
     async def _lines_of(
         self, node: str, client: PartnerClient, note: bytes, checkpoint: Checkpoint

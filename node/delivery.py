@@ -9,7 +9,6 @@ What the answers come to: see :mod:`node.handover`.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -107,7 +106,7 @@ class PartnerQueue:
                     self._failures += 1
                     worked = False
                 if self._failures:
-                    await asyncio.sleep(self._pause_s())
+                    await asyncio.sleep(self._all.settings.pause_s(self._failures - 1))
                 elif not worked:
                     await watch.wait(await self._until_due_s())
 
@@ -117,11 +116,6 @@ class PartnerQueue:
             if partner == self._partner:
                 return min(max((at - now).total_seconds(), 0.001), _MAX_SLEEP_S)
         return _MAX_SLEEP_S
-
-    def _pause_s(self) -> float:
-        settings = self._all.settings
-        longest = min(settings.max_backoff_s, settings.first_backoff_s * 2 ** min(self._failures - 1, 30))
-        return random.uniform(0, longest)  # noqa: S311 - full jitter, nothing secret
 
     # --- One round ---------------------------------------------------------------------------------------------
 

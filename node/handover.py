@@ -7,7 +7,6 @@ it that it consigned the message or has custody of it.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -135,9 +134,7 @@ class Handover:
 
     def defer(self, item: OutboundItem, problem: ComityError) -> DeferOutbound:
         """Try the item again later: exponential back-off with full jitter."""
-        settings = self._settings
-        longest = min(settings.max_backoff_s, settings.first_backoff_s * 2 ** min(item.attempts, 30))
-        wait = timedelta(seconds=random.uniform(0, longest))  # noqa: S311 - full jitter, nothing secret
+        wait = timedelta(seconds=self._settings.pause_s(item.attempts))
         return DeferOutbound(item.outbound_id, item.attempts + 1, self._clock() + wait, problem.code)
 
     async def write(self, partner: str, operations: Sequence[Operation]) -> ComityError | None:

@@ -7,7 +7,6 @@ after half a round trip, as with a push. What is said is said again until the re
 from __future__ import annotations
 
 import asyncio
-import random
 
 from node.context import Context
 from node.logging import log_defect
@@ -73,8 +72,7 @@ class Puller:
         self._failures += 1
         self._context.metrics.partner_up.labels(relay).set(0)
         self._context.log.warning("pull-failed", partner=relay, code=code, attempts=self._failures)
-        longest = min(self._settings.max_backoff_s, self._settings.first_backoff_s * 2 ** min(self._failures - 1, 30))
-        await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - full jitter, nothing secret
+        await asyncio.sleep(self._settings.pause_s(self._failures - 1))
 
 
 async def take_waiting(context: Context, peer: str, waiting: Waiting) -> Taken:

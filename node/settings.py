@@ -6,6 +6,7 @@ from a file that a setting names.
 
 from __future__ import annotations
 
+import random
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,6 +127,11 @@ class DeliverySettings(_Table):
     requests_at_once: Annotated[int, Field(ge=1, le=16)] = 4
     witness_s: Seconds = 60
     cosign_s: Seconds = 1
+
+    def pause_s(self, doublings: int) -> float:
+        """A random time up to the first back-off doubled so often: so partners that failed together come apart."""
+        longest = min(self.max_backoff_s, self.first_backoff_s * 2 ** min(doublings, 30))
+        return random.uniform(0, longest)  # noqa: S311 - full jitter, nothing secret
 
 
 class LogSettings(_Table):
