@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
 
 from keys.files import write_file
 from protocol.errors import StorageFullError
@@ -25,7 +24,6 @@ from protocol.misbehaviour import (
 )
 from protocol.receipt import Receipt
 
-T = TypeVar("T")
 Fetch = Callable[[str], Awaitable[bytes]]
 
 FOLDER = "misbehaviour"

@@ -90,8 +90,8 @@ def check_content(
     """Signature, commitment and content of one message."""
     checks = (
         check_signature(envelope, directory, judged),
-        _check("commitment", lambda: check_disclosure(envelope, salt, content)),
-        _check("content", lambda: check_inner(parse_message(content), envelope)),
+        check_of("commitment", lambda: check_disclosure(envelope, salt, content)),
+        check_of("content", lambda: check_inner(parse_message(content), envelope)),
     )
     return (*checks, *_officer_check(content))
 
@@ -107,7 +107,7 @@ def check_signature(envelope: Envelope, directory: Directory, judged: Sequence[J
     def signature() -> None:
         verify_envelope(envelope, directory.signing_key(str(routing.sender), envelope.kid, at))
 
-    return _check("signature", signature)
+    return check_of("signature", signature)
 
 
 def _officer_check(content: bytes) -> tuple[Check, ...]:
@@ -126,7 +126,8 @@ def inclusion(judged: JudgedReceipt) -> Check:
     return Check("inclusion", True)
 
 
-def _check(name: str, check: Callable[[], None]) -> Check:
+def check_of(name: str, check: Callable[[], None]) -> Check:
+    """The verdict of something that returns, or raises a typed error."""
     try:
         check()
     except ComityError as problem:

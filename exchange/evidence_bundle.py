@@ -20,6 +20,7 @@ from exchange.evidence_readme import readme
 from exchange.receipts import JudgedReceipt
 from exchange.records import StoredMessage
 from keys.directory.view import Directory
+from protocol.address import node_of
 from protocol.errors import UnknownNodeError
 from protocol.log.note import parse_note
 from protocol.receipt import Receipt, to_tlog_proof
@@ -115,9 +116,8 @@ def nations_of(stored: StoredMessage, judged: Sequence[JudgedReceipt], directory
     named = {address.node for address in (stored.head.sender, *stored.head.recipients)}
     for entry in judged:
         if entry.proved is not None:
-            # The name of a log's or a witness's key ends in its node.
             lines = parse_note(entry.receipt.checkpoint).signatures
-            named |= {line.name.rpartition("/")[2] for line in lines}
+            named |= {node_of(line.name) for line in lines}
     for node in named:
         with suppress(UnknownNodeError):
             directory.node(node)

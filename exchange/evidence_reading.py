@@ -6,7 +6,7 @@ signed is verified here by the protocol's code, so the two programs check each o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -14,7 +14,7 @@ from uuid import UUID
 from cryptography import x509
 
 from exchange.disclosure import Disclosure
-from exchange.evidence import check_content, check_signature, inclusion
+from exchange.evidence import check_content, check_of, check_signature, inclusion
 from exchange.evidence_bundle import (
     CONTENT,
     DIRECTORY,
@@ -153,7 +153,7 @@ def _message(
     if opened is None:
         closed = Check("content", None, "not-disclosed", "the content is not disclosed")
         return (check_signature(envelope, directory, judged), closed)
-    about = _attempt("disclosure", lambda: opened.check(envelope))
+    about = check_of("disclosure", lambda: opened.check(envelope))
     return (*check_content(envelope, opened.content, opened.salt, directory, judged), about)
 
 
@@ -208,14 +208,6 @@ def _bag(files: Mapping[str, bytes]) -> Check:
         return Check("bag", False, _BAG_ALTERED, str(problem))
     except (KeyError, ValueError):
         return Check("bag", False, _BAG_ALTERED, "a manifest is missing or not of the form that BagIt prescribes")
-
-
-def _attempt(name: str, check: Callable[[], None]) -> Check:
-    try:
-        check()
-    except ComityError as problem:
-        return Check(name, False, problem.code, problem.detail)
-    return Check(name, True)
 
 
 def _is_entry(name: str) -> bool:

@@ -25,7 +25,12 @@ def code_label(name: str, code: str) -> str:
 
 def state_label(state: str) -> str:
     """The name of a state of a case or target."""
-    return code_label("case_state" if state in load_codes("case_state") else "derived_state", state)
+    return code_label(list_of_state(state), state)
+
+
+def list_of_state(state: str) -> str:
+    """The code list that a state of a case or target is in."""
+    return "case_state" if state in load_codes("case_state") else "derived_state"
 
 
 def field_label(name: str) -> str:

@@ -16,7 +16,7 @@ from keys.directory.view import Directory
 from protocol.errors import ComityError, LogForkError, ProofInvalidError
 from protocol.log.checkpoint import Checkpoint, open_checkpoint
 from protocol.log.merkle import verify_consistency
-from protocol.misbehaviour import ALLOWED_SKEW
+from protocol.misbehaviour import is_late
 from protocol.receipt import Receipt, VerifiedReceipt
 
 _NAME = "consistency"
@@ -50,7 +50,7 @@ class LogWatch:
         signed = Checkpoint(proved.origin, proved.size, proved.root)
         if signed not in self._proved:
             self._proved[signed] = await self._check(signed, proved.receipt)
-        if proved.signed_at is not None and proved.event.at > proved.signed_at + ALLOWED_SKEW:
+        if is_late(proved.event.at, proved.signed_at):
             told = await self._prove(proved.origin, proved.receipt, proved.receipt.checkpoint)
             return Check(_NAME, False, LogForkError.code, f"the entry says a time after its checkpoint's{told}")
         return self._proved[signed]

@@ -30,7 +30,7 @@ from exchange.rows import inbox_row, quarantine_row
 from exchange.store import Delivery, DeskStore
 from exchange.views import Direction, SyncResult
 from keys.directory.view import Directory
-from protocol.address import Address
+from protocol.address import Address, node_of
 from protocol.envelope import Envelope, open_envelope, parse_envelope, verify_envelope
 from protocol.errors import (
     ComityError,
@@ -360,6 +360,6 @@ def _logged_at(judged: Sequence[JudgedReceipt], nodes: frozenset[str], now: date
         for receipt in judged
         if receipt.proved is not None
         and receipt.proved.event.name in _LOGGED_HERE
-        and receipt.proved.origin.rpartition("/")[2] in nodes
+        and node_of(receipt.proved.origin) in nodes
     ]
     return min((*times, now))

@@ -28,7 +28,7 @@ from pydantic import (
     model_validator,
 )
 
-from protocol.address import Address, parse_node
+from protocol.address import Address, node_of, parse_node
 from protocol.errors import ComityError, MalformedError, RevokedError, TooLargeError
 from protocol.hpke import PUBLIC_BYTES as SEALING_PUBLIC_BYTES
 from protocol.hpke import SealingKey
@@ -314,7 +314,7 @@ class NodeCard(_Card):
         _check_keys(self.signing_keys, ED25519)
         for log in self.logs():
             # Tying an origin to its node by form leaves no way for one nation to claim another's log.
-            if log.origin.rpartition("/")[2] != self.node:
+            if node_of(log.origin) != self.node:
                 raise ValueError(f"the origin of this node's log ends in /{self.node}")
         if self.log.final is not None:
             raise ValueError("the present keys of the log have no final size")

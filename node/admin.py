@@ -7,7 +7,7 @@ from aiohttp import web
 from node.context import CONTEXT, Context
 from node.metrics import CONTENT_TYPE
 from node.store.base import StoreStats
-from node.witness import node_of
+from protocol.address import node_of
 from protocol.errors import ComityError
 
 

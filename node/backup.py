@@ -21,12 +21,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from keys.files import PRIVATE_MODE, locked, sync_folder, write_file
-from node.checkpoint_file import FULL
+from node.disk_errors import storage_errors
 from node.log_state import LogMarks
 from node.settings import NodeHome, NodeSettings
 from node.store.base import StoreInUseError
-from node.store.sqlite_connection import open_reader, storage_error
-from protocol.errors import ComityError, NotFoundError, StorageFullError, UnavailableError, UsageError
+from node.store.sqlite_connection import open_reader
+from protocol.errors import ComityError, NotFoundError, UsageError
 from protocol.instant import to_text
 from protocol.log.checkpoint import parse_checkpoint
 
@@ -152,7 +152,7 @@ def restore_backup(folder: Path, home: Path, checkpoint: Path | None, progress: 
     if home.exists() and any(home.iterdir()):
         raise UsageError(f"{home} is not empty: restore into a new folder, and keep the old one until all is well")
     manifest = read_backup(folder, progress)
-    with _storage_errors(), _new_folder(home) as made:
+    with storage_errors(_not_copied), _new_folder(home) as made:
         for name in manifest.files:
             if name.startswith(f"{_HOME}/"):
                 _copy(folder / name, made / name.removeprefix(f"{_HOME}/"))
@@ -183,7 +183,10 @@ def _make(
 ) -> Manifest:
     if folder.exists():
         raise UsageError(f"{folder} exists; name a new folder")
-    with _storage_errors(), _new_folder(folder) as made:
+    with (
+        storage_errors(_not_copied),
+        _new_folder(folder) as made,
+    ):
         note = _copy_database(home.path / settings.database, made / DATABASE, progress)
         write_file(made / CHECKPOINT, note, mode=PRIVATE_MODE)
         names = [name for name in (*_FILES, *((_KEYSTORE,) if keystore else ())) if (home.path / name).is_file()]
@@ -239,15 +242,8 @@ def _new_folder(folder: Path) -> Iterator[Path]:
         raise
 
 
-@contextmanager
-def _storage_errors() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as problem:
-        raise storage_error(problem) or UnavailableError("the database cannot be read") from problem
-    except OSError as problem:
-        kind = StorageFullError if problem.errno in FULL else UnavailableError
-        raise kind(f"{problem.filename or 'a file'} cannot be copied: {problem.strerror}") from problem
+def _not_copied(problem: OSError) -> str:
+    return f"{problem.filename or 'a file'} cannot be copied"
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -12,11 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from keys.files import write_file
-from protocol.errors import ComityError, StorageFullError, UnavailableError
+from node.disk_errors import disk_error
+from protocol.errors import ComityError
 
 # A checkpoint is about 4 KB; room for the lines of witnesses.
 MAX_NOTE_BYTES = 64 * 1024
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
 class CheckpointFileError(ComityError):
@@ -54,8 +54,7 @@ class CheckpointFile:
         try:
             write_file(self.path, note)
         except OSError as problem:
-            kind = StorageFullError if problem.errno in FULL else UnavailableError
-            raise kind(f"the checkpoint file cannot be written ({_name(problem)})") from problem
+            raise disk_error(problem, f"the checkpoint file cannot be written ({_name(problem)})") from problem
 
     def sweep(self) -> None:
         """Remove temporary files that a killed process left behind."""

@@ -17,10 +17,11 @@ from node.store.base import LogConflictError
 from protocol.errors import ComityError, LogForkError
 from protocol.log.checkpoint import VerifiedCheckpoint, parse_checkpoint, verify_checkpoint
 from protocol.misbehaviour import (
-    ALLOWED_SKEW,
     Proof,
     decode_proof,
     encode_proof,
+    is_early,
+    is_late,
     misdated,
     notes_of,
     proof_digest,
@@ -106,14 +107,7 @@ class Convictions:
         """
         known = self._opened(partner, proved_note)
         at, under = receipt.event.at, receipt.signed_at
-        late = under is not None and at > under + ALLOWED_SKEW
-        early = (
-            known is not None
-            and known.signed_at is not None
-            and receipt.index >= known.checkpoint.size
-            and at < known.signed_at - ALLOWED_SKEW
-        )
-        if not late and not early:
+        if not is_late(at, under) and (known is None or not is_early(at, receipt.index, known)):
             return
         notes = [known.note] if known is not None and known.checkpoint.origin == receipt.origin else []
         verifier = self._directory().log_verifier(receipt.origin)

@@ -13,11 +13,12 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
+from keys.tilefolder import CHECKPOINT, read_resource
 from node.log_files import LogFiles
 from node.store.base import Done, ImportEntries, SkipNumbers
 from node.store.sqlite_connection import open_reader
 from node.store.sqlite_log import open_tree
-from node.tile_files import CHECKPOINT, read_bundle
+from node.tile_files import read_bundle
 from protocol.directory_seen import decode_entry
 from protocol.errors import LogForkError, LogUnavailableError, ProofInvalidError, UsageError
 from protocol.event import Event, EventName
@@ -90,8 +91,8 @@ async def import_mirror(files: LogFiles, mirror: Path, now: datetime, progress: 
     is missing, and what the store refuses with.
     """
     try:
-        note = (mirror / CHECKPOINT).read_bytes()
-    except OSError as problem:
+        note = read_resource(mirror, CHECKPOINT)
+    except LogUnavailableError as problem:
         raise UsageError(f"{mirror} is no mirror of a log: it has no checkpoint") from problem
     head = open_checkpoint(note, files.signer.verifier)
     store = files.store()

@@ -5,7 +5,6 @@ Each step may be repeated after a process was killed in it: what was put aside i
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -13,9 +12,9 @@ from keys.files import locked, sync_folder
 from node.checkpoint_file import CheckpointFile
 from node.store.base import SkipNumbers, StoreInUseError
 from node.store.sqlite import SqliteStore
-from node.store.sqlite_connection import open_reader, open_writer, storage_error
+from node.store.sqlite_connection import database_errors, open_reader, open_writer
 from node.store.sqlite_log import open_tree
-from protocol.errors import NewLogError, UnavailableError
+from protocol.errors import NewLogError
 from protocol.log.checkpoint import Checkpoint, LogVerifier, open_checkpoint
 
 
@@ -35,13 +34,10 @@ def require_lost(database: Path, final: Checkpoint) -> None:
     """Return if the database does not lead to ``final``; raises :class:`NewLogError` when nothing is lost."""
     if not database.exists():
         return
-    try:
-        with closing(open_reader(database)) as connection:
-            row = connection.execute("SELECT max(size) FROM checkpoint").fetchone()
-            size = row[0] or 0
-            leads = size >= final.size and open_tree(connection, size).root(final.size) == final.root
-    except sqlite3.Error as problem:
-        raise storage_error(problem) or UnavailableError("the database cannot be opened") from problem
+    with database_errors("the database cannot be opened"), closing(open_reader(database)) as connection:
+        row = connection.execute("SELECT max(size) FROM checkpoint").fetchone()
+        size = row[0] or 0
+        leads = size >= final.size and open_tree(connection, size).root(final.size) == final.root
     if leads:
         raise NewLogError("the database leads to the last checkpoint that is known: nothing is lost")
 
@@ -82,18 +78,12 @@ def _never(checkpoint: Checkpoint, at: object) -> bytes:
 
 def _fold(database: Path) -> None:
     """Bring the write-ahead log back into the database file, so that it is whole by itself."""
-    try:
-        with closing(open_writer(database)) as connection:
-            connection.execute("PRAGMA journal_mode = DELETE").fetchone()
-    except sqlite3.Error as problem:
-        raise storage_error(problem) or UnavailableError("the database cannot be opened") from problem
+    with database_errors("the database cannot be opened"), closing(open_writer(database)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE").fetchone()
 
 
 def _last_number(database: Path) -> int:
     if not database.exists():
         return 0
-    try:
-        with closing(open_reader(database)) as connection:
-            return int(connection.execute("SELECT last FROM sequence").fetchone()[0])
-    except sqlite3.Error as problem:
-        raise storage_error(problem) or UnavailableError("the database cannot be opened") from problem
+    with database_errors("the database cannot be opened"), closing(open_reader(database)) as connection:
+        return int(connection.execute("SELECT last FROM sequence").fetchone()[0])

@@ -20,11 +20,12 @@ from node.metrics import Metrics
 from node.partner import PartnerClient, Partners
 from node.store.base import Store
 from node.wire import Heads
-from node.witness import Witness, node_of
+from node.witness import Witness
+from protocol.address import node_of
 from protocol.errors import ComityError, LogUnavailableError, ProofInvalidError
 from protocol.log.checkpoint import parse_checkpoint, verify_checkpoint
 from protocol.log.remote import RemoteTree
-from protocol.misbehaviour import own_lines, without_entry
+from protocol.misbehaviour import own_lines, shows_entry
 
 _REMEMBERED = 4096
 
@@ -62,7 +63,7 @@ class ProofExchange:
     async def heads(self) -> Heads:
         """What this node tells partners."""
         seen = [(head.origin, head.size, head.root) for head in await self._store.foreign_heads()]
-        shared = [kept for kept in self._witness.proofs.open() if without_entry(kept.proof) == kept.proof]
+        shared = [kept for kept in self._witness.proofs.open() if not shows_entry(kept.proof)]
         return Heads(tuple(seen), tuple((kept.proof.origin, kept.digest) for kept in shared))
 
     async def run(self, interval_s: float) -> None:
@@ -107,7 +108,7 @@ class ProofExchange:
         known = {origin for origin, _ in theirs.proofs}
         for kept in self._witness.proofs.open():
             about = kept.proof.origin
-            if about in known or client.node == node_of(about) or without_entry(kept.proof) != kept.proof:
+            if about in known or client.node == node_of(about) or shows_entry(kept.proof):
                 continue
             known.add(about)
             await client.offer(kept.written)
@@ -134,8 +135,8 @@ class ProofExchange:
         if seen in self._agreed or self._witness.proofs.open_of(origin):
             return True
         accused = self._directory().node_of_origin(origin)
-        note = self._witness.proved_note(accused)
-        if accused in (self._node, client.node) or note is None or parse_checkpoint(note).origin != origin:
+        note = self._witness.proved(origin)
+        if accused in (self._node, client.node) or note is None:
             return True
         if not await self._agrees(accused, note, size, root):
             return False
@@ -168,8 +169,8 @@ class ProofExchange:
         verifier = self._directory().log_verifier(origin)
         theirs = verify_checkpoint(own_lines(await client.head(origin), verifier), verifier)
         answered = await self._witness.check(accused)
-        note = self._witness.proved_note(accused)
-        if note is None or parse_checkpoint(note).origin != origin:
+        note = self._witness.proved(origin)
+        if note is None:
             return
         if answered and await self._agrees(accused, note, theirs.checkpoint.size, theirs.checkpoint.root):
             return

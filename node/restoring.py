@@ -14,9 +14,10 @@ from pathlib import Path
 
 from node.proof_files import ProofFiles
 from node.settings import NodeHome
-from node.store.sqlite_connection import storage_error
-from node.witness import WitnessState, node_of
-from protocol.errors import CheckpointInvalidError, NotFoundError, UnavailableError
+from node.store.sqlite_connection import database_errors
+from node.witness import WitnessState
+from protocol.address import node_of
+from protocol.errors import CheckpointInvalidError, NotFoundError
 from protocol.log.checkpoint import parse_checkpoint
 
 
@@ -51,10 +52,11 @@ def _origins(notes: Iterable[bytes]) -> set[str]:
 
 def _forget(database: Path, origins: Iterable[str]) -> int:
     """Forget the newest checkpoints seen of these logs; the number of the last checkpoint with receipts."""
-    try:
-        with closing(sqlite3.connect(database)) as connection, connection:
-            connection.executemany("DELETE FROM peer_checkpoint WHERE origin = ?", [(origin,) for origin in origins])
-            last = connection.execute("SELECT max(id) FROM foreign_checkpoint").fetchone()[0]
-    except sqlite3.Error as problem:
-        raise storage_error(problem) or UnavailableError("the database cannot be written") from problem
+    with (
+        database_errors("the database cannot be written"),
+        closing(sqlite3.connect(database)) as connection,
+        connection,
+    ):
+        connection.executemany("DELETE FROM peer_checkpoint WHERE origin = ?", [(origin,) for origin in origins])
+        last = connection.execute("SELECT max(id) FROM foreign_checkpoint").fetchone()[0]
     return int(last or 0)

@@ -10,27 +10,25 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from keys.files import PRIVATE_MODE, PUBLIC_MODE, sync_folder, write_file
-from node.checkpoint_file import FULL
-from node.store.sqlite_connection import open_reader, storage_error
+from keys.tilefolder import CHECKPOINT, PLAIN, SCOPED, drop_outgrown_parts, read_items, read_resource, widths
+from node.disk_errors import storage_errors
+from node.store.sqlite_connection import open_reader
 from node.store.sqlite_log import read_tile, stored_item
 from protocol.errors import (
     LogForkError,
     LogUnavailableError,
     NotFoundError,
     ProofInvalidError,
-    StorageFullError,
-    UnavailableError,
 )
 from protocol.log.checkpoint import Checkpoint, LogVerifier, open_checkpoint
 from protocol.log.layout import (
     TILE_HEIGHT,
     TILE_WIDTH,
-    decode_bundle,
     encode_bundle,
     entries_path,
     tile_path,
@@ -40,14 +38,12 @@ from protocol.log.merkle import HASH_BYTES
 from protocol.log.scoped import (
     BundleItem,
     Withheld,
-    decode_scoped_bundle,
     encode_scoped_bundle,
     item_hash,
     scoped_path,
 )
 from protocol.log.tiles import TileTree
 
-CHECKPOINT = "checkpoint"
 _ENTRIES = "SELECT leaf FROM event WHERE idx >= ? AND idx < ? ORDER BY idx"
 
 Progress = Callable[[int, int], None]
@@ -68,7 +64,7 @@ def export_tiles(database: Path, folder: Path, verifier: LogVerifier, progress: 
     With ``entries`` also the entries, readable by the owner only; a bundle with erased ones is a scoped bundle. Raises
     :class:`LogForkError` when the folder is of another history, :class:`NotFoundError`, and the storage errors.
     """
-    with _storage_errors(), closing(open_reader(database)) as connection:
+    with storage_errors(lambda _: "the tiles cannot be written"), closing(open_reader(database)) as connection:
         connection.execute("BEGIN")  # tiles, entries and checkpoint of one moment
         row = connection.execute("SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1").fetchone()
         if row is None:
@@ -89,7 +85,7 @@ def export_tiles(database: Path, folder: Path, verifier: LogVerifier, progress: 
             writing.write(tile_path(level, index, width), read_tile(connection, level, index)[: width * HASH_BYTES])
         writing.sync()
         write_file(folder / CHECKPOINT, note)
-        _drop_parts(folder, head.size)
+        drop_outgrown_parts(folder, head.size)
     return Tiles(head, last if entries else 0, withheld)
 
 
@@ -99,13 +95,12 @@ def verify_tiles(folder: Path, verifier: LogVerifier, progress: Progress) -> Til
     Raises :class:`CheckpointInvalidError`, :class:`ProofInvalidError`, :class:`MalformedError`,
     :class:`LogUnavailableError`.
     """
-    head = open_checkpoint(_read(folder, CHECKPOINT), verifier)
-    tree = TileTree(0, lambda level, index: _read(folder, tile_path(level, index)))
+    head = open_checkpoint(read_resource(folder, CHECKPOINT), verifier)
+    tree = TileTree(0, lambda level, index: read_resource(folder, tile_path(level, index)))
     bundles = withheld = 0
-    for index in range(-(-head.size // TILE_WIDTH)):
-        width = tile_width(0, index, head.size)
+    for index, width in widths(head.size):
         items = read_bundle(folder, index, width)
-        hashes = _read(folder, tile_path(0, index, width))
+        hashes = read_resource(folder, tile_path(0, index, width))
         if items is None:
             leaves = [hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES)]
         else:
@@ -126,16 +121,11 @@ def verify_tiles(folder: Path, verifier: LogVerifier, progress: Progress) -> Til
 def read_bundle(folder: Path, index: int, width: int) -> list[BundleItem] | None:
     """The items of a bundle in a folder of tiles, plain or scoped; None when it has neither.
 
-    Raises :class:`MalformedError` when it does not hold ``width`` items.
+    Raises :class:`ProofInvalidError` when it does not hold ``width`` items, and as :func:`read_items` does.
     """
-    plain, scoped = folder / entries_path(index, width), folder / scoped_path(index, width)
-    items: list[BundleItem]
-    if plain.is_file():
-        items = list(decode_bundle(plain.read_bytes()))
-    elif scoped.is_file():
-        items = decode_scoped_bundle(scoped.read_bytes())
-    else:
+    if not any((folder / form.path(index, width)).exists() for form in (PLAIN, SCOPED)):
         return None
+    items = read_items(folder, index, width)
     if len(items) != width:
         raise ProofInvalidError(f"bundle {index} does not hold {width} entries")
     return items
@@ -213,39 +203,8 @@ class _Writing:
             sync_folder(folder)
 
 
-def _drop_parts(folder: Path, size: int) -> None:
-    """Remove narrower parts of tiles and bundles that the new checkpoint does not need."""
-    wanted = {tile_path(level, index, width) for level, index, width in _tiles(size)}
-    last = (size - 1) // TILE_WIDTH
-    width = tile_width(0, last, size) if size else 0
-    wanted |= {entries_path(last, width), scoped_path(last, width)} if size else set()
-    for part in folder.glob("**/*.p/*"):
-        if str(part.relative_to(folder)) not in wanted:
-            part.unlink()
-            with suppress(OSError):  # other parts are still in it
-                part.parent.rmdir()
-
-
 def _compare(folder: Path, tree: TileTree, size: int) -> None:
     for level, index, hashes in tree.take_changed_tiles():
         width = len(hashes) // HASH_BYTES
-        if width == tile_width(level, index, size) and _read(folder, tile_path(level, index, width)) != hashes:
+        if width == tile_width(level, index, size) and read_resource(folder, tile_path(level, index, width)) != hashes:
             raise ProofInvalidError(f"the tile {tile_path(level, index, width)} does not hold the hashes below it")
-
-
-def _read(folder: Path, name: str) -> bytes:
-    try:
-        return (folder / name).read_bytes()
-    except OSError as problem:
-        raise LogUnavailableError(f"{folder} has no {name}") from problem
-
-
-@contextmanager
-def _storage_errors() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as problem:
-        raise storage_error(problem) or UnavailableError("the database cannot be read") from problem
-    except OSError as problem:
-        kind = StorageFullError if problem.errno in FULL else UnavailableError
-        raise kind(f"the tiles cannot be written: {problem.strerror}") from problem

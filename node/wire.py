@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from node.store.base import MailboxEntry
 from protocol import cbor
 from protocol.errors import ComityError, MalformedError, PeerFailedError, TooLargeError
+from protocol.log.merkle import HASH_BYTES
 from protocol.problem import problem_of, problem_text
 from protocol.receipt import Receipt, receipts_from_value, receipts_to_value
 
@@ -22,7 +23,6 @@ MAX_BATCH_BYTES = 4 * 1024 * 1024
 MAX_STATEMENTS_BYTES = 1024 * 1024
 # 64 envelopes of 32 recipients each, with a checkpoint for every receipt that is a repeat.
 MAX_ANSWER_BYTES = 24 * 1024 * 1024
-_HASH_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +231,7 @@ def decode_heads(body: bytes, source: str) -> Heads:
     if type(value) is not dict or value.keys() != {1, 2}:
         raise _nonsense(source)
     seen, proofs = _rows(value[1], (str, int, bytes), source), _rows(value[2], (str, bytes), source)
-    if any(len(row[-1]) != _HASH_BYTES for row in (*seen, *proofs)) or any(row[1] < 0 for row in seen):
+    if any(len(row[-1]) != HASH_BYTES for row in (*seen, *proofs)) or any(row[1] < 0 for row in seen):
         raise _nonsense(source)
     return Heads(seen, proofs)
 
@@ -245,7 +245,7 @@ def _rows(value: Any, kinds: tuple[type, ...], source: str) -> tuple[Any, ...]:
 def decode_hashes(body: bytes, source: str) -> list[bytes]:
     """A consistency proof; raises :class:`PeerFailedError` for anything else."""
     value = _decode(body, source)
-    if type(value) is not list or any(type(item) is not bytes or len(item) != _HASH_BYTES for item in value):
+    if type(value) is not list or any(type(item) is not bytes or len(item) != HASH_BYTES for item in value):
         raise _nonsense(source)
     return value
 

@@ -30,6 +30,7 @@ from node.proof_files import ProofFiles
 from node.sequencer import Sequencer
 from node.store.base import RecordPeerCheckpoint, Store
 from protocol import cbor
+from protocol.address import node_of
 from protocol.errors import (
     ComityError,
     LogForkError,
@@ -138,10 +139,8 @@ class Witness:
 
     def proved(self, origin: str) -> bytes | None:
         """The last proved checkpoint of the log ``origin``, None if there is none."""
-        for note in self._state.proved.values():
-            if parse_checkpoint(note).origin == origin:
-                return note
-        return None
+        note = self._state.proved.get(node_of(origin))
+        return note if note is not None and parse_checkpoint(note).origin == origin else None
 
     async def run(self, interval_s: float) -> None:
         """Check all partners at once, and again ``interval_s`` seconds after the slowest answered or timed out."""
@@ -328,8 +327,3 @@ class Witness:
                 self.alarm(partner, unlike, head)
                 raise LogForkError(f"the log of {partner} does not hold what it gave receipts for")
             full = len(notes) == NOTES_AT_ONCE and last == notes[-1][0]
-
-
-def node_of(origin: str) -> str:
-    """The node whose log this is: an origin ends in its node's name."""
-    return origin.rpartition("/")[2]

@@ -47,3 +47,8 @@ class Address:
 
     def __str__(self) -> str:
         return f"{self.contact_point}@{self.node}"
+
+
+def node_of(origin: str) -> str:
+    """The node whose log or witness this is: an origin, as the name of each of its keys, ends in its node's name."""
+    return origin.rpartition("/")[2]

@@ -1,7 +1,6 @@
 """Auditing: mirror nodes' logs, verify them, and reconcile what two of them say, without seeing any content."""
 
 from exchange.audit.finding import Finding
-from exchange.audit.folder import PLAIN, SCOPED, BundleForm
 from exchange.audit.handovers import Status
 from exchange.audit.mirror import FolderSource, LogSource, Mirrored, NodeSource, mirror
 from exchange.audit.period import ALWAYS, Period
@@ -10,6 +9,7 @@ from exchange.audit.reconcile import Cited, ReconciledRow, Reconciliation, recon
 from exchange.audit.trace import TraceRow, trace
 from exchange.audit.verify import LoggedView, VerifiedLog, verify_mirror
 from exchange.audit.witnessed import Witnessed, witnessed
+from keys.tilefolder import PLAIN, SCOPED, BundleForm
 
 __all__ = [
     "ALWAYS",

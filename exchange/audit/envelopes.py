@@ -9,16 +9,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from exchange.audit.finding import Finding, Findings
-from exchange.audit.reading import NAMES
+from exchange.audit.reading import ACCEPTED, NAMES
 from exchange.audit.verify import VerifiedLog
 from keys.directory.view import Directory
 from protocol.bundle import BundlePart
 from protocol.envelope import parse_envelope, verify_envelope
 from protocol.errors import ComityError
-from protocol.event import EventName
 from protocol.instant import from_ms
-
-_ACCEPTED = frozenset({EventName.SubmissionAcceptance, EventName.RelayAcceptance})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,7 @@ def check_envelopes(log: VerifiedLog, envelopes: Iterable[bytes], directory: Dir
         except ComityError as problem:
             findings.add(None, problem.code, f"what the bundle calls an envelope is none: {problem.detail}")
             continue
-        row = next((row for row in log.index.of_envelope(envelope.digest) if NAMES[row.name] in _ACCEPTED), None)
+        row = next((row for row in log.index.of_envelope(envelope.digest) if NAMES[row.name] in ACCEPTED), None)
         if row is None:
             elsewhere += 1
             continue

@@ -13,7 +13,6 @@ from uuid import UUID
 from exchange.audit.reading import Row
 
 _CACHE_KIB = 32_768
-_COLUMNS = "idx, at_ms, name, digest, message_id, recipient, peer, reference"
 
 
 class EntryIndex:
@@ -25,6 +24,7 @@ class EntryIndex:
         execute("PRAGMA journal_mode = OFF")
         execute("PRAGMA synchronous = OFF")
         execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        # The columns are a row's fields, in their order.
         execute(
             "CREATE TABLE entry (idx INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, name INTEGER NOT NULL,"
             " digest BLOB NOT NULL, message_id BLOB NOT NULL, recipient TEXT, peer TEXT, reference BLOB) STRICT"
@@ -37,32 +37,23 @@ class EntryIndex:
 
     def by_message(self) -> Iterator[Row]:
         """All events in the order of their envelopes' digests, those of one envelope in the order of the log."""
-        cursor = self._connection.execute(f"SELECT {_COLUMNS} FROM entry ORDER BY digest, idx")  # noqa: S608
+        cursor = self._connection.execute("SELECT * FROM entry ORDER BY digest, idx")
         return map(Row._make, cursor)
 
     def of_message(self, message_id: UUID) -> list[Row]:
         """The events of a message, in the order of the log."""
-        cursor = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM entry WHERE message_id = ? ORDER BY idx",  # noqa: S608
-            (message_id.bytes,),
-        )
+        cursor = self._connection.execute("SELECT * FROM entry WHERE message_id = ? ORDER BY idx", (message_id.bytes,))
         return [Row._make(row) for row in cursor]
 
     def of_envelope(self, digest: bytes) -> list[Row]:
         """The events of an envelope, in the order of the log."""
         self._connection.execute("CREATE INDEX IF NOT EXISTS by_digest ON entry (digest)")
-        cursor = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM entry WHERE digest = ? ORDER BY idx",  # noqa: S608
-            (digest,),
-        )
+        cursor = self._connection.execute("SELECT * FROM entry WHERE digest = ? ORDER BY idx", (digest,))
         return [Row._make(row) for row in cursor]
 
     def at(self, index: int) -> Row | None:
         """The event at ``index``, if that entry is one and can be read."""
-        found = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM entry WHERE idx = ?",  # noqa: S608
-            (index,),
-        ).fetchone()
+        found = self._connection.execute("SELECT * FROM entry WHERE idx = ?", (index,)).fetchone()
         return None if found is None else Row._make(found)
 
     def last_ms(self) -> int | None:

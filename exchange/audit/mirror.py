@@ -15,7 +15,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Protocol
 
-from exchange.audit.folder import (
+from exchange.client import NodeClient
+from keys.files import write_file
+from keys.tilefolder import (
     CHECKPOINT,
     CONFLICT,
     COSIGNED,
@@ -23,14 +25,11 @@ from exchange.audit.folder import (
     PLAIN,
     SCOPED,
     BundleForm,
-    file_names,
-    named_tile,
+    drop_outgrown_parts,
     read_items,
     read_resource,
     widths,
 )
-from exchange.client import NodeClient
-from keys.files import write_file
 from protocol.errors import (
     ComityError,
     EntriesErasedError,
@@ -59,8 +58,7 @@ from protocol.log import (
     tile_width,
     verify_checkpoint,
 )
-
-_HASH_BYTES = 32
+from protocol.log.merkle import HASH_BYTES
 
 Progress = Callable[[int, int], None]
 
@@ -144,7 +142,7 @@ async def mirror(
     if before is not None and tree.root(old_size) != before.root:
         raise ProofInvalidError(f"the tiles of the mirror {folder} do not lead to its checkpoint: it was altered here")
     for level, index, hashes in tree.take_changed_tiles():
-        path = tile_path(level, index, len(hashes) // _HASH_BYTES)
+        path = tile_path(level, index, len(hashes) // HASH_BYTES)
         if await source.read(path) != hashes:
             raise ProofInvalidError(f"the tile {path} of {head.origin} does not hold the hashes of its entries")
         _write(folder, path, hashes)
@@ -154,7 +152,7 @@ async def mirror(
             raise LogForkError(f"the log {head.origin} had another history cosigned than the one that it serves")
         _write(folder, COSIGNED, cosigned.note)
     _write(folder, CHECKPOINT, note)
-    _drop_outgrown_parts(folder, head.size)
+    drop_outgrown_parts(folder, head.size)
     return Mirrored(head, head.size - old_size)
 
 
@@ -290,16 +288,6 @@ def _full_tile(folder: Path, level: int, index: int) -> bytes:
     if not parts:
         raise LogUnavailableError(f"the mirror {folder} lacks a tile")
     return parts[-1].read_bytes()
-
-
-def _drop_outgrown_parts(folder: Path, size: int) -> None:
-    """Remove partial tiles and bundles that wider ones now stand for."""
-    for path in list(file_names(folder)):
-        name = named_tile(path)
-        if name is not None and name.width < tile_width(name.level or 0, name.index, size):
-            (folder / path).unlink()
-            if not any((folder / path).parent.iterdir()):
-                (folder / path).parent.rmdir()
 
 
 def _write(folder: Path, path: str, content: bytes) -> None:

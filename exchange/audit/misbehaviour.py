@@ -8,11 +8,13 @@ from itertools import combinations
 from pathlib import Path
 
 from exchange.accusation import Fetch, contradiction
+from keys.tilefolder import read_resource, widths
 from protocol.errors import (
     ComityError,
     LogUnavailableError,
     PeerFailedError,
     ProofInvalidError,
+    TooLargeError,
     UnavailableError,
 )
 from protocol.log import (
@@ -25,14 +27,13 @@ from protocol.log import (
     tile_width,
     verify_checkpoint,
 )
-from protocol.misbehaviour import ALLOWED_SKEW, Kind, Proof, between_receipts, misdated
-from protocol.misbehaviour.verify import entry_time
+from protocol.misbehaviour import Kind, Proof, between_receipts, entry_time, is_early, is_late, misdated
 from protocol.receipt import Receipt
 
 Progress = Callable[[int, int], None]
 
 # What keeps one source from answering; the next may.
-_SILENT = (ProofInvalidError, LogUnavailableError, PeerFailedError, UnavailableError)
+_SILENT = (ProofInvalidError, LogUnavailableError, TooLargeError, PeerFailedError, UnavailableError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +77,20 @@ async def prove(
 def misdated_entries(folder: Path, note: bytes, known: Iterable[bytes], verifier: LogVerifier) -> Iterator[Receipt]:
     """The receipts, from a mirror under ``note``, of entries whose time is false by it or by a ``known`` checkpoint.
 
-    Raises :class:`LogUnavailableError` when the mirror has not all entries and tiles, :class:`MalformedError`.
+    Raises :class:`LogUnavailableError` when the mirror has not all entries and tiles, and as
+    :func:`read_resource` and :func:`entry_time` do.
     """
     head = verify_checkpoint(note, verifier)
     size = head.checkpoint.size
-    earlier = [(seen.checkpoint.size, seen.signed_at) for seen in (verify_checkpoint(one, verifier) for one in known)]
-    tree = TileTree(size, lambda level, index: _read(folder, tile_path(level, index, tile_width(level, index, size))))
-    for bundle in range(-(-size // TILE_WIDTH)):
-        entries = decode_bundle(_read(folder, entries_path(bundle, tile_width(0, bundle, size))))
+    earlier = [verify_checkpoint(one, verifier) for one in known]
+    tree = TileTree(
+        size, lambda level, index: read_resource(folder, tile_path(level, index, tile_width(level, index, size)))
+    )
+    for bundle, width in widths(size):
+        entries = decode_bundle(read_resource(folder, entries_path(bundle, width)))
         for index, entry in enumerate(entries, bundle * TILE_WIDTH):
             at = entry_time(entry)
-            late = head.signed_at is not None and at > head.signed_at + ALLOWED_SKEW
-            early = (then is not None and index >= old and at < then - ALLOWED_SKEW for old, then in earlier)
-            if late or any(early):
+            if is_late(at, head.signed_at) or any(is_early(at, index, seen) for seen in earlier):
                 yield Receipt(entry, index, tuple(tree.inclusion_path(index)), note)
 
 
@@ -96,7 +98,7 @@ def folder_source(folder: Path) -> Fetch:
     """The tiles of a mirror in a folder."""
 
     async def fetch(path: str) -> bytes:
-        return _read(folder, path)
+        return read_resource(folder, path)
 
     return fetch
 
@@ -116,10 +118,3 @@ async def _compare(
 def _add(found: dict[Kind, Proof], proof: Proof | None) -> None:
     if proof is not None:
         found.setdefault(proof.kind, proof)
-
-
-def _read(folder: Path, path: str) -> bytes:
-    try:
-        return (folder / path).read_bytes()
-    except OSError as problem:
-        raise LogUnavailableError(f"the mirror {folder} has no {path}") from problem

@@ -20,6 +20,10 @@ class Period:
         if self.since is not None and self.until is not None and self.until <= self.since:
             raise UsageError("the period ends before it begins")
 
+    def holds(self, at: datetime) -> bool:
+        """Whether the instant lies inside."""
+        return (self.since is None or at >= self.since) and (self.until is None or at < self.until)
+
     def bounds_ms(self) -> tuple[int, int]:
         """The first and the last Unix millisecond inside."""
         first = 0 if self.since is None else to_ms(self.since)

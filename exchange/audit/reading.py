@@ -14,15 +14,17 @@ from protocol.directory_seen import DirectorySeen, decode_entry
 from protocol.errors import ComityError
 from protocol.event import DESK_EVENTS, Event, EventName, LeafReference
 from protocol.instant import to_ms
-from protocol.log import BundleItem, Withheld, leaf_hash
+from protocol.log import BundleItem, Withheld, item_hash
+from protocol.log.merkle import HASH_BYTES
 from protocol.receipt import statement_of
 from protocol.signing import Ed25519Verifier
 from protocol.statement import verify_statement
 
 NAMES = tuple(EventName)
 _NUMBERS = {name: number for number, name in enumerate(NAMES)}
+ACCEPTED = frozenset({EventName.SubmissionAcceptance, EventName.RelayAcceptance})
+"""A node has the message; which of the two says from whom."""
 _INDEX_BYTES = 8
-_HASH_BYTES = 32
 
 Keys = Mapping[tuple[str, bytes], bytes]
 """Public keys of contact points, by (address, key id)."""
@@ -68,7 +70,7 @@ class Reading:
 
 def read_bundle(first: int, items: Sequence[BundleItem], keys: Keys, bounds_ms: tuple[int, int]) -> Reading:
     """Read a bundle whose first entry is ``first``; statements are verified that were logged within ``bounds_ms``."""
-    reading = Reading(b"".join([item.leaf_hash if isinstance(item, Withheld) else leaf_hash(item) for item in items]))
+    reading = Reading(b"".join(map(item_hash, items)))
     for index, item in enumerate(items, first):
         if isinstance(item, Withheld):
             reading.withheld.append(index)
@@ -91,9 +93,9 @@ def read_bundle(first: int, items: Sequence[BundleItem], keys: Keys, bounds_ms: 
 
 def unpack_reference(packed: bytes) -> LeafReference:
     """The reference of a row."""
-    origin = packed[_INDEX_BYTES + _HASH_BYTES :].decode()
+    origin = packed[_INDEX_BYTES + HASH_BYTES :].decode()
     return LeafReference(
-        origin, int.from_bytes(packed[:_INDEX_BYTES], "big"), packed[_INDEX_BYTES : _INDEX_BYTES + _HASH_BYTES]
+        origin, int.from_bytes(packed[:_INDEX_BYTES], "big"), packed[_INDEX_BYTES : _INDEX_BYTES + HASH_BYTES]
     )
 
 

@@ -8,21 +8,20 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
 
-from exchange.audit.reading import NAMES, Row
+from exchange.audit.reading import ACCEPTED, NAMES, Row
 from keys.directory.view import Directory
 from protocol.address import Address
 from protocol.errors import ForbiddenError, UnknownContactPointError, UnknownNodeError
 from protocol.event import EventName
 from protocol.instant import from_ms
 
-_ACCEPTED = frozenset({EventName.SubmissionAcceptance, EventName.RelayAcceptance})
 _CONSIGNED = frozenset({EventName.ContentConsignment})
 _NOTHING: frozenset[EventName] = frozenset()
 
 # What must stand in the log before an event may: one of these events of the same message.
 _AFTER_IN_MESSAGE: dict[EventName, frozenset[EventName]] = {
-    EventName.ContentConsignment: _ACCEPTED,
-    EventName.RelayFailure: _ACCEPTED,
+    EventName.ContentConsignment: ACCEPTED,
+    EventName.RelayFailure: ACCEPTED,
 }
 # The same, of the same message and recipient. These events happen at the recipient's node and nowhere else.
 _AFTER_FOR_RECIPIENT: dict[EventName, frozenset[EventName]] = {
@@ -107,7 +106,7 @@ class EventRules:
         else:
             found = message.names
             if name is EventName.RelayAcceptance and row.reference is not None:
-                wanted = _ACCEPTED  # it handed on what it had accepted itself
+                wanted = ACCEPTED  # it handed on what it had accepted itself
             else:
                 wanted = _AFTER_IN_MESSAGE.get(name, _NOTHING)
         return wanted if wanted.isdisjoint(found) else _NOTHING

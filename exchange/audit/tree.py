@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from exchange.audit.finding import Findings
-from exchange.audit.folder import (
+from keys.tilefolder import (
     CHECKPOINT,
     CONFLICT,
     COSIGNED,

@@ -18,7 +18,6 @@ from pathlib import Path
 
 from exchange.audit.altered import altered_entries
 from exchange.audit.finding import Finding, Findings
-from exchange.audit.folder import CHECKPOINT, CONFLICT, COSIGNED, read_items, read_resource
 from exchange.audit.index import EntryIndex
 from exchange.audit.period import ALWAYS, Period
 from exchange.audit.reading import Reading
@@ -26,6 +25,7 @@ from exchange.audit.rules import EventRules
 from exchange.audit.tree import AuthenticTree, authentic_tree, strange_files
 from exchange.audit.workers import Job, read_all
 from keys.directory.view import Directory
+from keys.tilefolder import CHECKPOINT, CONFLICT, COSIGNED, read_items, read_resource
 from protocol.directory_seen import DirectorySeen
 from protocol.errors import (
     CheckpointInvalidError,

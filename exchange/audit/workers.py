@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from exchange.audit.folder import read_items, widths
 from exchange.audit.reading import Keys, Reading, read_bundle
+from keys.tilefolder import read_items, widths
 from protocol.errors import ComityError
 from protocol.log import TILE_WIDTH
 

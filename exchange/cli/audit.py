@@ -10,6 +10,7 @@ from uuid import UUID
 
 import typer
 
+from exchange.cli.files import write_out
 from exchange.cli.mirrors import (
     FromOption,
     JobsOption,
@@ -245,17 +246,13 @@ def policy(
 
     async def work(desk: Desk) -> None:
         from keys.directory.witnesses import policy_file
-        from keys.files import write_file
 
         at = datetime.now(UTC)
         await desk.refresh_directory()
         written = await desk.judged(lambda directory: policy_file(directory, directory.origin(node), at))
         text = written.decode()
         if out is not None:
-            try:
-                write_file(out, written)
-            except OSError as problem:
-                raise UsageError(f"cannot write {out}: {problem.strerror}") from problem
+            write_out(out, written)
         if as_json:
             print_json({"node": node, "file": None if out is None else str(out), "policy": text})
         else:

@@ -12,7 +12,7 @@ from uuid import UUID
 import typer
 from rich.progress import Progress
 
-from exchange.cli.files import read_document, read_file
+from exchange.cli.files import read_document, read_file, write_out
 from exchange.cli.laws import print_hints
 from exchange.cli.options import (
     DEFAULT_HOME,
@@ -25,6 +25,7 @@ from exchange.cli.options import (
 from exchange.cli.output import EXIT_UNVERIFIED, err, line, plain, print_json, safe, table
 from exchange.i18n import _
 from exchange.labels import code_label, state_label
+from keys.files import PRIVATE_MODE
 from protocol.errors import DuplicateRequestError, InvalidMessageError, LawsDifferError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -485,13 +486,8 @@ def export(
     """Export a message."""
 
     async def work(desk: Desk) -> None:
-        from keys.files import write_file
-
         evidence = await desk.proving.export(await desk.resolve(message_id))
-        try:
-            write_file(out, evidence, mode=0o600)
-        except OSError as problem:
-            raise UsageError(f"cannot write {out}: {problem.strerror}") from problem
+        write_out(out, evidence, PRIVATE_MODE)
         if as_json:
             print_json({"file": str(out), "size_bytes": len(evidence)})
         else:

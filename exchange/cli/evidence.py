@@ -11,10 +11,11 @@ import typer
 from rich.progress import Progress
 
 from exchange.cli.desk import IdArgument
-from exchange.cli.files import read_file
+from exchange.cli.files import read_file, write_out
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
 from exchange.cli.output import EXIT_UNVERIFIED, err, line, plain, print_json, safe, table
 from exchange.i18n import _
+from keys.files import PRIVATE_MODE
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ TsaRootsOption = Annotated[
     Path | None, typer.Option("--tsa-roots", help=_("PEM file of the timestamp authorities' root certificates."))
 ]
 MAX_BUNDLE_BYTES = 256 * 1024 * 1024
-_PRIVATE = 0o600
 
 
 @app.command(
@@ -73,7 +73,7 @@ def bundle(
                 tokens.append(await request_timestamp(url, contents.manifest(), roots))
                 shown.advance(task)
             encoded = write_bundle(contents, tokens)
-            _write(out, encoded)
+            write_out(out, encoded, PRIVATE_MODE)
             shown.advance(task)
         counts = {"receipts": len(contents.receipts), "left_out": contents.left_out, "timestamps": len(tokens)}
         if as_json:
@@ -105,7 +105,7 @@ def disclose(
 
     async def work(desk: Desk) -> None:
         disclosure = await desk.proving.disclosure(await desk.resolve(message_id))
-        _write(out, disclosure.to_bytes())
+        write_out(out, disclosure.to_bytes(), PRIVATE_MODE)
         if as_json:
             print_json({"file": str(out), "message": disclosure.message_id, "envelope": disclosure.digest})
         else:
@@ -199,15 +199,6 @@ def _roots(pem: Path | None) -> tuple[Certificate, ...]:
     from exchange.timestamps import load_roots
 
     return load_roots(read_file(pem)) if pem is not None else ()
-
-
-def _write(out: Path, content: bytes) -> None:
-    from keys.files import write_file
-
-    try:
-        write_file(out, content, mode=_PRIVATE)
-    except OSError as problem:
-        raise UsageError(f"cannot write {out}: {problem.strerror}") from problem
 
 
 def _print(report: BundleReport) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from exchange.i18n import _
+from keys.files import PUBLIC_MODE, write_file
 from protocol.errors import TooLargeError, UsageError
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
@@ -16,10 +18,18 @@ def read_file(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
         with path.open("rb") as file:
             content = file.read(max_bytes + 1)
     except OSError as problem:
-        raise UsageError(f"cannot read {path}: {problem.strerror}") from problem
+        raise UsageError(_("cannot read {path}: {why}").format(path=path, why=problem.strerror)) from problem
     if len(content) > max_bytes:
         raise TooLargeError(f"{path} has more than {max_bytes} bytes")
     return content
+
+
+def write_out(path: Path, content: bytes, mode: int = PUBLIC_MODE) -> None:
+    """Write a file that a person asked for, durably, in the place of one that is there; raises :class:`UsageError`."""
+    try:
+        write_file(path, content, mode=mode)
+    except OSError as problem:
+        raise UsageError(f"cannot write {path}: {problem.strerror}") from problem
 
 
 def read_document(path: Path) -> dict[str, Any]:

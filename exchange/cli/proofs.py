@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import Progress
 
+from exchange.cli.files import read_file
 from exchange.cli.mirrors import mirror_of
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
 from exchange.cli.output import EXIT_REFUSED, err, line, print_json, safe, table
 from exchange.i18n import _
-from protocol.errors import ComityError, NoMirrorError, NotFoundError, UsageError
+from protocol.address import node_of
+from protocol.errors import ComityError, NoMirrorError, NotFoundError
 
 if TYPE_CHECKING:
     from exchange.accusation import Fetch
@@ -112,7 +114,7 @@ def proof(
     from protocol.misbehaviour import decode_proof, verify_proof
 
     async def with_directory(desk: Desk) -> None:
-        told = decode_proof(_read(file))
+        told = decode_proof(read_file(file))
         _show_proof(
             file,
             await desk.judged(lambda directory: verify_proof(told, directory.log_verifier(told.origin))),
@@ -120,8 +122,8 @@ def proof(
         )
 
     async def with_card() -> None:
-        told = decode_proof(_read(file))
-        _show_proof(file, verify_proof(told, _verifier_of(_read(card or file), told.origin)), as_json=as_json)
+        told = decode_proof(read_file(file))
+        _show_proof(file, verify_proof(told, _verifier_of(read_file(card or file), told.origin)), as_json=as_json)
 
     run(with_card if card is not None else with_desk(home, passphrase_file, with_directory), as_json=as_json)
 
@@ -132,13 +134,14 @@ def proof(
 def _held(origin: str, mirror: Path, checkpoints: list[Path], evidence: list[Path]) -> Held:
     from exchange.audit.misbehaviour import Held
     from exchange.evidence import Evidence
+    from keys.tilefolder import CHECKPOINT, CONFLICT
     from protocol.log import parse_checkpoint
 
-    if not (mirror / "checkpoint").exists():
+    if not (mirror / CHECKPOINT).exists():
         raise NoMirrorError(f"there is no mirror in {mirror}")
-    notes = [_read(path) for path in (mirror / "checkpoint", mirror / "checkpoint.conflict") if path.exists()]
-    notes += [_read(path) for path in checkpoints]
-    receipts: list[Receipt] = [one for path in evidence for one in Evidence.from_bytes(_read(path)).receipts]
+    notes = [read_file(path) for path in (mirror / CHECKPOINT, mirror / CONFLICT) if path.exists()]
+    notes += [read_file(path) for path in checkpoints]
+    receipts: list[Receipt] = [one for path in evidence for one in Evidence.from_bytes(read_file(path)).receipts]
     return Held(
         tuple(dict.fromkeys(note for note in notes if parse_checkpoint(note).origin == origin)),
         tuple(one for one in receipts if parse_checkpoint(one.checkpoint).origin == origin),
@@ -154,9 +157,10 @@ def _with_note(held: Held, note: bytes) -> Held:
 def _with_misdated(held: Held, mirror: Path, verifier: LogVerifier) -> Held:
     """With a receipt of the first entry of the mirror whose time is false."""
     from exchange.audit.misbehaviour import Held, misdated_entries
+    from keys.tilefolder import CHECKPOINT
 
     try:
-        found = next(misdated_entries(mirror, _read(mirror / "checkpoint"), held.notes, verifier), None)
+        found = next(misdated_entries(mirror, read_file(mirror / CHECKPOINT), held.notes, verifier), None)
     except ComityError as problem:
         # What is wrong with the mirror is for comity audit verify to say.
         err.print(f"{_('The entries of the mirror were not looked through')}: {safe(problem.detail)}")
@@ -172,13 +176,6 @@ def _verifier_of(card: bytes, origin: str) -> LogVerifier:
     if not logs:
         raise NotFoundError(_("the card does not list the log {origin}").format(origin=origin))
     return log_verifier_of(logs)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as problem:
-        raise UsageError(_("cannot read {path}: {why}").format(path=path, why=problem.strerror)) from problem
 
 
 def _show_proven(node: str, kept: list[tuple[Proof, Path]], proven: Proven, *, as_json: bool) -> None:
@@ -210,7 +207,7 @@ def _show_proof(file: Path, proved: Proved, *, as_json: bool) -> None:
                 "proved": True,
                 "kind": proved.kind,
                 "origin": proved.origin,
-                "node": proved.origin.rpartition("/")[2],
+                "node": node_of(proved.origin),
                 "checkpoints": checkpoints,
                 "index": proved.index,
                 "at": proved.at,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import Progress
 
+from exchange.cli.files import write_out
 from exchange.cli.mirrors import FromOption, ToOption, period_of
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
 from exchange.cli.output import err, line, print_json
@@ -134,13 +135,7 @@ async def deliver(
     Raises :class:`UsageError` for a file that cannot be written, :class:`FontsMissingError`.
     """
     if wanted.out is not None:
-        from keys.files import write_file
-
-        content = await _rendered(wanted.out, document(), wanted.identity)
-        try:
-            write_file(wanted.out, content)
-        except OSError as problem:
-            raise UsageError(f"cannot write {wanted.out}: {problem.strerror}") from problem
+        write_out(wanted.out, await _rendered(wanted.out, document(), wanted.identity))
     if as_json:
         print_json({"out": wanted.out, "signed": wanted.identity is not None, "figures": figures})
     else:

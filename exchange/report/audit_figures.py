@@ -28,7 +28,7 @@ STEPS = (EventName.ContentConsignment, EventName.ContentHandover, EventName.Cont
 
 @dataclass(frozen=True, slots=True)
 class AuditedLog:
-    """One verified log. ``entries`` are read once, as (index, leaf hash, event); ``findings`` as (index, code).
+    """One verified log. ``entries`` are read once, as (index, event); ``findings`` as (index, code).
 
     ``signed_at`` is the time of its checkpoint (None: it says none), ``missing_cosignatures`` how many the policy of
     witnesses wants and the checkpoint lacks (None: not looked at).
@@ -38,7 +38,7 @@ class AuditedLog:
     origin: str
     size: int
     signed_at: datetime | None
-    entries: Iterable[tuple[int, bytes, Event]] = field(repr=False)
+    entries: Iterable[tuple[int, Event]] = field(repr=False)
     findings: Sequence[tuple[int | None, str]] = ()
     missing_cosignatures: int | None = None
 
@@ -204,7 +204,7 @@ class _Reading:
     def take(self, log: AuditedLog) -> None:
         doubtful = {index for index, _ in log.findings}
         handed_by: dict[bytes, str] = {}  # envelopes that this node took from another
-        for index, _hash, event in log.entries:
+        for index, event in log.entries:
             at_ms = to_ms(event.at)
             inside = self._first_ms <= at_ms <= self._last_ms
             if inside:

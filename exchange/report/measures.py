@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from exchange.audit.period import Period
 from protocol.instant import from_ms
 
 Count = int | None
@@ -55,11 +54,6 @@ class Suppression:
         if not count:
             return Spread(count, None, None, None, backwards)
         return Spread(count, _rank(taken, _MEDIAN), _rank(taken, _NINE_IN_TEN), taken[-1], backwards)
-
-
-def holds(period: Period, at: datetime) -> bool:
-    """Whether the instant lies in the period."""
-    return (period.since is None or at >= period.since) and (period.until is None or at < period.until)
 
 
 def month_of(at: datetime) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from exchange.labels import list_of_state
 from exchange.report.document import Column, Document, Fact, Kind, Section, Table
 from exchange.report.language import Reader, isolated, printable
 from exchange.report.office_figures import ANSWER, OfficeFigures
 from exchange.report.wording import Wording
-from protocol.codes import load_codes
 
 
 def office_document(figures: OfficeFigures, reader: Reader) -> Document:
@@ -214,7 +214,7 @@ def _cases(figures: OfficeFigures, words: Wording) -> Section:
                     (
                         words.who(ours=row.ours),
                         _kind(words, row.kind),
-                        words.reader.code(_list_of_state(row.state), row.state),
+                        words.reader.code(list_of_state(row.state), row.state),
                         words.count(row.count),
                     )
                     for row in figures.states
@@ -224,10 +224,6 @@ def _cases(figures: OfficeFigures, words: Wording) -> Section:
         ),
         notes=(_("All cases, whenever they were opened, as of the date of this report."),),
     )
-
-
-def _list_of_state(state: str) -> str:
-    return "case_state" if state in load_codes("case_state") else "derived_state"
 
 
 def _refused_messages(figures: OfficeFigures, words: Wording) -> Section:

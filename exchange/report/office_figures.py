@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from exchange.audit.period import Period
 from exchange.report.courses import Course, How, Settled
-from exchange.report.measures import Count, Spread, Suppression, holds, month_of
+from exchange.report.measures import Count, Spread, Suppression, month_of
 from exchange.views import Direction
 from protocol.address import Address
 from protocol.lifecycle.profiles import warning_steps
@@ -181,7 +181,7 @@ def office_figures(records: OfficeRecords, period: Period, as_of: datetime, supp
                 (refusal.by == str(own), refusal.ground)
                 for course in courses
                 for refusal in course.refusals
-                if holds(period, refusal.at)
+                if period.holds(refusal.at)
             )
         ),
         states=tuple(
@@ -190,7 +190,7 @@ def office_figures(records: OfficeRecords, period: Period, as_of: datetime, supp
         ),
         quarantined=tuple(
             CodeCount(code, suppression.count(count))
-            for (code,), count in _sorted((refused.code,) for refused in records.refused if holds(period, refused.at))
+            for (code,), count in _sorted((refused.code,) for refused in records.refused if period.holds(refused.at))
         ),
     )
 
@@ -202,7 +202,7 @@ def _volumes(messages: Iterable[CountedMessage], period: Period, suppression: Su
     counted = _sorted(
         (month_of(message.sent_at), message.direction.value, message.type)
         for message in messages
-        if holds(period, message.sent_at)
+        if period.holds(message.sent_at)
     )
     return tuple(Volume(month, direction, kind, suppression.count(n)) for (month, direction, kind), n in counted)
 
@@ -211,7 +211,7 @@ def _times(courses: Sequence[Course], own: Address, period: Period, suppression:
     measured: defaultdict[tuple[bool, str, str], list[int]] = defaultdict(list)
     for course in courses:
         for what, at in ((ACKNOWLEDGEMENT, course.acknowledged_at), (ANSWER, course.answered_at)):
-            if course.received_at is not None and at is not None and holds(period, at):
+            if course.received_at is not None and at is not None and period.holds(at):
                 measured[course.asked_by(own), course.kind, what].append(_ms(at - course.received_at))
     return tuple(
         WordTimes(ours, kind, what, suppression.spread(times)) for (ours, kind, what), times in sorted(measured.items())
@@ -226,7 +226,7 @@ def _deadlines(
     for course in courses:
         own_side = Side.REQUESTER if course.asked_by(own) else Side.REQUESTED
         for settled in course.settled:
-            if settled.what != "expiry" and settled.how is How.MET and holds(period, settled.at):
+            if settled.what != "expiry" and settled.how is How.MET and period.holds(settled.at):
                 late = settled.due is not None and settled.at > settled.due
                 counted[settled.side is own_side, settled.what]["late" if late else "in_time"] += 1
         for left in course.open:
@@ -253,7 +253,7 @@ def _lapses(
             if left.what != "expiry" or left.due is None:
                 continue
             if left.due <= as_of:
-                row["lapsed"] += holds(period, left.due)
+                row["lapsed"] += period.holds(left.due)
             else:
                 row["near"] += left.due - as_of <= _warning()
     prevented = ("extended", "followed_up", "released")
@@ -270,8 +270,8 @@ def _outcome(settled: Settled, period: Period) -> str | None:
     if settled.due is None:
         return None
     if settled.at >= settled.due:
-        return "lapsed" if holds(period, settled.due) else None
-    if settled.how is How.ENDED or settled.due - settled.at > _warning() or not holds(period, settled.at):
+        return "lapsed" if period.holds(settled.due) else None
+    if settled.how is How.ENDED or settled.due - settled.at > _warning() or not period.holds(settled.at):
         return None
     return settled.how.value
 

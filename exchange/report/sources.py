@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from uuid import UUID
 
-from exchange.audit.folder import read_items, widths
 from exchange.audit.verify import VerifiedLog
 from exchange.cases import Parsed, thread_messages
 from exchange.report.audit_figures import AuditedLog
 from exchange.report.courses import Course, Due, course_of
 from exchange.report.office_figures import CountedMessage, OfficeRecords, RefusedMessage
 from exchange.store import DeskStore
+from keys.tilefolder import read_items, widths
 from protocol.address import Address
 from protocol.directory_seen import DirectorySeen, decode_entry
 from protocol.errors import ComityError, LogUnavailableError, MalformedError, TooLargeError
@@ -39,7 +39,7 @@ def audited(log: VerifiedLog, missing_cosignatures: int | None = None) -> Audite
     )
 
 
-def _events(log: VerifiedLog) -> Iterator[tuple[int, bytes, Event]]:
+def _events(log: VerifiedLog) -> Iterator[tuple[int, Event]]:
     """The events of a mirror that are what the log signed and can be read, one bundle at a time."""
     for bundle, width in widths(log.tree.size):
         try:
@@ -50,7 +50,7 @@ def _events(log: VerifiedLog) -> Iterator[tuple[int, bytes, Event]]:
             if not isinstance(item, Withheld) and item_hash(item) == log.tree.leaf_hash(index):
                 entry = _decoded(item)
                 if isinstance(entry, Event):
-                    yield index, log.tree.leaf_hash(index), entry
+                    yield index, entry
 
 
 def _decoded(item: bytes) -> Event | DirectorySeen | None:

@@ -20,7 +20,7 @@ from types import MappingProxyType
 
 from keys.cards import Card, ContactPointCard, KeyEntry, LogCard, NodeCard, WitnessCard
 from keys.legal_profile import LegalProfile
-from protocol.address import Address
+from protocol.address import Address, node_of
 from protocol.errors import (
     ForbiddenError,
     InvalidAddressError,
@@ -235,8 +235,7 @@ class Directory:
     def node_of_origin(self, origin: str) -> str:
         """The node that keeps the log ``origin``; raises :class:`UnknownNodeError`."""
         if origin not in self._origins:
-            # An origin ends in its node's name (docs/protocol.md).
-            self._require_read(origin.rpartition("/")[2])
+            self._require_read(node_of(origin))
             raise UnknownNodeError(f"no node of the directory keeps the log {origin}")
         return self._origins[origin][0]
 

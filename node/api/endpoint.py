@@ -13,6 +13,7 @@ from node.context import Context
 from node.limits import TokenBuckets
 from node.wire import Answer
 from protocol.errors import MalformedError
+from protocol.event import MAX_ORIGIN_BYTES
 
 Serve = Callable[[Context, Caller, web.Request, bytes], Awaitable[web.StreamResponse]]
 # An envelope or statement costs less than a request: most of a request's cost is the connection and the signature.
@@ -70,3 +71,11 @@ def number(request: web.Request, name: str, default: int | None = None, maximum:
     if value > maximum:
         raise MalformedError(f"the query parameter {name} is at most {maximum}")
     return value
+
+
+def origin(request: web.Request) -> str:
+    """The query parameter ``origin``: that of one log; raises :class:`MalformedError`."""
+    values: list[str] = request.query.getall("origin", [])
+    if len(values) != 1 or not 1 <= len(values[0].encode()) <= MAX_ORIGIN_BYTES:
+        raise MalformedError("the query parameter origin is one origin of a log")
+    return values[0]

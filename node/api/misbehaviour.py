@@ -6,12 +6,12 @@ from aiohttp import web
 
 from keys.cards import Function
 from node import wire
-from node.api.endpoint import Endpoint, cbor_response
+from node.api.endpoint import Endpoint, cbor_response, origin
 from node.authentication import Caller, require_partner
 from node.context import Context
 from protocol import cbor
-from protocol.errors import MalformedError, NotFoundError
-from protocol.misbehaviour import MAX_PROOF_BYTES, without_entry
+from protocol.errors import NotFoundError
+from protocol.misbehaviour import MAX_PROOF_BYTES, shows_entry
 
 
 async def heads(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
@@ -23,10 +23,7 @@ async def heads(context: Context, caller: Caller, request: web.Request, body: by
 async def note(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
     """The newest checkpoint that this node saw of the log ``origin``, a signed note."""
     _require_reader(context, caller)
-    origins = request.query.getall("origin", [])
-    if len(origins) != 1:
-        raise MalformedError("the query parameter origin is one log's origin")
-    seen = await context.store.foreign_checkpoint(origins[0])
+    seen = await context.store.foreign_checkpoint(origin(request))
     if seen is None:
         raise NotFoundError("this node has seen nothing of that log")
     return web.Response(body=seen.note, content_type="text/plain", charset="utf-8")
@@ -36,7 +33,7 @@ async def proof(context: Context, caller: Caller, request: web.Request, body: by
     """A proof of misbehaviour by its digest. One that shows an entry is for auditors only."""
     _require_reader(context, caller)
     kept = context.witness.proofs.get(bytes.fromhex(request.match_info["digest"]))
-    if kept is None or (Function.AUDIT not in caller.functions and without_entry(kept.proof) != kept.proof):
+    if kept is None or (Function.AUDIT not in caller.functions and shows_entry(kept.proof)):
         raise NotFoundError("this node holds no such proof")
     return cbor_response(kept.written)
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from node.api.endpoint import Endpoint, cbor_response, number
+from node.api.endpoint import Endpoint, cbor_response, number, origin
 from node.authentication import Caller, require_partner
 from node.context import Context
 from node.wire import MAX_RECEIPTS
-from protocol.errors import MalformedError, NotFoundError
-from protocol.event import MAX_ORIGIN_BYTES
+from protocol.errors import NotFoundError
 from protocol.log.checkpoint import parse_checkpoint
 from protocol.receipt import encode_receipts
 
@@ -21,16 +20,14 @@ from protocol.receipt import encode_receipts
 async def checkpoint(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
     """The newest checkpoint of the log ``origin`` that this node saw: under a receipt, cosigned here, or proved."""
     require_partner(context.node, caller)
-    origins = request.query.getall("origin", [])
-    if len(origins) != 1 or not 1 <= len(origins[0].encode()) <= MAX_ORIGIN_BYTES:
-        raise MalformedError("the query parameter origin is one origin of a log")
-    kept = (await context.store.foreign_checkpoint(origins[0]), await context.store.cosigned(origins[0]))
+    asked = origin(request)
+    kept = (await context.store.foreign_checkpoint(asked), await context.store.cosigned(asked))
     notes = [seen.note for seen in kept if seen is not None]
-    proved = context.witness.proved(origins[0])
+    proved = context.witness.proved(asked)
     if proved is not None:
         notes.append(proved)
     if not notes:
-        raise NotFoundError(f"this node never saw a checkpoint of {origins[0]}")
+        raise NotFoundError(f"this node never saw a checkpoint of {asked}")
     newest = max(notes, key=lambda note: parse_checkpoint(note).size)
     return web.Response(body=newest, content_type="text/plain", charset="utf-8")
 
@@ -38,8 +35,8 @@ async def checkpoint(context: Context, caller: Caller, request: web.Request, bod
 async def receipts(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
     """The receipts of the caller's own log that are kept here, of entries from index ``from`` on."""
     peer = require_partner(context.node, caller)
-    origin = context.directory.current.origin(peer)
-    kept = await context.store.foreign_receipts(origin, number(request, "from"), MAX_RECEIPTS)
+    own = context.directory.current.origin(peer)
+    kept = await context.store.foreign_receipts(own, number(request, "from"), MAX_RECEIPTS)
     return cbor_response(encode_receipts(kept))
 
 

@@ -176,7 +176,8 @@ def witness_status(home: Home, as_json: AsJson = False) -> None:
         from node.cosignatures import Cosignatures
         from node.proof_files import ProofFiles
         from node.settings import NodeHome
-        from node.witness import WitnessState, node_of
+        from node.witness import WitnessState
+        from protocol.address import node_of
         from protocol.log.checkpoint import parse_checkpoint
 
         files = NodeHome(home)
@@ -220,7 +221,7 @@ def proof(
         from keys.files import write_file
         from node.proof_files import ProofFiles
         from node.settings import NodeHome
-        from node.witness import node_of
+        from protocol.address import node_of
 
         held = [kept for kept in ProofFiles(NodeHome(home).misbehaviour).all() if node_of(kept.proof.origin) == node]
         wanted = [kept for kept in held if kind is None or kept.proof.kind.value == kind]

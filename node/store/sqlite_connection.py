@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from node.store.base import StoreDamagedError
@@ -58,6 +59,15 @@ def open_reader(path: Path) -> sqlite3.Connection:
     for pragma in ("query_only = ON", "busy_timeout = 10000", "temp_store = MEMORY", "cache_size = -8192"):
         connection.execute(f"PRAGMA {pragma}")
     return connection
+
+
+@contextmanager
+def database_errors(otherwise: str) -> Iterator[None]:
+    """Raise what SQLite says inside as typed errors; ``otherwise`` is said where it is not about storage."""
+    try:
+        yield
+    except sqlite3.Error as problem:
+        raise storage_error(problem) or UnavailableError(otherwise) from problem
 
 
 def storage_error(problem: sqlite3.Error) -> ComityError | None:

@@ -19,11 +19,12 @@ from protocol.misbehaviour.proof import (
     file_name,
     notes_of,
     proof_digest,
+    shows_entry,
     without_entry,
 )
 from protocol.misbehaviour.prove import own_lines
 from protocol.misbehaviour.search import about_receipt, between_checkpoints, between_receipts, misdated
-from protocol.misbehaviour.verify import ALLOWED_SKEW, Proved, verify_proof
+from protocol.misbehaviour.verify import ALLOWED_SKEW, Proved, entry_time, is_early, is_late, verify_proof
 
 __all__ = [
     "ALLOWED_SKEW",
@@ -46,11 +47,15 @@ __all__ = [
     "between_receipts",
     "decode_proof",
     "encode_proof",
+    "entry_time",
     "file_name",
+    "is_early",
+    "is_late",
     "misdated",
     "notes_of",
     "own_lines",
     "proof_digest",
+    "shows_entry",
     "verify_proof",
     "without_entry",
 ]

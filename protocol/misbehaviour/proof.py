@@ -237,6 +237,11 @@ def without_entry(proof: Proof) -> Proof | None:
             return proof
 
 
+def shows_entry(proof: Proof) -> bool:
+    """Whether an entry stands in the proof: then it is not for everyone."""
+    return without_entry(proof) != proof
+
+
 def notes_of(proof: Proof) -> tuple[bytes, ...]:
     """The checkpoints in a proof."""
     return (proof.first,) if isinstance(proof, PostDated) else (proof.first, proof.second)

@@ -23,7 +23,7 @@ from protocol.misbehaviour.prove import (
     prove_shrunk,
     prove_two_trees,
 )
-from protocol.misbehaviour.verify import ALLOWED_SKEW, entry_time
+from protocol.misbehaviour.verify import entry_time, is_early, is_late
 from protocol.receipt import Receipt
 
 Tree = Callable[[], TileTree]
@@ -82,13 +82,10 @@ def misdated(receipt: Receipt, known: Iterable[bytes], verifier: LogVerifier) ->
     """The proof that an entry's time is false, by its own checkpoint or by one of the ``known`` checkpoints."""
     at = entry_time(receipt.leaf)
     under = verify_checkpoint(receipt.checkpoint, verifier)
-    if under.signed_at is not None and at > under.signed_at + ALLOWED_SKEW:
+    if is_late(at, under.signed_at):
         return prove_post_dated(receipt, verifier)
     for note in known:
-        seen = verify_checkpoint(note, verifier)
-        if receipt.index < seen.checkpoint.size or seen.signed_at is None:
-            continue
-        if at < seen.signed_at - ALLOWED_SKEW:
+        if is_early(at, receipt.index, verify_checkpoint(note, verifier)):
             return prove_back_dated(receipt, note, verifier)
     return None
 

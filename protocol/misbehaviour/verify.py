@@ -90,6 +90,16 @@ def entry_time(entry: bytes) -> datetime:
     return from_ms(value.get(3))
 
 
+def is_late(at: datetime, signed_at: datetime | None) -> bool:
+    """Whether an entry says a time after its own checkpoint's, by more than the allowed skew (``post-dated``)."""
+    return signed_at is not None and at > signed_at + ALLOWED_SKEW
+
+
+def is_early(at: datetime, index: int, seen: VerifiedCheckpoint) -> bool:
+    """Whether an entry that was not there at ``seen`` says a time before it, by more than that (``back-dated``)."""
+    return seen.signed_at is not None and index >= seen.checkpoint.size and at < seen.signed_at - ALLOWED_SKEW
+
+
 def _judge(proof: Proof, opened: tuple[VerifiedCheckpoint, ...]) -> datetime | None:
     """Return if the proof holds, with the entry's time where that is what is wrong."""
     match proof:

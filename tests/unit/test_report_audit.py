@@ -39,7 +39,7 @@ def event(name: EventName, number: int, after_s: float = 0, **more: Any) -> Even
 
 
 def log(node: str, events: Sequence[Event], findings: Sequence[tuple[int | None, str]] = (), **more: Any) -> AuditedLog:
-    entries = [(index, bytes(32), logged) for index, logged in enumerate(events)]
+    entries = list(enumerate(events))
     return AuditedLog(node, f"test/{node}", len(entries), T0 + timedelta(days=1), entries, findings, **more)
 
 

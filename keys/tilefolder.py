@@ -1,4 +1,4 @@
-"""A mirror's folder: which files it has, and reading them with limits. Nothing in it is trusted.
+"""A log as a folder of tiles, such as a mirror: which files it has, and reading them with limits. None is trusted.
 
 The layout is that of C2SP tlog-tiles. An auditor whose view is limited has scoped bundles in place of entry bundles.
 """
@@ -23,6 +23,7 @@ from protocol.log import (
     parse_tile_path,
     scoped_path,
     tile_path,
+    tile_width,
 )
 
 CHECKPOINT = "checkpoint"
@@ -103,3 +104,13 @@ def tile_or_none(folder: Path, level: int, index: int, width: int) -> bytes | No
         return read_resource(folder, tile_path(level, index, width))
     except (LogUnavailableError, TooLargeError):
         return None
+
+
+def drop_outgrown_parts(folder: Path, size: int) -> None:
+    """Remove partial tiles and bundles that wider ones now stand for."""
+    for path in list(file_names(folder)):
+        name = named_tile(path)
+        if name is not None and name.width < tile_width(name.level or 0, name.index, size):
+            (folder / path).unlink()
+            if not any((folder / path).parent.iterdir()):
+                (folder / path).parent.rmdir()

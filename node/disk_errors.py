@@ -1,0 +1,27 @@
+"""What a disk refuses, in the node's terms."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from node.store.sqlite_connection import database_errors
+from protocol.errors import ComityError, StorageFullError, UnavailableError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+
+
+def disk_error(problem: OSError, text: str) -> ComityError:
+    """``StorageFullError`` where writing needs room or another mount, else ``UnavailableError``."""
+    return (StorageFullError if problem.errno in _FULL else UnavailableError)(text)
+
+
+@contextmanager
+def storage_errors(failed: Callable[[OSError], str]) -> Iterator[None]:
+    """Raise what the node's database or files refuse inside as typed errors; ``failed`` says what could not be done."""
+    try:
+        with database_errors("the database cannot be read"):
+            yield
+    except OSError as problem:
+        raise disk_error(problem, f"{failed(problem)}: {problem.strerror}") from problem
