@@ -20,7 +20,7 @@ from node.log_state import LogRolledBackError
 from node.logging import Log
 from node.partner import Partners
 from node.sequencer import Sequencer
-from node.store.base import Failed, SkipNumbers
+from node.store.base import SkipNumbers
 from protocol.errors import CheckpointInvalidError, ComityError, NotFoundError, UnavailableError
 from protocol.log.checkpoint import (
     Checkpoint,
@@ -149,9 +149,7 @@ class LogAssurance:
         await self._sequencer.resume(known)
         if put_back:
             # A database that was put back may have given numbers before that it does not know of.
-            outcome = await self._sequencer.submit(SkipNumbers())
-            if isinstance(outcome, Failed):
-                raise outcome.error
+            await self._sequencer.perform(SkipNumbers())
 
     def _remembered(self) -> list[Checkpoint]:
         note = self._files.memory.read()

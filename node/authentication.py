@@ -118,16 +118,19 @@ def require_partner(own_node: str, caller: Caller) -> str:
 
 def require_auditor(caller: Caller) -> None:
     """Return if the caller may read all log entries; raises :class:`ForbiddenError`."""
-    if Function.AUDIT not in caller.functions:
-        raise ForbiddenError("log entries are for auditors")
+    _require_audit(caller)
     if caller.audit_scope is not None:
         raise ForbiddenError("this auditor's card limits what it may see; it reads scoped bundles")
 
 
 def scope_of(own_node: str, caller: Caller) -> AuditScope | None:
     """What of this node's log the caller, an auditor, may see: None for all of it. Raises :class:`ForbiddenError`."""
-    if Function.AUDIT not in caller.functions:
-        raise ForbiddenError("log entries are for auditors")
+    _require_audit(caller)
     if caller.audit_scope is not None and not caller.audit_scope.names_node(own_node):
         raise ForbiddenError(f"this auditor's card does not name {own_node} among the nodes whose logs it may see")
     return caller.audit_scope
+
+
+def _require_audit(caller: Caller) -> None:
+    if Function.AUDIT not in caller.functions:
+        raise ForbiddenError("log entries are for auditors")

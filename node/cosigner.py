@@ -15,7 +15,7 @@ from hashlib import sha256
 from keys.directory.view import Directory
 from node.metrics import Metrics
 from node.sequencer import Sequencer
-from node.store.base import Failed, PeerCheckpoint, RecordCosigned, Store
+from node.store.base import PeerCheckpoint, RecordCosigned, Store
 from node.witness import Witness
 from protocol.errors import (
     CheckpointInvalidError,
@@ -83,9 +83,7 @@ class Cosigner:
         lines = cosign(checkpoint, signer, now)
         note = with_lines(without_cosignatures(verified), lines)
         operation = RecordCosigned(checkpoint.origin, request.old_size, checkpoint.size, checkpoint.root, note)
-        outcome = await self._sequencer.submit(operation)
-        if isinstance(outcome, Failed):
-            raise outcome.error
+        await self._sequencer.perform(operation)
         self._metrics.cosigned.labels(node).inc()
         return lines
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from node.logging import Log
 from node.sequencer import Sequencer
-from node.store.base import Done, EraseEntries, Store
+from node.store.base import EraseEntries, Store
 from protocol.errors import ComityError
 
 WINDOW = 4096
@@ -34,10 +34,8 @@ async def erase_part(store: Store, sequencer: Sequencer, before: datetime, first
     if first >= end:
         return ErasedPart(0, end, end)
     part_end = min(first + WINDOW, end)
-    outcome = await sequencer.submit(EraseEntries(first, part_end))
-    if not isinstance(outcome, Done):
-        raise outcome.error
-    return ErasedPart(outcome.count, part_end, end)
+    erased = await sequencer.perform(EraseEntries(first, part_end))
+    return ErasedPart(erased.count, part_end, end)
 
 
 async def erase(store: Store, sequencer: Sequencer, before: datetime) -> int:

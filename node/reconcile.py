@@ -17,7 +17,7 @@ from node.log_files import LogFiles
 from node.logging import Log
 from node.partner import Partners
 from node.sequencer import Sequencer
-from node.store.base import Failed, SkipNumbers
+from node.store.base import SkipNumbers
 from protocol.errors import CheckpointInvalidError, ComityError, LogUnconfirmedError
 from protocol.log.checkpoint import Checkpoint, LogVerifier, open_checkpoint
 from protocol.receipt import ReceiptVerifier
@@ -108,9 +108,7 @@ async def _go_on(sequencer: Sequencer, files: LogFiles, known: list[Checkpoint])
     if note is not None:
         await asyncio.to_thread(files.checkpoint.write, note)
     await sequencer.resume(known)
-    outcome = await sequencer.submit(SkipNumbers())
-    if isinstance(outcome, Failed):
-        raise outcome.error
+    await sequencer.perform(SkipNumbers())
     # Last: a process killed before this asks again.
     files.marks.restored.clear()
 

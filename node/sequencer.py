@@ -222,6 +222,13 @@ class Sequencer:
         """Apply one operation; returns when it is durable, or refused. Raises nothing: see :class:`Failed`."""
         return (await self._enqueue((operation,)))[0]
 
+    async def perform(self, operation: Operation) -> Done:
+        """As :meth:`submit`; raises the refusal."""
+        outcome = await self.submit(operation)
+        if isinstance(outcome, Failed):
+            raise outcome.error
+        return outcome
+
     async def submit_many(self, operations: Sequence[Operation]) -> list[Outcome]:
         """Apply operations in order, in as few batches as possible; an outcome for each."""
         parts = [operations[at : at + self._max_batch] for at in range(0, len(operations), self._max_batch)]

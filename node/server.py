@@ -90,6 +90,7 @@ class Node:
         self._authorities: frozenset[str] = frozenset()
         self._tasks: list[asyncio.Task[None]] = []
         self._stack = AsyncExitStack()
+        self.files: LogFiles
         self.context: Context
         self.bundles: Bundles
         self._partners: Partners
@@ -137,6 +138,7 @@ class Node:
     async def _open(self) -> None:
         settings, home = self._settings, self._home
         identity = Identity(settings.node, self._keystore.signer(Purpose.HTTP), self._clock)
+        self.files = LogFiles.of(home, settings, self._keystore)
         sequencer, store = await self._open_log()
         directory = self._open_directory()
         partners = Partners(
@@ -166,7 +168,7 @@ class Node:
         handover = Handover(
             settings.node, sequencer, judge, witness, settings.delivery, self._clock, self.metrics, self.log
         )
-        self._assurance = self._make_assurance(sequencer)
+        self._assurance = LogAssurance(sequencer, self.files, partners, self.askable, self.log)
         self.context = self._make_context(store, sequencer, directory, judge, handover, witness, partners, exchange)
         self.bundles = Bundles(self.context, identity.signer, home.bundles)
 
@@ -243,25 +245,18 @@ class Node:
     # --- Parts -----------------------------------------------------------------------------------------------------
 
     async def _open_log(self) -> tuple[Sequencer, SqliteStore]:
-        files = self._files()
+        files = self.files
         store = files.store()
         sequencer = Sequencer(store, files.signer, files.checkpoint, self._clock, memory=files.memory)
         await sequencer.open()
         self._stack.push_async_callback(sequencer.stop)
         return sequencer, store
 
-    def _make_assurance(self, sequencer: Sequencer) -> LogAssurance:
-        files = self._files()
-        return LogAssurance(sequencer, files, self._partners, self.askable, self.log)
-
     def askable(self) -> list[str]:
         """The partners that can be asked."""
         bundle = self._bundle()
         first = bundle.node if bundle is not None else None
         return askable(self._directory_or_none(self.context.directory), self._settings.node, first)
-
-    def _files(self) -> LogFiles:
-        return LogFiles.of(self._home, self._settings, self._keystore)
 
     def _open_directory(self) -> DirectoryService:
         bundle = self._bundle()
@@ -327,7 +322,7 @@ class Node:
         settings = self._settings
         cosignatures = Cosignatures(self._home.cosigned)
         collector = Collector(
-            self._files().signer.origin,
+            self.files.signer.origin,
             cosignatures,
             lambda: directory.current,
             partners,

@@ -368,8 +368,6 @@ class Bundle:
         how = f"openssl ts -verify -data manifest-sha256.txt -token_in -in {name} -CAfile ROOTS.pem"
         raise FailedError(f"it names manifest-sha256.txt; for its signature unpack the ZIP and run: {how}", None)
 
-KINDS = {b"PK\x03\x04": Bundle}  # what a file is, by its first four bytes
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("file", type=argparse.FileType("rb"))
@@ -378,12 +376,12 @@ def main() -> int:
     args, lines = parser.parse_args(), list[Line]()
     try:
         data = args.file.read(2 * MAX_TOTAL_BYTES)
-        require(data[:4] in KINDS, "it is no file that this program knows")
-        kind = KINDS[data[:4]](data, args)
+        require(data[:4] == b"PK\x03\x04", "it is no file that this program knows")
+        bundle = Bundle(data, args)
     except (FailedError, OSError) as problem:
         print(json.dumps({"ok": False, "error": str(problem)}) if args.json else f"cannot be used: {problem}")
         return 2
-    kind.verify(lines)
+    bundle.verify(lines)
     result = {"ok": all(holds is not False for _, holds, _ in lines), "checks": lines}
     if args.json:
         print(json.dumps(result, indent=1))

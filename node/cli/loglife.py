@@ -107,19 +107,16 @@ def reconcile(
 
 
 async def _reconcile(home: Path, passphrase_file: Path | None, *, alone: bool) -> Reconciled:
-    from node.log_files import LogFiles
     from node.reconcile import reconcile
 
     files, settings = _settings(home)
-    keystore = _keystore(files, settings, passphrase_file)
-    node = _node(files, settings, keystore)
+    node = _node(files, settings, _keystore(files, settings, passphrase_file))
     await node.open_unsigned()
     try:
-        log = LogFiles.of(files, settings, keystore)
         nodes = [] if settings.offline else node.askable()
         if alone and nodes:
             node.log.warning("reconciled-without-witnesses")
-        return await reconcile(node.context.sequencer, log, node.partners, nodes, node.log, alone=alone)
+        return await reconcile(node.context.sequencer, node.files, node.partners, nodes, node.log, alone=alone)
     finally:
         await node.stop()
 

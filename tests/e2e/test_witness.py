@@ -367,11 +367,11 @@ async def test_a_witness_that_dies_between_recording_and_answering_gives_the_cos
     submit, recorded = fr.context.sequencer.submit, asyncio.Event()
 
     async def dies(operation: object) -> object:
-        await submit(operation)  # type: ignore[arg-type]
+        await submit(operation)
         recorded.set()
         return Failed(StorageFullError("the power went"))
 
-    fr.context.cosigner._sequencer.submit = dies  # type: ignore[method-assign, assignment]
+    fr.context.cosigner._sequencer.submit = dies
     async with asyncio.timeout(10):
         await recorded.wait()
     await world.stop("fr")
@@ -401,7 +401,7 @@ async def test_nothing_is_cosigned_that_could_not_be_recorded(world: World) -> N
     async def full(operation: object) -> object:
         return Failed(StorageFullError("the disk is full"))
 
-    fr.context.cosigner._sequencer.submit = full  # type: ignore[method-assign, assignment]
+    fr.context.cosigner._sequencer.submit = full
     reply = await add(world, "kr", "fr", encode_add_checkpoint(0, [], note))
     assert (reply.status, reply.code) == (507, "storage-full")
     assert b"witness/fr" not in reply.body

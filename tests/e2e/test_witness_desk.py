@@ -31,7 +31,8 @@ async def _witnessed(federation: Federation) -> None:
     for node in federation.nodes.values():
         async with asyncio.timeout(20):
             size = await node.context.store.log_size()
-            while (kept := node.context.cosignatures.kept) is None or parse_checkpoint(kept).size < size:  # noqa: ASYNC110
+            seen = node.context.cosignatures
+            while seen.kept is None or parse_checkpoint(seen.kept).size < size:  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(0.01)
 
 

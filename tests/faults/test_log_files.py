@@ -37,6 +37,7 @@ from protocol.address import Address
 from protocol.errors import EntriesErasedError
 from protocol.ids import new_message_id
 from protocol.log.checkpoint import parse_checkpoint
+from tests.faults.small_disk import mounted_disk
 
 ROOT = Path(__file__).parents[2]
 ORIGIN = "test-federation/kr"
@@ -418,15 +419,8 @@ def test_tiles_of_another_history_are_not_written_over(home: Path, command: Comm
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A real filesystem of 1 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("needs the right to mount a tmpfs")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with mounted_disk(tmp_path / "disk", "1m") as folder:
+        yield folder
 
 
 def test_full_disk_while_exporting_keeps_the_old_checkpoint_and_goes_on_later(

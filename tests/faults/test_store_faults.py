@@ -23,6 +23,7 @@ from protocol.errors import StorageFullError, UnavailableError
 from protocol.log.checkpoint import Checkpoint, open_checkpoint
 from protocol.log.merkle import verify_consistency
 from tests.conformance.store import KR, NOW, ORIGIN, apply, done, inbox, incoming, sign, transfer, verified
+from tests.faults.small_disk import mounted_disk
 from tests.faults.store_victim import DESK, SIGNER, new_sequencer, numbered
 
 ROOT = Path(__file__).parents[2]
@@ -140,15 +141,8 @@ async def test_database_at_its_size_limit_refuses_and_goes_on_when_there_is_room
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A real filesystem of 4 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("needs the right to mount a tmpfs")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with mounted_disk(tmp_path / "disk", "4m") as folder:
+        yield folder
 
 
 async def test_full_filesystem_refuses_keeps_serving_and_recovers(small_disk: Path) -> None:

@@ -83,7 +83,7 @@ class HostileNode(UnwitnessedNode):
     store_class: ClassVar[type[SqliteStore]]
 
     async def _open_log(self) -> tuple[Sequencer, SqliteStore]:
-        files = self._files()
+        files = self.files
         store = self.store_class(files.database, files.signer.origin)
         sequencer = Sequencer(store, files.signer, files.checkpoint, self._clock, memory=files.memory)
         await sequencer.open()

@@ -359,5 +359,5 @@ async def test_a_proof_from_a_partner_is_verified_before_it_is_believed(federati
     for _ in range(2):
         assert (await offer(jp)).status == 200
     assert (witness.distrusted, len(witness.proofs.all())) == (("jp",), 1)
-    health = await world.session("kr").get(f"{world.nodes['kr'].admin_url}/health", ssl=False)
+    health = await world.session("kr").get(f"{world.nodes['kr'].admin_url}/health")
     assert {"partner-log-distrusted:jp", "proved-to-lie:jp"} <= set((await health.json())["problems"])

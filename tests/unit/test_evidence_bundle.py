@@ -37,6 +37,7 @@ from protocol.errors import (
 from protocol.log.checkpoint import Checkpoint, parse_checkpoint
 from protocol.log.cosignature import ed25519_message, mldsa_message, to_timestamp
 from protocol.log.note import NoteSignature, SignatureType, note_key_id, parse_note, serialize_note
+from protocol.log.witness import WitnessSigner
 from protocol.receipt import Receipt
 from tests.conftest import require_program
 from tests.unit.evidence_world import (
@@ -263,7 +264,7 @@ async def test_a_message_is_not_proved_by_a_true_receipt_about_another(
     world = World(tmp_path, monkeypatch)
     async with world.open(KR) as kr, world.open(FR):
         first, second = [await kr.proving.evidence((await kr.send(request())).id, disclose=True) for _ in range(2)]
-    made = Made(world, first, first, first.disclosure, world.ceremony.repository.root_bytes(1))  # type: ignore[arg-type]
+    made = Made(world, first, first, first.disclosure, world.ceremony.repository.root_bytes(1))
     mixed = bundle_of(replace(first, receipts=second.receipts))
 
     assert program_accepts(made, bundle_of(first))
@@ -300,7 +301,7 @@ async def test_a_key_that_was_revoked_before_the_message_proves_nothing_and_one_
         world.publish(card.model_copy(update=changes))
         await kr.refresh_directory()
         contents = await kr.proving.evidence(sent.id, disclose=True)
-    made = Made(world, contents, contents, contents.disclosure, world.ceremony.repository.root_bytes(1))  # type: ignore[arg-type]
+    made = Made(world, contents, contents, contents.disclosure, world.ceremony.repository.root_bytes(1))
 
     assert program_accepts(made, bundle_of(contents)) is holds
     assert comity_accepts(made, bundle_of(contents)) is holds
@@ -315,7 +316,7 @@ async def test_the_chain_of_roots_is_followed_from_the_one_that_is_trusted(
     async with world.open(KR) as kr:
         await kr.refresh_directory()
         contents = await kr.proving.evidence((await kr.send(request())).id, disclose=True)
-    made = Made(world, contents, contents, contents.disclosure, first)  # type: ignore[arg-type]
+    made = Made(world, contents, contents, contents.disclosure, first)
     bundle = bundle_of(contents)
     cut = {name: content for name, content in files_of(bundle).items() if not name.endswith("/2.root.json")}
     copied = altered(bundle, DIRECTORY + "metadata/2.root", lambda _: first)
@@ -327,16 +328,16 @@ async def test_the_chain_of_roots_is_followed_from_the_one_that_is_trusted(
         assert not comity_accepts(made, forged)
 
 
-def cosigned(receipt: Receipt, name: str, signer: object, *, spoil: bool = False) -> Receipt:
+def cosigned(receipt: Receipt, name: str, signer: WitnessSigner, *, spoil: bool = False) -> Receipt:
     """The receipt with both cosignatures of a witness on its checkpoint."""
     note, head = parse_note(receipt.checkpoint), parse_checkpoint(receipt.checkpoint)
     assert isinstance(head, Checkpoint)
     seconds = to_timestamp(NOW)
     stamp = seconds.to_bytes(8, "big")
-    own = signer.verifier  # type: ignore[attr-defined]
-    first = signer.sign_ed25519(ed25519_message(note.text, seconds + spoil))  # type: ignore[attr-defined]
+    own = signer.verifier
+    first = signer.sign_ed25519(ed25519_message(note.text, seconds + spoil))
     message = mldsa_message(name, seconds, head.origin, head.size, head.root)
-    second = signer.sign_mldsa(message)  # type: ignore[attr-defined]
+    second = signer.sign_mldsa(message)
     ids = [
         note_key_id(name, kind, key)
         for kind, key in (

@@ -68,7 +68,7 @@ async def test_the_reason_is_in_the_language_of_the_message(world: World) -> Non
         notice = await kr.explain(answered.id)
         await fr.sync()
         content = (await fr.show(notice.id)).message
-    (reason,) = {content.reason}  # type: ignore[attr-defined]
+    (reason,) = {content.reason}
     label = translation.translator("fr")("not possible while the target is {state}")
     assert reason.startswith(label.partition("{")[0])
 

@@ -178,7 +178,7 @@ async def test_what_is_no_granted_response_is_refused(authority: Authority) -> N
         bytes(300 * 1024): "more than",
     }
     for answer, said in cases.items():
-        problem = await refusal(lambda _, answer=answer: answer, [authority.root])  # type: ignore[misc]
+        problem = await refusal(lambda _, answer=answer: answer, [authority.root])
         assert isinstance(problem, TimestampInvalidError)
         assert said in problem.detail
 

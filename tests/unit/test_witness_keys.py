@@ -184,7 +184,7 @@ def test_new_witness_keys_are_published_used_and_the_old_ones_end(keystore: Keys
     assert [entry.valid_until for entry in after.witnesses()] == [None, LATER]
     signer = keystore.witness_signer()
     assert signer is not None
-    assert signer.verifier.ed25519_public == after.witness.ed25519  # type: ignore[union-attr]
+    assert signer.verifier.ed25519_public == after.witness.ed25519
     assert finish(keystore, after, b"", LATER) is None
     # What the old keys cosigned counts for the time before their end, and not after it.
     told = Directory(1, LATER, [after], [])

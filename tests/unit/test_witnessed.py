@@ -152,7 +152,7 @@ async def test_a_log_that_is_not_witnessed_so_far_or_cannot_be_asked_leaves_the_
             raise problem
 
         check, after, _ = await improved(receipt, refuse)
-        assert (check.ok, check.error, after) == (None, problem.code, receipt)  # type: ignore[attr-defined]
+        assert (check.ok, check.error, after) == (None, problem.code, receipt)
     # What the node calls witnessed is judged here.
     check, after, _ = await improved(receipt, lambda index: LOG.proof(index, 40, "fr"))
     assert (check.ok, check.error, after) == (None, "quorum-not-met", receipt)
