@@ -16,7 +16,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import combinations, pairwise
+from itertools import combinations
 from pathlib import Path
 
 from keys.directory.view import Directory
@@ -204,9 +204,13 @@ class Witness:
         known += [noted for noted in suspects if noted[1].origin == verifier.origin]
         served = verify_checkpoint(await client.checkpoint(), verifier)
         served_note, newest = without_cosignatures(served), served.checkpoint
-        in_order = [*sorted(known, key=lambda noted: noted[1].size), (served_note, newest)]
-        for older, newer in pairwise(in_order):
-            await self._prove(partner, client, older, newer)
+        by_size: dict[int, _Noted] = {}
+        for noted in known:
+            await self._prove(partner, client, by_size.setdefault(noted[1].size, noted), noted)
+        # Each is held against what the log serves, not against the next: the hashes that the log shows are those of the
+        # served tree, so only a pair with that one can be proved. The largest first: most was receipted under it.
+        for size in sorted(by_size, reverse=True):
+            await self._prove(partner, client, by_size[size], (served_note, newest))
         self._suspects[partner] = [noted for noted in self._suspects.get(partner, ()) if noted not in suspects]
         if self._state.proved.get(partner) != served_note:
             self._state.proved[partner] = served_note

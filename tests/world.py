@@ -320,17 +320,19 @@ class World:
         reply = await self.desk_call(desk, "POST", "/v1/statements", [sign_statement(said, desk.signer())])
         return answers(reply)
 
-    async def events(self, desk: Desk, count: int) -> list[VerifiedReceipt]:
-        """The desk's verified receipts, once there are ``count`` of them."""
+    async def events(self, desk: Desk, count: int, about: Envelope | None = None) -> list[VerifiedReceipt]:
+        """The desk's verified receipts, once there are ``count`` of them: all, or those about one message."""
         async with asyncio.timeout(20):
-            after, receipts = 0, list[Receipt]()
-            while len(receipts) < count:
+            after, found = 0, list[VerifiedReceipt]()
+            while len(found) < count:
                 entries, _ = await self.mailbox(desk, after, wait=5)
                 for entry in entries:
                     after = entry.seq
                     if entry.envelope is None:
-                        receipts += entry.receipts
-        return [self.verify(receipt) for receipt in receipts]
+                        found += [self.verify(receipt) for receipt in entry.receipts]
+                if about is not None:
+                    found = [receipt for receipt in found if receipt.event.message_id == about.routing.id]
+        return found
 
     def verify(self, receipt: Receipt) -> VerifiedReceipt:
         directory = next(iter(self.nodes.values())).context.directory

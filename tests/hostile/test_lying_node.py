@@ -24,6 +24,7 @@ from node.restoring import restore_trust
 from node.server import Node
 from protocol.errors import LogForkError, NotFoundError
 from protocol.log import SoftLogSigner
+from protocol.log.addcheckpoint import AddCheckpoint
 from protocol.misbehaviour import Kind, TwoTrees, decode_proof, encode_proof, verify_proof
 from protocol.signing import Signer
 from tests.hostile.book import entry, signed
@@ -66,10 +67,11 @@ class Federation:
     async def send(self, sender: str, receipts: int = 3) -> None:
         """A message from a desk to Paris; returns when that many receipts of its way are there."""
         desk, paris = self.desk(sender), self.desk("fr")
-        (answer,) = await self.world.submit(desk, self.world.seal(desk, [paris]))
+        envelope = self.world.seal(desk, [paris])
+        (answer,) = await self.world.submit(desk, envelope)
         assert answer.code is None
         if receipts:
-            await self.world.events(desk, receipts)
+            await self.world.events(desk, receipts, about=envelope)
 
     async def lie_while_stopped(self, change: Callable[[list[bytes]], list[bytes]]) -> None:
         """The liar rewrites its log, signs it, and goes on as if nothing had been."""
@@ -175,6 +177,25 @@ async def test_a_dropped_entry_is_proved_within_one_exchange(federation: Federat
 
     assert all(federation.kinds(name) for name in HONEST)
     assert federation.verify_alone("kr", tmp_path) >= {"dropped", "fork"}
+    await federation.require_price(*HONEST)
+
+
+async def test_a_rewritten_entry_is_proved_by_those_who_cosigned_an_older_tree_of_the_log(
+    federation: Federation, tmp_path: Path
+) -> None:
+    world = federation.world
+    await federation.start()
+    await federation.send("kr")
+    older = await world.nodes["fr"].context.store.checkpoint()
+    for name in HONEST:
+        await world.nodes[name].context.cosigner.add(AddCheckpoint(0, (), older))
+    await federation.send("kr")
+    await federation.exchange()
+    await federation.lie_while_stopped(lambda leaves: [leaves[0], entry(99, world.clock()), *leaves[2:]])
+
+    await federation.exchange()
+
+    assert federation.verify_alone("kr", tmp_path) == {"two-trees"}
     await federation.require_price(*HONEST)
 
 
