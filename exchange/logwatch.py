@@ -7,6 +7,7 @@ when it can prove the rest to itself. What contradicts a log is kept as a proof 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 
 from exchange.accusation import contradiction, keep_proof
@@ -14,7 +15,8 @@ from exchange.client import NodeClient
 from exchange.views import Check
 from keys.directory.view import Directory
 from protocol.errors import ComityError, LogForkError, ProofInvalidError
-from protocol.log.checkpoint import Checkpoint, open_checkpoint
+from protocol.log.checkpoint import Checkpoint, VerifiedCheckpoint, open_checkpoint, verify_checkpoint
+from protocol.log.freshness import require_fresh
 from protocol.log.merkle import verify_consistency
 from protocol.misbehaviour import is_late
 from protocol.receipt import Receipt, VerifiedReceipt
@@ -35,13 +37,15 @@ class LogWatch:
         last_seen: Callable[[str], Awaitable[bytes | None]],
         remember: Callable[[str, bytes], Awaitable[None]],
         proofs: Path,
+        clock: Callable[[], datetime],
     ) -> None:
         self._directory = directory
         self._client_of = client_of
         self._last_seen = last_seen
         self._remember = remember
         self._proofs = proofs
-        self._heads: dict[str, Checkpoint | ComityError] = {}
+        self._clock = clock
+        self._heads: dict[str, VerifiedCheckpoint | ComityError] = {}
         self._notes: dict[str, bytes] = {}
         self._proved: dict[Checkpoint, Check] = {}
 
@@ -58,17 +62,19 @@ class LogWatch:
     async def check_head(self, node: str) -> Check:
         """Whether the present head of the node's log extends the one seen last."""
         try:
-            head = await self._head(self._directory.origin(node))
+            shown = await self._head(self._directory.origin(node))
+            require_fresh(shown, self._clock())
         except (LogForkError, ProofInvalidError) as problem:
             return Check(_NAME, False, LogForkError.code, problem.detail)
         except ComityError as problem:
             return Check(_NAME, None, problem.code, problem.detail)
-        return Check(_NAME, True, None, f"within the log's present {head.size} entries")
+        return _within(shown)
 
     async def _check(self, signed: Checkpoint, receipt: Receipt) -> Check:
         try:
-            head = await self._head(signed.origin)
-            await self._require_extends(signed, head)
+            shown = await self._head(signed.origin)
+            await self._require_extends(signed, shown.checkpoint)
+            require_fresh(shown, self._clock())
         except (LogForkError, ProofInvalidError) as problem:
             note = self._notes.get(signed.origin)
             told = await self._prove(signed.origin, receipt, note) if note is not None else ""
@@ -76,9 +82,9 @@ class LogWatch:
         except ComityError as problem:
             # The log could not be asked: nothing is known against it.
             return Check(_NAME, None, problem.code, problem.detail)
-        return Check(_NAME, True, None, f"within the log's present {head.size} entries")
+        return _within(shown)
 
-    async def _head(self, origin: str) -> Checkpoint:
+    async def _head(self, origin: str) -> VerifiedCheckpoint:
         known = self._heads.get(origin)
         if known is None:
             try:
@@ -90,19 +96,19 @@ class LogWatch:
             raise known
         return known
 
-    async def _ask_head(self, origin: str) -> Checkpoint:
+    async def _ask_head(self, origin: str) -> VerifiedCheckpoint:
         verifier = self._directory.log_verifier(origin)
         note = await self._client_of(self._directory.node_of_origin(origin)).checkpoint()
-        head = open_checkpoint(note, verifier)
+        shown = verify_checkpoint(note, verifier)
         self._notes[origin] = note
         seen = await self._last_seen(origin)
         if seen is not None:
             try:
-                await self._require_extends(open_checkpoint(seen, verifier), head)
+                await self._require_extends(open_checkpoint(seen, verifier), shown.checkpoint)
             except (LogForkError, ProofInvalidError) as problem:
                 raise LogForkError(problem.detail + await self._prove(origin, seen, note)) from problem
         await self._remember(origin, note)
-        return head
+        return shown
 
     async def _prove(self, origin: str, held: Receipt | bytes, note: bytes) -> str:
         """Keep the proof that the head contradicts what is held; where it lies, as words. Empty if there is none."""
@@ -121,3 +127,7 @@ class LogWatch:
         client = self._client_of(self._directory.node_of_origin(old.origin))
         path = await client.consistency(old.size, head.size) if 0 < old.size < head.size else []
         verify_consistency(old.size, old.root, head.size, head.root, path)
+
+
+def _within(shown: VerifiedCheckpoint) -> Check:
+    return Check(_NAME, True, None, f"within the log's present {shown.checkpoint.size} entries")

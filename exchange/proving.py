@@ -147,6 +147,7 @@ class Proving:
             self._last_checkpoint,
             self._remember_checkpoint,
             self._proofs,
+            self._clock,
         )
 
     def _check_content(self, stored: StoredMessage, judged: Sequence[JudgedReceipt]) -> tuple[Check, ...]:

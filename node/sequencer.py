@@ -56,6 +56,7 @@ from protocol.log.checkpoint import (
     sign_checkpoint,
     verify_checkpoint,
 )
+from protocol.log.freshness import is_due
 from protocol.misbehaviour import ALLOWED_SKEW
 
 MAX_BATCH = 512
@@ -133,9 +134,10 @@ class Sequencer:
         self._halted: ComityError | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._runner: asyncio.Task[None] | None = None
+        self._renewing = asyncio.Lock()  # who asks at the same time gets the same checkpoint
         self._withheld: set[str] = set()  # whom to wake once the withheld batch is released
         self._kept: bytes | None = None  # writer thread only: what the checkpoint file holds
-        self._signed_at: datetime | None = None  # writer thread only: the latest time that a checkpoint says
+        self._signed_at: datetime | None = None  # the latest time that a checkpoint says; set by the writer thread
         self._remembered: bytes | None = None  # the same of the memory
 
     # --- Life ------------------------------------------------------------------------------------------------
@@ -228,6 +230,16 @@ class Sequencer:
         if isinstance(outcome, Failed):
             raise outcome.error
         return outcome
+
+    async def renew_if_due(self) -> None:
+        """Have the newest checkpoint say the time of now, unless it nearly does (:mod:`protocol.log.freshness`).
+
+        What keeps the log from being written keeps it from that too. Then it stays as it is, and shows its age.
+        """
+        async with self._renewing:
+            now = self._clock()
+            if self._signed_at is not None and is_due(self._signed_at, now):
+                await self.submit(RenewCheckpoint(now))
 
     async def submit_many(self, operations: Sequence[Operation]) -> list[Outcome]:
         """Apply operations in order, in as few batches as possible; an outcome for each."""

@@ -47,6 +47,7 @@ from protocol.log.checkpoint import (
     parse_checkpoint,
     verify_checkpoint,
 )
+from protocol.log.freshness import require_fresh
 from protocol.log.merkle import verify_consistency
 from protocol.log.witness import without_cosignatures
 from protocol.misbehaviour import notes_of
@@ -157,8 +158,9 @@ class Witness:
         try:
             if not self._directory().node(partner).urls:
                 return False
-            await self._check(partner, self._partners.get(partner))
+            served = await self._check(partner, self._partners.get(partner))
             await self._compare_receipts(partner, self._partners.get(partner))
+            require_fresh(served, self._clock())  # last: what contradicts something is more than old
         except LogForkError as problem:
             self._metrics.witness_failures.labels(partner, problem.code).inc()
             await self._investigate(partner)
@@ -196,7 +198,8 @@ class Witness:
             finally:
                 self._examining.discard(partner)
 
-    async def _check(self, partner: str, client: PartnerClient) -> None:
+    async def _check(self, partner: str, client: PartnerClient) -> VerifiedCheckpoint:
+        """What the partner serves, proved to extend what is known of its log."""
         verifier = self._directory().log_verifier(partner)
         # What is known is read first: a log may grow while it is asked, but never shrink.
         known = await self._known(partner, verifier)
@@ -216,17 +219,16 @@ class Witness:
             self._state.proved[partner] = served_note
             self._save()
         await self._take(partner, served_note, newest)
+        return served
 
     async def _known(self, partner: str, verifier: LogVerifier) -> list[_Noted]:
-        """What was proved, seen and cosigned of the log before."""
-        known: list[_Noted] = []
-        note = self._state.proved.get(partner)
-        proved = self._present(note, verifier)
-        if note is not None and proved is not None:
-            known.append((note, proved))
+        """What was seen, cosigned and proved of the log before; of one tree, what it signed first comes first."""
         kept = (await self._store.foreign_checkpoint(verifier.origin), await self._store.cosigned(verifier.origin))
         counting = (one for one in kept if one is not None and not self._is_settled(one.note, verifier))
-        return [*known, *((one.note, Checkpoint(one.origin, one.size, one.root)) for one in counting)]
+        known = [(one.note, Checkpoint(one.origin, one.size, one.root)) for one in counting]
+        note = self._state.proved.get(partner)
+        proved = self._present(note, verifier)
+        return [*known, (note, proved)] if note is not None and proved is not None else known
 
     def _is_settled(self, note: bytes, verifier: LogVerifier) -> bool:
         """Whether the operator settled what the log signed then: it is held against nothing that came later."""

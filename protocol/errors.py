@@ -320,6 +320,15 @@ class CheckpointInvalidError(ComityError):
     advice = "Do not trust receipts under this checkpoint; report it to the log's operator."
 
 
+class CheckpointStaleError(ComityError):
+    """A log shows a checkpoint that it signed too long ago: it says nothing of how the log is now."""
+
+    code = "checkpoint-stale"
+    http_status = 502
+    retryable = True
+    advice = "Ask again. If it lasts, compare both clocks, and ask the node's operator why its log signs nothing."
+
+
 class WrongOriginError(CheckpointInvalidError):
     """The checkpoint is of another log than the one that is looked at."""
 

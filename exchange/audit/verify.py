@@ -13,7 +13,8 @@ Memory grows by some 40 bytes an entry; what is more stands in temporary files.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from exchange.audit.altered import altered_entries
@@ -29,6 +30,7 @@ from keys.tilefolder import CHECKPOINT, CONFLICT, COSIGNED, read_items, read_res
 from protocol.directory_seen import DirectorySeen
 from protocol.errors import (
     CheckpointInvalidError,
+    CheckpointStaleError,
     ComityError,
     LogForkError,
     LogUnavailableError,
@@ -50,6 +52,7 @@ from protocol.log import (
     tile_width,
     verify_checkpoint,
 )
+from protocol.log.freshness import require_fresh
 
 # A clock may be put right by so much without being called wrong.
 _CLOCK_STEP_MS = 300_000
@@ -106,6 +109,15 @@ class VerifiedLog:
         """Up to when the log tells what happened, Unix ms: its last event, or its checkpoint's time if later."""
         signed = 0 if self.head.signed_at is None else to_ms(self.head.signed_at)
         return max(signed, self.index.last_ms() or 0)
+
+    def shown_at(self, asked_at: datetime) -> VerifiedLog:
+        """The same, with a finding if the log, asked then for its newest checkpoint, showed one of long before."""
+        try:
+            require_fresh(self.head, asked_at)
+        except CheckpointStaleError as problem:
+            stale = Finding(self.origin, None, problem.code, problem.detail)
+            return replace(self, findings=(stale, *self.findings))
+        return self
 
     def entry(self, index: int) -> bytes:
         """The entry at ``index``; raises :class:`LogUnavailableError` when the mirror has it not, or only its hash."""

@@ -74,6 +74,7 @@ def mirror(
         verifier = await desk.judged(lambda directory: directory.log_verifier(node))
         scope = desk.directory.contact_point(desk.address).audit_scope
         folder.mkdir(parents=True, exist_ok=True)
+        asked_at = datetime.now(UTC)
         with entries_progress(as_json=as_json) as shown:
             task = shown.add_task(_("entries"), total=None)
             done = await mirror_log(
@@ -83,7 +84,7 @@ def mirror(
                 lambda completed, total: shown.update(task, completed=completed, total=total),
                 form=PLAIN if scope is None else SCOPED,
             )
-        log = await verified(desk, node, folder, ALWAYS, jobs, as_json=as_json)
+        log = (await verified(desk, node, folder, ALWAYS, jobs, as_json=as_json)).shown_at(asked_at)
         seen = await witnesses_of(desk, log)
         if as_json:
             print_json({**log_object(log, seen), "new_entries": done.new_entries})

@@ -22,7 +22,8 @@ _BYTES = "application/octet-stream"
 
 
 async def checkpoint(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
-    """The newest checkpoint, a signed note, with the cosignatures that there are of it."""
+    """The newest checkpoint, a signed note of these minutes, with the cosignatures that there are of it."""
+    await context.sequencer.renew_if_due()
     return _text(context.cosignatures.on(await context.store.checkpoint()))
 
 

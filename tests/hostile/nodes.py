@@ -23,7 +23,15 @@ from node.server import Node
 from node.store.base import Applied, Operation, SignCheckpoint
 from node.store.sqlite import SqliteStore
 from node.transfer import Intake
-from protocol.log import Checkpoint, SoftLogSigner, TileTree, leaf_hash, sign_checkpoint
+from protocol.log import (
+    Checkpoint,
+    LogSigner,
+    SoftLogSigner,
+    TileTree,
+    leaf_hash,
+    parse_checkpoint,
+    sign_checkpoint,
+)
 from tests.world import World
 
 
@@ -67,6 +75,18 @@ class StaleStore(SqliteStore):
         self.frozen = (await self.log_size(), await super().checkpoint())
 
 
+class RenewingStaleStore(StaleStore):
+    """The same, but signs the old tree anew, as a log must that is asked."""
+
+    signer: LogSigner
+    clock: Callable[[], datetime]
+
+    async def checkpoint(self) -> bytes:
+        """See :class:`~node.store.base.Store`."""
+        shown = await super().checkpoint()
+        return sign_checkpoint(parse_checkpoint(shown), self.signer, self.clock()) if self.frozen else shown
+
+
 class UnwitnessedNode(Node):
     """Has nobody cosign its log: a liar is not keen on witnesses."""
 
@@ -107,6 +127,18 @@ class StaleNode(HostileNode):
     """See :class:`StaleStore`."""
 
     store_class = StaleStore
+
+
+class RenewingStaleNode(HostileNode):
+    """See :class:`RenewingStaleStore`."""
+
+    store_class = RenewingStaleStore
+
+    async def _open_log(self) -> tuple[Sequencer, SqliteStore]:
+        sequencer, store = await super()._open_log()
+        assert isinstance(store, RenewingStaleStore)
+        store.signer, store.clock = self.files.signer, self._clock
+        return sequencer, store
 
 
 class TwoFacedNode(UnwitnessedNode):

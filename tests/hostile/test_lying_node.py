@@ -25,12 +25,14 @@ from node.server import Node
 from protocol.errors import LogForkError, NotFoundError
 from protocol.log import SoftLogSigner
 from protocol.log.addcheckpoint import AddCheckpoint
+from protocol.log.freshness import STALE_AFTER
 from protocol.misbehaviour import Kind, TwoTrees, decode_proof, encode_proof, verify_proof
 from protocol.signing import Signer
 from tests.hostile.book import entry, signed
 from tests.hostile.nodes import (
     BackDatingNode,
     PostDatingNode,
+    RenewingStaleNode,
     StaleNode,
     StaleStore,
     TwoFacedNode,
@@ -291,6 +293,39 @@ async def test_a_log_shown_as_it_was_before_its_receipts_raises_the_alarm_withou
     assert federation.kinds("kr") == set()
     with pytest.raises(LogForkError):
         kr.witness.require_trusted("fr")
+
+
+async def test_a_log_that_signs_its_tree_of_before_its_receipts_anew_is_proved_within_one_exchange(
+    federation: Federation, tmp_path: Path
+) -> None:
+    await federation.start(RenewingStaleNode)
+    store = federation.world.nodes["fr"].context.store
+    assert isinstance(store, StaleStore)
+    await store.freeze()
+    await federation.send("kr")
+    federation.world.clock.shift = timedelta(seconds=2)  # a checkpoint says whole seconds
+
+    await federation.exchange()
+
+    for name in HONEST:
+        assert federation.verify_alone(name, tmp_path) == {"shrunk"}
+    await federation.require_price(*HONEST)
+
+
+async def test_a_log_that_shows_what_it_signed_long_before_has_not_answered(federation: Federation) -> None:
+    world = federation.world
+    await federation.start(StaleNode)
+    store, us = world.nodes["fr"].context.store, world.nodes["us"].context
+    assert isinstance(store, StaleStore)
+    await store.freeze()
+
+    world.clock.shift = STALE_AFTER + timedelta(minutes=1)
+    assert not await us.witness.check("fr")
+    assert '"code": "checkpoint-stale"' in world.logs["us"].getvalue()
+    assert us.witness.distrusted == ()  # a log that says nothing is not one that lies
+
+    store.frozen = None
+    assert await us.witness.check("fr")
 
 
 async def test_the_operators_decision_holds_against_what_was_signed_before_and_not_against_a_new_lie(

@@ -16,6 +16,7 @@ from protocol.errors import LogForkError, ProofInvalidError, WrongOriginError
 from protocol.event import Event, EventName, LeafReference, encode_event
 from protocol.ids import new_message_id
 from protocol.log import Checkpoint, SoftLogSigner, TileTree, leaf_hash, sign_checkpoint
+from protocol.log.freshness import STALE_AFTER
 from protocol.signing import Ed25519Signer
 from protocol.statement import DeskStatement, sign_statement
 from tests.interop.go_log import write_log
@@ -110,6 +111,13 @@ def test_the_log_of_another_node_is_refused(tmp_path: Path) -> None:
     folder = write(tmp_path / "fr", "fr", story(1)[1])
     with pytest.raises(WrongOriginError):
         verify_mirror(folder, "kr", LOGS["kr"].verifier, NOBODY)
+
+
+def test_a_head_that_the_log_signed_long_before_it_was_asked_is_a_finding(tmp_path: Path) -> None:
+    log = verified(write(tmp_path / "kr", "kr", story(1)[0]), "kr")
+    assert log.shown_at(NOW + STALE_AFTER) == log
+    late = log.shown_at(NOW + STALE_AFTER + timedelta(seconds=1))
+    assert [finding.code for finding in late.findings] == ["checkpoint-stale"]
 
 
 def test_an_entry_that_is_no_event_is_a_finding(tmp_path: Path) -> None:

@@ -288,6 +288,19 @@ async def test_a_desk_finds_that_its_own_nodes_log_was_cut(world: World) -> None
         assert (await kr.proving.check_own_log()).ok is None
 
 
+async def test_a_log_that_shows_what_it_signed_long_before_says_nothing_to_a_desk(world: World) -> None:
+    async with world.open(KR) as kr:
+        sent = await kr.send(request())
+        node = world.nodes["kr"]
+        old = node.log.checkpoint()
+        node.log.checkpoint = lambda: old
+        world.clock.advance(minutes=11)
+        check = await kr.proving.check_own_log()
+        assert (check.ok, check.error) == (None, "checkpoint-stale")
+        report = await kr.proving.verify(sent.id)
+        assert {receipt.consistency.error for receipt in report.receipts} >= {"checkpoint-stale"}
+
+
 async def test_a_watch_tells_once_that_the_log_of_its_node_contradicted_itself(world: World) -> None:
     async with world.open(KR) as kr:
         await kr.send(request())

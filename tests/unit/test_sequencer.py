@@ -33,6 +33,7 @@ from protocol.errors import (
     UnavailableError,
 )
 from protocol.log.checkpoint import SoftLogSigner, open_checkpoint, verify_checkpoint
+from protocol.log.freshness import RENEWED_AFTER
 from protocol.misbehaviour import ALLOWED_SKEW
 from tests.conformance.store import (
     BUSAN,
@@ -413,6 +414,34 @@ async def test_checkpoint_never_says_an_earlier_time_than_one_before(tmp_path: P
     await sequencer.start()
     accepted(await sequencer.submit(replace(transfer(incoming()), at=earlier)))
     assert verify_checkpoint(await store.checkpoint(), KR.verifier).signed_at == NOW
+    await sequencer.stop()
+
+
+async def test_a_log_at_rest_signs_its_tree_anew_for_who_asks_when_that_is_due(tmp_path: Path) -> None:
+    now = [NOW]
+    store, file = RecordingStore(tmp_path / "node.db", KR.origin), FailingFile(tmp_path / "last-checkpoint")
+    sequencer = Sequencer(store, KR, file, lambda: now[0])
+    await sequencer.start()
+    accepted(await sequencer.submit(transfer(incoming())))
+    before, batches = await store.checkpoint(), len(store.batches)
+
+    now[0] += RENEWED_AFTER - timedelta(seconds=1)
+    await sequencer.renew_if_due()
+    assert await store.checkpoint() == before
+
+    now[0] += timedelta(seconds=1)
+    await asyncio.gather(*(sequencer.renew_if_due() for _ in range(5)))
+    renewed = verify_checkpoint(await store.checkpoint(), KR.verifier)
+    assert renewed.signed_at == now[0]
+    assert renewed.checkpoint == open_checkpoint(before, KR.verifier)
+    assert file.read() == renewed.note
+    assert len(store.batches) == batches + 1
+
+    # What cannot be written is shown as it is: its age tells.
+    now[0] += RENEWED_AFTER
+    store.problems.append(StorageFullError("the disk is full"))
+    await sequencer.renew_if_due()
+    assert await store.checkpoint() == renewed.note
     await sequencer.stop()
 
 
