@@ -18,12 +18,9 @@ from base64 import b64decode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 
 from exchange.demo.processes import Commands
 from exchange.desk import Desk
@@ -43,6 +40,7 @@ from tests.e2e.guide import commands, typed
 from tests.e2e.world import PASSPHRASE, World, request_draft
 from tests.federation import FEDERATION, make_federation
 from tests.interop.go_log import GoRefusedError, verify_log_with_go, verify_proofs_with_go
+from tests.interop.node_program import run_node
 from tests.interop.pymerkle_log import tree_of_pymerkle
 from tests.unit.test_report_sign import PASSPHRASE as SIGNING_PASSPHRASE
 from tests.unit.test_report_sign import p12
@@ -345,36 +343,33 @@ def test_every_command_of_the_guide_does_what_the_guide_says(audit: Audit) -> No
 # --- The same with tools of others ---
 
 
-def keys_of(audit: Audit) -> dict[str, list[tuple[str, int, bytes, bytes]]]:
-    """The keys in the policy that the guide's last command wrote, by what they are of: name, type, key id, key."""
-    found: dict[str, list[tuple[str, int, bytes, bytes]]] = {"log": [], "witness": []}
-    for line in (audit.folder / "kr.policy").read_text("utf-8").splitlines():
-        words = line.split(" ")
-        if words[0] in found:
-            # C2SP signed-note: <name>+<key id>+<base64 of the type and the key>
-            name, key_id, packed = words[-1].split("+", 2)
-            key = b64decode(packed)
-            found[words[0]].append((name, key[0], bytes.fromhex(key_id), key[1:]))
-    return found
-
-
-def vkey_of(audit: Audit) -> str:
-    """The log's Ed25519 verifier key (type 0x01 of C2SP signed-note)."""
+def vkeys_of(audit: Audit, what: str, kind: int) -> list[str]:
+    """The verifier keys of that type in the policy that the guide's last command wrote, of the log or of witnesses."""
     lines = (audit.folder / "kr.policy").read_text("utf-8").splitlines()
-    keys = [line.partition(" ")[2] for line in lines if line.startswith("log ")]
-    (found,) = [key for key in keys if b64decode(key.split("+", 2)[2])[0] == 0x01]
-    return found
+    keys = [words[-1] for words in map(str.split, lines) if words[:1] == [what]]
+    # C2SP signed-note: <name>+<key id>+<base64 of the type and the key>
+    return [key for key in keys if b64decode(key.split("+", 2)[2])[0] == kind]
 
 
 def test_go_verifies_the_cosigned_mirror_and_the_inclusion_of_every_real_entry(audit: Audit) -> None:
     mirror = audit.mirror("kr")
     head = parse_checkpoint((mirror / "checkpoint").read_bytes())
 
-    report = verify_log_with_go(mirror, vkey_of(audit))
+    (log,), witnesses = vkeys_of(audit, "log", 0x01), vkeys_of(audit, "witness", 0x04)
+    report = verify_log_with_go(mirror, log, witnesses)
 
     assert (report.size, report.root, sorted(report.inclusion)) == (head.size, head.root, list(range(head.size)))
-    # The log's ML-DSA-44 line, and two lines of the witness.
-    assert report.ignored_signatures == 3
+    assert list(report.cosigned) == [f"{FEDERATION}/witness/fr"]
+    assert report.ignored_signatures == 2  # ML-DSA-44, of the log and of the witness
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "cosigned/checkpoint"])
+def test_noble_verifies_the_post_quantum_lines_of_a_real_checkpoint(audit: Audit, name: str) -> None:
+    vkeys = vkeys_of(audit, "log", 0x06) + vkeys_of(audit, "witness", 0x06)
+
+    told = run_node("cosignatures.mjs", note=(audit.mirror("kr") / name).read_text("utf-8"), vkeys=vkeys)
+
+    assert sorted(told) == [f"{FEDERATION}/kr", f"{FEDERATION}/witness/fr"]
 
 
 def test_go_verifies_the_proofs_of_a_trace_and_of_a_bundle_as_its_readme_says(audit: Audit) -> None:
@@ -401,32 +396,6 @@ def test_go_refuses_the_proof_of_an_entry_that_was_altered(audit: Audit, tmp_pat
     (tmp_path / proof.with_suffix(".entry").name).write_bytes(entry)
     with pytest.raises(GoRefusedError):
         verify_proofs_with_go(audit.folder / "bag/data/logs/kr.vkeys", [tmp_path / proof.name])
-
-
-@pytest.mark.parametrize("name", ["checkpoint", "cosigned/checkpoint"])
-def test_the_witness_lines_of_a_real_checkpoint_verify_as_c2sp_says_with_another_library(
-    audit: Audit, name: str
-) -> None:
-    """The signed bytes are written out here from tlog-cosignature."""
-    text, lines = (audit.mirror("kr") / name).read_text("utf-8").split("\n\n")
-    body = text + "\n"
-    origin, size, root = text.split("\n")
-    signed = [line.split(" ")[1:] for line in lines.splitlines()]
-    for witness, kind, key_id, key in keys_of(audit)["witness"]:
-        assert key_id == sha256(witness.encode() + b"\n" + bytes([kind]) + key).digest()[:4]
-        ((_, packed),) = [line for line in signed if line[0] == witness and b64decode(line[1])[:4] == key_id]
-        seconds, signature = b64decode(packed)[4:12], b64decode(packed)[12:]
-        if kind == 0x04:
-            message = f"cosignature/v1\ntime {int.from_bytes(seconds, 'big')}\n{body}".encode()
-            Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
-        else:
-            assert kind == 0x06
-            names = [bytes([len(one)]) + one.encode() for one in (witness, origin)]
-            tree = bytes(8) + int(size).to_bytes(8, "big") + b64decode(root)
-            MLDSA44PublicKey.from_public_bytes(key).verify(
-                signature, b"subtree/v1\n\0" + names[0] + seconds + names[1] + tree
-            )
-    assert [kind for _, kind, _, _ in keys_of(audit)["witness"]] == [0x04, 0x06]
 
 
 def test_pymerkle_agrees_on_the_root_and_on_the_inclusion_of_every_real_entry(audit: Audit) -> None:

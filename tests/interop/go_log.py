@@ -13,6 +13,7 @@ import subprocess
 from base64 import b64decode
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -32,13 +33,14 @@ class GoRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GoReport:
-    """What the Go verifier read and proved."""
+    """What the Go verifier read and proved. ``cosigned``: when, by the witness's name."""
 
     origin: str
     size: int
     root: bytes
     tiles: int
     ignored_signatures: int
+    cosigned: dict[str, datetime]
     inclusion: dict[int, list[bytes]]
     consistency: dict[int, list[bytes]]
 
@@ -54,18 +56,21 @@ class GoProof:
     ignored_signatures: int
 
 
-def verify_log_with_go(directory: Path, vkey: str) -> GoReport:
+def verify_log_with_go(directory: Path, vkey: str, witnesses: Iterable[str] = ()) -> GoReport:
     """Verify the log in ``directory`` (checkpoint, tile/...) under its Ed25519 verifier key.
+
+    ``witnesses`` are the verifier keys (type 0x04) of those whose cosignatures are verified too.
 
     Raises :class:`GoRefusedError`. Skips the calling test when Go cannot be had, or fails it when ``CI`` is set.
     """
-    report = json.loads(_run("verifylog", str(directory), vkey))
+    report = json.loads(_run("verifylog", str(directory), vkey, *witnesses))
     return GoReport(
         origin=report["origin"],
         size=report["size"],
         root=b64decode(report["root"]),
         tiles=report["tiles"],
         ignored_signatures=report["ignored_signatures"],
+        cosigned={name: datetime.fromtimestamp(seconds, UTC) for name, seconds in report["cosigned"].items()},
         inclusion=_hashes(report["inclusion"]),
         consistency=_hashes(report["consistency"]),
     )

@@ -6,11 +6,8 @@ ours, so a mistake that our sealing and our opening share does not pass here.
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,9 +21,8 @@ from protocol.ids import new_message_id
 from protocol.instant import to_ms
 from protocol.routing import Priority, Routing
 from protocol.signing import Ed25519Signer, Ed25519Verifier
-from tests.conftest import require, require_program
+from tests.interop.node_program import NodeRefusedError, run_node
 
-SCRIPTS = Path(__file__).parent / "node"
 SIGNING_SEED = b"\x01" * 32
 SIGNER = Ed25519Signer(SIGNING_SEED)
 VERIFIER = Ed25519Verifier(SIGNER.public_key)
@@ -51,29 +47,6 @@ CONTENTS = {
     "holds Hangul": '{"제목": "보전 요청"}'.encode(),
     "has the greatest length": b"y" * 196_608,
 }
-
-
-class NodeRefusedError(Exception):
-    """The Node side ended with an error; the text is what it said."""
-
-
-def run_node(script: str, **values: Any) -> dict[str, Any]:
-    program = require_program("node")
-    require((SCRIPTS / "node_modules" / "@hpke" / "core").is_dir(), "the npm package @hpke/core")
-    environment = {name: value for name, value in os.environ.items() if name != "NODE_OPTIONS"}
-    run = subprocess.run(
-        [program, str(SCRIPTS / script)],
-        input=json.dumps(values),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=environment,
-    )
-    if run.returncode != 0:
-        raise NodeRefusedError(run.stderr)
-    answer: dict[str, Any] = json.loads(run.stdout)
-    return answer
 
 
 def sealed_by_us(content: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -59,11 +60,25 @@ def test_go_verifies_a_checkpoint_that_witnesses_cosigned(tmp_path: Path) -> Non
     lines = [line for witness in witnesses for line in cosign(checkpoint, witness, AT)]
     (tmp_path / "checkpoint").write_bytes(with_lines((tmp_path / "checkpoint").read_bytes(), lines))
 
-    report = verify_log_with_go(tmp_path, SIGNER.verifier.vkeys[0])
+    report = verify_log_with_go(
+        tmp_path, SIGNER.verifier.vkeys[0], [witness.verifier.vkeys[0] for witness in witnesses]
+    )
 
     assert (report.size, report.root) == (300, tree.root())
-    # The log's ML-DSA-44 line, and two lines of each witness: types that this Go package keeps and does not verify.
-    assert report.ignored_signatures == 5
+    assert report.cosigned == dict.fromkeys(names, AT)
+    # The ML-DSA-44 lines of the log and of both witnesses: see test_log_noble.
+    assert report.ignored_signatures == 3
+
+
+def test_go_refuses_a_cosignature_whose_time_was_altered(tmp_path: Path) -> None:
+    tree = make_log(tmp_path, 3)
+    witness = SoftWitnessSigner("node.example/witness/fr", b"\x01" * 32, b"\x01" * 32)
+    line, _ = cosign(Checkpoint(SIGNER.origin, 3, tree.root()), witness, AT)
+    later = replace(line, signature=(int(AT.timestamp()) + 1).to_bytes(8, "big") + line.signature[8:])
+    (tmp_path / "checkpoint").write_bytes(with_lines((tmp_path / "checkpoint").read_bytes(), [later]))
+
+    with pytest.raises(GoRefusedError):
+        verify_log_with_go(tmp_path, SIGNER.verifier.vkeys[0], [witness.verifier.vkeys[0]])
 
 
 @pytest.mark.parametrize("name", ["checkpoint", tile_path(0, 0), tile_path(1, 0, 1), entries_path(1, 44)])

@@ -31,8 +31,7 @@ from keys.federation import (
 )
 from keys.identity import generate_desk_keys, generate_directory_key, generate_node_keys
 from protocol.address import Address
-from tests.conftest import require
-from tests.interop.test_hpke_node import SCRIPTS, NodeRefusedError, run_node
+from tests.interop.node_program import NodeRefusedError, run_node
 
 NOW = datetime.now(UTC) - timedelta(hours=1)
 
@@ -96,7 +95,6 @@ def served(folder: Path) -> Iterator[str]:
 
 def read(network: Network, client: Path, *targets: str) -> dict[str, bytes | None]:
     """What tuf-js makes of the directory; its own folder starts with the first root."""
-    require((SCRIPTS / "node_modules" / "tuf-js").is_dir(), "the npm package tuf-js")
     metadata = client / "metadata"
     if not metadata.exists():
         metadata.mkdir(parents=True)

@@ -1,9 +1,10 @@
 // Command verifylog checks a log that was written by other software, with golang.org/x/mod/sumdb/{note,tlog} only.
 //
-//	verifylog DIR VKEY
+//	verifylog DIR VKEY [WITNESS-VKEY...]
 //
 // DIR holds the log as it is served (C2SP tlog-tiles): checkpoint, tile/<L>/<N>[.p/<W>], tile/entries/<N>[.p/<W>].
-// VKEY is the log's Ed25519 verifier key. It checks the checkpoint's Ed25519 line; that every tile is there and is what
+// VKEY is the log's Ed25519 verifier key, WITNESS-VKEY that of a witness (type 0x04). It checks the checkpoint's Ed25519
+// line, and the cosignature of each witness that is named; that every tile is there and is what
 // the entries give; that the entries give the root; and, reading tiles the way a client does, the inclusion of entries
 // and the consistency with smaller trees. The proofs are printed as JSON to be compared.
 package main
@@ -26,21 +27,22 @@ import (
 const height = 8
 
 type report struct {
-	Origin  string             `json:"origin"`
-	Size    int64              `json:"size"`
-	Root    tlog.Hash          `json:"root"`
-	Tiles   int                `json:"tiles"`
-	Ignored int                `json:"ignored_signatures"`
-	Proofs  map[int64][]string `json:"inclusion"`
-	Trees   map[int64][]string `json:"consistency"`
+	Origin   string             `json:"origin"`
+	Size     int64              `json:"size"`
+	Root     tlog.Hash          `json:"root"`
+	Tiles    int                `json:"tiles"`
+	Ignored  int                `json:"ignored_signatures"`
+	Cosigned map[string]uint64  `json:"cosigned"`
+	Proofs   map[int64][]string `json:"inclusion"`
+	Trees    map[int64][]string `json:"consistency"`
 }
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: verifylog DIR VKEY")
+	if len(os.Args) < 3 {
+		fmt.Fprintln(os.Stderr, "usage: verifylog DIR VKEY [WITNESS-VKEY...]")
 		os.Exit(2)
 	}
-	result, err := verify(os.Args[1], os.Args[2])
+	result, err := verify(os.Args[1], os.Args[2], os.Args[3:])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "verifylog:", err)
 		os.Exit(1)
@@ -50,8 +52,8 @@ func main() {
 	}
 }
 
-func verify(dir, vkey string) (*report, error) {
-	result, err := openCheckpoint(filepath.Join(dir, "checkpoint"), vkey)
+func verify(dir, vkey string, witnesses []string) (*report, error) {
+	result, err := openCheckpoint(filepath.Join(dir, "checkpoint"), vkey, witnesses)
 	if err != nil {
 		return nil, err
 	}
@@ -71,8 +73,8 @@ func verify(dir, vkey string) (*report, error) {
 	return result, err
 }
 
-// openCheckpoint verifies the log's Ed25519 line and reads the three lines of the text.
-func openCheckpoint(path, vkey string) (*report, error) {
+// openCheckpoint verifies the log's Ed25519 line and those of the witnesses, and reads the three lines of the text.
+func openCheckpoint(path, vkey string, witnesses []string) (*report, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
@@ -81,7 +83,19 @@ func openCheckpoint(path, vkey string) (*report, error) {
 	if err != nil {
 		return nil, err
 	}
-	opened, err := note.Open(data, note.VerifierList(verifier))
+	verifiers := []note.Verifier{verifier}
+	for _, vkey := range witnesses {
+		witness, err := newWitness(vkey)
+		if err != nil {
+			return nil, err
+		}
+		verifiers = append(verifiers, witness)
+	}
+	opened, err := note.Open(data, note.VerifierList(verifiers...))
+	if err != nil {
+		return nil, err
+	}
+	cosigned, err := cosignatures(opened, verifier.Name())
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +114,7 @@ func openCheckpoint(path, vkey string) (*report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &report{Origin: lines[0], Size: size, Root: root, Ignored: len(opened.UnverifiedSigs)}, nil
+	return &report{Origin: lines[0], Size: size, Root: root, Ignored: len(opened.UnverifiedSigs), Cosigned: cosigned}, nil
 }
 
 // readEntries reads all entry bundles: uint16 length-prefixed entries.
