@@ -17,6 +17,7 @@ from protocol.address import Address
 from protocol.codes import Confidence
 from protocol.errors import UnknownNodeError
 from protocol.instant import to_text
+from protocol.lifecycle import AnyCase
 from protocol.lifecycle.profiles import NO_NATIONAL_CLOCKS, NationalClocks
 from protocol.messages import Message
 from protocol.messages.assistance import AssistanceRequest
@@ -77,9 +78,10 @@ def known_profile(directory: Directory, node: str) -> KnownProfile | None:
     return KnownProfile(shipped, signed=False) if shipped is not None else None
 
 
-def clocks_of(directory: Directory, requested: tuple[Address, ...]) -> NationalClocks:
-    """The clocks that the requested nation signed; the network's own where several nations are asked, or none did."""
-    nodes = {address.node for address in requested}
+def clocks_of(directory: Directory, case: AnyCase) -> NationalClocks:
+    """The clocks that a case's requested nation signed; the network's own where several are asked, or none did."""
+    requested = case.opening.requested if case.opening is not None else ()
+    nodes = {Address.parse(address).node for address in requested}
     if len(nodes) != 1:
         return NO_NATIONAL_CLOCKS
     (node,) = nodes

@@ -15,8 +15,9 @@ from uuid import UUID
 
 from exchange.cases import proved_events
 from exchange.records import Head, StoredMessage
+from exchange.rows import inbox_row
 from exchange.store import DeskStore
-from exchange.views import Direction, SentMessage
+from exchange.views import Direction, InboxRow, SentMessage
 from protocol.address import Address
 from protocol.event import Event, EventName
 from protocol.messages.contact import ContactTest, ContactTestReply
@@ -102,13 +103,19 @@ def draft_of_test(contact: Address, officer: Mapping[str, str] | None) -> dict[s
     return {**draft, "officer": dict(officer)} if officer else draft
 
 
-def is_unanswered_test(store: DeskStore, head: Head) -> bool:
+def _is_unanswered_test(store: DeskStore, head: Head) -> bool:
     """Whether the message is a test that this desk received and did not reply to."""
     return (
         head.type == ContactTest.TYPE
         and head.direction is Direction.RECEIVED
         and not any(_is_reply(stored, Direction.SENT) for _, stored, _ in store.thread(head.thread))
     )
+
+
+def unanswered_tests(store: DeskStore, among: int) -> list[InboxRow]:
+    """The tests among the latest messages that nobody here replied to, the newest first."""
+    rows = store.heads(Direction.RECEIVED, among, None, unopened=False)
+    return [inbox_row(store, *row) for row in rows if _is_unanswered_test(store, row[1])]
 
 
 def contact_standing(store: DeskStore, contact: Address, policy: ContactTestPolicy, now: datetime) -> ContactStanding:

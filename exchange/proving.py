@@ -9,24 +9,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import ParamSpec, Protocol, TypeVar
 from uuid import UUID
 
-from exchange.client import NodeClient
+from exchange.desk_thread import InThread
 from exchange.disclosure import Disclosure
 from exchange.evidence import NOT_ASKED, Evidence, check_content, inclusion, verify_evidence
 from exchange.evidence_bundle import EvidenceContents, evidence_of, nations_of
 from exchange.local_records import RecordBook
 from exchange.logwatch import LogWatch
+from exchange.lookup import Lookup
+from exchange.node_link import NodeLink
 from exchange.officers import READERS, Acting
 from exchange.onward import Onward
 from exchange.receipts import JudgedReceipt, ReceiptJudge
 from exchange.records import StoredMessage
 from exchange.store import DeskStore
-from exchange.trust import Trust
 from exchange.views import Check, ReceiptCheck, VerificationReport
 from exchange.witnessed import WitnessedProofs, check_witnesses
-from keys.directory.view import Directory
 from protocol.envelope import parse_envelope
 from protocol.errors import ErasedError
 from protocol.local_record import Operation
@@ -34,36 +33,15 @@ from protocol.log.checkpoint import parse_checkpoint
 from protocol.messages.handling_rules import Action
 from protocol.receipt import Receipt
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-class Surroundings(Protocol):
-    """What proving needs of the desk around it; see :class:`exchange.desk.Desk`."""
-
-    @property
-    def directory(self) -> Directory: ...
-
-    @property
-    def own_node(self) -> str: ...
-
-    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T: ...
-
-    async def with_trust(self, work: Callable[[Trust], T]) -> T: ...
-
-    async def widened(self) -> bool: ...
-
-    def node_client(self, node: str) -> NodeClient: ...
-
-    def require_open(self, stored: StoredMessage) -> None: ...
-
 
 class Proving:
     """The proofs of one desk."""
 
     def __init__(
         self,
-        desk: Surroundings,
+        link: NodeLink,
+        lookup: Lookup,
+        thread: InThread,
         store: DeskStore,
         judge: ReceiptJudge,
         acting: Acting,
@@ -72,7 +50,9 @@ class Proving:
         proofs: Path,
         clock: Callable[[], datetime],
     ) -> None:
-        self._desk = desk
+        self._link = link
+        self._lookup = lookup
+        self._thread = thread
         self._store = store
         self._judge = judge
         self._acting = acting
@@ -88,12 +68,12 @@ class Proving:
         """
         while True:
             report = await self._verify(message_id, online)
-            if not (online and await self._desk.widened()):
+            if not (online and await self._link.widened()):
                 return report
 
     async def _verify(self, message_id: UUID, online: bool) -> VerificationReport:
         self._acting.require(*READERS)
-        stored, judged = await self._desk.run(self._judged_again, message_id)
+        stored, judged = await self._thread(lambda: self._judged_again(message_id))
         watch = self._log_watch()
         checks = []
         for entry in judged:
@@ -101,7 +81,7 @@ class Proving:
             consistency = NOT_ASKED
             if online and entry.proved is not None:
                 consistency = await watch.check(entry.proved)
-            witnesses = check_witnesses(self._desk.directory, entry.receipt.checkpoint, self._clock())
+            witnesses = check_witnesses(self._link.directory, entry.receipt.checkpoint, self._clock())
             checks.append(ReceiptCheck(row, inclusion(entry), consistency, witnesses))
         report = VerificationReport(
             id=message_id,
@@ -112,7 +92,7 @@ class Proving:
         if not online:
             return report
         report, upgraded = await self._witnessed(report, [entry.receipt for entry in judged])
-        await self._desk.run(self._store.upgrade_receipts, stored.head.digest, upgraded)
+        await self._thread(lambda: self._store.upgrade_receipts(stored.head.digest, upgraded))
         return report
 
     async def verify_file(self, evidence: bytes) -> VerificationReport:
@@ -122,28 +102,28 @@ class Proving:
         """
         receipts = Evidence.from_bytes(evidence).receipts
         while True:
-            report = verify_evidence(evidence, self._desk.directory, self._clock())
+            report = verify_evidence(evidence, self._link.directory, self._clock())
             report, _ = await self._witnessed(report, receipts)
-            if not await self._desk.widened():
+            if not await self._link.widened():
                 return report
 
     async def _witnessed(
         self, report: VerificationReport, receipts: Sequence[Receipt]
     ) -> tuple[VerificationReport, list[Receipt]]:
         """The report with its receipts upgraded as far as they can be, and those that were."""
-        proofs = WitnessedProofs(self._desk.directory, self._desk.node_client, self._clock())
+        proofs = WitnessedProofs(self._link.directory, self._link.client, self._clock())
         improved = await proofs.improve(report.receipts, receipts)
         upgraded = [after for before, (_, after) in zip(receipts, improved, strict=True) if after is not before]
         return replace(report, receipts=tuple(check for check, _ in improved)), upgraded
 
     async def check_own_log(self) -> Check:
         """Whether the log of the node that serves this desk extends what was seen of it; else the proof is kept."""
-        return await self._log_watch().check_head(self._desk.own_node)
+        return await self._log_watch().check_head(self._link.own_node)
 
     def _log_watch(self) -> LogWatch:
         return LogWatch(
-            self._desk.directory,
-            self._desk.node_client,
+            self._link.directory,
+            self._link.client,
             self._last_checkpoint,
             self._remember_checkpoint,
             self._proofs,
@@ -154,7 +134,7 @@ class Proving:
         if stored.erased:
             return (Check("content", None, ErasedError.code, "the content was erased; its receipts are left"),)
         envelope = parse_envelope(stored.envelope)
-        return check_content(envelope, stored.content, stored.salt, self._desk.directory, judged)
+        return check_content(envelope, stored.content, stored.salt, self._link.directory, judged)
 
     async def export(self, message_id: UUID) -> bytes:
         """An evidence file, with the content in the clear; see :func:`exchange.evidence.verify_evidence`.
@@ -167,7 +147,7 @@ class Proving:
             receipts = tuple(entry.receipt for entry in self._store.receipts(stored.head.digest))
             return Evidence(stored.envelope, stored.salt, stored.content, receipts).to_bytes()
 
-        return await self._desk.run(read)
+        return await self._thread(read)
 
     async def disclosure(self, message_id: UUID) -> Disclosure:
         """The content and salt of one message, for an auditor; it is recorded before it is returned.
@@ -175,7 +155,7 @@ class Proving:
         Raises :class:`NotFoundError`, :class:`ErasedError`, :class:`ConditionsOpenError` for what this desk may not
         open itself, and :class:`HandlingError` when it is for proceedings and a label forbids that.
         """
-        return await self._desk.run(lambda: _opened(self._disclosed(message_id, "disclose")))
+        return await self._thread(lambda: _opened(self._disclosed(message_id, "disclose")))
 
     async def evidence(self, message_id: UUID, *, disclose: bool, online: bool = True) -> EvidenceContents:
         """What an evidence bundle of a message holds, with its content if ``disclose``; write_bundle makes the file.
@@ -191,14 +171,14 @@ class Proving:
         if online:
             await self.verify(message_id)
         while True:
-            stored, judged = await self._desk.run(self._judged_again, message_id)
+            stored, judged = await self._thread(lambda: self._judged_again(message_id))
             if stored.erased:
                 raise ErasedError
-            nations_of(stored, judged, self._desk.directory)
-            if not await self._desk.widened():
+            nations_of(stored, judged, self._link.directory)
+            if not await self._link.widened():
                 break
-        opened = _opened(await self._desk.run(self._disclosed, message_id, "bundle")) if disclose else None
-        return await self._desk.with_trust(
+        opened = _opened(await self._thread(lambda: self._disclosed(message_id, "bundle"))) if disclose else None
+        return await self._link.with_trust(
             lambda trust: evidence_of(stored, judged, opened, trust.current, trust.extract)
         )
 
@@ -208,7 +188,7 @@ class Proving:
         stored = self._store.message(message_id)
         if stored.erased:
             raise ErasedError
-        self._desk.require_open(stored)
+        self._lookup.require_open(stored)
         if self._acting.purpose == Action.PROCEEDINGS:
             self._onward.require(message_id, Action.PROCEEDINGS)
         with self._store.database.transaction():
@@ -218,16 +198,16 @@ class Proving:
     def _judged_again(self, message_id: UUID) -> tuple[StoredMessage, list[JudgedReceipt]]:
         stored = self._store.message(message_id)
         receipts = self._store.receipts(stored.head.digest)
-        judge = ReceiptJudge(lambda: self._desk.directory)  # with no memory of what was verified before
+        judge = ReceiptJudge(lambda: self._link.directory)  # with no memory of what was verified before
         return stored, [judge.judge(entry.receipt, stored.head) for entry in receipts]
 
     async def _last_checkpoint(self, origin: str) -> bytes | None:
-        return await self._desk.run(self._store.state, b"log:" + origin.encode())
+        return await self._thread(lambda: self._store.state(b"log:" + origin.encode()))
 
     async def _remember_checkpoint(self, origin: str, note: bytes) -> None:
         seen = await self._last_checkpoint(origin)
         if seen is None or parse_checkpoint(seen).size < parse_checkpoint(note).size:
-            await self._desk.run(self._store.set_state, b"log:" + origin.encode(), note)
+            await self._thread(lambda: self._store.set_state(b"log:" + origin.encode(), note))
 
 
 def _opened(stored: StoredMessage) -> Disclosure:

@@ -294,7 +294,7 @@ class World:
         for address in desks:
             self.populate(address)
         monkeypatch.setattr("exchange.trust.Trust._get", self._serve)
-        monkeypatch.setattr("exchange.desk.NodeClient", self._connect)
+        monkeypatch.setattr("exchange.node_link.NodeClient", self._connect)
         monkeypatch.setattr("exchange.desk.utc_now", self.clock)  # for commands: this directory expires after 3 days
 
     def salt(self) -> bytes:

@@ -125,11 +125,11 @@ async def test_an_old_database_gets_its_agenda_when_it_is_opened(world: World) -
     async with world.open(KR) as kr, world.open(FR) as fr:
         await asked(kr, fr)
         execute = kr._store.database.execute
-        await kr._run(_under_the_desk_key, kr._store)
+        await kr.run(_under_the_desk_key, kr._store)
         for table in ("agenda", "agenda_stale", "notice", "word", "casework", *OFFICE_TABLES):
-            await kr._run(execute, f"DROP TABLE {table}")
-        await kr._run(execute, "ALTER TABLE message DROP COLUMN slot")
-        await kr._run(execute, "DELETE FROM migration WHERE number >= 3")
+            await kr.run(execute, f"DROP TABLE {table}")
+        await kr.run(execute, "ALTER TABLE message DROP COLUMN slot")
+        await kr.run(execute, "DELETE FROM migration WHERE number >= 3")
     async with world.open(KR) as kr:
         assert brief(await kr.agenda()) == [("acknowledgement", "", False, None)]
 

@@ -537,7 +537,7 @@ async def test_an_extract_holds_what_leads_to_its_nations_and_to_no_others(
     world = World(tmp_path, monkeypatch, "de")
     async with world.open(KR) as kr:
         await kr.refresh_directory(everything=True)
-        files = await kr._directory_thread(lambda: kr._trust.extract(["kr", "fr", "xx"]))
+        files = await kr._link.with_trust(lambda trust: trust.extract(["kr", "fr", "xx"]))
     directory = read_extract(files, world.ceremony.repository.root_bytes(1))
 
     assert directory.nodes() == ["fr", "kr"]

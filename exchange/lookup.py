@@ -1,0 +1,202 @@
+"""What a desk knows of its messages and cases, as it is shown. Blocking; runs in the desk's thread.
+
+Whatever shows content needs an officer who may read, and is recorded before it is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from exchange.cases import Parsed, thread_messages, tracking, ways_of
+from exchange.duplicates import Duplicate, find_duplicates
+from exchange.local_records import RecordBook
+from exchange.mailbox import Mailbox
+from exchange.office import Office
+from exchange.officers import READERS, Acting
+from exchange.receipts import ReceiptJudge
+from exchange.records import Head, PendingStatement, StoredMessage
+from exchange.replies import Replies
+from exchange.rows import inbox_row
+from exchange.search import Search
+from exchange.store import DeskStore
+from exchange.views import Direction, InboxRow, ReceiptRow, ShownMessage, Tracking
+from keys.directory.view import Directory
+from protocol.errors import ConditionsOpenError, ErasedError, NotFoundError
+from protocol.event import EventName
+from protocol.lifecycle import AnyCase, fold
+from protocol.lifecycle.profiles import NationalClocks
+from protocol.local_record import LocalRecord, Operation
+from protocol.messages import Message, notes_of
+from protocol.messages.consent import open_conditions
+
+RESOLVED_AMONG = 1000
+_FEWEST_CHARACTERS = 4
+
+
+class Lookup:
+    """Reads one desk's store."""
+
+    def __init__(
+        self,
+        store: DeskStore,
+        parsed: Parsed,
+        mailbox: Mailbox,
+        judge: ReceiptJudge,
+        search: Search,
+        office: Office,
+        replies: Replies,
+        acting: Acting,
+        book: RecordBook,
+        directory: Callable[[], Directory],
+        national: Callable[[AnyCase], NationalClocks],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._parsed = parsed
+        self._mailbox = mailbox
+        self._judge = judge
+        self._search = search
+        self._office = office
+        self._replies = replies
+        self._acting = acting
+        self._book = book
+        self._directory = directory
+        self._national = national
+        self._clock = clock
+
+    # --- Lists ---
+
+    def rows(
+        self, direction: Direction, *, unopened: bool = False, limit: int = 100, before: int | None = None
+    ) -> list[InboxRow]:
+        """The messages of one direction, the newest first."""
+        return [inbox_row(self._store, *row) for row in self._store.heads(direction, limit, before, unopened=unopened)]
+
+    def row(self, message_id: UUID) -> InboxRow:
+        """One message; raises :class:`NotFoundError`."""
+        return inbox_row(self._store, *self._store.head(message_id))
+
+    def thread(self, thread: UUID) -> list[InboxRow]:
+        """The messages of a thread, in the order they were stored."""
+        rows = self._store.thread(thread)
+        return [inbox_row(self._store, seq, stored.head, opened_at) for seq, stored, opened_at in rows]
+
+    def receipts(self, message_id: UUID) -> list[ReceiptRow]:
+        """The receipts about a message, in the order they came; raises :class:`NotFoundError`."""
+        return self._receipt_rows(self._store.head(message_id)[1])
+
+    def resolve(self, text: str) -> UUID:
+        """See :meth:`exchange.desk.Desk.resolve`."""
+        wanted = text.strip().lower()
+        try:
+            message_id = UUID(wanted)
+        except ValueError:
+            return self._resolve_part(wanted)
+        return self._store.head(message_id)[1].id
+
+    def _resolve_part(self, wanted: str) -> UUID:
+        if len(wanted) < _FEWEST_CHARACTERS:
+            raise NotFoundError(f"too many messages fit {wanted!r}; give more")
+        rows = [row for direction in Direction for row in self.rows(direction, limit=RESOLVED_AMONG)]
+        found = {row.id for row in rows if str(row.id).startswith(wanted) or str(row.id).endswith(wanted)}
+        if len(found) != 1:
+            raise NotFoundError(f"{len(found)} messages fit {wanted!r}; give more")
+        return found.pop()
+
+    def search(self, query: str, limit: int, progress: Callable[[int, int], None] | None) -> list[InboxRow]:
+        """See :meth:`exchange.desk.Desk.search`."""
+        found = self._search.find(query, limit, progress)
+        self._keep_records(self._book.record(Operation.CONSULTATION, "search", count=len(found)))
+        return found
+
+    def duplicates(self, message: Message) -> list[Duplicate]:
+        """Where other cases are about targets of the request ``message``, the newest first."""
+        found = find_duplicates(self._store, self._parsed, self._search, message)
+        if found:
+            self._keep_records(self._book.record(Operation.COMBINATION, "duplicates", count=len(found)))
+        return found
+
+    # --- Opening ---
+
+    def peek(self, message_id: UUID) -> Message:
+        """The stored message for the program's own use."""
+        return self._parsed.of(self._store.message(message_id))
+
+    def open(self, message_id: UUID) -> tuple[ShownMessage, PendingStatement | None]:
+        """The message, and the statement that it was opened, if that is to be made; both durable.
+
+        Raises as :meth:`exchange.desk.Desk.show`.
+        """
+        self._acting.require(*READERS)
+        stored = self._store.message(message_id)
+        message = self._parsed.of(stored)
+        head, statement = stored.head, None
+        self.require_open(stored)
+        record = self._book.record(Operation.CONSULTATION, "show", head)
+        with self._store.database.transaction():
+            if head.direction is Direction.RECEIVED:
+                tracking_ = self._mailbox.statement(EventName.ContentAccessTracking, head)
+                if self._store.open_message(message_id, self._clock(), tracking_):
+                    statement = tracking_
+            self._office.note_read(message_id)
+            self._store.records.insert([record])
+        shown = ShownMessage(
+            row=self.row(message_id),
+            message=message,
+            content=stored.content,
+            notes=notes_of(message),
+            receipts=tuple(self._receipt_rows(head)),
+            digest=head.digest,
+            readers=tuple(self._office.readers_of(message_id)),
+        )
+        return shown, statement
+
+    def require_open(self, stored: StoredMessage) -> None:
+        """Return if this desk sent the message, or accepted its conditions; raises :class:`ConditionsOpenError`."""
+        if stored.head.direction is not Direction.RECEIVED:
+            return
+        conditions = self._replies.conditions(open_conditions, stored)
+        if conditions:
+            terms = "; ".join(f"{condition.condition} ({condition.kind}): {condition.text}" for condition in conditions)
+            raise ConditionsOpenError(f"it was given under conditions that are not accepted here: {terms}")
+
+    # --- Cases ---
+
+    def case(self, thread: UUID) -> AnyCase:
+        """The case that a thread makes; raises :class:`NotFoundError`, :class:`ErasedError`."""
+        messages = thread_messages(self._store, self._parsed, thread)
+        if not messages:
+            if self._store.thread(thread):
+                raise ErasedError
+            raise NotFoundError(f"this desk has no thread {thread}")
+        return fold(messages)
+
+    def track(self, message_id: UUID) -> Tracking:
+        """See :meth:`exchange.desk.Desk.track`."""
+        seq, head, opened_at = self._store.head(message_id)
+        messages = thread_messages(self._store, self._parsed, head.thread)
+        case = fold(messages)
+        row = inbox_row(self._store, seq, head, opened_at)
+        ways = ways_of(self._directory(), row)
+        tracked = tracking(row, self._receipt_rows(head), case, self._clock(), ways, self._national(case))
+        # The state follows from contents alone: where none is left, nobody can say any more what it was.
+        return tracked if messages else replace(tracked, state="erased")
+
+    # --- Inside ---
+
+    def _receipt_rows(self, head: Head) -> list[ReceiptRow]:
+        stored = self._store.receipts(head.digest)
+        proved = {entry.receipt.leaf for entry in stored if entry.error is None}
+        # What could not be verified once and was verified later is shown once.
+        return [
+            self._judge.row(entry.receipt, entry.error)
+            for entry in stored
+            if entry.error is None or entry.receipt.leaf not in proved
+        ]
+
+    def _keep_records(self, *records: LocalRecord) -> None:
+        with self._store.database.transaction():
+            self._store.records.insert(records)
