@@ -7,9 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli.desk import SHORT_ID, IdArgument, instant, target_cells
-from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
+from exchange.cli.options import (
+    DEFAULT_HOME,
+    SHORT_ID,
+    HomeOption,
+    IdArgument,
+    JsonOption,
+    PassphraseOption,
+    instant,
+    run,
+    with_desk,
+)
 from exchange.cli.output import line, print_json, safe, table
+from exchange.cli.shown import target_cells
 from exchange.i18n import _
 from exchange.labels import code_label, deadline_label, entry_label, reason_label, side_label, state_label
 from protocol.errors import UsageError

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli.desk import SHORT_ID, print_fields, report_sent
-from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
+from exchange.cli.options import DEFAULT_HOME, SHORT_ID, HomeOption, JsonOption, PassphraseOption, run, with_desk
 from exchange.cli.output import line, print_json, safe, table
+from exchange.cli.shown import print_fields, report_sent
 from exchange.i18n import _
 from exchange.labels import code_label
 

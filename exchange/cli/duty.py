@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli.desk import instant
 from exchange.cli.officers import OfficerArgument
-from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
+from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, instant, run, with_desk
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _
 from protocol.errors import UsageError

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import Progress
 
-from exchange.cli.desk import IdArgument
-from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
+from exchange.cli.options import DEFAULT_HOME, HomeOption, IdArgument, JsonOption, PassphraseOption, run, with_desk
 from exchange.cli.output import err, line, print_json, table
 from exchange.i18n import _
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import Progress
 
-from exchange.cli.desk import IdArgument
 from exchange.cli.files import read_file, write_out
-from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
+from exchange.cli.options import DEFAULT_HOME, HomeOption, IdArgument, JsonOption, PassphraseOption, run, with_desk
 from exchange.cli.output import EXIT_UNVERIFIED, err, line, plain, print_json, safe, table
 from exchange.i18n import _
 from keys.files import PRIVATE_MODE

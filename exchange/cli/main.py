@@ -14,7 +14,6 @@ from exchange.cli import (
     bundle,
     casework,
     contact_tests,
-    desk,
     drafts,
     duty,
     erasure,
@@ -24,11 +23,13 @@ from exchange.cli import (
     officers,
     onward,
     proofs,
+    reading,
     records,
     report,
     setup,
     targets,
     templates,
+    writing,
 )
 from exchange.cli.options import GivenLogin, give_login
 from exchange.i18n import _
@@ -71,7 +72,8 @@ def acting(
 
 
 setup.register(app)
-desk.register(app)
+writing.register(app)
+reading.register(app)
 laws.register(app)
 agenda.register(app)
 report.register(app)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from exchange.cli.desk import instant
+from exchange.cli.options import instant
 from exchange.cli.output import err, line, safe, table
 from exchange.i18n import _
 from protocol.address import parse_node

@@ -6,9 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from exchange.cli.desk import IdArgument, instant, report_sent
-from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
+from exchange.cli.options import (
+    DEFAULT_HOME,
+    HomeOption,
+    IdArgument,
+    JsonOption,
+    PassphraseOption,
+    instant,
+    run,
+    with_desk,
+)
 from exchange.cli.output import line, print_json, safe, table
+from exchange.cli.shown import report_sent
 from exchange.i18n import _
 from protocol.address import Address
 from protocol.errors import UsageError

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -15,7 +16,7 @@ from exchange.cli.output import refuse
 from exchange.i18n import _
 from exchange.officers import Login
 from keys.passphrase import ask_passphrase, read_passphrase_file
-from protocol.errors import ComityError
+from protocol.errors import ComityError, UsageError
 
 if TYPE_CHECKING:
     from exchange.desk import Desk
@@ -34,6 +35,8 @@ PassphraseOption = Annotated[
         help=_("A file (mode 0600) whose first line is the keystore's passphrase; else it is asked for."),
     ),
 ]
+IdArgument = Annotated[str, typer.Argument(help=_("The message's id, or its first or last characters."))]
+SHORT_ID = 8  # the end of an id: its beginning is a time, alike in neighbours
 DEFAULT_HOME = Path("~/.comity")
 
 
@@ -77,6 +80,19 @@ def read_officer_passphrase(path: Path | None, officer: str, option: str, *, new
         return read_passphrase_file(path)
     prompt = _("Passphrase of {officer}: ").format(officer=officer)
     return ask_passphrase(prompt, _("Again: ") if new else None, option)
+
+
+def instant(text: str | None) -> datetime | None:
+    """The instant that a person wrote, with its offset; raises :class:`UsageError`."""
+    if text is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(_("write an instant as 2026-11-23T09:00:00+01:00")) from None
+    if instant.tzinfo is None:
+        raise UsageError(_("an instant needs its offset, such as +01:00 or Z"))
+    return instant
 
 
 def run(work: Callable[[], Coroutine[Any, Any, int | None]], *, as_json: bool) -> None:

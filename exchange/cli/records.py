@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import Progress
 
-from exchange.cli.desk import SHORT_ID, instant
-from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
+from exchange.cli.options import (
+    DEFAULT_HOME,
+    SHORT_ID,
+    HomeOption,
+    JsonOption,
+    PassphraseOption,
+    instant,
+    run,
+    with_desk,
+)
 from exchange.cli.output import err, line, print_json, safe, table
 from exchange.i18n import _
 from protocol.address import Address

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli.desk import instant
 from exchange.cli.files import read_file
 from exchange.cli.options import (
     DEFAULT_HOME,
     HomeOption,
     JsonOption,
     PassphraseOption,
+    instant,
     read_passphrase,
     run,
     with_desk,

@@ -1,0 +1,109 @@
+"""What several commands show for a person, and give to programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from exchange.cli.laws import print_hints
+from exchange.cli.output import line, print_json, safe, table
+from exchange.i18n import _
+from exchange.labels import code_label, state_label
+
+if TYPE_CHECKING:
+    from exchange.comparison import Hint
+    from exchange.duplicates import Duplicate
+    from exchange.views import ReceiptRow, SentMessage, TargetRow
+
+
+def receipt_object(row: ReceiptRow) -> dict[str, Any]:
+    """A receipt as programs get it."""
+    return {
+        "event": row.event,
+        "node": row.node,
+        "index": row.index,
+        "at": row.at,
+        "recipient": row.recipient,
+        "peer": row.peer,
+        "reasons": row.reasons,
+        "verified": row.verified,
+        "error": row.error,
+    }
+
+
+def report_sent(
+    sent: SentMessage, *, as_json: bool, duplicates: Sequence[Duplicate] = (), hints: Sequence[Hint] = ()
+) -> int | None:
+    """What became of a draft that was sent; the exit code."""
+    if as_json:
+        print_json(
+            {
+                "id": sent.id,
+                "thread": sent.thread,
+                "digest": sent.digest,
+                "status": sent.status,
+                "error": sent.error,
+                "receipts": [receipt_object(row) for row in sent.receipts],
+                "duplicates": duplicates,
+                "hints": hints,
+            }
+        )
+    else:
+        line(f"{sent.id}: {sent.status}" + (f" ({sent.error})" if sent.error else ""))
+        print_duplicates(duplicates)
+        if warnings := [hint for hint in hints if hint.warns]:
+            print_hints(warnings)
+        if sent.status == "proposed":
+            line(_("Another officer releases it: comity draft list"))
+        else:
+            print_receipts(_("Receipts"), sent.receipts)
+    return 1 if sent.status == "refused" else None
+
+
+def print_duplicates(duplicates: Sequence[Duplicate]) -> None:
+    if duplicates:
+        table(
+            _("Other cases are about the same targets"),
+            [_("Target"), _("Case"), _("Its target"), _("From"), _("To"), _("Sent at")],
+            [
+                (row.target, row.thread, row.other_target, row.sender, ", ".join(map(str, row.recipients)), row.sent_at)
+                for row in duplicates
+            ],
+        )
+
+
+def target_cells(row: TargetRow) -> tuple[object, ...]:
+    """A target's name, state, expiry and ground for a table."""
+    ground = code_label("refusal_ground", row.refusal_ground) if row.refusal_ground else None
+    return row.target, state_label(row.state), row.expires_at, ground
+
+
+def print_receipts(title: str, receipts: tuple[ReceiptRow, ...]) -> None:
+    table(
+        title,
+        [_("Event"), _("Meaning"), _("Log of"), _("Entry"), _("At"), _("Verified"), _("Reasons")],
+        [
+            (
+                row.event,
+                code_label("receipt_event", row.event),
+                row.node,
+                row.index,
+                row.at,
+                row.error or _("yes"),
+                ", ".join(row.reasons) or None,
+            )
+            for row in receipts
+        ],
+    )
+
+
+def print_fields(path: str, value: Any) -> None:
+    """What a draft says, by the names of its fields."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            print_fields(f"{path}.{name}" if path else name, item)
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            print_fields(f"{path}.{number}", item)
+    else:
+        line(f"{path}: {safe(value)}")
