@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -39,7 +39,9 @@ class LogContradicted:
 Seen = SyncResult | Notice | Failed | LogContradicted
 
 
-async def watch(desk: Desk, channels: Sequence[Channel], clock: Clock, turn_s: float = TURN_S) -> AsyncIterator[Seen]:
+async def watch(
+    desk: Desk, channels: Sequence[Channel], clock: Clock, turn_s: float = TURN_S
+) -> AsyncGenerator[Seen, None]:
     """What arrives, and each notice once, in the order in which it happens; ends only when closed.
 
     A notice counts as given when it was yielded and the next one is asked for: one that a crash cut off is given again.

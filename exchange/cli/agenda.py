@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
+from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, until_signalled, with_desk
 from exchange.cli.output import line, plain, print_json, print_json_line, safe, table
 from exchange.i18n import _
 from exchange.labels import code_label, deadline_label
@@ -17,6 +17,7 @@ from protocol.errors import ComityError, UnavailableError
 if TYPE_CHECKING:
     from exchange.agenda import Notice
     from exchange.desk import Desk
+    from exchange.notify import Channel
     from exchange.views import AgendaItem
     from exchange.watch import Seen
     from keys.cards import ContactPointCard
@@ -72,17 +73,26 @@ def watch(
 ) -> None:
     """Keep watch."""
 
-    async def work(desk: Desk) -> None:
-        from exchange.desk import utc_now
+    async def work(desk: Desk) -> int | None:
         from exchange.notify import channels_of
-        from exchange.watch import DESK_CHANNEL, compare_log, tell
-        from exchange.watch import watch as keep_watch
 
         channels = channels_of(desk.settings)
-        if not once:
-            async for seen in keep_watch(desk, channels, utc_now):
+        if once:
+            await look_once(desk, channels)
+            return None
+        return await until_signalled(keep_on(desk, channels))
+
+    async def keep_on(desk: Desk, channels: Sequence[Channel]) -> None:
+        from exchange.desk import utc_now
+        from exchange.watch import watch as keep_watch
+
+        async with aclosing(keep_watch(desk, channels, utc_now)) as watching:
+            async for seen in watching:
                 await _say(desk, seen, as_json=as_json)
-            return
+
+    async def look_once(desk: Desk, channels: Sequence[Channel]) -> None:
+        from exchange.watch import DESK_CHANNEL, compare_log, tell
+
         await _synced(desk)
         contradicted = await compare_log(desk)
         if contradicted is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -104,6 +105,25 @@ def run(work: Callable[[], Coroutine[Any, Any, int | None]], *, as_json: bool) -
     except KeyboardInterrupt:
         code = 130
     raise typer.Exit(code or 0)
+
+
+async def until_signalled(work: Coroutine[Any, Any, None]) -> int | None:
+    """Do ``work`` until it ends, or until SIGINT or SIGTERM ends it in order; the exit code."""
+    working, received = asyncio.ensure_future(work), list[int]()
+
+    def end(number: int) -> None:
+        received.append(number)
+        working.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, end, number)
+    try:
+        await working
+    except asyncio.CancelledError:
+        if not received:
+            raise
+        return 128 + received[0]
+    return None
 
 
 def with_desk(

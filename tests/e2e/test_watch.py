@@ -8,11 +8,16 @@ import sys
 from asyncio.subprocess import PIPE
 from pathlib import Path
 
+import pytest
+
 from exchange.demo.stage import PASSPHRASE, Stage, example
 from exchange.desk import Desk
 
 
-async def test_a_running_watch_tells_of_a_message_as_it_arrives(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM])
+async def test_a_running_watch_tells_of_a_message_as_it_arrives_and_ends_in_order(
+    tmp_path: Path, ended_by: signal.Signals
+) -> None:
     stage = Stage(tmp_path, quiet=True)
     async with stage.running():
         watching = await asyncio.create_subprocess_exec(
@@ -28,7 +33,7 @@ async def test_a_running_watch_tells_of_a_message_as_it_arrives(tmp_path: Path) 
             while told.get("received") != [str(sent.id)]:
                 told = json.loads(await watching.stdout.readline())
                 assert told["event"] in {"arrived", "due"}
-        watching.send_signal(signal.SIGINT)
+        watching.send_signal(ended_by)
         async with asyncio.timeout(30):
             _, said = await watching.communicate()
-        assert (watching.returncode, said) == (130, b"")
+        assert (watching.returncode, said) == (128 + ended_by, b"")
