@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from exchange.desk import Desk
 from exchange.store import DeskStore
+from exchange.traffic import Traffic
 from exchange.views import SendStatus
 from protocol.errors import StorageFullError
 from protocol.event import EventName, decode_event
@@ -224,12 +224,12 @@ def test_what_a_killed_desk_called_durable_is_there(tmp_path: Path) -> None:
 async def test_a_desk_that_is_cancelled_while_it_sends_finds_the_message_in_its_outbox(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def never(desk: Desk, batch: Any) -> Any:
+    async def never(traffic: Traffic, batch: Any) -> Any:
         raise CrashError
 
     async with world.open(KR) as kr:
         with monkeypatch.context() as patched:
-            patched.setattr(Desk, "_submit", never)
+            patched.setattr(Traffic, "_submit", never)
             with pytest.raises(CrashError):
                 await kr.send(request())
     async with world.open(KR) as kr:
