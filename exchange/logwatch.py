@@ -45,6 +45,7 @@ class LogWatch:
         self._remember = remember
         self._proofs = proofs
         self._clock = clock
+        self._asked_at: dict[str, datetime] = {}
         self._heads: dict[str, VerifiedCheckpoint | ComityError] = {}
         self._notes: dict[str, bytes] = {}
         self._proved: dict[Checkpoint, Check] = {}
@@ -63,7 +64,7 @@ class LogWatch:
         """Whether the present head of the node's log extends the one seen last."""
         try:
             shown = await self._head(self._directory.origin(node))
-            require_fresh(shown, self._clock())
+            require_fresh(shown, self._asked_at[shown.checkpoint.origin])
         except (LogForkError, ProofInvalidError) as problem:
             return Check(_NAME, False, LogForkError.code, problem.detail)
         except ComityError as problem:
@@ -74,7 +75,7 @@ class LogWatch:
         try:
             shown = await self._head(signed.origin)
             await self._require_extends(signed, shown.checkpoint)
-            require_fresh(shown, self._clock())
+            require_fresh(shown, self._asked_at[signed.origin])
         except (LogForkError, ProofInvalidError) as problem:
             note = self._notes.get(signed.origin)
             told = await self._prove(signed.origin, receipt, note) if note is not None else ""
@@ -98,6 +99,7 @@ class LogWatch:
 
     async def _ask_head(self, origin: str) -> VerifiedCheckpoint:
         verifier = self._directory.log_verifier(origin)
+        self._asked_at[origin] = self._clock()
         note = await self._client_of(self._directory.node_of_origin(origin)).checkpoint()
         shown = verify_checkpoint(note, verifier)
         self._notes[origin] = note

@@ -12,7 +12,7 @@ from exchange.agenda import Notice
 from exchange.desk import Clock, Desk
 from exchange.notify import Channel
 from exchange.views import SyncResult
-from protocol.errors import ComityError, UnavailableError
+from protocol.errors import CheckpointStaleError, ComityError, UnavailableError
 
 DESK_CHANNEL = "desk"
 # The agenda is looked at so often at least: a machine may sleep, and clocks are set.
@@ -36,7 +36,14 @@ class LogContradicted:
     detail: str
 
 
-Seen = SyncResult | Notice | Failed | LogContradicted
+@dataclass(frozen=True, slots=True)
+class LogStale:
+    """The log of the desk's own node shows this desk no state of now, as ``detail`` says."""
+
+    detail: str
+
+
+Seen = SyncResult | Notice | Failed | LogContradicted | LogStale
 
 
 async def watch(
@@ -51,9 +58,9 @@ async def watch(
     turn = _LogTurn(clock)
     try:
         while True:
-            contradicted = await turn.look(desk) if listening is not None else None
-            if contradicted is not None:
-                yield contradicted
+            found = await turn.look(desk) if listening is not None else None
+            if found is not None:
+                yield found
             for notice in await desk.notices(DESK_CHANNEL):
                 yield notice
                 await desk.note_given([notice])
@@ -82,25 +89,29 @@ async def watch(
 
 
 class _LogTurn:
-    """When the log is to be compared: every :data:`LOG_EVERY`, until it contradicted itself. That is told once."""
+    """When the log is to be compared: every :data:`LOG_EVERY`, until it contradicted itself. Each is told once."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._due: datetime | None = clock()
+        self._stale = False
 
-    async def look(self, desk: Desk) -> LogContradicted | None:
+    async def look(self, desk: Desk) -> LogContradicted | LogStale | None:
         """What is to be told, if it is time to look."""
         if self._due is None or self._clock() < self._due:
             return None
-        contradicted = await compare_log(desk)
-        self._due = self._clock() + LOG_EVERY if contradicted is None else None
-        return contradicted
+        found = await compare_log(desk)
+        self._due = None if isinstance(found, LogContradicted) else self._clock() + LOG_EVERY
+        was_stale, self._stale = self._stale, isinstance(found, LogStale)
+        return None if was_stale and self._stale else found
 
 
-async def compare_log(desk: Desk) -> LogContradicted | None:
+async def compare_log(desk: Desk) -> LogContradicted | LogStale | None:
     """Compare the log of the desk's own node with what was seen of it before; None if nothing is known against it."""
     check = await desk.proving.check_own_log()
-    return LogContradicted(check.detail) if check.ok is False else None
+    if check.ok is False:
+        return LogContradicted(check.detail)
+    return LogStale(check.detail) if check.error == CheckpointStaleError.code else None
 
 
 async def tell(desk: Desk, channel: Channel) -> Failed | None:

@@ -23,10 +23,8 @@ from node.sequencer import Sequencer
 from node.store.base import SkipNumbers
 from protocol.errors import CheckpointInvalidError, ComityError, NotFoundError, UnavailableError
 from protocol.log.checkpoint import (
-    Checkpoint,
     LogVerifier,
     VerifiedCheckpoint,
-    open_checkpoint,
     parse_checkpoint,
     verify_checkpoint,
 )
@@ -46,9 +44,9 @@ class Witnessed:
     silent: tuple[str, ...] = ()
 
     @property
-    def checkpoints(self) -> list[Checkpoint]:
+    def checkpoints(self) -> list[VerifiedCheckpoint]:
         """The checkpoints, which this log signed."""
-        return [seen.checkpoint for seen in self.seen.values() if seen is not None]
+        return [seen for seen in self.seen.values() if seen is not None]
 
 
 async def ask_partners(
@@ -134,7 +132,7 @@ class LogAssurance:
         while not await self._ask(self._nodes(), self._remembered()):  # noqa: ASYNC110 - nobody tells when one is back
             await asyncio.sleep(ASK_AGAIN_S)
 
-    async def _ask(self, nodes: Sequence[str], remembered: Sequence[Checkpoint]) -> bool:
+    async def _ask(self, nodes: Sequence[str], remembered: Sequence[VerifiedCheckpoint]) -> bool:
         """Ask; True if one partner answered and nothing speaks against signing, and the sequencer was resumed."""
         witnessed = await ask_partners(nodes, self._partners, self._verifier, self._log)
         await self._sequencer.require_leads_to([*remembered, *witnessed.checkpoints])
@@ -143,7 +141,7 @@ class LogAssurance:
         await self._resume([*remembered, *witnessed.checkpoints], put_back=True)
         return True
 
-    async def _resume(self, known: Sequence[Checkpoint], *, put_back: bool) -> None:
+    async def _resume(self, known: Sequence[VerifiedCheckpoint], *, put_back: bool) -> None:
         # What begins to exist from here on must not be taken for unsigned again.
         self._files.marks.not_founded.clear()
         await self._sequencer.resume(known)
@@ -151,18 +149,18 @@ class LogAssurance:
             # A database that was put back may have given numbers before that it does not know of.
             await self._sequencer.perform(SkipNumbers())
 
-    def _remembered(self) -> list[Checkpoint]:
+    def _remembered(self) -> list[VerifiedCheckpoint]:
         note = self._files.memory.read()
         if note is None:
             return []
         try:
-            return [open_checkpoint(note, self._verifier)]
+            return [verify_checkpoint(note, self._verifier)]
         except CheckpointInvalidError:  # of keys or an origin that this home had before
             return []
 
-    def _vouches(self, remembered: Sequence[Checkpoint]) -> bool:
+    def _vouches(self, remembered: Sequence[VerifiedCheckpoint]) -> bool:
         """Whether the memory of this boot knows at least what the checkpoint file knows."""
         note = self._files.checkpoint.read()
         if note is None or not remembered:
             return False
-        return remembered[0].size >= parse_checkpoint(note).size
+        return remembered[0].checkpoint.size >= parse_checkpoint(note).size

@@ -20,10 +20,10 @@ from node.metrics import Metrics
 from node.partner import PartnerClient, Partners
 from node.store.base import Store
 from node.wire import Heads
-from node.witness import Witness
+from node.witness import Checked, Witness
 from protocol.address import node_of
 from protocol.errors import ComityError, LogUnavailableError, ProofInvalidError
-from protocol.log.checkpoint import parse_checkpoint, verify_checkpoint
+from protocol.log.checkpoint import Checkpoint, parse_checkpoint, verify_checkpoint
 from protocol.log.remote import RemoteTree
 from protocol.misbehaviour import own_lines, shows_entry
 
@@ -58,7 +58,7 @@ class ProofExchange:
         # By partner and origin: what it saw that is larger than what is proved here.
         self._ahead: dict[str, dict[str, _Seen]] = {}
         # By accused: the tree under the checkpoint that is proved, as far as it was fetched.
-        self._trees: dict[str, tuple[bytes, RemoteTree]] = {}
+        self._trees: dict[str, tuple[Checkpoint, RemoteTree]] = {}
 
     async def heads(self) -> Heads:
         """What this node tells partners."""
@@ -153,8 +153,8 @@ class ProofExchange:
         if size > head.size:
             return False
         known = self._trees.get(accused)
-        if known is None or known[0] != note:
-            known = self._trees[accused] = (note, RemoteTree(head.size))
+        if known is None or known[0] != head:
+            known = self._trees[accused] = (head, RemoteTree(head.size))
         try:
             return await extends(head, size, root, known[1], self._fetch_of(accused))
         except (ProofInvalidError, LogUnavailableError):
@@ -168,7 +168,8 @@ class ProofExchange:
         accused = self._directory().node_of_origin(origin)
         verifier = self._directory().log_verifier(origin)
         theirs = verify_checkpoint(own_lines(await client.head(origin), verifier), verifier)
-        answered = await self._witness.check(accused)
+        checked = await self._witness.check(accused)
+        answered = checked in {Checked.PROVED, Checked.STALE}
         note = self._witness.proved(origin)
         if note is None:
             return

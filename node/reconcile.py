@@ -19,7 +19,7 @@ from node.partner import Partners
 from node.sequencer import Sequencer
 from node.store.base import SkipNumbers
 from protocol.errors import CheckpointInvalidError, ComityError, LogUnconfirmedError
-from protocol.log.checkpoint import Checkpoint, LogVerifier, open_checkpoint
+from protocol.log.checkpoint import LogVerifier, VerifiedCheckpoint, parse_checkpoint, verify_checkpoint
 from protocol.receipt import ReceiptVerifier
 
 ASK_S = 10.0
@@ -65,14 +65,14 @@ async def reconcile(
     size = committed.size if committed is not None else 0
     contradicts = [
         name
-        for name, checkpoint in sources.items()
-        if checkpoint.size <= size and await sequencer.root_at(checkpoint.size) != checkpoint.root
+        for name, known in sources.items()
+        if known.checkpoint.size <= size and await sequencer.root_at(known.checkpoint.size) != known.checkpoint.root
     ]
-    newest = max((checkpoint.size for checkpoint in sources.values()), default=0)
+    newest = max((known.checkpoint.size for known in sources.values()), default=0)
     report = Reconciled(
         verifier.origin,
         size,
-        {name: checkpoint.size for name, checkpoint in sources.items()},
+        {name: known.checkpoint.size for name, known in sources.items()},
         witnessed.silent,
         max(0, newest - size),
         await _held(witnessed.seen, partners, verifier, size) if newest > size else {},
@@ -85,27 +85,28 @@ async def reconcile(
     return report
 
 
-def _own_memory(files: LogFiles, verifier: LogVerifier) -> dict[str, Checkpoint]:
-    found: dict[str, Checkpoint] = {}
+def _own_memory(files: LogFiles, verifier: LogVerifier) -> dict[str, VerifiedCheckpoint]:
+    found: dict[str, VerifiedCheckpoint] = {}
     note = files.checkpoint.read()
     if note is not None:
-        found[CHECKPOINT_FILE] = open_checkpoint(note, verifier)
+        found[CHECKPOINT_FILE] = verify_checkpoint(note, verifier)
     remembered = files.memory.read()
     if remembered is not None:
         try:
-            found[BOOT_MEMORY] = open_checkpoint(remembered, verifier)
+            found[BOOT_MEMORY] = verify_checkpoint(remembered, verifier)
         except CheckpointInvalidError:  # of keys or an origin that this home had before
             return found
     return found
 
 
-def _seen(witnessed: Witnessed) -> dict[str, Checkpoint]:
-    return {node: seen.checkpoint for node, seen in witnessed.seen.items() if seen is not None}
+def _seen(witnessed: Witnessed) -> dict[str, VerifiedCheckpoint]:
+    return {node: seen for node, seen in witnessed.seen.items() if seen is not None}
 
 
-async def _go_on(sequencer: Sequencer, files: LogFiles, known: list[Checkpoint]) -> None:
-    note = await sequencer.committed_note()
-    if note is not None:
+async def _go_on(sequencer: Sequencer, files: LogFiles, known: list[VerifiedCheckpoint]) -> None:
+    note, kept = await sequencer.committed_note(), files.checkpoint.read()
+    # One of the same tree is not older: it may have been signed again.
+    if note is not None and (kept is None or parse_checkpoint(kept) != parse_checkpoint(note)):
         await asyncio.to_thread(files.checkpoint.write, note)
     await sequencer.resume(known)
     await sequencer.perform(SkipNumbers())
@@ -113,11 +114,11 @@ async def _go_on(sequencer: Sequencer, files: LogFiles, known: list[Checkpoint])
     files.marks.restored.clear()
 
 
-def _keep_newest(files: LogFiles, sources: dict[str, Checkpoint], witnessed: Witnessed) -> None:
+def _keep_newest(files: LogFiles, sources: dict[str, VerifiedCheckpoint], witnessed: Witnessed) -> None:
     seen = [each for each in witnessed.seen.values() if each is not None]
     newest = max(seen, key=lambda each: each.checkpoint.size, default=None)
     kept = sources.get(CHECKPOINT_FILE)
-    if newest is not None and (kept is None or newest.checkpoint.size > kept.size):
+    if newest is not None and (kept is None or newest.checkpoint.size > kept.checkpoint.size):
         files.checkpoint.write(newest.note)
 
 

@@ -52,7 +52,9 @@ from protocol.log.checkpoint import (
     Checkpoint,
     LogSigner,
     VerifiedCheckpoint,
+    claimed_time,
     open_checkpoint,
+    parse_checkpoint,
     sign_checkpoint,
     verify_checkpoint,
 )
@@ -62,6 +64,8 @@ from protocol.misbehaviour import ALLOWED_SKEW
 MAX_BATCH = 512
 MAX_PENDING = 16_384
 RETRY_FILE_S = 1.0
+# Who asks for the newest checkpoint waits so long for it to be signed anew.
+RENEWAL_S = 2.0
 
 # What dates no entry of the log.
 _UNDATED = DeferOutbound | EraseEntries | MarkReceiptsSent | PurgeDelivered | RecordCosigned | SkipNumbers
@@ -134,10 +138,12 @@ class Sequencer:
         self._halted: ComityError | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._runner: asyncio.Task[None] | None = None
-        self._renewing = asyncio.Lock()  # who asks at the same time gets the same checkpoint
+        self._renewal: asyncio.Task[None] | None = None  # who asks at the same time waits for the same one
+        self._renewed: bytes | None = None  # the newest tree, signed again; set by the writer thread
         self._withheld: set[str] = set()  # whom to wake once the withheld batch is released
         self._kept: bytes | None = None  # writer thread only: what the checkpoint file holds
-        self._signed_at: datetime | None = None  # the latest time that a checkpoint says; set by the writer thread
+        self._published: bytes | None = None  # writer thread only: the head that was kept and released
+        self._signed_at: datetime | None = None  # writer thread only: the latest time that a checkpoint says
         self._remembered: bytes | None = None  # the same of the memory
 
     # --- Life ------------------------------------------------------------------------------------------------
@@ -175,14 +181,14 @@ class Sequencer:
         """The root that the database's log had at ``size``. For what was only opened; ``LogUnavailableError``."""
         return await self._calling(lambda: self._store.root_at(size))
 
-    async def require_leads_to(self, known: Sequence[Checkpoint]) -> None:
+    async def require_leads_to(self, known: Sequence[VerifiedCheckpoint]) -> None:
         """Return if the database leads to the checkpoint file and to all of ``known``, which this node signed once.
 
         Raises ``LogRolledBackError``, ``CheckpointInvalidError``, ``StoreDamagedError``.
         """
         await self._calling(lambda: self._check(known))
 
-    async def resume(self, known: Sequence[Checkpoint] = ()) -> None:
+    async def resume(self, known: Sequence[VerifiedCheckpoint] = ()) -> None:
         """Check the store against the checkpoint file and ``known``, found the log if it is new, take operations.
 
         ``known`` are verified checkpoints of this log from elsewhere. Raises what :meth:`require_leads_to` raises.
@@ -198,6 +204,8 @@ class Sequencer:
         if self._runner is not None:
             await self._runner
             self._runner = None
+        if self._renewal is not None:
+            await asyncio.wait((self._renewal,))
         if self._thread is not None:
             self._thread.shutdown()
             self._thread = None
@@ -231,16 +239,6 @@ class Sequencer:
             raise outcome.error
         return outcome
 
-    async def renew_if_due(self) -> None:
-        """Have the newest checkpoint say the time of now, unless it nearly does (:mod:`protocol.log.freshness`).
-
-        What keeps the log from being written keeps it from that too. Then it stays as it is, and shows its age.
-        """
-        async with self._renewing:
-            now = self._clock()
-            if self._signed_at is not None and is_due(self._signed_at, now):
-                await self.submit(RenewCheckpoint(now))
-
     async def submit_many(self, operations: Sequence[Operation]) -> list[Outcome]:
         """Apply operations in order, in as few batches as possible; an outcome for each."""
         parts = [operations[at : at + self._max_batch] for at in range(0, len(operations), self._max_batch)]
@@ -259,6 +257,36 @@ class Sequencer:
         self._pending_count += len(operations)
         self._wake.set()
         return await group.waiter
+
+    # --- The newest checkpoint -----------------------------------------------------------------------------------
+
+    async def newest(self) -> bytes:
+        """The newest checkpoint that may be seen, signed anew when that is due (:mod:`protocol.log.freshness`).
+
+        It has the time of now then, in the checkpoint file too; what the store keeps and receipts show is the one that
+        was signed first. What keeps the log from being written keeps it from being signed anew: then it is shown as it
+        is, and its age tells.
+        """
+        note = await self._newest_now()
+        at = claimed_time(note)
+        if at is None or not is_due(at, self._clock()) or self.problem is not None or self._stopping:
+            return note
+        if self._renewal is None or self._renewal.done():
+            self._renewal = asyncio.create_task(self._renew(), name="renewal")
+        await asyncio.wait((self._renewal,), timeout=RENEWAL_S)
+        if self._renewal.done():
+            self._renewal.result()
+        return await self._newest_now()
+
+    async def _newest_now(self) -> bytes:
+        released, renewed = await self._store.checkpoint(), self._renewed
+        is_same = renewed is not None and parse_checkpoint(renewed) == parse_checkpoint(released)
+        return renewed if renewed is not None and is_same else released
+
+    async def _renew(self) -> None:
+        _, problem = await self._in_thread(self._sign_anew)
+        if problem is not None and not isinstance(problem, ComityError):
+            raise problem
 
     # --- Event loop side -----------------------------------------------------------------------------------------
 
@@ -388,31 +416,53 @@ class Sequencer:
     def _publish(self) -> None:
         """Keep the newest checkpoint outside the database, then show readers what is committed."""
         note = self._store.head()
-        if note is not None and note != self._remembered and self._memory is not None:
-            self._memory.write(note)  # first: it must never know less than the file
-            self._remembered = note
-        if note is not None and note != self._kept:
-            self._file.write(note)
-            self._kept = note
+        if note is not None and note != self._published:
+            renewed = self._kept_renewal_of(note) if self._published is None else None
+            self._keep(renewed or note)
+            self._renewed, self._published = renewed, note
         self._store.release()
 
-    def _recover(self, known: Sequence[Checkpoint]) -> None:
+    def _keep(self, note: bytes) -> None:
+        if note != self._remembered and self._memory is not None:
+            self._memory.write(note)  # first: it must never know less than the file
+            self._remembered = note
+        if note != self._kept:
+            self._file.write(note)
+            self._kept = note
+
+    def _sign_anew(self) -> None:
+        """Sign the tree of the newest batch again, unless that batch is withheld: it waits for the same file."""
+        head = self._store.head()
+        if head is not None and head == self._published:
+            note = self._sign(parse_checkpoint(head), self._clock())
+            self._keep(note)
+            self._renewed = note
+
+    def _kept_renewal_of(self, head: bytes) -> bytes | None:
+        """The note in the checkpoint file if an earlier process signed the head's tree again, with the keys of now."""
+        kept = self._kept
+        if kept is None or not self._is_of_present_keys(kept) or parse_checkpoint(kept) != parse_checkpoint(head):
+            return None
+        first, again = claimed_time(head), claimed_time(kept)
+        return kept if first is not None and again is not None and again > first else None
+
+    def _recover(self, known: Sequence[VerifiedCheckpoint]) -> None:
         """Check what the database holds, found the log if there is none, renew its head if the keys were changed."""
         self._file.sweep()
         stored = self._check(known)
         self._kept = self._file.read()
         if stored is None:
             self._store.apply((FoundLog(self._clock()),), self._sign)
-        elif not self._signed_with_present_keys():
+        elif not self._is_of_present_keys(self._store.head() or b""):
             self._store.apply((RenewCheckpoint(self._clock()),), self._sign)
         self._publish()
 
-    def _check(self, known: Sequence[Checkpoint]) -> Checkpoint | None:
+    def _check(self, known: Sequence[VerifiedCheckpoint]) -> Checkpoint | None:
         """The database's own head, if it leads to everything that was signed as far as this node can know."""
         verified = self._opened(self._store.head(), "database")
         outside = self._opened(self._file.read(), "checkpoint file")
-        times = [note.signed_at for note in (verified, outside) if note is not None and note.signed_at is not None]
-        self._signed_at = max(times, default=None)
+        signed = [seen.signed_at for seen in (verified, outside, *known) if seen is not None]
+        self._signed_at = max((at for at in signed if at is not None), default=None)
         stored = verified.checkpoint if verified is not None else None
         kept = outside.checkpoint if outside is not None else None
         if stored is not None and (stored.size, stored.root) != (self._store.size(), self._store.root_at(stored.size)):
@@ -421,7 +471,7 @@ class Sequencer:
             raise LogRolledBackError(
                 f"the database holds a log of {stored.size} entries but there is no checkpoint file"
             )
-        for checkpoint in (kept, *known):
+        for checkpoint in (kept, *(seen.checkpoint for seen in known)):
             if checkpoint is not None:
                 self._require_extends(stored, checkpoint)
         return stored
@@ -433,9 +483,9 @@ class Sequencer:
         if self._store.root_at(earlier.size) != earlier.root:
             raise LogRolledBackError(f"the first {earlier.size} entries of the database are not those that were signed")
 
-    def _signed_with_present_keys(self) -> bool:
+    def _is_of_present_keys(self, note: bytes) -> bool:
         try:
-            open_checkpoint(self._store.head() or b"", self._signer.verifier.present())
+            open_checkpoint(note, self._signer.verifier.present())
         except CheckpointInvalidError:
             return False
         return True

@@ -15,7 +15,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from enum import Enum, auto
 from itertools import combinations
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from node.store.base import RecordPeerCheckpoint, Store
 from protocol import cbor
 from protocol.address import node_of
 from protocol.errors import (
+    CheckpointStaleError,
     ComityError,
     LogForkError,
     MalformedError,
@@ -43,6 +45,7 @@ from protocol.log.checkpoint import (
     Checkpoint,
     LogVerifier,
     VerifiedCheckpoint,
+    claimed_time,
     open_checkpoint,
     parse_checkpoint,
     verify_checkpoint,
@@ -57,6 +60,8 @@ MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_SUSPECTS = 16
 
 _MAX_COMPARED = 4  # of the notes that are held against a log
+
+_ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 _Noted = tuple[bytes, Checkpoint]
 
@@ -85,6 +90,15 @@ class WitnessState:
     def save(self, path: Path) -> None:
         """Write the file durably."""
         write_file(path, cbor.encode({1: self.proved, 2: self.evidence, 3: self.compared}), mode=PRIVATE_MODE)
+
+
+class Checked(Enum):
+    """How a check of a partner's log went. ``STALE``: proved, but not of now. ``CONTRADICTED``: it is distrusted."""
+
+    PROVED = auto()
+    STALE = auto()
+    CONTRADICTED = auto()
+    NOT_COMPLETED = auto()
 
 
 class Witness:
@@ -119,6 +133,7 @@ class Witness:
         # By node: checkpoints whose consistency was not proved by who showed them. The log is asked at the next check.
         self._suspects: dict[str, list[_Noted]] = {}
         self._examining: set[str] = set()
+        self._checking: dict[str, asyncio.Lock] = {}
         for kept in proofs.open():
             accused = node_of(kept.proof.origin)
             metrics.proofs.labels(accused, kept.proof.kind.value).set(1)
@@ -150,26 +165,31 @@ class Witness:
             await asyncio.gather(*(self.check(node) for node in nodes))
             await asyncio.sleep(interval_s)
 
-    async def check(self, partner: str) -> bool:
-        """Prove the partner's newest checkpoint; True if that worked. Never raises for what the partner does."""
+    async def check(self, partner: str) -> Checked:
+        """Prove the partner's newest checkpoint; how that went. Never raises for what the partner does."""
+        async with self._checking.setdefault(partner, asyncio.Lock()):  # a slower check must not undo what one proved
+            return await self._check_alone(partner)
+
+    async def _check_alone(self, partner: str) -> Checked:
         if partner in self._state.evidence:
             await self._investigate(partner)
-            return False
+            return Checked.CONTRADICTED
         try:
             if not self._directory().node(partner).urls:
-                return False
+                return Checked.NOT_COMPLETED
+            asked_at = self._clock()
             served = await self._check(partner, self._partners.get(partner))
             await self._compare_receipts(partner, self._partners.get(partner))
-            require_fresh(served, self._clock())  # last: what contradicts something is more than old
+            require_fresh(served, asked_at)  # last: what contradicts something is more than old
         except LogForkError as problem:
             self._metrics.witness_failures.labels(partner, problem.code).inc()
             await self._investigate(partner)
-            return False
+            return Checked.CONTRADICTED
         except ComityError as problem:
             self._metrics.witness_failures.labels(partner, problem.code).inc()
             self._log.info("witness-not-completed", partner=partner, code=problem.code)
-            return False
-        return True
+            return Checked.STALE if isinstance(problem, CheckpointStaleError) else Checked.NOT_COMPLETED
+        return Checked.PROVED
 
     async def require_consistent(self, partner: str, verified: VerifiedCheckpoint) -> None:
         """Return if nothing known of the log has the size of ``verified`` and another root.
@@ -207,6 +227,8 @@ class Witness:
         known += [noted for noted in suspects if noted[1].origin == verifier.origin]
         served = verify_checkpoint(await client.checkpoint(), verifier)
         served_note, newest = without_cosignatures(served), served.checkpoint
+        # Of one tree, what was signed first: a smaller tree that was signed at any time after that contradicts it.
+        known.sort(key=lambda noted: claimed_time(noted[0]) or _ALWAYS)
         by_size: dict[int, _Noted] = {}
         for noted in known:
             await self._prove(partner, client, by_size.setdefault(noted[1].size, noted), noted)
@@ -215,14 +237,15 @@ class Witness:
         for size in sorted(by_size, reverse=True):
             await self._prove(partner, client, by_size[size], (served_note, newest))
         self._suspects[partner] = [noted for noted in self._suspects.get(partner, ()) if noted not in suspects]
-        if self._state.proved.get(partner) != served_note:
-            self._state.proved[partner] = served_note
+        before = self._state.proved.get(partner)
+        self._state.proved[partner] = served_note
+        if before is None or parse_checkpoint(before) != newest:  # a later time of one tree need not last
             self._save()
         await self._take(partner, served_note, newest)
         return served
 
     async def _known(self, partner: str, verifier: LogVerifier) -> list[_Noted]:
-        """What was seen, cosigned and proved of the log before; of one tree, what it signed first comes first."""
+        """What was seen, cosigned and proved of the log before."""
         kept = (await self._store.foreign_checkpoint(verifier.origin), await self._store.cosigned(verifier.origin))
         counting = (one for one in kept if one is not None and not self._is_settled(one.note, verifier))
         known = [(one.note, Checkpoint(one.origin, one.size, one.root)) for one in counting]

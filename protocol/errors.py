@@ -321,7 +321,7 @@ class CheckpointInvalidError(ComityError):
 
 
 class CheckpointStaleError(ComityError):
-    """A log shows a checkpoint that it signed too long ago: it says nothing of how the log is now."""
+    """A log shows a checkpoint that it dated too far from now: it says nothing of how the log is now."""
 
     code = "checkpoint-stale"
     http_status = 502

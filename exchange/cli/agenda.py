@@ -94,9 +94,9 @@ def watch(
         from exchange.watch import DESK_CHANNEL, compare_log, tell
 
         await _synced(desk)
-        contradicted = await compare_log(desk)
-        if contradicted is not None:
-            await _say(desk, contradicted, as_json=as_json)
+        found = await compare_log(desk)
+        if found is not None:
+            await _say(desk, found, as_json=as_json)
         for notice in await desk.notices(DESK_CHANNEL):
             await _say(desk, notice, as_json=as_json)
             await desk.note_given([notice])
@@ -134,7 +134,7 @@ def _row(item: AgendaItem) -> tuple[object, ...]:
 async def _say(desk: Desk, seen: Seen, *, as_json: bool) -> None:
     from exchange.agenda import Notice
     from exchange.views import SyncResult
-    from exchange.watch import LogContradicted
+    from exchange.watch import LogContradicted, LogStale
 
     if isinstance(seen, SyncResult):
         if as_json:
@@ -151,14 +151,22 @@ async def _say(desk: Desk, seen: Seen, *, as_json: bool) -> None:
         else:
             line(_told(seen.item, contacts))
     elif isinstance(seen, LogContradicted):
-        if as_json:
-            print_json_line({"event": "log-contradicted", "detail": seen.detail})
-        else:
-            line(f"{_('ALARM: the log of the node of this desk contradicts itself')}: {safe(seen.detail)}")
+        text = _("ALARM: the log of the node of this desk contradicts itself")
+        _say_of_log("log-contradicted", text, seen.detail, as_json=as_json)
+    elif isinstance(seen, LogStale):
+        text = _("WARNING: the log of the node of this desk shows no state of now")
+        _say_of_log("log-stale", text, seen.detail, as_json=as_json)
     elif as_json:
         print_json_line({"event": "channel-failed", "channel": seen.channel, "error": seen.error.code})
     else:
         line(f"{_('Could not tell')} {seen.channel}: {seen.error.detail}")
+
+
+def _say_of_log(event: str, text: str, detail: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json_line({"event": event, "detail": detail})
+    else:
+        line(f"{text}: {safe(detail)}")
 
 
 def _told(item: AgendaItem, contacts: Sequence[str]) -> str:

@@ -38,6 +38,7 @@ PassphraseOption = Annotated[
 ]
 IdArgument = Annotated[str, typer.Argument(help=_("The message's id, or its first or last characters."))]
 SHORT_ID = 8  # the end of an id: its beginning is a time, alike in neighbours
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 DEFAULT_HOME = Path("~/.comity")
 
 
@@ -109,20 +110,27 @@ def run(work: Callable[[], Coroutine[Any, Any, int | None]], *, as_json: bool) -
 
 async def until_signalled(work: Coroutine[Any, Any, None]) -> int | None:
     """Do ``work`` until it ends, or until SIGINT or SIGTERM ends it in order; the exit code."""
-    working, received = asyncio.ensure_future(work), list[int]()
+    loop, working, received = asyncio.get_running_loop(), asyncio.ensure_future(work), list[int]()
 
     def end(number: int) -> None:
         received.append(number)
+        leave_to_others()  # a second one ends also what does not end in order
         working.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, end, number)
+    def leave_to_others() -> None:
+        for number in _ENDING:
+            loop.remove_signal_handler(number)
+
+    for number in _ENDING:
+        loop.add_signal_handler(number, end, number)
     try:
         await working
     except asyncio.CancelledError:
         if not received:
             raise
         return 128 + received[0]
+    finally:
+        leave_to_others()
     return None
 
 

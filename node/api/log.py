@@ -23,8 +23,7 @@ _BYTES = "application/octet-stream"
 
 async def checkpoint(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
     """The newest checkpoint, a signed note of these minutes, with the cosignatures that there are of it."""
-    await context.sequencer.renew_if_due()
-    return _text(context.cosignatures.on(await context.store.checkpoint()))
+    return _text(context.cosignatures.on(await context.sequencer.newest()))
 
 
 async def cosigned_checkpoint(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:

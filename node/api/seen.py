@@ -6,6 +6,8 @@ the log it is about. Both resources are served also while this node itself waits
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from aiohttp import web
 
 from node.api.endpoint import Endpoint, cbor_response, number, origin
@@ -13,12 +15,17 @@ from node.authentication import Caller, require_partner
 from node.context import Context
 from node.wire import MAX_RECEIPTS
 from protocol.errors import NotFoundError
-from protocol.log.checkpoint import parse_checkpoint
+from protocol.log.checkpoint import claimed_time, parse_checkpoint
 from protocol.receipt import encode_receipts
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 async def checkpoint(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
-    """The newest checkpoint of the log ``origin`` that this node saw: under a receipt, cosigned here, or proved."""
+    """The newest checkpoint of the log ``origin`` that this node saw: under a receipt, cosigned here, or proved.
+
+    Of one tree, the one that says the latest time: the log must never date another before that.
+    """
     require_partner(context.node, caller)
     asked = origin(request)
     kept = (await context.store.foreign_checkpoint(asked), await context.store.cosigned(asked))
@@ -28,7 +35,7 @@ async def checkpoint(context: Context, caller: Caller, request: web.Request, bod
         notes.append(proved)
     if not notes:
         raise NotFoundError(f"this node never saw a checkpoint of {asked}")
-    newest = max(notes, key=lambda note: parse_checkpoint(note).size)
+    newest = max(notes, key=lambda note: (parse_checkpoint(note).size, claimed_time(note) or _NEVER))
     return web.Response(body=newest, content_type="text/plain", charset="utf-8")
 
 

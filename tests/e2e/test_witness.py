@@ -16,6 +16,7 @@ from keys.directory.witnesses import judge_quorum, policy_file
 from keys.federation import with_status
 from node.server import Node
 from node.store.base import Failed
+from node.witness import Checked
 from protocol.errors import StorageFullError
 from protocol.log import (
     Checkpoint,
@@ -353,7 +354,7 @@ async def test_what_was_cosigned_is_part_of_what_the_monitor_proves(world: World
     await world.start("kr")
     await grow(world)
 
-    assert not await fr.context.witness.check("kr")
+    assert await fr.context.witness.check("kr") is Checked.CONTRADICTED
 
     assert fr.context.witness.distrusted == ("kr",)
 

@@ -27,6 +27,7 @@ from node.cli.main import app
 from node.cli.output import REFUSED, UNVERIFIED
 from node.housekeeping import purge
 from node.log_state import LogMovedError, LogRolledBackError
+from node.witness import Checked
 from protocol.envelope import Envelope
 from protocol.event import EventName
 from protocol.log.checkpoint import open_checkpoint, parse_checkpoint
@@ -183,7 +184,7 @@ async def size(world: World, node: str = "kr") -> int:
 
 async def known_to(world: World, partner: str, node: str = "kr") -> None:
     """Let ``partner`` see the newest checkpoint of ``node``'s log."""
-    assert await world.nodes[partner].context.witness.check(node)
+    assert await world.nodes[partner].context.witness.check(node) is Checked.PROVED
 
 
 def replace_home(world: World, source: Path) -> None:

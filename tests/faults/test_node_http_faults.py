@@ -17,6 +17,7 @@ from keys.cards import CardStatus, Function
 from keys.federation import with_status
 from keys.identity import generate_desk_keys
 from keys.tls import client_context, server_context
+from node.witness import Checked
 from protocol import cbor
 from protocol.address import Address
 from protocol.directory_seen import decode_entry
@@ -528,7 +529,7 @@ async def test_a_partner_whose_log_contradicts_itself_is_not_trusted_any_more(kr
     other_history = sign_checkpoint(Checkpoint("test-federation/fr", 1, bytes(32)), _log_of(kr, "fr"), kr.clock())
     context.witness._state.proved["fr"] = other_history
 
-    assert not await context.witness.check("fr")
+    assert await context.witness.check("fr") is Checked.CONTRADICTED
 
     assert context.witness.distrusted == ("fr",)
     await kr.submit(seoul, kr.seal(seoul, [paris]))
@@ -544,11 +545,11 @@ async def test_a_log_that_grows_is_proved_and_remembered(kr: World) -> None:
     seoul, paris = kr.desks["24-7@kr"], kr.desks["24-7@fr"]
     await kr.start("fr")
     witness = kr.nodes["kr"].context.witness
-    assert await witness.check("fr")
+    assert await witness.check("fr") is Checked.PROVED
     for _ in range(3):
         await kr.submit(seoul, kr.seal(seoul, [paris]))
         await kr.events(seoul, 3)
-        assert await witness.check("fr")
+        assert await witness.check("fr") is Checked.PROVED
     assert witness.distrusted == ()
 
 

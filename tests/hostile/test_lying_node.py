@@ -22,10 +22,11 @@ from keys.cards import Function, card_to_bytes
 from node.proof_files import ProofFiles
 from node.restoring import restore_trust
 from node.server import Node
+from node.witness import Checked
 from protocol.errors import LogForkError, NotFoundError
 from protocol.log import SoftLogSigner
 from protocol.log.addcheckpoint import AddCheckpoint
-from protocol.log.freshness import STALE_AFTER
+from protocol.log.freshness import FRESH_WITHIN
 from protocol.misbehaviour import Kind, TwoTrees, decode_proof, encode_proof, verify_proof
 from protocol.signing import Signer
 from tests.hostile.book import entry, signed
@@ -318,14 +319,33 @@ async def test_a_log_that_shows_what_it_signed_long_before_has_not_answered(fede
     store, us = world.nodes["fr"].context.store, world.nodes["us"].context
     assert isinstance(store, StaleStore)
     await store.freeze()
+    await federation.send("kr")
 
-    world.clock.shift = STALE_AFTER + timedelta(minutes=1)
-    assert not await us.witness.check("fr")
+    world.clock.shift = FRESH_WITHIN + timedelta(minutes=1)
+    assert await us.witness.check("fr") is Checked.STALE
     assert '"code": "checkpoint-stale"' in world.logs["us"].getvalue()
     assert us.witness.distrusted == ()  # a log that says nothing is not one that lies
 
     store.frozen = None
-    assert await us.witness.check("fr")
+    assert await us.witness.check("fr") is Checked.PROVED
+
+
+async def test_a_log_that_shows_an_old_tree_long_after_is_distrusted_by_all_to_whom_a_partner_tells_of_a_larger_one(
+    federation: Federation,
+) -> None:
+    world = federation.world
+    await federation.start(StaleNode)
+    store = world.nodes["fr"].context.store
+    assert isinstance(store, StaleStore)
+    await store.freeze()
+    await federation.send("kr")
+    world.clock.shift = FRESH_WITHIN + timedelta(minutes=1)
+
+    await federation.exchange()
+    await federation.exchange()
+
+    for name in HONEST:
+        assert world.nodes[name].context.witness.distrusted == ("fr",)
 
 
 async def test_the_operators_decision_holds_against_what_was_signed_before_and_not_against_a_new_lie(

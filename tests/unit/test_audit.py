@@ -16,7 +16,7 @@ from protocol.errors import LogForkError, ProofInvalidError, WrongOriginError
 from protocol.event import Event, EventName, LeafReference, encode_event
 from protocol.ids import new_message_id
 from protocol.log import Checkpoint, SoftLogSigner, TileTree, leaf_hash, sign_checkpoint
-from protocol.log.freshness import STALE_AFTER
+from protocol.log.freshness import FRESH_WITHIN
 from protocol.signing import Ed25519Signer
 from protocol.statement import DeskStatement, sign_statement
 from tests.interop.go_log import write_log
@@ -115,9 +115,11 @@ def test_the_log_of_another_node_is_refused(tmp_path: Path) -> None:
 
 def test_a_head_that_the_log_signed_long_before_it_was_asked_is_a_finding(tmp_path: Path) -> None:
     log = verified(write(tmp_path / "kr", "kr", story(1)[0]), "kr")
-    assert log.shown_at(NOW + STALE_AFTER) == log
-    late = log.shown_at(NOW + STALE_AFTER + timedelta(seconds=1))
+    assert log.shown_at(NOW + FRESH_WITHIN) == log
+    late = log.shown_at(NOW + FRESH_WITHIN + timedelta(seconds=1))
     assert [finding.code for finding in late.findings] == ["checkpoint-stale"]
+    ahead = log.shown_at(NOW - FRESH_WITHIN - timedelta(seconds=1))
+    assert [finding.code for finding in ahead.findings] == ["checkpoint-stale"]
 
 
 def test_an_entry_that_is_no_event_is_a_finding(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from exchange.desk import Desk
 from exchange.evidence import Evidence, verify_evidence
 from exchange.views import SendStatus
-from exchange.watch import LogContradicted, compare_log, watch
+from exchange.watch import LogContradicted, LogStale, compare_log, watch
 from keys.cards import Hosting
 from protocol.address import Address
 from protocol.envelope import parse_envelope
@@ -299,6 +299,19 @@ async def test_a_log_that_shows_what_it_signed_long_before_says_nothing_to_a_des
         assert (check.ok, check.error) == (None, "checkpoint-stale")
         report = await kr.proving.verify(sent.id)
         assert {receipt.consistency.error for receipt in report.receipts} >= {"checkpoint-stale"}
+
+
+async def test_a_watch_tells_once_that_the_log_of_its_node_shows_no_state_of_now(world: World) -> None:
+    async with world.open(KR) as kr:
+        await kr.send(request())
+        assert await compare_log(kr) is None
+        old = world.nodes["kr"].log.checkpoint()
+        world.nodes["kr"].log.checkpoint = lambda: old
+        world.clock.advance(minutes=11)
+        watching = watch(kr, [], world.clock, turn_s=0.01)
+        assert isinstance(await anext(watching), LogStale)
+        world.clock.advance(minutes=11)
+        assert not isinstance(await anext(watching), LogStale)
 
 
 async def test_a_watch_tells_once_that_the_log_of_its_node_contradicted_itself(world: World) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -32,7 +33,14 @@ from protocol.errors import (
     StorageFullError,
     UnavailableError,
 )
-from protocol.log.checkpoint import SoftLogSigner, open_checkpoint, verify_checkpoint
+from protocol.log.checkpoint import (
+    Checkpoint,
+    SoftLogSigner,
+    VerifiedCheckpoint,
+    open_checkpoint,
+    sign_checkpoint,
+    verify_checkpoint,
+)
 from protocol.log.freshness import RENEWED_AFTER
 from protocol.misbehaviour import ALLOWED_SKEW
 from tests.conformance.store import (
@@ -417,32 +425,94 @@ async def test_checkpoint_never_says_an_earlier_time_than_one_before(tmp_path: P
     await sequencer.stop()
 
 
-async def test_a_log_at_rest_signs_its_tree_anew_for_who_asks_when_that_is_due(tmp_path: Path) -> None:
-    now = [NOW]
-    store, file = RecordingStore(tmp_path / "node.db", KR.origin), FailingFile(tmp_path / "last-checkpoint")
-    sequencer = Sequencer(store, KR, file, lambda: now[0])
-    await sequencer.start()
-    accepted(await sequencer.submit(transfer(incoming())))
-    before, batches = await store.checkpoint(), len(store.batches)
+class Resting:
+    """A log that was written once, and a clock that goes on."""
 
-    now[0] += RENEWED_AFTER - timedelta(seconds=1)
-    await sequencer.renew_if_due()
-    assert await store.checkpoint() == before
+    def __init__(self, folder: Path) -> None:
+        self.now = NOW
+        self.store = RecordingStore(folder / "node.db", KR.origin)
+        self.file = FailingFile(folder / "last-checkpoint")
+        self.sequencer = Sequencer(self.store, KR, self.file, lambda: self.now)
 
-    now[0] += timedelta(seconds=1)
-    await asyncio.gather(*(sequencer.renew_if_due() for _ in range(5)))
-    renewed = verify_checkpoint(await store.checkpoint(), KR.verifier)
-    assert renewed.signed_at == now[0]
-    assert renewed.checkpoint == open_checkpoint(before, KR.verifier)
-    assert file.read() == renewed.note
-    assert len(store.batches) == batches + 1
+    async def newest(self) -> VerifiedCheckpoint:
+        return verify_checkpoint(await self.sequencer.newest(), KR.verifier)
 
-    # What cannot be written is shown as it is: its age tells.
-    now[0] += RENEWED_AFTER
-    store.problems.append(StorageFullError("the disk is full"))
-    await sequencer.renew_if_due()
-    assert await store.checkpoint() == renewed.note
-    await sequencer.stop()
+
+@pytest.fixture
+async def resting(tmp_path: Path) -> AsyncIterator[Resting]:
+    log = Resting(tmp_path)
+    await log.sequencer.start()
+    accepted(await log.sequencer.submit(transfer(incoming())))
+    yield log
+    await log.sequencer.stop()
+
+
+async def test_a_log_at_rest_signs_its_tree_anew_for_who_asks_when_that_is_due(resting: Resting) -> None:
+    first = await resting.store.checkpoint()
+    resting.now += RENEWED_AFTER - timedelta(seconds=1)
+    assert await resting.sequencer.newest() == first
+
+    resting.now += timedelta(seconds=1)
+    shown = await asyncio.gather(*(resting.newest() for _ in range(5)))
+
+    assert {note.signed_at for note in shown} == {resting.now}
+    assert shown[0].checkpoint == open_checkpoint(first, KR.verifier)
+    assert resting.file.read() == shown[0].note
+    # Receipts and the age of entries go by what was signed first.
+    assert await resting.store.checkpoint() == first
+    assert await resting.store.size_at(resting.now - timedelta(seconds=1)) == 2
+
+
+async def test_a_tree_that_was_signed_anew_keeps_its_time_through_a_restart(resting: Resting, tmp_path: Path) -> None:
+    resting.now += RENEWED_AFTER
+    renewed = await resting.newest()
+    await resting.sequencer.stop()
+
+    later = Resting(tmp_path)  # its clock was put back
+    await later.sequencer.start()
+    assert (await later.newest()).note == renewed.note
+    later.now += timedelta(seconds=30)
+    accepted(await later.sequencer.submit(replace(transfer(incoming()), at=later.now)))
+    assert (await later.newest()).signed_at == renewed.signed_at
+    await later.sequencer.stop()
+
+
+async def test_a_log_whose_partners_know_a_later_time_of_its_tree_signs_none_before_that(tmp_path: Path) -> None:
+    log = Resting(tmp_path)
+    await log.sequencer.start()
+    known = verify_checkpoint(sign_checkpoint(tree_of(log), KR, NOW + timedelta(minutes=4)), KR.verifier)
+    await log.sequencer.stop()
+
+    later = Resting(tmp_path)
+    await later.sequencer.open()
+    await later.sequencer.resume([known])
+    accepted(await later.sequencer.submit(transfer(incoming())))
+    assert (await later.newest()).signed_at == known.signed_at
+    await later.sequencer.stop()
+
+
+def tree_of(log: Resting) -> Checkpoint:
+    note = log.file.read()
+    assert note is not None
+    return open_checkpoint(note, KR.verifier)
+
+
+async def test_a_log_that_cannot_be_written_shows_what_it_signed_and_its_age(
+    resting: Resting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await resting.store.checkpoint()
+    resting.now += RENEWED_AFTER
+    resting.file.full = True
+    assert await resting.sequencer.newest() == first
+    resting.file.full = False
+
+    monkeypatch.setattr("node.sequencer.RENEWAL_S", 0.05)
+    slow = threading.Event()
+    held = asyncio.create_task(resting.sequencer._in_thread(slow.wait))
+    assert await resting.sequencer.newest() == first
+    slow.set()
+    await held
+    assert (await resting.newest()).signed_at == resting.now
 
 
 async def test_what_would_be_dated_before_what_is_signed_is_refused_alone(running: Running) -> None:
