@@ -27,6 +27,8 @@ async def _health(request: web.Request) -> web.Response:
     if context.stopping:
         failing.append("stopping")
     attention: list[str] = [f"partner-log-distrusted:{partner}" for partner in context.witness.distrusted]
+    if (unsigned := context.sequencer.renewal_problem) is not None:
+        attention.append(f"checkpoint-not-renewed:{unsigned.code}")
     attention += [f"log-behind-witness:{partner}" for partner in sorted(context.collector.ahead)]
     attention += sorted({f"proved-to-lie:{node_of(kept.proof.origin)}" for kept in context.witness.proofs.open()})
     try:

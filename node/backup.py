@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from keys.files import PRIVATE_MODE, locked, sync_folder, write_file
+from node.checkpoint_file import CheckpointFile
 from node.disk_errors import storage_errors
 from node.log_state import LogMarks
 from node.settings import NodeHome, NodeSettings
@@ -188,6 +189,7 @@ def _make(
         _new_folder(folder) as made,
     ):
         note = _copy_database(home.path / settings.database, made / DATABASE, progress)
+        note = _signed_last(home.path / settings.checkpoint_file, note)
         write_file(made / CHECKPOINT, note, mode=PRIVATE_MODE)
         names = [name for name in (*_FILES, *((_KEYSTORE,) if keystore else ())) if (home.path / name).is_file()]
         for part in _FOLDERS:
@@ -222,6 +224,15 @@ def _copy_database(source: Path, target: Path, progress: Progress) -> bytes:
     _sync(target)
     note: bytes = row[0]
     return note
+
+
+def _signed_last(checkpoint_file: Path, head: bytes) -> bytes:
+    """The note in the checkpoint file, which may say a later time, if it is of the head's tree; else the head."""
+    try:
+        kept = CheckpointFile(checkpoint_file).read()
+        return kept if kept is not None and parse_checkpoint(kept) == parse_checkpoint(head) else head
+    except ComityError:  # a file that cannot be read keeps nobody from a backup
+        return head
 
 
 @contextmanager

@@ -18,6 +18,7 @@ What holds when something fails:
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
@@ -139,6 +140,8 @@ class Sequencer:
         self._thread: ThreadPoolExecutor | None = None
         self._runner: asyncio.Task[None] | None = None
         self._renewal: asyncio.Task[None] | None = None  # who asks at the same time waits for the same one
+        self.renewal_problem: ComityError | None = None
+        self._renew_from = 0.0  # monotonic
         self._renewed: bytes | None = None  # the newest tree, signed again; set by the writer thread
         self._withheld: set[str] = set()  # whom to wake once the withheld batch is released
         self._kept: bytes | None = None  # writer thread only: what the checkpoint file holds
@@ -265,17 +268,17 @@ class Sequencer:
 
         It has the time of now then, in the checkpoint file too; what the store keeps and receipts show is the one that
         was signed first. What keeps the log from being written keeps it from being signed anew: then it is shown as it
-        is, and its age tells.
+        is, and its age tells. :attr:`renewal_problem` says why.
         """
         note = await self._newest_now()
         at = claimed_time(note)
         if at is None or not is_due(at, self._clock()) or self.problem is not None or self._stopping:
             return note
         if self._renewal is None or self._renewal.done():
+            if time.monotonic() < self._renew_from:
+                return note
             self._renewal = asyncio.create_task(self._renew(), name="renewal")
         await asyncio.wait((self._renewal,), timeout=RENEWAL_S)
-        if self._renewal.done():
-            self._renewal.result()
         return await self._newest_now()
 
     async def _newest_now(self) -> bytes:
@@ -285,8 +288,11 @@ class Sequencer:
 
     async def _renew(self) -> None:
         _, problem = await self._in_thread(self._sign_anew)
-        if problem is not None and not isinstance(problem, ComityError):
-            raise problem
+        self.renewal_problem = None
+        if problem is not None:
+            unknown = ComityError(f"signing failed ({type(problem).__name__})")
+            self.renewal_problem = problem if isinstance(problem, ComityError) else unknown
+            self._renew_from = time.monotonic() + RETRY_FILE_S
 
     # --- Event loop side -----------------------------------------------------------------------------------------
 
@@ -416,11 +422,13 @@ class Sequencer:
     def _publish(self) -> None:
         """Keep the newest checkpoint outside the database, then show readers what is committed."""
         note = self._store.head()
-        if note is not None and note != self._published:
-            renewed = self._kept_renewal_of(note) if self._published is None else None
-            self._keep(renewed or note)
-            self._renewed, self._published = renewed, note
-        self._store.release()
+        if note is None or note == self._published:
+            self._store.release()
+            return
+        renewed = self._latest_of(note) if self._published is None else None
+        self._keep(renewed or note)
+        self._store.release()  # before what was signed anew is forgotten: until then the tree before this one is shown
+        self._renewed, self._published = renewed, note
 
     def _keep(self, note: bytes) -> None:
         if note != self._remembered and self._memory is not None:
@@ -438,13 +446,18 @@ class Sequencer:
             self._keep(note)
             self._renewed = note
 
-    def _kept_renewal_of(self, head: bytes) -> bytes | None:
-        """The note in the checkpoint file if an earlier process signed the head's tree again, with the keys of now."""
-        kept = self._kept
-        if kept is None or not self._is_of_present_keys(kept) or parse_checkpoint(kept) != parse_checkpoint(head):
+    def _latest_of(self, head: bytes) -> bytes | None:
+        """The head's tree with the latest time that the log is known to have signed, if the head says an earlier one.
+
+        That time must outlast this process, wherever it was known from: nothing may be dated before it.
+        """
+        first, latest = claimed_time(head), self._signed_at
+        if first is None or latest is None or latest.replace(microsecond=0) <= first:
             return None
-        first, again = claimed_time(head), claimed_time(kept)
-        return kept if first is not None and again is not None and again > first else None
+        tree, kept = parse_checkpoint(head), self._kept
+        if kept is None or (claimed_time(kept), parse_checkpoint(kept)) != (latest, tree):
+            return self._sign(tree, latest)
+        return kept if self._is_of_present_keys(kept) else self._sign(tree, latest)
 
     def _recover(self, known: Sequence[VerifiedCheckpoint]) -> None:
         """Check what the database holds, found the log if there is none, renew its head if the keys were changed."""
@@ -461,7 +474,9 @@ class Sequencer:
         """The database's own head, if it leads to everything that was signed as far as this node can know."""
         verified = self._opened(self._store.head(), "database")
         outside = self._opened(self._file.read(), "checkpoint file")
-        signed = [seen.signed_at for seen in (verified, outside, *known) if seen is not None]
+        # What others show counts as a time only under the present keys: whoever stole former ones could stop the log.
+        counting = [verified, outside, *(seen for seen in known if self._is_of_present_keys(seen.note))]
+        signed = [seen.signed_at for seen in counting if seen is not None]
         self._signed_at = max((at for at in signed if at is not None), default=None)
         stored = verified.checkpoint if verified is not None else None
         kept = outside.checkpoint if outside is not None else None

@@ -53,7 +53,7 @@ from protocol.log.checkpoint import (
 from protocol.log.freshness import require_fresh
 from protocol.log.merkle import verify_consistency
 from protocol.log.witness import without_cosignatures
-from protocol.misbehaviour import notes_of
+from protocol.misbehaviour import ALLOWED_SKEW, notes_of
 from protocol.receipt import VerifiedReceipt
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
@@ -133,7 +133,7 @@ class Witness:
         # By node: checkpoints whose consistency was not proved by who showed them. The log is asked at the next check.
         self._suspects: dict[str, list[_Noted]] = {}
         self._examining: set[str] = set()
-        self._checking: dict[str, asyncio.Lock] = {}
+        self._saved_at: dict[str, datetime | None] = {}  # what the file's note of each partner's log says
         for kept in proofs.open():
             accused = node_of(kept.proof.origin)
             metrics.proofs.labels(accused, kept.proof.kind.value).set(1)
@@ -167,10 +167,6 @@ class Witness:
 
     async def check(self, partner: str) -> Checked:
         """Prove the partner's newest checkpoint; how that went. Never raises for what the partner does."""
-        async with self._checking.setdefault(partner, asyncio.Lock()):  # a slower check must not undo what one proved
-            return await self._check_alone(partner)
-
-    async def _check_alone(self, partner: str) -> Checked:
         if partner in self._state.evidence:
             await self._investigate(partner)
             return Checked.CONTRADICTED
@@ -237,12 +233,31 @@ class Witness:
         for size in sorted(by_size, reverse=True):
             await self._prove(partner, client, by_size[size], (served_note, newest))
         self._suspects[partner] = [noted for noted in self._suspects.get(partner, ()) if noted not in suspects]
-        before = self._state.proved.get(partner)
-        self._state.proved[partner] = served_note
-        if before is None or parse_checkpoint(before) != newest:  # a later time of one tree need not last
-            self._save()
+        self._advance(partner, served_note, newest)
         await self._take(partner, served_note, newest)
         return served
+
+    def _advance(self, partner: str, note: bytes, proved: Checkpoint) -> None:
+        """Take ``note`` as what is proved, unless a quicker check proved more, or the log showed a later time of it.
+
+        Of one tree the latest time counts: an entry that is not in it cannot be older. One that is little later need
+        not outlast this process.
+        """
+        before = self._state.proved.get(partner)
+        known = parse_checkpoint(before) if before is not None else None
+        if before is None or known is None or known.origin != proved.origin or known.size < proved.size:
+            self._state.proved[partner] = note
+            self._saved_at[partner] = claimed_time(note)
+            self._save()
+            return
+        at, said = claimed_time(note), claimed_time(before)
+        if known != proved or at is None or (said is not None and at <= said):
+            return
+        self._state.proved[partner] = note
+        saved = self._saved_at.setdefault(partner, said)
+        if saved is None or at - saved >= ALLOWED_SKEW:
+            self._saved_at[partner] = at
+            self._save()
 
     async def _known(self, partner: str, verifier: LogVerifier) -> list[_Noted]:
         """What was seen, cosigned and proved of the log before."""

@@ -112,14 +112,19 @@ async def until_signalled(work: Coroutine[Any, Any, None]) -> int | None:
     """Do ``work`` until it ends, or until SIGINT or SIGTERM ends it in order; the exit code."""
     loop, working, received = asyncio.get_running_loop(), asyncio.ensure_future(work), list[int]()
 
+    before = {number: signal.getsignal(number) for number in _ENDING}
+
     def end(number: int) -> None:
+        if not received:
+            working.cancel()
+            # Some send one request as two signals. A later one ends also what does not end in order.
+            loop.call_later(1, leave_to_others)
         received.append(number)
-        leave_to_others()  # a second one ends also what does not end in order
-        working.cancel()
 
     def leave_to_others() -> None:
         for number in _ENDING:
-            loop.remove_signal_handler(number)
+            if loop.remove_signal_handler(number):
+                signal.signal(number, before[number])
 
     for number in _ENDING:
         loop.add_signal_handler(number, end, number)

@@ -30,7 +30,7 @@ from node.log_state import LogMovedError, LogRolledBackError
 from node.witness import Checked
 from protocol.envelope import Envelope
 from protocol.event import EventName
-from protocol.log.checkpoint import open_checkpoint, parse_checkpoint
+from protocol.log.checkpoint import claimed_time, open_checkpoint, parse_checkpoint
 from protocol.log.layout import decode_bundle
 from protocol.log.scoped import Withheld, decode_scoped_bundle, item_hash
 from protocol.problem import problem_of
@@ -446,6 +446,32 @@ async def test_mirror_brings_lost_entries_back_and_the_log_goes_on_without_a_for
     again = await world.state(seoul, EventName.ContentHandover, open_before)
     assert again[0].receipts[0].index < head.size
     await exchange(world)
+
+
+async def test_the_time_at_which_a_tree_was_signed_anew_outlives_a_backup_and_its_restore(
+    later: World, tmp_path: Path
+) -> None:
+    operator, fr = Operator(later), later.nodes["fr"].context.witness
+    await exchange(later)
+    later.clock.shift = timedelta(minutes=4)
+    await known_to(later, "fr")
+    again = fr.proved_note("kr")
+    assert again is not None
+    assert again != await later.nodes["kr"].context.store.checkpoint()
+    await operator.do("backup", operator.home(), str(tmp_path / "backup"), "--with-keystore")
+    await later.stop("kr")
+    later.clock.shift = timedelta(0)  # as on a machine whose clock is behind
+
+    await operator.do("restore", str(tmp_path / "backup"), "--into", str(tmp_path / "new"))
+    replace_home(later, tmp_path / "new")
+    assert (await operator.do("log", "reconcile", operator.home()))["ok"]
+    await later.start("kr")
+
+    shown = await AuditorSource(later).read("checkpoint")
+    assert claimed_time(shown) == claimed_time(again)
+    await exchange(later)
+    assert claimed_time(await AuditorSource(later).read("checkpoint")) == claimed_time(again)
+    assert fr.distrusted == ()
 
 
 async def test_altered_mirror_brings_nothing_back(world: World, operator: Operator, tmp_path: Path) -> None:

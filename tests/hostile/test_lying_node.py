@@ -10,6 +10,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -328,6 +329,12 @@ async def test_a_log_that_shows_what_it_signed_long_before_has_not_answered(fede
 
     store.frozen = None
     assert await us.witness.check("fr") is Checked.PROVED
+    latest = us.witness.proved_note("fr")
+    store.frozen = (0, await store.checkpoint())  # the present tree, with the time at which it was signed first
+    world.nodes["fr"].context.sequencer._renewed = None
+    world.nodes["fr"].context.sequencer._renew_from = time.monotonic() + 60
+    assert await us.witness.check("fr") is Checked.STALE
+    assert us.witness.proved_note("fr") == latest  # what was shown once is not forgotten
 
 
 async def test_a_log_that_shows_an_old_tree_long_after_is_distrusted_by_all_to_whom_a_partner_tells_of_a_larger_one(

@@ -35,6 +35,7 @@ from protocol.errors import (
 )
 from protocol.log.checkpoint import (
     Checkpoint,
+    FormerLogKeys,
     SoftLogSigner,
     VerifiedCheckpoint,
     open_checkpoint,
@@ -428,14 +429,14 @@ async def test_checkpoint_never_says_an_earlier_time_than_one_before(tmp_path: P
 class Resting:
     """A log that was written once, and a clock that goes on."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, signer: SoftLogSigner = KR) -> None:
         self.now = NOW
         self.store = RecordingStore(folder / "node.db", KR.origin)
         self.file = FailingFile(folder / "last-checkpoint")
-        self.sequencer = Sequencer(self.store, KR, self.file, lambda: self.now)
+        self.sequencer = Sequencer(self.store, signer, self.file, lambda: self.now)
 
-    async def newest(self) -> VerifiedCheckpoint:
-        return verify_checkpoint(await self.sequencer.newest(), KR.verifier)
+    async def newest(self, signer: SoftLogSigner = KR) -> VerifiedCheckpoint:
+        return verify_checkpoint(await self.sequencer.newest(), signer.verifier)
 
 
 @pytest.fixture
@@ -486,8 +487,30 @@ async def test_a_log_whose_partners_know_a_later_time_of_its_tree_signs_none_bef
     later = Resting(tmp_path)
     await later.sequencer.open()
     await later.sequencer.resume([known])
+    await later.sequencer.stop()
+
+    last = Resting(tmp_path)  # nobody tells it again
+    await last.sequencer.start()
+    assert (await last.newest()).signed_at == known.signed_at
+    accepted(await last.sequencer.submit(transfer(incoming())))
+    assert (await last.newest()).signed_at == known.signed_at
+    await last.sequencer.stop()
+
+
+async def test_a_time_under_keys_that_were_replaced_does_not_stop_the_log(tmp_path: Path) -> None:
+    log = Resting(tmp_path)
+    await log.sequencer.start()
+    accepted(await log.sequencer.submit(transfer(incoming())))
+    tree = tree_of(log)
+    await log.sequencer.stop()
+
+    present = SoftLogSigner(KR.origin, b"\x41" * 32, b"\x42" * 32, (FormerLogKeys(KR.verifier, tree),))
+    stolen = sign_checkpoint(tree, KR, NOW + timedelta(days=365))
+    later = Resting(tmp_path, present)
+    await later.sequencer.open()
+    await later.sequencer.resume([verify_checkpoint(stolen, present.verifier)])
     accepted(await later.sequencer.submit(transfer(incoming())))
-    assert (await later.newest()).signed_at == known.signed_at
+    assert (await later.newest(present)).signed_at == NOW
     await later.sequencer.stop()
 
 
@@ -504,8 +527,10 @@ async def test_a_log_that_cannot_be_written_shows_what_it_signed_and_its_age(
     resting.now += RENEWED_AFTER
     resting.file.full = True
     assert await resting.sequencer.newest() == first
+    assert resting.sequencer.renewal_problem is not None
     resting.file.full = False
 
+    monkeypatch.setattr(resting.sequencer, "_renew_from", 0.0)
     monkeypatch.setattr("node.sequencer.RENEWAL_S", 0.05)
     slow = threading.Event()
     held = asyncio.create_task(resting.sequencer._in_thread(slow.wait))
@@ -513,6 +538,7 @@ async def test_a_log_that_cannot_be_written_shows_what_it_signed_and_its_age(
     slow.set()
     await held
     assert (await resting.newest()).signed_at == resting.now
+    assert resting.sequencer.renewal_problem is None
 
 
 async def test_what_would_be_dated_before_what_is_signed_is_refused_alone(running: Running) -> None:
