@@ -109,14 +109,14 @@ class Lookup:
     def search(self, query: str, limit: int, progress: Callable[[int, int], None] | None) -> list[InboxRow]:
         """See :meth:`exchange.desk.Desk.search`."""
         found = self._search.find(query, limit, progress)
-        self._keep_records(self._book.record(Operation.CONSULTATION, "search", count=len(found)))
+        self._keep_record(self._book.record(Operation.CONSULTATION, "search", count=len(found)))
         return found
 
     def duplicates(self, message: Message) -> list[Duplicate]:
         """Where other cases are about targets of the request ``message``, the newest first."""
         found = find_duplicates(self._store, self._parsed, self._search, message)
         if found:
-            self._keep_records(self._book.record(Operation.COMBINATION, "duplicates", count=len(found)))
+            self._keep_record(self._book.record(Operation.COMBINATION, "duplicates", count=len(found)))
         return found
 
     # --- Opening ---
@@ -197,6 +197,6 @@ class Lookup:
             if entry.error is None or entry.receipt.leaf not in proved
         ]
 
-    def _keep_records(self, *records: LocalRecord) -> None:
+    def _keep_record(self, record: LocalRecord) -> None:
         with self._store.database.transaction():
-            self._store.records.insert(records)
+            self._store.records.insert([record])

@@ -85,6 +85,17 @@ def askable(directory: Directory | None, own: str, first: str | None) -> list[st
     return [node for node in directory.nodes() if node != own and directory.node(node).urls]
 
 
+def remembered_of(files: LogFiles) -> list[VerifiedCheckpoint]:
+    """What the memory of this boot knows of the log; empty if nothing, or a log of other keys or another origin."""
+    note = files.memory.read()
+    if note is None:
+        return []
+    try:
+        return [verify_checkpoint(note, files.signer.verifier)]
+    except CheckpointInvalidError:  # of keys or an origin that this home had before
+        return []
+
+
 class LogAssurance:
     """Lets a sequencer that was only opened sign, once nothing speaks against it."""
 
@@ -114,7 +125,7 @@ class LogAssurance:
                 f"this database was restored from a backup of {restored.get('made_at', '?')} with"
                 f" {restored.get('size', '?')} entries, and no partner was asked yet what came after"
             )
-        remembered = self._remembered()
+        remembered = remembered_of(self._files)
         new = (
             self._files.marks.is_not_founded(self._verifier.ed25519_public)
             and await self._sequencer.committed() is None
@@ -129,7 +140,7 @@ class LogAssurance:
 
     async def run(self) -> None:
         """Ask until one partner answered, then resume the sequencer. Raises as :meth:`begin`."""
-        while not await self._ask(self._nodes(), self._remembered()):  # noqa: ASYNC110 - nobody tells when one is back
+        while not await self._ask(self._nodes(), remembered_of(self._files)):  # noqa: ASYNC110 - nobody tells when one is back
             await asyncio.sleep(ASK_AGAIN_S)
 
     async def _ask(self, nodes: Sequence[str], remembered: Sequence[VerifiedCheckpoint]) -> bool:
@@ -148,15 +159,6 @@ class LogAssurance:
         if put_back:
             # A database that was put back may have given numbers before that it does not know of.
             await self._sequencer.perform(SkipNumbers())
-
-    def _remembered(self) -> list[VerifiedCheckpoint]:
-        note = self._files.memory.read()
-        if note is None:
-            return []
-        try:
-            return [verify_checkpoint(note, self._verifier)]
-        except CheckpointInvalidError:  # of keys or an origin that this home had before
-            return []
 
     def _vouches(self, remembered: Sequence[VerifiedCheckpoint]) -> bool:
         """Whether the memory of this boot knows at least what the checkpoint file knows."""

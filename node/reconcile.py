@@ -12,13 +12,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from node.assurance import Witnessed, ask_partners
+from node.assurance import Witnessed, ask_partners, remembered_of
 from node.log_files import LogFiles
 from node.logging import Log
 from node.partner import Partners
 from node.sequencer import Sequencer
 from node.store.base import SkipNumbers
-from protocol.errors import CheckpointInvalidError, ComityError, LogUnconfirmedError
+from protocol.errors import ComityError, LogUnconfirmedError
 from protocol.log.checkpoint import LogVerifier, VerifiedCheckpoint, parse_checkpoint, verify_checkpoint
 from protocol.receipt import ReceiptVerifier
 
@@ -90,12 +90,8 @@ def _own_memory(files: LogFiles, verifier: LogVerifier) -> dict[str, VerifiedChe
     note = files.checkpoint.read()
     if note is not None:
         found[CHECKPOINT_FILE] = verify_checkpoint(note, verifier)
-    remembered = files.memory.read()
-    if remembered is not None:
-        try:
-            found[BOOT_MEMORY] = verify_checkpoint(remembered, verifier)
-        except CheckpointInvalidError:  # of keys or an origin that this home had before
-            return found
+    for remembered in remembered_of(files):
+        found[BOOT_MEMORY] = remembered
     return found
 
 

@@ -283,8 +283,9 @@ class Sequencer:
 
     async def _newest_now(self) -> bytes:
         released, renewed = await self._store.checkpoint(), self._renewed
-        is_same = renewed is not None and parse_checkpoint(renewed) == parse_checkpoint(released)
-        return renewed if renewed is not None and is_same else released
+        if renewed is None or parse_checkpoint(renewed) != parse_checkpoint(released):
+            return released
+        return renewed
 
     async def _renew(self) -> None:
         _, problem = await self._in_thread(self._sign_anew)

@@ -133,7 +133,7 @@ class Witness:
         # By node: checkpoints whose consistency was not proved by who showed them. The log is asked at the next check.
         self._suspects: dict[str, list[_Noted]] = {}
         self._examining: set[str] = set()
-        self._saved_at: dict[str, datetime | None] = {}  # what the file's note of each partner's log says
+        self._saved_at: dict[str, datetime] = {}  # what the file's note of each partner's log says
         for kept in proofs.open():
             accused = node_of(kept.proof.origin)
             metrics.proofs.labels(accused, kept.proof.kind.value).set(1)
@@ -243,19 +243,19 @@ class Witness:
         Of one tree the latest time counts: an entry that is not in it cannot be older. One that is little later need
         not outlast this process.
         """
-        before = self._state.proved.get(partner)
+        at, before = claimed_time(note) or _ALWAYS, self._state.proved.get(partner)
         known = parse_checkpoint(before) if before is not None else None
-        if before is None or known is None or known.origin != proved.origin or known.size < proved.size:
-            self._state.proved[partner] = note
-            self._saved_at[partner] = claimed_time(note)
-            self._save()
-            return
-        at, said = claimed_time(note), claimed_time(before)
-        if known != proved or at is None or (said is not None and at <= said):
+        if before is not None and known == proved:
+            said = claimed_time(before) or _ALWAYS
+            if at <= said:
+                return
+            lasts = at - self._saved_at.setdefault(partner, said) >= ALLOWED_SKEW
+        elif known is None or known.origin != proved.origin or known.size < proved.size:
+            lasts = True
+        else:
             return
         self._state.proved[partner] = note
-        saved = self._saved_at.setdefault(partner, said)
-        if saved is None or at - saved >= ALLOWED_SKEW:
+        if lasts:
             self._saved_at[partner] = at
             self._save()
 

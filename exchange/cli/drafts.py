@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from exchange.cli.options import DEFAULT_HOME, SHORT_ID, HomeOption, JsonOption, PassphraseOption, run, with_desk
 from exchange.cli.output import line, print_json, safe, table
-from exchange.cli.shown import print_fields, report_sent
+from exchange.cli.shown import report_sent
 from exchange.i18n import _
 from exchange.labels import code_label
 
@@ -65,7 +65,7 @@ def show(
             print_json({**_plain(proposal), "draft": proposal.draft})
             return
         line(f"{proposal.id}: {proposal.state}, {safe(proposal.drafted_by)}, {safe(proposal.drafted_at)}")
-        print_fields("", dict(proposal.draft))
+        _print_fields("", dict(proposal.draft))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -135,3 +135,15 @@ def _plain(proposal: Proposal) -> dict[str, object]:
         "remark": proposal.remark,
         "message": proposal.message,
     }
+
+
+def _print_fields(path: str, value: Any) -> None:
+    """What a draft says, by the names of its fields."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            _print_fields(f"{path}.{name}" if path else name, item)
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            _print_fields(f"{path}.{number}", item)
+    else:
+        line(f"{path}: {safe(value)}")

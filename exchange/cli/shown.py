@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from exchange.cli.laws import print_hints
-from exchange.cli.output import line, print_json, safe, table
+from exchange.cli.output import line, print_json, table
 from exchange.i18n import _
 from exchange.labels import code_label, state_label
 
@@ -95,15 +95,3 @@ def print_receipts(title: str, receipts: tuple[ReceiptRow, ...]) -> None:
             for row in receipts
         ],
     )
-
-
-def print_fields(path: str, value: Any) -> None:
-    """What a draft says, by the names of its fields."""
-    if isinstance(value, dict):
-        for name, item in value.items():
-            print_fields(f"{path}.{name}" if path else name, item)
-    elif isinstance(value, list):
-        for number, item in enumerate(value):
-            print_fields(f"{path}.{number}", item)
-    else:
-        line(f"{path}: {safe(value)}")
