@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -90,11 +90,16 @@ class FailingFile(CheckpointFile):
 
 
 def new_sequencer(
-    folder: Path, signer: SoftLogSigner = KR, *, max_batch: int = 512, max_pending: int = 10_000
+    folder: Path,
+    signer: SoftLogSigner = KR,
+    *,
+    now: Callable[[], datetime] = clock,
+    max_batch: int = 512,
+    max_pending: int = 10_000,
 ) -> tuple[Sequencer, RecordingStore, FailingFile]:
     store = RecordingStore(folder / "node.db", signer.origin)
     file = FailingFile(folder / "last-checkpoint")
-    return Sequencer(store, signer, file, clock, max_batch=max_batch, max_pending=max_pending), store, file
+    return Sequencer(store, signer, file, now, max_batch=max_batch, max_pending=max_pending), store, file
 
 
 @pytest.fixture
@@ -431,9 +436,7 @@ class Resting:
 
     def __init__(self, folder: Path, signer: SoftLogSigner = KR) -> None:
         self.now = NOW
-        self.store = RecordingStore(folder / "node.db", KR.origin)
-        self.file = FailingFile(folder / "last-checkpoint")
-        self.sequencer = Sequencer(self.store, signer, self.file, lambda: self.now)
+        self.sequencer, self.store, self.file = new_sequencer(folder, signer, now=lambda: self.now)
 
     async def newest(self, signer: SoftLogSigner = KR) -> VerifiedCheckpoint:
         return verify_checkpoint(await self.sequencer.newest(), signer.verifier)
