@@ -131,7 +131,7 @@ class DeskBundles:
 
     def _seen(self) -> list[bytes]:
         stored = self._store.state(_SEEN)
-        return list(cbor.decode(stored)) if stored is not None else []
+        return list(cbor.decode(stored, max_items=cbor.MAX_FILE_ITEMS)) if stored is not None else []
 
 
 def _answer(answer: BundleAnswer, node: str) -> Answer:

@@ -38,8 +38,8 @@ MAX_STATEMENTS = 256
 MAX_ENTRIES = 128
 MAX_SUBMIT_BYTES = 2 * 1024 * 1024
 MAX_WAIT_S = 30
-# 64 envelopes of the largest size, with their receipts.
-MAX_ANSWER_BYTES = 24 * 1024 * 1024
+# The fullest page of a mailbox, and the fullest answer, with their receipts.
+MAX_ANSWER_BYTES = 12 * 1024 * 1024
 MAX_LOG_BYTES = 1024 * 1024
 _CBOR = "application/cbor"
 _CONNECT_TIMEOUT_S = 10

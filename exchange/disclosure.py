@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from protocol.encoding.json_bounds import require_few_items
 from protocol.envelope import DIGEST_BYTES, Envelope, check_disclosure
 from protocol.errors import CommitmentMismatchError, MalformedError
 from protocol.padme import SALT_BYTES
 
 SCHEMA = "comity/disclosure/1"
 _MEMBERS = {"schema", "message", "envelope", "salt", "content"}
+_MAX_ITEMS = 64
 _NOT_ONE = "the file is not a disclosure of this version"
 
 
@@ -47,6 +49,7 @@ class Disclosure:
     @classmethod
     def from_bytes(cls, encoded: bytes) -> Disclosure:
         """Read the file; raises :class:`MalformedError`. Nothing is verified."""
+        require_few_items(encoded, _MAX_ITEMS)
         try:
             value: Any = json.loads(encoded)
             if type(value) is not dict or set(value) != _MEMBERS or value["schema"] != SCHEMA:

@@ -12,9 +12,11 @@ from tuf.api.metadata import Root
 
 from keys.cards import Binary, HttpsUrl, Line, NodeName
 from keys.directory.repository import parse_metadata
+from protocol.encoding.json_bounds import require_few_items
 from protocol.errors import DirectoryUntrustedError, MalformedError, TooLargeError
 
 MAX_BUNDLE_BYTES = 1_048_576
+MAX_BUNDLE_ITEMS = 10_000
 SCHEMA = "comity/bootstrap/1"
 
 
@@ -42,6 +44,7 @@ class BootstrapBundle(BaseModel):
         verify under its own keys, :class:`DirectoryUntrustedError`."""
         if len(encoded) > MAX_BUNDLE_BYTES:
             raise TooLargeError(f"a bootstrap bundle has at most {MAX_BUNDLE_BYTES} bytes")
+        require_few_items(encoded, MAX_BUNDLE_ITEMS)
         try:
             bundle = cls.model_validate_json(encoded)
         except ValidationError as problem:

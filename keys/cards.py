@@ -29,6 +29,7 @@ from pydantic import (
 )
 
 from protocol.address import Address, node_of, parse_node
+from protocol.encoding.json_bounds import require_few_items
 from protocol.errors import ComityError, MalformedError, RevokedError, TooLargeError
 from protocol.hpke import PUBLIC_BYTES as SEALING_PUBLIC_BYTES
 from protocol.hpke import SealingKey
@@ -41,6 +42,7 @@ from protocol.mldsa import ML_DSA_44_PUBLIC_BYTES
 from protocol.signing import check_ed25519_public_key
 
 MAX_CARD_BYTES = 65_536
+MAX_CARD_ITEMS = 10_000
 NODE_CARD_SCHEMA = "comity/node-card/1"
 CONTACT_POINT_CARD_SCHEMA = "comity/contact-point-card/1"
 
@@ -507,6 +509,7 @@ def make_contact_point_card(**fields: Any) -> ContactPointCard:
 def _parse(model: type[CardT], encoded: bytes) -> CardT:
     if len(encoded) > MAX_CARD_BYTES:
         raise TooLargeError(f"the card has {len(encoded)} bytes; at most {MAX_CARD_BYTES} are allowed")
+    require_few_items(encoded, MAX_CARD_ITEMS)
     try:
         return model.model_validate_json(encoded)
     except ValidationError as problem:

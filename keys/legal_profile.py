@@ -14,11 +14,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from keys.cards import AddressField, Country, Instant, Language, Line, NodeName
 from protocol.codes import Confidence, load_codes
+from protocol.encoding.json_bounds import require_few_items
 from protocol.errors import ProfileError, TooLargeError
 from protocol.instant import to_text
 from protocol.lifecycle.profiles import AcknowledgementProfile, AnswerProfile, NationalClocks
 
 MAX_PROFILE_BYTES = 65_536
+MAX_PROFILE_ITEMS = 10_000
 SCHEMA = "comity/legal-profile/1"
 MAX_DAYS = 3_650
 MAX_HOURS = 8_760
@@ -230,6 +232,7 @@ def parse_profile(encoded: bytes) -> LegalProfile:
     """Read a profile; raises :class:`TooLargeError`, or :class:`ProfileError` with every field that is wrong."""
     if len(encoded) > MAX_PROFILE_BYTES:
         raise TooLargeError(f"the legal profile has {len(encoded)} bytes; at most {MAX_PROFILE_BYTES} are allowed")
+    require_few_items(encoded, MAX_PROFILE_ITEMS)
     try:
         return LegalProfile.model_validate_json(encoded)
     except ValidationError as problem:

@@ -44,7 +44,7 @@ class BundleState:
         """Read the file, or an empty state if there is none; raises :class:`SettingsError` when it is damaged."""
         path = folder / f"{holder}.cbor"
         try:
-            value = cbor.decode(path.read_bytes(), max_bytes=_MAX_BYTES)
+            value = cbor.decode(path.read_bytes(), max_bytes=_MAX_BYTES, max_items=cbor.MAX_FILE_ITEMS)
             return cls(
                 created=None if value[1] is None else from_ms(value[1]),
                 bundle_id=value[2],

@@ -7,6 +7,7 @@ it that it consigned the message or has custody of it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -103,6 +104,7 @@ class Handover:
         operations: list[Operation] = []
         failed: ComityError | None = None
         for item, answer in zip(items, answers, strict=True):
+            await asyncio.sleep(0)  # an answer has dozens of receipts to verify: others get their turn
             operation, problem = self._outcome(partner, item, answer)
             operations.append(operation)
             failed = failed or problem

@@ -125,7 +125,7 @@ def _read(path: Path) -> KeptProof:
 
 def _load_settled(path: Path) -> Settled:
     try:
-        value = cbor.decode(path.read_bytes(), max_bytes=_MAX_SETTLED_BYTES)
+        value = cbor.decode(path.read_bytes(), max_bytes=_MAX_SETTLED_BYTES, max_items=cbor.MAX_FILE_ITEMS)
         return Settled({origin: from_ms(ms) for origin, ms in value[1].items()}, frozenset(value[2]))
     except FileNotFoundError:
         return Settled({}, frozenset())

@@ -12,6 +12,7 @@ from protocol.errors import ComityError, MalformedError, PeerFailedError, TooLar
 from protocol.log.merkle import HASH_BYTES
 from protocol.problem import problem_of, problem_text
 from protocol.receipt import Receipt, receipts_from_value, receipts_to_value
+from protocol.routing import MAX_RECIPIENTS
 
 T = TypeVar("T")
 
@@ -21,8 +22,12 @@ MAX_STATEMENTS = 256
 MAX_RECEIPTS = 256
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 MAX_STATEMENTS_BYTES = 1024 * 1024
-# 64 envelopes of 32 recipients each, with a checkpoint for every receipt that is a repeat.
-MAX_ANSWER_BYTES = 24 * 1024 * 1024
+# 64 envelopes of 32 recipients each, with a checkpoint for every receipt that is a repeat, and room for half as much.
+MAX_ANSWER_BYTES = 12 * 1024 * 1024
+# Of one envelope: relayed, and for every recipient relayed on or consigned.
+MAX_ANSWER_RECEIPTS = 1 + 2 * MAX_RECIPIENTS
+# Of all receipts that one body judges.
+MAX_VERDICTS = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +154,12 @@ def encode_taken(taken: Taken) -> bytes:
 def decode_taken(body: bytes, source: str) -> Taken:
     """What a partner says that it took; raises :class:`MalformedError` and its kin."""
     answers, verdicts, receipts = _three(cbor.decode(body, max_bytes=MAX_ANSWER_BYTES))
+    groups = [_numbered(row, list) for row in verdicts]
+    if sum(len(own) for _, own in groups) > MAX_VERDICTS:
+        raise TooLargeError(f"a body judges at most {MAX_VERDICTS} receipts")
     return Taken(
         tuple((n, answer_from_value(row, receipts, source)) for n, row in (_numbered(row, dict) for row in answers)),
-        tuple(
-            (n, tuple(verdict_from_value(item, source) for item in own))
-            for n, own in (_numbered(row, list) for row in verdicts)
-        ),
+        tuple((n, tuple(verdict_from_value(item, source) for item in own)) for n, own in groups),
     )
 
 
@@ -175,7 +180,11 @@ def answer_from_value(row: Any, receipts: Sequence[Receipt], source: str) -> Ans
         if type(row[2]) is not str:
             raise MalformedError("a problem is a text")
         return Answer(refusal=problem_of(row[2], source))
-    return Answer(_picked(row.get(1), receipts))
+    numbers = row.get(1)
+    if type(numbers) is list and len(numbers) > MAX_ANSWER_RECEIPTS:
+        # One receipt may be named again and again, and is verified each time.
+        raise TooLargeError(f"an answer names at most {MAX_ANSWER_RECEIPTS} receipts")
+    return Answer(_picked(numbers, receipts))
 
 
 def verdict_from_value(item: Any, source: str) -> ComityError | None:

@@ -79,7 +79,7 @@ class WitnessState:
     def load(cls, path: Path) -> WitnessState:
         """Read the file, or an empty state if there is none; raises :class:`SettingsError` when it is damaged."""
         try:
-            value = cbor.decode(path.read_bytes(), max_bytes=MAX_FILE_BYTES)
+            value = cbor.decode(path.read_bytes(), max_bytes=MAX_FILE_BYTES, max_items=cbor.MAX_FILE_ITEMS)
             evidence = {node: list(notes) for node, notes in value[2].items()}
             return cls(dict(value[1]), evidence, dict(value.get(3, {})))
         except FileNotFoundError:

@@ -47,6 +47,9 @@ DEFAULT_PART_BYTES = 7 * 1024 * 1024  # fits mail of 10 MB after base64
 MAX_PARTS = 10_000
 # Receipts of one part: below what may travel together.
 _PART_RECEIPTS = 1_000
+# Rows of one part, and all keys and values of one: its rows, receipts and the directory's files come to fewer.
+_PART_ROWS = 4_000
+MAX_PART_ITEMS = 60_000
 
 _DIRECTORY, _ENVELOPES, _PASSED_ON, _STATEMENTS, _MAILBOX, _ANSWERS, _VERDICTS, _AFTER, _RECEIPTS = range(1, 10)
 _LISTS = (_ENVELOPES, _PASSED_ON, _STATEMENTS, _MAILBOX, _ANSWERS, _VERDICTS)
@@ -226,7 +229,10 @@ class _Gathering:
             return True
         size += sum(_size(receipt) for receipt in receipts)
         size += sum(len(note) + 8 for note in {receipt.checkpoint for receipt in receipts} - self._notes)
-        return self._size + size <= max_bytes and self._receipts + len(receipts) <= _PART_RECEIPTS
+        rows = sum(map(len, self._lists.values()))
+        if rows >= _PART_ROWS or self._receipts + len(receipts) > _PART_RECEIPTS:
+            return False
+        return self._size + size <= max_bytes
 
     def add(self, name: str, item: Any, size: int, receipts: Sequence[Receipt]) -> None:
         if name == "directory":
@@ -279,7 +285,7 @@ def _to_value(contents: Contents) -> dict[int, Any]:
 
 def _part(data: bytes, signed_object: bytes, holder: str | None) -> BundlePart:
     signed = cose.parse_sign1(signed_object, BUNDLE_TYPE, max_bytes=MAX_PART_BYTES)
-    value = cbor.decode(signed.payload, max_bytes=MAX_PART_BYTES)
+    value = cbor.decode(signed.payload, max_bytes=MAX_PART_BYTES, max_items=MAX_PART_ITEMS)
     if type(value) is not dict:
         raise MalformedError("a bundle is a map")
     if value.get(1) != VERSION:

@@ -35,6 +35,9 @@ ALG_HPKE_MLKEM768_X25519 = -70010
 HEADER_ROUTING = -70001
 
 IV_BYTES = 12
+# Keys, values and containers: of an object with the most recipients, and of a header.
+_MAX_ITEMS = 1_024
+_MAX_HEADER_ITEMS = 64
 
 _SIGNED = frozenset({HEADER_ALG, HEADER_CONTENT_TYPE, HEADER_KID})
 _SEALED = frozenset({HEADER_ALG, HEADER_CRIT, HEADER_IV, HEADER_ROUTING})
@@ -173,14 +176,16 @@ def _recipient(item: Any) -> Recipient:
 
 
 def _array(data: bytes, tag: int, length: int, max_bytes: int) -> list[Any]:
-    items = cbor.decode_tagged(tag, data, max_bytes=max_bytes)
+    items = cbor.decode_tagged(tag, data, max_bytes=max_bytes, max_items=_MAX_ITEMS)
     if type(items) is not list or len(items) != length:
         raise MalformedError(f"the object is not an array of {length}")
     return items
 
 
 def _header(protected: Any, labels: Set[int]) -> Mapping[int, Any]:
-    header = cbor.decode(_bytes(protected, "protected header"), max_bytes=8192, max_depth=4)
+    header = cbor.decode(
+        _bytes(protected, "protected header"), max_bytes=8192, max_depth=4, max_items=_MAX_HEADER_ITEMS
+    )
     if type(header) is not dict or header.keys() != labels:
         raise MalformedError("the protected header does not hold exactly the headers of this version")
     return header

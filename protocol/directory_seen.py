@@ -14,7 +14,7 @@ from typing import Any
 
 from protocol import cbor
 from protocol.errors import MalformedError, UnsupportedVersionError
-from protocol.event import MAX_EVENT_BYTES, Event, event_of_value
+from protocol.event import MAX_EVENT_BYTES, MAX_EVENT_ITEMS, Event, event_of_value
 from protocol.instant import from_ms, to_ms
 
 NAME = "DirectorySeen"
@@ -47,7 +47,7 @@ def encode_directory_seen(seen: DirectorySeen) -> bytes:
 
 def decode_entry(data: bytes) -> Event | DirectorySeen:
     """Whatever a log entry says; raises :class:`MalformedError` and its kin."""
-    value = cbor.decode(data, max_bytes=MAX_EVENT_BYTES, max_depth=3)
+    value = cbor.decode(data, max_bytes=MAX_EVENT_BYTES, max_depth=3, max_items=MAX_EVENT_ITEMS)
     if type(value) is dict and value.get(2) == NAME:
         return _decode_seen(value)
     return event_of_value(value)

@@ -22,6 +22,7 @@ VERSION = 1
 DIGEST_BYTES = 32
 SALT_BYTES = 16
 MAX_EVENT_BYTES = 8192  # more than the largest parts together
+MAX_EVENT_ITEMS = 64
 MAX_REASONS = 8
 MAX_REASON_CHARS = 64
 MAX_STATEMENT_BYTES = 2048
@@ -166,7 +167,7 @@ def encode_event(event: Event) -> bytes:
 
 def decode_event(data: bytes) -> Event:
     """The event in a log entry; raises :class:`MalformedError` and its kin."""
-    return event_of_value(cbor.decode(data, max_bytes=MAX_EVENT_BYTES, max_depth=3))
+    return event_of_value(cbor.decode(data, max_bytes=MAX_EVENT_BYTES, max_depth=3, max_items=MAX_EVENT_ITEMS))
 
 
 def event_of_value(value: Any) -> Event:

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from protocol.errors import ComityError, PeerFailedError
+from protocol.encoding.json_bounds import require_few_items
+from protocol.errors import ComityError, PeerFailedError, TooLargeError
 
 PROBLEM_TYPE = "application/problem+json"
 MAX_PROBLEM_BYTES = 16 * 1024
+# An answer may carry thousands of these.
+_MAX_PROBLEM_ITEMS = 64
 _MAX_DETAIL_CHARS = 300
 _PREFIX = "urn:comity:error:"
 
@@ -29,8 +32,9 @@ def problem_of(text: bytes | str, source: str) -> ComityError:
     if len(text) > MAX_PROBLEM_BYTES:
         return PeerFailedError(f"{source} answered with an oversized problem document")
     try:
+        require_few_items(text, _MAX_PROBLEM_ITEMS)
         members: Any = json.loads(text)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, TooLargeError):
         return PeerFailedError(f"{source} answered with something that is not a problem document")
     if not isinstance(members, dict) or not isinstance(members.get("type"), str):
         return PeerFailedError(f"{source} answered with something that is not a problem document")

@@ -17,6 +17,7 @@ from protocol.instant import from_ms, to_ms
 VERSION = 1
 MAX_RECIPIENTS = 32
 COMMITMENT_BYTES = 32
+_MAX_ITEMS = 256
 # A year: longer than any treaty request takes, short enough that nothing waits in a queue for ever.
 MAX_LIFETIME = timedelta(days=366)
 MAX_CLOCK_SKEW = timedelta(minutes=5)
@@ -70,7 +71,7 @@ def encode_routing(routing: Routing) -> bytes:
 
 def decode_routing(data: bytes) -> Routing:
     """The header in canonical ``data``; raises :class:`MalformedError` and its kin."""
-    value = cbor.decode(data, max_bytes=4096, max_depth=3)
+    value = cbor.decode(data, max_bytes=4096, max_depth=3, max_items=_MAX_ITEMS)
     if type(value) is not dict:
         raise MalformedError("the routing header is not a map")
     if value.get(1) != VERSION:

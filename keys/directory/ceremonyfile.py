@@ -31,11 +31,13 @@ from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 
 from keys.directory.repository import is_target_name
 from keys.directory.tufkey import DirectoryPublicKey, DirectorySigner
+from protocol.encoding.json_bounds import require_few_items
 from protocol.errors import CeremonyError, MalformedError, TooLargeError
 from protocol.instant import to_text
 
 SCHEMA = "comity/ceremony/1"
 MAX_BYTES = 16 * 1_048_576
+MAX_ITEMS = 200_000
 MAX_CARDS = 2_048
 
 AnyMetadata = Metadata[Root] | Metadata[Targets] | Metadata[Snapshot] | Metadata[Timestamp]
@@ -71,6 +73,7 @@ class CeremonyFile:
         """Read a file that came from elsewhere; raises :class:`TooLargeError` or :class:`MalformedError`."""
         if len(encoded) > MAX_BYTES:
             raise TooLargeError(f"a ceremony file has at most {MAX_BYTES} bytes")
+        require_few_items(encoded, MAX_ITEMS)
         try:
             value = json.loads(encoded)
             if value["schema"] != SCHEMA or set(value) != _FIELDS or len(value["cards"]) > MAX_CARDS:

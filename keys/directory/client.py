@@ -256,7 +256,9 @@ class DirectoryClient:
 
     def _stored_state(self) -> dict[str, bytes]:
         try:
-            state = cbor.decode((self._folder / STATE_NAME).read_bytes(), max_bytes=MAX_STATE_BYTES)
+            state = cbor.decode(
+                (self._folder / STATE_NAME).read_bytes(), max_bytes=MAX_STATE_BYTES, max_items=cbor.MAX_FILE_ITEMS
+            )
         except (OSError, MalformedError, TooLargeError) as problem:
             raise DirectoryUnavailableError("no verified directory is stored here; refresh first") from problem
         if not isinstance(state, dict):

@@ -14,6 +14,7 @@ from tuf.ngclient.fetcher import FetcherInterface
 from keys.cards import MAX_CARD_BYTES, Card, ContactPointCard, NodeCard
 from keys.directory.repository import (
     MAX_FILE_BYTES,
+    MAX_FILE_ITEMS,
     NATION_PREFIX,
     SNAPSHOT,
     TARGETS,
@@ -26,6 +27,7 @@ from keys.directory.repository import (
 )
 from keys.files import write_file
 from keys.legal_profile import LegalProfile
+from protocol.encoding.json_bounds import require_few_items
 from protocol.errors import ComityError, NotFoundError, ProfileError
 
 Fetch = Callable[[str], bytes]
@@ -58,6 +60,8 @@ class Fetcher(FetcherInterface):
         except NotFoundError as problem:
             # The library takes 404 as "there is no newer root".
             raise DownloadHTTPError(problem.detail, 404) from problem
+        # The library parses it before it judges any signature.
+        require_few_items(content[: MAX_FILE_BYTES + 1], MAX_FILE_ITEMS)
         if url.startswith("metadata/") and NATION_PREFIX in url:
             self.nation_files[url] = content
         return iter([content])

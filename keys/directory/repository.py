@@ -25,13 +25,16 @@ from keys.directory.tufkey import register_key_type
 from keys.files import sync_folder, write_file
 from keys.legal_profile import LegalProfile, parse_profile
 from protocol.address import Address, parse_node
-from protocol.errors import DirectoryUntrustedError, InvalidAddressError, MalformedError, NotFoundError
+from protocol.encoding.json_bounds import require_few_items
+from protocol.errors import DirectoryUntrustedError, InvalidAddressError, MalformedError, NotFoundError, TooLargeError
 
 ROOT, TARGETS, SNAPSHOT, TIMESTAMP = "root", "targets", "snapshot", "timestamp"
 NATION_PREFIX = "nation-"
 TIMESTAMP_NAME = "metadata/timestamp.json"
 # The largest file a client accepts; fetchers can cut off there.
 MAX_FILE_BYTES = 4 * 1_048_576
+# Names and values in a file: more than the targets of a federation of the most nations have.
+MAX_FILE_ITEMS = 200_000
 register_key_type()
 
 FEDERATION_FIELD = "x-comity-federation"
@@ -229,8 +232,9 @@ class MetadataRepository:
 def parse_metadata(encoded: bytes, kind: type[SignedT]) -> Metadata[SignedT]:
     """Read metadata of one kind, signatures unverified; raises :class:`DirectoryUntrustedError`."""
     try:
+        require_few_items(encoded, MAX_FILE_ITEMS)
         metadata = Metadata[SignedT].from_bytes(encoded)
-    except RepositoryError as problem:
+    except (RepositoryError, TooLargeError) as problem:
         raise DirectoryUntrustedError(f"the {kind.type} metadata is damaged") from problem
     if not isinstance(metadata.signed, kind):
         raise DirectoryUntrustedError(f"the metadata is not of kind {kind.type}")

@@ -17,12 +17,14 @@ from types import MappingProxyType
 from typing import Any
 
 from protocol.codes.loader import Code, CodeList, code_list, list_names, load_codes
-from protocol.errors import InvalidCodeListError
+from protocol.encoding.json_bounds import require_few_items
+from protocol.errors import InvalidCodeListError, TooLargeError
 
 # A namespace is a country code, or a longer name of a network; digits cannot come first.
 LOCAL_CODE_PATTERN = "x-[a-z]{2,12}-[a-z0-9]+([_.-][a-z0-9]+)*"
 MAX_LOCAL_CODE = 80
 MAX_FILE_BYTES = 1_000_000
+MAX_FILE_ITEMS = 100_000
 MAX_FILES = 200
 MAX_ENTRIES = 5_000
 _MAX_TEXT = 200
@@ -114,8 +116,9 @@ def _read(content: bytes) -> dict[str, Any] | None:
     if len(content) > MAX_FILE_BYTES:
         return None
     try:
+        require_few_items(content, MAX_FILE_ITEMS)
         value = json.loads(content.decode("utf-8"), object_pairs_hook=_each_name_once)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, TooLargeError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -12,8 +12,9 @@ from uuid import UUID
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError
 
+from protocol.encoding.json_bounds import require_few_items
 from protocol.envelope import MAX_CONTENT_BYTES
-from protocol.errors import InvalidMessageError
+from protocol.errors import InvalidMessageError, TooLargeError
 from protocol.messages.base import Message, UnknownMessage
 from protocol.messages.parts import MAX_TARGETS
 from protocol.messages.problems import Problem, problems_of
@@ -22,6 +23,8 @@ from protocol.messages.registry import MESSAGE_TYPES
 _FORMAT_RULE = "message format"
 # No list of any type is longer.
 MAX_LIST = MAX_TARGETS
+# All names and values of a message.
+MAX_ITEMS = 100_000
 _NOT_JSON = f"this is not JSON with each name used once and at most {MAX_LIST} items in a list"
 # Stand-ins for what the desk fills in when it sends; valid, so that only the officer's own fields are reported.
 _FILLED_BY_DESK = {
@@ -194,6 +197,10 @@ def _read_object(content: bytes) -> dict[str, Any]:
     """The JSON object, read strictly: UTF-8, one value per name, bounded size and depth, no NaN."""
     if len(content) > MAX_CONTENT_BYTES:
         raise _invalid((("message", _FORMAT_RULE, "the message is too large"),))
+    try:
+        require_few_items(content, MAX_ITEMS)
+    except TooLargeError:
+        raise _invalid((("message", _FORMAT_RULE, "the message has too many values"),)) from None
     # A list of so many items takes a comma for each but one.
     hook = _unique if content.count(b",") < MAX_LIST else _unique_and_short
     try:

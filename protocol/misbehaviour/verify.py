@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 
 from protocol import cbor
 from protocol.errors import MalformedError
-from protocol.event import MAX_EVENT_BYTES, VERSION
+from protocol.event import MAX_EVENT_BYTES, MAX_EVENT_ITEMS, VERSION
 from protocol.instant import from_ms
 from protocol.log.checkpoint import LogVerifier, VerifiedCheckpoint, verify_checkpoint
 from protocol.log.merkle import leaf_hash, prefix_root, verify_inclusion
@@ -84,7 +84,7 @@ def verify_proof(proof: Proof, verifier: LogVerifier) -> Proved:
 
 def entry_time(entry: bytes) -> datetime:
     """When an entry says that it was logged, whatever else it says; raises :class:`MalformedError` and its kin."""
-    value = cbor.decode(entry, max_bytes=MAX_EVENT_BYTES, max_depth=3)
+    value = cbor.decode(entry, max_bytes=MAX_EVENT_BYTES, max_depth=3, max_items=MAX_EVENT_ITEMS)
     if type(value) is not dict or type(value.get(1)) is not int or value[1] != VERSION:
         raise MalformedError("the entry is not of a version that says when it was logged")
     return from_ms(value.get(3))

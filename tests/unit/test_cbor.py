@@ -98,7 +98,7 @@ def test_values_outside_the_protocol_are_refused(encoded: str, what: str) -> Non
 def test_nesting_beyond_the_limit_is_refused() -> None:
     with pytest.raises(MalformedError):
         cbor.decode(b"\x81" * 200 + b"\x01")
-    with pytest.raises(MalformedError):
+    with pytest.raises(TooLargeError):
         cbor.decode(b"\x81" * 1_000_000 + b"\x01")
 
 
@@ -114,3 +114,50 @@ def test_a_tag_is_accepted_only_where_it_is_asked_for() -> None:
         cbor.decode_tagged(18, tagged)
     with pytest.raises(MalformedError):
         cbor.decode(tagged)
+
+
+def count(value: object) -> int:
+    """The keys, values and containers in it."""
+    if isinstance(value, list):
+        return 1 + sum(map(count, value))
+    if isinstance(value, dict):
+        return 1 + sum(1 + count(item) for item in value.values())
+    return 1
+
+
+@given(values)
+def test_items_are_counted_exactly_before_any_is_made(value: object) -> None:
+    encoded, items = cbor.encode(value), count(value)
+    cbor.require_few_items(encoded, items)
+    if items > 1:
+        with pytest.raises(TooLargeError):
+            cbor.require_few_items(encoded, items - 1)
+
+
+@given(st.binary(max_size=200), st.integers(1, 50))
+def test_arbitrary_bytes_are_counted_with_a_typed_refusal_at_most(data: bytes, limit: int) -> None:
+    try:
+        cbor.require_few_items(data, limit)
+    except ComityError:
+        return
+
+
+@pytest.mark.parametrize(
+    "item", [b"\x00", b"\x40", b"\x60", b"\x80", b"\xa0", b"\xf6", b"\x41a", b"\xa1\x01\x80", b"\xc0"]
+)
+def test_many_small_items_are_refused_before_the_decoder_sees_them(
+    item: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cbor2.loads", lambda *_, **__: pytest.fail("the decoder was asked"))
+    bomb = b"\x9a" + (1_000_000).to_bytes(4, "big") + item * 1_000_000
+    with pytest.raises(TooLargeError):
+        cbor.decode(bomb)
+    with pytest.raises(TooLargeError):
+        cbor.decode_tagged(18, b"\xd2" + bomb)
+
+
+def test_long_strings_count_once_each() -> None:
+    value = [bytes(1_000_000), "x" * 1_000_000]
+    assert cbor.decode(cbor.encode(value), max_items=3) == value
+    with pytest.raises(TooLargeError):
+        cbor.decode(cbor.encode(value), max_items=2)

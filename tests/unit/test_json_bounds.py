@@ -1,0 +1,104 @@
+"""JSON from outside is counted before it is parsed, and nothing parses it uncounted."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol.encoding.json_bounds import require_few_items
+from protocol.errors import TooLargeError
+
+ROOT = Path(__file__).parents[2]
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.sampled_from(['"', "\\", '\\",[{:', "[[[["]),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=6), inner, max_size=5),
+    max_leaves=20,
+)
+# They read what this program wrote or ships, the operator's own words, or what was parsed by the rules before.
+OWN_WORDS = {
+    "exchange/cli/reading.py",
+    "exchange/cli/writing.py",
+    "exchange/demo/processes.py",
+    "exchange/demo/scenarios.py",
+    "exchange/documents.py",
+    "exchange/proposals.py",
+    "exchange/search.py",
+    "exchange/standalone/verify_bundle.py",
+    "exchange/standalone/verify_misbehaviour.py",
+    "exchange/target_table.py",
+    "node/backup.py",
+    "node/cli/bundle.py",
+    "node/cli/federation.py",
+    "node/cli/keys.py",
+    "node/cli/loglife.py",
+    "node/cli/operation.py",
+    "node/cli/setup.py",
+    "node/log_state.py",
+    "protocol/codes/loader.py",
+    "protocol/lifecycle/profiles.py",
+}
+
+
+def count(value: Any) -> int:
+    """The names and values in it, itself counted."""
+    if isinstance(value, list):
+        return 1 + sum(map(count, value))
+    if isinstance(value, dict):
+        return 1 + sum(1 + count(item) for item in value.values())
+    return 1
+
+
+@given(values, st.booleans(), st.integers(0, 3))
+def test_what_has_more_names_and_values_than_allowed_is_refused_and_nothing_smaller_is(
+    value: Any, escaped: bool, short: int
+) -> None:
+    text = json.dumps(value, ensure_ascii=escaped)
+    # An empty container has a mark and nothing after it: it may count twice, no more.
+    empty = text.count("[]") + text.count("{}")
+    require_few_items(text, count(value) + empty)
+    limit = count(value) - 1 - short
+    if limit >= 0:
+        with pytest.raises(TooLargeError):
+            require_few_items(text.encode("utf-8", "surrogatepass"), limit)
+
+
+@given(st.text('"\\,[{:a', max_size=60), st.integers(1, 10))
+def test_texts_that_are_no_json_are_counted_without_a_defect(text: str, limit: int) -> None:
+    try:
+        require_few_items(text, limit)
+    except TooLargeError:
+        return
+
+
+@pytest.mark.parametrize("bomb", [b"[],", b'"",', b'{"":', b'"\\"",', b'\\"', b'"\\'])
+def test_a_megabyte_of_any_small_thing_is_counted_in_one_pass(bomb: bytes) -> None:
+    # Whatever goes back over what it has read would not end within this test.
+    try:
+        require_few_items(b"[" + bomb * 400_000, 10_000)
+    except TooLargeError:
+        return
+
+
+def test_nothing_parses_json_from_outside_before_it_is_counted() -> None:
+    uncounted = set()
+    for folder in ("protocol", "keys", "node", "exchange"):
+        for path in (ROOT / folder).rglob("*.py"):
+            text = path.read_text("utf-8")
+            if "json.load" not in text and "validate_json" not in text:
+                continue
+            for function in ast.walk(ast.parse(text)):
+                if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                    called = {node.attr for node in ast.walk(function) if isinstance(node, ast.Attribute)}
+                    names = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
+                    source = ast.unparse(function)
+                    parses = "json.load" in source or called & {"model_validate_json", "validate_json"}
+                    if parses and "require_few_items" not in names:
+                        uncounted.add(path.relative_to(ROOT).as_posix())
+    # A message's models are given only what was read strictly, and so counted, before.
+    assert uncounted - {"protocol/messages/parse.py"} <= OWN_WORDS
