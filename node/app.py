@@ -1,8 +1,10 @@
 """The node's public HTTP application: every request passes the same gate before any handler sees it.
 
-Gate, in this order: form of the request (no Upgrade, no Content-Encoding, body only where one belongs), how often this
-address failed before, size and time of the body, signature and replay, rate of this caller. What goes wrong anywhere
-becomes a problem document; what nobody foresaw becomes code ``internal`` and a log line with its place, no values.
+Gate, in this order: form of the request (no Upgrade, no Content-Encoding, body only where one belongs), signature over
+its head, replay; then, by the caller's key alone, connections, requests under way, rate and size; only then is the body
+read, within its time, and held against the digest that was signed. So a stranger's body is never waited for, and what
+strangers do never refuses a request that authenticates. What goes wrong anywhere becomes a problem document; what
+nobody foresaw becomes code ``internal`` and a log line with its place, no values.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 
 from aiohttp import web
 
@@ -30,6 +33,9 @@ from node.api import (
 from node.api.endpoint import Endpoint
 from node.authentication import Caller, SignedCall
 from node.context import CONTEXT, Context
+from node.http.connections import Connection
+from node.http.listener import TrackedHandler
+from node.limits import network_of
 from node.logging import log_defect
 from protocol.errors import (
     ComityError,
@@ -38,6 +44,7 @@ from protocol.errors import (
     TooLargeError,
     UnavailableError,
 )
+from protocol.http_signature import AuthenticatedRequest
 from protocol.problem import PROBLEM_TYPE, problem_text
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -54,6 +61,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *seen.ENDPOINTS,
 )
 _ROUTE = web.RequestKey("route", str)
+_STRANGER = web.RequestKey("stranger", bool)
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Server": "comity-node"}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -89,38 +97,68 @@ def build_app(context: Context) -> web.Application:
 def _gate(context: Context, endpoint: Endpoint) -> Handler:
     async def serve(request: web.Request) -> web.StreamResponse:
         request[_ROUTE] = endpoint.name
-        if context.requests >= context.limits.requests_at_once and not endpoint.waits:
-            raise UnavailableError("this node is busy")
-        context.requests += not endpoint.waits
         began = time.perf_counter()
+        connection = _connection(request)
         try:
-            caller, body = await _admit(context, endpoint, request)
-            if context.sequencer.held is not None and not endpoint.early:
-                raise context.sequencer.held
-            return await endpoint.handler(context, caller, request, body)
+            with context.connections.serving(connection), ExitStack() as under_way:
+                caller, signed = await _authenticate(context, endpoint, request)
+                context.connections.authenticated(connection, caller.holder)
+                under_way.enter_context(context.requests.take(caller.holder))
+                if context.sequencer.held is not None and not endpoint.early:
+                    raise context.sequencer.held
+                body = await _body(context, endpoint, caller, request)
+                signed.require_body(body)
+                if endpoint.waits:
+                    under_way.close()
+                return await endpoint.handler(context, caller, request, body)
         finally:
-            context.requests -= not endpoint.waits
             if not endpoint.waits:
                 context.metrics.request_seconds.labels(endpoint.name).observe(time.perf_counter() - began)
 
     return serve
 
 
-async def _admit(context: Context, endpoint: Endpoint, request: web.Request) -> tuple[Caller, bytes]:
-    _check_form(request, endpoint)
-    address = request.remote or ""
-    context.failure_buckets.require(address)
+async def _authenticate(
+    context: Context, endpoint: Endpoint, request: web.Request
+) -> tuple[Caller, AuthenticatedRequest]:
+    """Who asks, by the request's head. Only what fails counts against the network that it came from."""
+    network = network_of(request.remote or "")
     try:
-        body = await _read_body(request, endpoint.max_bytes, context.limits.body_timeout_s)
-        caller = await context.authenticator.authenticate(
-            SignedCall(request.method, request.host, request.raw_path, request.headers.items(), body)
+        _check_form(request, endpoint)
+        return await context.authenticator.authenticate(
+            SignedCall(
+                request.method, request.host, request.raw_path, request.headers.items(), _has_body(request), network
+            )
         )
     except ComityError:
-        context.failure_buckets.drain(address)
+        request[_STRANGER] = True
+        context.failure_buckets.take(network)
         raise
-    buckets = context.desk_buckets if caller.desk is not None else context.partner_buckets
-    buckets.take(caller.holder)
-    return caller, body
+
+
+def _connection(request: web.Request) -> Connection:
+    handler = request.protocol
+    if not isinstance(handler, TrackedHandler):
+        raise TypeError("a request outside the node's own listener")
+    return handler.connection
+
+
+async def _body(context: Context, endpoint: Endpoint, caller: Caller, request: web.Request) -> bytes:
+    """The body, charged to the caller before it is read."""
+    desk = caller.desk is not None
+    (context.desk_buckets if desk else context.partner_buckets).take(caller.holder)
+    if not _has_body(request):
+        return b""
+    size = request.content_length
+    if size is None:
+        size = endpoint.max_bytes  # a chunked one may become as long
+    (context.desk_byte_buckets if desk else context.partner_byte_buckets).take(caller.holder, size)
+    with context.bodies.take(caller.holder, size):
+        return await _read_body(request, endpoint.max_bytes, context.limits.body_timeout_s)
+
+
+def _has_body(request: web.Request) -> bool:
+    return request.body_exists and request.content_length != 0
 
 
 def _check_form(request: web.Request, endpoint: Endpoint) -> None:
@@ -142,8 +180,6 @@ def _check_form(request: web.Request, endpoint: Endpoint) -> None:
 
 
 async def _read_body(request: web.Request, max_bytes: int, timeout_s: float) -> bytes:
-    if max_bytes == 0:
-        return b""
     parts = bytearray()
     try:
         async with asyncio.timeout(timeout_s):
@@ -200,6 +236,9 @@ def _problem(context: Context, request: web.Request, problem: ComityError) -> we
     )
     # What is left of a body that was refused is not read.
     if not request.content.is_eof() or request.can_read_body or isinstance(problem, BodyTimeoutError):
+        response.force_close()
+    # Whoever did not say who they are begins again with a handshake.
+    if _STRANGER in request:
         response.force_close()
     return response
 

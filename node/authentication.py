@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,11 +12,22 @@ from keys.cards import AuditScope, Function, NodeCard
 from node.directory_refresh import DirectoryService
 from node.nonces import NonceJournal
 from protocol.address import Address
-from protocol.errors import ForbiddenError, UnauthenticatedError
-from protocol.http_signature import KeyRef, verify_request
+from protocol.errors import (
+    ForbiddenError,
+    UnauthenticatedError,
+    UnavailableError,
+    UnknownContactPointError,
+    UnknownKeyError,
+    UnknownNodeError,
+)
+from protocol.http_signature import AuthenticatedRequest, KeyRef, verify_head
 from protocol.signing import Ed25519Verifier
 
 _SINGLE = ("signature", "signature-input", "content-type", "content-digest")
+_UNKNOWN = (UnknownKeyError, UnknownContactPointError, UnknownNodeError)
+# Requests that wait for news of the directory: of all who are not known here yet, and of one network of them.
+MAX_NEWCOMERS = 16
+MAX_NEWCOMERS_PER_NETWORK = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +47,15 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class SignedCall:
-    """What of a request its signature covers. ``headers`` are the fields as they came, repeats included."""
+    """What of a request is known before its body is read. ``headers`` are the fields as they came, repeats included;
+    ``network`` is where it came from."""
 
     method: str
     authority: str
     target: str
     headers: Iterable[tuple[str, str]]
-    body: bytes
+    has_body: bool
+    network: str
 
 
 class Authenticator:
@@ -60,21 +75,45 @@ class Authenticator:
         self._nonces = nonces
         self._authorities = authorities
         self._clock = clock
+        self._newcomers: Counter[str] = Counter()
 
-    async def authenticate(self, call: SignedCall) -> Caller:
-        """The caller; raises what is wrong with the request (401, 403, 409, 503)."""
+    async def authenticate(self, call: SignedCall) -> tuple[Caller, AuthenticatedRequest]:
+        """The caller, by the request's head alone; raises what is wrong with it (401, 403, 409, 503).
+
+        Who is known here never waits for anybody else. The body is still to be judged by ``require_body``.
+        """
         headers = single_fields(call.headers)
         if "signature-input" not in headers or "signature" not in headers:
             raise UnauthenticatedError("the request is not signed")
         if call.authority.lower() not in self._authorities():
             raise UnauthenticatedError("the request was made for another server than this node")
         url = f"https://{call.authority}{call.target}"
-        request = await self._directory.with_fresh(
-            lambda: verify_request(call.method, url, headers, call.body, self._clock(), self._key)
-        )
+
+        def verified() -> AuthenticatedRequest:
+            return verify_head(call.method, url, headers, self._clock(), self._key, has_body=call.has_body)
+
+        try:
+            request = verified()
+        except _UNKNOWN:
+            with self._newcomer(call.network):
+                request = await self._directory.with_fresh(verified)
         caller = self._caller(request.key_ref.holder)
         self._nonces.check(request, self._clock())
-        return caller
+        return caller, request
+
+    @contextmanager
+    def _newcomer(self, network: str) -> Iterator[None]:
+        """A place to wait for the directory; raises :class:`UnavailableError` when none is left."""
+        waiting = self._newcomers
+        if waiting.total() >= MAX_NEWCOMERS or waiting[network] >= MAX_NEWCOMERS_PER_NETWORK:
+            raise UnavailableError("too many callers whom this node does not know wait for news of the directory")
+        waiting[network] += 1
+        try:
+            yield
+        finally:
+            waiting[network] -= 1
+            if not waiting[network]:
+                del waiting[network]
 
     def _key(self, key: KeyRef) -> Ed25519Verifier:
         return self._directory.current.signing_key(key.holder, key.kid, self._clock())

@@ -16,7 +16,8 @@ from node.cosigner import Cosigner
 from node.directory_refresh import DirectoryService
 from node.expiry_watch import ExpiryWatch
 from node.handover import Handover, ReceiptJudge
-from node.limits import TokenBuckets
+from node.http.connections import Connections
+from node.limits import Room, TokenBuckets
 from node.logging import Log
 from node.metrics import Metrics
 from node.proof_exchange import ProofExchange
@@ -49,11 +50,15 @@ class Context:
     expiry_watch: ExpiryWatch
     desk_buckets: TokenBuckets
     partner_buckets: TokenBuckets
+    desk_byte_buckets: TokenBuckets
+    partner_byte_buckets: TokenBuckets
     failure_buckets: TokenBuckets
+    requests: Room
+    bodies: Room
+    connections: Connections
     metrics: Metrics
     log: Log
     polls: Counter[str] = field(default_factory=Counter)
-    requests: int = 0
     stopping: bool = False
 
     def end_polls(self) -> None:

@@ -77,6 +77,7 @@ class Delivery:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._tasks.clear()  # it may be run again
 
 
 class PartnerQueue:

@@ -1,20 +1,36 @@
-"""How much one caller may ask of a node: token buckets, by caller and by address. Time is monotonic seconds."""
+"""How much one caller may ask of a node: by its key once that is known, by its network before. Times in seconds.
+
+Nothing here is asked of a request that authenticates but by its own key: what others do behind the same address never
+refuses it.
+"""
 
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from ipaddress import IPv6Address, IPv6Network, ip_address
 
-from protocol.errors import RateLimitedError
+from protocol.errors import RateLimitedError, UnavailableError
 
 MAX_BUCKETS = 10_000
+_NETWORK_BITS = 64
+_TOO_MANY = "too many requests from this caller; slow down"
 
 
 class TokenBuckets:
     """One bucket of ``burst`` tokens per key, refilled at ``per_second``. At most :data:`MAX_BUCKETS` are kept."""
 
-    def __init__(self, per_second: float, burst: float, timer: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        per_second: float,
+        burst: float,
+        timer: Callable[[], float] = time.monotonic,
+        *,
+        detail: str = _TOO_MANY,
+    ) -> None:
+        self._detail = detail
         self._per_second = per_second
         self._burst = burst
         self._timer = timer
@@ -26,18 +42,8 @@ class TokenBuckets:
         level = self._level(key, now)
         tokens = min(tokens, self._burst)
         if level < tokens:
-            raise RateLimitedError("too many requests from this caller; slow down")
+            raise RateLimitedError(self._detail)
         self._keep(key, level - tokens, now)
-
-    def require(self, key: str) -> None:
-        """Raise :class:`RateLimitedError` if the bucket is empty; take nothing."""
-        if key in self._buckets and self._level(key, self._timer()) < 1:
-            raise RateLimitedError("too many requests that failed from this address; slow down")
-
-    def drain(self, key: str) -> None:
-        """Take one token, or what is left."""
-        now = self._timer()
-        self._keep(key, max(0.0, self._level(key, now) - 1), now)
 
     def _level(self, key: str, now: float) -> float:
         level, at = self._buckets.get(key, (self._burst, now))
@@ -48,3 +54,55 @@ class TokenBuckets:
         self._buckets.move_to_end(key)
         while len(self._buckets) > MAX_BUCKETS:
             self._buckets.popitem(last=False)
+
+
+class Room:
+    """How many of something are under way, in all and for one key at most. Event loop only."""
+
+    def __init__(self, in_all: int, per_key: int, what: str) -> None:
+        self._in_all = in_all
+        self._per_key = min(per_key, in_all)
+        self._what = what
+        self._taken: Counter[str] = Counter()
+        self._total = 0
+
+    @property
+    def total(self) -> int:
+        """What is taken now."""
+        return self._total
+
+    @contextmanager
+    def take(self, key: str, amount: int = 1) -> Iterator[None]:
+        """Take room for as long as the block lasts, more than a key's share only as the first of that key.
+
+        Raises :class:`RateLimitedError` when the key has taken its share, ``UnavailableError`` when all is taken.
+        """
+        if self._taken.get(key) and self._taken[key] + amount > self._per_key:
+            raise RateLimitedError(f"too many {self._what} of this caller are under way already")
+        if self._total and self._total + amount > self._in_all:
+            raise UnavailableError(f"too many {self._what} are under way at this node")
+        self._taken[key] += amount
+        self._total += amount
+        try:
+            yield
+        finally:
+            self._total -= amount
+            self._taken[key] -= amount
+            if not self._taken[key]:
+                del self._taken[key]
+
+
+def network_of(address: str) -> str:
+    """Whom limits before authentication count together: an IPv4 address, or the /64 of an IPv6 address.
+
+    One subscriber has a whole /64 of IPv6; and an IPv4 address that comes in over an IPv6 socket is itself.
+    """
+    try:
+        ip = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if not isinstance(ip, IPv6Address):
+        return str(ip)
+    if ip.ipv4_mapped is not None:
+        return str(ip.ipv4_mapped)
+    return str(IPv6Network((int(ip), _NETWORK_BITS), strict=False))

@@ -59,6 +59,9 @@ class Metrics:
         self.directory_nations_left_out = gauge("directory_nations_left_out", "Nations whose cards cannot be used")
         self.expired = counter("expired", "Messages that expired undelivered or unclaimed")
         self.internal_errors = counter("internal_errors", "Defects met while answering: report them")
+        self.tasks_interrupted = counter(
+            "tasks_interrupted", "Background tasks that the operating system refused something, begun again", "task"
+        )
         self._outbound = gauge("outbound_waiting", "Rows that wait for a partner", "partner")
         self._log_size = gauge("log_size", "Entries of this node's log")
         self._mailbox = gauge("mailbox_open", "Mailbox entries not handed over yet")

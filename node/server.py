@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ssl
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
@@ -32,7 +33,10 @@ from node.delivery import Delivery
 from node.directory_refresh import DirectoryService, FolderSource, Source
 from node.expiry_watch import ExpiryWatch
 from node.handover import Handover, ReceiptJudge
-from node.limits import TokenBuckets
+from node.http.connections import Connections
+from node.http.descriptors import raise_limit
+from node.http.listener import Listener, listening_sockets
+from node.limits import Room, TokenBuckets
 from node.log_files import LogFiles
 from node.log_state import LogMarks
 from node.logging import Log, make_log, quiet_libraries
@@ -50,9 +54,15 @@ from node.transfer import Intake
 from node.witness import Witness
 from protocol.errors import ComityError, DirectoryUnavailableError, SettingsError, UnavailableError
 
+Work = Callable[[], Coroutine[Any, Any, None]]
+
 _MAX_SOURCES = 6
-_BACKLOG = 1024
 _LOG_AGAIN_S = 5.0
+# After an error of the operating system a background task rests this long, then begins again.
+_AGAIN_S = 1.0
+_ADMIN_CONNECTIONS = 32
+_TOO_MANY_BYTES = "too many bytes from this caller; send less, or later"
+_TOO_MANY_FAILED = "too many requests that failed from this network; slow down"
 
 
 class Node:
@@ -85,6 +95,7 @@ class Node:
         self.failed = asyncio.Event()
         self.failure: ComityError | None = None
         self._without_witnesses = without_witnesses
+        self._descriptors = raise_limit()
         self._directory_changed = asyncio.Event()
         self._bound: frozenset[str] = frozenset()
         self._authorities: frozenset[str] = frozenset()
@@ -177,12 +188,12 @@ class Node:
         self._stack.push_async_callback(self._stop_tasks)
         tls = tls_identity(self._keystore)
         await self._listen(server_context(tls.certificate, tls.key_pem))
-        self._spawn("directory", directory.run(settings.directory.refresh_s))
-        self._spawn("expiry-watch", self.context.expiry_watch.run())
+        self._spawn("directory", lambda: directory.run(settings.directory.refresh_s))
+        self._spawn("expiry-watch", self.context.expiry_watch.run)
         if sequencer.held is None:
             self._work()
         else:
-            asking = asyncio.create_task(self._assurance.run(), name="assurance")
+            asking = asyncio.create_task(self._again("assurance", self._assurance.run), name="assurance")
             asking.add_done_callback(self._assured)
             self._tasks.append(asking)
         self.log.info("started", version=directory.current.version)
@@ -191,7 +202,7 @@ class Node:
         """Begin what a node does of itself, now that its log may be signed."""
         settings, context = self._settings, self.context
         store, sequencer = context.store, context.sequencer
-        self._spawn("directory-log", self._log_directory(sequencer, context.directory))
+        self._spawn("directory-log", lambda: self._log_directory(sequencer, context.directory))
         if not settings.offline:
             delivery = Delivery(
                 store,
@@ -204,19 +215,21 @@ class Node:
                 self.metrics,
                 self.log,
             )
-            self._spawn("delivery", delivery.run())
-            self._spawn("pull", Puller(context, self._partners, settings.delivery).run())
-            self._spawn("witness", context.witness.run(settings.delivery.witness_s))
-            self._spawn("cosignatures", context.collector.run(settings.delivery.cosign_s))
-            self._spawn("proof-exchange", context.proof_exchange.run(settings.delivery.witness_s))
+            self._spawn("delivery", delivery.run)
+            self._spawn("pull", Puller(context, self._partners, settings.delivery).run)
+            self._spawn("witness", lambda: context.witness.run(settings.delivery.witness_s))
+            self._spawn("cosignatures", lambda: context.collector.run(settings.delivery.cosign_s))
+            self._spawn("proof-exchange", lambda: context.proof_exchange.run(settings.delivery.witness_s))
         retention = timedelta(days=settings.retention_days)
         self._spawn(
             "housekeeping",
-            housekeeping.run(store, sequencer, self._clock, settings.housekeeping_s, retention, self.metrics, self.log),
+            lambda: housekeeping.run(
+                store, sequencer, self._clock, settings.housekeeping_s, retention, self.metrics, self.log
+            ),
         )
         if settings.log.retention_days is not None:
             kept = timedelta(days=settings.log.retention_days)
-            self._spawn("log-retention", log_retention.run(store, sequencer, self._clock, kept, self.log))
+            self._spawn("log-retention", lambda: log_retention.run(store, sequencer, self._clock, kept, self.log))
 
     def _assured(self, task: asyncio.Task[None]) -> None:
         if task.cancelled():
@@ -365,7 +378,14 @@ class Node:
             expiry_watch=watch,
             desk_buckets=TokenBuckets(limits.desk_requests_per_s, limits.desk_burst),
             partner_buckets=TokenBuckets(limits.partner_requests_per_s, limits.partner_burst),
-            failure_buckets=TokenBuckets(limits.failures_per_s, limits.failures_burst),
+            desk_byte_buckets=TokenBuckets(limits.desk_bytes_per_s, limits.desk_bytes_burst, detail=_TOO_MANY_BYTES),
+            partner_byte_buckets=TokenBuckets(
+                limits.partner_bytes_per_s, limits.partner_bytes_burst, detail=_TOO_MANY_BYTES
+            ),
+            failure_buckets=TokenBuckets(limits.failures_per_s, limits.failures_burst, detail=_TOO_MANY_FAILED),
+            requests=Room(limits.requests_at_once, limits.requests_per_key, "requests"),
+            bodies=Room(limits.body_bytes_at_once, limits.body_bytes_per_key, "bytes of bodies"),
+            connections=self._public_connections(),
             metrics=self.metrics,
             log=self.log,
         )
@@ -390,32 +410,46 @@ class Node:
         self._stack.callback(self.context.end_polls)
 
     async def _serve(self, app: web.Application, where: str, tls: ssl.SSLContext | None) -> tuple[str, int]:
+        """Serve ``app`` there, to strangers if with ``tls``; the address and port that it listens on."""
         limits = self._settings.limits
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            handle_signals=False,
-            shutdown_timeout=self._settings.stop_timeout_s,
-            keepalive_timeout=limits.idle_timeout_s,
-            max_line_size=4096,
-            max_field_size=8192,
-            max_headers=32,
-            lingering_time=2.0,
-            auto_decompress=False,
-        )
+        handler: dict[str, Any] = {
+            "access_log": None,
+            "keepalive_timeout": limits.idle_timeout_s,
+            "max_line_size": 4096,
+            "max_field_size": 8192,
+            "max_headers": 32,
+            "lingering_time": 2.0,
+            "auto_decompress": False,
+        }
+        runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=self._settings.stop_timeout_s, **handler)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
         host, port = split_host_port(where)
-        handshake_s = limits.handshake_timeout_s if tls is not None else None
-        try:
-            server = await asyncio.get_running_loop().create_server(
-                _required(runner.server), host, port, ssl=tls, backlog=_BACKLOG, ssl_handshake_timeout=handshake_s
-            )
-        except OSError as problem:
-            raise UnavailableError(f"cannot listen on {where}: {problem.strerror}") from problem
-        self._stack.callback(server.close)
-        bound = server.sockets[0].getsockname()
+        sockets = await asyncio.to_thread(listening_sockets, host, port, where)
+        public = tls is not None
+        own = Connections(_ADMIN_CONNECTIONS, _ADMIN_CONNECTIONS, _ADMIN_CONNECTIONS)
+        listener = Listener(
+            sockets,
+            _required(runner.server),
+            handler,
+            self.context.connections if public else own,
+            self._descriptors,
+            self.log,
+            tls=tls,
+            handshake_timeout_s=limits.handshake_timeout_s,
+            unknown_timeout_s=limits.idle_timeout_s if public else None,
+        )
+        self._stack.push_async_callback(listener.close)
+        bound = sockets[0].getsockname()
         return str(bound[0]), int(bound[1])
+
+    def _public_connections(self) -> Connections:
+        """Of the descriptors at most a quarter is for connections on which nobody has authenticated."""
+        limits = self._settings.limits
+        unknown = max(2, min(limits.unknown_connections, self._descriptors.limit // 4))
+        return Connections(
+            unknown, max(1, min(limits.unknown_connections_per_network, unknown // 2)), limits.connections_per_key
+        )
 
     def _note_authorities(self, directory: Directory) -> None:
         """The forms under which this node is reached: by its card, its settings, and where it listens."""
@@ -441,10 +475,24 @@ class Node:
 
     # --- Background ------------------------------------------------------------------------------------------------
 
-    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work, name=name)
+    def _spawn(self, name: str, work: Work) -> None:
+        task = asyncio.create_task(self._again(name, work), name=name)
         task.add_done_callback(self._ended)
         self._tasks.append(task)
+
+    async def _again(self, name: str, work: Work) -> None:
+        """Do the work; from the start again whenever the operating system refused something: that passes."""
+        while True:
+            try:
+                return await work()
+            except Exception as problem:
+                cause = _of_the_system(problem)
+                if cause is None:
+                    raise
+            code = errno.errorcode.get(cause.errno or 0, type(cause).__name__)
+            self.log.error("task-interrupted", source=name, code=code)
+            self.metrics.tasks_interrupted.labels(name).inc()
+            await asyncio.sleep(_AGAIN_S)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled():
@@ -459,6 +507,14 @@ class Node:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+
+
+def _of_the_system(problem: BaseException) -> OSError | None:
+    """The operating system's error, if ``problem`` is one or is a group of nothing else."""
+    if isinstance(problem, BaseExceptionGroup):
+        causes = [_of_the_system(one) for one in problem.exceptions]
+        return causes[0] if None not in causes else None
+    return problem if isinstance(problem, OSError) else None
 
 
 def _required(server: web.Server | None) -> web.Server:

@@ -99,19 +99,38 @@ class DirectorySettings(_Table):
     upstream: tuple[NodeName, ...] = ()
 
 
+Count = Annotated[int, Field(ge=1, le=100_000)]
+ByteCount = Annotated[int, Field(ge=64 * 1024, le=1 << 40)]
+
+
 class LimitSettings(_Table):
-    """What one caller may ask for. Costs: a request is 1, and every further envelope or statement in it 1/16."""
+    """What one caller may ask for. Costs: a request is 1, and every further envelope or statement in it 1/16; its body
+    costs its bytes.
+
+    ``unknown_connections`` are those on which nobody has authenticated yet, of one IPv4 address or IPv6 /64 at most
+    ``unknown_connections_per_network``. All that says "per key" is about one holder of keys, desk or node.
+    """
 
     desk_requests_per_s: Rate = 200
     desk_burst: Rate = 1_000
     partner_requests_per_s: Rate = 1_000
     partner_burst: Rate = 5_000
+    desk_bytes_per_s: ByteCount = 8 * 1024 * 1024
+    desk_bytes_burst: ByteCount = 64 * 1024 * 1024
+    partner_bytes_per_s: ByteCount = 32 * 1024 * 1024
+    partner_bytes_burst: ByteCount = 256 * 1024 * 1024
     failures_per_s: Rate = 5
     failures_burst: Rate = 200
     body_timeout_s: Seconds = 20
     idle_timeout_s: Seconds = 30
     handshake_timeout_s: Seconds = 10
-    requests_at_once: Annotated[int, Field(ge=1, le=100_000)] = 512
+    unknown_connections: Count = 1_024
+    unknown_connections_per_network: Count = 256
+    connections_per_key: Count = 64
+    requests_at_once: Count = 512
+    requests_per_key: Count = 64
+    body_bytes_at_once: ByteCount = 96 * 1024 * 1024
+    body_bytes_per_key: ByteCount = 24 * 1024 * 1024
     polls_per_desk: Annotated[int, Field(ge=1, le=1_000)] = 16
 
 

@@ -40,6 +40,8 @@ _MAX_INPUT_CHARS = 1024
 # RFC 8941 integers and strings, of which only those without escapes occur here.
 _PARAMETER = re.compile(r';([a-z]+)=(?:([0-9]{1,12})|"([A-Za-z0-9@/._-]{1,200})")')
 _SIGNATURE = re.compile(r"comity=:([A-Za-z0-9+/]{86}==):\Z")
+_NONCE = re.compile(rf"[0-9a-f]{{{2 * NONCE_BYTES}}}\Z")
+_CONTENT_DIGEST = re.compile(r"sha-256=:[A-Za-z0-9+/]{43}=:\Z")
 # A field value may not bring line breaks into the signature base.
 _FIELD_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?\Z")
 
@@ -73,12 +75,20 @@ class KeyRef:
 
 @dataclass(frozen=True, slots=True)
 class AuthenticatedRequest:
-    """Who signed a request. The nonce must still be checked against those seen until ``expires``."""
+    """Who signed a request's head. The nonce must still be checked against those seen until ``expires``, and the body,
+    if there is one, by :meth:`require_body`: ``content_digest`` is what the signer says of it, None without a body."""
 
     key_ref: KeyRef
     nonce: str
     created: datetime
     expires: datetime
+    content_digest: str | None = None
+
+    def require_body(self, body: bytes) -> None:
+        """Return if ``body`` is the one that was signed; raises :class:`UnauthenticatedError`."""
+        said = self.content_digest
+        if (said is None) == bool(body) or (said is not None and not compare_digest(said, _digest(body))):
+            raise UnauthenticatedError("the content digest is not the body's")
 
 
 def sign_request(
@@ -116,7 +126,22 @@ def verify_request(
     now: datetime,
     resolve: Callable[[KeyRef], Ed25519Verifier],
 ) -> AuthenticatedRequest:
-    """Who signed the request, if everything that must be covered is covered and holds.
+    """Who signed the request, body and all; see :func:`verify_head`."""
+    request = verify_head(method, url, headers, now, resolve, has_body=bool(body))
+    request.require_body(body)
+    return request
+
+
+def verify_head(
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    now: datetime,
+    resolve: Callable[[KeyRef], Ed25519Verifier],
+    *,
+    has_body: bool,
+) -> AuthenticatedRequest:
+    """Who signed the request, if everything that must be covered is covered and holds; no body is needed for that.
 
     ``url`` is the absolute URL that the client used; ``headers`` gives each field once; ``resolve`` looks a key up in
     the directory and raises what is wrong with it. Raises :class:`UnauthenticatedError`, :class:`ClockSkewError`,
@@ -124,11 +149,10 @@ def verify_request(
     """
     fields = {name.lower(): value for name, value in headers.items()}
     parameters, signature = _parse(fields)
-    values = _parameters(parameters.removeprefix(_BODY_COMPONENTS if body else _COMPONENTS))
-    if body:
-        _check_body(fields, body)
-    request = _judge(values, now)
-    resolve(request.key_ref).verify(_signature_base(method, url, fields if body else {}, parameters), signature)
+    values = _parameters(parameters.removeprefix(_BODY_COMPONENTS if has_body else _COMPONENTS))
+    digest = _said_of_body(fields) if has_body else None
+    request = _judge(values, now, digest)
+    resolve(request.key_ref).verify(_signature_base(method, url, fields if has_body else {}, parameters), signature)
     return request
 
 
@@ -163,11 +187,14 @@ def _parameters(text: str) -> dict[str, str]:
     return values
 
 
-def _check_body(fields: Mapping[str, str], body: bytes) -> None:
+def _said_of_body(fields: Mapping[str, str]) -> str:
+    """The body's digest by the signer's word."""
     if not _FIELD_VALUE.match(fields.get("content-type", "")):
         raise UnauthenticatedError("a request with a body says its content type")
-    if not compare_digest(fields.get("content-digest", "").encode("utf-8", "replace"), _digest(body).encode()):
-        raise UnauthenticatedError("the content digest is missing, or is not the body's")
+    digest = fields.get("content-digest", "")
+    if not _CONTENT_DIGEST.match(digest):
+        raise UnauthenticatedError("a request with a body says its SHA-256 as content digest")
+    return digest
 
 
 def _digest(body: bytes) -> str:
@@ -193,7 +220,7 @@ def _signature_base(method: str, url: str, fields: Mapping[str, str], parameters
     return base.encode("ascii")
 
 
-def _judge(values: Mapping[str, str], now: datetime) -> AuthenticatedRequest:
+def _judge(values: Mapping[str, str], now: datetime, digest: str | None) -> AuthenticatedRequest:
     try:
         created = datetime.fromtimestamp(int(values["created"]), UTC)
         expires = datetime.fromtimestamp(int(values["expires"]), UTC)
@@ -204,6 +231,6 @@ def _judge(values: Mapping[str, str], now: datetime) -> AuthenticatedRequest:
     if created - now > MAX_FUTURE_SKEW or now >= expires:
         raise ClockSkewError("the signature's time and this machine's clock are too far apart")
     nonce = values["nonce"]
-    if len(nonce) != 2 * NONCE_BYTES:
+    if not _NONCE.match(nonce):
         raise UnauthenticatedError(f"the nonce is {NONCE_BYTES} bytes in hexadecimal")
-    return AuthenticatedRequest(KeyRef.parse(values["keyid"]), nonce, created, expires)
+    return AuthenticatedRequest(KeyRef.parse(values["keyid"]), nonce, created, expires, digest)

@@ -90,10 +90,8 @@ class RenewingStaleStore(StaleStore):
 class UnwitnessedNode(Node):
     """Has nobody cosign its log: a liar is not keen on witnesses."""
 
-    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        if name == "cosignatures":
-            work.close()
-        else:
+    def _spawn(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if name != "cosignatures":
             super()._spawn(name, work)
 
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from node.limits import MAX_BUCKETS, TokenBuckets
-from protocol.errors import RateLimitedError
+from node.limits import MAX_BUCKETS, Room, TokenBuckets, network_of
+from protocol.errors import RateLimitedError, UnavailableError
 
 
 class Timer:
@@ -51,16 +51,49 @@ def test_a_refused_request_costs_nothing() -> None:
     buckets.take("a", 1)
 
 
-def test_failures_close_the_door_until_time_has_passed() -> None:
-    timer = Timer()
-    buckets = TokenBuckets(per_second=1, burst=2, timer=timer)
-    buckets.require("address")
-    for _ in range(5):
-        buckets.drain("address")
-    with pytest.raises(RateLimitedError):
-        buckets.require("address")
-    timer.now = 1.0
-    buckets.require("address")
+def test_a_key_has_its_share_of_the_room_and_others_theirs() -> None:
+    room = Room(4, 2, "requests")
+    with room.take("a"), room.take("a"):
+        with pytest.raises(RateLimitedError), room.take("a"):
+            pass
+        with room.take("b"), room.take("b"), pytest.raises(UnavailableError), room.take("c"):
+            pass
+        with room.take("c"):
+            assert room.total == 3
+    assert room.total == 0
+
+
+def test_room_is_given_back_also_after_an_error() -> None:
+    room = Room(100, 50, "bytes")
+    with pytest.raises(ValueError, match="broken"), room.take("a", 50):
+        raise ValueError("broken")
+    with room.take("a", 50):
+        assert room.total == 50
+
+
+def test_one_thing_larger_than_a_share_goes_through_alone() -> None:
+    room = Room(100, 10, "bytes")
+    with room.take("a", 90):
+        with pytest.raises(RateLimitedError), room.take("a", 1):
+            pass
+        with room.take("b", 10):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+    ],
+)
+def test_addresses_of_one_subscriber_count_together_and_no_others(address: str, network: str) -> None:
+    assert network_of(address) == network
 
 
 def test_the_number_of_buckets_is_bounded() -> None:
