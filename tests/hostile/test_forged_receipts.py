@@ -1,0 +1,299 @@
+"""Logs that sign what they may not: each entry is in the log, rightly signed, and breaks one rule. None counts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keys.cards import CardStatus
+from keys.federation import with_revoked_key, with_status
+from node.context import Context
+from node.receipt_intake import take_receipts
+from node.store.base import DeferOutbound, OutboundItem, OutboundKind, RecordRelayed
+from node.wire import Answer
+from protocol.address import Address
+from protocol.envelope import Envelope
+from protocol.errors import (
+    ComityError,
+    ForbiddenError,
+    PeerFailedError,
+    RevokedError,
+    SignatureInvalidError,
+    UnknownContactPointError,
+    UnknownKeyError,
+)
+from protocol.event import DESK_EVENTS, Event, EventName, encode_event
+from protocol.log import SoftLogSigner
+from protocol.receipt import Receipt
+from protocol.signing import Signer
+from protocol.statement import DeskStatement, sign_statement
+from tests.hostile.book import receipt as receipt_of
+from tests.world import World
+
+PARIS = Address.parse("24-7@fr")
+AT_RECIPIENT = (*sorted(DESK_EVENTS), EventName.ContentConsignment, EventName.ContentConsignmentFailure)
+
+
+@dataclass
+class Log:
+    """A log that enters whatever it is told to, under the true keys of a member."""
+
+    signer: SoftLogSigner
+    leaves: list[bytes] = field(default_factory=list)
+
+    def receipt(self, event: Event) -> Receipt:
+        """The receipt of a new entry."""
+        self.leaves.append(encode_event(event))
+        return receipt_of(list(self.leaves), len(self.leaves) - 1, event.at, self.signer)
+
+
+class Forger:
+    """Signs with one key under the id of another."""
+
+    def __init__(self, named: Signer, own: Signer) -> None:
+        self.public_key, self.kid = named.public_key, named.kid
+        self._own = own
+
+    def sign(self, message: bytes) -> bytes:
+        """A signature that does not verify under the key that it names."""
+        return self._own.sign(message)
+
+
+@dataclass
+class Stage:
+    """The node kr, which sent a message to Paris, and the log of every node."""
+
+    world: World
+    context: Context
+    envelope: Envelope
+    logs: dict[str, Log]
+
+    @property
+    def now(self) -> datetime:
+        return self.world.clock()
+
+    def event(self, name: EventName, **fields: Any) -> Event:
+        """An event about the message; negative ones have their reason."""
+        reasons = ("unknown-key",) if name.negative else ()
+        said = {"at": self.now, "message_id": self.envelope.routing.id, "digest": self.envelope.digest}
+        return Event(name, salt=os.urandom(16), **{"reasons": reasons, **said, **fields})
+
+    def stated(self, name: EventName, signer: Signer, recipient: Address = PARIS, **fields: Any) -> Event:
+        """An event of the desk ``recipient`` with its statement."""
+        event = self.event(name, recipient=recipient, **{"statement": b"-", **fields})
+        said = DeskStatement(name, event.message_id, event.digest, recipient, event.at, event.reasons)
+        return replace(event, statement=sign_statement(said, signer))
+
+    def at_recipient(self, name: EventName, **fields: Any) -> Event:
+        """An honest event of the recipient's node."""
+        if name in DESK_EVENTS:
+            return self.stated(name, self.world.desks["24-7@fr"].signer(), **fields)
+        return self.event(name, recipient=PARIS, **fields)
+
+    def refused(self, receipt: Receipt, problem: type[ComityError]) -> None:
+        """The judge refuses it for that reason and no other."""
+        with pytest.raises(problem) as caught:
+            self.context.judge.prove(receipt)
+        assert type(caught.value) is problem
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    world = World(tmp_path)
+    for nation in ("kr", "fr", "us"):
+        world.add_nation(nation)
+        world.add_desk(f"24-7@{nation}")
+    node = await world.start("kr", offline=True)
+    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
+    envelope = world.seal(seoul, [paris])
+    assert (await world.submit(seoul, envelope))[0].code is None
+    logs = {
+        name: Log(SoftLogSigner(f"test-federation/{name}", keys.log_ed25519_seed, keys.log_mldsa_seed))
+        for name, keys in world.node_keys.items()
+    }
+    yield Stage(world, node.context, envelope, logs)
+    await world.close()
+
+
+async def test_what_a_recipients_node_and_desk_truly_say_counts(stage: Stage) -> None:
+    for name in AT_RECIPIENT:
+        assert stage.context.judge.prove(stage.logs["fr"].receipt(stage.at_recipient(name))).event.name is name
+
+
+async def test_a_statement_that_the_desk_did_not_sign_does_not_count(stage: Stage) -> None:
+    paris, seoul = stage.world.desks["24-7@fr"].signer(), stage.world.desks["24-7@kr"].signer()
+    for name in DESK_EVENTS:
+        forged = stage.stated(name, Forger(paris, seoul))
+        stage.refused(stage.logs["fr"].receipt(forged), SignatureInvalidError)
+
+
+async def test_a_statement_under_a_key_of_somebody_else_does_not_count(stage: Stage) -> None:
+    for name in DESK_EVENTS:
+        for signer in (stage.world.desks["24-7@kr"].signer(), stage.world.node_keys["fr"].signer()):
+            stage.refused(stage.logs["fr"].receipt(stage.stated(name, signer)), UnknownKeyError)
+
+
+async def test_a_statement_of_another_desk_does_not_count(stage: Stage) -> None:
+    """The event says Paris, the statement in it Seoul: rightly signed by Seoul."""
+    seoul = stage.world.desks["24-7@kr"]
+    own = stage.stated(EventName.ContentHandover, seoul.signer(), seoul.address)
+    with pytest.raises(ComityError) as caught:
+        stage.context.judge.prove(stage.logs["fr"].receipt(replace(own, recipient=PARIS)))
+    assert caught.value.code == "malformed"
+
+
+async def test_a_statement_under_a_key_that_was_revoked_before_does_not_count(stage: Stage) -> None:
+    world, paris = stage.world, stage.world.desks["24-7@fr"]
+    world.publish("fr", with_revoked_key(paris.card, paris.signer().kid, stage.now))
+    await stage.context.directory.refresh()
+    for name in DESK_EVENTS:
+        event = stage.stated(name, paris.signer(), at=stage.now + timedelta(minutes=1))
+        stage.refused(stage.logs["fr"].receipt(event), RevokedError)
+
+
+async def test_a_statement_of_a_desk_that_was_revoked_before_does_not_count(stage: Stage) -> None:
+    world, paris = stage.world, stage.world.desks["24-7@fr"]
+    world.publish("fr", with_status(paris.card, CardStatus.REVOKED, stage.now))
+    await stage.context.directory.refresh()
+    event = stage.stated(EventName.ContentHandover, paris.signer(), at=stage.now + timedelta(minutes=1))
+    stage.refused(stage.logs["fr"].receipt(event), RevokedError)
+
+
+async def test_a_node_that_does_not_serve_the_recipient_cannot_say_what_happened_there(stage: Stage) -> None:
+    for host in ("us", "kr"):
+        for name in AT_RECIPIENT:
+            stage.refused(stage.logs[host].receipt(stage.at_recipient(name)), ForbiddenError)
+
+
+async def test_nothing_counts_about_a_recipient_whom_the_directory_does_not_know(stage: Stage) -> None:
+    nobody = Address.parse("nobody@fr")
+    stage.refused(
+        stage.logs["fr"].receipt(stage.event(EventName.ContentConsignment, recipient=nobody)), UnknownContactPointError
+    )
+
+
+async def test_a_receipt_of_another_members_log_is_not_the_partners_word(stage: Stage) -> None:
+    foreign = stage.logs["us"].receipt(stage.event(EventName.RelayAcceptance, peer="kr"))
+    assert stage.context.judge.judge(foreign, "us").event.peer == "kr"
+    with pytest.raises(PeerFailedError):
+        stage.context.judge.judge(foreign, "fr")
+
+
+# --- Receipts that a partner brings --------------------------------------------------------------------------------
+
+
+async def test_of_the_receipts_that_a_partner_brings_only_true_ones_are_kept(stage: Stage) -> None:
+    world = stage.world
+    paris, seoul = world.desks["24-7@fr"].signer(), world.desks["24-7@kr"].signer()
+    handover = EventName.ContentHandover
+    brought = [
+        (stage.logs["fr"].receipt(stage.stated(handover, Forger(paris, seoul))), "signature-invalid"),
+        (stage.logs["fr"].receipt(stage.stated(handover, seoul)), "unknown-key"),
+        (stage.logs["us"].receipt(stage.stated(handover, paris)), "forbidden"),
+        (stage.logs["us"].receipt(stage.at_recipient(EventName.ContentConsignment)), "forbidden"),
+        (stage.logs["kr"].receipt(stage.event(EventName.SubmissionAcceptance)), "forbidden"),
+        (stage.logs["fr"].receipt(stage.at_recipient(handover, digest=bytes(32))), "not-found"),
+        (stage.logs["fr"].receipt(stage.at_recipient(EventName.ContentConsignment)), None),
+        (stage.logs["fr"].receipt(stage.stated(handover, paris)), None),
+    ]
+    verdicts = await take_receipts(stage.context, "fr", [receipt for receipt, _ in brought])
+    assert [None if verdict is None else verdict.code for verdict in verdicts] == [code for _, code in brought]
+    entries, _ = await world.mailbox(world.desks["24-7@kr"])
+    kept = [receipt.leaf for entry in entries for receipt in entry.receipts if receipt.leaf in stage.logs["fr"].leaves]
+    assert sorted(kept) == sorted(receipt.leaf for receipt, code in brought if code is None)
+
+
+# --- Answers to an envelope ----------------------------------------------------------------------------------------
+
+
+async def outcome(stage: Stage, receipts: Sequence[Receipt], recipients: tuple[Address, ...] = (PARIS,)) -> Any:
+    """What the node would record of such an answer of the node fr."""
+    item = OutboundItem(
+        1, OutboundKind.ENVELOPE, stage.envelope.raw, (), 0, stage.now, stage.envelope.digest, recipients
+    )
+    written: list[Any] = []
+
+    class Recorded:
+        async def submit_many(self, operations: Sequence[Any]) -> list[Any]:
+            written.extend(operations)
+            return [None] * len(operations)
+
+    handover = stage.context.handover
+    handover._sequencer = Recorded()  # type: ignore[assignment]
+    problem = await handover.answered("fr", [item], [Answer(tuple(receipts))])
+    (operation,) = written
+    assert (problem is None) == isinstance(operation, RecordRelayed)
+    return operation
+
+
+async def test_an_envelope_leaves_the_queue_only_for_the_partners_own_word_about_all_its_recipients(
+    stage: Stage,
+) -> None:
+    fr, us = stage.logs["fr"], stage.logs["us"]
+    accepted = stage.event(EventName.RelayAcceptance, peer="kr")
+    consigned = stage.at_recipient(EventName.ContentConsignment)
+    other = {"digest": b"\x01" * 32}
+    assert isinstance(await outcome(stage, [fr.receipt(accepted), fr.receipt(consigned)]), RecordRelayed)
+    onward = stage.event(EventName.RelayAcceptance, peer="kr", recipient=PARIS)
+    assert isinstance(await outcome(stage, [fr.receipt(accepted), fr.receipt(onward)]), RecordRelayed)
+    refused = {
+        "no acceptance": [fr.receipt(consigned)],
+        "no recipient": [fr.receipt(accepted)],
+        "none at all": [],
+        "accepted from another node": [
+            fr.receipt(stage.event(EventName.RelayAcceptance, peer="us")),
+            fr.receipt(consigned),
+        ],
+        "accepted by another log": [us.receipt(accepted), fr.receipt(consigned)],
+        "passed on for another node": [
+            fr.receipt(accepted),
+            fr.receipt(stage.event(EventName.RelayAcceptance, peer="us", recipient=PARIS)),
+        ],
+        "another message accepted": [
+            fr.receipt(stage.event(EventName.RelayAcceptance, peer="kr", **other)),
+            fr.receipt(consigned),
+        ],
+        "another message consigned": [
+            fr.receipt(accepted),
+            fr.receipt(stage.at_recipient(EventName.ContentConsignment, **other)),
+        ],
+        "not consigned": [fr.receipt(accepted), fr.receipt(stage.at_recipient(EventName.ContentConsignmentFailure))],
+    }
+    for what, receipts in refused.items():
+        assert isinstance(await outcome(stage, receipts), DeferOutbound), what
+    both = (PARIS, Address.parse("24-7@us"))
+    one_of_two = [fr.receipt(accepted), fr.receipt(consigned)]
+    assert isinstance(await outcome(stage, one_of_two, both), DeferOutbound)
+
+
+# --- Statements that a desk submits ----------------------------------------------------------------------------------
+
+
+async def test_a_node_logs_no_statement_that_is_not_the_callers_own_true_and_timely_word(stage: Stage) -> None:
+    world = stage.world
+    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
+    note = world.seal(seoul, [seoul])
+    await world.submit(seoul, note)
+    said = DeskStatement(EventName.ContentHandover, note.routing.id, note.digest, seoul.address, stage.now)
+    own, late = seoul.signer(), replace(said, at=stage.now + timedelta(minutes=6))
+    before = await stage.context.store.log_size()
+    cases = {
+        "signature-invalid": sign_statement(said, Forger(own, paris.signer())),
+        "unknown-key": sign_statement(said, paris.signer()),
+        "forbidden": sign_statement(replace(said, recipient=PARIS), own),
+        "not-yet-valid": sign_statement(late, own),
+        "not-found": sign_statement(replace(said, digest=bytes(32)), own),
+    }
+    for code, statement in cases.items():
+        (answer,) = await stage.context.intake.state([statement], seoul.address)
+        assert answer.refusal is not None
+        assert answer.refusal.code == code
+    assert await stage.context.store.log_size() == before
+    (true,) = await stage.context.intake.state([sign_statement(said, own)], seoul.address)
+    assert true.refusal is None
