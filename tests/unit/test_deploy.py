@@ -148,3 +148,15 @@ def test_the_wheel_carries_the_example_request_to_where_the_demonstration_looks(
     source, target = next(iter(included.items()))
     assert (DEPLOY.parent / source / "preservation-request.json").is_file()
     assert Path(target) == example_folders()[0].relative_to(DEPLOY.parent)
+
+
+def test_the_units_memory_is_above_all_that_the_limits_allow_at_once() -> None:
+    limits = NodeSettings.of({"node": "kr"}).limits
+    units = {"M": 1 << 20, "G": 1 << 30}
+    high, most = (
+        int(value[:-1]) * units[value[-1]]
+        for value in (unit("comity-node.service")["Service"][key][0] for key in ("MemoryHigh", "MemoryMax"))
+    )
+    # A body, its copy and what is decoded of it; the buffers of a connection; and the program itself.
+    allowed = 4 * limits.body_bytes_at_once + limits.unknown_connections * (512 << 10) + (300 << 20)
+    assert allowed < high < most
