@@ -6,7 +6,6 @@ Answers are parsed and limited here; nothing in them is trusted until it is veri
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +16,7 @@ import aiohttp
 from yarl import URL
 
 from keys.tls import client_context
+from keys.transport.signing import signing
 from protocol import cbor
 from protocol.address import Address
 from protocol.errors import (
@@ -27,7 +27,6 @@ from protocol.errors import (
     TooLargeError,
     UnavailableError,
 )
-from protocol.http_signature import NONCE_BYTES, sign_request
 from protocol.log.proof import TlogProof, decode_tlog_proof
 from protocol.problem import problem_of
 from protocol.receipt import Receipt, receipts_from_value
@@ -43,6 +42,7 @@ MAX_ANSWER_BYTES = 24 * 1024 * 1024
 MAX_LOG_BYTES = 1024 * 1024
 _CBOR = "application/cbor"
 _CONNECT_TIMEOUT_S = 10
+_KEEP_ALIVE_S = 20  # shorter than a node's idle time-out, so that it is seldom the node who closes first
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class NodeClient:
         self._clock = clock
         self._timeout_s = timeout_s
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=client_context(certificates), limit=8, keepalive_timeout=60),
+            connector=aiohttp.TCPConnector(ssl=client_context(certificates), limit=8, keepalive_timeout=_KEEP_ALIVE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             headers={"Accept-Encoding": "identity", "User-Agent": "comity"},
@@ -172,13 +172,11 @@ class NodeClient:
 
     async def _request(self, method: str, url: str, body: bytes | None, max_bytes: int, extra_s: float) -> bytes:
         content_type = None if body is None else _CBOR
-        headers = sign_request(
-            method, url, body, content_type, self._holder, self._signer, self._clock(), os.urandom(NONCE_BYTES)
-        )
+        sign = signing(method, url, body, content_type, self._holder, self._signer, self._clock)
         timeout = aiohttp.ClientTimeout(total=self._timeout_s + extra_s, connect=_CONNECT_TIMEOUT_S)
         try:
             async with self._session.request(
-                method, URL(url, encoded=True), data=body, headers=headers, timeout=timeout, allow_redirects=False
+                method, URL(url, encoded=True), data=body, middlewares=(sign,), timeout=timeout, allow_redirects=False
             ) as response:
                 if response.status == 200:
                     return await self._read(response, max_bytes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from keys.bootstrap import BootstrapBundle
 from keys.directory.repository import MAX_FILE_BYTES
 from keys.directory.view import Directory
 from keys.tls import any_server_context, client_context
+from keys.transport.signing import signing
 from node import wire
 from protocol.errors import (
     CertificateUnknownError,
@@ -29,7 +29,6 @@ from protocol.errors import (
     UnavailableError,
     UnknownNodeError,
 )
-from protocol.http_signature import NONCE_BYTES, sign_request
 from protocol.log.addcheckpoint import MAX_ANSWER_BYTES as MAX_COSIGNATURES_BYTES
 from protocol.log.addcheckpoint import SIZE_TYPE, decode_cosignatures, decode_old_size, encode_add_checkpoint
 from protocol.log.layout import TILE_BYTES
@@ -166,16 +165,7 @@ class PartnerClient:
     ) -> bytes:
         url = self.url + target
         who = self._identity
-        headers = sign_request(
-            method,
-            url,
-            body,
-            None if body is None else body_type,
-            who.node,
-            who.signer,
-            who.clock(),
-            os.urandom(NONCE_BYTES),
-        )
+        sign = signing(method, url, body, None if body is None else body_type, who.node, who.signer, who.clock)
         timeout = aiohttp.ClientTimeout(
             total=self._timeout_s + extra_s, connect=min(_CONNECT_TIMEOUT_S, self._timeout_s)
         )
@@ -184,7 +174,7 @@ class PartnerClient:
                 method,
                 URL(url, encoded=True),
                 data=body,
-                headers=headers,
+                middlewares=(sign,),
                 timeout=timeout,
                 allow_redirects=False,
                 ssl=tls,
