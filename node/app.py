@@ -95,6 +95,7 @@ def _gate(context: Context, endpoint: Endpoint) -> Handler:
         began = time.perf_counter()
         try:
             caller, body = await _admit(context, endpoint, request)
+            context.heard_from(caller.peer)
             if context.sequencer.held is not None and not endpoint.early:
                 raise context.sequencer.held
             return await endpoint.handler(context, caller, request, body)

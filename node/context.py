@@ -10,6 +10,7 @@ from datetime import datetime
 from aiohttp import web
 
 from node.authentication import Authenticator
+from node.changes import calling
 from node.collector import Collector
 from node.cosignatures import Cosignatures
 from node.cosigner import Cosigner
@@ -55,6 +56,11 @@ class Context:
     polls: Counter[str] = field(default_factory=Counter)
     requests: int = 0
     stopping: bool = False
+
+    def heard_from(self, peer: str | None) -> None:
+        """A request of this partner was authenticated: what waits for it need not wait longer."""
+        if peer is not None:
+            self.sequencer.changes.notify((calling(peer),))
 
     def end_polls(self) -> None:
         """Wake every long poll and stream, so that they see ``stopping``."""
