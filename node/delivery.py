@@ -2,8 +2,9 @@
 
 One task per partner with a queue, woken by the sequencer after a commit: a partner that is down or slow delays nobody
 else. While the partner cannot be reached its queue pauses, longer each time; when it calls this node meanwhile, it is
-there again and is asked soon. What is queued, how often it was tried and when it is due again are durable rows, so a restart forgets nothing.
-A partner without an address of its own is not asked: what is queued for it waits until it pulls or a bundle is made.
+there again and is asked soon. What is queued, how often it was tried and when it is due again are durable rows, so a
+restart forgets nothing. A partner without an address of its own is not asked: what is queued for it waits until it
+pulls or a bundle is made.
 What the answers come to: see :mod:`node.handover`.
 """
 
