@@ -24,6 +24,7 @@ async def _health(request: web.Request) -> web.Response:
     """200 ``ok``, 200 ``attention`` (works, but the operator should look), or 503 ``failing`` (takes nothing)."""
     context = request.app[CONTEXT]
     failing = [problem.code] if (problem := context.sequencer.problem) is not None else []
+    failing += context.disk.problems
     if context.stopping:
         failing.append("stopping")
     attention: list[str] = [f"partner-log-distrusted:{partner}" for partner in context.witness.distrusted]

@@ -20,6 +20,7 @@ from node.handover import Handover, ReceiptJudge
 from node.limits import TokenBuckets
 from node.logging import Log
 from node.metrics import Metrics
+from node.operations.disk import Disk
 from node.proof_exchange import ProofExchange
 from node.sequencer import Sequencer
 from node.settings import LimitSettings
@@ -48,6 +49,7 @@ class Context:
     collector: Collector
     proof_exchange: ProofExchange
     expiry_watch: ExpiryWatch
+    disk: Disk
     desk_buckets: TokenBuckets
     partner_buckets: TokenBuckets
     failure_buckets: TokenBuckets

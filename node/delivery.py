@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from node.changes import ANY_PARTNER, Watch, calling
-from node.handover import Handover
+from node.handover import Handover, NotRecordedError
 from node.logging import Log, log_defect
 from node.metrics import Metrics
 from node.partner import Partners
@@ -159,13 +159,17 @@ class PartnerQueue:
 
     def _settle(self, problem: ComityError | None) -> None:
         metrics = self._all.metrics
-        metrics.partner_up.labels(self._partner).set(0 if problem is not None else 1)
+        answered = problem is None or isinstance(problem, NotRecordedError)
+        metrics.partner_up.labels(self._partner).set(1 if answered else 0)
         if problem is None:
             if self._failures:
                 self._all.log.info("partner-back", partner=self._partner)
             self._failures = 0
             return
         self._failures += 1
+        if isinstance(problem, NotRecordedError):
+            self._all.log.error("delivery-not-recorded", partner=self._partner, code=problem.code)
+            return
         metrics.delivery_failures.labels(self._partner, problem.code).inc()
         self._all.log.warning("delivery-failed", partner=self._partner, code=problem.code, attempts=self._failures)
 

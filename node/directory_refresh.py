@@ -16,6 +16,7 @@ from keys.directory.client import DirectoryClient
 from keys.directory.mirror import mirror
 from keys.directory.repository import MetadataRepository
 from keys.directory.view import Directory
+from node.disk_errors import Report, unreported
 from node.logging import Log
 from node.metrics import Metrics
 from protocol.errors import (
@@ -84,7 +85,11 @@ class DirectoryService:
         clock: Callable[[], datetime],
         metrics: Metrics,
         log: Log,
+        *,
+        report: Report = unreported,
     ) -> None:
+        self._folder = folder
+        self._report = report
         self.served = served
         self._source: Source | None = None
         self._client = DirectoryClient(folder, trusted_root, self._fetch)

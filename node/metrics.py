@@ -57,6 +57,10 @@ class Metrics:
         self.expires = gauge("expires_timestamp_seconds", "When what is ours in the directory ends", "what")
         self.directory_refresh_failures = counter("directory_refresh_failures", "Refreshes that no source served")
         self.directory_nations_left_out = gauge("directory_nations_left_out", "Nations whose cards cannot be used")
+        self.disk_errors = counter("disk_errors", "Uses of this node's own files that failed", "file", "use", "cause")
+        self.disk_failing = gauge(
+            "disk_failing", "1 while a file of this node cannot be used: ALARM", "file", "use", "cause"
+        )
         self.expired = counter("expired", "Messages that expired undelivered or unclaimed")
         self.internal_errors = counter("internal_errors", "Defects met while answering: report them")
         self._outbound = gauge("outbound_waiting", "Rows that wait for a partner", "partner")

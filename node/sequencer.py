@@ -29,6 +29,7 @@ from typing import TypeVar
 from node.boot_memory import BootMemory
 from node.changes import ANY_PARTNER, Changes
 from node.checkpoint_file import CheckpointFile
+from node.disk_errors import Report, unreported
 from node.log_state import LogRolledBackError
 from node.store.base import (
     Applied,
@@ -120,6 +121,7 @@ class Sequencer:
         clock: Callable[[], datetime] = utc_now,
         *,
         memory: BootMemory | None = None,
+        report: Report = unreported,
         max_batch: int = MAX_BATCH,
         max_pending: int = MAX_PENDING,
     ) -> None:
@@ -128,6 +130,7 @@ class Sequencer:
         self._signer = log_signer
         self._file = checkpoint_file
         self._memory = memory
+        self._report = report
         self._clock = clock
         self._max_batch = max_batch
         self._max_pending = max_pending
@@ -223,6 +226,13 @@ class Sequencer:
     def problem(self) -> ComityError | None:
         """Why the node takes nothing at the moment; None when all is well."""
         return self._held or self._halted
+
+    def require_store(self) -> None:
+        """Take nothing more if what the store writes to was removed or replaced. Any thread."""
+        try:
+            self._store.require_still_there()
+        except StoreDamagedError as problem:
+            self._halted = problem
 
     @property
     def pending(self) -> int:
@@ -436,7 +446,12 @@ class Sequencer:
             self._memory.write(note)  # first: it must never know less than the file
             self._remembered = note
         if note != self._kept:
-            self._file.write(note)
+            try:
+                self._file.write(note)
+            except ComityError as problem:
+                self._report(self._file.path, problem, "writing")
+                raise
+            self._report(self._file.path, None, "writing")
             self._kept = note
 
     def _sign_anew(self) -> None:

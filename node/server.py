@@ -38,6 +38,7 @@ from node.log_state import LogMarks
 from node.logging import Log, make_log, quiet_libraries
 from node.metrics import Metrics
 from node.nonces import NonceJournal
+from node.operations.disk import Disk
 from node.partner import Identity, Partners, PartnerSource
 from node.proof_exchange import ProofExchange
 from node.proof_files import ProofFiles
@@ -80,6 +81,7 @@ class Node:
         self._clock = clock
         self.log = log or make_log(settings.node, settings.log_level)
         self.metrics = Metrics()
+        self.disk = Disk(self.metrics, self.log)
         self.url = ""
         self.admin_url = ""
         self.failed = asyncio.Event()
@@ -159,7 +161,8 @@ class Node:
             self._clock,
             self.metrics,
             self.log,
-            ProofFiles(home.misbehaviour),
+            ProofFiles(home.misbehaviour, self.disk),
+            report=self.disk,
         )
         exchange = ProofExchange(
             settings.node, lambda: directory.current, partners, store, witness, self.metrics, self.log
@@ -179,6 +182,7 @@ class Node:
         await self._listen(server_context(tls.certificate, tls.key_pem))
         self._spawn("directory", directory.run(settings.directory.refresh_s))
         self._spawn("expiry-watch", self.context.expiry_watch.run())
+        self._spawn("disk-watch", self._watch_disk(sequencer))
         if sequencer.held is None:
             self._work()
         else:
@@ -246,8 +250,8 @@ class Node:
 
     async def _open_log(self) -> tuple[Sequencer, SqliteStore]:
         files = self.files
-        store = files.store()
-        sequencer = Sequencer(store, files.signer, files.checkpoint, self._clock, memory=files.memory)
+        store = files.store(self.disk)
+        sequencer = Sequencer(store, files.signer, files.checkpoint, self._clock, memory=files.memory, report=self.disk)
         await sequencer.open()
         self._stack.push_async_callback(sequencer.stop)
         return sequencer, store
@@ -268,6 +272,7 @@ class Node:
             self._clock,
             self.metrics,
             self.log,
+            report=self.disk,
         )
         self._stack.callback(service.close)
         return service
@@ -331,6 +336,7 @@ class Node:
             self._clock,
             self.metrics,
             self.log,
+            report=self.disk,
         )
         cosigner = Cosigner(
             settings.node,
@@ -342,7 +348,7 @@ class Node:
             self._clock,
             self.metrics,
         )
-        nonces = NonceJournal(self._home.nonces, self._clock())
+        nonces = NonceJournal(self._home.nonces, self._clock(), self.disk)
         self._stack.callback(nonces.close)
         limits = settings.limits
         watch = ExpiryWatch(settings.node, lambda: directory.current, self._clock, self.metrics, self.log)
@@ -363,6 +369,7 @@ class Node:
             collector=collector,
             proof_exchange=exchange,
             expiry_watch=watch,
+            disk=self.disk,
             desk_buckets=TokenBuckets(limits.desk_requests_per_s, limits.desk_burst),
             partner_buckets=TokenBuckets(limits.partner_requests_per_s, limits.partner_burst),
             failure_buckets=TokenBuckets(limits.failures_per_s, limits.failures_burst),
@@ -426,6 +433,11 @@ class Node:
         names = {name.lower() for name in names}
         short = {name.removesuffix(":443") for name in names}
         self._authorities = frozenset(names | short)
+
+    async def _watch_disk(self, sequencer: Sequencer) -> None:
+        """Watch every folder that the node writes into, and its database's file."""
+        files = (self.files.database, self.files.checkpoint.path, self._home.nonces / "nonces", self._home.settings)
+        await self.disk.run((file.parent for file in files), sequencer.require_store)
 
     async def _log_directory(self, sequencer: Sequencer, directory: DirectoryService) -> None:
         """Log which directory the node works with, whenever it is another one."""
