@@ -528,5 +528,6 @@ class Sequencer:
             return verify_checkpoint(note, self._signer.verifier)
         except CheckpointInvalidError as problem:
             raise CheckpointInvalidError(
-                f"the checkpoint in the {place} is not signed by this node's log keys for {self._signer.origin}"
+                f"the checkpoint in the {place} is not signed by this node's log keys for {self._signer.origin};"
+                " comity-node log reconcile finds out what is"
             ) from problem

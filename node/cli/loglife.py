@@ -125,6 +125,8 @@ def _told(home: Path, report: Reconciled) -> str:
     lines = [_("The database holds {size} entries of {origin}.").format(size=report.size, origin=report.origin)]
     lines += [_("{source}: {size} entries").format(source=name, size=size) for name, size in report.known.items()]
     lines += [_("{node}: no answer").format(node=node) for node in report.silent]
+    if report.damaged is not None:
+        lines.append(_("The checkpoint file was damaged; it lies in {path} now.").format(path=report.damaged))
     if report.ok:
         return "\n".join([*lines, _("The database leads to all of them: the node may run.")])
     lines += [_("{source} knows another history than the database.").format(source=name) for name in report.contradicts]
