@@ -24,10 +24,13 @@ async def _health(request: web.Request) -> web.Response:
     """200 ``ok``, 200 ``attention`` (works, but the operator should look), or 503 ``failing`` (takes nothing)."""
     context = request.app[CONTEXT]
     failing = [problem.code] if (problem := context.sequencer.problem) is not None else []
+    if (misdated := context.sequencer.clock_problem) is not None and misdated.code not in failing:
+        failing.append(misdated.code)
     failing += context.disk.problems
     if context.stopping:
         failing.append("stopping")
-    attention: list[str] = [f"partner-log-distrusted:{partner}" for partner in context.witness.distrusted]
+    attention = [f"clock-differs:{partner}" for partner in context.clock_watch.differing()]
+    attention += [f"partner-log-distrusted:{partner}" for partner in context.witness.distrusted]
     if (unsigned := context.sequencer.renewal_problem) is not None:
         attention.append(f"checkpoint-not-renewed:{unsigned.code}")
     attention += [f"log-behind-witness:{partner}" for partner in sorted(context.collector.ahead)]
@@ -62,5 +65,6 @@ async def _metrics(request: web.Request) -> web.Response:
         stats = await context.store.stats()
     except ComityError:
         stats = None
-    body = context.metrics.render(stats, context.sequencer.pending, context.sequencer.problem is not None)
+    halted = (context.sequencer.problem or context.sequencer.clock_problem) is not None
+    body = context.metrics.render(stats, context.sequencer.pending, halted)
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})

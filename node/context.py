@@ -20,6 +20,7 @@ from node.handover import Handover, ReceiptJudge
 from node.limits import TokenBuckets
 from node.logging import Log
 from node.metrics import Metrics
+from node.operations.clock import ClockWatch
 from node.operations.disk import Disk
 from node.proof_exchange import ProofExchange
 from node.sequencer import Sequencer
@@ -50,6 +51,7 @@ class Context:
     proof_exchange: ProofExchange
     expiry_watch: ExpiryWatch
     disk: Disk
+    clock_watch: ClockWatch
     desk_buckets: TokenBuckets
     partner_buckets: TokenBuckets
     failure_buckets: TokenBuckets

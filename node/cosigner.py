@@ -80,6 +80,7 @@ class Cosigner:
         await self._witness.require_consistent(node, verified)
         await self._require_extends(node, request, verified, last)
         now = self._clock()
+        self._sequencer.require_clock(now)
         lines = cosign(checkpoint, signer, now)
         note = with_lines(without_cosignatures(verified), lines)
         operation = RecordCosigned(checkpoint.origin, request.old_size, checkpoint.size, checkpoint.root, note)

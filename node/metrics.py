@@ -57,6 +57,9 @@ class Metrics:
         self.expires = gauge("expires_timestamp_seconds", "When what is ours in the directory ends", "what")
         self.directory_refresh_failures = counter("directory_refresh_failures", "Refreshes that no source served")
         self.directory_nations_left_out = gauge("directory_nations_left_out", "Nations whose cards cannot be used")
+        self.clock_offset = gauge(
+            "clock_offset_seconds", "How far the partner's time is ahead of this node's, as last heard", "partner"
+        )
         self.disk_errors = counter("disk_errors", "Uses of this node's own files that failed", "file", "use", "cause")
         self.disk_failing = gauge(
             "disk_failing", "1 while a file of this node cannot be used: ALARM", "file", "use", "cause"

@@ -43,6 +43,9 @@ _KEEP_ALIVE_S = 20.0  # shorter than a server's idle time-out, so that it is nev
 _DIRECTORY_TIMEOUT_S = 20.0
 _NOTE = "text/plain"
 
+Heard = Callable[[str, str | None], None]
+"""Told of each answer over a pinned connection: the node, and what its ``Date`` field says."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -58,8 +61,15 @@ class PartnerClient:
     :class:`PeerFailedError` when its answer is none, and the typed error that it refuses with."""
 
     def __init__(
-        self, node: str, url: str, certificates: Sequence[bytes], identity: Identity, timeout_s: float
+        self,
+        node: str,
+        url: str,
+        certificates: Sequence[bytes],
+        identity: Identity,
+        timeout_s: float,
+        heard: Heard = lambda node, date: None,
     ) -> None:
+        self._heard = heard
         self.node = node
         self.url = url.rstrip("/")
         self.certificates = tuple(certificates)
@@ -179,6 +189,8 @@ class PartnerClient:
                 allow_redirects=False,
                 ssl=tls,
             ) as response:
+                if tls is True:
+                    self._heard(self.node, response.headers.get("Date"))
                 if response.status == 200:
                     return await self._read(response, max_bytes)
                 problem = await self._read(response, MAX_PROBLEM_BYTES)
@@ -222,7 +234,9 @@ class Partners:
         directory: Callable[[], Directory | None],
         bundle: BootstrapBundle | None,
         timeout_s: float,
+        heard: Heard = lambda node, date: None,
     ) -> None:
+        self._heard = heard
         self._identity = identity
         self._directory = directory
         self._bundle = bundle
@@ -236,7 +250,7 @@ class Partners:
         client = self._clients.get(node)
         if client is not None and (client.url, client.certificates) == (url.rstrip("/"), tuple(certificates)):
             return client
-        fresh = PartnerClient(node, url, certificates, self._identity, self._timeout_s)
+        fresh = PartnerClient(node, url, certificates, self._identity, self._timeout_s, self._heard)
         self._clients[node] = fresh
         if client is not None:
             task = asyncio.create_task(client.close())

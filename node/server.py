@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 from aiohttp import web
@@ -38,6 +39,7 @@ from node.log_state import LogMarks
 from node.logging import Log, make_log, quiet_libraries
 from node.metrics import Metrics
 from node.nonces import NonceJournal
+from node.operations.clock import ClockWatch, boot_seconds
 from node.operations.disk import Disk
 from node.partner import Identity, Partners, PartnerSource
 from node.proof_exchange import ProofExchange
@@ -72,6 +74,7 @@ class Node:
         keystore: Keystore,
         *,
         clock: Callable[[], datetime] = utc_now,
+        elapsed: Callable[[], float] = boot_seconds,
         log: Log | None = None,
         without_witnesses: bool = False,
     ) -> None:
@@ -79,6 +82,7 @@ class Node:
         self._settings = settings
         self._keystore = keystore
         self._clock = clock
+        self._elapsed = elapsed
         self.log = log or make_log(settings.node, settings.log_level)
         self.metrics = Metrics()
         self.disk = Disk(self.metrics, self.log)
@@ -141,10 +145,15 @@ class Node:
         settings, home = self._settings, self._home
         identity = Identity(settings.node, self._keystore.signer(Purpose.HTTP), self._clock)
         self.files = LogFiles.of(home, settings, self._keystore)
+        self.clock_watch = ClockWatch(self._clock, self._elapsed, self.files.memory, self.metrics, self.log)
         sequencer, store = await self._open_log()
         directory = self._open_directory()
         partners = Partners(
-            identity, lambda: self._directory_or_none(directory), self._bundle(), settings.delivery.timeout_s
+            identity,
+            lambda: self._directory_or_none(directory),
+            self._bundle(),
+            settings.delivery.timeout_s,
+            self.clock_watch.heard,
         )
         self._stack.push_async_callback(partners.close)
         self._partners = partners
@@ -171,7 +180,7 @@ class Node:
         handover = Handover(
             settings.node, sequencer, judge, witness, settings.delivery, self._clock, self.metrics, self.log
         )
-        self._assurance = LogAssurance(sequencer, self.files, partners, self.askable, self.log)
+        self._assurance = LogAssurance(sequencer, self.files, partners, self.askable, self.log, self.clock_watch)
         self.context = self._make_context(store, sequencer, directory, judge, handover, witness, partners, exchange)
         self.bundles = Bundles(self.context, identity.signer, home.bundles)
 
@@ -195,6 +204,8 @@ class Node:
         """Begin what a node does of itself, now that its log may be signed."""
         settings, context = self._settings, self.context
         store, sequencer = context.store, context.sequencer
+        asked = self.askable if self._asks_witnesses() else list[str]
+        self._spawn("clock-watch", self.clock_watch.run(asked, self._assurance.ask_time))
         self._spawn("directory-log", self._log_directory(sequencer, context.directory))
         if not settings.offline:
             delivery = Delivery(
@@ -251,7 +262,15 @@ class Node:
     async def _open_log(self) -> tuple[Sequencer, SqliteStore]:
         files = self.files
         store = files.store(self.disk)
-        sequencer = Sequencer(store, files.signer, files.checkpoint, self._clock, memory=files.memory, report=self.disk)
+        sequencer = Sequencer(
+            store,
+            files.signer,
+            files.checkpoint,
+            self._clock,
+            memory=files.memory,
+            report=self.disk,
+            problem_with=self.clock_watch.problem_with,
+        )
         await sequencer.open()
         self._stack.push_async_callback(sequencer.stop)
         return sequencer, store
@@ -370,6 +389,7 @@ class Node:
             proof_exchange=exchange,
             expiry_watch=watch,
             disk=self.disk,
+            clock_watch=self.clock_watch,
             desk_buckets=TokenBuckets(limits.desk_requests_per_s, limits.desk_burst),
             partner_buckets=TokenBuckets(limits.partner_requests_per_s, limits.partner_burst),
             failure_buckets=TokenBuckets(limits.failures_per_s, limits.failures_burst),
@@ -398,6 +418,7 @@ class Node:
 
     async def _serve(self, app: web.Application, where: str, tls: ssl.SSLContext | None) -> tuple[str, int]:
         limits = self._settings.limits
+        app.on_response_prepare.append(self._date)
         runner = web.AppRunner(
             app,
             access_log=None,
@@ -423,6 +444,10 @@ class Node:
         self._stack.callback(server.close)
         bound = server.sockets[0].getsockname()
         return str(bound[0]), int(bound[1])
+
+    async def _date(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Say this node's own time with every answer: partners compare theirs with it."""
+        response.headers["Date"] = format_datetime(self._clock(), usegmt=True)
 
     def _note_authorities(self, directory: Directory) -> None:
         """The forms under which this node is reached: by its card, its settings, and where it listens."""

@@ -34,6 +34,7 @@ from keys.keystore import FAST, Keystore
 from keys.tls import client_context
 from node.log_state import LogMarks
 from node.logging import make_log
+from node.operations.clock import boot_seconds
 from node.server import Node
 from node.settings import NodeHome, NodeSettings
 from protocol import cbor
@@ -61,6 +62,10 @@ class Clock:
 
     def __call__(self) -> datetime:
         return datetime.now(UTC) + self.shift
+
+    def elapsed(self) -> float:
+        """Seconds on a clock that nobody sets: what a test shifts has really passed."""
+        return boot_seconds() + self.shift.total_seconds()
 
 
 def _signers(*names: str) -> list[DirectorySigner]:
@@ -118,6 +123,7 @@ class World:
     sessions: list[aiohttp.ClientSession] = field(default_factory=list)
     ceremony: Ceremony | None = None
     directory: Directory | None = None
+    clocks: dict[str, Clock] = field(default_factory=dict)  # of nodes whose clock is set: no time passes by it
     kinds: dict[str, type[Node]] = field(default_factory=dict)  # nodes that are not honest
 
     @property
@@ -202,7 +208,8 @@ class World:
             home,
             NodeSettings.of(values | settings),
             keystore,
-            clock=self.clock,
+            clock=self.clocks.get(name, self.clock),
+            elapsed=boot_seconds if name in self.clocks else self.clock.elapsed,
             log=make_log(name, "debug", stream),
         )
         await node.start()

@@ -175,7 +175,7 @@ async def test_a_database_that_is_gone_is_noticed_although_nobody_sends(
     database = tmp_path / "data" / "node.sqlite"
     kr = await world.start("kr", database=database)
     happens(database)
-    assert "store-replaced" in await until_health(kr, lambda status, _: status == 503)
+    await until_health(kr, lambda status, problems: status == 503 and "store-replaced" in problems)
 
 
 async def test_a_damaged_database_is_told_by_who_reads_it(world: World, tmp_path: Path) -> None:
