@@ -177,7 +177,10 @@ class Trust:
             try:
                 return self._get(path)
             except CertificateUnknownError:
-                # The directory proves itself, and it may be what names the new certificate.
+                # The directory proves itself, and it may be what names the new certificate. Any address would do for
+                # that: so only the node that this desk began with is asked so.
+                if self.own_node != self._bundle.node:
+                    raise
                 self._unknown_certificate = True
                 return self._get(path)
         except ComityError as problem:

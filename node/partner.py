@@ -16,6 +16,7 @@ from keys.bootstrap import BootstrapBundle
 from keys.directory.repository import MAX_FILE_BYTES
 from keys.directory.view import Directory
 from keys.tls import any_server_context, client_context
+from keys.transport.networks import Network, guarded_sockets, is_refusal
 from keys.transport.signing import signing
 from node import wire
 from protocol.errors import (
@@ -23,6 +24,7 @@ from protocol.errors import (
     ComityError,
     DirectoryUnavailableError,
     MalformedError,
+    NetworkNotAllowedError,
     OldSizeError,
     PeerFailedError,
     TooLargeError,
@@ -68,15 +70,24 @@ class PartnerClient:
         identity: Identity,
         timeout_s: float,
         heard: Heard = lambda node, date: None,
+        allowed: Sequence[Network] = (),
+        *,
+        is_first: bool = False,
     ) -> None:
         self._heard = heard
+        self._is_first = is_first
         self.node = node
         self.url = url.rstrip("/")
         self.certificates = tuple(certificates)
         self._identity = identity
         self._timeout_s = timeout_s
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=client_context(certificates), limit=16, keepalive_timeout=_KEEP_ALIVE_S),
+            connector=aiohttp.TCPConnector(
+                ssl=client_context(certificates),
+                limit=16,
+                keepalive_timeout=_KEEP_ALIVE_S,
+                socket_factory=guarded_sockets(allowed),
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             headers={"Accept-Encoding": "identity", "User-Agent": "comity-node"},
@@ -159,7 +170,10 @@ class PartnerClient:
         try:
             return await self._call("GET", target, None, MAX_FILE_BYTES)
         except CertificateUnknownError:
-            # The directory proves itself, and it may be what names the new certificate.
+            # The directory proves itself, and it may be what names the new certificate. Any address would do for that:
+            # so only the node that this one began with, whose address its operator took over by hand, is asked so.
+            if not self._is_first:
+                raise
             return await self._call("GET", target, None, MAX_FILE_BYTES, tls=any_server_context())
 
     async def _call(
@@ -202,6 +216,9 @@ class PartnerClient:
         except aiohttp.ClientConnectorCertificateError as cause:
             raise CertificateUnknownError(f"{self.node} shows a certificate that is not on its card") from cause
         except (aiohttp.ClientError, OSError) as cause:
+            if is_refusal(cause):
+                text = f"{self.node} is reached at {URL(self.url).host}, in no network that is allowed"
+                raise NetworkNotAllowedError(text) from cause
             raise UnavailableError(f"{self.node} cannot be reached ({type(cause).__name__})") from cause
         if answered == SIZE_TYPE:
             raise self._old_size(problem)
@@ -235,8 +252,10 @@ class Partners:
         bundle: BootstrapBundle | None,
         timeout_s: float,
         heard: Heard = lambda node, date: None,
+        allowed: Sequence[Network] = (),
     ) -> None:
         self._heard = heard
+        self._allowed = tuple(allowed)
         self._identity = identity
         self._directory = directory
         self._bundle = bundle
@@ -250,7 +269,16 @@ class Partners:
         client = self._clients.get(node)
         if client is not None and (client.url, client.certificates) == (url.rstrip("/"), tuple(certificates)):
             return client
-        fresh = PartnerClient(node, url, certificates, self._identity, self._timeout_s, self._heard)
+        fresh = PartnerClient(
+            node,
+            url,
+            certificates,
+            self._identity,
+            self._timeout_s,
+            self._heard,
+            self._allowed,
+            is_first=self._bundle is not None and self._bundle.node == node,
+        )
         self._clients[node] = fresh
         if client is not None:
             task = asyncio.create_task(client.close())

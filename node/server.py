@@ -154,6 +154,7 @@ class Node:
             self._bundle(),
             settings.delivery.timeout_s,
             self.clock_watch.heard,
+            settings.allow_networks,
         )
         self._stack.push_async_callback(partners.close)
         self._partners = partners

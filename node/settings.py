@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from keys.cards import NodeName
@@ -149,7 +149,8 @@ class NodeSettings(BaseSettings):
     """All settings of one node. Relative paths are below the home folder.
 
     ``listen`` is empty for a node that takes no connection at all; it then pulls from its relay. ``offline`` is for a
-    node without a network: it makes no connection either, and is reached by bundles.
+    node without a network: it makes no connection either, and is reached by bundles. ``allow_networks`` are those of
+    this machine and its surroundings that partners may be reached in; the public network needs no leave.
     """
 
     model_config = SettingsConfigDict(
@@ -164,6 +165,7 @@ class NodeSettings(BaseSettings):
     token_file: Path | None = None
     database: Path = Path("node.sqlite")
     checkpoint_file: Path = Path("log-checkpoint")
+    allow_networks: tuple[IPvAnyNetwork, ...] = ()
     retention_days: Annotated[int, Field(ge=1, le=3_660)] = 30
     housekeeping_s: Seconds = 10
     control: Path = Path("control.sock")

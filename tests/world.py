@@ -195,6 +195,7 @@ class World:
             "node": name,
             "listen": f"127.0.0.1:{self.ports[name]}",
             "admin": "127.0.0.1:0",
+            "allow_networks": ["127.0.0.0/8"],
             "directory": {"folder": self.folder} if folder else {},
             "log": {"boot_folder": self.path},
             "delivery": DELIVERY,

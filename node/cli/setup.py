@@ -40,6 +40,10 @@ def init(
     ] = False,
     listen: Annotated[str, typer.Option(help=_("Address and port to listen on."))] = "0.0.0.0:8443",
     admin: Annotated[str, typer.Option(help=_("Loopback address and port of health and metrics."))] = "127.0.0.1:9443",
+    allow_network: Annotated[
+        list[str] | None,
+        typer.Option(help=_("A network of this machine or its surroundings that partners may be reached in, as CIDR.")),
+    ] = None,
     country: Annotated[str | None, typer.Option(help=_("ISO 3166-1 alpha-2 code."))] = None,
     directory_folder: Annotated[
         Path | None, typer.Option(help=_("Folder that the federation's ceremony publishes into, if it is here."))
@@ -80,6 +84,8 @@ def init(
             values["token_file"] = str(token_file.absolute())
         if directory_folder is not None:
             values["directory"] = {"folder": str(directory_folder.absolute())}
+        if allow_network:
+            values["allow_networks"] = list(allow_network)
         if offline:
             values = {"offline": True, **values}
         NodeSettings.of(values)

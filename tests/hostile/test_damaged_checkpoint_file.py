@@ -41,7 +41,7 @@ async def exchange(world: World) -> None:
 
 async def reconciled(world: World) -> Reconciled:
     home = world.home("kr")
-    values = {"node": "kr", "listen": f"127.0.0.1:{world.ports['kr']}", "admin": "", "log": {"boot_folder": world.path}}
+    values = {"node": "kr", "admin": "", "allow_networks": ["127.0.0.0/8"], "log": {"boot_folder": world.path}}
     settings = NodeSettings.of({**values, "directory": {"folder": world.folder}})
     node = Node(home, settings, Keystore.open(home.keystore, b"test"), clock=world.clock)
     await node.open_unsigned()

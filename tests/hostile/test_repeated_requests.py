@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from ipaddress import ip_network
 
 import pytest
 
@@ -18,6 +19,7 @@ from protocol.signing import Ed25519Signer
 
 SIGNER = Ed25519Signer(b"\x31" * 32)
 TLS = make_certificate("kr", ["127.0.0.1"], datetime.now(UTC))
+LOOPBACK = ip_network("127.0.0.0/8")
 ANSWER = cbor.encode([])
 
 
@@ -69,7 +71,7 @@ async def a_desk(url: str) -> AsyncIterator[Callable[[], Awaitable[object]]]:
 
 @asynccontextmanager
 async def a_node(url: str) -> AsyncIterator[Callable[[], Awaitable[object]]]:
-    client = PartnerClient("kr", url, [TLS.certificate], Identity("fr", SIGNER, now), 5)
+    client = PartnerClient("kr", url, [TLS.certificate], Identity("fr", SIGNER, now), 5, allowed=(LOOPBACK,))
     yield client.checkpoint
     await client.close()
 
