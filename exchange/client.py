@@ -37,6 +37,7 @@ MAX_STATEMENTS = 256
 MAX_ENTRIES = 128
 MAX_SUBMIT_BYTES = 2 * 1024 * 1024
 MAX_WAIT_S = 30
+MAX_NUMBER = (1 << 63) - 1
 # 64 envelopes of the largest size, with their receipts.
 MAX_ANSWER_BYTES = 24 * 1024 * 1024
 MAX_LOG_BYTES = 1024 * 1024
@@ -124,7 +125,12 @@ class NodeClient:
         receipts = self._receipts(value[2])
         entries = tuple(self._entry(row, receipts) for row in self._list(value[1]))
         sequences = [entry.sequence for entry in entries]
-        if type(value[3]) is not int or sequences != sorted(set(sequences)) or any(s <= after for s in sequences):
+        if (
+            type(value[3]) is not int
+            or not 0 <= value[3] <= MAX_NUMBER
+            or sequences != sorted(set(sequences))
+            or any(s <= after for s in sequences)
+        ):
             raise self._garbage("entries out of order")
         return MailboxPage(entries, value[3])
 
@@ -247,6 +253,8 @@ class NodeClient:
     def _entry(self, row: Any, receipts: list[Receipt]) -> MailboxEntry:
         if type(row) is not list or len(row) != 3 or type(row[0]) is not int or type(row[1]) not in {bytes, type(None)}:
             raise self._garbage("a mailbox entry of another shape than the protocol's")
+        if not 0 <= row[0] <= MAX_NUMBER:
+            raise self._garbage("a number that is larger than any of a mailbox")
         return MailboxEntry(row[0], row[1], self._picked(row[2], receipts))
 
     def _picked(self, numbers: Any, receipts: list[Receipt]) -> tuple[Receipt, ...]:

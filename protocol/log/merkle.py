@@ -11,7 +11,8 @@ from protocol.errors import ProofInvalidError
 HASH_BYTES = 32
 # A tree has at most 2^64 - 1 leaves, so no path has more hashes than this.
 MAX_PATH_HASHES = 64
-MAX_SIZE = (1 << 64) - 1
+# The specifications leave 64 bits; a number is kept in signed ones everywhere (databases, other languages).
+MAX_SIZE = (1 << 63) - 1
 
 EMPTY_ROOT = sha256(b"").digest()
 """The root of the tree without leaves."""
