@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from node.context import CONTEXT, Context
+from node.directory_refresh import NotAdmittedError
 from node.metrics import CONTENT_TYPE
 from node.store.base import StoreStats
 from protocol.address import node_of
@@ -41,6 +42,9 @@ async def _health(request: web.Request) -> web.Response:
             attention.append("directory-expired")
         version = directory.version
         attention += context.expiry_watch.urgent()
+        attention += [f"directory-source-{how}:{name}" for name, how in context.directory.disagreeing.items()]
+        if context.node not in directory.nodes():
+            attention.append(NotAdmittedError.code)
         attention += [f"nation-left-out:{node}" for node in directory.problems]
     except ComityError as missing:
         failing.append(missing.code)

@@ -56,6 +56,9 @@ class Metrics:
         self.directory_expires = gauge("directory_expires_timestamp_seconds", "When the directory must be refreshed")
         self.expires = gauge("expires_timestamp_seconds", "When what is ours in the directory ends", "what")
         self.directory_refresh_failures = counter("directory_refresh_failures", "Refreshes that no source served")
+        self.directory_disagreement = gauge(
+            "directory_source_disagrees", "1 if this source disagrees about the directory: ALARM", "source", "how"
+        )
         self.directory_nations_left_out = gauge("directory_nations_left_out", "Nations whose cards cannot be used")
         self.clock_offset = gauge(
             "clock_offset_seconds", "How far the partner's time is ahead of this node's, as last heard", "partner"

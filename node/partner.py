@@ -326,4 +326,8 @@ class PartnerSource:
             raise DirectoryUnavailableError(f"{self.name} did not answer in time") from problem
 
     async def _fetch(self, name: str) -> bytes:
-        return await self._partners.get(self.name).directory_file(name)
+        try:
+            client = self._partners.get(self.name)
+        except UnknownNodeError as problem:
+            raise DirectoryUnavailableError(f"where {self.name} is reached is not known here yet") from problem
+        return await client.directory_file(name)
