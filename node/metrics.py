@@ -71,7 +71,7 @@ class Metrics:
         self.internal_errors = counter("internal_errors", "Defects met while answering: report them")
         self._outbound = gauge("outbound_waiting", "Rows that wait for a partner", "partner")
         self._log_size = gauge("log_size", "Entries of this node's log")
-        self._mailbox = gauge("mailbox_open", "Mailbox entries not handed over yet")
+        self._mailbox = gauge("mailbox_open", "Messages in mailboxes that no desk has taken over yet")
         self._payloads = gauge("payloads", "Sealed messages held")
         self._database = gauge("database_bytes", "Size of the database file")
         self._wal = gauge("wal_bytes", "Size of the write-ahead log")

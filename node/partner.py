@@ -188,6 +188,11 @@ class PartnerClient:
         body_type: str = wire.CONTENT_TYPE,
     ) -> bytes:
         url = self.url + target
+        try:
+            parsed = URL(url, encoded=True)
+            parsed.port  # noqa: B018 - only reading it tells whether it is one
+        except ValueError as cause:
+            raise MalformedError(f"the card of {self.node} names an address that is none") from cause
         who = self._identity
         sign = signing(method, url, body, None if body is None else body_type, who.node, who.signer, who.clock)
         timeout = aiohttp.ClientTimeout(
@@ -196,7 +201,7 @@ class PartnerClient:
         try:
             async with self._session.request(
                 method,
-                URL(url, encoded=True),
+                parsed,
                 data=body,
                 middlewares=(sign,),
                 timeout=timeout,

@@ -33,6 +33,8 @@ from node.delivery import Delivery
 from node.directory_refresh import DirectoryService, FolderSource, Source
 from node.expiry_watch import ExpiryWatch
 from node.handover import Handover, ReceiptJudge
+from node.http.refusals import SERVER, PlainHandler
+from node.http.sockets import listening_sockets
 from node.limits import TokenBuckets
 from node.log_files import LogFiles
 from node.log_state import LogMarks
@@ -54,7 +56,6 @@ from node.witness import Witness
 from protocol.errors import ComityError, DirectoryUnavailableError, SettingsError, UnavailableError
 
 _MAX_SOURCES = 6
-_BACKLOG = 1024
 _LOG_AGAIN_S = 5.0
 
 
@@ -126,6 +127,7 @@ class Node:
         Raises typed errors.
         """
         quiet_libraries()
+        self._home.require_private()
         LogMarks(self._home.path).require_here()
         try:
             await self._open()
@@ -402,11 +404,11 @@ class Node:
 
     async def _listen(self, tls: ssl.SSLContext) -> None:
         settings = self._settings
-        if settings.listen:
-            host, port = await self._serve(build_app(self.context), settings.listen, tls)
+        for where in settings.listeners:
+            host, port = await self._serve(build_app(self.context), where, tls)
             shown = f"[{host}]" if ":" in host else host
-            self.url = f"https://{shown}:{port}"
-            self._bound = frozenset((f"{shown}:{port}",))
+            self.url = self.url or f"https://{shown}:{port}"
+            self._bound |= {f"{shown}:{port}"}
         self._note_authorities(self.context.directory.current)
         control = web.AppRunner(build_control(self.bundles, self.context), access_log=None, handle_signals=False)
         await control.setup()
@@ -419,35 +421,36 @@ class Node:
 
     async def _serve(self, app: web.Application, where: str, tls: ssl.SSLContext | None) -> tuple[str, int]:
         limits = self._settings.limits
+        handler: dict[str, Any] = {
+            "access_log": None,
+            "keepalive_timeout": limits.idle_timeout_s,
+            "max_line_size": 4096,
+            "max_field_size": 8192,
+            "max_headers": 32,
+            "lingering_time": 2.0,
+            "auto_decompress": False,
+        }
         app.on_response_prepare.append(self._date)
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            handle_signals=False,
-            shutdown_timeout=self._settings.stop_timeout_s,
-            keepalive_timeout=limits.idle_timeout_s,
-            max_line_size=4096,
-            max_field_size=8192,
-            max_headers=32,
-            lingering_time=2.0,
-            auto_decompress=False,
-        )
+        runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=self._settings.stop_timeout_s, **handler)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
+        loop, server = asyncio.get_running_loop(), _required(runner.server)
         host, port = split_host_port(where)
-        handshake_s = limits.handshake_timeout_s if tls is not None else None
-        try:
-            server = await asyncio.get_running_loop().create_server(
-                _required(runner.server), host, port, ssl=tls, backlog=_BACKLOG, ssl_handshake_timeout=handshake_s
+        sockets = await asyncio.to_thread(listening_sockets, host, port, where)
+        bound = sockets[0].getsockname()
+        for one in sockets:
+            listening = await loop.create_server(
+                lambda: PlainHandler(server, loop=loop, **handler),
+                sock=one,
+                ssl=tls,
+                ssl_handshake_timeout=limits.handshake_timeout_s if tls is not None else None,
             )
-        except OSError as problem:
-            raise UnavailableError(f"cannot listen on {where}: {problem.strerror}") from problem
-        self._stack.callback(server.close)
-        bound = server.sockets[0].getsockname()
+            self._stack.callback(listening.close)
         return str(bound[0]), int(bound[1])
 
     async def _date(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Say this node's own time with every answer: partners compare theirs with it."""
+        """Say this node's own time with every answer, with which partners compare theirs, and no versions."""
+        response.headers["Server"] = SERVER
         response.headers["Date"] = format_datetime(self._clock(), usegmt=True)
 
     def _note_authorities(self, directory: Directory) -> None:

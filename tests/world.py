@@ -148,7 +148,7 @@ class World:
         card = node_card(name, keys, origin, now, name=name, urls=urls, relay=relay)
         self.directory = enrol_nation(ceremony, card, self.nations[name], 1, self.holders[:1], self.registry, now)
         home = self.home(name)
-        home.path.mkdir()
+        home.path.mkdir(mode=0o700)
         keystore = Keystore.create(home.keystore, b"test", FAST)
         keys.store(keystore, origin, now)
         keystore.save()

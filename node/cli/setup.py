@@ -38,7 +38,9 @@ def init(
     offline: Annotated[
         bool, typer.Option("--offline", help=_("It has no network: partners reach it by bundles."))
     ] = False,
-    listen: Annotated[str, typer.Option(help=_("Address and port to listen on."))] = "0.0.0.0:8443",
+    listen: Annotated[
+        str, typer.Option(help=_("Address and port to listen on; [::] is every address of both families."))
+    ] = "[::]:8443",
     admin: Annotated[str, typer.Option(help=_("Loopback address and port of health and metrics."))] = "127.0.0.1:9443",
     allow_network: Annotated[
         list[str] | None,
@@ -72,6 +74,10 @@ def init(
         parse_node(node)
         if url is not None and urlsplit(url).hostname is None:
             raise UsageError("the URL is of the form https://host[:port]")
+        try:
+            urlsplit(url or "").port  # noqa: B018 - it is read to be checked
+        except ValueError:
+            raise UsageError("the URL's port is no port: it is a number up to 65535") from None
         if url is None and relay is None:
             raise UsageError("a node without a URL names the relay through which it is reached: --relay")
         files, now = NodeHome(home), datetime.now(UTC)
