@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from typer.testing import CliRunner
 
 from exchange.demo.ports import free_port
-from keys.directory.ceremony import Ceremony
 from keys.tls import client_context
 from node.cli.main import app
 from node.cli.output import OK, REFUSED, UNAVAILABLE, USAGE
@@ -88,9 +88,8 @@ async def test_one_listener_is_for_both_families_and_there_may_be_several(world:
     request = b"GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     for host, port in (("127.0.0.1", world.ports["kr"]), ("::1", world.ports["kr"]), ("127.0.0.1", other)):
         assert (await said(world, host, port, request)).startswith(b"HTTP/1.1 4")
-    (answer,) = await world.submit(
-        world.desks["24-7@kr"], world.seal(*[world.desks["24-7@kr"]] * 1, [world.desks["24-7@kr"]])
-    )
+    seoul = world.desks["24-7@kr"]
+    (answer,) = await world.submit(seoul, world.seal(seoul, [seoul]))
     assert answer.code is None
 
 
@@ -147,7 +146,7 @@ def proxy():  # type: ignore[no-untyped-def]
     """A proxy that counts what comes to it."""
 
     class Counting(BaseHTTPRequestHandler):
-        seen: list[str] = []
+        seen: ClassVar[list[str]] = []
 
         def do_GET(self) -> None:
             self.seen.append(self.path)
@@ -214,4 +213,3 @@ def test_publishing_that_lacks_signatures_is_no_success(tmp_path: Path) -> None:
     done = run.invoke(app, [*publishing, *given])
     assert done.exit_code == REFUSED, done.output
     assert json.loads(done.stdout)["published"] is False
-    assert Ceremony
