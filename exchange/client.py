@@ -177,12 +177,17 @@ class NodeClient:
         return await self._request("POST", self.base_url + path, cbor.encode(value), MAX_ANSWER_BYTES, 0)
 
     async def _request(self, method: str, url: str, body: bytes | None, max_bytes: int, extra_s: float) -> bytes:
+        try:
+            parsed = URL(url, encoded=True)
+            parsed.port  # noqa: B018 - only reading it tells whether it is one
+        except ValueError as cause:
+            raise MalformedError(f"the address of the node {self.node} is none") from cause
         content_type = None if body is None else _CBOR
         sign = signing(method, url, body, content_type, self._holder, self._signer, self._clock)
         timeout = aiohttp.ClientTimeout(total=self._timeout_s + extra_s, connect=_CONNECT_TIMEOUT_S)
         try:
             async with self._session.request(
-                method, URL(url, encoded=True), data=body, middlewares=(sign,), timeout=timeout, allow_redirects=False
+                method, parsed, data=body, middlewares=(sign,), timeout=timeout, allow_redirects=False
             ) as response:
                 if response.status == 200:
                     return await self._read(response, max_bytes)

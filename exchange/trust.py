@@ -222,7 +222,10 @@ class Trust:
         if self._unknown_certificate:
             route = Route(route.url, ())
         if self._pool is None or self._pool[0] != route:
-            parsed = urllib3.util.parse_url(route.url)
+            try:
+                parsed = urllib3.util.parse_url(route.url)
+            except urllib3.exceptions.LocationParseError as problem:
+                raise MalformedError("the node's address is not an https URL") from problem
             if parsed.scheme != "https" or not parsed.host:
                 raise MalformedError("the node's address is not an https URL")
             if self._pool is not None:

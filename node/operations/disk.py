@@ -57,9 +57,11 @@ class Disk:
 
     def __call__(self, file: Path, problem: BaseException | None, use: str) -> None:
         """See :data:`node.disk_errors.Report`."""
+        if problem is None and not self._failing:
+            return
+        file = file.absolute()
         if problem is None:
-            if (file, use) in self._failing:
-                self._works(file, use)
+            self._works(file, use)
             return
         now = _Failing(cause_of(problem), isinstance(problem, StoreDamagedError))
         self._metrics.disk_errors.labels(file.name, use, now.cause).inc()
@@ -108,7 +110,7 @@ class Disk:
             return
         for file, use in list(self._failing):
             # What failed for want of room is tried again by whoever needs it; until then nothing speaks against it.
-            if use == "writing" and folder in {file, file.parent}:
+            if use == "writing" and (folder == file or folder in file.parents):
                 self._works(file, use)
 
 

@@ -161,7 +161,7 @@ async def test_nothing_is_acknowledged_into_a_database_that_is_not_there_any_mor
     status, problems = await health(kr)
     assert status == 503
     assert "store-replaced" in problems
-    assert lines(world, "kr", "disk-failing")[0]["code"] == "store-replaced"
+    assert "store-replaced" in {line["code"] for line in lines(world, "kr", "disk-failing")}
     size = await kr.context.store.log_size()
     assert await submit(world) == "store-replaced"
     assert await kr.context.store.log_size() == size

@@ -15,12 +15,14 @@ from typing import ClassVar
 import pytest
 from typer.testing import CliRunner
 
+from exchange.client import NodeClient
 from exchange.demo.ports import free_port
 from keys.tls import client_context
 from node.cli.main import app
 from node.cli.output import OK, REFUSED, UNAVAILABLE, USAGE
 from node.partner import Identity, PartnerClient
 from node.settings import HomeNotPrivateError, NodeSettings
+from protocol.address import Address
 from protocol.errors import MalformedError, SettingsError
 from protocol.event import EventName
 from tests.world import World
@@ -63,6 +65,17 @@ async def test_a_card_whose_address_is_none_is_refused_by_name(world: World) -> 
     with pytest.raises(MalformedError):
         await client.checkpoint()
     await client.close()
+    desk = NodeClient(
+        "kr",
+        "https://127.0.0.1:99999",
+        [keys.tls.certificate],
+        Address.parse("24-7@kr"),
+        keys.signer(),
+        world.clock,
+    )
+    with pytest.raises(MalformedError):
+        await desk.checkpoint()
+    await desk.close()
 
 
 # --- Listeners ------------------------------------------------------------------------------------------------------
