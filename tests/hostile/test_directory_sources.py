@@ -49,8 +49,7 @@ class Silent:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     world = World(tmp_path)
-    for nation in ("kr", "fr", "de"):
-        world.add_nation(nation)
+    world.add_nation("kr")
     world.add_desk("24-7@kr")
     yield world
     await world.close()
@@ -85,18 +84,18 @@ def service(world: World, metrics: Metrics, sources: list[Source], log: StringIO
     )
 
 
-@pytest.mark.parametrize("first", ["old", "new"])
 async def test_the_newest_directory_is_taken_whoever_is_asked_first(
-    world: World, metrics: Metrics, first: str, monkeypatch: pytest.MonkeyPatch
+    world: World, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(directory_refresh, "BEHIND_AFTER_S", -1.0)
     old = Folder("old", copied(world, "old"))
     version = publish(world)
     new = Folder("new", copied(world, "new"))
     log = StringIO()
-    made = service(world, metrics, [old, new] if first == "old" else [new, old], log)
-    await made.start()
-    assert made.current.version == version
+    for sources in ([new, old], [old, new]):
+        made = service(world, metrics, list(sources), log := StringIO())
+        await made.start()
+        assert made.current.version == version
     assert made.disagreeing == {"old": "behind"}
     await made.refresh()
     told = [json.loads(line) for line in log.getvalue().splitlines()]
@@ -154,8 +153,9 @@ async def test_a_source_that_is_silent_delays_nobody(
 
 
 async def test_a_running_node_takes_the_news_that_one_of_its_sources_does_not_have(world: World) -> None:
-    await world.start("fr")
-    await world.start("de")
+    for nation in ("fr", "de"):
+        world.add_nation(nation)
+        await world.start(nation)
     await world.start("kr")
     await world.stop("kr")
     kr = await world.start("kr", folder=False, directory={"upstream": ["fr", "de"]})
