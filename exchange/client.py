@@ -6,7 +6,6 @@ Answers are parsed and limited here; nothing in them is trusted until it is veri
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +16,7 @@ import aiohttp
 from yarl import URL
 
 from keys.tls import client_context
+from keys.transport.signing import signing
 from protocol import cbor
 from protocol.address import Address
 from protocol.errors import (
@@ -27,7 +27,6 @@ from protocol.errors import (
     TooLargeError,
     UnavailableError,
 )
-from protocol.http_signature import NONCE_BYTES, sign_request
 from protocol.log.proof import TlogProof, decode_tlog_proof
 from protocol.problem import problem_of
 from protocol.receipt import Receipt, receipts_from_value
@@ -38,11 +37,13 @@ MAX_STATEMENTS = 256
 MAX_ENTRIES = 128
 MAX_SUBMIT_BYTES = 2 * 1024 * 1024
 MAX_WAIT_S = 30
+MAX_NUMBER = (1 << 63) - 1
 # The fullest page of a mailbox, and the fullest answer, with their receipts.
 MAX_ANSWER_BYTES = 12 * 1024 * 1024
 MAX_LOG_BYTES = 1024 * 1024
 _CBOR = "application/cbor"
 _CONNECT_TIMEOUT_S = 10
+_KEEP_ALIVE_S = 20  # shorter than a node's idle time-out, so that it is seldom the node who closes first
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class NodeClient:
         self._clock = clock
         self._timeout_s = timeout_s
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=client_context(certificates), limit=8, keepalive_timeout=60),
+            connector=aiohttp.TCPConnector(ssl=client_context(certificates), limit=8, keepalive_timeout=_KEEP_ALIVE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             headers={"Accept-Encoding": "identity", "User-Agent": "comity"},
@@ -124,7 +125,12 @@ class NodeClient:
         receipts = self._receipts(value[2])
         entries = tuple(self._entry(row, receipts) for row in self._list(value[1]))
         sequences = [entry.sequence for entry in entries]
-        if type(value[3]) is not int or sequences != sorted(set(sequences)) or any(s <= after for s in sequences):
+        if (
+            type(value[3]) is not int
+            or not 0 <= value[3] <= MAX_NUMBER
+            or sequences != sorted(set(sequences))
+            or any(s <= after for s in sequences)
+        ):
             raise self._garbage("entries out of order")
         return MailboxPage(entries, value[3])
 
@@ -171,14 +177,17 @@ class NodeClient:
         return await self._request("POST", self.base_url + path, cbor.encode(value), MAX_ANSWER_BYTES, 0)
 
     async def _request(self, method: str, url: str, body: bytes | None, max_bytes: int, extra_s: float) -> bytes:
+        try:
+            parsed = URL(url, encoded=True)
+            parsed.port  # noqa: B018 - only reading it tells whether it is one
+        except ValueError as cause:
+            raise MalformedError(f"the address of the node {self.node} is none") from cause
         content_type = None if body is None else _CBOR
-        headers = sign_request(
-            method, url, body, content_type, self._holder, self._signer, self._clock(), os.urandom(NONCE_BYTES)
-        )
+        sign = signing(method, url, body, content_type, self._holder, self._signer, self._clock)
         timeout = aiohttp.ClientTimeout(total=self._timeout_s + extra_s, connect=_CONNECT_TIMEOUT_S)
         try:
             async with self._session.request(
-                method, URL(url, encoded=True), data=body, headers=headers, timeout=timeout, allow_redirects=False
+                method, parsed, data=body, middlewares=(sign,), timeout=timeout, allow_redirects=False
             ) as response:
                 if response.status == 200:
                     return await self._read(response, max_bytes)
@@ -249,6 +258,8 @@ class NodeClient:
     def _entry(self, row: Any, receipts: list[Receipt]) -> MailboxEntry:
         if type(row) is not list or len(row) != 3 or type(row[0]) is not int or type(row[1]) not in {bytes, type(None)}:
             raise self._garbage("a mailbox entry of another shape than the protocol's")
+        if not 0 <= row[0] <= MAX_NUMBER:
+            raise self._garbage("a number that is larger than any of a mailbox")
         return MailboxEntry(row[0], row[1], self._picked(row[2], receipts))
 
     def _picked(self, numbers: Any, receipts: list[Receipt]) -> tuple[Receipt, ...]:

@@ -177,7 +177,10 @@ class Trust:
             try:
                 return self._get(path)
             except CertificateUnknownError:
-                # The directory proves itself, and it may be what names the new certificate.
+                # The directory proves itself, and it may be what names the new certificate. Any address would do for
+                # that: so only the node that this desk began with is asked so.
+                if self.own_node != self._bundle.node:
+                    raise
                 self._unknown_certificate = True
                 return self._get(path)
         except ComityError as problem:
@@ -219,7 +222,10 @@ class Trust:
         if self._unknown_certificate:
             route = Route(route.url, ())
         if self._pool is None or self._pool[0] != route:
-            parsed = urllib3.util.parse_url(route.url)
+            try:
+                parsed = urllib3.util.parse_url(route.url)
+            except urllib3.exceptions.LocationParseError as problem:
+                raise MalformedError("the node's address is not an https URL") from problem
             if parsed.scheme != "https" or not parsed.host:
                 raise MalformedError("the node's address is not an https URL")
             if self._pool is not None:

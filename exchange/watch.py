@@ -1,12 +1,19 @@
-"""Keeping watch: what arrives and what becomes due, as soon as it does, for as long as the program runs."""
+"""Keeping watch: what arrives and what becomes due, as soon as it does, for as long as the program runs.
+
+A watch ends only when it is closed. Whatever refuses (the node, the directory, the disk) may work again: the watch says
+once what stands in its way, tells meanwhile what it can see, and tries again.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+import random
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import ParamSpec, TypeVar
 
 from exchange.agenda import Notice
 from exchange.desk import Clock, Desk
@@ -19,6 +26,12 @@ DESK_CHANNEL = "desk"
 TURN_S = 30.0
 # So often the log of the desk's own node is compared with what was seen of it.
 LOG_EVERY = timedelta(minutes=10)
+# After an error the node is listened to again: after a random time up to the first, doubled up to the second.
+RETRY_FIRST_S = 0.2
+RETRY_MOST_S = 30.0
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +56,14 @@ class LogStale:
     detail: str
 
 
-Seen = SyncResult | Notice | Failed | LogContradicted | LogStale
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """Something keeps this watch from seeing everything. It goes on and tries again; each cause is told once."""
+
+    error: ComityError
+
+
+Seen = SyncResult | Notice | Failed | LogContradicted | LogStale | Interrupted
 
 
 async def watch(
@@ -53,39 +73,114 @@ async def watch(
 
     A notice counts as given when it was yielded and the next one is asked for: one that a crash cut off is given again.
     """
-    listening = desk.listen() if desk.settings.transport != "file" else None
-    arriving: asyncio.Task[SyncResult] | None = None
+    arrivals = _Arrivals(desk) if desk.settings.transport != "file" else None
     turn = _LogTurn(clock)
+    trying = _Trying()
     try:
         while True:
-            found = await turn.look(desk) if listening is not None else None
-            if found is not None:
-                yield found
-            for notice in await desk.notices(DESK_CHANNEL):
-                yield notice
-                await desk.note_given([notice])
-            for channel in channels:
-                failure = await tell(desk, channel)
-                if failure is not None:
-                    yield failure
-            if listening is not None and arriving is None:
-                arriving = asyncio.ensure_future(anext(listening))
-            wait = await _until_next(desk, clock, turn_s)
-            if arriving is None:
+            if arrivals is not None:
+                found = await trying.do("log", turn.look, desk)
+                if found is not None:
+                    yield found
+            async for told in _due(desk, channels, trying):
+                yield told
+            until = await trying.do("agenda", _until_next, desk, clock, turn_s)
+            if isinstance(until, Interrupted):
+                yield until
+            wait = until if isinstance(until, float) else turn_s
+            if arrivals is None:
                 await asyncio.sleep(wait)
                 continue
-            done, _ = await asyncio.wait({arriving}, timeout=wait)
-            if done:
-                result, arriving = arriving.result(), None
-                if result != SyncResult(cursor=result.cursor):
-                    yield result
+            result = await trying.do("arrivals", arrivals.next, wait)
+            if result is not None and result != SyncResult(cursor=getattr(result, "cursor", 0)):
+                yield result
     finally:
-        if arriving is not None:
-            arriving.cancel()
-            with suppress(asyncio.CancelledError, ComityError, StopAsyncIteration):
-                await arriving
-        if listening is not None:
-            await listening.aclose()
+        if arrivals is not None:
+            await arrivals.close()
+
+
+async def _due(desk: Desk, channels: Sequence[Channel], trying: _Trying) -> AsyncGenerator[Seen, None]:
+    """The notices of the desk, one by one, and what keeps them or a channel's from being told."""
+    notices = await trying.do("notices", desk.notices, DESK_CHANNEL)
+    if isinstance(notices, Interrupted):
+        yield notices
+    for notice in notices if isinstance(notices, list) else ():
+        yield notice
+        given = await trying.do("given", desk.note_given, [notice])
+        if given is not None:
+            yield given
+            break
+    for channel in channels:
+        failure = await trying.do(f"channel {channel.name}", tell, desk, channel)
+        if failure is not None:
+            yield failure
+
+
+class _Trying:
+    """Does what may fail for a while, and says once why it did."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, str] = {}
+
+    async def do(
+        self, what: str, work: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T | Interrupted | None:
+        """What ``work`` gives; :class:`Interrupted` when it failed, None when that was told already."""
+        try:
+            result = await work(*args, **kwargs)
+        except (ComityError, OSError) as problem:
+            error = problem if isinstance(problem, ComityError) else UnavailableError(f"this machine: {problem}")
+            if self._told.get(what) == error.code:
+                return None
+            self._told[what] = error.code
+            return Interrupted(error)
+        self._told.pop(what, None)
+        return result
+
+
+class _Arrivals:
+    """Listens at the node. When that ends by an error, it begins anew, after a random pause that grows."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._listening: AsyncGenerator[SyncResult, None] | None = None
+        self._next: asyncio.Task[SyncResult] | None = None
+        self._failures = 0
+        self._again_at = 0.0  # monotonic
+
+    async def next(self, timeout_s: float) -> SyncResult | None:
+        """What arrived, None after ``timeout_s``; raises what ended the listening."""
+        if self._next is None:
+            pause = self._again_at - time.monotonic()
+            if pause > 0:
+                await asyncio.sleep(min(pause, timeout_s))
+                return None
+            if self._listening is None:
+                self._listening = self._desk.listen()
+            self._next = asyncio.ensure_future(anext(self._listening))
+        done, _ = await asyncio.wait({self._next}, timeout=timeout_s)
+        if not done:
+            return None
+        ended, self._next = self._next, None
+        try:
+            result = ended.result()
+        except (ComityError, OSError):
+            self._failures += 1
+            self._listening = None  # a generator that raised is over
+            longest = min(RETRY_MOST_S, RETRY_FIRST_S * 2**self._failures)
+            self._again_at = time.monotonic() + random.uniform(0, longest)  # noqa: S311 - jitter, not a secret
+            raise
+        self._failures = 0
+        return result
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._next is not None:
+            self._next.cancel()
+            with suppress(asyncio.CancelledError, ComityError, OSError, StopAsyncIteration):
+                await self._next
+        if self._listening is not None:
+            await self._listening.aclose()
 
 
 class _LogTurn:
@@ -121,7 +216,7 @@ async def tell(desk: Desk, channel: Channel) -> Failed | None:
         return None
     try:
         await asyncio.to_thread(channel.tell, desk.address, notices)
-    except UnavailableError as problem:
+    except ComityError as problem:
         return Failed(channel.name, problem)
     await desk.note_given(notices)
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from node.context import CONTEXT, Context
+from node.directory_refresh import NotAdmittedError
 from node.metrics import CONTENT_TYPE
 from node.store.base import StoreStats
 from protocol.address import node_of
@@ -24,9 +25,13 @@ async def _health(request: web.Request) -> web.Response:
     """200 ``ok``, 200 ``attention`` (works, but the operator should look), or 503 ``failing`` (takes nothing)."""
     context = request.app[CONTEXT]
     failing = [problem.code] if (problem := context.sequencer.problem) is not None else []
+    if (misdated := context.sequencer.clock_problem) is not None and misdated.code not in failing:
+        failing.append(misdated.code)
+    failing += context.disk.problems
     if context.stopping:
         failing.append("stopping")
-    attention: list[str] = [f"partner-log-distrusted:{partner}" for partner in context.witness.distrusted]
+    attention = [f"clock-differs:{partner}" for partner in context.clock_watch.differing()]
+    attention += [f"partner-log-distrusted:{partner}" for partner in context.witness.distrusted]
     if (unsigned := context.sequencer.renewal_problem) is not None:
         attention.append(f"checkpoint-not-renewed:{unsigned.code}")
     attention += [f"log-behind-witness:{partner}" for partner in sorted(context.collector.ahead)]
@@ -37,6 +42,9 @@ async def _health(request: web.Request) -> web.Response:
             attention.append("directory-expired")
         version = directory.version
         attention += context.expiry_watch.urgent()
+        attention += [f"directory-source-{how}:{name}" for name, how in context.directory.disagreeing.items()]
+        if context.node not in directory.nodes():
+            attention.append(NotAdmittedError.code)
         attention += [f"nation-left-out:{node}" for node in directory.problems]
     except ComityError as missing:
         failing.append(missing.code)
@@ -61,5 +69,6 @@ async def _metrics(request: web.Request) -> web.Response:
         stats = await context.store.stats()
     except ComityError:
         stats = None
-    body = context.metrics.render(stats, context.sequencer.pending, context.sequencer.problem is not None)
+    halted = (context.sequencer.problem or context.sequencer.clock_problem) is not None
+    body = context.metrics.render(stats, context.sequencer.pending, halted)
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})

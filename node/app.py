@@ -35,6 +35,7 @@ from node.authentication import Caller, SignedCall
 from node.context import CONTEXT, Context
 from node.http.connections import Connection
 from node.http.listener import TrackedHandler
+from node.http.refusals import HEADERS
 from node.limits import network_of
 from node.logging import log_defect
 from protocol.errors import (
@@ -62,7 +63,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 )
 _ROUTE = web.RequestKey("route", str)
 _STRANGER = web.RequestKey("stranger", bool)
-_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Server": "comity-node"}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -103,6 +103,7 @@ def _gate(context: Context, endpoint: Endpoint) -> Handler:
             with context.connections.serving(connection), ExitStack() as under_way:
                 caller, signed = await _authenticate(context, endpoint, request)
                 context.connections.authenticated(connection, caller.holder)
+                context.heard_from(caller.peer)
                 under_way.enter_context(context.requests.take(caller.holder))
                 if context.sequencer.held is not None and not endpoint.early:
                     raise context.sequencer.held
@@ -219,7 +220,7 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
     else:
         status = response.status
         if not response.prepared:
-            response.headers.update(_HEADERS)
+            response.headers.update(HEADERS)
         return response
     finally:
         context.metrics.requests.labels(_route(request), str(status)).inc()
@@ -232,7 +233,7 @@ def _problem(context: Context, request: web.Request, problem: ComityError) -> we
         status=problem.http_status,
         body=problem_text(problem).encode(),
         content_type=PROBLEM_TYPE,
-        headers=_HEADERS,
+        headers=HEADERS,
     )
     # What is left of a body that was refused is not read.
     if not request.content.is_eof() or request.can_read_body or isinstance(problem, BodyTimeoutError):

@@ -18,10 +18,17 @@ from keys.directory.view import Directory
 from node.log_files import LogFiles
 from node.log_state import LogRolledBackError
 from node.logging import Log
+from node.operations.clock import ClockWatch
 from node.partner import Partners
 from node.sequencer import Sequencer
 from node.store.base import SkipNumbers
-from protocol.errors import CheckpointInvalidError, ComityError, NotFoundError, UnavailableError
+from protocol.errors import (
+    CheckpointInvalidError,
+    ComityError,
+    LogUnconfirmedError,
+    NotFoundError,
+    UnavailableError,
+)
 from protocol.log.checkpoint import (
     LogVerifier,
     VerifiedCheckpoint,
@@ -106,7 +113,9 @@ class LogAssurance:
         partners: Partners,
         nodes: Callable[[], Sequence[str]],
         log: Log,
+        clock_watch: ClockWatch,
     ) -> None:
+        self._clock_watch = clock_watch
         self._sequencer = sequencer
         self._verifier = files.signer.verifier
         self._files = files
@@ -132,6 +141,8 @@ class LogAssurance:
         )
         nodes = [] if new or not ask or self._vouches(remembered) else self._nodes()
         await self._sequencer.require_leads_to(remembered)
+        if not await self._believes_clock(self._nodes() if ask else ()):
+            return
         if nodes and not await self._ask(nodes, remembered):
             self._log.warning("log-unconfirmed", count=len(nodes))
             return
@@ -140,8 +151,21 @@ class LogAssurance:
 
     async def run(self) -> None:
         """Ask until one partner answered, then resume the sequencer. Raises as :meth:`begin`."""
-        while not await self._ask(self._nodes(), remembered_of(self._files)):  # noqa: ASYNC110 - nobody tells when one is back
+        while True:
+            nodes = self._nodes()
+            if await self._believes_clock(nodes) and await self._ask(nodes, remembered_of(self._files)):
+                return
             await asyncio.sleep(ASK_AGAIN_S)
+
+    async def _believes_clock(self, nodes: Sequence[str]) -> bool:
+        """Whether the clock may be believed; else the log is held, and the reason said."""
+        problem = await self._clock_watch.settle(nodes, self.ask_time)
+        self._sequencer.hold(problem or LogUnconfirmedError())
+        return problem is None
+
+    async def ask_time(self, node: str) -> None:
+        """Ask ``node`` something small: its answer, a refusal too, says its time."""
+        await self._partners.get(node).checkpoint()
 
     async def _ask(self, nodes: Sequence[str], remembered: Sequence[VerifiedCheckpoint]) -> bool:
         """Ask; True if one partner answered and nothing speaks against signing, and the sequencer was resumed."""

@@ -27,24 +27,42 @@ class BootMemory:
 
     def read(self) -> bytes | None:
         """The newest checkpoint that this node signed since the machine started; None if that is not known."""
+        return self._read(self.path)
+
+    def write(self, note: bytes) -> None:
+        """Remember ``note``. What cannot be written is not remembered: an older memory vouches for less, never more."""
+        self._write(self.path, note)
+
+    def read_clock(self) -> bytes | None:
+        """What :mod:`node.operations.clock` kept since the machine started; None if that is not known."""
+        return self._read(self._clock_path)
+
+    def write_clock(self, state: bytes) -> None:
+        """Remember ``state``, as :meth:`write`."""
+        self._write(self._clock_path, state)
+
+    @property
+    def _clock_path(self) -> Path:
+        return self.path.with_name(f"{self.path.name}-clock")
+
+    def _read(self, path: Path) -> bytes | None:
         if self._boot is None:
             return None
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return None
         with os.fdopen(descriptor, "rb") as file:
             # The folder may be open to other users: what they put there vouches for nothing.
             if os.fstat(descriptor).st_uid != os.geteuid():
                 return None
-            boot, _, note = file.read(_MAX_BYTES).partition(b"\n")
-        return note if boot == self._boot and note else None
+            boot, _, content = file.read(_MAX_BYTES).partition(b"\n")
+        return content if boot == self._boot and content else None
 
-    def write(self, note: bytes) -> None:
-        """Remember ``note``. What cannot be written is not remembered: an older memory vouches for less, never more."""
+    def _write(self, path: Path, content: bytes) -> None:
         if self._boot is not None:
             with suppress(OSError):
-                write_file(self.path, self._boot + b"\n" + note, mode=PRIVATE_MODE, durable=False)
+                write_file(path, self._boot + b"\n" + content, mode=PRIVATE_MODE, durable=False)
 
 
 def _boot_id() -> bytes | None:

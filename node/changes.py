@@ -1,7 +1,7 @@
 """Who has something new to fetch: wakes long polls, event streams and deliveries after a commit.
 
-Keys are a desk's address (``24-7@kr``) for its mailbox and a node's name (``fr``) for the outbound queue to it; an
-address has an @, a node name has none, so they never meet.
+Keys are a desk's address (``24-7@kr``) for its mailbox, a node's name (``fr``) for the outbound queue to it, and
+:func:`calling` for what that node asks of this one. An address has an @, a node name has none, so they never meet.
 """
 
 from __future__ import annotations
@@ -11,6 +11,11 @@ from collections.abc import Iterable
 from types import TracebackType
 
 ANY_PARTNER = "*"
+
+
+def calling(partner: str) -> str:
+    """The key of ``partner`` itself: it is notified whenever a request of the partner's node was authenticated."""
+    return f"{partner}!"
 
 
 class Watch:

@@ -11,9 +11,10 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from keys.files import write_file
+from keys.files import sync_folder, write_file
 from node.disk_errors import disk_error
-from protocol.errors import ComityError
+from protocol.errors import CheckpointInvalidError, ComityError
+from protocol.log.checkpoint import parse_checkpoint
 
 # A checkpoint is about 4 KB; room for the lines of witnesses.
 MAX_NOTE_BYTES = 64 * 1024
@@ -27,6 +28,16 @@ class CheckpointFileError(ComityError):
     advice = "Check the file's path, owner and mode; never replace it by an older copy."
 
 
+class CheckpointFileDamagedError(CheckpointFileError):
+    """The checkpoint file holds something else than a checkpoint."""
+
+    code = "checkpoint-file-damaged"
+    advice = (
+        "Run comity-node log reconcile: it rebuilds the file from the database and what the partners saw of this log."
+        " Never replace the file by an older copy."
+    )
+
+
 class CheckpointFile:
     """One signed checkpoint on disk, replaced as a whole."""
 
@@ -34,7 +45,10 @@ class CheckpointFile:
         self.path = path
 
     def read(self) -> bytes | None:
-        """The note, None if there is no file. Raises :class:`CheckpointFileError`."""
+        """The note, None if there is no file; its signatures are not verified.
+
+        Raises :class:`CheckpointFileDamagedError` for what is no checkpoint, else :class:`CheckpointFileError`.
+        """
         try:
             with self.path.open("rb") as file:
                 note = file.read(MAX_NOTE_BYTES + 1)
@@ -43,8 +57,21 @@ class CheckpointFile:
         except OSError as problem:
             raise CheckpointFileError(f"the checkpoint file cannot be read ({_name(problem)})") from problem
         if not 0 < len(note) <= MAX_NOTE_BYTES:
-            raise CheckpointFileError("the checkpoint file is empty or too large")
+            raise CheckpointFileDamagedError("the checkpoint file is empty or too large")
+        try:
+            parse_checkpoint(note)
+        except CheckpointInvalidError as problem:
+            raise CheckpointFileDamagedError(f"the checkpoint file is damaged: {problem.detail}") from problem
         return note
+
+    def put_aside(self) -> Path:
+        """Give the file another name, so that nothing of it is lost; that name. Raises :class:`OSError`."""
+        number = 1
+        while (kept := self.path.with_name(f"{self.path.name}.damaged-{number}")).exists():
+            number += 1
+        self.path.rename(kept)
+        sync_folder(self.path.parent)
+        return kept
 
     def write(self, note: bytes) -> None:
         """Replace the note, durably on return; the old one stays if this raises before the rename.

@@ -16,6 +16,7 @@ from datetime import datetime
 from keys.directory.view import Directory
 from keys.directory.witnesses import cosigned_by, judge_quorum, witness_policy
 from node.cosignatures import Cosignatures
+from node.disk_errors import Report, unreported
 from node.logging import Log, log_defect
 from node.metrics import Metrics
 from node.partner import PartnerClient, Partners
@@ -47,7 +48,10 @@ class Collector:
         clock: Callable[[], datetime],
         metrics: Metrics,
         log: Log,
+        *,
+        report: Report = unreported,
     ) -> None:
+        self._report = report
         self._origin = origin
         self._cosignatures = cosignatures
         self._directory = directory
@@ -175,8 +179,9 @@ class Collector:
         try:
             await asyncio.to_thread(self._cosignatures.write, witnessed)
         except OSError as problem:
-            self._log.error("cosigned-checkpoint-not-written", error_type=type(problem).__name__)
+            self._report(self._cosignatures.path, problem, "writing")
             return
+        self._report(self._cosignatures.path, None, "writing")
         self._cosignatures.keep(witnessed)
         self._metrics.witnessed_size.set(parse_checkpoint(witnessed).size)
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from aiohttp import web
 
 from node.authentication import Authenticator
+from node.changes import calling
 from node.collector import Collector
 from node.cosignatures import Cosignatures
 from node.cosigner import Cosigner
@@ -20,6 +21,8 @@ from node.http.connections import Connections
 from node.limits import Room, TokenBuckets
 from node.logging import Log
 from node.metrics import Metrics
+from node.operations.clock import ClockWatch
+from node.operations.disk import Disk
 from node.proof_exchange import ProofExchange
 from node.sequencer import Sequencer
 from node.settings import LimitSettings
@@ -48,6 +51,8 @@ class Context:
     collector: Collector
     proof_exchange: ProofExchange
     expiry_watch: ExpiryWatch
+    disk: Disk
+    clock_watch: ClockWatch
     desk_buckets: TokenBuckets
     partner_buckets: TokenBuckets
     desk_byte_buckets: TokenBuckets
@@ -60,6 +65,11 @@ class Context:
     log: Log
     polls: Counter[str] = field(default_factory=Counter)
     stopping: bool = False
+
+    def heard_from(self, peer: str | None) -> None:
+        """A request of this partner was authenticated: what waits for it need not wait longer."""
+        if peer is not None:
+            self.sequencer.changes.notify((calling(peer),))
 
     def end_polls(self) -> None:
         """Wake every long poll and stream, so that they see ``stopping``."""

@@ -19,6 +19,7 @@ from aiohttp import web
 
 from keys.files import PRIVATE_MODE
 from node import wire
+from node.api.endpoint import MAX_NUMBER
 from node.bundles import Bundles
 from node.context import Context
 from node.log_retention import erase_part
@@ -34,6 +35,7 @@ IMPORT = "/bundle/import"
 ERASE = "/log/erase"
 # Of a socket's path, by the kernel's interface.
 _MAX_PATH_BYTES = 107
+MAX_DAYS = 36_600
 
 
 def build_control(bundles: Bundles, context: Context) -> web.Application:
@@ -54,6 +56,8 @@ def build_control(bundles: Bundles, context: Context) -> web.Application:
         days, first = (request.query.get(name, "") for name in ("days", "first"))
         if not all(text.isascii() and text.isdigit() and len(text) <= 19 for text in (days, first)):
             raise MalformedError("days and first are numbers")
+        if int(days) > MAX_DAYS or int(first) > MAX_NUMBER:
+            raise MalformedError("days or first is larger than any of a log")
         before = context.clock() - timedelta(days=int(days))
         part = await erase_part(context.store, context.sequencer, before, int(first))
         return web.json_response(asdict(part))

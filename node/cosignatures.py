@@ -25,7 +25,7 @@ class Cosignatures:
     """What is gathered and kept. Event loop only, but for :meth:`write`."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._gathered: OrderedDict[Checkpoint, dict[str, tuple[NoteSignature, ...]]] = OrderedDict()
         self._notes: dict[Checkpoint, bytes] = {}
         self._kept: bytes | None = None
@@ -91,12 +91,12 @@ class Cosignatures:
     def read(self) -> bytes | None:
         """What an earlier process kept, not verified, None if nothing; raises :class:`LogUnavailableError`."""
         try:
-            return self._path.read_bytes()
+            return self.path.read_bytes()
         except FileNotFoundError:
             return None
         except OSError as problem:
-            raise LogUnavailableError(f"{self._path} cannot be read: {problem.strerror}") from problem
+            raise LogUnavailableError(f"{self.path} cannot be read: {problem.strerror}") from problem
 
     def write(self, note: bytes) -> None:
         """Write the file durably; raises :class:`OSError`."""
-        write_file(self._path, note)
+        write_file(self.path, note)

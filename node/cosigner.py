@@ -33,9 +33,6 @@ from protocol.log.merkle import EMPTY_ROOT, verify_consistency
 from protocol.log.note import NoteSignature
 from protocol.log.witness import WitnessSigner, cosign, with_lines, without_cosignatures
 
-# What the store's integers hold; no honest log comes near it.
-MAX_TREE_SIZE = (1 << 63) - 1
-
 
 class Cosigner:
     """The witness of one node. ``signer`` is None for a node that has no witness keys."""
@@ -74,12 +71,13 @@ class Cosigner:
             raise NotFoundError("this node is no witness")
         verified = self._verified(request.checkpoint, node)
         checkpoint = verified.checkpoint
-        if not request.old_size <= checkpoint.size <= MAX_TREE_SIZE:
+        if not request.old_size <= checkpoint.size:
             raise MalformedError("the checkpoint is of a smaller tree than the old size, or beyond every size")
         last = await self._store.cosigned(checkpoint.origin)
         await self._witness.require_consistent(node, verified)
         await self._require_extends(node, request, verified, last)
         now = self._clock()
+        self._sequencer.require_clock(now)
         lines = cosign(checkpoint, signer, now)
         note = with_lines(without_cosignatures(verified), lines)
         operation = RecordCosigned(checkpoint.origin, request.old_size, checkpoint.size, checkpoint.root, note)

@@ -1,8 +1,10 @@
 """Delivery: takes what is queued for each partner there, and records what the partner's log proves of it.
 
 One task per partner with a queue, woken by the sequencer after a commit: a partner that is down or slow delays nobody
-else. What is queued, how often it was tried and when it is due again are durable rows, so a restart forgets nothing.
-A partner without an address of its own is not asked: what is queued for it waits until it pulls or a bundle is made.
+else. While the partner cannot be reached its queue pauses, longer each time; when it calls this node meanwhile, it is
+there again and is asked soon. What is queued, how often it was tried and when it is due again are durable rows, so a
+restart forgets nothing. A partner without an address of its own is not asked: what is queued for it waits until it
+pulls or a bundle is made.
 What the answers come to: see :mod:`node.handover`.
 """
 
@@ -10,10 +12,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from node.changes import ANY_PARTNER
-from node.handover import Handover
+from node.changes import ANY_PARTNER, Watch, calling
+from node.handover import Handover, NotRecordedError
 from node.logging import Log, log_defect
 from node.metrics import Metrics
 from node.partner import Partners
@@ -27,6 +29,9 @@ from protocol.errors import ComityError
 BATCH_BYTES = 2 * 1024 * 1024
 # Rows that came due while another problem kept the queue closed are looked at this often at the latest.
 _MAX_SLEEP_S = 60.0
+# A partner that calls is asked again after this many doublings of the first back-off at most: it may reach this node
+# although it cannot be reached itself.
+_CALLED_DOUBLINGS = 2
 
 
 class Delivery:
@@ -87,10 +92,12 @@ class PartnerQueue:
         self._all = delivery
         self._partner = partner
         self._failures = 0
+        self._called = False
 
     async def run(self) -> None:
         """Deliver for ever."""
-        with self._all.sequencer.changes.watch(self._partner) as watch:
+        changes = self._all.sequencer.changes
+        with changes.watch(self._partner) as watch, changes.watch(calling(self._partner)) as calls:
             while True:
                 if not self._all.partners.can_reach(self._partner):  # its card changed: it pulls now
                     await watch.wait(_MAX_SLEEP_S)
@@ -107,9 +114,18 @@ class PartnerQueue:
                     self._failures += 1
                     worked = False
                 if self._failures:
-                    await asyncio.sleep(self._all.settings.pause_s(self._failures - 1))
+                    await self._pause(calls)
                 elif not worked:
                     await watch.wait(await self._until_due_s())
+
+    async def _pause(self, calls: Watch) -> None:
+        """Wait for the next attempt, not to the end when the partner calls meanwhile."""
+        settings = self._all.settings
+        pause_s = settings.pause_s(self._failures - 1)
+        least_s = min(pause_s, settings.pause_s(min(self._failures - 1, _CALLED_DOUBLINGS)))
+        await asyncio.sleep(least_s)
+        # What called while it was being asked counts too.
+        self._called = await calls.wait(max(pause_s - least_s, 0.001))
 
     async def _until_due_s(self) -> float:
         now = self._all.clock()
@@ -121,10 +137,13 @@ class PartnerQueue:
     # --- One round ---------------------------------------------------------------------------------------------
 
     async def _round(self) -> bool:
-        """Send what is due; True if there was something."""
+        """Send what is due, or all that waits for a partner that called; True if there was something."""
+        ahead = timedelta(seconds=self._all.settings.max_backoff_s) if self._called else timedelta(0)
+        self._called = False
+        due_at = self._all.clock() + ahead
         envelopes, receipts = await asyncio.gather(
-            self._due(OutboundKind.ENVELOPE, MAX_ENVELOPES * self._all.settings.requests_at_once),
-            self._due(OutboundKind.RECEIPTS, MAX_RECEIPTS),
+            self._due(OutboundKind.ENVELOPE, due_at, MAX_ENVELOPES * self._all.settings.requests_at_once),
+            self._due(OutboundKind.RECEIPTS, due_at, MAX_RECEIPTS),
         )
         if not envelopes and not receipts:
             return False
@@ -135,19 +154,23 @@ class PartnerQueue:
         self._settle(problem)
         return True
 
-    async def _due(self, kind: OutboundKind, limit: int) -> list[OutboundItem]:
+    async def _due(self, kind: OutboundKind, at: datetime, limit: int) -> list[OutboundItem]:
         size = BATCH_BYTES * (self._all.settings.requests_at_once if kind is OutboundKind.ENVELOPE else 1)
-        return await self._all.store.due_outbound(self._partner, kind, self._all.clock(), limit, size)
+        return await self._all.store.due_outbound(self._partner, kind, at, limit, size)
 
     def _settle(self, problem: ComityError | None) -> None:
         metrics = self._all.metrics
-        metrics.partner_up.labels(self._partner).set(0 if problem is not None else 1)
+        answered = problem is None or isinstance(problem, NotRecordedError)
+        metrics.partner_up.labels(self._partner).set(1 if answered else 0)
         if problem is None:
             if self._failures:
                 self._all.log.info("partner-back", partner=self._partner)
             self._failures = 0
             return
         self._failures += 1
+        if isinstance(problem, NotRecordedError):
+            self._all.log.error("delivery-not-recorded", partner=self._partner, code=problem.code)
+            return
         metrics.delivery_failures.labels(self._partner, problem.code).inc()
         self._all.log.warning("delivery-failed", partner=self._partner, code=problem.code, attempts=self._failures)
 

@@ -5,9 +5,18 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from node.store.sqlite_connection import database_errors
 from protocol.errors import ComityError, StorageFullError, UnavailableError
+
+Report = Callable[[Path, BaseException | None, str], None]
+"""Told of each use of a file (``writing``, ``reading``): of the problem that it met, or of None when it met none."""
+
+
+def unreported(file: Path, problem: BaseException | None, use: str) -> None:
+    """For programs that end with their first error: nobody watches the disk."""
+
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 

@@ -27,7 +27,7 @@ from node.store.base import (
 )
 from node.wire import Answer
 from node.witness import Witness
-from protocol.errors import ComityError, LogForkError, NotFoundError, PeerFailedError
+from protocol.errors import ComityError, LogForkError, NotFoundError, PeerFailedError, UnavailableError
 from protocol.event import DESK_EVENTS, EventName, LeafReference
 from protocol.problem import is_final
 from protocol.receipt import Receipt, ReceiptVerifier, VerifiedReceipt
@@ -36,6 +36,13 @@ from protocol.statement import verify_statement
 Verdicts = Sequence[ComityError | None]
 
 _AT_RECIPIENTS_NODE = DESK_EVENTS | {EventName.ContentConsignment, EventName.ContentConsignmentFailure}
+
+
+class NotRecordedError(UnavailableError):
+    """What a partner answered could not be written here. The fault is this node's own; the partner did its part."""
+
+    code = "not-recorded"
+    advice = "Look at this node's disk (comity-node health); what is not recorded is asked for again."
 
 
 class ReceiptJudge:
@@ -140,14 +147,20 @@ class Handover:
         return DeferOutbound(item.outbound_id, item.attempts + 1, self._clock() + wait, problem.code)
 
     async def write(self, partner: str, operations: Sequence[Operation]) -> ComityError | None:
-        """Record; the error if something could not be. What failed stays queued and is sent again (idempotent)."""
+        """Record; the error if something could not be: :class:`NotRecordedError`, or the partner's contradiction.
+
+        What failed stays queued and is sent again (idempotent).
+        """
         problem: ComityError | None = None
         for operation, outcome in zip(operations, await self._sequencer.submit_many(operations), strict=True):
             if not isinstance(outcome, Failed) or isinstance(outcome.error, NotFoundError):
                 continue  # not found: it was recorded before, or expired meanwhile
-            problem = outcome.error
-            if isinstance(problem, LogForkError) and isinstance(operation, RecordRelayed):
-                self._witness.accuse(partner, problem, *{r.receipt.checkpoint for r in operation.receipts})
+            refused = outcome.error
+            if isinstance(refused, LogForkError) and isinstance(operation, RecordRelayed):
+                self._witness.accuse(partner, refused, *{r.receipt.checkpoint for r in operation.receipts})
+                problem = refused
+            else:
+                problem = NotRecordedError(f"an answer of {partner} could not be recorded: {refused.code}")
         return problem
 
     # --- Inside ---

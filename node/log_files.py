@@ -8,6 +8,7 @@ from pathlib import Path
 from keys.keystore import Keystore, Purpose
 from node.boot_memory import BootMemory
 from node.checkpoint_file import CheckpointFile
+from node.disk_errors import Report, unreported
 from node.log_state import LogMarks
 from node.settings import NodeHome, NodeSettings
 from node.store.sqlite import SqliteStore
@@ -39,6 +40,6 @@ class LogFiles:
             LogMarks(home.path),
         )
 
-    def store(self) -> SqliteStore:
+    def store(self, report: Report = unreported) -> SqliteStore:
         """The store, not open."""
-        return SqliteStore(self.database, self.signer.origin)
+        return SqliteStore(self.database, self.signer.origin, report=report)

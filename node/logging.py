@@ -16,7 +16,7 @@ ALLOWED = frozenset(
     {
         "event", "level", "timestamp", "node", "partner", "code", "route", "status", "count", "size", "attempts",
         "error_type", "place", "version", "origin", "source", "wait_s", "signal", "port", "direction", "kid",
-        "days", "at",
+        "days", "at", "file", "use", "cause",
     }
 )  # fmt: skip
 _MAX_VALUE_CHARS = 200

@@ -56,7 +56,17 @@ class Metrics:
         self.directory_expires = gauge("directory_expires_timestamp_seconds", "When the directory must be refreshed")
         self.expires = gauge("expires_timestamp_seconds", "When what is ours in the directory ends", "what")
         self.directory_refresh_failures = counter("directory_refresh_failures", "Refreshes that no source served")
+        self.directory_disagreement = gauge(
+            "directory_source_disagrees", "1 if this source disagrees about the directory: ALARM", "source", "how"
+        )
         self.directory_nations_left_out = gauge("directory_nations_left_out", "Nations whose cards cannot be used")
+        self.clock_offset = gauge(
+            "clock_offset_seconds", "How far the partner's time is ahead of this node's, as last heard", "partner"
+        )
+        self.disk_errors = counter("disk_errors", "Uses of this node's own files that failed", "file", "use", "cause")
+        self.disk_failing = gauge(
+            "disk_failing", "1 while a file of this node cannot be used: ALARM", "file", "use", "cause"
+        )
         self.expired = counter("expired", "Messages that expired undelivered or unclaimed")
         self.internal_errors = counter("internal_errors", "Defects met while answering: report them")
         self.tasks_interrupted = counter(
@@ -64,7 +74,7 @@ class Metrics:
         )
         self._outbound = gauge("outbound_waiting", "Rows that wait for a partner", "partner")
         self._log_size = gauge("log_size", "Entries of this node's log")
-        self._mailbox = gauge("mailbox_open", "Mailbox entries not handed over yet")
+        self._mailbox = gauge("mailbox_open", "Messages in mailboxes that no desk has taken over yet")
         self._payloads = gauge("payloads", "Sealed messages held")
         self._database = gauge("database_bytes", "Size of the database file")
         self._wal = gauge("wal_bytes", "Size of the write-ahead log")

@@ -6,6 +6,7 @@ Each step may be repeated after a process was killed in it: what was put aside i
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 from keys.files import locked, sync_folder
@@ -15,7 +16,8 @@ from node.store.sqlite import SqliteStore
 from node.store.sqlite_connection import database_errors, open_reader, open_writer
 from node.store.sqlite_log import open_tree
 from protocol.errors import NewLogError
-from protocol.log.checkpoint import Checkpoint, LogVerifier, open_checkpoint
+from protocol.log.checkpoint import Checkpoint, LogVerifier, claimed_time, open_checkpoint
+from protocol.misbehaviour import ALLOWED_SKEW
 
 
 def _aside(path: Path, origin: str) -> Path:
@@ -28,6 +30,13 @@ def last_checkpoint(file: CheckpointFile, verifier: LogVerifier) -> Checkpoint:
     if note is None:
         raise NewLogError("there is no checkpoint file: how far the log went is not known")
     return open_checkpoint(note, verifier)
+
+
+def is_ahead(file: CheckpointFile, now: datetime) -> bool:
+    """Whether the log signed a time that is yet to come: until then it can sign nothing more."""
+    note = file.read()
+    signed_at = claimed_time(note) if note is not None else None
+    return signed_at is not None and signed_at > now + ALLOWED_SKEW
 
 
 def require_lost(database: Path, final: Checkpoint) -> None:

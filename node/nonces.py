@@ -1,103 +1,150 @@
 """Which signed requests were seen: a request counts once, also after the process was killed and started again.
 
-A signature lives at most 60 s and may be dated 30 s ahead, so a request can come back for 90 s at most. Two generations
-of that length are kept, in memory and in two append-only files: the older one is dropped as a whole. A record is
-written before the request is acted on; it survives the death of the process. After a power cut the last records may be
-missing; what a replay could then do is bounded by the idempotence of every call.
+A signature lives at most 60 s and may be dated 30 s ahead. What was seen is kept by the time that the signature itself
+says, in one append-only file for each :data:`SPAN_S` seconds of it. So it does not matter where this node's clock was
+meanwhile: a request that becomes fresh again, because the clock went ahead and came back, finds its file still there.
+Files are dropped only for their number: one file is begun for each span in which requests were served, so
+:data:`MAX_FILES` of them are days of service, whatever the clock said in these days.
+
+A record is written before the request is acted on; it survives the death of the process. After a power cut the last
+records may be missing; what a replay could then do is bounded by the idempotence of every call.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+from contextlib import suppress
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
-from protocol.errors import ReplayedError, StorageFullError, UnavailableError
+from node.disk_errors import Report, disk_error, unreported
+from protocol.errors import ReplayedError, UnavailableError
 from protocol.http_signature import LIFETIME, MAX_FUTURE_SKEW, AuthenticatedRequest
-from protocol.instant import from_ms, to_ms
 
 WINDOW = LIFETIME + MAX_FUTURE_SKEW
-MAX_PER_WINDOW = 2_000_000
+SPAN_S = 120
+MAX_PER_SPAN = 2_000_000
+MAX_FILES = 2_048
+MAX_BYTES = 512 * 1024 * 1024
 _DIGEST_BYTES = 16
-_TIME_BYTES = 8
+# So many spans can hold what is still fresh.
+_LIVE = 2 + int(WINDOW / timedelta(seconds=SPAN_S))
+
+
+class _Span:
+    """The requests whose signatures say one span of time."""
+
+    def __init__(self, path: Path) -> None:
+        self.seen: set[bytes] = set()
+        # Opened first, so that nothing of the file can be missed by another process.
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            content = path.read_bytes()
+            whole = len(content) - len(content) % _DIGEST_BYTES
+            if whole != len(content):  # a record that a kill tore: what is appended would not be read behind it
+                os.ftruncate(self._descriptor, whole)
+            self.seen = {content[at : at + _DIGEST_BYTES] for at in range(0, whole, _DIGEST_BYTES)}
+        except BaseException:
+            self.close()
+            raise
+
+    def add(self, digest: bytes) -> None:
+        """Keep the digest; raises :class:`OSError`, and then it counts as not seen."""
+        if os.write(self._descriptor, digest) != _DIGEST_BYTES:
+            size = os.fstat(self._descriptor).st_size
+            os.ftruncate(self._descriptor, size - size % _DIGEST_BYTES)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # what a write cut short means
+        self.seen.add(digest)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
 
 
 class NonceJournal:
-    """The requests of the last window or two. Event loop only; each check is one short write."""
+    """The requests that were seen. Event loop only; each check is one short write."""
 
-    def __init__(self, folder: Path, now: datetime) -> None:
-        """Read what an earlier process kept in ``folder``; raises :class:`UnavailableError` if it cannot be used."""
+    def __init__(self, folder: Path, now: datetime, report: Report = unreported) -> None:
+        """Use ``folder``; raises :class:`UnavailableError` if it cannot be used."""
         self._folder = folder
+        self._report = report
+        self._spans: dict[int, _Span] = {}
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            previous = self._read(self._name(1), now)
-            current = self._read(self._name(0), now)
-            # One generation from before this start, a fresh one from now on.
-            self._previous = previous | current
-            self._descriptor = self._begin(now, keep=self._previous)
+            self._files, self._last = self._found()
+            self._span(int(now.timestamp()) // SPAN_S)
         except OSError as problem:
-            raise UnavailableError("the journal of requests cannot be written") from problem
-        self._current: set[bytes] = set()
-        self._began = now
+            raise disk_error(problem, "the journal of requests cannot be written") from problem
 
     def close(self) -> None:
-        """Close the file."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        """Close the files."""
+        for span in self._spans.values():
+            span.close()
+        self._spans.clear()
 
     def check(self, request: AuthenticatedRequest, now: datetime) -> None:
         """Remember the request; raises :class:`ReplayedError` if seen, ``StorageFullError`` if it cannot be kept."""
-        if now - self._began >= WINDOW or now < self._began:
-            self._turn(now)
-        seen = sha256(f"{request.key_ref}\0{request.nonce}".encode()).digest()[:_DIGEST_BYTES]
-        if seen in self._current or seen in self._previous:
-            raise ReplayedError("this signed request was already made")
-        if len(self._current) >= MAX_PER_WINDOW:
-            raise UnavailableError("too many requests in the present window")
         try:
-            os.write(self._descriptor, seen)
+            seen = self._span(int(request.created.timestamp()) // SPAN_S)
+            digest = sha256(f"{request.key_ref}\0{request.nonce}".encode()).digest()[:_DIGEST_BYTES]
+            if digest in seen.seen:
+                raise ReplayedError("this signed request was already made")
+            if len(seen.seen) >= MAX_PER_SPAN:
+                raise UnavailableError("too many requests in the present span of time")
+            seen.add(digest)
         except OSError as problem:
-            raise StorageFullError("the journal of requests cannot be written") from problem
-        self._current.add(seen)
+            error = disk_error(problem, "the journal of requests cannot be written")
+            error.__cause__ = problem
+            self._report(self._folder, error, "writing")
+            raise error from problem
+        self._report(self._folder, None, "writing")
 
     # --- Inside ---
 
-    def _name(self, age: int) -> Path:
-        return self._folder / f"nonces-{age}"
+    def _found(self) -> tuple[dict[int, Path], int]:
+        """The files by their spans, in the order in which they were begun, and the number of the last one."""
+        numbered: list[tuple[int, int, Path]] = []
+        for path in self._folder.iterdir():
+            parts = path.name.split("-")
+            if len(parts) == 3 and parts[0] == "seen" and parts[1].isdigit() and parts[2].isdigit():
+                numbered.append((int(parts[1]), int(parts[2]), path))
+            elif path.name.startswith("nonces-"):  # of the form before this one
+                with suppress(OSError):
+                    path.unlink()
+        numbered.sort()
+        return {span: path for _, span, path in numbered}, numbered[-1][0] if numbered else 0
 
-    def _turn(self, now: datetime) -> None:
-        # A clock that was set back must not open the window: what is remembered stays for one more generation.
-        kept = self._previous | self._current if now < self._began else self._current
-        try:
-            self.close()
-            self._descriptor = self._begin(now, keep=kept)
-        except OSError as problem:
-            raise StorageFullError("the journal of requests cannot be written") from problem
-        self._previous, self._current, self._began = kept, set(), now
+    def _span(self, number: int) -> _Span:
+        found = self._spans.get(number)
+        if found is None:
+            if number not in self._files:
+                self._last += 1
+                self._files[number] = self._folder / f"seen-{self._last}-{number}"
+                self._drop_oldest()
+            found = self._spans[number] = _Span(self._files[number])
+            self._close_others(number)
+        return found
 
-    def _begin(self, now: datetime, keep: set[bytes]) -> int:
-        """Write the older generation as a whole, then begin a new file."""
-        stamp = to_ms(now).to_bytes(_TIME_BYTES, "big")
-        temporary = self._folder / "nonces-new"
-        temporary.write_bytes(stamp + b"".join(keep))
-        os.replace(temporary, self._name(1))
-        descriptor = os.open(self._name(0), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        os.write(descriptor, stamp)
-        return descriptor
+    def _close_others(self, number: int) -> None:
+        """Keep open what requests of now can say: this span and its neighbours."""
+        for other in [each for each in self._spans if abs(each - number) * SPAN_S > 2 * WINDOW.total_seconds()]:
+            self._spans.pop(other).close()
 
-    @staticmethod
-    def _read(path: Path, now: datetime) -> set[bytes]:
-        """The digests in a file that began less than two windows ago; a torn last record is left out."""
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:
-            return set()
-        if len(content) < _TIME_BYTES:
-            return set()
-        began = from_ms(int.from_bytes(content[:_TIME_BYTES], "big"))
-        if now - began > 2 * WINDOW + timedelta(seconds=1):
-            return set()
-        whole = len(content) - (len(content) - _TIME_BYTES) % _DIGEST_BYTES
-        return {content[at : at + _DIGEST_BYTES] for at in range(_TIME_BYTES, whole, _DIGEST_BYTES)}
+    def _drop_oldest(self) -> None:
+        """Drop the files begun first, when there are too many. Those of now are the last ones."""
+        sizes = {span: _size(path) for span, path in self._files.items()}
+        while len(self._files) > MAX_FILES or (sum(sizes.values()) > MAX_BYTES and len(self._files) > _LIVE):
+            oldest = next(iter(self._files))
+            path = self._files.pop(oldest)
+            del sizes[oldest]
+            if oldest in self._spans:
+                self._spans.pop(oldest).close()
+            path.unlink(missing_ok=True)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

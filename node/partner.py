@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,19 +16,21 @@ from keys.bootstrap import BootstrapBundle
 from keys.directory.repository import MAX_FILE_BYTES
 from keys.directory.view import Directory
 from keys.tls import any_server_context, client_context
+from keys.transport.networks import Network, guarded_sockets, is_refusal
+from keys.transport.signing import signing
 from node import wire
 from protocol.errors import (
     CertificateUnknownError,
     ComityError,
     DirectoryUnavailableError,
     MalformedError,
+    NetworkNotAllowedError,
     OldSizeError,
     PeerFailedError,
     TooLargeError,
     UnavailableError,
     UnknownNodeError,
 )
-from protocol.http_signature import NONCE_BYTES, sign_request
 from protocol.log.addcheckpoint import MAX_ANSWER_BYTES as MAX_COSIGNATURES_BYTES
 from protocol.log.addcheckpoint import SIZE_TYPE, decode_cosignatures, decode_old_size, encode_add_checkpoint
 from protocol.log.layout import TILE_BYTES
@@ -43,6 +44,9 @@ _CONNECT_TIMEOUT_S = 10.0
 _KEEP_ALIVE_S = 20.0  # shorter than a server's idle time-out, so that it is never the server who closes first
 _DIRECTORY_TIMEOUT_S = 20.0
 _NOTE = "text/plain"
+
+Heard = Callable[[str, str | None], None]
+"""Told of each answer over a pinned connection: the node, and what its ``Date`` field says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +63,31 @@ class PartnerClient:
     :class:`PeerFailedError` when its answer is none, and the typed error that it refuses with."""
 
     def __init__(
-        self, node: str, url: str, certificates: Sequence[bytes], identity: Identity, timeout_s: float
+        self,
+        node: str,
+        url: str,
+        certificates: Sequence[bytes],
+        identity: Identity,
+        timeout_s: float,
+        heard: Heard = lambda node, date: None,
+        allowed: Sequence[Network] = (),
+        *,
+        is_first: bool = False,
     ) -> None:
+        self._heard = heard
+        self._is_first = is_first
         self.node = node
         self.url = url.rstrip("/")
         self.certificates = tuple(certificates)
         self._identity = identity
         self._timeout_s = timeout_s
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=client_context(certificates), limit=16, keepalive_timeout=_KEEP_ALIVE_S),
+            connector=aiohttp.TCPConnector(
+                ssl=client_context(certificates),
+                limit=16,
+                keepalive_timeout=_KEEP_ALIVE_S,
+                socket_factory=guarded_sockets(allowed),
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             headers={"Accept-Encoding": "identity", "User-Agent": "comity-node"},
@@ -150,7 +170,10 @@ class PartnerClient:
         try:
             return await self._call("GET", target, None, MAX_FILE_BYTES)
         except CertificateUnknownError:
-            # The directory proves itself, and it may be what names the new certificate.
+            # The directory proves itself, and it may be what names the new certificate. Any address would do for that:
+            # so only the node that this one began with, whose address its operator took over by hand, is asked so.
+            if not self._is_first:
+                raise
             return await self._call("GET", target, None, MAX_FILE_BYTES, tls=any_server_context())
 
     async def _call(
@@ -165,30 +188,28 @@ class PartnerClient:
         body_type: str = wire.CONTENT_TYPE,
     ) -> bytes:
         url = self.url + target
+        try:
+            parsed = URL(url, encoded=True)
+            parsed.port  # noqa: B018 - only reading it tells whether it is one
+        except ValueError as cause:
+            raise MalformedError(f"the card of {self.node} names an address that is none") from cause
         who = self._identity
-        headers = sign_request(
-            method,
-            url,
-            body,
-            None if body is None else body_type,
-            who.node,
-            who.signer,
-            who.clock(),
-            os.urandom(NONCE_BYTES),
-        )
+        sign = signing(method, url, body, None if body is None else body_type, who.node, who.signer, who.clock)
         timeout = aiohttp.ClientTimeout(
             total=self._timeout_s + extra_s, connect=min(_CONNECT_TIMEOUT_S, self._timeout_s)
         )
         try:
             async with self._session.request(
                 method,
-                URL(url, encoded=True),
+                parsed,
                 data=body,
-                headers=headers,
+                middlewares=(sign,),
                 timeout=timeout,
                 allow_redirects=False,
                 ssl=tls,
             ) as response:
+                if tls is True:
+                    self._heard(self.node, response.headers.get("Date"))
                 if response.status == 200:
                     return await self._read(response, max_bytes)
                 problem = await self._read(response, MAX_PROBLEM_BYTES)
@@ -200,6 +221,9 @@ class PartnerClient:
         except aiohttp.ClientConnectorCertificateError as cause:
             raise CertificateUnknownError(f"{self.node} shows a certificate that is not on its card") from cause
         except (aiohttp.ClientError, OSError) as cause:
+            if is_refusal(cause):
+                text = f"{self.node} is reached at {URL(self.url).host}, in no network that is allowed"
+                raise NetworkNotAllowedError(text) from cause
             raise UnavailableError(f"{self.node} cannot be reached ({type(cause).__name__})") from cause
         if answered == SIZE_TYPE:
             raise self._old_size(problem)
@@ -232,7 +256,11 @@ class Partners:
         directory: Callable[[], Directory | None],
         bundle: BootstrapBundle | None,
         timeout_s: float,
+        heard: Heard = lambda node, date: None,
+        allowed: Sequence[Network] = (),
     ) -> None:
+        self._heard = heard
+        self._allowed = tuple(allowed)
         self._identity = identity
         self._directory = directory
         self._bundle = bundle
@@ -246,7 +274,16 @@ class Partners:
         client = self._clients.get(node)
         if client is not None and (client.url, client.certificates) == (url.rstrip("/"), tuple(certificates)):
             return client
-        fresh = PartnerClient(node, url, certificates, self._identity, self._timeout_s)
+        fresh = PartnerClient(
+            node,
+            url,
+            certificates,
+            self._identity,
+            self._timeout_s,
+            self._heard,
+            self._allowed,
+            is_first=self._bundle is not None and self._bundle.node == node,
+        )
         self._clients[node] = fresh
         if client is not None:
             task = asyncio.create_task(client.close())
@@ -294,4 +331,8 @@ class PartnerSource:
             raise DirectoryUnavailableError(f"{self.name} did not answer in time") from problem
 
     async def _fetch(self, name: str) -> bytes:
-        return await self._partners.get(self.name).directory_file(name)
+        try:
+            client = self._partners.get(self.name)
+        except UnknownNodeError as problem:
+            raise DirectoryUnavailableError(f"where {self.name} is reached is not known here yet") from problem
+        return await client.directory_file(name)

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from keys.files import PRIVATE_MODE, write_file
+from node.disk_errors import Report, unreported
 from protocol import cbor
 from protocol.errors import ComityError, MalformedError, SettingsError, TooLargeError
 from protocol.instant import from_ms, to_ms
@@ -49,8 +50,9 @@ class Settled:
 class ProofFiles:
     """The folder ``misbehaviour/``. Raises :class:`SettingsError` when a file in it is damaged."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, report: Report = unreported) -> None:
         self._folder = folder
+        self._report = report
         self._kept: dict[bytes, KeptProof] = {}
         self._settled = _load_settled(folder / SETTLED)
         for path in sorted(folder.glob(f"*{SUFFIX}")):
@@ -109,7 +111,9 @@ class ProofFiles:
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             write_file(path, content, mode=PRIVATE_MODE)
+            self._report(path, None, "writing")
         except OSError as problem:
+            self._report(path, problem, "writing")
             raise ProofNotKeptError(f"{path.name} cannot be written: {problem.strerror}") from problem
 
 

@@ -3,6 +3,8 @@
 Asked are the checkpoint file, the memory of this boot, and every partner. If the database leads to all that they know,
 the log goes on from it. If not, nothing is signed; what is known is kept in the checkpoint file, so that it cannot be
 forgotten again, and the report says what is missing and who holds receipts of it.
+
+A checkpoint file that is damaged knows nothing: it is put aside, and made anew from the database and the others' word.
 """
 
 from __future__ import annotations
@@ -13,12 +15,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from node.assurance import Witnessed, ask_partners, remembered_of
+from node.checkpoint_file import CheckpointFileDamagedError
+from node.disk_errors import storage_errors
 from node.log_files import LogFiles
 from node.logging import Log
 from node.partner import Partners
 from node.sequencer import Sequencer
 from node.store.base import SkipNumbers
-from protocol.errors import ComityError, LogUnconfirmedError
+from protocol.errors import CheckpointInvalidError, ComityError, LogUnconfirmedError
 from protocol.log.checkpoint import LogVerifier, VerifiedCheckpoint, parse_checkpoint, verify_checkpoint
 from protocol.receipt import ReceiptVerifier
 
@@ -31,6 +35,8 @@ _MAX_PAGES = 64
 class Reconciled:
     """What is known of the log. ``size`` is that of the database, ``known`` the size that each source knows of.
 
+    ``damaged`` is where a damaged checkpoint file was put.
+
     ``missing`` entries are not in the database, ``held`` says of which of them a partner holds receipts (ranges, both
     ends included). ``contradicts`` names the sources whose tree is another one than the database's.
     """
@@ -42,6 +48,7 @@ class Reconciled:
     missing: int
     held: dict[str, tuple[tuple[int, int], ...]]
     contradicts: tuple[str, ...]
+    damaged: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -60,6 +67,7 @@ async def reconcile(
     witnessed = await ask_partners(nodes, partners, verifier, log, ASK_S)
     if nodes and not witnessed.seen and not alone:
         raise LogUnconfirmedError("none of the partners could be asked how far this node's log went")
+    damaged = _put_aside_if_damaged(files, verifier)
     sources = {**_own_memory(files, verifier), **_seen(witnessed)}
     committed = await sequencer.committed()
     size = committed.size if committed is not None else 0
@@ -77,12 +85,28 @@ async def reconcile(
         max(0, newest - size),
         await _held(witnessed.seen, partners, verifier, size) if newest > size else {},
         tuple(contradicts),
+        damaged,
     )
     if report.ok:
         await _go_on(sequencer, files, list(sources.values()))
     else:
         _keep_newest(files, sources, witnessed)
     return report
+
+
+def _put_aside_if_damaged(files: LogFiles, verifier: LogVerifier) -> str | None:
+    """Put the checkpoint file aside if it is no checkpoint of this log; where it lies then.
+
+    Raises :class:`CheckpointFileError` when it cannot be read: what it holds is not known then.
+    """
+    try:
+        note = files.checkpoint.read()
+        if note is not None:
+            verify_checkpoint(note, verifier)
+    except (CheckpointFileDamagedError, CheckpointInvalidError):
+        with storage_errors(lambda _: "the damaged checkpoint file cannot be put aside"):
+            return str(files.checkpoint.put_aside())
+    return None
 
 
 def _own_memory(files: LogFiles, verifier: LogVerifier) -> dict[str, VerifiedCheckpoint]:

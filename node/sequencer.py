@@ -11,6 +11,7 @@ What holds when something fails:
   ``ReceiptPendingError`` (a repeat gets the same receipts), and no batch is taken until the file is written. Releasing
   without the file would open a gap: after a restore from backup the log could be forked unnoticed.
 - What was committed cannot be known any more: the sequencer halts, and the node must be restarted.
+- The clock is ahead of the partners' (:mod:`node.operations.clock`): nothing is dated until it is right again.
 - The clock goes back: checkpoints keep the latest time signed, and what would be dated before it by more than the
   allowed skew is refused until the clock is right. Either would be proof against this node (docs/misbehaviour.md).
 """
@@ -29,6 +30,7 @@ from typing import TypeVar
 from node.boot_memory import BootMemory
 from node.changes import ANY_PARTNER, Changes
 from node.checkpoint_file import CheckpointFile
+from node.disk_errors import Report, unreported
 from node.log_state import LogRolledBackError
 from node.store.base import (
     Applied,
@@ -49,6 +51,7 @@ from node.store.base import (
     StoreDamagedError,
 )
 from protocol.errors import CheckpointInvalidError, ComityError, LogUnconfirmedError, UnavailableError
+from protocol.instant import to_text
 from protocol.log.checkpoint import (
     Checkpoint,
     LogSigner,
@@ -120,6 +123,8 @@ class Sequencer:
         clock: Callable[[], datetime] = utc_now,
         *,
         memory: BootMemory | None = None,
+        report: Report = unreported,
+        problem_with: Callable[[datetime], ComityError | None] = lambda at: None,
         max_batch: int = MAX_BATCH,
         max_pending: int = MAX_PENDING,
     ) -> None:
@@ -128,6 +133,8 @@ class Sequencer:
         self._signer = log_signer
         self._file = checkpoint_file
         self._memory = memory
+        self._report = report
+        self._problem_with = problem_with
         self._clock = clock
         self._max_batch = max_batch
         self._max_pending = max_pending
@@ -223,6 +230,29 @@ class Sequencer:
     def problem(self) -> ComityError | None:
         """Why the node takes nothing at the moment; None when all is well."""
         return self._held or self._halted
+
+    def require_store(self) -> None:
+        """Take nothing more if what the store writes to was removed or replaced. Any thread."""
+        try:
+            self._store.require_still_there()
+        except StoreDamagedError as problem:
+            self._halted = problem
+
+    @property
+    def clock_problem(self) -> ComityError | None:
+        """Why nothing can be dated now, by the clock and what the log signed; None when all is well."""
+        return self._time_problem(self._clock()) if self._held is None else None
+
+    def require_clock(self, at: datetime) -> None:
+        """Return if ``at`` may be signed; raises what speaks against it."""
+        problem = self._time_problem(at)
+        if problem is not None:
+            raise problem
+
+    def hold(self, problem: ComityError) -> None:
+        """Say why nothing is signed yet; for what was only opened."""
+        if self._held is not None:
+            self._held = problem
 
     @property
     def pending(self) -> int:
@@ -407,18 +437,22 @@ class Sequencer:
         return _Written(applied, None)
 
     def _apply_dated(self, operations: Sequence[Operation]) -> Applied:
-        """Apply all but those that would date an entry back behind what is signed."""
-        behind = [self._is_behind(operation) for operation in operations]
-        if not any(behind):
+        """Apply all but those whose time must not be signed."""
+        refusals = [self._misdated(operation) for operation in operations]
+        if not any(refusals):
             return self._store.apply(operations, self._sign)
-        applied = self._store.apply([op for op, late in zip(operations, behind, strict=True) if not late], self._sign)
+        applied = self._store.apply([op for op, no in zip(operations, refusals, strict=True) if no is None], self._sign)
         rest = iter(applied.outcomes)
-        return replace(applied, outcomes=[Failed(ClockBehindError()) if late else next(rest) for late in behind])
+        return replace(applied, outcomes=[next(rest) if no is None else Failed(no) for no in refusals])
 
-    def _is_behind(self, operation: Operation) -> bool:
-        if self._signed_at is None or isinstance(operation, _UNDATED):
-            return False
-        return operation.at < self._signed_at - ALLOWED_SKEW
+    def _misdated(self, operation: Operation) -> ComityError | None:
+        return None if isinstance(operation, _UNDATED) else self._time_problem(operation.at)
+
+    def _time_problem(self, at: datetime) -> ComityError | None:
+        """Why the log may not date anything ``at``; None if it may."""
+        if self._signed_at is not None and at < self._signed_at - ALLOWED_SKEW:
+            return ClockBehindError(f"the log signed at {to_text(self._signed_at)}, but the clock says {to_text(at)}")
+        return self._problem_with(at)
 
     def _publish(self) -> None:
         """Keep the newest checkpoint outside the database, then show readers what is committed."""
@@ -436,14 +470,23 @@ class Sequencer:
             self._memory.write(note)  # first: it must never know less than the file
             self._remembered = note
         if note != self._kept:
-            self._file.write(note)
+            try:
+                self._file.write(note)
+            except ComityError as problem:
+                self._report(self._file.path, problem, "writing")
+                raise
+            self._report(self._file.path, None, "writing")
             self._kept = note
 
     def _sign_anew(self) -> None:
         """Sign the tree of the newest batch again, unless that batch is withheld: it waits for the same file."""
         head = self._store.head()
         if head is not None and head == self._published:
-            note = self._sign(parse_checkpoint(head), self._clock())
+            now = self._clock()
+            problem = self._problem_with(now)
+            if problem is not None:
+                raise problem
+            note = self._sign(parse_checkpoint(head), now)
             self._keep(note)
             self._renewed = note
 
@@ -513,5 +556,6 @@ class Sequencer:
             return verify_checkpoint(note, self._signer.verifier)
         except CheckpointInvalidError as problem:
             raise CheckpointInvalidError(
-                f"the checkpoint in the {place} is not signed by this node's log keys for {self._signer.origin}"
+                f"the checkpoint in the {place} is not signed by this node's log keys for {self._signer.origin};"
+                " comity-node log reconcile finds out what is"
             ) from problem

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 from aiohttp import web
@@ -35,13 +36,17 @@ from node.expiry_watch import ExpiryWatch
 from node.handover import Handover, ReceiptJudge
 from node.http.connections import Connections
 from node.http.descriptors import raise_limit
-from node.http.listener import Listener, listening_sockets
+from node.http.listener import Listener
+from node.http.refusals import SERVER
+from node.http.sockets import listening_sockets
 from node.limits import Room, TokenBuckets
 from node.log_files import LogFiles
 from node.log_state import LogMarks
 from node.logging import Log, make_log, quiet_libraries
 from node.metrics import Metrics
 from node.nonces import NonceJournal
+from node.operations.clock import ClockWatch, boot_seconds
+from node.operations.disk import Disk
 from node.partner import Identity, Partners, PartnerSource
 from node.proof_exchange import ProofExchange
 from node.proof_files import ProofFiles
@@ -81,6 +86,7 @@ class Node:
         keystore: Keystore,
         *,
         clock: Callable[[], datetime] = utc_now,
+        elapsed: Callable[[], float] = boot_seconds,
         log: Log | None = None,
         without_witnesses: bool = False,
     ) -> None:
@@ -88,8 +94,10 @@ class Node:
         self._settings = settings
         self._keystore = keystore
         self._clock = clock
+        self._elapsed = elapsed
         self.log = log or make_log(settings.node, settings.log_level)
         self.metrics = Metrics()
+        self.disk = Disk(self.metrics, self.log)
         self.url = ""
         self.admin_url = ""
         self.failed = asyncio.Event()
@@ -131,6 +139,7 @@ class Node:
         Raises typed errors.
         """
         quiet_libraries()
+        self._home.require_private()
         LogMarks(self._home.path).require_here()
         try:
             await self._open()
@@ -150,10 +159,16 @@ class Node:
         settings, home = self._settings, self._home
         identity = Identity(settings.node, self._keystore.signer(Purpose.HTTP), self._clock)
         self.files = LogFiles.of(home, settings, self._keystore)
+        self.clock_watch = ClockWatch(self._clock, self._elapsed, self.files.memory, self.metrics, self.log)
         sequencer, store = await self._open_log()
         directory = self._open_directory()
         partners = Partners(
-            identity, lambda: self._directory_or_none(directory), self._bundle(), settings.delivery.timeout_s
+            identity,
+            lambda: self._directory_or_none(directory),
+            self._bundle(),
+            settings.delivery.timeout_s,
+            self.clock_watch.heard,
+            settings.allow_networks,
         )
         self._stack.push_async_callback(partners.close)
         self._partners = partners
@@ -170,7 +185,8 @@ class Node:
             self._clock,
             self.metrics,
             self.log,
-            ProofFiles(home.misbehaviour),
+            ProofFiles(home.misbehaviour, self.disk),
+            report=self.disk,
         )
         exchange = ProofExchange(
             settings.node, lambda: directory.current, partners, store, witness, self.metrics, self.log
@@ -179,7 +195,7 @@ class Node:
         handover = Handover(
             settings.node, sequencer, judge, witness, settings.delivery, self._clock, self.metrics, self.log
         )
-        self._assurance = LogAssurance(sequencer, self.files, partners, self.askable, self.log)
+        self._assurance = LogAssurance(sequencer, self.files, partners, self.askable, self.log, self.clock_watch)
         self.context = self._make_context(store, sequencer, directory, judge, handover, witness, partners, exchange)
         self.bundles = Bundles(self.context, identity.signer, home.bundles)
 
@@ -190,6 +206,7 @@ class Node:
         await self._listen(server_context(tls.certificate, tls.key_pem))
         self._spawn("directory", lambda: directory.run(settings.directory.refresh_s))
         self._spawn("expiry-watch", self.context.expiry_watch.run)
+        self._spawn("disk-watch", lambda: self._watch_disk(sequencer))
         if sequencer.held is None:
             self._work()
         else:
@@ -202,6 +219,8 @@ class Node:
         """Begin what a node does of itself, now that its log may be signed."""
         settings, context = self._settings, self.context
         store, sequencer = context.store, context.sequencer
+        asked = self.askable if self._asks_witnesses() else list[str]
+        self._spawn("clock-watch", lambda: self.clock_watch.run(asked, self._assurance.ask_time))
         self._spawn("directory-log", lambda: self._log_directory(sequencer, context.directory))
         if not settings.offline:
             delivery = Delivery(
@@ -259,8 +278,16 @@ class Node:
 
     async def _open_log(self) -> tuple[Sequencer, SqliteStore]:
         files = self.files
-        store = files.store()
-        sequencer = Sequencer(store, files.signer, files.checkpoint, self._clock, memory=files.memory)
+        store = files.store(self.disk)
+        sequencer = Sequencer(
+            store,
+            files.signer,
+            files.checkpoint,
+            self._clock,
+            memory=files.memory,
+            report=self.disk,
+            problem_with=self.clock_watch.problem_with,
+        )
         await sequencer.open()
         self._stack.push_async_callback(sequencer.stop)
         return sequencer, store
@@ -281,6 +308,7 @@ class Node:
             self._clock,
             self.metrics,
             self.log,
+            report=self.disk,
         )
         self._stack.callback(service.close)
         return service
@@ -344,6 +372,7 @@ class Node:
             self._clock,
             self.metrics,
             self.log,
+            report=self.disk,
         )
         cosigner = Cosigner(
             settings.node,
@@ -355,7 +384,7 @@ class Node:
             self._clock,
             self.metrics,
         )
-        nonces = NonceJournal(self._home.nonces, self._clock())
+        nonces = NonceJournal(self._home.nonces, self._clock(), self.disk)
         self._stack.callback(nonces.close)
         limits = settings.limits
         watch = ExpiryWatch(settings.node, lambda: directory.current, self._clock, self.metrics, self.log)
@@ -376,6 +405,8 @@ class Node:
             collector=collector,
             proof_exchange=exchange,
             expiry_watch=watch,
+            disk=self.disk,
+            clock_watch=self.clock_watch,
             desk_buckets=TokenBuckets(limits.desk_requests_per_s, limits.desk_burst),
             partner_buckets=TokenBuckets(limits.partner_requests_per_s, limits.partner_burst),
             desk_byte_buckets=TokenBuckets(limits.desk_bytes_per_s, limits.desk_bytes_burst, detail=_TOO_MANY_BYTES),
@@ -394,11 +425,11 @@ class Node:
 
     async def _listen(self, tls: ssl.SSLContext) -> None:
         settings = self._settings
-        if settings.listen:
-            host, port = await self._serve(build_app(self.context), settings.listen, tls)
+        for where in settings.listeners:
+            host, port = await self._serve(build_app(self.context), where, tls)
             shown = f"[{host}]" if ":" in host else host
-            self.url = f"https://{shown}:{port}"
-            self._bound = frozenset((f"{shown}:{port}",))
+            self.url = self.url or f"https://{shown}:{port}"
+            self._bound |= {f"{shown}:{port}"}
         self._note_authorities(self.context.directory.current)
         control = web.AppRunner(build_control(self.bundles, self.context), access_log=None, handle_signals=False)
         await control.setup()
@@ -421,6 +452,7 @@ class Node:
             "lingering_time": 2.0,
             "auto_decompress": False,
         }
+        app.on_response_prepare.append(self._date)
         runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=self._settings.stop_timeout_s, **handler)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
@@ -451,6 +483,11 @@ class Node:
             unknown, max(1, min(limits.unknown_connections_per_network, unknown // 2)), limits.connections_per_key
         )
 
+    async def _date(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Say this node's own time with every answer, with which partners compare theirs, and no versions."""
+        response.headers["Server"] = SERVER
+        response.headers["Date"] = format_datetime(self._clock(), usegmt=True)
+
     def _note_authorities(self, directory: Directory) -> None:
         """The forms under which this node is reached: by its card, its settings, and where it listens."""
         names = set(self._bound) | set(self._settings.authorities)
@@ -460,6 +497,11 @@ class Node:
         names = {name.lower() for name in names}
         short = {name.removesuffix(":443") for name in names}
         self._authorities = frozenset(names | short)
+
+    async def _watch_disk(self, sequencer: Sequencer) -> None:
+        """Watch every folder that the node writes into, and its database's file."""
+        files = (self.files.database, self.files.checkpoint.path, self._home.nonces / "nonces", self._home.settings)
+        await self.disk.run((file.parent for file in files), sequencer.require_store)
 
     async def _log_directory(self, sequencer: Sequencer, directory: DirectoryService) -> None:
         """Log which directory the node works with, whenever it is another one."""

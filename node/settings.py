@@ -12,13 +12,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from keys.cards import NodeName
 from protocol.errors import SettingsError
 
-HostPort = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$", max_length=260)]
+
+def _check_port(where: str) -> str:
+    if split_host_port(where)[1] > _MAX_PORT:
+        raise ValueError(f"a port is a number up to {_MAX_PORT}")
+    return where
+
+
+_MAX_PORT = 65_535
+HostPort = Annotated[
+    str,
+    StringConstraints(pattern=r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$", max_length=260),
+    AfterValidator(_check_port),
+]
+
+
+class HomeNotPrivateError(SettingsError):
+    """Others on this machine may look into the node's home."""
+
+    code = "home-not-private"
+    advice = "Run chmod 700 on the home folder: it holds the node's keys, its database, and who wrote to whom."
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +45,15 @@ class NodeHome:
     """The files of a node's home folder."""
 
     path: Path
+
+    def require_private(self) -> None:
+        """Return if nobody but its owner may enter the home; raises :class:`HomeNotPrivateError`."""
+        try:
+            mode = self.path.stat().st_mode & 0o777
+        except OSError as problem:
+            raise SettingsError(f"cannot look at {self.path}: {problem.strerror}") from problem
+        if mode & 0o077:
+            raise HomeNotPrivateError(f"{self.path} has the mode {mode:04o}: others may look into it")
 
     @property
     def settings(self) -> Path:
@@ -167,8 +195,10 @@ class LogSettings(_Table):
 class NodeSettings(BaseSettings):
     """All settings of one node. Relative paths are below the home folder.
 
-    ``listen`` is empty for a node that takes no connection at all; it then pulls from its relay. ``offline`` is for a
-    node without a network: it makes no connection either, and is reached by bundles.
+    ``listen`` is one address or several; ``[::]`` is every address of both families. It is empty for a node that takes
+    no connection at all; it then pulls from its relay. ``offline`` is for a
+    node without a network: it makes no connection either, and is reached by bundles. ``allow_networks`` are those of
+    this machine and its surroundings that partners may be reached in; the public network needs no leave.
     """
 
     model_config = SettingsConfigDict(
@@ -176,13 +206,14 @@ class NodeSettings(BaseSettings):
     )
 
     node: NodeName
-    listen: HostPort | Literal[""] = "0.0.0.0:8443"
+    listen: HostPort | Literal[""] | tuple[HostPort, ...] = "[::]:8443"
     admin: HostPort | Literal[""] = "127.0.0.1:9443"
     authorities: tuple[HostPort, ...] = ()
     passphrase_file: Path | None = None
     token_file: Path | None = None
     database: Path = Path("node.sqlite")
     checkpoint_file: Path = Path("log-checkpoint")
+    allow_networks: tuple[IPvAnyNetwork, ...] = ()
     retention_days: Annotated[int, Field(ge=1, le=3_660)] = 30
     housekeeping_s: Seconds = 10
     control: Path = Path("control.sock")
@@ -193,6 +224,13 @@ class NodeSettings(BaseSettings):
     directory: DirectorySettings = Field(default_factory=DirectorySettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     delivery: DeliverySettings = Field(default_factory=DeliverySettings)
+
+    @property
+    def listeners(self) -> tuple[str, ...]:
+        """Where the node listens."""
+        if isinstance(self.listen, str):
+            return (self.listen,) if self.listen else ()
+        return self.listen
 
     @classmethod
     def settings_customise_sources(

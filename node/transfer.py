@@ -2,6 +2,9 @@
 
 Order: parse, sender's identity, sender's key at this instant, signature, times, recipients, route. What passed all of
 it becomes an operation for the sequencer; what did not becomes a typed refusal of that envelope alone.
+
+Final refusals are logged. The log is kept for ever, so a refusal of what no known sender signed, which anybody can make
+in any number, is logged for each caller at most :data:`UNSIGNED_BURST` times at once and as often a day.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from node.directory_refresh import DirectoryService
+from node.limits import TokenBuckets
 from node.routing_table import onward_route, route
 from node.sequencer import Sequencer
 from node.store.base import (
@@ -26,22 +30,28 @@ from node.store.base import (
 from node.wire import Answer
 from protocol.address import Address
 from protocol.envelope import Envelope, VerifiedEnvelope, parse_envelope, verify_envelope
-from protocol.errors import ComityError, ForbiddenError, NotYetValidError, SenderMismatchError
+from protocol.errors import ComityError, ForbiddenError, NotYetValidError, RateLimitedError, SenderMismatchError
 from protocol.event import EventName
 from protocol.problem import is_final
 from protocol.routing import MAX_CLOCK_SKEW, check_time
 from protocol.statement import parse_statement, verify_statement
+
+UNSIGNED_BURST = 32.0
 
 Admit = Callable[[VerifiedEnvelope, datetime], AcceptSubmission | AcceptTransfer]
 
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    """One envelope of a batch: ready as ``operation``, or refused with ``refusal``; ``envelope`` if it parsed."""
+    """One envelope of a batch: ready as ``operation``, or refused with ``refusal``; ``envelope`` if it parsed.
+
+    ``signed`` if its sender's signature was found to hold.
+    """
 
     envelope: Envelope | None
     operation: AcceptSubmission | AcceptTransfer | None
     refusal: ComityError | None
+    signed: bool
 
 
 class Intake:
@@ -54,6 +64,7 @@ class Intake:
         self._directory = directory
         self._sequencer = sequencer
         self._clock = clock
+        self._unsigned = TokenBuckets(UNSIGNED_BURST / 86_400, UNSIGNED_BURST)
 
     async def submit(self, envelopes: Sequence[bytes], desk: Address) -> list[Answer]:
         """Take envelopes that ``desk``, authenticated, submitted."""
@@ -66,7 +77,7 @@ class Intake:
             if envelope.routing.sender != desk:
                 raise SenderMismatchError(f"the envelope is not from {desk}, who submitted it")
 
-        return await self._take(envelopes, require_sender, admit, None)
+        return await self._take(envelopes, require_sender, admit, str(desk), None)
 
     async def transfer(self, envelopes: Sequence[bytes], peer: str) -> list[Answer]:
         """Take envelopes that node ``peer``, authenticated, handed over, for mailboxes here and to hand on."""
@@ -76,7 +87,7 @@ class Intake:
             way = onward_route(self._node, peer, routing.sender, routing.recipients, directory, now)
             return AcceptTransfer(_incoming(verified), peer, way.local, now, way.onward)
 
-        return await self._take(envelopes, lambda _: None, admit, peer)
+        return await self._take(envelopes, lambda _: None, admit, peer, peer)
 
     async def state(self, statements: Sequence[bytes], desk: Address) -> list[Answer]:
         """Log statements that ``desk``, authenticated, made."""
@@ -96,7 +107,12 @@ class Intake:
     # --- Inside ---
 
     async def _take(
-        self, envelopes: Sequence[bytes], require_sender: Callable[[Envelope], None], admit: Admit, peer: str | None
+        self,
+        envelopes: Sequence[bytes],
+        require_sender: Callable[[Envelope], None],
+        admit: Admit,
+        caller: str,
+        peer: str | None,
     ) -> list[Answer]:
         since = time.monotonic()
         checked = [await self._check(raw, require_sender, admit, since) for raw in envelopes]
@@ -105,28 +121,31 @@ class Intake:
         answers = [
             Answer(refusal=item.refusal) if item.operation is None else _to_answer(next(outcomes)) for item in checked
         ]
-        await self._log_refusals(checked, answers, peer)
+        await self._log_refusals(checked, answers, caller, peer)
         return answers
 
     async def _check(
         self, raw: bytes, require_sender: Callable[[Envelope], None], admit: Admit, since: float
     ) -> _Checked:
         envelope: Envelope | None = None
+        signed = False
         try:
-            envelope = parse_envelope(raw)
+            envelope = parsed = parse_envelope(raw)
             require_sender(envelope)
-            parsed = envelope
-            operation = await self._directory.with_fresh(lambda: self._verify(parsed, admit), since)
+            verified = await self._directory.with_fresh(lambda: self._verify(parsed), since)
+            signed = True
+            operation = await self._directory.with_fresh(lambda: self._admit(verified, admit), since)
         except ComityError as problem:
-            return _Checked(envelope, None, problem)
-        return _Checked(envelope, operation, None)
+            return _Checked(envelope, None, problem, signed)
+        return _Checked(envelope, operation, None, signed)
 
-    def _verify(self, envelope: Envelope, admit: Admit) -> AcceptSubmission | AcceptTransfer:
+    def _verify(self, envelope: Envelope) -> VerifiedEnvelope:
+        sender = str(envelope.routing.sender)
+        return verify_envelope(envelope, self._directory.current.signing_key(sender, envelope.kid, self._clock()))
+
+    def _admit(self, verified: VerifiedEnvelope, admit: Admit) -> AcceptSubmission | AcceptTransfer:
         now = self._clock()
-        sender = envelope.routing.sender
-        key = self._directory.current.signing_key(str(sender), envelope.kid, now)
-        verified = verify_envelope(envelope, key)
-        check_time(envelope.routing, now)
+        check_time(verified.routing, now)
         return admit(verified, now)
 
     async def _statement(self, raw: bytes, desk: Address, since: float) -> RecordStatement:
@@ -141,7 +160,9 @@ class Intake:
         )
         return RecordStatement(verify_statement(signed, key), now)
 
-    async def _log_refusals(self, checked: Sequence[_Checked], answers: Sequence[Answer], peer: str | None) -> None:
+    async def _log_refusals(
+        self, checked: Sequence[_Checked], answers: Sequence[Answer], caller: str, peer: str | None
+    ) -> None:
         """Log final refusals of what is at least an envelope. What may be sent again is not logged as refused."""
         event = EventName.SubmissionRejection if peer is None else EventName.RelayRejection
         now = self._clock()
@@ -149,9 +170,17 @@ class Intake:
             RecordRejection(item.envelope.routing.id, item.envelope.digest, event, peer, None, (refusal.code,), now)
             for item, refusal in zip(checked, (answer.refusal for answer in answers), strict=True)
             if item.envelope is not None and refusal is not None and is_final(refusal)
+            if item.signed or self._may_log_unsigned(caller)
         ]
         if rejections:
             await self._sequencer.submit_many(rejections)
+
+    def _may_log_unsigned(self, caller: str) -> bool:
+        try:
+            self._unsigned.take(caller)
+        except RateLimitedError:
+            return False
+        return True
 
 
 def _incoming(verified: VerifiedEnvelope) -> Incoming:

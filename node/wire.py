@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from node.store.base import MailboxEntry
 from protocol import cbor
 from protocol.errors import ComityError, MalformedError, PeerFailedError, TooLargeError
-from protocol.log.merkle import HASH_BYTES
+from protocol.log.merkle import HASH_BYTES, MAX_SIZE
 from protocol.problem import problem_of, problem_text
 from protocol.receipt import Receipt, receipts_from_value, receipts_to_value
 from protocol.routing import MAX_RECIPIENTS
@@ -211,6 +211,8 @@ def _three(value: Any) -> tuple[list[Any], list[Any], list[Receipt]]:
 def _numbered(row: Any, kind: type[T]) -> tuple[int, T]:
     if type(row) is not list or len(row) != 2 or type(row[0]) is not int or type(row[1]) is not kind:
         raise MalformedError("each row begins with its number in the queue")
+    if not 0 <= row[0] <= MAX_SIZE:
+        raise MalformedError("each row begins with its number in the queue")
     return row[0], row[1]
 
 
@@ -240,7 +242,7 @@ def decode_heads(body: bytes, source: str) -> Heads:
     if type(value) is not dict or value.keys() != {1, 2}:
         raise _nonsense(source)
     seen, proofs = _rows(value[1], (str, int, bytes), source), _rows(value[2], (str, bytes), source)
-    if any(len(row[-1]) != HASH_BYTES for row in (*seen, *proofs)) or any(row[1] < 0 for row in seen):
+    if any(len(row[-1]) != HASH_BYTES for row in (*seen, *proofs)) or any(not 0 <= row[1] <= MAX_SIZE for row in seen):
         raise _nonsense(source)
     return Heads(seen, proofs)
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from keys.directory.view import Directory
 from keys.files import PRIVATE_MODE, write_file
 from node.convictions import Convictions
+from node.disk_errors import Report, unreported
 from node.investigation import NOTES_AT_ONCE, Investigator
 from node.logging import Log
 from node.metrics import Metrics
@@ -116,7 +117,10 @@ class Witness:
         metrics: Metrics,
         log: Log,
         proofs: ProofFiles,
+        *,
+        report: Report = unreported,
     ) -> None:
+        self._report = report
         self.proofs = proofs
         self.convictions = Convictions(node, proofs, directory, self._distrust, metrics, log)
         self._investigator = Investigator(store)
@@ -322,7 +326,9 @@ class Witness:
         try:
             self._state.save(self._path)
         except OSError as problem:
-            self._log.error("witness-file-not-written", error_type=type(problem).__name__)
+            self._report(self._path, problem, "writing")
+        else:
+            self._report(self._path, None, "writing")
 
     # --- Proof ---------------------------------------------------------------------------------------------------
 

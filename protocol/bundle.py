@@ -354,8 +354,8 @@ def _verdict(row: Any) -> BundleVerdict:
 
 def _entry(row: Any, receipts: Sequence[Receipt]) -> BundleEntry:
     sequence, envelope, numbers = _row(row, 3)
-    if type(sequence) is not int or sequence < 1:
-        raise MalformedError("a mailbox sequence is a positive integer")
+    if type(sequence) is not int or not 1 <= sequence < 1 << 63:
+        raise MalformedError("a mailbox sequence is a positive integer below 2^63")
     return BundleEntry(sequence, None if envelope is None else _bytes(envelope), _picked(numbers, receipts))
 
 

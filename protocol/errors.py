@@ -475,6 +475,13 @@ class CertificateUnknownError(UnavailableError):
     advice = "Refresh the directory: the node may have a new certificate. If this stays, telephone its operator."
 
 
+class NetworkNotAllowedError(UnavailableError):
+    """The address of a node is on this machine or in a private network, and the settings do not allow that."""
+
+    code = "network-not-allowed"
+    advice = "If the address is right, name its network in allow_networks of node.toml; else the card is to be mended."
+
+
 class StorageFullError(UnavailableError):
     """The store cannot write: the disk is full or read-only."""
 

@@ -27,7 +27,7 @@ MAX_REASONS = 8
 MAX_REASON_CHARS = 64
 MAX_STATEMENT_BYTES = 2048
 MAX_ORIGIN_BYTES = 255
-MAX_INDEX = (1 << 64) - 1
+MAX_INDEX = (1 << 63) - 1
 
 _URI_PREFIX = "http://uri.etsi.org/19522/Event/"
 _REQUIRED = {1, 2, 3, 4, 5, 9}
@@ -90,7 +90,7 @@ class LeafReference:
         if type(self.origin) is not str or not 1 <= _utf8_bytes(self.origin) <= MAX_ORIGIN_BYTES:
             raise MalformedError(f"the origin of a log is a text of 1 to {MAX_ORIGIN_BYTES} bytes")
         if type(self.index) is not int or not 0 <= self.index <= MAX_INDEX:
-            raise MalformedError("an index is an unsigned integer of at most 64 bits")
+            raise MalformedError("an index is an unsigned integer below 2^63")
         _require_bytes(self.leaf_hash, DIGEST_BYTES, "a leaf hash")
 
 

@@ -202,7 +202,7 @@ def _receipt(row: object, notes: list[Any]) -> Receipt:
     if type(leaf) is not bytes or len(leaf) > MAX_EVENT_BYTES:
         raise MalformedError(f"a log entry is a byte string of at most {MAX_EVENT_BYTES} bytes")
     if type(index) is not int or not 0 <= index <= MAX_SIZE:
-        raise MalformedError("an index is an unsigned integer of 64 bits")
+        raise MalformedError("an index is an unsigned integer below 2^63")
     if type(path) is not bytes or len(path) % HASH_BYTES or len(path) > MAX_PATH_HASHES * HASH_BYTES:
         raise MalformedError(f"a path is at most {MAX_PATH_HASHES} hashes of {HASH_BYTES} bytes")
     if type(number) is not int or not 0 <= number < len(notes):

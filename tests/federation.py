@@ -84,6 +84,7 @@ def make_federation(root: Path, passphrase: bytes, passphrase_file: Path, now: d
                 f'node = "{node}"\n'
                 f'listen = "127.0.0.1:{port}"\n'
                 f'admin = "127.0.0.1:{admin_port}"\n'
+                'allow_networks = ["127.0.0.0/8"]\n'
                 f'passphrase_file = "{passphrase_file}"\n'
                 "[directory]\n"
                 f'folder = "{root / "directory"}"\n'

@@ -34,6 +34,7 @@ from keys.keystore import FAST, Keystore
 from keys.tls import client_context
 from node.log_state import LogMarks
 from node.logging import make_log
+from node.operations.clock import boot_seconds
 from node.server import Node
 from node.settings import NodeHome, NodeSettings
 from protocol import cbor
@@ -61,6 +62,10 @@ class Clock:
 
     def __call__(self) -> datetime:
         return datetime.now(UTC) + self.shift
+
+    def elapsed(self) -> float:
+        """Seconds on a clock that nobody sets: what a test shifts has really passed."""
+        return boot_seconds() + self.shift.total_seconds()
 
 
 def _signers(*names: str) -> list[DirectorySigner]:
@@ -118,6 +123,7 @@ class World:
     sessions: list[aiohttp.ClientSession] = field(default_factory=list)
     ceremony: Ceremony | None = None
     directory: Directory | None = None
+    clocks: dict[str, Clock] = field(default_factory=dict)  # of nodes whose clock is set: no time passes by it
     kinds: dict[str, type[Node]] = field(default_factory=dict)  # nodes that are not honest
 
     @property
@@ -142,7 +148,7 @@ class World:
         card = node_card(name, keys, origin, now, name=name, urls=urls, relay=relay)
         self.directory = enrol_nation(ceremony, card, self.nations[name], 1, self.holders[:1], self.registry, now)
         home = self.home(name)
-        home.path.mkdir()
+        home.path.mkdir(mode=0o700)
         keystore = Keystore.create(home.keystore, b"test", FAST)
         keys.store(keystore, origin, now)
         keystore.save()
@@ -189,6 +195,7 @@ class World:
             "node": name,
             "listen": f"127.0.0.1:{self.ports[name]}",
             "admin": "127.0.0.1:0",
+            "allow_networks": ["127.0.0.0/8"],
             "directory": {"folder": self.folder} if folder else {},
             "log": {"boot_folder": self.path},
             "delivery": DELIVERY,
@@ -202,7 +209,8 @@ class World:
             home,
             NodeSettings.of(values | settings),
             keystore,
-            clock=self.clock,
+            clock=self.clocks.get(name, self.clock),
+            elapsed=boot_seconds if name in self.clocks else self.clock.elapsed,
             log=make_log(name, "debug", stream),
         )
         await node.start()

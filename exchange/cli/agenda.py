@@ -134,7 +134,7 @@ def _row(item: AgendaItem) -> tuple[object, ...]:
 async def _say(desk: Desk, seen: Seen, *, as_json: bool) -> None:
     from exchange.agenda import Notice
     from exchange.views import SyncResult
-    from exchange.watch import LogContradicted, LogStale
+    from exchange.watch import Interrupted, LogContradicted, LogStale
 
     if isinstance(seen, SyncResult):
         if as_json:
@@ -156,10 +156,20 @@ async def _say(desk: Desk, seen: Seen, *, as_json: bool) -> None:
     elif isinstance(seen, LogStale):
         text = _("WARNING: the log of the node of this desk shows no state of now")
         _say_of_log("log-stale", text, seen.detail, as_json=as_json)
-    elif as_json:
-        print_json_line({"event": "channel-failed", "channel": seen.channel, "error": seen.error.code})
+    elif isinstance(seen, Interrupted):
+        text = _("The watch cannot see everything now, and tries again")
+        _say_of_failure({"event": "interrupted", "error": seen.error.code}, text, seen.error, as_json=as_json)
     else:
-        line(f"{_('Could not tell')} {seen.channel}: {seen.error.detail}")
+        text = f"{_('Could not tell')} {seen.channel}"
+        values = {"event": "channel-failed", "channel": seen.channel, "error": seen.error.code}
+        _say_of_failure(values, text, seen.error, as_json=as_json)
+
+
+def _say_of_failure(values: dict[str, str], text: str, error: ComityError, *, as_json: bool) -> None:
+    if as_json:
+        print_json_line(values)
+    else:
+        line(f"{text}: {safe(_(error.detail))}")
 
 
 def _say_of_log(event: str, text: str, detail: str, *, as_json: bool) -> None:

@@ -97,7 +97,15 @@ class DemoFederation:
         await self.commands.node(
             *("init", str(self.node_home(node)), "--node", node, "--name", name, "--country", node.upper()),
             *("--federation", FEDERATION, "--url", f"https://127.0.0.1:{port}", "--listen", f"127.0.0.1:{port}"),
-            *("--admin", f"127.0.0.1:{admin_port}", "--directory-folder", self._directory, "--demonstration"),
+            *(
+                "--allow-network",
+                "127.0.0.0/8",
+                "--admin",
+                f"127.0.0.1:{admin_port}",
+                "--directory-folder",
+                self._directory,
+                "--demonstration",
+            ),
         )
 
     async def _join(self, node: str) -> None:

@@ -69,7 +69,7 @@ def open_checkpoint(note: bytes, origin: str, keys: Keys) -> Checkpoint:
     lines, rows = text.split("\n"), [line.split(" ") for line in block.split("\n")[:-1]]
     size, root, name = int(lines[1]), b64decode(lines[2], validate=True), origin.encode()
     right = lines == [origin, str(size), b64encode(root).decode()] and all(len(row) == 3 for row in rows)
-    require(right and 0 <= size < 2**64 and len(root) == 32, "a checkpoint is another log's or malformed")
+    require(right and 0 <= size < 2**63 and len(root) == 32, "a checkpoint is another log's or malformed")
     by_id = [(blob[:4], blob[4:]) for blob in (b64decode(row[2]) for row in rows if row[:2] == ["—", origin])]
     for number, (ed, ml, final) in enumerate(keys):
         ids = [sha256(name + b"\n" + kind + key).digest()[:4] for kind, key in ((b"\1", ed), (b"\6", ml))]
@@ -142,7 +142,7 @@ def judge(kind: str, part: dict[str, Any], first: Checkpoint, second: Checkpoint
 # --- The file and the keys
 def read_part(name: str, value: Any) -> Any:
     if name == "index":
-        return value if type(value) is int and 0 <= value < 2**64 else require(False, "the index is none", UNUSABLE)
+        return value if type(value) is int and 0 <= value < 2**63 else require(False, "the index is none", UNUSABLE)
     right = type(value) is bytes and len(value) % (32 if name not in ("first", "second", "entry") else 1) == 0
     require(right and (name not in ("leaf", "other") or len(value) == 32), f"the part {name} is wrong", UNUSABLE)
     return [value[at:at + 32] for at in range(0, len(value), 32)] if name in ("nodes", "path", "other_path") else value

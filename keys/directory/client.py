@@ -158,6 +158,10 @@ class DirectoryClient:
             raise DirectoryUnavailableError("only some nations were read here")
         return {**self._state, **{name: self._cached_target(name) for name in self._target_names}}
 
+    def names(self) -> frozenset[str]:
+        """The published names of the files of the verified directory; empty before there was one."""
+        return frozenset(self._state) | self._target_names
+
     def extract(self, nodes: Iterable[str]) -> dict[str, bytes]:
         """The files that vouch for the cards of ``nodes``, and of the nations that these name, by published name.
 

@@ -20,10 +20,14 @@ def mirror(client: DirectoryClient, repository: MetadataRepository, now: datetim
     """Refresh ``client`` and install what it verified into ``repository``; raises as the client's ``refresh``.
 
     A reader of the repository sees the old directory or the new one. A repository that is ahead is left as it is.
+    Files of the directory before stay for who is reading it now; those of older ones are removed.
     """
+    before = client.names()
     directory = client.refresh(now)
     if repository.version(TIMESTAMP) < directory.version:
-        repository.install(client.files())
+        files = client.files()
+        repository.install(files)
+        repository.prune(before | files.keys())
     return directory
 
 

@@ -13,7 +13,7 @@ Everything but ``timestamp.json`` is written before it, so a reader sees the old
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -152,6 +152,13 @@ class MetadataRepository:
             self._make_folder(path.parent)
             if not path.exists() or path.read_bytes() != files[name]:
                 write_file(path, files[name])
+
+    def prune(self, keep: Collection[str]) -> None:
+        """Remove every published file that is not in ``keep``, but no root: clients follow these one by one."""
+        for path in [*(self.path / "metadata").glob("*.json"), *(self.path / "targets").glob("*/*.json")]:
+            name = path.relative_to(self.path).as_posix()
+            if name not in keep and not name.endswith(f".{ROOT}.json"):
+                path.unlink(missing_ok=True)
 
     # --- The published state ---
 

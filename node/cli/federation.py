@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from node.cli.keys import KeyRing
-from node.cli.output import AsJson, edge, show
+from node.cli.output import REFUSED, AsJson, edge, show
 from node.cli.secrets import PassphraseFile
 from node.i18n import _
 from protocol.errors import CeremonyError, UsageError
@@ -125,7 +125,9 @@ def publish(
         if refresh_only:
             _show_published(open_ceremony(folder).release(now(), signers, roles=()), as_json)
         else:
-            _publish(open_ceremony(folder), ring, registry, as_json)
+            published = _publish(open_ceremony(folder), ring, registry, as_json)
+    if not refresh_only and not published:
+        raise typer.Exit(REFUSED)
 
 
 @federation.command("bundle")
@@ -428,8 +430,11 @@ def _publish_cards(
     _publish(ceremony, ring, registry, as_json)
 
 
-def _publish(ceremony: Ceremony, ring: KeyRing, registry: list[str], as_json: bool) -> None:
-    """Publish if the registry's keys are at hand and nothing is missing; else say who has still to sign."""
+def _publish(ceremony: Ceremony, ring: KeyRing, registry: list[str], as_json: bool) -> bool:
+    """Publish if the registry's keys are at hand and nothing is missing; else say who has still to sign.
+
+    Whether it was published.
+    """
     missing = [str(m) for role in ceremony.staged() if not (m := ceremony.missing(role)).complete]
     missing = [text for text in missing if not text.startswith(("snapshot", "timestamp"))]
     signers = ring.signers(registry)
@@ -439,8 +444,9 @@ def _publish(ceremony: Ceremony, ring: KeyRing, registry: list[str], as_json: bo
             *([] if signers else [_("the registry has still to publish it: comity-node federation publish")]),
         ]
         show(as_json, {"published": False, "missing": waiting}, lambda: "\n".join(waiting))
-        return
+        return False
     _show_published(ceremony.release(now(), signers), as_json)
+    return True
 
 
 def _show_published(directory: Directory, as_json: bool) -> None:

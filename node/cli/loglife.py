@@ -125,6 +125,8 @@ def _told(home: Path, report: Reconciled) -> str:
     lines = [_("The database holds {size} entries of {origin}.").format(size=report.size, origin=report.origin)]
     lines += [_("{source}: {size} entries").format(source=name, size=size) for name, size in report.known.items()]
     lines += [_("{node}: no answer").format(node=node) for node in report.silent]
+    if report.damaged is not None:
+        lines.append(_("The checkpoint file was damaged; it lies in {path} now.").format(path=report.damaged))
     if report.ok:
         return "\n".join([*lines, _("The database leads to all of them: the node may run.")])
     lines += [_("{source} knows another history than the database.").format(source=name) for name in report.contradicts]
@@ -255,7 +257,7 @@ async def _found_anew(home: Path, passphrase_file: Path | None) -> dict[str, Any
     from node.checkpoint_file import CheckpointFile
     from node.cli.rotation import published_card
     from node.log_state import LogMarks
-    from node.new_log import begin_database, last_checkpoint, put_aside, require_lost
+    from node.new_log import begin_database, is_ahead, last_checkpoint, put_aside, require_lost
 
     files, settings = _settings(home)
     marks = LogMarks(files.path)
@@ -266,9 +268,10 @@ async def _found_anew(home: Path, passphrase_file: Path | None) -> dict[str, Any
     verifier = log_verifier_of([log for log in card.logs() if log.origin == old])
     database, file = files.path / settings.database, CheckpointFile(files.path / settings.checkpoint_file)
     final = last_checkpoint(file, verifier)
-    require_lost(database, final)
-    kept = put_aside(database, file, old)
     now = datetime.now(UTC).replace(microsecond=0)
+    if not is_ahead(file, now):
+        require_lost(database, final)
+    kept = put_aside(database, file, old)
     origin = make_new_log(keystore, card, now, open_token(settings.token_file))
     await begin_database(database, origin, kept)
     fresh = closing_card(keystore, card, final, now)

@@ -38,8 +38,14 @@ def init(
     offline: Annotated[
         bool, typer.Option("--offline", help=_("It has no network: partners reach it by bundles."))
     ] = False,
-    listen: Annotated[str, typer.Option(help=_("Address and port to listen on."))] = "0.0.0.0:8443",
+    listen: Annotated[
+        str, typer.Option(help=_("Address and port to listen on; [::] is every address of both families."))
+    ] = "[::]:8443",
     admin: Annotated[str, typer.Option(help=_("Loopback address and port of health and metrics."))] = "127.0.0.1:9443",
+    allow_network: Annotated[
+        list[str] | None,
+        typer.Option(help=_("A network of this machine or its surroundings that partners may be reached in, as CIDR.")),
+    ] = None,
     country: Annotated[str | None, typer.Option(help=_("ISO 3166-1 alpha-2 code."))] = None,
     directory_folder: Annotated[
         Path | None, typer.Option(help=_("Folder that the federation's ceremony publishes into, if it is here."))
@@ -68,6 +74,10 @@ def init(
         parse_node(node)
         if url is not None and urlsplit(url).hostname is None:
             raise UsageError("the URL is of the form https://host[:port]")
+        try:
+            urlsplit(url or "").port  # noqa: B018 - it is read to be checked
+        except ValueError:
+            raise UsageError("the URL's port is no port: it is a number up to 65535") from None
         if url is None and relay is None:
             raise UsageError("a node without a URL names the relay through which it is reached: --relay")
         files, now = NodeHome(home), datetime.now(UTC)
@@ -80,6 +90,8 @@ def init(
             values["token_file"] = str(token_file.absolute())
         if directory_folder is not None:
             values["directory"] = {"folder": str(directory_folder.absolute())}
+        if allow_network:
+            values["allow_networks"] = list(allow_network)
         if offline:
             values = {"offline": True, **values}
         NodeSettings.of(values)

@@ -11,7 +11,6 @@ import errno
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -19,10 +18,9 @@ from aiohttp import web
 
 from node.http.connections import Connection, Connections
 from node.http.descriptors import Descriptors
+from node.http.refusals import PlainHandler
 from node.logging import Log
-from protocol.errors import SettingsError, UnavailableError
 
-BACKLOG = 1024
 # How long accepting rests when nothing can be ended, or the system has no room.
 PAUSE_S = 0.25
 # Linux hands over errors of the network that the new connection has already: see accept(2).
@@ -41,7 +39,7 @@ _OF_THE_CONNECTION = frozenset(
 )
 
 
-class TrackedHandler(web.RequestHandler):
+class TrackedHandler(PlainHandler):
     """The library's handler of one connection, which says when the connection is gone."""
 
     __slots__ = ("connection", "connections")
@@ -176,31 +174,3 @@ class Listener:
 
 def _cancel(task: asyncio.Task[Any]) -> None:
     task.cancel()
-
-
-def listening_sockets(host: str, port: int, where: str) -> list[socket.socket]:
-    """Sockets that listen on all addresses of ``host``; ``::`` is every address of both families.
-
-    Raises :class:`UnavailableError` or :class:`SettingsError`, which name ``where``.
-    """
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as problem:
-        raise SettingsError(f"cannot listen on {where}: {problem.strerror}") from problem
-    sockets: list[socket.socket] = []
-    try:
-        for family, kind, protocol, _, address in dict.fromkeys(found):
-            one = socket.socket(family, kind, protocol)
-            sockets.append(one)
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
-            one.bind(address)
-            one.listen(BACKLOG)
-            one.setblocking(False)
-    except OSError as problem:
-        for one in sockets:
-            with suppress(OSError):
-                one.close()
-        raise UnavailableError(f"cannot listen on {where}: {problem.strerror}") from problem
-    return sockets

@@ -51,6 +51,16 @@ class StoreDamagedError(ComityError):
     advice = "Do not start this node on this database; restore the newest backup and keep the damaged file."
 
 
+class StoreReplacedError(StoreDamagedError):
+    """The database's file was removed or replaced while the node was running."""
+
+    code = "store-replaced"
+    advice = (
+        "Stop the node, put the database back that it had open (or the newest backup), then comity-node log reconcile."
+        " Nothing was accepted since."
+    )
+
+
 class StoreInUseError(ComityError):
     """Another process writes to this store."""
 
@@ -483,6 +493,9 @@ class Store(Protocol):
         stands, in the database and in memory: raises ``StorageFullError`` or ``UnavailableError``. If what was
         committed cannot be known any more, raises :class:`StoreDamagedError`: stop and restart.
         """
+
+    def require_still_there(self) -> None:
+        """Return if what was opened is still what lies under its name. Any thread. Raises ``StoreReplacedError``."""
 
     def release(self) -> None:
         """Show readers what is committed: the newest checkpoint is now kept outside the database."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from keys.files import acquire_lock, release_lock
+from node.disk_errors import Report, unreported
 from node.events import EventWriter
 from node.store.base import (
     Applied,
@@ -35,7 +36,7 @@ from node.store.sqlite_log import RecentReceipts
 from node.store.sqlite_reader import Released, SqliteReader
 from node.store.sqlite_writer import SqliteWriter
 from protocol.address import Address
-from protocol.errors import LogUnavailableError, UnavailableError
+from protocol.errors import ComityError, LogUnavailableError, MalformedError, UnavailableError
 from protocol.log.scoped import BundleItem
 from protocol.receipt import Receipt
 
@@ -49,10 +50,17 @@ class SqliteStore:
     """A :class:`~node.store.base.Store` in the file ``path``; ``origin`` is the name of this node's log."""
 
     def __init__(
-        self, path: Path, origin: str, *, events: EventWriter | None = None, readers: int = DEFAULT_READERS
+        self,
+        path: Path,
+        origin: str,
+        *,
+        events: EventWriter | None = None,
+        readers: int = DEFAULT_READERS,
+        report: Report = unreported,
     ) -> None:
         self._path = path
         self._origin = origin
+        self._report = report
         self._events = events or EventWriter()
         self._recent = RecentReceipts()
         self._reader_count = readers
@@ -125,7 +133,24 @@ class SqliteStore:
 
     def apply(self, batch: Sequence[Operation], sign: SignCheckpoint) -> Applied:
         """See :class:`~node.store.base.Store`."""
-        return self._writing().apply(batch, sign)
+        try:
+            applied = self._writing().apply(batch, sign)
+        except ComityError as problem:
+            self._report(self._path, problem, "writing")
+            raise
+        self._report(self._path, None, "writing")
+        return applied
+
+    def require_still_there(self) -> None:
+        """Return if the database's files are those that were opened; any thread. Raises ``StoreReplacedError``."""
+        if self._writer is None:
+            return
+        try:
+            self._writer.require_still_there()
+        except (ComityError, OSError) as problem:
+            self._report(self._path, problem, "writing")
+            if isinstance(problem, ComityError):
+                raise
 
     def release(self) -> None:
         """See :class:`~node.store.base.Store`."""
@@ -147,9 +172,16 @@ class SqliteStore:
                 reader = SqliteReader(self._path, self._recent)
                 self._readers.append(reader)
                 self._local.reader = reader
-            return method(reader, *args, **kwargs)
+            found = method(reader, *args, **kwargs)
         except sqlite3.Error as problem:
-            raise storage_error(problem) or UnavailableError("the database cannot be read") from problem
+            typed = storage_error(problem) or UnavailableError("the database cannot be read")
+            typed.__cause__ = problem
+            self._report(self._path, typed, "reading")
+            raise typed from problem
+        except OverflowError as problem:
+            raise MalformedError("a number is larger than any that is kept here") from problem
+        self._report(self._path, None, "reading")
+        return found
 
     async def mailbox(self, desk: Address, after: int, limit: int, max_bytes: int) -> list[MailboxEntry]:
         """See :class:`~node.store.base.Store`."""

@@ -333,7 +333,7 @@ class SqliteReader:
         wal = self._path.with_name(self._path.name + "-wal")
         return StoreStats(
             log_size=released.size,
-            mailbox_open=count("SELECT count(*) FROM mailbox WHERE closed_ms IS NULL").fetchone()[0],
+            mailbox_open=count("SELECT count(*) FROM mailbox WHERE kind = 0 AND closed_ms IS NULL").fetchone()[0],
             outbound=dict(count("SELECT partner, count(*) FROM outbound GROUP BY partner").fetchall()),
             payload_count=count("SELECT count(*) FROM message WHERE holds > 0").fetchone()[0],
             database_bytes=self._path.stat().st_size,

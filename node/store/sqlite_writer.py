@@ -15,6 +15,7 @@ from keys.migrations import load_migrations, migrate_sqlite
 from node.events import EventWriter
 from node.store.base import Applied, Done, Failed, MigrationError, Operation, Outcome, SignCheckpoint, StoreDamagedError
 from node.store.batch_paths import batch_paths
+from node.store.file_identity import FileIdentity
 from node.store.sqlite_batch import apply_operation
 from node.store.sqlite_connection import open_writer, storage_error
 from node.store.sqlite_log import ReceiptSource, RecentReceipts, open_tree, read_tile, stored_hash
@@ -50,6 +51,7 @@ class SqliteWriter:
             self._suspect = False
             self._load()
             self._check_tail()
+            self._files = FileIdentity(path)
         except BaseException:
             self._connection.close()
             raise
@@ -68,6 +70,10 @@ class SqliteWriter:
         """What is committed: the log's size, the last sequence number, the newest checkpoint."""
         self._be_sure()
         return self._tree.size, self._last_seq, self._note
+
+    def require_still_there(self) -> None:
+        """Return if the database's files are those that were opened; any thread. ``StoreReplacedError``."""
+        self._files.require_same()
 
     def root_at(self, size: int) -> bytes:
         """The root of the first ``size`` leaves; raises ``LogUnavailableError``."""
@@ -118,6 +124,7 @@ class SqliteWriter:
 
     def apply(self, operations: Sequence[Operation], sign: SignCheckpoint) -> Applied:
         """See :meth:`node.store.base.Store.apply`."""
+        self._files.require_untouched()
         self._be_sure()
         snapshot = self._tree.snapshot()
         batch = Rows(self._connection, self._tree, self._events, self._last_seq, self._foreign_notes)
@@ -128,6 +135,8 @@ class SqliteWriter:
             fresh = self._fresh_receipts(batch, snapshot.size, note)
             outcomes = [self._outcome(result, fresh, snapshot.size) for result in results]
             self._connection.execute("COMMIT")
+            self._files.note_written()
+            self._files.require_same()
         except BaseException as problem:
             self._undo()
             self._tree.rollback(snapshot)

@@ -56,7 +56,7 @@ class Checkpoint:
     def __post_init__(self) -> None:
         check_key_name(self.origin)  # the origin is also the name of the log's keys
         if not 0 <= self.size <= MAX_SIZE:
-            raise MalformedError("the size of a tree is an unsigned integer of 64 bits")
+            raise MalformedError("the size of a tree is an unsigned integer below 2^63")
         if type(self.root) is not bytes or len(self.root) != HASH_BYTES:
             raise MalformedError(f"a root has {HASH_BYTES} bytes")
         if self.size == 0 and self.root != EMPTY_ROOT:

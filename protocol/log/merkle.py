@@ -11,7 +11,11 @@ from protocol.errors import ProofInvalidError
 HASH_BYTES = 32
 # A tree has at most 2^64 - 1 leaves, so no path has more hashes than this.
 MAX_PATH_HASHES = 64
-MAX_SIZE = (1 << 64) - 1
+# The specifications leave 64 bits; a number is kept in signed ones everywhere (databases, other languages).
+MAX_SIZE = (1 << 63) - 1
+
+# Inner nodes of one tree that are remembered, about 1 KB each: more than those of a batch of receipts.
+MAX_PROVED = 2048
 
 EMPTY_ROOT = sha256(b"").digest()
 """The root of the tree without leaves."""
@@ -39,7 +43,7 @@ class InclusionVerifier:
     """Verifies inclusion in one tree, that of ``size`` leaves under ``root``, and remembers the inner nodes it proved.
 
     Leaves that were logged together have most of their paths in common: such a path needs a hash or two of its own.
-    Memory grows by the nodes of each path verified.
+    At most :data:`MAX_PROVED` of them: who shows many leaves of one large tree must not fill this program's memory.
     """
 
     __slots__ = ("_proved", "_root", "_size")
@@ -80,6 +84,8 @@ class InclusionVerifier:
                 raise ProofInvalidError("the path is shorter than the tree is high")
             if not compare_digest(running, self._root):
                 raise ProofInvalidError("the path does not lead to the root")
+        if len(self._proved) + len(walked) > MAX_PROVED:
+            self._proved.clear()
         for used, (place, hash_) in enumerate(walked, 1):
             self._proved[place] = (hash_, path[used:])
 

@@ -205,6 +205,7 @@ def _make_home(
         f'node = "{node}"',
         'listen = ""' if node == "la" else f'listen = "127.0.0.1:{port}"',
         'admin = ""',
+        'allow_networks = ["127.0.0.0/8"]',
         f'passphrase_file = "{passphrase_file}"',
         f"offline = {'true' if node == 'ki' else 'false'}",
         "[directory]",

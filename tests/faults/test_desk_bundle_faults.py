@@ -173,7 +173,7 @@ async def test_the_commands_write_and_take_bundles_and_refuse_with_code_and_exit
     passphrase = world.path / "passphrase"
     passphrase.write_text("test\n")
     passphrase.chmod(0o600)
-    settings = f'node = "kr"\nlisten = "127.0.0.1:{world.ports["kr"]}"\n'
+    settings = f'node = "kr"\nlisten = "127.0.0.1:{world.ports["kr"]}"\nallow_networks = ["127.0.0.0/8"]\n'
     world.home("kr").settings.write_text(settings)
     secret = ["--passphrase-file", str(passphrase)]
 

@@ -88,6 +88,7 @@ def write_settings(world: World, node: str) -> None:
     world.home(node).card.write_bytes(card_to_bytes(world.directory.node(node)))
     world.home(node).settings.write_text(
         f'node = "{node}"\nlisten = "127.0.0.1:{world.ports[node]}"\nadmin = ""\n'
+        'allow_networks = ["127.0.0.0/8"]\n'
         f'[directory]\nfolder = "{world.folder}"\n[delivery]\nfirst_backoff_s = 0.02\nmax_backoff_s = 0.2\n'
     )
 

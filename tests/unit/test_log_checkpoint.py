@@ -196,7 +196,7 @@ def test_signed_checkpoint_opens_with_its_time() -> None:
     assert (verified.note, verified.others) == (NOTE, ())
 
 
-@given(st.integers(0, (1 << 64) - 1), st.binary(min_size=32, max_size=32))
+@given(st.integers(0, (1 << 63) - 1), st.binary(min_size=32, max_size=32))
 @settings(max_examples=20, deadline=None)
 def test_checkpoint_round_trip(size: int, root: bytes) -> None:
     checkpoint = Checkpoint(ORIGIN, size, root if size else EMPTY_ROOT)
@@ -401,7 +401,7 @@ def test_proof_has_the_lines_of_the_specification() -> None:
 
 
 @given(
-    st.integers(0, (1 << 64) - 1),
+    st.integers(0, (1 << 63) - 1),
     st.lists(st.binary(min_size=32, max_size=32), max_size=64),
     st.none() | st.binary(max_size=100),
 )

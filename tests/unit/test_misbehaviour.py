@@ -230,7 +230,7 @@ _hashes = st.binary(min_size=32, max_size=32)
 _paths = st.lists(_hashes, max_size=64).map(tuple)
 _notes = st.binary(max_size=300)
 _entries = st.binary(max_size=300)
-_index = st.integers(0, (1 << 64) - 1)
+_index = st.integers(0, (1 << 63) - 1)
 _o = st.just(ORIGIN)
 _proofs = st.one_of(
     st.builds(TwoTrees, _o, _notes, _notes),

@@ -1,0 +1,36 @@
+"""One signature for each request that leaves: a repeat is another request, with a nonce of its own.
+
+The HTTP library repeats a GET by itself when the connection that it kept was dropped meanwhile. Whether the server
+had taken the first one, nobody can know: with the same signature the repeat would be refused as a replay. A middleware
+of the library is called for each sending, so that is where the signature is made.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import datetime
+
+from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse
+
+from protocol.http_signature import NONCE_BYTES, sign_request
+from protocol.signing import Signer
+
+
+def signing(
+    method: str,
+    url: str,
+    body: bytes | None,
+    content_type: str | None,
+    holder: str,
+    signer: Signer,
+    clock: Callable[[], datetime],
+) -> ClientMiddlewareType:
+    """What signs this one request (see :func:`protocol.http_signature.sign_request`) anew whenever it is sent."""
+
+    async def sign(request: ClientRequest, send: ClientHandlerType) -> ClientResponse:
+        nonce = os.urandom(NONCE_BYTES)
+        request.headers.update(sign_request(method, url, body, content_type, holder, signer, clock(), nonce))
+        return await send(request)
+
+    return sign

@@ -1,0 +1,128 @@
+"""This node's own files: which of them cannot be written or read, why, and whether the database is still there.
+
+What fails is told once, when it begins and when it is over, with the file and the cause as the system names it. So a
+full disk here is never taken for a partner that is down. Every folder that the node writes into is tried every
+:data:`PROBE_S` seconds: a disk that fails while nobody sends anything is found out all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import sqlite3
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+from node.logging import Log
+from node.metrics import Metrics
+from node.store.base import StoreDamagedError
+from protocol.errors import ComityError
+
+PROBE_S = 2.0
+# What one batch may need, so that the trial fails before a batch does.
+_PROBE_BYTES = 1024 * 1024
+_PROBE_NAME = ".comity-disk-probe"
+
+
+def cause_of(problem: BaseException) -> str:
+    """What the system said: ``ENOSPC``, ``SQLITE_CORRUPT``; the error's own code or type where it said nothing."""
+    seen: BaseException | None = problem
+    while seen is not None:
+        if isinstance(seen, sqlite3.Error) and getattr(seen, "sqlite_errorname", None):
+            return str(seen.sqlite_errorname)
+        if isinstance(seen, OSError) and seen.errno is not None:
+            return errno.errorcode.get(seen.errno, str(seen.errno))
+        seen = seen.__cause__
+    return problem.code if isinstance(problem, ComityError) else type(problem).__name__
+
+
+@dataclass(frozen=True, slots=True)
+class _Failing:
+    cause: str
+    lasts: bool  # a damaged or replaced database does not become whole by itself
+
+
+class Disk:
+    """What is wrong with this node's files. Any thread may report."""
+
+    def __init__(self, metrics: Metrics, log: Log) -> None:
+        self._metrics = metrics
+        self._log = log
+        self._lock = Lock()
+        self._failing: dict[tuple[Path, str], _Failing] = {}
+
+    def __call__(self, file: Path, problem: BaseException | None, use: str) -> None:
+        """See :data:`node.disk_errors.Report`."""
+        if problem is None and not self._failing:
+            return
+        file = file.absolute()
+        if problem is None:
+            self._works(file, use)
+            return
+        now = _Failing(cause_of(problem), isinstance(problem, StoreDamagedError))
+        self._metrics.disk_errors.labels(file.name, use, now.cause).inc()
+        with self._lock:
+            before = self._failing.get((file, use))
+            if before is not None and before.lasts:
+                return
+            self._failing[file, use] = now
+        if before is not None and before.cause == now.cause:
+            return
+        if before is not None:
+            self._metrics.disk_failing.labels(file.name, use, before.cause).set(0)
+        self._metrics.disk_failing.labels(file.name, use, now.cause).set(1)
+        code = problem.code if isinstance(problem, ComityError) else type(problem).__name__
+        self._log.error("disk-failing", file=str(file), use=use, cause=now.cause, code=code)
+
+    def _works(self, file: Path, use: str) -> None:
+        with self._lock:
+            failing = self._failing.get((file, use))
+            if failing is None or failing.lasts:
+                return
+            del self._failing[file, use]
+        self._metrics.disk_failing.labels(file.name, use, failing.cause).set(0)
+        self._log.info("disk-works", file=str(file), use=use, cause=failing.cause)
+
+    @property
+    def problems(self) -> list[str]:
+        """``disk:<file>:<use>:<cause>`` of each file that cannot be used now."""
+        with self._lock:
+            return sorted(f"disk:{file.name}:{use}:{failing.cause}" for (file, use), failing in self._failing.items())
+
+    async def run(self, folders: Iterable[Path], still_there: Callable[[], None]) -> None:
+        """Try the folders for ever. ``still_there`` looks at the database's file and says itself what is wrong."""
+        tried = sorted({folder.absolute() for folder in folders})
+        while True:
+            for folder in tried:
+                await asyncio.to_thread(self._try, folder)
+            await asyncio.to_thread(still_there)
+            await asyncio.sleep(PROBE_S)
+
+    def _try(self, folder: Path) -> None:
+        try:
+            probe(folder)
+        except OSError as problem:
+            self(folder, problem, "writing")
+            return
+        for file, use in list(self._failing):
+            # What failed for want of room is tried again by whoever needs it; until then nothing speaks against it.
+            if use == "writing" and (folder == file or folder in file.parents):
+                self._works(file, use)
+
+
+def probe(folder: Path) -> None:
+    """Write and sync a file in ``folder``, and take it away again; raises :class:`OSError`."""
+    path = folder / _PROBE_NAME
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, _PROBE_BYTES)
+        os.write(descriptor, b"comity")
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+        with suppress(OSError):
+            path.unlink()

@@ -1,0 +1,107 @@
+"""A damaged checkpoint file beside a whole database is no dead end, and no way to sign behind what partners saw."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from keys.keystore import Keystore
+from node.log_files import LogFiles
+from node.log_state import LogRolledBackError
+from node.reconcile import Reconciled, reconcile
+from node.server import Node
+from node.settings import NodeSettings
+from protocol.errors import ComityError
+from tests.world import World
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    world = World(tmp_path)
+    for nation in ("kr", "fr"):
+        world.add_nation(nation)
+        world.add_desk(f"24-7@{nation}")
+        await world.start(nation)
+    yield world
+    await world.close()
+
+
+async def exchange(world: World) -> None:
+    """A message from kr to fr: fr saw a checkpoint of kr's log then."""
+    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
+    envelope = world.seal(seoul, [paris])
+    (answer,) = await world.submit(seoul, envelope)
+    assert answer.code is None
+    await world.events(seoul, 2, envelope)
+    await world.nodes["fr"].context.witness.check("kr")
+
+
+async def reconciled(world: World) -> Reconciled:
+    home = world.home("kr")
+    values = {"node": "kr", "admin": "", "allow_networks": ["127.0.0.0/8"], "log": {"boot_folder": world.path}}
+    settings = NodeSettings.of({**values, "directory": {"folder": world.folder}})
+    node = Node(home, settings, Keystore.open(home.keystore, b"test"), clock=world.clock)
+    await node.open_unsigned()
+    try:
+        return await reconcile(node.context.sequencer, node.files, node.partners, node.askable(), node.log, alone=False)
+    finally:
+        await node.stop()
+
+
+def emptied(note: bytes) -> bytes:
+    return b""
+
+
+def cut(note: bytes) -> bytes:
+    return note[: len(note) // 2]
+
+
+def zeroed(note: bytes) -> bytes:
+    return bytes(len(note))
+
+
+def changed(note: bytes) -> bytes:
+    at = note.index(b"\n") + 1  # another size than the one that was signed
+    return note[:at] + b"1" + note[at:]
+
+
+async def test_it_is_made_anew_from_the_database_and_the_partners(world: World) -> None:
+    path = world.home("kr").path / "log-checkpoint"
+    await exchange(world)
+    for damage in (emptied, cut, zeroed, changed):
+        size = await world.nodes["kr"].context.store.log_size()
+        await world.stop("kr")
+        whole = path.read_bytes()
+        path.write_bytes(damage(whole))
+        with pytest.raises(ComityError) as refused:
+            await world.start("kr")
+        assert "log reconcile" in f"{refused.value.detail} {refused.value.advice}"
+        report = await reconciled(world)
+        assert report.ok
+        assert report.damaged is not None
+        assert (path.parent / report.damaged).read_bytes() == damage(whole)
+        await world.start("kr")
+        await world.submit(world.desks["24-7@kr"], world.seal(world.desks["24-7@kr"], [world.desks["24-7@kr"]]))
+        assert await world.nodes["kr"].context.store.log_size() > size
+
+
+async def test_a_database_that_was_put_back_too_is_still_found_out(world: World) -> None:
+    await exchange(world)
+    await world.stop("kr")
+    home = world.home("kr").path
+    shutil.copyfile(home / "node.sqlite", home / "old")
+    await world.start("kr")
+    await exchange(world)
+    await world.stop("kr")
+    shutil.copyfile(home / "old", home / "node.sqlite")
+    (home / "log-checkpoint").write_bytes(b"")
+    settings = NodeSettings.of({"node": "kr", "log": {"boot_folder": world.path}})
+    LogFiles.of(world.home("kr"), settings, Keystore.open(world.home("kr").keystore, b"test")).memory.path.unlink()
+    report = await reconciled(world)
+    assert not report.ok
+    assert report.missing > 0
+    with pytest.raises(LogRolledBackError):
+        await world.start("kr")

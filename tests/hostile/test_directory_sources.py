@@ -1,0 +1,189 @@
+"""A source with an old but valid directory keeps no news from a node, and every source that disagrees is named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import AsyncIterator, Callable
+from io import StringIO
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from keys.directory.repository import TIMESTAMP_NAME, MetadataRepository
+from keys.federation import publish_cards
+from node import directory_refresh
+from node.directory_refresh import DirectoryService, NotAdmittedError, Source
+from node.logging import make_log
+from node.metrics import Metrics
+from protocol.errors import UnavailableError
+from tests.world import World
+
+
+class Folder:
+    """A copy of the federation's folder as a source; ``change`` alters what it answers."""
+
+    def __init__(self, name: str, path: Path, change: Callable[[str, bytes], bytes] = lambda _, content: content):
+        self.name = name
+        self.repository = MetadataRepository(path)
+        self.change = change
+
+    def fetch(self, name: str) -> bytes:
+        return self.change(name, self.repository.read(name))
+
+
+class Silent:
+    """A source that never answers, until the test is over."""
+
+    def __init__(self) -> None:
+        self.name = "silent"
+        self.over = threading.Event()
+
+    def fetch(self, name: str) -> bytes:
+        self.over.wait()
+        raise UnavailableError("silent")
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    world = World(tmp_path)
+    world.add_nation("kr")
+    world.add_desk("24-7@kr")
+    yield world
+    await world.close()
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+def copied(world: World, name: str) -> Path:
+    return Path(shutil.copytree(world.folder, world.path / name))
+
+
+def publish(world: World) -> int:
+    card = world.desks["24-7@kr"].card
+    return publish_cards(world.found(), [card], world.nations["kr"], world.registry, world.clock()).version
+
+
+def service(world: World, metrics: Metrics, sources: list[Source], log: StringIO | None = None) -> DirectoryService:
+    root = MetadataRepository(world.folder).root_bytes(1)
+    number = len(list(world.path.glob("service-*")))
+    home = world.path / f"service-{number}"
+    return DirectoryService(
+        home / "directory",
+        root,
+        MetadataRepository(home / "served"),
+        lambda _: sources,
+        world.clock,
+        metrics,
+        make_log("xx", "info", log or StringIO()),
+    )
+
+
+async def test_the_newest_directory_is_taken_whoever_is_asked_first(
+    world: World, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directory_refresh, "BEHIND_AFTER_S", -1.0)
+    old = Folder("old", copied(world, "old"))
+    version = publish(world)
+    new = Folder("new", copied(world, "new"))
+    log = StringIO()
+    for sources in ([new, old], [old, new]):
+        made = service(world, metrics, list(sources), log := StringIO())
+        await made.start()
+        assert made.current.version == version
+    assert made.disagreeing == {"old": "behind"}
+    await made.refresh()
+    told = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert [line["source"] for line in told if line["event"] == "directory-source-disagrees"] == ["old"]
+    old.repository.install({name: new.repository.read(name) for name in await made.files()})
+    await made.refresh()
+    assert made.disagreeing == {}
+    made.close()
+
+
+async def test_two_directories_of_one_version_are_an_alarm(world: World, metrics: Metrics) -> None:
+    version = publish(world)
+    honest = Folder("honest", copied(world, "honest"))
+
+    def resigned(name: str, content: bytes) -> bytes:
+        if name != TIMESTAMP_NAME:
+            return content
+        values = json.loads(content)
+        values["signed"]["expires"] = values["signed"]["expires"].replace("202", "203", 1)
+        return json.dumps(values).encode()
+
+    made = service(world, metrics, [honest, Folder("fork", world.folder, resigned)])
+    await made.start()
+    assert (made.current.version, made.disagreeing) == (version, {"fork": "contradicts"})
+    made.close()
+
+
+async def test_a_claim_that_does_not_verify_is_named_and_takes_nothing_away(world: World, metrics: Metrics) -> None:
+    version = publish(world)
+
+    def boasting(name: str, content: bytes) -> bytes:
+        if name != TIMESTAMP_NAME:
+            return content
+        values = json.loads(content)
+        values["signed"]["version"] = 999
+        return json.dumps(values).encode()
+
+    made = service(world, metrics, [Folder("boast", world.folder, boasting), Folder("honest", copied(world, "honest"))])
+    await made.start()
+    assert (made.current.version, made.disagreeing) == (version, {"boast": "untrusted"})
+    made.close()
+
+
+async def test_a_source_that_is_silent_delays_nobody(
+    world: World, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directory_refresh, "GRACE_S", 0.05)
+    silent = Silent()
+    made = service(world, metrics, [silent, Folder("honest", world.folder)])
+    await made.start()
+    for _ in range(3):
+        assert await made.refresh()
+    silent.over.set()
+    made.close()
+
+
+async def test_a_running_node_takes_the_news_that_one_of_its_sources_does_not_have(world: World) -> None:
+    for nation in ("fr", "de"):
+        world.add_nation(nation)
+        await world.start(nation)
+    await world.start("kr")
+    await world.stop("kr")
+    kr = await world.start("kr", folder=False, directory={"upstream": ["fr", "de"]})
+    # fr does not refresh any more: what it has is valid for days.
+    world.nodes["fr"].context.directory._sources = lambda _: []
+    version = publish(world)
+    await world.nodes["de"].context.directory.refresh()
+    await kr.context.directory.refresh()
+    assert kr.context.directory.current.version == version
+
+
+async def test_a_node_that_is_not_admitted_yet_is_told_so(world: World) -> None:
+    await world.start("kr")
+    world.add_nation("jp")
+    await world.nodes["kr"].context.directory.refresh()
+    strangers = World(world.path / "strangers")
+    (world.path / "strangers").mkdir()
+    strangers.add_nation("jp")
+    # Its keys are those of no card: it made them anew, or its nation has not published them.
+    shutil.copyfile(strangers.home("jp").keystore, world.home("jp").keystore)
+    with pytest.raises(NotAdmittedError) as refused:
+        await world.start("jp", folder=False)
+    assert "connection" not in refused.value.advice
+    assert "card.json" in refused.value.advice
+
+
+async def test_health_names_a_node_that_no_directory_has(world: World) -> None:
+    kr = await world.start("kr")
+    kr.context.node = "xx"
+    async with aiohttp.ClientSession() as session, session.get(f"{kr.admin_url}/health") as answer:
+        assert "not-admitted" in (await answer.json())["problems"]

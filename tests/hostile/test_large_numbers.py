@@ -1,0 +1,117 @@
+"""A number that no database holds is refused by name, wherever it comes in; it never becomes a defect."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange.client import NodeClient
+from node import wire
+from protocol import cbor
+from protocol.address import Address
+from protocol.bundle import _entry
+from protocol.errors import ComityError, MalformedError, PeerFailedError, TooLargeError
+from protocol.event import LeafReference
+from protocol.log.addcheckpoint import _size
+from protocol.log.checkpoint import Checkpoint
+from protocol.log.cosignature import from_timestamp
+from protocol.log.proof import decode_tlog_proof
+from protocol.receipt import receipts_from_value, receipts_to_value
+from protocol.signing import Ed25519Signer
+from tests.world import World
+
+NUMBERS = ((1 << 63), (1 << 63) + 1, (1 << 64) - 1)
+NOTE = b"log\n1\n" + b"A" * 43 + b"=\n\n"
+EMPTY = receipts_to_value([])
+
+
+def mailbox(number: int) -> Any:
+    client = NodeClient.__new__(NodeClient)
+    client.node = "kr"
+    return client._entry([number, None, []], [])
+
+
+INPUTS: dict[str, Callable[[int], Any]] = {
+    "a tree's size": lambda number: Checkpoint("log", number, bytes(32)),
+    "a receipt's index": lambda number: receipts_from_value([[NOTE], [[b"leaf", number, b"", 0]]]),
+    "a reference's index": lambda number: LeafReference("log", number, bytes(32)),
+    "a tlog-proof's index": lambda number: decode_tlog_proof(
+        f"c2sp.org/tlog-proof@v1\nindex {number}\n\n".encode() + NOTE
+    ),
+    "an old size": lambda number: _size(str(number)),
+    "a row of a queue": lambda number: wire.decode_waiting(cbor.encode({1: [[number, b"x"]], 2: [], 3: EMPTY}), "fr"),
+    "a row that was taken": lambda number: wire.decode_taken(
+        cbor.encode({1: [], 2: [[number, [None]]], 3: EMPTY}), "fr"
+    ),
+    "a head's size": lambda number: wire.decode_heads(cbor.encode({1: [["log", number, bytes(32)]], 2: []}), "fr"),
+    "a mailbox's sequence": mailbox,
+    "a bundle's sequence": lambda number: _entry([number, None, []], []),
+    "a time of signing": from_timestamp,
+}
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("name", INPUTS)
+def test_it_is_refused_where_it_is_decoded(name: str, number: int) -> None:
+    with pytest.raises((MalformedError, TooLargeError, PeerFailedError)):
+        INPUTS[name](number)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    world = World(tmp_path)
+    for nation in ("kr", "fr"):
+        world.add_nation(nation)
+    world.add_desk("24-7@kr")
+    await world.start("kr")
+    yield world
+    await world.close()
+
+
+async def test_a_node_meets_no_defect_whatever_number_is_asked_for(world: World) -> None:
+    seoul = world.desks["24-7@kr"]
+    for number in (*NUMBERS, (1 << 63) - 1, 10**19, 10**40):
+        for target in (
+            f"/v1/mailbox?after={number}",
+            f"/v1/mailbox?limit={number}",
+            f"/log/consistency?from={number}&to={number}",
+            f"/log/proof/{number}",
+            f"/log/cosigned/proof/{number}",
+            f"/log/tile/0/{number}",
+            f"/witness/receipts?from={number}",
+        ):
+            reply = await world.desk_call(seoul, "GET", target)
+            assert reply.status < 500, (target, reply.body)
+            partner = await world.node_call("fr", "kr", "GET", target)
+            assert partner.status < 500, (target, partner.body)
+    for number in NUMBERS:
+        taken = {1: [], 2: [[number, [None]]], 3: EMPTY}
+        reply = await world.node_call("fr", "kr", "POST", "/v1/pull", taken)
+        assert (reply.status, reply.code) == (400, "malformed")
+        receipts = [[NOTE], [[b"leaf", number, b"", 0]]]
+        reply = await world.node_call("fr", "kr", "POST", "/v1/receipts", receipts)
+        assert (reply.status, reply.code) == (400, "malformed")
+    assert world.nodes["kr"].metrics.internal_errors._value.get() == 0
+    assert not [line for line in world.logs["kr"].getvalue().splitlines() if json.loads(line)["event"] == "internal"]
+
+
+async def test_a_reader_of_the_store_refuses_what_its_integers_do_not_hold(world: World) -> None:
+    store = world.nodes["kr"].context.store
+    with pytest.raises(MalformedError):
+        await store.mailbox(Address.parse("24-7@kr"), 1 << 63, 1, 1)
+    with pytest.raises(ComityError):
+        await store.outbound_items("fr", [1 << 64])
+
+
+def test_signers_and_clients_are_what_they_were() -> None:
+    client = NodeClient.__new__(NodeClient)
+    client.node = "kr"
+    assert client._entry([(1 << 63) - 1, None, []], []).sequence == (1 << 63) - 1
+    assert Checkpoint("log", (1 << 63) - 1, bytes(32)).size == (1 << 63) - 1
+    assert Ed25519Signer(bytes(32)).kid
+    assert from_timestamp(int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()))

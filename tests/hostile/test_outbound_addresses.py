@@ -1,0 +1,148 @@
+"""A partner's card cannot send this node's requests to its own machine, to its operator's network, or to a stranger."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange.trust import Trust
+from keys.tls import make_certificate, server_context
+from keys.transport.networks import is_allowed
+from node.partner import Identity, PartnerClient
+from protocol.errors import CertificateUnknownError, NetworkNotAllowedError, NotFoundError
+from protocol.signing import Ed25519Signer
+from tests.world import World
+
+SIGNER = Ed25519Signer(b"\x31" * 32)
+TLS = make_certificate("kr", ["127.0.0.1"], datetime.now(UTC))
+OTHER = make_certificate("kr", ["127.0.0.1"], datetime.now(UTC))
+LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+
+INSIDE = (
+    "127.0.0.1 127.8.9.10 0.0.0.0 10.1.2.3 172.16.0.1 172.31.255.255 192.168.1.1 169.254.169.254 100.64.0.1 192.0.0.1 "
+    "192.0.2.1 198.18.0.1 198.51.100.1 203.0.113.1 224.0.0.1 239.1.1.1 240.0.0.1 255.255.255.255 ::1 :: fe80::1 "
+    "fe80::1%eth0 fc00::1 fd12:3456::1 fec0::1 ff02::1 2001:db8::1 ::ffff:127.0.0.1 ::ffff:10.0.0.1 "
+    "::ffff:169.254.169.254 64:ff9b::7f00:1 64:ff9b::a00:1 2002:7f00:1:: 2002:a00:1:: ::127.0.0.1 localhost"
+)
+OUTSIDE = "8.8.8.8 193.0.6.139 2a00:1450:4001:80b::200e 2606:4700::1111 ::ffff:8.8.8.8 64:ff9b::808:808"
+
+
+@pytest.mark.parametrize("address", INSIDE.split())
+def test_addresses_that_are_not_public_are_refused(address: str) -> None:
+    assert not is_allowed(address, ())
+
+
+@pytest.mark.parametrize("address", OUTSIDE.split())
+def test_public_addresses_need_no_leave(address: str) -> None:
+    assert is_allowed(address, ())
+
+
+def test_what_the_settings_name_is_allowed_and_nothing_beside_it() -> None:
+    allowed = (ip_network("10.1.0.0/16"), ip_network("fd12::/16"))
+    assert [is_allowed(address, allowed) for address in ("10.1.2.3", "::ffff:10.1.2.3", "fd12::1")] == [True] * 3
+    assert [is_allowed(address, allowed) for address in ("10.2.0.1", "127.0.0.1", "fd13::1")] == [False] * 3
+
+
+@asynccontextmanager
+async def listening(shown: Any = TLS) -> AsyncIterator[tuple[int, list[bytes]]]:
+    """A server that counts what comes, and answers 404."""
+    heads: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(b"connected")
+        try:
+            heads.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+            await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=server_context(shown.certificate, shown.key_pem))
+    try:
+        yield server.sockets[0].getsockname()[1], heads
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"])
+async def test_a_card_that_names_this_machine_reaches_nothing(host: str) -> None:
+    async with listening() as (port, heads):
+        identity = Identity("fr", SIGNER, lambda: datetime.now(UTC))
+        client = PartnerClient("kr", f"https://{host}:{port}", [TLS.certificate], identity, 5)
+        with pytest.raises(NetworkNotAllowedError):
+            await client.checkpoint()
+        with pytest.raises(NetworkNotAllowedError):
+            await client.directory_file("metadata/timestamp.json")
+        await client.close()
+        assert heads == []
+
+
+@pytest.mark.parametrize("is_first", [False, True])
+async def test_the_directory_is_fetched_over_an_unknown_certificate_from_the_first_node_alone(is_first: bool) -> None:
+    async with listening(OTHER) as (port, heads):
+        identity = Identity("fr", SIGNER, lambda: datetime.now(UTC))
+        client = PartnerClient(
+            "kr",
+            f"https://127.0.0.1:{port}",
+            [TLS.certificate],
+            identity,
+            5,
+            allowed=LOOPBACK,
+            is_first=is_first,
+        )
+        if is_first:
+            assert await client.directory_file("metadata/timestamp.json") == b"ok"
+        else:
+            with pytest.raises(CertificateUnknownError):
+                await client.directory_file("metadata/timestamp.json")
+            assert b"connected" not in heads
+        await client.close()
+
+
+def test_a_desk_fetches_over_an_unknown_certificate_from_the_node_that_it_began_with_alone() -> None:
+    class Moved(Trust):
+        """Served by another node than the one that it began with, which shows an unknown certificate."""
+
+        own_node = "xx"  # type: ignore[assignment]
+        asked = 0
+
+        def __init__(self) -> None:
+            self._carried = None
+            self._settings = type("Settings", (), {"transport": "https"})()  # type: ignore[assignment]
+            self._bundle = type("Bundle", (), {"node": "kr"})()  # type: ignore[assignment]
+
+        def _get(self, path: str) -> bytes:
+            self.asked += 1
+            raise CertificateUnknownError("not on its card")
+
+    trust = Moved()
+    with pytest.raises(CertificateUnknownError):
+        trust._fetch("metadata/timestamp.json")
+    assert trust.asked == 1
+
+
+async def test_a_node_reaches_partners_in_networks_that_its_settings_name_alone(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for nation in ("kr", "fr"):
+        world.add_nation(nation)
+    try:
+        await world.start("fr")
+        kr = await world.start("kr", allow_networks=["127.0.0.9/32"])
+        with pytest.raises(NetworkNotAllowedError):
+            await kr.partners.get("fr").checkpoint()
+        await world.stop("kr")
+        kr = await world.start("kr")
+        assert await kr.partners.get("fr").checkpoint()
+        with pytest.raises(NotFoundError):
+            await kr.partners.get("fr").directory_file("metadata/999.root.json")
+    finally:
+        await world.close()

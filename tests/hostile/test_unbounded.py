@@ -1,0 +1,94 @@
+"""What one peer sends again and again fills neither the log, which is kept for ever, nor memory, nor the disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from keys.directory.tufkey import DirectorySigner
+from keys.federation import publish_cards
+from node.transfer import UNSIGNED_BURST
+from protocol.log.merkle import MAX_PROVED, InclusionVerifier, node_hash
+from protocol.signing import Ed25519Signer
+from tests.world import World, answers
+
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    world = World(tmp_path)
+    for nation in ("kr", "fr"):
+        world.add_nation(nation)
+        world.add_desk(f"24-7@{nation}")
+    await world.start("kr")
+    yield world
+    await world.close()
+
+
+async def test_refusals_of_what_no_known_sender_signed_do_not_fill_the_log(world: World) -> None:
+    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
+    store = world.nodes["kr"].context.store
+    stranger = Ed25519Signer(os.urandom(32))
+    before = await store.log_size()
+    for _ in range(4):
+        forged = [world.seal(paris, [seoul], signer=stranger).raw for _ in range(32)]
+        refused = answers(await world.node_call("fr", "kr", "POST", "/v1/transfer", forged))
+        assert {answer.code for answer in refused} <= {"signature-invalid", "unknown-key"}
+        others = [world.seal(paris, [seoul]).raw for _ in range(16)]
+        refused = answers(await world.desk_call(seoul, "POST", "/v1/submit", others))
+        assert {answer.code for answer in refused} == {"sender-mismatch"}
+    assert await store.log_size() - before <= 2 * UNSIGNED_BURST
+    # What a known sender signed is logged, as before.
+    size = await store.log_size()
+    late = world.seal(seoul, [paris], lifetime=SECOND, created=world.clock() - 10 * SECOND)
+    (answer,) = await world.submit(seoul, late)
+    assert answer.code == "expired"
+    assert await store.log_size() == size + 1
+
+
+def test_the_memory_of_verified_paths_does_not_grow_with_the_leaves_that_are_shown() -> None:
+    height = 13  # 8,192 leaves, whose paths have 16,383 nodes
+    levels = [[sha256(number.to_bytes(4, "big")).digest() for number in range(1 << height)]]
+    while len(levels[-1]) > 1:
+        level = levels[-1]
+        levels.append([node_hash(level[at], level[at + 1]) for at in range(0, len(level), 2)])
+    verifier = InclusionVerifier(1 << height, levels[-1][0])
+    for index in range(1 << height):
+        path = [levels[up][(index >> up) ^ 1] for up in range(height)]
+        verifier.verify(levels[0][index], index, path)
+        assert len(verifier._proved) <= MAX_PROVED
+
+
+async def test_files_of_directories_before_do_not_pile_up(world: World) -> None:
+    node = world.nodes["kr"]
+    served = world.home("kr").served
+
+    def files() -> set[str]:
+        return {path.relative_to(served).as_posix() for path in served.rglob("*.json")}
+
+    published: list[int] = []
+    registry: list[DirectorySigner] = world.registry
+    for _ in range(6):
+        card = world.desks["24-7@kr"].card
+        world.directory = publish_cards(world.found(), [card], world.nations["kr"], registry, world.clock())
+        assert await node.context.directory.refresh()
+        published.append(len(files()))
+        current = await node.context.directory.files()
+        assert set(current) <= files()
+    assert published[-1] == published[-2] == published[-3]
+    await world.stop("kr")
+    (served / "metadata" / "1.snapshot.json").write_bytes(b"{}")
+    node = await world.start("kr")
+    world.directory = publish_cards(
+        world.found(), [world.desks["24-7@kr"].card], world.nations["kr"], registry, world.clock()
+    )
+    assert await node.context.directory.refresh()
+    assert not (served / "metadata" / "1.snapshot.json").exists()
+    roots = [name for name in files() if name.endswith(".root.json")]
+    assert roots  # every root stays: clients follow them one by one

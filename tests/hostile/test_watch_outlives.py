@@ -1,0 +1,99 @@
+"""A watch tells what arrives for as long as it runs, whatever node, directory or disk answered meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import exchange.watch
+from exchange.views import SyncResult
+from exchange.watch import Interrupted, watch
+from protocol.errors import ComityError, ReplayedError, StorageFullError
+
+
+def every_error() -> Iterator[BaseException]:
+    kinds = [ComityError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+        if kind.__init__ is ComityError.__init__:
+            yield kind("refused")
+    yield OSError(24, "Too many open files")
+
+
+class RefusingDesk:
+    """Each of its parts fails once with each of ``errors``; between two failures a message arrives."""
+
+    def __init__(self, errors: list[BaseException]) -> None:
+        self.settings = SimpleNamespace(transport="https")
+        self.address = "24-7@kr"
+        self._left = {name: list(errors) for name in ("listen", "notices", "next_change", "check")}
+        self.proving = SimpleNamespace(check_own_log=self._check)
+        self.arrived = 0
+
+    def _fail(self, part: str) -> None:
+        if self._left[part]:
+            raise self._left[part].pop(0)
+
+    def all_failed(self) -> bool:
+        return not any(self._left.values())
+
+    async def listen(self) -> AsyncGenerator[SyncResult, None]:
+        while True:
+            self._fail("listen")
+            self.arrived += 1
+            yield SyncResult(cursor=self.arrived, receipts=1)
+
+    async def notices(self, channel: str) -> list[Any]:
+        self._fail("notices")
+        return []
+
+    async def next_change(self) -> datetime | None:
+        self._fail("next_change")
+        return None
+
+    async def _check(self) -> Any:
+        self._fail("check")
+        return SimpleNamespace(ok=True, detail="", error=None)
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange.watch, "RETRY_MOST_S", 0.0)
+
+
+async def test_no_refusal_ends_a_watch(no_pauses: None) -> None:
+    errors = list(every_error())
+    assert len(errors) > 40
+    desk = RefusingDesk(errors)
+    minutes = iter(range(10**6))
+
+    def clock() -> datetime:  # the log is compared at each turn
+        return datetime.fromtimestamp(1e9 + 700 * next(minutes), UTC)
+
+    seen: list[object] = []
+    async with asyncio.timeout(20), aclosing(watch(desk, [], clock, 0.001)) as watching:  # type: ignore[arg-type]
+        async for item in watching:
+            seen.append(item)
+            if desk.all_failed() and isinstance(item, SyncResult):
+                break
+    assert desk.arrived >= 1
+    told = {item.error.code for item in seen if isinstance(item, Interrupted)}
+    assert {ReplayedError.code, StorageFullError.code} <= told
+
+
+async def test_a_cause_that_lasts_is_told_once(no_pauses: None) -> None:
+    desk = RefusingDesk([])
+    desk._left["notices"] = [StorageFullError("full") for _ in range(50)]
+    seen: list[object] = []
+    async with asyncio.timeout(20), aclosing(watch(desk, [], lambda: datetime.now(UTC), 0.001)) as watching:  # type: ignore[arg-type]
+        async for item in watching:
+            seen.append(item)
+            if desk.all_failed():
+                break
+    assert [item.error.code for item in seen if isinstance(item, Interrupted)] == ["storage-full"]
