@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tuf.api.metadata import Root
 
 from keys.cards import Binary, HttpsUrl, Line, NodeName
-from keys.directory.repository import parse_metadata
+from keys.directory.repository import MAX_ROOT_BYTES, parse_metadata
 from protocol.errors import DirectoryUntrustedError, MalformedError, TooLargeError
 
-MAX_BUNDLE_BYTES = 1_048_576
+MAX_BUNDLE_BYTES = 4 * 1_048_576
 SCHEMA = "comity/bootstrap/1"
 
 
@@ -25,7 +25,7 @@ class BootstrapBundle(BaseModel):
 
     schema_name: Literal["comity/bootstrap/1"] = Field(default="comity/bootstrap/1", alias="schema")
     federation: Line
-    root: Annotated[Binary, Field(max_length=512_000)]
+    root: Annotated[Binary, Field(max_length=MAX_ROOT_BYTES)]
     node: NodeName
     url: HttpsUrl
     tls_certificates: Annotated[
