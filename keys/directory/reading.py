@@ -32,6 +32,7 @@ from keys.directory.rules import (
     member_faults,
     nation_faults,
     root_faults,
+    shared_faults,
     snapshot_faults,
     step_faults,
     timestamp_faults,
@@ -96,6 +97,14 @@ class TimedUpdater(Updater):
         self._judge = judge
         self._hybrid_from_start = self._trusted_set.root.version == 1 and is_hybrid(self._trusted_set.root)
 
+    def refresh(self) -> None:
+        """As the library's; then what root, member list and snapshot say of each other is judged."""
+        super().refresh()
+        if self._judge:
+            trusted = self._trusted_set
+            _refuse(shared_faults(trusted.root, trusted.targets))
+            _refuse(listing_faults(trusted.snapshot, trusted.targets))
+
     def _persist_root(self, version: int, data: bytes) -> None:
         if self._judge:
             before = parse_metadata((self._folder / "root_history" / f"{version - 1}.root.json").read_bytes(), Root)
@@ -117,7 +126,6 @@ class TimedUpdater(Updater):
         elif role == TARGETS:
             root, before = trusted.root, self._members_before()
             yield from member_faults(trusted.targets, root, before, hybrid_from_start=self._hybrid_from_start)
-            yield from listing_faults(trusted.snapshot, trusted.targets)
 
     def _members_before(self) -> Targets | None:
         """The member list that was verified here last."""
