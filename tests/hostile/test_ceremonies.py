@@ -218,6 +218,27 @@ def test_what_breaks_a_rule_is_neither_signed_nor_published_nor_read(
     assert not before.problems
 
 
+@pytest.mark.parametrize("role", [ROOT, TARGETS, SNAPSHOT, TIMESTAMP])
+@pytest.mark.parametrize(
+    "change",
+    [lambda whole: whole.update(note="y"), lambda whole: whole["signatures"][0].update(note="y")],
+    ids=["beside what is signed", "in a signature"],
+)
+def test_what_stands_unsigned_around_the_signed_part_is_neither_published_nor_read(
+    world: Published, tmp_path: Path, role: str, change: Callable[[dict[str, Any]], object]
+) -> None:
+    world.stage(role, lambda _: None)
+    whole = json.loads(world.sign_blindly(role))
+    change(whole)
+    encoded = json.dumps(whole).encode()
+    (world.path / "staged" / f"{role}.json").write_bytes(encoded)
+    with pytest.raises(CeremonyError, match="does not know: note"):
+        world.ceremony.judge(role)
+    world.publish_blindly(role, encoded)
+    with pytest.raises(DirectoryUntrustedError, match="does not know: note"):
+        world.read(tmp_path / "newcomer")
+
+
 def test_keys_that_were_hidden_in_a_root_cannot_sign_the_next_one_out_of_sight(
     world: Published, tmp_path: Path
 ) -> None:
