@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tuf.api.metadata import Root
 
 from keys.cards import Binary, HttpsUrl, Line, NodeName
-from keys.directory.repository import parse_metadata
+from keys.directory.repository import MAX_ROOT_BYTES, parse_metadata
 from protocol.encoding.json_bounds import require_few_items
 from protocol.errors import DirectoryUntrustedError, MalformedError, TooLargeError
 
-MAX_BUNDLE_BYTES = 1_048_576
+MAX_BUNDLE_BYTES = 4 * 1_048_576
 MAX_BUNDLE_ITEMS = 10_000
 SCHEMA = "comity/bootstrap/1"
 
@@ -27,7 +27,7 @@ class BootstrapBundle(BaseModel):
 
     schema_name: Literal["comity/bootstrap/1"] = Field(default="comity/bootstrap/1", alias="schema")
     federation: Line
-    root: Annotated[Binary, Field(max_length=512_000)]
+    root: Annotated[Binary, Field(max_length=MAX_ROOT_BYTES)]
     node: NodeName
     url: HttpsUrl
     tls_certificates: Annotated[

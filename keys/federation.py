@@ -42,11 +42,20 @@ def found_federation(
     now: datetime,
     *,
     lifetimes: Lifetimes | None = None,
+    classical: bool = False,
 ) -> Ceremony:
-    """Found a federation in folder ``path`` and publish its empty member list; raises :class:`CeremonyError`."""
+    """Found a federation in folder ``path`` and publish its empty member list; raises :class:`CeremonyError`.
+
+    ``classical`` as in :meth:`Ceremony.create_federation`.
+    """
     ceremony = Ceremony(MetadataRepository(path), lifetimes=lifetimes)
     ceremony.create_federation(
-        name, [holder.public_key for holder in holders], threshold, [key.public_key for key in registry], now
+        name,
+        [holder.public_key for holder in holders],
+        threshold,
+        [key.public_key for key in registry],
+        now,
+        classical=classical,
     )
     _sign(ceremony, ROOT, holders)
     _sign(ceremony, TARGETS, holders)

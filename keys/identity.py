@@ -19,6 +19,7 @@ from keys.keystore import (
     Entry,
     Keystore,
     Purpose,
+    directory_wrap_purpose,
     witness_wrap_purpose,
     wrap_purpose,
 )
@@ -176,14 +177,19 @@ TLS_CERTIFICATE = "tls-certificate"
 
 @dataclass(frozen=True, slots=True)
 class DirectoryKey:
-    """The secret of one holder of a directory role: a government's root key, a registry key, a nation's key."""
+    """The secret of one holder of a directory role: a government's root key, a registry key, a nation's key.
+
+    ``ml_dsa_44_seed`` makes the key hybrid; a key that was made before there was one has none.
+    """
 
     holder: str
     seed: bytes = field(repr=False)
+    ml_dsa_44_seed: bytes | None = field(default=None, repr=False)
 
     def signer(self) -> DirectorySigner:
         """Signs directory metadata as this holder."""
-        return DirectorySigner(self.holder, Ed25519Signer(self.seed))
+        second = None if self.ml_dsa_44_seed is None else MLDSA44Signer(self.ml_dsa_44_seed)
+        return DirectorySigner(self.holder, Ed25519Signer(self.seed), second)
 
     def public(self) -> DirectoryPublicKey:
         """What the others enrol."""
@@ -191,7 +197,8 @@ class DirectoryKey:
 
     def store(self, keystore: Keystore, name: str, now: datetime) -> None:
         """Put the key under ``name``; the caller saves."""
-        keystore.put(Entry(name, Purpose.DIRECTORY, self.seed, now, {"holder": self.holder}))
+        secret = self.seed + (self.ml_dsa_44_seed or b"")
+        keystore.put(Entry(name, Purpose.DIRECTORY, secret, now, {"holder": self.holder}))
 
 
 def generate_desk_keys() -> DeskKeys:
@@ -226,11 +233,16 @@ def generate_node_keys_in(token: Token, node: str, origin: str, hosts: list[str]
 
 
 def store_directory_key_in(token: Token, keystore: Keystore, holder: str, label: str, now: datetime) -> None:
-    """A new directory key for ``holder`` in ``token`` under ``label``; the keystore gets its name. The caller saves."""
+    """A new directory key for ``holder`` in ``token`` under ``label``; the keystore gets its name. The caller saves.
+
+    The ML-DSA-44 seed, which tokens do not make, is encrypted by the token and kept in the keystore.
+    """
     if holder in keystore:
         raise KeystoreError(f"the keystore already holds {holder!r}")
     public = token.generate(label)
-    keystore.put(Entry(holder, Purpose.DIRECTORY, public, now, {"holder": holder, KEY_LABEL: label}))
+    wrapped = token.wrap(directory_wrap_purpose(holder), os.urandom(SEED_BYTES))
+    metadata = {"holder": holder, KEY_LABEL: label, WRAPPED: "aes-256-gcm"}
+    keystore.put(Entry(holder, Purpose.DIRECTORY, public + wrapped, now, metadata))
 
 
 def witness_name(origin: str) -> str:
@@ -241,12 +253,13 @@ def witness_name(origin: str) -> str:
 
 def generate_directory_key(holder: str) -> DirectoryKey:
     """A new directory key for ``holder`` (the name that a missing signature is reported under)."""
-    return DirectoryKey(holder, os.urandom(SEED_BYTES))
+    return DirectoryKey(holder, os.urandom(SEED_BYTES), os.urandom(SEED_BYTES))
 
 
 def directory_signer(keystore: Keystore, name: str) -> DirectorySigner:
     """The directory key kept under ``name``; raises :class:`KeystoreError`."""
-    return DirectorySigner(keystore.entry(name).metadata.get("holder", name), keystore.signer(name))
+    holder = keystore.entry(name).metadata.get("holder", name)
+    return DirectorySigner(holder, keystore.signer(name), keystore.second_signer(name))
 
 
 def tls_identity(keystore: Keystore) -> TlsIdentity:

@@ -49,7 +49,8 @@ from protocol.hpke import HybridOpener
 from protocol.instant import from_ms, to_ms
 from protocol.log.checkpoint import FormerLogKeys, LogVerifier, SoftLogSigner
 from protocol.log.witness import SoftWitnessSigner
-from protocol.signing import Ed25519Signer, Signer
+from protocol.mldsa import MLDSA44Signer
+from protocol.signing import SEED_BYTES, Ed25519Signer, Signer
 
 VERSION = 1
 DERIVATION = "argon2id13"
@@ -231,6 +232,17 @@ class Keystore:
             raise KeystoreError(f"{name!r} is kept for {entry.purpose}, not for signing")
         return self._ed25519(entry)
 
+    def second_signer(self, name: str) -> MLDSA44Signer | None:
+        """The ML-DSA-44 signer of a directory key, None for one without; raises :class:`KeystoreError`.
+
+        Its seed stands behind the Ed25519 seed (behind the public key where a token holds that one).
+        """
+        entry = self.entry(name)
+        seed = self.secret(name, Purpose.DIRECTORY)[SEED_BYTES:]
+        if seed and WRAPPED in entry.metadata:
+            seed = self._need_token(entry).unwrap(directory_wrap_purpose(entry.metadata.get("holder", name)), seed)
+        return MLDSA44Signer(seed) if seed else None
+
     def opener(self, name: str = Purpose.SEAL) -> HybridOpener:
         """The opener of one sealing key."""
         return HybridOpener(self.secret(name, Purpose.SEAL))
@@ -269,8 +281,10 @@ class Keystore:
     # --- Inside ---
 
     def _ed25519(self, entry: Entry) -> Signer:
-        label = entry.metadata.get(KEY_LABEL)
-        return Ed25519Signer(entry.secret) if label is None else self._need_token(entry).signer(label, entry.secret)
+        label, secret = entry.metadata.get(KEY_LABEL), entry.secret
+        if entry.purpose is Purpose.DIRECTORY:
+            secret = secret[:SEED_BYTES]  # the rest is the second key's
+        return Ed25519Signer(secret) if label is None else self._need_token(entry).signer(label, secret)
 
     def _need_token(self, entry: Entry) -> Token:
         if self._token is None:
@@ -327,6 +341,11 @@ def wrap_purpose(origin: str) -> bytes:
 def witness_wrap_purpose(name: str) -> bytes:
     """What a witness's wrapped ML-DSA-44 seed is bound to in the token."""
     return b"witness-ml-dsa-44\0" + name.encode()
+
+
+def directory_wrap_purpose(holder: str) -> bytes:
+    """What the wrapped ML-DSA-44 seed of a directory key is bound to in the token."""
+    return b"directory-ml-dsa-44\0" + holder.encode()
 
 
 def _associated(header: Mapping[int, Any]) -> bytes:

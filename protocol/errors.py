@@ -257,6 +257,15 @@ class CeremonyError(ComityError):
     advice = "Follow the steps of the operator guide in order."
 
 
+class RootUnknownError(CeremonyError):
+    """This holder's machine has not seen the federation before: its first root is compared out of band, once."""
+
+    code = "root-unknown"
+    advice = (
+        "Have another member read it to you (comity-node join shows it), and give what you heard: --root-fingerprint."
+    )
+
+
 # --- Key storage -------------------------------------------------------------------------------------------
 
 

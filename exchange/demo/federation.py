@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from exchange.demo.ports import free_port
@@ -54,8 +55,9 @@ class DemoFederation:
             await self.commands.node(
                 *("nation", "admit", self._directory, node, "--threshold", "2"),
                 *_each("--key", [self._public(node, office) for office in OFFICES]),
-                *("--keys", self._keystore("root"), *_each("--holder", HOLDERS[:2])),
             )
+        await self._sign_members()
+        for node in NATIONS:
             await self.sign_cards(node, [self.node_home(node) / "card.json"])
         await self._publish()
         await asyncio.gather(*map(self._join, NATIONS))
@@ -71,7 +73,22 @@ class DemoFederation:
         await self.commands.node(
             *("cards", "publish", self._directory, *map(str, files), "--registry", "registry"),
             *("--keys", self._keystore(node), *_each("--key", OFFICES)),
+            *("--root-fingerprint", self._root_fingerprint()),
         )
+
+    async def _sign_members(self) -> None:
+        """Two governments sign the member list by the digest of all that changes, which they read to each other."""
+        shown = await self.commands.node(
+            *("federation", "export", self._directory, "targets", "--out", str(self.root / "targets.json"))
+        )
+        await self.commands.node(
+            *("federation", "sign", self._directory, "targets", "--keys", self._keystore("root")),
+            *("--digest", shown["digest"], *_each("--key", HOLDERS[:2])),
+        )
+
+    def _root_fingerprint(self) -> str:
+        """What the nations hear by telephone."""
+        return sha256((self.root / "directory" / "metadata" / "1.root.json").read_bytes()).hexdigest()
 
     @property
     def _directory(self) -> str:

@@ -29,7 +29,7 @@ PART = r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,150}"
 P, EIGHTH = 2**255 - 19, 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
 SMALL_ORDER = {0, 1, P - 1, EIGHTH, P - EIGHTH}
 MALFORMED = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
-LOG_KEYS = ("ed25519", "ml_dsa_44")
+LOG_KEYS, HYBRID = ("ed25519", "ml_dsa_44"), "ed25519-ml-dsa-44"
 Line = tuple[str, bool | None, str]  # which check; whether it holds, None: not checked; what was found
 when, EPOCH = datetime.fromisoformat, datetime(1970, 1, 1, tzinfo=UTC)
 canonical = partial(json.dumps, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -145,6 +145,26 @@ def check_ed25519(public: bytes, message: bytes, signature: bytes) -> None:
     except InvalidSignature:
         raise FailedError("an Ed25519 signature is wrong") from None
 
+def check_holder(key: dict[str, Any], message: bytes, signature: bytes) -> None:
+    """The signature of a holder of a directory role: Ed25519, or Ed25519 and ML-DSA-44 over a domain of their own."""
+    public = bytes.fromhex(key["keyval"]["public"])
+    if (key["keytype"], key["scheme"]) == ("ed25519", "ed25519"):
+        return check_ed25519(public, message, signature)
+    known = (key["keytype"], key["scheme"]) == (HYBRID, f"{HYBRID}/1")
+    require(known, "a holder's key is of a kind that this program does not know")
+    message = b"comity/v1/directory-signature\0" + message
+    check_ed25519(public[:32], message, signature[:64])
+    try:
+        from cryptography.hazmat.primitives.asymmetric import mldsa
+        return mldsa.MLDSA44PublicKey.from_public_bytes(public[32:]).verify(signature[64:], message)
+    except InvalidSignature:
+        raise FailedError("an ML-DSA-44 signature is wrong") from None
+    except (ImportError, UnsupportedAlgorithm):
+        raise FailedError("the directory's ML-DSA-44 signatures need cryptography 48 or later", None) from None
+
+def is_hybrid(root: dict[str, Any]) -> bool:
+    return all(root["keys"][keyid]["keytype"] == HYBRID for keyid in root["roles"]["root"]["keyids"])
+
 # --- The directory (docs/directory.md): TUF metadata from the root whose fingerprint was given, then the cards.
 class Directory:
     """Cards by holder, and what a signature is judged by. Expiry is not: evidence lasts longer than metadata."""
@@ -168,6 +188,8 @@ class Directory:
             for signer in (*holders, root):  # the holders before, and the new ones
                 self.signed(name, "root", signer["keys"], signer["roles"]["root"])
             require(not holders or root["version"] == holders[0]["version"] + 1, "the roots do not follow each other")
+            kept = not holders or not is_hybrid(holders[0]) or is_hybrid(root)
+            require(kept, "a root gives up ML-DSA-44, which the one before had")
             name, holders = f"metadata/{root['version'] + 1}.root.json", [root]
         return holders[0]
 
@@ -178,8 +200,7 @@ class Directory:
             if line["keyid"] in role["keyids"] and line["sig"]:
                 key = {part: keys[line["keyid"]][part] for part in ("keytype", "keyval", "scheme")}
                 named = sha256(canonical(key).encode()).hexdigest()
-                public, signature = bytes.fromhex(key["keyval"]["public"]), bytes.fromhex(line["sig"])
-                check_ed25519(public, canonical(document["signed"]).encode(), signature)
+                check_holder(key, canonical(document["signed"]).encode(), bytes.fromhex(line["sig"]))
                 valid.add(named)
         # Under the ids that the keys really have: one key listed under two ids counts once.
         enough = len(valid) >= max(role["threshold"], 1) and document["signed"]["_type"] == kind

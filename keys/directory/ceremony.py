@@ -20,7 +20,6 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
 from securesystemslib.signer import Signature
@@ -40,7 +39,7 @@ from tuf.api.metadata import (
 
 from keys.cards import Card, ContactPointCard, NodeCard, card_to_bytes
 from keys.directory.cardrules import check_cards
-from keys.directory.ceremonyfile import AnyMetadata, CeremonyFile, require_fresh
+from keys.directory.ceremonyfile import CeremonyFile, require_fresh
 from keys.directory.client import DirectoryClient
 from keys.directory.repository import (
     FEDERATION_FIELD,
@@ -60,7 +59,9 @@ from keys.directory.repository import (
     role_node,
     target_name,
 )
-from keys.directory.roles import Lifetimes, Missing, check_disjoint, check_key_set, whole_seconds
+from keys.directory.review import check_change, refuse
+from keys.directory.roles import Lifetimes, Missing, signing_as, whole_seconds
+from keys.directory.rules import AnyMetadata, key_set_faults, listing_faults, sharing_faults
 from keys.directory.standing import Sanction, Standing, sanctions_of, with_sanctions
 from keys.directory.tufkey import DirectoryPublicKey, DirectorySigner
 from keys.directory.view import Directory
@@ -92,15 +93,23 @@ class Ceremony:
         now: datetime,
         *,
         registry_threshold: int = 1,
+        classical: bool = False,
     ) -> None:
-        """Stage the first root and an empty member list; raises :class:`CeremonyError`."""
+        """Stage the first root and an empty member list; raises :class:`CeremonyError`.
+
+        Every holder has ML-DSA-44 beside Ed25519; ``classical`` founds a federation without, for readers that cannot
+        verify it. Of the registry's keys the Ed25519 part counts.
+        """
         if self.repository.root_versions() or self._path(ROOT).exists():
             raise CeremonyError("a federation was already founded in this folder")
         if not 0 < len(name) <= 120 or not name.isprintable():
             raise CeremonyError("a federation is named by 1 to 120 printable characters")
-        check_key_set("root", holders, threshold)
-        check_key_set("registry", registry, registry_threshold)
-        check_disjoint(holders, registry)
+        registry = [key.classical() for key in registry]
+        refuse(key_set_faults("root", holders, threshold))
+        refuse(key_set_faults("registry", registry, registry_threshold))
+        refuse(sharing_faults(holders, registry))
+        if not classical and not all(key.is_hybrid for key in holders):
+            raise CeremonyError("a root key has no ML-DSA-44: make it anew (comity-node keys create)")
         root_role = Role([key.keyid for key in holders], threshold)
         registry_role = Role([key.keyid for key in registry], registry_threshold)
         root = Root(
@@ -125,7 +134,7 @@ class Ceremony:
     def admit_nation(self, node: str, keys: Sequence[DirectoryPublicKey], threshold: int, now: datetime) -> None:
         """Stage a nation's admission (or new keys for it): root holders sign that these keys speak for ``node``."""
         parse_node(node)
-        check_key_set(nation_role(node), keys, threshold)
+        refuse(key_set_faults(nation_role(node), keys, threshold))
         root = self._newest_root()
         draft = self._draft(TARGETS, now)
         delegations = draft.signed.delegations
@@ -135,7 +144,7 @@ class Ceremony:
         for name, role in delegations.roles.items():
             if name != nation_role(node):
                 taken += [_as_ours(delegations.keys[keyid]) for keyid in role.keyids]
-        check_disjoint(keys, taken)
+        refuse(sharing_faults(taken, keys))
         delegations.roles[nation_role(node)] = DelegatedRole(
             nation_role(node), [key.keyid for key in keys], threshold, terminating=True, paths=[f"{node}/*"]
         )
@@ -171,12 +180,12 @@ class Ceremony:
         """
         root = self._newest_root()
         kept = [_as_ours(root.signed.keys[keyid]) for keyid in root.signed.roles[SNAPSHOT].keyids]
-        serving = list(kept if registry is None else registry)
+        serving = kept if registry is None else [key.classical() for key in registry]
         needed = root.signed.roles[SNAPSHOT].threshold if registry is None else registry_threshold
-        check_key_set("root", holders, threshold)
-        check_key_set("registry", serving, needed)
-        check_disjoint(holders, [*serving, *self._nations_keys()])
-        check_disjoint(serving, self._nations_keys())
+        refuse(key_set_faults("root", holders, threshold))
+        refuse(key_set_faults("registry", serving, needed))
+        refuse(sharing_faults([*serving, *self._nations_keys()], holders))
+        refuse(sharing_faults(self._nations_keys(), serving))
         if not self._is_staged(ROOT):
             root.signed.version += 1
         root.signed.keys = {key.keyid: key for key in [*holders, *serving]}
@@ -266,6 +275,11 @@ class Ceremony:
         else:
             self._stage(role, self._draft(role, now))
 
+    def discard(self, role: str) -> None:
+        """Give up what is staged for ``role``, if anything is."""
+        if self._is_staged(role):
+            self._path(role).unlink()
+
     def stage_release(self, now: datetime, roles: Iterable[str] | None = None) -> None:
         """Stage snapshot and timestamp over what is published plus the staged ``roles`` (all of them when None).
 
@@ -276,6 +290,8 @@ class Ceremony:
             if not self._is_staged(role):
                 raise CeremonyError(f"nothing is staged for {role}")
         self._require_complete(included)
+        for role in included:
+            self.judge(role)
         meta = self._published_meta()
         for role in included:
             if role != ROOT:
@@ -304,7 +320,12 @@ class Ceremony:
         return self._staged(role).signed_bytes
 
     def sign(self, role: str, signer: DirectorySigner) -> None:
-        """Add a holder's signature; raises :class:`CeremonyError` when the signer holds no key of the role."""
+        """Add a holder's signature, if the rules allow what is staged.
+
+        Raises :class:`CeremonyError`, also when the signer holds no key of the role.
+        """
+        signer = signing_as(signer, role)
+        self.judge(role)
         self._holder_key(role, signer.public_key.keyid, signer.public_key.holder)
         self.add_signature(role, signer.public_key.keyid, bytes.fromhex(signer.sign(self.to_sign(role)).signature))
 
@@ -319,18 +340,38 @@ class Ceremony:
 
     def export(self, role: str) -> CeremonyFile:
         """What is staged for ``role`` as a file that its holders review and sign; raises :class:`CeremonyError`."""
-        metadata = self._staged(role)
+        metadata, node = self._staged(role), role_node(role)
+        published = None if role in {ROOT, TARGETS} else self.repository.role_bytes(role)
         cards: dict[str, bytes] = {}
-        if isinstance(metadata.signed, Targets):
-            cards = self._staged_targets(metadata.signed)
+        replaced: dict[str, bytes] = {}
+        if isinstance(metadata.signed, Targets) and node is not None:
+            old = _target_names(parse_metadata(published, Targets).signed) if published is not None else set()
+            new = _target_names(metadata.signed)
+            cards = {name: content for name in new - old if (content := self._content(name)) is not None}
+            replaced = {name: content for name in old - new if (content := self._content(name)) is not None}
+        proposed = None if role == ROOT else self._staged_bytes(ROOT if node is None else TARGETS)
         return CeremonyFile(
             federation=self._federation(),
             role=role,
             metadata=self._path(role).read_bytes(),
-            holders=tuple(_unsigned(delegator) for delegator in self._delegators(role)),
-            published=self.repository.role_bytes(role) if role != ROOT else self._published_root(),
+            roots=tuple(self.repository.root_bytes(version) for version in self.repository.root_versions()),
+            members=self.repository.role_bytes(TARGETS),
+            published=published,
+            proposed=proposed,
             cards=cards,
+            replaced=replaced,
         )
+
+    def judge(self, role: str) -> None:
+        """Judge what is staged for ``role`` by the rules that its holders and its readers apply.
+
+        Raises :class:`CeremonyError` and relatives.
+        """
+        file = self.export(role)
+        check_change(file)
+        if role == SNAPSHOT:
+            snapshot = file.parsed().signed
+            refuse(listing_faults(snapshot, self._member_list()) if isinstance(snapshot, Snapshot) else ())
 
     def bring_back(self, file: CeremonyFile, now: datetime) -> list[str]:
         """Take over the signatures of a file that came back; the holders whose signature is new.
@@ -354,6 +395,7 @@ class Ceremony:
             self._verify_signature(file.role, keyid, entry, metadata)
         if staged is None:
             self._take_over(file, metadata, now)
+        self.judge(file.role)
         before = set(self._staged(file.role).signatures)
         for keyid, entry in metadata.signatures.items():
             self.add_signature(file.role, keyid, bytes.fromhex(entry.signature))
@@ -385,6 +427,8 @@ class Ceremony:
         snapshot = parse_metadata(self._path(SNAPSHOT).read_bytes(), Snapshot)
         included = [role for role in self._changes() if self._is_included(role, snapshot.signed)]
         self._require_complete([*included, SNAPSHOT, TIMESTAMP])
+        for role in [*included, SNAPSHOT, TIMESTAMP]:
+            self.judge(role)
         files: dict[str, bytes] = {}
         for role in [*included, SNAPSHOT, TIMESTAMP]:
             encoded = self._path(role).read_bytes()
@@ -398,6 +442,14 @@ class Ceremony:
         for name in files:
             (self._staging / name).unlink(missing_ok=True)
         return directory
+
+    def published(self) -> dict[str, bytes]:
+        """The published metadata by role."""
+        roles = [ROOT, TARGETS, SNAPSHOT, TIMESTAMP, *map(nation_role, self.repository.nations())]
+        found = {
+            role: self.repository.root_bytes() if role == ROOT else self.repository.role_bytes(role) for role in roles
+        }
+        return {role: content for role, content in found.items() if content is not None}
 
     def release(
         self, now: datetime, registry: Iterable[DirectorySigner], roles: Iterable[str] | None = None
@@ -455,10 +507,20 @@ class Ceremony:
         return [_as_ours(key) for key in delegations.keys.values()] if delegations else []
 
     def _federation(self) -> str:
-        return str(self._newest_root().signed.unrecognized_fields.get(FEDERATION_FIELD, ""))
+        published = bool(self.repository.root_versions())
+        root = self.repository.root() if published else self._newest_root()
+        return str(root.signed.unrecognized_fields.get(FEDERATION_FIELD, ""))
 
-    def _published_root(self) -> bytes | None:
-        return self.repository.root_bytes() if self.repository.root_versions() else None
+    def _staged_bytes(self, role: str) -> bytes | None:
+        return self._path(role).read_bytes() if self._is_staged(role) else None
+
+    def _content(self, name: str) -> bytes | None:
+        """A target's bytes, staged or published; None when they are nowhere."""
+        try:
+            staged = self._staging / name
+            return staged.read_bytes() if staged.exists() else self.repository.read(name)
+        except NotFoundError:
+            return None
 
     def _path(self, role: str) -> Path:
         return self._staging / f"{role}.json"
@@ -581,8 +643,9 @@ class Ceremony:
         def fetch(name: str) -> bytes:
             return files[name] if name in files else self.repository.read(name)
 
-        versions = self.repository.root_versions()
-        root = self.repository.root_bytes(versions[0]) if versions else files[metadata_name(ROOT, 1)]
+        # From the newest root: what was published before was judged then.
+        published = bool(self.repository.root_versions())
+        root = self.repository.root_bytes() if published else files[metadata_name(ROOT, 1)]
         with (
             TemporaryDirectory(prefix="comity-ceremony-") as folder,
             DirectoryClient(Path(folder), root, fetch, durable=False) as client,
@@ -607,8 +670,8 @@ class Ceremony:
         return {role_node(role) for role in before if before[role] != after.get(role) and self.repository.version(role)}
 
 
-def _unsigned(signed: Root | Targets) -> bytes:
-    return Metadata[Any](signed).to_bytes()
+def _target_names(role: Targets) -> set[str]:
+    return {target_name(target) for target in role.targets.values()}
 
 
 def _as_ours(key: object) -> DirectoryPublicKey:

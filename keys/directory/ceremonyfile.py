@@ -2,16 +2,21 @@
 
 One JSON object::
 
-    schema      "comity/ceremony/1"
+    schema      "comity/ceremony/2"
     federation  the federation's name
     role        root, targets, nation-<nn>, snapshot or timestamp
     metadata    text: the staged TUF metadata with the signatures so far
-    holders     [text]: the metadata that lists who may sign (root, or the member list; for a new root also the old)
-    published   text or null: the version of the role that is published now, for comparison
-    cards       {target file name: base64}: the cards that a nation's new version brings
+    roots       [text]: every published root, from version 1 on
+    members     text or null: the published member list
+    published   text or null: the published version of a nation's role, the snapshot or the timestamp
+    proposed    text or null: a staged root (for what the root delegates) or member list (for a nation) that is to be
+                published together with this change, signed or not
+    cards       {target file name: base64}: what a nation's new version lists and the published one does not
+    replaced    {target file name: base64}: what the published version lists and the new one does not
 
-Signing needs nothing else: neither the directory's folder nor a network. Files signed apart from each other are brought
-back in any order, and twice does no harm.
+Signing needs nothing else but the holder's own chain (:mod:`keys.ceremony.holder`): neither the directory's folder nor
+a network. What the file says of itself is believed as far as that chain bears it out. Files signed apart from each
+other are brought back in any order, and twice does no harm.
 """
 
 from __future__ import annotations
@@ -20,40 +25,45 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
 from typing import Any
 
 from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
 from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
+from tuf.api.metadata import Metadata, Root, Targets
 
-from keys.directory.repository import is_target_name
-from keys.directory.tufkey import DirectoryPublicKey, DirectorySigner
+from keys.directory.repository import ROOT, TARGETS, is_target_name, role_node
+from keys.directory.rules import AnyMetadata
+from keys.directory.tufkey import DirectoryPublicKey
 from protocol.encoding.json_bounds import require_few_items
 from protocol.errors import CeremonyError, MalformedError, TooLargeError
 from protocol.instant import to_text
 
-SCHEMA = "comity/ceremony/1"
-MAX_BYTES = 16 * 1_048_576
-MAX_ITEMS = 200_000
+SCHEMA = "comity/ceremony/2"
+MAX_BYTES = 64 * 1_048_576
+MAX_ITEMS = 800_000
 MAX_CARDS = 2_048
+MAX_ROOTS = 256
 
-AnyMetadata = Metadata[Root] | Metadata[Targets] | Metadata[Snapshot] | Metadata[Timestamp]
-_FIELDS = {"schema", "federation", "role", "metadata", "holders", "published", "cards"}
+_FIELDS = {
+    *("schema", "federation", "role", "metadata", "roots", "members", "published", "proposed", "cards", "replaced")
+}
 
 
 @dataclass(frozen=True, slots=True)
 class CeremonyFile:
-    """See the module. The bytes of ``metadata``, ``holders`` and ``published`` are TUF JSON."""
+    """See the module. All bytes but those of ``cards`` and ``replaced`` are TUF JSON."""
 
     federation: str
     role: str
     metadata: bytes
-    holders: tuple[bytes, ...]
+    roots: tuple[bytes, ...]
+    members: bytes | None
     published: bytes | None
+    proposed: bytes | None
     cards: Mapping[str, bytes]
+    replaced: Mapping[str, bytes]
 
     def to_bytes(self) -> bytes:
         """The file."""
@@ -62,9 +72,12 @@ class CeremonyFile:
             "federation": self.federation,
             "role": self.role,
             "metadata": self.metadata.decode(),
-            "holders": [listed.decode() for listed in self.holders],
-            "published": self.published.decode() if self.published is not None else None,
+            "roots": [root.decode() for root in self.roots],
+            "members": _decoded(self.members),
+            "published": _decoded(self.published),
+            "proposed": _decoded(self.proposed),
             "cards": {name: base64.b64encode(card).decode() for name, card in sorted(self.cards.items())},
+            "replaced": {name: base64.b64encode(card).decode() for name, card in sorted(self.replaced.items())},
         }
         return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()
 
@@ -76,17 +89,18 @@ class CeremonyFile:
         require_few_items(encoded, MAX_ITEMS)
         try:
             value = json.loads(encoded)
-            if value["schema"] != SCHEMA or set(value) != _FIELDS or len(value["cards"]) > MAX_CARDS:
+            if value["schema"] != SCHEMA or set(value) != _FIELDS or len(value["roots"]) > MAX_ROOTS:
                 raise MalformedError("this is not a ceremony file of this version")
             made = cls(
                 federation=_text(value["federation"]),
                 role=_text(value["role"]),
                 metadata=_text(value["metadata"]).encode(),
-                holders=tuple(_text(listed).encode() for listed in value["holders"]),
-                published=None if value["published"] is None else _text(value["published"]).encode(),
-                cards={
-                    _card_name(name): base64.b64decode(card, validate=True) for name, card in value["cards"].items()
-                },
+                roots=tuple(_text(root).encode() for root in value["roots"]),
+                members=_optional(value["members"]),
+                published=_optional(value["published"]),
+                proposed=_optional(value["proposed"]),
+                cards=_cards(value["cards"]),
+                replaced=_cards(value["replaced"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as problem:
             raise MalformedError("this is not a ceremony file") from problem
@@ -98,24 +112,39 @@ class CeremonyFile:
         """The staged metadata; raises :class:`MalformedError`."""
         return parse(self.metadata)
 
-    def digest(self) -> str:
-        """SHA-256 of what is signed, in groups of 8: for comparing over the telephone."""
-        digest = sha256(self.parsed().signed_bytes).hexdigest()
-        return " ".join(digest[start : start + 8] for start in range(0, 64, 8))
+    def before(self) -> AnyMetadata | None:
+        """The published version that the change is compared with; raises :class:`MalformedError`."""
+        if self.role == ROOT:
+            return parse(self.roots[-1]) if self.roots else None
+        encoded = self.members if self.role == TARGETS else self.published
+        return None if encoded is None else parse(encoded)
+
+    def delegators(self) -> list[Root | Targets]:
+        """What says who may sign: the proposed metadata where there is some, else the published.
+
+        For a root it is the root before and the new one. Raises :class:`MalformedError`.
+        """
+        published = [] if self.members is None else [self.members]
+        if role_node(self.role) is None:
+            published = [*self.roots[-1:]]
+        if self.role == ROOT:
+            given = [*published, self.metadata]
+        else:
+            given = published if self.proposed is None else [self.proposed]
+        found: list[Root | Targets] = []
+        for signed in (parse(encoded).signed for encoded in given):
+            if not isinstance(signed, Root | Targets):
+                raise MalformedError("the ceremony file's list of holders is not of its form")
+            found.append(signed)
+        return found
 
     def listed(self) -> dict[str, DirectoryPublicKey]:
-        """Who may sign, by key id; raises :class:`MalformedError`."""
+        """Who may sign, by key id, as far as the file is to be believed; raises :class:`MalformedError`."""
         found: dict[str, DirectoryPublicKey] = {}
-        for encoded in self.holders:
-            delegator = parse(encoded).signed
-            if not isinstance(delegator, Root | Targets):
-                raise MalformedError("the ceremony file's list of holders is not of its form")
-            try:
-                role = delegator.get_delegated_role(self.role)
-                keys = [delegator.get_key(keyid) for keyid in role.keyids]
-            except ValueError as problem:
-                raise MalformedError("the ceremony file does not say who may sign") from problem
-            found.update({key.keyid: key for key in keys if isinstance(key, DirectoryPublicKey)})
+        for delegator in self.delegators():
+            found |= holders_of(delegator, self.role)
+        if not found:
+            raise MalformedError("the ceremony file does not say who may sign")
         return found
 
     def signed_by(self) -> list[str]:
@@ -133,22 +162,14 @@ class CeremonyFile:
         return sorted(names)
 
 
-def sign_file(file: CeremonyFile, signer: DirectorySigner, now: datetime) -> CeremonyFile:
-    """The file with this holder's signature; a second time it stays as it is.
-
-    Raises :class:`CeremonyError` when the change has expired, is not the next after the published version, or the
-    signer holds no key of the role.
-    """
-    metadata, key = file.parsed(), signer.public_key
-    require_fresh(file.role, metadata, now)
-    if file.published is not None and metadata.signed.version != parse(file.published).signed.version + 1:
-        raise CeremonyError(f"this version of {file.role} is not the next after the published one: ask for a new file")
-    listed = file.listed()
-    if key.keyid not in listed:
-        names = ", ".join(sorted(holder.holder for holder in listed.values()))
-        raise CeremonyError(f"{key.holder} holds no key of {file.role}; its holders are: {names}")
-    metadata.signatures[key.keyid] = signer.sign(metadata.signed_bytes)
-    return replace(file, metadata=metadata.to_bytes())
+def holders_of(delegator: Root | Targets, role: str) -> dict[str, DirectoryPublicKey]:
+    """Who may sign ``role`` according to ``delegator``, by key id; empty when it does not name the role."""
+    try:
+        named = delegator.get_delegated_role(role)
+        keys = [delegator.get_key(keyid) for keyid in named.keyids]
+    except ValueError:
+        return {}
+    return {key.keyid: key for key in keys if isinstance(key, DirectoryPublicKey)}
 
 
 def require_fresh(role: str, metadata: AnyMetadata, now: datetime) -> None:
@@ -171,8 +192,18 @@ def _text(value: Any) -> str:
     return value
 
 
-def _content(encoded: str) -> bytes:
-    return base64.b64decode(encoded, validate=True)
+def _optional(value: Any) -> bytes | None:
+    return None if value is None else _text(value).encode()
+
+
+def _decoded(value: bytes | None) -> str | None:
+    return None if value is None else value.decode()
+
+
+def _cards(value: Any) -> dict[str, bytes]:
+    if len(value) > MAX_CARDS:
+        raise MalformedError(f"a ceremony file has at most {MAX_CARDS} cards")
+    return {_card_name(name): base64.b64decode(card, validate=True) for name, card in value.items()}
 
 
 def _card_name(name: str) -> str:

@@ -127,11 +127,14 @@ class DirectoryClient:
         """
         return self._run(Fetcher(self._fetch), now, self._folder, everything=everything)
 
-    def load(self, now: datetime, *, allow_expired: bool = False, everything: bool = False) -> Directory:
+    def load(
+        self, now: datetime, *, allow_expired: bool = False, everything: bool = False, judge: bool = False
+    ) -> Directory:
         """The last directory that was verified here, verified again from this folder alone; raises as :meth:`refresh`.
 
         With ``allow_expired`` expiry is not judged: for starting without a connection. The caller shows
         ``Directory.is_stale``. ``everything`` reads all nations whose files are here.
+        ``judge`` applies the rules of the directory too: for files that were not verified here before.
         """
         state = self._stored_state()
 
@@ -144,7 +147,7 @@ class DirectoryClient:
             fetcher = Fetcher(stored, offline=True)
             reference_time = _NEVER_EXPIRED if allow_expired else now
             self._state = state
-            return self._run(fetcher, reference_time, Path(folder), everything=everything)
+            return self._run(fetcher, reference_time, Path(folder), everything=everything, judge=judge)
 
     def lacks(self) -> bool:
         """Whether a look-up asked for a nation that the next refresh would read."""
@@ -200,25 +203,28 @@ class DirectoryClient:
             write_file(path, given, durable=self._durable)
         return given
 
-    def _run(self, fetcher: Fetcher, reference_time: datetime, folder: Path, *, everything: bool) -> Directory:
+    def _run(
+        self, fetcher: Fetcher, reference_time: datetime, folder: Path, *, everything: bool, judge: bool = True
+    ) -> Directory:
         if self._lock is None:
             raise DirectoryUnavailableError("this directory client was closed")
         with self._one_at_a_time:
-            return self._refresh(fetcher, reference_time, folder, everything)
+            return self._refresh(fetcher, reference_time, folder, everything, judge)
 
     def _missing(self, current: Directory, *, everything: bool) -> frozenset[str]:
         """The nations that were not read and now are to be."""
         return current.unread if everything or self._wanted is None else current.unread & self._wanted.names()
 
-    def _refresh(self, fetcher: Fetcher, reference_time: datetime, folder: Path, everything: bool) -> Directory:
+    def _refresh(
+        self, fetcher: Fetcher, reference_time: datetime, folder: Path, everything: bool, judge: bool
+    ) -> Directory:
         current = self.current
         complete = current is not None and not self._missing(current, everything=everything)
         if current is not None and complete and folder == self._folder and self._nothing_new(fetcher, reference_time):
             return current
         try:
-            updater = TimedUpdater(
-                folder, fetcher, self._trusted_root, reference_time, durable=self._durable and folder == self._folder
-            )
+            durable = self._durable and folder == self._folder
+            updater = TimedUpdater(folder, fetcher, self._trusted_root, reference_time, durable=durable, judge=judge)
             updater.refresh()
             version = updater.trusted_timestamp().version
             # What was amiss with a nation may be over (its file was missing here): then it is read again.

@@ -46,7 +46,7 @@ def read_extract(files: Mapping[str, bytes], trusted_root: bytes) -> Directory:
                 metadata[file] = content
         write_file(folder / STATE_NAME, cbor.encode(metadata), durable=False)
         with DirectoryClient(folder, trusted_root, _no_source, durable=False, nations=()) as client:
-            return client.load(datetime.now(UTC), allow_expired=True, everything=True)
+            return client.load(datetime.now(UTC), allow_expired=True, everything=True, judge=True)
 
 
 def _no_source(name: str) -> bytes:

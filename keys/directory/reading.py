@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, LengthOrHashMismatchError, RepositoryError
-from tuf.api.metadata import Root, Snapshot, TargetFile, Targets, Timestamp
+from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Timestamp
 from tuf.ngclient import Updater, UpdaterConfig
 from tuf.ngclient.fetcher import FetcherInterface
 
@@ -15,15 +15,28 @@ from keys.cards import MAX_CARD_BYTES, Card, ContactPointCard, NodeCard
 from keys.directory.repository import (
     MAX_FILE_BYTES,
     MAX_FILE_ITEMS,
+    MAX_ROOT_BYTES,
     NATION_PREFIX,
     SNAPSHOT,
     TARGETS,
     TIMESTAMP,
-    is_target_name,
     metadata_name,
     nation_role,
+    parse_metadata,
     parse_published,
     target_name,
+)
+from keys.directory.rules import (
+    file_faults,
+    is_hybrid,
+    listing_faults,
+    member_faults,
+    nation_faults,
+    root_faults,
+    shared_faults,
+    snapshot_faults,
+    step_faults,
+    timestamp_faults,
 )
 from keys.files import write_file
 from keys.legal_profile import LegalProfile
@@ -34,7 +47,7 @@ Fetch = Callable[[str], bytes]
 
 MAX_CARDS_PER_NATION = 1_024
 _CONFIG = UpdaterConfig(
-    root_max_length=512_000,
+    root_max_length=MAX_ROOT_BYTES,
     timestamp_max_length=16_384,
     snapshot_max_length=2_000_000,
     targets_max_length=MAX_FILE_BYTES,
@@ -68,15 +81,62 @@ class Fetcher(FetcherInterface):
 
 
 class TimedUpdater(Updater):
-    """The library's updater with the caller's clock and durable writes."""
+    """The library's updater with the caller's clock and durable writes, and the rules of the directory.
 
-    def __init__(self, folder: Path, fetcher: Fetcher, root: bytes, now: datetime, *, durable: bool) -> None:
+    The library stores what is new here once it verified; that is when the rules are applied (``judge``). What was
+    stored before is not judged again: an old chain is not refused for what it was.
+    """
+
+    def __init__(
+        self, folder: Path, fetcher: Fetcher, root: bytes, now: datetime, *, durable: bool, judge: bool = True
+    ) -> None:
         self.durable = durable
+        self._judge = False  # the trust anchor is not judged: it was compared out of band
+        self._folder = folder
         super().__init__(
             str(folder), "metadata/", target_base_url="targets/", fetcher=fetcher, config=_CONFIG, bootstrap=root
         )
         # Nothing was judged by time yet: the initial root may be expired, the final one may not (TUF §5.3.10).
         self._trusted_set.reference_time = now
+        self._judge = judge
+        self._hybrid_from_start = self._trusted_set.root.version == 1 and is_hybrid(self._trusted_set.root)
+
+    def refresh(self) -> None:
+        """As the library's; then what root, member list and snapshot say of each other is judged."""
+        super().refresh()
+        if self._judge:
+            trusted = self._trusted_set
+            _refuse(shared_faults(trusted.root, trusted.targets))
+            _refuse(listing_faults(trusted.snapshot, trusted.targets))
+
+    def _persist_root(self, version: int, data: bytes) -> None:
+        if self._judge:
+            before = parse_metadata((self._folder / "root_history" / f"{version - 1}.root.json").read_bytes(), Root)
+            root = self._trusted_set.root
+            _refuse([*file_faults(parse_metadata(data, Root)), *root_faults(root), *step_faults(before.signed, root)])
+        super()._persist_root(version, data)
+
+    def _persist_metadata(self, rolename: str, data: bytes) -> None:
+        if self._judge:
+            _refuse([*file_faults(Metadata.from_bytes(data)), *self._faults(rolename)])
+        super()._persist_metadata(rolename, data)
+
+    def _faults(self, role: str) -> Iterator[str]:
+        trusted = self._trusted_set
+        if role == TIMESTAMP:
+            yield from timestamp_faults(trusted.timestamp)
+        elif role == SNAPSHOT:
+            yield from snapshot_faults(trusted.snapshot)
+        elif role == TARGETS:
+            root, before = trusted.root, self._members_before()
+            yield from member_faults(trusted.targets, root, before, hybrid_from_start=self._hybrid_from_start)
+
+    def _members_before(self) -> Targets | None:
+        """The member list that was verified here last."""
+        try:
+            return parse_metadata(self._load_local_metadata(TARGETS), Targets).signed
+        except (OSError, ComityError):
+            return None
 
     def _persist_file(self, filename: str, data: bytes) -> None:
         write_file(Path(filename), data, durable=self.durable)
@@ -94,7 +154,16 @@ class TimedUpdater(Updater):
         return self._trusted_set.targets
 
     def nation_targets(self, node: str) -> Targets:
-        return self._load_targets(nation_role(node), TARGETS)
+        """The nation's verified role. Judged each time: what a nation signed is kept for mirrors, whatever it is."""
+        targets = self._load_targets(nation_role(node), TARGETS)
+        _refuse(nation_faults(node, targets))
+        return targets
+
+
+def _refuse(faults: Iterable[str]) -> None:
+    found = list(faults)
+    if found:
+        raise RepositoryError("; ".join(found[:5]))
 
 
 class Reading:
@@ -128,7 +197,7 @@ class Reading:
         """Take over the nation's cards; raises :class:`NationUnusableError`, or what the TUF library raises."""
         try:
             role = self._role(node)
-            targets = {target_name(target): target for target in _checked_targets(node, role)}
+            targets = {target_name(target): target for target in _checked_targets(role)}
             contents = {name: self._target(name, target) for name, target in targets.items()}
         except DownloadError as problem:
             if self._fetcher.offline:
@@ -157,10 +226,6 @@ class Reading:
     def _role(self, node: str) -> Targets:
         """The nation's verified role."""
         role = nation_role(node)
-        delegations = self._updater.trusted_targets().delegations
-        delegation = delegations.roles[role] if delegations and delegations.roles else None
-        if delegation is None or delegation.paths != [f"{node}/*"] or not delegation.terminating:
-            raise NationUnusableError("it was admitted with other paths than its own")
         meta = self._updater.trusted_snapshot().meta.get(f"{role}.json")
         if meta is None:
             raise NationUnusableError("it was admitted but has not published its cards")
@@ -198,16 +263,10 @@ def _is_hosted(card: Card) -> bool:
     return isinstance(card, ContactPointCard) and bool(card.hosting)
 
 
-def _checked_targets(node: str, role: Targets) -> list[TargetFile]:
-    """What a nation signed, if all of it is its to sign and within limits; raises :class:`NationUnusableError`."""
+def _checked_targets(role: Targets) -> list[TargetFile]:
+    """What a nation signed, if it is within limits; raises :class:`NationUnusableError`."""
     if len(role.targets) > MAX_CARDS_PER_NATION:
         raise NationUnusableError(f"it has more than {MAX_CARDS_PER_NATION} cards")
-    for path, target in role.targets.items():
-        folder, _, name = path.partition("/")
-        if folder != node:
-            raise NationUnusableError("it signed the card of another nation")
-        if target.length > MAX_CARD_BYTES:
-            raise NationUnusableError(f"a card has more than {MAX_CARD_BYTES} bytes")
-        if set(target.hashes) != {"sha256"} or not name or not is_target_name(target_name(target)):
-            raise NationUnusableError("a card's name or hash is not of the directory's form")
+    if any(target.length > MAX_CARD_BYTES for target in role.targets.values()):
+        raise NationUnusableError(f"a card has more than {MAX_CARD_BYTES} bytes")
     return [role.targets[path] for path in sorted(role.targets)]

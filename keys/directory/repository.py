@@ -32,9 +32,11 @@ ROOT, TARGETS, SNAPSHOT, TIMESTAMP = "root", "targets", "snapshot", "timestamp"
 NATION_PREFIX = "nation-"
 TIMESTAMP_NAME = "metadata/timestamp.json"
 # The largest file a client accepts; fetchers can cut off there.
-MAX_FILE_BYTES = 4 * 1_048_576
+MAX_FILE_BYTES = 16 * 1_048_576
 # Names and values in a file: more than the targets of a federation of the most nations have.
 MAX_FILE_ITEMS = 200_000
+# 64 holders before and 64 after, each with a key of 1,344 bytes and a signature of 2,484, in hexadecimal.
+MAX_ROOT_BYTES = 2_097_152
 register_key_type()
 
 FEDERATION_FIELD = "x-comity-federation"

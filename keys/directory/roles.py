@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from keys.directory.tufkey import DirectoryPublicKey
-from protocol.errors import CeremonyError
+from keys.directory.tufkey import DirectorySigner
 
 MAX_KEYS_PER_ROLE = 64
 
@@ -49,21 +47,6 @@ def whole_seconds(instant: datetime) -> datetime:
     return instant.replace(microsecond=0)
 
 
-def check_key_set(role: str, keys: Sequence[DirectoryPublicKey], threshold: int) -> None:
-    """k of n by different holders, each with a key of its own."""
-    if not 0 < len(keys) <= MAX_KEYS_PER_ROLE:
-        raise CeremonyError(f"{role} has 1 to {MAX_KEYS_PER_ROLE} keys")
-    if not 0 < threshold <= len(keys):
-        raise CeremonyError(f"{role} has {len(keys)} keys, so its threshold is 1 to {len(keys)}, not {threshold}")
-    if len({key.keyid for key in keys}) != len(keys):
-        raise CeremonyError(f"a key of {role} is listed twice")
-    if len({key.holder for key in keys}) != len(keys):
-        raise CeremonyError(f"a holder of {role} is listed twice; each key has another holder")
-
-
-def check_disjoint(keys: Iterable[DirectoryPublicKey], taken: Iterable[DirectoryPublicKey]) -> None:
-    """No key in two roles: who holds one must not thereby hold a share of another."""
-    used = {key.keyid: key.holder for key in taken}
-    for key in keys:
-        if key.keyid in used:
-            raise CeremonyError(f"the key of {key.holder} already has a role, as {used[key.keyid]}'s")
+def signing_as(signer: DirectorySigner, role: str) -> DirectorySigner:
+    """``signer`` as it signs ``role``: snapshot and timestamp, which live for days, with Ed25519 alone."""
+    return signer.classical() if role in {"snapshot", "timestamp"} else signer

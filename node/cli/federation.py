@@ -1,7 +1,9 @@
 """``comity-node federation``, ``nation``, ``cards``: the ceremonies of the directory.
 
-Each command stages a change and signs it with the keys at hand. When no signature is missing it is published; else the
-answer names who has still to sign: carry the folder to them, ``federation sign`` there, and publish at last.
+Each command stages a change and signs it with the keys at hand: its own change, over what the holder's chain knows to
+be published, and nothing that was staged before. When no signature is missing it is published; else the answer names
+who has still to sign: send them what ``federation export`` writes, or carry the folder to them and ``federation sign``
+there, and publish at last.
 """
 
 from __future__ import annotations
@@ -16,6 +18,17 @@ import typer
 
 from node.cli.keys import KeyRing
 from node.cli.output import REFUSED, AsJson, edge, show
+from node.cli.review import (
+    Approval,
+    Digest,
+    InsteadOf,
+    RootFingerprint,
+    State,
+    release,
+    require_unstaged,
+    sign_own,
+    sign_reviewed,
+)
 from node.cli.secrets import PassphraseFile
 from node.i18n import _
 from protocol.errors import CeremonyError, UsageError
@@ -44,6 +57,7 @@ def create(
     threshold: Threshold,
     registry: Annotated[list[str], typer.Option(help=_("Registry key: a name in the keystore, or a file."))],
     keys: Keys = None,
+    state: State = None,
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -60,10 +74,9 @@ def create(
         ceremony.create_federation(
             name, [ring.public(h) for h in holder], threshold, [ring.public(r) for r in registry], now()
         )
-        for signer in ring.signers(holder):
-            ceremony.sign(ROOT, signer)
-            ceremony.sign(TARGETS, signer)
-        _publish(ceremony, ring, registry, as_json)
+        for role in (ROOT, TARGETS):
+            sign_own(ceremony, role, ring.signers(holder), Approval(keys, state), now())
+        _publish(ceremony, ring, registry, Approval(keys, state), as_json)
 
 
 @federation.command("sign")
@@ -72,18 +85,25 @@ def sign(
     role: Annotated[str, typer.Argument(help=_("root, targets, nation-<nn>, snapshot or timestamp."))],
     key: Annotated[list[str], typer.Option(help=_("Key in the keystore."))],
     keys: Keys = None,
+    digest: Digest = None,
+    state: State = None,
+    root_fingerprint: RootFingerprint = None,
+    instead_of: InsteadOf = None,
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Sign what is staged for a role.
+    """Review what is staged for a role in a folder that was carried here, and sign it.
 
     Example: comity-node federation sign directory root --keys root-keys.cbor --key KR
     """
     with edge(as_json):
-        ring = KeyRing.open(keys, passphrase_file)
+        ring, approval = (
+            KeyRing.open(keys, passphrase_file),
+            Approval(keys, state, root_fingerprint, digest, instead_of),
+        )
         ceremony = open_ceremony(folder)
-        for name in key:
-            ceremony.sign(role, ring.signer(name))
+        signers = [ring.signer(name) for name in key]
+        ceremony.bring_back(sign_reviewed(ceremony.export(role), signers, approval, now(), as_json), now())
         missing = str(ceremony.missing(role))
         show(as_json, {"role": role, "status": missing}, lambda: missing)
 
@@ -112,6 +132,7 @@ def publish(
     refresh_only: Annotated[
         bool, typer.Option("--refresh-only", help=_("Leave what is staged; only sign that the present one counts."))
     ] = False,
+    state: State = None,
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -121,11 +142,11 @@ def publish(
     """
     with edge(as_json):
         ring = KeyRing.open(keys, passphrase_file)
-        signers = [ring.signer(name) for name in registry]
+        signers, ceremony = [ring.signer(name) for name in registry], open_ceremony(folder)
         if refresh_only:
-            _show_published(open_ceremony(folder).release(now(), signers, roles=()), as_json)
+            _show_published(ceremony, release(ceremony, signers, Approval(keys, state), now(), roles=()), as_json)
         else:
-            published = _publish(open_ceremony(folder), ring, registry, as_json)
+            published = _publish(ceremony, ring, registry, Approval(keys, state), as_json)
     if not refresh_only and not published:
         raise typer.Exit(REFUSED)
 
@@ -174,6 +195,8 @@ def admit(
         list[str] | None, typer.Option(help=_("Root key in the keystore to sign the admission with."))
     ] = None,
     keys: Keys = None,
+    state: State = None,
+    root_fingerprint: RootFingerprint = None,
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -187,9 +210,11 @@ def admit(
 
         ring = KeyRing.open(keys, passphrase_file)
         ceremony = open_ceremony(folder)
+        signers = ring.signers(holder or [])
+        require_unstaged(ceremony, TARGETS, signers)
         ceremony.admit_nation(node, [ring.public(name) for name in key], threshold, now())
-        for signer in ring.signers(holder or []):
-            ceremony.sign(TARGETS, signer)
+        approval = Approval(keys, state, root_fingerprint)
+        sign_own(ceremony, TARGETS, signers, approval, now())
         # Published together with the nation's first cards: a nation without a node is none.
         missing = str(ceremony.missing(TARGETS))
         show(as_json, {"node": node, "status": missing}, lambda: missing)
@@ -202,6 +227,8 @@ def publish_card(
     key: Annotated[list[str] | None, typer.Option(help=_("Key of the nation in the keystore."))] = None,
     registry: Annotated[list[str] | None, typer.Option(help=_("Key of the registry in the keystore."))] = None,
     keys: Keys = None,
+    state: State = None,
+    root_fingerprint: RootFingerprint = None,
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -214,7 +241,8 @@ def publish_card(
     """
     with edge(as_json):
         cards = [_read_published(path) for path in file]
-        _publish_cards(folder, cards, key or [], registry or [], KeyRing.open(keys, passphrase_file), as_json)
+        ring, approval = KeyRing.open(keys, passphrase_file), Approval(keys, state, root_fingerprint)
+        _publish_cards(folder, cards, key or [], registry or [], ring, approval, as_json)
 
 
 @card.command("new-profile")
@@ -252,6 +280,8 @@ def revoke_key(
     key: Annotated[list[str], typer.Option(help=_("Key of the nation in the keystore."))],
     registry: Registry,
     keys: Keys = None,
+    state: State = None,
+    root_fingerprint: RootFingerprint = None,
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -274,7 +304,8 @@ def revoke_key(
             if isinstance(old, NodeCard)
             else with_revoked_key(old, raw, at)
         )
-        _publish_cards(folder, [changed], key, registry, KeyRing.open(keys, passphrase_file), as_json)
+        ring, approval = KeyRing.open(keys, passphrase_file), Approval(keys, state, root_fingerprint)
+        _publish_cards(folder, [changed], key, registry, ring, approval, as_json)
 
 
 @card.command("set-status")
@@ -285,6 +316,8 @@ def set_status(
     key: Annotated[list[str], typer.Option(help=_("Key of the nation in the keystore."))],
     registry: Registry,
     keys: Keys = None,
+    state: State = None,
+    root_fingerprint: RootFingerprint = None,
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -307,7 +340,8 @@ def set_status(
             if isinstance(old, NodeCard)
             else with_status(old, wanted, at)
         )
-        _publish_cards(folder, [changed], key, registry, KeyRing.open(keys, passphrase_file), as_json)
+        ring, approval = KeyRing.open(keys, passphrase_file), Approval(keys, state, root_fingerprint)
+        _publish_cards(folder, [changed], key, registry, ring, approval, as_json)
 
 
 @card.command("show")
@@ -408,6 +442,7 @@ def _publish_cards(
     key: list[str],
     registry: list[str],
     ring: KeyRing,
+    approval: Approval,
     as_json: bool,
 ) -> None:
     from keys.directory.cardrules import card_node
@@ -421,23 +456,24 @@ def _publish_cards(
         raise UsageError("publish the cards of one nation at a time")
     node = nodes.pop()
     ceremony = open_ceremony(folder)
+    signers = ring.signers(key)
+    require_unstaged(ceremony, nation_role(node), signers)
     if cards:
         ceremony.stage_cards(node, cards, now())
     for profile in profiles:
         ceremony.stage_profile(node, profile, now())
-    for signer in ring.signers(key):
-        ceremony.sign(nation_role(node), signer)
-    _publish(ceremony, ring, registry, as_json)
+    sign_own(ceremony, nation_role(node), signers, approval, now())
+    _publish(ceremony, ring, registry, approval, as_json)
 
 
-def _publish(ceremony: Ceremony, ring: KeyRing, registry: list[str], as_json: bool) -> bool:
+def _publish(ceremony: Ceremony, ring: KeyRing, registry: Sequence[str], approval: Approval, as_json: bool) -> bool:
     """Publish if the registry's keys are at hand and nothing is missing; else say who has still to sign.
 
     Whether it was published.
     """
     missing = [str(m) for role in ceremony.staged() if not (m := ceremony.missing(role)).complete]
     missing = [text for text in missing if not text.startswith(("snapshot", "timestamp"))]
-    signers = ring.signers(registry)
+    signers = ring.signers(list(registry))
     if missing or not signers:
         waiting = [
             *missing,
@@ -445,13 +481,16 @@ def _publish(ceremony: Ceremony, ring: KeyRing, registry: list[str], as_json: bo
         ]
         show(as_json, {"published": False, "missing": waiting}, lambda: "\n".join(waiting))
         return False
-    _show_published(ceremony.release(now(), signers), as_json)
+    _show_published(ceremony, release(ceremony, signers, approval, now()), as_json)
     return True
 
 
-def _show_published(directory: Directory, as_json: bool) -> None:
+def _show_published(ceremony: Ceremony, directory: Directory, as_json: bool) -> None:
+    from keys.directory.client import fingerprint
+
     values = {
         "published": True,
+        "root_fingerprint": fingerprint(ceremony.repository.root_bytes(1)),
         "version": directory.version,
         "nations": directory.nodes(),
         "expires_at": directory.expires_at.isoformat(),

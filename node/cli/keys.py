@@ -98,7 +98,8 @@ def _show_public(store: Keystore, as_json: bool, holders: list[str] | None = Non
 
 def public_value(key: DirectoryPublicKey) -> dict[str, Any]:
     """What a holder hands over to be enrolled."""
-    return {"schema": SCHEMA, "holder": key.holder, "ed25519": key.public.hex()}
+    second = {"ml_dsa_44": key.ml_dsa_44.hex()} if key.ml_dsa_44 is not None else {}
+    return {"schema": SCHEMA, "holder": key.holder, "key": key.keyid, "ed25519": key.public.hex(), **second}
 
 
 def read_public(path: Path) -> DirectoryPublicKey:
@@ -111,11 +112,16 @@ def read_public(path: Path) -> DirectoryPublicKey:
         value = json.loads(path.read_text("utf-8"))
         if value["schema"] != SCHEMA:
             raise MalformedError(f"{path} is not a directory key")
-        return DirectoryPublicKey(bytes.fromhex(value["ed25519"]), str(value["holder"]))
+        second = bytes.fromhex(value["ml_dsa_44"]) if "ml_dsa_44" in value else None
+        key = DirectoryPublicKey(bytes.fromhex(value["ed25519"]), str(value["holder"]), ml_dsa_44=second)
+        named = value.get("key", key.keyid)
     except OSError as problem:
         raise UsageError(f"cannot read {path}: {problem.strerror}") from problem
     except (ValueError, KeyError, TypeError) as problem:
         raise MalformedError(f"{path} is not a directory key") from problem
+    if named != key.keyid:
+        raise MalformedError(f"{path} names another key id than that of its key")
+    return key
 
 
 class KeyRing:

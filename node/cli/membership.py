@@ -2,19 +2,30 @@
 
 Holders who sit in different capitals sign one after the other or all at once, offline: the registry exports what is
 staged, each holder reviews and signs the file on a machine of its own, and the files are brought back in any order.
+A holder's machine judges the file by its own chain, shows all of it, and signs what was named by its digest.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from keys.printing import printable
 from node.cli.federation import Folder, Keys, Threshold, federation, nation, now, open_ceremony
 from node.cli.keys import KeyRing
 from node.cli.output import AsJson, edge, show
+from node.cli.review import (
+    Approval,
+    Digest,
+    InsteadOf,
+    RootFingerprint,
+    State,
+    show_judged,
+    show_review,
+    sign_reviewed,
+)
 from node.cli.secrets import PassphraseFile
 from node.i18n import _
 from protocol.errors import UsageError
@@ -45,11 +56,13 @@ def export(
     Example: comity-node federation export directory targets --out targets.ceremony.json
     """
     with edge(as_json):
+        from keys.directory.review import review
         from keys.files import write_file
 
         file = open_ceremony(folder).export(role)
+        made = review(file)
         write_file(out, file.to_bytes())
-        _show_file(file, as_json, out)
+        show_review(made, file, as_json, out)
 
 
 @federation.command("import")
@@ -67,7 +80,7 @@ def bring_back(
         parsed = [_read(path) for path in file]
         new = {str(path): at.bring_back(one, now()) for path, one in zip(file, parsed, strict=True)}
         missing = {role: str(at.missing(role)) for role in at.staged()}
-        lines = [f"{path}: {', '.join(holders) or _('nothing new')}" for path, holders in new.items()]
+        lines = [f"{path}: {', '.join(map(printable, names)) or _('nothing new')}" for path, names in new.items()]
         show(as_json, {"new_signatures": new, "staged": missing}, lambda: "\n".join([*lines, *missing.values()]))
 
 
@@ -179,13 +192,19 @@ def witnesses(
 
 
 @ceremony.command("show")
-def show_file(file: File, as_json: AsJson = False) -> None:
-    """What the change would change, who signed it, and the digest to compare by telephone.
+def show_file(
+    file: File,
+    keys: Annotated[Path | None, typer.Option("--keys", help=_("Your keystore; it is not opened."))] = None,
+    state: State = None,
+    root_fingerprint: RootFingerprint = None,
+    as_json: AsJson = False,
+) -> None:
+    """All that the change would change, who signed it, and the digest over all of it to read to each other.
 
-    Example: comity-node ceremony show targets.ceremony.json
+    Example: comity-node ceremony show targets.ceremony.json --keys kr.cbor
     """
     with edge(as_json):
-        _show_file(_read(file), as_json, file)
+        show_judged(_read(file), Approval(keys, state, root_fingerprint), as_json, file)
 
 
 @ceremony.command("sign")
@@ -193,7 +212,10 @@ def sign(
     file: File,
     key: Annotated[list[str], typer.Option(help=_("Your key in the keystore."))],
     keys: Annotated[Path, typer.Option("--keys", help=_("Your keystore of directory keys."))],
-    yes: Annotated[bool, typer.Option("--yes", help=_("You have reviewed the change: do not ask."))] = False,
+    digest: Digest = None,
+    state: State = None,
+    root_fingerprint: RootFingerprint = None,
+    instead_of: InsteadOf = None,
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -202,24 +224,25 @@ def sign(
     Example: comity-node ceremony sign targets.ceremony.json --keys kr.cbor --key KR
     """
     with edge(as_json):
-        from keys.directory.ceremonyfile import sign_file
         from keys.files import write_file
 
-        given = _read(file)
-        if not yes:
-            _show_file(given, False, file)
-            if not typer.confirm(_("Sign this change?")):
-                raise UsageError("nothing was signed")
-        ring = KeyRing.open(keys, passphrase_file)
-        for name in key:
-            given = sign_file(given, ring.signer(name), now())
-        write_file(file, given.to_bytes())
-        signed = given.signed_by()
-        show(
-            as_json,
-            {"file": str(file), "role": given.role, "digest": given.digest(), "signed_by": signed},
-            lambda: _("Signed by: {holders}. Send {file} back.").format(holders=", ".join(signed), file=file),
-        )
+        approval = Approval(keys, state, root_fingerprint, digest, instead_of)
+        given, ring = _read(file), KeyRing.open(keys, passphrase_file)
+        signed = sign_reviewed(given, [ring.signer(name) for name in key], approval, now(), as_json)
+        write_file(file, signed.to_bytes())
+        show_signed(signed, file, as_json)
+
+
+def show_signed(signed: CeremonyFile, file: Path, as_json: bool) -> None:
+    """What the holder did, and what is next."""
+    from keys.directory.review import review
+
+    holders = [printable(holder) for holder in signed.signed_by()]
+    show(
+        as_json,
+        {"file": str(file), "role": signed.role, "digest": review(signed).digest(), "signed_by": signed.signed_by()},
+        lambda: _("Signed by: {holders}. Send {file} back.").format(holders=", ".join(holders), file=file),
+    )
 
 
 # --- Inside ---
@@ -247,31 +270,3 @@ def _read(path: Path) -> CeremonyFile:
     except OSError as problem:
         raise UsageError(f"cannot read {path}: {problem.strerror}") from problem
     return CeremonyFile.from_bytes(content)
-
-
-def _show_file(file: CeremonyFile, as_json: bool, path: Path) -> None:
-    from keys.directory.review import review
-
-    changes, signed = review(file), file.signed_by()
-    holders = sorted(key.holder for key in file.listed().values())
-    show(
-        as_json,
-        {
-            "file": str(path),
-            "federation": file.federation,
-            "role": file.role,
-            "digest": file.digest(),
-            "changes": [asdict(change) for change in changes],
-            "holders": holders,
-            "signed_by": signed,
-        },
-        lambda: "\n".join(
-            [
-                f"{_('Federation')}: {file.federation}",
-                *(f"  {_(c.what)} {c.subject}: {c.before or '-'} -> {c.after or '-'}" for c in changes),
-                f"{_('May sign')}: {', '.join(holders)}",
-                f"{_('Signed by')}: {', '.join(signed) or _('nobody yet')}",
-                f"{_('Compare by telephone')}: {file.digest()}",
-            ]
-        ),
-    )

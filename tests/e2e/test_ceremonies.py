@@ -11,11 +11,13 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from keys.directory.ceremonyfile import CeremonyFile
 from keys.directory.client import DirectoryClient
 from keys.directory.repository import MetadataRepository
 from keys.directory.view import Directory
@@ -63,17 +65,28 @@ class Network:
         return public
 
     async def sign(self, role: str, holders: Iterable[str]) -> None:
-        """Export a role; each holder signs its own copy at the same time; bring the copies back in reverse."""
+        """Export a role; each holder signs its own copy at the same time; bring the copies back in reverse.
+
+        What they compared is the digest that the registry was shown; each machine knows the federation by its first
+        root, and computes the digest for itself.
+        """
         draft = self.root / f"{role}.json"
-        await self.run("federation", "export", self.directory, role, "--out", draft, phrase=False)
+        shown = await self.run("federation", "export", self.directory, role, "--out", draft, phrase=False)
+        heard = ["--digest", shown["digest"], *self.first_root(draft)]
         copies = [Path(shutil.copy(draft, self.home(holder) / draft.name)) for holder in holders]
         await asyncio.gather(
             *(
-                self.run("ceremony", "sign", copy, "--keys", copy.parent / "keys.cbor", "--key", name, "--yes")
+                self.run("ceremony", "sign", copy, "--keys", copy.parent / "keys.cbor", "--key", name, *heard)
                 for copy, name in zip(copies, holders, strict=True)
             )
         )
         await self.run("federation", "import", self.directory, *reversed(copies), phrase=False)
+
+    def first_root(self, draft: Path) -> list[str]:
+        """The option that names the federation's first root, published or, when it is being founded, proposed."""
+        file = CeremonyFile.from_bytes(draft.read_bytes())
+        first = file.roots[0] if file.roots else file.proposed
+        return [] if first is None else ["--root-fingerprint", sha256(first).hexdigest()]
 
     async def publish(self, expect: int = 0) -> Any:
         keystore = self.home("registry") / "keys.cbor"
@@ -186,8 +199,10 @@ async def refused_signature(network: Network, holder: str) -> Any:
     await network.run("nation", "suspend", network.directory, "kr", phrase=False)
     file = network.home(holder) / "targets.json"
     await network.run("federation", "export", network.directory, "targets", "--out", file, phrase=False)
+    keystore = network.home(holder) / "keys.cbor"
+    shown = await network.run("ceremony", "show", file, "--keys", keystore, phrase=False)
     refused = await network.run(
-        *("ceremony", "sign", file, "--keys", network.home(holder) / "keys.cbor", "--key", holder, "--yes"), expect=1
+        *("ceremony", "sign", file, "--keys", keystore, "--key", holder, "--digest", shown["digest"]), expect=1
     )
     (network.directory / "staged" / "targets.json").unlink()
     return refused

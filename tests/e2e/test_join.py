@@ -8,12 +8,16 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 from exchange.demo.ports import free_port
 from keys.directory.ceremony import Ceremony
+from keys.directory.ceremonyfile import CeremonyFile
 from keys.directory.repository import SNAPSHOT, TARGETS, TIMESTAMP
+from keys.directory.review import review
 from tests.e2e.world import World, desk, request_draft, sync, world
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,9 +50,9 @@ class Laptop:
         self.script = f'cd "{folder}"\n'
         self.pids: list[int] = []
 
-    async def run(self, block: str) -> str:
-        for port, free in self.ports.items():
-            block = block.replace(port, str(free))
+    async def run(self, block: str, heard: Mapping[str, str] | None = None) -> str:
+        for word, value in {**self.ports, **(heard or {})}.items():
+            block = block.replace(word, str(value))
         done = self.script + "set -e\n" + block + '\necho "pid:$!"\n'
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         shell = await asyncio.create_subprocess_exec(
@@ -66,6 +70,14 @@ class Laptop:
         moved = [line.replace("mkdir comity-jp && ", "") for line in block.splitlines() if " && cd " in line]
         self.script += "\n".join([*moved, *kept]) + "\n"
         return text
+
+
+def heard(registry: Path) -> dict[str, str]:
+    """What is read to the newcomer by telephone: another member's first root, and what the registry was shown."""
+    root = (registry / "directory" / "metadata" / "1.root.json").read_bytes()
+    words = {"FINGERPRINT": sha256(root).hexdigest()}
+    file = registry / "nation-jp.json"
+    return words | ({"DIGEST": review(CeremonyFile.from_bytes(file.read_bytes())).digest()} if file.exists() else {})
 
 
 def registry_signs(made: World, *roles: str) -> None:
@@ -91,7 +103,7 @@ async def test_a_newcomer_joins_by_the_guide_and_is_reached(tmp_path: Path) -> N
                 if who == NEWCOMER:
                     if "contact-test results" in block:
                         await reply_to_test(made)
-                    await mine.run(block)
+                    await mine.run(block, heard(tmp_path))
                 else:
                     before, publish, after = block.partition("comity-node federation publish")
                     await theirs.run(before)

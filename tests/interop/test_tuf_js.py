@@ -1,4 +1,8 @@
-"""An independent TUF client reads our directory: tuf-js, with nothing of ours but the files and the trusted root."""
+"""An independent TUF client reads our directory: tuf-js, with nothing of ours but the files and the trusted root.
+
+It knows no key of two parts, so it reads a federation that was founded without ML-DSA-44; one with it is read by a
+program of our own in :mod:`tests.interop.test_hybrid_node`.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +41,7 @@ NOW = datetime.now(UTC) - timedelta(hours=1)
 
 
 def signers(*holders: str) -> list[DirectorySigner]:
-    return [generate_directory_key(holder).signer() for holder in holders]
+    return [generate_directory_key(holder).signer().classical() for holder in holders]
 
 
 @dataclass
@@ -53,7 +57,7 @@ class Network:
 
 def found(path: Path, now: datetime) -> Network:
     holders, registry = signers("AR", "BR", "CL"), signers("registry")
-    ceremony = found_federation(path, "Test", holders, 2, registry, now)
+    ceremony = found_federation(path, "Test", holders, 2, registry, now, classical=True)
     network = Network(ceremony, holders, registry, path, {})
     for node in ("kr", "fr"):
         nation = signers(f"{node} justice", f"{node} interior", f"{node} police")

@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keys.cards import CardStatus
+from keys.ceremony.signing import sign_file
 from keys.directory.ceremony import Ceremony
-from keys.directory.ceremonyfile import CeremonyFile, sign_file
+from keys.directory.ceremonyfile import CeremonyFile
 from keys.directory.client import DirectoryClient
 from keys.directory.repository import ROOT, TARGETS, MetadataRepository
 from keys.directory.review import review
@@ -25,7 +26,7 @@ from keys.directory.view import Directory
 from keys.federation import contact_point_card, enrol_nation, found_federation, node_card
 from keys.identity import generate_desk_keys, generate_directory_key, generate_node_keys
 from protocol.address import Address
-from protocol.errors import CeremonyError, ComityError, DirectoryUntrustedError, MalformedError, RevokedError
+from protocol.errors import CeremonyError, ComityError, MalformedError, RevokedError
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 SOON = NOW + timedelta(minutes=1)
@@ -102,11 +103,12 @@ def test_who_holds_no_key_of_the_role_cannot_sign(world: World) -> None:
 def test_a_file_that_claims_other_holders_is_refused_when_it_comes_back(world: World) -> None:
     world.ceremony.sanction("kr", Standing.SUSPENDED, SOON)
     file = world.ceremony.export(TARGETS)
-    root = json.loads(file.holders[0])
+    root = json.loads(file.roots[0])
     stranger = signers("stranger")[0]
     root["signed"]["keys"][stranger.public_key.keyid] = stranger.public_key.to_dict()
     root["signed"]["roles"]["targets"]["keyids"].append(stranger.public_key.keyid)
-    forged = sign_file(replace(file, holders=(json.dumps(root).encode(),)), stranger, SOON)
+    root["signed"]["roles"]["root"]["keyids"].append(stranger.public_key.keyid)
+    forged = sign_file(replace(file, roots=(json.dumps(root).encode(),)), stranger, SOON)
 
     with pytest.raises(CeremonyError, match="holds no key of targets"):
         world.ceremony.bring_back(forged, SOON)
@@ -165,16 +167,17 @@ def test_an_expired_change_is_not_signed(world: World) -> None:
 
 def test_a_review_names_what_changes_and_nothing_else(world: World) -> None:
     world.ceremony.sanction("kr", Standing.SUSPENDED, SOON)
-    members = {change.what: change for change in review(world.ceremony.export(TARGETS))}
-    world.ceremony.rotate_root([h.public_key for h in [*world.holders[1:], *signers("ZA")]], 3, SOON)
-    root = [(c.what, c.subject, bool(c.before), bool(c.after)) for c in review(world.ceremony.export(ROOT))]
+    members = {change.what: change for change in review(world.ceremony.export(TARGETS)).changes}
+    gone, came = world.holders[0].public_key, signers("ZA")[0].public_key
+    world.ceremony.rotate_root([*(h.public_key for h in world.holders[1:]), came], 3, SOON)
+    root = [(c.what, c.subject, c.before, c.after) for c in review(world.ceremony.export(ROOT)).changes]
 
     assert set(members) == {"version", "expires", "standing"}
     assert members["standing"].after.startswith("suspended since")
-    assert ("key of root", "AR", True, False) in root
-    assert ("key of root", "ZA", False, True) in root
-    assert ("threshold", "root", True, True) in root
-    assert not any(what == "key of snapshot" for what, *_ in root)
+    assert ("key of root", gone.keyid, "AR", "") in root
+    assert ("key of root", came.keyid, "", "ZA") in root
+    assert ("threshold", "root", "2", "3") in root
+    assert not any(what in {"key of snapshot", "order of keys"} for what, *_ in root)
 
 
 def test_a_new_root_needs_the_old_holders_and_the_new_ones(world: World) -> None:
@@ -298,16 +301,20 @@ def test_who_was_expelled_stays_so_and_changes_no_card(world: World) -> None:
         {"kr": {"status": "suspended", "since": "2026-11-24T00:00:00Z", "why": ""}},
     ],
 )
-def test_a_standing_that_cannot_be_read_makes_the_directory_untrusted(world: World, value: Any) -> None:
+def test_a_standing_that_cannot_be_read_is_neither_signed_nor_published(world: World, value: Any) -> None:
     world.ceremony.renew(TARGETS, SOON)
     path = world.path / "staged" / "targets.json"
     staged = json.loads(path.read_text())
     staged["signed"][STANDING_FIELD] = value
     path.write_text(json.dumps(staged))
+    with pytest.raises(CeremonyError, match=r"standing|sanctions"):
+        world.ceremony.sign(TARGETS, world.holders[0])
+    content = world.ceremony.to_sign(TARGETS)
     for holder in world.holders[:2]:
-        world.ceremony.sign(TARGETS, holder)
+        signature = bytes.fromhex(holder.sign(content).signature)
+        world.ceremony.add_signature(TARGETS, holder.public_key.keyid, signature)
 
-    with pytest.raises(DirectoryUntrustedError):
+    with pytest.raises(CeremonyError, match=r"standing|sanctions"):
         world.ceremony.release(SOON, world.registry)
 
 

@@ -88,7 +88,7 @@ def test_one_holder_cannot_hold_two_shares(federation: Federation) -> None:
     with pytest.raises(CeremonyError, match="holder of root is listed twice"):
         ceremony.create_federation("Test", _public(same_name), 2, _public(federation.registry), NOW)
     key = federation.holders[0].public_key
-    same_key = [key, DirectoryPublicKey(key.public, "Another name")]
+    same_key = [key, DirectoryPublicKey(key.public, "Another name", ml_dsa_44=key.ml_dsa_44)]
     with pytest.raises(CeremonyError, match="key of root is listed twice"):
         ceremony.create_federation("Test", same_key, 2, _public(federation.registry), NOW)
 

@@ -73,8 +73,8 @@ class World:
         snapshot = Metadata(Snapshot(number, expires=NOW + 10 * DAY, meta=meta))
         stamp = self.repository.version("timestamp") + 1
         timestamp = Metadata(Timestamp(stamp, expires=NOW + 3 * DAY, snapshot_meta=MetaFile(number)))
-        snapshot.sign(self.registry[0])
-        timestamp.sign(self.registry[0])
+        snapshot.sign(self.registry[0].classical())
+        timestamp.sign(self.registry[0].classical())
         self.repository.install(
             {
                 metadata_name(role, version): encoded,

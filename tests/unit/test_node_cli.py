@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,10 @@ def federation(command: Command) -> Command:
     )
     command("nation", "admit", folder, "kr", *at_hand, "--threshold", "1", "--key", command.path("justice.json"))
     publishing = ["--keys", nation, "--key", "justice", "--registry", "registry"]
+    unknown = command("cards", "publish", folder, command.path("kr/card.json"), *publishing, code=REFUSED)
+    assert unknown["error"]["code"] == "root-unknown"
+    heard = sha256((Path(folder) / "metadata" / "1.root.json").read_bytes()).hexdigest()
+    publishing += ["--root-fingerprint", heard]
     staged = command("cards", "publish", folder, command.path("kr/card.json"), *publishing)
     assert staged["published"] is False
     command("federation", "publish", folder, "--keys", root, "--registry", "registry")
@@ -145,7 +150,10 @@ def test_the_rule_for_witnesses_is_staged_reviewed_and_signed(federation: Comman
     shown = federation("federation", "export", folder, "targets", "--out", file)
     assert {"what": "quorum", "subject": "witnesses", "before": "", "after": "quorum none\n"} in shown["changes"]
     keys = ["--keys", federation.path("root.cbor")]
-    federation("federation", "sign", folder, "targets", *keys, "--key", "KR", "--key", "FR")
+    signing = ["federation", "sign", folder, "targets", *keys, "--key", "KR", "--key", "FR"]
+    federation(*signing, code=USAGE)
+    federation(*signing, "--digest", "0" * 64, code=REFUSED)
+    federation(*signing, "--digest", shown["digest"])
     assert federation("federation", "publish", folder, *keys, "--registry", "registry")["published"]
 
     rule.write_text("quorum fr\n")

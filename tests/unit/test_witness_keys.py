@@ -298,7 +298,7 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> Ceremony:
 def test_the_root_holders_sign_the_rule_and_every_reader_follows_it(founded: Ceremony, tmp_path: Path) -> None:
     rule = "# two of three, of which none is the log's own\ngroup two 2 kr fr de\nquorum two\n"
     founded.set_witness_rule(rule, NOW)
-    (change,) = [change for change in review(founded.export(TARGETS)) if change.what == "quorum"]
+    (change,) = [change for change in review(founded.export(TARGETS)).changes if change.what == "quorum"]
     assert (change.before, change.after) == ("", rule)
     founded.sign(TARGETS, HOLDERS[0])
     with pytest.raises(CeremonyError):
