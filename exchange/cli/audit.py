@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from exchange.audit import VerifiedLog
     from exchange.audit.envelopes import CheckedEnvelopes
     from exchange.desk import Desk
+    from keys.directory.view import Directory
+    from protocol.address import Address
 
 app = typer.Typer(no_args_is_help=True, help=_("Mirror and verify nodes' logs, without seeing any content."))
 
@@ -72,7 +74,7 @@ def mirror(
         folder = into if into is not None else mirror_of(home, node)[1]
         await desk.refresh_directory()
         verifier = await desk.judged(lambda directory: directory.log_verifier(node))
-        scope = desk.directory.contact_point(desk.address).audit_scope
+        whole = await desk.judged(lambda directory: _sees_all(directory, node, desk.address))
         folder.mkdir(parents=True, exist_ok=True)
         asked_at = datetime.now(UTC)
         with entries_progress(as_json=as_json) as shown:
@@ -82,7 +84,7 @@ def mirror(
                 folder,
                 verifier,
                 lambda completed, total: shown.update(task, completed=completed, total=total),
-                form=PLAIN if scope is None else SCOPED,
+                form=PLAIN if whole else SCOPED,
             )
         log = (await verified(desk, node, folder, ALWAYS, jobs, as_json=as_json)).shown_at(asked_at)
         seen = await witnesses_of(desk, log)
@@ -260,6 +262,13 @@ def policy(
             print(out if out is not None else text, end="\n" if out is not None else "")
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _sees_all(directory: Directory, node: str, auditor: Address) -> bool:
+    """Whether this auditor may see every entry of the node's log; raises :class:`ForbiddenError` when it sees none."""
+    from keys.directory.audit_rights import audit_right
+
+    return audit_right(directory.node(node), directory.contact_point(auditor)).everything
 
 
 def _not_traced(message_id: UUID, logs: Sequence[VerifiedLog]) -> str:
