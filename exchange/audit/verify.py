@@ -5,15 +5,16 @@ Rules:
 2. The hashes of the leaves lead to the signed root. The entries are those that have these hashes.
 3. Every entry can be read, its event is in its order and for this node to state, and a desk's statement is signed by a
    key of that desk that counted when the node logged it.
+4. No entry says a time that the log's checkpoints, or the entries around it, show to be false.
 
 What breaks rule 1, or leaves no leaves that lead to the root, refuses the mirror; everything else is a finding.
-Memory grows by some 40 bytes an entry; what is more stands in temporary files.
+Memory grows by some 50 bytes an entry; what is more stands in temporary files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -21,8 +22,9 @@ from exchange.audit.altered import altered_entries
 from exchange.audit.finding import Finding, Findings
 from exchange.audit.index import EntryIndex
 from exchange.audit.period import ALWAYS, Period
-from exchange.audit.reading import Reading
+from exchange.audit.reading import Reading, Row
 from exchange.audit.rules import EventRules
+from exchange.audit.times import EntryTimes
 from exchange.audit.tree import AuthenticTree, authentic_tree, strange_files
 from exchange.audit.workers import Job, read_all
 from keys.directory.view import Directory
@@ -54,8 +56,7 @@ from protocol.log import (
 )
 from protocol.log.freshness import require_fresh
 
-# A clock may be put right by so much without being called wrong.
-_CLOCK_STEP_MS = 300_000
+_REFUTED = frozenset({"post-dated", "back-dated"})
 
 Progress = Callable[[int, int], None]
 
@@ -75,7 +76,8 @@ class VerifiedLog:
     ``findings`` are what is wrong all the same. ``withheld`` counts the entries of which this auditor may know only the
     hash, ``unread`` those that are missing, altered or no entries. ``index`` holds the events that could be read.
     ``checkpoints`` are the head and, if the mirror has it, the one that partners cosigned; the lines of witnesses on
-    them are not looked at here (see :func:`exchange.audit.witnessed.witnessed`).
+    them are not looked at here (see :func:`exchange.audit.witnessed.witnessed`). ``false_times`` has for each entry of
+    a false time when it was logged about, as others show it (Unix ms).
     """
 
     node: str
@@ -88,6 +90,7 @@ class VerifiedLog:
     views: tuple[LoggedView, ...]
     withheld: int
     unread: int
+    false_times: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -106,9 +109,14 @@ class VerifiedLog:
 
     @property
     def reaches_ms(self) -> int:
-        """Up to when the log tells what happened, Unix ms: its last event, or its checkpoint's time if later."""
+        """Up to when the log tells what happened, Unix ms: its checkpoint's time, or its last event if later."""
         signed = 0 if self.head.signed_at is None else to_ms(self.head.signed_at)
-        return max(signed, self.index.last_ms() or 0)
+        last = self.index.last()
+        return signed if last is None else max(signed, self.logged_ms(last))
+
+    def logged_ms(self, row: Row) -> int:
+        """When an event was logged, Unix ms: as it says, but for a false time as others show it."""
+        return self.false_times.get(row.number, row.at_ms)
 
     def shown_at(self, asked_at: datetime) -> VerifiedLog:
         """The same, with a finding if the log, asked then for its newest checkpoint, showed one of long before."""
@@ -156,11 +164,16 @@ def verify_mirror(
     strange_files(folder, tree, findings)
     _note_conflict(folder, verifier, tree, findings)
     bounds = period.bounds_ms()
-    work = _Verification(folder, directory, tree, findings, bounds)
+    work = _Verification(folder, directory, tree, findings)
     for bundle, result in read_all(Job(folder, _desk_keys(directory), bounds), tree.size, jobs):
         work.take(bundle, result)
         if progress is not None:
             progress(min(tree.size, (bundle + 1) * TILE_WIDTH), tree.size)
+    false_times = work.times.false(checkpoints)
+    for bad in false_times:
+        # What a checkpoint refutes is found in every audit: by its own word it would be of no period, or of another.
+        if bad.code in _REFUTED or any(bounds[0] <= ms <= bounds[1] for ms in (bad.at_ms, bad.logged_ms)):
+            findings.add(bad.index, bad.code, bad.text)
     rules = EventRules(node, directory, tree.leaf_hash, bounds, work.unseen_from)
     for index, code, text in rules.breaches(work.index.by_message()):
         findings.add(index, code, text)
@@ -175,6 +188,7 @@ def verify_mirror(
         tuple(work.views),
         work.withheld,
         work.unread,
+        {bad.index: bad.logged_ms for bad in false_times},
     )
 
 
@@ -240,19 +254,17 @@ class _Verification:
         directory: Directory,
         tree: AuthenticTree,
         findings: Findings,
-        bounds_ms: tuple[int, int],
     ) -> None:
         self.index = EntryIndex()
         self.views: list[LoggedView] = []
         self.withheld = 0
         self.unread = 0
+        self.times = EntryTimes(tree.size)
         self.unseen_from: int | None = None
         self._folder = folder
         self._directory = directory
         self._tree = tree
         self._findings = findings
-        self._bounds_ms = bounds_ms
-        self._last_ms = 0
 
     def take(self, bundle: int, result: Reading | ComityError) -> None:
         """Take what was read of a bundle, as far as it is what the log signed."""
@@ -297,12 +309,10 @@ class _Verification:
         if reading.withheld:
             self.withheld += len(reading.withheld)
             self._not_seen_from(reading.withheld[0])
-        first_ms, last_ms = self._bounds_ms
         for row in reading.rows:
-            if row.at_ms < self._last_ms - _CLOCK_STEP_MS and first_ms <= row.at_ms <= last_ms:
-                seconds = (self._last_ms - row.at_ms) // 1000
-                self._findings.add(row.number, "time-back", f"logged {seconds} s before the entry that precedes it")
-            self._last_ms = row.at_ms
+            self.times.add(row.number, row.at_ms)
+        for index, seen in reading.views:
+            self.times.add(index, to_ms(seen.at))
         for signed in reading.signed:
             try:
                 # Judged when it was logged: who holds a key that was revoked can write any time into a statement.
