@@ -8,7 +8,7 @@ from exchange.audit.proofs import proof_name, write_proofs
 from exchange.audit.reconcile import Cited, ReconciledRow, Reconciliation, reconcile
 from exchange.audit.trace import TraceRow, trace
 from exchange.audit.verify import LoggedView, VerifiedLog, verify_mirror
-from exchange.audit.witnessed import Witnessed, witnessed
+from exchange.audit.witnessed import Witnessed, demand_witnessed, witnessed
 from keys.tilefolder import PLAIN, SCOPED, BundleForm
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "TraceRow",
     "VerifiedLog",
     "Witnessed",
+    "demand_witnessed",
     "mirror",
     "proof_name",
     "reconcile",

@@ -61,6 +61,11 @@ class EntryIndex:
         row = self._connection.execute("SELECT * FROM entry ORDER BY idx DESC LIMIT 1").fetchone()
         return None if row is None else Row._make(row)
 
+    def first_from(self, index: int) -> Row | None:
+        """The first event at ``index`` or after it; None without one."""
+        row = self._connection.execute("SELECT * FROM entry WHERE idx >= ? ORDER BY idx LIMIT 1", (index,)).fetchone()
+        return None if row is None else Row._make(row)
+
     def close(self) -> None:
         """Let the database go."""
         self._connection.close()

@@ -86,6 +86,11 @@ class Reconciliation:
         return sum(count for status, count in self.counts.items() if status.unexplained)
 
     @property
+    def unchecked(self) -> int:
+        """How many could not be checked here: the counterpart is withheld, or newer than the other mirror."""
+        return self.counts[Status.WITHHELD] + self.counts[Status.BEYOND_MIRROR]
+
+    @property
     def ok(self) -> bool:
         """Whether both logs are without finding and tell the same story."""
         return not self.findings and not self.unexplained
@@ -240,7 +245,7 @@ def _side(log: VerifiedLog) -> Side:
         log.origin,
         log.tree.size,
         log.reaches_ms,
-        not log.withheld and not log.unread,
+        not log.partial,
         log.index.at,
         log.tree.leaf_hash,
         log.logged_ms,

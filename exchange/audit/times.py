@@ -15,11 +15,13 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from itertools import accumulate
+from operator import itemgetter
 
-from protocol.instant import to_ms
+from protocol.instant import from_ms, to_ms
 from protocol.log import VerifiedCheckpoint
-from protocol.misbehaviour import ALLOWED_SKEW
+from protocol.misbehaviour import ALLOWED_SKEW, is_early, is_late
 
 _SKEW_MS = ALLOWED_SKEW // timedelta(milliseconds=1)
 _UNKNOWN = -1
@@ -51,34 +53,53 @@ class EntryTimes:
 
     def false(self, checkpoints: Sequence[VerifiedCheckpoint]) -> list[FalseTime]:
         """All false times, by entry. ``checkpoints`` are of this log's history, in any order."""
-        bounds = _Bounds(checkpoints)
+        bounds = TimeBounds(checkpoints)
         found = [bad for index, at in enumerate(self._ms) if at != _UNKNOWN and (bad := bounds.judge(index, at))]
         found += _out_of_order(self._ms, {bad.index for bad in found})
         return sorted(found, key=lambda bad: bad.index)
 
 
-class _Bounds:
-    """Between which times an entry was logged, by the checkpoints with and without it."""
+class TimeBounds:
+    """Between which times an entry was logged, by the checkpoints with and without it. They are of one history."""
 
     def __init__(self, checkpoints: Sequence[VerifiedCheckpoint]) -> None:
-        timed = sorted((one.checkpoint.size, to_ms(one.signed_at)) for one in checkpoints if one.signed_at is not None)
-        self._sizes = [size for size, _at in timed]
-        signed = [at for _size, at in timed]
-        self._latest_up_to = list(accumulate(signed, max))
-        self._earliest_from = list(accumulate(reversed(signed), min))[::-1]
+        timed = sorted(
+            ((one.checkpoint.size, to_ms(one.signed_at), one) for one in checkpoints if one.signed_at is not None),
+            key=itemgetter(0, 1),
+        )
+        self._sizes = [size for size, _at, _one in timed]
+        signed = [(at, one) for _size, at, one in timed]
+        self._latest_up_to = list(accumulate(signed, partial(max, key=itemgetter(0))))
+        self._earliest_from = list(accumulate(reversed(signed), partial(min, key=itemgetter(0))))[::-1]
+
+    def first_with(self, index: int) -> VerifiedCheckpoint | None:
+        """The checkpoint that was signed first of those with this entry; None without one that says when."""
+        larger = bisect_right(self._sizes, index)
+        return self._earliest_from[larger][1] if larger < len(self._sizes) else None
+
+    def last_without(self, index: int) -> VerifiedCheckpoint | None:
+        """The checkpoint that was signed last of those without this entry; None without one that says when."""
+        larger = bisect_right(self._sizes, index)
+        return self._latest_up_to[larger - 1][1] if larger else None
+
+    def refuted_by(self, index: int, at_ms: int) -> VerifiedCheckpoint | None:
+        """The checkpoint that shows an entry's time to be false, if any does."""
+        at, there, absent = from_ms(at_ms), self.first_with(index), self.last_without(index)
+        if there is not None and is_late(at, there.signed_at):
+            return there
+        return absent if absent is not None and is_early(at, index, absent) else None
 
     def judge(self, index: int, at_ms: int) -> FalseTime | None:
         """What the checkpoints say against an entry's time, if anything."""
-        larger = bisect_right(self._sizes, index)
-        if larger < len(self._sizes) and at_ms > self._earliest_from[larger] + _SKEW_MS:
-            there = self._earliest_from[larger]
-            text = f"says a time {_seconds(at_ms - there)} s after the log had signed that it was there"
-            return FalseTime(index, at_ms, there, "post-dated", text)
-        if larger and at_ms < self._latest_up_to[larger - 1] - _SKEW_MS:
-            absent = self._latest_up_to[larger - 1]
-            text = f"says a time {_seconds(absent - at_ms)} s before the log signed that it was not there yet"
-            return FalseTime(index, at_ms, absent, "back-dated", text)
-        return None
+        refuted = self.refuted_by(index, at_ms)
+        if refuted is None or refuted.signed_at is None:
+            return None
+        signed_ms = to_ms(refuted.signed_at)
+        if refuted.checkpoint.size > index:
+            text = f"says a time {_seconds(at_ms - signed_ms)} s after the log had signed that it was there"
+            return FalseTime(index, at_ms, signed_ms, "post-dated", text)
+        text = f"says a time {_seconds(signed_ms - at_ms)} s before the log signed that it was not there yet"
+        return FalseTime(index, at_ms, signed_ms, "back-dated", text)
 
 
 def _out_of_order(times: Sequence[int], known: set[int]) -> Iterator[FalseTime]:

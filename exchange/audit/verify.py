@@ -13,9 +13,10 @@ Memory grows by some 50 bytes an entry; what is more stands in temporary files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 from exchange.audit.altered import altered_entries
@@ -28,7 +29,7 @@ from exchange.audit.times import EntryTimes
 from exchange.audit.tree import AuthenticTree, authentic_tree, strange_files
 from exchange.audit.workers import Job, read_all
 from keys.directory.view import Directory
-from keys.tilefolder import CHECKPOINT, CONFLICT, COSIGNED, read_items, read_resource
+from keys.tilefolder import CHECKPOINT, CONFLICT, COSIGNED, head_paths, read_items, read_resource
 from protocol.directory_seen import DirectorySeen
 from protocol.errors import (
     CheckpointInvalidError,
@@ -41,7 +42,7 @@ from protocol.errors import (
     TooLargeError,
     WrongOriginError,
 )
-from protocol.instant import from_ms, to_ms
+from protocol.instant import from_ms, to_ms, to_text
 from protocol.log import (
     TILE_WIDTH,
     Checkpoint,
@@ -75,7 +76,7 @@ class VerifiedLog:
 
     ``findings`` are what is wrong all the same. ``withheld`` counts the entries of which this auditor may know only the
     hash, ``unread`` those that are missing, altered or no entries. ``index`` holds the events that could be read.
-    ``checkpoints`` are the head and, if the mirror has it, the one that partners cosigned; the lines of witnesses on
+    ``checkpoints`` are the head, and every other of this history that the mirror keeps; the lines of witnesses on
     them are not looked at here (see :func:`exchange.audit.witnessed.witnessed`). ``false_times`` has for each entry of
     a false time when it was logged about, as others show it (Unix ms).
     """
@@ -106,6 +107,11 @@ class VerifiedLog:
     def ok(self) -> bool:
         """Whether there is no finding."""
         return not self.findings
+
+    @property
+    def partial(self) -> bool:
+        """Whether something of the log is not known here: withheld from this auditor, missing or unreadable."""
+        return bool(self.withheld or self.unread)
 
     @property
     def reaches_ms(self) -> int:
@@ -160,9 +166,8 @@ def verify_mirror(
     head = _head(folder, verifier)
     findings = Findings(head.checkpoint.origin)
     tree = authentic_tree(folder, head.checkpoint, findings)
-    checkpoints = (head, *_cosigned(folder, verifier, tree, findings))
+    checkpoints = (head, *_other_heads(folder, head, verifier, tree, findings))
     strange_files(folder, tree, findings)
-    _note_conflict(folder, verifier, tree, findings)
     bounds = period.bounds_ms()
     work = _Verification(folder, directory, tree, findings)
     for bundle, result in read_all(Job(folder, _desk_keys(directory), bounds), tree.size, jobs):
@@ -202,41 +207,49 @@ def _head(folder: Path, verifier: LogVerifier) -> VerifiedCheckpoint:
     return verify_checkpoint(note, verifier)
 
 
-def _cosigned(
-    folder: Path, verifier: LogVerifier, tree: AuthenticTree, findings: Findings
-) -> Iterator[VerifiedCheckpoint]:
-    """The checkpoint that partners cosigned, if the mirror has one and it is of this history."""
-    try:
-        verified = verify_checkpoint(read_resource(folder, COSIGNED), verifier)
-    except LogUnavailableError:
-        return
-    except (CheckpointInvalidError, TooLargeError) as problem:
-        findings.add(None, "extra-file", f"{COSIGNED} is not a head that the log signed: {problem.detail}")
-        return
-    size, root = verified.checkpoint.size, verified.checkpoint.root
-    if size > tree.size:
-        findings.add(None, "extra-file", f"{COSIGNED} is of {size} entries, more than this mirror has")
-    elif tree.root(size) != root:
-        text = f"partners cosigned a head of {size} entries that is of another history: see {COSIGNED}"
-        findings.add(None, LogForkError.code, text)
-    else:
-        yield verified
+def _other_heads(
+    folder: Path, head: VerifiedCheckpoint, verifier: LogVerifier, tree: AuthenticTree, findings: Findings
+) -> list[VerifiedCheckpoint]:
+    """The other heads in the mirror that are of this history; what the rest of them means is found.
+
+    A head of more entries than the mirror has is left by a run that was broken off: the next one judges it.
+    """
+    kept = {head.note: head}
+    judged, shrunk = {head.note}, set()
+    for path in (COSIGNED, CONFLICT, *head_paths(folder)):
+        try:
+            seen = verify_checkpoint(read_resource(folder, path), verifier)
+        except LogUnavailableError:
+            continue
+        except (CheckpointInvalidError, TooLargeError) as problem:
+            findings.add(None, "extra-file", f"{path} is not a head that the log signed: {problem.detail}")
+            continue
+        if seen.note in judged:
+            continue  # a head that lies in several places
+        judged.add(seen.note)
+        size = seen.checkpoint.size
+        if size <= tree.size and tree.root(size) != seen.checkpoint.root:
+            text = f"the log also signed a head of {size} entries that is of another history: see {path}"
+            findings.add(None, LogForkError.code, text)
+        elif size <= tree.size:
+            kept[seen.note] = seen
+            if path == CONFLICT:
+                shrunk.add(seen.note)
+                text = f"the log showed its first {size} entries as its head after it had shown more: see {path}"
+                findings.add(None, LogWentBackError.code, text)
+        elif path in (COSIGNED, CONFLICT):
+            findings.add(None, "extra-file", f"{path} is of {size} entries, more than this mirror has")
+    _note_shrinking([seen for note, seen in kept.items() if note not in shrunk], findings)
+    return list(kept.values())[1:]
 
 
-def _note_conflict(folder: Path, verifier: LogVerifier, tree: AuthenticTree, findings: Findings) -> None:
-    try:
-        other = verify_checkpoint(read_resource(folder, CONFLICT), verifier).checkpoint
-    except LogUnavailableError:
-        return
-    except CheckpointInvalidError as problem:
-        findings.add(None, "extra-file", f"{CONFLICT} is not a head that the log signed: {problem.detail}")
-        return
-    if other.size <= tree.size and tree.root(other.size) == other.root:
-        text = f"the log showed its first {other.size} entries as its head after it had shown more: see {CONFLICT}"
-        findings.add(None, LogWentBackError.code, text)
-    else:
-        text = f"the log also signed a head of {other.size} entries that is of another history: see {CONFLICT}"
-        findings.add(None, LogForkError.code, text)
+def _note_shrinking(heads: Sequence[VerifiedCheckpoint], findings: Findings) -> None:
+    """Heads of one history that were signed in an order in which no log grows."""
+    timed = sorted((seen.signed_at, seen.checkpoint.size) for seen in heads if seen.signed_at is not None)
+    for (_, before), (at, size) in pairwise(timed):
+        if size < before:
+            text = f"at {to_text(at)} the log signed its first {size} entries as its head, and {before} before"
+            findings.add(None, LogWentBackError.code, text)
 
 
 def _desk_keys(directory: Directory) -> dict[tuple[str, bytes], bytes]:

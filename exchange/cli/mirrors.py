@@ -31,6 +31,12 @@ JobsOption = Annotated[
 ]
 
 
+WitnessedOption = Annotated[
+    bool,
+    typer.Option("--require-witnessed", help=_("A finding unless enough partners cosigned all that is looked at.")),
+]
+
+
 def entries_progress(*, as_json: bool) -> Progress:
     """A bar that counts entries on standard error."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -75,13 +81,28 @@ async def verified(desk: Desk, node: str, folder: Path, period: Period, jobs: in
 
 
 async def verified_all(
-    desk: Desk, home: Path, mirrors: Sequence[str], period: Period, jobs: int, *, as_json: bool
+    desk: Desk,
+    home: Path,
+    mirrors: Sequence[str],
+    period: Period,
+    jobs: int,
+    *,
+    require_witnessed: bool = False,
+    as_json: bool,
 ) -> list[VerifiedLog]:
-    """All mirrors that a person named, verified."""
+    """All mirrors that a person named, verified; with a finding for each that is not witnessed, if it must be."""
     named = [mirror_of(home, text) for text in mirrors]
     if len({node for node, _folder in named}) != len(named):
         raise UsageError(_("name each node once"))
-    return [await verified(desk, node, folder, period, jobs, as_json=as_json) for node, folder in named]
+    logs = [await verified(desk, node, folder, period, jobs, as_json=as_json) for node, folder in named]
+    return [await demanded(desk, log, period) for log in logs] if require_witnessed else logs
+
+
+async def demanded(desk: Desk, log: VerifiedLog, period: Period) -> VerifiedLog:
+    """The log, with a finding when not enough partners cosigned what it says of the period."""
+    from exchange.audit import demand_witnessed
+
+    return demand_witnessed(log, await witnesses_of(desk, log), period)
 
 
 async def witnesses_of(desk: Desk, log: VerifiedLog) -> Witnessed:
@@ -100,6 +121,7 @@ def log_object(log: VerifiedLog, seen: Witnessed) -> dict[str, object]:
         "size": log.checkpoint.size,
         "root": log.checkpoint.root,
         "signed_at": log.head.signed_at,
+        "partial": log.partial,
         "withheld": log.withheld,
         "unread": log.unread,
         "verified": log.ok,
@@ -118,12 +140,26 @@ def print_log(log: VerifiedLog, new_entries: int | None = None) -> None:
     """A verified log for a person, and how much of it is new."""
     text = _("{log}: {size} entries") if new_entries is None else _("{log}: {size} entries, {new} of them new")
     line(text.format(log=safe(log.origin), size=log.checkpoint.size, new=new_entries))
-    if log.withheld:
-        line(
-            _("{count} entries are withheld: their hashes are verified, what they say is not known here.").format(
-                count=log.withheld
+    print_partial([log])
+
+
+def partial_object(logs: Sequence[VerifiedLog]) -> dict[str, dict[str, int]]:
+    """For a program: of which nodes' logs not everything is known here, and how many entries are not."""
+    return {log.node: {"withheld": log.withheld, "unread": log.unread} for log in logs if log.partial}
+
+
+def print_partial(logs: Sequence[VerifiedLog]) -> None:
+    """For a person: of which logs not everything is known here."""
+    for log in logs:
+        if log.withheld:
+            text = _(
+                "PARTIAL, {node}: {count} of {size} entries are withheld: their hashes are verified, what they say is"
+                " not known here."
             )
-        )
+            line(text.format(node=log.node, count=log.withheld, size=log.checkpoint.size))
+        if log.unread:
+            text = _("PARTIAL, {node}: {count} of {size} entries are missing, altered or cannot be read.")
+            line(text.format(node=log.node, count=log.unread, size=log.checkpoint.size))
 
 
 def print_proofs(count: int, folder: Path) -> None:

@@ -30,8 +30,9 @@ STEPS = (EventName.ContentConsignment, EventName.ContentHandover, EventName.Cont
 class AuditedLog:
     """One verified log. ``entries`` are read once, as (index, event); ``findings`` as (index, code).
 
-    ``signed_at`` is the time of its checkpoint (None: it says none), ``missing_cosignatures`` how many the policy of
-    witnesses wants and the checkpoint lacks (None: not looked at).
+    ``withheld`` and ``unread`` count the entries that are not among them, because this auditor may not see them, or
+    because they are missing or cannot be read. ``signed_at`` is the time of its checkpoint (None: it says none),
+    ``missing_cosignatures`` how many the policy of witnesses wants and the checkpoint lacks (None: not looked at).
     """
 
     node: str
@@ -41,6 +42,8 @@ class AuditedLog:
     entries: Iterable[tuple[int, Event]] = field(repr=False)
     findings: Sequence[tuple[int | None, str]] = ()
     missing_cosignatures: int | None = None
+    withheld: int = 0
+    unread: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,8 @@ class FindingCount:
 class LogHealth:
     """A log as its checkpoint and entries show it. ``behind_ms`` is the checkpoint's age at ``as_of``.
 
-    ``grown`` is how many events were logged in the period.
+    ``grown`` is how many events were logged in the period, as far as they can be seen; ``withheld`` and ``unread``
+    entries of the whole log cannot.
     """
 
     node: str
@@ -109,11 +113,16 @@ class LogHealth:
     grown: Count
     findings: int
     missing_cosignatures: int | None
+    withheld: int = 0
+    unread: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class AuditFigures:
-    """The figures of some logs, for events in the period; ``as_of`` is when they stood so."""
+    """The figures of some logs, for events in the period; ``as_of`` is when they stood so.
+
+    ``partial``: not every entry of every log could be seen, so all counts may be too small.
+    """
 
     since: datetime | None
     until: datetime | None
@@ -126,6 +135,7 @@ class AuditFigures:
     events: tuple[EventCount, ...]
     reasons: tuple[ReasonCount, ...]
     findings: tuple[FindingCount, ...]
+    partial: bool = False
 
 
 def audit_figures(
@@ -154,6 +164,7 @@ def audit_figures(
             for log in _by_node(logs)
             for code, count in sorted(Counter(code for _, code in log.findings).items())
         ),
+        partial=any(log.withheld or log.unread for log in logs),
     )
 
 
@@ -278,6 +289,8 @@ def _health(log: AuditedLog, grown: int, as_of: datetime, suppression: Suppressi
         grown=suppression.count(grown),
         findings=len(log.findings),
         missing_cosignatures=log.missing_cosignatures,
+        withheld=log.withheld,
+        unread=log.unread,
     )
 
 

@@ -36,6 +36,8 @@ def audited(log: VerifiedLog, missing_cosignatures: int | None = None) -> Audite
         entries=_events(log),
         findings=tuple((finding.index, finding.code) for finding in log.findings),
         missing_cosignatures=missing_cosignatures,
+        withheld=log.withheld,
+        unread=log.unread,
     )
 
 
