@@ -6,6 +6,7 @@ from exchange.audit.mirror import FolderSource, LogSource, Mirrored, NodeSource,
 from exchange.audit.period import ALWAYS, Period
 from exchange.audit.proofs import proof_name, write_proofs
 from exchange.audit.reconcile import Cited, ReconciledRow, Reconciliation, reconcile
+from exchange.audit.resume import keep_verified, verified_before
 from exchange.audit.trace import TraceRow, trace
 from exchange.audit.verify import LoggedView, VerifiedLog, verify_mirror
 from exchange.audit.witnessed import Witnessed, demand_witnessed, witnessed
@@ -31,10 +32,12 @@ __all__ = [
     "VerifiedLog",
     "Witnessed",
     "demand_witnessed",
+    "keep_verified",
     "mirror",
     "proof_name",
     "reconcile",
     "trace",
+    "verified_before",
     "verify_mirror",
     "witnessed",
     "write_proofs",

@@ -78,7 +78,8 @@ class VerifiedLog:
     hash, ``unread`` those that are missing, altered or no entries. ``index`` holds the events that could be read.
     ``checkpoints`` are the head, and every other of this history that the mirror keeps; the lines of witnesses on
     them are not looked at here (see :func:`exchange.audit.witnessed.witnessed`). ``false_times`` has for each entry of
-    a false time when it was logged about, as others show it (Unix ms).
+    a false time when it was logged about, as others show it (Unix ms). ``unseen_from`` is the first entry that could
+    not be read here.
     """
 
     node: str
@@ -92,6 +93,7 @@ class VerifiedLog:
     withheld: int
     unread: int
     false_times: Mapping[int, int] = field(default_factory=dict)
+    unseen_from: int | None = None
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -156,10 +158,12 @@ def verify_mirror(
     *,
     period: Period = ALWAYS,
     jobs: int = 1,
+    before: Checkpoint | None = None,
 ) -> VerifiedLog:
     """Verify the whole mirror of ``node``; events and statements are judged that were logged in ``period``.
 
-    ``jobs`` is the number of processes that read entries. Raises :class:`CheckpointInvalidError`,
+    ``jobs`` is the number of processes that read entries. ``before`` is a tree whose statements were verified: if this
+    mirror begins with it, their signatures are not verified again. Raises :class:`CheckpointInvalidError`,
     :class:`ProofInvalidError` (neither entries nor tiles lead to the root), :class:`NoMirrorError` (there is no
     checkpoint) or :class:`LogUnavailableError` (both tile and entries of some stretch are missing).
     """
@@ -170,7 +174,7 @@ def verify_mirror(
     strange_files(folder, tree, findings)
     bounds = period.bounds_ms()
     work = _Verification(folder, directory, tree, findings)
-    for bundle, result in read_all(Job(folder, _desk_keys(directory), bounds), tree.size, jobs):
+    for bundle, result in read_all(Job(folder, _desk_keys(directory), bounds, _known(tree, before)), tree.size, jobs):
         work.take(bundle, result)
         if progress is not None:
             progress(min(tree.size, (bundle + 1) * TILE_WIDTH), tree.size)
@@ -194,6 +198,7 @@ def verify_mirror(
         work.withheld,
         work.unread,
         {bad.index: bad.logged_ms for bad in false_times},
+        work.unseen_from,
     )
 
 
@@ -250,6 +255,12 @@ def _note_shrinking(heads: Sequence[VerifiedCheckpoint], findings: Findings) -> 
         if size < before:
             text = f"at {to_text(at)} the log signed its first {size} entries as its head, and {before} before"
             findings.add(None, LogWentBackError.code, text)
+
+
+def _known(tree: AuthenticTree, before: Checkpoint | None) -> int:
+    """How many first entries are those of the tree ``before``."""
+    begins = before is not None and 0 < before.size <= tree.size and tree.root(before.size) == before.root
+    return before.size if before is not None and begins else 0
 
 
 def _desk_keys(directory: Directory) -> dict[tuple[str, bytes], bytes]:

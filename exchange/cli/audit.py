@@ -19,6 +19,7 @@ from exchange.cli.mirrors import (
     WitnessedOption,
     demanded,
     entries_progress,
+    kept_in,
     log_object,
     mirror_of,
     partial_object,
@@ -91,7 +92,8 @@ def mirror(
                 lambda completed, total: shown.update(task, completed=completed, total=total),
                 form=PLAIN if whole else SCOPED,
             )
-        log = (await verified(desk, node, folder, ALWAYS, jobs, as_json=as_json)).shown_at(asked_at)
+        log = await verified(desk, node, folder, ALWAYS, jobs, kept=kept_in(home), as_json=as_json)
+        log = log.shown_at(asked_at)
         log = await demanded(desk, log, ALWAYS) if require_witnessed else log
         seen = await witnesses_of(desk, log)
         if as_json:

@@ -19,6 +19,7 @@ from protocol.errors import UsageError
 if TYPE_CHECKING:
     from exchange.audit import Finding, Period, VerifiedLog, Witnessed
     from exchange.desk import Desk
+    from keys.directory.view import Directory
 
 MirrorsArgument = Annotated[
     list[str],
@@ -54,6 +55,13 @@ def mirror_of(home: Path, text: str) -> tuple[str, Path]:
     return node, Path(folder) if folder else Home(home.expanduser()).mirrors / node
 
 
+def kept_in(home: Path) -> Path:
+    """Where it is kept how far logs were verified."""
+    from exchange.settings import Home
+
+    return Home(home.expanduser()).mirrors / ".verified"
+
+
 def period_of(since: str | None, until: str | None) -> Period:
     """The period that a person named; raises :class:`UsageError`."""
     from exchange.audit import Period
@@ -61,23 +69,34 @@ def period_of(since: str | None, until: str | None) -> Period:
     return Period(instant(since), instant(until))
 
 
-async def verified(desk: Desk, node: str, folder: Path, period: Period, jobs: int, *, as_json: bool) -> VerifiedLog:
-    """The mirror of ``node``, verified; raises as :func:`exchange.audit.verify_mirror` does."""
-    from exchange.audit import verify_mirror
+async def verified(
+    desk: Desk, node: str, folder: Path, period: Period, jobs: int, *, kept: Path | None = None, as_json: bool
+) -> VerifiedLog:
+    """The mirror of ``node``, verified; raises as :func:`exchange.audit.verify_mirror` does.
+
+    With the folder ``kept`` it goes on from where the last such verification of all times ended.
+    """
+    from exchange.audit import ALWAYS, keep_verified, verified_before, verify_mirror
+
+    def work(directory: Directory) -> VerifiedLog:
+        verifier = directory.log_verifier(node)
+        return verify_mirror(
+            folder,
+            node,
+            verifier,
+            directory,
+            lambda completed, total: shown.update(task, completed=completed, total=total),
+            period=period,
+            jobs=jobs,
+            before=None if kept is None else verified_before(kept, verifier.origin),
+        )
 
     with entries_progress(as_json=as_json) as shown:
         task = shown.add_task(_("verified"), total=None)
-        return await desk.judged(
-            lambda directory: verify_mirror(
-                folder,
-                node,
-                directory.log_verifier(node),
-                directory,
-                lambda completed, total: shown.update(task, completed=completed, total=total),
-                period=period,
-                jobs=jobs,
-            )
-        )
+        log = await desk.judged(work)
+    if kept is not None and period == ALWAYS:
+        keep_verified(kept, log)
+    return log
 
 
 async def verified_all(

@@ -23,9 +23,8 @@ from protocol.misbehaviour.proof import (
     shows_entry,
     without_entry,
 )
-from protocol.misbehaviour.prove import own_lines
 from protocol.misbehaviour.search import about_receipt, between_checkpoints, between_receipts, misdated
-from protocol.misbehaviour.verify import ALLOWED_SKEW, Proved, entry_time, is_early, is_late, verify_proof
+from protocol.misbehaviour.verify import ALLOWED_SKEW, Proved, entry_time, is_early, is_late, own_lines, verify_proof
 
 __all__ = [
     "ALLOWED_SKEW",

@@ -15,7 +15,7 @@ from exchange.cli.main import app
 from keys.cards import card_to_bytes
 from protocol.errors import LogUnavailableError
 from protocol.event import decode_event
-from protocol.log import TileTree, leaf_hash
+from protocol.log import LogVerifier, TileTree, leaf_hash
 from protocol.misbehaviour import Kind, encode_proof, verify_proof
 from tests.hostile.book import NOON, VERIFIER, entries, entry, later, receipt, signed
 from tests.interop.go_log import write_log
@@ -67,6 +67,46 @@ def test_entries_of_a_false_time_are_found_in_a_mirror(tmp_path: Path) -> None:
     assert [one.index for _, one in misdated_entries(folder, note, [], VERIFIER)] == [301]
     with pytest.raises(LogUnavailableError):
         list(misdated_entries(tmp_path / "nowhere", note, [], VERIFIER))
+
+
+class CountingVerifier(LogVerifier):
+    """Counts the signatures that are verified."""
+
+    count = 0
+
+    def verify_mldsa(self, message: bytes, signature: bytes) -> None:
+        type(self).count += 1
+        super().verify_mldsa(message, signature)
+
+
+@pytest.mark.parametrize("one_checkpoint", [True, False])
+async def test_the_search_grows_with_the_statements_and_not_with_their_pairs(
+    tmp_path: Path, one_checkpoint: bool
+) -> None:
+    leaves = entries(64)
+    source = folder_source(mirrored(tmp_path, leaves, signed(leaves, later(1))))
+    made = [
+        receipt(leaves if one_checkpoint else leaves[: index + 1], index, later(index / 100)) for index in range(64)
+    ]
+    spent = []
+    for count in (16, 32, 64):
+        CountingVerifier.count = 0
+        verifier = CountingVerifier(VERIFIER.origin, VERIFIER.ed25519_public, VERIFIER.mldsa_public)
+        proven = await prove(Held((signed(leaves, later(1)),), tuple(made[:count])), verifier, [source])
+        assert (proven.proofs, proven.undecided) == ((), ())
+        spent.append(CountingVerifier.count)
+    assert spent[2] - spent[1] <= 2 * (spent[1] - spent[0])
+    assert spent[2] <= 4 * 64
+
+
+async def test_every_statement_is_held_against_a_tree_that_can_be_had_when_the_largest_cannot(tmp_path: Path) -> None:
+    """A log that shows a larger head and not its tiles does not keep the smaller ones from being compared."""
+    source = folder_source(mirrored(tmp_path, TRUE, signed(TRUE, later(1))))
+    forked = [*FORKED, *entries(3)]
+    held = Held((signed(TRUE, later(1)), signed(FORKED[:6]), signed(forked, later(2))))
+    proven = await prove(held, VERIFIER, [source])
+    assert {proof.kind for proof in proven.proofs} == {Kind.FORK}
+    assert proven.undecided
 
 
 # --- The commands ----------------------------------------------------------------------------------------------------
