@@ -44,7 +44,7 @@ def _partial(figures: AuditFigures, words: Wording) -> tuple[Fact, ...]:
     """What the reader must know first: of which logs not everything was seen."""
     _ = words.reader.text
     unseen = [
-        f"{log.node}: {words.reader.number(log.withheld + log.unread)} / {words.reader.number(log.size)}"
+        f"{log.node}: {words.reader.number(log.withheld + log.unread)} / {words.count(log.size)}"
         for log in figures.logs
         if log.withheld or log.unread
     ]
@@ -74,6 +74,11 @@ def _messages(figures: AuditFigures, words: Wording) -> Section:
         ),
         notes=(
             _(
+                "Counted is each message that a node made available to a desk, once for each desk. The sender is the"
+                " node that it came from."
+            )
+            if figures.suppressed_below
+            else _(
                 "Counted is each message that a node made available to a desk, once for each desk. Where the log of the"
                 " recipient's node was not read, what was handed over to that node is counted."
             ),
@@ -154,7 +159,7 @@ def _health(figures: AuditFigures, words: Wording) -> Section:
         rows.append(
             (
                 log.node,
-                words.reader.number(log.size),
+                words.count(log.size),
                 *((words.reader.number(log.withheld), words.reader.number(log.unread)) if figures.partial else ()),
                 words.count(log.grown),
                 "–" if log.signed_at is None else words.reader.instant(log.signed_at),

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
 
 from exchange.audit.period import Period
+from exchange.report.alike import frequent_events, require_month
 from exchange.report.measures import Count, Spread, Suppression, month_of_ms
 from protocol.address import Address
 from protocol.errors import UsageError
@@ -101,13 +102,15 @@ class FindingCount:
 class LogHealth:
     """A log as its checkpoint and entries show it. ``behind_ms`` is the checkpoint's age at ``as_of``.
 
+    ``size`` counts everything, and is left out to publish.
+
     ``grown`` is how many events were logged in the period, as far as they can be seen; ``withheld`` and ``unread``
     entries of the whole log cannot.
     """
 
     node: str
     origin: str
-    size: int
+    size: Count
     signed_at: datetime | None
     behind_ms: int | None
     grown: Count
@@ -141,10 +144,17 @@ class AuditFigures:
 def audit_figures(
     logs: Sequence[AuditedLog], period: Period, as_of: datetime, suppression: Suppression
 ) -> AuditFigures:
-    """The figures of these logs. The same logs and arguments give equal figures."""
-    reading = _Reading(period, frozenset(log.node for log in logs))
+    """The figures of these logs. The same logs and arguments give equal figures.
+
+    With a threshold of suppression they are for publication: see :mod:`exchange.report.alike`. Raises
+    :class:`UsageError` when the period is not one finished month then.
+    """
+    below = suppression.below
+    if below:
+        require_month(period, (log.signed_at for log in logs))
+    reading = _Reading(period, frozenset(log.node for log in logs), each_alone=bool(below))
     for log in logs:
-        reading.take(log)
+        reading.take(_to_publish(log, period, below, reading) if below else log)
     deliveries = reading.deliveries(suppression)
     return AuditFigures(
         since=period.since,
@@ -186,6 +196,16 @@ def stands_at(logs: Iterable[AuditedLog], period: Period) -> datetime:
 # --- Inside ---
 
 
+def _to_publish(log: AuditedLog, period: Period, below: int, reading: _Reading) -> AuditedLog:
+    """The log with the entries of frequent units alone. When messages were submitted is known from all of it."""
+    month = [(index, event) for index, event in log.entries if period.holds(event.at)]
+    doubtful = frozenset(index for index, _ in log.findings if index is not None)
+    for index, event in month:
+        if event.name is EventName.SubmissionAcceptance and index not in doubtful:
+            reading.know(log.node, event)
+    return replace(log, entries=frequent_events(month, doubtful, below))
+
+
 class _Submission(NamedTuple):
     node: str
     at_ms: int
@@ -201,16 +221,22 @@ class _Delivery(NamedTuple):
 class _Reading:
     """What is gathered while the logs are read, one after the other, each once."""
 
-    def __init__(self, period: Period, nodes: frozenset[str]) -> None:
+    def __init__(self, period: Period, nodes: frozenset[str], *, each_alone: bool) -> None:
         self.grown: Counter[str] = Counter()
         self.events: Counter[tuple[str, str]] = Counter()
         self.reasons: Counter[tuple[str, str]] = Counter()
         self._first_ms, self._last_ms = period.bounds_ms()
         self._nodes = nodes
+        # To publish: nothing about one log depends on which others are read with it.
+        self._each_alone = each_alone
         self._submissions: dict[bytes, _Submission] = {}
         self._deliveries: list[_Delivery] = []
         # When a message first reached each step at one recipient: (envelope, recipient) to the step's times.
         self._reached: dict[tuple[bytes, Address], list[int | None]] = {}
+
+    def know(self, node: str, event: Event) -> None:
+        """Where and when a message was submitted."""
+        self._submissions.setdefault(event.digest, _Submission(node, to_ms(event.at)))
 
     def take(self, log: AuditedLog) -> None:
         doubtful = {index for index, _ in log.findings}
@@ -223,11 +249,12 @@ class _Reading:
             if index in doubtful:
                 continue
             if event.name is EventName.SubmissionAcceptance:
-                self._submissions.setdefault(event.digest, _Submission(log.node, at_ms))
+                self.know(log.node, event)
+                handed_by.setdefault(event.digest, log.node)
             elif event.name is EventName.RelayAcceptance and event.peer is not None:
                 if event.reference is None:
                     handed_by.setdefault(event.digest, event.peer)
-                elif inside and event.peer not in self._nodes:
+                elif inside and event.peer not in self._nodes and not self._each_alone:
                     sender = handed_by.get(event.digest, log.node)
                     self._deliveries.append(_Delivery(event.digest, event.peer, sender, at_ms))
             elif event.name in STEPS and event.recipient is not None:
@@ -239,7 +266,7 @@ class _Reading:
     def deliveries(self, suppression: Suppression) -> tuple[Deliveries, ...]:
         counted: Counter[tuple[str, str, str]] = Counter()
         for digest, recipient, handed_by, at_ms in self._deliveries:
-            submission = self._submissions.get(digest)
+            submission = None if self._each_alone else self._submissions.get(digest)
             sender = submission.node if submission is not None else handed_by
             counted[sender or "", recipient, month_of_ms(at_ms)] += 1
         return tuple(
@@ -283,7 +310,7 @@ def _health(log: AuditedLog, grown: int, as_of: datetime, suppression: Suppressi
     return LogHealth(
         node=log.node,
         origin=log.origin,
-        size=log.size,
+        size=None if suppression.below else log.size,
         signed_at=log.signed_at,
         behind_ms=behind,
         grown=suppression.count(grown),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -69,7 +70,7 @@ def office_records(
     messages: list[CountedMessage] = []
     threads: dict[UUID, None] = {}
     for head in store.all_heads():
-        messages.append(CountedMessage(head.direction, head.type, head.sent_at))
+        messages.append(CountedMessage(head.direction, head.type, head.sent_at, head.thread))
         threads[head.thread] = None
     courses: list[Course] = []
     erased = 0
@@ -78,7 +79,7 @@ def office_records(
         course = course_of(facts_of_thread(found), as_of, due)
         erased += not found
         if course is not None:
-            courses.append(course)
+            courses.append(replace(course, thread=thread))
         if progress is not None:
             progress(done, len(threads))
     refused = tuple(_refused(store))

@@ -284,8 +284,13 @@ STEPS = (
         ("report.pdf",),
     ),
     Step(
-        "comity audit report kr fr --out report.html --language fr --suppress-below 5 --home auditor",
+        "comity audit report kr fr --out report.html --language fr --home auditor",
         ("report.html",),
+    ),
+    Step(
+        "comity audit report kr fr --from 2026-09-01T00:00:00Z --to 2026-10-01T00:00:00Z --out public.html"
+        " --suppress-below 5 --home auditor",
+        ("public.html",),
     ),
     Step("comity audit report kr fr --json --home auditor", ('"messages": 1',)),
     Step(
