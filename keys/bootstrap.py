@@ -12,6 +12,7 @@ from tuf.api.metadata import Root
 
 from keys.cards import Binary, HttpsUrl, Line, NodeName
 from keys.directory.repository import parse_metadata
+from keys.strict_json import require_unique_members
 from protocol.errors import DirectoryUntrustedError, MalformedError, TooLargeError
 
 MAX_BUNDLE_BYTES = 1_048_576
@@ -42,6 +43,7 @@ class BootstrapBundle(BaseModel):
         verify under its own keys, :class:`DirectoryUntrustedError`."""
         if len(encoded) > MAX_BUNDLE_BYTES:
             raise TooLargeError(f"a bootstrap bundle has at most {MAX_BUNDLE_BYTES} bytes")
+        require_unique_members(encoded)
         try:
             bundle = cls.model_validate_json(encoded)
         except ValidationError as problem:

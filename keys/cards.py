@@ -28,6 +28,7 @@ from pydantic import (
     model_validator,
 )
 
+from keys.strict_json import require_unique_members
 from protocol.address import Address, node_of, parse_node
 from protocol.errors import ComityError, MalformedError, RevokedError, TooLargeError
 from protocol.hpke import PUBLIC_BYTES as SEALING_PUBLIC_BYTES
@@ -537,6 +538,7 @@ def make_contact_point_card(**fields: Any) -> ContactPointCard:
 def _parse(model: type[CardT], encoded: bytes) -> CardT:
     if len(encoded) > MAX_CARD_BYTES:
         raise TooLargeError(f"the card has {len(encoded)} bytes; at most {MAX_CARD_BYTES} are allowed")
+    require_unique_members(encoded)
     try:
         return model.model_validate_json(encoded)
     except ValidationError as problem:

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from keys.cards import AddressField, Country, Instant, Language, Line, NodeName
+from keys.strict_json import require_unique_members
 from protocol.codes import Confidence, load_codes
 from protocol.errors import ProfileError, TooLargeError
 from protocol.instant import to_text
@@ -227,9 +228,10 @@ def profile_to_bytes(profile: LegalProfile) -> bytes:
 
 
 def parse_profile(encoded: bytes) -> LegalProfile:
-    """Read a profile; raises :class:`TooLargeError`, or :class:`ProfileError` with every field that is wrong."""
+    """Read a profile; raises :class:`TooLargeError`, :class:`MalformedError`, or :class:`ProfileError` with every field that is wrong."""
     if len(encoded) > MAX_PROFILE_BYTES:
         raise TooLargeError(f"the legal profile has {len(encoded)} bytes; at most {MAX_PROFILE_BYTES} are allowed")
+    require_unique_members(encoded)
     try:
         return LegalProfile.model_validate_json(encoded)
     except ValidationError as problem:

@@ -157,6 +157,18 @@ def test_bad_field_of_a_node_is_refused(change: dict[str, Any]) -> None:
         parse_node_card(_altered(_node(), **change))
 
 
+def test_a_member_that_stands_twice_makes_the_whole_card_refused() -> None:
+    encoded = card_to_bytes(_node())
+    twice = encoded.replace(b'"name":', b'"name":"Another","name":', 1)
+    assert twice != encoded
+    with pytest.raises(MalformedError, match="twice"):
+        parse_node_card(twice)
+    office = card_to_bytes(_office())
+    nested = office.replace(b'"algorithm":"ed25519"', b'"algorithm":"ed25519","algorithm":"ed25519"', 1)
+    with pytest.raises(MalformedError, match="twice"):
+        parse_contact_point_card(nested)
+
+
 _READS_ALL = {"auditor": "audit@fr", "reads": "all"}
 _ONE_MESSAGE = {"messages": ["01a20b16-cef1-7175-a0cc-88f5831eaab2"]}
 
