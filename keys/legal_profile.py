@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from keys.cards import AddressField, Country, Instant, Language, Line, NodeName
 from keys.strict_json import require_unique_members
 from protocol.codes import Confidence, load_codes
-from protocol.errors import ProfileError, TooLargeError
+from protocol.errors import MalformedError, ProfileError, TooLargeError
 from protocol.instant import to_text
 from protocol.lifecycle.profiles import AcknowledgementProfile, AnswerProfile, NationalClocks
 
@@ -228,12 +228,14 @@ def profile_to_bytes(profile: LegalProfile) -> bytes:
 
 
 def parse_profile(encoded: bytes) -> LegalProfile:
-    """Read a profile; raises :class:`TooLargeError`, :class:`MalformedError`, or :class:`ProfileError` with every field that is wrong."""
+    """Read a profile; raises :class:`TooLargeError`, or :class:`ProfileError` with every field that is wrong."""
     if len(encoded) > MAX_PROFILE_BYTES:
         raise TooLargeError(f"the legal profile has {len(encoded)} bytes; at most {MAX_PROFILE_BYTES} are allowed")
-    require_unique_members(encoded)
     try:
+        require_unique_members(encoded)
         return LegalProfile.model_validate_json(encoded)
+    except MalformedError as problem:
+        raise ProfileError(problem.detail) from None
     except ValidationError as problem:
         problems = tuple(
             (".".join(str(step) for step in error["loc"]) or "profile", error["msg"])
