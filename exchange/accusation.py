@@ -29,14 +29,18 @@ Fetch = Callable[[str], Awaitable[bytes]]
 FOLDER = "misbehaviour"
 
 
-async def contradiction(held: Receipt | bytes, head: bytes, verifier: LogVerifier, fetch: Fetch) -> Proof | None:
+async def contradiction(
+    held: Receipt | bytes, head: bytes, verifier: LogVerifier, fetch: Fetch, known: RemoteTree | None = None
+) -> Proof | None:
     """The proof that a log's ``head`` contradicts a receipt or a checkpoint that it gave; None when it does not.
 
-    ``fetch`` gets the tiles of the larger of both trees, by their paths below the log's prefix. Raises what it raises,
-    and :class:`ProofInvalidError` when they do not lead to what was signed: then nothing is known either way.
+    ``fetch`` gets the tiles of the larger of both trees, by their paths below the log's prefix; ``known`` holds what
+    was fetched of that tree before. Raises what ``fetch`` raises, and :class:`ProofInvalidError` when the tiles do not
+    lead to what was signed: then nothing is known either way.
     """
     note = held.checkpoint if isinstance(held, Receipt) else held
-    tree = RemoteTree(max(parse_checkpoint(note).size, parse_checkpoint(head).size))
+    size = max(parse_checkpoint(note).size, parse_checkpoint(head).size)
+    tree = known if known is not None and known.size == size else RemoteTree(size)
 
     def compare() -> Proof | None:
         if isinstance(held, Receipt):

@@ -57,6 +57,7 @@ from exchange.receipts import ReceiptJudge
 from exchange.record_table import RecordTable
 from exchange.replies import Replies
 from exchange.report import OfficeFigures, Suppression, office_figures
+from exchange.report.alike import require_month
 from exchange.report.sources import office_records
 from exchange.rows import quarantine_row
 from exchange.sealing import RowCipher
@@ -638,6 +639,8 @@ class Desk:
         """
         now = truncate(self._clock())
         as_of = now if period.until is None else min(now, period.until)
+        if suppression.below:
+            require_month(period, (now,))
 
         def due(case: AnyCase) -> tuple[Deadline, ...]:
             return deadlines(case, self.national_clocks(case))

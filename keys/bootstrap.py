@@ -12,6 +12,7 @@ from tuf.api.metadata import Root
 
 from keys.cards import Binary, HttpsUrl, Line, NodeName
 from keys.directory.repository import MAX_ROOT_BYTES, parse_metadata
+from keys.strict_json import require_unique_members
 from protocol.encoding.json_bounds import require_few_items
 from protocol.errors import DirectoryUntrustedError, MalformedError, TooLargeError
 
@@ -45,6 +46,7 @@ class BootstrapBundle(BaseModel):
         if len(encoded) > MAX_BUNDLE_BYTES:
             raise TooLargeError(f"a bootstrap bundle has at most {MAX_BUNDLE_BYTES} bytes")
         require_few_items(encoded, MAX_BUNDLE_ITEMS)
+        require_unique_members(encoded)
         try:
             bundle = cls.model_validate_json(encoded)
         except ValidationError as problem:

@@ -28,6 +28,7 @@ from pydantic import (
     model_validator,
 )
 
+from keys.strict_json import require_unique_members
 from protocol.address import Address, node_of, parse_node
 from protocol.encoding.json_bounds import require_few_items
 from protocol.errors import ComityError, MalformedError, RevokedError, TooLargeError
@@ -270,6 +271,56 @@ class WitnessCard(_Frozen):
         return self.valid_from <= at and (self.valid_until is None or at < self.valid_until)
 
 
+class AuditScope(_Frozen):
+    """What an auditor may see of logs: each part that is given narrows it.
+
+    ``nodes``: in which nodes' logs. ``since`` and ``until``: entries logged from then on, and before then.
+    ``messages``: of which messages; a thread is given as the ids of its messages, for logs know of no threads.
+    """
+
+    nodes: Annotated[tuple[NodeName, ...], Field(max_length=256)] = ()
+    since: Instant | None = None
+    until: Instant | None = None
+    messages: Annotated[tuple[MessageId, ...], Field(max_length=512)] = ()
+
+    @model_validator(mode="after")
+    def _check_scope(self) -> AuditScope:
+        if not self.nodes and not self.messages and self.since is None and self.until is None:
+            raise ValueError("a scope that limits nothing is left out")
+        if self.since is not None and self.until is not None and self.until <= self.since:
+            raise ValueError("the scope ends before it begins")
+        return self
+
+    def names_node(self, node: str) -> bool:
+        """Whether anything of that node's log may be seen."""
+        return not self.nodes or node in self.nodes
+
+    def covers(self, at: datetime, message_id: UUID) -> bool:
+        """Whether an entry about that message, logged at that instant, may be seen."""
+        in_time = (self.since is None or self.since <= at) and (self.until is None or at < self.until)
+        return in_time and (not self.messages or message_id in self.messages)
+
+
+class ForeignAuditor(_Frozen):
+    """What another nation's auditor may read of this node's log, by the word of the nation whose log it is.
+
+    ``all``: every entry. ``scoped``: entries in the ``scope``, beside those of messages from and to its own nation.
+    ``nothing``: not even those.
+    """
+
+    auditor: AddressField
+    reads: Literal["all", "scoped", "nothing"]
+    scope: AuditScope | None = None
+
+    @model_validator(mode="after")
+    def _check_reading(self) -> ForeignAuditor:
+        if (self.scope is not None) != (self.reads == "scoped"):
+            raise ValueError("a foreign auditor has a scope when it reads scoped, and only then")
+        if self.scope is not None and self.scope.nodes:
+            raise ValueError("what a foreign auditor reads is of this node's log: its scope names no nodes")
+        return self
+
+
 class _Card(_Frozen):
     """What both cards have: keys that sign, and whether the holder may act."""
 
@@ -307,6 +358,7 @@ class NodeCard(_Card):
     previous_witnesses: Annotated[tuple[WitnessCard, ...], Field(max_length=8)] = ()
     relay: NodeName | None = None
     languages: Annotated[tuple[Language, ...], Field(max_length=16)] = ()
+    foreign_auditors: Annotated[tuple[ForeignAuditor, ...], Field(max_length=64)] = ()
     updated_at: Instant
 
     model_config = ConfigDict(populate_by_name=True)
@@ -329,6 +381,7 @@ class NodeCard(_Card):
             raise ValueError("a node with a URL has a TLS certificate")
         if self.relay == self.node:
             raise ValueError("a node is not its own relay")
+        _check_foreign_auditors(self)
         return self
 
     @property
@@ -358,36 +411,6 @@ class Hosting(_Frozen):
 
     node: NodeName
     since: Instant
-
-
-class AuditScope(_Frozen):
-    """What an auditor may see of logs: each part that is given narrows it.
-
-    ``nodes``: in which nodes' logs. ``since`` and ``until``: entries logged from then on, and before then.
-    ``messages``: of which messages; a thread is given as the ids of its messages, for logs know of no threads.
-    """
-
-    nodes: Annotated[tuple[NodeName, ...], Field(max_length=256)] = ()
-    since: Instant | None = None
-    until: Instant | None = None
-    messages: Annotated[tuple[MessageId, ...], Field(max_length=512)] = ()
-
-    @model_validator(mode="after")
-    def _check_scope(self) -> AuditScope:
-        if not self.nodes and not self.messages and self.since is None and self.until is None:
-            raise ValueError("a scope that limits nothing is left out")
-        if self.since is not None and self.until is not None and self.until <= self.since:
-            raise ValueError("the scope ends before it begins")
-        return self
-
-    def names_node(self, node: str) -> bool:
-        """Whether anything of that node's log may be seen."""
-        return not self.nodes or node in self.nodes
-
-    def covers(self, at: datetime, message_id: UUID) -> bool:
-        """Whether an entry about that message, logged at that instant, may be seen."""
-        in_time = (self.since is None or self.since <= at) and (self.until is None or at < self.until)
-        return in_time and (not self.messages or message_id in self.messages)
 
 
 class ContactPointCard(_Card):
@@ -471,6 +494,14 @@ def _check_witnesses(card: NodeCard) -> None:
         raise ValueError("former keys of a witness have an end when there are no present ones")
 
 
+def _check_foreign_auditors(card: NodeCard) -> None:
+    auditors = [entry.auditor for entry in card.foreign_auditors]
+    if len(set(auditors)) != len(auditors):
+        raise ValueError("a foreign auditor is listed twice")
+    if any(auditor.node == card.node for auditor in auditors):
+        raise ValueError("an auditor of this nation is not a foreign one: its own card says what it may see")
+
+
 def _check_keys(keys: tuple[KeyEntry, ...], algorithm: str) -> None:
     if any(entry.algorithm != algorithm for entry in keys):
         raise ValueError(f"keys of this list are {algorithm}")
@@ -510,6 +541,7 @@ def _parse(model: type[CardT], encoded: bytes) -> CardT:
     if len(encoded) > MAX_CARD_BYTES:
         raise TooLargeError(f"the card has {len(encoded)} bytes; at most {MAX_CARD_BYTES} are allowed")
     require_few_items(encoded, MAX_CARD_ITEMS)
+    require_unique_members(encoded)
     try:
         return model.model_validate_json(encoded)
     except ValidationError as problem:

@@ -7,7 +7,7 @@ works on: stage, export, sign, import, publish.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -183,6 +183,14 @@ def with_revoked_key(card: CardT, kid: bytes, at: datetime) -> CardT:
 def with_status(card: CardT, status: CardStatus, since: datetime) -> CardT:
     """The card suspended, revoked or active again from ``since`` on."""
     return card.model_copy(update={"status": status, "status_since": since, "updated_at": since})
+
+
+def with_foreign_auditors(card: NodeCard, entries: Mapping[str, Mapping[str, object] | None], at: datetime) -> NodeCard:
+    """The card with these foreign auditors' entries, by address; None takes one off. Raises :class:`MalformedError`."""
+    kept = [entry for entry in card.foreign_auditors if str(entry.auditor) not in entries]
+    named = [*kept, *(dict(entry) for entry in entries.values() if entry is not None)]
+    fields = {name: getattr(card, name) for name in type(card).model_fields}
+    return make_node_card(**{**fields, "foreign_auditors": named, "updated_at": at})
 
 
 def bootstrap_bundle(directory: Directory, repository: MetadataRepository, node: str) -> BootstrapBundle:

@@ -13,9 +13,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from keys.cards import AddressField, Country, Instant, Language, Line, NodeName
+from keys.strict_json import require_unique_members
 from protocol.codes import Confidence, load_codes
 from protocol.encoding.json_bounds import require_few_items
-from protocol.errors import ProfileError, TooLargeError
+from protocol.errors import MalformedError, ProfileError, TooLargeError
 from protocol.instant import to_text
 from protocol.lifecycle.profiles import AcknowledgementProfile, AnswerProfile, NationalClocks
 
@@ -234,7 +235,10 @@ def parse_profile(encoded: bytes) -> LegalProfile:
         raise TooLargeError(f"the legal profile has {len(encoded)} bytes; at most {MAX_PROFILE_BYTES} are allowed")
     require_few_items(encoded, MAX_PROFILE_ITEMS)
     try:
+        require_unique_members(encoded)
         return LegalProfile.model_validate_json(encoded)
+    except MalformedError as problem:
+        raise ProfileError(problem.detail) from None
     except ValidationError as problem:
         problems = tuple(
             (".".join(str(step) for step in error["loc"]) or "profile", error["msg"])

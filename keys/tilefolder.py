@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from protocol.errors import LogUnavailableError, MalformedError, TooLargeError
@@ -29,6 +30,8 @@ from protocol.log import (
 CHECKPOINT = "checkpoint"
 COSIGNED = "cosigned/checkpoint"
 CONFLICT = "checkpoint.conflict"
+HEADS = "heads"
+"""The folder with every signed head that a mirror was ever shown, of this history or of another."""
 MAX_BUNDLE_BYTES = 4 * 1024 * 1024
 
 
@@ -96,6 +99,19 @@ def named_tile(path: str) -> TileName | None:
         return parse_scoped_path(path) if path.startswith("scoped/") else parse_tile_path(path)
     except MalformedError:
         return None
+
+
+def head_path(size: int, note: bytes) -> str:
+    """Where a mirror keeps a head: a file each, also for one tree that was signed at several times."""
+    return f"{HEADS}/{size}-{sha256(note).hexdigest()[:16]}"
+
+
+def head_paths(folder: Path) -> list[str]:
+    """The files in the mirror's folder of heads, in order."""
+    try:
+        return sorted(f"{HEADS}/{name}" for name in os.listdir(folder / HEADS))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def tile_or_none(folder: Path, level: int, index: int, width: int) -> bytes | None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from keys.cards import AuditScope, Function, NodeCard
+from keys.cards import Function, NodeCard
 from node.directory_refresh import DirectoryService
 from node.nonces import NonceJournal
 from protocol.address import Address
@@ -34,7 +34,7 @@ MAX_NEWCOMERS_PER_NETWORK = 4
 class Caller:
     """Who signed the request, with an active card. Exactly one of ``desk`` and ``peer`` is set.
 
-    ``served_by`` is the node that keeps the desk's mailbox now. ``audit_scope`` limits what an auditor may see.
+    ``served_by`` is the node that keeps the desk's mailbox now. What an auditor may see: :mod:`node.audit_reading`.
     """
 
     holder: str
@@ -42,7 +42,6 @@ class Caller:
     peer: str | None
     functions: tuple[Function, ...] = ()
     served_by: str | None = None
-    audit_scope: AuditScope | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +122,7 @@ class Authenticator:
         card = self._directory.current.require_active(holder, now)
         if isinstance(card, NodeCard):
             return Caller(holder, None, card.node)
-        return Caller(holder, card.address, None, card.functions, card.served_by(now), card.audit_scope)
+        return Caller(holder, card.address, None, card.functions, card.served_by(now))
 
 
 def single_fields(headers: Iterable[tuple[str, str]]) -> Mapping[str, str]:
@@ -153,23 +152,3 @@ def require_partner(own_node: str, caller: Caller) -> str:
     if caller.peer is None or caller.peer == own_node:
         raise ForbiddenError("this is for partner nodes")
     return caller.peer
-
-
-def require_auditor(caller: Caller) -> None:
-    """Return if the caller may read all log entries; raises :class:`ForbiddenError`."""
-    _require_audit(caller)
-    if caller.audit_scope is not None:
-        raise ForbiddenError("this auditor's card limits what it may see; it reads scoped bundles")
-
-
-def scope_of(own_node: str, caller: Caller) -> AuditScope | None:
-    """What of this node's log the caller, an auditor, may see: None for all of it. Raises :class:`ForbiddenError`."""
-    _require_audit(caller)
-    if caller.audit_scope is not None and not caller.audit_scope.names_node(own_node):
-        raise ForbiddenError(f"this auditor's card does not name {own_node} among the nodes whose logs it may see")
-    return caller.audit_scope
-
-
-def _require_audit(caller: Caller) -> None:
-    if Function.AUDIT not in caller.functions:
-        raise ForbiddenError("log entries are for auditors")

@@ -14,8 +14,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from keys.directory.audit_rights import AuditRight
 from keys.files import PRIVATE_MODE, PUBLIC_MODE, sync_folder, write_file
 from keys.tilefolder import CHECKPOINT, PLAIN, SCOPED, drop_outgrown_parts, read_items, read_resource, widths
+from node.audit_reading import seen_by
 from node.disk_errors import storage_errors
 from node.store.sqlite_connection import open_reader
 from node.store.sqlite_log import read_tile, stored_item
@@ -24,6 +26,7 @@ from protocol.errors import (
     LogUnavailableError,
     NotFoundError,
     ProofInvalidError,
+    UsageError,
 )
 from protocol.log.checkpoint import Checkpoint, LogVerifier, open_checkpoint
 from protocol.log.layout import (
@@ -44,7 +47,7 @@ from protocol.log.scoped import (
 )
 from protocol.log.tiles import TileTree
 
-_ENTRIES = "SELECT leaf FROM event WHERE idx >= ? AND idx < ? ORDER BY idx"
+_ENTRIES = "SELECT leaf, nations FROM event WHERE idx >= ? AND idx < ? ORDER BY idx"
 
 Progress = Callable[[int, int], None]
 
@@ -58,12 +61,24 @@ class Tiles:
     withheld: int
 
 
-def export_tiles(database: Path, folder: Path, verifier: LogVerifier, progress: Progress, *, entries: bool) -> Tiles:
+def export_tiles(
+    database: Path,
+    folder: Path,
+    verifier: LogVerifier,
+    progress: Progress,
+    *,
+    entries: bool,
+    right: AuditRight | None = None,
+) -> Tiles:
     """Bring ``folder`` up to the database's newest checkpoint; durable on return. The node may be running.
 
-    With ``entries`` also the entries, readable by the owner only; a bundle with erased ones is a scoped bundle. Raises
-    :class:`LogForkError` when the folder is of another history, :class:`NotFoundError`, and the storage errors.
+    With ``entries`` also the entries, readable by the owner only; a bundle with erased ones is a scoped bundle. So is
+    every bundle for an auditor who may not see all entries (``right``; None: for this node itself). Raises
+    :class:`LogForkError` when the folder is of another history, :class:`NotFoundError`, the storage errors, and
+    :class:`UsageError` for a folder that is not empty, when entries are withheld: what lies there may say more.
     """
+    if right is not None and not right.everything and folder.is_dir() and any(folder.iterdir()):
+        raise UsageError(f"{folder} is not empty: what one auditor may see goes into a folder of its own")
     with storage_errors(lambda _: "the tiles cannot be written"), closing(open_reader(database)) as connection:
         connection.execute("BEGIN")  # tiles, entries and checkpoint of one moment
         row = connection.execute("SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1").fetchone()
@@ -79,7 +94,7 @@ def export_tiles(database: Path, folder: Path, verifier: LogVerifier, progress: 
         withheld = 0
         for index in range(first if _is_whole(folder, old_size, entries=entries) else 0, last):
             if entries:
-                withheld += _export_bundle(connection, writing, index, head.size)
+                withheld += _export_bundle(connection, writing, index, head.size, right)
             progress(min((index + 1) * TILE_WIDTH, head.size), head.size)
         for level, index, width in _tiles(head.size):
             writing.write(tile_path(level, index, width), read_tile(connection, level, index)[: width * HASH_BYTES])
@@ -164,12 +179,19 @@ def _is_whole(folder: Path, size: int, *, entries: bool) -> bool:
     return (folder / entries_path(last)).exists() or (folder / scoped_path(last)).exists()
 
 
-def _export_bundle(connection: sqlite3.Connection, writing: _Writing, index: int, size: int) -> int:
+def _export_bundle(
+    connection: sqlite3.Connection, writing: _Writing, index: int, size: int, right: AuditRight | None
+) -> int:
     width = tile_width(0, index, size)
     start = index * TILE_WIDTH
-    items = [stored_item(row[0]) for row in connection.execute(_ENTRIES, (start, start + width))]
+    rows = connection.execute(_ENTRIES, (start, start + width)).fetchall()
+    items = [stored_item(row[0]) for row in rows]
     if len(items) != width:
         raise LogUnavailableError(f"the database lacks entries of bundle {index}")
+    if right is not None and not right.everything:
+        items = seen_by(right, items, [frozenset((row[1] or "").split()) for row in rows])
+        writing.write(scoped_path(index, width), encode_scoped_bundle(items), PRIVATE_MODE)
+        return sum(isinstance(item, Withheld) for item in items)
     shown = [item for item in items if not isinstance(item, Withheld)]
     if len(shown) == width:
         writing.write(entries_path(index, width), encode_bundle(shown), PRIVATE_MODE)

@@ -6,9 +6,10 @@ from exchange.audit.mirror import FolderSource, LogSource, Mirrored, NodeSource,
 from exchange.audit.period import ALWAYS, Period
 from exchange.audit.proofs import proof_name, write_proofs
 from exchange.audit.reconcile import Cited, ReconciledRow, Reconciliation, reconcile
+from exchange.audit.resume import keep_verified, verified_before
 from exchange.audit.trace import TraceRow, trace
 from exchange.audit.verify import LoggedView, VerifiedLog, verify_mirror
-from exchange.audit.witnessed import Witnessed, witnessed
+from exchange.audit.witnessed import Witnessed, demand_witnessed, witnessed
 from keys.tilefolder import PLAIN, SCOPED, BundleForm
 
 __all__ = [
@@ -30,10 +31,13 @@ __all__ = [
     "TraceRow",
     "VerifiedLog",
     "Witnessed",
+    "demand_witnessed",
+    "keep_verified",
     "mirror",
     "proof_name",
     "reconcile",
     "trace",
+    "verified_before",
     "verify_mirror",
     "witnessed",
     "write_proofs",

@@ -44,7 +44,8 @@ class Side:
     """One log as its counterpart is judged by it.
 
     ``reaches_ms``: up to when it tells what happened. ``whole``: whether every entry could be read. ``at`` and
-    ``leaf_hash`` look into it by index.
+    ``leaf_hash`` look into it by index. ``logged_ms``: when an event of it was logged; where it says a false time, as
+    others show it. ``is_false``: whether it does.
     """
 
     node: str
@@ -54,6 +55,8 @@ class Side:
     whole: bool
     at: Callable[[int], Row | None]
     leaf_hash: Callable[[int], bytes]
+    logged_ms: Callable[[Row], int]
+    is_false: Callable[[Row], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ def judge(sent: Sequence[Row], taken: Sequence[Row], sender: Side, receiver: Sid
     for claim in sent:
         if claim.reference is None or claim.peer != receiver.node or not _is(claim, EventName.RelayAcceptance):
             continue
-        verdict, found = _judge_claim(claim, claim.reference, accepted, takes, claimed, receiver)
+        verdict, found = _judge_claim(claim, claim.reference, accepted, takes, claimed, sender, receiver)
         if found is not None:
             claimed.add(found)
         yield verdict
@@ -104,7 +107,7 @@ def judge_refusals(first: Sequence[Row], second: Sequence[Row], one: Side, other
     told = here or there
     if not silent.whole:
         status, text = Status.WITHHELD, f"the refusal may be among the entries of {silent.node} that cannot be seen"
-    elif min(row.at_ms for row in told) > silent.reaches_ms - IN_FLIGHT_MS:
+    elif min(map(teller.logged_ms, told)) > silent.reaches_ms - IN_FLIGHT_MS:
         status, text = Status.BEYOND_MIRROR, f"the refusal is newer than what the mirror of {silent.node} reaches"
     else:
         status, text = Status.UNMATCHED, f"{teller.node} logged a refusal between the two that {silent.node} did not"
@@ -117,7 +120,13 @@ def is_open(rows: Sequence[Row]) -> bool:
 
 
 def _judge_claim(
-    claim: Row, packed: bytes, accepted: Row | None, takes: dict[int, Row], claimed: set[int], receiver: Side
+    claim: Row,
+    packed: bytes,
+    accepted: Row | None,
+    takes: dict[int, Row],
+    claimed: set[int],
+    sender: Side,
+    receiver: Side,
 ) -> tuple[Verdict, int | None]:
     """The verdict on a claim, and the index of the take that it is about, if there is one."""
     reference = unpack_reference(packed)
@@ -144,11 +153,17 @@ def _judge_claim(
         return contradicts(f"entry {index} of {receiver.node} is not an acceptance of this node's message", take)
     if index in claimed:
         return contradicts(f"a second entry claims the hand-over that entry {index} of {receiver.node} is of", take)
-    delay = take.at_ms - (claim if accepted is None else accepted).at_ms
-    if accepted is not None and delay < -_CLOCKS_MS:
-        text = f"{receiver.node} took it {-delay // 1000} s before the sender's node had it: a clock is wrong"
-        return Verdict(Status.CONTRADICTORY, text, (accepted, claim), (take,), delay), index
     here = (claim,) if accepted is None else (accepted, claim)
+    liars = [side.node for side, rows in ((sender, here), (receiver, (take,))) if any(map(side.is_false, rows))]
+    delay = take.at_ms - here[0].at_ms
+    if accepted is not None and delay < -_CLOCKS_MS:
+        whose = " and ".join(liars)
+        blame = f"{whose} says a false time" if liars else "a clock is wrong"
+        text = f"{receiver.node} took it {-delay // 1000} s before the sender's node had it: {blame}"
+        return Verdict(Status.CONTRADICTORY, text, (accepted, claim), (take,), delay), index
+    if liars:
+        # The finding is about who says the false time; a delay from it would be held against the other.
+        return Verdict(Status.MATCHED, "both logs hold the hand-over", here, (take,)), index
     return Verdict(Status.MATCHED, "both logs hold the hand-over", here, (take,), delay), index
 
 
@@ -159,7 +174,7 @@ def _judge_unclaimed(take: Row, failures: tuple[Row, ...], sender: Side, receive
     if not sender.whole:
         text = f"the hand-over may be among the entries of {sender.node} that cannot be seen"
         return Verdict(Status.WITHHELD, text, (), (take,))
-    if take.at_ms > sender.reaches_ms - IN_FLIGHT_MS:
+    if receiver.logged_ms(take) > sender.reaches_ms - IN_FLIGHT_MS:
         text = f"{receiver.node} took this message about when the mirror of {sender.node} ends; mirror again"
         return Verdict(Status.BEYOND_MIRROR, text, (), (take,))
     text = f"{receiver.node} took this message from {sender.node}, whose log does not refer to it"

@@ -56,10 +56,15 @@ class EntryIndex:
         found = self._connection.execute("SELECT * FROM entry WHERE idx = ?", (index,)).fetchone()
         return None if found is None else Row._make(found)
 
-    def last_ms(self) -> int | None:
-        """When the last event was logged, Unix ms; None without events."""
-        row = self._connection.execute("SELECT at_ms FROM entry ORDER BY idx DESC LIMIT 1").fetchone()
-        return None if row is None else int(row[0])
+    def last(self) -> Row | None:
+        """The last event; None without events."""
+        row = self._connection.execute("SELECT * FROM entry ORDER BY idx DESC LIMIT 1").fetchone()
+        return None if row is None else Row._make(row)
+
+    def first_from(self, index: int) -> Row | None:
+        """The first event at ``index`` or after it; None without one."""
+        row = self._connection.execute("SELECT * FROM entry WHERE idx >= ? ORDER BY idx LIMIT 1", (index,)).fetchone()
+        return None if row is None else Row._make(row)
 
     def close(self) -> None:
         """Let the database go."""

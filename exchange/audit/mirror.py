@@ -4,7 +4,8 @@ Mirroring is incremental and can be broken off at any point: entries and tiles c
 folder always holds all that its checkpoint speaks of, and the next run goes on with the bundles that are there. A
 checkpoint that does not extend the mirrored one is evidence: both are kept.
 
-Beside the head lies the newest checkpoint that partners cosigned, as the node serves it.
+Beside the head lies the newest checkpoint that partners cosigned, as the node serves it, and every head that the log
+ever signed for this mirror, also one that contradicts the others: each dates entries, and each can prove a lie.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from keys.tilefolder import (
     SCOPED,
     BundleForm,
     drop_outgrown_parts,
+    head_path,
     read_items,
     read_resource,
     widths,
@@ -123,6 +125,7 @@ async def mirror(
     cosigned = await _cosigned(source, verifier)  # before the head, which is never behind it then
     note = await source.read(CHECKPOINT)
     head = _head(note, verifier)
+    _keep_heads(folder, note, *(() if cosigned is None else (cosigned.note,)))
     before = mirrored_checkpoint(folder, verifier)
     old_size = before.size if before is not None else 0
     if before is not None and (head.size < old_size or (head.size == old_size and head.root != before.root)):
@@ -154,6 +157,12 @@ async def mirror(
     _write(folder, CHECKPOINT, note)
     drop_outgrown_parts(folder, head.size)
     return Mirrored(head, head.size - old_size)
+
+
+def _keep_heads(folder: Path, *notes: bytes) -> None:
+    """Keep what the log signed, before anything is judged by it."""
+    for note in notes:
+        _write(folder, head_path(parse_checkpoint(note).size, note), note)
 
 
 async def _cosigned(source: LogSource, verifier: LogVerifier) -> VerifiedCheckpoint | None:

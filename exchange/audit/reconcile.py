@@ -29,6 +29,7 @@ from protocol.instant import from_ms
 MAX_ROWS = 10_000
 LEAST_LATE_S = 60.0
 LATE_MEDIANS = 10
+_SETTLED = frozenset({Status.MATCHED, Status.REFUSED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,11 @@ class Reconciliation:
         return sum(count for status, count in self.counts.items() if status.unexplained)
 
     @property
+    def unchecked(self) -> int:
+        """How many could not be checked here: the counterpart is withheld, or newer than the other mirror."""
+        return self.counts[Status.WITHHELD] + self.counts[Status.BEYOND_MIRROR]
+
+    @property
     def ok(self) -> bool:
         """Whether both logs are without finding and tell the same story."""
         return not self.findings and not self.unexplained
@@ -116,7 +122,7 @@ def _messages(first: VerifiedLog, second: VerifiedLog, period: Period) -> Iterat
         rows: tuple[list[Row], list[Row]] = ([], [])
         for _digest, side, row in group:
             rows[side].append(row)
-        if begin <= min(row.at_ms for row in (*rows[0], *rows[1])) <= end:
+        if begin <= min((*map(first.logged_ms, rows[0]), *map(second.logged_ms, rows[1]))) <= end:
             yield rows
 
 
@@ -144,7 +150,7 @@ class _Work:
             if verdict.status is Status.MATCHED and verdict.delay_ms is not None:
                 self._matched(verdict, sender)
             else:
-                agreed = False
+                agreed = agreed and verdict.status is Status.MATCHED
                 self._keep(verdict, sender)
         refused = judge_refusals(first, second, one, other)
         if refused is not None:
@@ -174,14 +180,14 @@ class _Work:
             side = self._sides[number]
             if not is_open(rows) or not side.whole:
                 continue
-            if rows[-1].at_ms > side.reaches_ms - IN_FLIGHT_MS:
+            if side.logged_ms(rows[-1]) > side.reaches_ms - IN_FLIGHT_MS:
                 continue  # it was only just accepted
             text = f"{side.node} accepted it, and its log does not say yet what became of it"
             self._keep(Verdict(Status.OPEN, text, tuple(rows), ()), number)
 
     def _keep(self, verdict: Verdict, sender: int) -> None:
         self._counts[verdict.status] += 1
-        if verdict.status is Status.REFUSED:
+        if verdict.status in _SETTLED:
             return
         kept = self._kept[verdict.status]
         if len(kept) < MAX_ROWS:
@@ -210,14 +216,14 @@ class _Work:
             late_after_s = max(LEAST_LATE_S, LATE_MEDIANS * (usual or 0))
         late = sum(delay > late_after_s * 1000 for delay in self._delays)
         self._counts[Status.LATE] = late
-        self._counts[Status.MATCHED] = len(self._delays) - late
+        self._counts[Status.MATCHED] += len(self._delays) - late
         for delay, _number, verdict, sender in sorted(self._slowest, key=itemgetter(0), reverse=True):
             if delay > late_after_s * 1000:
                 text = f"taken {delay / 1000:.0f} s after the sender's node had accepted it"
                 slow = Verdict(Status.LATE, text, verdict.at_sender, verdict.at_receiver, delay)
                 self._kept[Status.LATE].append(self._row(slow, sender))
         rows = [row for status in reversed(Status) for row in self._kept[status]]
-        listed = sum(self._counts[status] for status in Status if status not in (Status.MATCHED, Status.REFUSED))
+        listed = sum(self._counts[status] for status in Status if status not in _SETTLED)
         shown = tuple(rows[:MAX_ROWS])
         first, second = self._logs
         return Reconciliation(
@@ -239,9 +245,11 @@ def _side(log: VerifiedLog) -> Side:
         log.origin,
         log.tree.size,
         log.reaches_ms,
-        not log.withheld and not log.unread,
+        not log.partial,
         log.index.at,
         log.tree.leaf_hash,
+        log.logged_ms,
+        lambda row: row.number in log.false_times,
     )
 
 

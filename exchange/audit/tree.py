@@ -15,6 +15,7 @@ from keys.tilefolder import (
     CHECKPOINT,
     CONFLICT,
     COSIGNED,
+    HEADS,
     file_names,
     named_tile,
     read_items,
@@ -110,8 +111,8 @@ def _compare(folder: Path, head: Checkpoint, tiles: dict[tuple[int, int], bytes]
 def strange_files(folder: Path, tree: AuthenticTree, findings: Findings) -> None:
     """Note what lies in the folder and is not part of the tree: nobody vouches for it, and others could read it."""
     for path in file_names(folder):
-        if path in (CHECKPOINT, CONFLICT, COSIGNED):
-            continue
+        if path in (CHECKPOINT, CONFLICT, COSIGNED) or path.startswith(f"{HEADS}/"):
+            continue  # each is judged by what the log signed
         name = named_tile(path)
         shown = os.fsencode(path).decode("utf-8", "replace")
         if name is None:

@@ -5,28 +5,31 @@ Rules:
 2. The hashes of the leaves lead to the signed root. The entries are those that have these hashes.
 3. Every entry can be read, its event is in its order and for this node to state, and a desk's statement is signed by a
    key of that desk that counted when the node logged it.
+4. No entry says a time that the log's checkpoints, or the entries around it, show to be false.
 
 What breaks rule 1, or leaves no leaves that lead to the root, refuses the mirror; everything else is a finding.
-Memory grows by some 40 bytes an entry; what is more stands in temporary files.
+Memory grows by some 50 bytes an entry; what is more stands in temporary files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 from exchange.audit.altered import altered_entries
 from exchange.audit.finding import Finding, Findings
 from exchange.audit.index import EntryIndex
 from exchange.audit.period import ALWAYS, Period
-from exchange.audit.reading import Reading
+from exchange.audit.reading import Reading, Row
 from exchange.audit.rules import EventRules
+from exchange.audit.times import EntryTimes
 from exchange.audit.tree import AuthenticTree, authentic_tree, strange_files
 from exchange.audit.workers import Job, read_all
 from keys.directory.view import Directory
-from keys.tilefolder import CHECKPOINT, CONFLICT, COSIGNED, read_items, read_resource
+from keys.tilefolder import CHECKPOINT, CONFLICT, COSIGNED, head_paths, read_items, read_resource
 from protocol.directory_seen import DirectorySeen
 from protocol.errors import (
     CheckpointInvalidError,
@@ -39,7 +42,7 @@ from protocol.errors import (
     TooLargeError,
     WrongOriginError,
 )
-from protocol.instant import from_ms, to_ms
+from protocol.instant import from_ms, to_ms, to_text
 from protocol.log import (
     TILE_WIDTH,
     Checkpoint,
@@ -54,8 +57,7 @@ from protocol.log import (
 )
 from protocol.log.freshness import require_fresh
 
-# A clock may be put right by so much without being called wrong.
-_CLOCK_STEP_MS = 300_000
+_REFUTED = frozenset({"post-dated", "back-dated"})
 
 Progress = Callable[[int, int], None]
 
@@ -74,8 +76,10 @@ class VerifiedLog:
 
     ``findings`` are what is wrong all the same. ``withheld`` counts the entries of which this auditor may know only the
     hash, ``unread`` those that are missing, altered or no entries. ``index`` holds the events that could be read.
-    ``checkpoints`` are the head and, if the mirror has it, the one that partners cosigned; the lines of witnesses on
-    them are not looked at here (see :func:`exchange.audit.witnessed.witnessed`).
+    ``checkpoints`` are the head, and every other of this history that the mirror keeps; the lines of witnesses on
+    them are not looked at here (see :func:`exchange.audit.witnessed.witnessed`). ``false_times`` has for each entry of
+    a false time when it was logged about, as others show it (Unix ms). ``unseen_from`` is the first entry that could
+    not be read here.
     """
 
     node: str
@@ -88,6 +92,8 @@ class VerifiedLog:
     views: tuple[LoggedView, ...]
     withheld: int
     unread: int
+    false_times: Mapping[int, int] = field(default_factory=dict)
+    unseen_from: int | None = None
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -105,10 +111,20 @@ class VerifiedLog:
         return not self.findings
 
     @property
+    def partial(self) -> bool:
+        """Whether something of the log is not known here: withheld from this auditor, missing or unreadable."""
+        return bool(self.withheld or self.unread)
+
+    @property
     def reaches_ms(self) -> int:
-        """Up to when the log tells what happened, Unix ms: its last event, or its checkpoint's time if later."""
+        """Up to when the log tells what happened, Unix ms: its checkpoint's time, or its last event if later."""
         signed = 0 if self.head.signed_at is None else to_ms(self.head.signed_at)
-        return max(signed, self.index.last_ms() or 0)
+        last = self.index.last()
+        return signed if last is None else max(signed, self.logged_ms(last))
+
+    def logged_ms(self, row: Row) -> int:
+        """When an event was logged, Unix ms: as it says, but for a false time as others show it."""
+        return self.false_times.get(row.number, row.at_ms)
 
     def shown_at(self, asked_at: datetime) -> VerifiedLog:
         """The same, with a finding if the log, asked then for its newest checkpoint, showed one of long before."""
@@ -142,25 +158,31 @@ def verify_mirror(
     *,
     period: Period = ALWAYS,
     jobs: int = 1,
+    before: Checkpoint | None = None,
 ) -> VerifiedLog:
     """Verify the whole mirror of ``node``; events and statements are judged that were logged in ``period``.
 
-    ``jobs`` is the number of processes that read entries. Raises :class:`CheckpointInvalidError`,
+    ``jobs`` is the number of processes that read entries. ``before`` is a tree whose statements were verified: if this
+    mirror begins with it, their signatures are not verified again. Raises :class:`CheckpointInvalidError`,
     :class:`ProofInvalidError` (neither entries nor tiles lead to the root), :class:`NoMirrorError` (there is no
     checkpoint) or :class:`LogUnavailableError` (both tile and entries of some stretch are missing).
     """
     head = _head(folder, verifier)
     findings = Findings(head.checkpoint.origin)
     tree = authentic_tree(folder, head.checkpoint, findings)
-    checkpoints = (head, *_cosigned(folder, verifier, tree, findings))
+    checkpoints = (head, *_other_heads(folder, head, verifier, tree, findings))
     strange_files(folder, tree, findings)
-    _note_conflict(folder, verifier, tree, findings)
     bounds = period.bounds_ms()
-    work = _Verification(folder, directory, tree, findings, bounds)
-    for bundle, result in read_all(Job(folder, _desk_keys(directory), bounds), tree.size, jobs):
+    work = _Verification(folder, directory, tree, findings)
+    for bundle, result in read_all(Job(folder, _desk_keys(directory), bounds, _known(tree, before)), tree.size, jobs):
         work.take(bundle, result)
         if progress is not None:
             progress(min(tree.size, (bundle + 1) * TILE_WIDTH), tree.size)
+    false_times = work.times.false(checkpoints)
+    for bad in false_times:
+        # What a checkpoint refutes is found in every audit: by its own word it would be of no period, or of another.
+        if bad.code in _REFUTED or any(bounds[0] <= ms <= bounds[1] for ms in (bad.at_ms, bad.logged_ms)):
+            findings.add(bad.index, bad.code, bad.text)
     rules = EventRules(node, directory, tree.leaf_hash, bounds, work.unseen_from)
     for index, code, text in rules.breaches(work.index.by_message()):
         findings.add(index, code, text)
@@ -175,6 +197,8 @@ def verify_mirror(
         tuple(work.views),
         work.withheld,
         work.unread,
+        {bad.index: bad.logged_ms for bad in false_times},
+        work.unseen_from,
     )
 
 
@@ -188,41 +212,55 @@ def _head(folder: Path, verifier: LogVerifier) -> VerifiedCheckpoint:
     return verify_checkpoint(note, verifier)
 
 
-def _cosigned(
-    folder: Path, verifier: LogVerifier, tree: AuthenticTree, findings: Findings
-) -> Iterator[VerifiedCheckpoint]:
-    """The checkpoint that partners cosigned, if the mirror has one and it is of this history."""
-    try:
-        verified = verify_checkpoint(read_resource(folder, COSIGNED), verifier)
-    except LogUnavailableError:
-        return
-    except (CheckpointInvalidError, TooLargeError) as problem:
-        findings.add(None, "extra-file", f"{COSIGNED} is not a head that the log signed: {problem.detail}")
-        return
-    size, root = verified.checkpoint.size, verified.checkpoint.root
-    if size > tree.size:
-        findings.add(None, "extra-file", f"{COSIGNED} is of {size} entries, more than this mirror has")
-    elif tree.root(size) != root:
-        text = f"partners cosigned a head of {size} entries that is of another history: see {COSIGNED}"
-        findings.add(None, LogForkError.code, text)
-    else:
-        yield verified
+def _other_heads(
+    folder: Path, head: VerifiedCheckpoint, verifier: LogVerifier, tree: AuthenticTree, findings: Findings
+) -> list[VerifiedCheckpoint]:
+    """The other heads in the mirror that are of this history; what the rest of them means is found.
+
+    A head of more entries than the mirror has is left by a run that was broken off: the next one judges it.
+    """
+    kept = {head.note: head}
+    judged, shrunk = {head.note}, set()
+    for path in (COSIGNED, CONFLICT, *head_paths(folder)):
+        try:
+            seen = verify_checkpoint(read_resource(folder, path), verifier)
+        except LogUnavailableError:
+            continue
+        except (CheckpointInvalidError, TooLargeError) as problem:
+            findings.add(None, "extra-file", f"{path} is not a head that the log signed: {problem.detail}")
+            continue
+        if seen.note in judged:
+            continue  # a head that lies in several places
+        judged.add(seen.note)
+        size = seen.checkpoint.size
+        if size <= tree.size and tree.root(size) != seen.checkpoint.root:
+            text = f"the log also signed a head of {size} entries that is of another history: see {path}"
+            findings.add(None, LogForkError.code, text)
+        elif size <= tree.size:
+            kept[seen.note] = seen
+            if path == CONFLICT:
+                shrunk.add(seen.note)
+                text = f"the log showed its first {size} entries as its head after it had shown more: see {path}"
+                findings.add(None, LogWentBackError.code, text)
+        elif path in (COSIGNED, CONFLICT):
+            findings.add(None, "extra-file", f"{path} is of {size} entries, more than this mirror has")
+    _note_shrinking([seen for note, seen in kept.items() if note not in shrunk], findings)
+    return list(kept.values())[1:]
 
 
-def _note_conflict(folder: Path, verifier: LogVerifier, tree: AuthenticTree, findings: Findings) -> None:
-    try:
-        other = verify_checkpoint(read_resource(folder, CONFLICT), verifier).checkpoint
-    except LogUnavailableError:
-        return
-    except CheckpointInvalidError as problem:
-        findings.add(None, "extra-file", f"{CONFLICT} is not a head that the log signed: {problem.detail}")
-        return
-    if other.size <= tree.size and tree.root(other.size) == other.root:
-        text = f"the log showed its first {other.size} entries as its head after it had shown more: see {CONFLICT}"
-        findings.add(None, LogWentBackError.code, text)
-    else:
-        text = f"the log also signed a head of {other.size} entries that is of another history: see {CONFLICT}"
-        findings.add(None, LogForkError.code, text)
+def _note_shrinking(heads: Sequence[VerifiedCheckpoint], findings: Findings) -> None:
+    """Heads of one history that were signed in an order in which no log grows."""
+    timed = sorted((seen.signed_at, seen.checkpoint.size) for seen in heads if seen.signed_at is not None)
+    for (_, before), (at, size) in pairwise(timed):
+        if size < before:
+            text = f"at {to_text(at)} the log signed its first {size} entries as its head, and {before} before"
+            findings.add(None, LogWentBackError.code, text)
+
+
+def _known(tree: AuthenticTree, before: Checkpoint | None) -> int:
+    """How many first entries are those of the tree ``before``."""
+    begins = before is not None and 0 < before.size <= tree.size and tree.root(before.size) == before.root
+    return before.size if before is not None and begins else 0
 
 
 def _desk_keys(directory: Directory) -> dict[tuple[str, bytes], bytes]:
@@ -240,19 +278,17 @@ class _Verification:
         directory: Directory,
         tree: AuthenticTree,
         findings: Findings,
-        bounds_ms: tuple[int, int],
     ) -> None:
         self.index = EntryIndex()
         self.views: list[LoggedView] = []
         self.withheld = 0
         self.unread = 0
+        self.times = EntryTimes(tree.size)
         self.unseen_from: int | None = None
         self._folder = folder
         self._directory = directory
         self._tree = tree
         self._findings = findings
-        self._bounds_ms = bounds_ms
-        self._last_ms = 0
 
     def take(self, bundle: int, result: Reading | ComityError) -> None:
         """Take what was read of a bundle, as far as it is what the log signed."""
@@ -297,12 +333,10 @@ class _Verification:
         if reading.withheld:
             self.withheld += len(reading.withheld)
             self._not_seen_from(reading.withheld[0])
-        first_ms, last_ms = self._bounds_ms
         for row in reading.rows:
-            if row.at_ms < self._last_ms - _CLOCK_STEP_MS and first_ms <= row.at_ms <= last_ms:
-                seconds = (self._last_ms - row.at_ms) // 1000
-                self._findings.add(row.number, "time-back", f"logged {seconds} s before the entry that precedes it")
-            self._last_ms = row.at_ms
+            self.times.add(row.number, row.at_ms)
+        for index, seen in reading.views:
+            self.times.add(index, to_ms(seen.at))
         for signed in reading.signed:
             try:
                 # Judged when it was logged: who holds a key that was revoked can write any time into a statement.

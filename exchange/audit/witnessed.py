@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
+from exchange.audit.finding import Finding
+from exchange.audit.period import Period
 from exchange.audit.verify import VerifiedLog
 from keys.directory.view import Directory
 from keys.directory.witnesses import Quorum, judge_quorum
+from protocol.errors import CheckpointInvalidError
+from protocol.instant import to_ms
+from protocol.log.freshness import FRESH_WITHIN
+
+CODE = "not-witnessed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +31,47 @@ class Witnessed:
 
 
 def witnessed(log: VerifiedLog, directory: Directory, now: datetime) -> Witnessed:
-    """Judge the mirror's checkpoints; raises as :func:`judge_quorum` does."""
-    judged = [Witnessed(one.checkpoint.size, judge_quorum(directory, one, now)) for one in log.checkpoints]
+    """Judge all checkpoints of the mirror; raises as :func:`judge_quorum` does, unless another one is witnessed.
+
+    A wrong line on one of many heads must not make all the others useless for ever.
+    """
+    judged: list[Witnessed] = []
+    wrong: CheckpointInvalidError | None = None
+    for one in log.checkpoints:
+        try:
+            judged.append(Witnessed(one.checkpoint.size, judge_quorum(directory, one, now)))
+        except CheckpointInvalidError as problem:
+            wrong = problem
     met = [one for one in judged if one.quorum.met]
+    if wrong is not None and not met:
+        raise wrong
     return max(met or judged, key=lambda one: one.size)
+
+
+def demand_witnessed(log: VerifiedLog, seen: Witnessed, period: Period) -> VerifiedLog:
+    """The log, with a finding unless enough partners cosigned all that it says of the period.
+
+    Cosignatures are asked for when entries are signed, and come later: what was logged in the ten minutes before the
+    head was signed may still be without.
+    """
+    text = _unvouched(log, seen, period)
+    if text is None:
+        return log
+    return replace(log, findings=(Finding(log.origin, None, CODE, text), *log.findings))
+
+
+def _unvouched(log: VerifiedLog, seen: Witnessed, period: Period) -> str | None:
+    quorum = seen.quorum
+    if not quorum.required:
+        return "the directory does not say whose cosignatures are enough: nobody vouches for this history"
+    if not quorum.met:
+        return f"{len(quorum.cosigned)} of {len(quorum.witnesses)} witnesses cosigned a head of this mirror: not enough"
+    beyond = log.index.first_from(seen.size)
+    if beyond is None:
+        return None
+    _first, last = period.bounds_ms()
+    signed = log.head.signed_at
+    settled = log.reaches_ms if signed is None else to_ms(signed) - FRESH_WITHIN // timedelta(milliseconds=1)
+    if log.logged_ms(beyond) > min(last, settled):
+        return None
+    return f"enough witnesses cosigned the first {seen.size} entries, and none of those after them"

@@ -24,11 +24,15 @@ BundleResult = tuple[int, Reading | ComityError]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a reader needs: the mirror's folder, the desks' keys, and when a statement must have been logged."""
+    """What a reader needs: the mirror's folder, the desks' keys, and when a statement must have been logged.
+
+    The signatures of statements below ``known`` were verified before.
+    """
 
     folder: Path
     keys: Keys
     bounds_ms: tuple[int, int]
+    known: int = 0
 
     def read(self, bundles: Sequence[tuple[int, int]]) -> list[BundleResult]:
         """Read bundles, given by number and width."""
@@ -39,7 +43,7 @@ class Job:
             items = read_items(self.folder, index, width)
         except ComityError as problem:
             return problem
-        return read_bundle(index * TILE_WIDTH, items, self.keys, self.bounds_ms)
+        return read_bundle(index * TILE_WIDTH, items, self.keys, self.bounds_ms, self.known)
 
 
 def read_all(job: Job, size: int, jobs: int) -> Iterator[BundleResult]:

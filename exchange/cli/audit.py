@@ -16,12 +16,17 @@ from exchange.cli.mirrors import (
     JobsOption,
     MirrorsArgument,
     ToOption,
+    WitnessedOption,
+    demanded,
     entries_progress,
+    kept_in,
     log_object,
     mirror_of,
+    partial_object,
     period_of,
     print_findings,
     print_log,
+    print_partial,
     print_proofs,
     print_witnessed,
     verified,
@@ -29,7 +34,7 @@ from exchange.cli.mirrors import (
     witnesses_of,
 )
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
-from exchange.cli.output import EXIT_UNVERIFIED, line, print_json, table
+from exchange.cli.output import EXIT_NOTHING, EXIT_UNCHECKED, EXIT_UNVERIFIED, line, print_json, refuse, table
 from exchange.cli.reconcile import reconcile
 from exchange.cli.report import (
     LanguageOption,
@@ -47,6 +52,8 @@ if TYPE_CHECKING:
     from exchange.audit import VerifiedLog
     from exchange.audit.envelopes import CheckedEnvelopes
     from exchange.desk import Desk
+    from keys.directory.view import Directory
+    from protocol.address import Address
 
 app = typer.Typer(no_args_is_help=True, help=_("Mirror and verify nodes' logs, without seeing any content."))
 
@@ -58,6 +65,7 @@ def mirror(
         Path | None,
         typer.Option("--into", help=_("The mirror's folder, continued if it exists; else mirrors/NODE in the home.")),
     ] = None,
+    require_witnessed: WitnessedOption = False,
     jobs: JobsOption = 1,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
@@ -72,7 +80,7 @@ def mirror(
         folder = into if into is not None else mirror_of(home, node)[1]
         await desk.refresh_directory()
         verifier = await desk.judged(lambda directory: directory.log_verifier(node))
-        scope = desk.directory.contact_point(desk.address).audit_scope
+        whole = await desk.judged(lambda directory: _sees_all(directory, node, desk.address))
         folder.mkdir(parents=True, exist_ok=True)
         asked_at = datetime.now(UTC)
         with entries_progress(as_json=as_json) as shown:
@@ -82,9 +90,11 @@ def mirror(
                 folder,
                 verifier,
                 lambda completed, total: shown.update(task, completed=completed, total=total),
-                form=PLAIN if scope is None else SCOPED,
+                form=PLAIN if whole else SCOPED,
             )
-        log = (await verified(desk, node, folder, ALWAYS, jobs, as_json=as_json)).shown_at(asked_at)
+        log = await verified(desk, node, folder, ALWAYS, jobs, kept=kept_in(home), as_json=as_json)
+        log = log.shown_at(asked_at)
+        log = await demanded(desk, log, ALWAYS) if require_witnessed else log
         seen = await witnesses_of(desk, log)
         if as_json:
             print_json({**log_object(log, seen), "new_entries": done.new_entries})
@@ -106,6 +116,7 @@ def verify(
         list[Path] | None,
         typer.Option("--envelopes", help=_("A bundle whose envelopes' senders are verified too; may be repeated.")),
     ] = None,
+    require_witnessed: WitnessedOption = False,
     jobs: JobsOption = 1,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
@@ -114,7 +125,10 @@ def verify(
     """Verify mirrors."""
 
     async def work(desk: Desk) -> int | None:
-        logs = await verified_all(desk, home, mirrors, period_of(since, until), jobs, as_json=as_json)
+        period = period_of(since, until)
+        logs = await verified_all(
+            desk, home, mirrors, period, jobs, require_witnessed=require_witnessed, as_json=as_json
+        )
         checked = [await _checked(desk, log, envelopes or []) for log in logs]
         seen = [await witnesses_of(desk, log) for log in logs]
         ok = all(log.ok for log in logs) and not any(check.findings for check in checked)
@@ -143,6 +157,7 @@ def trace(
     proofs: Annotated[
         Path | None, typer.Option("--proofs", help=_("Write these entries, and their proofs, to this folder."))
     ] = None,
+    require_witnessed: WitnessedOption = False,
     jobs: JobsOption = 1,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
@@ -150,7 +165,7 @@ def trace(
 ) -> None:
     """Trace a message."""
 
-    async def work(desk: Desk) -> None:
+    async def work(desk: Desk) -> int | None:
         from exchange.audit import ALWAYS, write_proofs
         from exchange.audit import trace as trace_message
 
@@ -158,14 +173,27 @@ def trace(
             wanted = UUID(message_id)
         except ValueError:
             raise UsageError(_("give the message's whole id")) from None
-        logs = await verified_all(desk, home, mirrors, ALWAYS, jobs, as_json=as_json)
+        logs = await verified_all(
+            desk, home, mirrors, ALWAYS, jobs, require_witnessed=require_witnessed, as_json=as_json
+        )
         rows = trace_message(wanted, logs)
         if not rows:
-            raise NotFoundError(_not_traced(wanted, logs))
+            refuse(NotFoundError(_not_traced(wanted, logs)), as_json=as_json)
+            return EXIT_UNCHECKED if any(log.partial for log in logs) else EXIT_NOTHING
         written = write_proofs(proofs, rows, {log.node: log for log in logs}) if proofs is not None else 0
         if as_json:
-            print_json({"id": wanted, "events": rows, "proofs": written})
-            return
+            findings = [finding for log in logs for finding in log.findings]
+            print_json(
+                {
+                    "id": wanted,
+                    "events": rows,
+                    "proofs": written,
+                    "partial": partial_object(logs),
+                    "findings": findings,
+                }
+            )
+            return None if not findings else EXIT_UNVERIFIED
+        print_partial(logs)
         table(
             f"{_('Message')} {wanted}",
             [_("At"), _("Log of"), _("Entry"), _("Event"), _("Recipient"), _("Peer"), _("Reasons")],
@@ -176,6 +204,10 @@ def trace(
         )
         if proofs is not None:
             print_proofs(written, proofs)
+        for log in logs:
+            if not log.ok:
+                print_findings(log.findings)
+        return None if all(log.ok for log in logs) else EXIT_UNVERIFIED
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -204,6 +236,7 @@ def report(
     suppress_below: SuppressOption = 0,
     sign_with: SignOption = None,
     sign_passphrase_file: SignPassphraseOption = None,
+    require_witnessed: WitnessedOption = False,
     jobs: JobsOption = 1,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
@@ -222,10 +255,14 @@ def report(
             from exchange.report.audit_figures import stands_at
             from exchange.report.sources import audited
 
-            logs = await verified_all(desk, home, mirrors, ALWAYS, jobs, as_json=as_json)
+            logs = await verified_all(
+                desk, home, mirrors, ALWAYS, jobs, require_witnessed=require_witnessed, as_json=as_json
+            )
             read = [audited(log, (await witnesses_of(desk, log)).missing) for log in logs]
             figures = audit_figures(read, period, stands_at(read, period), Suppression(suppress_below))
             await deliver(wanted, figures, lambda: audit_document(figures, wanted.reader), as_json=as_json)
+            if not as_json:
+                print_partial(logs)
             return None if all(log.ok for log in logs) else EXIT_UNVERIFIED
 
         return await with_desk(home, passphrase_file, of_desk)()
@@ -260,6 +297,13 @@ def policy(
             print(out if out is not None else text, end="\n" if out is not None else "")
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _sees_all(directory: Directory, node: str, auditor: Address) -> bool:
+    """Whether this auditor may see every entry of the node's log; raises :class:`ForbiddenError` when it sees none."""
+    from keys.directory.audit_rights import audit_right
+
+    return audit_right(directory.node(node), directory.contact_point(auditor)).everything
 
 
 def _not_traced(message_id: UUID, logs: Sequence[VerifiedLog]) -> str:

@@ -19,6 +19,7 @@ from protocol.errors import UsageError
 if TYPE_CHECKING:
     from exchange.audit import Finding, Period, VerifiedLog, Witnessed
     from exchange.desk import Desk
+    from keys.directory.view import Directory
 
 MirrorsArgument = Annotated[
     list[str],
@@ -28,6 +29,12 @@ FromOption = Annotated[str | None, typer.Option("--from", help=_("From this inst
 ToOption = Annotated[str | None, typer.Option("--to", help=_("Before this instant (with offset)."))]
 JobsOption = Annotated[
     int, typer.Option("--jobs", min=1, max=64, help=_("Processes that read entries at the same time."))
+]
+
+
+WitnessedOption = Annotated[
+    bool,
+    typer.Option("--require-witnessed", help=_("A finding unless enough partners cosigned all that is looked at.")),
 ]
 
 
@@ -48,6 +55,13 @@ def mirror_of(home: Path, text: str) -> tuple[str, Path]:
     return node, Path(folder) if folder else Home(home.expanduser()).mirrors / node
 
 
+def kept_in(home: Path) -> Path:
+    """Where it is kept how far logs were verified."""
+    from exchange.settings import Home
+
+    return Home(home.expanduser()).mirrors / ".verified"
+
+
 def period_of(since: str | None, until: str | None) -> Period:
     """The period that a person named; raises :class:`UsageError`."""
     from exchange.audit import Period
@@ -55,33 +69,59 @@ def period_of(since: str | None, until: str | None) -> Period:
     return Period(instant(since), instant(until))
 
 
-async def verified(desk: Desk, node: str, folder: Path, period: Period, jobs: int, *, as_json: bool) -> VerifiedLog:
-    """The mirror of ``node``, verified; raises as :func:`exchange.audit.verify_mirror` does."""
-    from exchange.audit import verify_mirror
+async def verified(
+    desk: Desk, node: str, folder: Path, period: Period, jobs: int, *, kept: Path | None = None, as_json: bool
+) -> VerifiedLog:
+    """The mirror of ``node``, verified; raises as :func:`exchange.audit.verify_mirror` does.
+
+    With the folder ``kept`` it goes on from where the last such verification of all times ended.
+    """
+    from exchange.audit import ALWAYS, keep_verified, verified_before, verify_mirror
+
+    def work(directory: Directory) -> VerifiedLog:
+        verifier = directory.log_verifier(node)
+        return verify_mirror(
+            folder,
+            node,
+            verifier,
+            directory,
+            lambda completed, total: shown.update(task, completed=completed, total=total),
+            period=period,
+            jobs=jobs,
+            before=None if kept is None else verified_before(kept, verifier.origin),
+        )
 
     with entries_progress(as_json=as_json) as shown:
         task = shown.add_task(_("verified"), total=None)
-        return await desk.judged(
-            lambda directory: verify_mirror(
-                folder,
-                node,
-                directory.log_verifier(node),
-                directory,
-                lambda completed, total: shown.update(task, completed=completed, total=total),
-                period=period,
-                jobs=jobs,
-            )
-        )
+        log = await desk.judged(work)
+    if kept is not None and period == ALWAYS:
+        keep_verified(kept, log)
+    return log
 
 
 async def verified_all(
-    desk: Desk, home: Path, mirrors: Sequence[str], period: Period, jobs: int, *, as_json: bool
+    desk: Desk,
+    home: Path,
+    mirrors: Sequence[str],
+    period: Period,
+    jobs: int,
+    *,
+    require_witnessed: bool = False,
+    as_json: bool,
 ) -> list[VerifiedLog]:
-    """All mirrors that a person named, verified."""
+    """All mirrors that a person named, verified; with a finding for each that is not witnessed, if it must be."""
     named = [mirror_of(home, text) for text in mirrors]
     if len({node for node, _folder in named}) != len(named):
         raise UsageError(_("name each node once"))
-    return [await verified(desk, node, folder, period, jobs, as_json=as_json) for node, folder in named]
+    logs = [await verified(desk, node, folder, period, jobs, as_json=as_json) for node, folder in named]
+    return [await demanded(desk, log, period) for log in logs] if require_witnessed else logs
+
+
+async def demanded(desk: Desk, log: VerifiedLog, period: Period) -> VerifiedLog:
+    """The log, with a finding when not enough partners cosigned what it says of the period."""
+    from exchange.audit import demand_witnessed
+
+    return demand_witnessed(log, await witnesses_of(desk, log), period)
 
 
 async def witnesses_of(desk: Desk, log: VerifiedLog) -> Witnessed:
@@ -100,6 +140,7 @@ def log_object(log: VerifiedLog, seen: Witnessed) -> dict[str, object]:
         "size": log.checkpoint.size,
         "root": log.checkpoint.root,
         "signed_at": log.head.signed_at,
+        "partial": log.partial,
         "withheld": log.withheld,
         "unread": log.unread,
         "verified": log.ok,
@@ -118,12 +159,26 @@ def print_log(log: VerifiedLog, new_entries: int | None = None) -> None:
     """A verified log for a person, and how much of it is new."""
     text = _("{log}: {size} entries") if new_entries is None else _("{log}: {size} entries, {new} of them new")
     line(text.format(log=safe(log.origin), size=log.checkpoint.size, new=new_entries))
-    if log.withheld:
-        line(
-            _("{count} entries are withheld: their hashes are verified, what they say is not known here.").format(
-                count=log.withheld
+    print_partial([log])
+
+
+def partial_object(logs: Sequence[VerifiedLog]) -> dict[str, dict[str, int]]:
+    """For a program: of which nodes' logs not everything is known here, and how many entries are not."""
+    return {log.node: {"withheld": log.withheld, "unread": log.unread} for log in logs if log.partial}
+
+
+def print_partial(logs: Sequence[VerifiedLog]) -> None:
+    """For a person: of which logs not everything is known here."""
+    for log in logs:
+        if log.withheld:
+            text = _(
+                "PARTIAL, {node}: {count} of {size} entries are withheld: their hashes are verified, what they say is"
+                " not known here."
             )
-        )
+            line(text.format(node=log.node, count=log.withheld, size=log.checkpoint.size))
+        if log.unread:
+            text = _("PARTIAL, {node}: {count} of {size} entries are missing, altered or cannot be read.")
+            line(text.format(node=log.node, count=log.unread, size=log.checkpoint.size))
 
 
 def print_proofs(count: int, folder: Path) -> None:

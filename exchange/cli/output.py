@@ -1,7 +1,7 @@
 """What commands print: tables for a person, one JSON object for a program, and errors in the same two ways.
 
 Exit codes: 0 done; 1 refused, with a code; 2 the command line is wrong; 3 something did not verify; 4 a node cannot be
-reached, try again.
+reached, try again; 5 everything was looked through, and nothing was found; 6 not everything could be checked.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ EXIT_REFUSED = 1
 EXIT_USAGE = 2
 EXIT_UNVERIFIED = 3
 EXIT_UNAVAILABLE = 4
+EXIT_NOTHING = 5
+EXIT_UNCHECKED = 6
 
 _UNVERIFIED = (CheckpointInvalidError, ProofInvalidError, LogForkError)
 

@@ -11,17 +11,17 @@ from rich.progress import Progress
 from exchange.cli.files import read_file
 from exchange.cli.mirrors import mirror_of
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
-from exchange.cli.output import EXIT_REFUSED, err, line, print_json, safe, table
+from exchange.cli.output import EXIT_NOTHING, EXIT_UNCHECKED, err, line, print_json, safe, table
 from exchange.i18n import _
 from protocol.address import node_of
-from protocol.errors import ComityError, NoMirrorError, NotFoundError
+from protocol.errors import CheckpointInvalidError, ComityError, LogUnavailableError, NoMirrorError, NotFoundError
 
 if TYPE_CHECKING:
     from exchange.accusation import Fetch
-    from exchange.audit.misbehaviour import Held, Proven
+    from exchange.audit.misbehaviour import Held
     from exchange.desk import Desk
     from protocol.log import LogVerifier
-    from protocol.misbehaviour import Proof, Proved
+    from protocol.misbehaviour import Kind, Proof, Proved
     from protocol.receipt import Receipt
 
 # What each kind says, in a sentence that needs no other.
@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         help=_(
             "Prove that a node lied, from the mirror, checkpoints and receipts at hand."
-            " Exit code 1: nothing contradicts."
+            " Exit code 5: nothing contradicts. 6: not everything could be compared."
             "\n\nExample: comity audit prove kr --evidence case.evidence"
         )
     )(prove)
@@ -80,23 +80,25 @@ def prove(
 
         verifier = await desk.judged(lambda directory: directory.log_verifier(node))
         folder = mirror if mirror is not None else mirror_of(home, node)[1]
-        held = _held(verifier.origin, folder, checkpoint or [], evidence or [])
+        own, unusable = _own_heads(folder, verifier)
+        held = _held(verifier.origin, own, checkpoint or [], evidence or [])
         sources: list[Fetch] = [folder_source(folder)]
         if not offline:
             client = desk.node_client(node)
             held = _with_note(held, await client.checkpoint())
             sources.append(lambda path: client.get(f"/log/{path}"))
+        held, unseen, not_read = _with_misdated(held, folder, verifier)
         with Progress(console=err, transient=True, disable=as_json) as shown:
             task = shown.add_task(_("comparisons"), total=None)
             proven = await prove_from(
-                _with_misdated(held, folder, verifier),
-                verifier,
-                sources,
-                lambda done, total: shown.update(task, completed=done, total=total),
+                held, verifier, sources, lambda done, total: shown.update(task, completed=done, total=total)
             )
         kept = [(proof, keep_proof(folder.parent / FOLDER, proof)) for proof in proven.proofs]
-        _show_proven(node, kept, proven, as_json=as_json)
-        return None if kept else EXIT_REFUSED
+        undecided = sorted({problem.detail for problem in (*unusable, *not_read, *proven.undecided)})
+        _show_proven(node, kept, undecided, unseen, as_json=as_json)
+        if kept:
+            return None
+        return EXIT_UNCHECKED if undecided or unseen else EXIT_NOTHING
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -131,16 +133,31 @@ def proof(
 # --- Inside ---
 
 
-def _held(origin: str, mirror: Path, checkpoints: list[Path], evidence: list[Path]) -> Held:
-    from exchange.audit.misbehaviour import Held
-    from exchange.evidence import Evidence
-    from keys.tilefolder import CHECKPOINT, CONFLICT
-    from protocol.log import parse_checkpoint
+def _own_heads(mirror: Path, verifier: LogVerifier) -> tuple[list[bytes], list[ComityError]]:
+    """Every head in the mirror that the log signed, and why others of them cannot be used."""
+    from keys.tilefolder import CHECKPOINT, CONFLICT, COSIGNED, head_paths, read_resource
+    from protocol.log import verify_checkpoint
 
     if not (mirror / CHECKPOINT).exists():
         raise NoMirrorError(f"there is no mirror in {mirror}")
-    notes = [read_file(path) for path in (mirror / CHECKPOINT, mirror / CONFLICT) if path.exists()]
-    notes += [read_file(path) for path in checkpoints]
+    notes: list[bytes] = []
+    unusable: list[ComityError] = []
+    for path in (CHECKPOINT, CONFLICT, COSIGNED, *head_paths(mirror)):
+        if not (mirror / path).exists():
+            continue
+        try:
+            notes.append(verify_checkpoint(read_resource(mirror, path), verifier).note)
+        except ComityError as problem:
+            unusable.append(CheckpointInvalidError(f"{path}: {problem.detail}"))
+    return list(dict.fromkeys(notes)), unusable
+
+
+def _held(origin: str, own: list[bytes], checkpoints: list[Path], evidence: list[Path]) -> Held:
+    from exchange.audit.misbehaviour import Held
+    from exchange.evidence import Evidence
+    from protocol.log import parse_checkpoint
+
+    notes = own + [read_file(path) for path in checkpoints]
     receipts: list[Receipt] = [one for path in evidence for one in Evidence.from_bytes(read_file(path)).receipts]
     return Held(
         tuple(dict.fromkeys(note for note in notes if parse_checkpoint(note).origin == origin)),
@@ -154,18 +171,27 @@ def _with_note(held: Held, note: bytes) -> Held:
     return Held(tuple(dict.fromkeys((*held.notes, note))), held.receipts)
 
 
-def _with_misdated(held: Held, mirror: Path, verifier: LogVerifier) -> Held:
-    """With a receipt of the first entry of the mirror whose time is false."""
+def _with_misdated(held: Held, mirror: Path, verifier: LogVerifier) -> tuple[Held, int, list[ComityError]]:
+    """With a receipt of the first entry of each kind of false time in the mirror.
+
+    Also how many entries could not be seen, and why the others were not looked through, if they were not.
+    """
     from exchange.audit.misbehaviour import Held, misdated_entries
     from keys.tilefolder import CHECKPOINT
 
+    unseen: list[int] = []
+    found: dict[Kind, Receipt] = {}
+    problems: list[ComityError] = []
     try:
-        found = next(misdated_entries(mirror, read_file(mirror / CHECKPOINT), held.notes, verifier), None)
+        for kind, receipt in misdated_entries(
+            mirror, read_file(mirror / CHECKPOINT), held.notes, verifier, unseen.append
+        ):
+            found.setdefault(kind, receipt)
     except ComityError as problem:
         # What is wrong with the mirror is for comity audit verify to say.
-        err.print(f"{_('The entries of the mirror were not looked through')}: {safe(problem.detail)}")
-        return held
-    return held if found is None else Held(held.notes, (*held.receipts, found))
+        text = _("The entries of the mirror were not looked through")
+        problems.append(LogUnavailableError(f"{text}: {problem.detail}"))
+    return Held(held.notes, (*held.receipts, *found.values())), len(unseen), problems
 
 
 def _verifier_of(card: bytes, origin: str) -> LogVerifier:
@@ -178,16 +204,22 @@ def _verifier_of(card: bytes, origin: str) -> LogVerifier:
     return log_verifier_of(logs)
 
 
-def _show_proven(node: str, kept: list[tuple[Proof, Path]], proven: Proven, *, as_json: bool) -> None:
-    undecided = sorted({problem.detail for problem in proven.undecided})
+def _show_proven(
+    node: str, kept: list[tuple[Proof, Path]], undecided: list[str], unseen: int, *, as_json: bool
+) -> None:
     if as_json:
         proofs = [{"kind": told.kind, "file": str(path)} for told, path in kept]
-        print_json({"node": node, "proofs": proofs, "undecided": undecided})
+        print_json({"node": node, "proofs": proofs, "undecided": undecided, "partial": bool(unseen), "unseen": unseen})
         return
     for reason in undecided:
         line(f"{_('Not decided')}: {safe(reason)}")
+    if unseen:
+        line(_("PARTIAL: {count} entries of the mirror are withheld, and were not looked at.").format(count=unseen))
     if not kept:
-        line(_("Nothing at hand contradicts the log of {node}.").format(node=node))
+        text = _("Nothing at hand contradicts the log of {node}.")
+        if undecided or unseen:
+            text = _("NOT DECIDED: of what could be compared, nothing contradicts the log of {node}.")
+        line(text.format(node=node))
         return
     table(
         _("Proofs"),

@@ -13,6 +13,8 @@ from exchange.cli.mirrors import (
     JobsOption,
     MirrorsArgument,
     ToOption,
+    WitnessedOption,
+    partial_object,
     period_of,
     print_findings,
     print_log,
@@ -20,7 +22,7 @@ from exchange.cli.mirrors import (
     verified_all,
 )
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
-from exchange.cli.output import EXIT_UNVERIFIED, line, plain, print_json, table
+from exchange.cli.output import EXIT_UNCHECKED, EXIT_UNVERIFIED, line, plain, print_json, table
 from exchange.i18n import _
 from protocol.errors import UsageError
 
@@ -41,6 +43,7 @@ def reconcile(
         Path | None,
         typer.Option("--proofs", help=_("Write the entries of what is listed, and their proofs, to this folder.")),
     ] = None,
+    require_witnessed: WitnessedOption = False,
     jobs: JobsOption = 1,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
@@ -55,27 +58,32 @@ def reconcile(
         if len(mirrors) != 2:
             raise UsageError(_("give two mirrors to reconcile"))
         period = period_of(since, until)
-        first, second = await verified_all(desk, home, mirrors, period, jobs, as_json=as_json)
+        first, second = await verified_all(
+            desk, home, mirrors, period, jobs, require_witnessed=require_witnessed, as_json=as_json
+        )
         result = reconcile_logs(first, second, period, late_after_s=late_after)
         written = 0
         if proofs is not None:
             cited = (entry for row in result.rows for entry in row.entries)
             written = write_proofs(proofs, cited, {log.node: log for log in (first, second)})
         if as_json:
-            print_json(_object(result, proved=proofs is not None))
+            print_json(_object(result, (first, second), proved=proofs is not None))
         else:
             _print(result, (first, second))
             if proofs is not None:
                 print_proofs(written, proofs)
-        return None if result.ok else EXIT_UNVERIFIED
+        if not result.ok:
+            return EXIT_UNVERIFIED
+        return EXIT_UNCHECKED if result.unchecked else None
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-def _object(result: Reconciliation, *, proved: bool) -> dict[str, object]:
+def _object(result: Reconciliation, logs: tuple[VerifiedLog, VerifiedLog], *, proved: bool) -> dict[str, object]:
     shown: dict[str, object] = plain(result)
     shown["rows"] = [_row_object(row, proved=proved) for row in result.rows]
-    return {**shown, "unexplained": result.unexplained, "ok": result.ok}
+    shown["partial"] = partial_object(logs)
+    return {**shown, "unexplained": result.unexplained, "unchecked": result.unchecked, "ok": result.ok}
 
 
 def _row_object(row: ReconciledRow, *, proved: bool) -> Mapping[str, object]:
@@ -116,3 +124,6 @@ def _print(result: Reconciliation, logs: tuple[VerifiedLog, VerifiedLog]) -> Non
         line(_("{count} more rows are not shown; choose a shorter period.").format(count=result.more_rows))
     print_findings(result.findings)
     line(f"{_('Unexplained')}: {result.unexplained}")
+    if result.unchecked:
+        text = _("NOT CHECKED: {count}, whose counterpart is withheld or newer than the other mirror.")
+        line(text.format(count=result.unchecked))

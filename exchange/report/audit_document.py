@@ -15,6 +15,7 @@ def audit_document(figures: AuditFigures, reader: Reader) -> Document:
     findings = sum(log.findings for log in figures.logs)
     first = (
         Fact(_("Logs of"), ", ".join(log.node for log in figures.logs)),
+        *_partial(figures, words),
         Fact(_("Messages"), words.count(figures.messages)),
         Fact(_("Findings"), reader.number(findings)),
     )
@@ -37,6 +38,17 @@ def audit_document(figures: AuditFigures, reader: Reader) -> Document:
 
 
 # --- Inside ---
+
+
+def _partial(figures: AuditFigures, words: Wording) -> tuple[Fact, ...]:
+    """What the reader must know first: of which logs not everything was seen."""
+    _ = words.reader.text
+    unseen = [
+        f"{log.node}: {words.reader.number(log.withheld + log.unread)} / {words.count(log.size)}"
+        for log in figures.logs
+        if log.withheld or log.unread
+    ]
+    return (Fact(_("PARTIAL: entries that could not be seen"), ", ".join(unseen)),) if unseen else ()
 
 
 def _messages(figures: AuditFigures, words: Wording) -> Section:
@@ -62,6 +74,11 @@ def _messages(figures: AuditFigures, words: Wording) -> Section:
         ),
         notes=(
             _(
+                "Counted is each message that a node made available to a desk, once for each desk. The sender is the"
+                " node that it came from."
+            )
+            if figures.suppressed_below
+            else _(
                 "Counted is each message that a node made available to a desk, once for each desk. Where the log of the"
                 " recipient's node was not read, what was handed over to that node is counted."
             ),
@@ -130,6 +147,7 @@ def _health(figures: AuditFigures, words: Wording) -> Section:
     columns = (
         Column(_("Log of"), Kind.CODE),
         Column(_("Entries"), Kind.NUMBER),
+        *((Column(_("Withheld"), Kind.NUMBER), Column(_("Unread"), Kind.NUMBER)) if figures.partial else ()),
         Column(_("Events in the period"), Kind.NUMBER),
         Column(_("Checkpoint signed")),
         Column(_("Age of the checkpoint"), Kind.NUMBER),
@@ -141,7 +159,8 @@ def _health(figures: AuditFigures, words: Wording) -> Section:
         rows.append(
             (
                 log.node,
-                words.reader.number(log.size),
+                words.count(log.size),
+                *((words.reader.number(log.withheld), words.reader.number(log.unread)) if figures.partial else ()),
                 words.count(log.grown),
                 "–" if log.signed_at is None else words.reader.instant(log.signed_at),
                 "–" if log.behind_ms is None else words.reader.span(log.behind_ms),
@@ -151,7 +170,19 @@ def _health(figures: AuditFigures, words: Wording) -> Section:
     return Section(
         _("Health of the logs"),
         tables=(Table(_("Logs, as their mirrors stand"), columns, tuple(rows), _("No logs.")),),
-        notes=(_("Each log was verified from its entries up to the root that its node signed."),),
+        notes=(
+            _("Each log was verified from its entries up to the root that its node signed."),
+            *(
+                (
+                    _(
+                        "This report is partial: of the entries that could not be seen only the hashes were"
+                        " verified, and every count may be too small."
+                    ),
+                )
+                if figures.partial
+                else ()
+            ),
+        ),
     )
 
 

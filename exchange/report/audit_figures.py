@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
 
 from exchange.audit.period import Period
+from exchange.report.alike import frequent_events, require_month
 from exchange.report.measures import Count, Spread, Suppression, month_of_ms
 from protocol.address import Address
 from protocol.errors import UsageError
@@ -30,8 +31,9 @@ STEPS = (EventName.ContentConsignment, EventName.ContentHandover, EventName.Cont
 class AuditedLog:
     """One verified log. ``entries`` are read once, as (index, event); ``findings`` as (index, code).
 
-    ``signed_at`` is the time of its checkpoint (None: it says none), ``missing_cosignatures`` how many the policy of
-    witnesses wants and the checkpoint lacks (None: not looked at).
+    ``withheld`` and ``unread`` count the entries that are not among them, because this auditor may not see them, or
+    because they are missing or cannot be read. ``signed_at`` is the time of its checkpoint (None: it says none),
+    ``missing_cosignatures`` how many the policy of witnesses wants and the checkpoint lacks (None: not looked at).
     """
 
     node: str
@@ -41,6 +43,8 @@ class AuditedLog:
     entries: Iterable[tuple[int, Event]] = field(repr=False)
     findings: Sequence[tuple[int | None, str]] = ()
     missing_cosignatures: int | None = None
+    withheld: int = 0
+    unread: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,22 +102,30 @@ class FindingCount:
 class LogHealth:
     """A log as its checkpoint and entries show it. ``behind_ms`` is the checkpoint's age at ``as_of``.
 
-    ``grown`` is how many events were logged in the period.
+    ``size`` counts everything, and is left out to publish.
+
+    ``grown`` is how many events were logged in the period, as far as they can be seen; ``withheld`` and ``unread``
+    entries of the whole log cannot.
     """
 
     node: str
     origin: str
-    size: int
+    size: Count
     signed_at: datetime | None
     behind_ms: int | None
     grown: Count
     findings: int
     missing_cosignatures: int | None
+    withheld: int = 0
+    unread: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class AuditFigures:
-    """The figures of some logs, for events in the period; ``as_of`` is when they stood so."""
+    """The figures of some logs, for events in the period; ``as_of`` is when they stood so.
+
+    ``partial``: not every entry of every log could be seen, so all counts may be too small.
+    """
 
     since: datetime | None
     until: datetime | None
@@ -126,15 +138,23 @@ class AuditFigures:
     events: tuple[EventCount, ...]
     reasons: tuple[ReasonCount, ...]
     findings: tuple[FindingCount, ...]
+    partial: bool = False
 
 
 def audit_figures(
     logs: Sequence[AuditedLog], period: Period, as_of: datetime, suppression: Suppression
 ) -> AuditFigures:
-    """The figures of these logs. The same logs and arguments give equal figures."""
-    reading = _Reading(period, frozenset(log.node for log in logs))
+    """The figures of these logs. The same logs and arguments give equal figures.
+
+    With a threshold of suppression they are for publication: see :mod:`exchange.report.alike`. Raises
+    :class:`UsageError` when the period is not one finished month then.
+    """
+    below = suppression.below
+    if below:
+        require_month(period, (log.signed_at for log in logs))
+    reading = _Reading(period, frozenset(log.node for log in logs), each_alone=bool(below))
     for log in logs:
-        reading.take(log)
+        reading.take(_to_publish(log, period, below, reading) if below else log)
     deliveries = reading.deliveries(suppression)
     return AuditFigures(
         since=period.since,
@@ -154,6 +174,7 @@ def audit_figures(
             for log in _by_node(logs)
             for code, count in sorted(Counter(code for _, code in log.findings).items())
         ),
+        partial=any(log.withheld or log.unread for log in logs),
     )
 
 
@@ -175,6 +196,16 @@ def stands_at(logs: Iterable[AuditedLog], period: Period) -> datetime:
 # --- Inside ---
 
 
+def _to_publish(log: AuditedLog, period: Period, below: int, reading: _Reading) -> AuditedLog:
+    """The log with the entries of frequent units alone. When messages were submitted is known from all of it."""
+    month = [(index, event) for index, event in log.entries if period.holds(event.at)]
+    doubtful = frozenset(index for index, _ in log.findings if index is not None)
+    for index, event in month:
+        if event.name is EventName.SubmissionAcceptance and index not in doubtful:
+            reading.know(log.node, event)
+    return replace(log, entries=frequent_events(month, doubtful, below))
+
+
 class _Submission(NamedTuple):
     node: str
     at_ms: int
@@ -190,16 +221,22 @@ class _Delivery(NamedTuple):
 class _Reading:
     """What is gathered while the logs are read, one after the other, each once."""
 
-    def __init__(self, period: Period, nodes: frozenset[str]) -> None:
+    def __init__(self, period: Period, nodes: frozenset[str], *, each_alone: bool) -> None:
         self.grown: Counter[str] = Counter()
         self.events: Counter[tuple[str, str]] = Counter()
         self.reasons: Counter[tuple[str, str]] = Counter()
         self._first_ms, self._last_ms = period.bounds_ms()
         self._nodes = nodes
+        # To publish: nothing about one log depends on which others are read with it.
+        self._each_alone = each_alone
         self._submissions: dict[bytes, _Submission] = {}
         self._deliveries: list[_Delivery] = []
         # When a message first reached each step at one recipient: (envelope, recipient) to the step's times.
         self._reached: dict[tuple[bytes, Address], list[int | None]] = {}
+
+    def know(self, node: str, event: Event) -> None:
+        """Where and when a message was submitted."""
+        self._submissions.setdefault(event.digest, _Submission(node, to_ms(event.at)))
 
     def take(self, log: AuditedLog) -> None:
         doubtful = {index for index, _ in log.findings}
@@ -212,11 +249,12 @@ class _Reading:
             if index in doubtful:
                 continue
             if event.name is EventName.SubmissionAcceptance:
-                self._submissions.setdefault(event.digest, _Submission(log.node, at_ms))
+                self.know(log.node, event)
+                handed_by.setdefault(event.digest, log.node)
             elif event.name is EventName.RelayAcceptance and event.peer is not None:
                 if event.reference is None:
                     handed_by.setdefault(event.digest, event.peer)
-                elif inside and event.peer not in self._nodes:
+                elif inside and event.peer not in self._nodes and not self._each_alone:
                     sender = handed_by.get(event.digest, log.node)
                     self._deliveries.append(_Delivery(event.digest, event.peer, sender, at_ms))
             elif event.name in STEPS and event.recipient is not None:
@@ -228,7 +266,7 @@ class _Reading:
     def deliveries(self, suppression: Suppression) -> tuple[Deliveries, ...]:
         counted: Counter[tuple[str, str, str]] = Counter()
         for digest, recipient, handed_by, at_ms in self._deliveries:
-            submission = self._submissions.get(digest)
+            submission = None if self._each_alone else self._submissions.get(digest)
             sender = submission.node if submission is not None else handed_by
             counted[sender or "", recipient, month_of_ms(at_ms)] += 1
         return tuple(
@@ -272,12 +310,14 @@ def _health(log: AuditedLog, grown: int, as_of: datetime, suppression: Suppressi
     return LogHealth(
         node=log.node,
         origin=log.origin,
-        size=log.size,
+        size=None if suppression.below else log.size,
         signed_at=log.signed_at,
         behind_ms=behind,
         grown=suppression.count(grown),
         findings=len(log.findings),
         missing_cosignatures=log.missing_cosignatures,
+        withheld=log.withheld,
+        unread=log.unread,
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 from protocol.address import Address
 from protocol.lifecycle import facts as f
@@ -65,7 +66,7 @@ class Course:
     """What happened in one case up to some instant, without what it is about.
 
     ``acknowledged_at`` is the first word of the requested side, also if it was the answer; ``answered_at`` when the
-    last target had its answer. ``open`` are the deadlines that are left.
+    last target had its answer. ``open`` are the deadlines that are left. ``thread`` is the case, where it matters.
     """
 
     kind: str
@@ -78,6 +79,7 @@ class Course:
     settled: tuple[Settled, ...]
     open: tuple[Deadline, ...]
     refusals: tuple[Refusal, ...]
+    thread: UUID | None = None
 
     def asked_by(self, own: Address) -> bool:
         """Whether this contact point opened the case."""

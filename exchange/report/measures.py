@@ -31,7 +31,10 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """Leaves out counts from 1 to ``below`` - 1, and every total that would give one of them away; 0: none."""
+    """Leaves out counts from 1 to ``below`` - 1, and every total that would give one of them away; 0: none.
+
+    What is published is made of frequent units alone: see :mod:`exchange.report.alike`.
+    """
 
     below: int = 0
 
@@ -52,7 +55,10 @@ class Suppression:
         backwards = self.count(len(measured_ms) - len(taken))
         count = self.count(len(taken))
         if not count:
-            return Spread(count, None, None, None, backwards)
+            return Spread(None if self.below else count, None, None, None, None if self.below else backwards)
+        if self.below:
+            # How many were kept in both of two logs, and the one longest time, would tell of what was taken out.
+            return Spread(None, _rank(taken, _MEDIAN), _rank(taken, _NINE_IN_TEN), None, None)
         return Spread(count, _rank(taken, _MEDIAN), _rank(taken, _NINE_IN_TEN), taken[-1], backwards)
 
 

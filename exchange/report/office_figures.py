@@ -6,12 +6,14 @@ Pure. What is counted is what happened in the period; what is open or overdue is
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
+from uuid import UUID
 
 from exchange.audit.period import Period
+from exchange.report.alike import frequent, require_month
 from exchange.report.courses import Course, How, Settled
 from exchange.report.measures import Count, Spread, Suppression, month_of
 from exchange.views import Direction
@@ -26,11 +28,12 @@ ACKNOWLEDGEMENT, ANSWER = "acknowledgement", "answer"
 
 @dataclass(frozen=True, slots=True)
 class CountedMessage:
-    """All that is counted of one message."""
+    """All that is counted of one message; ``thread`` is the case that it belongs to."""
 
     direction: Direction
     type: str
     sent_at: datetime
+    thread: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +161,14 @@ class OfficeRecords:
 
 
 def office_figures(records: OfficeRecords, period: Period, as_of: datetime, suppression: Suppression) -> OfficeFigures:
-    """The figures of these records. The same records and arguments give equal figures."""
+    """The figures of these records. The same records and arguments give equal figures.
+
+    With a threshold of suppression they are for publication: see :mod:`exchange.report.alike`. Raises
+    :class:`UsageError` when the period is not one month then.
+    """
+    if suppression.below:
+        require_month(period, ())
+        records = _frequent(records, period, as_of, suppression.below)
     own, courses = records.office, records.courses
     volumes = _volumes(records.messages, period, suppression)
     return OfficeFigures(
@@ -170,19 +180,14 @@ def office_figures(records: OfficeRecords, period: Period, as_of: datetime, supp
         warning_ms=_ms(_warning()),
         received=suppression.total(row.messages for row in volumes if row.direction == Direction.RECEIVED),
         sent=suppression.total(row.messages for row in volumes if row.direction == Direction.SENT),
-        erased_cases=suppression.count(records.erased_cases),
+        erased_cases=None if suppression.below else records.erased_cases,
         volumes=volumes,
         times=_times(courses, own, period, suppression),
         deadlines=_deadlines(courses, own, period, as_of, suppression),
         lapses=_lapses(courses, own, period, as_of, suppression),
         refusals=tuple(
             GroundCount(ours, ground, suppression.count(count))
-            for (ours, ground), count in _sorted(
-                (refusal.by == str(own), refusal.ground)
-                for course in courses
-                for refusal in course.refusals
-                if period.holds(refusal.at)
-            )
+            for (ours, ground), count in _sorted(_grounds(courses, own, period))
         ),
         states=tuple(
             StateCount(ours, kind, state, suppression.count(count))
@@ -196,6 +201,46 @@ def office_figures(records: OfficeRecords, period: Period, as_of: datetime, supp
 
 
 # --- Inside ---
+
+
+def _frequent(records: OfficeRecords, period: Period, as_of: datetime, below: int) -> OfficeRecords:
+    """The records of cases that enough others are like, in all that is told of them. Without a case each is one."""
+    units: dict[Hashable, tuple[list[CountedMessage], list[Course]]] = defaultdict(lambda: ([], []))
+    for number, message in enumerate(records.messages):
+        units[message.thread or number][0].append(message)
+    for number, course in enumerate(records.courses):
+        units[course.thread or -1 - number][1].append(course)
+    own, everything = records.office, Suppression()
+    told = [
+        (
+            (
+                _volumes(messages, period, everything),
+                tuple((row.ours, row.kind, row.what) for row in _times(courses, own, period, everything)),
+                _deadlines(courses, own, period, as_of, everything),
+                _lapses(courses, own, period, as_of, everything),
+                tuple(sorted(_grounds(courses, own, period))),
+                tuple((course.asked_by(own), course.kind, course.state) for course in courses),
+            ),
+            (messages, courses),
+        )
+        for messages, courses in units.values()
+    ]
+    kept = frequent(told, below)
+    refused = [(refused.code, refused) for refused in records.refused if period.holds(refused.at)]
+    return OfficeRecords(
+        own,
+        [message for messages, _courses in kept for message in messages],
+        [course for _messages, courses in kept for course in courses],
+        frequent(refused, below),
+        records.erased_cases,
+    )
+
+
+def _grounds(courses: Sequence[Course], own: Address, period: Period) -> Iterator[tuple[bool, str]]:
+    for course in courses:
+        for refusal in course.refusals:
+            if period.holds(refusal.at):
+                yield refusal.by == str(own), refusal.ground
 
 
 def _volumes(messages: Iterable[CountedMessage], period: Period, suppression: Suppression) -> tuple[Volume, ...]:

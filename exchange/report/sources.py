@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -36,6 +37,8 @@ def audited(log: VerifiedLog, missing_cosignatures: int | None = None) -> Audite
         entries=_events(log),
         findings=tuple((finding.index, finding.code) for finding in log.findings),
         missing_cosignatures=missing_cosignatures,
+        withheld=log.withheld,
+        unread=log.unread,
     )
 
 
@@ -67,7 +70,7 @@ def office_records(
     messages: list[CountedMessage] = []
     threads: dict[UUID, None] = {}
     for head in store.all_heads():
-        messages.append(CountedMessage(head.direction, head.type, head.sent_at))
+        messages.append(CountedMessage(head.direction, head.type, head.sent_at, head.thread))
         threads[head.thread] = None
     courses: list[Course] = []
     erased = 0
@@ -76,7 +79,7 @@ def office_records(
         course = course_of(facts_of_thread(found), as_of, due)
         erased += not found
         if course is not None:
-            courses.append(course)
+            courses.append(replace(course, thread=thread))
         if progress is not None:
             progress(done, len(threads))
     refused = tuple(_refused(store))

@@ -62,8 +62,9 @@ class Wording:
         ]
         below = self._suppression.below
         if below:
-            text = _("counts from 1 to {most}, the times of so few, and totals that would tell them")
-            facts.append(Fact(_("Left out"), text.format(most=self.reader.number(below - 1))))
+            text = _("everywhere what fewer than {few} of a log or office have in common, be it none or {most}")
+            few, most = (self.reader.number(number) for number in (below, below - 1))
+            facts.append(Fact(_("Left out"), text.format(few=few, most=most)))
         return tuple(facts)
 
     def months(self, caption: str, counted: Iterable[tuple[str, Count]]) -> tuple[Chart, ...]:

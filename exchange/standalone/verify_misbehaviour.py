@@ -77,6 +77,8 @@ def open_checkpoint(note: bytes, origin: str, keys: Keys) -> Checkpoint:
         if not found[0]:
             continue
         require(len(found[0]) == len(found[1]) == 1, "a checkpoint lacks a signature of the log")
+        form = "".join(f"— {origin} {b64encode(key_id + line).decode()}\n" for key_id, line in by_id)
+        require(form == block and [line[0] for line in by_id] == ids, "a checkpoint has other lines", UNUSABLE)
         require(final is None or size < final[0] or (size, root) == final, "a checkpoint is under keys replaced before")
         cosigner, time = bytes([len(name)]) + name, found[1][0][:8]
         require(int.from_bytes(time, "big") <= MAX_MS // 1000, "a checkpoint's time is out of range")

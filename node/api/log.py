@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from keys.cards import AuditScope
 from node.api.endpoint import Endpoint, cbor_response, number
-from node.authentication import Caller, require_auditor, scope_of
+from node.audit_reading import right_of, seen_by
+from node.authentication import Caller
 from node.context import Context
 from protocol import cbor
-from protocol.directory_seen import decode_entry
-from protocol.errors import EntriesErasedError, LogUnavailableError, MalformedError
-from protocol.event import Event
+from protocol.errors import EntriesErasedError, ForbiddenError, LogUnavailableError, MalformedError
 from protocol.log.checkpoint import parse_checkpoint
 from protocol.log.layout import TILE_WIDTH, TileName, encode_bundle, parse_tile_path
-from protocol.log.merkle import HASH_BYTES, leaf_hash
+from protocol.log.merkle import HASH_BYTES
 from protocol.log.proof import encode_tlog_proof
 from protocol.log.scoped import SCOPED_TYPE, BundleItem, Withheld, encode_scoped_bundle, parse_scoped_path
 
@@ -32,10 +30,11 @@ async def cosigned_checkpoint(context: Context, caller: Caller, request: web.Req
 
 
 async def tile(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
-    """A tile of hashes, or for auditors a bundle of entries."""
+    """A tile of hashes, or for auditors who may see every entry a bundle of them."""
     name = parse_tile_path(request.match_info["tile"])
     if name.level is None:
-        require_auditor(caller)
+        if not right_of(caller, context.directory.current, context.node).everything:
+            raise ForbiddenError("this auditor may not see every entry of this log; it reads scoped bundles")
         items = await _items(context, name)
         entries = [item for item in items if not isinstance(item, Withheld)]
         if len(entries) < len(items):
@@ -48,21 +47,12 @@ async def tile(context: Context, caller: Caller, request: web.Request, body: byt
 
 async def scoped(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
     """For auditors: a bundle in which what was erased, or what they may not see, is its leaf hash."""
-    scope = scope_of(context.node, caller)
-    items = await _items(context, parse_scoped_path(request.match_info["bundle"]))
-    if scope is not None:
-        items = [_seen_through(scope, item) for item in items]
-    return web.Response(body=encode_scoped_bundle(items), content_type=SCOPED_TYPE)
-
-
-def _seen_through(scope: AuditScope, item: BundleItem) -> BundleItem:
-    """The entry if it is in the scope. What is about no message names nobody, and proves things of the directory."""
-    if isinstance(item, Withheld):
-        return item
-    event = decode_entry(item)
-    if isinstance(event, Event) and not scope.covers(event.at, event.message_id):
-        return Withheld(leaf_hash(item))
-    return item
+    right = right_of(caller, context.directory.current, context.node)
+    name = parse_scoped_path(request.match_info["bundle"])
+    items = await _items(context, name)
+    nations = await context.store.entry_nations(name.index)
+    shown = seen_by(right, items, nations[: name.width])
+    return web.Response(body=encode_scoped_bundle(shown), content_type=SCOPED_TYPE)
 
 
 async def _items(context: Context, name: TileName) -> list[BundleItem]:

@@ -7,11 +7,12 @@ from aiohttp import web
 from keys.cards import Function
 from node import wire
 from node.api.endpoint import Endpoint, cbor_response, origin
+from node.audit_reading import shows_proof
 from node.authentication import Caller, require_partner
 from node.context import Context
 from protocol import cbor
 from protocol.errors import NotFoundError
-from protocol.misbehaviour import MAX_PROOF_BYTES, shows_entry
+from protocol.misbehaviour import MAX_PROOF_BYTES
 
 
 async def heads(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
@@ -30,11 +31,11 @@ async def note(context: Context, caller: Caller, request: web.Request, body: byt
 
 
 async def proof(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
-    """A proof of misbehaviour by its digest. One that shows an entry is for auditors only."""
+    """A proof of misbehaviour by its digest. One that shows an entry is for auditors who may see that entry."""
     _require_reader(context, caller)
     kept = context.witness.proofs.get(bytes.fromhex(request.match_info["digest"]))
-    if kept is None or (Function.AUDIT not in caller.functions and shows_entry(kept.proof)):
-        raise NotFoundError("this node holds no such proof")
+    if kept is None or not await shows_proof(caller, context.directory.current, context.store, kept.proof):
+        raise NotFoundError("this node holds no such proof for this reader")
     return cbor_response(kept.written)
 
 

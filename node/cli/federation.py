@@ -8,7 +8,7 @@ there, and publish at last.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -426,6 +426,21 @@ def _read_published(path: Path) -> Card | LegalProfile:
     if schema == SCHEMA:
         return parse_profile(content)
     return parse_contact_point_card(content) if schema == CONTACT_POINT_CARD_SCHEMA else parse_node_card(content)
+
+
+def change_card(
+    folder: Path,
+    holder: str,
+    changed: Callable[[Card], Card],
+    key: list[str],
+    registry: list[str],
+    keys: Path | None,
+    passphrase_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Publish the card of ``holder`` anew, as ``changed`` makes it of the published one."""
+    card = changed(_published(folder, holder))
+    _publish_cards(folder, [card], key, registry, KeyRing.open(keys, passphrase_file), as_json)
 
 
 def _published(folder: Path, holder: str) -> Card:

@@ -17,9 +17,11 @@ from node.cli.running import ask_running, is_running
 from node.cli.secrets import PassphraseFile, open_token, read_passphrase
 from node.cli.setup import Home
 from node.i18n import _
+from protocol.address import Address
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
+    from keys.directory.audit_rights import AuditRight
     from keys.keystore import Keystore
     from node.reconcile import Reconciled
     from node.server import Node
@@ -188,6 +190,10 @@ def export_tiles(
     hashes_only: Annotated[
         bool, typer.Option("--hashes-only", help=_("Without entries: for a place that anyone may read."))
     ] = False,
+    auditor: Annotated[
+        str | None,
+        typer.Option("--for", help=_("For this auditor: what it may not see is in the files as hashes only.")),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the log as static files in the layout of C2SP tlog-tiles. The node may be running.
@@ -198,9 +204,10 @@ def export_tiles(
         from node.tile_files import export_tiles
 
         files, settings = _settings(home)
+        right = None if auditor is None else _right_of(files, settings.node, auditor)
         with progress(as_json, _("entries")) as shown:
             done = export_tiles(
-                files.path / settings.database, folder, _verifier(files), shown, entries=not hashes_only
+                files.path / settings.database, folder, _verifier(files), shown, entries=not hashes_only, right=right
             )
         _show_tiles(as_json, folder, asdict(done), done.checkpoint.size)
 
@@ -302,6 +309,15 @@ def _node(files: NodeHome, settings: NodeSettings, keystore: Keystore) -> Node:
     from node.server import Node
 
     return Node(files, settings, keystore)
+
+
+def _right_of(files: NodeHome, node: str, auditor: str) -> AuditRight:
+    """What an auditor may see of this node's log, by the directory that the node serves."""
+    from keys.directory.audit_rights import audit_right
+    from node.cli.rotation import published_directory
+
+    directory = published_directory(files)
+    return audit_right(directory.node(node), directory.contact_point(Address.parse(auditor)))
 
 
 def _verifier(files: NodeHome) -> LogVerifier:

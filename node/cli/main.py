@@ -8,7 +8,19 @@ from inspect import getdoc
 import typer
 from typer.models import CommandInfo
 
-from node.cli import backup, bundle, federation, inspection, keys, loglife, membership, operation, rotation, setup
+from node.cli import (
+    auditors,
+    backup,
+    bundle,
+    federation,
+    inspection,
+    keys,
+    loglife,
+    membership,
+    operation,
+    rotation,
+    setup,
+)
 from node.i18n import _
 
 app = typer.Typer(
@@ -23,6 +35,7 @@ operation.register(app)
 inspection.register(app)
 backup.register(app)
 loglife.register(operation.log)
+auditors.register(federation.card)
 app.add_typer(keys.app, name="keys")
 app.add_typer(federation.federation, name="federation")
 app.add_typer(federation.nation, name="nation")

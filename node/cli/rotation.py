@@ -17,6 +17,7 @@ from protocol.errors import UsageError
 
 if TYPE_CHECKING:
     from keys.cards import NodeCard
+    from keys.directory.view import Directory
     from keys.keystore import Keystore
     from node.settings import NodeHome, NodeSettings
 
@@ -177,6 +178,11 @@ def _open(home: Path, passphrase_file: Path | None) -> tuple[NodeHome, NodeSetti
 
 def published_card(files: NodeHome, node: str) -> NodeCard:
     """This node's card in the directory that it serves, verified from the bootstrap bundle on; it may be running."""
+    return published_directory(files).node(node)
+
+
+def published_directory(files: NodeHome) -> Directory:
+    """The directory that this node serves, verified from the bootstrap bundle on; it may be running."""
     from keys.bootstrap import BootstrapBundle
     from keys.directory.client import DirectoryClient
     from keys.directory.repository import MetadataRepository
@@ -190,7 +196,7 @@ def published_card(files: NodeHome, node: str) -> NodeCard:
         TemporaryDirectory(prefix="comity-rotate-") as folder,
         DirectoryClient(Path(folder), bundle.root, served.read, durable=False) as client,
     ):
-        return client.refresh(datetime.now(UTC)).node(node)
+        return client.refresh(datetime.now(UTC))
 
 
 def _give_card(files: NodeHome, card: NodeCard, as_json: bool) -> None:

@@ -540,6 +540,12 @@ class Store(Protocol):
         Raises ``LogUnavailableError``.
         """
 
+    async def entry_nations(self, index: int) -> list[frozenset[str]]:
+        """From and to which nations the messages of the leaves of bundle ``index`` go; empty where it is not known."""
+
+    async def message_nations(self, message_id: UUID, digest: bytes) -> frozenset[str]:
+        """From and to which nations a message goes of which this node still keeps rows; empty for another."""
+
     async def leaf(self, index: int) -> bytes:
         """One leaf. Raises ``LogUnavailableError``, ``EntriesErasedError``."""
 

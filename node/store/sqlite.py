@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
+from uuid import UUID
 
 from keys.files import acquire_lock, release_lock
 from node.disk_errors import Report, unreported
@@ -232,6 +233,14 @@ class SqliteStore:
     async def entries(self, index: int) -> list[BundleItem]:
         """See :class:`~node.store.base.Store`."""
         return await self._read(SqliteReader.entries, self._released, index)
+
+    async def entry_nations(self, index: int) -> list[frozenset[str]]:
+        """See :class:`~node.store.base.Store`."""
+        return await self._read(SqliteReader.entry_nations, self._released, index)
+
+    async def message_nations(self, message_id: UUID, digest: bytes) -> frozenset[str]:
+        """See :class:`~node.store.base.Store`."""
+        return await self._read(SqliteReader.message_nations, message_id.bytes, digest)
 
     async def leaf(self, index: int) -> bytes:
         """See :class:`~node.store.base.Store`."""

@@ -19,7 +19,7 @@ from node.store.base import (
     RecordStatement,
     RecordUnclaimed,
 )
-from node.store.sqlite_rows import MESSAGE, Result, Rows
+from node.store.sqlite_rows import MESSAGE, Result, Rows, nations_text
 from protocol import cbor
 from protocol.address import Address
 from protocol.errors import IdConflictError, MalformedError, NotFoundError
@@ -64,7 +64,8 @@ def _accept(
     consignments = [_consignment(rows, incoming, desk, at) for desk in local]
 
     # An accepting event is the first of its message: its index is the message's id.
-    message = rows.append(acceptance, at, name, rows.tree.size)
+    nations = nations_text((incoming.sender.node, *(recipient.node for recipient in incoming.recipients)))
+    message = rows.append(acceptance, at, name, rows.tree.size, nations=nations)
     holds = len(local) + len(onward)
     rows.execute(
         _INSERT_MESSAGE,
@@ -187,7 +188,10 @@ def record_rejection(rows: Rows, operation: RecordRejection) -> Result:
         recipient=operation.recipient,
         reasons=operation.reasons,
     )
-    return Result((rows.append(leaf, operation.at, operation.event, None, recipient, same),))
+    # Who sent it is not proved. Whoever handed it over has this entry's receipt, and logged the same.
+    told = (operation.peer, None if operation.recipient is None else operation.recipient.node)
+    nations = nations_text(node for node in told if node is not None)
+    return Result((rows.append(leaf, operation.at, operation.event, None, recipient, same, nations),))
 
 
 def record_statement(rows: Rows, operation: RecordStatement) -> Result:

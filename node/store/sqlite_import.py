@@ -9,7 +9,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from node.store.base import ImportEntries, OutboundKind
-from node.store.sqlite_rows import Result, Rows, StoredMessage
+from node.store.sqlite_rows import INSERT_EVENT, Result, Rows, StoredMessage
 from protocol.directory_seen import DirectorySeen, decode_entry
 from protocol.errors import LogForkError
 from protocol.event import Event, EventName
@@ -20,7 +20,6 @@ from protocol.log.scoped import BundleItem, Withheld
 WITHHELD = "Withheld"
 """The name under which an entry is kept of which only the hash is known."""
 
-_INSERT_EVENT = "INSERT INTO event (idx, leaf, name, message, recipient, rejection) VALUES (?, ?, ?, ?, ?, NULL)"
 _LEFT_QUEUE = frozenset({EventName.RelayRejection, EventName.RelayFailure})
 _LEFT_MAILBOX = frozenset({EventName.ContentHandover, EventName.ContentConsignmentFailure})
 _STATED = frozenset({EventName.ContentAccessTracking, EventName.ContentHandoverFailure})
@@ -42,17 +41,17 @@ def import_entries(rows: Rows, operation: ImportEntries) -> Result:
 def _append(rows: Rows, item: BundleItem) -> None:
     if isinstance(item, Withheld):
         index = rows.tree.append(item.leaf_hash)
-        rows.execute(_INSERT_EVENT, (index, item.leaf_hash, WITHHELD, None, None))
+        rows.execute(INSERT_EVENT, (index, item.leaf_hash, WITHHELD, None, None, None, None))
         return
     entry = decode_entry(item)
     index = rows.tree.append(leaf_hash(item))
     if isinstance(entry, DirectorySeen):
-        rows.execute(_INSERT_EVENT, (index, item, "DirectorySeen", None, None))
+        rows.execute(INSERT_EVENT, (index, item, "DirectorySeen", None, None, None, None))
     else:
         message = _message(rows, entry)
         recipient = str(entry.recipient) if entry.recipient is not None else None
         row = message.id if message is not None else None
-        rows.execute(_INSERT_EVENT, (index, item, entry.name.value, row, recipient))
+        rows.execute(INSERT_EVENT, (index, item, entry.name.value, row, recipient, None, None))
         if message is not None and _repeat(rows, message, entry):
             rows.to_sender(message, index, entry.at)
 

@@ -228,6 +228,23 @@ class SqliteReader:
         ).fetchall()
         return [stored_item(row[0]) for row in rows]
 
+    def entry_nations(self, released: Released, index: int) -> list[frozenset[str]]:
+        """See :meth:`node.store.base.Store.entry_nations`."""
+        start = index * TILE_WIDTH
+        end = min(start + TILE_WIDTH, released.size)
+        rows = self._connection.execute(
+            "SELECT nations FROM event WHERE idx >= ? AND idx < ? ORDER BY idx", (start, end)
+        ).fetchall()
+        return [_nations(row[0]) for row in rows]
+
+    def message_nations(self, message_id: bytes, digest: bytes) -> frozenset[str]:
+        """See :meth:`node.store.base.Store.message_nations`."""
+        row = self._connection.execute(
+            "SELECT e.nations FROM message m JOIN event e ON e.idx = m.id WHERE m.message_id = ? AND m.digest = ?",
+            (message_id, digest),
+        ).fetchone()
+        return frozenset() if row is None else _nations(row[0])
+
     def leaf(self, released: Released, index: int) -> bytes:
         """One released leaf."""
         self._check(released, index)
@@ -339,6 +356,10 @@ class SqliteReader:
             database_bytes=self._path.stat().st_size,
             wal_bytes=wal.stat().st_size if wal.exists() else 0,
         )
+
+
+def _nations(stored: str | None) -> frozenset[str]:
+    return frozenset((stored or "").split())
 
 
 def _split(path: bytes) -> tuple[bytes, ...]:

@@ -14,7 +14,7 @@ _ERASABLE = (
     " AND NOT EXISTS (SELECT 1 FROM message m WHERE m.id = e.message) ORDER BY e.idx"
 )
 _WAITING = "SELECT event FROM outbound WHERE event >= ? AND event < ?"
-_ERASE = "UPDATE event SET leaf = ?, recipient = NULL, rejection = NULL WHERE idx = ?"
+_ERASE = "UPDATE event SET leaf = ?, recipient = NULL, rejection = NULL, nations = NULL WHERE idx = ?"
 
 
 def erase_entries(rows: Rows, operation: EraseEntries) -> Result:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -21,12 +22,22 @@ RECEIPTS = 1
 # outbound.rank of receipts; envelopes have 2 - priority, in a lane of their own
 _RECEIPTS_RANK = 0
 
-_INSERT_EVENT = "INSERT INTO event (idx, leaf, name, message, recipient, rejection) VALUES (?, ?, ?, ?, ?, ?)"
+# What is not said of an entry's nations is as it was said when its message was accepted: that entry's index is the
+# message's id.
+INSERT_EVENT = (
+    "INSERT INTO event (idx, leaf, name, message, recipient, rejection, nations)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, COALESCE(?7, (SELECT nations FROM event WHERE idx = ?4)))"
+)
 _INSERT_MAILBOX = "INSERT INTO mailbox (desk, seq, kind, message, event) VALUES (?, ?, ?, ?, ?)"
 _INSERT_OUTBOUND = (
     "INSERT INTO outbound (id, partner, kind, rank, next_ms, message, digest, event, expires_ms, recipients)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+
+
+def nations_text(nations: Iterable[str]) -> str:
+    """Node names as they stand beside an entry."""
+    return " ".join(sorted(set(nations)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +98,16 @@ class Rows:
         message: int | None,
         recipient: str | None = None,
         rejection: bytes | None = None,
+        nations: str | None = None,
     ) -> int:
-        """Append a leaf to the log; returns its index."""
+        """Append a leaf to the log; returns its index. ``nations``: see :func:`nations_text`; None: the message's."""
         hashed = leaf_hash(leaf)
         index = self.tree.append(hashed)
         self.leaves.append(leaf)
         self.leaf_hashes.append(hashed)
         if self.newest is None or at > self.newest:
             self.newest = at
-        self.execute(_INSERT_EVENT, (index, leaf, str(name), message, recipient, rejection))
+        self.execute(INSERT_EVENT, (index, leaf, str(name), message, recipient, rejection, nations))
         return index
 
     def next_seq(self) -> int:

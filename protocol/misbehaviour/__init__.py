@@ -16,15 +16,15 @@ from protocol.misbehaviour.proof import (
     TwoTrees,
     decode_proof,
     encode_proof,
+    entry_of,
     file_name,
     notes_of,
     proof_digest,
     shows_entry,
     without_entry,
 )
-from protocol.misbehaviour.prove import own_lines
 from protocol.misbehaviour.search import about_receipt, between_checkpoints, between_receipts, misdated
-from protocol.misbehaviour.verify import ALLOWED_SKEW, Proved, entry_time, is_early, is_late, verify_proof
+from protocol.misbehaviour.verify import ALLOWED_SKEW, Proved, entry_time, is_early, is_late, own_lines, verify_proof
 
 __all__ = [
     "ALLOWED_SKEW",
@@ -47,6 +47,7 @@ __all__ = [
     "between_receipts",
     "decode_proof",
     "encode_proof",
+    "entry_of",
     "entry_time",
     "file_name",
     "is_early",

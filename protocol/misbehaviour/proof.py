@@ -237,9 +237,14 @@ def without_entry(proof: Proof) -> Proof | None:
             return proof
 
 
+def entry_of(proof: Proof) -> bytes | None:
+    """The entry that stands in a proof; None where it shows hashes only."""
+    return None if isinstance(proof, TwoTrees | Fork | IndexTwice | Shrunk) else proof.entry
+
+
 def shows_entry(proof: Proof) -> bool:
     """Whether an entry stands in the proof: then it is not for everyone."""
-    return without_entry(proof) != proof
+    return entry_of(proof) is not None
 
 
 def notes_of(proof: Proof) -> tuple[bytes, ...]:

@@ -11,7 +11,6 @@ from typing import TypeVar
 
 from protocol.log.checkpoint import LogVerifier
 from protocol.log.merkle import leaf_hash
-from protocol.log.note import parse_note, serialize_note
 from protocol.misbehaviour.proof import (
     BackDated,
     Dropped,
@@ -23,7 +22,7 @@ from protocol.misbehaviour.proof import (
     Shrunk,
     TwoTrees,
 )
-from protocol.misbehaviour.verify import verify_proof
+from protocol.misbehaviour.verify import own_lines, verify_proof
 from protocol.receipt import Receipt
 
 ProofT = TypeVar("ProofT", bound=Proof)
@@ -118,14 +117,6 @@ def prove_post_dated(receipt: Receipt, verifier: LogVerifier) -> PostDated:
         PostDated(verifier.origin, own_lines(receipt.checkpoint, verifier), receipt.index, receipt.leaf, receipt.path),
         verifier,
     )
-
-
-def own_lines(note: bytes, verifier: LogVerifier) -> bytes:
-    """The note with the log's own two signature lines alone; raises :class:`MalformedError` and its kin."""
-    parsed = parse_note(note)
-    ids = set(verifier.keys_of(parsed)[0].key_ids)
-    lines = tuple(line for line in parsed.signatures if line.name == verifier.origin and line.key_id in ids)
-    return serialize_note(parsed.text, lines)
 
 
 def _verified(proof: ProofT, verifier: LogVerifier) -> ProofT:

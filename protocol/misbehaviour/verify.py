@@ -24,7 +24,7 @@ from protocol.event import MAX_EVENT_BYTES, MAX_EVENT_ITEMS, VERSION
 from protocol.instant import from_ms
 from protocol.log.checkpoint import LogVerifier, VerifiedCheckpoint, verify_checkpoint
 from protocol.log.merkle import leaf_hash, prefix_root, verify_inclusion
-from protocol.log.note import parse_note
+from protocol.log.note import parse_note, serialize_note
 from protocol.misbehaviour.proof import (
     BackDated,
     Dropped,
@@ -71,15 +71,29 @@ def verify_proof(proof: Proof, verifier: LogVerifier) -> Proved:
 
     :class:`CheckpointInvalidError`: a checkpoint is not this log's. :class:`ProofInvalidError`: a path leads nowhere;
     :class:`NotProvedError` among them: all parts are genuine and contradict nothing. :class:`MalformedError`: the entry
-    is not one.
+    is not one, or a checkpoint is not in the one form that proofs have.
     """
     if proof.origin != verifier.origin:
         raise NotProvedError("the proof is about another log")
     opened = tuple(verify_checkpoint(note, verifier) for note in notes_of(proof))
+    if any(own_lines(note, verifier) != note for note in notes_of(proof)):
+        # One lie, one file: else anyone makes a new digest of it with a line of nobody's, or two lines exchanged.
+        raise MalformedError("a checkpoint in a proof has the two lines of its log, in their order, and no others")
     at = _judge(proof, opened)
     index = None if isinstance(proof, TwoTrees | Fork | Shrunk) else proof.index
     former = any(verifier.keys_of(parse_note(note))[1] is not None for note in notes_of(proof))
     return Proved(proof.kind, proof.origin, opened, index, at, former)
+
+
+def own_lines(note: bytes, verifier: LogVerifier) -> bytes:
+    """The note with the log's own two signature lines alone, Ed25519 first: the form of a checkpoint in a proof.
+
+    Raises :class:`MalformedError` and its kin.
+    """
+    parsed = parse_note(note)
+    key_ids = verifier.keys_of(parsed)[0].key_ids
+    own = [line for line in parsed.signatures if line.name == verifier.origin and line.key_id in key_ids]
+    return serialize_note(parsed.text, tuple(sorted(own, key=lambda line: key_ids.index(line.key_id))))
 
 
 def entry_time(entry: bytes) -> datetime:

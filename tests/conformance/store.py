@@ -20,6 +20,7 @@ from node.store.base import (
     Applied,
     DeferOutbound,
     Done,
+    EraseEntries,
     Failed,
     FoundLog,
     Incoming,
@@ -168,6 +169,11 @@ def sign(checkpoint: Checkpoint, at: datetime) -> bytes:
 def verified(receipt: Receipt) -> VerifiedReceipt:
     """The receipt, proved against the logs' keys."""
     return ReceiptVerifier(VERIFIERS.__getitem__).verify(receipt)
+
+
+def _of(message: Incoming) -> tuple[UUID, bytes]:
+    """What a rejection says of a message."""
+    return message.message_id, message.digest
 
 
 def names(receipts: Sequence[Receipt]) -> list[EventName]:
@@ -541,6 +547,28 @@ class StoreConformance:
         assert len(await queue(store, kind=OutboundKind.RECEIPTS)) == 1
         assert await store.log_size() == size
         assert len(await store.entries(0)) == size
+
+    async def test_entries_keep_from_and_to_which_nations_their_message_went_until_they_are_erased(
+        self, store: Store
+    ) -> None:
+        message, refused = incoming(), incoming()
+        done(store, transfer(message))
+        done(store, stated(message))
+        done(store, RecordRejection(*_of(refused), EventName.RelayRejection, "jp", None, ("expired",), NOW))
+        done(store, RecordRejection(*_of(refused), EventName.SubmissionRejection, None, None, ("expired",), NOW))
+        done(store, RecordDirectory(1, bytes(32), NOW))
+        both = frozenset({message.sender.node, *(recipient.node for recipient in message.recipients)})
+        known = [both, both, both, frozenset({"jp"}), frozenset(), frozenset()]
+
+        assert await store.entry_nations(0) == known
+        assert await store.message_nations(message.message_id, message.digest) == both
+        assert await store.message_nations(message.message_id, bytes(32)) == frozenset()
+        done(store, PurgeDelivered(LATER))
+        assert await store.entry_nations(0) == known
+        assert await store.message_nations(message.message_id, message.digest) == frozenset()
+        # The third waits for the sender's node: it stays, and says still whose it is.
+        assert done(store, EraseEntries(0, 3)).count == 2
+        assert await store.entry_nations(0) == [frozenset(), frozenset(), *known[2:]]
 
     async def test_sequence_numbers_are_not_used_again_after_a_purge(self, store: Store) -> None:
         message = incoming()

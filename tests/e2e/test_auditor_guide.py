@@ -131,7 +131,7 @@ async def a_mirror_elsewhere(audit: Audit) -> None:
 
 async def fr_signed_another_tree(audit: Audit) -> None:
     """Nothing contradicts yet; then the mirror keeps a second head of the same size."""
-    assert "Nothing at hand contradicts" in await audit.type("comity audit prove fr --home auditor", code=1)
+    assert "Nothing at hand contradicts" in await audit.type("comity audit prove fr --home auditor", code=5)
     home, origin = audit.world.federation.node_home("fr"), f"{FEDERATION}/fr"
     signer = Keystore.open(home / "keystore.cbor", PASSPHRASE).log_signer(origin)
     head = parse_checkpoint((audit.mirror("fr") / "checkpoint").read_bytes())
@@ -284,8 +284,13 @@ STEPS = (
         ("report.pdf",),
     ),
     Step(
-        "comity audit report kr fr --out report.html --language fr --suppress-below 5 --home auditor",
+        "comity audit report kr fr --out report.html --language fr --home auditor",
         ("report.html",),
+    ),
+    Step(
+        "comity audit report kr fr --from 2026-09-01T00:00:00Z --to 2026-10-01T00:00:00Z --out public.html"
+        " --suppress-below 5 --home auditor",
+        ("public.html",),
     ),
     Step("comity audit report kr fr --json --home auditor", ('"messages": 1',)),
     Step(

@@ -22,6 +22,7 @@ from exchange.audit import (
 )
 from exchange.client import NodeClient
 from keys.cards import AuditScope, Function, card_to_bytes, make_contact_point_card, parse_contact_point_card
+from keys.directory.audit_rights import audit_right
 from protocol.address import Address
 from protocol.directory_seen import DirectorySeen, decode_entry
 from protocol.errors import ForbiddenError, LogUnavailableError, MalformedError, ProofInvalidError
@@ -62,7 +63,8 @@ async def mirrored(world: World, auditor: Desk, node: str, folder: Path) -> Veri
     assert world.directory is not None
     asked, verifier = client(world, auditor, node), world.directory.log_verifier(node)
     try:
-        form = {"form": SCOPED} if auditor.card.audit_scope else {}
+        whole = audit_right(world.directory.node(node), auditor.card).everything
+        form = {} if whole else {"form": SCOPED}
         await mirror(NodeSource(asked), folder, verifier, **form)
     finally:
         await asked.close()

@@ -179,7 +179,9 @@ def rewrite_log(world: World, node: str, change: Callable[[list[bytes]], list[by
     keys, home = world.node_keys[node], world.home(node).path
     signer = SoftLogSigner(f"test-federation/{node}", keys.log_ed25519_seed, keys.log_mldsa_seed)
     with closing(sqlite3.connect(home / "node.sqlite")) as database, database:
-        rows = database.execute("SELECT leaf, name, message, recipient, rejection FROM event ORDER BY idx").fetchall()
+        rows = database.execute(
+            "SELECT leaf, name, message, recipient, rejection, nations FROM event ORDER BY idx"
+        ).fetchall()
         by_leaf = {row[0]: row[1:] for row in rows}
         leaves = change([row[0] for row in rows])
         for table in ("event", "tile", "checkpoint"):
@@ -187,8 +189,8 @@ def rewrite_log(world: World, node: str, change: Callable[[list[bytes]], list[by
         tree = TileTree(0, lambda level, index: b"")
         for index, leaf in enumerate(leaves):
             tree.append(leaf_hash(leaf))
-            columns = by_leaf.get(leaf, ("RelayAcceptance", None, None, None))
-            database.execute("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)", (index, leaf, *columns))
+            columns = by_leaf.get(leaf, ("RelayAcceptance", None, None, None, None))
+            database.execute("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?)", (index, leaf, *columns))
         database.executemany("INSERT INTO tile VALUES (?, ?, ?)", tree.take_changed_tiles())
         for table, column in (
             ("payload", "message"),

@@ -390,11 +390,12 @@ async def test_the_operators_decision_holds_against_what_was_signed_before_and_n
     assert federation.kinds("kr")
 
 
-async def test_partners_and_auditors_read_heads_and_proofs_and_only_auditors_those_with_entries(
+async def test_partners_and_auditors_read_heads_and_proofs_and_only_auditors_of_a_party_those_with_entries(
     federation: Federation,
 ) -> None:
     world = federation.world
-    world.add_desk("audit@us", (Function.AUDIT,))
+    for nation in ("us", "kr"):
+        world.add_desk(f"audit@{nation}", (Function.AUDIT,))
     await federation.start()
     await federation.send("kr")
     await federation.exchange()
@@ -407,10 +408,11 @@ async def test_partners_and_auditors_read_heads_and_proofs_and_only_auditors_tho
     async def status(holder: str, signer: Signer, target: str) -> int:
         return (await world.call("kr", "GET", target, holder=holder, signer=signer)).status
 
-    auditor, seoul = world.desks["audit@us"], world.desks["24-7@kr"]
+    seoul = world.desks["24-7@kr"]
     for holder, signer, entries in (
         ("us", world.node_keys["us"].signer(), 404),
-        ("audit@us", auditor.signer(), 200),
+        ("audit@us", world.desks["audit@us"].signer(), 404),
+        ("audit@kr", world.desks["audit@kr"].signer(), 200),
     ):
         assert await status(holder, signer, "/v1/heads") == 200
         assert await status(holder, signer, "/v1/heads/note?origin=test-federation/fr") == 200

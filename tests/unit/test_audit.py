@@ -36,15 +36,16 @@ def event(name: EventName, number: int, **more: object) -> Event:
     return Event(name=name, at=NOW, message_id=message_id, **fields)
 
 
-def write(folder: Path, node: str, events: Sequence[Event | bytes]) -> Path:
-    """A served log of ``node`` with these events."""
+def write(folder: Path, node: str, events: Sequence[Event | bytes], signed_at: datetime | None = None) -> Path:
+    """A served log of ``node`` with these events, signed when the last of them was logged."""
     entries = [item if isinstance(item, bytes) else encode_event(item) for item in events]
     tiles: dict[tuple[int, int], bytes] = {}
     tree = TileTree(0, lambda level, index: tiles[level, index])
     for entry in entries:
         tree.append(leaf_hash(entry))
     tiles.update({(level, index): hashes for level, index, hashes in tree.take_changed_tiles()})
-    note = sign_checkpoint(Checkpoint(LOGS[node].origin, tree.size, tree.root()), LOGS[node], NOW)
+    at = signed_at or max([NOW, *(item.at for item in events if isinstance(item, Event))])
+    note = sign_checkpoint(Checkpoint(LOGS[node].origin, tree.size, tree.root()), LOGS[node], at)
     shutil.rmtree(folder, ignore_errors=True)
     write_log(folder, note, tree, tiles, entries)
     return folder

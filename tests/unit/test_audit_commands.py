@@ -1,6 +1,7 @@
 """The auditor's commands on real mirrors in a desk's home, and envelopes checked against what a log accepted."""
 
 import json
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,17 +19,19 @@ from protocol.envelope import parse_envelope
 from protocol.event import EventName
 from protocol.instant import to_text
 from protocol.log import (
+    Checkpoint,
     decode_bundle,
     decode_tlog_proof,
     encode_bundle,
     entries_path,
     leaf_hash,
     parse_checkpoint,
+    sign_checkpoint,
     verify_inclusion,
 )
 from protocol.signing import Ed25519Signer
 from tests.interop.go_log import write_log
-from tests.unit.exchange_world import FR, KR, NOW, PASSPHRASE, World, request
+from tests.unit.exchange_world import FR, KR, NOW, PASSPHRASE, Log, World, request
 from tests.unit.test_audit import event
 
 CARRIER = Ed25519Signer(bytes([3]) * 32)
@@ -148,7 +151,7 @@ def test_a_trace_writes_the_entries_that_it_shows_and_their_proofs(auditing: Aud
 
 
 def test_a_message_that_no_log_mentions_is_not_traced_as_if_nothing_had_happened_to_it(auditing: Auditing) -> None:
-    refused = auditing.run("trace", "01a20b16-cef1-7175-a0cc-88f5831eaab2", "kr", "fr", code=1)
+    refused = auditing.run("trace", "01a20b16-cef1-7175-a0cc-88f5831eaab2", "kr", "fr", code=5)
     assert refused["error"]["type"] == "urn:comity:error:not-found"
 
 
@@ -159,8 +162,52 @@ def test_a_folder_without_a_mirror_is_refused_by_that_name(auditing: Auditing) -
 
 
 def test_where_nothing_contradicts_nothing_is_proved_and_that_is_no_error(auditing: Auditing) -> None:
-    assert auditing.run("prove", "kr", "--offline", code=1) == {"node": "kr", "proofs": [], "undecided": []}
-    assert "Nothing at hand contradicts" in auditing.run("prove", "kr", "--offline", code=1, text=True)
+    nothing = {"node": "kr", "proofs": [], "undecided": [], "partial": False, "unseen": 0}
+    assert auditing.run("prove", "kr", "--offline", code=5) == nothing
+    assert "Nothing at hand contradicts" in auditing.run("prove", "kr", "--offline", code=5, text=True)
+
+
+def test_nothing_found_refused_and_could_not_check_have_exit_codes_of_their_own(auditing: Auditing) -> None:
+    assert auditing.run("prove", "kr", "--offline", code=5)["undecided"] == []
+    stray = auditing.path / "stray"
+    stray.write_bytes(b"no checkpoint")
+    assert "error" in auditing.run("prove", "kr", "--offline", "--checkpoint", str(stray), code=3)
+    # A tile is gone that an older head must be held against: that is not the same as having found nothing.
+    mirror = auditing.home / "mirrors/fr"
+    log = auditing.world.nodes["fr"].log
+    keep_head(mirror, log, NOW)
+    assert auditing.run("prove", "fr", "--offline", code=5)["undecided"] == []
+    for tile in (mirror / "tile/0").rglob("*"):
+        if tile.is_file():
+            tile.unlink()
+    assert auditing.run("prove", "fr", "--offline", code=6)["undecided"]
+    assert "NOT DECIDED" in auditing.run("prove", "fr", "--offline", code=6, text=True)
+
+
+def test_a_head_that_the_mirror_kept_proves_what_its_newest_cannot(auditing: Auditing) -> None:
+    log = auditing.world.nodes["fr"].log
+    auditing.world.clock.advance(hours=3)
+    log.add()  # the log signs what it has anew: its entries are not later than this head
+    auditing.mirror()
+    auditing.run("prove", "fr", "--offline", code=5)
+    keep_head(auditing.home / "mirrors/fr", log, NOW - timedelta(hours=1))
+    assert [row["kind"] for row in auditing.run("prove", "fr", "--offline")["proofs"]] == ["post-dated"]
+    assert auditing.run("verify", "fr", code=3)["logs"]["fr"]["findings"][0]["code"] == "post-dated"
+
+
+def keep_head(mirror: Path, log: Log, at: datetime) -> None:
+    """Put a head of the log's first entry into what the mirror keeps."""
+    note = sign_checkpoint(Checkpoint(log.signer.origin, 1, log.tree.root(1)), log.signer, at)
+    (mirror / "heads").mkdir(exist_ok=True)
+    (mirror / "heads/1-0123456789abcdef").write_bytes(note)
+
+
+def test_what_must_be_witnessed_and_is_not_is_a_finding_of_every_command(auditing: Auditing) -> None:
+    message = str(event_message(auditing.world))
+    for arguments in (("verify", "kr"), ("reconcile", "kr", "fr"), ("trace", message, "kr"), ("report", "kr")):
+        assert auditing.run(*arguments, code=0)
+        told = json.dumps(auditing.run(*arguments, "--require-witnessed", code=3))
+        assert "not-witnessed" in told
 
 
 def test_what_cannot_be_meant_is_refused_as_usage(auditing: Auditing) -> None:

@@ -15,7 +15,7 @@ from exchange.cli.main import app
 from keys.cards import card_to_bytes
 from protocol.errors import LogUnavailableError
 from protocol.event import decode_event
-from protocol.log import TileTree, leaf_hash
+from protocol.log import LogVerifier, TileTree, leaf_hash
 from protocol.misbehaviour import Kind, encode_proof, verify_proof
 from tests.hostile.book import NOON, VERIFIER, entries, entry, later, receipt, signed
 from tests.interop.go_log import write_log
@@ -41,7 +41,7 @@ async def test_a_mirror_alone_proves_that_what_was_signed_before_is_not_in_it(tm
     steps: list[tuple[int, int]] = []
     proven = await prove(held, VERIFIER, [source], lambda done, total: steps.append((done, total)))
     assert {proof.kind for proof in proven.proofs} == {Kind.FORK, Kind.REWRITTEN, Kind.DROPPED}
-    assert steps[-1] == (5, 5)
+    assert steps[-1] == (2, 2)
     for proof in proven.proofs:
         verify_proof(proof, VERIFIER)
     assert proven.undecided == ()
@@ -63,10 +63,50 @@ def test_entries_of_a_false_time_are_found_in_a_mirror(tmp_path: Path) -> None:
     note = signed(leaves, later(60))
     folder = mirrored(tmp_path, leaves, note)
     found = list(misdated_entries(folder, note, [signed(leaves[:300], NOON)], VERIFIER))
-    assert [one.index for one in found] == [300, 301]
-    assert [one.index for one in misdated_entries(folder, note, [], VERIFIER)] == [301]
+    assert [(kind, one.index) for kind, one in found] == [(Kind.BACK_DATED, 300), (Kind.POST_DATED, 301)]
+    assert [one.index for _, one in misdated_entries(folder, note, [], VERIFIER)] == [301]
     with pytest.raises(LogUnavailableError):
         list(misdated_entries(tmp_path / "nowhere", note, [], VERIFIER))
+
+
+class CountingVerifier(LogVerifier):
+    """Counts the signatures that are verified."""
+
+    count = 0
+
+    def verify_mldsa(self, message: bytes, signature: bytes) -> None:
+        type(self).count += 1
+        super().verify_mldsa(message, signature)
+
+
+@pytest.mark.parametrize("one_checkpoint", [True, False])
+async def test_the_search_grows_with_the_statements_and_not_with_their_pairs(
+    tmp_path: Path, one_checkpoint: bool
+) -> None:
+    leaves = entries(64)
+    source = folder_source(mirrored(tmp_path, leaves, signed(leaves, later(1))))
+    made = [
+        receipt(leaves if one_checkpoint else leaves[: index + 1], index, later(index / 100)) for index in range(64)
+    ]
+    spent = []
+    for count in (16, 32, 64):
+        CountingVerifier.count = 0
+        verifier = CountingVerifier(VERIFIER.origin, VERIFIER.ed25519_public, VERIFIER.mldsa_public)
+        proven = await prove(Held((signed(leaves, later(1)),), tuple(made[:count])), verifier, [source])
+        assert (proven.proofs, proven.undecided) == ((), ())
+        spent.append(CountingVerifier.count)
+    assert spent[2] - spent[1] <= 2 * (spent[1] - spent[0])
+    assert spent[2] <= 4 * 64
+
+
+async def test_every_statement_is_held_against_a_tree_that_can_be_had_when_the_largest_cannot(tmp_path: Path) -> None:
+    """A log that shows a larger head and not its tiles does not keep the smaller ones from being compared."""
+    source = folder_source(mirrored(tmp_path, TRUE, signed(TRUE, later(1))))
+    forked = [*FORKED, *entries(3)]
+    held = Held((signed(TRUE, later(1)), signed(FORKED[:6]), signed(forked, later(2))))
+    proven = await prove(held, VERIFIER, [source])
+    assert {proof.kind for proof in proven.proofs} == {Kind.FORK}
+    assert proven.undecided
 
 
 # --- The commands ----------------------------------------------------------------------------------------------------
@@ -100,9 +140,10 @@ def test_an_auditor_proves_with_an_office_s_receipts_that_a_node_rewrote_its_log
     evidence.write_bytes(asyncio.run(_exchanged(world)))
     honest = world.nodes["fr"].log
     mirror = mirrored(world.path / "mirrors" / "fr", honest.leaves, honest.checkpoint())
-    assert comity(world, "prove", "fr", "--mirror", str(mirror), "--evidence", str(evidence))[0] == 1
+    assert comity(world, "prove", "fr", "--mirror", str(mirror), "--evidence", str(evidence))[0] == 5
     code, text = comity(world, "prove", "fr", "--mirror", str(mirror), "--json")
-    assert (code, json.loads(text)) == (1, {"node": "fr", "proofs": [], "undecided": []})
+    nothing = {"node": "fr", "proofs": [], "undecided": [], "partial": False, "unseen": 0}
+    assert (code, json.loads(text)) == (5, nothing)
 
     lying = world.nodes["fr"].log = type(honest)(honest.signer, world.clock)
     world.clock.advance(seconds=2)
@@ -114,7 +155,7 @@ def test_an_auditor_proves_with_an_office_s_receipts_that_a_node_rewrote_its_log
     assert {path.parent for path in proofs.values()} == {world.path / "mirrors" / "misbehaviour"}
 
     offline = comity(world, "prove", "fr", "--mirror", str(mirror), "--evidence", str(evidence), "--offline")
-    assert offline[0] == 1
+    assert offline[0] == 5
     card = world.path / "fr.json"
     card.write_bytes(card_to_bytes(world.directory.node("fr")))
     for options in ((), ("--card", str(card))):

@@ -21,7 +21,7 @@ from keys.cards import (
     parse_contact_point_card,
     parse_node_card,
 )
-from keys.federation import contact_point_card, node_card, with_revoked_key
+from keys.federation import contact_point_card, node_card, with_foreign_auditors, with_revoked_key
 from keys.identity import DeskKeys, NodeKeys, generate_desk_keys, generate_node_keys
 from protocol.address import Address
 from protocol.errors import ComityError, MalformedError, RevokedError, TooLargeError, WeakKeyError
@@ -155,6 +155,59 @@ def test_bad_field_of_an_office_is_refused(change: dict[str, Any]) -> None:
 def test_bad_field_of_a_node_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(MalformedError):
         parse_node_card(_altered(_node(), **change))
+
+
+def test_a_member_that_stands_twice_makes_the_whole_card_refused() -> None:
+    encoded = card_to_bytes(_node())
+    twice = encoded.replace(b'"name":', b'"name":"Another","name":', 1)
+    assert twice != encoded
+    with pytest.raises(MalformedError, match="twice"):
+        parse_node_card(twice)
+    office = card_to_bytes(_office())
+    nested = office.replace(b'"algorithm":"ed25519"', b'"algorithm":"ed25519","algorithm":"ed25519"', 1)
+    with pytest.raises(MalformedError, match="twice"):
+        parse_contact_point_card(nested)
+
+
+_READS_ALL = {"auditor": "audit@fr", "reads": "all"}
+_ONE_MESSAGE = {"messages": ["01a20b16-cef1-7175-a0cc-88f5831eaab2"]}
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [_READS_ALL, _READS_ALL],
+        [_READS_ALL, {"auditor": "audit@fr", "reads": "nothing"}],
+        [{"auditor": "audit@kr", "reads": "all"}],
+        [{"auditor": "audit", "reads": "all"}],
+        [{"auditor": "audit@fr"}],
+        [{"auditor": "audit@fr", "reads": "everything"}],
+        [{"auditor": "audit@fr", "reads": "scoped"}],
+        [{"auditor": "audit@fr", "reads": "scoped", "scope": {}}],
+        [{"auditor": "audit@fr", "reads": "scoped", "scope": {"nodes": ["kr"]}}],
+        [{"auditor": "audit@fr", "reads": "all", "scope": _ONE_MESSAGE}],
+        [{"auditor": "audit@fr", "reads": "nothing", "scope": _ONE_MESSAGE}],
+        [{"auditor": f"a{number}@fr", "reads": "all"} for number in range(65)],
+        _READS_ALL,
+    ],
+)
+def test_a_word_on_foreign_auditors_that_could_be_read_in_two_ways_is_refused(entries: object) -> None:
+    with pytest.raises(MalformedError):
+        parse_node_card(_altered(_node(), foreign_auditors=entries))
+
+
+def test_what_foreign_auditors_may_read_survives_the_card_and_can_be_taken_back() -> None:
+    scoped = {"auditor": "inspect@us", "reads": "scoped", "scope": _ONE_MESSAGE}
+    card = with_foreign_auditors(_node(), {"audit@fr": _READS_ALL, "inspect@us": scoped}, NOW)
+    read = parse_node_card(card_to_bytes(card))
+    assert read == card
+    assert [(str(entry.auditor), entry.reads) for entry in read.foreign_auditors] == [
+        ("audit@fr", "all"),
+        ("inspect@us", "scoped"),
+    ]
+    closed = with_foreign_auditors(card, {"audit@fr": {"auditor": "audit@fr", "reads": "nothing"}}, NOW)
+    assert [entry.reads for entry in closed.foreign_auditors] == ["scoped", "nothing"]
+    assert with_foreign_auditors(closed, {"audit@fr": None, "inspect@us": None}, NOW).foreign_auditors == ()
 
 
 def test_node_cannot_claim_the_log_of_another() -> None:

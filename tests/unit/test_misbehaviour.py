@@ -27,6 +27,7 @@ from protocol.log import (
     leaf_hash,
     parse_checkpoint,
     parse_note,
+    verify_checkpoint,
 )
 from protocol.log.note import serialize_note
 from protocol.log.remote import RemoteTree, TileNeededError
@@ -52,6 +53,7 @@ from protocol.misbehaviour import (
     file_name,
     misdated,
     notes_of,
+    own_lines,
     proof_digest,
     verify_proof,
     without_entry,
@@ -420,3 +422,18 @@ def test_keys_that_a_log_replaced_are_named_and_do_not_reach_beyond_its_final_he
     assert verify_proof(stolen, keys).former_keys
     with pytest.raises(CheckpointInvalidError):
         prove_two_trees(final, signed(FORKED, later(3)), keys)
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_a_proof_has_one_form_and_so_one_digest(kind: Kind) -> None:
+    """Whatever is as good a checkpoint with other lines would be the same proof under another name."""
+    proof = LIES[kind]
+    note = parse_note(proof.first)
+    ed25519, mldsa = note.signatures
+    stranger = replace(ed25519, name="someone.example")
+    for lines in ((mldsa, ed25519), (ed25519, mldsa, stranger), (stranger, ed25519, mldsa)):
+        other = serialize_note(note.text, lines)
+        verify_checkpoint(other, VERIFIER)
+        with pytest.raises(MalformedError):
+            verify_proof(decode_proof(encode_proof(replace(proof, first=other))), VERIFIER)
+        assert own_lines(other, VERIFIER) == proof.first

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from keys.bootstrap import BootstrapBundle
-from keys.cards import parse_node_card
+from keys.cards import NodeCard, parse_node_card
 from keys.directory.client import DirectoryClient
 from keys.directory.repository import MetadataRepository
 from node.cli.main import app
@@ -100,6 +100,28 @@ def test_a_status_is_set_and_counts_at_once(federation: Command) -> None:
         directory.require_active("kr", utc_now())
     (shown,) = federation("cards", "show", folder)["cards"]
     assert shown["status"] == "suspended"
+
+
+def test_a_nation_says_by_command_what_foreign_auditors_read(federation: Command) -> None:
+    folder, root = federation.path("directory"), federation.path("root.cbor")
+    signing = ["--keys", federation.path("nation.cbor"), "--key", "justice", "--registry", "registry"]
+
+    def say(*arguments: str) -> list[dict[str, Any]]:
+        federation("cards", "auditors", folder, "kr", *arguments, *signing)
+        federation("federation", "publish", folder, "--keys", root, "--registry", "registry")
+        (card,) = [one for one in MetadataRepository(Path(folder)).cards("kr") if isinstance(one, NodeCard)]
+        return [entry.model_dump(mode="json", exclude_none=True) for entry in card.foreign_auditors]
+
+    everything = {"auditor": "audit@fr", "reads": "all"}
+    assert say("audit@fr", "--reads", "all") == [everything]
+    told = say("a@us", "b@us", "--reads", "scoped", "--from", "2026-11-01T00:00:00Z")
+    assert [(entry["auditor"], entry["reads"]) for entry in told[1:]] == [("a@us", "scoped"), ("b@us", "scoped")]
+    assert say("a@us", "b@us", "--reads", "default") == [everything]
+    for wrong in (["--reads", "some"], ["--reads", "scoped"], ["--reads", "all", "--from", "2026-11-01T00:00:00Z"]):
+        federation("cards", "auditors", folder, "kr", "audit@fr", *wrong, *signing, code=USAGE)
+    for holder in ("audit@kr", "24-7"):
+        refused = federation("cards", "auditors", folder, "kr", holder, "--reads", "all", *signing, code=REFUSED)
+        assert refused["error"]["code"] == "malformed"
 
 
 def test_refreshing_leaves_what_is_staged(federation: Command) -> None:

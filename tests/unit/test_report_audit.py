@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from exchange.audit.period import ALWAYS, Period
 from exchange.report import AuditedLog, AuditFigures, Suppression, audit_figures
 from exchange.report.audit_figures import MAX_REASONS, Deliveries, ReasonCount, StepTimes, stands_at
-from exchange.report.measures import Count, Spread
+from exchange.report.measures import Spread
 from protocol.address import Address
 from protocol.errors import UsageError
 from protocol.event import Event, EventName, LeafReference
@@ -190,12 +190,14 @@ def test_a_report_stands_at_the_youngest_checkpoint_or_at_the_end_of_its_period(
 # --- Suppression ----------------------------------------------------------------------------------------------------
 
 
-def test_small_counts_their_times_and_the_totals_that_tell_them_are_left_out() -> None:
+def test_what_fewer_than_the_threshold_have_in_common_is_in_no_table() -> None:
     seoul, paris = sent_to_paris([1, 2, 3])
-    found = figures(log("kr", seoul), log("fr", paris), below=5)
-    assert found.messages is None
-    assert [row.messages for row in found.deliveries] == [None]
-    assert [row.spread for row in found.times] == [Spread(None, None, None, None)]
+    month = Period(T0.replace(day=1, hour=0, minute=0), T0.replace(month=T0.month + 1, day=1, hour=0, minute=0))
+    after = month.until + timedelta(hours=1) if month.until else T0
+    logs = [replace(log("kr", seoul), signed_at=after), replace(log("fr", paris), signed_at=after)]
+    found = figures(*logs, period=month, below=5)
+    assert (found.messages, found.deliveries, found.times, found.events, found.reasons) == (0, (), (), (), ())
+    assert [(one.size, one.grown) for one in found.logs] == [(None, 0), (None, 0)]
     assert found.suppressed_below == 5
 
 
@@ -210,10 +212,12 @@ def test_no_total_gives_away_a_part_that_was_left_out(numbers: list[int], below:
 
 
 @given(st.lists(st.integers(-5, 5_000), max_size=30), st.integers(0, 9))
-def test_a_spread_is_of_times_that_occurred_and_tells_no_small_count(measured: list[int], below: int) -> None:
+def test_a_spread_is_of_times_that_occurred_and_to_publish_tells_no_count(measured: list[int], below: int) -> None:
     spread = Suppression(below).spread(measured)
-    shown: list[Count] = [spread.count, spread.backwards]
-    assert all(count is None or count == 0 or count >= below for count in shown)
+    if below:
+        assert (spread.count, spread.backwards, spread.max_ms) == (None, None, None)
+        assert (spread.median_ms is None) == (sum(ms >= 0 for ms in measured) < max(1, below))
+        return
     taken = [ms for ms in measured if ms >= 0]
     if spread.count:
         assert spread.median_ms is not None

@@ -91,8 +91,13 @@ async def test_an_office_reads_the_figures_of_its_cases(world: World) -> None:
     assert (found["office"], found["received"], found["sent"]) == ("24-7@fr", 1, 1)
     kept = [row for row in found["deadlines"] if row["what"] == "acknowledgement"]
     assert [(row["ours"], row["in_time"], row["late"]) for row in kept] == [(True, 1, 0)]
-    suppressed = figures(await comity(world, FR, "report", "--json", "--suppress-below", "5"))
-    assert (suppressed["received"], suppressed["sent"]) == (None, None)
+    refused = await comity(world, FR, "report", "--json", "--suppress-below", "5")
+    assert refused.exit_code == 2, refused.output  # what may be published is of one month that is over
+    month = ("--from", "2026-11-01T00:00:00Z", "--to", "2026-12-01T00:00:00Z")
+    assert (await comity(world, FR, "report", "--json", "--suppress-below", "5", *month)).exit_code == 2
+    world.clock.advance(days=10)
+    suppressed = figures(await comity(world, FR, "report", "--json", "--suppress-below", "5", *month))
+    assert (suppressed["received"], suppressed["sent"]) == (0, 0)
 
 
 @FONTS

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -15,7 +16,8 @@ import pytest
 import exchange.standalone.verify_misbehaviour as standalone
 from protocol import cbor
 from protocol.errors import ComityError
-from protocol.log import LogVerifier, SoftLogSigner, parse_checkpoint
+from protocol.log import LogVerifier, SoftLogSigner, parse_checkpoint, parse_note
+from protocol.log.note import serialize_note
 from protocol.misbehaviour import Kind, decode_proof, encode_proof, verify_proof
 from protocol.misbehaviour.prove import prove_fork
 from tests.hostile.book import ORIGIN, VERIFIER, entries, entry, later, signed, tree_of
@@ -102,6 +104,7 @@ def test_it_refuses_what_comity_refuses(
     for number, part in parts.items():
         changed = part + 1 if type(part) is int else part[:-32]
         variants.append(cbor.encode({**value, 4: {**parts, number: changed}}))
+    variants += [cbor.encode({**value, 4: {**parts, 1: other}}) for other in _other_forms(parts[1])]
     if 2 in parts:
         variants.append(cbor.encode({**value, 4: {**parts, 1: parts[2], 2: parts[1]}}))
         variants.append(cbor.encode({**value, 4: {**parts, 2: parts[1]}}))
@@ -111,6 +114,16 @@ def test_it_refuses_what_comity_refuses(
         verdicts.add(verdict)
         assert verdict == _comity_says(variant)
     assert verdicts == {True, False}
+
+
+def _other_forms(note: bytes) -> list[bytes]:
+    """The same checkpoint, as well signed, with other lines or other base64."""
+    parsed = parse_note(note)
+    ed25519, mldsa = parsed.signatures
+    stranger = replace(ed25519, name="someone.example")
+    forms = [(mldsa, ed25519), (ed25519, mldsa, stranger), (stranger, ed25519, mldsa)]
+    loose = note[:-3] + b" " + note[-3:]  # base64 that a lenient decoder reads all the same
+    return [*(serialize_note(parsed.text, lines) for lines in forms), loose, note + b"\n"]
 
 
 def _comity_says(written: bytes) -> bool:
