@@ -50,7 +50,7 @@ from exchange.mailbox import Mailbox
 from exchange.node_link import NodeLink
 from exchange.office import Office
 from exchange.officers import READERS, Acting, Login, OfficerRegister, who_acts
-from exchange.onward import Onward, verify_original
+from exchange.onward import Onward, verify_originals
 from exchange.outbox import Outbox
 from exchange.proving import Proving
 from exchange.receipts import ReceiptJudge
@@ -95,7 +95,7 @@ from protocol.messages import (
     Message,
     complete_message,
 )
-from protocol.messages.forward import Forward, Original
+from protocol.messages.forward import Forward
 from protocol.messages.handling_rules import Action
 
 Clock = Callable[[], datetime]
@@ -146,7 +146,10 @@ class Desk:
 
         judge = ReceiptJudge(current)
         book = RecordBook(acting, clock, reason_needed=settings.office.justification == "required")
-        self._outbox = outbox = Outbox(store, judge, parsed, current, address, signer, settings, clock, acting, book)
+        self.onward = onward = Onward(store, parsed, address, clock)
+        self._outbox = outbox = Outbox(
+            store, judge, parsed, current, address, signer, settings, clock, acting, book, onward
+        )
         mailbox = Mailbox(store, judge, parsed, current, address, openers, signer, clock, book)
         bundles = DeskBundles(store, outbox, mailbox, current, address, signer, clock)
         search = Search(store, lambda stored: [subject.key for subject in subjects_of(parsed.of(stored))])
@@ -154,7 +157,6 @@ class Desk:
         self._agenda = agenda = Agenda(store, parsed, address, clock, self.national_clocks)
         self.office = office = Office(store, OfficerRegister(store.database), acting, book, settings.office, clock)
         self.erasure = Erasure(store, parsed, search, agenda, acting, book, settings.retention, clock)
-        self.onward = onward = Onward(store, parsed, address, clock)
         self._replies = replies = Replies(store, parsed, onward, address, settings, acting)
         noting = settings.officer.name if settings.officer else None
         self._casebook = CaseBook(store, office, acting, book, noting, clock)
@@ -524,18 +526,21 @@ class Desk:
         """The message; the first time a received one is shown, ContentAccessTracking is stated.
 
         The statement is durable before the content is returned. Raises :class:`NotFoundError`, and
-        :class:`ConditionsOpenError` for content given under conditions that were not accepted: it stays unopened.
+        :class:`ConditionsOpenError` for content given under conditions that were not accepted: it stays unopened. So
+        does what was passed on by a consent that is not proved: :class:`HandlingError`, or :class:`UnavailableError`
+        where the directory of who gave it cannot be read now.
         """
+        await self.proving.require_consent(message_id)
         shown, statement = await self.run(self._lookup.open, message_id)
         if statement is not None:
             self._background.start(self._traffic.state((statement,)))
         if isinstance(shown.message, Forward):
-            return replace(shown, notes=(*shown.notes, await self._proof_of(shown.message.original)))
+            return replace(shown, notes=(*shown.notes, await self._proof_of(shown.message)))
         return shown
 
-    async def _proof_of(self, original: Original) -> str:
+    async def _proof_of(self, forward: Forward) -> str:
         try:
-            await self.judged(lambda directory: verify_original(original, directory))
+            await self.judged(lambda directory: verify_originals(forward, directory))
         except UnavailableError:
             return "the originator's signature cannot be verified now: the node cannot be reached"
         except ComityError as problem:
@@ -543,7 +548,8 @@ class Desk:
         return "what is passed on here is proved to be the originator's message"
 
     async def peek(self, message_id: UUID) -> Message:
-        """The stored message for the program's own use: states nothing."""
+        """The stored message for the program's own use: states nothing. Raises as :meth:`show`."""
+        await self.proving.require_consent(message_id)
         return await self.run(self._lookup.peek, message_id)
 
     async def row(self, message_id: UUID) -> InboxRow:

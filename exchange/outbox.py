@@ -23,6 +23,7 @@ from exchange.cases import Parsed, check_next_step
 from exchange.client import MAX_ENVELOPES, MAX_SUBMIT_BYTES, Answer
 from exchange.local_records import RecordBook
 from exchange.officers import Acting
+from exchange.onward import Onward
 from exchange.receipts import DirectoryBehindError, JudgedReceipt, ReceiptJudge
 from exchange.records import Head, Refusal, StoredMessage, StoredReceipt
 from exchange.settings import DeskSettings
@@ -88,7 +89,9 @@ class Outbox:
         clock: Callable[[], datetime],
         acting: Acting,
         book: RecordBook,
+        onward: Onward,
     ) -> None:
+        self._onward = onward
         self._acting = acting
         self._book = book
         self._store = store
@@ -104,6 +107,7 @@ class Outbox:
     def compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[ComposedMessage]:
         """The messages of the drafts; raises :class:`InvalidMessageError` or :class:`TransitionError`.
 
+        The rules of passing on hold for every draft, whoever wrote it: raises as :meth:`Onward.check_outgoing`.
         The problems of several drafts are told apart by the draft's number before the field.
         """
         messages: list[ComposedMessage] = []
@@ -119,6 +123,7 @@ class Outbox:
             raise InvalidMessageError(f"problems of the drafts: {len(problems)}", (*problems,))
         for composed in messages:
             check_next_step(self._store, self._parsed, composed.message)
+            self._onward.check_outgoing(composed.message)
         return messages
 
     def seal(self, messages: Sequence[ComposedMessage], expires_in: timedelta | None) -> list[StoredMessage]:

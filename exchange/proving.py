@@ -20,17 +20,18 @@ from exchange.logwatch import LogWatch
 from exchange.lookup import Lookup
 from exchange.node_link import NodeLink
 from exchange.officers import READERS, Acting
-from exchange.onward import Onward
+from exchange.onward import Onward, verify_consents
 from exchange.receipts import JudgedReceipt, ReceiptJudge
 from exchange.records import StoredMessage
 from exchange.store import DeskStore
 from exchange.views import Check, ReceiptCheck, VerificationReport
 from exchange.witnessed import WitnessedProofs, check_witnesses
 from protocol.envelope import parse_envelope
-from protocol.errors import ErasedError
+from protocol.errors import ComityError, ErasedError, HandlingError, UnavailableError
 from protocol.local_record import Operation
 from protocol.log.checkpoint import parse_checkpoint
 from protocol.messages.handling_rules import Action
+from protocol.messages.passing_on import consents_of
 from protocol.receipt import Receipt
 
 
@@ -60,6 +61,22 @@ class Proving:
         self._onward = onward
         self._proofs = proofs
         self._clock = clock
+
+    async def require_consent(self, message_id: UUID) -> None:
+        """Return if the consent by which a message was passed on, if any, is proved to be of those who gave it.
+
+        Raises :class:`NotFoundError`, :class:`HandlingError`, or :class:`UnavailableError` where the directory of who
+        gave it cannot be read now.
+        """
+        forward = await self._thread(lambda: self._onward.received_forward(message_id))
+        if forward is None or not any(consents_of(forward)):
+            return
+        try:
+            await self._link.judged(lambda directory: verify_consents(forward, directory))
+        except UnavailableError:
+            raise
+        except ComityError as problem:
+            raise HandlingError(f"the consent by which it was passed on is not proved ({problem.code})") from problem
 
     async def verify(self, message_id: UUID, *, online: bool = True) -> VerificationReport:
         """Verify everything again from the stored bytes; ``online`` also asks the logs for consistency.
@@ -142,6 +159,8 @@ class Proving:
         Raises as :meth:`disclosure`.
         """
 
+        await self.require_consent(message_id)
+
         def read() -> bytes:
             stored = self._disclosed(message_id, "export")
             receipts = tuple(entry.receipt for entry in self._store.receipts(stored.head.digest))
@@ -155,6 +174,7 @@ class Proving:
         Raises :class:`NotFoundError`, :class:`ErasedError`, :class:`ConditionsOpenError` for what this desk may not
         open itself, and :class:`HandlingError` when it is for proceedings and a label forbids that.
         """
+        await self.require_consent(message_id)
         return await self._thread(lambda: _opened(self._disclosed(message_id, "disclose")))
 
     async def evidence(self, message_id: UUID, *, disclose: bool, online: bool = True) -> EvidenceContents:
@@ -168,6 +188,8 @@ class Proving:
         read further and the node cannot be reached.
         """
         self._acting.require(*READERS)
+        if disclose:
+            await self.require_consent(message_id)
         if online:
             await self.verify(message_id)
         while True:
