@@ -212,7 +212,9 @@ class Desk:
             store = await thread(lambda: DeskStore(files.database, cipher))
             stack.push_async_callback(thread, store.close)
             nobody = settings.officer.name if settings.officer else str(address)
-            acting = await thread(lambda: who_acts(OfficerRegister(store.database), files.officers, login, nobody))
+            acting = await thread(
+                lambda: who_acts(OfficerRegister(store.database), store.records, files.officers, login, nobody)
+            )
             desk = cls(
                 address, settings, keystore, trust, store, thread, directory_thread, clock, acting, files.misbehaviour
             )
@@ -305,10 +307,14 @@ class Desk:
         return SentMessage(proposal.id, thread, b"", SendStatus.PROPOSED)
 
     async def release(self, proposal_id: str, *, expires_in: timedelta | None = None) -> SentMessage:
-        """Send a draft that waits, as the acting officer; raises as :meth:`Office.releasable` and :meth:`send_many`."""
+        """Send a draft that waits, as the acting officer; raises as :meth:`Office.releasable` and :meth:`send_many`.
+
+        It is sent once: the draft counts as released in the transaction that puts the message into the outbox.
+        """
         proposal = await self.run(self.office.releasable, proposal_id)
-        (sent,) = await self._traffic.send([proposal.draft], expires_in)
-        await self.run(self.office.released, proposal, sent.id)
+        (sent,) = await self._traffic.send(
+            [proposal.draft], expires_in, lambda message: self.office.released(proposal, message)
+        )
         return sent
 
     async def acknowledge(

@@ -29,7 +29,8 @@ from protocol.errors import (
     SignatureInvalidError,
 )
 from protocol.instant import truncate
-from protocol.local_record import SALT_BYTES, LocalRecord, Operation
+from protocol.keyid import ed25519_kid
+from protocol.local_record import SALT_BYTES, LocalRecord, Operation, RecordedOfficer
 from protocol.log import TILE_WIDTH, TileTree, decode_bundle, encode_bundle, entries_path, tile_path
 from protocol.log.checkpoint import Checkpoint, parse_checkpoint, parse_checkpoint_text
 from protocol.log.frontier import Frontier
@@ -64,11 +65,15 @@ class RecordBook:
         head: Head | None = None,
         *,
         evident: bool = False,
-        recipients: Sequence[Address] = (),
+        recipients: Sequence[Address | str] = (),
         ground: str | None = None,
         count: int | None = None,
+        subject: RecordedOfficer | None = None,
+        file: bytes | None = None,
     ) -> LocalRecord:
         """The record of one act, about the message ``head``; ``evident``: what is sent gives its own reason.
+
+        ``recipients`` are contact points, or persons and courts in words.
 
         Raises :class:`JustificationError` for a consultation or disclosure when the office wants a reason and none was
         given.
@@ -90,6 +95,9 @@ class RecordBook:
             recipients=tuple(str(recipient) for recipient in recipients),
             ground=ground,
             count=count,
+            key=ed25519_kid(officer.public_key) if (officer := self._acting.officer) is not None else None,
+            subject=subject,
+            file=file,
         )
 
 

@@ -126,8 +126,16 @@ class Outbox:
             self._onward.check_outgoing(composed.message)
         return messages
 
-    def seal(self, messages: Sequence[ComposedMessage], expires_in: timedelta | None) -> list[StoredMessage]:
-        """Seal messages and keep them, in the outbox. Raises what the directory says against a recipient."""
+    def seal(
+        self,
+        messages: Sequence[ComposedMessage],
+        expires_in: timedelta | None,
+        also: Callable[[UUID], None] | None = None,
+    ) -> list[StoredMessage]:
+        """Seal messages and keep them, in the outbox. Raises what the directory says against a recipient.
+
+        ``also`` is given the id of each in the same transaction; when it raises, none is kept.
+        """
         sealed = [self._seal(message, expires_in) for message in messages]
         heads = [message.head for message in sealed]
         self._store.add_sent(
@@ -136,6 +144,7 @@ class Outbox:
                 self._book.record(Operation.DISCLOSURE, "send", head, recipients=head.recipients, evident=True)
                 for head in heads
             ],
+            also=(lambda: _each(also, heads)) if also is not None else None,
         )
         return sealed
 
@@ -266,6 +275,11 @@ class Outbox:
             digest=sha256(envelope).digest(),
         )
         return StoredMessage(head, envelope, content, salt)
+
+
+def _each(also: Callable[[UUID], None], heads: Sequence[Head]) -> None:
+    for head in heads:
+        also(head.id)
 
 
 def _starting_with(first: bytes) -> Callable[[int], bytes]:
