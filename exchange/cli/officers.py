@@ -160,8 +160,8 @@ def passphrase(
     "key",
     help=_(
         "Make a new key of your own, under a passphrase that only you know.\n\n"
-        "Example: comity officer key\n\n"
-        "Whoever registered you made your first key. From now on it counts no more."
+        "Whoever registered you made your first key. From now on it counts no more.\n\n"
+        "Example: comity officer key"
     ),
 )
 def key(
@@ -203,8 +203,8 @@ def key(
     "confirm",
     help=_(
         "Confirm that an officer is another person than who registered the id, and holds its key.\n\n"
-        "Example: comity officer confirm kim\n\n"
-        "Do it in the officer's presence, after the officer made a new key."
+        "Do it in the officer's presence, after the officer made a new key.\n\n"
+        "Example: comity officer confirm kim"
     ),
 )
 def confirm(
