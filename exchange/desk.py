@@ -47,11 +47,13 @@ from exchange.erasure import Erasure
 from exchange.local_records import RecordBook, sign_head
 from exchange.lookup import RESOLVED_AMONG, Lookup
 from exchange.mailbox import Mailbox
+from exchange.messaging.offers import Offers
 from exchange.node_link import NodeLink
 from exchange.office import Office
 from exchange.officers import READERS, Acting, Login, OfficerRegister, who_acts
 from exchange.onward import Onward, verify_originals
 from exchange.outbox import Outbox
+from exchange.proposals import Proposal
 from exchange.proving import Proving
 from exchange.receipts import ReceiptJudge
 from exchange.record_table import RecordTable
@@ -152,12 +154,17 @@ class Desk:
         )
         mailbox = Mailbox(store, judge, parsed, current, address, openers, signer, clock, book)
         bundles = DeskBundles(store, outbox, mailbox, current, address, signer, clock)
-        search = Search(store, lambda stored: [subject.key for subject in subjects_of(parsed.of(stored))])
+        search = Search(
+            store,
+            lambda stored: [subject.key for subject in subjects_of(parsed.of(stored))],
+            lambda stored: bool(onward.closed_by(stored)),
+        )
+        self._offers = Offers(store, parsed, address, outbox.complete)
         self._traffic = Traffic(store, outbox, mailbox, bundles, search, link, thread, background)
         self._agenda = agenda = Agenda(store, parsed, address, clock, self.national_clocks)
         self.office = office = Office(store, OfficerRegister(store.database), acting, book, settings.office, clock)
         self.erasure = Erasure(store, parsed, search, agenda, acting, book, settings.retention, clock)
-        self._replies = replies = Replies(store, parsed, onward, address, settings, acting)
+        self._replies = Replies(store, parsed, onward, address, settings, acting)
         noting = settings.officer.name if settings.officer else None
         self._casebook = CaseBook(store, office, acting, book, noting, clock)
         self._lookup = lookup = Lookup(
@@ -167,7 +174,7 @@ class Desk:
             judge,
             search,
             office,
-            replies,
+            onward,
             acting,
             book,
             current,
@@ -297,12 +304,48 @@ class Desk:
             return [await self.propose(draft) for draft in drafts]
         return await self._traffic.send(drafts, expires_in)
 
+    async def offer(self, draft: Draft, *, expires_in: timedelta | None = None) -> SentMessage:
+        """Offer what a draft of an answer, or of information, gives under conditions; :meth:`give` sends it.
+
+        What goes out are the conditions and a commitment to the rest, which stays here. The outcome is the offer's.
+        Raises as :meth:`send` and :meth:`Offers.prepare`.
+        """
+        if await self.run(self.office.needs_release, str(draft.get("type"))):
+            proposal = await self.run(lambda: self.office.propose(draft, self._offers.prepare, offered=True))
+            return self._proposed(proposal, draft)
+        return await self._offer(draft, expires_in, lambda message: None)
+
+    async def give(self, offer_id: UUID, *, expires_in: timedelta | None = None) -> SentMessage:
+        """Send what was offered, now that every recipient accepted its conditions: once.
+
+        Raises :class:`OfferNeededError` as long as somebody has not, :class:`NothingOpenError` when nothing waits, and
+        as :meth:`send`.
+        """
+        draft = await self.run(self._offers.opening_draft, offer_id)
+        if await self.run(self.office.needs_release, str(draft["type"])):
+            return await self.propose(draft)
+        (sent,) = await self._traffic.send([draft], expires_in, lambda message: self._offers.given(draft))
+        return sent
+
+    async def _offer(self, draft: Draft, expires_in: timedelta | None, also: Callable[[UUID], None]) -> SentMessage:
+        prepared = await self.run(self._offers.prepare, draft)
+
+        def kept(message: UUID) -> None:
+            self._offers.keep(message, prepared.withheld)
+            also(message)
+
+        (sent,) = await self._traffic.send([prepared.draft], expires_in, kept)
+        return sent
+
     async def propose(self, draft: Draft) -> SentMessage:
         """Keep a complete draft for another officer to release. Raises as :meth:`send_many`, and for who may not draft.
 
         The outcome's ``thread`` is the one that it replies in, or the draft's own id.
         """
         proposal = await self.run(self.office.propose, draft, lambda given: self._outbox.compose([given]))
+        return self._proposed(proposal, draft)
+
+    def _proposed(self, proposal: Proposal, draft: Draft) -> SentMessage:
         thread = UUID(str(draft["thread"])) if draft.get("thread") else proposal.id
         return SentMessage(proposal.id, thread, b"", SendStatus.PROPOSED)
 
@@ -312,9 +355,17 @@ class Desk:
         It is sent once: the draft counts as released in the transaction that puts the message into the outbox.
         """
         proposal = await self.run(self.office.releasable, proposal_id)
-        (sent,) = await self._traffic.send(
-            [proposal.draft], expires_in, lambda message: self.office.released(proposal, message)
-        )
+
+        def released(message: UUID) -> None:
+            self.office.released(proposal, message)
+            if self._offers.is_of_an_offer(proposal.draft):
+                self._offers.given(proposal.draft)
+
+        if proposal.offered:
+            return await self._offer(
+                proposal.draft, expires_in, lambda message: self.office.released(proposal, message)
+            )
+        (sent,) = await self._traffic.send([proposal.draft], expires_in, released)
         return sent
 
     async def acknowledge(

@@ -212,11 +212,17 @@ class Office:
         self._acting.require(Role.DRAFTER, Role.RELEASER)
         return self._wants_four_eyes(message_type) or not self._may(Role.RELEASER)
 
-    def propose(self, draft: Mapping[str, Any], check: Callable[[Mapping[str, Any]], object]) -> Proposal:
-        """Keep a draft for another officer to release; ``check`` raises for one that could not be sent."""
+    def propose(
+        self, draft: Mapping[str, Any], check: Callable[[Mapping[str, Any]], object], *, offered: bool = False
+    ) -> Proposal:
+        """Keep a draft for another officer to release; ``check`` raises for one that could not be sent.
+
+        ``offered``: when it is released, what it gives is offered first.
+        """
         self._acting.require(Role.DRAFTER)
         check(draft)
-        proposal = Proposal(uuid4(), str(draft.get("type", "")), self._officer_id(), self._now(), dict(draft))
+        kind = str(draft.get("type", ""))
+        proposal = Proposal(uuid4(), kind, self._officer_id(), self._now(), dict(draft), offered=offered)
         with self._database.transaction():
             self._keep(proposal, Operation.COLLECTION, "draft")
         return proposal

@@ -17,8 +17,8 @@ from protocol.address import Address
 from protocol.codes import load_codes
 from protocol.envelope import verify_envelope
 from protocol.errors import ConditionsOpenError, ErasedError, HandlingError, NotFoundError
-from protocol.messages import LegalBasis, Message
-from protocol.messages.consent import open_conditions
+from protocol.messages import ComposedMessage, LegalBasis, Message
+from protocol.messages.consent import check_given, content_conditions, open_conditions, opening_in
 from protocol.messages.forward import Forward, Original, original_envelope
 from protocol.messages.handling_rules import (
     Action,
@@ -29,6 +29,8 @@ from protocol.messages.handling_rules import (
     open_barriers,
     read_original,
 )
+from protocol.messages.information import InformationSpontaneous
+from protocol.messages.parts import Condition
 from protocol.messages.passing_on import check_passed_on, consents_of, originals_of
 from protocol.messages.use import ConsentReply, ConsentRequest
 
@@ -56,12 +58,15 @@ class Onward:
         if found:
             raise HandlingError("; ".join(text_of(objection) for objection in found))
 
-    def check_outgoing(self, message: Message) -> None:
-        """Return if this desk may send ``message``, whoever wrote its draft: the rules of passing on.
+    def check_outgoing(self, composed: ComposedMessage) -> None:
+        """Return if this desk may send a message, whoever wrote its draft: the rules of conditions and passing on.
 
         Raises :class:`HandlingError`, :class:`ConditionsOpenError`, :class:`ErasedError`, and what
-        :func:`check_passed_on` raises.
+        :func:`check_given` and :func:`check_passed_on` raise.
         """
+        message = composed.message
+        if _gives(message):
+            check_given(message, composed.content, self._messages_of(message.thread))
         if not isinstance(message, Forward):
             return
         original = message.original
@@ -135,6 +140,15 @@ class Onward:
         ]
         return {"items": items}
 
+    def closed_by(self, stored: StoredMessage) -> tuple[Condition, ...]:
+        """The conditions that keep a message closed here; empty for what is open, was erased, or this desk sent."""
+        if stored.erased or stored.head.direction is not Direction.RECEIVED:
+            return ()
+        message = self._parsed.of(stored)
+        if not any(content_conditions(message)):
+            return ()
+        return open_conditions(message, self._thread(stored), str(self._address))
+
     def received_forward(self, message_id: UUID) -> Forward | None:
         """The message, if another office passed it on to this desk; raises :class:`NotFoundError`."""
         stored = self._store.message(message_id)
@@ -184,8 +198,17 @@ class Onward:
         return stored
 
     def _thread(self, stored: StoredMessage) -> list[Message]:
-        rows = self._store.thread(stored.head.thread)
+        return self._messages_of(stored.head.thread)
+
+    def _messages_of(self, thread: UUID) -> list[Message]:
+        rows = self._store.thread(thread)
         return [self._parsed.of(other) for _, other, _ in rows if not other.erased]
+
+
+def _gives(message: Message) -> bool:
+    """Whether the rules of conditions and offers have something to say of the message."""
+    in_a_thread = isinstance(message, InformationSpontaneous) and message.thread != message.id
+    return in_a_thread or opening_in(message) is not None or any(content_conditions(message))
 
 
 def _legal_basis(message: Message) -> LegalBasis | None:

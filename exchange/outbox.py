@@ -107,14 +107,15 @@ class Outbox:
     def compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[ComposedMessage]:
         """The messages of the drafts; raises :class:`InvalidMessageError` or :class:`TransitionError`.
 
-        The rules of passing on hold for every draft, whoever wrote it: raises as :meth:`Onward.check_outgoing`.
+        The rules of conditions and of passing on hold for every draft, whoever wrote it: raises as
+        :meth:`Onward.check_outgoing`.
         The problems of several drafts are told apart by the draft's number before the field.
         """
         messages: list[ComposedMessage] = []
         problems: list[tuple[str, str, str]] = []
         for number, draft in enumerate(drafts):
             try:
-                messages.append(self._complete(draft))
+                messages.append(self.complete(draft))
             except InvalidMessageError as problem:
                 if len(drafts) == 1:
                     raise
@@ -123,7 +124,7 @@ class Outbox:
             raise InvalidMessageError(f"problems of the drafts: {len(problems)}", (*problems,))
         for composed in messages:
             check_next_step(self._store, self._parsed, composed.message)
-            self._onward.check_outgoing(composed.message)
+            self._onward.check_outgoing(composed)
         return messages
 
     def seal(
@@ -186,7 +187,8 @@ class Outbox:
         error = next((receipt.error.code for receipt in judged if receipt.error is not None), "peer-failed")
         recording.outcomes[head.id] = Outcome(SendStatus.QUEUED, error, rows)
 
-    def _complete(self, draft: Mapping[str, Any]) -> ComposedMessage:
+    def complete(self, draft: Mapping[str, Any]) -> ComposedMessage:
+        """The message of one draft, checked by itself and signed by who acts; raises :class:`InvalidMessageError`."""
         now = self._time_of(draft)
         claimed = draft.get("from")
         if claimed is not None and claimed != str(self._address):

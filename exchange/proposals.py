@@ -31,7 +31,10 @@ class ProposalState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """One draft that waits. ``draft`` is empty once it is decided on; ``message`` is what it was sent as."""
+    """One draft that waits. ``draft`` is empty once it is decided on; ``message`` is what it was sent as.
+
+    ``offered``: it is to be offered first, and what is in it given when its conditions are accepted.
+    """
 
     id: UUID
     type: str
@@ -43,6 +46,7 @@ class Proposal:
     decided_at: datetime | None = None
     remark: str | None = None
     message: UUID | None = None
+    offered: bool = False
 
     def to_bytes(self) -> bytes:
         """As it is sealed."""
@@ -58,13 +62,14 @@ class Proposal:
                 to_ms(self.decided_at) if self.decided_at else None,
                 self.remark,
                 self.message.bytes if self.message else None,
+                self.offered,
             ]
         )
 
     @classmethod
     def from_bytes(cls, value: bytes) -> Proposal:
         """What :meth:`to_bytes` made."""
-        id_, kind, by, at, draft, state, decided_by, decided_at, remark, message = cbor.decode(value)
+        id_, kind, by, at, draft, state, decided_by, decided_at, remark, message, offered = cbor.decode(value)
         return cls(
             UUID(bytes=id_),
             kind,
@@ -76,6 +81,7 @@ class Proposal:
             from_ms(decided_at) if decided_at is not None else None,
             remark,
             UUID(bytes=message) if message else None,
+            offered,
         )
 
     def decided(

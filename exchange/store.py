@@ -460,15 +460,32 @@ class DeskStore:
         )
         return [(seq, self._message(row, head, body, slot)) for seq, row, head, body, slot in rows]
 
-    def add_words(self, words: Sequence[tuple[int, Collection[str]]]) -> None:
-        """Index messages, by row number in rising order."""
+    def add_words(self, words: Sequence[tuple[int, Collection[str]]], closed: Collection[int] = ()) -> None:
+        """Index messages, by row number in rising order; those of ``closed`` are to be indexed when they are open."""
         if not words:
             return
-        rows = [(self._word(word), seq) for seq, found in words for word in found]
         with self.database.transaction(redone=True):
-            # In the order of the index: pages are touched once.
-            self.database.execute_all("INSERT OR IGNORE INTO word (word, seq) VALUES (?, ?)", sorted(rows))
+            self._insert_words(words)
+            self.database.execute_all("INSERT OR IGNORE INTO closed (seq) VALUES (?)", [(seq,) for seq in closed])
             self._set_state(b"indexed", words[-1][0].to_bytes(8, "big"))
+
+    def closed(self) -> list[tuple[int, StoredMessage]]:
+        """The messages that were closed when they were to be indexed, with their row numbers."""
+        rows = self.database.all(
+            "SELECT m.seq, m.id, m.head, m.body, m.slot FROM closed c JOIN message m ON m.seq = c.seq ORDER BY m.seq"
+        )
+        return [(seq, self._message(row, head, body, slot)) for seq, row, head, body, slot in rows]
+
+    def add_words_of_opened(self, words: Sequence[tuple[int, Collection[str]]]) -> None:
+        """Index messages that were closed before."""
+        with self.database.transaction(redone=True):
+            self._insert_words(words)
+            self.database.execute_all("DELETE FROM closed WHERE seq = ?", [(seq,) for seq, _ in words])
+
+    def _insert_words(self, words: Sequence[tuple[int, Collection[str]]]) -> None:
+        rows = [(self._word(word), seq) for seq, found in words for word in found]
+        # In the order of the index: pages are touched once.
+        self.database.execute_all("INSERT OR IGNORE INTO word (word, seq) VALUES (?, ?)", sorted(rows))
 
     def with_words(
         self, words: Collection[str], limit: int, before: int | None

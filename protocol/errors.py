@@ -631,6 +631,17 @@ class ConditionsOpenError(ComityError):
     )
 
 
+class OfferNeededError(ComityError):
+    """Content under conditions is to be sent before they were accepted."""
+
+    code = "offer-needed"
+    http_status = 409
+    advice = (
+        "Offer it with comity offer; comity give sends it when the conditions are accepted."
+        " In an emergency it is sent at once."
+    )
+
+
 class OfficerNeededError(ComityError):
     """This desk has officers: name the one who acts, with that officer's passphrase."""
 

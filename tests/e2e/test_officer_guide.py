@@ -146,6 +146,25 @@ async def an_offer_comes(office: Office) -> None:
     await office.type(KR, f"comity show {offer.id}")
 
 
+async def write_the_information(office: Office) -> None:
+    offer = example("messages/information.spontaneous.json")
+    given = {name: value for name, value in offer.items() if name != "commitment"}
+    write_draft(
+        office.file(FR, "information.json"), {**given, "stage": "disclosure", "facts": "The servers stand in Busan."}
+    )
+
+
+async def the_offer_is_accepted(office: Office) -> None:
+    """As long as it is not, nothing is given."""
+    offer = office.ids["own offer"]
+    assert "offer-needed" in await office.type(FR, f"comity give {offer}", code=1)
+    await office.arrived(KR, "own offer")
+    await office.type(KR, f"comity accept-conditions {offer}")
+    async with office.open(FR) as fr, asyncio.timeout(20):
+        while str((await fr.track(UUID(offer))).state) != "conditions_agreed":
+            await fr.sync(2)
+
+
 async def consent_is_asked(office: Office) -> None:
     await office.arrived(FR, "question")
 
@@ -284,6 +303,8 @@ STEPS = (
     Step("comity explain 7f3a", ids={"7f3a": "too late"}, before=messages_cross),
     Step("comity accept-conditions 7f3a", ids=OFFER, before=an_offer_comes),
     Step("comity new condition.decline --reply-to 7f3a --out decline.json", ids=OFFER, says=("Art. 28.3",)),
+    Step("comity offer information.json", by=FR, before=write_the_information, keep="own offer"),
+    Step("comity give 7f3a", by=FR, ids={"7f3a": "own offer"}, before=the_offer_is_accepted, says=("submitted",)),
     Step("comity handling 7f3a --for forward --to 24-7@gh", ids=OFFER, says=("tlp_amber_strict",)),
     Step(
         "comity forward 7f3a --to 24-7@gh --reason 'The provider is in your country.'",

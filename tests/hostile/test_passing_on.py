@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,7 +16,7 @@ from exchange.settings import OfficeSettings
 from protocol.address import Address
 from protocol.errors import ComityError, HandlingError
 from protocol.messages.handling_rules import Action
-from tests.unit.exchange_world import FR, KR, ROOT, World, request
+from tests.unit.exchange_world import FR, KR, ROOT, World, request, without_rules
 
 GH, US = Address.parse("24-7@gh"), Address.parse("24-7@us")
 OFFICER = {"name": "Claire Martin", "role": "Duty officer"}
@@ -27,15 +25,6 @@ OFFICER = {"name": "Claire Martin", "role": "Duty officer"}
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return World(tmp_path, monkeypatch, "gh", "us")
-
-
-@contextmanager
-def without_rules(desk: Desk) -> Iterator[None]:
-    """A desk whose program keeps to no rule when it composes."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(desk.onward, "check_outgoing", lambda message: None)
-        patched.setattr(desk.onward, "require", lambda *_: None)
-        yield
 
 
 async def held(kr: Desk, fr: Desk, tlp: str, *codes: str, **more: Any) -> UUID:

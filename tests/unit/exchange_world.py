@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -65,6 +66,15 @@ REQUEST: dict[str, Any] = json.loads((ROOT / "examples/preservation-request.json
 def request(**changes: Any) -> dict[str, Any]:
     """A valid draft of a preservation request from kr to fr."""
     return {**copy.deepcopy(REQUEST), **changes}
+
+
+@contextmanager
+def without_rules(desk: Desk) -> Iterator[None]:
+    """A desk whose program keeps to no rule of conditions or passing on when it composes."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(desk.onward, "check_outgoing", lambda composed: None)
+        patched.setattr(desk.onward, "require", lambda *_: None)
+        yield
 
 
 class Clock:

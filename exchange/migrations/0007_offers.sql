@@ -1,0 +1,11 @@
+-- What was offered under conditions and waits for their acceptance, by the id of the offer; and the messages whose
+-- conditions are not accepted here, which are not indexed until they are.
+
+CREATE TABLE withheld (
+    id     BLOB PRIMARY KEY,
+    sealed BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE closed (
+    seq INTEGER PRIMARY KEY
+) STRICT;
