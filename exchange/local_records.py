@@ -70,10 +70,11 @@ class RecordBook:
         count: int | None = None,
         subject: RecordedOfficer | None = None,
         file: bytes | None = None,
+        purpose: str | None = None,
     ) -> LocalRecord:
         """The record of one act, about the message ``head``; ``evident``: what is sent gives its own reason.
 
-        ``recipients`` are contact points, or persons and courts in words.
+        ``recipients`` are contact points, or persons and courts in words; ``purpose`` is that of this act alone.
 
         Raises :class:`JustificationError` for a consultation or disclosure when the office wants a reason and none was
         given.
@@ -87,7 +88,7 @@ class RecordBook:
             officer=self._acting.name,
             act=act,
             salt=os.urandom(SALT_BYTES),
-            purpose=(self._acting.purpose or _DEFAULT_PURPOSE) if justified else None,
+            purpose=(purpose or self._acting.purpose or _DEFAULT_PURPOSE) if justified else None,
             reason=self._acting.reason,
             message=head.id if head else None,
             digest=head.digest if head else None,

@@ -132,13 +132,15 @@ def check_recorded(officer: Officer, records: RecordTable) -> None:
 class Login:
     """Who opens the desk and why: an officer with a passphrase, and the justification of what he will look at.
 
-    ``purpose`` is a code of the list record_purpose, ``reason`` is in words.
+    ``purpose`` is a code of the list record_purpose, ``reason`` is in words. ``recipient`` is who gets what is given
+    out of the desk, in words or as an address, where the act itself does not say.
     """
 
     officer: str | None = None
     passphrase: bytes | None = field(default=None, repr=False)
     purpose: str | None = None
     reason: str | None = None
+    recipient: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,7 @@ class Acting:
     has_officers: bool = False
     purpose: str | None = None
     reason: str | None = None
+    recipient: str | None = None
 
     def require(self, *roles: Role) -> None:
         """Return if the officer has one of the roles; raises :class:`OfficerNeededError`, :class:`OfficerRoleError`."""
@@ -202,11 +205,11 @@ def who_acts(register: OfficerRegister, records: RecordTable, folder: Path, logi
     wrong passphrase, :class:`UsageError` for a purpose that is not of the list, and :class:`DatabaseDamagedError` when
     the register is not what was recorded.
     """
-    if login.purpose is not None and login.purpose not in load_codes("record_purpose"):
-        raise UsageError("the purpose is not a code of the list record_purpose")
+    if login.purpose is not None:
+        check_purpose(login.purpose)
     reason = check_line(login.reason, "a reason") if login.reason is not None else None
     has_officers = any(officer.withdrawn_at is None for officer in register.all())
-    acting = Acting(default_name, None, None, has_officers, login.purpose, reason)
+    acting = Acting(default_name, None, None, has_officers, login.purpose, reason, login.recipient)
     if login.officer is None:
         return acting
     officer = register.get(login.officer)
@@ -272,6 +275,13 @@ def check_line(text: str, what: str) -> str:
     if not text.strip() or len(text) > _MAX_NAME or not text.isprintable():
         raise UsageError(f"{what} is one line of 1 to {_MAX_NAME} characters")
     return text
+
+
+def check_purpose(purpose: str) -> str:
+    """Return a code of the list record_purpose; raises :class:`UsageError`."""
+    if purpose not in load_codes("record_purpose"):
+        raise UsageError("the purpose is not a code of the list record_purpose")
+    return purpose
 
 
 def parse_roles(roles: Iterable[str]) -> frozenset[Role]:

@@ -46,6 +46,11 @@ class Onward:
         self._address = address
         self._clock = clock
 
+    @property
+    def address(self) -> Address:
+        """Whose desk this is."""
+        return self._address
+
     def objections(self, message_id: UUID, action: Action, recipient: Address | None = None) -> tuple[Objection, ...]:
         """What forbids the action on a message now; raises :class:`NotFoundError`, :class:`ErasedError`."""
         stored = self._stored(message_id)

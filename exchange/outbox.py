@@ -163,7 +163,11 @@ class Outbox:
                 raise DirectoryBehindError
             unverified += sum(receipt.error is not None for receipt in judged)
             self._record_one(message.head, answer.refusal, judged, recording)
-        self._store.record_submission(recording.done, recording.refused, recording.receipts)
+        # What was recorded as sent was not: the node refused it for good.
+        gone = {key for key, _ in recording.refused}
+        heads = [message.head for message in messages if message.head.id in gone]
+        records = [self._book.record(Operation.ALTERATION, "send.refused", head) for head in heads]
+        self._store.record_submission(recording.done, recording.refused, recording.receipts, records)
         return Submission(recording.outcomes, len(recording.receipts), unverified)
 
     def _record_one(

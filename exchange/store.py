@@ -117,7 +117,11 @@ class DeskStore:
         return [(seq, self._message(row, head, body, slot)) for seq, row, head, body, slot in rows]
 
     def record_submission(
-        self, done: Iterable[UUID], refused: Iterable[tuple[UUID, Refusal]], receipts: Sequence[StoredReceipt]
+        self,
+        done: Iterable[UUID],
+        refused: Iterable[tuple[UUID, Refusal]],
+        receipts: Sequence[StoredReceipt],
+        records: Sequence[LocalRecord] = (),
     ) -> None:
         """Take messages out of the outbox: accepted ones, and refused ones with the reason."""
         with self.database.transaction(redone=True):
@@ -128,6 +132,7 @@ class DeskStore:
                 self.database.execute("DELETE FROM outbox WHERE id = ?", (row,))
                 self._insert_refusal(row, refusal)
             self._insert_receipts(receipts)
+            self.records.insert(records)
 
     def queued(self) -> int:
         """How many messages wait in the outbox."""

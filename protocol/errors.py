@@ -666,6 +666,14 @@ class HandlingError(ComityError):
     advice = "Ask the originator's consent with comity consent ask; what is granted is then allowed."
 
 
+class RecipientNeededError(ComityError):
+    """Content is to be given out, and nobody said to whom and what for."""
+
+    code = "recipient-needed"
+    http_status = 400
+    advice = "Say who gets it with --to, and what for with --purpose, a code of the list record_purpose."
+
+
 class JustificationError(ComityError):
     """The office wants a reason for every consultation and disclosure."""
 

@@ -126,7 +126,7 @@ async def test_sending_receiving_showing_searching_and_exporting_are_recorded(wo
             ("collection", "receive"),
             ("consultation", "show"),
             ("consultation", "search"),
-            ("disclosure", "export"),
+            ("consultation", "export.prepare"),
             ("alteration", "case.note"),
         ]
         shown = at_fr[1]
@@ -262,11 +262,13 @@ def test_the_commands_list_check_export_and_verify(world: World, tmp_path: Path)
         assert ran.exit_code == 0, ran.output
         return dict(json.loads(ran.stdout))
 
-    comity("--because", "Case 12", "export", str(sent), str(tmp_path / "evidence.cbor"))
+    given = ("--to", "The court", "--purpose", "supervision")
+    comity("--because", "Case 12", "export", str(sent), str(tmp_path / "evidence.cbor"), *given)
     (listed,) = comity("records", "list", "--operation", "disclosure")["records"]  # type: ignore[misc]
     assert (listed["reason"], listed["message"]) == ("Case 12", str(sent))
-    assert comity("records", "check") == {"records": 2, "signed": 2}
-    assert str(comity("records", "head")["checkpoint"]).startswith("comity-records/24-7@fr\n2\n")
-    assert comity("records", "export", str(tmp_path / "out"))["records"] == 2
+    assert (listed["recipients"], listed["purpose"]) == (["The court"], "supervision")
+    assert comity("records", "check") == {"records": 3, "signed": 3}
+    assert str(comity("records", "head")["checkpoint"]).startswith("comity-records/24-7@fr\n3\n")
+    assert comity("records", "export", str(tmp_path / "out"))["records"] == 3
     verified = comity("records", "verify", str(tmp_path / "out"), "24-7@fr", "--list")
-    assert [row["act"] for row in verified["list"]] == ["receive", "export"]  # type: ignore[attr-defined]
+    assert [row["act"] for row in verified["list"]] == ["receive", "export.prepare", "export"]  # type: ignore[attr-defined]
