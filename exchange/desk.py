@@ -163,7 +163,7 @@ class Desk:
         self._traffic = Traffic(store, outbox, mailbox, bundles, search, link, thread, background)
         self._agenda = agenda = Agenda(store, parsed, address, clock, self.national_clocks)
         self.office = office = Office(store, OfficerRegister(store.database), acting, book, settings.office, clock)
-        self.erasure = Erasure(store, parsed, search, agenda, acting, book, settings.retention, clock)
+        self.erasure = Erasure(store, parsed, agenda, acting, book, settings.retention, clock)
         self._replies = Replies(store, parsed, onward, address, settings, acting)
         noting = settings.officer.name if settings.officer else None
         self._casebook = CaseBook(store, office, acting, book, noting, clock)

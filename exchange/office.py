@@ -73,7 +73,7 @@ class Office:
         self._book = book
         self._settings = settings
         self._clock = clock
-        self._proposals = Proposals(store.database)
+        self._proposals = Proposals(store)
         self._readings = Readings(store.database)
         self._rota = DutyRota(store.database)
 

@@ -16,7 +16,6 @@ from typing import Any
 from uuid import UUID
 
 from exchange.cases import Parsed
-from exchange.database import SealedDatabase
 from exchange.store import DeskStore
 from protocol import cbor
 from protocol.address import Address
@@ -54,29 +53,32 @@ class PreparedOffer:
 class WithheldTable:
     """What waits, by the id of its offer; what it holds is erased with the offer's case."""
 
-    def __init__(self, database: SealedDatabase) -> None:
-        self._database = database
-        self._cipher = database.cipher
+    def __init__(self, store: DeskStore) -> None:
+        self._store = store
+        self._database = store.database
+        self._cipher = store.database.cipher
 
     def put(self, offer: UUID, withheld: Withheld) -> None:
         """Keep what an offer is about, inside a transaction."""
         row = self._row(offer)
         value = cbor.encode([withheld.salt, json.dumps(withheld.draft, ensure_ascii=False)])
-        sealed = self._cipher.seal(b"withheld.sealed", row, value)
-        self._database.execute("INSERT INTO withheld (id, sealed) VALUES (?, ?)", (row, sealed))
+        slot, sealed = self._store.seal_content(b"withheld.sealed", row, value)
+        self._database.execute("INSERT INTO withheld (id, sealed, slot) VALUES (?, ?, ?)", (row, sealed, slot))
 
     def get(self, offer: UUID) -> Withheld | None:
         """What waits; None when nothing does."""
         row = self._row(offer)
-        rows = self._database.all("SELECT sealed FROM withheld WHERE id = ?", (row,))
+        rows = self._database.all("SELECT sealed, slot FROM withheld WHERE id = ?", (row,))
         if not rows:
             return None
-        salt, draft = cbor.decode(self._cipher.open(b"withheld.sealed", row, rows[0][0]))
+        salt, draft = cbor.decode(self._store.open_content(b"withheld.sealed", row, *rows[0]))
         return Withheld(json.loads(draft), salt)
 
     def remove(self, offer: UUID) -> bool:
         """Take it out, inside a transaction; whether it was there."""
-        return bool(self._database.execute("DELETE FROM withheld WHERE id = ?", (self._row(offer),)).rowcount)
+        row = self._row(offer)
+        self._store.doom(slot for (slot,) in self._database.all("SELECT slot FROM withheld WHERE id = ?", (row,)))
+        return bool(self._database.execute("DELETE FROM withheld WHERE id = ?", (row,)).rowcount)
 
     def _row(self, offer: UUID) -> bytes:
         return self._cipher.blind(b"message", offer.bytes)
@@ -96,7 +98,7 @@ class Offers:
         self._parsed = parsed
         self._address = address
         self._compose = compose
-        self._withheld = WithheldTable(store.database)
+        self._withheld = WithheldTable(store)
 
     def prepare(self, draft: Mapping[str, Any]) -> PreparedOffer:
         """The offer of what ``draft`` gives.

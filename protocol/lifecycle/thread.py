@@ -105,6 +105,7 @@ def _opening(message: Message) -> f.Submitted:
         instrument=instrument,
         wanted_by=wanted_by if isinstance(message, _WITH_TARGETS) else None,
         supplement_by=message.supplement_by if isinstance(message, EmergencyRequest) else None,
+        offers=isinstance(message, InformationSpontaneous) and message.stage == "offer",
     )
 
 
