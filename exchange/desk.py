@@ -47,11 +47,13 @@ from exchange.erasure import Erasure
 from exchange.local_records import RecordBook, sign_head
 from exchange.lookup import RESOLVED_AMONG, Lookup
 from exchange.mailbox import Mailbox
+from exchange.messaging.offers import Offers
 from exchange.node_link import NodeLink
 from exchange.office import Office
 from exchange.officers import READERS, Acting, Login, OfficerRegister, who_acts
-from exchange.onward import Onward, verify_original
+from exchange.onward import Onward, verify_originals
 from exchange.outbox import Outbox
+from exchange.proposals import Proposal
 from exchange.proving import Proving
 from exchange.receipts import ReceiptJudge
 from exchange.record_table import RecordTable
@@ -96,7 +98,7 @@ from protocol.messages import (
     Message,
     complete_message,
 )
-from protocol.messages.forward import Forward, Original
+from protocol.messages.forward import Forward
 from protocol.messages.handling_rules import Action
 
 Clock = Callable[[], datetime]
@@ -147,16 +149,23 @@ class Desk:
 
         judge = ReceiptJudge(current)
         book = RecordBook(acting, clock, reason_needed=settings.office.justification == "required")
-        self._outbox = outbox = Outbox(store, judge, parsed, current, address, signer, settings, clock, acting, book)
+        self.onward = onward = Onward(store, parsed, address, clock)
+        self._outbox = outbox = Outbox(
+            store, judge, parsed, current, address, signer, settings, clock, acting, book, onward
+        )
         mailbox = Mailbox(store, judge, parsed, current, address, openers, signer, clock, book)
         bundles = DeskBundles(store, outbox, mailbox, current, address, signer, clock)
-        search = Search(store, lambda stored: [subject.key for subject in subjects_of(parsed.of(stored))])
+        search = Search(
+            store,
+            lambda stored: [subject.key for subject in subjects_of(parsed.of(stored))],
+            lambda stored: bool(onward.closed_by(stored)),
+        )
+        self._offers = Offers(store, parsed, address, outbox.complete)
         self._traffic = Traffic(store, outbox, mailbox, bundles, search, link, thread, background)
         self._agenda = agenda = Agenda(store, parsed, address, clock, self.national_clocks)
         self.office = office = Office(store, OfficerRegister(store.database), acting, book, settings.office, clock)
-        self.erasure = Erasure(store, parsed, search, agenda, acting, book, settings.retention, clock)
-        self.onward = onward = Onward(store, parsed, address, clock)
-        self._replies = replies = Replies(store, parsed, onward, address, settings, acting)
+        self.erasure = Erasure(store, parsed, agenda, acting, book, settings.retention, clock)
+        self._replies = Replies(store, parsed, onward, address, settings, acting)
         noting = settings.officer.name if settings.officer else None
         self._casebook = CaseBook(store, office, acting, book, noting, clock)
         self._lookup = lookup = Lookup(
@@ -166,7 +175,7 @@ class Desk:
             judge,
             search,
             office,
-            replies,
+            onward,
             acting,
             book,
             current,
@@ -211,7 +220,9 @@ class Desk:
             store = await thread(lambda: DeskStore(files.database, cipher))
             stack.push_async_callback(thread, store.close)
             nobody = settings.officer.name if settings.officer else str(address)
-            acting = await thread(lambda: who_acts(OfficerRegister(store.database), files.officers, login, nobody))
+            acting = await thread(
+                lambda: who_acts(OfficerRegister(store.database), store.records, files.officers, login, nobody)
+            )
             desk = cls(
                 address, settings, keystore, trust, store, thread, directory_thread, clock, acting, files.misbehaviour
             )
@@ -294,20 +305,68 @@ class Desk:
             return [await self.propose(draft) for draft in drafts]
         return await self._traffic.send(drafts, expires_in)
 
+    async def offer(self, draft: Draft, *, expires_in: timedelta | None = None) -> SentMessage:
+        """Offer what a draft of an answer, or of information, gives under conditions; :meth:`give` sends it.
+
+        What goes out are the conditions and a commitment to the rest, which stays here. The outcome is the offer's.
+        Raises as :meth:`send` and :meth:`Offers.prepare`.
+        """
+        if await self.run(self.office.needs_release, str(draft.get("type"))):
+            proposal = await self.run(lambda: self.office.propose(draft, self._offers.prepare, offered=True))
+            return self._proposed(proposal, draft)
+        return await self._offer(draft, expires_in, lambda message: None)
+
+    async def give(self, offer_id: UUID, *, expires_in: timedelta | None = None) -> SentMessage:
+        """Send what was offered, now that every recipient accepted its conditions: once.
+
+        Raises :class:`OfferNeededError` as long as somebody has not, :class:`NothingOpenError` when nothing waits, and
+        as :meth:`send`.
+        """
+        draft = await self.run(self._offers.opening_draft, offer_id)
+        if await self.run(self.office.needs_release, str(draft["type"])):
+            return await self.propose(draft)
+        (sent,) = await self._traffic.send([draft], expires_in, lambda message: self._offers.given(draft))
+        return sent
+
+    async def _offer(self, draft: Draft, expires_in: timedelta | None, also: Callable[[UUID], None]) -> SentMessage:
+        prepared = await self.run(self._offers.prepare, draft)
+
+        def kept(message: UUID) -> None:
+            self._offers.keep(message, prepared.withheld)
+            also(message)
+
+        (sent,) = await self._traffic.send([prepared.draft], expires_in, kept)
+        return sent
+
     async def propose(self, draft: Draft) -> SentMessage:
         """Keep a complete draft for another officer to release. Raises as :meth:`send_many`, and for who may not draft.
 
         The outcome's ``thread`` is the one that it replies in, or the draft's own id.
         """
         proposal = await self.run(self.office.propose, draft, lambda given: self._outbox.compose([given]))
+        return self._proposed(proposal, draft)
+
+    def _proposed(self, proposal: Proposal, draft: Draft) -> SentMessage:
         thread = UUID(str(draft["thread"])) if draft.get("thread") else proposal.id
         return SentMessage(proposal.id, thread, b"", SendStatus.PROPOSED)
 
     async def release(self, proposal_id: str, *, expires_in: timedelta | None = None) -> SentMessage:
-        """Send a draft that waits, as the acting officer; raises as :meth:`Office.releasable` and :meth:`send_many`."""
+        """Send a draft that waits, as the acting officer; raises as :meth:`Office.releasable` and :meth:`send_many`.
+
+        It is sent once: the draft counts as released in the transaction that puts the message into the outbox.
+        """
         proposal = await self.run(self.office.releasable, proposal_id)
-        (sent,) = await self._traffic.send([proposal.draft], expires_in)
-        await self.run(self.office.released, proposal, sent.id)
+
+        def released(message: UUID) -> None:
+            self.office.released(proposal, message)
+            if self._offers.is_of_an_offer(proposal.draft):
+                self._offers.given(proposal.draft)
+
+        if proposal.offered:
+            return await self._offer(
+                proposal.draft, expires_in, lambda message: self.office.released(proposal, message)
+            )
+        (sent,) = await self._traffic.send([proposal.draft], expires_in, released)
         return sent
 
     async def acknowledge(
@@ -525,18 +584,21 @@ class Desk:
         """The message; the first time a received one is shown, ContentAccessTracking is stated.
 
         The statement is durable before the content is returned. Raises :class:`NotFoundError`, and
-        :class:`ConditionsOpenError` for content given under conditions that were not accepted: it stays unopened.
+        :class:`ConditionsOpenError` for content given under conditions that were not accepted: it stays unopened. So
+        does what was passed on by a consent that is not proved: :class:`HandlingError`, or :class:`UnavailableError`
+        where the directory of who gave it cannot be read now.
         """
+        await self.proving.require_consent(message_id)
         shown, statement = await self.run(self._lookup.open, message_id)
         if statement is not None:
             self._background.start(self._traffic.state((statement,)))
         if isinstance(shown.message, Forward):
-            return replace(shown, notes=(*shown.notes, await self._proof_of(shown.message.original)))
+            return replace(shown, notes=(*shown.notes, await self._proof_of(shown.message)))
         return shown
 
-    async def _proof_of(self, original: Original) -> str:
+    async def _proof_of(self, forward: Forward) -> str:
         try:
-            await self.judged(lambda directory: verify_original(original, directory))
+            await self.judged(lambda directory: verify_originals(forward, directory))
         except UnavailableError:
             return "the originator's signature cannot be verified now: the node cannot be reached"
         except ComityError as problem:
@@ -544,7 +606,8 @@ class Desk:
         return "what is passed on here is proved to be the originator's message"
 
     async def peek(self, message_id: UUID) -> Message:
-        """The stored message for the program's own use: states nothing."""
+        """The stored message for the program's own use: states nothing. Raises as :meth:`show`."""
+        await self.proving.require_consent(message_id)
         return await self.run(self._lookup.peek, message_id)
 
     async def row(self, message_id: UUID) -> InboxRow:

@@ -29,7 +29,8 @@ from protocol.errors import (
     SignatureInvalidError,
 )
 from protocol.instant import truncate
-from protocol.local_record import SALT_BYTES, LocalRecord, Operation
+from protocol.keyid import ed25519_kid
+from protocol.local_record import SALT_BYTES, LocalRecord, Operation, RecordedOfficer
 from protocol.log import TILE_WIDTH, TileTree, decode_bundle, encode_bundle, entries_path, tile_path
 from protocol.log.checkpoint import Checkpoint, parse_checkpoint, parse_checkpoint_text
 from protocol.log.frontier import Frontier
@@ -64,11 +65,16 @@ class RecordBook:
         head: Head | None = None,
         *,
         evident: bool = False,
-        recipients: Sequence[Address] = (),
+        recipients: Sequence[Address | str] = (),
         ground: str | None = None,
         count: int | None = None,
+        subject: RecordedOfficer | None = None,
+        file: bytes | None = None,
+        purpose: str | None = None,
     ) -> LocalRecord:
         """The record of one act, about the message ``head``; ``evident``: what is sent gives its own reason.
+
+        ``recipients`` are contact points, or persons and courts in words; ``purpose`` is that of this act alone.
 
         Raises :class:`JustificationError` for a consultation or disclosure when the office wants a reason and none was
         given.
@@ -82,7 +88,7 @@ class RecordBook:
             officer=self._acting.name,
             act=act,
             salt=os.urandom(SALT_BYTES),
-            purpose=(self._acting.purpose or _DEFAULT_PURPOSE) if justified else None,
+            purpose=(purpose or self._acting.purpose or _DEFAULT_PURPOSE) if justified else None,
             reason=self._acting.reason,
             message=head.id if head else None,
             digest=head.digest if head else None,
@@ -90,6 +96,9 @@ class RecordBook:
             recipients=tuple(str(recipient) for recipient in recipients),
             ground=ground,
             count=count,
+            key=ed25519_kid(officer.public_key) if (officer := self._acting.officer) is not None else None,
+            subject=subject,
+            file=file,
         )
 
 

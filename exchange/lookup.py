@@ -16,9 +16,9 @@ from exchange.local_records import RecordBook
 from exchange.mailbox import Mailbox
 from exchange.office import Office
 from exchange.officers import READERS, Acting
+from exchange.onward import Onward
 from exchange.receipts import ReceiptJudge
 from exchange.records import Head, PendingStatement, StoredMessage
-from exchange.replies import Replies
 from exchange.rows import inbox_row
 from exchange.search import Search
 from exchange.store import DeskStore
@@ -30,7 +30,6 @@ from protocol.lifecycle import AnyCase, fold
 from protocol.lifecycle.profiles import NationalClocks
 from protocol.local_record import LocalRecord, Operation
 from protocol.messages import Message, notes_of
-from protocol.messages.consent import open_conditions
 
 RESOLVED_AMONG = 1000
 _FEWEST_CHARACTERS = 4
@@ -47,7 +46,7 @@ class Lookup:
         judge: ReceiptJudge,
         search: Search,
         office: Office,
-        replies: Replies,
+        onward: Onward,
         acting: Acting,
         book: RecordBook,
         directory: Callable[[], Directory],
@@ -60,7 +59,7 @@ class Lookup:
         self._judge = judge
         self._search = search
         self._office = office
-        self._replies = replies
+        self._onward = onward
         self._acting = acting
         self._book = book
         self._directory = directory
@@ -122,8 +121,10 @@ class Lookup:
     # --- Opening ---
 
     def peek(self, message_id: UUID) -> Message:
-        """The stored message for the program's own use."""
-        return self._parsed.of(self._store.message(message_id))
+        """The stored message for the program's own use; raises as :meth:`require_open`."""
+        stored = self._store.message(message_id)
+        self.require_open(stored)
+        return self._parsed.of(stored)
 
     def open(self, message_id: UUID) -> tuple[ShownMessage, PendingStatement | None]:
         """The message, and the statement that it was opened, if that is to be made; both durable.
@@ -156,9 +157,7 @@ class Lookup:
 
     def require_open(self, stored: StoredMessage) -> None:
         """Return if this desk sent the message, or accepted its conditions; raises :class:`ConditionsOpenError`."""
-        if stored.head.direction is not Direction.RECEIVED:
-            return
-        conditions = self._replies.conditions(open_conditions, stored)
+        conditions = self._onward.closed_by(stored)
         if conditions:
             terms = "; ".join(f"{condition.condition} ({condition.kind}): {condition.text}" for condition in conditions)
             raise ConditionsOpenError(f"it was given under conditions that are not accepted here: {terms}")

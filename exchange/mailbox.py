@@ -7,6 +7,8 @@ Rules, in this order; the first that fails names the code under which the messag
 4. What opens is what the sender committed to.
 5. The content is a message, and its id, sender and recipients are those of the routing header.
 6. If an officer signed it, the signature is that of the key it names over this content.
+7. What it passes on may be passed on, to this desk, under these labels (:mod:`protocol.messages.passing_on`).
+8. What it gives is what was offered, if it was (:mod:`protocol.messages.consent`).
 
 A page is stored as a whole with the cursor behind it, together with the statements still to be made; only then are they
 made. Blocking; runs in the desk's thread.
@@ -46,7 +48,12 @@ from protocol.hpke import Opener
 from protocol.instant import truncate
 from protocol.local_record import Operation
 from protocol.messages import Message, parse_message
+from protocol.messages.answer import Answer as AnswerMessage
+from protocol.messages.consent import check_opening
+from protocol.messages.forward import Forward
+from protocol.messages.information import InformationSpontaneous
 from protocol.messages.officer_signature import verify_officer
+from protocol.messages.passing_on import check_passed_on
 from protocol.receipt import Receipt
 from protocol.signing import Signer
 from protocol.statement import DeskStatement, parse_statement, sign_statement
@@ -234,6 +241,11 @@ class Mailbox:
         message = parse_message(opened.content)
         check_inner(message, envelope)
         verify_officer(message, opened.content)
+        if isinstance(message, Forward):
+            check_passed_on(message)
+        elif isinstance(message, AnswerMessage | InformationSpontaneous):
+            rows = self._store.thread(message.thread)
+            check_opening(message, opened.content, [self._parsed.of(row) for _, row, _ in rows if not row.erased])
         self._parsed.keep(envelope.digest, message)
         head = Head(
             id=message.id,

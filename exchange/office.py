@@ -14,7 +14,17 @@ from uuid import UUID, uuid4
 from exchange.casework import CaseEntry, EntryKind, casework_of, check_text
 from exchange.duty import DutyRota, Gap, Handover, Shift, check_shift, gaps
 from exchange.local_records import RecordBook
-from exchange.officers import READERS, Acting, Officer, OfficerRegister, Readings, Role, check_line, check_officer_id
+from exchange.officers import (
+    READERS,
+    Acting,
+    Officer,
+    OfficerRegister,
+    Readings,
+    Role,
+    check_line,
+    check_officer_id,
+    person_of,
+)
 from exchange.proposals import Proposal, Proposals, ProposalState
 from exchange.settings import OfficeSettings
 from exchange.store import DeskStore
@@ -63,7 +73,7 @@ class Office:
         self._book = book
         self._settings = settings
         self._clock = clock
-        self._proposals = Proposals(store.database)
+        self._proposals = Proposals(store)
         self._readings = Readings(store.database)
         self._rota = DutyRota(store.database)
 
@@ -102,6 +112,7 @@ class Office:
             public_key,
             self._now(),
             self._acting.name,
+            registrar=self._acting.officer.id if self._acting.officer is not None else None,
         )
         self._put_officer(added, "officer.add")
         return added
@@ -122,6 +133,51 @@ class Office:
         self._put_officer(left, "officer.withdraw")
         return left
 
+    def change_own_key(self, public_key: bytes) -> Officer:
+        """The acting officer has a new key, which nobody else knows; the present one counts no more.
+
+        Whoever acts goes on under the old key until the desk is opened anew. Raises :class:`OfficerNeededError`,
+        :class:`WeakKeyError`, :class:`ForbiddenError` for a key that is or was an officer's.
+        """
+        check_ed25519_public_key(public_key)
+        officer = self._present(self._officer_id())
+        known = self._register.all()
+        if any(other.public_key == public_key for other in known):
+            raise ForbiddenError("that key is an officer's already")
+        changed = replace(officer, public_key=public_key, has_own_key=True)
+        if officer.confirmed_by is None and not self._others(officer):
+            changed = replace(changed, confirmed_by=officer.id)  # nobody else is there who could
+        self._put_officer(changed, "officer.key")
+        return changed
+
+    def confirm_officer(self, officer: str) -> Officer:
+        """The acting officer confirms that an id is another person's than its registrar's, who made its key alone.
+
+        Raises :class:`OfficerNeededError`, :class:`NotFoundError`, :class:`NothingOpenError` for one that counts as its
+        holder's own already, :class:`ForbiddenError` while the key is the registrar's, and :class:`OfficerRoleError`
+        for who counts as the same person.
+        """
+        by, found = self._officer_id(), self._present(officer)
+        if found.registrar is None or found.confirmed_by is not None:
+            raise NothingOpenError(f"{officer} counts as a person of its own already")
+        if not found.has_own_key:
+            raise ForbiddenError(f"{officer} still has the key that {found.registrar} made: its holder makes a new one")
+        if by not in {other.id for other in self._others(found)}:
+            raise OfficerRoleError(f"another person than {found.registrar}, who registered {officer}, confirms it")
+        confirmed = replace(found, confirmed_by=by)
+        self._put_officer(confirmed, "officer.confirm")
+        return confirmed
+
+    def person_of(self, officer: str) -> str:
+        """Which person an id counts as; see :mod:`exchange.officers`."""
+        return person_of(officer, self._register.all())
+
+    def _others(self, officer: Officer) -> list[Officer]:
+        """The officers who are here and count as another person than this one."""
+        known = self._register.all()
+        person = person_of(officer.id, known)
+        return [one for one in known if one.withdrawn_at is None and person_of(one.id, known) != person]
+
     def check_assignee(self, name: str) -> None:
         """Return if a case can be assigned to ``name``; raises :class:`NotFoundError` where officers are registered."""
         if name and self._acting.has_officers:
@@ -140,8 +196,9 @@ class Office:
 
     def _put_officer(self, officer: Officer, act: str) -> None:
         with self._database.transaction():
-            self._register.put(officer)
-            self._store.records.insert([self._book.record(Operation.ALTERATION, act)])
+            index = self._store.records.frontier().size
+            self._store.records.insert([self._book.record(Operation.ALTERATION, act, subject=officer.recorded)])
+            self._register.put(replace(officer, record=index))
 
     # --- Drafts that wait ---
 
@@ -155,12 +212,19 @@ class Office:
         self._acting.require(Role.DRAFTER, Role.RELEASER)
         return self._wants_four_eyes(message_type) or not self._may(Role.RELEASER)
 
-    def propose(self, draft: Mapping[str, Any], check: Callable[[Mapping[str, Any]], object]) -> Proposal:
-        """Keep a draft for another officer to release; ``check`` raises for one that could not be sent."""
+    def propose(
+        self, draft: Mapping[str, Any], check: Callable[[Mapping[str, Any]], object], *, offered: bool = False
+    ) -> Proposal:
+        """Keep a draft for another officer to release; ``check`` raises for one that could not be sent.
+
+        ``offered``: when it is released, what it gives is offered first.
+        """
         self._acting.require(Role.DRAFTER)
         check(draft)
-        proposal = Proposal(uuid4(), str(draft.get("type", "")), self._officer_id(), self._now(), dict(draft))
-        self._keep(proposal, Operation.COLLECTION, "draft")
+        kind = str(draft.get("type", ""))
+        proposal = Proposal(uuid4(), kind, self._officer_id(), self._now(), dict(draft), offered=offered)
+        with self._database.transaction():
+            self._keep(proposal, Operation.COLLECTION, "draft")
         return proposal
 
     def proposals(self) -> list[Proposal]:
@@ -180,49 +244,62 @@ class Office:
     def releasable(self, text: str) -> Proposal:
         """The draft, if the acting officer may release it.
 
-        Raises :class:`OfficerRoleError`, also where a second officer is wanted and it is one's own draft, and
+        Raises :class:`OfficerRoleError`, also where a second person is wanted and the drafter counts as oneself, and
         :class:`NothingOpenError` for one that is decided.
         """
         self._acting.require(Role.RELEASER)
         proposal = self._proposals.get(text)
         if proposal.state is not ProposalState.WAITING:
             raise NothingOpenError(f"that draft was {proposal.state} already")
-        if self._wants_four_eyes(proposal.type) and proposal.drafted_by == self._officer_id():
-            raise OfficerRoleError("another officer than its drafter releases this")
+        if self._wants_four_eyes(proposal.type):
+            known = self._register.all()
+            if person_of(proposal.drafted_by, known) == person_of(self._officer_id(), known):
+                raise OfficerRoleError(
+                    f"another person than its drafter releases this: {proposal.drafted_by} and {self._officer_id()}"
+                    " count as one (comity officer confirm says who is who)"
+                )
         return proposal
 
     def released(self, proposal: Proposal, message: UUID) -> None:
-        """Note what a draft was sent as."""
-        done = proposal.decided(ProposalState.RELEASED, self._officer_id(), self._now(), message=message)
-        self._keep(done, Operation.ALTERATION, "draft.release")
+        """Note what a draft is sent as, inside the transaction that puts the message into the outbox.
+
+        Raises :class:`NothingOpenError` when somebody else decided on the draft meanwhile: then nothing is sent.
+        """
+        now = self._proposals.get(str(proposal.id))
+        done = now.decided(ProposalState.RELEASED, self._officer_id(), self._now(), message=message)
+        self._proposals.put(done)
+        self._store.records.insert([self._book.record(Operation.ALTERATION, "draft.release")])
 
     def return_draft(self, text: str, remark: str) -> Proposal:
         """Give a draft back to its drafter with a remark; raises as :meth:`releasable`."""
         self._acting.require(Role.RELEASER)
         remark = check_text(remark)
-        done = self._proposals.get(text).decided(ProposalState.RETURNED, self._officer_id(), self._now(), remark=remark)
-        self._keep(done, Operation.ALTERATION, "draft.return")
+        with self._database.transaction():
+            found = self._proposals.get(text)
+            done = found.decided(ProposalState.RETURNED, self._officer_id(), self._now(), remark=remark)
+            self._keep(done, Operation.ALTERATION, "draft.return")
         return done
 
     def drop_draft(self, text: str) -> Proposal:
         """Drop a draft that waits or came back; its drafter or a releaser does it."""
         self._acting.require(Role.DRAFTER, Role.RELEASER)
-        proposal = self._proposals.get(text)
-        if proposal.drafted_by != self._officer_id() and not self._may(Role.RELEASER):
-            raise OfficerRoleError("its drafter, or a releaser, drops a draft")
-        if proposal.state is ProposalState.RETURNED:
-            proposal = replace(proposal, state=ProposalState.WAITING)
-        done = proposal.decided(ProposalState.DROPPED, self._officer_id(), self._now())
-        self._keep(done, Operation.ERASURE, "draft.drop")
+        with self._database.transaction():
+            proposal = self._proposals.get(text)
+            if proposal.drafted_by != self._officer_id() and not self._may(Role.RELEASER):
+                raise OfficerRoleError("its drafter, or a releaser, drops a draft")
+            if proposal.state is ProposalState.RETURNED:
+                proposal = replace(proposal, state=ProposalState.WAITING)
+            done = proposal.decided(ProposalState.DROPPED, self._officer_id(), self._now())
+            self._keep(done, Operation.ERASURE, "draft.drop")
         return done
 
     def _wants_four_eyes(self, message_type: str) -> bool:
         return not {message_type, ALL_TYPES}.isdisjoint(self._settings.four_eyes)
 
     def _keep(self, proposal: Proposal, operation: Operation, act: str) -> None:
-        with self._database.transaction():
-            self._proposals.put(proposal)
-            self._store.records.insert([self._book.record(operation, act)])
+        """Keep a draft as it is now, inside a transaction."""
+        self._proposals.put(proposal)
+        self._store.records.insert([self._book.record(operation, act)])
 
     # --- Reading ---
 

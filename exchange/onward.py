@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,16 +11,27 @@ from uuid import UUID
 from exchange.cases import Parsed
 from exchange.records import StoredMessage
 from exchange.store import DeskStore
+from exchange.views import Direction
 from keys.directory.view import Directory
 from protocol.address import Address
 from protocol.codes import load_codes
 from protocol.envelope import verify_envelope
-from protocol.errors import ConditionsOpenError, ErasedError, HandlingError
-from protocol.instant import to_text
-from protocol.messages import Message
-from protocol.messages.consent import open_conditions
+from protocol.errors import ConditionsOpenError, ErasedError, HandlingError, NotFoundError
+from protocol.messages import ComposedMessage, LegalBasis, Message
+from protocol.messages.consent import check_given, content_conditions, open_conditions, opening_in
 from protocol.messages.forward import Forward, Original, original_envelope
-from protocol.messages.handling_rules import Action, Objection, items_of, objections
+from protocol.messages.handling_rules import (
+    Action,
+    Barrier,
+    Objection,
+    items_of,
+    objections,
+    open_barriers,
+    read_original,
+)
+from protocol.messages.information import InformationSpontaneous
+from protocol.messages.parts import Condition
+from protocol.messages.passing_on import check_passed_on, consents_of, originals_of
 from protocol.messages.use import ConsentReply, ConsentRequest
 
 _USES = {Action.FORWARD: "onward_transfer", Action.PROCEEDINGS: "proceedings"}
@@ -35,6 +46,11 @@ class Onward:
         self._address = address
         self._clock = clock
 
+    @property
+    def address(self) -> Address:
+        """Whose desk this is."""
+        return self._address
+
     def objections(self, message_id: UUID, action: Action, recipient: Address | None = None) -> tuple[Objection, ...]:
         """What forbids the action on a message now; raises :class:`NotFoundError`, :class:`ErasedError`."""
         stored = self._stored(message_id)
@@ -47,14 +63,36 @@ class Onward:
         if found:
             raise HandlingError("; ".join(text_of(objection) for objection in found))
 
+    def check_outgoing(self, composed: ComposedMessage) -> None:
+        """Return if this desk may send a message, whoever wrote its draft: the rules of conditions and passing on.
+
+        Raises :class:`HandlingError`, :class:`ConditionsOpenError`, :class:`ErasedError`, and what
+        :func:`check_given` and :func:`check_passed_on` raise.
+        """
+        message = composed.message
+        if _gives(message):
+            check_given(message, composed.content, self._messages_of(message.thread))
+        if not isinstance(message, Forward):
+            return
+        original = message.original
+        try:
+            stored = self._stored(original.message)
+        except NotFoundError:
+            raise HandlingError("what is passed on is not a message that this desk holds") from None
+        if original_envelope(original).digest != stored.head.digest:
+            raise HandlingError("what is passed on is not the message of that id that this desk holds")
+        self._require_accepted(stored)
+        for recipient in message.to:
+            self.require(original.message, Action.FORWARD, Address.parse(recipient))
+        check_passed_on(message)
+
     def forward_draft(
         self, message_id: UUID, recipients: Sequence[Address], reason: str, purpose: str | None
     ) -> dict[str, Any]:
         """The draft that passes a message on to ``recipients``; raises as :meth:`require`."""
         stored = self._stored(message_id)
         message = self._parsed.of(stored)
-        if open_conditions(message, self._thread(stored), str(self._address)):
-            raise ConditionsOpenError
+        self._require_accepted(stored)
         for recipient in recipients:
             self.require(message_id, Action.FORWARD, recipient)
         draft: dict[str, Any] = {
@@ -64,31 +102,31 @@ class Onward:
             "urgency": message.urgency,
             "handling": message.handling.model_dump(mode="json", exclude_none=True),
             "reason": reason,
-            "original": {
-                "message": str(message.id),
-                "type": message.type,
-                "originator": message.sender,
-                "sent_at": to_text(message.sent_at),
-                "content": stored.content.decode(),
-                "salt": stored.salt.hex(),
-                "envelope": b64encode(stored.envelope).decode(),
-            },
+            "original": _original_of(message, stored),
         }
         if message.urgency_reason is not None:
             draft["urgency_reason"] = message.urgency_reason
         if purpose is not None:
             draft["purpose"] = purpose
-        consent = self._last_consent(stored)
-        return {**draft, "consent": str(consent)} if consent is not None else draft
+        consents = self._consents_that_lift(stored, recipients)
+        return {**draft, "consents": consents} if consents else draft
 
     def consent_fields(
         self, message_id: UUID, action: Action, recipients: Sequence[Address], purpose: str
     ) -> dict[str, Any]:
-        """The fields of a request for the originator's consent to the action, for all items of a message."""
-        message = self._parsed.of(self._stored(message_id))
-        refs = [{"message": str(message.id), **({"item": item} if item else {})} for item in items_of(message)]
-        basis = message.legal_basis
+        """The fields of a request for consent to the action, addressed to those who set what forbids it.
+
+        Where nothing forbids it the sender is asked, for all items of the message.
+        """
+        stored = self._stored(message_id)
+        message = self._parsed.of(stored)
+        found = self._open_barriers(stored, action, recipients)
+        asked = dict.fromkeys((barrier.message, barrier.objection.item) for barrier in found)
+        about = asked or {(message.id, item): None for item in items_of(message)}
+        refs = [{"message": str(which), **({"item": item} if item else {})} for which, item in about]
+        basis = _legal_basis(message)
         return {
+            "to": list(dict.fromkeys(barrier.originator for barrier in found)) or [message.sender],
             "items": refs,
             "use": _USES[action],
             "purpose": purpose,
@@ -107,9 +145,56 @@ class Onward:
         ]
         return {"items": items}
 
-    def _last_consent(self, stored: StoredMessage) -> UUID | None:
-        replies = [other for other in self._thread(stored) if isinstance(other, ConsentReply)]
-        return max(replies, key=lambda reply: (reply.sent_at, reply.id)).id if replies else None
+    def closed_by(self, stored: StoredMessage) -> tuple[Condition, ...]:
+        """The conditions that keep a message closed here; empty for what is open, was erased, or this desk sent."""
+        if stored.erased or stored.head.direction is not Direction.RECEIVED:
+            return ()
+        message = self._parsed.of(stored)
+        if not any(content_conditions(message)):
+            return ()
+        return open_conditions(message, self._thread(stored), str(self._address))
+
+    def received_forward(self, message_id: UUID) -> Forward | None:
+        """The message, if another office passed it on to this desk; raises :class:`NotFoundError`."""
+        stored = self._store.message(message_id)
+        if stored.erased or stored.head.direction is not Direction.RECEIVED:
+            return None
+        message = self._parsed.of(stored)
+        return message if isinstance(message, Forward) else None
+
+    # --- Inside ---
+
+    def _require_accepted(self, stored: StoredMessage) -> None:
+        if open_conditions(self._parsed.of(stored), self._thread(stored), str(self._address)):
+            raise ConditionsOpenError
+
+    def _open_barriers(
+        self, stored: StoredMessage, action: Action, recipients: Iterable[Address]
+    ) -> tuple[Barrier, ...]:
+        message, thread, now = self._parsed.of(stored), self._thread(stored), self._clock()
+        asked: Iterable[Address | None] = tuple(recipients) or (None,)
+        found = [open_barriers(message, action, self._address, who, thread, now) for who in asked]
+        return tuple(dict.fromkeys(barrier for barriers in found for barrier in barriers))
+
+    def _consents_that_lift(self, stored: StoredMessage, recipients: Sequence[Address]) -> list[dict[str, Any]]:
+        """The consent without which a recipient could not have the message, with its proofs."""
+        rows = {row.head.id: row for _, row, _ in self._store.thread(stored.head.thread) if not row.erased}
+        message, now = self._parsed.of(stored), self._clock()
+        thread = {key: self._parsed.of(row) for key, row in rows.items()}
+        pairs = [
+            (reply.id, reply.in_reply_to)
+            for reply in sorted(thread.values(), key=lambda other: (other.sent_at, other.id))
+            if isinstance(reply, ConsentReply) and reply.in_reply_to in thread
+        ]
+        # The oldest goes first where another says the same: what is left is the last word.
+        for pair in tuple(pairs):
+            others = [thread[key] for left in pairs if left != pair for key in left]
+            if not any(objections(message, Action.FORWARD, self._address, to, others, now) for to in recipients):
+                pairs.remove(pair)
+        return [
+            {name: _original_of(thread[key], rows[key]) for name, key in zip(("request", "reply"), pair, strict=True)}
+            for pair in pairs
+        ]
 
     def _stored(self, message_id: UUID) -> StoredMessage:
         stored = self._store.message(message_id)
@@ -118,8 +203,36 @@ class Onward:
         return stored
 
     def _thread(self, stored: StoredMessage) -> list[Message]:
-        rows = self._store.thread(stored.head.thread)
+        return self._messages_of(stored.head.thread)
+
+    def _messages_of(self, thread: UUID) -> list[Message]:
+        rows = self._store.thread(thread)
         return [self._parsed.of(other) for _, other, _ in rows if not other.erased]
+
+
+def _gives(message: Message) -> bool:
+    """Whether the rules of conditions and offers have something to say of the message."""
+    in_a_thread = isinstance(message, InformationSpontaneous) and message.thread != message.id
+    return in_a_thread or opening_in(message) is not None or any(content_conditions(message))
+
+
+def _legal_basis(message: Message) -> LegalBasis | None:
+    """That of the message, else of what it passes on."""
+    while message.legal_basis is None and isinstance(message, Forward):
+        message = read_original(message.original)
+    return message.legal_basis
+
+
+def _original_of(message: Message, stored: StoredMessage) -> dict[str, str]:
+    return {
+        "message": str(message.id),
+        "type": message.type,
+        "originator": message.sender,
+        "sent_at": message.sent_at.isoformat(),
+        "content": stored.content.decode(),
+        "salt": stored.salt.hex(),
+        "envelope": b64encode(stored.envelope).decode(),
+    }
 
 
 def verify_original(original: Original, directory: Directory) -> None:
@@ -127,6 +240,18 @@ def verify_original(original: Original, directory: Directory) -> None:
     envelope = original_envelope(original)
     key = directory.signing_key(original.originator, envelope.kid, envelope.routing.created)
     verify_envelope(envelope, key)
+
+
+def verify_originals(forward: Forward, directory: Directory) -> None:
+    """Return if all that is passed on is proved to be of its originators; raises what does not hold."""
+    for original in originals_of(forward):
+        verify_original(original, directory)
+
+
+def verify_consents(forward: Forward, directory: Directory) -> None:
+    """Return if the consent that is carried is proved to be of those who gave it; raises what does not hold."""
+    for original in consents_of(forward):
+        verify_original(original, directory)
 
 
 def text_of(objection: Objection) -> str:

@@ -23,6 +23,7 @@ from exchange.cases import Parsed, check_next_step
 from exchange.client import MAX_ENVELOPES, MAX_SUBMIT_BYTES, Answer
 from exchange.local_records import RecordBook
 from exchange.officers import Acting
+from exchange.onward import Onward
 from exchange.receipts import DirectoryBehindError, JudgedReceipt, ReceiptJudge
 from exchange.records import Head, Refusal, StoredMessage, StoredReceipt
 from exchange.settings import DeskSettings
@@ -88,7 +89,9 @@ class Outbox:
         clock: Callable[[], datetime],
         acting: Acting,
         book: RecordBook,
+        onward: Onward,
     ) -> None:
+        self._onward = onward
         self._acting = acting
         self._book = book
         self._store = store
@@ -104,13 +107,15 @@ class Outbox:
     def compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[ComposedMessage]:
         """The messages of the drafts; raises :class:`InvalidMessageError` or :class:`TransitionError`.
 
+        The rules of conditions and of passing on hold for every draft, whoever wrote it: raises as
+        :meth:`Onward.check_outgoing`.
         The problems of several drafts are told apart by the draft's number before the field.
         """
         messages: list[ComposedMessage] = []
         problems: list[tuple[str, str, str]] = []
         for number, draft in enumerate(drafts):
             try:
-                messages.append(self._complete(draft))
+                messages.append(self.complete(draft))
             except InvalidMessageError as problem:
                 if len(drafts) == 1:
                     raise
@@ -119,10 +124,19 @@ class Outbox:
             raise InvalidMessageError(f"problems of the drafts: {len(problems)}", (*problems,))
         for composed in messages:
             check_next_step(self._store, self._parsed, composed.message)
+            self._onward.check_outgoing(composed)
         return messages
 
-    def seal(self, messages: Sequence[ComposedMessage], expires_in: timedelta | None) -> list[StoredMessage]:
-        """Seal messages and keep them, in the outbox. Raises what the directory says against a recipient."""
+    def seal(
+        self,
+        messages: Sequence[ComposedMessage],
+        expires_in: timedelta | None,
+        also: Callable[[UUID], None] | None = None,
+    ) -> list[StoredMessage]:
+        """Seal messages and keep them, in the outbox. Raises what the directory says against a recipient.
+
+        ``also`` is given the id of each in the same transaction; when it raises, none is kept.
+        """
         sealed = [self._seal(message, expires_in) for message in messages]
         heads = [message.head for message in sealed]
         self._store.add_sent(
@@ -131,6 +145,7 @@ class Outbox:
                 self._book.record(Operation.DISCLOSURE, "send", head, recipients=head.recipients, evident=True)
                 for head in heads
             ],
+            also=(lambda: _each(also, heads)) if also is not None else None,
         )
         return sealed
 
@@ -148,7 +163,11 @@ class Outbox:
                 raise DirectoryBehindError
             unverified += sum(receipt.error is not None for receipt in judged)
             self._record_one(message.head, answer.refusal, judged, recording)
-        self._store.record_submission(recording.done, recording.refused, recording.receipts)
+        # What was recorded as sent was not: the node refused it for good.
+        gone = {key for key, _ in recording.refused}
+        heads = [message.head for message in messages if message.head.id in gone]
+        records = [self._book.record(Operation.ALTERATION, "send.refused", head) for head in heads]
+        self._store.record_submission(recording.done, recording.refused, recording.receipts, records)
         return Submission(recording.outcomes, len(recording.receipts), unverified)
 
     def _record_one(
@@ -172,7 +191,8 @@ class Outbox:
         error = next((receipt.error.code for receipt in judged if receipt.error is not None), "peer-failed")
         recording.outcomes[head.id] = Outcome(SendStatus.QUEUED, error, rows)
 
-    def _complete(self, draft: Mapping[str, Any]) -> ComposedMessage:
+    def complete(self, draft: Mapping[str, Any]) -> ComposedMessage:
+        """The message of one draft, checked by itself and signed by who acts; raises :class:`InvalidMessageError`."""
         now = self._time_of(draft)
         claimed = draft.get("from")
         if claimed is not None and claimed != str(self._address):
@@ -261,6 +281,11 @@ class Outbox:
             digest=sha256(envelope).digest(),
         )
         return StoredMessage(head, envelope, content, salt)
+
+
+def _each(also: Callable[[UUID], None], heads: Sequence[Head]) -> None:
+    for head in heads:
+        also(head.id)
 
 
 def _starting_with(first: bytes) -> Callable[[int], bytes]:

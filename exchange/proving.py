@@ -1,13 +1,15 @@
 """What a desk can prove of a message: verifying it again, giving out its content, and gathering evidence.
 
-Everything is verified from the stored bytes. Giving out content is recorded before it is given.
+Everything is verified from the stored bytes. That content is made ready to be given is recorded before it is, and that
+it was given, to whom, what for and in which file, after it was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
@@ -19,19 +21,44 @@ from exchange.local_records import RecordBook
 from exchange.logwatch import LogWatch
 from exchange.lookup import Lookup
 from exchange.node_link import NodeLink
-from exchange.officers import READERS, Acting
-from exchange.onward import Onward
+from exchange.officers import READERS, Acting, check_line, check_purpose
+from exchange.onward import Onward, verify_consents
 from exchange.receipts import JudgedReceipt, ReceiptJudge
 from exchange.records import StoredMessage
 from exchange.store import DeskStore
 from exchange.views import Check, ReceiptCheck, VerificationReport
 from exchange.witnessed import WitnessedProofs, check_witnesses
+from protocol.address import Address
 from protocol.envelope import parse_envelope
-from protocol.errors import ErasedError
+from protocol.errors import (
+    ComityError,
+    ErasedError,
+    HandlingError,
+    InvalidAddressError,
+    RecipientNeededError,
+    UnavailableError,
+)
 from protocol.local_record import Operation
 from protocol.log.checkpoint import parse_checkpoint
 from protocol.messages.handling_rules import Action
+from protocol.messages.passing_on import consents_of
 from protocol.receipt import Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class _Handing:
+    """To whom something is given, in words or as an address, and what for, a code of the list record_purpose."""
+
+    to: str
+    purpose: str
+
+    @property
+    def address(self) -> Address | None:
+        """The contact point that it is given to; None where it is none."""
+        try:
+            return Address.parse(self.to)
+        except InvalidAddressError:
+            return None
 
 
 class Proving:
@@ -60,6 +87,22 @@ class Proving:
         self._onward = onward
         self._proofs = proofs
         self._clock = clock
+
+    async def require_consent(self, message_id: UUID) -> None:
+        """Return if the consent by which a message was passed on, if any, is proved to be of those who gave it.
+
+        Raises :class:`NotFoundError`, :class:`HandlingError`, or :class:`UnavailableError` where the directory of who
+        gave it cannot be read now.
+        """
+        forward = await self._thread(lambda: self._onward.received_forward(message_id))
+        if forward is None or not any(consents_of(forward)):
+            return
+        try:
+            await self._link.judged(lambda directory: verify_consents(forward, directory))
+        except UnavailableError:
+            raise
+        except ComityError as problem:
+            raise HandlingError(f"the consent by which it was passed on is not proved ({problem.code})") from problem
 
     async def verify(self, message_id: UUID, *, online: bool = True) -> VerificationReport:
         """Verify everything again from the stored bytes; ``online`` also asks the logs for consistency.
@@ -136,28 +179,40 @@ class Proving:
         envelope = parse_envelope(stored.envelope)
         return check_content(envelope, stored.content, stored.salt, self._link.directory, judged)
 
-    async def export(self, message_id: UUID) -> bytes:
+    async def export(self, message_id: UUID, *, to: str | None = None, purpose: str | None = None) -> bytes:
         """An evidence file, with the content in the clear; see :func:`exchange.evidence.verify_evidence`.
 
         Raises as :meth:`disclosure`.
         """
+        await self.require_consent(message_id)
 
         def read() -> bytes:
-            stored = self._disclosed(message_id, "export")
+            stored = self._disclosed(message_id, "export", self._handing(to, purpose))
             receipts = tuple(entry.receipt for entry in self._store.receipts(stored.head.digest))
             return Evidence(stored.envelope, stored.salt, stored.content, receipts).to_bytes()
 
         return await self._thread(read)
 
-    async def disclosure(self, message_id: UUID) -> Disclosure:
-        """The content and salt of one message, for an auditor; it is recorded before it is returned.
+    async def disclosure(self, message_id: UUID, *, to: str | None = None, purpose: str | None = None) -> Disclosure:
+        """The content and salt of one message, for an auditor.
 
-        Raises :class:`NotFoundError`, :class:`ErasedError`, :class:`ConditionsOpenError` for what this desk may not
-        open itself, and :class:`HandlingError` when it is for proceedings and a label forbids that.
+        That it was made ready for ``to`` is recorded before it is returned; :meth:`note_given` records that it was
+        given. ``to`` and ``purpose`` default to those of the login. Raises :class:`RecipientNeededError` without them,
+        :class:`NotFoundError`, :class:`ErasedError`, :class:`ConditionsOpenError` for what this desk may not open
+        itself, and :class:`HandlingError` when a label forbids what it is for, or the contact point that it is for.
         """
-        return await self._thread(lambda: _opened(self._disclosed(message_id, "disclose")))
+        await self.require_consent(message_id)
+        return await self._thread(lambda: _opened(self._disclosed(message_id, "disclose", self._handing(to, purpose))))
 
-    async def evidence(self, message_id: UUID, *, disclose: bool, online: bool = True) -> EvidenceContents:
+    async def evidence(
+        self,
+        message_id: UUID,
+        *,
+        disclose: bool,
+        online: bool = True,
+        to: str | None = None,
+        purpose: str | None = None,
+    ) -> EvidenceContents:
         """What an evidence bundle of a message holds, with its content if ``disclose``; write_bundle makes the file.
 
         With ``online`` the logs are asked first for proofs under checkpoints that witnesses cosigned; a log that cannot
@@ -168,6 +223,8 @@ class Proving:
         read further and the node cannot be reached.
         """
         self._acting.require(*READERS)
+        if disclose:
+            await self.require_consent(message_id)
         if online:
             await self.verify(message_id)
         while True:
@@ -177,22 +234,70 @@ class Proving:
             nations_of(stored, judged, self._link.directory)
             if not await self._link.widened():
                 break
-        opened = _opened(await self._thread(lambda: self._disclosed(message_id, "bundle"))) if disclose else None
+        opened = None
+        if disclose:
+            opened = await self._thread(
+                lambda: _opened(self._disclosed(message_id, "bundle", self._handing(to, purpose)))
+            )
         return await self._link.with_trust(
             lambda trust: evidence_of(stored, judged, opened, trust.current, trust.extract)
         )
 
-    def _disclosed(self, message_id: UUID, act: str) -> StoredMessage:
-        """A message whose content may be given out, after that was recorded."""
+    async def note_given(
+        self, message_id: UUID, act: str, file: bytes, *, to: str | None = None, purpose: str | None = None
+    ) -> int:
+        """Record that a file was given out, after it was written: the first entry of its custody; the entry's index.
+
+        ``act`` is export, disclose, bundle, or bundle.sealed for a bundle without the content; ``file`` are its bytes.
+        Raises :class:`RecipientNeededError`.
+        """
+
+        def note() -> int:
+            handed = self._handing(to, purpose)
+            head = self._store.head(message_id)[1]
+            with self._store.database.transaction():
+                index = self._store.records.frontier().size
+                record = self._book.record(
+                    Operation.DISCLOSURE,
+                    act,
+                    head,
+                    recipients=(handed.to,),
+                    purpose=handed.purpose,
+                    file=sha256(file).digest(),
+                )
+                self._store.records.insert([record])
+            return index
+
+        return await self._thread(note)
+
+    def _handing(self, to: str | None, purpose: str | None) -> _Handing:
+        """To whom and what for; raises :class:`RecipientNeededError`."""
+        who, what_for = to or self._acting.recipient, purpose or self._acting.purpose
+        if not who or not what_for:
+            raise RecipientNeededError("say who gets it, and what for")
+        return _Handing(check_line(who, "the name of a recipient"), check_purpose(what_for))
+
+    def _disclosed(self, message_id: UUID, act: str, handed: _Handing) -> StoredMessage:
+        """A message whose content may be given out, after it was recorded that it is made ready for that."""
         self._acting.require(*READERS)
         stored = self._store.message(message_id)
         if stored.erased:
             raise ErasedError
         self._lookup.require_open(stored)
-        if self._acting.purpose == Action.PROCEEDINGS:
+        if handed.purpose == Action.PROCEEDINGS:
             self._onward.require(message_id, Action.PROCEEDINGS)
+        address = handed.address
+        if address is not None and address != self._onward.address:
+            self._onward.require(message_id, Action.FORWARD, address)
         with self._store.database.transaction():
-            self._store.records.insert([self._book.record(Operation.DISCLOSURE, act, stored.head)])
+            record = self._book.record(
+                Operation.CONSULTATION,
+                f"{act}.prepare",
+                stored.head,
+                recipients=(handed.to,),
+                purpose=handed.purpose,
+            )
+            self._store.records.insert([record])
         return stored
 
     def _judged_again(self, message_id: UUID) -> tuple[StoredMessage, list[JudgedReceipt]]:

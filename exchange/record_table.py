@@ -49,6 +49,14 @@ class RecordTable:
         except MalformedError as problem:
             raise DatabaseDamagedError from problem
 
+    def entry(self, index: int) -> bytes:
+        """One entry, whose bytes have its leaf hash; raises :class:`DatabaseDamagedError` when it is missing."""
+        rows = self._database.all("SELECT leaf, sealed FROM record WHERE seq = ?", (index + 1,))
+        entry = self._cipher.open(b"record.sealed", _row(index), rows[0][1]) if rows else b""
+        if not rows or leaf_hash(entry) != rows[0][0]:
+            raise DatabaseDamagedError(f"local record {index} is missing or was altered")
+        return entry
+
     def entries(self, first: int = 0, stop: int | None = None) -> Iterator[tuple[int, bytes, bytes]]:
         """(index, leaf hash, entry) of the records from ``first`` up to ``stop``."""
         index = first

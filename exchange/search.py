@@ -59,18 +59,28 @@ class Search:
     """The search of one desk. Blocking; runs in the desk's thread.
 
     ``subjects`` gives the keys of what a message is about: they are indexed like words, and are never words.
+    ``is_closed`` says of a message that its content is not to be read here yet: it is not indexed, and never found.
     """
 
-    def __init__(self, store: DeskStore, subjects: Callable[[StoredMessage], Iterable[str]]) -> None:
+    def __init__(
+        self,
+        store: DeskStore,
+        subjects: Callable[[StoredMessage], Iterable[str]],
+        is_closed: Callable[[StoredMessage], bool],
+    ) -> None:
         self._store = store
         self._subjects = subjects
+        self._is_closed = is_closed
 
     def index(self, most: int | None = None, progress: Progress | None = None) -> int:
         """Index what came since the last time, at most so many messages; returns how many were left."""
+        self._index_opened()
         total, done = self._store.unindexed(), 0
         while done < total and (most is None or done < most):
             rows = self._store.next_unindexed(_AT_ONCE if most is None else min(_AT_ONCE, most - done))
-            self._store.add_words([(seq, words_in(message) | self.subject_words(message)) for seq, message in rows])
+            closed = {seq for seq, message in rows if self._is_closed(message)}
+            words = [(seq, frozenset() if seq in closed else self._words(message)) for seq, message in rows]
+            self._store.add_words(words, closed)
             done += len(rows)
             if progress is not None:
                 progress(done, total)
@@ -91,7 +101,7 @@ class Search:
         while len(found) < limit:
             candidates = self._store.with_words(wanted, limit, before)
             for seq, message, opened_at in candidates:
-                if wanted <= words_in(message):
+                if wanted <= words_in(message) and not self._is_closed(message):
                     found.append(inbox_row(self._store, seq, message.head, opened_at))
             if len(candidates) < limit:
                 break
@@ -101,7 +111,17 @@ class Search:
     def with_subject(self, key: str, limit: int) -> list[StoredMessage]:
         """The newest messages that are about this subject."""
         self.index()
-        return [message for _, message, _ in self._store.with_words({_MARK + key}, limit, None)]
+        found = self._store.with_words({_MARK + key}, limit, None)
+        return [message for _, message, _ in found if not self._is_closed(message)]
+
+    def _index_opened(self) -> None:
+        """Index what was closed when it came and is open now."""
+        opened = [(seq, message) for seq, message in self._store.closed() if not self._is_closed(message)]
+        if opened:
+            self._store.add_words_of_opened([(seq, self._words(message)) for seq, message in opened])
+
+    def _words(self, message: StoredMessage) -> frozenset[str]:
+        return words_in(message) | self.subject_words(message)
 
     def subject_words(self, message: StoredMessage) -> frozenset[str]:
         """What a message is indexed under besides its words; none for an erased one."""

@@ -9,7 +9,7 @@ statement.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
@@ -85,14 +85,24 @@ class DeskStore:
 
     # --- Sending ---
 
-    def add_sent(self, messages: Sequence[StoredMessage], records: Sequence[LocalRecord] = ()) -> None:
-        """Keep new messages, with the records of them, and put them into the outbox."""
+    def add_sent(
+        self,
+        messages: Sequence[StoredMessage],
+        records: Sequence[LocalRecord] = (),
+        also: Callable[[], None] | None = None,
+    ) -> None:
+        """Keep new messages, with the records of them, and put them into the outbox.
+
+        ``also`` is done in the same transaction; when it raises, nothing of all this is done.
+        """
         with self.database.transaction():
             for message, slot in zip(messages, self._take_slots(len(messages)), strict=True):
                 seq, row = self._insert_message(message, slot)
                 self.database.execute("INSERT INTO outbox (seq, id) VALUES (?, ?)", (seq, row))
                 self._insert_contact_tests(message.head)
             self.records.insert(records)
+            if also is not None:
+                also()
         self._recent.update((message.head.digest, message.head) for message in messages)
         while len(self._recent) > _RECENT_HEADS:
             self._recent.popitem(last=False)
@@ -107,7 +117,11 @@ class DeskStore:
         return [(seq, self._message(row, head, body, slot)) for seq, row, head, body, slot in rows]
 
     def record_submission(
-        self, done: Iterable[UUID], refused: Iterable[tuple[UUID, Refusal]], receipts: Sequence[StoredReceipt]
+        self,
+        done: Iterable[UUID],
+        refused: Iterable[tuple[UUID, Refusal]],
+        receipts: Sequence[StoredReceipt],
+        records: Sequence[LocalRecord] = (),
     ) -> None:
         """Take messages out of the outbox: accepted ones, and refused ones with the reason."""
         with self.database.transaction(redone=True):
@@ -118,6 +132,7 @@ class DeskStore:
                 self.database.execute("DELETE FROM outbox WHERE id = ?", (row,))
                 self._insert_refusal(row, refusal)
             self._insert_receipts(receipts)
+            self.records.insert(records)
 
     def queued(self) -> int:
         """How many messages wait in the outbox."""
@@ -371,24 +386,44 @@ class DeskStore:
     def insert_casework(self, thread: UUID, value: bytes) -> None:
         """Add an entry to a case, inside a transaction."""
         row = self._thread(thread)
-        self.database.execute(
-            "INSERT INTO casework (thread, sealed) VALUES (?, ?)",
-            (row, self._cipher.seal(b"casework.sealed", row, value)),
-        )
+        slot, sealed = self.seal_content(b"casework.sealed", row, value)
+        self.database.execute("INSERT INTO casework (thread, sealed, slot) VALUES (?, ?, ?)", (row, sealed, slot))
 
     def casework(self, thread: UUID) -> list[bytes]:
         """The entries of a case, the oldest first."""
         row = self._thread(thread)
-        rows = self.database.all("SELECT sealed FROM casework WHERE thread = ? ORDER BY seq", (row,))
-        return [self._cipher.open(b"casework.sealed", row, sealed) for (sealed,) in rows]
+        rows = self.database.all("SELECT sealed, slot FROM casework WHERE thread = ? ORDER BY seq", (row,))
+        return [self.open_content(b"casework.sealed", row, sealed, slot) for sealed, slot in rows]
+
+    # --- Content keys ---
+
+    def seal_content(self, name: bytes, row: bytes, value: bytes) -> tuple[bytes, bytes]:
+        """(the place of its key, the sealed value) of something that is erased for good, inside a transaction."""
+        (slot,) = self._take_slots(1)
+        sealed = self._cipher.for_content(self._content_keys.secret(slot)).seal(name, row, value)
+        return slot.to_bytes(_SLOT_BYTES, "big"), sealed
+
+    def open_content(self, name: bytes, row: bytes, sealed: bytes, slot: bytes | None) -> bytes:
+        """What :meth:`seal_content` sealed; raises :class:`ErasedError`."""
+        cipher = self._cipher
+        if slot is not None:
+            cipher = cipher.for_content(self._content_keys.secret(int.from_bytes(slot, "big")))
+        return cipher.open(name, row, sealed)
+
+    def doom(self, slots: Iterable[bytes | None]) -> None:
+        """Note keys to be destroyed, inside a transaction: :meth:`destroy_keys` does it, or the next start."""
+        doomed = b"".join(slot for slot in slots if slot is not None)
+        if doomed:
+            self._set_state(_DOOMED, (self.state(_DOOMED) or b"") + doomed)
 
     # --- Erasing ---
 
-    def erase(self, message: StoredMessage, words: Collection[str]) -> None:
+    def erase(self, message: StoredMessage) -> int:
         """Take a message's content and what points into it out of the database, inside a transaction.
 
         What is left is what proves that there was a message: ids, digest, addresses and times. The content's key is
         noted to be destroyed: :meth:`destroy_keys` does it after the transaction, or the next start after a power cut.
+        Returns the message's row number, for :meth:`forget_words`.
         """
         row = self._id(message.head.id)
         ((seq, slot),) = self.database.all("SELECT seq, slot FROM message WHERE id = ?", (row,))
@@ -397,13 +432,27 @@ class DeskStore:
             "UPDATE message SET head = ?, body = ?, slot = NULL WHERE id = ?",
             (self._cipher.seal(b"message.head", row, head.to_bytes()), b"", row),
         )
-        self.database.execute_all("DELETE FROM word WHERE word = ? AND seq = ?", [(self._word(w), seq) for w in words])
+        self.database.execute("DELETE FROM closed WHERE seq = ?", (seq,))
         thread = self._thread(head.thread)
-        self.database.execute("DELETE FROM casework WHERE thread = ?", (thread,))
         self.database.execute("INSERT INTO agenda_stale (thread) VALUES (?) ON CONFLICT DO NOTHING", (thread,))
         self._recent.pop(head.digest, None)
-        if slot is not None:
-            self._set_state(_DOOMED, (self.state(_DOOMED) or b"") + slot)
+        self.doom((slot,))
+        return int(seq)
+
+    def forget_words(self, seqs: Sequence[int]) -> None:
+        """Take all that messages are found by out of the index, inside a transaction, however it was made."""
+        for start in range(0, len(seqs), _MAX_VARIABLES):
+            part = seqs[start : start + _MAX_VARIABLES]
+            marks = ",".join("?" * len(part))
+            self.database.execute(f"DELETE FROM word WHERE seq IN ({marks})", part)  # noqa: S608 - constants
+
+    def erase_casework(self, thread: UUID) -> int:
+        """Take the entries of a case out, inside a transaction; how many there were."""
+        row = self._thread(thread)
+        rows = self.database.all("SELECT slot FROM casework WHERE thread = ?", (row,))
+        self.doom(slot for (slot,) in rows)
+        self.database.execute("DELETE FROM casework WHERE thread = ?", (row,))
+        return len(rows)
 
     def erase_quarantined(self, digest: bytes, at: datetime) -> None:
         """Take the bytes of a refused message out, inside a transaction; that it was refused stays known."""
@@ -450,15 +499,32 @@ class DeskStore:
         )
         return [(seq, self._message(row, head, body, slot)) for seq, row, head, body, slot in rows]
 
-    def add_words(self, words: Sequence[tuple[int, Collection[str]]]) -> None:
-        """Index messages, by row number in rising order."""
+    def add_words(self, words: Sequence[tuple[int, Collection[str]]], closed: Collection[int] = ()) -> None:
+        """Index messages, by row number in rising order; those of ``closed`` are to be indexed when they are open."""
         if not words:
             return
-        rows = [(self._word(word), seq) for seq, found in words for word in found]
         with self.database.transaction(redone=True):
-            # In the order of the index: pages are touched once.
-            self.database.execute_all("INSERT OR IGNORE INTO word (word, seq) VALUES (?, ?)", sorted(rows))
+            self._insert_words(words)
+            self.database.execute_all("INSERT OR IGNORE INTO closed (seq) VALUES (?)", [(seq,) for seq in closed])
             self._set_state(b"indexed", words[-1][0].to_bytes(8, "big"))
+
+    def closed(self) -> list[tuple[int, StoredMessage]]:
+        """The messages that were closed when they were to be indexed, with their row numbers."""
+        rows = self.database.all(
+            "SELECT m.seq, m.id, m.head, m.body, m.slot FROM closed c JOIN message m ON m.seq = c.seq ORDER BY m.seq"
+        )
+        return [(seq, self._message(row, head, body, slot)) for seq, row, head, body, slot in rows]
+
+    def add_words_of_opened(self, words: Sequence[tuple[int, Collection[str]]]) -> None:
+        """Index messages that were closed before."""
+        with self.database.transaction(redone=True):
+            self._insert_words(words)
+            self.database.execute_all("DELETE FROM closed WHERE seq = ?", [(seq,) for seq, _ in words])
+
+    def _insert_words(self, words: Sequence[tuple[int, Collection[str]]]) -> None:
+        rows = [(self._word(word), seq) for seq, found in words for word in found]
+        # In the order of the index: pages are touched once.
+        self.database.execute_all("INSERT OR IGNORE INTO word (word, seq) VALUES (?, ?)", sorted(rows))
 
     def with_words(
         self, words: Collection[str], limit: int, before: int | None

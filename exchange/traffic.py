@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import timedelta
 from math import ceil
 from typing import Any
@@ -72,15 +72,24 @@ class Traffic:
 
     # --- Sending ---
 
-    async def send(self, drafts: Sequence[Mapping[str, Any]], expires_in: timedelta | None) -> list[SentMessage]:
-        """Check, seal, store and submit; raises as :meth:`exchange.desk.Desk.send_many`."""
+    async def send(
+        self,
+        drafts: Sequence[Mapping[str, Any]],
+        expires_in: timedelta | None,
+        also: Callable[[UUID], None] | None = None,
+    ) -> list[SentMessage]:
+        """Check, seal, store and submit; raises as :meth:`exchange.desk.Desk.send_many`.
+
+        ``also`` is given the id of each message in the transaction that puts it into the outbox; when it raises, that
+        message is not sent.
+        """
         messages = await self._thread(lambda: self._outbox.compose(drafts))
         sent: list[StoredMessage] = []
         outcomes: dict[UUID, Outcome] = {}
         submitting: set[asyncio.Task[Mapping[UUID, Outcome]]] = set()
         try:
             for start in range(0, len(messages), MAX_ENVELOPES):
-                for batch in batches(await self._seal(messages[start : start + MAX_ENVELOPES], expires_in)):
+                for batch in batches(await self._seal(messages[start : start + MAX_ENVELOPES], expires_in, also)):
                     sent += batch
                     submitting.add(asyncio.create_task(self._submit(batch)))
                 if len(submitting) >= _SUBMITTING:
@@ -93,11 +102,16 @@ class Traffic:
                 outcomes.update(finished)
         return [_sent(message.head, outcomes[message.head.id]) for message in sent]
 
-    async def _seal(self, messages: Sequence[ComposedMessage], expires_in: timedelta | None) -> list[StoredMessage]:
+    async def _seal(
+        self,
+        messages: Sequence[ComposedMessage],
+        expires_in: timedelta | None,
+        also: Callable[[UUID], None] | None,
+    ) -> list[StoredMessage]:
         while True:
             directory = self._link.directory
             try:
-                sealed = await self._thread(lambda: self._outbox.seal(messages, expires_in))
+                sealed = await self._thread(lambda: self._outbox.seal(messages, expires_in, also))
                 break
             except _RECIPIENT_MAY_BE_NEW:
                 if not await self._link.renewed(directory):

@@ -647,6 +647,17 @@ class ConditionsOpenError(ComityError):
     )
 
 
+class OfferNeededError(ComityError):
+    """Content under conditions is to be sent before they were accepted."""
+
+    code = "offer-needed"
+    http_status = 409
+    advice = (
+        "Offer it with comity offer; comity give sends it when the conditions are accepted."
+        " In an emergency it is sent at once."
+    )
+
+
 class OfficerNeededError(ComityError):
     """This desk has officers: name the one who acts, with that officer's passphrase."""
 
@@ -669,6 +680,14 @@ class HandlingError(ComityError):
     code = "handling"
     http_status = 409
     advice = "Ask the originator's consent with comity consent ask; what is granted is then allowed."
+
+
+class RecipientNeededError(ComityError):
+    """Content is to be given out, and nobody said to whom and what for."""
+
+    code = "recipient-needed"
+    http_status = 400
+    advice = "Say who gets it with --to, and what for with --purpose, a code of the list record_purpose."
 
 
 class JustificationError(ComityError):

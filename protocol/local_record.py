@@ -17,6 +17,9 @@ justification, the time, the person and the recipients. An entry is canonical CB
    12 recipients   list of text, to whom it was disclosed
    13 ground       text, a code of the list erasure_ground
    14 count        uint, how many messages the act was about
+   15 key          16 bytes, the id of the key of the officer who did it (absent at a desk without officers)
+   16 subject      [id, key id, [role, ...]] of the officer whom the act was about, as registered after it
+   17 file         32 bytes, SHA-256 of the file that was handed over
 
 An entry names messages and never holds what is in them, so that an erased message leaves nothing here.
 """
@@ -32,12 +35,14 @@ from uuid import UUID
 from protocol import cbor
 from protocol.errors import MalformedError, UnsupportedVersionError
 from protocol.instant import from_ms, to_ms
+from protocol.keyid import KID_BYTES
 
 VERSION = 1
 SALT_BYTES = 16
 MAX_ENTRY_BYTES = 16_384
 MAX_TEXT = 2_000
 MAX_RECIPIENTS = 64
+MAX_ROLES = 16
 
 
 class Operation(StrEnum):
@@ -49,6 +54,15 @@ class Operation(StrEnum):
     DISCLOSURE = "disclosure"
     COMBINATION = "combination"
     ERASURE = "erasure"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedOfficer:
+    """An officer as registered: the id, the id of the key (16 bytes), the roles in the order of their names."""
+
+    id: str
+    key: bytes
+    roles: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +82,9 @@ class LocalRecord:
     recipients: tuple[str, ...] = ()
     ground: str | None = None
     count: int | None = None
+    key: bytes | None = None
+    subject: RecordedOfficer | None = None
+    file: bytes | None = None
 
     def to_bytes(self) -> bytes:
         """The entry of the log."""
@@ -86,6 +103,9 @@ class LocalRecord:
             12: list(self.recipients) or None,
             13: self.ground,
             14: self.count,
+            15: self.key,
+            16: [self.subject.id, self.subject.key, list(self.subject.roles)] if self.subject else None,
+            17: self.file,
         }
         return cbor.encode({key: value for key, value in fields.items() if value is not None})
 
@@ -113,6 +133,9 @@ class LocalRecord:
             recipients=_recipients(value[12]) if 12 in value else (),
             ground=_text(value[13]) if 13 in value else None,
             count=_count(value[14]) if 14 in value else None,
+            key=_exactly(value[15], KID_BYTES) if 15 in value else None,
+            subject=_subject(value[16]) if 16 in value else None,
+            file=_exactly(value[17], 32) if 17 in value else None,
         )
 
 
@@ -132,6 +155,9 @@ _TYPES: dict[int, type] = {
     12: list,
     13: str,
     14: int,
+    15: bytes,
+    16: list,
+    17: bytes,
 }
 
 
@@ -164,3 +190,14 @@ def _recipients(values: list[Any]) -> tuple[str, ...]:
     if not 0 < len(values) <= MAX_RECIPIENTS or any(type(value) is not str for value in values):
         raise MalformedError("the recipients of the local record are not a list of names")
     return tuple(_text(value) for value in values)
+
+
+def _subject(values: list[Any]) -> RecordedOfficer:
+    if len(values) != 3 or [type(value) for value in values] != [str, bytes, list]:
+        raise MalformedError("the officer of the local record is not an id, a key id and roles")
+    officer, key, roles = values
+    if len(roles) > MAX_ROLES or any(type(role) is not str for role in roles):
+        raise MalformedError("the roles of the local record are not a list of names")
+    if sorted(set(roles)) != roles:
+        raise MalformedError("the roles of the local record are not in order, each once")
+    return RecordedOfficer(_text(officer), _exactly(key, KID_BYTES), tuple(_text(role) for role in roles))

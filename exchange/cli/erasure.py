@@ -34,6 +34,12 @@ def case(
             print_json(erased)
         else:
             line(_("{count} messages erased.").format(count=erased.messages))
+            if erased.notes or erased.drafts:
+                said = _("Erased with it: {notes} notes, {drafts} drafts and offers.")
+                line(said.format(notes=erased.notes, drafts=erased.drafts))
+            if erased.elsewhere:
+                cases = ", ".join(str(case) for case in erased.elsewhere)
+                line(_("A message of it was passed on in other cases, which stay: {cases}").format(cases=cases))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 

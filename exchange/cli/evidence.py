@@ -11,7 +11,18 @@ import typer
 from rich.progress import Progress
 
 from exchange.cli.files import read_file, write_out
-from exchange.cli.options import DEFAULT_HOME, HomeOption, IdArgument, JsonOption, PassphraseOption, run, with_desk
+from exchange.cli.options import (
+    DEFAULT_HOME,
+    HomeOption,
+    IdArgument,
+    JsonOption,
+    PassphraseOption,
+    PurposeOption,
+    RecipientOption,
+    read_handing,
+    run,
+    with_desk,
+)
 from exchange.cli.output import EXIT_UNVERIFIED, err, line, plain, print_json, safe, table
 from exchange.i18n import _
 from keys.files import PRIVATE_MODE
@@ -41,6 +52,8 @@ def bundle(
     message_id: IdArgument,
     out: OutOption,
     disclose: Annotated[bool, typer.Option("--disclose", help=_("Put the content into it, in the clear."))] = False,
+    to: RecipientOption = None,
+    purpose: PurposeOption = None,
     tsa: Annotated[
         list[str] | None, typer.Option("--tsa", help=_("URL of a timestamp authority (RFC 3161); repeat it."))
     ] = None,
@@ -61,11 +74,13 @@ def bundle(
         if tsa and tsa_roots is None:
             raise UsageError(_("give --tsa-roots with --tsa: a token is verified before it is kept"))
         roots = _roots(tsa_roots)
+        who, what_for = read_handing(to, purpose)
+        message = await desk.resolve(message_id)
         tokens: list[bytes] = []
         with Progress(console=err, transient=True, disable=as_json) as shown:
             task = shown.add_task(_("gathered"), total=2 + len(tsa or ()))
             contents = await desk.proving.evidence(
-                await desk.resolve(message_id), disclose=disclose, online=not offline
+                message, disclose=disclose, online=not offline, to=who, purpose=what_for
             )
             shown.advance(task)
             for url in tsa or ():
@@ -73,16 +88,21 @@ def bundle(
                 shown.advance(task)
             encoded = write_bundle(contents, tokens)
             write_out(out, encoded, PRIVATE_MODE)
+            act = "bundle" if disclose else "bundle.sealed"
+            entry = await desk.proving.note_given(message, act, encoded, to=who, purpose=what_for)
             shown.advance(task)
         counts = {"receipts": len(contents.receipts), "left_out": contents.left_out, "timestamps": len(tokens)}
         if as_json:
-            print_json({"file": str(out), "size_bytes": len(encoded), "disclosed": disclose, **counts})
+            digest = {"sha256": sha256(encoded).digest(), "record": entry}
+            print_json({"file": str(out), "size_bytes": len(encoded), "disclosed": disclose, **digest, **counts})
             return
         line(
             _(
                 "{file}: {receipts} receipts, {timestamps} timestamps; {left_out} receipts that do not hold left out"
             ).format(file=out, **counts)
         )
+        begun = _("SHA-256 {digest}: its custody begins with local record {entry}")
+        line(begun.format(digest=sha256(encoded).hexdigest(), entry=entry))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -96,6 +116,8 @@ def bundle(
 def disclose(
     message_id: IdArgument,
     out: OutOption,
+    to: RecipientOption = None,
+    purpose: PurposeOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -103,8 +125,12 @@ def disclose(
     """Write a disclosure."""
 
     async def work(desk: Desk) -> None:
-        disclosure = await desk.proving.disclosure(await desk.resolve(message_id))
-        write_out(out, disclosure.to_bytes(), PRIVATE_MODE)
+        who, what_for = read_handing(to, purpose)
+        message = await desk.resolve(message_id)
+        disclosure = await desk.proving.disclosure(message, to=who, purpose=what_for)
+        encoded = disclosure.to_bytes()
+        write_out(out, encoded, PRIVATE_MODE)
+        await desk.proving.note_given(message, "disclose", encoded, to=who, purpose=what_for)
         if as_json:
             print_json({"file": str(out), "message": disclosure.message_id, "envelope": disclosure.digest})
         else:

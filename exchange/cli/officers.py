@@ -19,6 +19,7 @@ from exchange.cli.options import (
 )
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _
+from keys.files import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -155,15 +156,88 @@ def passphrase(
     run(work, as_json=as_json)
 
 
+@app.command(
+    "key",
+    help=_(
+        "Make a new key of your own, under a passphrase that only you know.\n\n"
+        "Whoever registered you made your first key. From now on it counts no more.\n\n"
+        "Example: comity officer key"
+    ),
+)
+def key(
+    new_passphrase_file: Annotated[
+        Path | None,
+        typer.Option("--new-passphrase-file", help=_("A file with the new passphrase; else it is asked for.")),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick-derivation", help=_("Cheaper passphrase derivation: for demonstrations only."))
+    ] = False,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a new key of one's own."""
+
+    async def work(desk: Desk) -> None:
+        from exchange.officers import key_file, new_officer_key, waiting_key_file
+        from exchange.settings import Home
+        from keys.keystore import FAST, STANDARD
+        from protocol.errors import OfficerNeededError
+
+        acting = desk.office.acting.officer
+        if acting is None:
+            raise OfficerNeededError
+        folder = Home(home.expanduser()).officers
+        secret = read_officer_passphrase(new_passphrase_file, acting.id, "--new-passphrase-file", new=True)
+        derivation = FAST if quick else STANDARD
+        public_key = new_officer_key(folder, acting.id, secret, derivation, datetime.now(UTC), waiting=True)
+        changed = await desk.run(desk.office.change_own_key, public_key)
+        waiting_key_file(folder, acting.id).replace(key_file(folder, acting.id))
+        sync_folder(folder)
+        _print([changed], as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command(
+    "confirm",
+    help=_(
+        "Confirm that an officer is another person than who registered the id, and holds its key.\n\n"
+        "Do it in the officer's presence, after the officer made a new key.\n\n"
+        "Example: comity officer confirm kim"
+    ),
+)
+def confirm(
+    officer: OfficerArgument,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Confirm an officer."""
+
+    async def work(desk: Desk) -> None:
+        _print([await desk.run(desk.office.confirm_officer, officer)], as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
 def _print(officers: Sequence[Officer], *, as_json: bool) -> None:
     if as_json:
         print_json({"officers": [_plain(officer) for officer in officers]})
         return
     table(
         _("Officers"),
-        [_("Id"), _("Name"), _("Function"), _("Roles"), _("Since"), _("Until")],
+        [_("Id"), _("Name"), _("Function"), _("Roles"), _("Since"), _("Until"), _("Confirmed by")],
         [
-            (o.id, safe(o.name), safe(o.job_title), ", ".join(sorted(o.roles)), o.registered_at, o.withdrawn_at)
+            (
+                o.id,
+                safe(o.name),
+                safe(o.job_title),
+                ", ".join(sorted(o.roles)),
+                o.registered_at,
+                o.withdrawn_at,
+                o.confirmed_by,
+            )
             for o in officers
         ],
     )
@@ -179,4 +253,7 @@ def _plain(officer: Officer) -> dict[str, object]:
         "registered_at": officer.registered_at,
         "registered_by": officer.registered_by,
         "withdrawn_at": officer.withdrawn_at,
+        "registrar": officer.registrar,
+        "has_own_key": officer.has_own_key,
+        "confirmed_by": officer.confirmed_by,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from exchange.cli.output import refuse
 from exchange.i18n import _
 from exchange.officers import Login
 from keys.passphrase import ask_passphrase, read_passphrase_file
-from protocol.errors import ComityError, UsageError
+from protocol.errors import ComityError, RecipientNeededError, UsageError
 
 if TYPE_CHECKING:
     from exchange.desk import Desk
@@ -137,6 +138,27 @@ async def until_signalled(work: Coroutine[Any, Any, None]) -> int | None:
     finally:
         leave_to_others()
     return None
+
+
+RecipientOption = Annotated[
+    str | None, typer.Option("--to", help=_("Who gets it: a court, a person, or a contact point's address."))
+]
+PurposeOption = Annotated[
+    str | None, typer.Option("--purpose", help=_("What for, a code of the list record_purpose, such as proceedings."))
+]
+
+
+def read_handing(to: str | None, purpose: str | None) -> tuple[str, str]:
+    """To whom something is given and what for; asked of the person at the terminal where it was not said.
+
+    Raises :class:`RecipientNeededError` when nobody can be asked.
+    """
+    given = (to, purpose or (_given.get() or GivenLogin()).purpose)
+    if not all(given) and not sys.stdin.isatty():
+        raise RecipientNeededError("it was not said who gets it, or what for")
+    questions = (_("Who gets it?"), _("What for (a code of the list record_purpose)?"))
+    asked = [value or typer.prompt(question, err=True) for value, question in zip(given, questions, strict=True)]
+    return asked[0], asked[1]
 
 
 def with_desk(

@@ -20,6 +20,9 @@ from exchange.cli.options import (
     IdArgument,
     JsonOption,
     PassphraseOption,
+    PurposeOption,
+    RecipientOption,
+    read_handing,
     run,
     with_desk,
 )
@@ -257,6 +260,8 @@ def verify(
 def export(
     message_id: IdArgument,
     out: Annotated[Path, typer.Argument(help=_("The file to write; it holds the content."))],
+    to: RecipientOption = None,
+    purpose: PurposeOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -264,10 +269,13 @@ def export(
     """Export a message."""
 
     async def work(desk: Desk) -> None:
-        evidence = await desk.proving.export(await desk.resolve(message_id))
+        who, what_for = read_handing(to, purpose)
+        message = await desk.resolve(message_id)
+        evidence = await desk.proving.export(message, to=who, purpose=what_for)
         write_out(out, evidence, PRIVATE_MODE)
+        entry = await desk.proving.note_given(message, "export", evidence, to=who, purpose=what_for)
         if as_json:
-            print_json({"file": str(out), "size_bytes": len(evidence)})
+            print_json({"file": str(out), "size_bytes": len(evidence), "record": entry})
         else:
             line(f"{out} ({len(evidence)} B)")
 

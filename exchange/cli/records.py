@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from exchange.desk import Desk
     from protocol.local_record import LocalRecord
 
+_MORE = ("ground", "count", "key", "subject", "file")
 app = typer.Typer(no_args_is_help=True, help=_("What was done with personal data here, when, by whom and why."))
 FromOption = Annotated[str | None, typer.Option("--from", help=_("From this instant on (with offset)."))]
 ToOption = Annotated[str | None, typer.Option("--to", help=_("Before this instant (with offset)."))]
@@ -181,10 +182,7 @@ def _fits(record: LocalRecord, first: datetime | None, last: datetime | None, op
 
 def _plain(rows: Iterable[tuple[int, LocalRecord]]) -> list[dict[str, object]]:
     names = ("operation", "at", "officer", "act", "purpose", "reason", "message", "digest", "thread", "recipients")
-    return [
-        {"index": index, **{name: getattr(record, name) for name in (*names, "ground", "count")}}
-        for index, record in rows
-    ]
+    return [{"index": index, **{name: getattr(record, name) for name in (*names, *_MORE)}} for index, record in rows]
 
 
 def _print(rows: list[tuple[int, LocalRecord]], *, as_json: bool) -> None:
@@ -193,7 +191,17 @@ def _print(rows: list[tuple[int, LocalRecord]], *, as_json: bool) -> None:
         return
     table(
         _("Records"),
-        [_("Entry"), _("At"), _("Operation"), _("Act"), _("Officer"), _("Why"), _("Message"), _("Recipients")],
+        [
+            _("Entry"),
+            _("At"),
+            _("Operation"),
+            _("Act"),
+            _("Officer"),
+            _("Why"),
+            _("Message"),
+            _("Recipients"),
+            _("Officers"),
+        ],
         [
             (
                 index,
@@ -203,8 +211,16 @@ def _print(rows: list[tuple[int, LocalRecord]], *, as_json: bool) -> None:
                 safe(record.officer),
                 safe(record.reason or record.ground or record.purpose),
                 str(record.message)[-SHORT_ID:] if record.message else None,
-                ", ".join(record.recipients) or None,
+                safe(", ".join(record.recipients)) or None,
+                _registered(record),
             )
             for index, record in rows
         ],
     )
+
+
+def _registered(record: LocalRecord) -> str | None:
+    """The officer whom the act was about, as registered after it."""
+    if record.subject is None:
+        return None
+    return safe(f"{record.subject.id}: {', '.join(record.subject.roles)}; {record.subject.key.hex()}")

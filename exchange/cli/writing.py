@@ -46,6 +46,15 @@ def register(app: typer.Typer) -> None:
         name="accept-conditions",
         help=_("Accept the conditions under which something was given.\n\nExample: comity accept-conditions 7f3a"),
     )(accept_conditions)
+    app.command(
+        help=_(
+            "Offer what a draft gives under conditions; it stays here until they are accepted.\n\n"
+            "Example: comity offer answer.json"
+        )
+    )(offer)
+    app.command(
+        help=_("Send what was offered, when its conditions are accepted.\n\nExample: comity give 7f3a"),
+    )(give)
 
 
 def new(
@@ -240,6 +249,34 @@ def accept_conditions(
 
     async def work(desk: Desk) -> int | None:
         return report_sent(await desk.accept_conditions(await desk.resolve(message_id)), as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def offer(
+    file: Annotated[Path, typer.Argument(help=_("The draft of an answer, or of information, JSON or YAML."))],
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Offer what a draft gives."""
+
+    async def work(desk: Desk) -> int | None:
+        return report_sent(await desk.offer(read_document(file)), as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def give(
+    message_id: IdArgument,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send what was offered."""
+
+    async def work(desk: Desk) -> int | None:
+        return report_sent(await desk.give(await desk.resolve(message_id)), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 

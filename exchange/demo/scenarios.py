@@ -60,13 +60,28 @@ class Cast:
 
     async def reply(self, by: Desk, about: UUID, reply_type: str, **changes: Any) -> UUID:
         """Send the example of ``reply_type`` as a reply to ``about``; None as a change leaves a field out."""
+        return await self._say(by, await self._draft(by, about, reply_type, changes))
+
+    async def _draft(self, by: Desk, about: UUID, reply_type: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         fields = {
             key: value
             for key, value in _example(f"messages/{reply_type}.json").items()
             if key not in _NOT_OF_AN_EXAMPLE
         }
         given = {key: value for key, value in {**fields, **changes}.items() if value is not None}
-        return await self._say(by, await by.reply_draft(about, reply_type, **given))
+        return await by.reply_draft(about, reply_type, **given)
+
+    async def answer_under_conditions(self, by: Desk, about: UUID, **changes: Any) -> None:
+        """Offer the example answer, have its conditions accepted, and give it."""
+        await self.give_under_conditions(by, await self._draft(by, about, "answer", changes))
+
+    async def give_under_conditions(self, by: Desk, draft: Mapping[str, Any]) -> UUID:
+        """Offer what ``draft`` gives, have its conditions accepted by the other, and give it; the offer's id."""
+        other = self.paris if by is self.seoul else self.seoul
+        offer = await self._sent(by, await by.offer(draft), "offer")
+        await self.reply(other, offer, "condition.accept", targets=None)
+        await self._sent(by, await by.give(offer), str(draft["type"]))
+        return offer
 
     async def acknowledge(self, by: Desk, about: UUID) -> UUID:
         """Acknowledge a request, with a time for the answer."""
@@ -84,7 +99,9 @@ class Cast:
         return answer, now + min(days.values()) * _DAY
 
     async def _say(self, by: Desk, draft: Mapping[str, Any]) -> UUID:
-        sent = await by.send(draft)
+        return await self._sent(by, await by.send(draft), str(draft["type"]))
+
+    async def _sent(self, by: Desk, sent: SentMessage, what: str) -> UUID:
         self.said.append((by, sent))
         other = self.paris if by is self.seoul else self.seoul
 
@@ -93,7 +110,7 @@ class Cast:
 
         await other.wait_for(arrived, _ARRIVES_WITHIN_S)
         await by.sync()
-        self.stage.tell(f"   {_name(by)}: {draft['type']} {sent.id}")
+        self.stage.tell(f"   {_name(by)}: {what} {sent.id}")
         return sent.id
 
 
@@ -141,7 +158,7 @@ async def _produced(cast: Cast) -> UUID:
     await cast.reply(paris, extension, "preservation.answer", targets=extended)
     follow_up = await cast.reply(seoul, request, "preservation.follow-up", targets=["t1", "t2"], **_submitted())
     await cast.acknowledge(paris, follow_up)
-    await cast.reply(paris, follow_up, "answer", **_answer_of("t1", "t2"))
+    await cast.answer_under_conditions(paris, follow_up, **_answer_of("t1", "t2"))
     return request
 
 
@@ -231,9 +248,7 @@ async def _assistance(cast: Cast) -> UUID:
         cast.seoul, "messages/assistance.request.json", wanted_by=None, wanted_by_reason=None
     )
     await cast.acknowledge(cast.paris, request)
-    offer = await cast.reply(cast.paris, request, "condition.propose", targets=None)
-    await cast.reply(cast.seoul, offer, "condition.accept", targets=None)
-    await cast.reply(cast.paris, request, "answer", **_answer_of())
+    await cast.answer_under_conditions(cast.paris, request, **_answer_of())
     await cast.reply(cast.seoul, request, "closure", reason="answered", text=None)
     return request
 
@@ -266,17 +281,9 @@ async def _misdirected(cast: Cast) -> UUID:
 
 
 async def _information(cast: Cast) -> UUID:
-    offer = await cast.open_case(cast.paris, "messages/information.spontaneous.json")
-    accepted = await cast.reply(cast.seoul, offer, "condition.accept", targets=None)
-    await cast.reply(
-        cast.paris,
-        accepted,
-        "information.spontaneous",
-        stage="disclosure",
-        own_reference="OFAC-2026-9001",
-        facts="The group rents servers in Busan; the list of addresses was found on one of them.",
-    )
-    return offer
+    example_offer = _example("messages/information.spontaneous.json")
+    draft = {name: value for name, value in example_offer.items() if name != "commitment"}
+    return await cast.give_under_conditions(cast.paris, {**draft, "stage": "disclosure", "facts": _FACTS})
 
 
 async def _withdrawn(cast: Cast) -> UUID:
@@ -286,6 +293,7 @@ async def _withdrawn(cast: Cast) -> UUID:
     return request
 
 
+_FACTS = "The group rents servers in Busan; the list of addresses was found on one of them."
 _QUESTION = {"question": "q1", "text": "Is the time that of the firewall or of the server?"}
 _LATER = {"follow_up_expected_at": None, "previous_reference": "KNPA-CY-2026-004417"}
 _BOTH = ("t1", "t2")

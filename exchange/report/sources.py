@@ -20,6 +20,7 @@ from protocol.errors import ComityError, LogUnavailableError, MalformedError, To
 from protocol.event import Event
 from protocol.lifecycle.thread import facts_of_thread
 from protocol.log import TILE_WIDTH, Withheld, item_hash
+from protocol.messages.consent import is_given
 
 # So many refused messages are read at once.
 _PAGE = 1000
@@ -66,16 +67,22 @@ def _decoded(item: bytes) -> Event | DirectorySeen | None:
 def office_records(
     store: DeskStore, parsed: Parsed, own: Address, as_of: datetime, due: Due, progress: Progress | None = None
 ) -> OfficeRecords:
-    """What a desk's database says up to ``as_of``; blocking. ``progress(done, total)`` counts cases."""
-    messages: list[CountedMessage] = []
+    """What a desk's database says up to ``as_of``; blocking. ``progress(done, total)`` counts cases.
+
+    What was given under conditions that nobody accepted is not counted.
+    """
+    messages: dict[UUID, CountedMessage] = {}
     threads: dict[UUID, None] = {}
     for head in store.all_heads():
-        messages.append(CountedMessage(head.direction, head.type, head.sent_at, head.thread))
+        messages[head.id] = CountedMessage(head.direction, head.type, head.sent_at, head.thread)
         threads[head.thread] = None
     courses: list[Course] = []
     erased = 0
     for done, thread in enumerate(threads, 1):
         found = thread_messages(store, parsed, thread)
+        contents = [entry.message for entry in found]
+        for closed in (message for message in contents if not is_given(message, contents)):
+            del messages[closed.id]
         course = course_of(facts_of_thread(found), as_of, due)
         erased += not found
         if course is not None:
@@ -83,7 +90,7 @@ def office_records(
         if progress is not None:
             progress(done, len(threads))
     refused = tuple(_refused(store))
-    return OfficeRecords(own, tuple(messages), tuple(courses), refused, erased)
+    return OfficeRecords(own, tuple(messages.values()), tuple(courses), refused, erased)
 
 
 def _refused(store: DeskStore) -> Iterator[RefusedMessage]:

@@ -11,6 +11,7 @@ import typer
 
 from node.cli.federation import Folder, Keys, Registry, change_card, now
 from node.cli.output import AsJson, edge
+from node.cli.review import Approval, State
 from node.cli.secrets import PassphraseFile
 from node.i18n import _
 from protocol.errors import UsageError
@@ -38,6 +39,7 @@ def auditors(
         list[str] | None, typer.Option("--message", help=_("scoped: this message, by its whole id; may be repeated."))
     ] = None,
     keys: Keys = None,
+    state: State = None,
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -61,7 +63,7 @@ def auditors(
                 raise UsageError(f"{node} is not a node: only a node has a log")
             return with_foreign_auditors(card, _entries(auditor, reads, given), at)
 
-        change_card(Path(folder), node, changed, key, registry, keys, passphrase_file, as_json)
+        change_card(Path(folder), node, changed, key, registry, Approval(keys, state), passphrase_file, as_json)
 
 
 def _entries(auditors: Sequence[str], reads: str, scope: Mapping[str, object]) -> dict[str, dict[str, object] | None]:

@@ -434,13 +434,14 @@ def change_card(
     changed: Callable[[Card], Card],
     key: list[str],
     registry: list[str],
-    keys: Path | None,
+    approval: Approval,
     passphrase_file: Path | None,
     as_json: bool,
 ) -> None:
     """Publish the card of ``holder`` anew, as ``changed`` makes it of the published one."""
     card = changed(_published(folder, holder))
-    _publish_cards(folder, [card], key, registry, KeyRing.open(keys, passphrase_file), as_json)
+    ring = KeyRing.open(approval.keys, passphrase_file)
+    _publish_cards(folder, [card], key, registry, ring, approval, as_json)
 
 
 def _published(folder: Path, holder: str) -> Card:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from protocol.lifecycle.assistance import AssistanceCase, WantedCase, fold_assistance
 from protocol.lifecycle.assistance_rules import ASSISTANCE_RULES, EMERGENCY_RULES, AssistanceState
-from protocol.lifecycle.case import AnyCase, check_step, fold, fold_any
+from protocol.lifecycle.case import AnyCase, check_step, fold, fold_any, is_over
 from protocol.lifecycle.clocks import acknowledgement_due, expires_in, expiry_warnings
 from protocol.lifecycle.conversation import ConversationCase, ConversationState
 from protocol.lifecycle.deadlines import Deadline, deadlines, overdue
@@ -52,6 +52,7 @@ __all__ = [
     "fold_any",
     "fold_assistance",
     "fold_facts",
+    "is_over",
     "overdue",
     "state_at",
 ]

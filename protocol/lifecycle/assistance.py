@@ -55,6 +55,17 @@ class AssistanceCase(Case[WantedCase]):
         """The request's state at ``now``: expired where the date of use has passed without the whole answer."""
         return _request_state([self.target_state_at(target, now) for target in self.targets])
 
+    def is_over(self, now: datetime) -> bool:
+        """Whether nothing is asked or owed any more at ``now``; see :func:`protocol.lifecycle.is_over`."""
+        return all(self._is_done(target, now) for target in self.targets)
+
+    def _is_done(self, target: WantedCase, now: datetime) -> bool:
+        state = self.target_state_at(target, now)
+        wanted_by = self.opening.wanted_by if self.opening else None
+        # Who it was forwarded to may still answer, as long as that is of use.
+        too_late = state is S.FORWARDED and wanted_by is not None and now >= wanted_by
+        return state in TERMINAL or state is S.ANSWERED or too_late
+
     def target_state_at(self, target: WantedCase, now: datetime) -> AssistanceState:
         """The target's state at ``now``. A late answer still counts: this is what is shown until it comes."""
         wanted_by = self.opening.wanted_by if self.opening else None

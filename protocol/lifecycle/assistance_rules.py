@@ -105,6 +105,14 @@ ASSISTANCE_RULES: tuple[Rule[AssistanceState], ...] = (
         "Art. 27.6, 28.2",
     ),
     Rule((S.ACCEPTED_WITH_CONDITIONS,), f.ConditionsProposed, None, None, "Art. 28.3"),
+    # What was executed is offered under conditions before it is given.
+    Rule(
+        (S.CONDITIONS_AGREED, S.IN_EXECUTION, S.PARTIALLY_ANSWERED, S.ANSWERED),
+        f.ConditionsProposed,
+        _DOES,
+        None,
+        "Art. 28.2",
+    ),
     Rule(
         (S.ACCEPTED_WITH_CONDITIONS,),
         f.ConditionsAccepted,

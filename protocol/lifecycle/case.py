@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 
 from protocol.lifecycle import facts as f
 from protocol.lifecycle.assistance import AssistanceCase, fold_assistance
@@ -33,6 +34,17 @@ def fold_any(facts: Iterable[f.CaseFact]) -> AnyCase:
     if kind in {"assistance.request", "emergency.request"}:
         return fold_assistance(facts, emergency=kind == "emergency.request")
     return fold_conversation(facts)
+
+
+def is_over(case: AnyCase, now: datetime) -> bool:
+    """Whether the case has ended at ``now``: by what was said, or by its clocks.
+
+    A preservation is over when every target has ended or lapsed: not while a request that followed was received in
+    time, for then the data stay until that is decided. A request is over when every target was answered, refused,
+    closed, or can be used no more; not while a supplement is owed. Of other threads only an offer waits for something.
+    A thread without its opening asks for nothing.
+    """
+    return case.opening is None or case.is_over(now)
 
 
 def check_step(thread: Iterable[ThreadMessage], message: Message) -> tuple[OutOfOrder, ...]:

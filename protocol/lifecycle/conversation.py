@@ -60,6 +60,7 @@ CONVERSATION_RULES: tuple[Rule[ConversationState], ...] = (
     ),
 )
 CONVERSATION_RULE_FOR = by_state_and_fact(CONVERSATION_RULES)
+_ENDED = frozenset({S.ANSWERED, S.WITHDRAWN, S.CLOSED, S.CONDITIONS_DECLINED})
 # What else is said in such a thread moves nothing, and is in order whenever it comes.
 _MOVING = frozenset({f.Explained, *(rule.fact for rule in CONVERSATION_RULES)})
 
@@ -84,6 +85,12 @@ class ConversationCase(Case[Subject]):
     def state_at(self, now: datetime) -> ConversationState:
         """Where the thread stands; no clock moves it."""
         return self.state
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether nothing is offered any more; see :func:`protocol.lifecycle.is_over`. No clock ends a conversation."""
+        if self.opening is None or self.opening.message_id in self.unread:
+            return self.opening is None
+        return not self.opening.offers or self.state in _ENDED
 
 
 def fold_conversation(facts: Iterable[f.CaseFact]) -> ConversationCase:

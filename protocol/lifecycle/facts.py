@@ -32,7 +32,8 @@ class Submitted(CaseFact):
     """A message opens its thread: ``requested`` may act on it. ``kind`` is its message type.
 
     Each expiry is at least ``minimum_days`` away. ``instrument`` and ``urgency`` choose the clocks; ``wanted_by`` is
-    until when the requester can use the answer, ``supplement_by`` when the requester owes the rest.
+    until when the requester can use the answer, ``supplement_by`` when the requester owes the rest. ``offers``:
+    something is offered, and given when its conditions are accepted.
     """
 
     NAME: ClassVar[str] = "submitted"
@@ -45,6 +46,7 @@ class Submitted(CaseFact):
     instrument: str | None = None
     wanted_by: datetime | None = None
     supplement_by: datetime | None = None
+    offers: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

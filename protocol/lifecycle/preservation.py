@@ -71,6 +71,10 @@ class PreservationCase(Case[TargetCase]):
         """The request's state at ``now``, lapsed targets counted as such."""
         return _request_state([state_at(target, now) for target in self.targets])
 
+    def is_over(self, now: datetime) -> bool:
+        """Whether nothing is asked or kept any more at ``now``; see :func:`protocol.lifecycle.is_over`."""
+        return all(state_at(target, now) in TERMINAL for target in self.targets)
+
     @property
     def expires_at(self) -> datetime | None:
         """The earliest expiry among the targets whose expiry runs."""

@@ -21,6 +21,7 @@ from protocol.messages.assistance import AssistanceRequest
 from protocol.messages.base import Message, UnknownMessage
 from protocol.messages.clarification import ClarificationAsk, ClarificationReply
 from protocol.messages.conditions import ConditionAccept, ConditionDecline, ConditionPropose
+from protocol.messages.consent import is_given
 from protocol.messages.decision import Decision
 from protocol.messages.emergency import EmergencyRequest, EmergencySupplement
 from protocol.messages.ending import Closure, Misdirected, Withdrawal
@@ -67,10 +68,15 @@ def facts_of(message: Message) -> tuple[f.CaseFact, ...]:
 
 
 def facts_of_thread(thread: Iterable[ThreadMessage]) -> list[f.CaseFact]:
-    """The facts of all messages and of the handover receipts about them."""
+    """The facts of all messages and of the handover receipts about them.
+
+    What was given under conditions that nobody accepted states nothing yet, on either side.
+    """
     facts: list[f.CaseFact] = []
-    for entry in thread:
-        facts.extend(facts_of(entry.message))
+    entries = tuple(thread)
+    messages = [entry.message for entry in entries]
+    for entry in entries:
+        facts.extend(facts_of(entry.message) if is_given(entry.message, messages) else ())
         facts.extend(
             f.Delivered(message_id=entry.message.id, at=event.at, by=str(event.recipient))
             for event in entry.events
@@ -99,6 +105,7 @@ def _opening(message: Message) -> f.Submitted:
         instrument=instrument,
         wanted_by=wanted_by if isinstance(message, _WITH_TARGETS) else None,
         supplement_by=message.supplement_by if isinstance(message, EmergencyRequest) else None,
+        offers=isinstance(message, InformationSpontaneous) and message.stage == "offer",
     )
 
 

@@ -22,6 +22,7 @@ from protocol.messages.fields import (
     problem,
 )
 from protocol.messages.identifiers import FileHash
+from protocol.messages.offer import Opening
 from protocol.messages.parts import (
     MAX_TARGETS,
     Conditions,
@@ -129,7 +130,10 @@ def _is_final(fields: Mapping[str, Any]) -> bool:
 
 
 class Answer(Reply):
-    """What is handed over in answer to a request, in part or as the last part."""
+    """What is handed over in answer to a request, in part or as the last part.
+
+    Items under conditions come when those were accepted; ``offer`` opens what an offer committed to.
+    """
 
     TYPE: ClassVar[str] = "answer"
 
@@ -153,6 +157,7 @@ class Answer(Reply):
         needed_if(_is_partial),
         Legal("Budapest Convention Art. 27.7", "the time of the next part, or of the next word, is missing"),
     ] = Field(default=None, validate_default=True)
+    offer: Opening | None = None
 
     @field_validator("items")
     @classmethod

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from protocol.messages.base import Reply
 from protocol.messages.fields import Instant, Legal, LocalId, Note
+from protocol.messages.offer import Commitment
 from protocol.messages.parts import MAX_CONDITIONS, Conditions, TargetNames, distinct
 
 _TERMS = "Budapest Convention Art. 28.2"
@@ -17,12 +18,16 @@ ConditionNames = Annotated[tuple[LocalId, ...], Field(min_length=1, max_length=M
 
 
 class ConditionPropose(Reply):
-    """Conditions under which the sender would give or accept something."""
+    """Conditions under which the sender would give or accept something.
+
+    Where it is ready to be given, ``commitment`` says so and binds to it (:mod:`protocol.messages.offer`).
+    """
 
     TYPE: ClassVar[str] = "condition.propose"
 
     type: Literal["condition.propose"]
     conditions: Annotated[Conditions, Field(min_length=1), Legal(_TERMS, "the conditions are missing")]
+    commitment: Commitment | None = None
     targets: TargetNames = ()
     answer_by: Instant | None = None
     remark: Note | None = None

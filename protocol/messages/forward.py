@@ -17,6 +17,7 @@ from protocol.messages.fields import INHERITED, AddressText, CodeOf, Instant, Le
 from protocol.padme import SALT_BYTES
 
 _RULE = "Second Additional Protocol Art. 14"
+MAX_CONSENTS = 8
 
 
 class Original(Part):
@@ -40,15 +41,26 @@ class Original(Part):
         return envelope
 
 
+class CarriedConsent(Part):
+    """Consent to the passing on, with all that proves it: the request that was made, and the reply of who gave it."""
+
+    request: Annotated[Original, Legal(INHERITED, "the request for consent is missing")]
+    reply: Annotated[Original, Legal(INHERITED, "the reply that consents is missing")]
+
+
 class Forward(Message):
-    """A message of another office that is passed on, under the labels it came with."""
+    """A message of another office that is passed on, under labels that are never weaker than those it came with.
+
+    ``consents`` carries the consent to what the labels and conditions of the original forbid: who gets the message
+    judges by that, and not by the word of who passes it on (:mod:`protocol.messages.passing_on`).
+    """
 
     TYPE: ClassVar[str] = "forward"
 
     type: Literal["forward"]
     reason: Annotated[Note, Legal(_RULE, "why it is passed on is missing")]
     purpose: Annotated[str, CodeOf("record_purpose")] = "case_work"
-    consent: UUID | None = None
+    consents: Annotated[tuple[CarriedConsent, ...], Field(max_length=MAX_CONSENTS)] = ()
     original: Annotated[Original, Legal(_RULE, "the message that is passed on is missing")]
 
 

@@ -3,20 +3,32 @@
 Four labels stand side by side, never merged: TLP (who may see), PAP (what may be done), handling codes H0 to H3
 (judicial use, dissemination), use conditions. PAP is about what is done to suspects' infrastructure, which nothing
 here does, so it forbids none of these actions.
+
+Rules:
+1. A label or condition binds whoever holds the content, except the office that set it.
+2. It is lifted by the consent of the office that set it, and by nobody else's. An item of an answer may name another
+   originator: then its further use is lifted by that office.
+3. What was passed on stays under the labels of its original, whoever passes it on and however often. The labels of the
+   message around it are never weaker; what they add is lifted by who added it.
+4. Consent answers what the holder asked: this action, for this recipient. The last word counts, and a word on the
+   message as a whole replaces all earlier words on its items.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 from protocol.address import Address
 from protocol.messages.answer import Answer
-from protocol.messages.base import Message
+from protocol.messages.base import Handling, Message
 from protocol.messages.consent import conditions_of
+from protocol.messages.forward import Forward, Original
 from protocol.messages.information import InformationSpontaneous
+from protocol.messages.parse import parse_message
 from protocol.messages.use import ConsentReply, ConsentRequest
 
 _GRANTED = frozenset({"granted", "granted_with_conditions"})
@@ -41,8 +53,23 @@ class Objection:
     terms: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Barrier:
+    """An objection, with the office whose consent lifts it and the message that the consent is about."""
+
+    objection: Objection
+    originator: str
+    message: UUID
+
+
 _FORWARD_CONDITIONS = frozenset({"no_onward_transfer", "confidential", "use_limited"})
 _ONWARD_CODES = {"consent_needed": "onward_consent", "forbidden": "onward_forbidden"}
+_USES = {Action.FORWARD: "onward_transfer", Action.PROCEEDINGS: "proceedings"}
+# From free to strict. A label that is not among them is newer than this program: it counts as the strictest.
+_TLP = ("CLEAR", "GREEN", "AMBER", "AMBER+STRICT", "RED")
+_PAP = ("CLEAR", "GREEN", "AMBER", "RED")
+_SAME = {"WHITE": "CLEAR"}
+_FREE = "H0"
 
 
 def objections(
@@ -55,99 +82,64 @@ def objections(
 ) -> tuple[Objection, ...]:
     """What still forbids ``holder`` the action on ``message``, given the consent that ``thread`` holds.
 
-    ``recipient`` is to whom it would be passed on. What an office wrote itself it may do with as it likes.
+    ``recipient`` is to whom it would be passed on; None is somebody who is no contact point. What an office wrote
+    itself it may do with as it likes. Raises :class:`InvalidMessageError` for an original that cannot be read.
     """
-    if message.sender == str(holder):
+    open_ = open_barriers(message, action, holder, recipient, thread, now)
+    return tuple(dict.fromkeys(barrier.objection for barrier in open_))
+
+
+def open_barriers(
+    message: Message,
+    action: Action,
+    holder: Address,
+    recipient: Address | None,
+    thread: Iterable[Message],
+    now: datetime,
+) -> tuple[Barrier, ...]:
+    """As :func:`objections`, each with the office to ask for consent."""
+    found = barriers(message, action, holder, recipient)
+    if not found:
         return ()
-    found = _forwarding(message, holder, recipient) if action is Action.FORWARD and recipient else _proceedings(message)
-    consents = _Consents(message, action, holder, recipient, tuple(thread), now)
-    return tuple(objection for objection in dict.fromkeys(found) if not consents.cover(objection.item))
+    consents = _Consents(action, holder, recipient, tuple(thread), now)
+    return tuple(barrier for barrier in found if not consents.lift(barrier))
 
 
-def _forwarding(message: Message, holder: Address, recipient: Address) -> Iterator[Objection]:
-    handling = message.handling
-    if str(recipient) not in (*message.to, message.sender):
-        match handling.tlp:
-            case "RED":
-                yield Objection("tlp_red")
-            case "AMBER+STRICT":
-                yield Objection("tlp_amber_strict")
-            case "AMBER" if recipient.node != holder.node:
-                yield Objection("tlp_amber")
-    if "H2" in handling.codes:
-        yield Objection("h2")
-    if "H3" in handling.codes:
-        yield Objection("h3", terms=handling.text or "")
-    for terms in handling.use_conditions:
-        yield Objection("use_condition", terms=terms)
-    yield from _by_condition(message, _FORWARD_CONDITIONS)
-    if isinstance(message, Answer):
-        for item in message.items:
-            if item.onward_use in _ONWARD_CODES:
-                yield Objection(_ONWARD_CODES[item.onward_use], item.item)
+def barriers(message: Message, action: Action, holder: Address, recipient: Address | None) -> tuple[Barrier, ...]:
+    """What forbids the action as long as nobody consents."""
+    inner: tuple[Barrier, ...] = ()
+    if isinstance(message, Forward):
+        inner = barriers(read_original(message.original), action, holder, recipient)
+    if message.sender == str(holder):
+        return inner
+    own = _forwarding(message, holder, recipient) if action is Action.FORWARD else _proceedings(message)
+    # The labels of what was passed on come from its original: asking there is asking enough.
+    said = {replace(barrier.objection, item=None) for barrier in inner}
+    added = (barrier for barrier in own if replace(barrier.objection, item=None) not in said)
+    return tuple(dict.fromkeys((*inner, *(barrier for barrier in added if barrier.originator != str(holder)))))
 
 
-def _proceedings(message: Message) -> Iterator[Objection]:
-    if "H1" in message.handling.codes:
-        yield Objection("h1")
-    yield from _by_condition(message, frozenset({"no_judicial_use"}))
-    if isinstance(message, InformationSpontaneous) and message.evidential_status == "intelligence":
-        yield Objection("intelligence")
-    if isinstance(message, Answer):
-        for item in message.items:
-            if item.evidential_status == "intelligence":
-                yield Objection("intelligence", item.item)
+def read_original(original: Original) -> Message:
+    """The message that was passed on; nothing is verified. Raises :class:`InvalidMessageError`."""
+    return parse_message(original.content.encode())
 
 
-def _by_condition(message: Message, kinds: frozenset[str]) -> Iterator[Objection]:
-    if isinstance(message, Answer):
-        for item in message.items:
-            for condition in item.conditions:
-                if condition.kind in kinds:
-                    yield Objection(condition.kind, item.item, condition.text)
-        return
-    for condition in conditions_of(message):
-        if condition.kind in kinds:
-            yield Objection(condition.kind, terms=condition.text)
-
-
-class _Consents:
-    """Consent that the originator gave to this action, as a whole or item by item."""
-
-    def __init__(
-        self,
-        message: Message,
-        action: Action,
-        holder: Address,
-        recipient: Address | None,
-        thread: tuple[Message, ...],
-        now: datetime,
-    ) -> None:
-        asked = {
-            other.id: other
-            for other in thread
-            if isinstance(other, ConsentRequest) and other.sender == str(holder) and _asks(other, action, recipient)
-        }
-        # The last word on an item counts: consent can be taken back.
-        self._last: dict[str | None, bool] = {}
-        replies = (other for other in thread if isinstance(other, ConsentReply) and other.sender == message.sender)
-        for reply in sorted(replies, key=lambda reply: (reply.sent_at, reply.id)):
-            if reply.in_reply_to not in asked:
-                continue
-            for given in reply.items:
-                if given.item.message == message.id:
-                    valid = given.valid_until is None or given.valid_until > now
-                    self._last[given.item.item] = given.consent in _GRANTED and valid
-
-    def cover(self, item: str | None) -> bool:
-        """Whether the item, or the message as a whole, was consented to."""
-        return self._last.get(item, self._last.get(None, False))
-
-
-def _asks(request: ConsentRequest, action: Action, recipient: Address | None) -> bool:
-    if action is Action.PROCEEDINGS:
-        return request.use == "proceedings"
-    return request.use == "onward_transfer" and str(recipient) in request.recipients
+def weakened(outer: Handling, inner: Handling) -> tuple[str, ...]:
+    """The labels in which ``outer`` is weaker than ``inner``, by the names of their fields; empty when in none."""
+    found: list[str] = []
+    if _rank(_TLP, outer.tlp) < _rank(_TLP, inner.tlp):
+        found.append("tlp")
+    if inner.pap is not None and (outer.pap is None or _rank(_PAP, outer.pap) < _rank(_PAP, inner.pap)):
+        found.append("pap")
+    if not set(inner.codes) - {_FREE} <= set(outer.codes):
+        found.append("codes")
+    if inner.text is not None and inner.text not in (outer.text or ""):
+        found.append("text")
+    if not set(inner.use_conditions) <= set(outer.use_conditions):
+        found.append("use_conditions")
+    if inner.grade is not None and outer.grade != inner.grade:
+        found.append("grade")
+    return tuple(found)
 
 
 def items_of(message: Message) -> tuple[str | None, ...]:
@@ -155,3 +147,113 @@ def items_of(message: Message) -> tuple[str | None, ...]:
     if isinstance(message, Answer) and message.items:
         return tuple(item.item for item in message.items)
     return (None,)
+
+
+def _rank(labels: Sequence[str], label: str) -> int:
+    known = _SAME.get(label, label)
+    return labels.index(known) if known in labels else len(labels)
+
+
+def _forwarding(message: Message, holder: Address, recipient: Address | None) -> Iterator[Barrier]:
+    handling = message.handling
+    if recipient is None or str(recipient) not in (*message.to, message.sender):
+        code = _tlp_objection(handling.tlp, holder, recipient)
+        if code is not None:
+            yield _of(message, Objection(code))
+    if "H2" in handling.codes:
+        yield _of(message, Objection("h2"))
+    if "H3" in handling.codes:
+        yield _of(message, Objection("h3", terms=handling.text or ""))
+    for terms in handling.use_conditions:
+        yield _of(message, Objection("use_condition", terms=terms))
+    yield from _by_condition(message, _FORWARD_CONDITIONS)
+    if isinstance(message, Answer):
+        for item in message.items:
+            if item.onward_use in _ONWARD_CODES:
+                objection = Objection(_ONWARD_CODES[item.onward_use], item.item)
+                yield Barrier(objection, item.originator or message.sender, message.id)
+
+
+def _tlp_objection(tlp: str, holder: Address, recipient: Address | None) -> str | None:
+    match tlp:
+        case "CLEAR" | "GREEN":
+            return None
+        case "AMBER":
+            return None if recipient is not None and recipient.node == holder.node else "tlp_amber"
+        case "AMBER+STRICT":
+            return "tlp_amber_strict"
+        case _:
+            return "tlp_red"
+
+
+def _proceedings(message: Message) -> Iterator[Barrier]:
+    if "H1" in message.handling.codes:
+        yield _of(message, Objection("h1"))
+    yield from _by_condition(message, frozenset({"no_judicial_use"}))
+    if isinstance(message, InformationSpontaneous) and message.evidential_status == "intelligence":
+        yield _of(message, Objection("intelligence"))
+    if isinstance(message, Answer):
+        for item in message.items:
+            if item.evidential_status == "intelligence":
+                yield _of(message, Objection("intelligence", item.item))
+
+
+def _by_condition(message: Message, kinds: frozenset[str]) -> Iterator[Barrier]:
+    if isinstance(message, Answer):
+        for item in message.items:
+            for condition in item.conditions:
+                if condition.kind in kinds:
+                    yield _of(message, Objection(condition.kind, item.item, condition.text))
+        return
+    for condition in conditions_of(message):
+        if condition.kind in kinds:
+            yield _of(message, Objection(condition.kind, terms=condition.text))
+
+
+def _of(message: Message, objection: Objection) -> Barrier:
+    return Barrier(objection, message.sender, message.id)
+
+
+_Said = dict[tuple[str, UUID], dict[str | None, bool]]
+
+
+class _Consents:
+    """What offices consented to of this action, message by message and item by item."""
+
+    def __init__(
+        self,
+        action: Action,
+        holder: Address,
+        recipient: Address | None,
+        thread: tuple[Message, ...],
+        now: datetime,
+    ) -> None:
+        asked = {
+            other.id
+            for other in thread
+            if isinstance(other, ConsentRequest) and other.sender == str(holder) and _asks(other, action, recipient)
+        }
+        self._last: _Said = {}
+        replies = (other for other in thread if isinstance(other, ConsentReply) and other.in_reply_to in asked)
+        for reply in sorted(replies, key=lambda reply: (reply.sent_at, reply.id)):
+            self._take(reply, now)
+
+    def _take(self, reply: ConsentReply, now: datetime) -> None:
+        # A word on the whole first: it replaces what was said before of the items, not what this reply says of them.
+        for given in sorted(reply.items, key=lambda given: given.item.item is not None):
+            words = self._last.setdefault((reply.sender, given.item.message), {})
+            if given.item.item is None:
+                words.clear()
+            valid = given.valid_until is None or given.valid_until > now
+            words[given.item.item] = given.consent in _GRANTED and valid
+
+    def lift(self, barrier: Barrier) -> bool:
+        """Whether who set the barrier consented, to the item or to the message as a whole."""
+        words = self._last.get((barrier.originator, barrier.message), {})
+        return words.get(barrier.objection.item, words.get(None, False))
+
+
+def _asks(request: ConsentRequest, action: Action, recipient: Address | None) -> bool:
+    if request.use != _USES[action]:
+        return False
+    return action is Action.PROCEEDINGS or (recipient is not None and str(recipient) in request.recipients)

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from protocol.messages.base import Grade, Handling, LegalBasis, Message, Part
 from protocol.messages.fields import INHERITED, CodeOf, Country, Instant, Legal, Line, Note, Prose, problem
 from protocol.messages.identifiers import Identifier
+from protocol.messages.offer import Commitment, Opening
 from protocol.messages.parts import MAX_TARGETS, Conditions, Offence, absent_if, needed_if
 
 _RULE = "Budapest Convention Art. 26"
@@ -43,7 +44,8 @@ class ReportedIdentifier(Part):
 class InformationSpontaneous(Message):
     """Information that was not asked for. As an ``offer`` it names subject and conditions only; then comes the rest.
 
-    A ``disclosure`` under conditions replies to the message that accepted them.
+    A ``disclosure`` under conditions replies to the message that accepted them, and opens what the offer committed to.
+    In an emergency it is given at once.
     """
 
     TYPE: ClassVar[str] = "information.spontaneous"
@@ -75,6 +77,13 @@ class InformationSpontaneous(Message):
         tuple[ReportedIdentifier, ...], Field(max_length=MAX_TARGETS), absent_if(_is_offer, _TOO_EARLY)
     ] = ()
     request_expected: bool = False
+    commitment: Annotated[
+        Commitment | None,
+        needed_if(_is_offer),
+        absent_if(_is_disclosure, "only an offer commits to what will be given"),
+        Legal(f"{_RULE}.2", "the commitment to what is offered is missing", 7),
+    ] = Field(default=None, validate_default=True)
+    offer: Annotated[Opening | None, absent_if(_is_offer, _TOO_EARLY)] = None
 
     @field_validator("stage")
     @classmethod
@@ -86,7 +95,8 @@ class InformationSpontaneous(Message):
     @field_validator("conditions")
     @classmethod
     def _conditions_come_first(cls, conditions: Conditions, info: ValidationInfo) -> Conditions:
-        # Art. 26.2: prior to providing the information.
-        if conditions and _is_disclosure(info.data) and info.data.get("in_reply_to", ...) is None:
+        # Art. 26.2: prior to providing the information. In an emergency nothing waits for an acceptance.
+        waits = info.data.get("urgency") != "emergency"
+        if conditions and waits and _is_disclosure(info.data) and info.data.get("in_reply_to", ...) is None:
             raise problem("order", "conditions are offered first: the information replies to their acceptance")
         return conditions

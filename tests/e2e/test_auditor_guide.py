@@ -264,14 +264,20 @@ STEPS = (
         ("PROVED (two-trees)",),
         before=the_proof_has_its_name,
     ),
-    Step(f"comity evidence bundle {GUIDES_ID} --out evidence.zip", ("6 receipts",)),
-    Step(f"comity evidence disclose {GUIDES_ID} --out disclosure.json", ("in the clear",)),
+    Step(
+        f"comity evidence bundle {GUIDES_ID} --out evidence.zip --to 'The auditor' --purpose supervision",
+        ("6 receipts",),
+    ),
+    Step(
+        f"comity evidence disclose {GUIDES_ID} --out disclosure.json --to 'The auditor' --purpose supervision",
+        ("in the clear",),
+    ),
     Step(
         "comity evidence verify evidence.zip --disclosure disclosure.json --home auditor",
         ("commitment", "disclosure", "holds"),
     ),
     Step(
-        f"comity evidence bundle {GUIDES_ID} --out evidence.zip --disclose"
+        f"comity evidence bundle {GUIDES_ID} --out evidence.zip --disclose --to 'The court' --purpose supervision"
         " --tsa http://timestamp.example.org --tsa-roots authority.pem",
         run=stamped,
     ),

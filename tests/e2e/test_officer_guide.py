@@ -146,6 +146,25 @@ async def an_offer_comes(office: Office) -> None:
     await office.type(KR, f"comity show {offer.id}")
 
 
+async def write_the_information(office: Office) -> None:
+    offer = example("messages/information.spontaneous.json")
+    given = {name: value for name, value in offer.items() if name != "commitment"}
+    write_draft(
+        office.file(FR, "information.json"), {**given, "stage": "disclosure", "facts": "The servers stand in Busan."}
+    )
+
+
+async def the_offer_is_accepted(office: Office) -> None:
+    """As long as it is not, nothing is given."""
+    offer = office.ids["own offer"]
+    assert "offer-needed" in await office.type(FR, f"comity give {offer}", code=1)
+    await office.arrived(KR, "own offer")
+    await office.type(KR, f"comity accept-conditions {offer}")
+    async with office.open(FR) as fr, asyncio.timeout(20):
+        while str((await fr.track(UUID(offer))).state) != "conditions_agreed":
+            await fr.sync(2)
+
+
 async def consent_is_asked(office: Office) -> None:
     await office.arrived(FR, "question")
 
@@ -284,6 +303,8 @@ STEPS = (
     Step("comity explain 7f3a", ids={"7f3a": "too late"}, before=messages_cross),
     Step("comity accept-conditions 7f3a", ids=OFFER, before=an_offer_comes),
     Step("comity new condition.decline --reply-to 7f3a --out decline.json", ids=OFFER, says=("Art. 28.3",)),
+    Step("comity offer information.json", by=FR, before=write_the_information, keep="own offer"),
+    Step("comity give 7f3a", by=FR, ids={"7f3a": "own offer"}, before=the_offer_is_accepted, says=("submitted",)),
     Step("comity handling 7f3a --for forward --to 24-7@gh", ids=OFFER, says=("tlp_amber_strict",)),
     Step(
         "comity forward 7f3a --to 24-7@gh --reason 'The provider is in your country.'",
@@ -314,9 +335,17 @@ STEPS = (
     Step("comity case note 7f3a 'Called Paris; they have it.'", ids=REQUEST),
     Step("comity case wait 7f3a 2026-12-01T09:00:00+09:00 --for 'the translation'", ids=REQUEST, says=("waits",)),
     Step("comity verify 7f3a", ids=REQUEST, before=read_in_another_language, says=("log still consistent",)),
-    Step("comity export 7f3a evidence.cbor", ids=REQUEST),
+    Step(
+        "comity export 7f3a evidence.cbor --to 'Seoul Central District Court' --purpose proceedings",
+        ids=REQUEST,
+    ),
     Step("comity verify evidence.cbor", says=("holds",)),
-    Step("comity evidence bundle 7f3a --out evidence.zip --disclose", ids=REQUEST),
+    Step(
+        "comity evidence bundle 7f3a --out evidence.zip --disclose --to 'Seoul Central District Court' "
+        "--purpose proceedings",
+        ids=REQUEST,
+        says=("its custody begins with local record",),
+    ),
     Step("comity evidence verify evidence.zip"),
     Step("comity inbox --refused", says=("Claimed sender",)),
     Step("comity contact-test send --all", says=("24-7@fr", "lab@fr")),
@@ -347,6 +376,9 @@ STEPS = (
         extra=NEW_OFFICER,
     ),
     Step("comity officer list", says=("boss", "kim", "lee")),
+    Step("comity --officer kim officer key", extra=NEW_OFFICER),
+    Step("comity --officer lee officer key", extra=NEW_OFFICER),
+    Step("comity --officer kim officer confirm lee", says=("lee",)),
     Step("comity --officer kim inbox --unread", before=nothing_is_read_without_an_officer, says=("24-7@fr",)),
     Step("comity --officer kim show 7f3a", ids=REQUEST, says=("Read by: kim",)),
     Step("comity --officer kim send request.json", keep="draft", says=("proposed", "comity draft list")),
@@ -365,7 +397,11 @@ STEPS = (
     Step("comity duty show", says=("On duty now: kim", "Nobody is on duty from")),
     Step("comity --officer kim duty hand-over lee --note 'Paris calls back at 6.'"),
     Step("comity --officer lee duty take-over", says=("Paris calls back at 6.",)),
-    Step("comity --officer kim --because 'Trial 12/26' --purpose proceedings export 7f3a evidence.cbor", ids=REQUEST),
+    Step(
+        "comity --officer kim --because 'Trial 12/26' --purpose proceedings export 7f3a evidence.cbor "
+        "--to 'Seoul Central District Court'",
+        ids=REQUEST,
+    ),
     Step("comity records list --operation disclosure", says=("Trial 12/26",)),
     Step("comity records check", says=("records hold",)),
     Step("comity records head", says=("comity-records/24-7@kr",)),

@@ -60,7 +60,7 @@ async def test_receipts_are_upgraded_kept_and_exported_with_what_the_witnesses_s
             await federation.stop(name)
         offline = await kr.proving.verify(sent.id, online=False)
         assert (offline.ok, offline.witnessed) == (True, True)
-        exported = await kr.proving.export(sent.id)
+        exported = await kr.proving.export(sent.id, to="The court", purpose="case_work")
         names = {
             line.name
             for receipt in Evidence.from_bytes(exported).receipts
@@ -100,7 +100,7 @@ async def test_evidence_that_was_exported_before_is_upgraded_when_it_is_verified
     async with federation.desk("24-7@kr") as kr, federation.desk("24-7@fr") as fr:
         sent = await kr.send(request())
         await fr.wait_for(lambda desk: has_message(desk, sent.id))
-        exported = await kr.proving.export(sent.id)
+        exported = await kr.proving.export(sent.id, to="The court", purpose="case_work")
         await _witnessed(federation)
         report = await fr.proving.verify_file(exported)
     assert (report.ok, report.witnessed) == (True, True)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,18 @@ REQUEST: dict[str, Any] = json.loads((ROOT / "examples/preservation-request.json
 def request(**changes: Any) -> dict[str, Any]:
     """A valid draft of a preservation request from kr to fr."""
     return {**copy.deepcopy(REQUEST), **changes}
+
+
+READER = Login(purpose="case_work", recipient="The court")
+
+
+@contextmanager
+def without_rules(desk: Desk) -> Iterator[None]:
+    """A desk whose program keeps to no rule of conditions or passing on when it composes."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(desk.onward, "check_outgoing", lambda composed: None)
+        patched.setattr(desk.onward, "require", lambda *_: None)
+        yield
 
 
 class Clock:
@@ -358,8 +371,9 @@ class World:
         return Keystore.open(self.home(address) / "keystore.cbor", PASSPHRASE)
 
     def open(self, address: Address, login: Login = NOBODY) -> Any:
-        """The desk of ``address``."""
-        return Desk.open(self.home(address), PASSPHRASE, clock=self.clock, login=login)
+        """The desk of ``address``; what is given out of it is given to a court, unless the login says otherwise."""
+        given = replace(login, recipient=login.recipient or READER.recipient, purpose=login.purpose or READER.purpose)
+        return Desk.open(self.home(address), PASSPHRASE, clock=self.clock, login=given)
 
     def change_settings(self, address: Address, **changes: Any) -> None:
         """Change settings of a desk."""

@@ -129,6 +129,7 @@ async def test_the_record_of_an_erasure_holds_nothing_of_what_was_erased(world: 
         assert [(r.message == message, r.ground, r.thread) for r in erased] == [
             (True, "ordered", thread),
             (False, "ordered", thread),
+            (True, "ordered", thread),  # of the notes
         ]
         for text in (b"Roubaix", b"203.0.113.77", b"Dupont", request()["own_reference"].encode()):
             assert all(text not in entry for entry in entries)

@@ -35,7 +35,8 @@ def invoke(made: Made, *args: str) -> tuple[int, Any]:
     secret.write_bytes(PASSPHRASE + b"\n")
     secret.chmod(0o600)
     env = {"COMITY_HOME": str(made.world.home(KR)), "COMITY_PASSPHRASE_FILE": str(secret), "LANGUAGE": "en"}
-    done = CliRunner().invoke(app, ["evidence", *args, "--json"], env=env, catch_exceptions=False)
+    given = ("--to", "The court", "--purpose", "proceedings") if args[0] in {"bundle", "disclose"} else ()
+    done = CliRunner().invoke(app, ["evidence", *args, *given, "--json"], env=env, catch_exceptions=False)
     return done.exit_code, json.loads(done.stdout)
 
 
@@ -97,7 +98,7 @@ def _any_root() -> bytes:
     return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM)
 
 
-async def test_giving_out_content_is_recorded_and_a_bundle_without_it_is_not(tmp_path: Path) -> None:
+async def test_what_is_made_ready_to_be_given_is_recorded_first_and_as_given_when_it_was(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         world = World(tmp_path, patch)
         async with world.open(KR) as kr:
@@ -105,11 +106,16 @@ async def test_giving_out_content_is_recorded_and_a_bundle_without_it_is_not(tmp
             await kr.proving.evidence(sent.id, disclose=False)
             await kr.proving.evidence(sent.id, disclose=True)
             await kr.proving.disclosure(sent.id)
+            await kr.proving.note_given(sent.id, "disclose", b"the file")
             entries = await kr.run(lambda: [LocalRecord.from_bytes(e) for _, _, e in kr.records.entries()])
 
-    disclosed = [(record.act, record.message) for record in entries if record.operation == "disclosure"]
-    assert disclosed[-2:] == [("bundle", sent.id), ("disclose", sent.id)]
-    assert [act for act, _ in disclosed].count("bundle") == 1
+    told = [(record.operation.value, record.act, record.message) for record in entries[1:]]
+    assert told == [
+        ("consultation", "bundle.prepare", sent.id),
+        ("consultation", "disclose.prepare", sent.id),
+        ("disclosure", "disclose", sent.id),
+    ]
+    assert entries[-1].file == sha256(b"the file").digest()
 
 
 async def test_a_label_that_forbids_proceedings_keeps_the_content_out_of_a_bundle_for_them(tmp_path: Path) -> None:

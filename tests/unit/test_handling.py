@@ -19,9 +19,9 @@ from exchange.officers import Login
 from exchange.onward import text_of
 from protocol.address import Address
 from protocol.codes import load_codes
-from protocol.errors import ConditionsOpenError, HandlingError
+from protocol.errors import ComityError, ConditionsOpenError, HandlingError
 from protocol.messages.handling_rules import Action, Objection
-from tests.unit.exchange_world import FR, KR, OFFICER, PASSPHRASE, ROOT, World, request
+from tests.unit.exchange_world import FR, KR, OFFICER, PASSPHRASE, ROOT, World, request, without_rules
 
 GH = Address.parse("24-7@gh")
 
@@ -110,7 +110,9 @@ async def answered(kr: Desk, fr: Desk, **changes: Any) -> UUID:
     item = {**example("answer")["items"][0], "targets": [], "attachment": None, "available_at": "By post.", **changes}
     item = {name: value for name, value in item.items() if value is not None}
     handling = labelled("GREEN")["handling"]
-    await fr.send(await fr.reply_draft(sent.id, "answer", completeness="final", items=[item], handling=handling))
+    draft = await fr.reply_draft(sent.id, "answer", completeness="final", items=[item], handling=handling)
+    with without_rules(fr):
+        await fr.send(draft)
     (got,) = (await kr.sync()).received
     return got.id
 
@@ -210,29 +212,38 @@ async def test_consent_that_was_refused_ran_out_or_was_taken_back_allows_nothing
 # --- Passing on -----------------------------------------------------------------------------------------------------
 
 
-async def test_what_is_passed_on_is_proved_and_an_altered_original_is_not(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_is_passed_on_is_proved_and_an_altered_original_is_not(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr, world.open(GH) as gh:
         message = await received(kr, fr, **labelled("GREEN"))
         draft = await fr.run(fr.onward.forward_draft, message, [GH], "This concerns you.", None)
         original = draft["original"]
         envelope = bytearray(b64decode(original["envelope"]))
         envelope[-1] ^= 1
-        changes = [
-            {},
-            {"content": original["content"].replace("203.0.113.77", "203.0.113.78")},
-            {"salt": "00" * 32},
-            {"originator": str(FR)},
-            {"envelope": b64encode(bytes(envelope)).decode()},
-            {"envelope": "AAAA"},
+        changes: list[tuple[dict[str, str], str | None]] = [
+            ({}, None),
+            ({"content": original["content"].replace("203.0.113.77", "203.0.113.78")}, "commitment-mismatch"),
+            ({"salt": "00" * 32}, "commitment-mismatch"),
+            ({"originator": str(FR)}, "routing-mismatch"),
+            ({"type": "answer"}, "routing-mismatch"),
+            ({"sent_at": "2026-11-23T03:00:00.001Z"}, "routing-mismatch"),
+            ({"envelope": "AAAA"}, "malformed"),
+            ({"envelope": b64encode(bytes(envelope)).decode()}, "NOT PROVED"),
         ]
         officer = {"name": "Claire Martin", "role": "Duty officer"}
-        for change in changes:
-            sent = await fr.send({**draft, "original": {**original, **change}, "officer": officer})
-            await gh.sync()
-            (note,) = (await gh.show(sent.id)).notes
-            assert note.startswith("NOT PROVED") is bool(change)
+        for change, refusal in changes:
+            altered = {**draft, "original": {**original, **change}, "officer": officer}
+            if refusal is not None:
+                with pytest.raises(ComityError):
+                    await fr.send(altered)
+            # Who does not keep to the rules can still send it.
+            with without_rules(fr):
+                sent = await fr.send(altered)
+            result = await gh.sync()
+            if refusal in {None, "NOT PROVED"}:
+                (note,) = (await gh.show(sent.id)).notes
+                assert note.startswith("NOT PROVED") is (refusal is not None)
+            else:
+                assert [row.code for row in result.quarantined] == [refusal]
 
 
 async def test_content_whose_conditions_are_not_accepted_is_not_passed_on(world: World) -> None:

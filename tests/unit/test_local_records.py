@@ -30,7 +30,7 @@ from protocol.errors import (
     UsageError,
 )
 from protocol.instant import from_ms
-from protocol.local_record import LocalRecord, Operation
+from protocol.local_record import LocalRecord, Operation, RecordedOfficer
 from protocol.log.frontier import Frontier
 from protocol.log.layout import entries_path
 from protocol.log.merkle import leaf_hash
@@ -53,6 +53,10 @@ RECORDS = st.builds(
     recipients=st.lists(TEXT, max_size=4).map(tuple),
     ground=st.none() | TEXT,
     count=st.none() | st.integers(0, 1 << 40),
+    key=st.none() | st.binary(min_size=16, max_size=16),
+    subject=st.none()
+    | st.builds(RecordedOfficer, TEXT, st.binary(min_size=16, max_size=16), st.sets(TEXT).map(sorted).map(tuple)),
+    file=st.none() | st.binary(min_size=32, max_size=32),
 )
 
 
@@ -122,7 +126,7 @@ async def test_sending_receiving_showing_searching_and_exporting_are_recorded(wo
             ("collection", "receive"),
             ("consultation", "show"),
             ("consultation", "search"),
-            ("disclosure", "export"),
+            ("consultation", "export.prepare"),
             ("alteration", "case.note"),
         ]
         shown = at_fr[1]
@@ -258,11 +262,13 @@ def test_the_commands_list_check_export_and_verify(world: World, tmp_path: Path)
         assert ran.exit_code == 0, ran.output
         return dict(json.loads(ran.stdout))
 
-    comity("--because", "Case 12", "export", str(sent), str(tmp_path / "evidence.cbor"))
+    given = ("--to", "The court", "--purpose", "supervision")
+    comity("--because", "Case 12", "export", str(sent), str(tmp_path / "evidence.cbor"), *given)
     (listed,) = comity("records", "list", "--operation", "disclosure")["records"]  # type: ignore[misc]
     assert (listed["reason"], listed["message"]) == ("Case 12", str(sent))
-    assert comity("records", "check") == {"records": 2, "signed": 2}
-    assert str(comity("records", "head")["checkpoint"]).startswith("comity-records/24-7@fr\n2\n")
-    assert comity("records", "export", str(tmp_path / "out"))["records"] == 2
+    assert (listed["recipients"], listed["purpose"]) == (["The court"], "supervision")
+    assert comity("records", "check") == {"records": 3, "signed": 3}
+    assert str(comity("records", "head")["checkpoint"]).startswith("comity-records/24-7@fr\n3\n")
+    assert comity("records", "export", str(tmp_path / "out"))["records"] == 3
     verified = comity("records", "verify", str(tmp_path / "out"), "24-7@fr", "--list")
-    assert [row["act"] for row in verified["list"]] == ["receive", "export"]  # type: ignore[attr-defined]
+    assert [row["act"] for row in verified["list"]] == ["receive", "export.prepare", "export"]  # type: ignore[attr-defined]

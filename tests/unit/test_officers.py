@@ -55,6 +55,15 @@ async def staffed(world: World) -> None:
         await add(world, kr, "kim", Role.DRAFTER, Role.RELEASER)
         await add(world, kr, "lee", Role.DRAFTER, Role.RELEASER)
         await add(world, kr, "han", Role.READER)
+    async with world.open(KR, KIM) as kr:
+        await own_key(world, kr, "kim")
+
+
+async def own_key(world: World, desk: Desk, officer: str) -> None:
+    """The officer makes a new key; the passphrase stays what the tests know."""
+    folder = world.home(KR) / "officers"
+    key = new_officer_key(folder, officer, SECRETS[officer], FAST, world.clock(), waiting=True)
+    await desk.run(desk.office.change_own_key, key)
 
 
 async def add(world: World, desk: Desk, officer: str, *roles: Role) -> None:
@@ -203,10 +212,10 @@ async def add_again(world: World, desk: Desk) -> None:
 
 async def test_a_key_file_that_was_replaced_is_refused(world: World) -> None:
     await staffed(world)
-    (world.home(KR) / "officers" / "kim.cbor").unlink()
-    new_officer_key(world.home(KR) / "officers", "kim", SECRETS["kim"], FAST, world.clock())
+    (world.home(KR) / "officers" / "lee.cbor").unlink()
+    new_officer_key(world.home(KR) / "officers", "lee", SECRETS["lee"], FAST, world.clock())
     with pytest.raises(ForbiddenError):
-        async with world.open(KR, KIM):
+        async with world.open(KR, LEE):
             pass
 
 
@@ -387,6 +396,11 @@ def test_the_commands_take_an_office_from_its_first_officer_to_a_released_draft(
     assert not (world.home(KR) / "officers" / "kim.cbor").exists()
     assert add_officer("boss", "kim", "drafter")[0] == 0
     assert add_officer("boss", "lee", "releaser")[0] == 0
+    own = ("officer", "key", "--quick-derivation", "--new-passphrase-file")
+    assert comity("kim", *own, str(files["kim"]))[1]["officers"][0]["confirmed_by"] == "kim"
+    assert comity("kim", "officer", "confirm", "lee")[1]["error"]["type"] == "urn:comity:error:forbidden"
+    assert comity("lee", *own, str(files["lee"]))[1]["officers"][0]["confirmed_by"] is None
+    assert comity("kim", "officer", "confirm", "lee")[1]["officers"][0]["confirmed_by"] == "kim"
     listed = comity(None, "officer", "list")[1]["officers"]
     assert [(officer["id"], officer["roles"]) for officer in listed] == [
         ("boss", ["administrator"]),

@@ -1,0 +1,280 @@
+"""One person with two ids, two officers at once, and a power cut: a draft is released by another person, once."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange.desk import Desk
+from exchange.officers import Login, Role, new_officer_key, person_of
+from exchange.proposals import ProposalState
+from exchange.settings import OfficeSettings
+from exchange.store import DeskStore
+from exchange.views import SendStatus
+from keys.keystore import FAST
+from protocol.errors import (
+    ComityError,
+    DatabaseDamagedError,
+    ForbiddenError,
+    NothingOpenError,
+    OfficerRoleError,
+)
+from protocol.keyid import ed25519_kid
+from protocol.local_record import LocalRecord, RecordedOfficer
+from tests.unit.exchange_world import KR, World, request
+
+BOTH = (Role.DRAFTER, Role.RELEASER)
+TYPES = OfficeSettings(four_eyes=("all",))
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(tmp_path, monkeypatch)
+
+
+def login(officer: str) -> Login:
+    return Login(officer, officer.encode())
+
+
+async def register(world: World, by: str | None, officer: str, *roles: Role) -> None:
+    key = new_officer_key(world.home(KR) / "officers", officer, officer.encode(), FAST, world.clock())
+    async with world.open(KR, *([login(by)] if by else [])) as desk:
+        await desk.run(desk.office.add_officer, officer, officer.title(), "Inspector", frozenset(roles), key)
+
+
+async def take_key(world: World, officer: str) -> None:
+    folder = world.home(KR) / "officers"
+    async with world.open(KR, login(officer)) as desk:
+        key = new_officer_key(folder, officer, officer.encode(), FAST, world.clock(), waiting=True)
+        await desk.run(desk.office.change_own_key, key)
+
+
+async def confirm(world: World, by: str, officer: str) -> None:
+    async with world.open(KR, login(by)) as desk:
+        await desk.run(desk.office.confirm_officer, officer)
+
+
+async def office_of_two(world: World) -> None:
+    """boss, who administrates, and kim, who is another person."""
+    world.change_settings(KR, office=TYPES)
+    await register(world, None, "boss", Role.ADMINISTRATOR, *BOTH)
+    await register(world, "boss", "kim", *BOTH)
+    await take_key(world, "kim")
+
+
+async def draft(world: World, by: str) -> str:
+    async with world.open(KR, login(by)) as desk:
+        proposed = await desk.send(request())
+    assert proposed.status is SendStatus.PROPOSED
+    return str(proposed.id)
+
+
+async def release(world: World, by: str, proposal: str) -> None:
+    async with world.open(KR, login(by)) as desk:
+        assert (await desk.release(proposal)).status is SendStatus.SUBMITTED
+
+
+async def sent(world: World) -> int:
+    async with world.open(KR, login("boss")) as desk:
+        return len(await desk.inbox(sent=True))
+
+
+async def test_an_administrators_second_id_neither_releases_its_draft_nor_drafts_what_it_releases(world: World) -> None:
+    await office_of_two(world)
+    # Ids that one person registers and makes new keys for, and ids that those register.
+    await register(world, "boss", "shadow", Role.ADMINISTRATOR, *BOTH)
+    await take_key(world, "shadow")
+    await register(world, "shadow", "ghost", *BOTH)
+    await take_key(world, "ghost")
+    ids = ("boss", "shadow", "ghost")
+    drafts = {by: await draft(world, by) for by in ids}
+    for by in ids:
+        for drafted_by in ids:
+            with pytest.raises(OfficerRoleError):
+                await release(world, by, drafts[drafted_by])
+            if by != drafted_by:
+                with pytest.raises(ComityError):
+                    await confirm(world, by, drafted_by)
+    assert await sent(world) == 0
+    await release(world, "kim", drafts["ghost"])
+    await release(world, "shadow", await draft(world, "kim"))
+
+
+async def test_an_id_is_another_persons_when_its_holder_has_a_key_of_its_own_and_a_second_person_confirms_it(
+    world: World,
+) -> None:
+    await office_of_two(world)
+    await register(world, "boss", "lee", *BOTH)
+    with pytest.raises(ForbiddenError):  # the registrar still knows the key
+        await confirm(world, "kim", "lee")
+    await take_key(world, "lee")
+    with pytest.raises(OfficerRoleError):
+        await release(world, "lee", await draft(world, "boss"))
+    with pytest.raises(OfficerRoleError):
+        await confirm(world, "boss", "lee")
+    await confirm(world, "kim", "lee")
+    await release(world, "lee", await draft(world, "boss"))
+    await release(world, "lee", await draft(world, "kim"))
+    with pytest.raises(NothingOpenError):
+        await confirm(world, "kim", "lee")
+
+
+async def test_whose_an_id_is_follows_the_chain_of_registrars_to_a_confirmed_one(world: World) -> None:
+    await office_of_two(world)
+    async with world.open(KR, login("kim")) as desk:
+        officers = {officer.id: officer for officer in await desk.run(desk.office.officers)}
+        assert {name: person_of(name, officers.values()) for name in officers} == {"boss": "boss", "kim": "kim"}
+        with pytest.raises(NothingOpenError):
+            await desk.run(desk.office.confirm_officer, "boss")
+
+
+# --- Once ------------------------------------------------------------------------------------------------------------
+
+
+async def test_of_two_officers_who_release_one_draft_at_once_one_does(world: World) -> None:
+    await office_of_two(world)
+    await register(world, "boss", "lee", *BOTH)
+    proposal = await draft(world, "kim")
+    async with world.open(KR, login("lee")) as desk:
+        seen = await desk.run(desk.office.releasable, proposal)
+    async with world.open(KR, login("boss")) as desk:
+        done = await asyncio.gather(desk.release(proposal), desk.release(proposal), return_exceptions=True)
+        assert sorted(type(outcome).__name__ for outcome in done) == ["NothingOpenError", "SentMessage"]
+    async with world.open(KR, login("lee")) as desk:  # who had looked at it before it was sent
+        desk.office.releasable = _returning(seen)
+        with pytest.raises(NothingOpenError):
+            await desk.release(proposal)
+    assert await sent(world) == 1
+
+
+def _returning(value: Any) -> Callable[[str], Any]:
+    return lambda _: value
+
+
+async def test_a_draft_that_was_returned_or_dropped_meanwhile_is_not_sent_and_a_released_one_not_returned(
+    world: World,
+) -> None:
+    await office_of_two(world)
+    acts: list[Callable[[Desk, str], Awaitable[Any]]] = [
+        lambda desk, proposal: desk.run(desk.office.return_draft, proposal, "Mend it."),
+        lambda desk, proposal: desk.run(desk.office.drop_draft, proposal),
+    ]
+    for act in acts:
+        proposal = await draft(world, "kim")
+        async with world.open(KR, login("boss")) as desk:
+            seen = await desk.run(desk.office.releasable, proposal)
+            await act(desk, proposal)
+            desk.office.releasable = _returning(seen)
+            with pytest.raises(NothingOpenError):
+                await desk.release(proposal)
+    assert await sent(world) == 0
+    proposal = await draft(world, "kim")
+    await release(world, "boss", proposal)
+    async with world.open(KR, login("boss")) as desk:
+        for act in acts:
+            with pytest.raises(NothingOpenError):
+                await act(desk, proposal)
+
+
+@pytest.mark.parametrize("committed", [False, True])
+async def test_a_kill_around_the_release_sends_the_draft_once_or_leaves_it_waiting(
+    world: World, committed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await office_of_two(world)
+    proposal = await draft(world, "kim")
+
+    def dying() -> None:
+        """In a process of its own: release, and be killed just before or just after the transaction's end."""
+        add_sent = DeskStore.add_sent
+
+        def killed(store: DeskStore, messages: Any, records: Any = (), also: Any = None) -> None:
+            def noted() -> None:
+                also()
+                if not committed:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            add_sent(store, messages, records, noted)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        DeskStore.add_sent = killed  # type: ignore[method-assign]
+        asyncio.run(release(world, "boss", proposal))
+
+    victim = multiprocessing.get_context("fork").Process(target=dying)
+    await asyncio.to_thread(_run, victim)
+    assert victim.exitcode == -signal.SIGKILL
+    async with world.open(KR, login("boss")) as desk:
+        kept = await desk.run(desk.office.proposal, proposal)
+        assert kept.state is (ProposalState.RELEASED if committed else ProposalState.WAITING)
+        assert len(await desk.inbox(sent=True)) == committed
+        if committed:
+            with pytest.raises(NothingOpenError):
+                await desk.release(proposal)
+            await desk.sync()
+        else:
+            await desk.release(proposal)
+        (row,) = await desk.inbox(sent=True)
+        assert row.status is SendStatus.SUBMITTED
+
+
+def _run(victim: Any) -> None:
+    victim.start()
+    victim.join()
+
+
+# --- Traces ----------------------------------------------------------------------------------------------------------
+
+
+async def test_every_registration_leaves_the_id_the_key_and_the_roles_in_the_records(world: World) -> None:
+    await office_of_two(world)
+    async with world.open(KR, login("boss")) as desk:
+        await desk.run(desk.office.change_roles, "kim", frozenset({Role.READER}))
+        await desk.run(desk.office.change_roles, "kim", frozenset(BOTH))
+        keys = {officer.id: ed25519_kid(officer.public_key) for officer in await desk.run(desk.office.officers)}
+        entries = [
+            LocalRecord.from_bytes(entry) for _, _, entry in await desk.run(lambda: list(desk.records.entries()))
+        ]
+    told = [(record.act, record.subject) for record in entries if record.subject is not None]
+    assert [act for act, _ in told] == ["officer.add", "officer.add", "officer.key", "officer.roles", "officer.roles"]
+    first, second = told[1][1], told[2][1]
+    assert (second, second.key == first.key) == (RecordedOfficer("kim", keys["kim"], ("drafter", "releaser")), False)
+    assert [subject.roles for _, subject in told[3:]] == [("reader",), ("drafter", "releaser")]
+    # What an officer does says under which key it was done.
+    assert [record.key for record in entries if record.act == "officer.roles"] == [keys["boss"]] * 2
+
+
+async def test_a_key_that_was_put_into_the_register_past_the_program_does_not_act(world: World) -> None:
+    await office_of_two(world)
+    folder = world.home(KR) / "officers"
+    (folder / "kim.cbor").unlink()
+    (folder / "kim.new.cbor").unlink(missing_ok=True)
+    stolen = new_officer_key(folder, "kim", b"kim", FAST, world.clock())
+    async with world.open(KR, login("boss")) as desk:
+        known = {officer.id: officer for officer in await desk.run(desk.office.officers)}
+
+        def swap() -> None:
+            with desk._store.database.transaction():
+                desk.office._register.put(type(known["kim"])(**{**_fields(known["kim"]), "public_key": stolen}))
+
+        await desk.run(swap)
+    with pytest.raises(DatabaseDamagedError):
+        async with world.open(KR, login("kim")):
+            pass
+
+
+def _fields(officer: Any) -> dict[str, Any]:
+    return {name: getattr(officer, name) for name in officer.__dataclass_fields__}
+
+
+async def test_nobody_takes_a_key_that_is_an_officers_already(world: World) -> None:
+    await office_of_two(world)
+    async with world.open(KR, login("kim")) as desk:
+        for officer in await desk.run(desk.office.officers):
+            with pytest.raises(ForbiddenError):
+                await desk.run(desk.office.change_own_key, officer.public_key)

@@ -1,0 +1,251 @@
+"""Content under conditions: it is nowhere before they are accepted, and what comes then is what was offered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange.audit.period import Period
+from exchange.desk import Desk
+from exchange.officers import Login, Role, new_officer_key
+from exchange.report import Suppression
+from exchange.settings import OfficeSettings
+from exchange.views import SendStatus
+from keys.keystore import FAST
+from protocol.errors import (
+    CommitmentMismatchError,
+    ConditionsOpenError,
+    InvalidMessageError,
+    NothingOpenError,
+    OfferNeededError,
+    UsageError,
+)
+from protocol.messages.offer import NOT_COMMITTED, SALT_BYTES, check_commitment, commitment_to
+from tests.unit.exchange_world import FR, KR, ROOT, World, without_rules
+
+CONFIDENTIAL = {"condition": "c1", "kind": "confidential", "text": "To be kept confidential."}
+LIMITED = {"condition": "c2", "kind": "use_limited", "text": "For the investigation named only."}
+SECRET = "Grunewaldstrasse"
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(tmp_path, monkeypatch)
+
+
+def example(name: str) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads((ROOT / f"examples/messages/{name}.json").read_text())
+    return {name: value for name, value in fields.items() if name not in {"wanted_by", "wanted_by_reason"}}
+
+
+async def asked(kr: Desk, fr: Desk, kind: str = "assistance.request") -> Any:
+    sent = await kr.send(example(kind))
+    await fr.sync()
+    return sent
+
+
+async def answer(fr: Desk, request: Any, *conditions: dict[str, str], **changes: Any) -> dict[str, Any]:
+    """The draft of a final answer under these conditions, whose item speaks of a street."""
+    item = {
+        **{key: value for key, value in example("answer")["items"][0].items() if key != "attachment"},
+        **{"conditions": list(conditions), "targets": [], "available_at": "By post.", "description": f"{SECRET} 12"},
+    }
+    return {**await fr.reply_draft(request.id, "answer", completeness="final", items=[item]), **changes}
+
+
+def information(**changes: Any) -> dict[str, Any]:
+    """The draft of information under conditions."""
+    fields = {name: value for name, value in example("information.spontaneous").items() if name != "commitment"}
+    return {**fields, "stage": "disclosure", "facts": f"The servers stand in {SECRET}.", **changes}
+
+
+async def accepted(kr: Desk, fr: Desk, offer: Any) -> None:
+    await kr.sync()
+    await kr.accept_conditions(offer.id)
+    await fr.sync()
+
+
+# --- Before the acceptance ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["answer", "information"])
+async def test_what_is_under_conditions_is_at_the_other_desk_only_when_they_are_accepted(
+    world: World, kind: str
+) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        draft = information() if kind == "information" else await answer(fr, await asked(kr, fr), CONFIDENTIAL, LIMITED)
+        for early in (fr.send(draft), fr.send_many([draft])):
+            with pytest.raises((OfferNeededError, InvalidMessageError)):
+                await early
+        offer = await fr.offer(draft)
+        with pytest.raises(OfferNeededError, match=str(KR)):
+            await fr.give(offer.id)
+        (received,) = (await kr.sync()).received
+        shown = await kr.show(received.id)
+        assert {condition.condition for condition in shown.message.conditions} == {"c1", "c2"}
+        assert SECRET.encode() not in shown.content
+        await kr.accept_conditions(offer.id)
+        await fr.sync()
+        given = await fr.give(offer.id)
+        await kr.sync()
+        assert SECRET.encode() in (await kr.show(given.id)).content
+        assert [str((await desk.case(offer.thread)).state_at(world.clock())) for desk in (kr, fr)] == ["answered"] * 2
+        with pytest.raises(NothingOpenError):
+            await fr.give(offer.id)
+
+
+async def test_what_came_without_an_offer_is_not_found_peeked_or_counted_and_moves_no_state(world: World) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        request = await asked(kr, fr)
+        with without_rules(fr):
+            given = await fr.send(await answer(fr, request, CONFIDENTIAL))
+        await kr.sync()
+
+        async def seen(desk: Desk) -> tuple[int, str, int]:
+            figures = await desk.figures(Period(None, None), Suppression())
+            answered = sum(volume.type == "answer" for volume in figures.volumes)
+            answered += sum(time.what == "answer" for time in figures.times)
+            state = str((await desk.case(request.thread)).state_at(world.clock()))
+            return len(await desk.search(SECRET)), state, answered
+
+        before = await seen(kr)
+        assert before[:2] == (0, "delivered")
+        assert (await kr.track(request.id)).state == "delivered"
+        assert str((await fr.case(request.thread)).state_at(world.clock())) == "delivered"
+        for reading in (kr.show(given.id), kr.peek(given.id), kr.proving.export(given.id)):
+            with pytest.raises(ConditionsOpenError):
+                await reading
+        await kr.accept_conditions(given.id)
+        await fr.sync()
+        after = await seen(kr)
+        assert after[:2] == (1, "answered")
+        assert (before[2], bool(after[2])) == (0, True)
+        assert str((await fr.case(request.thread)).state_at(world.clock())) == "answered"
+    async with world.open(KR) as kr:
+        assert len(await kr.search(SECRET)) == 1
+
+
+async def test_in_an_emergency_content_comes_and_opens_at_once(world: World) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        request = await asked(kr, fr, "emergency.request")
+        draft = await answer(fr, request, CONFIDENTIAL)
+        with pytest.raises(UsageError):
+            await fr.offer(draft)
+        given = await fr.send(draft)
+        urgent = information(urgency="emergency", urgency_reason="An attack is under way.")
+        told = await fr.send(urgent)
+        await kr.sync()
+        for message in (given, told):
+            assert SECRET.encode() in (await kr.show(message.id)).content
+        assert len(await kr.search(SECRET)) == 2
+        assert str((await kr.case(request.thread)).state_at(world.clock())) == "supplement_due"
+
+
+# --- The commitment -------------------------------------------------------------------------------------------------
+
+
+async def test_other_content_than_was_offered_is_neither_sent_nor_taken(world: World) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        offer = await fr.offer(information())
+        await accepted(kr, fr, offer)
+        draft = await fr.run(fr._offers.opening_draft, offer.id)
+        opening = draft["offer"]
+        changes = [
+            {"facts": "The servers stand elsewhere."},
+            {"conditions": [CONFIDENTIAL]},
+            {"subject": "Another subject"},
+            {"evidential_status": "evidence"},
+            {"handling": {**draft["handling"], "tlp": "GREEN"}},
+            {"countries": ["FR"]},
+            {"offer": {**opening, "salt": "00" * 32}},
+            {"offer": None},
+        ]
+        drafts = [{key: value for key, value in {**draft, **change}.items() if value is not None} for change in changes]
+        for altered in drafts:
+            with pytest.raises(CommitmentMismatchError):
+                await fr.send(altered)
+        with without_rules(fr):
+            for altered in drafts:
+                await fr.send(altered)
+                result = await kr.sync()
+                assert (result.received, [row.code for row in result.quarantined]) == ((), ["commitment-mismatch"])
+            await fr.give(offer.id)
+        assert [row.type for row in (await kr.sync()).received] == ["information.spontaneous"]
+
+
+async def test_an_answer_accepted_on_a_commitment_is_not_given_past_it(world: World) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        request = await asked(kr, fr)
+        offer = await fr.offer(await answer(fr, request, CONFIDENTIAL))
+        await accepted(kr, fr, offer)
+        other = await answer(fr, request, CONFIDENTIAL, text="Something else.")
+        with pytest.raises(CommitmentMismatchError):
+            await fr.send(other)
+        with without_rules(fr):
+            await fr.send(other)
+        assert [row.code for row in (await kr.sync()).quarantined] == ["commitment-mismatch"]
+        await fr.give(offer.id)
+        await kr.sync()
+        assert len(await kr.search(SECRET)) == 1
+
+
+def test_a_commitment_binds_every_member_that_is_known_before_it_is_sent() -> None:
+    content = json.loads((ROOT / "examples/messages/answer.json").read_text())
+    salt = bytes(range(SALT_BYTES))
+    commitment = commitment_to(json.dumps(content).encode(), salt)
+    reordered = json.dumps(dict(reversed(content.items())), indent=3, ensure_ascii=False).encode()
+    check_commitment(reordered, salt, commitment)
+    for name in content:
+        changed = json.dumps({**content, name: "changed"}).encode()
+        if name in NOT_COMMITTED:
+            check_commitment(changed, salt, commitment)
+        else:
+            with pytest.raises(CommitmentMismatchError):
+                check_commitment(changed, salt, commitment)
+    for place in range(SALT_BYTES):
+        other = bytes(byte ^ (index == place) for index, byte in enumerate(salt))
+        with pytest.raises(CommitmentMismatchError):
+            check_commitment(json.dumps(content).encode(), other, commitment)
+
+
+# --- Once, and by two -----------------------------------------------------------------------------------------------
+
+
+async def test_what_was_offered_is_given_once_also_by_two_at_once(world: World) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        offer = await fr.offer(information())
+        await accepted(kr, fr, offer)
+        done = await asyncio.gather(fr.give(offer.id), fr.give(offer.id), return_exceptions=True)
+        assert sorted(type(outcome).__name__ for outcome in done) == ["NothingOpenError", "SentMessage"]
+        assert len((await kr.sync()).received) == 1
+
+
+async def test_with_a_second_pair_of_eyes_an_offer_and_its_opening_are_both_released(world: World) -> None:
+    logins = {name: Login(name, name.encode()) for name in ("boss", "kim")}
+    roles = frozenset(Role)
+    for officer in logins:
+        key = new_officer_key(world.home(FR) / "officers", officer, officer.encode(), FAST, world.clock())
+        async with world.open(FR, *([logins["boss"]] if officer != "boss" else [])) as fr:
+            await fr.run(fr.office.add_officer, officer, officer, "Inspector", roles, key)
+    async with world.open(FR, logins["kim"]) as fr:
+        key = new_officer_key(world.home(FR) / "officers", "kim", b"kim", FAST, world.clock(), waiting=True)
+        await fr.run(fr.office.change_own_key, key)
+    world.change_settings(FR, office=OfficeSettings(four_eyes=("all",)))
+    async with world.open(FR, logins["kim"]) as fr:
+        proposed = await fr.offer(information())
+        assert proposed.status is SendStatus.PROPOSED
+    async with world.open(KR) as kr:
+        async with world.open(FR, logins["boss"]) as fr:
+            offer = await fr.release(str(proposed.id))
+            assert (await fr.row(offer.id)).type == "information.spontaneous"
+            await accepted(kr, fr, offer)
+            opening = await fr.give(offer.id)
+            assert opening.status is SendStatus.PROPOSED
+        async with world.open(FR, logins["kim"]) as fr:
+            given = await fr.release(str(opening.id))
+        await kr.sync()
+        assert SECRET.encode() in (await kr.show(given.id)).content

@@ -1,0 +1,208 @@
+"""Labels, conditions and consent against desks that pass on what they may not: by a written draft, by their program."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from exchange.desk import Desk
+from exchange.outbox import Outbox
+from exchange.settings import OfficeSettings
+from protocol.address import Address
+from protocol.errors import ComityError, HandlingError
+from protocol.messages.handling_rules import Action
+from tests.unit.exchange_world import FR, KR, ROOT, World, request, without_rules
+
+GH, US = Address.parse("24-7@gh"), Address.parse("24-7@us")
+OFFICER = {"name": "Claire Martin", "role": "Duty officer"}
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(tmp_path, monkeypatch, "gh", "us")
+
+
+async def held(kr: Desk, fr: Desk, tlp: str, *codes: str, **more: Any) -> UUID:
+    """A request of kr under these labels, as fr holds it."""
+    sent = await kr.send(request(handling={"tlp": tlp, "codes": list(codes), **more}))
+    await fr.sync()
+    return sent.id
+
+
+async def passing_on(desk: Desk, message: UUID, *to: Address, **changes: Any) -> dict[str, Any]:
+    """A draft that passes a message on whatever its labels say, with changes by hand."""
+    with without_rules(desk):
+        draft = await desk.run(desk.onward.forward_draft, message, list(to), "This concerns you.", None)
+    return {**draft, "officer": OFFICER, **changes}
+
+
+async def refused_by(desk: Desk, code: str) -> bool:
+    result = await desk.sync()
+    return not result.received and [row.code for row in result.quarantined] == [code]
+
+
+async def consented(originator: Desk, holder: Desk, message: UUID, to: Address) -> None:
+    asked = await holder.ask_consent(message, Action.FORWARD, [to], "Their investigation 12/26")
+    await originator.sync()
+    await originator.answer_consent(asked.id, "granted")
+    await holder.sync()
+
+
+async def test_a_written_forward_is_held_to_the_labels_by_every_way_of_sending_it(world: World) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        message = await held(kr, fr, "RED")
+        draft = await passing_on(fr, message, GH, handling={"tlp": "CLEAR"})
+        for send in (fr.send(draft), fr.send_many([request(to=[str(KR)]), draft]), fr.forward(message, [GH], "Yours.")):
+            with pytest.raises(HandlingError):
+                await send
+        assert await fr.inbox(sent=True) == []
+    world.change_settings(FR, office=OfficeSettings(four_eyes=("all",)))
+    async with world.open(FR) as fr:
+        with pytest.raises(HandlingError):
+            await fr.run(lambda: fr._outbox.compose([draft]))
+
+
+async def test_what_may_not_be_passed_on_is_not_taken_either(world: World) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr, world.open(GH) as gh:
+        for tlp, codes in (("RED", ()), ("AMBER+STRICT", ()), ("AMBER", ()), ("GREEN", ("H2",))):
+            draft = await passing_on(fr, await held(kr, fr, tlp, *codes), GH)
+            for labels in (draft["handling"], {"tlp": "CLEAR"}):
+                with without_rules(fr):
+                    await fr.send({**draft, "handling": labels})
+                assert await refused_by(gh, HandlingError.code)
+
+
+WEAKER = {
+    "tlp": {"tlp": "CLEAR"},
+    "pap": {"pap": "GREEN"},
+    "no pap": {"pap": None},
+    "codes": {"codes": ["H0", "H3"]},
+    "text": {"text": "Use it as you like."},
+}
+
+
+async def test_labels_around_an_original_are_never_weaker_than_its_own(world: World) -> None:
+    labels = {"pap": "AMBER", "text": "Only for the anti-fraud unit."}
+    async with world.open(KR) as kr, world.open(FR) as fr, world.open(GH) as gh:
+        message = await held(kr, fr, "GREEN", "H1", "H3", **labels)
+        await consented(kr, fr, message, GH)
+        draft = await passing_on(fr, message, GH)
+        for change in WEAKER.values():
+            given = {key: value for key, value in {**draft["handling"], **change}.items() if value is not None}
+            with pytest.raises(HandlingError, match="weaker"):
+                await fr.send({**draft, "handling": given})
+            with without_rules(fr):
+                await fr.send({**draft, "handling": given})
+            assert await refused_by(gh, HandlingError.code)
+        stricter = {**draft["handling"], "tlp": "AMBER", "codes": ["H1", "H2", "H3"]}
+        assert (await fr.send({**draft, "handling": stricter})).error is None
+        (received,) = (await gh.sync()).received
+        assert (await gh.show(received.id)).message.handling.tlp == "AMBER"
+
+
+async def test_consent_is_proved_to_who_gets_the_message_and_a_forwarders_word_is_none(world: World) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr, world.open(GH) as gh, world.open(US) as us:
+        message = await held(kr, fr, "RED")
+        await consented(kr, fr, message, GH)
+        draft = await passing_on(fr, message, GH)
+        (carried,) = draft["consents"]
+        assert {original["type"] for original in carried.values()} == {"consent.request", "consent.reply"}
+        for to, consents in ((GH, []), (US, draft["consents"]), (GH, [{**carried, "reply": carried["request"]}])):
+            with without_rules(fr):
+                await fr.send({**draft, "to": [str(to)], "consents": consents})
+            assert await refused_by(gh if to == GH else us, HandlingError.code)
+        sent = await fr.send(draft)
+        await gh.sync()
+        assert (await gh.show(sent.id)).message.type == "forward"
+
+
+async def test_a_forged_consent_opens_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The forwarder writes the originator's reply itself, commits to it, and signs the envelope with its own key."""
+    async with world.open(KR) as kr, world.open(FR) as fr, world.open(GH) as gh:
+        message = await held(kr, fr, "RED")
+        asked = await fr.ask_consent(message, Action.FORWARD, [GH], "Their investigation 12/26")
+        await kr.sync()
+        reply = json.loads((ROOT / "examples/messages/consent.reply.json").read_text())
+        items = [{"item": {"message": str(message)}, "consent": "granted"}]
+        thread = {"thread": str(message), "in_reply_to": str(asked.id)}
+        outbox: Outbox = fr._outbox
+        (composed,) = await fr.run(outbox.compose, [{**reply, **thread, "to": [str(KR)], "items": items}])
+        forged = composed.message.model_copy(update={"sender": str(KR), "to": (str(FR),)})
+        with monkeypatch.context() as patched:
+            patched.setattr(outbox, "_address", KR)
+            content = forged.model_dump_json(by_alias=True, exclude_none=True).encode()
+            (stored,) = await fr.run(lambda: [outbox._seal(type(composed)(forged, content), None)])
+        draft = await passing_on(fr, message, GH)
+        asking = (await fr.run(fr._store.message, asked.id)).envelope
+        assert asking
+        thread_rows = {row.id: await fr.run(fr._store.message, row.id) for row in await fr.thread(message)}
+        request_row = thread_rows[asked.id]
+        carried = {
+            "request": _original("consent.request", str(FR), request_row),
+            "reply": _original("consent.reply", str(KR), stored),
+        }
+        with without_rules(fr):
+            sent = await fr.send({**draft, "consents": [carried]})
+        assert (await gh.sync()).quarantined == ()
+        for reading in (gh.show(sent.id), gh.peek(sent.id), gh.proving.export(sent.id)):
+            with pytest.raises(HandlingError, match="not proved"):
+                await reading
+        assert [row.opened_at for row in await gh.inbox()] == [None]
+
+
+def _original(kind: str, originator: str, stored: Any) -> dict[str, str]:
+    return {
+        "message": str(stored.head.id),
+        "type": kind,
+        "originator": originator,
+        "sent_at": json.loads(stored.content)["sent_at"],
+        "content": stored.content.decode(),
+        "salt": stored.salt.hex(),
+        "envelope": b64encode(stored.envelope).decode(),
+    }
+
+
+async def test_what_was_passed_on_once_goes_further_only_by_the_first_originators_consent(world: World) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr, world.open(GH) as gh, world.open(US) as us:
+        message = await held(kr, fr, "AMBER")
+        await consented(kr, fr, message, GH)
+        passed = await fr.forward(message, [GH], "This concerns you.")
+        await gh.sync()
+        for desk, to in ((gh, US), (fr, US)):  # also not by who passed it on: the message around it is its own
+            with pytest.raises(HandlingError):
+                await desk.forward(passed.id, [to], "This concerns you.")
+        # The forwarder's consent is not the originator's.
+        asked = await gh.ask_consent(passed.id, Action.FORWARD, [US], "Their investigation 12/26", to=[str(FR)])
+        await fr.sync()
+        await fr.answer_consent(asked.id, "granted")
+        await gh.sync()
+        with pytest.raises(HandlingError):
+            await gh.forward(passed.id, [US], "This concerns you.")
+        # The desk knows by itself whom to ask.
+        asked = await gh.ask_consent(passed.id, Action.FORWARD, [US], "Their investigation 12/26")
+        assert (await gh.row(asked.id)).recipients == (KR,)
+        await kr.sync()
+        await kr.answer_consent(asked.id, "granted")
+        await gh.sync()
+        again = await gh.forward(passed.id, [US], "This concerns you.")
+        await us.sync()
+        shown = await us.show(again.id)
+        assert shown.notes == ("what is passed on here is proved to be the originator's message",)
+
+
+async def test_nothing_is_passed_on_that_the_desk_does_not_hold(world: World) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr, world.open(GH) as gh:
+        message = await held(kr, fr, "GREEN")
+        draft = await passing_on(fr, message, GH)
+        test = await gh.send({"type": "contact.test", "to": [str(US)], "language": "en", "handling": {"tlp": "GREEN"},
+                              "officer": OFFICER})  # fmt: skip
+        assert test.error is None
+        with pytest.raises(HandlingError, match="holds"):
+            await gh.send({**draft, "to": [str(US)]})
+        with pytest.raises(ComityError):
+            await fr.send({**draft, "original": {**draft["original"], "message": str(test.id)}})
