@@ -92,7 +92,13 @@ class NodeLink:
         return directory
 
     async def refresh_if_due(self) -> None:
-        """Refresh when the settings say so; raises what keeps the node from being asked at all."""
+        """Refresh when the settings say so; raises what keeps the node from being asked at all.
+
+        Another program of this desk may have done it: then what that one verified is loaded.
+        """
+        if self._trust.changed():
+            async with self._refreshing:
+                await self._directory_thread(self._trust.load)
         stored = await self._thread(lambda: self._store.state(_REFRESHED))
         due = timedelta(seconds=self._settings.directory_refresh_s)
         if stored is None or self._clock() - from_ms(int.from_bytes(stored, "big")) >= due:

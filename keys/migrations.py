@@ -50,6 +50,7 @@ def migrate_sqlite(
 ) -> None:
     """Apply what is missing, each file in a transaction of its own; raises ``refusal(text)``.
 
+    Another process may do the same at the same time: a file that it has applied is not applied again.
     ``connection`` is in autocommit mode (``isolation_level=None``).
     """
     connection.execute(
@@ -69,6 +70,12 @@ def migrate_sqlite(
 def _apply(connection: sqlite3.Connection, migration: Migration, refusal: Callable[[str], ComityError]) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
+        done = connection.execute("SELECT sha256 FROM migration WHERE number = ?", (migration.number,)).fetchone()
+        if done is not None:
+            if done[0] != migration.digest:
+                raise refusal(f"another program applied another schema file {migration.number}")
+            connection.execute("ROLLBACK")
+            return
         for statement in _statements(migration.sql, refusal):
             connection.execute(statement)
         connection.execute(

@@ -475,6 +475,13 @@ class CertificateUnknownError(UnavailableError):
     advice = "Refresh the directory: the node may have a new certificate. If this stays, telephone its operator."
 
 
+class DeskBusyError(UnavailableError):
+    """Another program works on the same files of the desk and did not finish in time."""
+
+    code = "desk-busy"
+    advice = "Another program of this desk did not finish in time. Try again; if it lasts, end the one that hangs."
+
+
 class StorageFullError(UnavailableError):
     """The store cannot write: the disk is full or read-only."""
 
