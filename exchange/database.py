@@ -1,18 +1,19 @@
 """A desk's database file: one connection, its pragmas and migrations, and what SQLite's errors mean.
 
-Any number of programs have one open at a time. Whoever writes waits for the others, and nobody holds the file while he
-waits for anything else: a transaction has no network, no person and no key derivation in it. What is read in order to be
-written is read inside the transaction.
+Any number of programs have one open at a time. Whoever writes waits for the others, and nobody holds the file while
+waiting for anything else: a transaction has no network, no person and no key derivation in it. What is read in order to
+be written is read inside the transaction.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from exchange.sealing import RowCipher
 from keys.files import LOCK_WAIT_S, locked
@@ -48,6 +49,7 @@ class SealedDatabase:
     def __init__(self, path: Path, cipher: RowCipher) -> None:
         self.cipher = cipher
         self.path = path
+        self._looking = False
         path.touch(mode=0o600)
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=128)
         try:
@@ -72,6 +74,8 @@ class SealedDatabase:
         ``redone``: a power cut may undo it (never a crash of the program), since what it records would then be asked
         for again and come out the same. It is on disk with the next one that is not.
         """
+        if self._looking:
+            raise RuntimeError("nothing is written while a moment is looked at")
         if self._connection.in_transaction:
             yield
             return
@@ -94,9 +98,11 @@ class SealedDatabase:
             return
         with _translated():
             self._connection.execute("BEGIN")
+            self._looking = True
             try:
                 yield
             finally:
+                self._looking = False
                 self._connection.execute("ROLLBACK")
 
     def changes_of_others(self) -> int:
@@ -123,6 +129,26 @@ class SealedDatabase:
         """
         if self.all("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
             raise DeskBusyError("another program reads the desk's database: what was erased is not overwritten yet")
+
+
+class _HasDatabase(Protocol):
+    _database: SealedDatabase
+
+
+S = TypeVar("S", bound=_HasDatabase)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def in_one_transaction(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+    """A method that reads in order to write: between the two no other program writes."""
+
+    @wraps(method)
+    def atomic(self: S, *args: P.args, **kwargs: P.kwargs) -> T:
+        with self._database.transaction():
+            return method(self, *args, **kwargs)
+
+    return atomic
 
 
 @contextmanager

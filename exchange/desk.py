@@ -9,7 +9,8 @@
             ...
 
 A message is durable before the network sees it, and stored before its receipt is stated: whatever is interrupted is
-taken up again by the next :meth:`Desk.sync`, nothing is lost and nothing is done twice.
+taken up again by the next :meth:`Desk.sync`, nothing is lost and nothing is done twice. Any number of programs open one
+desk at the same time: each waits for the others only as long as they write.
 
 The database and all cryptography run in one thread of the desk's own, a batch at a time; the event loop only waits.
 """
@@ -44,6 +45,7 @@ from exchange.contact_tests import (
 from exchange.desk_thread import Background, InThread, own_thread
 from exchange.duplicates import Duplicate, subjects_of
 from exchange.erasure import Erasure
+from exchange.live_keys import LiveKeys, LiveSigner
 from exchange.local_records import RecordBook, sign_head
 from exchange.lookup import RESOLVED_AMONG, Lookup
 from exchange.mailbox import Mailbox
@@ -78,12 +80,13 @@ from exchange.views import (
     Tracking,
 )
 from keys.directory.view import Directory
-from keys.files import write_file
+from keys.files import LOCK_WAIT_S, acquire_lock, locked, release_lock, write_file
 from keys.keystore import Keystore, Purpose
 from protocol.address import Address
 from protocol.bundle import DEFAULT_PART_BYTES, BundlePart
 from protocol.errors import (
     ComityError,
+    DeskBusyError,
     DirectoryUnavailableError,
     UnavailableError,
 )
@@ -118,7 +121,7 @@ class Desk:
         self,
         address: Address,
         settings: DeskSettings,
-        keystore: Keystore,
+        keys: LiveKeys,
         trust: Trust,
         store: DeskStore,
         thread: InThread,
@@ -127,7 +130,7 @@ class Desk:
         acting: Acting,
         proofs: Path,
     ) -> None:
-        signer, openers = keystore.signer(), keystore.openers()
+        signer = LiveSigner(keys)
         self._address = address
         self._settings = settings
         self._signer = signer
@@ -147,10 +150,10 @@ class Desk:
         judge = ReceiptJudge(current)
         book = RecordBook(acting, clock, reason_needed=settings.office.justification == "required")
         self._outbox = outbox = Outbox(store, judge, parsed, current, address, signer, settings, clock, acting, book)
-        mailbox = Mailbox(store, judge, parsed, current, address, openers, signer, clock, book)
+        mailbox = Mailbox(store, judge, parsed, current, address, keys, signer, clock, book)
         bundles = DeskBundles(store, outbox, mailbox, current, address, signer, clock)
         search = Search(store, lambda stored: [subject.key for subject in subjects_of(parsed.of(stored))])
-        self._traffic = Traffic(store, outbox, mailbox, bundles, search, link, thread, background)
+        self._traffic = Traffic(store, outbox, mailbox, bundles, search, link, thread, background, keys.renew)
         self._agenda = agenda = Agenda(store, parsed, address, clock, self.national_clocks)
         self.office = office = Office(store, OfficerRegister(store.database), acting, book, settings.office, clock)
         self.erasure = Erasure(store, parsed, search, agenda, acting, book, settings.retention, clock)
@@ -203,7 +206,8 @@ class Desk:
         async with AsyncExitStack() as stack:
             # Each is closed by the thread that uses it: what a cancelled call left running there ends first.
             directory_thread = await stack.enter_async_context(own_thread("directory"))
-            trust = Trust(files, settings, address, keystore.signer(), clock)
+            keys = LiveKeys(keystore)
+            trust = Trust(files, settings, address, LiveSigner(keys), clock)
             stack.push_async_callback(directory_thread, trust.close)
             await directory_thread(lambda: trust.load(carried))
             thread = await stack.enter_async_context(own_thread("desk"))
@@ -212,7 +216,7 @@ class Desk:
             nobody = settings.officer.name if settings.officer else str(address)
             acting = await thread(lambda: who_acts(OfficerRegister(store.database), files.officers, login, nobody))
             desk = cls(
-                address, settings, keystore, trust, store, thread, directory_thread, clock, acting, files.misbehaviour
+                address, settings, keys, trust, store, thread, directory_thread, clock, acting, files.misbehaviour
             )
             stack.push_async_callback(thread, lambda: desk._sign_records(files.records_head))
             stack.push_async_callback(desk._close)
@@ -269,10 +273,11 @@ class Desk:
         return sign_head(self._store.records.frontier(), self._address, self._signer)
 
     def _sign_records(self, file: Path) -> None:
-        """Keep the signed head of the records outside the database."""
-        note = self.signed_records_head()
-        if not file.exists() or parse_checkpoint(file.read_bytes()).size < parse_checkpoint(note).size:
-            write_file(file, note)
+        """Keep the signed head of the records outside the database: the largest that any program signed."""
+        with locked(file.with_name(f".{file.name}.lock"), DeskBusyError, wait_s=LOCK_WAIT_S):
+            note = self.signed_records_head()
+            if not file.exists() or parse_checkpoint(file.read_bytes()).size < parse_checkpoint(note).size:
+                write_file(file, note)
 
     # --- Sending ---
 
@@ -380,7 +385,15 @@ class Desk:
 
         Raises as :meth:`acknowledge`, and :class:`NothingOpenError` when none is open.
         """
-        return await self.send(await self.run(self._replies.acceptance, message_id, officer))
+
+        def draft() -> list[Draft]:
+            return [self._replies.acceptance(message_id, officer)]
+
+        (first,) = await self.run(draft)
+        if await self.run(self.office.needs_release, str(first["type"])):
+            return await self.propose(first)
+        # Written again where another program accepts them at the same time: then nothing is open any more.
+        return (await self._traffic.send(draft, None))[0]
 
     async def explain(self, message_id: UUID, *, remark: str | None = None) -> SentMessage:
         """Tell the sender of a message that no rule allows that it changed nothing, and why, in the message's language.
@@ -624,6 +637,22 @@ class Desk:
     async def legal_profile(self, node: str) -> KnownProfile | None:
         """What is known of a nation's law; raises :class:`UnknownNodeError`."""
         return await self.judged(lambda directory: known_profile(directory, node))
+
+    @asynccontextmanager
+    async def telling(self, channel: str) -> AsyncIterator[bool]:
+        """Whether this program alone tells over ``channel`` in this block: two would tell the same twice.
+
+        Who dies while telling lets go, and what was not noted as given is told again.
+        """
+        try:
+            lock = acquire_lock(self._store.database.path.with_name(f"notices-{channel}.lock"), DeskBusyError)
+        except DeskBusyError:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            release_lock(lock)
 
     async def note_given(self, notices: Sequence[Notice]) -> None:
         """These are not told again over their channel."""

@@ -37,7 +37,7 @@ from protocol.ids import RANDOM_BYTES, new_message_id
 from protocol.instant import to_ms, truncate
 from protocol.lifecycle.profiles import acknowledgement_period
 from protocol.local_record import Operation
-from protocol.messages import ComposedMessage, compose_message
+from protocol.messages import ComposedMessage, Message, compose_message
 from protocol.messages.officer_signature import PLACEHOLDER, key_text, sign_as_officer
 from protocol.padme import SALT_BYTES
 from protocol.routing import COMMITMENT_BYTES, MAX_CLOCK_SKEW, Priority, Routing
@@ -56,11 +56,29 @@ class Outcome:
     receipts: tuple[ReceiptRow, ...] = ()
 
 
+class ThreadMovedError(Exception):
+    """Never shown: a thread got another message since a message for it was composed, so it is composed again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A message that is complete and allowed in its thread as that ended with row ``after`` (None: it begins one)."""
+
+    complete: ComposedMessage
+    after: int | None
+
+    @property
+    def message(self) -> Message:
+        """The message."""
+        return self.complete.message
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """The answers to one batch, recorded: the outcome of each message."""
+    """The answers to one batch, recorded: the outcome of each message, and which left the outbox by this."""
 
     outcomes: Mapping[UUID, Outcome]
+    taken: frozenset[UUID] = frozenset()
     receipts: int = 0
     unverified: int = 0
 
@@ -101,11 +119,15 @@ class Outbox:
         self._clock = clock
         self._last_id = (0, 0)
 
-    def compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[ComposedMessage]:
+    def compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Composed]:
         """The messages of the drafts; raises :class:`InvalidMessageError` or :class:`TransitionError`.
 
         The problems of several drafts are told apart by the draft's number before the field.
         """
+        with self._store.database.snapshot():
+            return self._compose(drafts)
+
+    def _compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Composed]:
         messages: list[ComposedMessage] = []
         problems: list[tuple[str, str, str]] = []
         for number, draft in enumerate(drafts):
@@ -119,19 +141,26 @@ class Outbox:
             raise InvalidMessageError(f"problems of the drafts: {len(problems)}", (*problems,))
         for composed in messages:
             check_next_step(self._store, self._parsed, composed.message)
-        return messages
+        return [Composed(composed, self._end_before(composed.message)) for composed in messages]
 
-    def seal(self, messages: Sequence[ComposedMessage], expires_in: timedelta | None) -> list[StoredMessage]:
-        """Seal messages and keep them, in the outbox. Raises what the directory says against a recipient."""
-        sealed = [self._seal(message, expires_in) for message in messages]
-        heads = [message.head for message in sealed]
-        self._store.add_sent(
-            sealed,
-            [
-                self._book.record(Operation.DISCLOSURE, "send", head, recipients=head.recipients, evident=True)
-                for head in heads
-            ],
-        )
+    def _end_before(self, message: Message) -> int | None:
+        return None if message.thread == message.id else self._store.thread_end(message.thread)
+
+    def seal(self, messages: Sequence[Composed], expires_in: timedelta | None) -> list[StoredMessage]:
+        """Seal messages and keep them, in the outbox.
+
+        Raises what the directory says against a recipient, and :class:`ThreadMovedError`, with nothing kept, when a
+        thread is another one than that in which a message was found to be allowed.
+        """
+        sealed = [self._seal(message.complete, expires_in) for message in messages]
+        records = [
+            self._book.record(Operation.DISCLOSURE, "send", head, recipients=head.recipients, evident=True)
+            for head in (message.head for message in sealed)
+        ]
+        with self._store.database.transaction():
+            if any(message.after != self._end_before(message.message) for message in messages):
+                raise ThreadMovedError
+            self._store.add_sent(sealed, records)
         return sealed
 
     def record(self, messages: Sequence[StoredMessage], answers: Sequence[Answer], *, final: bool) -> Submission:
@@ -148,8 +177,8 @@ class Outbox:
                 raise DirectoryBehindError
             unverified += sum(receipt.error is not None for receipt in judged)
             self._record_one(message.head, answer.refusal, judged, recording)
-        self._store.record_submission(recording.done, recording.refused, recording.receipts)
-        return Submission(recording.outcomes, len(recording.receipts), unverified)
+        taken = self._store.record_submission(recording.done, recording.refused, recording.receipts)
+        return Submission(recording.outcomes, frozenset(taken), len(recording.receipts), unverified)
 
     def _record_one(
         self, head: Head, refusal: ComityError | None, judged: Sequence[JudgedReceipt], recording: _Recording

@@ -9,7 +9,7 @@ statement.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
@@ -45,9 +45,24 @@ _SLOT_BYTES = 8
 _DOOMED = b"content-doomed"
 
 
+class MailboxMovedError(Exception):
+    """Never shown: another program took entries of the mailbox since a page was judged, or began another mailbox."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far the mailbox was read, and whose it is: the name of the node, None before there was one."""
+
+    cursor: int
+    node: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One page of the mailbox, judged: stored as a whole, together with the cursor behind it."""
+    """One page of the mailbox, judged: stored as a whole, together with the cursor behind it.
+
+    ``judged_at`` is the place at which it was judged, None where nobody else can have moved it.
+    """
 
     messages: Sequence[StoredMessage]
     quarantined: Sequence[Quarantined]
@@ -55,11 +70,14 @@ class Delivery:
     receipts: Sequence[StoredReceipt]
     cursor: int
     records: Sequence[LocalRecord] = ()
+    judged_at: Place | None = None
 
 
 class DeskStore:
-    """The database of one desk; used from one thread at a time. Raises :class:`DatabaseDamagedError` and
-    :class:`StorageFullError` from every method."""
+    """The database of one desk; used from one thread at a time, beside other programs.
+
+    Raises :class:`DatabaseDamagedError`, :class:`StorageFullError` and :class:`DeskBusyError` from every method.
+    """
 
     def __init__(self, path: Path, cipher: RowCipher) -> None:
         self.database = SealedDatabase(path, cipher)
@@ -70,8 +88,9 @@ class DeskStore:
             raise
         self.records = RecordTable(self.database)
         self._cipher = cipher
-        # The heads of what was sent last: each gets several receipts soon after.
+        # The heads of what was sent last: each gets several receipts soon after. Good until another program writes.
         self._recent: OrderedDict[bytes, Head] = OrderedDict()
+        self._recent_as_of = self.database.changes_of_others()
         try:
             self.destroy_keys()  # of what was erased when the power went
         except BaseException:
@@ -108,16 +127,23 @@ class DeskStore:
 
     def record_submission(
         self, done: Iterable[UUID], refused: Iterable[tuple[UUID, Refusal]], receipts: Sequence[StoredReceipt]
-    ) -> None:
-        """Take messages out of the outbox: accepted ones, and refused ones with the reason."""
+    ) -> set[UUID]:
+        """Take messages out of the outbox: accepted ones, and refused ones with the reason; which were in it.
+
+        Two programs may submit one message at the same time. What the first of them recorded stands.
+        """
+        taken: set[UUID] = set()
         with self.database.transaction(redone=True):
             for message_id in done:
-                self.database.execute("DELETE FROM outbox WHERE id = ?", (self._id(message_id),))
+                if self._delete("outbox", self._id(message_id)):
+                    taken.add(message_id)
             for message_id, refusal in refused:
                 row = self._id(message_id)
-                self.database.execute("DELETE FROM outbox WHERE id = ?", (row,))
-                self._insert_refusal(row, refusal)
+                if self._delete("outbox", row):
+                    self._insert_refusal(row, refusal)
+                    taken.add(message_id)
             self._insert_receipts(receipts)
+        return taken
 
     def queued(self) -> int:
         """How many messages wait in the outbox."""
@@ -139,6 +165,22 @@ class DeskStore:
         """The last mailbox entry that was taken in."""
         stored = self.state(b"cursor")
         return int.from_bytes(stored, "big") if stored else 0
+
+    def place(self) -> Place:
+        """How far which mailbox was read."""
+        with self.database.snapshot():
+            node = self.state(b"cursor-node")
+            return Place(self.cursor(), node.decode() if node is not None else None)
+
+    def begin_mailbox(self, node: str) -> None:
+        """Read the mailbox at ``node`` from now on: another one than before has other numbers, and begins anew."""
+        if self.place().node == node:
+            return
+        with self.database.transaction():
+            before = self.place().node
+            if before not in {None, node}:
+                self._set_state(b"cursor", bytes(8))
+            self._set_state(b"cursor-node", node.encode())
 
     def known(self, digests: Sequence[bytes]) -> set[bytes]:
         """Those of the digests whose envelope was accepted or refused before."""
@@ -162,8 +204,13 @@ class DeskStore:
         return found
 
     def take(self, delivery: Delivery) -> tuple[list[int], list[int]]:
-        """Keep all of a page, and the cursor, or nothing: the row numbers of the messages and of the quarantined."""
+        """Keep all of a page, and the cursor, or nothing: the row numbers of the messages and of the quarantined.
+
+        Raises :class:`MailboxMovedError` where the place is another one than that at which it was judged.
+        """
         with self.database.transaction():
+            if delivery.judged_at not in {None, self.place()}:
+                raise MailboxMovedError
             slots = self._take_slots(len(delivery.messages))
             kept = [self._insert_message(*message)[0] for message in zip(delivery.messages, slots, strict=True)]
             held = [self._insert_quarantined(refused) for refused in delivery.quarantined]
@@ -209,11 +256,11 @@ class DeskStore:
         """Take statements off the list: logged ones, and refused ones with the reason."""
         with self.database.transaction(redone=True):
             for statement in done:
-                self.database.execute("DELETE FROM statement WHERE id = ?", (self._statement(statement),))
+                self._delete("statement", self._statement(statement))
             for statement, refusal in refused:
                 row = self._statement(statement)
-                self.database.execute("DELETE FROM statement WHERE id = ?", (row,))
-                self._insert_refusal(row, refusal)
+                if self._delete("statement", row):
+                    self._insert_refusal(row, refusal)
             self._insert_receipts(receipts)
 
     # --- Looking ---
@@ -242,6 +289,10 @@ class DeskStore:
     def heads_of(self, digests: Iterable[bytes]) -> dict[bytes, Head]:
         """The heads of accepted and sent messages by the digest of their envelope."""
         asked = set(digests)
+        as_of = self.database.changes_of_others()
+        if as_of != self._recent_as_of:
+            self._recent.clear()
+            self._recent_as_of = as_of
         found = {digest: self._recent[digest] for digest in asked & self._recent.keys()}
         for part in _parts([self._digest(digest) for digest in asked - found.keys()]):
             marks = ",".join("?" * len(part))
@@ -267,6 +318,11 @@ class DeskStore:
         """The latest time of sending among the messages of a thread."""
         rows = self.database.all("SELECT id, head FROM message WHERE thread = ?", (self._thread(thread),))
         return max((self._head(row, head).sent_at for row, head in rows), default=None)
+
+    def thread_end(self, thread: UUID) -> int:
+        """The row number of the last message of a thread; 0 when there is none."""
+        rows = self.database.all("SELECT max(seq) FROM message WHERE thread = ?", (self._thread(thread),))
+        return int(rows[0][0] or 0)
 
     def thread_of_row(self, row: bytes) -> list[tuple[int, StoredMessage, datetime | None]]:
         """As :meth:`thread`, by the thread's blinded id."""
@@ -326,14 +382,25 @@ class DeskStore:
 
     # --- Agenda ---
 
-    def stale_threads(self, limit: int) -> list[bytes]:
-        """Blinded ids of threads that changed since their part of the agenda was derived."""
-        return [row[0] for row in self.database.all("SELECT thread FROM agenda_stale LIMIT ?", (limit,))]
+    def stale_threads(self, limit: int) -> dict[bytes, bytes]:
+        """Blinded ids of threads that changed since their part of the agenda was derived, with the mark of the change.
 
-    def put_agenda(self, derived: Mapping[bytes, bytes | None]) -> None:
-        """Keep what is due by the threads' blinded ids (None: nothing), which are stale no more."""
+        The mark is read before the thread is: a later change has another one.
+        """
+        return dict(self.database.all("SELECT thread, mark FROM agenda_stale LIMIT ?", (limit,)))
+
+    def put_agenda(self, derived: Mapping[bytes, bytes | None], marks: Mapping[bytes, bytes]) -> None:
+        """Keep what is due by the threads' blinded ids (None: nothing), which are stale no more.
+
+        A thread that another program changed since its mark was read stays stale.
+        """
         with self.database.transaction(redone=True):
             for row, value in derived.items():
+                gone = self.database.execute(
+                    "DELETE FROM agenda_stale WHERE thread = ? AND mark = ?", (row, marks[row])
+                ).rowcount
+                if not gone:
+                    continue
                 if value is None:
                     self.database.execute("DELETE FROM agenda WHERE thread = ?", (row,))
                 else:
@@ -342,7 +409,6 @@ class DeskStore:
                         " ON CONFLICT DO UPDATE SET sealed = excluded.sealed",
                         (row, self._cipher.seal(b"agenda.sealed", row, value)),
                     )
-                self.database.execute("DELETE FROM agenda_stale WHERE thread = ?", (row,))
 
     def agenda(self) -> list[bytes]:
         """What is due, thread by thread."""
@@ -400,7 +466,7 @@ class DeskStore:
         self.database.execute_all("DELETE FROM word WHERE word = ? AND seq = ?", [(self._word(w), seq) for w in words])
         thread = self._thread(head.thread)
         self.database.execute("DELETE FROM casework WHERE thread = ?", (thread,))
-        self.database.execute("INSERT INTO agenda_stale (thread) VALUES (?) ON CONFLICT DO NOTHING", (thread,))
+        self._mark_stale(thread)
         self._recent.pop(head.digest, None)
         if slot is not None:
             self._set_state(_DOOMED, (self.state(_DOOMED) or b"") + slot)
@@ -423,10 +489,16 @@ class DeskStore:
         doomed = self.state(_DOOMED)
         if not doomed:
             return
-        places = range(0, len(doomed), _SLOT_BYTES)
-        self._content_keys.destroy(int.from_bytes(doomed[at : at + _SLOT_BYTES], "big") for at in places)
+        slots = _slots(doomed)
+        self._content_keys.destroy(int.from_bytes(slot, "big") for slot in slots)
         self.database.forget_deleted()
-        self.set_state(_DOOMED, b"")
+        self._note_destroyed(frozenset(slots))
+
+    def _note_destroyed(self, slots: Collection[bytes]) -> None:
+        with self.database.transaction():
+            # What another program erased meanwhile is not destroyed yet.
+            left = [slot for slot in _slots(self.state(_DOOMED) or b"") if slot not in slots]
+            self._set_state(_DOOMED, b"".join(left))
 
     def all_heads(self) -> Iterator[Head]:
         """The heads of all messages, oldest first."""
@@ -503,6 +575,13 @@ class DeskStore:
         with self.database.transaction():
             self._set_state(name, value)
 
+    def replace_state(self, name: bytes, change: Callable[[bytes | None], bytes | None]) -> None:
+        """Keep under ``name`` what ``change`` makes of the value there (None: leave it), in one transaction."""
+        with self.database.transaction():
+            value = change(self.state(name))
+            if value is not None:
+                self._set_state(name, value)
+
     # --- Inside ---
 
     def _thread(self, thread: UUID) -> bytes:
@@ -539,7 +618,7 @@ class DeskStore:
         row = self._id(head.id)
         body = cbor.encode([message.envelope, message.content, message.salt])
         thread = self._thread(head.thread)
-        self.database.execute("INSERT INTO agenda_stale (thread) VALUES (?) ON CONFLICT DO NOTHING", (thread,))
+        self._mark_stale(thread)
         done = self.database.execute(
             "INSERT INTO message (id, digest, thread, box, head, body, slot) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
@@ -553,6 +632,13 @@ class DeskStore:
             ),
         )
         return int(done.lastrowid or 0), row
+
+    def _mark_stale(self, thread: bytes) -> None:
+        self.database.execute(
+            "INSERT INTO agenda_stale (thread, mark) VALUES (?, randomblob(8))"
+            " ON CONFLICT DO UPDATE SET mark = excluded.mark",
+            (thread,),
+        )
 
     def _insert_contact_tests(self, head: Head) -> None:
         if head.type != ContactTest.TYPE:
@@ -581,6 +667,10 @@ class DeskStore:
         sealed = self._cipher.seal(b"statement.sealed", row, cbor.encode([statement.key, statement.raw]))
         self.database.execute("INSERT INTO statement (id, sealed) VALUES (?, ?) ON CONFLICT DO NOTHING", (row, sealed))
 
+    def _delete(self, table: str, row: bytes) -> bool:
+        """Whether the row was there."""
+        return bool(self.database.execute(f"DELETE FROM {table} WHERE id = ?", (row,)).rowcount)  # noqa: S608 - constants
+
     def _insert_refusal(self, row: bytes, refusal: Refusal) -> None:
         self.database.execute(
             "INSERT INTO refusal (id, sealed) VALUES (?, ?) ON CONFLICT DO UPDATE SET sealed = excluded.sealed",
@@ -600,10 +690,8 @@ class DeskStore:
                 (row, self._digest(stored.digest), sealed),
             )
         for digest in {self._digest(stored.digest) for stored in receipts}:
-            self.database.execute(
-                "INSERT INTO agenda_stale (thread) SELECT thread FROM message WHERE digest = ? ON CONFLICT DO NOTHING",
-                (digest,),
-            )
+            for (thread,) in self.database.all("SELECT thread FROM message WHERE digest = ?", (digest,)):
+                self._mark_stale(thread)
 
     def _sealed_receipt(self, stored: StoredReceipt, note: bytes) -> tuple[bytes, bytes]:
         """The row of a receipt and its sealed value; ``note`` names the checkpoint."""
@@ -663,6 +751,10 @@ class DeskStore:
         checkpoint = self._cipher.open(b"checkpoint.sealed", name, notes[0][0])
         hashes = tuple(path[at : at + HASH_BYTES] for at in range(0, len(path), HASH_BYTES))
         return StoredReceipt(digest, Receipt(leaf, index, hashes, checkpoint), error)
+
+
+def _slots(doomed: bytes) -> list[bytes]:
+    return [doomed[at : at + _SLOT_BYTES] for at in range(0, len(doomed), _SLOT_BYTES)]
 
 
 def _parts(values: list[bytes]) -> Iterator[list[bytes]]:

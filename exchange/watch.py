@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -61,9 +61,9 @@ async def watch(
             found = await turn.look(desk) if listening is not None else None
             if found is not None:
                 yield found
-            for notice in await desk.notices(DESK_CHANNEL):
-                yield notice
-                await desk.note_given([notice])
+            async with aclosing(told_here(desk)) as notices:
+                async for notice in notices:
+                    yield notice
             for channel in channels:
                 failure = await tell(desk, channel)
                 if failure is not None:
@@ -114,16 +114,28 @@ async def compare_log(desk: Desk) -> LogContradicted | LogStale | None:
     return LogStale(check.detail) if check.error == CheckpointStaleError.code else None
 
 
+async def told_here(desk: Desk) -> AsyncGenerator[Notice, None]:
+    """What was not told at this desk yet; each counts as told when the next one is asked for.
+
+    Nothing while another program of this desk tells: what that one does not finish is told at the next turn.
+    """
+    async with desk.telling(DESK_CHANNEL) as alone:
+        for notice in await desk.notices(DESK_CHANNEL) if alone else ():
+            yield notice
+            await desk.note_given([notice])
+
+
 async def tell(desk: Desk, channel: Channel) -> Failed | None:
-    """Tell over a channel what was not told there yet."""
-    notices = await desk.notices(channel.name)
-    if not notices:
-        return None
-    try:
-        await asyncio.to_thread(channel.tell, desk.address, notices)
-    except UnavailableError as problem:
-        return Failed(channel.name, problem)
-    await desk.note_given(notices)
+    """Tell over a channel what was not told there yet; nothing while another program of this desk does so."""
+    async with desk.telling(channel.name) as alone:
+        notices = await desk.notices(channel.name) if alone else []
+        if not notices:
+            return None
+        try:
+            await asyncio.to_thread(channel.tell, desk.address, notices)
+        except UnavailableError as problem:
+            return Failed(channel.name, problem)
+        await desk.note_given(notices)
     return None
 
 

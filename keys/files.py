@@ -54,28 +54,24 @@ def sync_folder(folder: Path) -> None:
 def acquire_lock(path: Path, refusal: Callable[[], ComityError], *, wait_s: float = 0) -> int:
     """Take the advisory lock of file ``path`` and return its descriptor.
 
-    Raises ``refusal()`` when another holds it for longer than ``wait_s``: who holds it may be stopped, or hang. The lock
-    lasts until :func:`release_lock`, or until the process ends.
+    Raises ``refusal()`` when another holds it for longer than ``wait_s``: who holds it may be stopped, or hang. The
+    lock lasts until :func:`release_lock`, or until the process ends.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_MODE)
     until = time.monotonic() + wait_s
-    try:
-        while not _taken(descriptor):
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as problem:
             if time.monotonic() >= until:
-                raise refusal()
+                os.close(descriptor)
+                raise refusal() from problem
             time.sleep(_LOOK_AGAIN_S)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def _taken(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        except BaseException:
+            os.close(descriptor)
+            raise
+        else:
+            return descriptor
 
 
 def release_lock(descriptor: int) -> None:

@@ -65,15 +65,15 @@ def migrate_sqlite(
             raise refusal(f"the schema file {name} is not the one that made this database")
     for migration in migrations[len(applied) :]:
         _apply(connection, migration, refusal)
+        (digest,) = connection.execute("SELECT sha256 FROM migration WHERE number = ?", (migration.number,)).fetchone()
+        if digest != migration.digest:
+            raise refusal(f"another program applied another schema file {migration.number}")
 
 
 def _apply(connection: sqlite3.Connection, migration: Migration, refusal: Callable[[str], ComityError]) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        done = connection.execute("SELECT sha256 FROM migration WHERE number = ?", (migration.number,)).fetchone()
-        if done is not None:
-            if done[0] != migration.digest:
-                raise refusal(f"another program applied another schema file {migration.number}")
+        if connection.execute("SELECT 1 FROM migration WHERE number = ?", (migration.number,)).fetchone():
             connection.execute("ROLLBACK")
             return
         for statement in _statements(migration.sql, refusal):

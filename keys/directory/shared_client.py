@@ -86,9 +86,7 @@ class SharedDirectoryClient(DirectoryClient):
         before, source = self._stamp(), _Source(self)
         with TemporaryDirectory(prefix="comity-directory-") as folder:
             names = None if self._wanted is None else self._wanted.names()
-            with DirectoryClient(
-                Path(folder), self._trusted_root, source.fetch, durable=False, nations=names
-            ) as scout:
+            with DirectoryClient(Path(folder), self._trusted_root, source.fetch, durable=False, nations=names) as scout:
                 scout.refresh(now, everything=everything)
         with locked(self._folder / ".lock", self._in_use, wait_s=LOCK_WAIT_S):
             source.known = self._state = self._state_here()

@@ -103,7 +103,7 @@ async def test_a_power_cut_between_the_erasure_and_its_key_is_made_good_at_the_n
     async with world.open(FR) as fr:
         with monkeypatch.context() as cut:
             cut.setattr("exchange.content_keys.ContentKeys.destroy", lambda *_: None)
-            cut.setattr("exchange.store.DeskStore.set_state", lambda *_: None)
+            cut.setattr("exchange.store.DeskStore._note_destroyed", lambda *_: None)
             await fr.run(fr.erasure.erase_case, thread, "retention")
     async with world.open(FR):
         pass
