@@ -144,7 +144,7 @@ def in_one_transaction(method: Callable[Concatenate[S, P], T]) -> Callable[Conca
     """A method that reads in order to write: between the two no other program writes."""
 
     @wraps(method)
-    def atomic(self: S, *args: P.args, **kwargs: P.kwargs) -> T:
+    def atomic(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
         with self._database.transaction():
             return method(self, *args, **kwargs)
 
