@@ -73,6 +73,7 @@ from exchange.views import (
     InboxRow,
     QuarantineRow,
     ReceiptRow,
+    SearchResult,
     SendStatus,
     SentMessage,
     ShownMessage,
@@ -139,6 +140,8 @@ class Desk:
         self._clock = clock
         self._acting = acting
         self._parsed = parsed = Parsed()
+        self._keys = keys
+        self._as_of = -1
         self._background = background = Background()
         self._link = link = NodeLink(
             address, settings, signer, trust, store, thread, directory_thread, background, clock
@@ -153,7 +156,7 @@ class Desk:
         mailbox = Mailbox(store, judge, parsed, current, address, keys, signer, clock, book)
         bundles = DeskBundles(store, outbox, mailbox, current, address, signer, clock)
         search = Search(store, lambda stored: [subject.key for subject in subjects_of(parsed.of(stored))])
-        self._traffic = Traffic(store, outbox, mailbox, bundles, search, link, thread, background, keys.renew)
+        self._traffic = Traffic(store, outbox, mailbox, bundles, search, link, thread, background, self._renew)
         self._agenda = agenda = Agenda(store, parsed, address, clock, self.national_clocks)
         self.office = office = Office(store, OfficerRegister(store.database), acting, book, settings.office, clock)
         self.erasure = Erasure(store, parsed, search, agenda, acting, book, settings.retention, clock)
@@ -221,6 +224,14 @@ class Desk:
             stack.push_async_callback(thread, lambda: desk._sign_records(files.records_head))
             stack.push_async_callback(desk._close)
             yield desk
+
+    def _renew(self) -> None:
+        """Take over what other programs changed: the keys, and that content in memory may have been erased."""
+        self._keys.renew()
+        as_of = self._store.database.changes_of_others()
+        if as_of != self._as_of:
+            self._as_of = as_of
+            self._parsed.forget_all()
 
     async def _close(self) -> None:
         await self._background.cancel()
@@ -592,14 +603,24 @@ class Desk:
         return await self.run(self._agenda.notices, channel)
 
     async def search(
-        self, query: str, *, limit: int = 50, progress: Callable[[int, int], None] | None = None
-    ) -> list[InboxRow]:
+        self,
+        query: str,
+        *,
+        limit: int = 50,
+        progress: Callable[[int, int], None] | None = None,
+        everything: bool = False,
+    ) -> SearchResult:
         """Messages that have every word of ``query``, the newest first; raises :class:`UsageError`.
 
-        ``progress(done, total)`` is told of messages that were not indexed yet.
+        The result says how many messages were not searched because they are not indexed yet: a thousand are indexed
+        first, or with ``everything`` all. ``progress(done, total)`` is told of those.
         """
         self._acting.require(*READERS)
-        return await self.run(self._lookup.search, query, limit, progress)
+        return await self.run(self._lookup.search, query, limit, progress, everything=everything)
+
+    async def not_searched(self) -> int:
+        """How many messages are not indexed yet: neither searches nor the look for duplicates see them."""
+        return await self.run(self._lookup.not_searched)
 
     async def casework(self, thread: UUID) -> Casework:
         """What the office noted for itself about a case; empty for one that it knows nothing of."""
@@ -615,13 +636,16 @@ class Desk:
         """
         return await self.run(self._casebook.add, thread, kind, text, until, by)
 
-    async def duplicates(self, message: Message) -> list[Duplicate]:
-        """Where other cases of this desk are about targets of the request ``message``, the newest first."""
-        return await self.run(self._lookup.duplicates, message)
+    async def duplicates(self, message: Message, *, everything: bool = False) -> list[Duplicate]:
+        """Where other cases of this desk are about targets of the request ``message``, the newest first.
 
-    async def duplicates_of_draft(self, draft: Draft) -> list[Duplicate]:
+        What :meth:`not_searched` counts is not compared, unless ``everything`` is indexed first.
+        """
+        return await self.run(self._lookup.duplicates, message, everything=everything)
+
+    async def duplicates_of_draft(self, draft: Draft, *, everything: bool = False) -> list[Duplicate]:
         """As :meth:`duplicates`, for a request that is not sent yet; raises :class:`InvalidMessageError`."""
-        return await self.duplicates(complete_message(draft, sender=str(self._address)))
+        return await self.duplicates(complete_message(draft, sender=str(self._address)), everything=everything)
 
     async def compare(self, draft: Draft) -> list[Hint]:
         """What the laws of both nations say of a request that is not sent yet; raises :class:`InvalidMessageError`.

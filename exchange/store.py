@@ -35,6 +35,10 @@ _MAX_VARIABLES = 500
 _RECENT_HEADS = 4096
 # Two words in one are found out when the message is opened.
 _WORD_BYTES = 8
+# A search asks for so many of the rarest words; the others are looked for in what is opened.
+_MOST_WORDS = 16
+# How far messages are indexed. Another name whenever words are folded or cut otherwise: all are then indexed anew.
+_INDEXED = b"indexed-2"
 
 
 CONTENT_KEYS = "content-keys.bin"
@@ -526,18 +530,26 @@ class DeskStore:
         """Index messages, by row number in rising order."""
         if not words:
             return
-        rows = [(self._word(word), seq) for seq, found in words for word in found]
         with self.database.transaction(redone=True):
+            # What another program erased since it was read has no words any more.
+            first, last = words[0][0], words[-1][0]
+            erased = {
+                seq
+                for (seq,) in self.database.all(
+                    "SELECT seq FROM message WHERE seq BETWEEN ? AND ? AND length(body) = 0", (first, last)
+                )
+            }
+            rows = [(self._word(word), seq) for seq, found in words if seq not in erased for word in found]
             # In the order of the index: pages are touched once.
             self.database.execute_all("INSERT OR IGNORE INTO word (word, seq) VALUES (?, ?)", sorted(rows))
-            self._set_state(b"indexed", words[-1][0].to_bytes(8, "big"))
+            self._set_state(_INDEXED, max(last, self._indexed()).to_bytes(8, "big"))
 
     def with_words(
         self, words: Collection[str], limit: int, before: int | None
     ) -> list[tuple[int, StoredMessage, datetime | None]]:
-        """Messages indexed with all of the words, the newest first; ``before`` is a row number."""
-        blinded = sorted((self._word(word) for word in words), key=self._how_often)
-        first, *others = blinded
+        """Messages indexed with the rarest of the words, the newest first; ``before`` is a row number."""
+        blinded = sorted({self._word(word) for word in words}, key=self._how_often)
+        first, *others = blinded[:_MOST_WORDS]
         also = " AND EXISTS (SELECT 1 FROM word x WHERE x.word = ? AND x.seq = w.seq)" * len(others)
         rows = self.database.all(
             "SELECT m.seq, m.id, m.head, m.body, m.slot, o.sealed FROM word w JOIN message m ON m.seq = w.seq"  # noqa: S608
@@ -559,7 +571,7 @@ class DeskStore:
         return self._cipher.blind(b"word", word.encode())[:_WORD_BYTES]
 
     def _indexed(self) -> int:
-        stored = self.state(b"indexed")
+        stored = self.state(_INDEXED)
         return int.from_bytes(stored, "big") if stored else 0
 
     # --- State ---

@@ -44,8 +44,9 @@ _RECIPIENT_MAY_BE_NEW = (UnknownKeyError, UnknownContactPointError, UnknownNodeE
 _SUBMITTING = 3
 _RETRY_FIRST_S = 0.2
 _RETRY_MOST_S = 30.0
-# What is not indexed in quiet moments is indexed by the next search.
-_INDEXED_AT_ONCE = 64
+# What is not indexed in quiet moments is indexed by the next searches. What arrives waits for so many.
+_INDEXED_AT_ONCE = 16
+_QUIET_AFTER_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +208,7 @@ class Traffic:
                 flushed = await self._catch_up()
                 if flushed.submitted or flushed.refused or flushed.statements:
                     yield flushed
-                fetched = await self._fetch(flushed.cursor, MAX_WAIT_S)
+                fetched = await self._await_mail(flushed.cursor)
                 taken = await self._take(fetched)
             except ComityError as problem:
                 if not problem.retryable:
@@ -217,12 +218,22 @@ class Traffic:
                 await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, not a secret
                 continue
             failures = 0
-            if not fetched.page.entries:  # a quiet moment
-                await self._thread(lambda: self._search.index(_INDEXED_AT_ONCE))
             if taken.statements:
                 self._background.start(self.state(taken.statements))
             if taken.result != SyncResult(cursor=taken.result.cursor):  # else another program took it all
                 yield taken.result
+
+    async def _await_mail(self, after: int) -> _Fetched:
+        """The next page of a listener; while none comes, messages are indexed, a few at a time."""
+        fetching = asyncio.create_task(self._fetch(after, MAX_WAIT_S))
+        try:
+            await asyncio.wait({fetching}, timeout=_QUIET_AFTER_S)
+            left = 1
+            while left and not fetching.done():
+                left = await self._thread(lambda: self._search.index(_INDEXED_AT_ONCE))
+            return await fetching
+        finally:
+            fetching.cancel()
 
     async def _fetch(self, after: int, wait: float) -> _Fetched:
         async def ask(client: NodeClient) -> _Fetched:

@@ -70,7 +70,7 @@ async def test_a_desk_is_opened_while_others_have_it_open_and_all_see_what_each_
     async with world.open(KR) as watch, world.open(KR) as officer, world.open(KR) as lister:
         sent = await officer.send(request())
         assert [row.id for row in await lister.inbox(sent=True)] == [sent.id]
-        assert [row.id for row in await watch.search("example")] == [sent.id]
+        assert [row.id for row in (await watch.search("example")).messages] == [sent.id]
         assert await watch.queued() == 0
 
 
