@@ -12,7 +12,7 @@ WORKERS ?= 2
 export PYTHONDONTWRITEBYTECODE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check bench lint types layers peers setup setup-dev requirements clean
+.PHONY: help demo test desk-long check bench lint types layers peers setup setup-dev requirements clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,6 +22,9 @@ demo: setup ## run the main job: two nations, two desks, an auditor, all on this
 
 test: setup-dev peers ## run every test
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q
+
+desk-long: setup-dev ## many commands of eight programs on one desk, some of them killed: nothing refused, lost or doubled
+	@COMITY_DESK_ROUNDS=$${ROUNDS:-12} COMITY_DESK_SEED=$${SEED:-1} $(BIN)/python -m pytest -q tests/faults/test_desk_programs.py
 
 check: setup-dev lint types layers test ## everything that must hold before a change lands
 

@@ -81,7 +81,7 @@ class Agenda:
             for row in stale:
                 case = fold(thread_messages_of(self._store, self._parsed, row))
                 derived[row] = _to_bytes(case, self._national(case))
-            self._store.put_agenda(derived)
+            self._store.put_agenda(derived, stale)
 
 
 def _to_bytes(case: AnyCase, national: NationalClocks) -> bytes | None:

@@ -105,7 +105,7 @@ class DeskBundles:
         entries = tuple(MailboxEntry(entry.sequence, entry.envelope, entry.receipts) for entry in contents.mailbox)
         if entries:
             result += self._mailbox.take(MailboxPage(entries, entries[-1].sequence), final=final).result
-        self._store.set_state(_SEEN, cbor.encode([*seen, part.digest][-_MAX_SEEN:]))
+        self._store.replace_state(_SEEN, lambda seen: cbor.encode([*_digests(seen), part.digest][-_MAX_SEEN:]))
         return BundleImport(part.number, part.count, result, directory)
 
     # --- Inside ---
@@ -130,8 +130,11 @@ class DeskBundles:
         )
 
     def _seen(self) -> list[bytes]:
-        stored = self._store.state(_SEEN)
-        return list(cbor.decode(stored, max_items=cbor.MAX_FILE_ITEMS)) if stored is not None else []
+        return _digests(self._store.state(_SEEN))
+
+
+def _digests(stored: bytes | None) -> list[bytes]:
+    return list(cbor.decode(stored, max_items=cbor.MAX_FILE_ITEMS)) if stored is not None else []
 
 
 def _answer(answer: BundleAnswer, node: str) -> Answer:

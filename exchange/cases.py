@@ -68,6 +68,10 @@ class Parsed:
         for digest in digests:
             self._messages.pop(digest, None)
 
+    def forget_all(self) -> None:
+        """Forget everything: another program may have erased any of it."""
+        self._messages.clear()
+
     def keep(self, digest: bytes, message: Message) -> None:
         """Keep what was parsed from the envelope with this digest."""
         self._messages[digest] = message

@@ -28,6 +28,7 @@ class ContentKeys:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._durable = 0  # so many secrets are known to be on the disk
         known = path.exists()
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_MODE)
@@ -45,7 +46,7 @@ class ContentKeys:
 
         Raises :class:`DatabaseDamagedError` when the file ends before slots that were used: it is an old copy.
         """
-        if slot < self._count():
+        if slot < self._durable:
             return
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX)
@@ -55,9 +56,13 @@ class ContentKeys:
                     raise DatabaseDamagedError(f"{self._path.name} lacks keys that the desk's database needs")
                 if slot == count:
                     os.pwrite(self._file, os.urandom(_AT_ONCE * SECRET_BYTES), count * SECRET_BYTES)
-                    os.fsync(self._file)
+                # Who wrote them may have been killed before they were on the disk.
+                os.fsync(self._file)
+                self._durable = self._count()
             finally:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
+            if slot >= self._durable:
+                raise StorageFullError(f"cannot write {self._path}: the disk is full")
         except OSError as problem:
             raise StorageFullError(f"cannot write {self._path}: {problem.strerror}") from problem
 

@@ -9,7 +9,8 @@
             ...
 
 A message is durable before the network sees it, and stored before its receipt is stated: whatever is interrupted is
-taken up again by the next :meth:`Desk.sync`, nothing is lost and nothing is done twice.
+taken up again by the next :meth:`Desk.sync`, nothing is lost and nothing is done twice. Any number of programs open one
+desk at the same time: each waits for the others only as long as they write.
 
 The database and all cryptography run in one thread of the desk's own, a batch at a time; the event loop only waits.
 """
@@ -44,6 +45,7 @@ from exchange.contact_tests import (
 from exchange.desk_thread import Background, InThread, own_thread
 from exchange.duplicates import Duplicate, subjects_of
 from exchange.erasure import Erasure
+from exchange.live_keys import LiveKeys, LiveSigner
 from exchange.local_records import RecordBook, sign_head
 from exchange.lookup import RESOLVED_AMONG, Lookup
 from exchange.mailbox import Mailbox
@@ -74,6 +76,7 @@ from exchange.views import (
     InboxRow,
     QuarantineRow,
     ReceiptRow,
+    SearchResult,
     SendStatus,
     SentMessage,
     ShownMessage,
@@ -81,12 +84,13 @@ from exchange.views import (
     Tracking,
 )
 from keys.directory.view import Directory
-from keys.files import write_file
+from keys.files import LOCK_WAIT_S, acquire_lock, locked, release_lock, write_file
 from keys.keystore import Keystore, Purpose
 from protocol.address import Address
 from protocol.bundle import DEFAULT_PART_BYTES, BundlePart
 from protocol.errors import (
     ComityError,
+    DeskBusyError,
     DirectoryUnavailableError,
     UnavailableError,
 )
@@ -121,7 +125,7 @@ class Desk:
         self,
         address: Address,
         settings: DeskSettings,
-        keystore: Keystore,
+        keys: LiveKeys,
         trust: Trust,
         store: DeskStore,
         thread: InThread,
@@ -130,7 +134,7 @@ class Desk:
         acting: Acting,
         proofs: Path,
     ) -> None:
-        signer, openers = keystore.signer(), keystore.openers()
+        signer = LiveSigner(keys)
         self._address = address
         self._settings = settings
         self._signer = signer
@@ -139,6 +143,8 @@ class Desk:
         self._clock = clock
         self._acting = acting
         self._parsed = parsed = Parsed()
+        self._keys = keys
+        self._as_of = -1
         self._background = background = Background()
         self._link = link = NodeLink(
             address, settings, signer, trust, store, thread, directory_thread, background, clock
@@ -153,7 +159,7 @@ class Desk:
         self._outbox = outbox = Outbox(
             store, judge, parsed, current, address, signer, settings, clock, acting, book, onward
         )
-        mailbox = Mailbox(store, judge, parsed, current, address, openers, signer, clock, book)
+        mailbox = Mailbox(store, judge, parsed, current, address, keys, signer, clock, book)
         bundles = DeskBundles(store, outbox, mailbox, current, address, signer, clock)
         search = Search(
             store,
@@ -161,7 +167,7 @@ class Desk:
             lambda stored: bool(onward.closed_by(stored)),
         )
         self._offers = Offers(store, parsed, address, outbox.complete)
-        self._traffic = Traffic(store, outbox, mailbox, bundles, search, link, thread, background)
+        self._traffic = Traffic(store, outbox, mailbox, bundles, search, link, thread, background, self._renew)
         self._agenda = agenda = Agenda(store, parsed, address, clock, self.national_clocks)
         self.office = office = Office(store, OfficerRegister(store.database), acting, book, settings.office, clock)
         self.erasure = Erasure(store, parsed, agenda, acting, book, settings.retention, clock)
@@ -213,7 +219,8 @@ class Desk:
         async with AsyncExitStack() as stack:
             # Each is closed by the thread that uses it: what a cancelled call left running there ends first.
             directory_thread = await stack.enter_async_context(own_thread("directory"))
-            trust = Trust(files, settings, address, keystore.signer(), clock)
+            keys = LiveKeys(keystore)
+            trust = Trust(files, settings, address, LiveSigner(keys), clock)
             stack.push_async_callback(directory_thread, trust.close)
             await directory_thread(lambda: trust.load(carried))
             thread = await stack.enter_async_context(own_thread("desk"))
@@ -224,11 +231,19 @@ class Desk:
                 lambda: who_acts(OfficerRegister(store.database), store.records, files.officers, login, nobody)
             )
             desk = cls(
-                address, settings, keystore, trust, store, thread, directory_thread, clock, acting, files.misbehaviour
+                address, settings, keys, trust, store, thread, directory_thread, clock, acting, files.misbehaviour
             )
             stack.push_async_callback(thread, lambda: desk._sign_records(files.records_head))
             stack.push_async_callback(desk._close)
             yield desk
+
+    def _renew(self) -> None:
+        """Take over what other programs changed: the keys, and that content in memory may have been erased."""
+        self._keys.renew()
+        as_of = self._store.database.changes_of_others()
+        if as_of != self._as_of:
+            self._as_of = as_of
+            self._parsed.forget_all()
 
     async def _close(self) -> None:
         await self._background.cancel()
@@ -281,10 +296,11 @@ class Desk:
         return sign_head(self._store.records.frontier(), self._address, self._signer)
 
     def _sign_records(self, file: Path) -> None:
-        """Keep the signed head of the records outside the database."""
-        note = self.signed_records_head()
-        if not file.exists() or parse_checkpoint(file.read_bytes()).size < parse_checkpoint(note).size:
-            write_file(file, note)
+        """Keep the signed head of the records outside the database: the largest that any program signed."""
+        with locked(file.with_name(f".{file.name}.lock"), DeskBusyError, wait_s=LOCK_WAIT_S):
+            note = self.signed_records_head()
+            if not file.exists() or parse_checkpoint(file.read_bytes()).size < parse_checkpoint(note).size:
+                write_file(file, note)
 
     # --- Sending ---
 
@@ -440,7 +456,15 @@ class Desk:
 
         Raises as :meth:`acknowledge`, and :class:`NothingOpenError` when none is open.
         """
-        return await self.send(await self.run(self._replies.acceptance, message_id, officer))
+
+        def draft() -> list[Draft]:
+            return [self._replies.acceptance(message_id, officer)]
+
+        (first,) = await self.run(draft)
+        if await self.run(self.office.needs_release, str(first["type"])):
+            return await self.propose(first)
+        # Written again where another program accepts them at the same time: then nothing is open any more.
+        return (await self._traffic.send(draft, None))[0]
 
     async def explain(self, message_id: UUID, *, remark: str | None = None) -> SentMessage:
         """Tell the sender of a message that no rule allows that it changed nothing, and why, in the message's language.
@@ -643,14 +667,24 @@ class Desk:
         return await self.run(self._agenda.notices, channel)
 
     async def search(
-        self, query: str, *, limit: int = 50, progress: Callable[[int, int], None] | None = None
-    ) -> list[InboxRow]:
+        self,
+        query: str,
+        *,
+        limit: int = 50,
+        progress: Callable[[int, int], None] | None = None,
+        everything: bool = False,
+    ) -> SearchResult:
         """Messages that have every word of ``query``, the newest first; raises :class:`UsageError`.
 
-        ``progress(done, total)`` is told of messages that were not indexed yet.
+        The result says how many messages were not searched because they are not indexed yet: a thousand are indexed
+        first, or with ``everything`` all. ``progress(done, total)`` is told of those.
         """
         self._acting.require(*READERS)
-        return await self.run(self._lookup.search, query, limit, progress)
+        return await self.run(self._lookup.search, query, limit, progress, everything=everything)
+
+    async def not_searched(self) -> int:
+        """How many messages are not indexed yet: neither searches nor the look for duplicates see them."""
+        return await self.run(self._lookup.not_searched)
 
     async def casework(self, thread: UUID) -> Casework:
         """What the office noted for itself about a case; empty for one that it knows nothing of."""
@@ -666,13 +700,16 @@ class Desk:
         """
         return await self.run(self._casebook.add, thread, kind, text, until, by)
 
-    async def duplicates(self, message: Message) -> list[Duplicate]:
-        """Where other cases of this desk are about targets of the request ``message``, the newest first."""
-        return await self.run(self._lookup.duplicates, message)
+    async def duplicates(self, message: Message, *, everything: bool = False) -> list[Duplicate]:
+        """Where other cases of this desk are about targets of the request ``message``, the newest first.
 
-    async def duplicates_of_draft(self, draft: Draft) -> list[Duplicate]:
+        What :meth:`not_searched` counts is not compared, unless ``everything`` is indexed first.
+        """
+        return await self.run(self._lookup.duplicates, message, everything=everything)
+
+    async def duplicates_of_draft(self, draft: Draft, *, everything: bool = False) -> list[Duplicate]:
         """As :meth:`duplicates`, for a request that is not sent yet; raises :class:`InvalidMessageError`."""
-        return await self.duplicates(complete_message(draft, sender=str(self._address)))
+        return await self.duplicates(complete_message(draft, sender=str(self._address)), everything=everything)
 
     async def compare(self, draft: Draft) -> list[Hint]:
         """What the laws of both nations say of a request that is not sent yet; raises :class:`InvalidMessageError`.
@@ -688,6 +725,22 @@ class Desk:
     async def legal_profile(self, node: str) -> KnownProfile | None:
         """What is known of a nation's law; raises :class:`UnknownNodeError`."""
         return await self.judged(lambda directory: known_profile(directory, node))
+
+    @asynccontextmanager
+    async def telling(self, channel: str) -> AsyncIterator[bool]:
+        """Whether this program alone tells over ``channel`` in this block: two would tell the same twice.
+
+        Who dies while telling lets go, and what was not noted as given is told again.
+        """
+        try:
+            lock = acquire_lock(self._store.database.path.with_name(f"notices-{channel}.lock"), DeskBusyError)
+        except DeskBusyError:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            release_lock(lock)
 
     async def note_given(self, notices: Sequence[Notice]) -> None:
         """These are not told again over their channel."""

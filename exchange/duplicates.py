@@ -25,7 +25,6 @@ from protocol.messages.emergency import EmergencyRequest
 from protocol.messages.identifiers import Identifier
 from protocol.messages.preservation import PreservationRequest
 
-_MOST = 50
 _REQUESTS = (PreservationRequest, AssistanceRequest, EmergencyRequest)
 _EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 # What identifies, by kind; the rest describes.
@@ -109,7 +108,7 @@ def find_duplicates(store: DeskStore, parsed: Parsed, search: Search, message: M
     """Where other threads of this desk are about targets of ``message``, the newest first."""
     found: list[Duplicate] = []
     for subject in subjects_of(message):
-        for stored in search.with_subject(subject.key, _MOST):
+        for stored in search.with_subject(subject.key):
             other, head = parsed.of(stored), stored.head
             if head.thread == message.thread:
                 continue

@@ -22,7 +22,7 @@ from exchange.records import Head, PendingStatement, StoredMessage
 from exchange.rows import inbox_row
 from exchange.search import Search
 from exchange.store import DeskStore
-from exchange.views import Direction, InboxRow, ReceiptRow, ShownMessage, Tracking
+from exchange.views import Direction, InboxRow, ReceiptRow, SearchResult, ShownMessage, Tracking
 from keys.directory.view import Directory
 from protocol.errors import ConditionsOpenError, ErasedError, NotFoundError
 from protocol.event import EventName
@@ -32,6 +32,8 @@ from protocol.local_record import LocalRecord, Operation
 from protocol.messages import Message, notes_of
 
 RESOLVED_AMONG = 1000
+# A message that is sent waits for so many others to be indexed, unless it is to be compared with all.
+INDEXED_BEFORE_SENDING = 256
 _FEWEST_CHARACTERS = 4
 
 
@@ -105,14 +107,24 @@ class Lookup:
             raise NotFoundError(f"{len(found)} messages fit {wanted!r}; give more")
         return found.pop()
 
-    def search(self, query: str, limit: int, progress: Callable[[int, int], None] | None) -> list[InboxRow]:
+    def search(
+        self, query: str, limit: int, progress: Callable[[int, int], None] | None, *, everything: bool = False
+    ) -> SearchResult:
         """See :meth:`exchange.desk.Desk.search`."""
-        found = self._search.find(query, limit, progress)
-        self._keep_record(self._book.record(Operation.CONSULTATION, "search", count=len(found)))
+        found = self._search.find(query, limit, progress, everything=everything)
+        self._keep_record(self._book.record(Operation.CONSULTATION, "search", count=len(found.messages)))
         return found
 
-    def duplicates(self, message: Message) -> list[Duplicate]:
-        """Where other cases are about targets of the request ``message``, the newest first."""
+    def not_searched(self) -> int:
+        """See :meth:`exchange.desk.Desk.not_searched`."""
+        return self._store.unindexed()
+
+    def duplicates(self, message: Message, *, everything: bool = False) -> list[Duplicate]:
+        """Where other cases are about targets of the request ``message``, the newest first.
+
+        ``everything``: however many messages are to be indexed before.
+        """
+        self._search.index(None if everything else INDEXED_BEFORE_SENDING)
         found = find_duplicates(self._store, self._parsed, self._search, message)
         if found:
             self._keep_record(self._book.record(Operation.COMBINATION, "duplicates", count=len(found)))

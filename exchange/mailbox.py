@@ -29,7 +29,7 @@ from exchange.local_records import RecordBook
 from exchange.receipts import DirectoryBehindError, JudgedReceipt, ReceiptJudge, readable
 from exchange.records import Head, PendingStatement, Quarantined, Refusal, StoredMessage, StoredReceipt
 from exchange.rows import inbox_row, quarantine_row
-from exchange.store import Delivery, DeskStore
+from exchange.store import Delivery, DeskStore, MailboxMovedError, Place
 from exchange.views import Direction, SyncResult
 from keys.directory.view import Directory
 from protocol.address import Address, node_of
@@ -134,13 +134,24 @@ class Mailbox:
         self._signer = signer
         self._clock = clock
 
-    def take(self, page: MailboxPage, *, final: bool) -> Taken:
-        """Judge and store one page; entries at or before the cursor are passed over.
+    def take(self, page: MailboxPage, *, final: bool, node: str | None = None, after: int = 0) -> Taken:
+        """Judge and store one page: what is ``after`` that in the mailbox at ``node`` (None: whichever is read now).
 
-        Unless ``final``, raises :class:`DirectoryBehindError`, with nothing stored, when a newer directory could change
-        the verdict.
+        Entries at or before the cursor are passed over: another program may have taken them since they were asked for,
+        or while they were judged. Unless ``final``, raises :class:`DirectoryBehindError`, with nothing stored, when a
+        newer directory could change the verdict.
         """
-        cursor = self._store.cursor()
+        while True:
+            place = self._store.place()
+            if node not in {None, place.node} or after > place.cursor:
+                return Taken(SyncResult(cursor=place.cursor), ())  # this mailbox is not read any more, or anew
+            try:
+                return self._take(page, place, final)
+            except MailboxMovedError:
+                continue
+
+    def _take(self, page: MailboxPage, place: Place, final: bool) -> Taken:
+        cursor = place.cursor
         entries = [entry for entry in page.entries if entry.sequence > cursor]
         if not entries:
             return Taken(SyncResult(cursor=cursor), ())
@@ -153,7 +164,7 @@ class Mailbox:
         for item in arrived:
             self._take_envelope(item, gathered)
         self._take_receipts([receipt for e in entries if e.envelope is None for receipt in e.receipts], gathered)
-        return self._keep(gathered, entries[-1].sequence)
+        return self._keep(gathered, entries[-1].sequence, place)
 
     def statement(self, event: EventName, head: Head, reasons: tuple[str, ...] = ()) -> PendingStatement:
         """This desk's signed statement about a message."""
@@ -287,9 +298,9 @@ class Mailbox:
             raise DirectoryBehindError
         return proved
 
-    def _keep(self, page: _Page, cursor: int) -> Taken:
+    def _keep(self, page: _Page, cursor: int, place: Place) -> Taken:
         records = [self._book.record(Operation.COLLECTION, "receive", message.head) for message in page.messages]
-        delivery = Delivery(page.messages, page.quarantined, page.statements, page.receipts, cursor, records)
+        delivery = Delivery(page.messages, page.quarantined, page.statements, page.receipts, cursor, records, place)
         kept, held = self._store.take(delivery)
         unverified = sum(stored.error is not None for stored in page.receipts)
         result = SyncResult(

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from exchange.client import NodeClient
 from exchange.desk_thread import Background, InThread
+from exchange.live_keys import LiveSigner
 from exchange.receipts import DirectoryBehindError
 from exchange.settings import DeskSettings
 from exchange.store import DeskStore
@@ -42,7 +43,7 @@ class NodeLink:
         self,
         address: Address,
         settings: DeskSettings,
-        signer: Signer,
+        signer: LiveSigner,
         trust: Trust,
         store: DeskStore,
         thread: InThread,
@@ -60,6 +61,7 @@ class NodeLink:
         self._background = background
         self._clock = clock
         self._clients: dict[str, NodeClient] = {}
+        self._signs_with: Signer | None = None  # the key of all clients
         self._refreshing = asyncio.Lock()
 
     async def close(self) -> None:
@@ -92,7 +94,13 @@ class NodeLink:
         return directory
 
     async def refresh_if_due(self) -> None:
-        """Refresh when the settings say so; raises what keeps the node from being asked at all."""
+        """Refresh when the settings say so; raises what keeps the node from being asked at all.
+
+        Another program of this desk may have done it: then what that one verified is loaded.
+        """
+        if self._trust.changed():
+            async with self._refreshing:
+                await self._directory_thread(self._trust.load)
         stored = await self._thread(lambda: self._store.state(_REFRESHED))
         due = timedelta(seconds=self._settings.directory_refresh_s)
         if stored is None or self._clock() - from_ms(int.from_bytes(stored, "big")) >= due:
@@ -176,6 +184,11 @@ class NodeLink:
         if self._settings.transport == "file":
             raise UnavailableError("this desk reaches its node by bundles only")
         route = self._trust.route(node)
+        if self._signs_with is not self._signer.now:
+            self._signs_with = self._signer.now
+            for outdated in self._clients.values():
+                self._background.start(outdated.close())
+            self._clients.clear()
         client = self._clients.get(node)
         if client is None or (client.base_url, client.certificates) != (route.url.rstrip("/"), route.certificates):
             if client is not None:
@@ -185,7 +198,7 @@ class NodeLink:
                 route.url,
                 route.certificates,
                 self._address,
-                self._signer,
+                self._signs_with,
                 self._clock,
                 timeout_s=self._settings.request_timeout_s,
             )

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from exchange.casework import CaseEntry, EntryKind, casework_of, check_text
+from exchange.database import in_one_transaction
 from exchange.duty import DutyRota, Gap, Handover, Shift, check_shift, gaps
 from exchange.local_records import RecordBook
 from exchange.officers import (
@@ -88,6 +89,7 @@ class Office:
         """All officers, those who left too."""
         return self._register.all()
 
+    @in_one_transaction
     def add_officer(
         self, officer: str, name: str, job_title: str, roles: frozenset[Role], public_key: bytes
     ) -> Officer:
@@ -117,6 +119,7 @@ class Office:
         self._put_officer(added, "officer.add")
         return added
 
+    @in_one_transaction
     def change_roles(self, officer: str, roles: frozenset[Role]) -> Officer:
         """Give an officer other roles; raises as :meth:`add_officer`, and :class:`NotFoundError`."""
         self._acting.require(Role.ADMINISTRATOR)
@@ -125,6 +128,7 @@ class Office:
         self._put_officer(changed, "officer.roles")
         return changed
 
+    @in_one_transaction
     def withdraw_officer(self, officer: str) -> Officer:
         """An officer leaves: the key counts no more; raises as :meth:`change_roles`."""
         self._acting.require(Role.ADMINISTRATOR)
@@ -270,6 +274,7 @@ class Office:
         self._proposals.put(done)
         self._store.records.insert([self._book.record(Operation.ALTERATION, "draft.release")])
 
+    @in_one_transaction
     def return_draft(self, text: str, remark: str) -> Proposal:
         """Give a draft back to its drafter with a remark; raises as :meth:`releasable`."""
         self._acting.require(Role.RELEASER)
@@ -280,6 +285,7 @@ class Office:
             self._keep(done, Operation.ALTERATION, "draft.return")
         return done
 
+    @in_one_transaction
     def drop_draft(self, text: str) -> Proposal:
         """Drop a draft that waits or came back; its drafter or a releaser does it."""
         self._acting.require(Role.DRAFTER, Role.RELEASER)
@@ -341,6 +347,7 @@ class Office:
             self._rota.put_shift(shift)
         return shift
 
+    @in_one_transaction
     def remove_shift(self, text: str) -> Shift:
         """Take a shift off the rota, by its id or the beginning of it; raises :class:`NotFoundError`."""
         self._acting.require(Role.ADMINISTRATOR, Role.RELEASER)
@@ -364,6 +371,7 @@ class Office:
             self._rota.put_handover(handover)
         return handover
 
+    @in_one_transaction
     def take_over(self) -> list[Handover]:
         """Take what was handed to the acting officer; its cases are theirs from now on. Raises NotFoundError."""
         self._acting.require(*READERS)

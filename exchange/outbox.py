@@ -38,7 +38,7 @@ from protocol.ids import RANDOM_BYTES, new_message_id
 from protocol.instant import to_ms, truncate
 from protocol.lifecycle.profiles import acknowledgement_period
 from protocol.local_record import Operation
-from protocol.messages import ComposedMessage, compose_message
+from protocol.messages import ComposedMessage, Message, compose_message
 from protocol.messages.officer_signature import PLACEHOLDER, key_text, sign_as_officer
 from protocol.padme import SALT_BYTES
 from protocol.routing import COMMITMENT_BYTES, MAX_CLOCK_SKEW, Priority, Routing
@@ -57,11 +57,29 @@ class Outcome:
     receipts: tuple[ReceiptRow, ...] = ()
 
 
+class ThreadMovedError(Exception):
+    """Never shown: a thread got another message since a message for it was composed, so it is composed again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A message that is complete and allowed in its thread as that ended with row ``after`` (None: it begins one)."""
+
+    complete: ComposedMessage
+    after: int | None
+
+    @property
+    def message(self) -> Message:
+        """The message."""
+        return self.complete.message
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """The answers to one batch, recorded: the outcome of each message."""
+    """The answers to one batch, recorded: the outcome of each message, and which left the outbox by this."""
 
     outcomes: Mapping[UUID, Outcome]
+    taken: frozenset[UUID] = frozenset()
     receipts: int = 0
     unverified: int = 0
 
@@ -104,13 +122,17 @@ class Outbox:
         self._clock = clock
         self._last_id = (0, 0)
 
-    def compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[ComposedMessage]:
+    def compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Composed]:
         """The messages of the drafts; raises :class:`InvalidMessageError` or :class:`TransitionError`.
 
         The rules of conditions and of passing on hold for every draft, whoever wrote it: raises as
         :meth:`Onward.check_outgoing`.
         The problems of several drafts are told apart by the draft's number before the field.
         """
+        with self._store.database.snapshot():
+            return self._compose(drafts)
+
+    def _compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Composed]:
         messages: list[ComposedMessage] = []
         problems: list[tuple[str, str, str]] = []
         for number, draft in enumerate(drafts):
@@ -125,28 +147,33 @@ class Outbox:
         for composed in messages:
             check_next_step(self._store, self._parsed, composed.message)
             self._onward.check_outgoing(composed)
-        return messages
+        return [Composed(composed, self._end_before(composed.message)) for composed in messages]
+
+    def _end_before(self, message: Message) -> int | None:
+        return None if message.thread == message.id else self._store.thread_end(message.thread)
 
     def seal(
         self,
-        messages: Sequence[ComposedMessage],
+        messages: Sequence[Composed],
         expires_in: timedelta | None,
         also: Callable[[UUID], None] | None = None,
     ) -> list[StoredMessage]:
-        """Seal messages and keep them, in the outbox. Raises what the directory says against a recipient.
+        """Seal messages and keep them, in the outbox.
 
-        ``also`` is given the id of each in the same transaction; when it raises, none is kept.
+        ``also`` is given the id of each in the same transaction; when it raises, none is kept. Raises what the
+        directory says against a recipient, and :class:`ThreadMovedError`, with nothing kept, when a thread is another
+        one than that in which a message was found to be allowed.
         """
-        sealed = [self._seal(message, expires_in) for message in messages]
+        sealed = [self._seal(message.complete, expires_in) for message in messages]
         heads = [message.head for message in sealed]
-        self._store.add_sent(
-            sealed,
-            [
-                self._book.record(Operation.DISCLOSURE, "send", head, recipients=head.recipients, evident=True)
-                for head in heads
-            ],
-            also=(lambda: _each(also, heads)) if also is not None else None,
-        )
+        records = [
+            self._book.record(Operation.DISCLOSURE, "send", head, recipients=head.recipients, evident=True)
+            for head in heads
+        ]
+        with self._store.database.transaction():
+            if any(message.after != self._end_before(message.message) for message in messages):
+                raise ThreadMovedError
+            self._store.add_sent(sealed, records, also=(lambda: _each(also, heads)) if also is not None else None)
         return sealed
 
     def record(self, messages: Sequence[StoredMessage], answers: Sequence[Answer], *, final: bool) -> Submission:
@@ -166,9 +193,9 @@ class Outbox:
         # What was recorded as sent was not: the node refused it for good.
         gone = {key for key, _ in recording.refused}
         heads = [message.head for message in messages if message.head.id in gone]
-        records = [self._book.record(Operation.ALTERATION, "send.refused", head) for head in heads]
-        self._store.record_submission(recording.done, recording.refused, recording.receipts, records)
-        return Submission(recording.outcomes, len(recording.receipts), unverified)
+        records = {head.id: self._book.record(Operation.ALTERATION, "send.refused", head) for head in heads}
+        taken = self._store.record_submission(recording.done, recording.refused, recording.receipts, records)
+        return Submission(recording.outcomes, frozenset(taken), len(recording.receipts), unverified)
 
     def _record_one(
         self, head: Head, refusal: ComityError | None, judged: Sequence[JudgedReceipt], recording: _Recording

@@ -310,9 +310,11 @@ class Proving:
         return await self._thread(lambda: self._store.state(b"log:" + origin.encode()))
 
     async def _remember_checkpoint(self, origin: str, note: bytes) -> None:
-        seen = await self._last_checkpoint(origin)
-        if seen is None or parse_checkpoint(seen).size < parse_checkpoint(note).size:
-            await self._thread(lambda: self._store.set_state(b"log:" + origin.encode(), note))
+        def larger(seen: bytes | None) -> bytes | None:
+            """The note, unless this program or another has seen more of the log."""
+            return note if seen is None or parse_checkpoint(seen).size < parse_checkpoint(note).size else None
+
+        await self._thread(lambda: self._store.replace_state(b"log:" + origin.encode(), larger))
 
 
 def _opened(stored: StoredMessage) -> Disclosure:

@@ -1,32 +1,29 @@
 """Finding messages by the words in them, although everything at rest is sealed.
 
-Each word of a message is blinded under the desk's index key, and the blinded words are kept with the message's number.
-What a search finds that way is opened and looked at before it is shown, so that a chance match is never a result. Words
-are compared without regard to case, width or composition (NFKC, case folded); an identifier such as an address or a
-number is also one word as a whole. Messages are indexed in the quiet moments of a watch, at the latest by the next
-search: indexing one costs as much as receiving it, and must not hold a busy desk up.
+What a message is indexed under (:mod:`exchange.words`) is blinded under the desk's index key and kept with the
+message's number. What a search finds that way is opened and looked at before it is shown, so that a chance match is
+never a result. Messages are indexed in the quiet moments of a watch, and by the next searches: indexing one costs as
+much as receiving it, and must not hold a busy desk up. Nothing is left out silently: a search says how many messages it
+did not look into yet, and whether there are more than it shows.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 
 from exchange.records import StoredMessage
 from exchange.rows import inbox_row
 from exchange.store import DeskStore
-from exchange.views import InboxRow
+from exchange.views import InboxRow, SearchResult
+from exchange.words import Query, keys_of, pieces_of
 from protocol.errors import UsageError
 
-MAX_WORDS = 2_000
 MAX_QUERY_WORDS = 16
-_MAX_LETTERS = 64
 _AT_ONCE = 256
-_PIECE = re.compile(r"[^\s\"'<>()\[\]{}|]+")
-_WORD = re.compile(r"\w+")
-_OUTSIDE = ".,;:!?…、。，；：！？-–—_/\\"
+# So many messages are indexed before a search answers: about as long as a person waits without asking why.
+_BEFORE_ANSWER = 1024
 
 # No word has a blank in it.
 _MARK = "subject "
@@ -35,24 +32,13 @@ Progress = Callable[[int, int], None]
 
 
 def words_of(text: str) -> frozenset[str]:
-    """The words of a text, as they are compared: each piece between blanks as a whole, and the words within it."""
-    found: set[str] = set()
-    for piece in _PIECE.findall(unicodedata.normalize("NFKC", text).casefold()):
-        whole = piece.strip(_OUTSIDE)
-        found.update(word[:_MAX_LETTERS] for word in (whole, *_WORD.findall(whole)) if word)
-    return frozenset(found)
+    """What a text is indexed under."""
+    return frozenset(keys_of(pieces_of(text)))
 
 
 def words_in(message: StoredMessage) -> frozenset[str]:
-    """All words of a message's values, its field names not; at most :data:`MAX_WORDS`, none of an erased one."""
-    found: set[str] = set()
-    if message.erased:
-        return frozenset()
-    for text in _texts(json.loads(message.content)):
-        found |= words_of(text)
-        if len(found) > MAX_WORDS:
-            break
-    return frozenset(sorted(found)[:MAX_WORDS])
+    """What a message's values, its field names not, are indexed under; nothing for an erased one."""
+    return frozenset(keys_of(piece for text in _texts_of(message) for piece in pieces_of(text)))
 
 
 class Search:
@@ -76,43 +62,43 @@ class Search:
         """Index what came since the last time, at most so many messages; returns how many were left."""
         self._index_opened()
         total, done = self._store.unindexed(), 0
-        while done < total and (most is None or done < most):
-            rows = self._store.next_unindexed(_AT_ONCE if most is None else min(_AT_ONCE, most - done))
+        wanted = total if most is None else min(most, total)
+        while done < wanted:
+            rows = self._store.next_unindexed(min(_AT_ONCE, wanted - done))
             closed = {seq for seq, message in rows if self._is_closed(message)}
             words = [(seq, frozenset() if seq in closed else self._words(message)) for seq, message in rows]
             self._store.add_words(words, closed)
             done += len(rows)
             if progress is not None:
-                progress(done, total)
+                progress(done, wanted)
             if not rows:
                 break
-        return total - done
+        return self._store.unindexed() if done < total else 0
 
-    def find(self, query: str, limit: int, progress: Progress | None = None) -> list[InboxRow]:
-        """Messages that have every word of ``query``, the newest first. Raises :class:`UsageError` without a word."""
-        wanted = words_of(query)
-        if not wanted:
+    def find(
+        self, query: str, limit: int, progress: Progress | None = None, *, everything: bool = False
+    ) -> SearchResult:
+        """Messages that have every word of ``query``, the newest first. Raises :class:`UsageError` without a word.
+
+        ``everything``: however many messages are to be indexed before.
+        """
+        asked = Query.of(query)
+        if not asked.pieces:
             raise UsageError("give at least one word to search for")
-        if len(wanted) > MAX_QUERY_WORDS:
+        if len(asked.pieces) > MAX_QUERY_WORDS:
             raise UsageError(f"give at most {MAX_QUERY_WORDS} words to search for")
-        self.index(progress=progress)
+        left = self.index(None if everything else _BEFORE_ANSWER, progress)
         found: list[InboxRow] = []
-        before: int | None = None
-        while len(found) < limit:
-            candidates = self._store.with_words(wanted, limit, before)
-            for seq, message, opened_at in candidates:
-                if wanted <= words_in(message) and not self._is_closed(message):
-                    found.append(inbox_row(self._store, seq, message.head, opened_at))
-            if len(candidates) < limit:
+        for seq, message, opened_at in self._candidates(asked.keys(), limit + 1):
+            if asked.is_held_by(_texts_of(message)) and not self._is_closed(message):
+                found.append(inbox_row(self._store, seq, message.head, opened_at))
+            if len(found) > limit:
                 break
-            before = candidates[-1][0]
-        return found[:limit]
+        return SearchResult(tuple(found[:limit]), left, len(found) > limit)
 
-    def with_subject(self, key: str, limit: int) -> list[StoredMessage]:
-        """The newest messages that are about this subject."""
-        self.index()
-        found = self._store.with_words({_MARK + key}, limit, None)
-        return [message for _, message, _ in found if not self._is_closed(message)]
+    def with_subject(self, key: str) -> Iterator[StoredMessage]:
+        """The messages that are about this subject, the newest first, of those that are indexed and not closed."""
+        return (message for _, message, _ in self._candidates({_MARK + key}, _AT_ONCE) if not self._is_closed(message))
 
     def _index_opened(self) -> None:
         """Index what was closed when it came and is open now."""
@@ -126,6 +112,17 @@ class Search:
     def subject_words(self, message: StoredMessage) -> frozenset[str]:
         """What a message is indexed under besides its words; none for an erased one."""
         return frozenset() if message.erased else frozenset(_MARK + key for key in self._subjects(message))
+
+    def _candidates(self, keys: set[str], at_once: int) -> Iterator[tuple[int, StoredMessage, datetime | None]]:
+        """What is indexed under all of the keys, the newest first."""
+        before: int | None = None
+        while rows := self._store.with_words(keys, at_once, before):
+            yield from rows
+            before = rows[-1][0]
+
+
+def _texts_of(message: StoredMessage) -> Iterator[str]:
+    return iter(()) if message.erased else _texts(json.loads(message.content))
 
 
 def _texts(value: object) -> Iterator[str]:

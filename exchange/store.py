@@ -35,6 +35,10 @@ _MAX_VARIABLES = 500
 _RECENT_HEADS = 4096
 # Two words in one are found out when the message is opened.
 _WORD_BYTES = 8
+# A search asks for so many of the rarest words; the others are looked for in what is opened.
+_MOST_WORDS = 16
+# How far messages are indexed. Another name whenever words are folded or cut otherwise: all are then indexed anew.
+_INDEXED = b"indexed-2"
 
 
 CONTENT_KEYS = "content-keys.bin"
@@ -45,9 +49,24 @@ _SLOT_BYTES = 8
 _DOOMED = b"content-doomed"
 
 
+class MailboxMovedError(Exception):
+    """Never shown: another program took entries of the mailbox since a page was judged, or began another mailbox."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far the mailbox was read, and whose it is: the name of the node, None before there was one."""
+
+    cursor: int
+    node: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One page of the mailbox, judged: stored as a whole, together with the cursor behind it."""
+    """One page of the mailbox, judged: stored as a whole, together with the cursor behind it.
+
+    ``judged_at`` is the place at which it was judged, None where nobody else can have moved it.
+    """
 
     messages: Sequence[StoredMessage]
     quarantined: Sequence[Quarantined]
@@ -55,11 +74,14 @@ class Delivery:
     receipts: Sequence[StoredReceipt]
     cursor: int
     records: Sequence[LocalRecord] = ()
+    judged_at: Place | None = None
 
 
 class DeskStore:
-    """The database of one desk; used from one thread at a time. Raises :class:`DatabaseDamagedError` and
-    :class:`StorageFullError` from every method."""
+    """The database of one desk; used from one thread at a time, beside other programs.
+
+    Raises :class:`DatabaseDamagedError`, :class:`StorageFullError` and :class:`DeskBusyError` from every method.
+    """
 
     def __init__(self, path: Path, cipher: RowCipher) -> None:
         self.database = SealedDatabase(path, cipher)
@@ -70,8 +92,9 @@ class DeskStore:
             raise
         self.records = RecordTable(self.database)
         self._cipher = cipher
-        # The heads of what was sent last: each gets several receipts soon after.
+        # The heads of what was sent last: each gets several receipts soon after. Good until another program writes.
         self._recent: OrderedDict[bytes, Head] = OrderedDict()
+        self._recent_as_of = self.database.changes_of_others()
         try:
             self.destroy_keys()  # of what was erased when the power went
         except BaseException:
@@ -121,18 +144,26 @@ class DeskStore:
         done: Iterable[UUID],
         refused: Iterable[tuple[UUID, Refusal]],
         receipts: Sequence[StoredReceipt],
-        records: Sequence[LocalRecord] = (),
-    ) -> None:
-        """Take messages out of the outbox: accepted ones, and refused ones with the reason."""
+        records: Mapping[UUID, LocalRecord],
+    ) -> set[UUID]:
+        """Take messages out of the outbox: accepted ones, and refused ones with the reason; which were in it.
+
+        Two programs may submit one message at the same time. What the first of them recorded stands. ``records`` are
+        kept of those that this one took out.
+        """
+        taken: set[UUID] = set()
         with self.database.transaction(redone=True):
             for message_id in done:
-                self.database.execute("DELETE FROM outbox WHERE id = ?", (self._id(message_id),))
+                if self._delete("outbox", self._id(message_id)):
+                    taken.add(message_id)
             for message_id, refusal in refused:
                 row = self._id(message_id)
-                self.database.execute("DELETE FROM outbox WHERE id = ?", (row,))
-                self._insert_refusal(row, refusal)
+                if self._delete("outbox", row):
+                    self._insert_refusal(row, refusal)
+                    taken.add(message_id)
             self._insert_receipts(receipts)
-            self.records.insert(records)
+            self.records.insert([record for key, record in records.items() if key in taken])
+        return taken
 
     def queued(self) -> int:
         """How many messages wait in the outbox."""
@@ -154,6 +185,22 @@ class DeskStore:
         """The last mailbox entry that was taken in."""
         stored = self.state(b"cursor")
         return int.from_bytes(stored, "big") if stored else 0
+
+    def place(self) -> Place:
+        """How far which mailbox was read."""
+        with self.database.snapshot():
+            node = self.state(b"cursor-node")
+            return Place(self.cursor(), node.decode() if node is not None else None)
+
+    def begin_mailbox(self, node: str) -> None:
+        """Read the mailbox at ``node`` from now on: another one than before has other numbers, and begins anew."""
+        if self.place().node == node:
+            return
+        with self.database.transaction():
+            before = self.place().node
+            if before not in {None, node}:
+                self._set_state(b"cursor", bytes(8))
+            self._set_state(b"cursor-node", node.encode())
 
     def known(self, digests: Sequence[bytes]) -> set[bytes]:
         """Those of the digests whose envelope was accepted or refused before."""
@@ -177,8 +224,13 @@ class DeskStore:
         return found
 
     def take(self, delivery: Delivery) -> tuple[list[int], list[int]]:
-        """Keep all of a page, and the cursor, or nothing: the row numbers of the messages and of the quarantined."""
+        """Keep all of a page, and the cursor, or nothing: the row numbers of the messages and of the quarantined.
+
+        Raises :class:`MailboxMovedError` where the place is another one than that at which it was judged.
+        """
         with self.database.transaction():
+            if delivery.judged_at not in {None, self.place()}:
+                raise MailboxMovedError
             slots = self._take_slots(len(delivery.messages))
             kept = [self._insert_message(*message)[0] for message in zip(delivery.messages, slots, strict=True)]
             held = [self._insert_quarantined(refused) for refused in delivery.quarantined]
@@ -224,11 +276,11 @@ class DeskStore:
         """Take statements off the list: logged ones, and refused ones with the reason."""
         with self.database.transaction(redone=True):
             for statement in done:
-                self.database.execute("DELETE FROM statement WHERE id = ?", (self._statement(statement),))
+                self._delete("statement", self._statement(statement))
             for statement, refusal in refused:
                 row = self._statement(statement)
-                self.database.execute("DELETE FROM statement WHERE id = ?", (row,))
-                self._insert_refusal(row, refusal)
+                if self._delete("statement", row):
+                    self._insert_refusal(row, refusal)
             self._insert_receipts(receipts)
 
     # --- Looking ---
@@ -257,6 +309,10 @@ class DeskStore:
     def heads_of(self, digests: Iterable[bytes]) -> dict[bytes, Head]:
         """The heads of accepted and sent messages by the digest of their envelope."""
         asked = set(digests)
+        as_of = self.database.changes_of_others()
+        if as_of != self._recent_as_of:
+            self._recent.clear()
+            self._recent_as_of = as_of
         found = {digest: self._recent[digest] for digest in asked & self._recent.keys()}
         for part in _parts([self._digest(digest) for digest in asked - found.keys()]):
             marks = ",".join("?" * len(part))
@@ -282,6 +338,11 @@ class DeskStore:
         """The latest time of sending among the messages of a thread."""
         rows = self.database.all("SELECT id, head FROM message WHERE thread = ?", (self._thread(thread),))
         return max((self._head(row, head).sent_at for row, head in rows), default=None)
+
+    def thread_end(self, thread: UUID) -> int:
+        """The row number of the last message of a thread; 0 when there is none."""
+        rows = self.database.all("SELECT max(seq) FROM message WHERE thread = ?", (self._thread(thread),))
+        return int(rows[0][0] or 0)
 
     def thread_of_row(self, row: bytes) -> list[tuple[int, StoredMessage, datetime | None]]:
         """As :meth:`thread`, by the thread's blinded id."""
@@ -341,14 +402,25 @@ class DeskStore:
 
     # --- Agenda ---
 
-    def stale_threads(self, limit: int) -> list[bytes]:
-        """Blinded ids of threads that changed since their part of the agenda was derived."""
-        return [row[0] for row in self.database.all("SELECT thread FROM agenda_stale LIMIT ?", (limit,))]
+    def stale_threads(self, limit: int) -> dict[bytes, bytes]:
+        """Blinded ids of threads that changed since their part of the agenda was derived, with the mark of the change.
 
-    def put_agenda(self, derived: Mapping[bytes, bytes | None]) -> None:
-        """Keep what is due by the threads' blinded ids (None: nothing), which are stale no more."""
+        The mark is read before the thread is: a later change has another one.
+        """
+        return dict(self.database.all("SELECT thread, mark FROM agenda_stale LIMIT ?", (limit,)))
+
+    def put_agenda(self, derived: Mapping[bytes, bytes | None], marks: Mapping[bytes, bytes]) -> None:
+        """Keep what is due by the threads' blinded ids (None: nothing), which are stale no more.
+
+        A thread that another program changed since its mark was read stays stale.
+        """
         with self.database.transaction(redone=True):
             for row, value in derived.items():
+                gone = self.database.execute(
+                    "DELETE FROM agenda_stale WHERE thread = ? AND mark = ?", (row, marks[row])
+                ).rowcount
+                if not gone:
+                    continue
                 if value is None:
                     self.database.execute("DELETE FROM agenda WHERE thread = ?", (row,))
                 else:
@@ -357,7 +429,6 @@ class DeskStore:
                         " ON CONFLICT DO UPDATE SET sealed = excluded.sealed",
                         (row, self._cipher.seal(b"agenda.sealed", row, value)),
                     )
-                self.database.execute("DELETE FROM agenda_stale WHERE thread = ?", (row,))
 
     def agenda(self) -> list[bytes]:
         """What is due, thread by thread."""
@@ -434,7 +505,8 @@ class DeskStore:
         )
         self.database.execute("DELETE FROM closed WHERE seq = ?", (seq,))
         thread = self._thread(head.thread)
-        self.database.execute("INSERT INTO agenda_stale (thread) VALUES (?) ON CONFLICT DO NOTHING", (thread,))
+        self.database.execute("DELETE FROM casework WHERE thread = ?", (thread,))
+        self._mark_stale(thread)
         self._recent.pop(head.digest, None)
         self.doom((slot,))
         return int(seq)
@@ -472,10 +544,16 @@ class DeskStore:
         doomed = self.state(_DOOMED)
         if not doomed:
             return
-        places = range(0, len(doomed), _SLOT_BYTES)
-        self._content_keys.destroy(int.from_bytes(doomed[at : at + _SLOT_BYTES], "big") for at in places)
+        slots = _slots(doomed)
+        self._content_keys.destroy(int.from_bytes(slot, "big") for slot in slots)
         self.database.forget_deleted()
-        self.set_state(_DOOMED, b"")
+        self._note_destroyed(frozenset(slots))
+
+    def _note_destroyed(self, slots: Collection[bytes]) -> None:
+        with self.database.transaction():
+            # What another program erased meanwhile is not destroyed yet.
+            left = [slot for slot in _slots(self.state(_DOOMED) or b"") if slot not in slots]
+            self._set_state(_DOOMED, b"".join(left))
 
     def all_heads(self) -> Iterator[Head]:
         """The heads of all messages, oldest first."""
@@ -504,9 +582,19 @@ class DeskStore:
         if not words:
             return
         with self.database.transaction(redone=True):
-            self._insert_words(words)
-            self.database.execute_all("INSERT OR IGNORE INTO closed (seq) VALUES (?)", [(seq,) for seq in closed])
-            self._set_state(b"indexed", words[-1][0].to_bytes(8, "big"))
+            # What another program erased since it was read has no words any more.
+            first, last = words[0][0], words[-1][0]
+            erased = self._erased_between(first, last)
+            self._insert_words([(seq, found) for seq, found in words if seq not in erased])
+            left = [(seq,) for seq in closed if seq not in erased]
+            self.database.execute_all("INSERT OR IGNORE INTO closed (seq) VALUES (?)", left)
+            self._set_state(_INDEXED, max(last, self._indexed()).to_bytes(8, "big"))
+
+    def _erased_between(self, first: int, last: int) -> set[int]:
+        rows = self.database.all(
+            "SELECT seq FROM message WHERE seq BETWEEN ? AND ? AND length(body) = 0", (first, last)
+        )
+        return {seq for (seq,) in rows}
 
     def closed(self) -> list[tuple[int, StoredMessage]]:
         """The messages that were closed when they were to be indexed, with their row numbers."""
@@ -529,9 +617,9 @@ class DeskStore:
     def with_words(
         self, words: Collection[str], limit: int, before: int | None
     ) -> list[tuple[int, StoredMessage, datetime | None]]:
-        """Messages indexed with all of the words, the newest first; ``before`` is a row number."""
-        blinded = sorted((self._word(word) for word in words), key=self._how_often)
-        first, *others = blinded
+        """Messages indexed with the rarest of the words, the newest first; ``before`` is a row number."""
+        blinded = sorted({self._word(word) for word in words}, key=self._how_often)
+        first, *others = blinded[:_MOST_WORDS]
         also = " AND EXISTS (SELECT 1 FROM word x WHERE x.word = ? AND x.seq = w.seq)" * len(others)
         rows = self.database.all(
             "SELECT m.seq, m.id, m.head, m.body, m.slot, o.sealed FROM word w JOIN message m ON m.seq = w.seq"  # noqa: S608
@@ -553,7 +641,7 @@ class DeskStore:
         return self._cipher.blind(b"word", word.encode())[:_WORD_BYTES]
 
     def _indexed(self) -> int:
-        stored = self.state(b"indexed")
+        stored = self.state(_INDEXED)
         return int.from_bytes(stored, "big") if stored else 0
 
     # --- State ---
@@ -568,6 +656,13 @@ class DeskStore:
         """Keep a value under ``name``."""
         with self.database.transaction():
             self._set_state(name, value)
+
+    def replace_state(self, name: bytes, change: Callable[[bytes | None], bytes | None]) -> None:
+        """Keep under ``name`` what ``change`` makes of the value there (None: leave it), in one transaction."""
+        with self.database.transaction():
+            value = change(self.state(name))
+            if value is not None:
+                self._set_state(name, value)
 
     # --- Inside ---
 
@@ -605,7 +700,7 @@ class DeskStore:
         row = self._id(head.id)
         body = cbor.encode([message.envelope, message.content, message.salt])
         thread = self._thread(head.thread)
-        self.database.execute("INSERT INTO agenda_stale (thread) VALUES (?) ON CONFLICT DO NOTHING", (thread,))
+        self._mark_stale(thread)
         done = self.database.execute(
             "INSERT INTO message (id, digest, thread, box, head, body, slot) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
@@ -619,6 +714,13 @@ class DeskStore:
             ),
         )
         return int(done.lastrowid or 0), row
+
+    def _mark_stale(self, thread: bytes) -> None:
+        self.database.execute(
+            "INSERT INTO agenda_stale (thread, mark) VALUES (?, randomblob(8))"
+            " ON CONFLICT DO UPDATE SET mark = excluded.mark",
+            (thread,),
+        )
 
     def _insert_contact_tests(self, head: Head) -> None:
         if head.type != ContactTest.TYPE:
@@ -647,6 +749,10 @@ class DeskStore:
         sealed = self._cipher.seal(b"statement.sealed", row, cbor.encode([statement.key, statement.raw]))
         self.database.execute("INSERT INTO statement (id, sealed) VALUES (?, ?) ON CONFLICT DO NOTHING", (row, sealed))
 
+    def _delete(self, table: str, row: bytes) -> bool:
+        """Whether the row was there."""
+        return bool(self.database.execute(f"DELETE FROM {table} WHERE id = ?", (row,)).rowcount)  # noqa: S608 - constants
+
     def _insert_refusal(self, row: bytes, refusal: Refusal) -> None:
         self.database.execute(
             "INSERT INTO refusal (id, sealed) VALUES (?, ?) ON CONFLICT DO UPDATE SET sealed = excluded.sealed",
@@ -666,10 +772,8 @@ class DeskStore:
                 (row, self._digest(stored.digest), sealed),
             )
         for digest in {self._digest(stored.digest) for stored in receipts}:
-            self.database.execute(
-                "INSERT INTO agenda_stale (thread) SELECT thread FROM message WHERE digest = ? ON CONFLICT DO NOTHING",
-                (digest,),
-            )
+            for (thread,) in self.database.all("SELECT thread FROM message WHERE digest = ?", (digest,)):
+                self._mark_stale(thread)
 
     def _sealed_receipt(self, stored: StoredReceipt, note: bytes) -> tuple[bytes, bytes]:
         """The row of a receipt and its sealed value; ``note`` names the checkpoint."""
@@ -729,6 +833,10 @@ class DeskStore:
         checkpoint = self._cipher.open(b"checkpoint.sealed", name, notes[0][0])
         hashes = tuple(path[at : at + HASH_BYTES] for at in range(0, len(path), HASH_BYTES))
         return StoredReceipt(digest, Receipt(leaf, index, hashes, checkpoint), error)
+
+
+def _slots(doomed: bytes) -> list[bytes]:
+    return [doomed[at : at + _SLOT_BYTES] for at in range(0, len(doomed), _SLOT_BYTES)]
 
 
 def _parts(values: list[bytes]) -> Iterator[list[bytes]]:

@@ -9,17 +9,19 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from math import ceil
 from typing import Any
 from uuid import UUID
 
 from exchange.bundle import BundleImport, DeskBundles
-from exchange.client import MAX_ENTRIES, MAX_ENVELOPES, MAX_STATEMENTS, MAX_WAIT_S, MailboxPage
+from exchange.client import MAX_ENTRIES, MAX_ENVELOPES, MAX_STATEMENTS, MAX_WAIT_S, MailboxPage, NodeClient
 from exchange.desk_thread import Background, InThread
 from exchange.mailbox import Mailbox, Taken
 from exchange.node_link import NodeLink
-from exchange.outbox import Outbox, Outcome, batches
+from exchange.outbox import Composed, Outbox, Outcome, ThreadMovedError, batches
 from exchange.receipts import DirectoryBehindError
 from exchange.records import Head, PendingStatement, StoredMessage
 from exchange.search import Search
@@ -34,15 +36,26 @@ from protocol.errors import (
     UnknownKeyError,
     UnknownNodeError,
 )
-from protocol.messages import ComposedMessage
 
+Drafts = Sequence[Mapping[str, Any]] | Callable[[], Sequence[Mapping[str, Any]]]
+_ALL = slice(None)
 _RECIPIENT_MAY_BE_NEW = (UnknownKeyError, UnknownContactPointError, UnknownNodeError, RevokedError)
 # So many batches are on their way to the node at once while the next one is sealed.
 _SUBMITTING = 3
 _RETRY_FIRST_S = 0.2
 _RETRY_MOST_S = 30.0
-# What is not indexed in quiet moments is indexed by the next search.
-_INDEXED_AT_ONCE = 64
+# What is not indexed in quiet moments is indexed by the next searches. What arrives waits for so many.
+_INDEXED_AT_ONCE = 16
+_QUIET_AFTER_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """A page, the node whose mailbox it is of, and the place that was asked after."""
+
+    node: str
+    after: int
+    page: MailboxPage
 
 
 class Traffic:
@@ -58,6 +71,7 @@ class Traffic:
         link: NodeLink,
         thread: InThread,
         background: Background,
+        renew_keys: Callable[[], None],
     ) -> None:
         self._store = store
         self._outbox = outbox
@@ -67,29 +81,29 @@ class Traffic:
         self._link = link
         self._thread = thread
         self._background = background
+        self._renew_keys = renew_keys
         self._in_flight: set[UUID] = set()  # messages that are being submitted
         self._stating = 0  # statements that are being made
 
     # --- Sending ---
 
     async def send(
-        self,
-        drafts: Sequence[Mapping[str, Any]],
-        expires_in: timedelta | None,
-        also: Callable[[UUID], None] | None = None,
+        self, drafts: Drafts, expires_in: timedelta | None, also: Callable[[UUID], None] | None = None
     ) -> list[SentMessage]:
         """Check, seal, store and submit; raises as :meth:`exchange.desk.Desk.send_many`.
 
-        ``also`` is given the id of each message in the transaction that puts it into the outbox; when it raises, that
-        message is not sent.
+        ``drafts`` may be a function of the desk's thread that writes them from what is stored: it is asked again when
+        another program wrote into the same thread before they were stored. ``also`` is given the id of each message in
+        the transaction that puts it into the outbox; when it raises, that message is not sent.
         """
-        messages = await self._thread(lambda: self._outbox.compose(drafts))
+        messages = await self._thread(lambda: self._compose(drafts))
         sent: list[StoredMessage] = []
         outcomes: dict[UUID, Outcome] = {}
         submitting: set[asyncio.Task[Mapping[UUID, Outcome]]] = set()
         try:
             for start in range(0, len(messages), MAX_ENVELOPES):
-                for batch in batches(await self._seal(messages[start : start + MAX_ENVELOPES], expires_in, also)):
+                part = slice(start, start + MAX_ENVELOPES)
+                for batch in batches(await self._seal(messages[part], drafts, part, expires_in, also)):
                     sent += batch
                     submitting.add(asyncio.create_task(self._submit(batch)))
                 if len(submitting) >= _SUBMITTING:
@@ -102,25 +116,39 @@ class Traffic:
                 outcomes.update(finished)
         return [_sent(message.head, outcomes[message.head.id]) for message in sent]
 
+    def _compose(self, drafts: Drafts, part: slice = _ALL) -> Sequence[Composed]:
+        """The messages of drafts, written and checked as things stand at one moment."""
+        self._renew_keys()
+        with self._store.database.snapshot():
+            return self._outbox.compose((drafts() if callable(drafts) else drafts)[part])
+
     async def _seal(
         self,
-        messages: Sequence[ComposedMessage],
+        composed: Sequence[Composed],
+        drafts: Drafts,
+        part: slice,
         expires_in: timedelta | None,
         also: Callable[[UUID], None] | None,
     ) -> list[StoredMessage]:
+        messages = composed
         while True:
             directory = self._link.directory
             try:
-                sealed = await self._thread(lambda: self._outbox.seal(messages, expires_in, also))
+                sealed = await self._thread(partial(self._outbox.seal, messages, expires_in, also))
                 break
+            except ThreadMovedError:
+                messages = await self._thread(lambda: self._compose(drafts, part))
             except _RECIPIENT_MAY_BE_NEW:
                 if not await self._link.renewed(directory):
                     raise
         self._in_flight.update(message.head.id for message in sealed)
         return sealed
 
-    async def _submit(self, batch: Sequence[StoredMessage]) -> Mapping[UUID, Outcome]:
-        """Submit one batch; when it cannot be, everything in it stays queued."""
+    async def _submit(self, batch: Sequence[StoredMessage], *, own: bool = False) -> Mapping[UUID, Outcome]:
+        """Submit one batch; when it cannot be, everything in it stays queued.
+
+        ``own``: only what this program took out of the outbox, not what another one submitted at the same time.
+        """
         self._in_flight.update(message.head.id for message in batch)
         try:
             envelopes = [message.envelope for message in batch]
@@ -130,6 +158,8 @@ class Traffic:
             return {message.head.id: Outcome(SendStatus.QUEUED, problem.code) for message in batch}
         finally:
             self._in_flight.difference_update(message.head.id for message in batch)
+        if own:
+            return {key: outcome for key, outcome in submission.outcomes.items() if key in submission.taken}
         return submission.outcomes
 
     async def _flush_outbox(self) -> SyncResult:
@@ -140,7 +170,7 @@ class Traffic:
             after = rows[-1][0]
             waiting = [message for _, message in rows if message.head.id not in self._in_flight]
             for batch in batches(waiting):
-                outcomes = await self._submit(batch)
+                outcomes = await self._submit(batch, own=True)
                 submitted += [key for key, outcome in outcomes.items() if outcome.status is SendStatus.SUBMITTED]
                 refused += [key for key, outcome in outcomes.items() if outcome.status is SendStatus.REFUSED]
                 if not submitted and not refused:
@@ -157,20 +187,21 @@ class Traffic:
         """See :meth:`exchange.desk.Desk.sync`."""
         result = await self._catch_up()
         stating: list[asyncio.Task[int]] = []
-        following: asyncio.Task[MailboxPage] | None = None
+        following: asyncio.Task[_Fetched] | None = None
         try:
-            page = await self._fetch(result.cursor, wait)
+            fetched = await self._fetch(result.cursor, wait)
             while True:
+                page = fetched.page
                 if page.entries and page.entries[-1].sequence < page.head:
                     # The next page comes while this one is verified.
                     following = asyncio.create_task(self._fetch(page.entries[-1].sequence, 0))
-                taken = await self._take(page)
+                taken = await self._take(fetched)
                 result += taken.result
                 if taken.statements:
                     stating.append(asyncio.create_task(self.state(taken.statements)))
                 if following is None:
                     break
-                page, following = await following, None
+                fetched, following = await following, None
         finally:
             if following is not None:
                 following.cancel()
@@ -185,8 +216,8 @@ class Traffic:
                 flushed = await self._catch_up()
                 if flushed.submitted or flushed.refused or flushed.statements:
                     yield flushed
-                page = await self._fetch(flushed.cursor, MAX_WAIT_S)
-                taken = await self._take(page)
+                fetched = await self._await_mail(flushed.cursor)
+                taken = await self._take(fetched)
             except ComityError as problem:
                 if not problem.retryable:
                     raise
@@ -195,18 +226,37 @@ class Traffic:
                 await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, not a secret
                 continue
             failures = 0
-            if not page.entries:  # a quiet moment
-                await self._thread(lambda: self._search.index(_INDEXED_AT_ONCE))
             if taken.statements:
                 self._background.start(self.state(taken.statements))
-            if page.entries:
+            if taken.result != SyncResult(cursor=taken.result.cursor):  # else another program took it all
                 yield taken.result
 
-    async def _fetch(self, after: int, wait: float) -> MailboxPage:
-        return await self._link.ask(lambda node: node.mailbox(after, MAX_ENTRIES, ceil(wait)))
+    async def _await_mail(self, after: int) -> _Fetched:
+        """The next page of a listener; while none comes, messages are indexed, a few at a time."""
+        fetching = asyncio.create_task(self._fetch(after, MAX_WAIT_S))
+        try:
+            await asyncio.wait({fetching}, timeout=_QUIET_AFTER_S)
+            left = 1
+            while left and not fetching.done():
+                left = await self._thread(lambda: self._search.index(_INDEXED_AT_ONCE))
+            return await fetching
+        finally:
+            fetching.cancel()
 
-    async def _take(self, page: MailboxPage) -> Taken:
-        return await self._link.settled(lambda final: self._mailbox.take(page, final=final))
+    async def _fetch(self, after: int, wait: float) -> _Fetched:
+        async def ask(client: NodeClient) -> _Fetched:
+            # The client is that of the node which serves this desk at this moment.
+            node = self._link.own_node
+            return _Fetched(node, after, await client.mailbox(after, MAX_ENTRIES, ceil(wait)))
+
+        return await self._link.ask(ask)
+
+    async def _take(self, fetched: _Fetched) -> Taken:
+        def take(final: bool) -> Taken:
+            self._renew_keys()  # what was fetched may be sealed to a key that another program made meanwhile
+            return self._mailbox.take(fetched.page, final=final, node=fetched.node, after=fetched.after)
+
+        return await self._link.settled(take)
 
     # --- Stating ---
 
@@ -269,11 +319,8 @@ class Traffic:
 
     def _under_way(self) -> tuple[int, int, int]:
         """How far the mailbox was read, how many messages wait, how many statements."""
-        node, kept = self._link.own_node.encode(), self._store.state(b"cursor-node")
-        if kept != node:
-            if kept is not None:  # another node serves this desk now: its mailbox has other numbers
-                self._store.set_state(b"cursor", bytes(8))
-            self._store.set_state(b"cursor-node", node)
+        self._renew_keys()
+        self._store.begin_mailbox(self._link.own_node)
         return self._store.cursor(), self._store.queued(), self._store.unstated()
 
 

@@ -16,7 +16,7 @@ import urllib3
 
 from exchange.settings import DeskSettings, Home
 from keys.bootstrap import BootstrapBundle
-from keys.directory.client import DirectoryClient
+from keys.directory.shared_client import SharedDirectoryClient
 from keys.directory.view import Directory
 from keys.tls import any_server_context, client_context
 from protocol.address import Address
@@ -73,10 +73,10 @@ class Trust:
         # Who gets the directory by bundle cannot ask for a nation when it is needed.
         everything = settings.transport == "file" or settings.nations == "all"
         nations = None if everything else (address.node,)
-        self._client = DirectoryClient(home.directory, self._bundle.root, self._fetch, nations=nations)
+        self._client = SharedDirectoryClient(home.directory, self._bundle.root, self._fetch, nations=nations)
 
     def close(self) -> None:
-        """Let other programs use the folder."""
+        """Close the connection to the node."""
         self._client.close()
         if self._pool is not None:
             self._pool[1].close()
@@ -112,6 +112,10 @@ class Trust:
             return self._client.load(self._clock(), allow_expired=True)
         except DirectoryUnavailableError:
             return self.install(carried) if carried else self.refresh()
+
+    def changed(self) -> bool:
+        """Whether another program of this desk brought the directory's folder further than ``current``."""
+        return self._client.changed()
 
     def load_everything(self) -> Directory:
         """The kept directory with all nations whose files are here; raises as :meth:`refresh` does."""

@@ -89,6 +89,18 @@ class InboxRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchResult:
+    """What a search found, the newest first.
+
+    ``not_searched`` messages were not looked into, because they are not indexed yet; ``more``: there are more that fit.
+    """
+
+    messages: tuple[InboxRow, ...]
+    not_searched: int = 0
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class QuarantineRow:
     """A message that was refused: kept with the code, never shown as content. Sender and id are claims, not facts."""
 

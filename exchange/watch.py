@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ParamSpec, TypeVar
@@ -82,8 +82,9 @@ async def watch(
                 found = await trying.do("log", turn.look, desk)
                 if found is not None:
                     yield found
-            async for told in _due(desk, channels, trying):
-                yield told
+            async with aclosing(_due(desk, channels, trying)) as due:
+                async for told in due:
+                    yield told
             until = await trying.do("agenda", _until_next, desk, clock, turn_s)
             if isinstance(until, Interrupted):
                 yield until
@@ -101,15 +102,11 @@ async def watch(
 
 async def _due(desk: Desk, channels: Sequence[Channel], trying: _Trying) -> AsyncGenerator[Seen, None]:
     """The notices of the desk, one by one, and what keeps them or a channel's from being told."""
-    notices = await trying.do("notices", desk.notices, DESK_CHANNEL)
-    if isinstance(notices, Interrupted):
-        yield notices
-    for notice in notices if isinstance(notices, list) else ():
-        yield notice
-        given = await trying.do("given", desk.note_given, [notice])
-        if given is not None:
-            yield given
-            break
+    async with aclosing(told_here(desk)) as notices:
+        while (notice := await trying.do("notices", anext, notices, None)) is not None:
+            yield notice
+            if isinstance(notice, Interrupted):
+                break
     for channel in channels:
         failure = await trying.do(f"channel {channel.name}", tell, desk, channel)
         if failure is not None:
@@ -209,16 +206,28 @@ async def compare_log(desk: Desk) -> LogContradicted | LogStale | None:
     return LogStale(check.detail) if check.error == CheckpointStaleError.code else None
 
 
+async def told_here(desk: Desk) -> AsyncGenerator[Notice, None]:
+    """What was not told at this desk yet; each counts as told when the next one is asked for.
+
+    Nothing while another program of this desk tells: what that one does not finish is told at the next turn.
+    """
+    async with desk.telling(DESK_CHANNEL) as alone:
+        for notice in await desk.notices(DESK_CHANNEL) if alone else ():
+            yield notice
+            await desk.note_given([notice])
+
+
 async def tell(desk: Desk, channel: Channel) -> Failed | None:
-    """Tell over a channel what was not told there yet."""
-    notices = await desk.notices(channel.name)
-    if not notices:
-        return None
-    try:
-        await asyncio.to_thread(channel.tell, desk.address, notices)
-    except ComityError as problem:
-        return Failed(channel.name, problem)
-    await desk.note_given(notices)
+    """Tell over a channel what was not told there yet; nothing while another program of this desk does so."""
+    async with desk.telling(channel.name) as alone:
+        notices = await desk.notices(channel.name) if alone else []
+        if not notices:
+            return None
+        try:
+            await asyncio.to_thread(channel.tell, desk.address, notices)
+        except ComityError as problem:
+            return Failed(channel.name, problem)
+        await desk.note_given(notices)
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,9 @@ from protocol.errors import ComityError
 
 PRIVATE_MODE = 0o600
 PUBLIC_MODE = 0o644
+# Where one of several programs on the same files waits for another: longer than any honest one takes.
+LOCK_WAIT_S = 60.0
+_LOOK_AGAIN_S = 0.01
 
 
 def write_file(path: Path, content: bytes, *, mode: int = PUBLIC_MODE, durable: bool = True) -> None:
@@ -47,21 +51,27 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def acquire_lock(path: Path, refusal: Callable[[], ComityError], *, wait: bool = False) -> int:
-    """Take the advisory lock of file ``path`` and return its descriptor; raises ``refusal()`` when another holds it.
+def acquire_lock(path: Path, refusal: Callable[[], ComityError], *, wait_s: float = 0) -> int:
+    """Take the advisory lock of file ``path`` and return its descriptor.
 
-    The lock lasts until :func:`release_lock`, or until the process ends.
+    Raises ``refusal()`` when another holds it for longer than ``wait_s``: who holds it may be stopped, or hang. The
+    lock lasts until :func:`release_lock`, or until the process ends.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_MODE)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError as problem:
-        os.close(descriptor)
-        raise refusal() from problem
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
+    until = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as problem:
+            if time.monotonic() >= until:
+                os.close(descriptor)
+                raise refusal() from problem
+            time.sleep(_LOOK_AGAIN_S)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        else:
+            return descriptor
 
 
 def release_lock(descriptor: int) -> None:
@@ -70,9 +80,9 @@ def release_lock(descriptor: int) -> None:
 
 
 @contextmanager
-def locked(path: Path, refusal: Callable[[], ComityError], *, wait: bool = False) -> Iterator[None]:
-    """Hold the advisory lock of file ``path`` for the length of a block."""
-    descriptor = acquire_lock(path, refusal, wait=wait)
+def locked(path: Path, refusal: Callable[[], ComityError], *, wait_s: float = 0) -> Iterator[None]:
+    """Hold the advisory lock of file ``path`` for the length of a block; raises as :func:`acquire_lock`."""
+    descriptor = acquire_lock(path, refusal, wait_s=wait_s)
     try:
         yield
     finally:

@@ -168,6 +168,26 @@ class Keystore:
         keystore._digest = sha256(content).digest()
         return keystore
 
+    def reload(self) -> bool:
+        """Read the file again where another program replaced it; whether it did. Changes that were not saved are lost.
+
+        Raises :class:`KeystoreError` for the file, :class:`KeystoreLockedError` when the passphrase is another one now.
+        """
+        content = _read_private(self.path)
+        digest = sha256(content).digest()
+        if self._digest is not None and hmac.compare_digest(digest, self._digest):
+            return False
+        header, ciphertext = _parse_file(content)
+        try:
+            plaintext = crypto_aead_xchacha20poly1305_ietf_decrypt(
+                ciphertext, _associated(header), header[6], self._key
+            )
+        except CryptoError as problem:
+            raise KeystoreLockedError("another program changed the passphrase: start this one again") from problem
+        self._entries = {entry.name: entry for entry in _parse_entries(plaintext)}
+        self._digest = digest
+        return True
+
     # --- Changing ---
 
     def put(self, entry: Entry, *, replace: bool = False) -> None:

@@ -50,6 +50,7 @@ def migrate_sqlite(
 ) -> None:
     """Apply what is missing, each file in a transaction of its own; raises ``refusal(text)``.
 
+    Another process may do the same at the same time: a file that it has applied is not applied again.
     ``connection`` is in autocommit mode (``isolation_level=None``).
     """
     connection.execute(
@@ -64,11 +65,17 @@ def migrate_sqlite(
             raise refusal(f"the schema file {name} is not the one that made this database")
     for migration in migrations[len(applied) :]:
         _apply(connection, migration, refusal)
+        (digest,) = connection.execute("SELECT sha256 FROM migration WHERE number = ?", (migration.number,)).fetchone()
+        if digest != migration.digest:
+            raise refusal(f"another program applied another schema file {migration.number}")
 
 
 def _apply(connection: sqlite3.Connection, migration: Migration, refusal: Callable[[str], ComityError]) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
+        if connection.execute("SELECT 1 FROM migration WHERE number = ?", (migration.number,)).fetchone():
+            connection.execute("ROLLBACK")
+            return
         for statement in _statements(migration.sql, refusal):
             connection.execute(statement)
         connection.execute(

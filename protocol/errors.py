@@ -491,6 +491,13 @@ class NetworkNotAllowedError(UnavailableError):
     advice = "If the address is right, name its network in allow_networks of node.toml; else the card is to be mended."
 
 
+class DeskBusyError(UnavailableError):
+    """Another program works on the same files of the desk and did not finish in time."""
+
+    code = "desk-busy"
+    advice = "Another program of this desk did not finish in time. Try again; if it lasts, end the one that hangs."
+
+
 class StorageFullError(UnavailableError):
     """The store cannot write: the disk is full or read-only."""
 

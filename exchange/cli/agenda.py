@@ -91,15 +91,15 @@ def watch(
                 await _say(desk, seen, as_json=as_json)
 
     async def look_once(desk: Desk, channels: Sequence[Channel]) -> None:
-        from exchange.watch import DESK_CHANNEL, compare_log, tell
+        from exchange.watch import compare_log, tell, told_here
 
         await _synced(desk)
         found = await compare_log(desk)
         if found is not None:
             await _say(desk, found, as_json=as_json)
-        for notice in await desk.notices(DESK_CHANNEL):
-            await _say(desk, notice, as_json=as_json)
-            await desk.note_given([notice])
+        async with aclosing(told_here(desk)) as notices:
+            async for notice in notices:
+                await _say(desk, notice, as_json=as_json)
         for channel in channels:
             failure = await tell(desk, channel)
             if failure is not None:

@@ -57,6 +57,9 @@ def register(app: typer.Typer) -> None:
 def search(
     words: Annotated[list[str], typer.Argument(help=_("Words that all stand in the message."))],
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 50,
+    everything: Annotated[
+        bool, typer.Option("--all", help=_("Look into all messages, however long it takes to index them first."))
+    ] = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -66,13 +69,14 @@ def search(
     async def work(desk: Desk) -> None:
         with Progress(console=err, transient=True, disable=as_json) as shown:
             task = shown.add_task(_("indexed"), total=None)
-            messages = await desk.search(
+            found = await desk.search(
                 " ".join(words),
                 limit=limit,
+                everything=everything,
                 progress=lambda done, total: shown.update(task, completed=done, total=total),
             )
         if as_json:
-            print_json({"messages": messages})
+            print_json(found)
             return
         table(
             _("Found"),
@@ -86,9 +90,18 @@ def search(
                     row.sent_at,
                     row.thread,
                 )
-                for row in messages
+                for row in found.messages
             ],
         )
+        if found.more:
+            line(_("There are more that fit: give --limit, or more words."))
+        if found.not_searched:
+            line(
+                _(
+                    "{count} messages not searched: they are not indexed yet. A watch does it in quiet moments; "
+                    "comity search --all does it now."
+                ).format(count=found.not_searched)
+            )
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -161,7 +174,7 @@ def show(
         # The sender is told at once; if the node is away, the next synchronisation tells.
         await _sync(desk, 0, offline=False)
         content = json.loads(shown.content)
-        duplicates = await desk.duplicates(shown.message)
+        duplicates, not_searched = await desk.duplicates(shown.message), await desk.not_searched()
         if as_json:
             print_json(
                 {
@@ -172,6 +185,7 @@ def show(
                     "receipts": shown.receipts,
                     "readers": [{"officer": officer, "at": at} for officer, at in shown.readers],
                     "duplicates": duplicates,
+                    "not_searched": not_searched,
                     "reading": read_message(shown.message),
                 }
             )
@@ -180,7 +194,7 @@ def show(
             line(safe(_(note)))
         for reader, at in shown.readers:
             line(f"{_('Read by')}: {safe(reader)}, {safe(at)}")
-        print_duplicates(duplicates)
+        print_duplicates(duplicates, not_searched)
         print_reading(read_message(shown.message))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)

@@ -32,7 +32,12 @@ def receipt_object(row: ReceiptRow) -> dict[str, Any]:
 
 
 def report_sent(
-    sent: SentMessage, *, as_json: bool, duplicates: Sequence[Duplicate] = (), hints: Sequence[Hint] = ()
+    sent: SentMessage,
+    *,
+    as_json: bool,
+    duplicates: Sequence[Duplicate] = (),
+    not_searched: int = 0,
+    hints: Sequence[Hint] = (),
 ) -> int | None:
     """What became of a draft that was sent; the exit code."""
     if as_json:
@@ -45,12 +50,13 @@ def report_sent(
                 "error": sent.error,
                 "receipts": [receipt_object(row) for row in sent.receipts],
                 "duplicates": duplicates,
+                "not_searched": not_searched,
                 "hints": hints,
             }
         )
     else:
         line(f"{sent.id}: {sent.status}" + (f" ({sent.error})" if sent.error else ""))
-        print_duplicates(duplicates)
+        print_duplicates(duplicates, not_searched)
         if warnings := [hint for hint in hints if hint.warns]:
             print_hints(warnings)
         if sent.status == "proposed":
@@ -60,7 +66,8 @@ def report_sent(
     return 1 if sent.status == "refused" else None
 
 
-def print_duplicates(duplicates: Sequence[Duplicate]) -> None:
+def print_duplicates(duplicates: Sequence[Duplicate], not_searched: int) -> None:
+    """Where other cases are about the same targets, and how many messages were not looked into."""
     if duplicates:
         table(
             _("Other cases are about the same targets"),
@@ -69,6 +76,12 @@ def print_duplicates(duplicates: Sequence[Duplicate]) -> None:
                 (row.target, row.thread, row.other_target, row.sender, ", ".join(map(str, row.recipients)), row.sent_at)
                 for row in duplicates
             ],
+        )
+    if not_searched:
+        line(
+            _("{count} messages not compared for the same targets: they are not indexed yet.").format(
+                count=not_searched
+            )
         )
 
 

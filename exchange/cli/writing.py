@@ -143,7 +143,9 @@ def send(
 
     async def work(desk: Desk) -> int | None:
         draft = _complete(file)
-        duplicates = await desk.duplicates_of_draft(draft)
+        # Who wants none sent waits until all is indexed; who only wants to be told does not.
+        duplicates = await desk.duplicates_of_draft(draft, everything=unless_duplicate)
+        not_searched = await desk.not_searched()
         if duplicates and unless_duplicate:
             named = sorted({str(duplicate.thread) for duplicate in duplicates})
             raise DuplicateRequestError(f"other cases are about the same targets: {', '.join(named)}")
@@ -152,7 +154,7 @@ def send(
         if warnings and unless_warned:
             raise LawsDifferError(f"the comparison of both nations' laws warns: {', '.join(warnings)}")
         sent = await desk.send(draft)
-        return report_sent(sent, as_json=as_json, duplicates=duplicates, hints=hints)
+        return report_sent(sent, as_json=as_json, duplicates=duplicates, not_searched=not_searched, hints=hints)
 
     async def check_only() -> None:
         _complete(file)

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Self
+from typing import ClassVar, Self
 
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError, RepositoryError
 from tuf.api.metadata import Metadata, Root
@@ -80,6 +80,9 @@ class DirectoryClient:
     One client per folder: raises :class:`DirectoryUnavailableError` when another process uses it.
     """
 
+    # Whether the folder is this client's as long as it is open.
+    holds_folder: ClassVar[bool] = True
+
     def __init__(
         self,
         metadata_dir: Path,
@@ -99,7 +102,8 @@ class DirectoryClient:
         self._target_names: frozenset[str] = frozenset()
         self._root_version = 0
         metadata_dir.mkdir(parents=True, exist_ok=True)
-        self._lock: int | None = acquire_lock(metadata_dir / ".lock", self._in_use)
+        self._closed = False
+        self._lock = acquire_lock(metadata_dir / ".lock", self._in_use) if self.holds_folder else None
         try:
             self._trusted_root = self._anchor(trusted_root)
             self._wanted = WantedNations(metadata_dir / WANTED_NAME, nations) if nations is not None else None
@@ -109,6 +113,7 @@ class DirectoryClient:
 
     def close(self) -> None:
         """Let other processes use the folder."""
+        self._closed = True
         if self._lock is not None:
             release_lock(self._lock)
             self._lock = None
@@ -206,7 +211,7 @@ class DirectoryClient:
     def _run(
         self, fetcher: Fetcher, reference_time: datetime, folder: Path, *, everything: bool, judge: bool = True
     ) -> Directory:
-        if self._lock is None:
+        if self._closed:
             raise DirectoryUnavailableError("this directory client was closed")
         with self._one_at_a_time:
             return self._refresh(fetcher, reference_time, folder, everything, judge)

@@ -31,13 +31,24 @@ class WantedNations:
         with self._lock:
             self._names |= {node}
 
+    def adopt(self) -> None:
+        """Want also what other programs on this folder came to want."""
+        stored = _stored(self._path)
+        with self._lock:
+            self._kept = stored
+            self._names |= stored
+
     def names(self) -> frozenset[str]:
         """All nations that are wanted now."""
         with self._lock:
             return self._names
 
     def keep(self) -> None:
-        """Store the names if there are new ones. What is lost here is asked for again: it need not be durable."""
+        """Store the names if there are new ones, beside those that other programs stored. One program at a time.
+
+        What is lost here is asked for again: it need not be durable.
+        """
+        self.adopt()
         names = self.names()
         if names != self._kept:
             write_file(self._path, cbor.encode(sorted(names)), durable=False)
