@@ -154,7 +154,7 @@ class Desk:
         self._agenda = agenda = Agenda(store, parsed, address, clock, self.national_clocks)
         self.office = office = Office(store, OfficerRegister(store.database), acting, book, settings.office, clock)
         self.erasure = Erasure(store, parsed, search, agenda, acting, book, settings.retention, clock)
-        self.onward = onward = Onward(store, parsed, address, clock)
+        self.onward = onward = Onward(store, parsed, address, clock, current)
         self._replies = replies = Replies(store, parsed, onward, address, settings, acting)
         noting = settings.officer.name if settings.officer else None
         self._casebook = CaseBook(store, office, acting, book, noting, clock)
@@ -172,7 +172,7 @@ class Desk:
             self.national_clocks,
             clock,
         )
-        self.proving = Proving(link, lookup, thread, store, judge, acting, book, onward, proofs, clock)
+        self.proving = Proving(link, lookup, thread, store, judge, acting, book, onward, proofs, clock, address, signer)
 
     @classmethod
     @asynccontextmanager
@@ -530,17 +530,21 @@ class Desk:
         if statement is not None:
             self._background.start(self._traffic.state((statement,)))
         if isinstance(shown.message, Forward):
-            return replace(shown, notes=(*shown.notes, await self._proof_of(shown.message.original)))
+            return replace(shown, notes=(*shown.notes, *await self._proof_of(shown.message.original)))
         return shown
 
-    async def _proof_of(self, original: Original) -> str:
+    async def _proof_of(self, original: Original) -> tuple[str, ...]:
         try:
-            await self.judged(lambda directory: verify_original(original, directory))
+            dating = await self.judged(lambda directory: verify_original(original, directory, self._clock()))
         except UnavailableError:
-            return "the originator's signature cannot be verified now: the node cannot be reached"
+            return ("the originator's signature cannot be verified now: the node cannot be reached",)
         except ComityError as problem:
-            return f"NOT PROVED: what is passed on here is not shown to be the originator's ({problem.code})"
-        return "what is passed on here is proved to be the originator's message"
+            return (f"NOT PROVED: what is passed on here is not shown to be the originator's ({problem.code})",)
+        if not dating.dated:
+            return (
+                "NOT DATED: what is passed on here has the originator's signature, and nothing shows when it was made",
+            )
+        return ("what is passed on here is proved to be the originator's message", dating.text)
 
     async def peek(self, message_id: UUID) -> Message:
         """The stored message for the program's own use: states nothing."""

@@ -4,32 +4,49 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from exchange.cases import Parsed
+from exchange.evidence_contradictions import judge_whole
+from exchange.evidence_dating import acceptances, dated_signature, witnessed_since
+from exchange.mailbox import claimed_head
+from exchange.receipts import ReceiptJudge
 from exchange.records import StoredMessage
 from exchange.store import DeskStore
+from exchange.views import Dating
 from keys.directory.view import Directory
 from protocol.address import Address
 from protocol.codes import load_codes
-from protocol.envelope import verify_envelope
-from protocol.errors import ConditionsOpenError, ErasedError, HandlingError
+from protocol.envelope import parse_envelope
+from protocol.errors import ConditionsOpenError, ErasedError, HandlingError, ProofInvalidError
 from protocol.instant import to_text
 from protocol.messages import Message
 from protocol.messages.consent import open_conditions
-from protocol.messages.forward import Forward, Original, original_envelope
+from protocol.messages.forward import Forward, Original, original_envelope, original_receipts
 from protocol.messages.handling_rules import Action, Objection, items_of, objections
 from protocol.messages.use import ConsentReply, ConsentRequest
+from protocol.misbehaviour import own_lines
+from protocol.receipt import Receipt, encode_receipts
 
+MAX_CARRIED_NOTE_BYTES = 32_768  # a tree that nine nations cosigned
 _USES = {Action.FORWARD: "onward_transfer", Action.PROCEEDINGS: "proceedings"}
 
 
 class Onward:
     """What one desk may do with what it holds. Blocking; runs in the desk's thread."""
 
-    def __init__(self, store: DeskStore, parsed: Parsed, address: Address, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: DeskStore,
+        parsed: Parsed,
+        address: Address,
+        clock: Callable[[], datetime],
+        directory: Callable[[], Directory],
+    ) -> None:
+        self._directory = directory
         self._store = store
         self._parsed = parsed
         self._address = address
@@ -74,6 +91,9 @@ class Onward:
                 "envelope": b64encode(stored.envelope).decode(),
             },
         }
+        acceptance = self._acceptance(stored)
+        if acceptance:  # else it is passed on as undated, and its reader is told so
+            draft["original"]["acceptance"] = b64encode(encode_receipts(acceptance)).decode()
         if message.urgency_reason is not None:
             draft["urgency_reason"] = message.urgency_reason
         if purpose is not None:
@@ -107,6 +127,23 @@ class Onward:
         ]
         return {"items": items}
 
+    def _acceptance(self, stored: StoredMessage) -> list[Receipt]:
+        """What shows when the originator's signature was there: an acceptance, and a small tree that is witnessed."""
+        directory, routing = self._directory(), parse_envelope(stored.envelope).routing
+        receipts = [entry.receipt for entry in self._store.receipts(stored.head.digest)]
+        judged = judge_whole(ReceiptJudge(self._directory), receipts, stored.head, self._clock()).judged
+        now = self._clock()
+        carried = [
+            replace(
+                proved.receipt, checkpoint=own_lines(proved.receipt.checkpoint, directory.log_verifier(proved.origin))
+            )
+            for proved in acceptances(judged, routing, directory)[:1]
+        ]
+        for proved in (entry.proved for entry in judged if entry.proved is not None):
+            if len(proved.receipt.checkpoint) <= MAX_CARRIED_NOTE_BYTES and witnessed_since(proved, directory, now):
+                return [*carried, proved.receipt]
+        return carried
+
     def _last_consent(self, stored: StoredMessage) -> UUID | None:
         replies = [other for other in self._thread(stored) if isinstance(other, ConsentReply)]
         return max(replies, key=lambda reply: (reply.sent_at, reply.id)).id if replies else None
@@ -122,11 +159,17 @@ class Onward:
         return [self._parsed.of(other) for _, other, _ in rows if not other.erased]
 
 
-def verify_original(original: Original, directory: Directory) -> None:
-    """Return if what was passed on is proved to be its originator's message; raises what does not hold."""
+def verify_original(original: Original, directory: Directory, now: datetime) -> Dating:
+    """What dates the originator's signature on what was passed on, by the receipts that came with it.
+
+    Raises what does not hold. Whatever the dating looks up and the directory has not read yet is wanted by it then.
+    """
     envelope = original_envelope(original)
-    key = directory.signing_key(original.originator, envelope.kid, envelope.routing.created)
-    verify_envelope(envelope, key)
+    receipts = original_receipts(original)
+    whole = judge_whole(ReceiptJudge(lambda: directory), receipts, claimed_head(envelope, now), now)
+    if whole.found:
+        raise ProofInvalidError(whole.check().detail)
+    return dated_signature(envelope, whole.judged, directory, now)
 
 
 def text_of(objection: Objection) -> str:

@@ -13,8 +13,9 @@ from uuid import UUID
 
 from exchange.desk_thread import InThread
 from exchange.disclosure import Disclosure
-from exchange.evidence import NOT_ASKED, Evidence, check_content, inclusion, verify_evidence
-from exchange.evidence_bundle import EvidenceContents, evidence_of, nations_of
+from exchange.evidence import NOT_ASKED, Evidence, JudgedMessage, inclusion, judge_evidence, judge_message
+from exchange.evidence_bundle import EvidenceContents, Maker, evidence_of, nations_of
+from exchange.evidence_contradictions import JudgedWhole, judge_whole
 from exchange.local_records import RecordBook
 from exchange.logwatch import LogWatch
 from exchange.lookup import Lookup
@@ -24,14 +25,17 @@ from exchange.onward import Onward
 from exchange.receipts import JudgedReceipt, ReceiptJudge
 from exchange.records import StoredMessage
 from exchange.store import DeskStore
-from exchange.views import Check, ReceiptCheck, VerificationReport
+from exchange.views import NOT_DATED, Check, ReceiptCheck, VerificationReport
 from exchange.witnessed import WitnessedProofs, check_witnesses
+from protocol.address import Address
 from protocol.envelope import parse_envelope
 from protocol.errors import ErasedError
+from protocol.instant import truncate
 from protocol.local_record import Operation
 from protocol.log.checkpoint import parse_checkpoint
 from protocol.messages.handling_rules import Action
 from protocol.receipt import Receipt
+from protocol.signing import Signer
 
 
 class Proving:
@@ -49,6 +53,8 @@ class Proving:
         onward: Onward,
         proofs: Path,
         clock: Callable[[], datetime],
+        address: Address,
+        signer: Signer,
     ) -> None:
         self._link = link
         self._lookup = lookup
@@ -60,6 +66,8 @@ class Proving:
         self._onward = onward
         self._proofs = proofs
         self._clock = clock
+        self._address = address
+        self._signer = signer
 
     async def verify(self, message_id: UUID, *, online: bool = True) -> VerificationReport:
         """Verify everything again from the stored bytes; ``online`` also asks the logs for consistency.
@@ -73,7 +81,8 @@ class Proving:
 
     async def _verify(self, message_id: UUID, online: bool) -> VerificationReport:
         self._acting.require(*READERS)
-        stored, judged = await self._thread(lambda: self._judged_again(message_id))
+        stored, whole = await self._thread(lambda: self._judged_again(message_id))
+        judged = whole.judged
         watch = self._log_watch()
         checks = []
         for entry in judged:
@@ -83,11 +92,14 @@ class Proving:
                 consistency = await watch.check(entry.proved)
             witnesses = check_witnesses(self._link.directory, entry.receipt.checkpoint, self._clock())
             checks.append(ReceiptCheck(row, inclusion(entry), consistency, witnesses))
+        about = self._judge_message(stored, whole)
         report = VerificationReport(
             id=message_id,
             digest=stored.head.digest,
-            checks=self._check_content(stored, judged),
+            checks=about.checks,
             receipts=tuple(checks),
+            sentence=about.sentence,
+            dating=about.dating,
         )
         if not online:
             return report
@@ -96,14 +108,18 @@ class Proving:
         return report
 
     async def verify_file(self, evidence: bytes) -> VerificationReport:
-        """Verify an evidence file, asking the logs for proofs under witnessed checkpoints.
+        """Verify an evidence file, asking the logs for consistency and for proofs under witnessed checkpoints.
 
         Raises :class:`MalformedError` and its kin when the file cannot be read at all.
         """
-        receipts = Evidence.from_bytes(evidence).receipts
         while True:
-            report = verify_evidence(evidence, self._link.directory, self._clock())
-            report, _ = await self._witnessed(report, receipts)
+            report, judged = judge_evidence(evidence, self._link.directory, self._clock())
+            watch, checks = self._log_watch(), []
+            for check, entry in zip(report.receipts, judged, strict=True):
+                asked = await watch.check(entry.proved) if entry.proved is not None else check.consistency
+                checks.append(replace(check, consistency=asked))
+            report = replace(report, receipts=tuple(checks))
+            report, _ = await self._witnessed(report, [entry.receipt for entry in judged])
             if not await self._link.widened():
                 return report
 
@@ -130,11 +146,13 @@ class Proving:
             self._clock,
         )
 
-    def _check_content(self, stored: StoredMessage, judged: Sequence[JudgedReceipt]) -> tuple[Check, ...]:
+    def _judge_message(self, stored: StoredMessage, whole: JudgedWhole) -> JudgedMessage:
         if stored.erased:
-            return (Check("content", None, ErasedError.code, "the content was erased; its receipts are left"),)
-        envelope = parse_envelope(stored.envelope)
-        return check_content(envelope, stored.content, stored.salt, self._link.directory, judged)
+            erased = Check("content", None, ErasedError.code, "the content was erased; its receipts are left")
+            said = f"The content of message {stored.head.id} was erased; what is left is what the nodes logged."
+            return JudgedMessage((whole.check(), erased), said, NOT_DATED)
+        envelope, disclosed = parse_envelope(stored.envelope), (stored.content, stored.salt)
+        return judge_message(envelope, disclosed, self._link.directory, whole, self._clock())
 
     async def export(self, message_id: UUID) -> bytes:
         """An evidence file, with the content in the clear; see :func:`exchange.evidence.verify_evidence`.
@@ -171,16 +189,28 @@ class Proving:
         if online:
             await self.verify(message_id)
         while True:
-            stored, judged = await self._thread(lambda: self._judged_again(message_id))
+            stored, whole = await self._thread(lambda: self._judged_again(message_id))
+            judged = whole.judged
             if stored.erased:
                 raise ErasedError
             nations_of(stored, judged, self._link.directory)
             if not await self._link.widened():
                 break
         opened = _opened(await self._thread(lambda: self._disclosed(message_id, "bundle"))) if disclose else None
+        maker = await self._maker(judged)
         return await self._link.with_trust(
-            lambda trust: evidence_of(stored, judged, opened, trust.current, trust.extract)
+            lambda trust: evidence_of(stored, judged, opened, trust.current, trust.extract, maker)
         )
+
+    async def _maker(self, judged: Sequence[JudgedReceipt]) -> Maker:
+        """Who makes a bundle here and now, with the largest head of each log that was seen."""
+        searched: dict[str, int] = {}
+        for proved in (entry.proved for entry in judged if entry.proved is not None):
+            seen = await self._last_checkpoint(proved.origin)
+            known = parse_checkpoint(seen).size if seen is not None else 0
+            searched[proved.origin] = max(searched.get(proved.origin, 0), proved.size, known)
+        officer = self._acting.name if self._acting.name != str(self._address) else None
+        return Maker(self._address, officer, truncate(self._clock()), searched, self._signer)
 
     def _disclosed(self, message_id: UUID, act: str) -> StoredMessage:
         """A message whose content may be given out, after that was recorded."""
@@ -195,11 +225,11 @@ class Proving:
             self._store.records.insert([self._book.record(Operation.DISCLOSURE, act, stored.head)])
         return stored
 
-    def _judged_again(self, message_id: UUID) -> tuple[StoredMessage, list[JudgedReceipt]]:
+    def _judged_again(self, message_id: UUID) -> tuple[StoredMessage, JudgedWhole]:
         stored = self._store.message(message_id)
-        receipts = self._store.receipts(stored.head.digest)
+        receipts = [entry.receipt for entry in self._store.receipts(stored.head.digest)]
         judge = ReceiptJudge(lambda: self._link.directory)  # with no memory of what was verified before
-        return stored, [judge.judge(entry.receipt, stored.head) for entry in receipts]
+        return stored, judge_whole(judge, receipts, stored.head, self._clock())
 
     async def _last_checkpoint(self, origin: str) -> bytes | None:
         return await self._thread(lambda: self._store.state(b"log:" + origin.encode()))

@@ -8,6 +8,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from protocol.address import Address
+from protocol.instant import to_text
 from protocol.lifecycle import AnyCase
 from protocol.lifecycle.clocks import ExpiryWarning
 from protocol.lifecycle.deadlines import Deadline
@@ -220,6 +221,45 @@ class Check:
     detail: str = ""
 
 
+class Grade(StrEnum):
+    """Who says when a signature was there."""
+
+    WITNESSED = "witnessed"
+    LOG = "log"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Dating:
+    """By when a message was signed, and by whose word. ``by`` is nodes, or a timestamp authority; ``served`` whom."""
+
+    grade: Grade
+    at: datetime | None = None
+    by: tuple[str, ...] = ()
+    served: str | None = None
+
+    @property
+    def dated(self) -> bool:
+        """Whether anybody but the sender says when."""
+        return self.grade is not Grade.NONE
+
+    @property
+    def text(self) -> str:
+        """The grade in words, English."""
+        if self.at is None:
+            return "not dated: nothing but the sender's own word says when it was signed"
+        if self.grade is Grade.WITNESSED:
+            return f"dated (witnessed): by {', '.join(self.by)}, at {to_text(self.at)}"
+        return f"dated (log of {self.by[0]}, which served {self.served}): at {to_text(self.at)}"
+
+    def check(self) -> Check:
+        """The grade as a check: what is not dated is not failed, and no success."""
+        return Check("dated", True if self.dated else None, None if self.dated else "not-dated", self.text)
+
+
+NOT_DATED = Dating(Grade.NONE)
+
+
 @dataclass(frozen=True, slots=True)
 class ReceiptCheck:
     """One stored receipt, verified again from its bytes, and its log's consistency with the log's present head.
@@ -239,8 +279,10 @@ class VerificationReport:
 
     id: UUID
     digest: bytes
-    checks: tuple[Check, ...]  # "signature", "commitment", "content"
+    checks: tuple[Check, ...]  # "whole", "signature", "dated", "commitment", "content"
     receipts: tuple[ReceiptCheck, ...]
+    sentence: str = ""  # who signed, for whom, when, dated by what
+    dating: Dating = NOT_DATED
 
     @property
     def ok(self) -> bool:
@@ -252,6 +294,12 @@ class VerificationReport:
     def complete(self) -> bool:
         """Whether every check was made but that of the witnesses, who come later: see :attr:`witnessed`."""
         return all(check.ok is not None for check in self._all())
+
+    @property
+    def unchecked(self) -> tuple[str, ...]:
+        """What could not be checked, by name: it is no success."""
+        receipts = [check.name for check in self._all() if check.ok is None]
+        return tuple(dict.fromkeys(receipts))
 
     @property
     def witnessed(self) -> bool:

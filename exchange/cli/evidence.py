@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import Progress
 
 from exchange.cli.files import read_file, write_out
 from exchange.cli.options import DEFAULT_HOME, HomeOption, IdArgument, JsonOption, PassphraseOption, run, with_desk
-from exchange.cli.output import EXIT_UNVERIFIED, err, line, plain, print_json, safe, table
+from exchange.cli.output import EXIT_INCOMPLETE, EXIT_UNVERIFIED, err, line, plain, print_json, safe, table
 from exchange.i18n import _
 from keys.files import PRIVATE_MODE
 from protocol.errors import UsageError
@@ -149,10 +149,12 @@ def verify(
                 tsa_roots=_roots(tsa_roots),
             )
         if as_json:
-            print_json({**plain(report), "ok": report.ok})
+            print_json(_object(report))
         else:
             _print(report)
-        return None if report.ok else EXIT_UNVERIFIED
+        if not report.ok:
+            return EXIT_UNVERIFIED
+        return EXIT_INCOMPLETE if report.unchecked else None
 
     run(work, as_json=as_json)
 
@@ -200,6 +202,14 @@ def _roots(pem: Path | None) -> tuple[Certificate, ...]:
     return load_roots(read_file(pem)) if pem is not None else ()
 
 
+def _object(report: BundleReport) -> dict[str, Any]:
+    """The report as programs get it; ``ok`` is that every check was made and holds."""
+    failed = [check.name for check in report.checks if check.ok is False]
+    failed += [f"{row.event}, {row.node} #{row.index}" for row, check in report.receipts if check.ok is False]
+    ok, unchecked = report.ok and not report.unchecked, report.unchecked
+    return {**plain(report), "ok": ok, "failed": failed, "unchecked": unchecked}
+
+
 def _print(report: BundleReport) -> None:
     words = {True: _("holds"), False: _("FAILS"), None: _("not checked")}
     rows: list[tuple[str, str, str]] = [
@@ -209,5 +219,7 @@ def _print(report: BundleReport) -> None:
         about = f" {receipt.recipient}" if receipt.recipient else ""
         name = f"{receipt.event}{about}, {receipt.node} #{receipt.index}, {safe(receipt.at)}"
         rows.append((name, words[check.ok], check.error or ""))
-    line(f"{_('Message')} {report.id}")
+    line(safe(report.sentence))
     table(_("Verification"), [_("Check"), _("Result"), ""], rows)
+    if report.unchecked:
+        line(_("NOT CHECKED, and so no success: {checks}").format(checks=safe(", ".join(report.unchecked))))

@@ -1,7 +1,7 @@
 """What commands print: tables for a person, one JSON object for a program, and errors in the same two ways.
 
 Exit codes: 0 done; 1 refused, with a code; 2 the command line is wrong; 3 something did not verify; 4 a node cannot be
-reached, try again.
+reached, try again; 5 nothing failed, and something could not be checked: no success.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ EXIT_REFUSED = 1
 EXIT_USAGE = 2
 EXIT_UNVERIFIED = 3
 EXIT_UNAVAILABLE = 4
+EXIT_INCOMPLETE = 5
 
 _UNVERIFIED = (CheckpointInvalidError, ProofInvalidError, LogForkError)
 
