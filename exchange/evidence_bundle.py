@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import new as new_hash
 from hashlib import sha256
 from importlib.resources import files as package_files
 from io import BytesIO
@@ -171,16 +172,17 @@ def write_bundle(contents: EvidenceContents, tokens: Sequence[bytes] = ()) -> by
         VERIFIER: verifier(),
     }
     files[STATEMENT] = _statement(contents, files)
-    return zipped(contents.message_id, with_tokens(files, tokens))
+    return zipped(f"comity-evidence-{contents.message_id}", with_tokens(files, tokens))
 
 
 def with_tokens(files: Mapping[str, bytes], tokens: Sequence[bytes]) -> dict[str, bytes]:
-    """The files of a bag with these timestamp tokens after those that it has, and the tag manifest that fits."""
+    """The files of a bag with these timestamp tokens after those that it has, and the tag manifests that fit."""
     there = [name for name in files if name.startswith(TIMESTAMPS)]
     added = {f"{TIMESTAMPS}{number}.tst": token for number, token in enumerate(tokens, len(there) + 1)}
-    kept = {name: content for name, content in files.items() if name != TAG_MANIFEST}
-    tags = {name: content for name, content in (kept | added).items() if not name.startswith(DATA)}
-    return {**kept, **added, TAG_MANIFEST: _manifest(tags)}
+    manifests = {TAG_MANIFEST, *(name for name in files if name.startswith("tagmanifest-"))}
+    kept = {name: content for name, content in files.items() if name not in manifests} | added
+    tags = {name: content for name, content in kept.items() if not name.startswith(DATA)}
+    return kept | {name: _manifest(tags, name.partition("-")[2].removesuffix(".txt")) for name in manifests}
 
 
 def _statement(contents: EvidenceContents, files: Mapping[str, bytes]) -> bytes:
@@ -217,13 +219,14 @@ def bag_info(message_id: UUID, payload: Mapping[str, bytes]) -> bytes:
     ).encode()
 
 
-def _manifest(files: Mapping[str, bytes]) -> bytes:
-    return "".join(f"{sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files)).encode()
+def _manifest(files: Mapping[str, bytes], kind: str = "sha256") -> bytes:
+    hashes = {name: new_hash(kind, content, usedforsecurity=False).hexdigest() for name, content in files.items()}
+    return "".join(f"{hashes[name]}  {name}\n" for name in sorted(hashes)).encode()
 
 
-def zipped(message_id: UUID, files: Mapping[str, bytes]) -> bytes:
+def zipped(folder: str, files: Mapping[str, bytes]) -> bytes:
     """The bag as a ZIP of its folder."""
-    folder, written = f"comity-evidence-{message_id}", BytesIO()
+    written = BytesIO()
     with ZipFile(written, "w", ZIP_STORED) as archive:
         for name in sorted(files):
             entry = ZipInfo(f"{folder}/{name}", _ENTRY_DATE)

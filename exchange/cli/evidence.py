@@ -15,7 +15,7 @@ from exchange.cli.options import DEFAULT_HOME, HomeOption, IdArgument, JsonOptio
 from exchange.cli.output import EXIT_INCOMPLETE, EXIT_UNVERIFIED, err, line, plain, print_json, safe, table
 from exchange.i18n import _
 from keys.files import PRIVATE_MODE
-from protocol.errors import UsageError
+from protocol.errors import EvidenceUnusableError, UsageError
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -85,6 +85,51 @@ def bundle(
         )
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command(
+    help=_(
+        "Add tokens of timestamp authorities to a bundle that was made before. What is in it stays as it is.\n\n"
+        "Example: comity evidence stamp evidence.zip --tsa http://timestamp.example.org --tsa-roots authority.pem"
+    )
+)
+def stamp(
+    file: Annotated[Path, typer.Argument(help=_("The bundle; it is replaced unless --out names another file."))],
+    tsa: Annotated[list[str], typer.Option("--tsa", help=_("URL of a timestamp authority (RFC 3161); repeat it."))],
+    tsa_roots: Annotated[
+        Path, typer.Option("--tsa-roots", help=_("PEM file of the timestamp authorities' root certificates."))
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", help=_("The file to write; it is replaced if it exists."))
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add timestamps to a bundle."""
+
+    async def work() -> None:
+        from exchange.evidence_bundle import MANIFEST, with_tokens, zipped
+        from exchange.evidence_reading import read_bundle
+        from exchange.timestamps import request_timestamp
+
+        read, roots = read_bundle(read_file(file, MAX_BUNDLE_BYTES)), _roots(tsa_roots)
+        if not read.bag.ok:
+            raise EvidenceUnusableError(read.bag.detail)
+        tokens = [await request_timestamp(url, read.files[MANIFEST], roots) for url in tsa]
+        encoded = zipped(read.folder, with_tokens(read.files, tokens))
+        write_out(out or file, encoded, PRIVATE_MODE)
+        there = len(read.tokens) + len(tokens)
+        if as_json:
+            print_json(
+                {"file": str(out or file), "size_bytes": len(encoded), "added": len(tokens), "timestamps": there}
+            )
+        else:
+            line(
+                _("{file}: {added} timestamps added, {total} in all").format(
+                    file=out or file, added=len(tokens), total=there
+                )
+            )
+
+    run(work, as_json=as_json)
 
 
 @app.command(

@@ -560,7 +560,7 @@ def lies(receipts: list[Receipt]) -> Iterator[tuple[str, str]]:
             if without and latest[without - 1] - one.at > SKEW:  # type: ignore[operator]
                 yield origin, f"entry {one.index} says a time before a tree that lacks it"
 
-def outcomes(receipts: list[Receipt], expires: datetime) -> Iterator[tuple[str | None, str]]:  # noqa: PLR0912
+def outcomes(receipts: list[Receipt], expires: datetime) -> Iterator[tuple[str | None, str]]:
     """What the events about one message say that cannot all have happened; whose log lied, None if nobody can say."""
     for origin, own in grouped(receipts, lambda one: one.origin):
         at = first_and_last(own)
