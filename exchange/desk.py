@@ -155,7 +155,7 @@ class Desk:
 
         judge = ReceiptJudge(current)
         book = RecordBook(acting, clock, reason_needed=settings.office.justification == "required")
-        self.onward = onward = Onward(store, parsed, address, clock)
+        self.onward = onward = Onward(store, parsed, address, clock, current)
         self._outbox = outbox = Outbox(
             store, judge, parsed, current, address, signer, settings, clock, acting, book, onward
         )
@@ -188,7 +188,7 @@ class Desk:
             self.national_clocks,
             clock,
         )
-        self.proving = Proving(link, lookup, thread, store, judge, acting, book, onward, proofs, clock)
+        self.proving = Proving(link, lookup, thread, store, judge, acting, book, onward, proofs, clock, address, signer)
 
     @classmethod
     @asynccontextmanager
@@ -617,17 +617,21 @@ class Desk:
         if statement is not None:
             self._background.start(self._traffic.state((statement,)))
         if isinstance(shown.message, Forward):
-            return replace(shown, notes=(*shown.notes, await self._proof_of(shown.message)))
+            return replace(shown, notes=(*shown.notes, *await self._proof_of(shown.message)))
         return shown
 
-    async def _proof_of(self, forward: Forward) -> str:
+    async def _proof_of(self, forward: Forward) -> tuple[str, ...]:
         try:
-            await self.judged(lambda directory: verify_originals(forward, directory))
+            datings = await self.judged(lambda directory: verify_originals(forward, directory, self._clock()))
         except UnavailableError:
-            return "the originator's signature cannot be verified now: the node cannot be reached"
+            return ("the originator's signature cannot be verified now: the node cannot be reached",)
         except ComityError as problem:
-            return f"NOT PROVED: what is passed on here is not shown to be the originator's ({problem.code})"
-        return "what is passed on here is proved to be the originator's message"
+            return (f"NOT PROVED: what is passed on here is not shown to be the originator's ({problem.code})",)
+        if not all(dating.dated for dating in datings):
+            return (
+                "NOT DATED: what is passed on here has the originator's signature, and nothing shows when it was made",
+            )
+        return ("what is passed on here is proved to be the originator's message", datings[0].text)
 
     async def peek(self, message_id: UUID) -> Message:
         """The stored message for the program's own use: states nothing. Raises as :meth:`show`."""

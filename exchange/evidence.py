@@ -10,27 +10,29 @@ was sent, and what each node logged about it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from exchange.mailbox import check_inner, claimed_head
+from exchange.evidence_content import check_names, verify_officer_of
+from exchange.evidence_contradictions import JudgedWhole, judge_whole
+from exchange.evidence_dating import judge_signature
+from exchange.i18n import _
+from exchange.mailbox import claimed_head
 from exchange.receipts import JudgedReceipt, ReceiptJudge
-from exchange.views import Check, ReceiptCheck, VerificationReport
+from exchange.views import Check, Dating, ReceiptCheck, VerificationReport
 from exchange.witnessed import check_witnesses
 from keys.directory.view import Directory
 from protocol import cbor
-from protocol.envelope import Envelope, check_disclosure, parse_envelope, verify_envelope
+from protocol.envelope import Envelope, check_disclosure, parse_envelope
 from protocol.errors import ComityError, MalformedError
-from protocol.event import EventName
-from protocol.messages import parse_message
-from protocol.messages.officer_signature import verify_officer
+from protocol.instant import to_text
 from protocol.receipt import Receipt, receipts_from_value, receipts_to_value
+from protocol.routing import Routing
 
 SCHEMA = "comity/evidence/1"
 NOT_ASKED = Check("consistency", None, "not-asked", "the log was not asked")
-_ACCEPTED = frozenset({EventName.SubmissionAcceptance, EventName.RelayAcceptance})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +66,22 @@ def verify_evidence(encoded: bytes, directory: Directory, now: datetime) -> Veri
 
     Raises :class:`MalformedError` and its kin when the file cannot be read at all.
     """
+    return judge_evidence(encoded, directory, now)[0]
+
+
+def judge_evidence(
+    encoded: bytes, directory: Directory, now: datetime
+) -> tuple[VerificationReport, tuple[JudgedReceipt, ...]]:
+    """As :func:`verify_evidence`, with the verdicts on the receipts in the order of the report."""
     evidence = Evidence.from_bytes(encoded)
     envelope = parse_envelope(evidence.envelope)
     judge = ReceiptJudge(lambda: directory)
-    judged = [judge.judge(receipt, claimed_head(envelope, now)) for receipt in evidence.receipts]
-    return VerificationReport(
+    whole = judge_whole(judge, evidence.receipts, claimed_head(envelope, now), now)
+    about = judge_message(envelope, (evidence.content, evidence.salt), directory, whole, now)
+    report = VerificationReport(
         id=envelope.routing.id,
         digest=envelope.digest,
-        checks=check_content(envelope, evidence.content, evidence.salt, directory, judged),
+        checks=about.checks,
         receipts=tuple(
             ReceiptCheck(
                 judge.row(entry.receipt, entry.error.code if entry.error else None),
@@ -79,44 +89,58 @@ def verify_evidence(encoded: bytes, directory: Directory, now: datetime) -> Veri
                 NOT_ASKED,
                 check_witnesses(directory, entry.receipt.checkpoint, now),
             )
-            for entry in judged
+            for entry in whole.judged
         ),
+        sentence=about.sentence,
+        dating=about.dating,
     )
+    return report, whole.judged
 
 
-def check_content(
-    envelope: Envelope, content: bytes, salt: bytes, directory: Directory, judged: Sequence[JudgedReceipt]
-) -> tuple[Check, ...]:
-    """Signature, commitment and content of one message."""
-    checks = (
-        check_signature(envelope, directory, judged),
-        check_of("commitment", lambda: check_disclosure(envelope, salt, content)),
-        check_of("content", lambda: check_inner(parse_message(content), envelope)),
-    )
-    return (*checks, *_officer_check(content))
+@dataclass(frozen=True, slots=True)
+class JudgedMessage:
+    """What was found about one message, and in one sentence."""
+
+    checks: tuple[Check, ...]
+    sentence: str
+    dating: Dating
 
 
-def check_signature(envelope: Envelope, directory: Directory, judged: Sequence[JudgedReceipt]) -> Check:
-    """The sender's signature; the key is judged at the time a node logged the message."""
-    routing = envelope.routing
-    logged = [
-        entry.proved.event.at for entry in judged if entry.proved is not None and entry.proved.event.name in _ACCEPTED
-    ]
-    at = min(logged, default=routing.created)
+def judge_message(
+    envelope: Envelope,
+    disclosed: tuple[bytes, bytes] | None,
+    directory: Directory,
+    whole: JudgedWhole,
+    now: datetime,
+    stamped_at: Iterable[datetime] = (),
+) -> JudgedMessage:
+    """Whether the receipts fit together, signature, dating and, if ``disclosed`` (content, salt), the content."""
+    signature, dating = judge_signature(envelope, whole.judged, directory, now, stamped_at)
+    checks = [whole.check(), signature, dating.check()]
+    if disclosed is not None:
+        checks += _content_checks(envelope, *disclosed)
+    return JudgedMessage(tuple(checks), sentence_of(envelope.routing, signature, dating), dating)
 
-    def signature() -> None:
-        verify_envelope(envelope, directory.signing_key(str(routing.sender), envelope.kid, at))
 
-    return check_of("signature", signature)
+def sentence_of(routing: Routing, signature: Check, dating: Dating) -> str:
+    """Who signed the message, for whom, when, and dated by what."""
+    names = {"sender": routing.sender, "message": routing.id, "recipients": ", ".join(map(str, routing.recipients))}
+    if not signature.ok:
+        return _("It is NOT shown that {sender} signed message {message} for {recipients}.").format(**names)
+    text = _("{sender} signed message {message} for {recipients}, at {time} by its own word; {dating}.")
+    return text.format(**names, time=to_text(routing.created), dating=dating.text)
 
 
-def _officer_check(content: bytes) -> tuple[Check, ...]:
-    """The check of the releasing officer's signature, if there is one."""
+def _content_checks(envelope: Envelope, content: bytes, salt: bytes) -> Iterator[Check]:
+    yield check_of("commitment", lambda: check_disclosure(envelope, salt, content))
+    yield check_of("content", lambda: check_names(content, envelope.routing))
     try:
-        signed = verify_officer(parse_message(content), content)
+        signed = verify_officer_of(content)
     except ComityError as problem:
-        return (Check("officer", False, problem.code, problem.detail),)
-    return (Check("officer", True),) if signed else ()
+        yield Check("officer", False, problem.code, problem.detail)
+    else:
+        if signed:
+            yield Check("officer", True)
 
 
 def inclusion(judged: JudgedReceipt) -> Check:

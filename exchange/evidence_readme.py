@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import cache
 from uuid import UUID
 
 from exchange.i18n import _
+from keys.translation import languages, translator
 
 
-def readme(message_id: UUID, *, disclosed: bool, stamped: bool) -> str:
-    """The text for one bundle, in the language of the environment."""
-    return _about().format(
-        message=message_id,
-        content=_open() if disclosed else _closed(),
-        tokens=_("tokens of timestamp authorities (RFC 3161)")
-        if stamped
-        else _("not in this bundle: nobody stamped it"),
-    )
+def readme(message_id: UUID, *, disclosed: bool, _: Callable[[str], str] = _) -> str:
+    """The text for one bundle, in the language of the environment or of the translation that is given."""
+    return _about(_).format(message=message_id, content=_open(_) if disclosed else _closed(_))
 
 
-def _open() -> str:
+def readmes(message_id: UUID, *, disclosed: bool) -> Iterator[str]:
+    """The text in every language that there is: what a bundle of this version may say. The likely ones come first."""
+    yield readme(message_id, disclosed=disclosed)
+    for name in ("en", *languages()):
+        yield readme(message_id, disclosed=disclosed, _=_in(name))
+
+
+@cache
+def _in(language: str) -> Callable[[str], str]:
+    return translator(language)
+
+
+def _open(_: Callable[[str], str]) -> str:
     return _(
         """\
 data/content.json      the content, as the sender wrote it
@@ -27,14 +36,14 @@ data/salt.bin          32 random bytes: SHA-256("comity/v1/commitment" 00 salt c
     )
 
 
-def _closed() -> str:
+def _closed(_: Callable[[str], str]) -> str:
     return _(
         """\
                        the content is not here; a disclosure by one of the offices can be checked with the envelope"""
     )
 
 
-def _about() -> str:
+def _about(_: Callable[[str], str]) -> str:
     return _(
         """\
 EVIDENCE OF MESSAGE {message}
@@ -47,8 +56,9 @@ data/envelope.cose     the message as it was sent: signed by the sender, encrypt
 data/receipts/         what nodes logged: N.entry is the log entry, N.tlog-proof proves that it is in the log
 data/directory/        the signed directory: which keys belong to which office and node, and since when
 data/logs/             the public keys of the nodes' logs, in the form that tools of others read
-timestamps/            {tokens}
-verify_bundle.py       a program of some 400 lines that checks all of it
+timestamps/            tokens of timestamp authorities (RFC 3161), if there are any; they can be added later
+statement.cose         what its maker, one of the two offices, signed: which files and receipts are in this folder
+verify_bundle.py       a program of some 800 lines that checks all of it
 
 BEFORE YOU BEGIN
 Ask the federation, or an office that you trust, for the fingerprint of its first root: 64 hexadecimal digits. It is the
@@ -60,11 +70,13 @@ only thing that you have to take from somebody. Do not take it from whoever gave
 This alone proves nothing about the message: whoever alters a file can write the list anew.
 
 2. ALL OF IT AT ONCE
-With Python 3.11 or later and its package "cryptography", on the ZIP file that this folder came in:
+With Python 3.11 or later and its package "cryptography" 48 or later, on the ZIP file that this folder came in:
     python3 -I verify_bundle.py evidence.zip --root-sha256 FINGERPRINT
 Take the program from somebody you trust: the copy in this folder is as good as who gave you the folder. Or with Comity:
     comity evidence verify evidence.zip --root-sha256 FINGERPRINT
-Every line must say that it holds. "not checked" is no failure; the line says what is missing.
+The first line says who signed, for whom, when, and who else says when. Every other line must say that it holds. What is
+"not checked" is no failure and no success: the line says what is missing. Receipts that the maker left out before it
+signed cannot be seen; the maker's line says how far it had seen each log.
 
 3. THE TIME, WITH OPENSSL
 A timestamp token says that manifest-sha256.txt, and so every file in data/, existed at a time. ROOTS.pem holds the

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from exchange.cases import Parsed
+from exchange.evidence_contradictions import judge_whole
+from exchange.evidence_dating import acceptances, dated_signature, witnessed_since
+from exchange.mailbox import claimed_head
+from exchange.receipts import ReceiptJudge
 from exchange.records import StoredMessage
 from exchange.store import DeskStore
-from exchange.views import Direction
+from exchange.views import Dating, Direction
 from keys.directory.view import Directory
 from protocol.address import Address
 from protocol.codes import load_codes
-from protocol.envelope import verify_envelope
-from protocol.errors import ConditionsOpenError, ErasedError, HandlingError, NotFoundError
+from protocol.envelope import parse_envelope
+from protocol.errors import ConditionsOpenError, ErasedError, HandlingError, NotFoundError, ProofInvalidError
 from protocol.messages import ComposedMessage, LegalBasis, Message
 from protocol.messages.consent import check_given, content_conditions, open_conditions, opening_in
-from protocol.messages.forward import Forward, Original, original_envelope
+from protocol.messages.forward import Forward, Original, original_envelope, original_receipts
 from protocol.messages.handling_rules import (
     Action,
     Barrier,
@@ -33,14 +38,25 @@ from protocol.messages.information import InformationSpontaneous
 from protocol.messages.parts import Condition
 from protocol.messages.passing_on import check_passed_on, consents_of, originals_of
 from protocol.messages.use import ConsentReply, ConsentRequest
+from protocol.misbehaviour import own_lines
+from protocol.receipt import Receipt, encode_receipts
 
+MAX_CARRIED_NOTE_BYTES = 32_768  # a tree that nine nations cosigned
 _USES = {Action.FORWARD: "onward_transfer", Action.PROCEEDINGS: "proceedings"}
 
 
 class Onward:
     """What one desk may do with what it holds. Blocking; runs in the desk's thread."""
 
-    def __init__(self, store: DeskStore, parsed: Parsed, address: Address, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: DeskStore,
+        parsed: Parsed,
+        address: Address,
+        clock: Callable[[], datetime],
+        directory: Callable[[], Directory],
+    ) -> None:
+        self._directory = directory
         self._store = store
         self._parsed = parsed
         self._address = address
@@ -102,7 +118,7 @@ class Onward:
             "urgency": message.urgency,
             "handling": message.handling.model_dump(mode="json", exclude_none=True),
             "reason": reason,
-            "original": _original_of(message, stored),
+            "original": self._original_of(message, stored),
         }
         if message.urgency_reason is not None:
             draft["urgency_reason"] = message.urgency_reason
@@ -192,9 +208,45 @@ class Onward:
             if not any(objections(message, Action.FORWARD, self._address, to, others, now) for to in recipients):
                 pairs.remove(pair)
         return [
-            {name: _original_of(thread[key], rows[key]) for name, key in zip(("request", "reply"), pair, strict=True)}
+            {
+                name: self._original_of(thread[key], rows[key])
+                for name, key in zip(("request", "reply"), pair, strict=True)
+            }
             for pair in pairs
         ]
+
+    def _acceptance(self, stored: StoredMessage) -> list[Receipt]:
+        """What shows when the originator's signature was there: an acceptance, and a small tree that is witnessed."""
+        directory, routing = self._directory(), parse_envelope(stored.envelope).routing
+        receipts = [entry.receipt for entry in self._store.receipts(stored.head.digest)]
+        judged = judge_whole(ReceiptJudge(self._directory), receipts, stored.head, self._clock()).judged
+        now = self._clock()
+        carried = [
+            replace(
+                proved.receipt, checkpoint=own_lines(proved.receipt.checkpoint, directory.log_verifier(proved.origin))
+            )
+            for proved in acceptances(judged, routing, directory)[:1]
+        ]
+        for proved in (entry.proved for entry in judged if entry.proved is not None):
+            if len(proved.receipt.checkpoint) <= MAX_CARRIED_NOTE_BYTES and witnessed_since(proved, directory, now):
+                return [*carried, proved.receipt]
+        return carried
+
+    def _original_of(self, message: Message, stored: StoredMessage) -> dict[str, str]:
+        """A stored message as it is carried, with what dates it."""
+        carried = {
+            "message": str(message.id),
+            "type": message.type,
+            "originator": message.sender,
+            "sent_at": message.sent_at.isoformat(),
+            "content": stored.content.decode(),
+            "salt": stored.salt.hex(),
+            "envelope": b64encode(stored.envelope).decode(),
+        }
+        acceptance = self._acceptance(stored)
+        if acceptance:  # else it is passed on as undated, and its reader is told so
+            carried["acceptance"] = b64encode(encode_receipts(acceptance)).decode()
+        return carried
 
     def _stored(self, message_id: UUID) -> StoredMessage:
         stored = self._store.message(message_id)
@@ -223,35 +275,32 @@ def _legal_basis(message: Message) -> LegalBasis | None:
     return message.legal_basis
 
 
-def _original_of(message: Message, stored: StoredMessage) -> dict[str, str]:
-    return {
-        "message": str(message.id),
-        "type": message.type,
-        "originator": message.sender,
-        "sent_at": message.sent_at.isoformat(),
-        "content": stored.content.decode(),
-        "salt": stored.salt.hex(),
-        "envelope": b64encode(stored.envelope).decode(),
-    }
+def verify_original(original: Original, directory: Directory, now: datetime) -> Dating:
+    """What dates the originator's signature on what was passed on, by the receipts that came with it.
 
-
-def verify_original(original: Original, directory: Directory) -> None:
-    """Return if what was passed on is proved to be its originator's message; raises what does not hold."""
+    Raises what does not hold. Whatever the dating looks up and the directory has not read yet is wanted by it then.
+    """
     envelope = original_envelope(original)
-    key = directory.signing_key(original.originator, envelope.kid, envelope.routing.created)
-    verify_envelope(envelope, key)
+    receipts = original_receipts(original)
+    whole = judge_whole(ReceiptJudge(lambda: directory), receipts, claimed_head(envelope, now), now)
+    if whole.found:
+        raise ProofInvalidError(whole.check().detail)
+    return dated_signature(envelope, whole.judged, directory, now)
 
 
-def verify_originals(forward: Forward, directory: Directory) -> None:
-    """Return if all that is passed on is proved to be of its originators; raises what does not hold."""
-    for original in originals_of(forward):
-        verify_original(original, directory)
+def verify_originals(forward: Forward, directory: Directory, now: datetime) -> list[Dating]:
+    """What dates each message that is passed on, the outermost first; raises what does not hold."""
+    return [verify_original(original, directory, now) for original in originals_of(forward)]
 
 
-def verify_consents(forward: Forward, directory: Directory) -> None:
-    """Return if the consent that is carried is proved to be of those who gave it; raises what does not hold."""
+def verify_consents(forward: Forward, directory: Directory, now: datetime) -> None:
+    """Return if the consent that is carried is proved to be of those who gave it; raises what does not hold.
+
+    Consent that nothing dates does not count: who stole a key that was revoked since writes any time.
+    """
     for original in consents_of(forward):
-        verify_original(original, directory)
+        if not verify_original(original, directory, now).dated:
+            raise ProofInvalidError("nothing shows when the consent was given")
 
 
 def text_of(objection: Objection) -> str:

@@ -15,8 +15,10 @@ from uuid import UUID
 
 from exchange.desk_thread import InThread
 from exchange.disclosure import Disclosure
-from exchange.evidence import NOT_ASKED, Evidence, check_content, inclusion, verify_evidence
-from exchange.evidence_bundle import EvidenceContents, evidence_of, nations_of
+from exchange.evidence import NOT_ASKED, Evidence, JudgedMessage, inclusion, judge_evidence, judge_message
+from exchange.evidence_bundle import EvidenceContents, Maker, evidence_of, nations_of
+from exchange.evidence_contradictions import JudgedWhole, judge_whole
+from exchange.i18n import _
 from exchange.local_records import RecordBook
 from exchange.logwatch import LogWatch
 from exchange.lookup import Lookup
@@ -26,7 +28,7 @@ from exchange.onward import Onward, verify_consents
 from exchange.receipts import JudgedReceipt, ReceiptJudge
 from exchange.records import StoredMessage
 from exchange.store import DeskStore
-from exchange.views import Check, ReceiptCheck, VerificationReport
+from exchange.views import NOT_DATED, Check, ReceiptCheck, VerificationReport
 from exchange.witnessed import WitnessedProofs, check_witnesses
 from protocol.address import Address
 from protocol.envelope import parse_envelope
@@ -38,11 +40,13 @@ from protocol.errors import (
     RecipientNeededError,
     UnavailableError,
 )
+from protocol.instant import truncate
 from protocol.local_record import Operation
 from protocol.log.checkpoint import parse_checkpoint
 from protocol.messages.handling_rules import Action
 from protocol.messages.passing_on import consents_of
 from protocol.receipt import Receipt
+from protocol.signing import Signer
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,8 @@ class Proving:
         onward: Onward,
         proofs: Path,
         clock: Callable[[], datetime],
+        address: Address,
+        signer: Signer,
     ) -> None:
         self._link = link
         self._lookup = lookup
@@ -87,6 +93,8 @@ class Proving:
         self._onward = onward
         self._proofs = proofs
         self._clock = clock
+        self._address = address
+        self._signer = signer
 
     async def require_consent(self, message_id: UUID) -> None:
         """Return if the consent by which a message was passed on, if any, is proved to be of those who gave it.
@@ -98,7 +106,7 @@ class Proving:
         if forward is None or not any(consents_of(forward)):
             return
         try:
-            await self._link.judged(lambda directory: verify_consents(forward, directory))
+            await self._link.judged(lambda directory: verify_consents(forward, directory, self._clock()))
         except UnavailableError:
             raise
         except ComityError as problem:
@@ -116,7 +124,8 @@ class Proving:
 
     async def _verify(self, message_id: UUID, online: bool) -> VerificationReport:
         self._acting.require(*READERS)
-        stored, judged = await self._thread(lambda: self._judged_again(message_id))
+        stored, whole = await self._thread(lambda: self._judged_again(message_id))
+        judged = whole.judged
         watch = self._log_watch()
         checks = []
         for entry in judged:
@@ -126,11 +135,14 @@ class Proving:
                 consistency = await watch.check(entry.proved)
             witnesses = check_witnesses(self._link.directory, entry.receipt.checkpoint, self._clock())
             checks.append(ReceiptCheck(row, inclusion(entry), consistency, witnesses))
+        about = self._judge_message(stored, whole)
         report = VerificationReport(
             id=message_id,
             digest=stored.head.digest,
-            checks=self._check_content(stored, judged),
+            checks=about.checks,
             receipts=tuple(checks),
+            sentence=about.sentence,
+            dating=about.dating,
         )
         if not online:
             return report
@@ -139,14 +151,18 @@ class Proving:
         return report
 
     async def verify_file(self, evidence: bytes) -> VerificationReport:
-        """Verify an evidence file, asking the logs for proofs under witnessed checkpoints.
+        """Verify an evidence file, asking the logs for consistency and for proofs under witnessed checkpoints.
 
         Raises :class:`MalformedError` and its kin when the file cannot be read at all.
         """
-        receipts = Evidence.from_bytes(evidence).receipts
         while True:
-            report = verify_evidence(evidence, self._link.directory, self._clock())
-            report, _ = await self._witnessed(report, receipts)
+            report, judged = judge_evidence(evidence, self._link.directory, self._clock())
+            watch, checks = self._log_watch(), []
+            for check, entry in zip(report.receipts, judged, strict=True):
+                asked = await watch.check(entry.proved) if entry.proved is not None else check.consistency
+                checks.append(replace(check, consistency=asked))
+            report = replace(report, receipts=tuple(checks))
+            report, _ = await self._witnessed(report, [entry.receipt for entry in judged])
             if not await self._link.widened():
                 return report
 
@@ -173,11 +189,14 @@ class Proving:
             self._clock,
         )
 
-    def _check_content(self, stored: StoredMessage, judged: Sequence[JudgedReceipt]) -> tuple[Check, ...]:
+    def _judge_message(self, stored: StoredMessage, whole: JudgedWhole) -> JudgedMessage:
         if stored.erased:
-            return (Check("content", None, ErasedError.code, "the content was erased; its receipts are left"),)
-        envelope = parse_envelope(stored.envelope)
-        return check_content(envelope, stored.content, stored.salt, self._link.directory, judged)
+            erased = Check("content", None, ErasedError.code, "the content was erased; its receipts are left")
+            text = _("The content of message {message} was erased; what is left is what the nodes logged.")
+            said = text.format(message=stored.head.id)
+            return JudgedMessage((whole.check(), erased), said, NOT_DATED)
+        envelope, disclosed = parse_envelope(stored.envelope), (stored.content, stored.salt)
+        return judge_message(envelope, disclosed, self._link.directory, whole, self._clock())
 
     async def export(self, message_id: UUID, *, to: str | None = None, purpose: str | None = None) -> bytes:
         """An evidence file, with the content in the clear; see :func:`exchange.evidence.verify_evidence`.
@@ -228,7 +247,8 @@ class Proving:
         if online:
             await self.verify(message_id)
         while True:
-            stored, judged = await self._thread(lambda: self._judged_again(message_id))
+            stored, whole = await self._thread(lambda: self._judged_again(message_id))
+            judged = whole.judged
             if stored.erased:
                 raise ErasedError
             nations_of(stored, judged, self._link.directory)
@@ -236,11 +256,12 @@ class Proving:
                 break
         opened = None
         if disclose:
-            opened = await self._thread(
-                lambda: _opened(self._disclosed(message_id, "bundle", self._handing(to, purpose)))
+            opened = _opened(
+                await self._thread(lambda: self._disclosed(message_id, "bundle", self._handing(to, purpose)))
             )
+        maker = await self._maker(judged)
         return await self._link.with_trust(
-            lambda trust: evidence_of(stored, judged, opened, trust.current, trust.extract)
+            lambda trust: evidence_of(stored, judged, opened, trust.current, trust.extract, maker)
         )
 
     async def note_given(
@@ -277,6 +298,16 @@ class Proving:
             raise RecipientNeededError("say who gets it, and what for")
         return _Handing(check_line(who, "the name of a recipient"), check_purpose(what_for))
 
+    async def _maker(self, judged: Sequence[JudgedReceipt]) -> Maker:
+        """Who makes a bundle here and now, with the largest head of each log that was seen."""
+        searched: dict[str, int] = {}
+        for proved in (entry.proved for entry in judged if entry.proved is not None):
+            seen = await self._last_checkpoint(proved.origin)
+            known = parse_checkpoint(seen).size if seen is not None else 0
+            searched[proved.origin] = max(searched.get(proved.origin, 0), proved.size, known)
+        officer = self._acting.name if self._acting.name != str(self._address) else None
+        return Maker(self._address, officer, truncate(self._clock()), searched, self._signer)
+
     def _disclosed(self, message_id: UUID, act: str, handed: _Handing) -> StoredMessage:
         """A message whose content may be given out, after it was recorded that it is made ready for that."""
         self._acting.require(*READERS)
@@ -300,11 +331,11 @@ class Proving:
             self._store.records.insert([record])
         return stored
 
-    def _judged_again(self, message_id: UUID) -> tuple[StoredMessage, list[JudgedReceipt]]:
+    def _judged_again(self, message_id: UUID) -> tuple[StoredMessage, JudgedWhole]:
         stored = self._store.message(message_id)
-        receipts = self._store.receipts(stored.head.digest)
+        receipts = [entry.receipt for entry in self._store.receipts(stored.head.digest)]
         judge = ReceiptJudge(lambda: self._link.directory)  # with no memory of what was verified before
-        return stored, [judge.judge(entry.receipt, stored.head) for entry in receipts]
+        return stored, judge_whole(judge, receipts, stored.head, self._clock())
 
     async def _last_checkpoint(self, origin: str) -> bytes | None:
         return await self._thread(lambda: self._store.state(b"log:" + origin.encode()))

@@ -2,7 +2,7 @@
 
 Rules:
 1. The checkpoint is signed by the keys that the directory lists for the log, and the entry is under its root.
-2. The entry names the message's id and the digest of its envelope.
+2. The entry names the message's id and the digest of its envelope, and no time before the message was made.
 3. It comes from the log of a node that can say so: submission from the node that serves the sender, consignment and
    the desk's events from the node that serves the recipient it names, by the directory at that time (from when the
    message was made to when the event was logged); relay from the nodes on the way.
@@ -29,6 +29,7 @@ from protocol.errors import (
 from protocol.event import Event, EventName, decode_event
 from protocol.log.checkpoint import LogVerifier, parse_checkpoint
 from protocol.receipt import Receipt, ReceiptVerifier, VerifiedReceipt
+from protocol.routing import MAX_CLOCK_SKEW
 from protocol.statement import verify_statement
 
 _AT_SENDERS_NODE = frozenset({EventName.SubmissionAcceptance, EventName.SubmissionRejection})
@@ -86,6 +87,8 @@ class ReceiptJudge:
         try:
             self._check_subject(proved.event, about)
             self._check_place(proved, about)
+            if own_statement is None:
+                _check_time(proved.event, about)
             if own_statement is None or proved.event.statement != own_statement:
                 self._check_statement(proved)
         except ComityError as problem:
@@ -153,6 +156,12 @@ class ReceiptJudge:
         if signed is not None:
             holder = str(signed.statement.recipient)
             verify_statement(signed, self._directory().signing_key(holder, signed.kid, proved.event.at))
+
+
+def _check_time(event: Event, about: Head) -> None:
+    # A node takes nothing that was created more than this ahead of its clock.
+    if about.sent_at - event.at > MAX_CLOCK_SKEW:
+        raise ProofInvalidError("the entry says a time before the message was made")
 
 
 def readable(receipt: Receipt) -> Event | None:

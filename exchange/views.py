@@ -7,7 +7,9 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from exchange.i18n import _
 from protocol.address import Address
+from protocol.instant import to_text
 from protocol.lifecycle import AnyCase
 from protocol.lifecycle.clocks import ExpiryWarning
 from protocol.lifecycle.deadlines import Deadline
@@ -232,6 +234,52 @@ class Check:
     detail: str = ""
 
 
+class Grade(StrEnum):
+    """Who says when a signature was there."""
+
+    WITNESSED = "witnessed"
+    LOG = "log"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Dating:
+    """By when a message was signed, and by whose word: ``by`` is nodes, or a timestamp authority.
+
+    ``served`` is the recipient whom the node of a log served, None where it served the sender.
+    """
+
+    grade: Grade
+    at: datetime | None = None
+    by: tuple[str, ...] = ()
+    served: str | None = None
+
+    @property
+    def dated(self) -> bool:
+        """Whether anybody but the sender says when."""
+        return self.grade is not Grade.NONE
+
+    @property
+    def text(self) -> str:
+        """The grade in words."""
+        if self.at is None:
+            return _("not dated: nothing but the sender's own word says when it was signed")
+        names, at = ", ".join(self.by), to_text(self.at)
+        if self.grade is Grade.WITNESSED:
+            return _("dated (witnessed): by {names}, at {time}").format(names=names, time=at)
+        if self.served is None:
+            return _("dated (log of {node}, which served the sender): at {time}").format(node=names, time=at)
+        text = _("dated (log of {node}, which served the recipient {recipient}): at {time}")
+        return text.format(node=names, recipient=self.served, time=at)
+
+    def check(self) -> Check:
+        """The grade as a check: what is not dated is not failed, and no success."""
+        return Check("dated", True if self.dated else None, None if self.dated else "not-dated", self.text)
+
+
+NOT_DATED = Dating(Grade.NONE)
+
+
 @dataclass(frozen=True, slots=True)
 class ReceiptCheck:
     """One stored receipt, verified again from its bytes, and its log's consistency with the log's present head.
@@ -251,8 +299,10 @@ class VerificationReport:
 
     id: UUID
     digest: bytes
-    checks: tuple[Check, ...]  # "signature", "commitment", "content"
+    checks: tuple[Check, ...]  # "whole", "signature", "dated", "commitment", "content"
     receipts: tuple[ReceiptCheck, ...]
+    sentence: str = ""  # who signed, for whom, when, dated by what
+    dating: Dating = NOT_DATED
 
     @property
     def ok(self) -> bool:
@@ -264,6 +314,12 @@ class VerificationReport:
     def complete(self) -> bool:
         """Whether every check was made but that of the witnesses, who come later: see :attr:`witnessed`."""
         return all(check.ok is not None for check in self._all())
+
+    @property
+    def unchecked(self) -> tuple[str, ...]:
+        """What could not be checked, by name: it is no success."""
+        receipts = [check.name for check in self._all() if check.ok is None]
+        return tuple(dict.fromkeys(receipts))
 
     @property
     def witnessed(self) -> bool:

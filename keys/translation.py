@@ -36,6 +36,11 @@ def translator(language: str) -> Callable[[str], str]:
     return catalogue(FOLDER, {"LANGUAGE": language}).gettext
 
 
+def languages() -> list[str]:
+    """The languages that there are catalogues of, beside English."""
+    return sorted(folder.parent.name for folder in FOLDER.glob("*/LC_MESSAGES"))
+
+
 def in_language(name: str) -> gettext.NullTranslations | None:
     """The catalogue of the language ``name`` whatever the environment says; None where there is none."""
     found = catalogue(FOLDER, {"LANGUAGE": name})

@@ -749,7 +749,7 @@ class TimestampUnavailableError(UnavailableError):
     """The timestamp authority cannot be reached."""
 
     code = "timestamp-unavailable"
-    advice = "Try again later or another authority, or make the bundle without --tsa."
+    advice = "Try again later or another authority, or make the bundle without --tsa and stamp it later."
 
 
 class ProfileError(ComityError):

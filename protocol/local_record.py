@@ -115,7 +115,7 @@ class LocalRecord:
         value = cbor.decode(entry, max_bytes=MAX_ENTRY_BYTES)
         if not isinstance(value, dict) or not set(value) >= set(_REQUIRED):
             raise MalformedError("the entry is not a local record")
-        if value[1] != VERSION:
+        if value[1] != VERSION or type(value[1]) is not int:  # true equals 1 in Python
             raise UnsupportedVersionError("the local record is of another version")
         if not set(value) <= set(_TYPES) or any(type(item) is not _TYPES[key] for key, item in value.items()):
             raise MalformedError("the local record has a field that is not of its type")

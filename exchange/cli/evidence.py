@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import Progress
@@ -23,10 +23,10 @@ from exchange.cli.options import (
     run,
     with_desk,
 )
-from exchange.cli.output import EXIT_UNVERIFIED, err, line, plain, print_json, safe, table
+from exchange.cli.output import EXIT_UNCHECKED, EXIT_UNVERIFIED, err, line, plain, print_json, safe, table
 from exchange.i18n import _
 from keys.files import PRIVATE_MODE
-from protocol.errors import UsageError
+from protocol.errors import EvidenceUnusableError, UsageError
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -109,6 +109,51 @@ def bundle(
 
 @app.command(
     help=_(
+        "Add tokens of timestamp authorities to a bundle that was made before. What is in it stays as it is.\n\n"
+        "Example: comity evidence stamp evidence.zip --tsa http://timestamp.example.org --tsa-roots authority.pem"
+    )
+)
+def stamp(
+    file: Annotated[Path, typer.Argument(help=_("The bundle; it is replaced unless --out names another file."))],
+    tsa: Annotated[list[str], typer.Option("--tsa", help=_("URL of a timestamp authority (RFC 3161); repeat it."))],
+    tsa_roots: Annotated[
+        Path, typer.Option("--tsa-roots", help=_("PEM file of the timestamp authorities' root certificates."))
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", help=_("The file to write; it is replaced if it exists."))
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add timestamps to a bundle."""
+
+    async def work() -> None:
+        from exchange.evidence_bundle import MANIFEST, with_tokens, zipped
+        from exchange.evidence_reading import read_bundle
+        from exchange.timestamps import request_timestamp
+
+        read, roots = read_bundle(read_file(file, MAX_BUNDLE_BYTES)), _roots(tsa_roots)
+        if not read.bag.ok:
+            raise EvidenceUnusableError(read.bag.detail)
+        tokens = [await request_timestamp(url, read.files[MANIFEST], roots) for url in tsa]
+        encoded = zipped(read.folder, with_tokens(read.files, tokens))
+        write_out(out or file, encoded, PRIVATE_MODE)
+        there = len(read.tokens) + len(tokens)
+        if as_json:
+            print_json(
+                {"file": str(out or file), "size_bytes": len(encoded), "added": len(tokens), "timestamps": there}
+            )
+        else:
+            line(
+                _("{file}: {added} timestamps added, {total} in all").format(
+                    file=out or file, added=len(tokens), total=there
+                )
+            )
+
+    run(work, as_json=as_json)
+
+
+@app.command(
+    help=_(
         "Open one message to an auditor: its content and salt, and nothing else.\n\n"
         "Example: comity evidence disclose 7f3a --out disclosure.json"
     )
@@ -175,10 +220,12 @@ def verify(
                 tsa_roots=_roots(tsa_roots),
             )
         if as_json:
-            print_json({**plain(report), "ok": report.ok})
+            print_json(_object(report))
         else:
             _print(report)
-        return None if report.ok else EXIT_UNVERIFIED
+        if not report.ok:
+            return EXIT_UNVERIFIED
+        return EXIT_UNCHECKED if report.unchecked else None
 
     run(work, as_json=as_json)
 
@@ -226,6 +273,14 @@ def _roots(pem: Path | None) -> tuple[Certificate, ...]:
     return load_roots(read_file(pem)) if pem is not None else ()
 
 
+def _object(report: BundleReport) -> dict[str, Any]:
+    """The report as programs get it; ``ok`` is that every check was made and holds."""
+    failed = [check.name for check in report.checks if check.ok is False]
+    failed += [f"{row.event}, {row.node} #{row.index}" for row, check in report.receipts if check.ok is False]
+    ok, unchecked = report.ok and not report.unchecked, report.unchecked
+    return {**plain(report), "ok": ok, "failed": failed, "unchecked": unchecked}
+
+
 def _print(report: BundleReport) -> None:
     words = {True: _("holds"), False: _("FAILS"), None: _("not checked")}
     rows: list[tuple[str, str, str]] = [
@@ -235,5 +290,7 @@ def _print(report: BundleReport) -> None:
         about = f" {receipt.recipient}" if receipt.recipient else ""
         name = f"{receipt.event}{about}, {receipt.node} #{receipt.index}, {safe(receipt.at)}"
         rows.append((name, words[check.ok], check.error or ""))
-    line(f"{_('Message')} {report.id}")
+    line(safe(report.sentence))
     table(_("Verification"), [_("Check"), _("Result"), ""], rows)
+    if report.unchecked:
+        line(_("NOT CHECKED, and so no success: {checks}").format(checks=safe(", ".join(report.unchecked))))

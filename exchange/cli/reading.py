@@ -26,7 +26,7 @@ from exchange.cli.options import (
     run,
     with_desk,
 )
-from exchange.cli.output import EXIT_UNVERIFIED, err, line, plain, print_json, safe, table
+from exchange.cli.output import EXIT_UNCHECKED, EXIT_UNVERIFIED, err, line, plain, print_json, safe, table
 from exchange.cli.shown import print_duplicates, print_receipts, receipt_object, target_cells
 from exchange.i18n import _
 from exchange.labels import code_label, state_label
@@ -252,9 +252,10 @@ def verify(
         else:
             report = await desk.proving.verify(await desk.resolve(what), online=not offline)
         if as_json:
-            flags = {"ok": report.ok, "complete": report.complete, "witnessed": report.witnessed}
-            print_json({**plain(report), **flags})
+            flags = {"ok": report.ok and report.complete, "complete": report.complete, "witnessed": report.witnessed}
+            print_json({**plain(report), **flags, "unchecked": report.unchecked})
         else:
+            line(safe(report.sentence))
             rows = [(check.name, check.ok, check.error or check.detail) for check in report.checks]
             for item in report.receipts:
                 name = f"{item.receipt.event} {item.receipt.node} #{item.receipt.index}"
@@ -266,7 +267,11 @@ def verify(
                 rows.append((f"{name}: {_('cosigned by enough witnesses')}", seen.ok, seen.error or seen.detail))
             words = {True: _("holds"), False: _("FAILS"), None: _("not checked")}
             table(_("Verification"), [_("Check"), _("Result"), ""], [(n, words[ok], text) for n, ok, text in rows])
-        return None if report.ok else EXIT_UNVERIFIED
+            if report.unchecked:
+                line(_("NOT CHECKED, and so no success: {checks}").format(checks=safe(", ".join(report.unchecked))))
+        if not report.ok:
+            return EXIT_UNVERIFIED
+        return None if report.complete else EXIT_UNCHECKED
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 

@@ -6,18 +6,24 @@ nothing about what was published later.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tuf.api.metadata import Root
+
 from keys.directory.client import STATE_NAME, DirectoryClient
-from keys.directory.repository import ROOT, is_target_name
+from keys.directory.repository import ROOT, is_target_name, parse_metadata
 from keys.directory.view import Directory
 from keys.files import write_file
 from protocol import cbor
 from protocol.errors import DirectoryUntrustedError, NotFoundError
+
+_ROOT_NAME = re.compile(r"metadata/([1-9][0-9]{0,8})\.root\.json")
 
 
 def trusted_root_in(files: Mapping[str, bytes], root_sha256: str) -> bytes:
@@ -28,7 +34,15 @@ def trusted_root_in(files: Mapping[str, bytes], root_sha256: str) -> bytes:
     raise DirectoryUntrustedError("none of the roots that were carried here has the fingerprint that was given")
 
 
-def read_extract(files: Mapping[str, bytes], trusted_root: bytes) -> Directory:
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """The directory that was carried, and the files that lead to it, or stand before the root that was trusted."""
+
+    directory: Directory
+    used: Mapping[str, bytes]
+
+
+def read_extract(files: Mapping[str, bytes], trusted_root: bytes) -> Extract:
     """The directory in ``files`` (by published name, as :meth:`DirectoryClient.extract` gives them).
 
     Every signature from ``trusted_root`` to the cards is verified, expiry is not judged. Nations without files are
@@ -46,7 +60,16 @@ def read_extract(files: Mapping[str, bytes], trusted_root: bytes) -> Directory:
                 metadata[file] = content
         write_file(folder / STATE_NAME, cbor.encode(metadata), durable=False)
         with DirectoryClient(folder, trusted_root, _no_source, durable=False, nations=()) as client:
-            return client.load(datetime.now(UTC), allow_expired=True, everything=True, judge=True)
+            directory = client.load(datetime.now(UTC), allow_expired=True, everything=True, judge=True)
+            used = client.extract(directory.members_read())
+        first = parse_metadata(trusted_root, Root).signed.version
+        earlier = {name for name in files if 0 < _root_version(name) < first}  # nothing here vouches for these
+        return Extract(directory, used | {name: files[name] for name in earlier})
+
+
+def _root_version(name: str) -> int:
+    found = _ROOT_NAME.fullmatch(name)
+    return int(found[1]) if found else 0
 
 
 def _no_source(name: str) -> bytes:

@@ -69,11 +69,10 @@ def sanctioned(cards: Iterable[tuple[str, Card]], sanctions: Mapping[str, Sancti
 
 
 def _apply(card: Card, sanction: Sanction) -> Card:
-    status = _CARD_STATUS[sanction.standing]
-    if card.status is CardStatus.REVOKED:
-        return card
+    status = CardStatus.REVOKED if card.status is CardStatus.REVOKED else _CARD_STATUS[sanction.standing]
     since = sanction.since
-    if card.status is not CardStatus.ACTIVE and status is CardStatus.SUSPENDED:
+    if card.status is not CardStatus.ACTIVE:
+        # Whichever came first: a nation cannot put its own end after the one that the root holders signed.
         since = min(since, card.status_since)
     return card.model_copy(update={"status": status, "status_since": since})
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 
-from keys.cards import Card, ContactPointCard, KeyEntry, LogCard, NodeCard, WitnessCard
+from keys.cards import Card, CardStatus, ContactPointCard, KeyEntry, LogCard, NodeCard, WitnessCard
 from keys.legal_profile import LegalProfile
 from protocol.address import Address, node_of
 from protocol.errors import (
@@ -137,6 +137,10 @@ class Directory:
         """The names of all usable nodes, sorted."""
         return sorted(self._nodes)
 
+    def members_read(self) -> list[str]:
+        """The nations of which any card was read, those whose offices others host among them, sorted."""
+        return sorted({*self._nodes, *(address.node for address in self._contact_points)})
+
     def node(self, name: str) -> NodeCard:
         """The node's card, whatever its status; raises :class:`UnknownNodeError`."""
         card = self._nodes.get(name)
@@ -201,6 +205,17 @@ class Directory:
         self._require_active(slot.card, at)
         slot.entry.require_valid(at)
         return slot.verifier()
+
+    def has_ended(self, address: Address, kid: bytes) -> bool:
+        """Whether the signing key was revoked, or its holder or its nation suspended or revoked, at any time.
+
+        Raises as :meth:`signing_key` does.
+        """
+        slot = self._signing.get((str(address), kid))
+        if slot is None:
+            raise UnknownKeyError(f"the card of {address} lists no signing key {kid.hex()}")
+        cards = [slot.card, *(card for card in (self._nodes.get(address.node),) if card is not None)]
+        return slot.entry.revoked_at is not None or any(card.status is not CardStatus.ACTIVE for card in cards)
 
     def sealing_key(self, address: Address, at: datetime) -> SealingKey:
         """The newest sealing key of ``address`` that counts at ``at``; raises as :meth:`signing_key` does."""

@@ -10,7 +10,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -20,6 +20,7 @@ from protocol.errors import QuorumNotMetError, RevokedError, UnknownKeyError, Un
 from protocol.log.checkpoint import Checkpoint, VerifiedCheckpoint
 from protocol.log.note import NoteSignature, VerifierKey, parse_vkey
 from protocol.log.policy import NONE, Policy, PolicyGroup, PolicyLog, PolicyWitness, format_policy
+from protocol.log.witness import stated_time
 
 MAX_AHEAD = timedelta(minutes=5)
 MAJORITY = "majority"
@@ -48,11 +49,45 @@ def witness_policy(directory: Directory, origin: str, now: datetime) -> Policy:
 
     Raises :class:`UnknownNodeError`, also when the rule is the majority and nations were not read yet.
     """
+    if directory.witness_rule is None:
+        directory.require_all_read()
+    return _policy(directory, origin, now, frozenset())
+
+
+def strictest_policy(directory: Directory, origin: str, now: datetime) -> Policy:
+    """As :func:`witness_policy`, of a directory in which nations are unread: each counts as a witness that is silent.
+
+    Who is enough by it is enough by the whole directory too. Raises :class:`UnknownNodeError` for a log of nobody's.
+    """
+    return _policy(directory, origin, now, directory.unread)
+
+
+def enough_since(directory: Directory, verified: VerifiedCheckpoint, now: datetime) -> tuple[datetime, tuple[str, ...]]:
+    """By when enough witnesses had cosigned the checkpoint, by their own clocks, and who these are.
+
+    Raises :class:`QuorumNotMetError` when they are not known to be enough or the rule asks for none,
+    ``CheckpointInvalidError`` when a witness's line is wrong, and :class:`UnknownNodeError` for a log of nobody's.
+    """
+    policy = strictest_policy(directory, verified.checkpoint.origin, now)
+    times = []
+    for node in sorted(policy.decisive & set(directory.nodes())):
+        lines = cosigned_by(directory, node, verified.checkpoint, verified.others, now)
+        if lines:
+            times.append((max(stated_time(line) for line in lines), node))
+    cosigned: list[str] = []
+    for at, node in sorted(times):
+        cosigned.append(node)
+        if policy.quorum != NONE and policy.is_met_by(cosigned):
+            return at, tuple(sorted(cosigned))
+    raise QuorumNotMetError(f"cosigned by {len(cosigned)} of {len(policy.decisive)} witnesses")
+
+
+def _policy(directory: Directory, origin: str, now: datetime, silent: Set[str]) -> Policy:
     own = directory.node_of_origin(origin)
     if directory.witness_rule is not None:
         return replace(directory.witness_rule, given=directory.witness_rule.given - {own})
-    directory.require_all_read()
     others = [node for node in directory.nodes() if node != own and _is_reachable_witness(directory, node, now)]
+    others += sorted(silent - {own})
     if not others:
         return Policy((), (), (), NONE)
     group = PolicyGroup(MAJORITY, len(others) // 2 + 1, tuple(others))

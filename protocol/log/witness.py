@@ -20,6 +20,7 @@ from protocol.errors import (
 )
 from protocol.log.checkpoint import Checkpoint, VerifiedCheckpoint
 from protocol.log.cosignature import (
+    TIMESTAMP_BYTES,
     ed25519_message,
     from_timestamp,
     mldsa_message,
@@ -107,6 +108,14 @@ class WitnessVerifier:
         if at is None:  # tlog-witness: "the timestamp MUST NOT be zero"
             raise CheckpointInvalidError(f"a cosignature of {self.name} does not say when it was made")
         return at
+
+
+def stated_time(line: NoteSignature) -> datetime:
+    """When the cosignature ``line`` says that it was made, **not verified**; raises :class:`CheckpointInvalidError`."""
+    at = from_timestamp(int.from_bytes(line.signature[:TIMESTAMP_BYTES], "big"))
+    if at is None:
+        raise CheckpointInvalidError(f"a cosignature of {line.name} does not say when it was made")
+    return at
 
 
 class WitnessSigner(Protocol):

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
-from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from protocol.messages.fields import AddressText, CodeOf, Instant, Legal, Line, Note, Phone, Token, problem
+from protocol.messages.fields import AddressText, CodeOf, Instant, Legal, Line, MessageId, Note, Phone, Token, problem
 
 MAX_RECIPIENTS = 32
 MAX_ATTACHMENTS = 64
@@ -147,9 +146,9 @@ class Message(Part):
 
     type: Annotated[str, Field(pattern="^[a-z][a-z0-9._-]{0,63}$")]
     schema_version: Annotated[int, Field(ge=1, le=1_000_000)] = 1
-    id: UUID
-    thread: UUID
-    in_reply_to: UUID | None = None
+    id: MessageId
+    thread: MessageId
+    in_reply_to: MessageId | None = None
     sender: Annotated[AddressText, Field(alias="from")]
     to: Annotated[
         tuple[AddressText, ...],
@@ -209,4 +208,4 @@ class UnknownMessage(Message):
 class Reply(Message):
     """A message that answers another one."""
 
-    in_reply_to: Annotated[UUID, Legal("thread", "the message this replies to is missing")]
+    in_reply_to: Annotated[MessageId, Legal("thread", "the message this replies to is missing")]

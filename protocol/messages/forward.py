@@ -5,7 +5,6 @@ from __future__ import annotations
 import binascii
 from base64 import b64decode
 from typing import Annotated, ClassVar, Literal
-from uuid import UUID
 
 from pydantic import Field, field_validator
 
@@ -13,32 +12,39 @@ from protocol.address import Address
 from protocol.envelope import MAX_CONTENT_BYTES, Envelope, check_disclosure, parse_envelope
 from protocol.errors import RoutingMismatchError
 from protocol.messages.base import Message, Part
-from protocol.messages.fields import INHERITED, AddressText, CodeOf, Instant, Legal, Note, problem
+from protocol.messages.fields import INHERITED, AddressText, CodeOf, Instant, Legal, MessageId, Note, problem
 from protocol.padme import SALT_BYTES
+from protocol.receipt import Receipt, decode_receipts
 
 _RULE = "Second Additional Protocol Art. 14"
 MAX_CONSENTS = 8
 
 
 class Original(Part):
-    """The message that is passed on: its content and salt, and its envelope, in which the content was committed to."""
+    """The message that is passed on: its content and salt, and its envelope, in which the content was committed to.
 
-    message: Annotated[UUID, Legal(INHERITED, "the id of the original message is missing")]
+    ``acceptance`` is the receipts (:func:`protocol.receipt.encode_receipts`, in base64) by which nodes logged the
+    envelope: they say when the originator's signature was there, which the originator's own word does not.
+    """
+
+    message: Annotated[MessageId, Legal(INHERITED, "the id of the original message is missing")]
     type: Annotated[str, Field(pattern="^[a-z][a-z0-9._-]{0,63}$")]
     originator: Annotated[AddressText, Legal(INHERITED, "who sent the original message is missing")]
     sent_at: Annotated[Instant, Legal(INHERITED, "the time of the original message is missing")]
     content: Annotated[str, Field(max_length=MAX_CONTENT_BYTES), Legal(INHERITED, "the original content is missing")]
     salt: Annotated[str, Field(pattern=f"^[0-9a-f]{{{2 * SALT_BYTES}}}$")]
     envelope: Annotated[str, Field(max_length=MAX_CONTENT_BYTES), Legal(INHERITED, "the original envelope is missing")]
+    acceptance: Annotated[str, Field(max_length=MAX_CONTENT_BYTES)] | None = None
 
-    @field_validator("envelope")
+    @field_validator("envelope", "acceptance")
     @classmethod
-    def _is_base64(cls, envelope: str) -> str:
+    def _is_base64(cls, encoded: str | None) -> str | None:
         try:
-            b64decode(envelope, validate=True)
+            if encoded is not None:
+                b64decode(encoded, validate=True)
         except (binascii.Error, ValueError):
-            raise problem("base64", "write the envelope in base64") from None
-        return envelope
+            raise problem("base64", "write the envelope and the receipts in base64") from None
+        return encoded
 
 
 class CarriedConsent(Part):
@@ -62,6 +68,11 @@ class Forward(Message):
     purpose: Annotated[str, CodeOf("record_purpose")] = "case_work"
     consents: Annotated[tuple[CarriedConsent, ...], Field(max_length=MAX_CONSENTS)] = ()
     original: Annotated[Original, Legal(_RULE, "the message that is passed on is missing")]
+
+
+def original_receipts(original: Original) -> list[Receipt]:
+    """The receipts that came with what was passed on, not verified; raises :class:`MalformedError` and its kin."""
+    return decode_receipts(b64decode(original.acceptance)) if original.acceptance is not None else []
 
 
 def original_envelope(original: Original) -> Envelope:

@@ -7,7 +7,6 @@ in the content once. So a reader needs no canonical form of JSON: it puts the le
 
 from __future__ import annotations
 
-import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import replace
 
@@ -17,6 +16,7 @@ from protocol.messages.parse import ComposedMessage, parse_message
 from protocol.signing import Ed25519Verifier, Signer, check_ed25519_public_key
 
 PLACEHOLDER = "A" * 86
+KEY_CHARS = 43
 _DOMAIN = b"comity/v1/officer\0"
 
 
@@ -49,24 +49,30 @@ def verify_officer(message: Message, content: bytes) -> bool:
     officer = message.officer
     if officer.key is None or officer.signature is None:
         return False
-    signature = officer.signature.encode()
-    if content.count(signature) != 1:
+    verify_officer_signature(officer.key, officer.signature, content)
+    return True
+
+
+def verify_officer_signature(key: str, signature: str, content: bytes) -> None:
+    """Return if the signature, as the content writes it, is over this content; raises as :func:`verify_officer`."""
+    if len(key) != KEY_CHARS or len(signature) != len(PLACEHOLDER) or not signature.isascii():
+        raise SignatureInvalidError("the officer's key or signature does not have the length of its kind")
+    if content.count(signature.encode()) != 1:
         raise SignatureInvalidError("the officer's signature does not stand in the content once")
-    key = _decoded(officer.key)
-    check_ed25519_public_key(key)
-    signed = content.replace(signature, PLACEHOLDER.encode())
+    public_key = _decoded(key)
+    check_ed25519_public_key(public_key)
+    signed = content.replace(signature.encode(), PLACEHOLDER.encode())
     try:
-        Ed25519Verifier(key).verify(_DOMAIN + signed, _decoded(officer.signature))
+        Ed25519Verifier(public_key).verify(_DOMAIN + signed, _decoded(signature))
     except SignatureInvalidError as problem:
         raise SignatureInvalidError("the officer's signature is not over this content") from problem
-    return True
 
 
 def _decoded(text: str) -> bytes:
     """The bytes of canonical base64url without padding."""
     try:
         value = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except binascii.Error as problem:
+    except ValueError as problem:
         raise WeakKeyError("the officer's key or signature is not base64url") from problem
     if urlsafe_b64encode(value).rstrip(b"=").decode() != text:
         raise SignatureInvalidError("the officer's key or signature is not in its canonical form")

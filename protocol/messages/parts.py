@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeVar
-from uuid import UUID
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
@@ -18,6 +17,7 @@ from protocol.messages.fields import (
     Legal,
     Line,
     LocalId,
+    MessageId,
     Note,
     Phone,
     Token,
@@ -209,7 +209,7 @@ class EarlierRequest(Part):
     """An earlier request that this one builds on (T-CY(2018)10 items 9 and 10)."""
 
     reference: Annotated[Line, Legal("T-CY(2018)10 items 9, 10", "the reference of the earlier request is missing")]
-    thread: UUID | None = None
+    thread: MessageId | None = None
     channel: Annotated[
         str, CodeOf("request_channel"), Legal("T-CY(2018)10 items 9, 10", "the channel of the request is missing")
     ]
@@ -232,7 +232,7 @@ Conditions = Annotated[tuple[Condition, ...], Field(max_length=MAX_CONDITIONS), 
 class ItemRef(Part):
     """An item of an answer: by its short name and the answer's message id; without ``item`` the message as a whole."""
 
-    message: Annotated[UUID, Legal(INHERITED, "the message that the item is part of is missing")]
+    message: Annotated[MessageId, Legal(INHERITED, "the message that the item is part of is missing")]
     item: LocalId | None = None
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
-from uuid import UUID
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from protocol.messages.base import Contact, LegalBasis, Message, Part, Reply
-from protocol.messages.fields import CodeOf, Instant, Legal, Line, LocalId, Note, Prose, problem
+from protocol.messages.fields import CodeOf, Instant, Legal, Line, LocalId, MessageId, Note, Prose, problem
 from protocol.messages.identifiers import Identifier
 from protocol.messages.parts import (
     MAX_TARGETS,
@@ -80,7 +79,7 @@ class PreservationRequest(Message):
     previous_reference: Annotated[
         Line | None, Legal("T-CY(2018)11 item 3", "the reference of the previous request is missing")
     ] = Field(default=None, validate_default=True)
-    previous_request: UUID | None = None
+    previous_request: MessageId | None = None
     requested_authority: Line | None = None
     authority: Annotated[Authority, Legal("Art. 29.2 (a)", "the authority seeking the preservation is missing", 1)]
     offences: Annotated[

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
-from uuid import UUID
 
 from pydantic import Field, field_validator
 
 from protocol.messages.base import Part, Reply
-from protocol.messages.fields import INHERITED, CodeOf, Instant, Legal, Line, Note, problem
+from protocol.messages.fields import INHERITED, CodeOf, Instant, Legal, Line, MessageId, Note, problem
 from protocol.messages.identifiers import Identifier
 from protocol.messages.parts import (
     MAX_TARGETS,
@@ -67,7 +66,7 @@ class PreservationExtend(Reply):
     previous_reference: Annotated[
         Line, Legal("T-CY(2018)11 item 3", "the reference of the previous request is missing")
     ]
-    previous_request: UUID | None = None
+    previous_request: MessageId | None = None
     targets: Annotated[TargetNames, Field(min_length=1), Legal(_EXTENSION, "the targets to extend are missing")]
     until: Annotated[
         Instant,
@@ -97,7 +96,7 @@ class PreservationFollowUp(Reply):
     issued_at: Annotated[Instant, Legal(_PERIOD, "the date of the request that followed is missing")]
     submitted_at: Instant | None = None
     channel: Annotated[str, CodeOf("request_channel")] | None = None
-    request: UUID | None = None
+    request: MessageId | None = None
 
 
 class PreservationRelease(Reply):

@@ -220,7 +220,7 @@ async def test_the_report_of_a_message_covers_its_bytes_and_the_logs(world: Worl
             report = await desk.proving.verify(sent.id)
             assert report.ok
             assert report.complete
-            assert {check.name for check in report.checks} == {"signature", "commitment", "content"}
+            assert {check.name for check in report.checks} == {"whole", "signature", "dated", "commitment", "content"}
             assert len(report.receipts) >= 3
 
 

@@ -179,7 +179,9 @@ async def test_consent_allows_what_a_label_forbids_to_whom_it_names_and_nobody_e
         await gh.sync()
         shown = await gh.show(sent.id)
         assert shown.message.handling.tlp == "AMBER+STRICT"
-        assert shown.notes == ("what is passed on here is proved to be the originator's message",)
+        proved, dated = shown.notes
+        assert proved == "what is passed on here is proved to be the originator's message"
+        assert dated.startswith("dated (log of fr, which served the recipient 24-7@fr): at ")
 
 
 @pytest.mark.parametrize("consent", ["refused", "expired", "taken back", "somebody else's"])
@@ -240,7 +242,7 @@ async def test_what_is_passed_on_is_proved_and_an_altered_original_is_not(world:
                 sent = await fr.send(altered)
             result = await gh.sync()
             if refusal in {None, "NOT PROVED"}:
-                (note,) = (await gh.show(sent.id)).notes
+                note, *_ = (await gh.show(sent.id)).notes
                 assert note.startswith("NOT PROVED") is (refusal is not None)
             else:
                 assert [row.code for row in result.quarantined] == [refusal]

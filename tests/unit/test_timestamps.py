@@ -13,11 +13,14 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from asn1crypto import cms, tsp
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from typer.testing import CliRunner
 
+from exchange.cli.main import app
 from exchange.timestamps import load_roots, request_timestamp, verify_token
 from protocol.errors import (
     ComityError,
@@ -27,7 +30,7 @@ from protocol.errors import (
     UsageError,
 )
 from tests.conftest import require_program
-from tests.unit.evidence_world import Made, bundle_of, comity, exchanged, files_of, standalone
+from tests.unit.evidence_world import Made, bundle_of, comity, exchanged, files_of, standalone, zipped
 
 STAMPED = b"what existed then"
 Reply = Callable[[bytes], bytes]
@@ -67,7 +70,9 @@ class Authority:
         return self.folder / "root.pem"
 
 
-def make_authority(folder: Path, *, until: timedelta = timedelta(days=30), usage: bool = True) -> Authority:
+def make_authority(
+    folder: Path, *, until: timedelta = timedelta(days=30), usage: bool = True, more: bool = False
+) -> Authority:
     folder.mkdir()
     now = datetime.now(UTC)
     root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
@@ -115,9 +120,9 @@ async def served(reply: Reply, status: int = 200) -> AsyncIterator[str]:
         assert request.content_type == "application/timestamp-query"
         return web.Response(body=reply(await request.read()), status=status, content_type="application/timestamp-reply")
 
-    app = web.Application()
-    app.router.add_post("/", answer)
-    runner = web.AppRunner(app)
+    site_app = web.Application()
+    site_app.router.add_post("/", answer)
+    runner = web.AppRunner(site_app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -217,7 +222,156 @@ async def test_an_altered_token_never_says_another_time(authority: Authority) ->
             continue
 
 
+# --- What real authorities send, judged as OpenSSL judges it ---
+
+
+def chained_authority(folder: Path, **options: bool) -> Authority:
+    """An authority under an intermediate, whose certificates OpenSSL sends in the order in which they were given."""
+    authority = make_authority(folder, **options)
+    now = datetime.now(UTC)
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(3)]
+    names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Level {level}")]) for level in range(3)]
+    made = []
+    for level, key in enumerate(keys):
+        issuer = max(level - 1, 0)
+        builder = x509.CertificateBuilder().subject_name(names[level]).issuer_name(names[issuer])
+        builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
+        builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=30))
+        if level < 2:
+            builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        else:
+            usages = [ExtendedKeyUsageOID.TIME_STAMPING]
+            usages += [ExtendedKeyUsageOID.CODE_SIGNING] if options.get("more") else []
+            builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=True)
+        made.append(builder.sign(keys[issuer], hashes.SHA256()))
+    pem = serialization.Encoding.PEM
+    private = keys[2].private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "root.pem").write_bytes(made[0].public_bytes(pem))
+    (folder / "tsa.pem").write_bytes(made[2].public_bytes(pem))
+    (folder / "tsa.key").write_bytes(private)
+    (folder / "chain.pem").write_bytes(made[1].public_bytes(pem))
+    (folder / "tsa.cnf").write_text(
+        (folder / "tsa.cnf").read_text().replace("digests = sha256", "digests = sha256, sha384, sha512")
+        + "certs = chain.pem\n"
+    )
+    return Authority(authority.folder, made[0])
+
+
+def openssl_verifies(authority: Authority, token: bytes) -> bool:
+    """What ``openssl ts`` says of a token over what was stamped."""
+    (authority.folder / "token.tst").write_bytes(token)
+    (authority.folder / "data").write_bytes(STAMPED)
+    command = ["openssl", "ts", "-verify", "-data", "data", "-token_in", "-in", "token.tst", "-CAfile", "root.pem"]
+    return subprocess.run(command, cwd=authority.folder, check=False, capture_output=True, timeout=60).returncode == 0
+
+
+def we_verify(authority: Authority, token: bytes) -> bool:
+    try:
+        verify_token(token, STAMPED, [authority.root])
+    except TimestampInvalidError:
+        return False
+    return True
+
+
+def test_what_openssl_verifies_of_an_authority_under_an_intermediate_is_accepted_in_any_order(tmp_path: Path) -> None:
+    require_program("openssl")
+    for number in range(4):
+        authority = chained_authority(tmp_path / str(number))
+        token = _token_in(authority.reply(authority.query(STAMPED)))
+        listed = [choice.dump() for choice in cms.ContentInfo.load(token)["content"]["certificates"]]
+        assert len(listed) == 2
+        assert openssl_verifies(authority, token)
+        assert we_verify(authority, token)
+        swapped = token.replace(b"".join(listed), b"".join(reversed(listed)))
+        assert swapped != token
+        assert openssl_verifies(authority, swapped)
+        assert we_verify(authority, swapped)
+        altered = token[:-1] + bytes([token[-1] ^ 1])
+        assert not openssl_verifies(authority, altered)
+        assert not we_verify(authority, altered)
+
+
+@pytest.mark.parametrize("kind", ["sha256", "sha384", "sha512", "sha1"])
+def test_imprints_of_the_sha_2_family_are_accepted(tmp_path: Path, kind: str) -> None:
+    authority = chained_authority(tmp_path / "tsa")
+    config = (authority.folder / "tsa.cnf").read_text().replace("digests = ", "digests = sha1, ")
+    (authority.folder / "tsa.cnf").write_text(config)
+    token = _token_in(authority.reply(authority.query(STAMPED, f"-{kind}")))
+
+    assert openssl_verifies(authority, token)
+    assert we_verify(authority, token) is (kind != "sha1")  # of which two contents can be made
+
+
+@pytest.mark.parametrize(("cades", "holds"), [(True, True), (False, False)])
+def test_a_token_that_does_not_name_its_certificate_is_refused_as_openssl_refuses_it(
+    tmp_path: Path, cades: bool, holds: bool
+) -> None:
+    authority = chained_authority(tmp_path / "tsa")
+    said = cms.ContentInfo.load(_token_in(authority.reply(authority.query(STAMPED))))["content"]["encap_content_info"]
+    (authority.folder / "said.der").write_bytes(bytes(said["content"].contents))
+    command = ["openssl", "cms", "-sign", "-binary", "-nodetach", "-in", "said.der", "-signer", "tsa.pem", "-inkey"]
+    command += ["tsa.key", "-certfile", "chain.pem", "-econtent_type", "1.2.840.113549.1.9.16.1.4", "-outform", "DER"]
+    command += ["-md", "sha256", "-out", "signed.tst", *(["-cades"] if cades else [])]
+    subprocess.run(command, cwd=authority.folder, check=True, capture_output=True, timeout=60)
+    token = (authority.folder / "signed.tst").read_bytes()
+
+    assert openssl_verifies(authority, token) is holds
+    assert we_verify(authority, token) is holds
+
+
+def test_a_certificate_for_more_than_timestamping_is_refused_as_openssl_refuses_it(tmp_path: Path) -> None:
+    authority = chained_authority(tmp_path / "tsa", more=True)
+    said = cms.ContentInfo.load(_token_in(chained_authority(tmp_path / "other").reply(authority.query(STAMPED))))[
+        "content"
+    ]["encap_content_info"]
+    (authority.folder / "said.der").write_bytes(bytes(said["content"].contents))
+    command = ["openssl", "cms", "-sign", "-binary", "-nodetach", "-in", "said.der", "-signer", "tsa.pem", "-inkey"]
+    command += ["tsa.key", "-certfile", "chain.pem", "-econtent_type", "1.2.840.113549.1.9.16.1.4", "-outform", "DER"]
+    command += ["-md", "sha256", "-out", "signed.tst", "-cades"]
+    subprocess.run(command, cwd=authority.folder, check=True, capture_output=True, timeout=60)
+    token = (authority.folder / "signed.tst").read_bytes()
+
+    assert not openssl_verifies(authority, token)
+    assert not we_verify(authority, token)
+
+
+def _token_in(response: bytes) -> bytes:
+    return bytes(tsp.TimeStampResp.load(response)["time_stamp_token"].dump())
+
+
 # --- In a bundle ---
+
+
+def test_a_bundle_is_stamped_later_and_what_was_in_it_stays_as_it_was(
+    made: Made, authority: Authority, tmp_path: Path
+) -> None:
+    file, more = tmp_path / "evidence.zip", tmp_path / "more.zip"
+    file.write_bytes(bundle_of(made.disclosed))
+    before = files_of(file.read_bytes())
+
+    async def stamp_twice() -> list[int]:
+        async with served(authority.reply) as url:
+            words = ["--tsa", url, "--tsa-roots", str(authority.roots), "--json"]
+            rounds = (
+                ["evidence", "stamp", str(file), *words],
+                ["evidence", "stamp", str(file), "--out", str(more), *words],
+            )
+            return [(await asyncio.to_thread(CliRunner().invoke, app, words)).exit_code for words in rounds]
+
+    assert asyncio.run(stamp_twice()) == [0, 0]
+    report = comity(made, more.read_bytes(), tsa_roots=[authority.root])
+    after = files_of(more.read_bytes())
+    assert (report.ok, report.unchecked, len(report.stamped_at)) == (True, (), 2)
+    assert {name.partition("/")[2] for name in after.keys() - before.keys()} == {"timestamps/1.tst", "timestamps/2.tst"}
+    assert [name for name in before if before[name] != after[name]] == [
+        f"comity-evidence-{made.disclosed.message_id}/tagmanifest-sha256.txt"
+    ]
+    # An altered bundle is not stamped.
+    broken = {name: content + b"x" if name.endswith("0001.entry") else content for name, content in before.items()}
+    file.write_bytes(zipped(broken))
+    words = ["evidence", "stamp", str(file), "--tsa", "http://127.0.0.1:1/", "--tsa-roots", str(authority.roots)]
+    assert CliRunner().invoke(app, words).exit_code == 1
+    assert files_of(file.read_bytes()) == broken
 
 
 async def stamped(authority: Authority, data: bytes) -> bytes:
@@ -243,7 +397,7 @@ def test_a_stamped_bundle_verifies_and_openssl_confirms_it_as_the_verifier_says(
     assert comity(made, bundle).stamped_at == ()
     code, said = standalone(made, bundle, tmp_path)
     (check,) = (check for check in said["checks"] if check[0] == "timestamps/1.tst")
-    assert (code, check[1]) == (0, None)
+    assert (code, check[1], said["unchecked"]) == (3, None, ["timestamps/1.tst"])
     for name, content in files_of(bundle).items():
         file = tmp_path / name.partition("/")[2]
         file.parent.mkdir(parents=True, exist_ok=True)

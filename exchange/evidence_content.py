@@ -1,0 +1,72 @@
+"""What was disclosed of a message, read as evidence: strictly, and by no schema of this version.
+
+Evidence outlives versions of message types, so this looks at what ties a content to its envelope and to the officer who
+released it. Whether a message is a good one of its type was for the recipient's desk to say.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from protocol.envelope import MAX_CONTENT_BYTES
+from protocol.errors import MalformedError, RoutingMismatchError, SenderMismatchError, SignatureInvalidError
+from protocol.messages.officer_signature import verify_officer_signature
+from protocol.routing import Routing
+
+
+def check_names(content: bytes, routing: Routing) -> None:
+    """Return if the content names the header's id, sender and recipients, each in its one form.
+
+    Raises :class:`MalformedError` for what is not one JSON object, :class:`SenderMismatchError`,
+    :class:`RoutingMismatchError`.
+    """
+    inside = read_content(content)
+    if inside.get("from") != str(routing.sender):
+        raise SenderMismatchError("the sender inside is not the one in the routing header")
+    if inside.get("id") != str(routing.id):
+        raise RoutingMismatchError("the id inside is not the one in the routing header")
+    to = inside.get("to")
+    if type(to) is not list or any(type(name) is not str for name in to):
+        raise RoutingMismatchError("the recipients inside are not a list of addresses")
+    if sorted(to) != sorted(map(str, routing.recipients)):
+        raise RoutingMismatchError("the recipients inside are not those in the routing header")
+
+
+def verify_officer_of(content: bytes) -> bool:
+    """Whether the content carries the signature of the officer who released it; False when it carries none.
+
+    Raises :class:`SignatureInvalidError`, :class:`WeakKeyError` for one that does not hold, :class:`MalformedError`.
+    """
+    officer = read_content(content).get("officer")
+    key, signature = (officer.get("key"), officer.get("signature")) if type(officer) is dict else (None, None)
+    if key is None and signature is None:
+        return False
+    if type(key) is not str or type(signature) is not str:
+        raise SignatureInvalidError("an officer's signature and key go together")
+    verify_officer_signature(key, signature, content)
+    return True
+
+
+def read_content(content: bytes) -> dict[str, Any]:
+    """The JSON object, each name used once and no number that JSON does not have; raises :class:`MalformedError`."""
+    if len(content) > MAX_CONTENT_BYTES:
+        raise MalformedError("the content is larger than a message can be")
+    try:
+        value = json.loads(content.decode(), object_pairs_hook=_unique, parse_constant=_refused)
+    except (ValueError, RecursionError) as problem:
+        raise MalformedError("the content is not JSON with each name used once") from problem
+    if type(value) is not dict:
+        raise MalformedError("the content is not a JSON object")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("a repeated name")  # two readers could take different values for it
+    return fields
+
+
+def _refused(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
