@@ -18,6 +18,7 @@ from exchange.labels import code_label, field_label
 from keys.translation import _, language
 from protocol.codes import load_codes
 from protocol.errors import InvalidMessageError, MalformedError
+from protocol.instant import as_written
 from protocol.messages import Message, UnknownMessage, parse_message
 from protocol.messages.fields import CodeOf
 from protocol.messages.forward import Original
@@ -117,7 +118,7 @@ def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     if isinstance(value, datetime):
-        return value.isoformat()
+        return as_written(value)
     return str(value)
 
 

@@ -14,6 +14,7 @@ from pydantic_core import PydanticSerializationError
 
 from protocol.envelope import MAX_CONTENT_BYTES
 from protocol.errors import InvalidMessageError
+from protocol.instant import as_written
 from protocol.messages.base import Message, UnknownMessage
 from protocol.messages.parts import MAX_TARGETS
 from protocol.messages.problems import Problem, problems_of
@@ -186,7 +187,7 @@ def _plain(value: object) -> object:
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, datetime):
-        return value.isoformat()
+        return as_written(value)
     raise TypeError("not a JSON value")
 
 
