@@ -12,7 +12,7 @@ import typer
 from node.cli.output import AsJson, edge, show
 from node.cli.secrets import PassphraseFile, TokenFile, open_token, read_passphrase
 from node.i18n import _
-from protocol.address import parse_node
+from protocol.address import check_new_country, check_new_node
 from protocol.errors import KeystoreError, UsageError
 
 Home = Annotated[Path, typer.Argument(help=_("The node's home folder."))]
@@ -65,7 +65,8 @@ def init(
         from node.log_state import LogMarks
         from node.settings import NodeHome, NodeSettings, split_host_port
 
-        parse_node(node)
+        check_new_node(node)
+        country = check_new_country(country) if country is not None else None
         if url is not None and urlsplit(url).hostname is None:
             raise UsageError("the URL is of the form https://host[:port]")
         if url is None and relay is None:

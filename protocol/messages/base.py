@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from protocol.messages.fields import AddressText, CodeOf, Instant, Legal, Line, Note, Phone, Token, problem
+from protocol.messages.fields import AddressText, CodeOf, Instant, Language, Legal, Line, Note, Phone, Token, problem
 
 MAX_RECIPIENTS = 32
 MAX_ATTACHMENTS = 64
@@ -157,7 +157,7 @@ class Message(Part):
         Legal("T-CY(2018)11 item 4", "the contact point this goes to is missing"),
     ]
     sent_at: Annotated[Instant, Legal("T-CY(2018)11 item 1", "the time of sending is missing")]
-    language: Annotated[str, CodeOf("language"), Legal("ISO 639-1", "the language of the text is missing")]
+    language: Annotated[Language, Legal("BCP 47", "the language of the text is missing")]
     urgency: Urgency = "routine"
     urgency_reason: Annotated[
         Note | None, Legal("Directive 2013/40/EU Art. 13", "the reason for the urgency is missing")
