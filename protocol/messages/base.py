@@ -14,6 +14,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from protocol.messages.fields import AddressText, CodeOf, Instant, Language, Legal, Line, Note, Phone, Token, problem
+from protocol.messages.hosts import email
 
 MAX_RECIPIENTS = 32
 MAX_ATTACHMENTS = 64
@@ -132,10 +133,8 @@ class Contact(Part):
 
 
 def check_email(value: str) -> str:
-    """An e-mail address for reaching a person: one @ with something on both sides."""
-    local, at, domain = value.rpartition("@")
-    if not at or not local or "." not in domain or "@" in local:
-        raise problem("email", "write the e-mail address as name@domain")
+    """An e-mail address for reaching a person, as it was written; raises a problem with the mend."""
+    email(value)
     return value
 
 
