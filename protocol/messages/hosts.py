@@ -213,7 +213,8 @@ def _a_label(label: str) -> str:
 
 
 def _is_symbol(character: str) -> bool:
-    return unicodedata.category(character) in {"So", "Sk", "Sm", "Sc"}
+    # UTS 46 took it, by a table that is newer than Python's: what that does not know (Cn) is a new emoji.
+    return unicodedata.category(character) in {"So", "Sk", "Sm", "Sc", "Cn"}
 
 
 def _refuse_punycode(label: str) -> None:
@@ -228,7 +229,12 @@ def _refuse_punycode(label: str) -> None:
 
 
 def _is_visible(text: str) -> bool:
-    return not any(unicodedata.category(character) in {"Cc", "Cs", "Cn", "Co", "Zs", "Zl", "Zp"} for character in text)
+    """Whether each character can be seen; joiners stand within a name, never at its ends."""
+    unseen = {"Cc", "Cf", "Cs", "Co", "Zs", "Zl", "Zp"}
+    return not any(
+        unicodedata.category(character) in unseen and not (character in "\u200c\u200d" and 0 < at < len(text) - 1)
+        for at, character in enumerate(text)
+    )
 
 
 def _refuse_labels(labels: list[str]) -> None:
@@ -291,7 +297,7 @@ def _refuse_around_email(text: str) -> None:
         raise problem("email", "leave out the angle brackets and the name beside them; write name@domain alone")
     if _DEFANGED.search(text):
         raise problem("email", _DEFANGED_ADVICE)
-    if text[0] in "'\u2018\u201c\u00ab" or text[-1] in "'\"\u2019\u201d\u00bb":
+    if text[:1] in "'\u2018\u201c\u00ab" or text[-1:] in "'\"\u2019\u201d\u00bb":
         raise problem("email", "leave out the quotation marks around the address; write name@domain alone")
     if text[-1] in ",;:)":
         raise problem("email", "the mark at the end is not part of an e-mail address: leave it out")
@@ -352,18 +358,18 @@ def url(text: str) -> str:
         raise problem("url", f"after the scheme come two slashes and the host: {_URL_ADVICE}")
     if "\\" in text.partition("?")[0].partition("#")[0] and scheme in _WITH_HOST:
         raise problem("url", "there is a backslash where a slash is meant: write a slash")
-    if scheme in _WITH_HOST:
-        _refuse_authority(text)
+    if scheme != "ed2k":  # ed2k://|file|…, whose bars no browser takes
+        _refuse_authority(text, scheme)
     return text
 
 
-def _refuse_authority(text: str) -> None:
-    """Host, port and user as browsers read them; schemes of their own have rules of their own (``ed2k://|file|…``)."""
+def _refuse_authority(text: str, scheme: str) -> None:
+    """Host, port and user as browsers read them (WHATWG URL)."""
     try:
         parsed = Url(text)
     except ValidationError:
         raise problem("url", "no browser reads this URL: check host, port and brackets for a typing error") from None
-    if parsed.host in {"http", "https", None}:
+    if scheme in _WITH_HOST and parsed.host in {"http", "https", None}:
         raise problem("url", f"the scheme is written twice, or the host is missing: {_URL_ADVICE}")
 
 

@@ -95,6 +95,15 @@ def _imsi(text: str) -> str:
     return digits
 
 
+def _imsi_is_known(digits: str) -> None:
+    from stdnum import imsi
+
+    if not imsi.is_valid(digits):
+        raise problem(
+            "imsi", "no country or network has these first three digits (ITU-T E.212): check for a typing error"
+        )
+
+
 def _iccid(text: str) -> str:
     # A card stores the number in half bytes and fills the last with F.
     digits = re.sub("F{1,2}$", "", compact(text))
@@ -136,7 +145,7 @@ class Imsi(Part):
     """The identity of a subscription (ITU-T E.212)."""
 
     kind: Literal["imsi"]
-    imsi: Annotated[str, StringConstraints(max_length=48), Read(_imsi)]
+    imsi: Annotated[str, StringConstraints(max_length=48), Read(_imsi, _imsi_is_known)]
     as_typed: AsTyped = None
 
 
