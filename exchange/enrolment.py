@@ -47,7 +47,7 @@ def create_desk(
 
     The folder appears whole or not at all; one that holds something is refused. ``card_fields`` are further fields of
     the card, such as ``phones``. Raises :class:`KeystoreError`, :class:`MalformedError` for a card that is not valid,
-    :class:`InvalidAddressError` for a country that does not exist, and :class:`PlatformUnfitError`.
+    :class:`UsageError` for a country that does not exist, and :class:`PlatformUnfitError`.
     """
     check_platform()
     check_new_node(address.node)

@@ -14,7 +14,7 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from protocol.codes import load_codes
-from protocol.errors import InvalidAddressError
+from protocol.errors import InvalidAddressError, UsageError
 
 # \Z, not $: a trailing line feed is not part of an address.
 _CONTACT_POINT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?\Z")
@@ -32,32 +32,28 @@ def parse_node(text: str) -> str:
 
 
 def check_new_node(text: str) -> str:
-    """The name of a node that is to be made; raises :class:`InvalidAddressError` with what was probably meant.
+    """The name of a node that is to be made; raises :class:`UsageError` with what was probably meant.
 
     Two letters are a country. Only those who make a member are asked: what is in the directory its holders have signed.
     """
     name = parse_node(text)
     code = name.upper()
     if code in MISTAKEN_COUNTRIES:
-        raise InvalidAddressError(
-            f"{name} is not a country code of ISO 3166: did you mean {MISTAKEN_COUNTRIES[code].lower()}?"
-        )
+        raise UsageError(f"{name} is not a country code of ISO 3166: did you mean {MISTAKEN_COUNTRIES[code].lower()}?")
     if len(name) == 2 and code not in load_codes("country"):
-        raise InvalidAddressError(
+        raise UsageError(
             "a node named by two letters is a country of ISO 3166; an organisation's name has three characters or more"
         )
     return name
 
 
 def check_new_country(text: str) -> str:
-    """The code of a member's country, in upper case; raises :class:`InvalidAddressError` with what was meant."""
+    """The code of a member's country, in upper case; raises :class:`UsageError` with what was probably meant."""
     code = text.upper()
     if code in MISTAKEN_COUNTRIES:
-        raise InvalidAddressError(f"{code} is not a country code of ISO 3166: did you mean {MISTAKEN_COUNTRIES[code]}?")
+        raise UsageError(f"{code} is not a country code of ISO 3166: did you mean {MISTAKEN_COUNTRIES[code]}?")
     if code not in load_codes("country"):
-        raise InvalidAddressError(
-            "write the country as its two letters of ISO 3166, such as KR; an organisation has none"
-        )
+        raise UsageError("write the country as its two letters of ISO 3166, such as KR; an organisation has none")
     return code
 
 
