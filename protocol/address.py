@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 
-from protocol.codes import load_codes
 from protocol.errors import InvalidAddressError, UsageError
 
 # \Z, not $: a trailing line feed is not part of an address.
@@ -36,6 +35,8 @@ def check_new_node(text: str) -> str:
 
     Two letters are a country. Only those who make a member are asked: what is in the directory its holders have signed.
     """
+    from protocol.codes import load_codes  # read only where a member is made
+
     name = parse_node(text)
     code = name.upper()
     if code in MISTAKEN_COUNTRIES:
@@ -49,6 +50,8 @@ def check_new_node(text: str) -> str:
 
 def check_new_country(text: str) -> str:
     """The code of a member's country, in upper case; raises :class:`UsageError` with what was probably meant."""
+    from protocol.codes import load_codes
+
     code = text.upper()
     if code in MISTAKEN_COUNTRIES:
         raise UsageError(f"{code} is not a country code of ISO 3166: did you mean {MISTAKEN_COUNTRIES[code]}?")
