@@ -344,7 +344,8 @@ def url(text: str) -> str:
     """A URL as it was written, if a browser would take it; a link of another scheme has no host."""
     if re.search(r"\s", text):
         raise problem("url", "a URL has no spaces: write one URL alone, and %20 where a space belongs to it")
-    if _DEFANGED.search(text):
+    # Up to the path: look(at)me is a page as good as any.
+    if _DEFANGED.search(re.split("(?<![:/])[/?#]", text, maxsplit=1)[0]):
         raise problem("url", _DEFANGED_ADVICE)
     if text[0] in "<\"'\u201c\u2018":
         raise problem("url", "leave out the brackets or quotation marks around the URL")

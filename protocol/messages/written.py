@@ -93,15 +93,3 @@ AsTyped = Annotated[
 def compact(text: str) -> str:
     """``text`` without the separators that people put between digits, in upper case."""
     return _SEPARATORS.sub("", text).upper()
-
-
-def pattern(form: str, advice: str, kind: str = "form") -> Reader:
-    """A reader that takes what matches ``form``, as it is."""
-    compiled = re.compile(form)
-
-    def check(value: str) -> str:
-        if not compiled.fullmatch(value):
-            raise problem(kind, advice)
-        return value
-
-    return check
