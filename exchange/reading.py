@@ -146,7 +146,7 @@ def _code_in(annotation: Any) -> str | None:
 
 
 def _foreign(field: FieldInfo, written_in: str) -> str | None:
-    return written_in if written_in != language().partition("_")[0] and _is_prose(field) else None
+    return written_in if written_in.partition("-")[0] != language().partition("_")[0] and _is_prose(field) else None
 
 
 def _is_prose(field: FieldInfo) -> bool:
