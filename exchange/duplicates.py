@@ -33,6 +33,7 @@ _IDENTIFYING: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "ip_range": ("first", "last"),
         "phone": ("number",),
         "imei": ("imei",),
+        "meid": ("meid",),
         "imsi": ("imsi",),
         "iccid": ("iccid",),
         "url": ("url",),
@@ -42,6 +43,8 @@ _IDENTIFYING: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "crypto_address": ("chain", "address"),
         "transaction": ("chain", "hash"),
         "iban": ("iban",),
+        "bank_account": ("country", "bank_code", "account"),
+        "payment_card": ("number",),
         "file_hash": ("algorithm", "value"),
         "message_id": ("message_id",),
         "host": ("host",),
@@ -99,7 +102,10 @@ def subject_key(identifier: Identifier) -> str:
     values = [str(getattr(identifier, name)) for name in names]
     if kind in {"ipv4", "ipv6", "ip_range"}:
         values = [ip_address(value).exploded for value in values]
-    elif kind not in _CASE_MATTERS:
+    elif kind == "imei":
+        # Its first 14 digits are the device; check digit and version of the software come and go.
+        values = [values[0][:14]]
+    elif kind not in _CASE_MATTERS or getattr(identifier, "chain", None) == "ethereum":
         values = [value.casefold().replace(" ", "").replace("-", "") for value in values]
     return json.dumps([kind, *values], ensure_ascii=False)
 

@@ -21,9 +21,10 @@ from keys.federation import contact_point_card
 from keys.files import sync_folder, write_file
 from keys.identity import generate_desk_keys
 from keys.keystore import STANDARD, Derivation, Keystore
-from protocol.address import Address
+from protocol.address import Address, check_new_country, check_new_node
 from protocol.errors import KeystoreError
 from protocol.hpke import check_platform
+from protocol.messages.languages import language_tag
 
 
 def create_desk(
@@ -46,9 +47,13 @@ def create_desk(
 
     The folder appears whole or not at all; one that holds something is refused. ``card_fields`` are further fields of
     the card, such as ``phones``. Raises :class:`KeystoreError`, :class:`MalformedError` for a card that is not valid,
-    and :class:`PlatformUnfitError`.
+    :class:`UsageError` for a country that does not exist, and :class:`PlatformUnfitError`.
     """
     check_platform()
+    check_new_node(address.node)
+    if card_fields.get("country") is not None:
+        card_fields["country"] = check_new_country(card_fields["country"])
+    languages = [language_tag(language, known=True) for language in languages]
     if home.exists() and (not home.is_dir() or any(home.iterdir())):
         raise KeystoreError(f"{home} already exists and is not empty; choose another folder")
     keys = generate_desk_keys()

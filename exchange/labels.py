@@ -20,7 +20,24 @@ def code_label(name: str, code: str) -> str:
 
         names: dict[str, str] = getattr(Locale.parse(language(), sep="_"), plural)
         return names.get(code, codes.label(code))
+    if name == "language" and code not in codes:
+        return _language_label(code)
     return _(codes.label(code)) if code in codes else code
+
+
+def _language_label(tag: str) -> str:
+    """A language that the list lacks, such as ``sr-Latn``, in the words of CLDR; the tag where CLDR has none.
+
+    Part by part: CLDR's own way would take ``cnr``, which it lacks, for another language.
+    """
+    from babel import Locale
+
+    names = Locale.parse(language(), sep="_")
+    first, *parts = tag.split("-")
+    if first not in names.languages:
+        return tag
+    rest = [names.scripts.get(part) or names.territories.get(part) or part for part in parts]
+    return f"{names.languages[first]} ({', '.join(rest)})" if rest else str(names.languages[first])
 
 
 def state_label(state: str) -> str:

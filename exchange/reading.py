@@ -18,9 +18,11 @@ from exchange.labels import code_label, field_label
 from keys.translation import _, language
 from protocol.codes import load_codes
 from protocol.errors import InvalidMessageError, MalformedError
+from protocol.instant import as_written
 from protocol.messages import Message, UnknownMessage, parse_message
 from protocol.messages.fields import CodeOf
 from protocol.messages.forward import Original
+from protocol.messages.identifiers import PaymentCard, masked_card
 from protocol.messages.parts import Offence
 
 # Texts of this length are sentences; shorter ones are names and numbers.
@@ -62,8 +64,16 @@ def _of_part(part: BaseModel, path: tuple[str, ...], depth: int, written_in: str
         if isinstance(part, Original) and shown == "content":
             yield from _of_original(part, (*path, shown), depth)
             continue
+        if isinstance(part, PaymentCard) and shown == "number":
+            value = _masked(part)
         codes = _codes_of(part, shown) or _code_list(field)
         yield from _of_value(value, field, codes, (*path, shown), field_label(shown), depth, written_in)
+
+
+def _masked(card: PaymentCard) -> str:
+    """A card number as it may be shown; what is left out is said."""
+    shown = masked_card(card.number)
+    return shown if shown == card.number else _("{number} (masked; --json has it whole)").format(number=shown)
 
 
 def _of_original(original: Original, path: tuple[str, ...], depth: int) -> Iterator[ReadLine]:
@@ -117,7 +127,7 @@ def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     if isinstance(value, datetime):
-        return value.isoformat()
+        return as_written(value)
     return str(value)
 
 
@@ -136,7 +146,7 @@ def _code_in(annotation: Any) -> str | None:
 
 
 def _foreign(field: FieldInfo, written_in: str) -> str | None:
-    return written_in if written_in != language().partition("_")[0] and _is_prose(field) else None
+    return written_in if written_in.partition("-")[0] != language().partition("_")[0] and _is_prose(field) else None
 
 
 def _is_prose(field: FieldInfo) -> bool:

@@ -47,7 +47,7 @@ def columns(kind: str) -> tuple[str, ...]:
     """The columns for identifiers of ``kind``; raises :class:`UsageError` for another kind."""
     if kind not in KINDS:
         raise UsageError(f"there is no identifier type {kind}; known: {', '.join(sorted(KINDS))}")
-    own = tuple(name for name in KINDS[kind].model_fields if name != "kind")
+    own = tuple(name for name in KINDS[kind].model_fields if name not in ("kind", "as_typed"))
     return (*_COMMON[:2], *own, *_COMMON[2:])
 
 

@@ -1,20 +1,26 @@
 """Addresses: ``<contact point>@<node>``, such as ``24-7@kr``.
 
-A node is an ISO 3166-1 alpha-2 code or an organisation's registered name. Addresses are lower-case ASCII, so that
+A node is an ISO 3166-1 alpha-2 code, one of those that stand beside them (``xk``, ``eu``, ``un``), or an organisation's
+registered name of three characters or more. Addresses are lower-case ASCII, so that
 two addresses that look the same are the same.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 
-from protocol.errors import InvalidAddressError
+from protocol.errors import InvalidAddressError, UsageError
 
 # \Z, not $: a trailing line feed is not part of an address.
 _CONTACT_POINT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?\Z")
 _NODE = re.compile(r"[a-z](?:[a-z0-9-]{0,30}[a-z0-9])\Z")
+
+# What people write for a country whose code is another: its name in English, and what the European Union writes for it.
+MISTAKEN_COUNTRIES: Mapping[str, str] = MappingProxyType({"UK": "GB", "EL": "GR"})
 
 
 def parse_node(text: str) -> str:
@@ -22,6 +28,36 @@ def parse_node(text: str) -> str:
     if not _NODE.match(text):
         raise InvalidAddressError("a node is named by 2 to 32 of a-z, 0-9 and -, such as kr or europol")
     return text
+
+
+def check_new_node(text: str) -> str:
+    """The name of a node that is to be made; raises :class:`UsageError` with what was probably meant.
+
+    Two letters are a country. Only those who make a member are asked: what is in the directory its holders have signed.
+    """
+    from protocol.codes import load_codes  # read only where a member is made
+
+    name = parse_node(text)
+    code = name.upper()
+    if code in MISTAKEN_COUNTRIES:
+        raise UsageError(f"{name} is not a country code of ISO 3166: did you mean {MISTAKEN_COUNTRIES[code].lower()}?")
+    if len(name) == 2 and code not in load_codes("country"):
+        raise UsageError(
+            "a node named by two letters is a country of ISO 3166; an organisation's name has three characters or more"
+        )
+    return name
+
+
+def check_new_country(text: str) -> str:
+    """The code of a member's country, in upper case; raises :class:`UsageError` with what was probably meant."""
+    from protocol.codes import load_codes
+
+    code = text.upper()
+    if code in MISTAKEN_COUNTRIES:
+        raise UsageError(f"{code} is not a country code of ISO 3166: did you mean {MISTAKEN_COUNTRIES[code]}?")
+    if code not in load_codes("country"):
+        raise UsageError("write the country as its two letters of ISO 3166, such as KR; an organisation has none")
+    return code
 
 
 @dataclass(frozen=True, slots=True, order=True)

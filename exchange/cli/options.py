@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -18,7 +19,8 @@ from exchange.cli.output import refuse
 from exchange.i18n import _
 from exchange.officers import Login
 from keys.passphrase import ask_passphrase, read_passphrase_file
-from protocol.errors import ComityError, RecipientNeededError, UsageError
+from protocol.errors import ComityError, MalformedError, RecipientNeededError, UsageError
+from protocol.instant import parse_instant
 
 if TYPE_CHECKING:
     from exchange.desk import Desk
@@ -41,6 +43,8 @@ IdArgument = Annotated[str, typer.Argument(help=_("The message's id, or its firs
 SHORT_ID = 8  # the end of an id: its beginning is a time, alike in neighbours
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 DEFAULT_HOME = Path("~/.comity")
+# As people write an instant: with a space for the T, and to the minute.
+_AS_TYPED = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(:[\d.]+)?(?=[Zz+-])", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +90,13 @@ def read_officer_passphrase(path: Path | None, officer: str, option: str, *, new
 
 
 def instant(text: str | None) -> datetime | None:
-    """The instant that a person wrote, with its offset; raises :class:`UsageError`."""
+    """The instant that a person wrote, with its offset; seconds may be left out. Raises :class:`UsageError`."""
     if text is None:
         return None
     try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(_("write an instant as 2026-11-23T09:00:00+01:00")) from None
-    if instant.tzinfo is None:
-        raise UsageError(_("an instant needs its offset, such as +01:00 or Z"))
-    return instant
+        return parse_instant(_AS_TYPED.sub(lambda found: f"{found[1]}T{found[2]}{found[3] or ':00'}", text, count=1))
+    except MalformedError as problem:
+        raise UsageError(problem.detail) from None
 
 
 def run(work: Callable[[], Coroutine[Any, Any, int | None]], *, as_json: bool) -> None:

@@ -67,7 +67,9 @@ def init(
     escalation: Annotated[
         str | None, typer.Option("--escalation", help=_("Who is called when the deputy does not answer either."))
     ] = None,
-    language: Annotated[list[str] | None, typer.Option("--language", help=_("Languages served (ISO 639-1)."))] = None,
+    language: Annotated[
+        list[str] | None, typer.Option("--language", help=_("Languages served (BCP 47), such as ko or sr-Latn."))
+    ] = None,
     auditor: Annotated[bool, typer.Option("--auditor", help=_("An auditor's desk: reads logs, no messages."))] = False,
     scope_node: Annotated[
         list[str] | None, typer.Option("--scope-node", help=_("Auditor: only this node's log; may be repeated."))

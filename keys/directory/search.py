@@ -16,7 +16,7 @@ from protocol.errors import ComityError
 class Wanted:
     """What a contact point must have; what is None or empty is not asked for.
 
-    ``country`` is an ISO 3166-1 alpha-2 code, ``language`` an ISO 639 code (``pt`` also finds ``pt-BR``),
+    ``country`` is an ISO 3166-1 alpha-2 code, ``language`` a tag of BCP 47 (``pt`` also finds ``pt-BR``),
     ``competence`` and ``text`` a part of the words on the card, whatever their case. ``inactive`` also finds who is
     suspended or revoked.
     """

@@ -17,8 +17,8 @@ from tuf.api.metadata import Targets
 
 from keys.cards import Card, CardStatus
 from protocol.address import parse_node
-from protocol.errors import DirectoryUntrustedError, InvalidAddressError
-from protocol.instant import to_text
+from protocol.errors import DirectoryUntrustedError, InvalidAddressError, MalformedError
+from protocol.instant import parse_instant, to_text
 
 STANDING_FIELD = "x-comity-standing"
 _NOT_OF_THE_FORM = "the member list's standing of members is not of the directory's form"
@@ -88,9 +88,7 @@ def _sanction(value: Any) -> Sanction:
     if not isinstance(value, Mapping) or set(value) != {"status", "since"}:
         raise DirectoryUntrustedError(_NOT_OF_THE_FORM)
     try:
-        sanction = Sanction(Standing(value["status"]), datetime.fromisoformat(value["since"]))
-    except (TypeError, ValueError) as problem:
+        sanction = Sanction(Standing(value["status"]), parse_instant(value["since"]))
+    except (TypeError, ValueError, MalformedError) as problem:
         raise DirectoryUntrustedError(_NOT_OF_THE_FORM) from problem
-    if sanction.since.tzinfo is None:
-        raise DirectoryUntrustedError(_NOT_OF_THE_FORM)
     return sanction

@@ -12,7 +12,7 @@ import typer
 from node.cli.output import AsJson, edge, show
 from node.cli.secrets import PassphraseFile, TokenFile, open_token, read_passphrase
 from node.i18n import _
-from protocol.address import parse_node
+from protocol.address import check_new_country, check_new_node
 from protocol.errors import KeystoreError, UsageError
 
 Home = Annotated[Path, typer.Argument(help=_("The node's home folder."))]
@@ -71,13 +71,9 @@ def init(
         from node.log_state import LogMarks
         from node.settings import NodeHome, NodeSettings, split_host_port
 
-        parse_node(node)
-        if url is not None and urlsplit(url).hostname is None:
-            raise UsageError("the URL is of the form https://host[:port]")
-        try:
-            urlsplit(url or "").port  # noqa: B018 - it is read to be checked
-        except ValueError:
-            raise UsageError("the URL's port is no port: it is a number up to 65535") from None
+        check_new_node(node)
+        country = check_new_country(country) if country is not None else None
+        _check_url(url)
         if url is None and relay is None:
             raise UsageError("a node without a URL names the relay through which it is reached: --relay")
         files, now = NodeHome(home), datetime.now(UTC)
@@ -121,6 +117,15 @@ def init(
             {"home": str(home), "node": node, "card": str(files.card), "origin": origin},
             lambda: _("The node {node} is made. Next: its nation publishes {card}.").format(node=node, card=files.card),
         )
+
+
+def _check_url(url: str | None) -> None:
+    if url is not None and urlsplit(url).hostname is None:
+        raise UsageError("the URL is of the form https://host[:port]")
+    try:
+        urlsplit(url or "").port  # noqa: B018 - it is read to be checked
+    except ValueError:
+        raise UsageError("the URL's port is no port: it is a number up to 65535") from None
 
 
 def join(

@@ -12,7 +12,20 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from protocol.messages.fields import AddressText, CodeOf, Instant, Legal, Line, MessageId, Note, Phone, Token, problem
+from protocol.messages.fields import (
+    AddressText,
+    CodeOf,
+    Instant,
+    Language,
+    Legal,
+    Line,
+    MessageId,
+    Note,
+    Phone,
+    Token,
+    problem,
+)
+from protocol.messages.hosts import email
 
 MAX_RECIPIENTS = 32
 MAX_ATTACHMENTS = 64
@@ -131,10 +144,8 @@ class Contact(Part):
 
 
 def check_email(value: str) -> str:
-    """An e-mail address for reaching a person: one @ with something on both sides."""
-    local, at, domain = value.rpartition("@")
-    if not at or not local or "." not in domain or "@" in local:
-        raise problem("email", "write the e-mail address as name@domain")
+    """An e-mail address for reaching a person, as it was written; raises a problem with the mend."""
+    email(value)
     return value
 
 
@@ -156,7 +167,7 @@ class Message(Part):
         Legal("T-CY(2018)11 item 4", "the contact point this goes to is missing"),
     ]
     sent_at: Annotated[Instant, Legal("T-CY(2018)11 item 1", "the time of sending is missing")]
-    language: Annotated[str, CodeOf("language"), Legal("ISO 639-1", "the language of the text is missing")]
+    language: Annotated[Language, Legal("BCP 47", "the language of the text is missing")]
     urgency: Urgency = "routine"
     urgency_reason: Annotated[
         Note | None, Legal("Directive 2013/40/EU Art. 13", "the reason for the urgency is missing")

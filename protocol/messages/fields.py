@@ -14,14 +14,17 @@ from pydantic import (
     BeforeValidator,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
+    PlainSerializer,
     StringConstraints,
     ValidationInfo,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from protocol.address import Address
+from protocol.address import MISTAKEN_COUNTRIES, Address, parse_node
 from protocol.codes import LOCAL_CODE_PATTERN, MAX_LOCAL_CODE, is_local_code, load_codes
-from protocol.errors import InvalidAddressError
+from protocol.errors import InvalidAddressError, MalformedError
+from protocol.instant import as_written, parse_instant
+from protocol.messages.languages import language_tag
 
 # The rule of a field that is part of what asks for it: the rule (and rank) of the field around it.
 INHERITED = ""
@@ -56,9 +59,11 @@ _CONTROL = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufff9-\ufffb\ufdd0-\uf
 _BIDI = "\u202a-\u202e\u2066-\u2069"
 _PROSE_REFUSED = re.compile(f"[{_CONTROL}{_BIDI}]")
 _LINE_REFUSED = re.compile(f"[\t\n{_CONTROL}{_BIDI}]")
-_TOKEN_REFUSED = re.compile(
-    f"[\\s{_CONTROL}{_BIDI}\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u2064]"
-)
+# What cannot be seen: two texts that look the same would differ.
+_UNSEEN = "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u2064\u3164\uffa0"
+# The inside of a character class: what no identifier has.
+HIDDEN = f"\\t\\n{_CONTROL}{_BIDI}{_UNSEEN}"
+_TOKEN_REFUSED = re.compile(f"[\\s{HIDDEN}]")
 
 
 def _checked(refused: re.Pattern[str], text: str) -> Callable[[str], str]:
@@ -123,28 +128,22 @@ MessageId = Annotated[UUID, BeforeValidator(_canonical_uuid)]
 
 # --- Instants ------------------------------------------------------------------------------------------------
 
-_RFC3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})")
-_INSTANT_ADVICE = "write date, time and offset from UTC (RFC 3339), such as 2026-11-23T04:05:06+09:00"
-
 
 def _instant(value: Any) -> datetime:
     if value is None or value == "":
         raise problem("blank", "this field is empty")
-    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
-        raise problem("instant", _INSTANT_ADVICE)
-    if value.endswith("-00:00"):
-        raise problem("instant", "-00:00 says that the offset is unknown (RFC 3339 §4.3): state it")
+    if not isinstance(value, str):
+        raise problem("instant", "write the instant as text (RFC 3339), such as 2026-11-23T04:05:06+09:00")
     try:
-        instant = datetime.fromisoformat(value)
-    except ValueError:
-        raise problem("instant", "there is no such date or time") from None
-    if not 1970 < instant.year < 2200:
-        raise problem("instant", "the year is outside 1971 to 2199")
-    return instant
+        return parse_instant(value)
+    except MalformedError as error:
+        raise problem("instant", error.detail) from None
 
 
-# The offset is kept as it was written: a date moved to UTC can change its day.
-Instant = Annotated[datetime, BeforeValidator(_instant)]
+# Offset and digits are kept as they were written: a date moved to UTC can change its day.
+Instant = Annotated[
+    datetime, BeforeValidator(_instant), PlainSerializer(as_written, return_type=str, when_used="json-unless-none")
+]
 
 
 # --- Codes ---------------------------------------------------------------------------------------------------
@@ -159,11 +158,21 @@ def is_tolerant(info: ValidationInfo) -> bool:
     return bool(info.context and info.context.get("newer"))
 
 
+def is_received(info: ValidationInfo) -> bool:
+    """Whether a message that came in is being read: it may be made with newer registries than ours."""
+    return bool(info.context and (info.context.get("received") or info.context.get("newer")))
+
+
 @dataclass(frozen=True, slots=True)
 class CodeOf:
-    """Annotates a ``str`` whose values are codes of the published list ``name``."""
+    """Annotates a ``str`` whose values are codes of the published list ``name``.
+
+    ``beyond`` takes what is outside the list, where more than the list exists: it is given the text and whether it came
+    in, and returns the form on the wire, None, or raises a problem.
+    """
 
     name: str
+    beyond: Callable[[str, bool], str | None] | None = None
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         codes = load_codes(self.name)
@@ -174,6 +183,8 @@ class CodeOf:
                 raise problem("blank", "this field is empty")
             # A local code is judged by its form alone: both sides must judge alike, whatever lists they have added.
             known = value in codes or (codes.extensible and is_local_code(value))
+            if not known and self.beyond is not None and (more := self.beyond(value, is_received(info))) is not None:
+                return more
             if not _CODE.fullmatch(value) or not (known or is_tolerant(info)):
                 raise problem("code", refusal)
             return value
@@ -191,7 +202,34 @@ class CodeOf:
         return described
 
 
-Country = Annotated[str, CodeOf("country")]
+def _organisation(value: str, _received: bool) -> str | None:
+    """Members that are no country stand by their registered names, which are longer than a country's code."""
+    if value.upper() in MISTAKEN_COUNTRIES:
+        raise problem(
+            "code", f"this is not a country code of ISO 3166: did you mean {MISTAKEN_COUNTRIES[value.upper()]}?"
+        )
+    countries = load_codes("country")
+    if value.upper() in countries:
+        raise problem("code", "write the code of the country in upper case")
+    if any(value.casefold() == entry.label.casefold() for entry in countries.entries):
+        raise problem("code", "write the code of the country (ISO 3166) in place of its name")
+    try:
+        return parse_node(value) if len(value) > 2 else None
+    except InvalidAddressError:
+        return None
+
+
+def _language(value: str, received: bool) -> str | None:
+    try:
+        return language_tag(value, known=not received)
+    except MalformedError as error:
+        raise problem("code", error.detail) from None
+
+
+# A country, or the registered name of an organisation, such as europol.
+Country = Annotated[str, CodeOf("country", _organisation)]
+# A tag of BCP 47; the list names those of two letters.
+Language = Annotated[str, CodeOf("language", _language)]
 
 # --- Time zones ----------------------------------------------------------------------------------------------
 

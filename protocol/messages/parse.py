@@ -15,6 +15,7 @@ from pydantic_core import PydanticSerializationError
 from protocol.encoding.json_bounds import require_few_items
 from protocol.envelope import MAX_CONTENT_BYTES
 from protocol.errors import InvalidMessageError, TooLargeError
+from protocol.instant import as_written
 from protocol.messages.base import Message, UnknownMessage
 from protocol.messages.parts import MAX_TARGETS
 from protocol.messages.problems import Problem, problems_of
@@ -141,7 +142,7 @@ def compose_message(
     fields.setdefault("schema_version", model.SCHEMA_VERSION)
     if fields["schema_version"] != model.SCHEMA_VERSION:
         raise _invalid((("schema_version", _FORMAT_RULE, "this version of the message type cannot be written"),))
-    message = _validate(_dump(fields), model, newer=False)
+    message = _validate(_dump(fields), model, newer=False, received=False)
     content = message_to_bytes(message)
     if len(content) > MAX_CONTENT_BYTES:
         text = "the message is too large to be sealed: split the targets over several requests"
@@ -162,11 +163,11 @@ def json_schema(message_type: str) -> dict[str, Any]:
     }
 
 
-def _validate(content: bytes, model: type[Message], *, newer: bool) -> Message:
+def _validate(content: bytes, model: type[Message], *, newer: bool, received: bool = True) -> Message:
     try:
         if newer:
             return model.model_validate_json(content, extra="allow", context={"newer": True})
-        return model.model_validate_json(content)
+        return model.model_validate_json(content, context={"received": True} if received else None)
     except ValidationError as error:
         raise _invalid(problems_of(error, model)) from None
 
@@ -189,7 +190,7 @@ def _plain(value: object) -> object:
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, datetime):
-        return value.isoformat()
+        return as_written(value)
     raise TypeError("not a JSON value")
 
 

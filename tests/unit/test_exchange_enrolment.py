@@ -21,11 +21,17 @@ from protocol.errors import (
     KeystoreLockedError,
     MalformedError,
     SettingsError,
+    UsageError,
 )
 from protocol.problem import problem_of
 from tests.unit.exchange_world import FR, KR, NOW, PASSPHRASE, World
 
 OFFICER = OfficerSettings(name='Kim "the desk" Seo-yeon\\', role="당직", email="duty@police.example")
+
+# What a home is made with; whether its root is signed is asked where a bundle is read.
+BUNDLE = BootstrapBundle(
+    federation="Test", root=b"{}", node="kr", url="https://127.0.0.1:1", tls_certificates=(b"certificate",)
+)
 
 
 @pytest.fixture
@@ -70,6 +76,44 @@ def test_a_home_that_could_not_be_finished_leaves_nothing_behind(world: World, t
         create_desk(tmp_path / "new", KR, b"x", bundle, NOW, office="", agency="a", derivation=FAST)
 
     assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("address", "country", "meant"),
+    [("24-7@uk", None, "gb"), ("24-7@el", None, "gr"), ("24-7@kr", "UK", "GB"), ("24-7@gr", "EL", "GR")],
+)
+def test_country_that_was_mistyped_is_named_before_a_desk_is_made(
+    tmp_path: Path, address: str, country: str | None, meant: str
+) -> None:
+    home = tmp_path / "new"
+    with pytest.raises(UsageError, match=f"did you mean {meant}"):
+        create_desk(
+            home, Address.parse(address), b"x", BUNDLE, NOW, office="o", agency="a", country=country, derivation=FAST
+        )
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "country"),
+    [("24-7@xk", "XK"), ("24-7@eu", "EU"), ("24-7@un", None), ("24-7@europol", None), ("24-7@gb", "gb")],
+)
+def test_member_that_is_no_country_of_iso_makes_a_desk(tmp_path: Path, address: str, country: str | None) -> None:
+    card = create_desk(
+        tmp_path / "new",
+        *(Address.parse(address), b"x", BUNDLE, NOW),
+        **{"office": "o", "agency": "a", "country": country, "languages": ["sr-latn", "cnr"], "derivation": FAST},
+    )
+    assert card.country == (country and country.upper())
+    assert card.languages == ("sr-Latn", "cnr")
+
+
+@pytest.mark.parametrize("language", ["english", "fra", "xyz", "pt_BR"])
+def test_language_that_does_not_exist_makes_no_desk(tmp_path: Path, language: str) -> None:
+    with pytest.raises(MalformedError):
+        create_desk(
+            *(tmp_path / "new", KR, b"x", BUNDLE, NOW),
+            **{"office": "o", "agency": "a", "languages": [language], "derivation": FAST},
+        )
 
 
 async def test_the_wrong_passphrase_opens_no_desk(world: World) -> None:

@@ -142,6 +142,23 @@ def test_a_new_home_is_private_and_an_old_one_is_not_overwritten(federation: Com
     assert again["error"]["code"] == "keystore"
 
 
+@pytest.mark.parametrize(
+    ("node", "country", "meant"),
+    [("uk", None, "did you mean gb?"), ("el", None, "did you mean gr?"), ("gb", "UK", "did you mean GB?")],
+)
+def test_node_is_not_made_under_a_mistyped_country(
+    command: Command, node: str, country: str | None, meant: str
+) -> None:
+    named = ("--country", country) if country else ()
+    refused = command(
+        *("init", command.path(node), "--node", node, "--name", "x", "--url", "https://127.0.0.1:8443", *named),
+        *("--federation", "Test", "--demonstration"),
+        code=USAGE,
+    )
+    assert meant in refused["error"]["detail"]
+    assert not Path(command.path(node)).exists()
+
+
 def test_a_bundle_that_does_not_verify_is_refused(federation: Command) -> None:
     bundle = Path(federation.path("bootstrap.json"))
     federation("federation", "bundle", federation.path("directory"), "kr", "--out", str(bundle))
