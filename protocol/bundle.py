@@ -282,7 +282,7 @@ def _part(data: bytes, signed_object: bytes, holder: str | None) -> BundlePart:
     value = cbor.decode(signed.payload, max_bytes=MAX_PART_BYTES)
     if type(value) is not dict:
         raise MalformedError("a bundle is a map")
-    if value.get(1) != VERSION:
+    if value.get(1) != VERSION or type(value[1]) is not int:
         raise UnsupportedVersionError(f"the bundle's version is not {VERSION}")
     if set(value) != set(range(1, 9)):
         raise MalformedError("a bundle does not hold exactly the fields of this version")

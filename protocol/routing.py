@@ -73,7 +73,7 @@ def decode_routing(data: bytes) -> Routing:
     value = cbor.decode(data, max_bytes=4096, max_depth=3)
     if type(value) is not dict:
         raise MalformedError("the routing header is not a map")
-    if value.get(1) != VERSION:
+    if value.get(1) != VERSION or type(value[1]) is not int:
         raise UnsupportedVersionError(f"the envelope's version is not {VERSION}")
     if not _REQUIRED <= value.keys() <= _ALL_FIELDS:
         raise MalformedError("the routing header does not hold exactly the fields of this version")
@@ -106,7 +106,8 @@ def _check(routing: Routing) -> None:
         raise MalformedError("the recipients are not sorted, or one is named twice")
     if not is_message_id(routing.id):
         raise MalformedError("a message id is a UUID of version 7")
-    if not routing.created < routing.expires <= routing.created + MAX_LIFETIME:
+    # A difference, not a sum: near the year 9999 a sum has no value.
+    if routing.expires <= routing.created or routing.expires - routing.created > MAX_LIFETIME:
         raise MalformedError(f"a message expires after it was created and within {MAX_LIFETIME.days} days")
     if routing.ack_by is not None and not routing.created < routing.ack_by <= routing.expires:
         raise MalformedError("the acknowledgement is due between creation and expiry")

@@ -85,7 +85,7 @@ def parse_statement(data: bytes) -> SignedStatement:
     value = cbor.decode(signed.payload, max_bytes=MAX_STATEMENT_BYTES, max_depth=3)
     if type(value) is not dict:
         raise MalformedError("a statement is a map")
-    if value.get(1) != VERSION:
+    if value.get(1) != VERSION or type(value[1]) is not int:
         raise UnsupportedVersionError(f"the statement's version is not {VERSION}")
     if not _REQUIRED <= value.keys() <= _ALL_FIELDS or value.get(7) == []:
         raise MalformedError("a statement does not hold exactly the fields of this version")

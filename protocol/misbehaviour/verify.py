@@ -92,12 +92,13 @@ def entry_time(entry: bytes) -> datetime:
 
 def is_late(at: datetime, signed_at: datetime | None) -> bool:
     """Whether an entry says a time after its own checkpoint's, by more than the allowed skew (``post-dated``)."""
-    return signed_at is not None and at > signed_at + ALLOWED_SKEW
+    # A difference, not a sum: near the year 9999 a sum has no value.
+    return signed_at is not None and at - signed_at > ALLOWED_SKEW
 
 
 def is_early(at: datetime, index: int, seen: VerifiedCheckpoint) -> bool:
     """Whether an entry that was not there at ``seen`` says a time before it, by more than that (``back-dated``)."""
-    return seen.signed_at is not None and index >= seen.checkpoint.size and at < seen.signed_at - ALLOWED_SKEW
+    return seen.signed_at is not None and index >= seen.checkpoint.size and seen.signed_at - at > ALLOWED_SKEW
 
 
 def _judge(proof: Proof, opened: tuple[VerifiedCheckpoint, ...]) -> datetime | None:
