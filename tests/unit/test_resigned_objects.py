@@ -16,15 +16,27 @@ import pytest
 
 from protocol import cbor, cose
 from protocol.address import Address
-from protocol.bundle import BUNDLE_CONTEXT, BUNDLE_TYPE, LENGTH_BYTES, MAGIC, Contents, parse_part, write_bundle
+from protocol.bundle import (
+    BUNDLE_CONTEXT,
+    BUNDLE_TYPE,
+    LENGTH_BYTES,
+    MAGIC,
+    Contents,
+    parse_part,
+    verify_part,
+    write_bundle,
+)
 from protocol.envelope import ENVELOPE_CONTEXT, SEALED_TYPE, parse_envelope, seal, verify_envelope
 from protocol.errors import (
     BundleAlteredError,
     BundleElsewhereError,
     ComityError,
+    ExpiredError,
     InvalidAddressError,
     MalformedError,
     NonCanonicalError,
+    NotYetValidError,
+    SignatureInvalidError,
     TooLargeError,
     UnsupportedVersionError,
 )
@@ -32,7 +44,7 @@ from protocol.event import EventName
 from protocol.hpke import HybridOpener, SealingKey
 from protocol.ids import new_message_id
 from protocol.instant import MAX_MS, to_ms
-from protocol.routing import Priority, Routing
+from protocol.routing import Priority, Routing, check_time
 from protocol.signing import Ed25519Signer, Ed25519Verifier
 from protocol.statement import (
     STATEMENT_CONTEXT,
@@ -152,6 +164,7 @@ SIGN1_RULES: dict[str, tuple[dict[str, Any], type[ComityError]]] = {
     "no tag": ({"tag": b""}, MalformedError),
     "an array of three": ({"items": lambda parts: parts[:3]}, MalformedError),
     "an array of five": ({"items": lambda parts: [*parts, b""]}, MalformedError),
+    "a number": ({"items": lambda parts: 1}, MalformedError),
     "not an array": ({"items": lambda parts: dict(enumerate(parts))}, MalformedError),
     "unprotected header": ({"unprotected": {4: SIGNER.kid}}, MalformedError),
     "unprotected algorithm": ({"unprotected": {1: -19}}, MalformedError),
@@ -198,6 +211,17 @@ def test_bytes_behind_a_signed_object_are_refused(kind: Kind) -> None:
     assert refusal.type is NonCanonicalError
 
 
+def test_a_good_signature_under_the_name_of_another_key_is_refused() -> None:
+    other = Ed25519Signer(bytes([9]) * 32)
+    named = {4: other.kid}
+    with pytest.raises(SignatureInvalidError):
+        verify_envelope(parse_envelope(sign1(KINDS["envelope"], header=named)), KEY)
+    with pytest.raises(SignatureInvalidError):
+        verify_statement(parse_statement(sign1(KINDS["statement"], header=named)), KEY)
+    with pytest.raises(BundleAlteredError):
+        verify_part(parse_part(_in_part(sign1(KINDS["bundle part"], header=named)), "fr"), KEY)
+
+
 # --- The sealed object inside an envelope ----------------------------------------------------------------------------
 
 
@@ -239,6 +263,11 @@ SEALED_RULES: dict[str, tuple[dict[str, Any], type[ComityError]]] = {
     "an array of five": ({"items": lambda parts: [*parts, b""]}, MalformedError),
     "unprotected header": ({"unprotected": {5: bytes(12)}}, MalformedError),
     "unprotected is no map": ({"unprotected": []}, MalformedError),
+    "a number": ({"items": lambda parts: 1}, MalformedError),
+    "recipients as a number": ({"recipients": lambda rows: 1}, MalformedError),
+    "recipients as null": ({"recipients": lambda rows: None}, MalformedError),
+    "a recipient as a number": ({"recipients": lambda rows: [1]}, MalformedError),
+    "recipient's unprotected is a number": ({"recipients": lambda rows: [[rows[0][0], 1, rows[0][2]]]}, MalformedError),
     "another content cipher": ({"header": {1: 1}}, UnsupportedVersionError),
     "no algorithm": ({"header": {1: ABSENT}}, MalformedError),
     "no critical headers": ({"header": {2: ABSENT}}, MalformedError),
@@ -371,6 +400,17 @@ def test_a_routing_header_at_the_edge_of_its_rules_is_taken(changes: dict[Any, A
     _take_envelope(rerouted(changes))
 
 
+def test_a_message_lives_from_five_minutes_before_its_creation_to_the_millisecond_before_its_expiry() -> None:
+    routing = parse_envelope(ENVELOPE).routing
+    step = timedelta(milliseconds=1)
+    for now in (routing.created - timedelta(minutes=5), routing.expires - step):
+        check_time(routing, now)
+    with pytest.raises(NotYetValidError):
+        check_time(routing, routing.created - timedelta(minutes=5) - step)
+    with pytest.raises(ExpiredError):
+        check_time(routing, routing.expires)
+
+
 # --- Statements ------------------------------------------------------------------------------------------------------
 
 FAILED = {2: "ContentHandoverFailure", 7: ["open-failed"]}
@@ -420,7 +460,15 @@ def test_each_rule_of_a_statement_refuses_by_itself(changes: dict[Any, Any], err
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {2: "ContentAccessTracking"}, FAILED, {**FAILED, 7: ["late"] * 8}, {**FAILED, 7: ["x" * 64]}, {3: 0}],
+    [
+        {},
+        {2: "ContentAccessTracking"},
+        FAILED,
+        {**FAILED, 7: ["late"] * 8},
+        {**FAILED, 7: ["x" * 64]},
+        {**FAILED, 7: ["x"]},
+        {3: 0},
+    ],
 )
 def test_a_statement_at_the_edge_of_its_rules_is_taken(changes: dict[Any, Any]) -> None:
     _take_statement(restated(changes))
