@@ -18,7 +18,7 @@ CREATED = MADE + timedelta(days=10)
 NOW = CREATED + timedelta(days=5)
 STEP = timedelta(milliseconds=1)
 KEYS: NodeKeys = generate_node_keys("jp", ["127.0.0.1"], MADE)
-CARD = node_card("jp", KEYS, "test.example/jp/node", MADE, name="Japan", urls=["https://127.0.0.1:1"])
+CARD = node_card("jp", KEYS, "test.example/jp", MADE, name="Japan", urls=["https://127.0.0.1:1"])
 (ENTRY,) = CARD.signing_keys
 
 
