@@ -12,7 +12,7 @@ WORKERS ?= 2
 export PYTHONDONTWRITEBYTECODE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test desk-long check bench lint types layers peers setup setup-dev requirements clean
+.PHONY: help demo test desk-long check bench mutate lint types layers peers setup setup-dev requirements clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,6 +33,9 @@ bench: setup-dev ## print every figure, with the floor of its parts
 		grep -q '__main__' $$script || continue; \
 		echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script; \
 	done
+
+mutate: setup-dev ## take guards of the security core away, one at a time, and name those that no test misses
+	@$(BIN)/python -m tests.mutation.run $(MUTATE)
 
 lint: setup-dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -107,6 +107,7 @@ def _check(routing: Routing) -> None:
         raise MalformedError("the recipients are not sorted, or one is named twice")
     if not is_message_id(routing.id):
         raise MalformedError("a message id is a UUID of version 7")
+    # A difference, not a sum: near the year 9999 a sum has no value.
     if not timedelta(0) < routing.expires - routing.created <= MAX_LIFETIME:
         raise MalformedError(f"a message expires after it was created and within {MAX_LIFETIME.days} days")
     if routing.ack_by is not None and not routing.created < routing.ack_by <= routing.expires:

@@ -106,6 +106,7 @@ def entry_time(entry: bytes) -> datetime:
 
 def is_late(at: datetime, signed_at: datetime | None) -> bool:
     """Whether an entry says a time after its own checkpoint's, by more than the allowed skew (``post-dated``)."""
+    # A difference, not a sum: near the year 9999 a sum has no value.
     return signed_at is not None and at - signed_at > ALLOWED_SKEW
 
 

@@ -309,6 +309,18 @@ def test_a_disclosure_of_other_content_is_refused() -> None:
             check_disclosure(envelope, salt, content)
 
 
+def test_no_other_split_of_salt_and_content_is_a_disclosure() -> None:
+    # The commitment hashes both in a row: only the salt's length keeps a content from being shifted into it.
+    envelope = parse_envelope(ENVELOPE)
+    opened = open_envelope(verify_envelope(envelope, SEOUL_KEY), PARIS, PARIS_OPENERS, NOW)
+    both = opened.salt + opened.content
+    check_disclosure(envelope, both[:32], both[32:])
+    for length in range(len(both) + 1):
+        if length != 32:
+            with pytest.raises(CommitmentMismatchError):
+                check_disclosure(envelope, both[:length], both[length:])
+
+
 def reheaded(label: int, value: object) -> bytes:
     sealed = parse_envelope(ENVELOPE).sealed
     header = cbor.decode(sealed.protected)

@@ -1,0 +1,184 @@
+"""A desk that is shown receipts of real logs, under real checkpoints, whose entries say what their log may not say.
+
+Every receipt here is an entry of a member's own log with a valid path and both signatures: what refuses it is the one
+rule that it breaks, and a receipt that breaks none is proved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange.receipts import ReceiptJudge
+from exchange.records import Head
+from exchange.views import Direction
+from protocol.address import Address
+from protocol.event import Event, EventName
+from protocol.ids import new_message_id
+from protocol.receipt import Receipt
+from protocol.signing import Ed25519Signer
+from protocol.statement import DeskStatement, sign_statement
+from tests.unit.exchange_world import FR, KR, NOW, World
+
+GH = Address.parse("24-7@gh")
+SENT = NOW - timedelta(minutes=30)
+ABOUT = Head(
+    id=new_message_id(SENT, bytes(10)),
+    thread=new_message_id(SENT, bytes(10)),
+    in_reply_to=None,
+    direction=Direction.SENT,
+    type="preservation.request",
+    urgency="urgent",
+    sender=KR,
+    recipients=(FR,),
+    own_reference=None,
+    sent_at=SENT,
+    stored_at=SENT,
+    expires_at=SENT + timedelta(days=7),
+    digest=bytes([7]) * 32,
+)
+OTHER_ID = new_message_id(SENT, bytes([1]) * 10)
+MALLORY = Ed25519Signer(bytes([9]) * 32)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The federation, a judge at the desk in Seoul, and who signs for Paris."""
+
+    world: World
+    judge: ReceiptJudge
+
+    def proved(self, receipt: Receipt) -> str:
+        """The code for which the receipt does not count, "" when it is proved."""
+        judged = self.judge.judge(receipt, ABOUT)
+        assert (judged.proved is None) == (judged.error is not None)
+        return judged.error.code if judged.error else ""
+
+    def logged(self, node: str, name: EventName, **changes: Any) -> Receipt:
+        """An entry of ``node``'s log about the message."""
+        given: dict[str, Any] = {"message_id": ABOUT.id, "digest": ABOUT.digest, "at": NOW, **changes}
+        event = Event(name, salt=self.world.salt(), **given)
+        return self.world.nodes[node].log.add(event)[0]
+
+    def handed_over(self, node: str = "fr", signer: Any = None, at: Any = NOW, **said: Any) -> Receipt:
+        """An entry that Paris opened the message, with its statement."""
+        own = signer or self.world.keystore(FR).signer()
+        statement = replace(DeskStatement(EventName.ContentHandover, ABOUT.id, ABOUT.digest, FR, at), **said)
+        return self.logged(
+            node,
+            statement.event,
+            at=at,
+            recipient=statement.recipient,
+            message_id=statement.message_id,
+            digest=statement.digest,
+            statement=sign_statement(statement, own),
+        )
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        world = World(Path(tmp_path_factory.mktemp("federation")), patch, "gh")
+        yield Stage(world, ReceiptJudge(lambda: world.directory))
+
+
+class Impostor:
+    """Signs with a key of its own under the name of another's."""
+
+    def __init__(self, named: Any) -> None:
+        self.kid, self.public_key = named.kid, named.public_key
+
+    def sign(self, message: bytes) -> bytes:
+        return MALLORY.sign(message)
+
+
+def test_what_the_right_nodes_and_the_recipient_say_is_proved(stage: Stage) -> None:
+    for receipt in (
+        stage.logged("kr", EventName.SubmissionAcceptance),
+        stage.logged("fr", EventName.RelayAcceptance, peer="kr"),
+        stage.logged("fr", EventName.ContentConsignment, recipient=FR),
+        stage.handed_over(),
+    ):
+        assert stage.proved(receipt) == ""
+
+
+def test_a_statement_that_its_desk_did_not_sign_proves_nothing(stage: Stage) -> None:
+    own = stage.world.keystore(FR).signer()
+    assert stage.proved(stage.handed_over(signer=Impostor(own))) == "signature-invalid"
+
+
+@pytest.mark.parametrize(
+    ("signer", "code"),
+    [
+        (lambda world: MALLORY, "unknown-key"),
+        (lambda world: world.keystore(GH).signer(), "unknown-key"),
+        (lambda world: world.keystore(KR).signer(), "unknown-key"),
+    ],
+    ids=["a stranger", "another member", "the asker itself"],
+)
+def test_a_statement_under_the_key_of_somebody_else_proves_nothing(
+    stage: Stage, signer: Callable[[World], Any], code: str
+) -> None:
+    assert stage.proved(stage.handed_over(signer=signer(stage.world))) == code
+
+
+@pytest.mark.parametrize("name", [EventName.ContentConsignment, EventName.ContentHandover])
+@pytest.mark.parametrize("node", ["kr", "gh"])
+def test_a_node_that_does_not_serve_the_recipient_cannot_say_what_happened_to_its_mail(
+    stage: Stage, node: str, name: EventName
+) -> None:
+    logged = stage.logged(node, EventName.ContentConsignment, recipient=FR)
+    receipt = stage.handed_over(node) if name is EventName.ContentHandover else logged
+    assert stage.proved(receipt) == "forbidden"
+
+
+@pytest.mark.parametrize("node", ["fr", "gh"])
+def test_a_node_that_does_not_serve_the_sender_cannot_say_that_it_took_the_message(stage: Stage, node: str) -> None:
+    assert stage.proved(stage.logged(node, EventName.SubmissionAcceptance)) == "forbidden"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"message_id": OTHER_ID}, {"digest": bytes([8]) * 32}], ids=["another id", "another envelope"]
+)
+@pytest.mark.parametrize("name", [EventName.SubmissionAcceptance, EventName.ContentConsignment])
+def test_the_acceptance_of_another_message_is_no_proof_of_this_one(
+    stage: Stage, name: EventName, changes: dict[str, Any]
+) -> None:
+    node, more = ("kr", {}) if name is EventName.SubmissionAcceptance else ("fr", {"recipient": FR})
+    assert stage.proved(stage.logged(node, name, **changes, **more)) == "proof-invalid"
+
+
+@pytest.mark.parametrize("said", [{"message_id": OTHER_ID}, {"digest": bytes([8]) * 32}])
+def test_the_handover_of_another_message_is_no_proof_of_this_one(stage: Stage, said: dict[str, Any]) -> None:
+    assert stage.proved(stage.handed_over(**said)) == "proof-invalid"
+
+
+def test_an_event_about_somebody_who_was_not_addressed_is_no_proof(stage: Stage) -> None:
+    assert stage.proved(stage.logged("gh", EventName.ContentConsignment, recipient=GH)) == "proof-invalid"
+    own = stage.world.keystore(GH).signer()
+    assert stage.proved(stage.handed_over("gh", own, recipient=GH)) == "proof-invalid"
+
+
+def test_an_event_of_the_recipients_node_that_names_no_recipient_is_no_proof(stage: Stage) -> None:
+    assert stage.proved(stage.logged("fr", EventName.ContentConsignment)) == "malformed"
+
+
+def test_a_statement_of_a_revoked_key_counts_only_where_it_was_logged_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, monkeypatch)
+    stage = Stage(world, ReceiptJudge(lambda: world.directory))
+    revoked_at = NOW + timedelta(minutes=1)
+    before, then = (stage.handed_over(at=at) for at in (revoked_at - timedelta(milliseconds=1), revoked_at))
+    assert (stage.proved(before), stage.proved(then)) == ("", "")
+    card = world.cards[FR]
+    world.clock.now = revoked_at
+    revoked = tuple(key.model_copy(update={"revoked_at": revoked_at}) for key in card.signing_keys)
+    world.publish(card.model_copy(update={"signing_keys": revoked}))
+    assert stage.proved(before) == ""
+    assert stage.proved(then) == "revoked"

@@ -1,0 +1,196 @@
+"""Run the tests of the security core against mutants of it, and print which survive.
+
+usage: python -m tests.mutation.run [--seed N] [--sample N] [--all] [--workers N] [--json FILE] [FILE ...]
+
+Exit status 0: every mutant was killed or is listed as equivalent, 1: some survived.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Queue
+
+from tests.mutation.mutants import Mutant, mutants_of
+
+ROOT = Path(__file__).resolve().parents[2]
+EQUIVALENT = Path(__file__).with_name("equivalent.toml")
+# What the security of a message rests on: the wire, the directory, a node's taking and judging, a desk's judging.
+CORE = (
+    "protocol/**/*.py",
+    "keys/directory/*.py",
+    "node/transfer.py",
+    "node/handover.py",
+    "node/receipt_intake.py",
+    "exchange/receipts.py",
+)
+# Tests that reach a file without importing it.
+ALSO = {
+    "protocol/cose.py": ["tests/unit/test_resigned_objects.py", "tests/unit/test_envelope.py"],
+    "protocol/padme.py": ["tests/unit/test_envelope.py"],
+    "protocol/messages/": ["tests/unit/test_messages_*.py", "tests/property/test_messages_fuzz.py"],
+    "protocol/lifecycle/": ["tests/property/*.py", "tests/unit/test_agenda.py"],
+    "protocol/log/": ["tests/unit/test_log_*.py", "tests/unit/test_receipt.py"],
+    "protocol/misbehaviour/": ["tests/unit/test_misbehaviour.py"],
+    "keys/directory/": ["tests/unit/test_directory_*.py", "tests/unit/test_c*.py", "tests/hostile/test_ceremon*.py"],
+    "node/": ["tests/unit/test_node_*.py", "tests/hostile/*.py", "tests/faults/test_relay_faults.py"],
+    "exchange/receipts.py": ["tests/unit/test_exchange_*.py", "tests/hostile/*receipt*.py"],
+}
+TIMEOUT_S = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one mutant: killed, survived or equivalent."""
+
+    mutant: Mutant
+    verdict: str
+
+
+def main(arguments: Sequence[str]) -> int:
+    """See the module."""
+    parser = argparse.ArgumentParser(prog="make mutate", description="Take one guard away at a time.")
+    parser.add_argument("files", nargs="*", help="files to mutate; without any, the security core")
+    parser.add_argument("--seed", type=int, default=1, help="which mutants are drawn (default 1)")
+    parser.add_argument("--sample", type=int, default=4, help="mutants of each file (default 4)")
+    parser.add_argument("--all", action="store_true", help="every mutant instead of a sample")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--json", type=Path, help="write the outcomes to this file")
+    given = parser.parse_args(arguments)
+    files = given.files or sorted(
+        {str(path.relative_to(ROOT)) for pattern in CORE for path in ROOT.glob(pattern) if path.name != "__init__.py"}
+    )
+    drawn = _drawn(files, given.seed, None if given.all else given.sample)
+    print(f"{len(drawn)} mutants of {len(files)} files, seed {given.seed}", flush=True)
+    outcomes = _run(drawn, given.workers)
+    _report(outcomes)
+    if given.json:
+        rows = [{"mutant": str(outcome.mutant), "verdict": outcome.verdict} for outcome in outcomes]
+        given.json.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+    return int(any(outcome.verdict == "survived" for outcome in outcomes))
+
+
+def _drawn(files: Sequence[str], seed: int, sample: int | None) -> list[Mutant]:
+    drawn: list[Mutant] = []
+    for file in files:
+        made = mutants_of(file, (ROOT / file).read_text("utf-8"))
+        if sample is not None and len(made) > sample:
+            # Of each file by itself: a change elsewhere draws the same mutants here.
+            made = random.Random(f"{seed} {file}").sample(made, sample)
+        drawn += sorted(made, key=lambda mutant: mutant.start)
+    return drawn
+
+
+def _run(drawn: Sequence[Mutant], workers: int) -> list[Outcome]:
+    known = {(row["file"], row["text"], row["instead"]) for row in _equivalents()}
+    copies: Queue[Path] = Queue()
+    tests = _tests_by_module()
+    with tempfile.TemporaryDirectory(prefix="comity-mutants-") as folder:
+        for number in range(workers):
+            copies.put(_copy(Path(folder) / str(number)))
+
+        def judge(mutant: Mutant) -> Outcome:
+            if (mutant.file, " ".join(mutant.text.split()), mutant.instead) in known:
+                return Outcome(mutant, "equivalent")
+            copy = copies.get()
+            try:
+                verdict = "killed" if _is_killed(mutant, copy, _tests_of(mutant.file, tests)) else "survived"
+            finally:
+                copies.put(copy)
+            if verdict == "survived":
+                print(f"survived  {mutant}", flush=True)
+            return Outcome(mutant, verdict)
+
+        with ThreadPoolExecutor(workers) as pool:
+            return list(pool.map(judge, drawn))
+
+
+def _is_killed(mutant: Mutant, copy: Path, tests: Sequence[str]) -> bool:
+    path = copy / mutant.file
+    source = path.read_text("utf-8")
+    path.write_text(mutant.apply(source), "utf-8")
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(copy)}
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *tests]
+    try:
+        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, timeout=TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return True
+    finally:
+        path.write_text(source, "utf-8")
+    if done.returncode == 5:
+        raise SystemExit(f"no test was found for {mutant.file}")
+    return done.returncode != 0
+
+
+def _copy(folder: Path) -> Path:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    for name in listed.stdout.decode().split("\0"):
+        if name and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+    return folder
+
+
+def _tests_by_module() -> dict[str, list[str]]:
+    """The unit and property tests that import each module by name."""
+    found: dict[str, list[str]] = {}
+    for folder in ("unit", "property", "hostile"):
+        for file in sorted((ROOT / "tests" / folder).glob("test_*.py")):
+            for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+                names = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+                names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                for name in names:
+                    if str(file.relative_to(ROOT)) not in found.setdefault(name, []):
+                        found[name].append(str(file.relative_to(ROOT)))
+    return found
+
+
+def _tests_of(file: str, by_module: dict[str, list[str]]) -> list[str]:
+    module = file.removesuffix(".py").replace("/", ".")
+    tests = list(by_module.get(module, []))
+    for prefix, patterns in ALSO.items():
+        if file.startswith(prefix):
+            tests += [str(path.relative_to(ROOT)) for pattern in patterns for path in sorted(ROOT.glob(pattern))]
+    # The nearest first: most mutants die in the first file.
+    stem = Path(file).stem
+    return sorted(dict.fromkeys(tests), key=lambda test: (stem not in test, tests.index(test)))
+
+
+def _equivalents() -> list[dict[str, str]]:
+    rows: list[dict[str, str]] = tomllib.loads(EQUIVALENT.read_text("utf-8")).get("mutant", [])
+    return rows
+
+
+def _report(outcomes: Sequence[Outcome]) -> None:
+    by_file: dict[str, Counter[str]] = {}
+    for outcome in outcomes:
+        by_file.setdefault(outcome.mutant.file, Counter())[outcome.verdict] += 1
+    print(f"{'file':52} killed survived equivalent")
+    for file, counts in sorted(by_file.items()):
+        print(f"{file:52} {counts['killed']:6} {counts['survived']:8} {counts['equivalent']:10}")
+    total = sum(by_file.values(), Counter[str]())
+    judged = total["killed"] + total["survived"]
+    share = 100 * total["killed"] / judged if judged else 100.0
+    print(f"{'all':52} {total['killed']:6} {total['survived']:8} {total['equivalent']:10}  {share:.1f} % killed")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
