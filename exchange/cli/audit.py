@@ -29,7 +29,7 @@ from exchange.cli.mirrors import (
     witnesses_of,
 )
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
-from exchange.cli.output import EXIT_UNVERIFIED, line, print_json, table
+from exchange.cli.output import line, print_json, table
 from exchange.cli.reconcile import reconcile
 from exchange.cli.report import (
     LanguageOption,
@@ -41,6 +41,7 @@ from exchange.cli.report import (
     wanted_of,
 )
 from exchange.i18n import _
+from keys.terminal import UNVERIFIED
 from protocol.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def mirror(
             print_log(log, done.new_entries)
             print_witnessed(seen)
             print_findings(log.findings)
-        return None if log.ok else EXIT_UNVERIFIED
+        return None if log.ok else UNVERIFIED
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -131,7 +132,7 @@ def verify(
                 if envelopes:
                     line(f"{_('Envelopes of this log that were verified')}: {check.logged}")
                 print_findings((*log.findings, *check.findings))
-        return None if ok else EXIT_UNVERIFIED
+        return None if ok else UNVERIFIED
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -226,7 +227,7 @@ def report(
             read = [audited(log, (await witnesses_of(desk, log)).missing) for log in logs]
             figures = audit_figures(read, period, stands_at(read, period), Suppression(suppress_below))
             await deliver(wanted, figures, lambda: audit_document(figures, wanted.reader), as_json=as_json)
-            return None if all(log.ok for log in logs) else EXIT_UNVERIFIED
+            return None if all(log.ok for log in logs) else UNVERIFIED
 
         return await with_desk(home, passphrase_file, of_desk)()
 

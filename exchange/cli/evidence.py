@@ -12,9 +12,10 @@ from rich.progress import Progress
 
 from exchange.cli.files import read_file, write_out
 from exchange.cli.options import DEFAULT_HOME, HomeOption, IdArgument, JsonOption, PassphraseOption, run, with_desk
-from exchange.cli.output import EXIT_UNVERIFIED, err, line, plain, print_json, safe, table
+from exchange.cli.output import err, line, plain, print_json, safe, table
 from exchange.i18n import _
 from keys.files import PRIVATE_MODE
+from keys.terminal import UNVERIFIED
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def verify(
             print_json({**plain(report), "ok": report.ok})
         else:
             _print(report)
-        return None if report.ok else EXIT_UNVERIFIED
+        return None if report.ok else UNVERIFIED
 
     run(work, as_json=as_json)
 

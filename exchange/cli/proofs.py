@@ -11,8 +11,9 @@ from rich.progress import Progress
 from exchange.cli.files import read_file
 from exchange.cli.mirrors import mirror_of
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
-from exchange.cli.output import EXIT_REFUSED, err, line, print_json, safe, table
+from exchange.cli.output import err, line, print_json, safe, table
 from exchange.i18n import _
+from keys.terminal import REFUSED
 from protocol.address import node_of
 from protocol.errors import ComityError, NoMirrorError, NotFoundError
 
@@ -96,7 +97,7 @@ def prove(
             )
         kept = [(proof, keep_proof(folder.parent / FOLDER, proof)) for proof in proven.proofs]
         _show_proven(node, kept, proven, as_json=as_json)
-        return None if kept else EXIT_REFUSED
+        return None if kept else REFUSED
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 

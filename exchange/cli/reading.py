@@ -23,11 +23,12 @@ from exchange.cli.options import (
     run,
     with_desk,
 )
-from exchange.cli.output import EXIT_UNVERIFIED, err, line, plain, print_json, safe, table
+from exchange.cli.output import err, line, plain, print_json, safe, table
 from exchange.cli.shown import print_duplicates, print_receipts, receipt_object, target_cells
 from exchange.i18n import _
 from exchange.labels import code_label, state_label
 from keys.files import PRIVATE_MODE
+from keys.terminal import UNVERIFIED
 from protocol.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -249,7 +250,7 @@ def verify(
                 rows.append((f"{name}: {_('cosigned by enough witnesses')}", seen.ok, seen.error or seen.detail))
             words = {True: _("holds"), False: _("FAILS"), None: _("not checked")}
             table(_("Verification"), [_("Check"), _("Result"), ""], [(n, words[ok], text) for n, ok, text in rows])
-        return None if report.ok else EXIT_UNVERIFIED
+        return None if report.ok else UNVERIFIED
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 

@@ -20,8 +20,9 @@ from exchange.cli.mirrors import (
     verified_all,
 )
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
-from exchange.cli.output import EXIT_UNVERIFIED, line, plain, print_json, table
+from exchange.cli.output import line, plain, print_json, table
 from exchange.i18n import _
+from keys.terminal import UNVERIFIED
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def reconcile(
             _print(result, (first, second))
             if proofs is not None:
                 print_proofs(written, proofs)
-        return None if result.ok else EXIT_UNVERIFIED
+        return None if result.ok else UNVERIFIED
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
