@@ -32,3 +32,8 @@ def _visible(character: str) -> str:
 
 def _escaped(character: str) -> str:
     return "\\\\" if character == "\\" else f"\\u{{{ord(character):x}}}"
+
+
+def printable_line(text: str) -> str:
+    """``text`` as one line of prose: as :func:`printable_text`, and a line end or tab is seen instead of obeyed."""
+    return "".join(_visible(c) if c in "\n\t" or c not in _PROSE else c for c in text)

@@ -789,3 +789,11 @@ class UsageError(ComityError):
     code = "usage"
     http_status = 400
     advice = "See the command's --help for an example."
+
+
+class OutputError(ComityError):
+    """What a command prints cannot be written: nobody has read it."""
+
+    code = "output"
+    http_status = 507
+    advice = "Free disk space, or send the output elsewhere, and run the command again; nothing was marked as read."

@@ -34,7 +34,7 @@ from exchange.cli.mirrors import (
     witnesses_of,
 )
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
-from exchange.cli.output import EXIT_NOTHING, EXIT_UNCHECKED, EXIT_UNVERIFIED, line, print_json, refuse, table
+from exchange.cli.output import line, print_json, table
 from exchange.cli.reconcile import reconcile
 from exchange.cli.report import (
     LanguageOption,
@@ -46,6 +46,7 @@ from exchange.cli.report import (
     wanted_of,
 )
 from exchange.i18n import _
+from keys.terminal import NOTHING, UNCHECKED, UNVERIFIED, refuse
 from protocol.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def mirror(
             print_log(log, done.new_entries)
             print_witnessed(seen)
             print_findings(log.findings)
-        return None if log.ok else EXIT_UNVERIFIED
+        return None if log.ok else UNVERIFIED
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -145,7 +146,7 @@ def verify(
                 if envelopes:
                     line(f"{_('Envelopes of this log that were verified')}: {check.logged}")
                 print_findings((*log.findings, *check.findings))
-        return None if ok else EXIT_UNVERIFIED
+        return None if ok else UNVERIFIED
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -179,7 +180,7 @@ def trace(
         rows = trace_message(wanted, logs)
         if not rows:
             refuse(NotFoundError(_not_traced(wanted, logs)), as_json=as_json)
-            return EXIT_UNCHECKED if any(log.partial for log in logs) else EXIT_NOTHING
+            return UNCHECKED if any(log.partial for log in logs) else NOTHING
         written = write_proofs(proofs, rows, {log.node: log for log in logs}) if proofs is not None else 0
         if as_json:
             findings = [finding for log in logs for finding in log.findings]
@@ -192,7 +193,7 @@ def trace(
                     "findings": findings,
                 }
             )
-            return None if not findings else EXIT_UNVERIFIED
+            return None if not findings else UNVERIFIED
         print_partial(logs)
         table(
             f"{_('Message')} {wanted}",
@@ -207,7 +208,7 @@ def trace(
         for log in logs:
             if not log.ok:
                 print_findings(log.findings)
-        return None if all(log.ok for log in logs) else EXIT_UNVERIFIED
+        return None if all(log.ok for log in logs) else UNVERIFIED
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -263,7 +264,7 @@ def report(
             await deliver(wanted, figures, lambda: audit_document(figures, wanted.reader), as_json=as_json)
             if not as_json:
                 print_partial(logs)
-            return None if all(log.ok for log in logs) else EXIT_UNVERIFIED
+            return None if all(log.ok for log in logs) else UNVERIFIED
 
         return await with_desk(home, passphrase_file, of_desk)()
 

@@ -23,9 +23,10 @@ from exchange.cli.options import (
     run,
     with_desk,
 )
-from exchange.cli.output import EXIT_UNCHECKED, EXIT_UNVERIFIED, err, line, plain, print_json, safe, table
+from exchange.cli.output import err, line, plain, print_json, safe, table
 from exchange.i18n import _
 from keys.files import PRIVATE_MODE
+from keys.terminal import UNCHECKED, UNVERIFIED
 from protocol.errors import EvidenceUnusableError, UsageError
 
 if TYPE_CHECKING:
@@ -224,8 +225,8 @@ def verify(
         else:
             _print(report)
         if not report.ok:
-            return EXIT_UNVERIFIED
-        return EXIT_UNCHECKED if report.unchecked else None
+            return UNVERIFIED
+        return UNCHECKED if report.unchecked else None
 
     run(work, as_json=as_json)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +32,7 @@ from exchange.cli import (
 )
 from exchange.cli.options import GivenLogin, give_login
 from exchange.i18n import _
+from keys.terminal import run_program
 
 app = typer.Typer(
     name="comity",
@@ -42,7 +42,7 @@ app = typer.Typer(
     help=_(
         "Secure exchange between the national contact points of a 24/7 network: a desk and an auditor.\n\n"
         "Exit codes: 0 done, 1 refused (the code says why), 2 wrong command line, 3 something did not verify, "
-        "4 a node cannot be reached."
+        "4 something cannot be reached or is busy, 5 nothing was found, 6 not everything could be checked."
     ),
 )
 
@@ -97,11 +97,7 @@ app.add_typer(audit.app, name="audit")
 
 def main() -> None:
     """The entry point: no traceback reaches a user."""
-    try:
-        app()
-    except Exception as defect:  # noqa: BLE001 - the last resort: a defect is named by type, never by its values
-        print(f"comity: {_('internal error')} ({type(defect).__name__})", file=sys.stderr)
-        sys.exit(1)
+    run_program("comity", app)
 
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from exchange.cli.output import refuse
 from exchange.i18n import _
 from exchange.officers import Login
 from keys.passphrase import ask_passphrase, read_passphrase_file
+from keys.terminal import INTERRUPTED, refuse
 from protocol.errors import ComityError, MalformedError, RecipientNeededError, UsageError
 from protocol.instant import parse_instant
 
@@ -106,7 +106,7 @@ def run(work: Callable[[], Coroutine[Any, Any, int | None]], *, as_json: bool) -
     except ComityError as error:
         code = refuse(error, as_json=as_json)
     except KeyboardInterrupt:
-        code = 130
+        code = INTERRUPTED
     raise typer.Exit(code or 0)
 
 

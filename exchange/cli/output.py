@@ -1,12 +1,7 @@
-"""What commands print: tables for a person, one JSON object for a program, and errors in the same two ways.
-
-Exit codes: 0 done; 1 refused, with a code; 2 the command line is wrong; 3 something did not verify; 4 a node cannot be
-reached, try again; 5 everything was looked through, and nothing was found; 6 not everything could be checked.
-"""
+"""What commands print: tables for a person, one JSON object for a program. Refusals: :mod:`keys.terminal`."""
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -19,27 +14,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from exchange.i18n import _
+from keys.printing import printable_line
+from keys.terminal import emit, write, write_json
 from protocol.address import Address
-from protocol.errors import (
-    CheckpointInvalidError,
-    ComityError,
-    InvalidMessageError,
-    LogForkError,
-    ProofInvalidError,
-    UnavailableError,
-    UsageError,
-)
 from protocol.instant import to_text
-
-EXIT_REFUSED = 1
-EXIT_USAGE = 2
-EXIT_UNVERIFIED = 3
-EXIT_UNAVAILABLE = 4
-EXIT_NOTHING = 5
-EXIT_UNCHECKED = 6
-
-_UNVERIFIED = (CheckpointInvalidError, ProofInvalidError, LogForkError)
 
 out = Console(soft_wrap=True, highlight=False)
 _piped = Console(soft_wrap=True, highlight=False, width=10_000)
@@ -72,34 +50,23 @@ def plain(value: Any) -> Any:
 
 
 def print_json(value: Any) -> None:
-    """One JSON object on standard output."""
-    print(_harmless(json.dumps(plain(value), ensure_ascii=False, indent=2)))
+    """One JSON object on standard output; raises :class:`OutputError`."""
+    write_json(plain(value), indent=2)
 
 
 def print_json_line(value: Any) -> None:
     """One JSON object in one line, at once: for commands that go on printing."""
-    print(_harmless(json.dumps(plain(value), ensure_ascii=False)), flush=True)
-
-
-def _harmless(encoded: str) -> str:
-    """The same JSON with what a terminal would act on (controls, direction marks, lone surrogates) as escapes."""
-    if encoded.isprintable():
-        return encoded
-    return "".join(
-        character if character.isprintable() or character == "\n" else json.dumps(character)[1:-1]
-        for character in encoded
-    )
+    write_json(plain(value))
 
 
 def line(text: str) -> None:
-    """A line for a person. Text that came from outside must go through :func:`safe`."""
-    out.print(Text(text))
+    """A line for a person. Text that came from outside goes through :func:`safe`, so that it stays one line."""
+    write(text)
 
 
 def safe(value: object) -> str:
     """``value`` as one printable line: no control characters, no direction tricks, however it came."""
-    text = "-" if value is None else str(plain(value))
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return "-" if value is None else printable_line(str(plain(value)))
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -111,7 +78,11 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     for row in rows:
         shown.add_row(*(Text(_cell(cell)) for cell in row))
     # Only a terminal has a width; what reads a pipe wants a row in a line.
-    (out if out.is_terminal else _piped).print(shown)
+    console = out if out.is_terminal else _piped
+    with console.capture() as drawn:
+        console.print(shown)
+    # Drawn by us out of cells that are safe: the frame's own control sequences are meant.
+    emit(drawn.get())
 
 
 def _cell(value: object) -> str:
@@ -119,20 +90,3 @@ def _cell(value: object) -> str:
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     return safe(value)
-
-
-def refuse(error: ComityError, *, as_json: bool) -> int:
-    """Show the error; the exit code that belongs to it."""
-    if as_json:
-        print_json({"error": error.to_problem()})
-    else:
-        err.print(Text(f"{_('refused')} ({error.code}): {safe(_(error.detail))}"))
-        if isinstance(error, InvalidMessageError):
-            for field, rule, text in error.problems:
-                err.print(Text(f"  {safe(_(rule))}: {safe(_(text))} [{safe(field)}]"))
-        err.print(Text(_(error.advice)))
-    if isinstance(error, UsageError):
-        return EXIT_USAGE
-    if isinstance(error, UnavailableError) or error.retryable:
-        return EXIT_UNAVAILABLE
-    return EXIT_UNVERIFIED if isinstance(error, _UNVERIFIED) else EXIT_REFUSED

@@ -11,8 +11,9 @@ from rich.progress import Progress
 from exchange.cli.files import read_file
 from exchange.cli.mirrors import mirror_of
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
-from exchange.cli.output import EXIT_NOTHING, EXIT_UNCHECKED, err, line, print_json, safe, table
+from exchange.cli.output import err, line, print_json, safe, table
 from exchange.i18n import _
+from keys.terminal import NOTHING, UNCHECKED
 from protocol.address import node_of
 from protocol.errors import CheckpointInvalidError, ComityError, LogUnavailableError, NoMirrorError, NotFoundError
 
@@ -98,7 +99,7 @@ def prove(
         _show_proven(node, kept, undecided, unseen, as_json=as_json)
         if kept:
             return None
-        return EXIT_UNCHECKED if undecided or unseen else EXIT_NOTHING
+        return UNCHECKED if undecided or unseen else NOTHING
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 

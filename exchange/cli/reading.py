@@ -26,11 +26,12 @@ from exchange.cli.options import (
     run,
     with_desk,
 )
-from exchange.cli.output import EXIT_UNCHECKED, EXIT_UNVERIFIED, err, line, plain, print_json, safe, table
+from exchange.cli.output import err, line, plain, print_json, safe, table
 from exchange.cli.shown import print_duplicates, print_receipts, receipt_object, target_cells
 from exchange.i18n import _
 from exchange.labels import code_label, state_label
 from keys.files import PRIVATE_MODE
+from keys.terminal import UNCHECKED, UNVERIFIED
 from protocol.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -270,8 +271,8 @@ def verify(
             if report.unchecked:
                 line(_("NOT CHECKED, and so no success: {checks}").format(checks=safe(", ".join(report.unchecked))))
         if not report.ok:
-            return EXIT_UNVERIFIED
-        return None if report.complete else EXIT_UNCHECKED
+            return UNVERIFIED
+        return None if report.complete else UNCHECKED
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 

@@ -22,8 +22,9 @@ from exchange.cli.mirrors import (
     verified_all,
 )
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
-from exchange.cli.output import EXIT_UNCHECKED, EXIT_UNVERIFIED, line, plain, print_json, table
+from exchange.cli.output import line, plain, print_json, table
 from exchange.i18n import _
+from keys.terminal import UNCHECKED, UNVERIFIED
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -73,8 +74,8 @@ def reconcile(
             if proofs is not None:
                 print_proofs(written, proofs)
         if not result.ok:
-            return EXIT_UNVERIFIED
-        return EXIT_UNCHECKED if result.unchecked else None
+            return UNVERIFIED
+        return UNCHECKED if result.unchecked else None
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from keys.terminal import REFUSED
 from node.cli.keys import KeyRing
-from node.cli.output import REFUSED, AsJson, edge, show
+from node.cli.output import AsJson, edge, show
 from node.cli.review import (
     Approval,
     Digest,

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from node.cli.output import UNVERIFIED, AsJson, edge, progress, show
+from keys.terminal import UNVERIFIED
+from node.cli.output import AsJson, edge, progress, show
 from node.cli.running import ask_running, is_running
 from node.cli.secrets import PassphraseFile, open_token, read_passphrase
 from node.cli.setup import Home

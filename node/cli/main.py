@@ -8,6 +8,7 @@ from inspect import getdoc
 import typer
 from typer.models import CommandInfo
 
+from keys.terminal import run_program
 from node.cli import (
     auditors,
     backup,
@@ -25,7 +26,11 @@ from node.i18n import _
 
 app = typer.Typer(
     name="comity-node",
-    help=_("A national node of the Comity network: set up, run, and the federation's directory."),
+    help=_(
+        "A national node of the Comity network: set up, run, and the federation's directory.\n\n"
+        "Exit codes: 0 done, 1 refused (the code says why), 2 wrong command line, 3 something did not verify, "
+        "4 something cannot be reached or is busy."
+    ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -63,7 +68,7 @@ def main() -> None:
     """The console script."""
     for command in _commands(app):
         command.help = command.help or _(getdoc(command.callback) or "")
-    app()
+    run_program("comity-node", app)
 
 
 if __name__ == "__main__":

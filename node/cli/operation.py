@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from node.cli.output import OK, UNAVAILABLE, AsJson, edge, show
+from keys.terminal import OK, UNAVAILABLE, write_json
+from node.cli.output import AsJson, edge, show
 from node.cli.secrets import PassphraseFile, open_token, read_passphrase
 from node.cli.setup import Home
 from node.i18n import _
@@ -74,7 +75,7 @@ async def _serve(make: Any) -> int:
     node = make()
     await node.start()
     ready = {"event": "ready", "node": node.context.node, "url": node.url, "admin": node.admin_url}
-    print(json.dumps(ready), flush=True)
+    write_json(ready)
     waiting = [asyncio.create_task(stop.wait()), asyncio.create_task(node.failed.wait())]
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

@@ -1,54 +1,26 @@
-"""How commands answer: text for people, one JSON object per line with ``--json``; and what their exit codes mean.
-
-0 done, 1 refused (a typed error), 2 wrong usage, 3 verification failed, 4 unavailable.
-"""
+"""How commands answer: text for people, one JSON object per line with ``--json``. Refusals: :mod:`keys.terminal`."""
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 
+from keys.terminal import refuse, write, write_json
 from node.i18n import _
-from protocol.errors import (
-    CheckpointInvalidError,
-    ComityError,
-    DirectoryUntrustedError,
-    LogForkError,
-    ProofInvalidError,
-    SignatureInvalidError,
-    UsageError,
-)
-
-OK, REFUSED, USAGE, UNVERIFIED, UNAVAILABLE = 0, 1, 2, 3, 4
+from protocol.errors import ComityError
 
 AsJson = Annotated[bool, typer.Option("--json", help=_("Answer with one JSON object."))]
-
-_VERIFICATION = (
-    SignatureInvalidError,
-    DirectoryUntrustedError,
-    CheckpointInvalidError,
-    ProofInvalidError,
-    LogForkError,
-)
-
-
-def exit_code(error: ComityError) -> int:
-    """The exit code of a typed error."""
-    if isinstance(error, UsageError):
-        return USAGE
-    if isinstance(error, _VERIFICATION):
-        return UNVERIFIED
-    return UNAVAILABLE if error.http_status in {502, 503, 507} else REFUSED
 
 
 def show(as_json: bool, values: dict[str, Any], text: Callable[[], str]) -> None:
     """Print ``values`` as JSON, or ``text()`` for a person."""
-    print(json.dumps(values, ensure_ascii=False) if as_json else text(), flush=True)
+    if as_json:
+        write_json(values)
+    else:
+        write(text())
 
 
 @contextmanager
@@ -68,9 +40,4 @@ def edge(as_json: bool) -> Iterator[None]:
     try:
         yield
     except ComityError as error:
-        if as_json:
-            values = {"error": {"code": error.code, "detail": _(error.detail), "advice": _(error.advice)}}
-            print(json.dumps(values, ensure_ascii=False))
-        else:
-            sys.stderr.write(f"{_('Error')} ({error.code}): {_(error.detail)}\n{_(error.advice)}\n")
-        raise typer.Exit(exit_code(error)) from None
+        raise typer.Exit(refuse(error, as_json=as_json)) from None

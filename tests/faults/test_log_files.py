@@ -25,9 +25,9 @@ from keys.federation import node_card
 from keys.files import write_file
 from keys.identity import generate_node_keys
 from keys.keystore import FAST, Keystore
+from keys.terminal import REFUSED, UNAVAILABLE, UNVERIFIED
 from node.boot_memory import BootMemory
 from node.cli.main import app
-from node.cli.output import REFUSED, UNAVAILABLE, UNVERIFIED
 from node.log_files import LogFiles
 from node.reconcile import ranges
 from node.sequencer import Sequencer

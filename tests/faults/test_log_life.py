@@ -23,8 +23,8 @@ from typer.testing import CliRunner
 from exchange.audit import mirror, verify_mirror
 from keys.cards import Function, card_to_bytes, parse_node_card
 from keys.files import write_file
+from keys.terminal import REFUSED, UNVERIFIED
 from node.cli.main import app
-from node.cli.output import REFUSED, UNVERIFIED
 from node.housekeeping import purge
 from node.log_state import LogMovedError, LogRolledBackError
 from node.witness import Checked

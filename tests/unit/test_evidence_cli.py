@@ -53,7 +53,7 @@ def test_an_officer_makes_a_bundle_and_an_auditor_verifies_it_without_a_passphra
         code, report = invoke(made, "verify", str(out), "--disclosure", str(opened), *trust)
         assert (code, report["ok"]) == (0, True)
     code, report = invoke(made, "verify", str(out), "--root-sha256", sha256(b"other").hexdigest())
-    assert (code, report["error"]["type"]) == (1, "urn:comity:error:directory-untrusted")
+    assert (code, report["error"]["type"]) == (3, "urn:comity:error:directory-untrusted")
 
 
 def test_the_fingerprint_that_a_desk_shows_is_the_one_by_which_bundles_are_verified(made: Made) -> None:

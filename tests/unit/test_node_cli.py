@@ -13,8 +13,8 @@ from keys.bootstrap import BootstrapBundle
 from keys.cards import NodeCard, parse_node_card
 from keys.directory.client import DirectoryClient
 from keys.directory.repository import MetadataRepository
+from keys.terminal import REFUSED, UNAVAILABLE, UNVERIFIED, USAGE
 from node.cli.main import app
-from node.cli.output import REFUSED, UNAVAILABLE, UNVERIFIED, USAGE
 from node.proof_files import ProofFiles
 from node.sequencer import utc_now
 from node.settings import NodeHome, NodeSettings
