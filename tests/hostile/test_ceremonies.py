@@ -90,6 +90,25 @@ def first_target(role: dict[str, Any]) -> dict[str, Any]:
     return next(iter(role["targets"].values()))
 
 
+def no_registry(root: dict[str, Any]) -> None:
+    for role in ("snapshot", "timestamp"):
+        for keyid in root["roles"][role]["keyids"]:
+            root["keys"].pop(keyid, None)
+        root["roles"][role]["keyids"] = []
+
+
+def by_prefix(members: dict[str, Any]) -> None:
+    """A thousand roles in one line, none of them named."""
+    role: dict[str, Any] = {"keyids": [], "threshold": 1, "bit_length": 10, "name_prefix": "nation-kr"}
+    members["delegations"] = {"keys": {}, "succinct_roles": role}
+    add_key(members["delegations"], role, "kr justice")
+
+
+def nobody(members: dict[str, Any]) -> None:
+    nation(members, "kr")["keyids"] = []
+    drop_unused(members)
+
+
 ROOT_FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a holder's name twice": (both(lambda root, role: add_key(root, role, "BR")), "listed twice"),
     "a name that differs in case": (both(lambda root, role: add_key(root, role, "br")), "listed twice"),
@@ -117,6 +136,11 @@ ROOT_FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda root: root.update({"x-comity-federation": "Te\u202est"}),
         "named by",
     ),
+    "more signatures than holders": (
+        lambda root: [root["roles"][role].update(threshold=2) for role in ("snapshot", "timestamp")],
+        "threshold is 1 to 1",
+    ),
+    "a role of nobody": (no_registry, "has 1 to 64 keys"),
     "no consistent snapshots": (lambda root: root.update(consistent_snapshot=False), "consistent"),
 }
 
@@ -137,6 +161,13 @@ MEMBER_FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a key without a role": (
         lambda members: add_key(members["delegations"], {"keyids": []}, "kr justice"),
         "has no role",
+    ),
+    "no list of members": (lambda members: members.pop("delegations"), "one by one"),
+    "members by a prefix": (by_prefix, "one by one"),
+    "a nation of nobody": (nobody, "has 1 to 64 keys"),
+    "more signatures than holders": (
+        lambda members: nation(members, "kr").update(threshold=3),
+        "threshold is 1 to 2",
     ),
     "targets of its own": (
         lambda members: members["targets"].update({"kr/node.json": {"length": 1, "hashes": {"sha256": "0" * 64}}}),
@@ -178,6 +209,11 @@ OTHER_FAULTS: dict[str, tuple[str, Callable[[dict[str, Any]], object], str]] = {
         "does not name",
     ),
     "a version without its hash": (SNAPSHOT, lambda signed: signed["meta"]["targets.json"].pop("hashes"), "SHA-256"),
+    "an unknown member of a version": (
+        SNAPSHOT,
+        lambda signed: signed["meta"]["targets.json"].update(note="y"),
+        "does not know",
+    ),
     "an unknown member of the snapshot": (SNAPSHOT, lambda signed: signed.update(note="y"), "does not know"),
     "an unknown member of the timestamp": (TIMESTAMP, lambda signed: signed.update(note="y"), "does not know"),
 }

@@ -212,6 +212,20 @@ def _read_again(world: Published, tmp_path: Path) -> None:
     world.read(tmp_path / "member")
 
 
+def test_holders_of_one_role_have_it_all_or_none(old: Published, tmp_path: Path) -> None:
+    world = old.copied(tmp_path / "directory")
+    mixed = [*world.holders[:2], *signers("ZA")]
+    world.ceremony.rotate_root([key.public_key for key in mixed], 2, SOON)
+    with pytest.raises(CeremonyError, match="all holders of root have ML-DSA-44, or none"):
+        world.ceremony.sign(ROOT, world.holders[0])
+    world.ceremony.discard(ROOT)
+    world.ceremony.discard(TARGETS)
+    two = [world.nations["kr"][0].public_key, signers("kr police")[0].public_key]
+    world.ceremony.rotate_nation("kr", two, 2, SOON)
+    with pytest.raises(CeremonyError, match="all keys of nation-kr have ML-DSA-44, or none"):
+        world.ceremony.sign(TARGETS, world.holders[0])
+
+
 def test_founding_without_it_is_refused_unless_it_is_asked_for(tmp_path: Path, old: Published) -> None:
     from keys.directory.ceremony import Ceremony
     from keys.directory.repository import MetadataRepository
