@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tuf.api.metadata import Metadata
 from typer.testing import CliRunner
 
 from keys.ceremony.holder import HolderChain
@@ -164,6 +165,10 @@ MEMBER_FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     ),
     "no list of members": (lambda members: members.pop("delegations"), "one by one"),
     "members by a prefix": (by_prefix, "one by one"),
+    "a key that is named and not listed": (
+        lambda members: nation(members, "kr")["keyids"].append("0" * 64),
+        "not listed",
+    ),
     "a nation of nobody": (nobody, "has 1 to 64 keys"),
     "more signatures than holders": (
         lambda members: nation(members, "kr").update(threshold=3),
@@ -215,6 +220,11 @@ OTHER_FAULTS: dict[str, tuple[str, Callable[[dict[str, Any]], object], str]] = {
         "does not know",
     ),
     "an unknown member of the snapshot": (SNAPSHOT, lambda signed: signed.update(note="y"), "does not know"),
+    "an unknown member of what the timestamp says": (
+        TIMESTAMP,
+        lambda signed: signed["meta"]["snapshot.json"].update(note="y"),
+        "does not know",
+    ),
     "an unknown member of the timestamp": (TIMESTAMP, lambda signed: signed.update(note="y"), "does not know"),
 }
 
@@ -499,6 +509,9 @@ def hide_a_nation(members: dict[str, Any]) -> None:
         (lambda f: replace(f, members=forged(f.members, hide_a_nation)), "signed by 0 of 2"),
         (lambda f: replace(f, roots=(forged(f.roots[0], lambda r: r.update(expires=LATE)),)), "another federation"),
         (lambda f: replace(f, roots=(*f.roots, forged(f.roots[0], lambda r: r.update(version=2)))), "signed by 0 of 2"),
+        (lambda f: replace(f, roots=(f.roots[0], f.roots[0])), "every root from the first one on"),
+        (lambda f: replace(f, roots=(f.members,)), "every root from the first one on"),
+        (lambda f: replace(f, members=f.roots[0]), "is of another kind"),
         (lambda f: replace(f, roots=()), "shows no published root"),
         (lambda f: replace(f, members=None), "does not bring the published member list"),
         (lambda f: replace(f, federation="Another"), "is of the federation Another, and is not"),
@@ -511,6 +524,16 @@ def test_a_published_version_that_is_made_up_is_refused(
         chain.judge(suspension, first_root(world))
         with pytest.raises(CeremonyError, match=reason):
             chain.judge(change(suspension))
+
+
+def test_a_first_root_that_its_own_holders_did_not_sign_is_refused(
+    world: Published, suspension: CeremonyFile, tmp_path: Path
+) -> None:
+    bare = json.loads(suspension.roots[0]) | {"signatures": []}
+    file = replace(suspension, roots=(json.dumps(bare).encode(),))
+    compared = sha256(Metadata[Any].from_bytes(suspension.roots[0]).signed_bytes).hexdigest()
+    with holder(tmp_path) as chain, pytest.raises(CeremonyError, match="signed by 0 of 2"):
+        chain.judge(file, compared)
 
 
 def test_an_older_published_version_than_one_seen_here_is_refused(world: Published, tmp_path: Path) -> None:
@@ -579,6 +602,14 @@ def test_a_damaged_chain_is_refused_and_does_not_begin_anew(
     assert path.stat().st_mode & 0o077 == 0
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(CeremonyError, match="damaged"), holder(tmp_path):
+        pass
+
+
+def test_a_chain_that_cannot_be_kept_signs_nothing(world: Published, suspension: CeremonyFile, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CeremonyError, match="cannot use"), holder(tmp_path, "file/chain"):
+        pass
+    with holder(tmp_path), pytest.raises(CeremonyError, match="another program"), holder(tmp_path):
         pass
 
 
