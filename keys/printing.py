@@ -6,6 +6,9 @@ or turn the order of letters. What is escaped here is shown as ``\\u{1b}``, so t
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 # What prose in some languages needs: joiners of letters (Persian, Hindi), spaces that do not break (French).
 _PROSE = frozenset("\n\t\u00a0\u200c\u200d\u202f\u3000")
 
@@ -22,6 +25,15 @@ def printable(text: str) -> str:
 def printable_text(text: str) -> str:
     """``text`` of several lines as prose: line ends, tabs, joiners and no-break spaces stay, the rest as above."""
     return "".join(character if character in _PROSE else _visible(character) for character in text)
+
+
+def printable_json(value: Any) -> str:
+    """``value`` as JSON in one line, letters of every script as they are, everything else by its number.
+
+    A program reads the same from it; a terminal that it comes to obeys nothing.
+    """
+    encoded = json.dumps(value, ensure_ascii=False)
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in encoded)
 
 
 def _visible(character: str) -> str:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from keys.printing import printable_json
 from node.i18n import _
 from protocol.errors import (
     CheckpointInvalidError,
@@ -48,7 +48,7 @@ def exit_code(error: ComityError) -> int:
 
 def show(as_json: bool, values: dict[str, Any], text: Callable[[], str]) -> None:
     """Print ``values`` as JSON, or ``text()`` for a person."""
-    print(json.dumps(values, ensure_ascii=False) if as_json else text(), flush=True)
+    print(printable_json(values) if as_json else text(), flush=True)
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def edge(as_json: bool) -> Iterator[None]:
     except ComityError as error:
         if as_json:
             values = {"error": {"code": error.code, "detail": _(error.detail), "advice": _(error.advice)}}
-            print(json.dumps(values, ensure_ascii=False))
+            print(printable_json(values))
         else:
             sys.stderr.write(f"{_('Error')} ({error.code}): {_(error.detail)}\n{_(error.advice)}\n")
         raise typer.Exit(exit_code(error)) from None

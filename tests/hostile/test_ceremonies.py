@@ -536,6 +536,19 @@ def test_a_first_root_that_its_own_holders_did_not_sign_is_refused(
         chain.judge(file, compared)
 
 
+@pytest.mark.parametrize("by", ["its own holders", "the holders before"])
+def test_a_further_root_needs_the_holders_before_and_its_own(
+    world: Published, suspension: CeremonyFile, tmp_path: Path, by: str
+) -> None:
+    came = signers("DE", "JP")
+    world.ceremony.rotate_root([key.public_key for key in came], 2, SOON)
+    root = world.sign_blindly(ROOT, came if by == "its own holders" else world.holders)
+    with holder(tmp_path) as chain:
+        chain.judge(suspension, first_root(world))
+        with pytest.raises(CeremonyError, match="signed by 0 of 2"):
+            chain.judge(replace(suspension, roots=(*suspension.roots, root)))
+
+
 def test_an_older_published_version_than_one_seen_here_is_refused(world: Published, tmp_path: Path) -> None:
     old = world.copied(tmp_path / "old")
     for number in range(2):
@@ -692,9 +705,10 @@ def test_a_terminal_obeys_nothing_that_stands_in_a_file(world: Published, tmp_pa
         path = tmp_path / f"{number}.json"
         path.write_bytes(one.to_bytes())
         options = ("--state", tmp_path / f"state-{number}", "--root-fingerprint", sha256(one.roots[0]).hexdigest())
-        code, told = run(tmp_path, "ceremony", "show", path, *options)
-        assert code != 0
-        assert not [character for character in told if character not in "\n" and not character.isprintable()], told
+        for form in ((), ("--json",)):
+            code, told = run(tmp_path, "ceremony", "show", path, *options, *form)
+            assert code != 0
+            assert told.replace("\n", "").isprintable(), told
 
 
 def test_a_command_does_not_sign_what_was_staged_before_it(world: Published, keystore: Path, tmp_path: Path) -> None:
