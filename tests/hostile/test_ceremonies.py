@@ -18,8 +18,9 @@ from typer.testing import CliRunner
 
 from keys.ceremony.holder import HolderChain
 from keys.ceremony.signing import sign_file
+from keys.directory.ceremony import Ceremony
 from keys.directory.ceremonyfile import CeremonyFile
-from keys.directory.repository import ROOT, SNAPSHOT, TARGETS, TIMESTAMP
+from keys.directory.repository import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, MetadataRepository
 from keys.directory.review import review
 from keys.directory.standing import STANDING_FIELD, Standing
 from keys.federation import with_revoked_key
@@ -562,6 +563,95 @@ def test_an_older_published_version_than_one_seen_here_is_refused(world: Publish
         chain.judge(world.ceremony.export(TARGETS), first_root(world))
         with pytest.raises(CeremonyError, match="was published before"):
             chain.judge(old.ceremony.export(TARGETS))
+
+
+def test_another_published_version_of_the_same_number_is_refused(world: Published, tmp_path: Path) -> None:
+    other = world.copied(tmp_path / "other")
+    for one, node in ((world, "kr"), (other, "fr")):
+        one.ceremony.sanction(node, Standing.SUSPENDED, SOON)
+        for signer in one.holders[:2]:
+            one.ceremony.sign(TARGETS, signer)
+        one.ceremony.release(SOON, one.registry)
+        one.ceremony.sanction(node, None, SOON)
+    with holder(tmp_path) as chain:
+        chain.judge(world.ceremony.export(TARGETS), first_root(world))
+        with pytest.raises(CeremonyError, match="another version 4 of targets"):
+            chain.judge(other.ceremony.export(TARGETS))
+
+
+def test_another_root_of_the_same_number_is_refused(world: Published, tmp_path: Path) -> None:
+    other = world.copied(tmp_path / "other")
+    for one, name in ((world, "DE"), (other, "JP")):
+        one.ceremony.rotate_root([*(key.public_key for key in one.holders), signers(name)[0].public_key], 2, SOON)
+        for role in (ROOT, TARGETS):
+            for signer in one.holders[:2]:
+                one.ceremony.sign(role, signer)
+        one.ceremony.release(SOON, one.registry)
+        one.ceremony.sanction("kr", Standing.SUSPENDED, SOON)
+    with holder(tmp_path) as chain:
+        chain.judge(world.ceremony.export(TARGETS), first_root(world))
+        with pytest.raises(CeremonyError, match="another version 2 of root"):
+            chain.judge(other.ceremony.export(TARGETS))
+
+
+CARELESS: list[tuple[str, Callable[[dict[str, Any]], object], str, Callable[[dict[str, Any]], object]]] = [
+    (ROOT, both(lambda root, role: add_key(root, role, "BR")), TARGETS, lambda _: None),
+    (TARGETS, lambda signed: signed.update({"x-more": "y"}), TARGETS, lambda signed: signed.pop("x-more")),
+    (
+        "nation-kr",
+        lambda role: first_target(role).update(custom={"a": 1}),
+        "nation-kr",
+        lambda role: first_target(role).pop("custom"),
+    ),
+    (SNAPSHOT, lambda signed: signed.update(note="y"), SNAPSHOT, lambda _: None),
+    (TIMESTAMP, lambda signed: signed.update(note="y"), TIMESTAMP, lambda _: None),
+]
+
+
+@pytest.mark.parametrize(("role", "hide", "then", "clean"), CARELESS, ids=[one[0] for one in CARELESS])
+def test_what_careless_holders_published_is_no_baseline_for_one_who_looks(
+    world: Published,
+    tmp_path: Path,
+    role: str,
+    hide: Callable[[dict[str, Any]], object],
+    then: str,
+    clean: Callable[[dict[str, Any]], object],
+) -> None:
+    world.stage(role, hide)
+    world.publish_blindly(role, world.sign_blindly(role))
+    file = world.stage(then, clean)
+    with holder(tmp_path) as chain, pytest.raises(CeremonyError, match=r"listed twice|does not know"):
+        chain.judge(file, first_root(world))
+    review(file)  # the change itself breaks no rule
+
+
+def test_a_federation_that_is_being_founded_is_the_one_whose_root_was_signed_here(tmp_path: Path) -> None:
+    ceremonies = []
+    for name in ("ours", "theirs"):
+        made = Ceremony(MetadataRepository(tmp_path / name))
+        holders = signers("AR", "BR")
+        made.create_federation(name, [k.public_key for k in holders], 2, [signers("registry")[0].public_key], SOON)
+        ceremonies.append((made, holders))
+    (ours, (mine, _)), (theirs, _) = ceremonies
+    with holder(tmp_path) as chain:
+        with pytest.raises(RootUnknownError):
+            chain.judge(ours.export(TARGETS))
+        root = chain.judge(ours.export(ROOT))
+        chain.sign(root, mine, root.review.digest(), SOON)
+        members = chain.judge(ours.export(TARGETS))
+        chain.sign(members, mine, members.review.digest(), SOON)
+        with pytest.raises(CeremonyError, match="another federation"):
+            chain.judge(theirs.export(TARGETS))
+        with pytest.raises(CeremonyError, match="does not bring the federation's first root"):
+            chain.judge(replace(ours.export(TARGETS), proposed=None))
+        second = chain.judge(theirs.export(ROOT))
+        with pytest.raises(CeremonyError, match="two histories"):
+            chain.sign(second, mine, second.review.digest(), SOON)
+    heard = sha256(ours.to_sign(ROOT)).hexdigest()
+    with holder(tmp_path, "another") as chain:
+        chain.judge(ours.export(TARGETS), heard)
+        with pytest.raises(CeremonyError, match="another federation"):
+            chain.judge(theirs.export(ROOT))
 
 
 def test_an_unsigned_version_of_a_nation_cannot_stand_in_for_the_published_one(
