@@ -6,6 +6,9 @@ or turn the order of letters. What is escaped here is shown as ``\\u{1b}``, so t
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 # What prose in some languages needs: joiners of letters (Persian, Hindi), spaces that do not break (French).
 _PROSE = frozenset("\n\t\u00a0\u200c\u200d\u202f\u3000")
 
@@ -24,6 +27,22 @@ def printable_text(text: str) -> str:
     return "".join(character if character in _PROSE else _visible(character) for character in text)
 
 
+def printable_line(text: str) -> str:
+    """``text`` as one line of prose: as :func:`printable_text`, and a line end or tab is seen instead of obeyed."""
+    return "".join(_visible(c) if c in "\n\t" or c not in _PROSE else c for c in text)
+
+
+def printable_json(value: Any, *, indent: int | None = None) -> str:
+    """``value`` as JSON, in one line unless ``indent`` is given, letters of every script as they are, everything else by its number.
+
+    A program reads the same from it; a terminal that it comes to obeys nothing.
+    """
+    encoded = json.dumps(value, ensure_ascii=False, indent=indent)
+    if encoded.isprintable():
+        return encoded
+    return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in encoded)
+
+
 def _visible(character: str) -> str:
     # ``isprintable`` is false for every control, format, surrogate, private-use and unassigned character, and for all
     # separators but the space.
@@ -32,8 +51,3 @@ def _visible(character: str) -> str:
 
 def _escaped(character: str) -> str:
     return "\\\\" if character == "\\" else f"\\u{{{ord(character):x}}}"
-
-
-def printable_line(text: str) -> str:
-    """``text`` as one line of prose: as :func:`printable_text`, and a line end or tab is seen instead of obeyed."""
-    return "".join(_visible(c) if c in "\n\t" or c not in _PROSE else c for c in text)

@@ -16,12 +16,11 @@ the output's encoding lacks is printed as an escape.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
-from keys.printing import printable_line, printable_text
+from keys.printing import printable_json, printable_line, printable_text
 from keys.translation import _
 from protocol.errors import (
     CheckpointInvalidError,
@@ -66,14 +65,6 @@ def error_object(error: ComityError) -> dict[str, Any]:
     return {"error": {**error.to_problem(), "code": error.code}}
 
 
-def json_text(value: Any, *, indent: int | None = None) -> str:
-    """The JSON of ``value``, with all that a terminal would act on (controls, direction marks) as escapes."""
-    encoded = json.dumps(value, ensure_ascii=False, indent=indent)
-    if encoded.isprintable():
-        return encoded
-    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in encoded)
-
-
 def write(text: str, *, to: TextIO | None = None) -> None:
     """One or more lines, each character seen and none obeyed, out of this process when it returns.
 
@@ -84,7 +75,7 @@ def write(text: str, *, to: TextIO | None = None) -> None:
 
 def write_json(value: Any, *, indent: int | None = None) -> None:
     """One JSON object on standard output; raises :class:`OutputError`."""
-    emit(json_text(value, indent=indent) + "\n")
+    emit(printable_json(value, indent=indent) + "\n")
 
 
 def emit(text: str, *, to: TextIO | None = None) -> None:

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tuf.api.metadata import Metadata
 from typer.testing import CliRunner
 
 from keys.ceremony.holder import HolderChain
 from keys.ceremony.signing import sign_file
+from keys.directory.ceremony import Ceremony
 from keys.directory.ceremonyfile import CeremonyFile
-from keys.directory.repository import ROOT, SNAPSHOT, TARGETS, TIMESTAMP
+from keys.directory.repository import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, MetadataRepository
 from keys.directory.review import review
 from keys.directory.standing import STANDING_FIELD, Standing
 from keys.federation import with_revoked_key
@@ -90,6 +92,25 @@ def first_target(role: dict[str, Any]) -> dict[str, Any]:
     return next(iter(role["targets"].values()))
 
 
+def no_registry(root: dict[str, Any]) -> None:
+    for role in ("snapshot", "timestamp"):
+        for keyid in root["roles"][role]["keyids"]:
+            root["keys"].pop(keyid, None)
+        root["roles"][role]["keyids"] = []
+
+
+def by_prefix(members: dict[str, Any]) -> None:
+    """A thousand roles in one line, none of them named."""
+    role: dict[str, Any] = {"keyids": [], "threshold": 1, "bit_length": 10, "name_prefix": "nation-kr"}
+    members["delegations"] = {"keys": {}, "succinct_roles": role}
+    add_key(members["delegations"], role, "kr justice")
+
+
+def nobody(members: dict[str, Any]) -> None:
+    nation(members, "kr")["keyids"] = []
+    drop_unused(members)
+
+
 ROOT_FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a holder's name twice": (both(lambda root, role: add_key(root, role, "BR")), "listed twice"),
     "a name that differs in case": (both(lambda root, role: add_key(root, role, "br")), "listed twice"),
@@ -117,6 +138,11 @@ ROOT_FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda root: root.update({"x-comity-federation": "Te\u202est"}),
         "named by",
     ),
+    "more signatures than holders": (
+        lambda root: [root["roles"][role].update(threshold=2) for role in ("snapshot", "timestamp")],
+        "threshold is 1 to 1",
+    ),
+    "a role of nobody": (no_registry, "has 1 to 64 keys"),
     "no consistent snapshots": (lambda root: root.update(consistent_snapshot=False), "consistent"),
 }
 
@@ -137,6 +163,17 @@ MEMBER_FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a key without a role": (
         lambda members: add_key(members["delegations"], {"keyids": []}, "kr justice"),
         "has no role",
+    ),
+    "no list of members": (lambda members: members.pop("delegations"), "one by one"),
+    "members by a prefix": (by_prefix, "one by one"),
+    "a key that is named and not listed": (
+        lambda members: nation(members, "kr")["keyids"].append("0" * 64),
+        "not listed",
+    ),
+    "a nation of nobody": (nobody, "has 1 to 64 keys"),
+    "more signatures than holders": (
+        lambda members: nation(members, "kr").update(threshold=3),
+        "threshold is 1 to 2",
     ),
     "targets of its own": (
         lambda members: members["targets"].update({"kr/node.json": {"length": 1, "hashes": {"sha256": "0" * 64}}}),
@@ -178,7 +215,17 @@ OTHER_FAULTS: dict[str, tuple[str, Callable[[dict[str, Any]], object], str]] = {
         "does not name",
     ),
     "a version without its hash": (SNAPSHOT, lambda signed: signed["meta"]["targets.json"].pop("hashes"), "SHA-256"),
+    "an unknown member of a version": (
+        SNAPSHOT,
+        lambda signed: signed["meta"]["targets.json"].update(note="y"),
+        "does not know",
+    ),
     "an unknown member of the snapshot": (SNAPSHOT, lambda signed: signed.update(note="y"), "does not know"),
+    "an unknown member of what the timestamp says": (
+        TIMESTAMP,
+        lambda signed: signed["meta"]["snapshot.json"].update(note="y"),
+        "does not know",
+    ),
     "an unknown member of the timestamp": (TIMESTAMP, lambda signed: signed.update(note="y"), "does not know"),
 }
 
@@ -463,6 +510,9 @@ def hide_a_nation(members: dict[str, Any]) -> None:
         (lambda f: replace(f, members=forged(f.members, hide_a_nation)), "signed by 0 of 2"),
         (lambda f: replace(f, roots=(forged(f.roots[0], lambda r: r.update(expires=LATE)),)), "another federation"),
         (lambda f: replace(f, roots=(*f.roots, forged(f.roots[0], lambda r: r.update(version=2)))), "signed by 0 of 2"),
+        (lambda f: replace(f, roots=(f.roots[0], f.roots[0])), "every root from the first one on"),
+        (lambda f: replace(f, roots=(f.members,)), "every root from the first one on"),
+        (lambda f: replace(f, members=f.roots[0]), "is of another kind"),
         (lambda f: replace(f, roots=()), "shows no published root"),
         (lambda f: replace(f, members=None), "does not bring the published member list"),
         (lambda f: replace(f, federation="Another"), "is of the federation Another, and is not"),
@@ -475,6 +525,29 @@ def test_a_published_version_that_is_made_up_is_refused(
         chain.judge(suspension, first_root(world))
         with pytest.raises(CeremonyError, match=reason):
             chain.judge(change(suspension))
+
+
+def test_a_first_root_that_its_own_holders_did_not_sign_is_refused(
+    world: Published, suspension: CeremonyFile, tmp_path: Path
+) -> None:
+    bare = json.loads(suspension.roots[0]) | {"signatures": []}
+    file = replace(suspension, roots=(json.dumps(bare).encode(),))
+    compared = sha256(Metadata[Any].from_bytes(suspension.roots[0]).signed_bytes).hexdigest()
+    with holder(tmp_path) as chain, pytest.raises(CeremonyError, match="signed by 0 of 2"):
+        chain.judge(file, compared)
+
+
+@pytest.mark.parametrize("by", ["its own holders", "the holders before"])
+def test_a_further_root_needs_the_holders_before_and_its_own(
+    world: Published, suspension: CeremonyFile, tmp_path: Path, by: str
+) -> None:
+    came = signers("DE", "JP")
+    world.ceremony.rotate_root([key.public_key for key in came], 2, SOON)
+    root = world.sign_blindly(ROOT, came if by == "its own holders" else world.holders)
+    with holder(tmp_path) as chain:
+        chain.judge(suspension, first_root(world))
+        with pytest.raises(CeremonyError, match="signed by 0 of 2"):
+            chain.judge(replace(suspension, roots=(*suspension.roots, root)))
 
 
 def test_an_older_published_version_than_one_seen_here_is_refused(world: Published, tmp_path: Path) -> None:
@@ -490,6 +563,95 @@ def test_an_older_published_version_than_one_seen_here_is_refused(world: Publish
         chain.judge(world.ceremony.export(TARGETS), first_root(world))
         with pytest.raises(CeremonyError, match="was published before"):
             chain.judge(old.ceremony.export(TARGETS))
+
+
+def test_another_published_version_of_the_same_number_is_refused(world: Published, tmp_path: Path) -> None:
+    other = world.copied(tmp_path / "other")
+    for one, node in ((world, "kr"), (other, "fr")):
+        one.ceremony.sanction(node, Standing.SUSPENDED, SOON)
+        for signer in one.holders[:2]:
+            one.ceremony.sign(TARGETS, signer)
+        one.ceremony.release(SOON, one.registry)
+        one.ceremony.sanction(node, None, SOON)
+    with holder(tmp_path) as chain:
+        chain.judge(world.ceremony.export(TARGETS), first_root(world))
+        with pytest.raises(CeremonyError, match="another version 4 of targets"):
+            chain.judge(other.ceremony.export(TARGETS))
+
+
+def test_another_root_of_the_same_number_is_refused(world: Published, tmp_path: Path) -> None:
+    other = world.copied(tmp_path / "other")
+    for one, name in ((world, "DE"), (other, "JP")):
+        one.ceremony.rotate_root([*(key.public_key for key in one.holders), signers(name)[0].public_key], 2, SOON)
+        for role in (ROOT, TARGETS):
+            for signer in one.holders[:2]:
+                one.ceremony.sign(role, signer)
+        one.ceremony.release(SOON, one.registry)
+        one.ceremony.sanction("kr", Standing.SUSPENDED, SOON)
+    with holder(tmp_path) as chain:
+        chain.judge(world.ceremony.export(TARGETS), first_root(world))
+        with pytest.raises(CeremonyError, match="another version 2 of root"):
+            chain.judge(other.ceremony.export(TARGETS))
+
+
+CARELESS: list[tuple[str, Callable[[dict[str, Any]], object], str, Callable[[dict[str, Any]], object]]] = [
+    (ROOT, both(lambda root, role: add_key(root, role, "BR")), TARGETS, lambda _: None),
+    (TARGETS, lambda signed: signed.update({"x-more": "y"}), TARGETS, lambda signed: signed.pop("x-more")),
+    (
+        "nation-kr",
+        lambda role: first_target(role).update(custom={"a": 1}),
+        "nation-kr",
+        lambda role: first_target(role).pop("custom"),
+    ),
+    (SNAPSHOT, lambda signed: signed.update(note="y"), SNAPSHOT, lambda _: None),
+    (TIMESTAMP, lambda signed: signed.update(note="y"), TIMESTAMP, lambda _: None),
+]
+
+
+@pytest.mark.parametrize(("role", "hide", "then", "clean"), CARELESS, ids=[one[0] for one in CARELESS])
+def test_what_careless_holders_published_is_no_baseline_for_one_who_looks(
+    world: Published,
+    tmp_path: Path,
+    role: str,
+    hide: Callable[[dict[str, Any]], object],
+    then: str,
+    clean: Callable[[dict[str, Any]], object],
+) -> None:
+    world.stage(role, hide)
+    world.publish_blindly(role, world.sign_blindly(role))
+    file = world.stage(then, clean)
+    with holder(tmp_path) as chain, pytest.raises(CeremonyError, match=r"listed twice|does not know"):
+        chain.judge(file, first_root(world))
+    review(file)  # the change itself breaks no rule
+
+
+def test_a_federation_that_is_being_founded_is_the_one_whose_root_was_signed_here(tmp_path: Path) -> None:
+    ceremonies = []
+    for name in ("ours", "theirs"):
+        made = Ceremony(MetadataRepository(tmp_path / name))
+        holders = signers("AR", "BR")
+        made.create_federation(name, [k.public_key for k in holders], 2, [signers("registry")[0].public_key], SOON)
+        ceremonies.append((made, holders))
+    (ours, (mine, _)), (theirs, _) = ceremonies
+    with holder(tmp_path) as chain:
+        with pytest.raises(RootUnknownError):
+            chain.judge(ours.export(TARGETS))
+        root = chain.judge(ours.export(ROOT))
+        chain.sign(root, mine, root.review.digest(), SOON)
+        members = chain.judge(ours.export(TARGETS))
+        chain.sign(members, mine, members.review.digest(), SOON)
+        with pytest.raises(CeremonyError, match="another federation"):
+            chain.judge(theirs.export(TARGETS))
+        with pytest.raises(CeremonyError, match="does not bring the federation's first root"):
+            chain.judge(replace(ours.export(TARGETS), proposed=None))
+        second = chain.judge(theirs.export(ROOT))
+        with pytest.raises(CeremonyError, match="two histories"):
+            chain.sign(second, mine, second.review.digest(), SOON)
+    heard = sha256(ours.to_sign(ROOT)).hexdigest()
+    with holder(tmp_path, "another") as chain:
+        chain.judge(ours.export(TARGETS), heard)
+        with pytest.raises(CeremonyError, match="another federation"):
+            chain.judge(theirs.export(ROOT))
 
 
 def test_an_unsigned_version_of_a_nation_cannot_stand_in_for_the_published_one(
@@ -543,6 +705,14 @@ def test_a_damaged_chain_is_refused_and_does_not_begin_anew(
     assert path.stat().st_mode & 0o077 == 0
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(CeremonyError, match="damaged"), holder(tmp_path):
+        pass
+
+
+def test_a_chain_that_cannot_be_kept_signs_nothing(world: Published, suspension: CeremonyFile, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CeremonyError, match="cannot use"), holder(tmp_path, "file/chain"):
+        pass
+    with holder(tmp_path), pytest.raises(CeremonyError, match="another program"), holder(tmp_path):
         pass
 
 
@@ -625,9 +795,10 @@ def test_a_terminal_obeys_nothing_that_stands_in_a_file(world: Published, tmp_pa
         path = tmp_path / f"{number}.json"
         path.write_bytes(one.to_bytes())
         options = ("--state", tmp_path / f"state-{number}", "--root-fingerprint", sha256(one.roots[0]).hexdigest())
-        code, told = run(tmp_path, "ceremony", "show", path, *options)
-        assert code != 0
-        assert not [character for character in told if character not in "\n" and not character.isprintable()], told
+        for form in ((), ("--json",)):
+            code, told = run(tmp_path, "ceremony", "show", path, *options, *form)
+            assert code != 0
+            assert told.replace("\n", "").isprintable(), told
 
 
 def test_a_command_does_not_sign_what_was_staged_before_it(world: Published, keystore: Path, tmp_path: Path) -> None:

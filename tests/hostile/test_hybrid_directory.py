@@ -18,7 +18,8 @@ from keys.ceremony.signing import sign_file
 from keys.directory.extract import read_extract
 from keys.directory.repository import ROOT, TARGETS
 from keys.directory.tufkey import HYBRID, DirectoryPublicKey, DirectorySigner
-from keys.identity import generate_directory_key
+from keys.identity import directory_signer, generate_directory_key
+from keys.keystore import FAST, Keystore
 from protocol.errors import CeremonyError, DirectoryUntrustedError
 from protocol.signing import SIGNATURE_BYTES
 from tests.hostile.directory import SOON, Published, signers
@@ -212,6 +213,20 @@ def _read_again(world: Published, tmp_path: Path) -> None:
     world.read(tmp_path / "member")
 
 
+def test_holders_of_one_role_have_it_all_or_none(old: Published, tmp_path: Path) -> None:
+    world = old.copied(tmp_path / "directory")
+    mixed = [*world.holders[:2], *signers("ZA")]
+    world.ceremony.rotate_root([key.public_key for key in mixed], 2, SOON)
+    with pytest.raises(CeremonyError, match="all holders of root have ML-DSA-44, or none"):
+        world.ceremony.sign(ROOT, world.holders[0])
+    world.ceremony.discard(ROOT)
+    world.ceremony.discard(TARGETS)
+    two = [world.nations["kr"][0].public_key, signers("kr police")[0].public_key]
+    world.ceremony.rotate_nation("kr", two, 2, SOON)
+    with pytest.raises(CeremonyError, match="all keys of nation-kr have ML-DSA-44, or none"):
+        world.ceremony.sign(TARGETS, world.holders[0])
+
+
 def test_founding_without_it_is_refused_unless_it_is_asked_for(tmp_path: Path, old: Published) -> None:
     from keys.directory.ceremony import Ceremony
     from keys.directory.repository import MetadataRepository
@@ -259,6 +274,19 @@ def test_secrets_of_both_parts_are_kept_and_shown_to_nobody() -> None:
     assert key.ml_dsa_44_seed is not None
     assert key.ml_dsa_44_seed.hex() not in repr(key) + repr(key.signer()) + repr(key.public())
     assert replace(key, ml_dsa_44_seed=None).public().keyid == key.public().classical().keyid
+
+
+def test_a_key_that_was_kept_before_there_were_two_parts_is_read_as_it_was(tmp_path: Path) -> None:
+    store = Keystore.create(tmp_path / "keys.cbor", b"test", FAST)
+    new, simple = generate_directory_key("new"), replace(generate_directory_key("old"), ml_dsa_44_seed=None)
+    for key in (new, simple):
+        key.store(store, key.holder, SOON)
+    store.save()
+    kept = Keystore.open(store.path, b"test")
+    for key in (new, simple):
+        signer = directory_signer(kept, key.holder)
+        assert signer.public_key == key.public()
+        signer.public_key.verify_signature(signer.sign(DATA), DATA)
 
 
 def test_metadata_loads_a_key_as_it_was_written(world: Published) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys.printing import printable, printable_text
+from keys.printing import printable, printable_json, printable_text
 
 HARMFUL = [
     "\x1b[2J",
@@ -36,6 +38,13 @@ def test_no_character_of_a_line_is_obeyed_or_invisible(text: str) -> None:
 @given(st.text(st.characters()), st.text(st.characters()))
 def test_two_texts_never_look_the_same_because_of_what_cannot_be_seen(one: str, other: str) -> None:
     assert (printable(one) == printable(other)) == (one == other)
+
+
+@given(st.recursive(st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=6))
+def test_json_says_the_same_and_holds_nothing_that_a_terminal_obeys(value: Any) -> None:
+    shown = printable_json(value)
+    assert json.loads(shown) == value
+    assert shown.isprintable()
 
 
 @pytest.mark.parametrize("harmful", HARMFUL)
