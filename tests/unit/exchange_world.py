@@ -53,6 +53,7 @@ from protocol.log import (
     sign_checkpoint,
 )
 from protocol.receipt import Receipt
+from protocol.signing import Signer
 from protocol.statement import parse_statement, verify_statement
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -292,9 +293,11 @@ class World:
             path / "published", "Test", signers, 1, [self._registry.signer()], made
         )
         self.nodes: dict[str, Node] = {}
+        self.node_signers: dict[str, Signer] = {}
         self.cards: dict[Address, ContactPointCard] = {}
         for name, nation in self._nations.items():
             keys = generate_node_keys(name, ["127.0.0.1"], made)
+            self.node_signers[name] = keys.signer()
             origin = log_origin("Test", name)
             card = node_card(name, keys, origin, made, name=name, urls=["https://127.0.0.1:1"])
             registry = [self._registry.signer()]
