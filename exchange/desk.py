@@ -327,8 +327,12 @@ class Desk:
         What goes out are the conditions and a commitment to the rest, which stays here. The outcome is the offer's.
         Raises as :meth:`send` and :meth:`Offers.prepare`.
         """
+
+        def check(given: Draft) -> None:
+            self._outbox.compose([self._offers.prepare(given).draft])
+
         if await self.run(self.office.needs_release, str(draft.get("type"))):
-            proposal = await self.run(lambda: self.office.propose(draft, self._offers.prepare, offered=True))
+            proposal = await self.run(lambda: self.office.propose(draft, check, offered=True))
             return self._proposed(proposal, draft)
         return await self._offer(draft, expires_in, lambda message: None)
 

@@ -33,9 +33,9 @@ def printable_line(text: str) -> str:
 
 
 def printable_json(value: Any, *, indent: int | None = None) -> str:
-    """``value`` as JSON, in one line unless ``indent`` is given, letters of every script as they are, everything else by its number.
+    """``value`` as JSON, letters of every script as they are, everything else by its number.
 
-    A program reads the same from it; a terminal that it comes to obeys nothing.
+    In one line unless ``indent`` is given. A program reads the same from it; a terminal obeys nothing in it.
     """
     encoded = json.dumps(value, ensure_ascii=False, indent=indent)
     if encoded.isprintable():

@@ -65,6 +65,8 @@ def show(
             print_json({**_plain(proposal), "draft": proposal.draft})
             return
         line(f"{proposal.id}: {proposal.state}, {safe(proposal.drafted_by)}, {safe(proposal.drafted_at)}")
+        if proposal.offered:
+            line(_("When it is released, this is offered; it is sent when its conditions are accepted."))
         _print_fields("", dict(proposal.draft))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
@@ -134,6 +136,7 @@ def _plain(proposal: Proposal) -> dict[str, object]:
         "decided_at": proposal.decided_at,
         "remark": proposal.remark,
         "message": proposal.message,
+        "offered": proposal.offered,
     }
 
 

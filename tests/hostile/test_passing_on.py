@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,8 @@ from exchange.desk import Desk
 from exchange.outbox import Outbox
 from exchange.settings import OfficeSettings
 from protocol.address import Address
-from protocol.errors import ComityError, HandlingError
+from protocol.bundle import DEFAULT_PART_BYTES, BundleEntry, Contents, parse_part, write_bundle
+from protocol.errors import ComityError, DirectoryUnavailableError, HandlingError
 from protocol.messages.handling_rules import Action
 from tests.unit.exchange_world import FR, KR, ROOT, World, request, without_rules
 
@@ -75,6 +77,23 @@ async def test_what_may_not_be_passed_on_is_not_taken_either(world: World) -> No
                 with without_rules(fr):
                     await fr.send({**draft, "handling": labels})
                 assert await refused_by(gh, HandlingError.code)
+
+
+async def test_what_may_not_be_passed_on_is_not_taken_from_a_carried_bundle_either(world: World) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr, world.open(GH) as gh:
+        draft = await passing_on(fr, await held(kr, fr, "RED"), GH)
+        with without_rules(fr):
+            await fr.send(draft)
+        waiting = world.nodes["gh"].box(GH).entries
+        entries = tuple(BundleEntry(entry.sequence, entry.envelope, entry.receipts) for entry in waiting)
+        contents = Contents(mailbox=entries, after=0)
+        now = world.clock()
+        (raw,) = write_bundle("gh", str(GH), now, contents, world.node_keys["gh"].signer(), DEFAULT_PART_BYTES)
+        with suppress(DirectoryUnavailableError):  # the first time it looks up whose messages these are
+            await gh.import_bundle(parse_part(raw, str(GH)))
+        await gh.refresh_directory(everything=True)
+        result = (await gh.import_bundle(parse_part(raw, str(GH)))).result
+        assert (result.received, [row.code for row in result.quarantined]) == ((), [HandlingError.code])
 
 
 WEAKER = {

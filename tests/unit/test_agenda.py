@@ -35,7 +35,7 @@ from tests.unit.exchange_world import FR, KR, PASSPHRASE, World, request
 HOUR = timedelta(hours=1)
 ROUTINE = {"urgency": "routine", "urgency_reason": None}
 
-OFFICE_TABLES = ("officer", "reading", "draft", "duty", "record")
+OFFICE_TABLES = ("officer", "reading", "draft", "duty", "record", "withheld", "closed")
 
 
 @pytest.fixture

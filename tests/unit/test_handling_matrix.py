@@ -249,3 +249,18 @@ def test_labels_are_weaker_exactly_where_one_of_them_is() -> None:
         expected |= {"text"} if (inner[1] or "-") not in (outer[1] or "-") else set()
         expected |= {"use_conditions"} if not set(inner[2]) <= set(outer[2]) else set()
         assert set(weakened(other, one)) == expected
+
+
+def test_a_grade_goes_with_what_it_grades() -> None:
+    graded = [request_under(grade={"source": source, "information": "2"}).handling for source in "AB"]
+    plain = request_under().handling
+    assert weakened(graded[0], graded[0]) == weakened(graded[0], plain) == ()
+    assert weakened(graded[1], graded[0]) == weakened(plain, graded[0]) == ("grade",)
+
+
+def test_a_label_that_this_program_does_not_know_counts_as_the_strictest() -> None:
+    newer = request_under().handling.model_copy(update={"tlp": "ULTRAVIOLET"})
+    message = LABELS[0].message.model_copy(update={"handling": newer})
+    found = objections(message, Action.FORWARD, HOLDER, ASKED_FOR, (), NOW)
+    assert [objection.code for objection in found] == ["tlp_red"]
+    assert weakened(request_under(tlp="RED").handling, newer) == ("tlp",)
