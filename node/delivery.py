@@ -72,7 +72,8 @@ class Delivery:
                         await asyncio.sleep(self.settings.max_backoff_s)
                         continue
                     for partner, _ in waiting:
-                        if partner not in self._tasks and self.partners.can_reach(partner):
+                        queue = self._tasks.get(partner)  # one that ended by a passing error is begun again
+                        if (queue is None or queue.done()) and self.partners.can_reach(partner):
                             self._tasks[partner] = asyncio.create_task(
                                 PartnerQueue(self, partner).run(), name=f"delivery-{partner}"
                             )

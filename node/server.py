@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import ssl
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
@@ -58,13 +59,16 @@ from node.store.sqlite import SqliteStore
 from node.transfer import Intake
 from node.witness import Witness
 from protocol.errors import ComityError, DirectoryUnavailableError, SettingsError, UnavailableError
+from protocol.problem import is_final
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 _MAX_SOURCES = 6
 _LOG_AGAIN_S = 5.0
-# After an error of the operating system a background task rests this long, then begins again.
+# So long a background task rests after an error that passes, before it begins again: twice as long each time, up to the
+# second.
 _AGAIN_S = 1.0
+_MOST_REST_S = 30.0
 _ADMIN_CONNECTIONS = 32
 _TOO_MANY_BYTES = "too many bytes from this caller; send less, or later"
 _TOO_MANY_FAILED = "too many requests that failed from this network; slow down"
@@ -210,7 +214,8 @@ class Node:
         if sequencer.held is None:
             self._work()
         else:
-            asking = asyncio.create_task(self._again("assurance", self._assurance.run), name="assurance")
+            again = self._again("assurance", self._assurance.run, _of_the_system)
+            asking = asyncio.create_task(again, name="assurance")
             asking.add_done_callback(self._assured)
             self._tasks.append(asking)
         self.log.info("started", version=directory.current.version)
@@ -518,23 +523,27 @@ class Node:
     # --- Background ------------------------------------------------------------------------------------------------
 
     def _spawn(self, name: str, work: Work) -> None:
-        task = asyncio.create_task(self._again(name, work), name=name)
+        task = asyncio.create_task(self._again(name, work, _passing), name=name)
         task.add_done_callback(self._ended)
         self._tasks.append(task)
 
-    async def _again(self, name: str, work: Work) -> None:
-        """Do the work; from the start again whenever the operating system refused something: that passes."""
+    async def _again(self, name: str, work: Work, passes: Callable[[BaseException], str | None]) -> None:
+        """Do the work; from the start again whenever it ends by an error that passes. Rests longer while it goes on."""
+        rest_s = _AGAIN_S
         while True:
+            began = time.monotonic()
             try:
                 return await work()
             except Exception as problem:
-                cause = _of_the_system(problem)
-                if cause is None:
+                code = passes(problem)
+                if code is None:
                     raise
-            code = errno.errorcode.get(cause.errno or 0, type(cause).__name__)
             self.log.error("task-interrupted", source=name, code=code)
             self.metrics.tasks_interrupted.labels(name).inc()
-            await asyncio.sleep(_AGAIN_S)
+            if time.monotonic() - began > _MOST_REST_S:
+                rest_s = _AGAIN_S
+            await asyncio.sleep(rest_s)
+            rest_s = min(2 * rest_s, _MOST_REST_S)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled():
@@ -551,12 +560,24 @@ class Node:
         self._tasks.clear()
 
 
-def _of_the_system(problem: BaseException) -> OSError | None:
-    """The operating system's error, if ``problem`` is one or is a group of nothing else."""
+def _of_the_system(problem: BaseException) -> str | None:
+    """The code of an error of the operating system (of a group of nothing else: of the first), None of any other."""
     if isinstance(problem, BaseExceptionGroup):
-        causes = [_of_the_system(one) for one in problem.exceptions]
-        return causes[0] if None not in causes else None
-    return problem if isinstance(problem, OSError) else None
+        codes = [_of_the_system(one) for one in problem.exceptions]
+        return None if None in codes else codes[0]
+    if isinstance(problem, OSError):
+        return errno.errorcode.get(problem.errno or 0, type(problem).__name__)
+    return None
+
+
+def _passing(problem: BaseException) -> str | None:
+    """The same, also of a typed error that passes, such as a database that cannot be read now."""
+    if isinstance(problem, BaseExceptionGroup):
+        codes = [_passing(one) for one in problem.exceptions]
+        return None if None in codes else codes[0]
+    if isinstance(problem, ComityError) and type(problem) is not ComityError:
+        return None if is_final(problem) else problem.code
+    return _of_the_system(problem)
 
 
 def _required(server: web.Server | None) -> web.Server:
