@@ -233,7 +233,8 @@ def _other_heads(
             continue  # a head that lies in several places
         judged.add(seen.note)
         size = seen.checkpoint.size
-        if size <= tree.size and tree.root(size) != seen.checkpoint.root:
+        # What lies there as a conflict was found to be one, also if it is larger than what was mirrored.
+        if path == CONFLICT if size > tree.size else tree.root(size) != seen.checkpoint.root:
             text = f"the log also signed a head of {size} entries that is of another history: see {path}"
             findings.add(None, LogForkError.code, text)
         elif size <= tree.size:
@@ -242,7 +243,7 @@ def _other_heads(
                 shrunk.add(seen.note)
                 text = f"the log showed its first {size} entries as its head after it had shown more: see {path}"
                 findings.add(None, LogWentBackError.code, text)
-        elif path in (COSIGNED, CONFLICT):
+        elif path == COSIGNED:
             findings.add(None, "extra-file", f"{path} is of {size} entries, more than this mirror has")
     _note_shrinking([seen for note, seen in kept.items() if note not in shrunk], findings)
     return list(kept.values())[1:]
