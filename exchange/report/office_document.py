@@ -136,7 +136,7 @@ def _deadlines(figures: OfficeFigures, words: Wording) -> Section:
                     )
                     for row in figures.deadlines
                 ),
-                _("There was no deadline."),
+                words.empty(_("There was no deadline.")),
             ),
         ),
         notes=(_("In time and late: what was done in the period. The others are as of the date of this report."),),
