@@ -288,7 +288,7 @@ STEPS = (
         ("report.html",),
     ),
     Step(
-        "comity audit report kr fr --from 2026-09-01T00:00:00Z --to 2026-10-01T00:00:00Z --out public.html"
+        "comity audit report kr fr --from 2026-08-01T00:00:00Z --to 2026-09-01T00:00:00Z --out public.html"
         " --suppress-below 5 --home auditor",
         ("public.html",),
     ),
