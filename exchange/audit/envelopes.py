@@ -52,7 +52,7 @@ def check_envelopes(log: VerifiedLog, envelopes: Iterable[bytes], directory: Dir
             findings.add(row.number, "id-conflict", "the envelope with this digest has another message id")
         try:
             sender = str(envelope.routing.sender)
-            verify_envelope(envelope, directory.signing_key(sender, envelope.kid, from_ms(row.at_ms)))
+            verify_envelope(envelope, directory.signing_key(sender, envelope.kid, from_ms(log.logged_ms(row))))
         except ComityError as problem:
             findings.add(row.number, problem.code, f"the sender's signature does not hold: {problem.detail}")
     return CheckedEnvelopes(logged, elsewhere, findings.in_order())

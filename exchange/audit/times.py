@@ -65,8 +65,12 @@ class TimeBounds:
     def __init__(self, checkpoints: Sequence[VerifiedCheckpoint]) -> None:
         timed = sorted(
             ((one.checkpoint.size, to_ms(one.signed_at), one) for one in checkpoints if one.signed_at is not None),
-            key=itemgetter(0, 1),
+            key=itemgetter(1, 0),
         )
+        # A smaller tree that was signed later is a lie of its own, and says nothing against entries that were there.
+        largest = accumulate((size for size, _at, _one in timed), max)
+        grown = [row for row, most in zip(timed, largest, strict=True) if row[0] == most]
+        timed = sorted(grown, key=itemgetter(0, 1))
         self._sizes = [size for size, _at, _one in timed]
         signed = [(at, one) for _size, at, one in timed]
         self._latest_up_to = list(accumulate(signed, partial(max, key=itemgetter(0))))

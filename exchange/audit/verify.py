@@ -13,14 +13,14 @@ Memory grows by some 50 bytes an entry; what is more stands in temporary files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 
 from exchange.audit.altered import altered_entries
 from exchange.audit.finding import Finding, Findings
+from exchange.audit.heads import other_heads
 from exchange.audit.index import EntryIndex
 from exchange.audit.period import ALWAYS, Period
 from exchange.audit.reading import Reading, Row
@@ -29,20 +29,16 @@ from exchange.audit.times import EntryTimes
 from exchange.audit.tree import AuthenticTree, authentic_tree, strange_files
 from exchange.audit.workers import Job, read_all
 from keys.directory.view import Directory
-from keys.tilefolder import CHECKPOINT, CONFLICT, COSIGNED, head_paths, read_items, read_resource
+from keys.tilefolder import CHECKPOINT, read_items, read_resource
 from protocol.directory_seen import DirectorySeen
 from protocol.errors import (
-    CheckpointInvalidError,
     CheckpointStaleError,
     ComityError,
-    LogForkError,
     LogUnavailableError,
-    LogWentBackError,
     NoMirrorError,
-    TooLargeError,
     WrongOriginError,
 )
-from protocol.instant import from_ms, to_ms, to_text
+from protocol.instant import from_ms, to_ms
 from protocol.log import (
     TILE_WIDTH,
     Checkpoint,
@@ -170,7 +166,7 @@ def verify_mirror(
     head = _head(folder, verifier)
     findings = Findings(head.checkpoint.origin)
     tree = authentic_tree(folder, head.checkpoint, findings)
-    checkpoints = (head, *_other_heads(folder, head, verifier, tree, findings))
+    checkpoints = (head, *other_heads(folder, head, verifier, tree, findings))
     strange_files(folder, tree, findings)
     bounds = period.bounds_ms()
     work = _Verification(folder, directory, tree, findings)
@@ -210,51 +206,6 @@ def _head(folder: Path, verifier: LogVerifier) -> VerifiedCheckpoint:
     if origin != verifier.origin:
         raise WrongOriginError(f"the mirror {folder} is of the log {origin}, not of {verifier.origin}")
     return verify_checkpoint(note, verifier)
-
-
-def _other_heads(
-    folder: Path, head: VerifiedCheckpoint, verifier: LogVerifier, tree: AuthenticTree, findings: Findings
-) -> list[VerifiedCheckpoint]:
-    """The other heads in the mirror that are of this history; what the rest of them means is found.
-
-    A head of more entries than the mirror has is left by a run that was broken off: the next one judges it.
-    """
-    kept = {head.note: head}
-    judged, shrunk = {head.note}, set()
-    for path in (COSIGNED, CONFLICT, *head_paths(folder)):
-        try:
-            seen = verify_checkpoint(read_resource(folder, path), verifier)
-        except LogUnavailableError:
-            continue
-        except (CheckpointInvalidError, TooLargeError) as problem:
-            findings.add(None, "extra-file", f"{path} is not a head that the log signed: {problem.detail}")
-            continue
-        if seen.note in judged:
-            continue  # a head that lies in several places
-        judged.add(seen.note)
-        size = seen.checkpoint.size
-        if size <= tree.size and tree.root(size) != seen.checkpoint.root:
-            text = f"the log also signed a head of {size} entries that is of another history: see {path}"
-            findings.add(None, LogForkError.code, text)
-        elif size <= tree.size:
-            kept[seen.note] = seen
-            if path == CONFLICT:
-                shrunk.add(seen.note)
-                text = f"the log showed its first {size} entries as its head after it had shown more: see {path}"
-                findings.add(None, LogWentBackError.code, text)
-        elif path in (COSIGNED, CONFLICT):
-            findings.add(None, "extra-file", f"{path} is of {size} entries, more than this mirror has")
-    _note_shrinking([seen for note, seen in kept.items() if note not in shrunk], findings)
-    return list(kept.values())[1:]
-
-
-def _note_shrinking(heads: Sequence[VerifiedCheckpoint], findings: Findings) -> None:
-    """Heads of one history that were signed in an order in which no log grows."""
-    timed = sorted((seen.signed_at, seen.checkpoint.size) for seen in heads if seen.signed_at is not None)
-    for (_, before), (at, size) in pairwise(timed):
-        if size < before:
-            text = f"at {to_text(at)} the log signed its first {size} entries as its head, and {before} before"
-            findings.add(None, LogWentBackError.code, text)
 
 
 def _known(tree: AuthenticTree, before: Checkpoint | None) -> int:

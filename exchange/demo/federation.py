@@ -63,9 +63,17 @@ class DemoFederation:
         await asyncio.gather(*map(self._join, NATIONS))
 
     async def enrol(self, enrolments: dict[str, list[Path]]) -> None:
-        """Each nation signs the cards in its desks' enrolment requests; the registry publishes them."""
+        """Each nation signs the cards in its desks' enrolment requests; the registry publishes them.
+
+        Each also lets the other's auditor read its whole log, so that tools of others can verify both mirrors.
+        """
         for node, files in enrolments.items():
             await self.sign_cards(node, files)
+            others = [f"audit@{other}" for other in NATIONS if other != node]
+            await self.commands.node(
+                *("cards", "auditors", self._directory, node, *others, "--reads", "all", "--registry", "registry"),
+                *("--keys", self._keystore(node), *_each("--key", OFFICES)),
+            )
         await self._publish()
 
     async def sign_cards(self, node: str, files: Sequence[Path]) -> None:

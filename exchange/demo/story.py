@@ -87,7 +87,7 @@ class Story:
             )
             self._tell(f"8. {_('The auditor mirrored and verified the log of')} {node}: {logs[node]['size']}")
         folders = [f"{node}={self._root / f'mirror-{node}'}" for node in NATIONS]
-        matched = await self._commands.comity(self._auditor, "audit", "reconcile", *folders, codes=(0, 3))
+        matched = await self._commands.comity(self._auditor, "audit", "reconcile", *folders, codes=(0, 3, 6))
         traced = await self._commands.comity(self._auditor, "audit", "trace", message_id, *folders, codes=(0, 3))
         self._tell(f"9. {_('Both logs tell the same story')}: {matched['ok']} ({matched['counts']['matched']})")
         return {"logs": logs, "reconcile": matched, "trace": traced}

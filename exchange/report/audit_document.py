@@ -69,7 +69,7 @@ def _messages(figures: AuditFigures, words: Wording) -> Section:
                     (row.sender or "–", row.recipient, words.reader.month(row.month), words.count(row.messages))
                     for row in figures.deliveries
                 ),
-                _("No messages."),
+                words.empty(_("No messages.")),
             ),
         ),
         notes=(
@@ -108,7 +108,7 @@ def _times(figures: AuditFigures, words: Wording) -> Section:
                     )
                     for row in figures.times
                 ),
-                _("Nothing could be measured."),
+                words.empty(_("Nothing could be measured.")),
             ),
         ),
         notes=(
@@ -198,7 +198,7 @@ def _events(figures: AuditFigures, words: Wording) -> Section:
                     (row.node, words.reader.code("receipt_event", row.event), words.count(row.count))
                     for row in figures.events
                 ),
-                _("No events."),
+                words.empty(_("No events.")),
             ),
         ),
     )
@@ -220,7 +220,7 @@ def _reasons(figures: AuditFigures, words: Wording) -> Section:
                     )
                     for row in figures.reasons
                 ),
-                _("Nothing was refused, and nothing failed."),
+                words.empty(_("Nothing was refused, and nothing failed.")),
             ),
         ),
     )

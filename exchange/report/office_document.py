@@ -70,7 +70,7 @@ def _messages(figures: OfficeFigures, words: Wording) -> Section:
                     )
                     for row in figures.volumes
                 ),
-                _("No messages."),
+                words.empty(_("No messages.")),
             ),
         ),
     )
@@ -98,7 +98,7 @@ def _times(figures: OfficeFigures, words: Wording) -> Section:
                     )
                     for row in figures.times
                 ),
-                _("Nothing could be measured."),
+                words.empty(_("Nothing could be measured.")),
             ),
         ),
         notes=(
@@ -136,7 +136,7 @@ def _deadlines(figures: OfficeFigures, words: Wording) -> Section:
                     )
                     for row in figures.deadlines
                 ),
-                _("There was no deadline."),
+                words.empty(_("There was no deadline.")),
             ),
         ),
         notes=(_("In time and late: what was done in the period. The others are as of the date of this report."),),
@@ -173,7 +173,7 @@ def _lapses(figures: OfficeFigures, words: Wording) -> Section:
                     )
                     for row in figures.lapses
                 ),
-                _("No preservation was about to expire."),
+                words.empty(_("No preservation was about to expire.")),
             ),
         ),
         notes=(note.format(span=words.reader.span(figures.warning_ms)),),
@@ -196,7 +196,7 @@ def _refusals(figures: OfficeFigures, words: Wording) -> Section:
                     )
                     for row in figures.refusals
                 ),
-                _("Nothing was refused."),
+                words.empty(_("Nothing was refused.")),
             ),
         ),
     )
@@ -219,7 +219,7 @@ def _cases(figures: OfficeFigures, words: Wording) -> Section:
                     )
                     for row in figures.states
                 ),
-                _("No cases."),
+                words.empty(_("No cases.")),
             ),
         ),
         notes=(_("All cases, whenever they were opened, as of the date of this report."),),
@@ -235,7 +235,7 @@ def _refused_messages(figures: OfficeFigures, words: Wording) -> Section:
                 _("Refused messages by code"),
                 (Column(_("Code"), Kind.CODE), Column(_("Messages"), Kind.NUMBER)),
                 tuple((printable(row.code), words.count(row.count)) for row in figures.quarantined),
-                _("No message was refused on arrival."),
+                words.empty(_("No message was refused on arrival.")),
             ),
         ),
         notes=(_("They failed a check of signature, address, time or content, and nobody opened them."),),

@@ -19,9 +19,16 @@ class Wording:
         self._suppression = Suppression(suppressed_below)
 
     def count(self, count: Count) -> str:
-        """A count; a word where it was left out."""
+        """A count; words where it was left out, or may have been."""
         _ = self.reader.text
+        if count == 0 and self._suppression.below:
+            return _("none, or left out")
         return _("left out") if count is None else self.reader.number(count)
+
+    def empty(self, text: str) -> str:
+        """What a table without rows says: ``text``, unless rows may have been left out."""
+        _ = self.reader.text
+        return _("None, or all were left out.") if self._suppression.below else text
 
     def who(self, *, ours: bool) -> str:
         """This office, or the others."""

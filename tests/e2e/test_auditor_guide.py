@@ -28,11 +28,11 @@ from exchange.settings import Home
 from exchange.timestamps import load_roots
 from keys.files import write_file
 from keys.keystore import Keystore
+from keys.tilefolder import read_items
 from protocol.log import (
     Checkpoint,
-    decode_bundle,
+    Withheld,
     decode_tlog_proof,
-    entries_path,
     parse_checkpoint,
     sign_checkpoint,
 )
@@ -310,7 +310,7 @@ STEPS = (
         ("report.html",),
     ),
     Step(
-        "comity audit report kr fr --from 2026-09-01T00:00:00Z --to 2026-10-01T00:00:00Z --out public.html"
+        "comity audit report kr fr --from 2026-08-01T00:00:00Z --to 2026-09-01T00:00:00Z --out public.html"
         " --suppress-below 5 --home auditor",
         ("public.html",),
     ),
@@ -429,7 +429,8 @@ def test_pymerkle_agrees_on_the_root_and_on_the_inclusion_of_every_real_entry(au
     for node in ("kr", "fr"):
         mirror = audit.mirror(node)
         head = parse_checkpoint((mirror / "checkpoint").read_bytes())
-        entries = decode_bundle((mirror / entries_path(0, head.size)).read_bytes())
+        # Of another nation's log it is a scoped bundle, in which nothing is withheld here.
+        entries = [item for item in read_items(mirror, 0, head.size) if not isinstance(item, Withheld)]
 
         tree = tree_of_pymerkle(entries)
 

@@ -1,5 +1,7 @@
 """Mirroring goes on where it was broken off, and what a node serves cannot spoil what was mirrored."""
 
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from exchange.audit import FolderSource, mirror, verify_mirror
 from protocol.errors import LogForkError, LogUnavailableError, ProofInvalidError, UnavailableError
 from protocol.event import Event, EventName, encode_event
 from protocol.log import decode_bundle, encode_bundle, entries_path
-from tests.unit.test_audit import LOGS, NOBODY, event, write
+from tests.unit.test_audit import LOGS, NOBODY, NOW, event, write
 
 VERIFIER = LOGS["kr"].verifier
 
@@ -112,3 +114,34 @@ async def test_progress_tells_how_many_entries_are_new(tmp_path: Path) -> None:
         lambda done, total: told.append((done, total)),
     )
     assert told == [(256, 300), (300, 300)]
+
+
+async def test_every_head_that_the_log_signed_is_kept_also_one_that_contradicts(tmp_path: Path) -> None:
+    folder, heads = tmp_path / "mirror", set()
+    grown = [*submissions(10), *(replace(item, at=NOW + timedelta(hours=2)) for item in submissions(20)[10:])]
+    for number, count in enumerate((10, 10, 20)):  # a tree that is signed anew, and one that grew
+        at = NOW + timedelta(hours=number)
+        served = write(tmp_path / "served", "kr", grown[:count], signed_at=at)
+        heads.add((served / "checkpoint").read_bytes())
+        await mirror(FolderSource(served), folder, VERIFIER)
+    lying = write(tmp_path / "lying", "kr", submissions(30)[1:], signed_at=NOW + timedelta(hours=4))
+    heads.add((lying / "checkpoint").read_bytes())
+    for _ in range(2):
+        with pytest.raises(LogForkError):
+            await mirror(FolderSource(lying), folder, VERIFIER)
+    assert {path.read_bytes() for path in (folder / "heads").iterdir()} == heads
+    log = verify_mirror(folder, "kr", VERIFIER, NOBODY)
+    assert len(log.checkpoints) == 3
+    assert [finding.code for finding in log.findings] == ["log-fork"]
+
+
+async def test_a_smaller_head_that_was_signed_later_is_found_in_what_is_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "mirror"
+    await mirror(FolderSource(write(tmp_path / "served", "kr", submissions(20))), folder, VERIFIER)
+    smaller = write(tmp_path / "smaller", "kr", submissions(10), signed_at=NOW + timedelta(hours=1))
+    (folder / "heads/10-0123456789abcdef").write_bytes((smaller / "checkpoint").read_bytes())
+    log = verify_mirror(folder, "kr", VERIFIER, NOBODY)
+    assert [finding.code for finding in log.findings] == ["log-went-back"]
+    (folder / "heads/garbage").write_bytes(b"nothing")
+    codes = [finding.code for finding in verify_mirror(folder, "kr", VERIFIER, NOBODY).findings]
+    assert sorted(codes) == ["extra-file", "log-went-back"]

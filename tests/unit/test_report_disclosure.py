@@ -20,7 +20,9 @@ from scipy.optimize import linprog  # type: ignore[import-untyped]
 from exchange.audit import Period
 from exchange.cli.output import plain
 from exchange.report import AuditedLog, Suppression, audit_figures
+from exchange.report.audit_document import audit_document
 from exchange.report.courses import Course, Refusal
+from exchange.report.language import Reader
 from exchange.report.office_figures import CountedMessage, OfficeRecords, RefusedMessage, office_figures
 from exchange.views import Direction
 from protocol.address import Address
@@ -170,6 +172,16 @@ def test_every_count_in_a_report_is_none_or_at_least_the_threshold() -> None:
     counts = {number for place, number in numbers.items() if place.endswith(("/count", "/messages", "/grown"))}
     assert counts
     assert all(count == 0 or count >= BELOW for count in counts)
+
+
+def test_a_report_does_not_say_that_there_was_nothing_where_something_may_have_been_left_out() -> None:
+    month = PERIODS[9]
+    log = AuditedLog("kr", "test/kr", 0, MONTHS[11], ())
+    for below, said in ((0, False), (BELOW, True)):
+        figures = audit_figures([log], month, MONTHS[10], Suppression(below))
+        text = str(audit_document(figures, Reader("en")))
+        assert ("none, or left out" in text, "None, or all were left out." in text) == (said, said)
+        assert ("No messages." in text) == (not said)
 
 
 @pytest.mark.parametrize(

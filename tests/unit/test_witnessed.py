@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from exchange.audit import FolderSource, mirror, verify_mirror, witnessed
+from exchange.audit import FolderSource, Period, demand_witnessed, mirror, verify_mirror, witnessed
 from exchange.audit.mirror import CHECKPOINT, COSIGNED
 from exchange.views import Check, ReceiptCheck, ReceiptRow, VerificationReport
 from exchange.witnessed import WitnessedProofs, check_witnesses
@@ -212,6 +213,40 @@ async def test_a_mirror_without_cosignatures_is_verified_and_not_witnessed(tmp_p
     log = await mirrored(LOG.write(tmp_path / "served"), tmp_path / "mirror")
     seen = witnessed(log, FOUR, NOW)
     assert (log.ok, seen.size, seen.quorum.cosigned, seen.quorum.met) == (True, 300, (), False)
+
+
+async def test_what_must_be_witnessed_is_so_up_to_the_last_minutes_before_the_head(tmp_path: Path) -> None:
+    """Entries of NOW: cosigned up to 257 of 300 is enough while the head is of the same minutes, not an hour later."""
+    served = LOG.write(tmp_path / "served", cosigned=LOG.note(257, "fr", "de"))
+    log = await mirrored(served, tmp_path / "mirror")
+    seen = witnessed(log, FOUR, NOW)
+    assert demand_witnessed(log, seen, Period()) == log
+    hour = timedelta(hours=1)
+    later = replace(log, head=replace(log.head, signed_at=NOW + hour))
+    assert [one.code for one in demand_witnessed(later, seen, Period()).findings] == ["not-witnessed"]
+    assert demand_witnessed(later, seen, Period(until=NOW)).ok
+    whole = replace(seen, size=300)
+    assert demand_witnessed(later, whole, Period()).ok
+
+
+async def test_what_nobody_or_too_few_cosigned_is_a_finding_where_it_must_be_witnessed(tmp_path: Path) -> None:
+    for name, witnesses in (("nobody", ()), ("one", ("fr",))):
+        log = await mirrored(LOG.write(tmp_path / f"served-{name}", *witnesses), tmp_path / name)
+        found = demand_witnessed(log, witnessed(log, FOUR, NOW), Period())
+        assert [one.code for one in found.findings] == ["not-witnessed"]
+    alone = Directory(1, NOW + timedelta(days=1), [CARDS["kr"]], [])
+    assert not demand_witnessed(log, witnessed(log, alone, NOW), Period()).ok
+
+
+async def test_a_wrong_cosignature_that_a_mirror_keeps_does_not_spoil_the_right_ones_that_come_later(
+    tmp_path: Path,
+) -> None:
+    forged = with_lines(LOG.note(257, "de"), [NoteSignature(*_of_fr(), bytes(72))])
+    log = await mirrored(LOG.write(tmp_path / "served", cosigned=forged), tmp_path / "mirror")
+    with pytest.raises(CheckpointInvalidError):
+        witnessed(log, FOUR, NOW)
+    log = await mirrored(LOG.write(tmp_path / "served", "fr", "jp"), tmp_path / "mirror")
+    assert witnessed(log, FOUR, NOW).quorum.met
 
 
 async def test_another_history_that_witnesses_cosigned_is_evidence(tmp_path: Path) -> None:
