@@ -45,6 +45,7 @@ from protocol.signing import Signer
 
 _PRIORITIES = {"routine": Priority.ROUTINE, "urgent": Priority.URGENT, "emergency": Priority.EMERGENCY}
 _FORMAT_RULE = "message format"
+Guard = Callable[[Message], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +147,14 @@ class Outbox:
     def _end_before(self, message: Message) -> int | None:
         return None if message.thread == message.id else self._store.thread_end(message.thread)
 
-    def seal(self, messages: Sequence[Composed], expires_in: timedelta | None) -> list[StoredMessage]:
+    def seal(
+        self, messages: Sequence[Composed], expires_in: timedelta | None, guard: Guard | None = None
+    ) -> list[StoredMessage]:
         """Seal messages and keep them, in the outbox.
 
-        Raises what the directory says against a recipient, and :class:`ThreadMovedError`, with nothing kept, when a
-        thread is another one than that in which a message was found to be allowed.
+        ``guard`` raises for a message that is not to be sent as things stand when it is kept: between the two no other
+        program keeps one. Raises what the directory says against a recipient, and :class:`ThreadMovedError`, with
+        nothing kept, when a thread is another one than that in which a message was found to be allowed.
         """
         sealed = [self._seal(message.complete, expires_in) for message in messages]
         records = [
@@ -160,6 +164,9 @@ class Outbox:
         with self._store.database.transaction():
             if any(message.after != self._end_before(message.message) for message in messages):
                 raise ThreadMovedError
+            if guard is not None:
+                for message in messages:
+                    guard(message.message)
             self._store.add_sent(sealed, records)
         return sealed
 

@@ -21,7 +21,7 @@ from exchange.client import MAX_ENTRIES, MAX_ENVELOPES, MAX_STATEMENTS, MAX_WAIT
 from exchange.desk_thread import Background, InThread
 from exchange.mailbox import Mailbox, Taken
 from exchange.node_link import NodeLink
-from exchange.outbox import Composed, Outbox, Outcome, ThreadMovedError, batches
+from exchange.outbox import Composed, Guard, Outbox, Outcome, ThreadMovedError, batches
 from exchange.receipts import DirectoryBehindError
 from exchange.records import Head, PendingStatement, StoredMessage
 from exchange.search import Search
@@ -87,7 +87,7 @@ class Traffic:
 
     # --- Sending ---
 
-    async def send(self, drafts: Drafts, expires_in: timedelta | None) -> list[SentMessage]:
+    async def send(self, drafts: Drafts, expires_in: timedelta | None, guard: Guard | None = None) -> list[SentMessage]:
         """Check, seal, store and submit; raises as :meth:`exchange.desk.Desk.send_many`.
 
         ``drafts`` may be a function of the desk's thread that writes them from what is stored: it is asked again when
@@ -100,7 +100,7 @@ class Traffic:
         try:
             for start in range(0, len(messages), MAX_ENVELOPES):
                 part = slice(start, start + MAX_ENVELOPES)
-                for batch in batches(await self._seal(messages[part], drafts, part, expires_in)):
+                for batch in batches(await self._seal(messages[part], drafts, part, expires_in, guard)):
                     sent += batch
                     submitting.add(asyncio.create_task(self._submit(batch)))
                 if len(submitting) >= _SUBMITTING:
@@ -120,13 +120,18 @@ class Traffic:
             return self._outbox.compose((drafts() if callable(drafts) else drafts)[part])
 
     async def _seal(
-        self, composed: Sequence[Composed], drafts: Drafts, part: slice, expires_in: timedelta | None
+        self,
+        composed: Sequence[Composed],
+        drafts: Drafts,
+        part: slice,
+        expires_in: timedelta | None,
+        guard: Guard | None,
     ) -> list[StoredMessage]:
         messages = composed
         while True:
             directory = self._link.directory
             try:
-                sealed = await self._thread(partial(self._outbox.seal, messages, expires_in))
+                sealed = await self._thread(partial(self._outbox.seal, messages, expires_in, guard))
                 break
             except ThreadMovedError:
                 messages = await self._thread(lambda: self._compose(drafts, part))

@@ -33,12 +33,14 @@ from protocol.errors import (
     ComityError,
     DeskBusyError,
     DirectoryUntrustedError,
+    DuplicateRequestError,
     ErasedError,
     KeystoreLockedError,
     NothingOpenError,
     StorageFullError,
 )
 from protocol.event import EventName, decode_event
+from protocol.local_record import Operation
 from tests.unit.exchange_world import FR, KR, NOW, Client, World, request
 from tests.unit.test_agenda import ROUTINE, asked
 from tests.unit.test_exchange_store import CIPHER, delivery, message
@@ -166,6 +168,23 @@ async def test_conditions_that_two_programs_accept_at_a_time_are_accepted_once(w
         assert [row.type for row in await first.inbox(sent=True)].count("condition.accept") == 1
 
 
+async def test_one_request_that_two_programs_send_unless_it_is_a_duplicate_is_sent_once(world: World) -> None:
+    both = asyncio.Barrier(2)
+
+    async def seal(self: Any, *args: Any) -> Any:
+        await both.wait()
+        return await sealed(self, *args)
+
+    sealed = Traffic._seal
+    async with world.open(KR) as first, world.open(KR) as second:
+        with patch.object(Traffic, "_seal", seal):
+            outcomes = await asyncio.gather(
+                *(desk.send(request(), unless_duplicate=True) for desk in (first, second)), return_exceptions=True
+            )
+        assert sorted(type(outcome) is DuplicateRequestError for outcome in outcomes) == [False, True]
+        assert len(await first.inbox(sent=True)) == 1
+
+
 async def test_what_two_programs_say_in_one_thread_at_a_time_keeps_its_order(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         sent_request = await kr.send(request())
@@ -182,9 +201,9 @@ async def test_what_two_programs_say_in_one_thread_at_a_time_keeps_its_order(wor
         sealed = Outbox.seal
         calls = []
 
-        def seal(self: Outbox, messages: Any, expires_in: Any) -> Any:
+        def seal(self: Outbox, messages: Any, *more: Any) -> Any:
             calls.append(messages)
-            return sealed(self, composed if len(calls) == 1 else messages, expires_in)
+            return sealed(self, composed if len(calls) == 1 else messages, *more)
 
         with patch.object(Outbox, "seal", seal):
             sent = await first.send(drafts[0])
@@ -357,6 +376,37 @@ async def test_the_records_of_programs_that_end_in_any_order_lead_to_the_last_si
         head = (world.home(KR) / "records.checkpoint").read_bytes()
         assert await kr.run(check_table, kr.records, head) is not None
         assert (await kr.run(kr.records.frontier)).size == 8
+
+
+async def test_records_are_verified_while_another_program_adds_some(world: World) -> None:
+    async with world.open(KR) as first, world.open(KR) as second:
+        await first.send(request())
+
+        def added(done: int, total: int) -> None:
+            if done == 1:
+                second._lookup._keep_record(second._lookup._book.record(Operation.CONSULTATION, "search", count=0))
+
+        head = first.signed_records_head()
+        await first.send_many([request() for _ in range(3)])
+        assert await first.run(check_table, first.records, head, added) is not None
+        assert (await first.run(first.records.frontier)).size == 5
+
+
+def test_a_program_opens_the_desk_while_another_erases(
+    stores: tuple[DeskStore, DeskStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = stores
+    first.add_sent([message(5)])
+    with first.database.transaction():
+        first.erase(message(5), [])
+    monkeypatch.setattr("exchange.database.BUSY_TIMEOUT_MS", 1)
+    monkeypatch.setattr("exchange.database._PRAGMAS", ("busy_timeout = 1",))
+    with second.database.snapshot():
+        assert second.queued() == 1
+        DeskStore(tmp_path / "desk.sqlite", CIPHER).close()
+    first.destroy_keys()
+    with pytest.raises(ErasedError):
+        first._content_keys.secret(0)
 
 
 def test_content_that_two_programs_erase_at_a_time_has_no_key_left(
