@@ -15,7 +15,9 @@ from unittest.mock import patch
 from uuid import UUID
 
 import pytest
+from typer.testing import CliRunner
 
+from exchange.cli.main import app
 from exchange.content_keys import ContentKeys
 from exchange.database import SealedDatabase
 from exchange.desk_keys import plan, retire
@@ -27,6 +29,7 @@ from exchange.traffic import Traffic
 from exchange.watch import DESK_CHANNEL, told_here
 from keys.directory.client import DirectoryClient
 from keys.directory.shared_client import SharedDirectoryClient
+from keys.files import write_file
 from keys.keystore import FAST, Keystore
 from protocol.address import Address
 from protocol.errors import (
@@ -37,11 +40,12 @@ from protocol.errors import (
     ErasedError,
     KeystoreLockedError,
     NothingOpenError,
+    RateLimitedError,
     StorageFullError,
 )
 from protocol.event import EventName, decode_event
 from protocol.local_record import Operation
-from tests.unit.exchange_world import FR, KR, NOW, Client, World, request
+from tests.unit.exchange_world import FR, KR, NOW, PASSPHRASE, Client, World, request
 from tests.unit.test_agenda import ROUTINE, asked
 from tests.unit.test_exchange_store import CIPHER, delivery, message
 from tests.unit.test_open_conditions import CONFIDENTIAL, answered
@@ -59,6 +63,11 @@ def stores(tmp_path: Path) -> Iterator[tuple[DeskStore, DeskStore]]:
     yield first, second
     first.close()
     second.close()
+
+
+def passphrase_file(world: World) -> Path:
+    write_file(world.path / "passphrase", PASSPHRASE, mode=0o600)
+    return world.path / "passphrase"
 
 
 def logged(world: World, node: str, name: EventName) -> int:
@@ -344,6 +353,26 @@ def test_a_folder_that_stays_locked_is_named_as_the_cause(world: World, monkeypa
             client.refresh(world.clock())
         assert client.load(world.clock())  # looking needs no lock
     assert "connection" not in caught.value.advice
+
+
+@pytest.mark.parametrize(
+    "cause", [DeskBusyError("another program writes"), StorageFullError("full"), RateLimitedError()]
+)
+def test_a_list_shows_what_is_here_and_names_what_was_in_the_way_of_the_rest(
+    world: World, monkeypatch: pytest.MonkeyPatch, cause: ComityError
+) -> None:
+    async def sync(self: Traffic, wait: float) -> None:
+        raise cause
+
+    monkeypatch.setattr(Traffic, "sync", sync)
+    ran = CliRunner().invoke(
+        app,
+        ["inbox", "--home", str(world.home(KR)), "--passphrase-file", str(passphrase_file(world))],
+    )
+    assert ran.exit_code == 0
+    assert f"({cause.code})" in ran.stderr
+    assert "cannot be reached" not in ran.output
+    assert "connection" not in ran.output
 
 
 # --- Notices, records, keys of content --------------------------------------------------------------------------------
