@@ -304,22 +304,30 @@ class Desk:
 
     # --- Sending ---
 
-    async def send(self, draft: Draft, *, expires_in: timedelta | None = None) -> SentMessage:
+    async def send(
+        self, draft: Draft, *, expires_in: timedelta | None = None, unless_duplicate: bool = False
+    ) -> SentMessage:
         """Send one message; see :meth:`send_many`."""
-        return (await self.send_many([draft], expires_in=expires_in))[0]
+        return (await self.send_many([draft], expires_in=expires_in, unless_duplicate=unless_duplicate))[0]
 
-    async def send_many(self, drafts: Sequence[Draft], *, expires_in: timedelta | None = None) -> list[SentMessage]:
+    async def send_many(
+        self, drafts: Sequence[Draft], *, expires_in: timedelta | None = None, unless_duplicate: bool = False
+    ) -> list[SentMessage]:
         """Check, seal, store and submit; one outcome per draft, in order.
 
         Raises :class:`InvalidMessageError` (the problems of all drafts), :class:`TransitionError` or
         :class:`NotFoundError` (a reply in an unknown thread) before anything is stored, and what the directory says
         against a recipient before anything of its batch of 64 is stored. When the node cannot be reached the messages
         stay in the outbox: status ``queued``, and the next :meth:`sync` sends them. Where another officer must release
-        one of them, none is sent: all wait as drafts, status ``proposed``.
+        one of them, none is sent: all wait as drafts, status ``proposed``. ``unless_duplicate``: raises
+        :class:`DuplicateRequestError`, with nothing of the batch stored, when another case is about a target of one.
         """
         if await self.run(lambda: any(self.office.needs_release(str(draft.get("type"))) for draft in drafts)):
             return [await self.propose(draft) for draft in drafts]
-        return await self._traffic.send(drafts, expires_in)
+        if not unless_duplicate:
+            return await self._traffic.send(drafts, expires_in)
+        await self.run(self._lookup.index_all)  # here, and not while others wait to write
+        return await self._traffic.send(drafts, expires_in, self._lookup.require_no_duplicate)
 
     async def offer(self, draft: Draft, *, expires_in: timedelta | None = None) -> SentMessage:
         """Offer what a draft of an answer, or of information, gives under conditions; :meth:`give` sends it.
@@ -345,7 +353,7 @@ class Desk:
         draft = await self.run(self._offers.opening_draft, offer_id)
         if await self.run(self.office.needs_release, str(draft["type"])):
             return await self.propose(draft)
-        (sent,) = await self._traffic.send([draft], expires_in, lambda message: self._offers.given(draft))
+        (sent,) = await self._traffic.send([draft], expires_in, also=lambda message: self._offers.given(draft))
         return sent
 
     async def _offer(self, draft: Draft, expires_in: timedelta | None, also: Callable[[UUID], None]) -> SentMessage:
@@ -355,7 +363,7 @@ class Desk:
             self._offers.keep(message, prepared.withheld)
             also(message)
 
-        (sent,) = await self._traffic.send([prepared.draft], expires_in, kept)
+        (sent,) = await self._traffic.send([prepared.draft], expires_in, also=kept)
         return sent
 
     async def propose(self, draft: Draft) -> SentMessage:
@@ -386,7 +394,7 @@ class Desk:
             return await self._offer(
                 proposal.draft, expires_in, lambda message: self.office.released(proposal, message)
             )
-        (sent,) = await self._traffic.send([proposal.draft], expires_in, released)
+        (sent,) = await self._traffic.send([proposal.draft], expires_in, also=released)
         return sent
 
     async def acknowledge(

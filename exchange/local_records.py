@@ -147,7 +147,8 @@ def check_table(table: RecordTable, last: bytes | None, progress: Progress | Non
     kept, frontier = table.frontier(), Frontier()
     if signed is not None and signed.size > kept.size:
         raise LogForkError(f"{signed.size} records were signed and {kept.size} are left")
-    for index, leaf, entry in table.entries():
+    # What another program records meanwhile is not looked at.
+    for index, leaf, entry in table.entries(0, kept.size):
         if index != frontier.size or leaf_hash(entry) != leaf:
             raise DatabaseDamagedError(f"local record {frontier.size} is missing or was altered")
         frontier = frontier.append(leaf)

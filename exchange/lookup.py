@@ -24,7 +24,7 @@ from exchange.search import Search
 from exchange.store import DeskStore
 from exchange.views import Direction, InboxRow, ReceiptRow, SearchResult, ShownMessage, Tracking
 from keys.directory.view import Directory
-from protocol.errors import ConditionsOpenError, ErasedError, NotFoundError
+from protocol.errors import ConditionsOpenError, DuplicateRequestError, ErasedError, NotFoundError
 from protocol.event import EventName
 from protocol.lifecycle import AnyCase, fold
 from protocol.lifecycle.profiles import NationalClocks
@@ -119,6 +119,10 @@ class Lookup:
         """See :meth:`exchange.desk.Desk.not_searched`."""
         return self._store.unindexed()
 
+    def index_all(self) -> None:
+        """Index whatever is not indexed yet."""
+        self._search.index()
+
     def duplicates(self, message: Message, *, everything: bool = False) -> list[Duplicate]:
         """Where other cases are about targets of the request ``message``, the newest first.
 
@@ -129,6 +133,15 @@ class Lookup:
         if found:
             self._keep_record(self._book.record(Operation.COMBINATION, "duplicates", count=len(found)))
         return found
+
+    def require_no_duplicate(self, message: Message) -> None:
+        """Return if no other case is about a target of the request; raises :class:`DuplicateRequestError`."""
+        self._search.index()
+        named = sorted(
+            {str(found.thread) for found in find_duplicates(self._store, self._parsed, self._search, message)}
+        )
+        if named:
+            raise DuplicateRequestError(f"other cases are about the same targets: {', '.join(named)}")
 
     # --- Opening ---
 

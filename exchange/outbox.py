@@ -46,6 +46,7 @@ from protocol.signing import Signer
 
 _PRIORITIES = {"routine": Priority.ROUTINE, "urgent": Priority.URGENT, "emergency": Priority.EMERGENCY}
 _FORMAT_RULE = "message format"
+Guard = Callable[[Message], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +157,15 @@ class Outbox:
         self,
         messages: Sequence[Composed],
         expires_in: timedelta | None,
+        guard: Guard | None = None,
         also: Callable[[UUID], None] | None = None,
     ) -> list[StoredMessage]:
         """Seal messages and keep them, in the outbox.
 
-        ``also`` is given the id of each in the same transaction; when it raises, none is kept. Raises what the
-        directory says against a recipient, and :class:`ThreadMovedError`, with nothing kept, when a thread is another
-        one than that in which a message was found to be allowed.
+        ``guard`` raises for a message that is not to be sent as things stand when it is kept: between the two no other
+        program keeps one. ``also`` is given the id of each in the same transaction; when it raises, none is kept.
+        Raises what the directory says against a recipient, and :class:`ThreadMovedError`, with nothing kept, when a
+        thread is another one than that in which a message was found to be allowed.
         """
         sealed = [self._seal(message.complete, expires_in) for message in messages]
         heads = [message.head for message in sealed]
@@ -173,6 +176,9 @@ class Outbox:
         with self._store.database.transaction():
             if any(message.after != self._end_before(message.message) for message in messages):
                 raise ThreadMovedError
+            if guard is not None:
+                for message in messages:
+                    guard(message.message)
             self._store.add_sent(sealed, records, also=(lambda: _each(also, heads)) if also is not None else None)
         return sealed
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
@@ -24,7 +25,7 @@ from exchange.sealing import RowCipher
 from exchange.views import Direction
 from protocol import cbor
 from protocol.address import Address
-from protocol.errors import DatabaseDamagedError, ErasedError, NotFoundError
+from protocol.errors import DatabaseDamagedError, DeskBusyError, ErasedError, NotFoundError
 from protocol.instant import from_ms, to_ms
 from protocol.local_record import LocalRecord
 from protocol.log.merkle import HASH_BYTES
@@ -96,7 +97,8 @@ class DeskStore:
         self._recent: OrderedDict[bytes, Head] = OrderedDict()
         self._recent_as_of = self.database.changes_of_others()
         try:
-            self.destroy_keys()  # of what was erased when the power went
+            with suppress(DeskBusyError):  # another program is at it
+                self.destroy_keys()  # of what was erased when the power went
         except BaseException:
             self.close()
             raise

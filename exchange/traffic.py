@@ -21,7 +21,7 @@ from exchange.client import MAX_ENTRIES, MAX_ENVELOPES, MAX_STATEMENTS, MAX_WAIT
 from exchange.desk_thread import Background, InThread
 from exchange.mailbox import Mailbox, Taken
 from exchange.node_link import NodeLink
-from exchange.outbox import Composed, Outbox, Outcome, ThreadMovedError, batches
+from exchange.outbox import Composed, Guard, Outbox, Outcome, ThreadMovedError, batches
 from exchange.receipts import DirectoryBehindError
 from exchange.records import Head, PendingStatement, StoredMessage
 from exchange.search import Search
@@ -88,7 +88,11 @@ class Traffic:
     # --- Sending ---
 
     async def send(
-        self, drafts: Drafts, expires_in: timedelta | None, also: Callable[[UUID], None] | None = None
+        self,
+        drafts: Drafts,
+        expires_in: timedelta | None,
+        guard: Guard | None = None,
+        also: Callable[[UUID], None] | None = None,
     ) -> list[SentMessage]:
         """Check, seal, store and submit; raises as :meth:`exchange.desk.Desk.send_many`.
 
@@ -103,7 +107,7 @@ class Traffic:
         try:
             for start in range(0, len(messages), MAX_ENVELOPES):
                 part = slice(start, start + MAX_ENVELOPES)
-                for batch in batches(await self._seal(messages[part], drafts, part, expires_in, also)):
+                for batch in batches(await self._seal(messages[part], drafts, part, expires_in, guard, also)):
                     sent += batch
                     submitting.add(asyncio.create_task(self._submit(batch)))
                 if len(submitting) >= _SUBMITTING:
@@ -128,13 +132,14 @@ class Traffic:
         drafts: Drafts,
         part: slice,
         expires_in: timedelta | None,
+        guard: Guard | None,
         also: Callable[[UUID], None] | None,
     ) -> list[StoredMessage]:
         messages = composed
         while True:
             directory = self._link.directory
             try:
-                sealed = await self._thread(partial(self._outbox.seal, messages, expires_in, also))
+                sealed = await self._thread(partial(self._outbox.seal, messages, expires_in, guard, also))
                 break
             except ThreadMovedError:
                 messages = await self._thread(lambda: self._compose(drafts, part))

@@ -12,7 +12,7 @@ from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, Passphras
 from exchange.cli.output import line, plain, print_json, print_json_line, safe, table
 from exchange.i18n import _
 from exchange.labels import code_label, deadline_label
-from protocol.errors import ComityError, UnavailableError
+from protocol.errors import ComityError
 
 if TYPE_CHECKING:
     from exchange.agenda import Notice
@@ -120,7 +120,9 @@ def item_object(item: AgendaItem) -> dict[str, Any]:
 async def _synced(desk: Desk) -> bool:
     try:
         await desk.sync()
-    except UnavailableError:
+    except ComityError as problem:
+        if not problem.retryable:
+            raise
         return False
     return True
 

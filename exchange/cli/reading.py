@@ -11,6 +11,7 @@ from uuid import UUID
 
 import typer
 from rich.progress import Progress
+from rich.text import Text
 
 from exchange.cli.files import read_file, write_out
 from exchange.cli.options import (
@@ -32,7 +33,7 @@ from exchange.i18n import _
 from exchange.labels import code_label, state_label
 from keys.files import PRIVATE_MODE
 from keys.terminal import UNCHECKED, UNVERIFIED
-from protocol.errors import UnavailableError
+from protocol.errors import ComityError, UnavailableError
 
 if TYPE_CHECKING:
     from exchange.desk import Desk
@@ -126,7 +127,7 @@ def inbox(
         if refused:
             kept = await desk.quarantine(limit=limit)
             if as_json:
-                print_json({"refused": kept, "synchronised": reached})
+                print_json({"refused": kept, "synchronised": bool(reached)})
                 return
             rows = [(row.at, row.code, row.claimed_sender, row.detail) for row in kept]
             table(_("Refused"), [_("At"), _("Code"), _("Claimed sender"), _("Why")], rows)
@@ -136,9 +137,9 @@ def inbox(
             left = await desk.run(desk.office.unread, [row.id for row in messages])
             messages = [row for row in messages if row.id in left]
         if as_json:
-            print_json({"messages": messages, "synchronised": reached})
+            print_json({"messages": messages, "synchronised": bool(reached)})
             return
-        if not reached and not offline:
+        if reached is False and not offline:
             line(_("The node cannot be reached; this is what is here."))
         table(
             _("Sent") if sent else _("Inbox"),
@@ -215,7 +216,7 @@ def track(
         reached = await _sync(desk, wait, offline=offline)
         tracking = await desk.track(await desk.resolve(message_id))
         if as_json:
-            print_json({**tracking_object(tracking), "synchronised": reached})
+            print_json({**tracking_object(tracking), "synchronised": bool(reached)})
             return
         what = code_label("message_type", tracking.row.type)
         line(f"{what} {tracking.row.id}: {state_label(tracking.state)} [{tracking.state}]")
@@ -311,14 +312,23 @@ async def _verify_file(desk: Desk, file: bytes, *, offline: bool) -> Verificatio
     return await desk.proving.verify_file(file)
 
 
-async def _sync(desk: Desk, wait: float, *, offline: bool) -> bool:
-    """Whether the node was reached; what is already here is shown in any case."""
+async def _sync(desk: Desk, wait: float, *, offline: bool) -> bool | None:
+    """Whether the node was reached; what is already here is shown in any case.
+
+    None where it is not the node that was in the way: that was said already.
+    """
     if offline:
         return False
     try:
         await desk.sync(wait)
-    except UnavailableError:
-        return False
+    except ComityError as problem:
+        if not problem.retryable:
+            raise
+        if type(problem) is UnavailableError:
+            return False
+        # A lock, a full disk, a node that wants a pause: each is called what it is.
+        err.print(Text(f"{safe(_(problem.detail))} ({problem.code}). {_(problem.advice)}"))
+        return None
     return True
 
 

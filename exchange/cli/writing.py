@@ -153,7 +153,7 @@ def send(
         warnings = sorted({hint.code for hint in hints if hint.warns})
         if warnings and unless_warned:
             raise LawsDifferError(f"the comparison of both nations' laws warns: {', '.join(warnings)}")
-        sent = await desk.send(draft)
+        sent = await desk.send(draft, unless_duplicate=unless_duplicate)
         return report_sent(sent, as_json=as_json, duplicates=duplicates, not_searched=not_searched, hints=hints)
 
     async def check_only() -> None:

@@ -14,6 +14,8 @@ Nobody holds the folder while it waits for the network or verifies a signature f
 from __future__ import annotations
 
 import os
+import shutil
+import time
 from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
@@ -34,6 +36,7 @@ from protocol.errors import (
 
 # So often at most a state is read again because it was replaced meanwhile: it is replaced when somebody publishes.
 _MOST_READINGS = 8
+_LEFT_BEHIND_S = 24 * 3600
 
 
 class SharedDirectoryClient(DirectoryClient):
@@ -91,6 +94,7 @@ class SharedDirectoryClient(DirectoryClient):
             with DirectoryClient(Path(folder), self._trusted_root, source.fetch, durable=False, nations=names) as scout:
                 scout.refresh(now, everything=everything)
         with locked(self._folder / ".lock", self._in_use, wait_s=LOCK_WAIT_S):
+            self._tidy()
             source.known = self._state = self._state_here()
             try:
                 directory = self._run(Fetcher(source.fetch), now, self._folder, everything=everything)
@@ -106,6 +110,12 @@ class SharedDirectoryClient(DirectoryClient):
 
     def _in_use(self) -> ComityError:
         return DeskBusyError(f"another program keeps the directory in {self._folder} locked")
+
+    def _tidy(self) -> None:
+        """Remove what programs left behind that were killed while they read or wrote the folder."""
+        for path in self._folder.glob(".load-*"):
+            if path.stat().st_mtime < time.time() - _LEFT_BEHIND_S:
+                shutil.rmtree(path, ignore_errors=True)
 
     def _adopt_wanted(self) -> None:
         if self._wanted is not None:

@@ -15,7 +15,9 @@ from unittest.mock import patch
 from uuid import UUID
 
 import pytest
+from typer.testing import CliRunner
 
+from exchange.cli.main import app
 from exchange.content_keys import ContentKeys
 from exchange.database import SealedDatabase
 from exchange.desk_keys import plan, retire
@@ -27,19 +29,23 @@ from exchange.traffic import Traffic
 from exchange.watch import DESK_CHANNEL, told_here
 from keys.directory.client import DirectoryClient
 from keys.directory.shared_client import SharedDirectoryClient
+from keys.files import write_file
 from keys.keystore import FAST, Keystore
 from protocol.address import Address
 from protocol.errors import (
     ComityError,
     DeskBusyError,
     DirectoryUntrustedError,
+    DuplicateRequestError,
     ErasedError,
     KeystoreLockedError,
     NothingOpenError,
+    RateLimitedError,
     StorageFullError,
 )
 from protocol.event import EventName, decode_event
-from tests.unit.exchange_world import FR, KR, NOW, Client, World, request
+from protocol.local_record import Operation
+from tests.unit.exchange_world import FR, KR, NOW, PASSPHRASE, Client, World, request
 from tests.unit.test_agenda import ROUTINE, asked
 from tests.unit.test_exchange_store import CIPHER, delivery, message
 from tests.unit.test_open_conditions import CONFIDENTIAL, answered
@@ -57,6 +63,11 @@ def stores(tmp_path: Path) -> Iterator[tuple[DeskStore, DeskStore]]:
     yield first, second
     first.close()
     second.close()
+
+
+def passphrase_file(world: World) -> Path:
+    write_file(world.path / "passphrase", PASSPHRASE, mode=0o600)
+    return world.path / "passphrase"
 
 
 def logged(world: World, node: str, name: EventName) -> int:
@@ -166,6 +177,23 @@ async def test_conditions_that_two_programs_accept_at_a_time_are_accepted_once(w
         assert [row.type for row in await first.inbox(sent=True)].count("condition.accept") == 1
 
 
+async def test_one_request_that_two_programs_send_unless_it_is_a_duplicate_is_sent_once(world: World) -> None:
+    both = asyncio.Barrier(2)
+
+    async def seal(self: Any, *args: Any) -> Any:
+        await both.wait()
+        return await sealed(self, *args)
+
+    sealed = Traffic._seal
+    async with world.open(KR) as first, world.open(KR) as second:
+        with patch.object(Traffic, "_seal", seal):
+            outcomes = await asyncio.gather(
+                *(desk.send(request(), unless_duplicate=True) for desk in (first, second)), return_exceptions=True
+            )
+        assert sorted(type(outcome) is DuplicateRequestError for outcome in outcomes) == [False, True]
+        assert len(await first.inbox(sent=True)) == 1
+
+
 async def test_what_two_programs_say_in_one_thread_at_a_time_keeps_its_order(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         sent_request = await kr.send(request())
@@ -182,9 +210,9 @@ async def test_what_two_programs_say_in_one_thread_at_a_time_keeps_its_order(wor
         sealed = Outbox.seal
         calls = []
 
-        def seal(self: Outbox, messages: Any, expires_in: Any) -> Any:
+        def seal(self: Outbox, messages: Any, *more: Any) -> Any:
             calls.append(messages)
-            return sealed(self, composed if len(calls) == 1 else messages, expires_in)
+            return sealed(self, composed if len(calls) == 1 else messages, *more)
 
         with patch.object(Outbox, "seal", seal):
             sent = await first.send(drafts[0])
@@ -327,6 +355,26 @@ def test_a_folder_that_stays_locked_is_named_as_the_cause(world: World, monkeypa
     assert "connection" not in caught.value.advice
 
 
+@pytest.mark.parametrize(
+    "cause", [DeskBusyError("another program writes"), StorageFullError("full"), RateLimitedError()]
+)
+def test_a_list_shows_what_is_here_and_names_what_was_in_the_way_of_the_rest(
+    world: World, monkeypatch: pytest.MonkeyPatch, cause: ComityError
+) -> None:
+    async def sync(self: Traffic, wait: float) -> None:
+        raise cause
+
+    monkeypatch.setattr(Traffic, "sync", sync)
+    ran = CliRunner().invoke(
+        app,
+        ["inbox", "--home", str(world.home(KR)), "--passphrase-file", str(passphrase_file(world))],
+    )
+    assert ran.exit_code == 0
+    assert f"({cause.code})" in ran.stderr
+    assert "cannot be reached" not in ran.output
+    assert "connection" not in ran.output
+
+
 # --- Notices, records, keys of content --------------------------------------------------------------------------------
 
 
@@ -357,6 +405,37 @@ async def test_the_records_of_programs_that_end_in_any_order_lead_to_the_last_si
         head = (world.home(KR) / "records.checkpoint").read_bytes()
         assert await kr.run(check_table, kr.records, head) is not None
         assert (await kr.run(kr.records.frontier)).size == 8
+
+
+async def test_records_are_verified_while_another_program_adds_some(world: World) -> None:
+    async with world.open(KR) as first, world.open(KR) as second:
+        await first.send(request())
+
+        def added(done: int, total: int) -> None:
+            if done == 1:
+                second._lookup._keep_record(second._lookup._book.record(Operation.CONSULTATION, "search", count=0))
+
+        head = first.signed_records_head()
+        await first.send_many([request() for _ in range(3)])
+        assert await first.run(check_table, first.records, head, added) is not None
+        assert (await first.run(first.records.frontier)).size == 5
+
+
+def test_a_program_opens_the_desk_while_another_erases(
+    stores: tuple[DeskStore, DeskStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = stores
+    first.add_sent([message(5)])
+    with first.database.transaction():
+        first.erase(message(5), [])
+    monkeypatch.setattr("exchange.database.BUSY_TIMEOUT_MS", 1)
+    monkeypatch.setattr("exchange.database._PRAGMAS", ("busy_timeout = 1",))
+    with second.database.snapshot():
+        assert second.queued() == 1
+        DeskStore(tmp_path / "desk.sqlite", CIPHER).close()
+    first.destroy_keys()
+    with pytest.raises(ErasedError):
+        first._content_keys.secret(0)
 
 
 def test_content_that_two_programs_erase_at_a_time_has_no_key_left(

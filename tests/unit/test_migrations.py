@@ -66,3 +66,19 @@ def test_a_file_that_fails_leaves_nothing_of_itself(tmp_path: Path, second: str)
         bring(connection, files(tmp_path, _0002_b=second))
     assert tables(connection) == {"migration", "a"}
     assert not connection.in_transaction
+
+
+def test_a_file_that_another_process_applies_meanwhile_is_not_applied_again(tmp_path: Path) -> None:
+    folder = files(tmp_path, _0001_first="CREATE TABLE a (x INTEGER);", _0002_second="CREATE TABLE b (x INTEGER);")
+    path = tmp_path / "database"
+    quick = sqlite3.connect(path, isolation_level=None)
+
+    class Slow(sqlite3.Connection):
+        def execute(self, sql: str, *values: object) -> sqlite3.Cursor:
+            if sql == "BEGIN IMMEDIATE":
+                bring(quick, folder)
+            return super().execute(sql, *values)  # type: ignore[arg-type]
+
+    slow = sqlite3.connect(path, isolation_level=None, factory=Slow)
+    bring(slow, folder)
+    assert tables(slow) == {"migration", "a", "b"}
