@@ -482,6 +482,20 @@ class NetworkNotAllowedError(UnavailableError):
     advice = "If the address is right, name its network in allow_networks of node.toml; else the card is to be mended."
 
 
+class ClockAheadError(UnavailableError):
+    """The partners say that this node's clock is ahead."""
+
+    code = "clock-ahead"
+    advice = "Set the node's clock (NTP); nothing was accepted, and the same can be sent again."
+
+
+class ClockUnconfirmedError(UnavailableError):
+    """This node's clock jumped ahead, and no partner could be asked whether it is right."""
+
+    code = "clock-unconfirmed"
+    advice = "It goes on when a partner answers. Check the node's clock (NTP) and its network."
+
+
 class StorageFullError(UnavailableError):
     """The store cannot write: the disk is full or read-only."""
 
