@@ -482,11 +482,7 @@ class Sequencer:
         """Sign the tree of the newest batch again, unless that batch is withheld: it waits for the same file."""
         head = self._store.head()
         if head is not None and head == self._published:
-            now = self._clock()
-            problem = self._problem_with(now)
-            if problem is not None:
-                raise problem
-            note = self._sign(parse_checkpoint(head), now)
+            note = self._sign(parse_checkpoint(head), self._present())
             self._keep(note)
             self._renewed = note
 
@@ -509,10 +505,18 @@ class Sequencer:
         stored = self._check(known)
         self._kept = self._file.read()
         if stored is None:
-            self._store.apply((FoundLog(self._clock()),), self._sign)
+            self._store.apply((FoundLog(self._present()),), self._sign)
         elif not self._is_of_present_keys(self._store.head() or b""):
-            self._store.apply((RenewCheckpoint(self._clock()),), self._sign)
+            self._store.apply((RenewCheckpoint(self._present()),), self._sign)
         self._publish()
+
+    def _present(self) -> datetime:
+        """The time of now, if it may be signed; raises what speaks against it."""
+        now = self._clock()
+        problem = self._problem_with(now)
+        if problem is not None:
+            raise problem
+        return now
 
     def _check(self, known: Sequence[VerifiedCheckpoint]) -> Checkpoint | None:
         """The database's own head, if it leads to everything that was signed as far as this node can know."""

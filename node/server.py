@@ -269,6 +269,12 @@ class Node:
         else:
             self._ended(task)
 
+    async def require_clock(self, partners: Sequence[str]) -> None:
+        """Return if the clock may be believed, asking ``partners`` if that is needed; raises why it is not."""
+        problem = await self.clock_watch.settle(partners, self._assurance.ask_time)
+        if problem is not None:
+            raise problem
+
     @property
     def partners(self) -> Partners:
         """The clients of the partners."""

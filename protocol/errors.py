@@ -498,6 +498,20 @@ class DeskBusyError(UnavailableError):
     advice = "Another program of this desk did not finish in time. Try again; if it lasts, end the one that hangs."
 
 
+class ClockAheadError(UnavailableError):
+    """The partners say that this node's clock is ahead."""
+
+    code = "clock-ahead"
+    advice = "Set the node's clock (NTP); nothing was accepted, and the same can be sent again."
+
+
+class ClockUnconfirmedError(UnavailableError):
+    """This node's clock jumped ahead, and no partner could be asked whether it is right."""
+
+    code = "clock-unconfirmed"
+    advice = "It goes on when a partner answers. Check the node's clock (NTP) and its network."
+
+
 class StorageFullError(UnavailableError):
     """The store cannot write: the disk is full or read-only."""
 

@@ -119,6 +119,7 @@ async def _reconcile(home: Path, passphrase_file: Path | None, *, alone: bool) -
         nodes = [] if settings.offline else node.askable()
         if alone and nodes:
             node.log.warning("reconciled-without-witnesses")
+        await node.require_clock([] if alone else nodes)
         return await reconcile(node.context.sequencer, node.files, node.partners, nodes, node.log, alone=alone)
     finally:
         await node.stop()

@@ -31,7 +31,7 @@ from email.utils import parsedate_to_datetime
 from node.boot_memory import BootMemory
 from node.logging import Log
 from node.metrics import Metrics
-from protocol.errors import ComityError, UnavailableError
+from protocol.errors import ClockAheadError, ClockUnconfirmedError, ComityError
 from protocol.instant import from_ms, to_ms
 from protocol.misbehaviour import ALLOWED_SKEW
 
@@ -44,20 +44,6 @@ _KEEP_EVERY_S = 60.0
 
 Ask = Callable[[str], Awaitable[None]]
 """Ask one partner anything over a pinned connection: :meth:`ClockWatch.heard` is told what time it answered."""
-
-
-class ClockAheadError(UnavailableError):
-    """The partners say that this node's clock is ahead."""
-
-    code = "clock-ahead"
-    advice = "Set the node's clock (NTP); nothing was accepted, and the same can be sent again."
-
-
-class ClockUnconfirmedError(UnavailableError):
-    """This node's clock jumped ahead, and no partner could be asked whether it is right."""
-
-    code = "clock-unconfirmed"
-    advice = "It goes on when a partner answers. Check the node's clock (NTP) and its network."
 
 
 def boot_seconds() -> float:

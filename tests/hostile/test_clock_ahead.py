@@ -19,7 +19,8 @@ from node.metrics import Metrics
 from node.operations import clock as clock_module
 from node.operations.clock import ClockWatch
 from node.server import Node
-from protocol.errors import ComityError
+from node.settings import NodeSettings
+from protocol.errors import ClockAheadError, ComityError
 from protocol.log.checkpoint import claimed_time
 from tests.world import Clock, World, answers
 
@@ -108,6 +109,22 @@ async def test_a_log_that_signed_ahead_says_so_and_can_be_closed_for_another(wor
     done = await asyncio.to_thread(CliRunner().invoke, app, command)
     assert done.exit_code == 0, done.output
     assert Keystore.open(home.keystore, b"test")
+
+
+async def test_no_log_is_reconciled_under_a_clock_that_is_ahead(world: World) -> None:
+    await world.start("fr")
+    await world.start("kr")
+    await world.stop("kr")
+    world.clocks["kr"].shift = DAY
+    places = {"log": {"boot_folder": world.path}, "directory": {"folder": world.folder}}
+    settings = NodeSettings.of({"node": "kr", "admin": "", "allow_networks": ["127.0.0.0/8"], **places})
+    node = Node(world.home("kr"), settings, Keystore.open(world.home("kr").keystore, b"test"), clock=world.clocks["kr"])
+    await node.open_unsigned()
+    try:
+        with pytest.raises(ClockAheadError):
+            await node.require_clock(node.askable())
+    finally:
+        await node.stop()
 
 
 class Watched:
