@@ -22,7 +22,7 @@ from keys.directory.view import Directory
 from protocol import cbor
 from protocol.address import Address
 from protocol.bundle import BundleAnswer, BundlePart, Contents, verify_part, write_bundle
-from protocol.errors import ComityError, ForbiddenError, MalformedError, ReplayedError
+from protocol.errors import BundleGapError, ForbiddenError, MalformedError, ReplayedError
 from protocol.instant import truncate
 from protocol.problem import problem_of
 from protocol.signing import Signer
@@ -30,14 +30,6 @@ from protocol.signing import Signer
 _SEEN = b"bundles-seen"
 _MAX_SEEN = 256
 _ALL = 1 << 30
-
-
-class BundleGapError(ComityError):
-    """An earlier part or bundle is missing: its mailbox entries would be passed over."""
-
-    code = "bundle-gap"
-    http_status = 409
-    advice = "Import the parts in their order; if one is lost, export again: the node then begins where this desk is."
 
 
 @dataclass(frozen=True, slots=True)

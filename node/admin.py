@@ -5,11 +5,10 @@ from __future__ import annotations
 from aiohttp import web
 
 from node.context import CONTEXT, Context
-from node.directory_refresh import NotAdmittedError
 from node.metrics import CONTENT_TYPE
 from node.store.base import StoreStats
 from protocol.address import node_of
-from protocol.errors import ComityError
+from protocol.errors import ComityError, NotAdmittedError
 
 
 def build_admin(context: Context) -> web.Application:

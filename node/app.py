@@ -39,11 +39,12 @@ from node.http.refusals import HEADERS
 from node.limits import network_of
 from node.logging import log_defect
 from protocol.errors import (
+    BodyTimeoutError,
     ComityError,
     MalformedError,
+    MethodError,
     NotFoundError,
     TooLargeError,
-    UnavailableError,
 )
 from protocol.http_signature import AuthenticatedRequest
 from protocol.problem import PROBLEM_TYPE, problem_text
@@ -65,22 +66,6 @@ _ROUTE = web.RequestKey("route", str)
 _STRANGER = web.RequestKey("stranger", bool)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class BodyTimeoutError(UnavailableError):
-    """The request's body did not arrive in time."""
-
-    code = "body-timeout"
-    http_status = 408
-    advice = "Send the whole body at once; nothing was accepted."
-
-
-class MethodError(ComityError):
-    """This resource does not take this method."""
-
-    code = "method-not-allowed"
-    http_status = 405
-    advice = "Use the method that the protocol specification names."
 
 
 def build_app(context: Context) -> web.Application:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 from keys.directory.view import Directory
 from node.log_files import LogFiles
-from node.log_state import LogRolledBackError
 from node.logging import Log
 from node.operations.clock import ClockWatch
 from node.partner import Partners
@@ -25,6 +24,7 @@ from node.store.base import SkipNumbers
 from protocol.errors import (
     CheckpointInvalidError,
     ComityError,
+    LogRolledBackError,
     LogUnconfirmedError,
     NotFoundError,
     UnavailableError,

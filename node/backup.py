@@ -25,9 +25,8 @@ from node.checkpoint_file import CheckpointFile
 from node.disk_errors import storage_errors
 from node.log_state import LogMarks
 from node.settings import NodeHome, NodeSettings
-from node.store.base import StoreInUseError
 from node.store.sqlite_connection import open_reader
-from protocol.errors import ComityError, NotFoundError, UsageError
+from protocol.errors import BackupDamagedError, ComityError, NotFoundError, StoreInUseError, UsageError
 from protocol.instant import to_text
 from protocol.log.checkpoint import parse_checkpoint
 
@@ -42,14 +41,6 @@ _CHUNK_BYTES = 1 << 20
 _MAX_MANIFEST_BYTES = 16 * 1024 * 1024
 
 Progress = Callable[[int, int], None]
-
-
-class BackupDamagedError(ComityError):
-    """The folder is no whole backup: a file is missing, altered, or not on its list."""
-
-    code = "backup-damaged"
-    http_status = 422
-    advice = "Copy the backup again from where it was made, or take an older one; nothing was restored."
 
 
 @dataclass(frozen=True, slots=True)

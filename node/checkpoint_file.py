@@ -13,29 +13,11 @@ from pathlib import Path
 
 from keys.files import sync_folder, write_file
 from node.disk_errors import disk_error
-from protocol.errors import CheckpointInvalidError, ComityError
+from protocol.errors import CheckpointFileDamagedError, CheckpointFileError, CheckpointInvalidError
 from protocol.log.checkpoint import parse_checkpoint
 
 # A checkpoint is about 4 KB; room for the lines of witnesses.
 MAX_NOTE_BYTES = 64 * 1024
-
-
-class CheckpointFileError(ComityError):
-    """The checkpoint file cannot be read or is not a checkpoint."""
-
-    code = "checkpoint-file"
-    http_status = 500
-    advice = "Check the file's path, owner and mode; never replace it by an older copy."
-
-
-class CheckpointFileDamagedError(CheckpointFileError):
-    """The checkpoint file holds something else than a checkpoint."""
-
-    code = "checkpoint-file-damaged"
-    advice = (
-        "Run comity-node log reconcile: it rebuilds the file from the database and what the partners saw of this log."
-        " Never replace the file by an older copy."
-    )
 
 
 class CheckpointFile:

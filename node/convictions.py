@@ -12,9 +12,8 @@ from keys.directory.view import Directory
 from node.investigation import held
 from node.logging import Log
 from node.metrics import Metrics
-from node.proof_files import ProofFiles, ProofNotKeptError
-from node.store.base import LogConflictError
-from protocol.errors import ComityError, LogForkError
+from node.proof_files import ProofFiles
+from protocol.errors import ComityError, LogConflictError, LogForkError, ProofNotKeptError
 from protocol.log.checkpoint import VerifiedCheckpoint, parse_checkpoint, verify_checkpoint
 from protocol.misbehaviour import (
     Proof,

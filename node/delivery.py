@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from node.changes import ANY_PARTNER, Watch, calling
-from node.handover import Handover, NotRecordedError
+from node.handover import Handover
 from node.logging import Log, log_defect
 from node.metrics import Metrics
 from node.partner import Partners
@@ -24,7 +24,7 @@ from node.settings import DeliverySettings
 from node.store.base import OutboundItem, OutboundKind, RecordExpired, Store
 from node.wire import MAX_ENVELOPES, MAX_RECEIPTS
 from node.witness import Witness
-from protocol.errors import ComityError
+from protocol.errors import ComityError, NotRecordedError
 
 BATCH_BYTES = 2 * 1024 * 1024
 # Rows that came due while another problem kept the queue closed are looked at this often at the latest.

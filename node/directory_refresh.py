@@ -29,6 +29,7 @@ from node.metrics import Metrics
 from protocol.errors import (
     ComityError,
     DirectoryUnavailableError,
+    NotAdmittedError,
     NotFoundError,
     NotOnRouteError,
     UnavailableError,
@@ -46,17 +47,6 @@ _THREADS = 8
 MIN_INTERVAL_S = 2.0
 
 T = TypeVar("T")
-
-
-class NotAdmittedError(ComityError):
-    """This node is not in the directory yet, so no node answers it."""
-
-    code = "not-admitted"
-    http_status = 503
-    advice = (
-        "Give card.json in this node's home to your nation's key holders; start the node when they have published it"
-        " (comity-node cards publish) and the root holders have admitted your nation."
-    )
 
 
 class Source(Protocol):

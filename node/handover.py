@@ -27,7 +27,13 @@ from node.store.base import (
 )
 from node.wire import Answer
 from node.witness import Witness
-from protocol.errors import ComityError, LogForkError, NotFoundError, PeerFailedError, UnavailableError
+from protocol.errors import (
+    ComityError,
+    LogForkError,
+    NotFoundError,
+    NotRecordedError,
+    PeerFailedError,
+)
 from protocol.event import DESK_EVENTS, EventName, LeafReference
 from protocol.problem import is_final
 from protocol.receipt import Receipt, ReceiptVerifier, VerifiedReceipt
@@ -36,13 +42,6 @@ from protocol.statement import verify_statement
 Verdicts = Sequence[ComityError | None]
 
 _AT_RECIPIENTS_NODE = DESK_EVENTS | {EventName.ContentConsignment, EventName.ContentConsignmentFailure}
-
-
-class NotRecordedError(UnavailableError):
-    """What a partner answered could not be written here. The fault is this node's own; the partner did its part."""
-
-    code = "not-recorded"
-    advice = "Look at this node's disk (comity-node health); what is not recorded is asked for again."
 
 
 class ReceiptJudge:

@@ -16,26 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from keys.files import PRIVATE_MODE, sync_folder, write_file
-from protocol.errors import LogForkError, SettingsError
+from protocol.errors import LogMovedError, SettingsError
 
 _MAX_MARK_BYTES = 4096
-
-
-class LogRolledBackError(LogForkError):
-    """The database does not lead to the last checkpoint that this node signed."""
-
-    code = "log-rolled-back"
-    advice = (
-        "Nothing is signed on this database: it would fork the log. Run comity-node log reconcile: "
-        "it asks the partners how far the log went, and says what to do."
-    )
-
-
-class LogMovedError(LogForkError):
-    """The log of this home was moved to another machine."""
-
-    code = "log-moved"
-    advice = "Run the node from the home that the final backup was restored into; two nodes would fork the log."
 
 
 class LogMark:

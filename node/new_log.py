@@ -11,11 +11,11 @@ from pathlib import Path
 
 from keys.files import locked, sync_folder
 from node.checkpoint_file import CheckpointFile
-from node.store.base import SkipNumbers, StoreInUseError
+from node.store.base import SkipNumbers
 from node.store.sqlite import SqliteStore
 from node.store.sqlite_connection import database_errors, open_reader, open_writer
 from node.store.sqlite_log import open_tree
-from protocol.errors import NewLogError
+from protocol.errors import NewLogError, StoreInUseError
 from protocol.log.checkpoint import Checkpoint, LogVerifier, claimed_time, open_checkpoint
 from protocol.misbehaviour import ALLOWED_SKEW
 

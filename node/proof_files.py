@@ -13,20 +13,12 @@ from pathlib import Path
 from keys.files import PRIVATE_MODE, write_file
 from node.disk_errors import Report, unreported
 from protocol import cbor
-from protocol.errors import ComityError, MalformedError, SettingsError, TooLargeError
+from protocol.errors import ComityError, MalformedError, ProofNotKeptError, SettingsError, TooLargeError
 from protocol.instant import from_ms, to_ms
 from protocol.misbehaviour import MAX_PROOF_BYTES, SUFFIX, Proof, Proved, decode_proof, file_name, proof_digest
 
 SETTLED = "settled.cbor"
 _MAX_SETTLED_BYTES = 1024 * 1024
-
-
-class ProofNotKeptError(ComityError):
-    """The proof cannot be written to the node's disk."""
-
-    code = "proof-not-kept"
-    http_status = 507
-    advice = "Free disk space or mend the permissions of the folder misbehaviour/; the proof can be offered again."
 
 
 @dataclass(frozen=True, slots=True)

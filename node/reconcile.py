@@ -15,14 +15,18 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from node.assurance import Witnessed, ask_partners, remembered_of
-from node.checkpoint_file import CheckpointFileDamagedError
 from node.disk_errors import storage_errors
 from node.log_files import LogFiles
 from node.logging import Log
 from node.partner import Partners
 from node.sequencer import Sequencer
 from node.store.base import SkipNumbers
-from protocol.errors import CheckpointInvalidError, ComityError, LogUnconfirmedError
+from protocol.errors import (
+    CheckpointFileDamagedError,
+    CheckpointInvalidError,
+    ComityError,
+    LogUnconfirmedError,
+)
 from protocol.log.checkpoint import LogVerifier, VerifiedCheckpoint, parse_checkpoint, verify_checkpoint
 from protocol.receipt import ReceiptVerifier
 

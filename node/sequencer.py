@@ -31,7 +31,6 @@ from node.boot_memory import BootMemory
 from node.changes import ANY_PARTNER, Changes
 from node.checkpoint_file import CheckpointFile
 from node.disk_errors import Report, unreported
-from node.log_state import LogRolledBackError
 from node.store.base import (
     Applied,
     DeferOutbound,
@@ -43,14 +42,21 @@ from node.store.base import (
     Operation,
     Outcome,
     PurgeDelivered,
-    ReceiptPendingError,
     RecordCosigned,
     RenewCheckpoint,
     SkipNumbers,
     Store,
-    StoreDamagedError,
 )
-from protocol.errors import CheckpointInvalidError, ComityError, LogUnconfirmedError, UnavailableError
+from protocol.errors import (
+    CheckpointInvalidError,
+    ClockBehindError,
+    ComityError,
+    LogRolledBackError,
+    LogUnconfirmedError,
+    ReceiptPendingError,
+    StoreDamagedError,
+    UnavailableError,
+)
 from protocol.instant import to_text
 from protocol.log.checkpoint import (
     Checkpoint,
@@ -75,13 +81,6 @@ RENEWAL_S = 2.0
 _UNDATED = DeferOutbound | EraseEntries | MarkReceiptsSent | PurgeDelivered | RecordCosigned | SkipNumbers
 
 T = TypeVar("T")
-
-
-class ClockBehindError(UnavailableError):
-    """This node's clock is behind the time that its log signed last."""
-
-    code = "clock-behind"
-    advice = "Set the node's clock (NTP); nothing was accepted, and the same can be sent again."
 
 
 def utc_now() -> datetime:

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from keys.cards import NodeName
-from protocol.errors import SettingsError
+from protocol.errors import HomeNotPrivateError, SettingsError
 
 
 def _check_port(where: str) -> str:
@@ -31,13 +31,6 @@ HostPort = Annotated[
     StringConstraints(pattern=r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$", max_length=260),
     AfterValidator(_check_port),
 ]
-
-
-class HomeNotPrivateError(SettingsError):
-    """Others on this machine may look into the node's home."""
-
-    code = "home-not-private"
-    advice = "Run chmod 700 on the home folder: it holds the node's keys, its database, and who wrote to whom."
 
 
 @dataclass(frozen=True, slots=True)

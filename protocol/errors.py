@@ -7,7 +7,13 @@ what to do. No message carries content, names of persons, key material or the by
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from protocol.receipt import Receipt
 
 
 class ComityError(Exception):
@@ -811,3 +817,200 @@ class OutputError(ComityError):
     code = "output"
     http_status = 507
     advice = "Free disk space, or send the output elsewhere, and run the command again; nothing was marked as read."
+
+
+# --- What a node keeps on its machine ------------------------------------------------------------------------
+
+
+class BodyTimeoutError(UnavailableError):
+    """The request's body did not arrive in time."""
+
+    code = "body-timeout"
+    http_status = 408
+    advice = "Send the whole body at once; nothing was accepted."
+
+
+class MethodError(ComityError):
+    """This resource does not take this method."""
+
+    code = "method-not-allowed"
+    http_status = 405
+    advice = "Use the method that the protocol specification names."
+
+
+class ReceiptPendingError(UnavailableError):
+    """The operation is stored, but its receipt cannot be released yet."""
+
+    code = "receipt-pending"
+    advice = "Send the same again: it is stored, and the repeat gets its receipt."
+
+
+class NotRecordedError(UnavailableError):
+    """What a partner answered could not be written here. The fault is this node's own; the partner did its part."""
+
+    code = "not-recorded"
+    advice = "Look at this node's disk (comity-node health); what is not recorded is asked for again."
+
+
+class NotAdmittedError(ComityError):
+    """This node is not in the directory yet, so no node answers it."""
+
+    code = "not-admitted"
+    http_status = 503
+    advice = (
+        "Give card.json in this node's home to your nation's key holders; start the node when they have published it"
+        " (comity-node cards publish) and the root holders have admitted your nation."
+    )
+
+
+class HomeNotPrivateError(SettingsError):
+    """Others on this machine may look into the node's home."""
+
+    code = "home-not-private"
+    advice = "Run chmod 700 on the home folder: it holds the node's keys, its database, and who wrote to whom."
+
+
+class ClockBehindError(UnavailableError):
+    """This node's clock is behind the time that its log signed last."""
+
+    code = "clock-behind"
+    advice = "Set the node's clock (NTP); nothing was accepted, and the same can be sent again."
+
+
+class MigrationError(ComityError):
+    """The database's schema is not one that this program made."""
+
+    code = "migration"
+    http_status = 500
+    advice = "Run the program version that wrote this database, or restore its migration files unchanged."
+
+
+class StoreDamagedError(ComityError):
+    """The stored log does not lead to its own last checkpoint."""
+
+    code = "store-damaged"
+    http_status = 500
+    advice = "Do not start this node on this database; restore the newest backup and keep the damaged file."
+
+
+class StoreReplacedError(StoreDamagedError):
+    """The database's file was removed or replaced while the node was running."""
+
+    code = "store-replaced"
+    advice = (
+        "Stop the node, put the database back that it had open (or the newest backup), then comity-node log reconcile."
+        " Nothing was accepted since."
+    )
+
+
+class StoreInUseError(ComityError):
+    """Another process writes to this store."""
+
+    code = "store-in-use"
+    http_status = 500
+    advice = "Stop the other node process first: two writers would fork the log."
+
+
+class LogConflictError(LogForkError):
+    """What another log shows now contradicts what is kept of it.
+
+    ``kept`` and ``shown`` are two receipts of one index or two checkpoints of one size, verified before.
+    """
+
+    code = "log-conflict"
+
+    def __init__(
+        self, detail: str = "", kept: Receipt | bytes | None = None, shown: Receipt | bytes | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.kept = kept
+        self.shown = shown
+
+
+class LogRolledBackError(LogForkError):
+    """The database does not lead to the last checkpoint that this node signed."""
+
+    code = "log-rolled-back"
+    advice = (
+        "Nothing is signed on this database: it would fork the log. Run comity-node log reconcile: "
+        "it asks the partners how far the log went, and says what to do."
+    )
+
+
+class LogMovedError(LogForkError):
+    """The log of this home was moved to another machine."""
+
+    code = "log-moved"
+    advice = "Run the node from the home that the final backup was restored into; two nodes would fork the log."
+
+
+class CheckpointFileError(ComityError):
+    """The checkpoint file cannot be read or is not a checkpoint."""
+
+    code = "checkpoint-file"
+    http_status = 500
+    advice = "Check the file's path, owner and mode; never replace it by an older copy."
+
+
+class CheckpointFileDamagedError(CheckpointFileError):
+    """The checkpoint file holds something else than a checkpoint."""
+
+    code = "checkpoint-file-damaged"
+    advice = (
+        "Run comity-node log reconcile: it rebuilds the file from the database and what the partners saw of this log."
+        " Never replace the file by an older copy."
+    )
+
+
+class BackupDamagedError(ComityError):
+    """The folder is no whole backup: a file is missing, altered, or not on its list."""
+
+    code = "backup-damaged"
+    http_status = 422
+    advice = "Copy the backup again from where it was made, or take an older one; nothing was restored."
+
+
+class ProofNotKeptError(ComityError):
+    """The proof cannot be written to the node's disk."""
+
+    code = "proof-not-kept"
+    http_status = 507
+    advice = "Free disk space or mend the permissions of the folder misbehaviour/; the proof can be offered again."
+
+
+class NotProvedError(ProofInvalidError):
+    """The file does not prove what it says."""
+
+    code = "misbehaviour-not-proved"
+    http_status = 422
+    advice = "Take nothing from this file; if the log is suspect, ask its partners what they hold."
+
+
+class NationUnusableError(ComityError):
+    """A nation's own metadata or cards cannot be used."""
+
+    code = "nation-unusable"
+    http_status = 422
+    advice = "Tell that nation's operator; the other nations stay usable."
+
+
+class BundleGapError(ComityError):
+    """An earlier part or bundle is missing: its mailbox entries would be passed over."""
+
+    code = "bundle-gap"
+    http_status = 409
+    advice = "Import the parts in their order; if one is lost, export again: the node then begins where this desk is."
+
+
+class DemoStepError(ComityError):
+    """A step of the demonstration did not do what it should."""
+
+    code = "demo-step"
+    advice = "Run it again with --keep FOLDER and look at the node's log lines in that folder."
+
+
+@cache
+def registry() -> Mapping[str, type[ComityError]]:
+    """Every code, and the class that has it: what any side may be refused with, whatever it has imported."""
+    kinds = [kind for kind in globals().values() if isinstance(kind, type) and issubclass(kind, ComityError)]
+    return MappingProxyType({kind.code: kind for kind in kinds})

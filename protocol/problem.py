@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 from protocol.encoding.json_bounds import require_few_items
-from protocol.errors import ComityError, PeerFailedError, TooLargeError
+from protocol.errors import ComityError, PeerFailedError, TooLargeError, registry
 
 PROBLEM_TYPE = "application/problem+json"
 MAX_PROBLEM_BYTES = 16 * 1024
@@ -38,7 +36,7 @@ def problem_of(text: bytes | str, source: str) -> ComityError:
         return PeerFailedError(f"{source} answered with something that is not a problem document")
     if not isinstance(members, dict) or not isinstance(members.get("type"), str):
         return PeerFailedError(f"{source} answered with something that is not a problem document")
-    kind = _by_code().get(members["type"].removeprefix(_PREFIX))
+    kind = registry().get(members["type"].removeprefix(_PREFIX))
     if kind is None:
         return PeerFailedError(f"{source} refused with a code that this program does not know")
     detail = members.get("detail")
@@ -48,14 +46,3 @@ def problem_of(text: bytes | str, source: str) -> ComityError:
 def is_final(error: ComityError) -> bool:
     """Whether sending the same again cannot help: neither a passing state nor a fault of who refused."""
     return not error.retryable and error.http_status < 500
-
-
-@cache
-def _by_code() -> dict[str, type[ComityError]]:
-    return {kind.code: kind for kind in _subclasses(ComityError)}
-
-
-def _subclasses(kind: type[ComityError]) -> Iterator[type[ComityError]]:
-    yield kind
-    for child in kind.__subclasses__():
-        yield from _subclasses(child)

@@ -13,18 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from protocol.errors import ComityError, PeerFailedError, UnavailableError
+from protocol.errors import DemoStepError, PeerFailedError, UnavailableError
 
 READY_TIMEOUT_S = 60
 COMMAND_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 20
-
-
-class DemoStepError(ComityError):
-    """A step of the demonstration did not do what it should."""
-
-    code = "demo-step"
-    advice = "Run it again with --keep FOLDER and look at the node's log lines in that folder."
 
 
 def variables(passphrase_file: Path) -> dict[str, str]:

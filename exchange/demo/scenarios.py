@@ -16,11 +16,11 @@ from uuid import UUID
 
 from exchange.cases import target_rows
 from exchange.cli.output import safe
-from exchange.demo.processes import DemoStepError
 from exchange.demo.stage import PASSPHRASE, Stage, example
 from exchange.desk import Desk
 from exchange.i18n import _
 from exchange.views import SentMessage
+from protocol.errors import DemoStepError
 from protocol.lifecycle.warnings import OVERDUE
 
 _DAY = timedelta(days=1)

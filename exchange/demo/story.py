@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from exchange.demo.federation import NATIONS
-from exchange.demo.processes import DemoStepError
 from exchange.demo.stage import Stage, example
 from exchange.i18n import _
 from keys.files import write_file
+from protocol.errors import DemoStepError
 from protocol.instant import to_text
 
 ROUNDS = 20

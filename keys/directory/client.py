@@ -29,7 +29,7 @@ from tuf.api.metadata import Metadata, Root
 
 from keys.cards import Card, ContactPointCard, NodeCard
 from keys.directory.cardrules import card_node
-from keys.directory.reading import Fetch, Fetcher, NationUnusableError, Reading, TimedUpdater
+from keys.directory.reading import Fetch, Fetcher, Reading, TimedUpdater
 from keys.directory.repository import (
     FEDERATION_FIELD,
     MAX_FILE_BYTES,
@@ -54,6 +54,7 @@ from protocol.errors import (
     DirectoryUnavailableError,
     DirectoryUntrustedError,
     MalformedError,
+    NationUnusableError,
     NotFoundError,
     TooLargeError,
 )

@@ -41,7 +41,7 @@ from keys.directory.rules import (
 from keys.files import write_file
 from keys.legal_profile import LegalProfile
 from protocol.encoding.json_bounds import require_few_items
-from protocol.errors import ComityError, NotFoundError, ProfileError
+from protocol.errors import ComityError, NationUnusableError, NotFoundError, ProfileError
 
 Fetch = Callable[[str], bytes]
 
@@ -53,10 +53,6 @@ _CONFIG = UpdaterConfig(
     targets_max_length=MAX_FILE_BYTES,
     prefix_targets_with_hash=True,
 )
-
-
-class NationUnusableError(ComityError):
-    """A nation's own metadata or cards cannot be used."""
 
 
 class Fetcher(FetcherInterface):

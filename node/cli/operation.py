@@ -276,7 +276,7 @@ def restore(
         from node.restoring import restore_trust
         from node.sequencer import utc_now
         from node.settings import NodeHome, NodeSettings
-        from node.store.base import StoreInUseError
+        from protocol.errors import StoreInUseError
 
         files = NodeHome(home)
         database = home / NodeSettings.load(files.settings).database

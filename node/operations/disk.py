@@ -19,8 +19,7 @@ from threading import Lock
 
 from node.logging import Log
 from node.metrics import Metrics
-from node.store.base import StoreDamagedError
-from protocol.errors import ComityError
+from protocol.errors import ComityError, StoreDamagedError
 
 PROBE_S = 2.0
 # What one batch may need, so that the trial fails before a batch does.

@@ -15,7 +15,9 @@ from typing import Protocol
 from uuid import UUID
 
 from protocol.address import Address
-from protocol.errors import ComityError, LogForkError, UnavailableError
+from protocol.errors import (
+    ComityError,
+)
 from protocol.event import EventName, LeafReference
 from protocol.log.checkpoint import Checkpoint
 from protocol.log.scoped import BundleItem
@@ -26,63 +28,6 @@ REASON_EXPIRED = "expired"
 REASON_UNCLAIMED = "expired-unclaimed"
 
 SignCheckpoint = Callable[[Checkpoint, datetime], bytes]
-
-
-class ReceiptPendingError(UnavailableError):
-    """The operation is stored, but its receipt cannot be released yet."""
-
-    code = "receipt-pending"
-    advice = "Send the same again: it is stored, and the repeat gets its receipt."
-
-
-class MigrationError(ComityError):
-    """The database's schema is not one that this program made."""
-
-    code = "migration"
-    http_status = 500
-    advice = "Run the program version that wrote this database, or restore its migration files unchanged."
-
-
-class StoreDamagedError(ComityError):
-    """The stored log does not lead to its own last checkpoint."""
-
-    code = "store-damaged"
-    http_status = 500
-    advice = "Do not start this node on this database; restore the newest backup and keep the damaged file."
-
-
-class StoreReplacedError(StoreDamagedError):
-    """The database's file was removed or replaced while the node was running."""
-
-    code = "store-replaced"
-    advice = (
-        "Stop the node, put the database back that it had open (or the newest backup), then comity-node log reconcile."
-        " Nothing was accepted since."
-    )
-
-
-class StoreInUseError(ComityError):
-    """Another process writes to this store."""
-
-    code = "store-in-use"
-    http_status = 500
-    advice = "Stop the other node process first: two writers would fork the log."
-
-
-class LogConflictError(LogForkError):
-    """What another log shows now contradicts what is kept of it.
-
-    ``kept`` and ``shown`` are two receipts of one index or two checkpoints of one size, verified before.
-    """
-
-    code = "log-conflict"
-
-    def __init__(
-        self, detail: str = "", kept: Receipt | bytes | None = None, shown: Receipt | bytes | None = None
-    ) -> None:
-        super().__init__(detail)
-        self.kept = kept
-        self.shown = shown
 
 
 # --- Operations --------------------------------------------------------------------------------------------

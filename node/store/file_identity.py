@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from node.store.base import StoreReplacedError
+from protocol.errors import StoreReplacedError
 
 _SUFFIXES = ("", "-wal", "-shm", ".lock")
 

@@ -29,7 +29,6 @@ from node.store.base import (
     RecordExpired,
     RecordUnclaimed,
     SignCheckpoint,
-    StoreInUseError,
     StoreStats,
 )
 from node.store.sqlite_connection import storage_error
@@ -37,7 +36,13 @@ from node.store.sqlite_log import RecentReceipts
 from node.store.sqlite_reader import Released, SqliteReader
 from node.store.sqlite_writer import SqliteWriter
 from protocol.address import Address
-from protocol.errors import ComityError, LogUnavailableError, MalformedError, UnavailableError
+from protocol.errors import (
+    ComityError,
+    LogUnavailableError,
+    MalformedError,
+    StoreInUseError,
+    UnavailableError,
+)
 from protocol.log.scoped import BundleItem
 from protocol.receipt import Receipt
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from node.store.base import StoreDamagedError
-from protocol.errors import ComityError, StorageFullError, UnavailableError
+from protocol.errors import ComityError, StorageFullError, StoreDamagedError, UnavailableError
 
 PAGE_BYTES = 8192
 # The writer copies the write-ahead log back into the database after this many pages (16 MB): often enough that it

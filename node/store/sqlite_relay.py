@@ -12,7 +12,6 @@ from uuid import UUID
 
 from node.store.base import (
     REASON_EXPIRED,
-    LogConflictError,
     RecordExpired,
     RecordPeerCheckpoint,
     RecordRefused,
@@ -21,7 +20,7 @@ from node.store.base import (
 )
 from node.store.sqlite_rows import Result, Rows, StoredMessage
 from node.store.sqlite_seen import SeenCheckpoint
-from protocol.errors import ComityError, NotFoundError, PeerFailedError
+from protocol.errors import ComityError, LogConflictError, NotFoundError, PeerFailedError
 from protocol.event import EventName
 from protocol.log.merkle import HASH_BYTES
 from protocol.receipt import Receipt, VerifiedReceipt

@@ -13,14 +13,14 @@ from pathlib import Path
 
 from keys.migrations import load_migrations, migrate_sqlite
 from node.events import EventWriter
-from node.store.base import Applied, Done, Failed, MigrationError, Operation, Outcome, SignCheckpoint, StoreDamagedError
+from node.store.base import Applied, Done, Failed, Operation, Outcome, SignCheckpoint
 from node.store.batch_paths import batch_paths
 from node.store.file_identity import FileIdentity
 from node.store.sqlite_batch import apply_operation
 from node.store.sqlite_connection import open_writer, storage_error
 from node.store.sqlite_log import ReceiptSource, RecentReceipts, open_tree, read_tile, stored_hash
 from node.store.sqlite_rows import Result, Rows
-from protocol.errors import ComityError, LogUnavailableError
+from protocol.errors import ComityError, LogUnavailableError, MigrationError, StoreDamagedError
 from protocol.log.checkpoint import Checkpoint
 from protocol.log.tiles import TILE_WIDTH, TileTree
 from protocol.receipt import Receipt

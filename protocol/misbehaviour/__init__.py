@@ -1,5 +1,6 @@
 """A log that lied: proofs of it, as files that anyone can verify (docs/misbehaviour.md)."""
 
+from protocol.errors import NotProvedError
 from protocol.misbehaviour.proof import (
     MAX_PROOF_BYTES,
     SUFFIX,
@@ -8,7 +9,6 @@ from protocol.misbehaviour.proof import (
     Fork,
     IndexTwice,
     Kind,
-    NotProvedError,
     PostDated,
     Proof,
     Rewritten,

@@ -16,7 +16,7 @@ from hashlib import sha256
 from typing import Any, ClassVar
 
 from protocol import cbor
-from protocol.errors import MalformedError, ProofInvalidError, UnsupportedVersionError
+from protocol.errors import MalformedError, UnsupportedVersionError
 from protocol.event import MAX_EVENT_BYTES
 from protocol.log.merkle import HASH_BYTES, MAX_PATH_HASHES, MAX_SIZE, leaf_hash
 from protocol.log.note import check_key_name
@@ -28,14 +28,6 @@ MAX_PROOF_BYTES = 65_536
 MAX_NOTE_BYTES = 8_192
 
 _SCHEMA_FAMILY = "comity/misbehaviour/"
-
-
-class NotProvedError(ProofInvalidError):
-    """The file does not prove what it says."""
-
-    code = "misbehaviour-not-proved"
-    http_status = 422
-    advice = "Take nothing from this file; if the log is suspect, ask its partners what they hold."
 
 
 class Kind(StrEnum):

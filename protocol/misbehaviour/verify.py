@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from protocol import cbor
-from protocol.errors import MalformedError
+from protocol.errors import MalformedError, NotProvedError
 from protocol.event import MAX_EVENT_BYTES, MAX_EVENT_ITEMS, VERSION
 from protocol.instant import from_ms
 from protocol.log.checkpoint import LogVerifier, VerifiedCheckpoint, verify_checkpoint
@@ -31,7 +31,6 @@ from protocol.misbehaviour.proof import (
     Fork,
     IndexTwice,
     Kind,
-    NotProvedError,
     PostDated,
     Proof,
     Rewritten,

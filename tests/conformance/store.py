@@ -24,7 +24,6 @@ from node.store.base import (
     Failed,
     FoundLog,
     Incoming,
-    LogConflictError,
     MarkReceiptsSent,
     Operation,
     OutboundKind,
@@ -40,17 +39,18 @@ from node.store.base import (
     RecordUnclaimed,
     Store,
     StoreForeignReceipts,
-    StoreInUseError,
 )
 from protocol.address import Address
 from protocol.directory_seen import DirectorySeen, decode_entry
 from protocol.errors import (
     IdConflictError,
+    LogConflictError,
     LogForkError,
     LogUnavailableError,
     NotFoundError,
     OldSizeError,
     PeerFailedError,
+    StoreInUseError,
 )
 from protocol.event import Event, EventName, LeafReference, encode_event
 from protocol.ids import new_message_id

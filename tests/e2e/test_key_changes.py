@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from exchange.demo.processes import DemoStepError
 from exchange.settings import Home
 from exchange.views import SendStatus
 from keys.cards import NodeCard, parse_node_card
@@ -19,7 +18,7 @@ from keys.identity import tls_identity
 from keys.keystore import Keystore, Purpose
 from keys.tls import client_context, server_context
 from protocol.address import Address
-from protocol.errors import CheckpointInvalidError, ComityError
+from protocol.errors import CheckpointInvalidError, ComityError, DemoStepError
 from protocol.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from tests.e2e.world import PASSPHRASE, World, desk, proved, request_draft, sync, world
 

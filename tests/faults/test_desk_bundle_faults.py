@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from exchange.bundle import BundleGapError
 from exchange.cli.main import app as desk_app
 from exchange.desk import Desk
 from exchange.enrolment import create_desk
@@ -23,6 +22,7 @@ from protocol.bundle import DEFAULT_PART_BYTES, MIN_PART_BYTES, BundlePart, Cont
 from protocol.errors import (
     BundleAlteredError,
     BundleElsewhereError,
+    BundleGapError,
     DirectoryUnavailableError,
     ForbiddenError,
     MalformedError,

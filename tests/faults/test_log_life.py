@@ -26,9 +26,9 @@ from keys.files import write_file
 from keys.terminal import REFUSED, UNVERIFIED
 from node.cli.main import app
 from node.housekeeping import purge
-from node.log_state import LogMovedError, LogRolledBackError
 from node.witness import Checked
 from protocol.envelope import Envelope
+from protocol.errors import LogMovedError, LogRolledBackError
 from protocol.event import EventName
 from protocol.log.checkpoint import claimed_time, open_checkpoint, parse_checkpoint
 from protocol.log.layout import decode_bundle

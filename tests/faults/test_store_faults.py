@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from node.store.base import Done, FoundLog, MigrationError, StoreDamagedError
+from node.store.base import Done, FoundLog
 from node.store.sqlite import SqliteStore
-from protocol.errors import StorageFullError, UnavailableError
+from protocol.errors import MigrationError, StorageFullError, StoreDamagedError, UnavailableError
 from protocol.log.checkpoint import Checkpoint, open_checkpoint
 from protocol.log.merkle import verify_consistency
 from tests.conformance.store import KR, NOW, ORIGIN, apply, done, inbox, incoming, sign, transfer, verified

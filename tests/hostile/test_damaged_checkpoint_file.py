@@ -10,11 +10,10 @@ import pytest
 
 from keys.keystore import Keystore
 from node.log_files import LogFiles
-from node.log_state import LogRolledBackError
 from node.reconcile import Reconciled, reconcile
 from node.server import Node
 from node.settings import NodeSettings
-from protocol.errors import ComityError
+from protocol.errors import ComityError, LogRolledBackError
 from tests.world import World
 
 

@@ -15,10 +15,10 @@ import pytest
 from keys.directory.repository import TIMESTAMP_NAME, MetadataRepository
 from keys.federation import publish_cards
 from node import directory_refresh
-from node.directory_refresh import DirectoryService, NotAdmittedError, Source
+from node.directory_refresh import DirectoryService, Source
 from node.logging import make_log
 from node.metrics import Metrics
-from protocol.errors import UnavailableError
+from protocol.errors import NotAdmittedError, UnavailableError
 from tests.world import World
 
 

@@ -21,9 +21,9 @@ from keys.tls import client_context
 from node.cli.main import app
 from node.cli.output import OK, REFUSED, UNAVAILABLE, USAGE
 from node.partner import Identity, PartnerClient
-from node.settings import HomeNotPrivateError, NodeSettings
+from node.settings import NodeSettings
 from protocol.address import Address
-from protocol.errors import MalformedError, SettingsError
+from protocol.errors import HomeNotPrivateError, MalformedError, SettingsError
 from protocol.event import EventName
 from tests.world import World
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,19 +19,41 @@ from protocol.errors import (
     PeerFailedError,
     StorageFullError,
     UnknownKeyError,
+    registry,
 )
 from protocol.problem import MAX_PROBLEM_BYTES, is_final, problem_of, problem_text
 
+ROOT = Path(__file__).resolve().parents[2]
 
-def test_every_error_comes_back_as_itself() -> None:
+
+@pytest.mark.parametrize("code", sorted(registry()))
+def test_every_error_comes_back_as_itself(code: str) -> None:
+    kind = registry()[code]
+    back = problem_of(problem_text(kind("detail")), "fr")
+    assert (type(back), back.code, back.detail) == (kind, code, "detail")
+
+
+def test_every_error_of_either_program_stands_in_the_one_registry_under_a_code_of_its_own() -> None:
+    for package in ("protocol", "keys", "node", "exchange"):
+        for module in pkgutil.walk_packages([str(ROOT / package)], f"{package}."):
+            importlib.import_module(module.name)
+
     def kinds(kind: type[ComityError]) -> list[type[ComityError]]:
         return [kind, *(found for child in kind.__subclasses__() for found in kinds(child))]
 
-    protocols = [kind for kind in kinds(ComityError) if kind.__module__ == "protocol.errors"]
-    assert len(protocols) > 30
-    for kind in protocols:
-        back = problem_of(problem_text(kind("detail")), "fr")
-        assert (type(back).code, back.detail) == (kind.code, "detail")
+    made = [kind for kind in kinds(ComityError) if not kind.__module__.startswith("tests.")]
+    assert {kind.code: kind for kind in made} == registry()
+    assert len(made) == len(registry())
+
+
+def test_a_program_that_has_imported_nothing_of_the_other_side_knows_every_code() -> None:
+    asked = "import json, sys; from protocol.problem import problem_of; from protocol.errors import registry;"
+    asked += "print(json.dumps([problem_of(line, 'fr').code for line in sys.stdin]));"
+    asked += "assert not any(name.split('.')[0] in ('node', 'exchange', 'keys') for name in sys.modules)"
+    lines = "\n".join(problem_text(kind("")) for kind in registry().values())
+    command = [sys.executable, "-c", asked]
+    told = subprocess.run(command, cwd=ROOT, input=lines, capture_output=True, text=True, check=True)
+    assert json.loads(told.stdout) == list(registry())
 
 
 @pytest.mark.parametrize(

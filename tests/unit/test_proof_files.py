@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from node.proof_files import ProofFiles, ProofNotKeptError
-from protocol.errors import SettingsError
+from node.proof_files import ProofFiles
+from protocol.errors import ProofNotKeptError, SettingsError
 from protocol.misbehaviour import Kind, encode_proof, proof_digest, verify_proof
 from protocol.misbehaviour.prove import prove_two_trees
 from tests.hostile.book import ORIGIN, VERIFIER, later, signed

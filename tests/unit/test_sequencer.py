@@ -12,25 +12,20 @@ from pathlib import Path
 import pytest
 
 from node.changes import ANY_PARTNER
-from node.checkpoint_file import CheckpointFile, CheckpointFileError
-from node.sequencer import LogRolledBackError, Sequencer
-from node.store.base import (
-    Applied,
-    Done,
-    Failed,
-    Operation,
-    Outcome,
-    ReceiptPendingError,
-    SignCheckpoint,
-    StoreDamagedError,
-)
+from node.checkpoint_file import CheckpointFile
+from node.sequencer import Sequencer
+from node.store.base import Applied, Done, Failed, Operation, Outcome, SignCheckpoint
 from node.store.sqlite import SqliteStore
 from protocol.errors import (
+    CheckpointFileError,
     CheckpointInvalidError,
     ComityError,
     IdConflictError,
     LogForkError,
+    LogRolledBackError,
+    ReceiptPendingError,
     StorageFullError,
+    StoreDamagedError,
     UnavailableError,
 )
 from protocol.log.checkpoint import (
