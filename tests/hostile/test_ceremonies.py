@@ -380,6 +380,20 @@ def test_a_card_whose_bytes_are_missing_or_others_is_not_signed(world: Published
         sign_file(replace(file, replaced={}), world.nations["kr"][0], SOON)
 
 
+def test_a_file_of_a_nation_that_brings_more_than_its_cards_stages_nothing(world: Published, tmp_path: Path) -> None:
+    own = world.copied(tmp_path / "own")
+    desk = next(card for card in own.repository.cards("kr") if card.holder == "24-7@kr")
+    own.ceremony.stage_cards("kr", [desk.model_copy(update={"escalation_contact": "Another"})], SOON)
+    staged = own.path / "staged" / "nation-kr.json"
+    value = json.loads(staged.read_bytes())
+    value["signed"]["note"] = "y"
+    staged.write_text(json.dumps(value))
+    own.sign_blindly("nation-kr")
+    with pytest.raises(CeremonyError, match="does not know: note"):
+        world.ceremony.bring_back(own.ceremony.export("nation-kr"), SOON)
+    assert world.ceremony.staged() == []
+
+
 def test_the_end_of_a_long_value_and_a_key_among_many_are_seen(world: Published) -> None:
     entry = with_card(world, lambda card: card.update(agency="A" * 299 + "B"))
     assert ("agency", "Police", "A" * 299 + "B") in {(c.what, c.before, c.after) for c in review(entry).changes}
