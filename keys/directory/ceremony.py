@@ -69,7 +69,7 @@ from keys.directory.witnessrule import with_rule
 from keys.files import write_file
 from keys.legal_profile import LegalProfile, check_profile, profile_to_bytes
 from protocol.address import parse_node
-from protocol.errors import CeremonyError, DirectoryUntrustedError, NotFoundError
+from protocol.errors import CeremonyError, ComityError, DirectoryUntrustedError, NotFoundError
 
 
 class Ceremony:
@@ -395,7 +395,12 @@ class Ceremony:
             self._verify_signature(file.role, keyid, entry, metadata)
         if staged is None:
             self._take_over(file, metadata, now)
-        self.judge(file.role)
+        try:
+            self.judge(file.role)
+        except ComityError:
+            if staged is None:
+                self.discard(file.role)
+            raise
         before = set(self._staged(file.role).signatures)
         for keyid, entry in metadata.signatures.items():
             self.add_signature(file.role, keyid, bytes.fromhex(entry.signature))

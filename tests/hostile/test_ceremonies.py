@@ -346,6 +346,9 @@ def with_card(world: Published, change: CardChange) -> CeremonyFile:
         (lambda card: b"{}", "not valid"),
         (lambda card: card.update(address="24-7@fr"), "about 24-7@fr"),
         (lambda card: card.update(signing_keys=[]), "not valid"),
+        # The rules of cards hold at a holder, too: what was published of a key cannot be rewritten.
+        (lambda card: card["signing_keys"][0].update(valid_from="2026-11-01T00:00:00Z"), "changes since when"),
+        (lambda card: card.update(updated_at="2026-11-01T00:00:00Z"), "older than the published"),
     ],
 )
 def test_a_card_that_cannot_be_shown_whole_is_not_signed(world: Published, change: CardChange, reason: str) -> None:
@@ -378,6 +381,41 @@ def test_a_card_whose_bytes_are_missing_or_others_is_not_signed(world: Published
             sign_file(replace(file, cards=cards), world.nations["kr"][0], SOON)
     with pytest.raises(CeremonyError, match="is missing"):
         sign_file(replace(file, replaced={}), world.nations["kr"][0], SOON)
+
+
+def test_a_change_that_is_not_the_next_or_of_another_kind_is_not_signed(world: Published) -> None:
+    world.ceremony.sanction("kr", Standing.SUSPENDED, SOON)
+    file = world.ceremony.export(TARGETS)
+    office = with_card(world, lambda card: card.update(office="Another"))
+    for version in (2, 3, 5, 9):
+        skipped = forged(file.metadata, lambda signed, version=version: signed.update(version=version))
+        with pytest.raises(CeremonyError, match="not the next"):
+            sign_file(replace(file, metadata=skipped), world.holders[0], SOON)
+    for wrong, reason in (
+        (replace(file, metadata=forged(file.roots[0], lambda root: root.update(version=4))), "another kind"),
+        (replace(office, published=file.roots[0]), "another kind"),
+        (replace(office, role=SNAPSHOT, published=None, metadata=first_version(office)), "not a role of the directory"),
+    ):
+        with pytest.raises(CeremonyError, match=reason):
+            review(wrong)
+
+
+def first_version(file: CeremonyFile) -> bytes:
+    return forged(file.metadata, lambda signed: signed.update(version=1))
+
+
+def test_a_file_of_a_nation_that_brings_more_than_its_cards_stages_nothing(world: Published, tmp_path: Path) -> None:
+    own = world.copied(tmp_path / "own")
+    desk = next(card for card in own.repository.cards("kr") if card.holder == "24-7@kr")
+    own.ceremony.stage_cards("kr", [desk.model_copy(update={"escalation_contact": "Another"})], SOON)
+    staged = own.path / "staged" / "nation-kr.json"
+    value = json.loads(staged.read_bytes())
+    value["signed"]["note"] = "y"
+    staged.write_text(json.dumps(value))
+    own.sign_blindly("nation-kr")
+    with pytest.raises(CeremonyError, match="does not know: note"):
+        world.ceremony.bring_back(own.ceremony.export("nation-kr"), SOON)
+    assert world.ceremony.staged() == []
 
 
 def test_the_end_of_a_long_value_and_a_key_among_many_are_seen(world: Published) -> None:
