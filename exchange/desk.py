@@ -617,20 +617,37 @@ class Desk:
         return await self.run(self._lookup.resolve, text)
 
     async def show(self, message_id: UUID) -> ShownMessage:
-        """The message; the first time a received one is shown, ContentAccessTracking is stated.
+        """The message, as read and opened at once: for programs that show it when they have it.
 
-        The statement is durable before the content is returned. Raises :class:`NotFoundError`, and
-        :class:`ConditionsOpenError` for content given under conditions that were not accepted: it stays unopened. So
-        does what was passed on by a consent that is not proved: :class:`HandlingError`, or :class:`UnavailableError`
-        where the directory of who gave it cannot be read now.
+        The statement that it was opened is durable before the content is returned. Raises as :meth:`read`.
+        """
+        shown = await self.read(message_id)
+        await self.opened(message_id)
+        return shown
+
+    async def read(self, message_id: UUID) -> ShownMessage:
+        """The message, to be shown to an officer; that it was looked at is in the records.
+
+        Its sender is told nothing yet: see :meth:`opened`.
+
+        Raises :class:`NotFoundError`, and :class:`ConditionsOpenError` for content given under conditions that were not
+        accepted: it stays unopened. So does what was passed on by a consent that is not proved: :class:`HandlingError`,
+        or :class:`UnavailableError` where the directory of who gave it cannot be read now.
         """
         await self.proving.require_consent(message_id)
-        shown, statement = await self.run(self._lookup.open, message_id)
-        if statement is not None:
-            self._background.start(self._traffic.state((statement,)))
+        shown = await self.run(self._lookup.read, message_id)
         if isinstance(shown.message, Forward):
             return replace(shown, notes=(*shown.notes, *await self._proof_of(shown.message)))
         return shown
+
+    async def opened(self, message_id: UUID) -> None:
+        """State that an officer has the message before their eyes: call it when that is so, not before.
+
+        The first time for a received message, ContentAccessTracking is stated; the statement is durable.
+        """
+        statement = await self.run(self._lookup.opened, message_id)
+        if statement is not None:
+            self._background.start(self._traffic.state((statement,)))
 
     async def _proof_of(self, forward: Forward) -> tuple[str, ...]:
         try:

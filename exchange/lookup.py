@@ -151,34 +151,38 @@ class Lookup:
         self.require_open(stored)
         return self._parsed.of(stored)
 
-    def open(self, message_id: UUID) -> tuple[ShownMessage, PendingStatement | None]:
-        """The message, and the statement that it was opened, if that is to be made; both durable.
+    def read(self, message_id: UUID) -> ShownMessage:
+        """The message, and that it was looked at durable in the records before anybody sees it.
 
         Raises as :meth:`exchange.desk.Desk.show`.
         """
         self._acting.require(*READERS)
         stored = self._store.message(message_id)
-        message = self._parsed.of(stored)
-        head, statement = stored.head, None
+        message, head = self._parsed.of(stored), stored.head
         self.require_open(stored)
         record = self._book.record(Operation.CONSULTATION, "show", head)
         with self._store.database.transaction():
-            if head.direction is Direction.RECEIVED:
-                tracking_ = self._mailbox.statement(EventName.ContentAccessTracking, head)
-                if self._store.open_message(message_id, self._clock(), tracking_):
-                    statement = tracking_
-            self._office.note_read(message_id)
             self._store.records.insert([record])
-        shown = ShownMessage(
+        return ShownMessage(
             row=self.row(message_id),
             message=message,
             content=stored.content,
             notes=notes_of(message),
             receipts=tuple(self._receipt_rows(head)),
             digest=head.digest,
-            readers=tuple(self._office.readers_of(message_id)),
+            readers=tuple(self._office.readers_with_who_acts(message_id)),
         )
-        return shown, statement
+
+    def opened(self, message_id: UUID) -> PendingStatement | None:
+        """Note that an officer has seen the message: the statement of it, if that is to be made; durable."""
+        head, statement = self._store.head(message_id)[1], None
+        with self._store.database.transaction():
+            if head.direction is Direction.RECEIVED:
+                tracking_ = self._mailbox.statement(EventName.ContentAccessTracking, head)
+                if self._store.open_message(message_id, self._clock(), tracking_):
+                    statement = tracking_
+            self._office.note_read(message_id)
+        return statement
 
     def require_open(self, stored: StoredMessage) -> None:
         """Return if this desk sent the message, or accepted its conditions; raises :class:`ConditionsOpenError`."""

@@ -318,6 +318,13 @@ class Office:
         """Which officers read a message, and when first."""
         return self._readings.of(message)
 
+    def readers_with_who_acts(self, message: UUID) -> list[tuple[str, datetime]]:
+        """Which officers read a message, and when first; the acting one reads it now."""
+        readers, officer = self.readers_of(message), self._acting.officer
+        if officer is None or any(name == officer.id for name, _ in readers):
+            return readers
+        return [*readers, (officer.id, self._now())]
+
     def unread(self, messages: Iterable[UUID]) -> set[UUID]:
         """Those of the messages that the acting officer has not read."""
         asked = set(messages)

@@ -18,6 +18,9 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TextIO
 
 from keys.printing import printable_json, printable_line, printable_text
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
 
 OK, REFUSED, USAGE, UNVERIFIED, UNAVAILABLE, NOTHING, UNCHECKED = 0, 1, 2, 3, 4, 5, 6
 INTERRUPTED, READER_GONE = 130, 141
+
+_gathered: ContextVar[list[str] | None] = ContextVar("gathered", default=None)
 
 _UNVERIFIED = (
     CheckpointInvalidError,
@@ -80,6 +85,10 @@ def write_json(value: Any, *, indent: int | None = None) -> None:
 
 def emit(text: str, *, to: TextIO | None = None) -> None:
     """Text that is safe to print already; raises :class:`OutputError`."""
+    gathered = _gathered.get()
+    if to is None and gathered is not None:
+        gathered.append(text)
+        return
     stream = sys.stdout if to is None else to
     try:
         stream.write(text)
@@ -89,6 +98,21 @@ def emit(text: str, *, to: TextIO | None = None) -> None:
     except (OSError, ValueError) as problem:
         why = problem.strerror if isinstance(problem, OSError) else "it is closed or cannot take these characters"
         raise OutputError(f"the output cannot be written: {why}") from problem
+
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """Write what the block prints as one, when all of it is rendered; nothing of it where the block raises.
+
+    Raises :class:`OutputError` at its end: nobody has read it then.
+    """
+    gathered: list[str] = []
+    token = _gathered.set(gathered)
+    try:
+        yield
+    finally:
+        _gathered.reset(token)
+    emit("".join(gathered))
 
 
 def refusal_lines(error: ComityError) -> list[str]:

@@ -10,6 +10,7 @@ import typer
 
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, until_signalled, with_desk
 from exchange.cli.output import line, plain, print_json, print_json_line, safe, table
+from exchange.cli.syncing import synced
 from exchange.i18n import _
 from exchange.labels import code_label, deadline_label
 from protocol.errors import ComityError
@@ -46,13 +47,12 @@ def agenda(
     """Show what is due."""
 
     async def work(desk: Desk) -> None:
-        reached = sync and await _synced(desk)
+        reached = await synced(desk, offline=not sync)
         items = [item for item in await desk.agenda() if (item.ours or not ours) and (item.level or not pressing)]
         if as_json:
-            print_json({"synced": reached, "items": [item_object(item) for item in items]})
+            print_json({"synced": reached.done, **reached.members(), "items": [item_object(item) for item in items]})
             return
-        if sync and not reached:
-            line(_("The node cannot be reached now; this is what the desk knows."))
+        reached.say()
         if not items:
             line(_("Nothing is due."))
             return
@@ -93,7 +93,7 @@ def watch(
     async def look_once(desk: Desk, channels: Sequence[Channel]) -> None:
         from exchange.watch import compare_log, tell, told_here
 
-        await _synced(desk)
+        (await synced(desk)).say()
         found = await compare_log(desk)
         if found is not None:
             await _say(desk, found, as_json=as_json)
@@ -115,16 +115,6 @@ def item_object(item: AgendaItem) -> dict[str, Any]:
 
 
 # --- Inside ---
-
-
-async def _synced(desk: Desk) -> bool:
-    try:
-        await desk.sync()
-    except ComityError as problem:
-        if not problem.retryable:
-            raise
-        return False
-    return True
 
 
 def _row(item: AgendaItem) -> tuple[object, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +11,6 @@ from uuid import UUID
 
 import typer
 from rich.progress import Progress
-from rich.text import Text
 
 from exchange.cli.files import read_file, write_out
 from exchange.cli.options import (
@@ -29,16 +28,17 @@ from exchange.cli.options import (
 )
 from exchange.cli.output import err, line, plain, print_json, safe, table
 from exchange.cli.shown import print_duplicates, print_receipts, receipt_object, target_cells
+from exchange.cli.syncing import synced
 from exchange.i18n import _
 from exchange.labels import code_label, state_label
 from keys.files import PRIVATE_MODE
-from keys.terminal import UNCHECKED, UNVERIFIED
-from protocol.errors import ComityError, UnavailableError
+from keys.terminal import UNCHECKED, UNVERIFIED, at_once
 
 if TYPE_CHECKING:
     from exchange.desk import Desk
+    from exchange.duplicates import Duplicate
     from exchange.reading import ReadLine
-    from exchange.views import Tracking, VerificationReport
+    from exchange.views import ShownMessage, Tracking, VerificationReport
 
 WaitOption = Annotated[float, typer.Option("--wait", min=0, max=30, help=_("Seconds to wait for something new."))]
 OfflineOption = Annotated[bool, typer.Option("--offline", help=_("Do not contact the node."))]
@@ -123,11 +123,11 @@ def inbox(
     """List messages."""
 
     async def work(desk: Desk) -> None:
-        reached = await _sync(desk, wait, offline=offline)
+        reached = await synced(desk, wait, offline=offline)
         if refused:
             kept = await desk.quarantine(limit=limit)
             if as_json:
-                print_json({"refused": kept, "synchronised": bool(reached)})
+                print_json({"refused": kept, **reached.members()})
                 return
             rows = [(row.at, row.code, row.claimed_sender, row.detail) for row in kept]
             table(_("Refused"), [_("At"), _("Code"), _("Claimed sender"), _("Why")], rows)
@@ -137,10 +137,9 @@ def inbox(
             left = await desk.run(desk.office.unread, [row.id for row in messages])
             messages = [row for row in messages if row.id in left]
         if as_json:
-            print_json({"messages": messages, "synchronised": bool(reached)})
+            print_json({"messages": messages, **reached.members()})
             return
-        if reached is False and not offline:
-            line(_("The node cannot be reached; this is what is here."))
+        reached.say()
         table(
             _("Sent") if sent else _("Inbox"),
             [_("Id"), _("Type"), _("Urgency"), _("With"), _("Sent at"), _("Opened at"), _("Status")],
@@ -170,36 +169,48 @@ def show(
     """Show a message."""
 
     async def work(desk: Desk) -> None:
-        from exchange.reading import read_message
 
-        shown = await desk.show(await desk.resolve(message_id))
-        # The sender is told at once; if the node is away, the next synchronisation tells.
-        await _sync(desk, 0, offline=False)
-        content = json.loads(shown.content)
+        known = await desk.resolve(message_id)
+        shown = await desk.read(known)
         duplicates, not_searched = await desk.duplicates(shown.message), await desk.not_searched()
-        if as_json:
-            print_json(
-                {
-                    "message": content,
-                    "direction": shown.row.direction,
-                    "stored_at": shown.row.stored_at,
-                    "notes": shown.notes,
-                    "receipts": shown.receipts,
-                    "readers": [{"officer": officer, "at": at} for officer, at in shown.readers],
-                    "duplicates": duplicates,
-                    "not_searched": not_searched,
-                    "reading": read_message(shown.message),
-                }
-            )
-            return
-        for note in shown.notes:
-            line(safe(_(note)))
-        for reader, at in shown.readers:
-            line(f"{_('Read by')}: {safe(reader)}, {safe(at)}")
-        print_duplicates(duplicates, not_searched)
-        print_reading(read_message(shown.message))
+        # Rendered as a whole, then written: its sender is told that it was opened when it was, and not before.
+        with at_once():
+            if as_json:
+                print_json(_shown_object(shown, duplicates, not_searched))
+            else:
+                _print_shown(shown, duplicates, not_searched)
+        await desk.opened(known)
+        # The sender is told at once; if the node is away, the next synchronisation tells.
+        (await synced(desk)).say()
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _shown_object(shown: ShownMessage, duplicates: Sequence[Duplicate], not_searched: int) -> dict[str, Any]:
+    from exchange.reading import read_message
+
+    return {
+        "message": json.loads(shown.content),
+        "direction": shown.row.direction,
+        "stored_at": shown.row.stored_at,
+        "notes": shown.notes,
+        "receipts": shown.receipts,
+        "readers": [{"officer": officer, "at": at} for officer, at in shown.readers],
+        "duplicates": duplicates,
+        "not_searched": not_searched,
+        "reading": read_message(shown.message),
+    }
+
+
+def _print_shown(shown: ShownMessage, duplicates: Sequence[Duplicate], not_searched: int) -> None:
+    from exchange.reading import read_message
+
+    for note in shown.notes:
+        line(safe(_(note)))
+    for reader, at in shown.readers:
+        line(f"{_('Read by')}: {safe(reader)}, {safe(at)}")
+    print_duplicates(duplicates, not_searched)
+    print_reading(read_message(shown.message))
 
 
 def track(
@@ -213,11 +224,12 @@ def track(
     """Track a message."""
 
     async def work(desk: Desk) -> None:
-        reached = await _sync(desk, wait, offline=offline)
+        reached = await synced(desk, wait, offline=offline)
         tracking = await desk.track(await desk.resolve(message_id))
         if as_json:
-            print_json({**tracking_object(tracking), "synchronised": bool(reached)})
+            print_json({**tracking_object(tracking), **reached.members()})
             return
+        reached.say()
         what = code_label("message_type", tracking.row.type)
         line(f"{what} {tracking.row.id}: {state_label(tracking.state)} [{tracking.state}]")
         for recipient in tracking.recipients:
@@ -310,26 +322,6 @@ async def _verify_file(desk: Desk, file: bytes, *, offline: bool) -> Verificatio
     if offline:
         return verify_evidence(file, desk.directory, now)
     return await desk.proving.verify_file(file)
-
-
-async def _sync(desk: Desk, wait: float, *, offline: bool) -> bool | None:
-    """Whether the node was reached; what is already here is shown in any case.
-
-    None where it is not the node that was in the way: that was said already.
-    """
-    if offline:
-        return False
-    try:
-        await desk.sync(wait)
-    except ComityError as problem:
-        if not problem.retryable:
-            raise
-        if type(problem) is UnavailableError:
-            return False
-        # A lock, a full disk, a node that wants a pause: each is called what it is.
-        err.print(Text(f"{safe(_(problem.detail))} ({problem.code}). {_(problem.advice)}"))
-        return None
-    return True
 
 
 def tracking_object(tracking: Tracking) -> dict[str, Any]:
