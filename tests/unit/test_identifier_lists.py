@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -152,6 +152,42 @@ def test_keccak_with_the_padding_of_the_standard_is_the_standard(content: bytes)
 def test_keccak_without_it_is_that_of_the_blockchains() -> None:
     assert keccak256(b"").hex() == "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
     assert keccak256(b"abc").hex() == "4e03657aea45a94fc7d47ba826c8d667c0d1e6e33a64a036ec44f58fa12d6c45"
+
+
+# Their check sums notice each single wrong character (those of Ethereum and Solana cannot).
+CHECKED = [
+    *(case for case in Listed("crypto_address").accepted if case[1]["chain"] not in ("ethereum", "solana", "other")),
+    *Listed("iban").accepted,
+    *(case for case in Listed("imei").accepted if len(case[1]["imei"]) == 15 and not case[1]["imei"].endswith("0")),
+    *(case for case in Listed("payment_card").accepted if "*" not in case[1]["number"]),
+]
+VALUES = {"crypto_address": "address", "iban": "iban", "imei": "imei", "payment_card": "number"}
+
+
+@given(
+    st.sampled_from(CHECKED),
+    st.integers(0, 10**6),
+    st.sampled_from("0123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghkmnpqxz"),
+)
+def test_one_mistyped_character_is_never_taken_for_another_value(
+    case: tuple[dict[str, Any], dict[str, Any]], place: int, character: str
+) -> None:
+    _typed, wire = case
+    name = VALUES[wire["kind"]]
+    value = wire[name]
+    start = value.find(":") + 1  # what stands before it names the chain
+    at = start + place % (len(value) - start)
+    assume(value[at].lower() != character.lower())
+    mistyped = value[:at] + character + value[at + 1 :]
+    # A last 0 is what networks send in place of the check digit.
+    assume(not (wire["kind"] == "imei" and at == 14 and character == "0"))
+    # Mod 97 tells digits from digits and letters from letters, not always the one from the other.
+    assume(wire["kind"] != "iban" or character.isdecimal() == value[at].isdecimal())
+    # An x stands for a digit that is masked.
+    assume(wire["kind"] != "payment_card" or character.isdecimal())
+    # Workchain and hash of TON's raw form have no check sum.
+    assume(not (wire.get("chain") == "ton" and ":" in value))
+    assert causes({**wire, name: mistyped})
 
 
 # --- What grows is asked only where a message is made ---------------------------------------------------------
