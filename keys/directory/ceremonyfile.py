@@ -179,7 +179,8 @@ def require_fresh(role: str, metadata: AnyMetadata, now: datetime) -> None:
 
 
 def parse(encoded: bytes) -> AnyMetadata:
-    """TUF metadata of any kind; raises :class:`MalformedError`."""
+    """TUF metadata of any kind; raises :class:`MalformedError` or :class:`TooLargeError`."""
+    require_few_items(encoded, MAX_ITEMS)
     try:
         return Metadata.from_bytes(encoded)
     except (RepositoryError, ValueError, KeyError, TypeError, RecursionError) as problem:
