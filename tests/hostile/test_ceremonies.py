@@ -286,6 +286,27 @@ def test_what_stands_unsigned_around_the_signed_part_is_neither_published_nor_re
         world.read(tmp_path / "newcomer")
 
 
+def test_a_key_of_a_nation_among_the_root_holders_is_neither_signed_nor_published_nor_read(
+    world: Published, tmp_path: Path
+) -> None:
+    """The member list that it is in does not change, so only both together show it."""
+    key = world.nations["kr"][0].public_key
+
+    def hide(root: dict[str, Any], role: dict[str, Any]) -> None:
+        root["keys"][key.keyid] = key.to_dict()
+        role["keyids"].append(key.keyid)
+
+    file = world.stage(ROOT, both(hide))
+    with pytest.raises(CeremonyError, match="already has a role"):
+        sign_file(file, world.holders[0], SOON)
+    encoded = world.sign_blindly(ROOT)
+    with pytest.raises(CeremonyError, match="already has a role"):
+        world.ceremony.release(SOON, world.registry)
+    world.publish_blindly(ROOT, encoded)
+    with pytest.raises(DirectoryUntrustedError, match="already has a role"):
+        world.read(tmp_path / "newcomer")
+
+
 def test_keys_that_were_hidden_in_a_root_cannot_sign_the_next_one_out_of_sight(
     world: Published, tmp_path: Path
 ) -> None:
