@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -100,7 +101,8 @@ class NodeLink:
         """
         if self._trust.changed():
             async with self._refreshing:
-                await self._directory_thread(self._trust.load)
+                with suppress(DirectoryUntrustedError):  # the present one stays in use
+                    await self._directory_thread(self._trust.load)
         stored = await self._thread(lambda: self._store.state(_REFRESHED))
         due = timedelta(seconds=self._settings.directory_refresh_s)
         if stored is None or self._clock() - from_ms(int.from_bytes(stored, "big")) >= due:

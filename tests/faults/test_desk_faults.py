@@ -194,11 +194,14 @@ async def test_an_opening_is_stated_after_a_crash_before_the_statement_left(worl
     assert EventName.ContentAccessTracking in {name for name, _ in events(world, "fr")}
 
 
-async def test_two_programs_do_not_use_one_desk_at_once(world: World) -> None:
-    async with world.open(KR):
-        with pytest.raises(Exception, match="another process uses"):
-            async with world.open(KR):
-                pytest.fail("a second desk was opened")
+async def test_two_programs_use_one_desk_at_once_and_a_message_of_either_is_durable_for_both(world: World) -> None:
+    world.nodes["kr"].down = True
+    async with world.open(KR) as first, world.open(KR) as second:
+        sent = [await first.send(request()), await second.send(request())]
+        assert {message.status for message in sent} == {SendStatus.QUEUED}
+    world.nodes["kr"].down = False
+    async with world.open(KR) as third:
+        assert set((await third.sync()).submitted) == {message.id for message in sent}
 
 
 def test_what_a_killed_desk_called_durable_is_there(tmp_path: Path) -> None:
