@@ -145,7 +145,7 @@ async def test_a_federation_lives_through_every_ceremony(network: Network) -> No
     # Three of four governments are not enough, and the refusal says who is missing.
     await network.run("nation", "suspend", network.directory, "br", phrase=False)
     await network.sign("targets", GOVERNMENTS[:3])
-    refused = await network.publish()
+    refused = await network.publish(expect=1)
     assert refused["published"] is False
     assert "3 of 4" in refused["missing"][0]
     await network.sign("targets", GOVERNMENTS[3:4])
