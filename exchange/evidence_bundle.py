@@ -162,6 +162,11 @@ def nations_of(stored: StoredMessage, judged: Sequence[JudgedReceipt], directory
 
 def write_bundle(contents: EvidenceContents, tokens: Sequence[bytes] = ()) -> bytes:
     """The bundle's file; ``tokens`` are timestamp tokens (DER) over :meth:`EvidenceContents.manifest`."""
+    return zipped(f"comity-evidence-{contents.message_id}", bag_of(contents, tokens))
+
+
+def bag_of(contents: EvidenceContents, tokens: Sequence[bytes] = ()) -> dict[str, bytes]:
+    """The files of the bag by name, signed by its maker."""
     payload = contents.payload()
     files = {
         **payload,
@@ -172,7 +177,7 @@ def write_bundle(contents: EvidenceContents, tokens: Sequence[bytes] = ()) -> by
         VERIFIER: verifier(),
     }
     files[STATEMENT] = _statement(contents, files)
-    return zipped(f"comity-evidence-{contents.message_id}", with_tokens(files, tokens))
+    return with_tokens(files, tokens)
 
 
 def with_tokens(files: Mapping[str, bytes], tokens: Sequence[bytes]) -> dict[str, bytes]:

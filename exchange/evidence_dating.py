@@ -92,8 +92,11 @@ def acceptances(judged: Sequence[JudgedReceipt], routing: Routing, directory: Di
 def _datings(
     routing: Routing, judged: Sequence[JudgedReceipt], directory: Directory, now: datetime
 ) -> Iterator[tuple[datetime, Dating]]:
+    trees: set[bytes] = set()
     for proved in (entry.proved for entry in judged if entry.proved is not None):
-        witnessed = witnessed_since(proved, directory, now)
+        note = proved.receipt.checkpoint
+        witnessed = witnessed_since(proved, directory, now) if note not in trees else None
+        trees.add(note)
         if witnessed is not None:
             yield witnessed[0], Dating(Grade.WITNESSED, *witnessed)
         served = _served_by(proved, routing, directory)

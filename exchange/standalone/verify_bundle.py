@@ -500,12 +500,12 @@ def reasons_of(value: dict[int, Any], field: int) -> list[str]:
 class Receipt:
     """An entry of a log, proved to be in it; what it says is not judged yet."""
 
-    def __init__(self, entry: bytes, proof: bytes, directory: Directory, now: datetime) -> None:
+    def __init__(self, entry: bytes, proof: bytes, tree_of: Callable[[bytes], Checkpoint]) -> None:
         head, _, note = proof.partition(b"\n\n")
         title, number, *rows = head.decode("ascii").split("\n")
         fits = re.fullmatch(r"index (0|[1-9][0-9]{0,19})", number, re.ASCII) and len(rows) <= 64
         require(title == "c2sp.org/tlog-proof@v1" and fits, "it is no tlog-proof of the one form")
-        self.tree, self.index = Checkpoint(note, directory, now), int(number[6:])
+        self.tree, self.index = tree_of(note), int(number[6:])
         self.tree.check_inclusion(entry, self.index, [base64(row) for row in rows])
         self.origin, self.node = self.tree.origin, self.tree.origin.rpartition("/")[2]
         self.leaf, self.refused = sha256(b"\0" + entry).digest(), ""
@@ -607,7 +607,7 @@ class Bundle:
     def __init__(self, folder: str, files: Mapping[str, bytes], args: argparse.Namespace) -> None:
         self.folder, self.files, self.args, self.receipts = folder, files, args, list[tuple[str, Receipt]]()
         self.now: datetime = getattr(args, "now", None) or datetime.now(UTC)
-        self.sentence, self.dating = "", dict[str, Any]()
+        self.sentence, self.dating, self.trees = "", dict[str, Any](), dict[bytes, Checkpoint]()
         self.directory: Any = getattr(args, "directory", None)
         require("data/envelope.cose" in self.files, "it is a ZIP, and no evidence bundle")
 
@@ -681,9 +681,15 @@ class Bundle:
         return "they are about this message"
 
     def read_receipt(self, name: str) -> str:
-        read = Receipt(self.files[f"{name}.entry"], self.files[f"{name}.tlog-proof"], self.directory, self.now)
+        read = Receipt(self.files[f"{name}.entry"], self.files[f"{name}.tlog-proof"], self.tree)
         self.receipts.append((name, read))
         return "it is read"
+
+    def tree(self, note: bytes) -> Checkpoint:
+        """The checkpoint of many receipts, verified once."""
+        if note not in self.trees:
+            self.trees[note] = Checkpoint(note, self.directory, self.now)
+        return self.trees[note]
 
     def refusal(self, receipt: Receipt) -> str:
         """Why a receipt does not count for this message; empty if it does."""

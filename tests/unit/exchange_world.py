@@ -35,7 +35,7 @@ from keys.federation import (
     node_card,
     publish_cards,
 )
-from keys.identity import generate_directory_key, generate_node_keys
+from keys.identity import NodeKeys, generate_directory_key, generate_node_keys
 from keys.keystore import FAST, Keystore
 from protocol.address import Address
 from protocol.envelope import Envelope, parse_envelope, verify_envelope
@@ -279,9 +279,10 @@ class World:
             path / "published", "Test", signers, 1, [self._registry.signer()], made
         )
         self.nodes: dict[str, Node] = {}
+        self.node_keys: dict[str, NodeKeys] = {}
         self.cards: dict[Address, ContactPointCard] = {}
         for name, nation in self._nations.items():
-            keys = generate_node_keys(name, ["127.0.0.1"], made)
+            keys = self.node_keys[name] = generate_node_keys(name, ["127.0.0.1"], made)
             origin = log_origin("Test", name)
             card = node_card(name, keys, origin, made, name=name, urls=["https://127.0.0.1:1"])
             registry = [self._registry.signer()]
