@@ -156,20 +156,20 @@ def verify_bundle(
     the envelope or a receipt cannot be read at all.
     """
     extract = read_extract(bundle.directory, trusted_root)
-    carried = _carried(bundle, extract.directory, extract.used)
-    return judge_bundle(bundle, extract.directory, now, carried, disclosure=disclosure, tsa_roots=tsa_roots)
+    whole = carried(bundle, extract.directory, extract.used)
+    return judge_bundle(bundle, extract.directory, now, whole, disclosure=disclosure, tsa_roots=tsa_roots)
 
 
 def judge_bundle(
     bundle: ReadBundle,
     directory: Directory,
     now: datetime,
-    carried: Check,
+    from_root: Check,
     *,
     disclosure: Disclosure | None = None,
     tsa_roots: Sequence[x509.Certificate] = (),
 ) -> BundleReport:
-    """As :func:`verify_bundle`, by a directory that was read; ``carried`` is whether it is all that the bundle has."""
+    """As :func:`verify_bundle`, by a directory that was read; ``from_root`` is whether that is all of it."""
     envelope = parse_envelope(bundle.files[ENVELOPE])
     receipts = bundle.receipts()
     judge = ReceiptJudge(lambda: directory)
@@ -193,7 +193,7 @@ def judge_bundle(
         made=made,
         checks=(
             bundle.bag,
-            carried,
+            from_root,
             *_tag_files(bundle, envelope),
             _vkeys(bundle, whole.judged, directory),
             *about.checks,
@@ -210,7 +210,7 @@ def judge_bundle(
     )
 
 
-def _carried(bundle: ReadBundle, directory: Directory, used: Mapping[str, bytes]) -> Check:
+def carried(bundle: ReadBundle, directory: Directory, used: Mapping[str, bytes]) -> Check:
     """Whether every file of the directory leads from the trusted root to a card, and every nation can be used."""
     for node, why in directory.problems.items():
         if node not in directory.members_read():  # else only its legal profile cannot be read

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from uuid import UUID
 
 from exchange.i18n import _
@@ -18,7 +19,12 @@ def readmes(message_id: UUID, *, disclosed: bool) -> Iterator[str]:
     """The text in every language that there is: what a bundle of this version may say. The likely ones come first."""
     yield readme(message_id, disclosed=disclosed)
     for name in ("en", *languages()):
-        yield readme(message_id, disclosed=disclosed, _=translator(name))
+        yield readme(message_id, disclosed=disclosed, _=_in(name))
+
+
+@cache
+def _in(language: str) -> Callable[[str], str]:
+    return translator(language)
 
 
 def _open(_: Callable[[str], str]) -> str:
