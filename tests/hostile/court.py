@@ -10,6 +10,7 @@ import json
 from argparse import Namespace
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
+from copy import copy, deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import new as new_hash
@@ -27,6 +28,7 @@ from exchange.evidence_readme import readme
 from exchange.standalone import verify_bundle as program
 from exchange.standalone.verify_bundle import is_stated
 from exchange.views import Check
+from keys.cards import ContactPointCard, NodeCard
 from keys.directory.extract import read_extract
 from keys.directory.view import Directory
 from protocol import cbor, cose
@@ -151,6 +153,17 @@ class Court:
         }
         self.world = world
         self._signed: Any = None
+
+    def with_cards(self, change: Callable[[Any], Any]) -> tuple[Directory, Any]:
+        """The directory as Comity and as the program read it, with every card changed by ``change`` (JSON).
+
+        No signature is looked at here: that a card is its nation's is another rule.
+        """
+        cards = copy(self.cards)
+        cards.cards = {holder: change(deepcopy(card)) for holder, card in self.cards.cards.items()}
+        nodes = [NodeCard.model_validate(card) for holder, card in cards.cards.items() if "@" not in holder]
+        points = [ContactPointCard.model_validate(card) for holder, card in cards.cards.items() if "@" in holder]
+        return Directory(1, self.directory.expires_at, nodes, points), cards
 
     # --- Making ---
 
@@ -310,10 +323,10 @@ class Court:
         unchecked = [name for name, holds, _ in lines if holds is None]
         return Verdict(failed, unchecked, bundle.dating.get("grade", "none"), bundle.sentence)
 
-    def both(self, case: Case) -> tuple[Verdict, Verdict]:
-        """The verdicts of both."""
+    def both(self, case: Case, cards: tuple[Directory, Any] = (None, None)) -> tuple[Verdict, Verdict]:  # type: ignore[assignment]
+        """The verdicts of both, by the cards of the world or by others."""
         folder, files = self.files_of(case)
-        return self.comity(folder, files, case.now), self.standalone(folder, files, case.now)
+        return self.comity(folder, files, case.now, cards[0]), self.standalone(folder, files, case.now, cards[1])
 
 
 def of_report(report: BundleReport) -> Verdict:
