@@ -18,6 +18,7 @@ from typing import Any
 from exchange.evidence_content import check_names, verify_officer_of
 from exchange.evidence_contradictions import JudgedWhole, judge_whole
 from exchange.evidence_dating import judge_signature
+from exchange.i18n import _
 from exchange.mailbox import claimed_head
 from exchange.receipts import JudgedReceipt, ReceiptJudge
 from exchange.views import Check, Dating, ReceiptCheck, VerificationReport
@@ -123,11 +124,11 @@ def judge_message(
 
 def sentence_of(routing: Routing, signature: Check, dating: Dating) -> str:
     """Who signed the message, for whom, when, and dated by what."""
-    recipients, created = ", ".join(map(str, routing.recipients)), to_text(routing.created)
+    names = {"sender": routing.sender, "message": routing.id, "recipients": ", ".join(map(str, routing.recipients))}
     if not signature.ok:
-        return f"It is NOT shown that {routing.sender} signed message {routing.id} for {recipients}."
-    said = f"{routing.sender} signed message {routing.id} for {recipients}, at {created} by its own word"
-    return f"{said}; {dating.text}."
+        return _("It is NOT shown that {sender} signed message {message} for {recipients}.").format(**names)
+    text = _("{sender} signed message {message} for {recipients}, at {time} by its own word; {dating}.")
+    return text.format(**names, time=to_text(routing.created), dating=dating.text)
 
 
 def _content_checks(envelope: Envelope, content: bytes, salt: bytes) -> Iterator[Check]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
+from exchange.i18n import _
 from exchange.receipts import JudgedReceipt
 from exchange.views import NOT_DATED, Check, Dating, Grade
 from keys.directory.view import Directory
@@ -30,7 +31,6 @@ from protocol.receipt import VerifiedReceipt
 from protocol.routing import MAX_CLOCK_SKEW, Routing
 
 ACCEPTED = frozenset({EventName.SubmissionAcceptance, EventName.RelayAcceptance, EventName.ContentConsignment})
-AUTHORITY = "a timestamp authority"
 
 
 def judge_signature(
@@ -63,7 +63,7 @@ def dated_signature(
 ) -> Dating:
     """As :func:`judge_signature`; raises why the signature does not hold."""
     sender = str(envelope.routing.sender)
-    datings = [(at, Dating(Grade.WITNESSED, at, (AUTHORITY,))) for at in stamped_at]
+    datings = [(at, Dating(Grade.WITNESSED, at, (_("a timestamp authority"),))) for at in stamped_at]
     datings += _datings(envelope.routing, judged, directory, now)
     refusal: ComityError | None = None
     for at, dating in sorted(datings, key=lambda found: (found[1].grade is Grade.LOG, found[0], found[1].by)):
@@ -102,24 +102,20 @@ def _datings(
         served = _served_by(proved, routing, directory)
         if served is not None:
             node, at = directory.node_of_origin(proved.origin), proved.event.at
-            yield at, Dating(Grade.LOG, at, (node,), served)
+            yield at, Dating(Grade.LOG, at, (node,), str(served) if served != routing.sender else None)
 
 
-def _served_by(proved: VerifiedReceipt, routing: Routing, directory: Directory) -> str | None:
+def _served_by(proved: VerifiedReceipt, routing: Routing, directory: Directory) -> Address | None:
     """Whom of the parties the log's node served when it logged the acceptance; None if nobody, or no acceptance."""
     if proved.event.name not in ACCEPTED:
         return None
-    parties: tuple[tuple[Address, str], ...] = (
-        (routing.sender, "the sender"),
-        *((recipient, f"the recipient {recipient}") for recipient in routing.recipients),
-    )
     node, at = directory.node_of_origin(proved.origin), proved.event.at
-    for party, name in parties:
+    for party in (routing.sender, *routing.recipients):
         try:
             directory.require_served(party, node, at - MAX_CLOCK_SKEW, at)
         except ComityError:
             continue
-        return name
+        return party
     return None
 
 

@@ -16,6 +16,7 @@ from exchange.disclosure import Disclosure
 from exchange.evidence import NOT_ASKED, Evidence, JudgedMessage, inclusion, judge_evidence, judge_message
 from exchange.evidence_bundle import EvidenceContents, Maker, evidence_of, nations_of
 from exchange.evidence_contradictions import JudgedWhole, judge_whole
+from exchange.i18n import _
 from exchange.local_records import RecordBook
 from exchange.logwatch import LogWatch
 from exchange.lookup import Lookup
@@ -149,7 +150,8 @@ class Proving:
     def _judge_message(self, stored: StoredMessage, whole: JudgedWhole) -> JudgedMessage:
         if stored.erased:
             erased = Check("content", None, ErasedError.code, "the content was erased; its receipts are left")
-            said = f"The content of message {stored.head.id} was erased; what is left is what the nodes logged."
+            text = _("The content of message {message} was erased; what is left is what the nodes logged.")
+            said = text.format(message=stored.head.id)
             return JudgedMessage((whole.check(), erased), said, NOT_DATED)
         envelope, disclosed = parse_envelope(stored.envelope), (stored.content, stored.salt)
         return judge_message(envelope, disclosed, self._link.directory, whole, self._clock())

@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from exchange.i18n import _
 from protocol.address import Address
 from protocol.instant import to_text
 from protocol.lifecycle import AnyCase
@@ -231,7 +232,10 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Dating:
-    """By when a message was signed, and by whose word. ``by`` is nodes, or a timestamp authority; ``served`` whom."""
+    """By when a message was signed, and by whose word: ``by`` is nodes, or a timestamp authority.
+
+    ``served`` is the recipient whom the node of a log served, None where it served the sender.
+    """
 
     grade: Grade
     at: datetime | None = None
@@ -245,12 +249,16 @@ class Dating:
 
     @property
     def text(self) -> str:
-        """The grade in words, English."""
+        """The grade in words."""
         if self.at is None:
-            return "not dated: nothing but the sender's own word says when it was signed"
+            return _("not dated: nothing but the sender's own word says when it was signed")
+        names, at = ", ".join(self.by), to_text(self.at)
         if self.grade is Grade.WITNESSED:
-            return f"dated (witnessed): by {', '.join(self.by)}, at {to_text(self.at)}"
-        return f"dated (log of {self.by[0]}, which served {self.served}): at {to_text(self.at)}"
+            return _("dated (witnessed): by {names}, at {time}").format(names=names, time=at)
+        if self.served is None:
+            return _("dated (log of {node}, which served the sender): at {time}").format(node=names, time=at)
+        text = _("dated (log of {node}, which served the recipient {recipient}): at {time}")
+        return text.format(node=names, recipient=self.served, time=at)
 
     def check(self) -> Check:
         """The grade as a check: what is not dated is not failed, and no success."""
