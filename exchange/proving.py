@@ -152,7 +152,8 @@ class Proving:
             erased = Check("content", None, ErasedError.code, "the content was erased; its receipts are left")
             text = _("The content of message {message} was erased; what is left is what the nodes logged.")
             said = text.format(message=stored.head.id)
-            return JudgedMessage((whole.check(), erased), said, NOT_DATED)
+            contradiction = () if not whole.found else (whole.check(),)
+            return JudgedMessage((*contradiction, erased), said, NOT_DATED)
         envelope, disclosed = parse_envelope(stored.envelope), (stored.content, stored.salt)
         return judge_message(envelope, disclosed, self._link.directory, whole, self._clock())
 

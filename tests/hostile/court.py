@@ -175,7 +175,7 @@ class Court:
         payload = {"data/envelope.cose": raw, **self.files}
         if case.disclosed:
             payload |= {"data/content.json": content, "data/salt.bin": case.salt}
-        key = (id(case.books), digest, id(case.note))
+        key = (digest, id(case.note), case.stated_by)
         if self._signed is None or self._signed[0] != key or self._signed[1] is not case.books:
             self._signed = (key, case.books, self._logs(case, digest))  # variants of a case share their logs
         notes, trees, leaves = self._signed[2]

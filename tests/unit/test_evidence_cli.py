@@ -92,6 +92,28 @@ def test_a_timestamp_is_not_asked_for_without_roots_and_a_silent_authority_leave
     assert invoke(made, "bundle", message, "--out", str(out))[0] == 0
 
 
+def test_an_exported_file_is_verified_in_one_sentence_first_and_offline_is_no_success(
+    made: Made, tmp_path: Path
+) -> None:
+    secret, out = made.world.path / "passphrase", tmp_path / "evidence.cbor"
+    secret.write_bytes(PASSPHRASE + b"\n")
+    secret.chmod(0o600)
+    env = {"COMITY_HOME": str(made.world.home(KR)), "COMITY_PASSPHRASE_FILE": str(secret), "LANGUAGE": "en"}
+
+    def run(*words: str) -> tuple[int, str]:
+        done = CliRunner().invoke(app, [*words], env=env, catch_exceptions=False)
+        return done.exit_code, done.stdout
+
+    assert run("export", str(made.closed.message_id), str(out))[0] == 0
+    for words, code in (([], 0), (["--offline"], 5)):
+        ended, said = run("verify", str(out), *words)
+        first = said.strip().splitlines()[0]
+        assert ended == code, said
+        assert first.startswith(f"24-7@kr signed message {made.closed.message_id} for 24-7@fr, at 2026-11-23T03:00:00")
+        assert "; dated (log of " in first
+        assert ("NOT CHECKED, and so no success: consistency" in said) is (code == 5)
+
+
 def _any_root() -> bytes:
     der = generate_node_keys("xx", ["127.0.0.1"], NOW).tls.certificate
     return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM)
