@@ -26,7 +26,8 @@ from protocol.envelope import Envelope, verify_envelope
 from protocol.errors import ComityError
 from protocol.event import EventName
 from protocol.instant import to_text
-from protocol.log.checkpoint import verify_checkpoint
+from protocol.log.checkpoint import Checkpoint, VerifiedCheckpoint
+from protocol.log.note import parse_note
 from protocol.receipt import VerifiedReceipt
 from protocol.routing import MAX_CLOCK_SKEW, Routing
 
@@ -123,8 +124,10 @@ def witnessed_since(
     proved: VerifiedReceipt, directory: Directory, now: datetime
 ) -> tuple[datetime, tuple[str, ...]] | None:
     """By when enough witnesses cosigned the tree of a proved receipt, and who; None if that is not known."""
+    tree = Checkpoint(proved.origin, proved.size, proved.root)  # its log's own lines were verified
+    lines = parse_note(proved.receipt.checkpoint).signatures
+    verified = VerifiedCheckpoint(tree, proved.signed_at, proved.receipt.checkpoint, lines)
     try:
-        verified = verify_checkpoint(proved.receipt.checkpoint, directory.log_verifier(proved.origin))
         return enough_since(directory, verified, now)
     except ComityError:
         return None  # cosigned by too few, or wrongly: then the witnesses say nothing

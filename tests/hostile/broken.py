@@ -94,7 +94,7 @@ def payload(name: str, change: Callable[[Random, dict[str, bytes]], None], check
 
 def tags(name: str, change: Callable[[Random, dict[str, bytes]], None], check: str = "bag") -> None:
     """A rule of the files beside the payload."""
-    RULES[name] = (check, lambda random, case: replace(case, tags=lambda files: change(random, files)))
+    RULES[name] = (check, lambda random, case: replace(light(case), tags=lambda files: change(random, files)))
 
 
 def _put(value: dict[Any, Any], key: Any, said: Any) -> None:

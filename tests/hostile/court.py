@@ -431,7 +431,7 @@ def variant(random: Random, case: Case) -> Case:
         for index, leaf in enumerate(book.leaves)
         if type(leaf) is dict
     ]
-    kept = random.sample(shown, random.randrange(min(len(shown), 3) + 1))
+    kept = random.sample(shown, random.randrange(min(len(shown), 2) + 1))
     return replace(
         case,
         receipts=[(node, index, _any_head(random, case.books[node], index)) for node, index in kept],
