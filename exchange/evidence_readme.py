@@ -58,7 +58,7 @@ data/directory/        the signed directory: which keys belong to which office a
 data/logs/             the public keys of the nodes' logs, in the form that tools of others read
 timestamps/            tokens of timestamp authorities (RFC 3161), if there are any; they can be added later
 statement.cose         what its maker, one of the two offices, signed: which files and receipts are in this folder
-verify_bundle.py       a program of some 800 lines that checks all of it
+verify_bundle.py       a program of some 900 lines that checks all of it
 
 BEFORE YOU BEGIN
 Ask the federation, or an office that you trust, for the fingerprint of its first root: 64 hexadecimal digits. It is the
