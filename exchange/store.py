@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from uuid import UUID
 
 from exchange.content_keys import ContentKeys
@@ -146,7 +147,7 @@ class DeskStore:
         done: Iterable[UUID],
         refused: Iterable[tuple[UUID, Refusal]],
         receipts: Sequence[StoredReceipt],
-        records: Mapping[UUID, LocalRecord],
+        records: Mapping[UUID, LocalRecord] = MappingProxyType({}),
     ) -> set[UUID]:
         """Take messages out of the outbox: accepted ones, and refused ones with the reason; which were in it.
 
@@ -507,7 +508,6 @@ class DeskStore:
         )
         self.database.execute("DELETE FROM closed WHERE seq = ?", (seq,))
         thread = self._thread(head.thread)
-        self.database.execute("DELETE FROM casework WHERE thread = ?", (thread,))
         self._mark_stale(thread)
         self._recent.pop(head.digest, None)
         self.doom((slot,))

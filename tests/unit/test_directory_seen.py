@@ -15,9 +15,8 @@ from protocol import cbor
 from protocol.directory_seen import MAX_VERSION, DirectorySeen, decode_entry, encode_directory_seen
 from protocol.errors import MalformedError, UnsupportedVersionError
 from protocol.event import Event, EventName
-from tests.unit.test_audit import event, verified, write
+from tests.unit.test_audit import NOW, event, verified, write
 
-NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 ONE, OTHER = bytes([1]) * 32, bytes([2]) * 32
 
 
