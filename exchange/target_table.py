@@ -16,13 +16,14 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from exchange.drafts import empty_draft
+from exchange.messaging.splitting import REQUEST, split_request
+from protocol.envelope import MAX_CONTENT_BYTES
 from protocol.errors import InvalidMessageError, MalformedError, TooLargeError, UsageError
 from protocol.messages import Target
 from protocol.messages.identifiers import Identifier
 from protocol.messages.parts import MAX_TARGETS
 from protocol.messages.problems import MAX_PROBLEMS, Problem, problems_of
 
-REQUEST = "preservation.request"
 _PLAIN = ("target", "description", "relation", "location")
 _CUSTODIAN = {"custodian_name": "name", "custodian_country": "country", "custodian_service": "service"}
 _WINDOW = ("begins_at", "ends_at")
@@ -85,7 +86,7 @@ def with_targets(draft: dict[str, Any], table: bytes, *, split: bool = False) ->
     """``draft`` with the table's targets behind its own; several drafts when there are too many and ``split`` is set.
 
     An untouched empty target of a new draft is left out. Raises as :func:`read_targets`, :class:`UsageError` for a
-    draft of another type, and :class:`TooLargeError` for more targets than one request may hold.
+    draft of another type, and :class:`TooLargeError` for more targets than one request may hold, by number or bytes.
     """
     targets = draft.get("targets", [])
     if draft.get("type") != REQUEST or not isinstance(targets, list):
@@ -93,9 +94,13 @@ def with_targets(draft: dict[str, Any], table: bytes, *, split: bool = False) ->
     own = [target for target in targets if target not in empty_draft(REQUEST)["targets"]]
     names = [str(target.get("target")) for target in own if isinstance(target, dict)]
     every = own + read_targets(table, names)
-    if len(every) > MAX_TARGETS and not split:
-        raise TooLargeError(f"{len(every)} targets: one request holds {MAX_TARGETS}; --split writes several drafts")
-    return [{**draft, "targets": every[at : at + MAX_TARGETS]} for at in range(0, len(every), MAX_TARGETS)]
+    drafts = split_request({**draft, "targets": every})
+    if len(drafts) > 1 and not split:
+        raise TooLargeError(
+            f"{len(every)} targets: one request holds {MAX_TARGETS}, and {MAX_CONTENT_BYTES} bytes in all; --split"
+            f" writes {len(drafts)} drafts"
+        )
+    return drafts
 
 
 def _rows(table: bytes) -> Iterator[tuple[int, list[str]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,12 +22,14 @@ from exchange.cli.options import (
     with_desk,
 )
 from exchange.cli.output import line, plain, print_json, safe, table
-from exchange.cli.shown import report_sent
+from exchange.cli.shown import report_sent, report_sent_many
 from exchange.i18n import _
 from protocol.errors import DuplicateRequestError, InvalidMessageError, LawsDifferError, UsageError
 
 if TYPE_CHECKING:
+    from exchange.comparison import Hint
     from exchange.desk import Desk
+    from exchange.duplicates import Duplicate
 
 
 def register(app: typer.Typer) -> None:
@@ -135,6 +138,9 @@ def send(
     unless_warned: Annotated[
         bool, typer.Option("--unless-warned", help=_("Send nothing when the laws of both nations warn of something."))
     ] = False,
+    split: Annotated[
+        bool, typer.Option("--split", help=_("Send several requests when the targets are too many for one message."))
+    ] = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -142,38 +148,83 @@ def send(
     """Send a draft."""
 
     async def work(desk: Desk) -> int | None:
-        draft = _complete(file)
+        drafts = _complete(file, split=split)
+        if len(drafts) > 1:
+            return await _send_several(desk, drafts, unless_duplicate, unless_warned, as_json=as_json)
+        (draft,) = drafts
         # Who wants none sent waits until all is indexed; who only wants to be told does not.
         duplicates = await desk.duplicates_of_draft(draft, everything=unless_duplicate)
         not_searched = await desk.not_searched()
-        if duplicates and unless_duplicate:
-            named = sorted({str(duplicate.thread) for duplicate in duplicates})
-            raise DuplicateRequestError(f"other cases are about the same targets: {', '.join(named)}")
+        if unless_duplicate:
+            _require_no_duplicate(duplicates)
         hints = await desk.compare(draft)
-        warnings = sorted({hint.code for hint in hints if hint.warns})
-        if warnings and unless_warned:
-            raise LawsDifferError(f"the comparison of both nations' laws warns: {', '.join(warnings)}")
+        if unless_warned:
+            _require_no_warning(hints)
         sent = await desk.send(draft, unless_duplicate=unless_duplicate)
         return report_sent(sent, as_json=as_json, duplicates=duplicates, not_searched=not_searched, hints=hints)
 
     async def check_only() -> None:
-        _complete(file)
+        parts = _complete(file, split=split)
         if as_json:
-            print_json({"ok": True})
+            print_json({"ok": True, **({"messages": len(parts)} if split else {})})
+        elif len(parts) > 1:
+            line(_("The draft is complete: it goes as {count} messages.").format(count=len(parts)))
         else:
             line(_("The draft is complete."))
 
     run(check_only if check else with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-def _complete(file: Path) -> dict[str, Any]:
-    """The draft in ``file``; raises :class:`InvalidMessageError` with all that it lacks."""
+def _complete(file: Path, *, split: bool = False) -> list[dict[str, Any]]:
+    """The draft in ``file``, in parts if ``split``; raises :class:`InvalidMessageError` with all that it lacks."""
+    from exchange.messaging.splitting import split_request
     from protocol.messages import check_outgoing
 
     draft = read_document(file)
-    if problems := check_outgoing(draft):
-        raise InvalidMessageError(_("the draft is not complete"), tuple(problems))
-    return draft
+    parts = split_request(draft) if split else [draft]
+    problems: list[tuple[str, str, str]] = []
+    before = 0
+    for part in parts:
+        problems += [(_of_whole(field, before), rule, text) for field, rule, text in check_outgoing(part)]
+        before += len(part["targets"]) if len(parts) > 1 else 0
+    if problems:
+        raise InvalidMessageError(_("the draft is not complete"), tuple(dict.fromkeys(problems)))
+    return parts
+
+
+def _of_whole(field: str, before: int) -> str:
+    """The field of a part as it is called in the draft, in which ``before`` targets stand before the part's own."""
+    found = re.match(r"targets\.([0-9]+)(?=\.|$)", field)
+    return f"targets.{int(found[1]) + before}{field[found.end() :]}" if found else field
+
+
+async def _send_several(
+    desk: Desk, drafts: list[dict[str, Any]], unless_duplicate: bool, unless_warned: bool, *, as_json: bool
+) -> int | None:
+    """Send the parts of one request: all of them are checked before the first is sent; the exit code."""
+    duplicates = [
+        found for part in drafts for found in await desk.duplicates_of_draft(part, everything=unless_duplicate)
+    ]
+    if unless_duplicate:
+        _require_no_duplicate(duplicates)
+    hints = await desk.compare(drafts[0])  # all that the laws speak of is the same in each part
+    if unless_warned:
+        _require_no_warning(hints)
+    sent = await desk.send_many(drafts, unless_duplicate=unless_duplicate)
+    return report_sent_many(
+        sent, as_json=as_json, duplicates=duplicates, not_searched=await desk.not_searched(), hints=hints
+    )
+
+
+def _require_no_duplicate(duplicates: Sequence[Duplicate]) -> None:
+    if duplicates:
+        named = sorted({str(duplicate.thread) for duplicate in duplicates})
+        raise DuplicateRequestError(f"other cases are about the same targets: {', '.join(named)}")
+
+
+def _require_no_warning(hints: Sequence[Hint]) -> None:
+    if warnings := sorted({hint.code for hint in hints if hint.warns}):
+        raise LawsDifferError(f"the comparison of both nations' laws warns: {', '.join(warnings)}")
 
 
 def acknowledge(

@@ -145,9 +145,17 @@ def compose_message(
     message = _validate(_dump(fields), model, newer=False, received=False)
     content = message_to_bytes(message)
     if len(content) > MAX_CONTENT_BYTES:
-        text = "the message is too large to be sealed: split the targets over several requests"
+        text = f"the message has {len(content)} bytes, and {MAX_CONTENT_BYTES} can be sealed: {_shorten(message)}"
         raise _invalid((("message", _FORMAT_RULE, text),))
     return ComposedMessage(message, content)
+
+
+def _shorten(message: Message) -> str:
+    if message.type == "forward":
+        return "it is too long to be passed on with all that proves it; ask its sender to send it to that office"
+    if message.thread == message.id and hasattr(message, "targets"):
+        return "split its targets over several requests (--split does)"
+    return "shorten its texts, or say it in several messages"
 
 
 def json_schema(message_type: str) -> dict[str, Any]:

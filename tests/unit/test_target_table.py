@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import copy
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from exchange.cli.main import app
 from exchange.drafts import empty_draft
+from exchange.messaging.splitting import split_request
 from exchange.target_table import KINDS, REQUEST, columns, read_targets, with_targets
+from protocol.envelope import MAX_CONTENT_BYTES, open_envelope, parse_envelope, verify_envelope
 from protocol.errors import InvalidMessageError, MalformedError, TooLargeError, UsageError
-from protocol.messages import check_outgoing
+from protocol.ids import new_message_id
+from protocol.messages import check_outgoing, compose_message, parse_message
 from protocol.messages.parts import MAX_TARGETS
 from tests.unit.exchange_world import request
+from tests.unit.test_envelope import NOW, PARIS, PARIS_OPENERS, SEOUL_KEY, sealed_to
 
 HEADER = "kind,address,data_categories,begins_at,ends_at,relation,location"
 GOOD = "email,{},subscriber traffic,2026-11-01T00:00:00Z,2026-11-02T00:00:00Z,Sent the message,Paris"
@@ -48,6 +55,70 @@ def test_imported_targets_make_a_draft_that_may_be_sent() -> None:
     (draft,) = with_targets(request(), many(3))
     assert check_outgoing(draft) == []
     assert len(draft["targets"]) == len(request()["targets"]) + 3
+
+
+def nat_rows(count: int) -> bytes:
+    """Sessions behind carrier NAT with all that helps to find the subscriber, and texts as officers write them."""
+    header = (
+        "kind,address,port,protocol,instant,precision,destination_address,destination_port,clock_note,data_categories,"
+        "begins_at,ends_at,relation,description,custodian_name,custodian_country,custodian_service,location"
+    )
+    row = (
+        "ipv4,81.20.{low}.{high},{port},tcp,2026-11-21T03:12:45.{ms:03}+09:00,second,203.0.113.7,443,The server keeps"
+        " time by NTP and was {ms} ms late,subscriber traffic,2026-11-01T00:00:00Z,2026-11-02T00:00:00Z,The session in"
+        " which payment {port} to the account of the victim was ordered,Session {port} in the log of the web server,"
+        "Example Telecom,FR,Fibre and mobile access,Paris"
+    )
+    return table(
+        *(row.format(low=n % 250, high=n // 250 + 1, port=40_000 + n, ms=n % 1000) for n in range(count)), header=header
+    )
+
+
+def composed(draft: dict[str, Any]) -> bytes:
+    now = datetime(2026, 11, 23, tzinfo=UTC)
+    return compose_message(draft, message_id=new_message_id(now, bytes(10)), sender="24-7@kr", sent_at=now).content
+
+
+def test_a_thousand_addresses_behind_carrier_nat_fit_one_sealed_request() -> None:
+    (draft,) = with_targets({**request(), "targets": []}, nat_rows(MAX_TARGETS))
+    content = composed(draft)
+    envelope = parse_envelope(sealed_to(PARIS, content=content))
+    opened = open_envelope(verify_envelope(envelope, SEOUL_KEY), PARIS, PARIS_OPENERS, NOW)
+    assert len(parse_message(opened.content).targets) == MAX_TARGETS
+
+
+def test_split_makes_parts_that_each_fit_and_lose_nothing_in_between() -> None:
+    rows = nat_rows(MAX_TARGETS).replace(b"in the log of the web server", b"x" * 1500)
+    with pytest.raises(TooLargeError, match="--split"):
+        with_targets({**request(), "targets": []}, rows)
+    drafts = with_targets({**request(), "targets": []}, rows, split=True)
+    assert [name["target"] for draft in drafts for name in draft["targets"]] == [
+        f"t{n + 1}" for n in range(MAX_TARGETS)
+    ]
+    sizes = [len(composed(draft)) for draft in drafts]
+    assert max(sizes) <= MAX_CONTENT_BYTES
+    assert all(size > MAX_CONTENT_BYTES * 0.9 for size in sizes[:-1])
+
+
+@given(
+    st.lists(st.integers(0, 2_000), min_size=1, max_size=40),
+    st.sampled_from(["x", "é", '"', "文", "\U0001f600"]),
+)
+@settings(max_examples=25)
+def test_every_part_of_a_split_request_can_be_sealed(lengths: list[int], letter: str) -> None:
+    target = {**request()["targets"][0]}
+    targets = [
+        {**target, "target": f"t{n}", "description": letter * length or None, "relation": letter * 2_000}
+        for n, length in enumerate(lengths * 8)
+    ]
+    parts = split_request(request(targets=targets))
+    assert [one for part in parts for one in part["targets"]] == targets
+    assert all(len(composed(part)) <= MAX_CONTENT_BYTES for part in parts)
+
+
+def test_only_a_request_for_preservation_is_split() -> None:
+    with pytest.raises(UsageError):
+        split_request({**request(), "type": "status.query"})
 
 
 def test_the_empty_target_of_a_new_draft_is_left_out() -> None:
