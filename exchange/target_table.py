@@ -17,6 +17,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from exchange.drafts import empty_draft
+from exchange.messaging.cleaning import Removed, cleaned
 from exchange.messaging.imports import Export, Found
 from exchange.messaging.splitting import REQUEST, split_request
 from exchange.text_files import decoded
@@ -65,37 +66,45 @@ def _own_columns(kind: str) -> tuple[str, ...]:
     return tuple(name for name in KINDS[kind].model_fields if name not in ("kind", "as_typed"))
 
 
-def read_targets(table: bytes, taken: Sequence[str] = ()) -> list[dict[str, Any]]:
+def read_targets(table: bytes, taken: Sequence[str] = (), removed: list[Removed] | None = None) -> list[dict[str, Any]]:
     """The targets in a CSV ``table`` (UTF-8, with or without BOM; ``,``, ``;`` or tabs), named apart from ``taken``.
 
     Raises :class:`MalformedError` for what is not such a table, and :class:`InvalidMessageError` with the problems of
     all rows, each once as (``rows 7-9, 12, column port``, rule, text). Rows count as a spreadsheet does: the header is
-    row 1.
+    row 1. With a list ``removed`` identifiers are cleaned, and what was removed is added to it.
     """
     rows = _rows(table)
     header = _header(next(rows, (0, []))[1])
-    gathered = _Gathered(set(taken))
+    gathered = _Gathered(set(taken), "row", removed)
     for number, cells in rows:
         if any(cells):
             target, wrong = _target(header, cells)
             gathered.add(number, target, wrong)
     if not gathered.targets and not gathered.problems:
         raise MalformedError("the table has no row below its header")
-    return gathered.checked("row")
+    return gathered.checked()
 
 
-def with_targets(draft: dict[str, Any], table: bytes, *, split: bool = False) -> list[dict[str, Any]]:
+def with_targets(
+    draft: dict[str, Any], table: bytes, *, split: bool = False, removed: list[Removed] | None = None
+) -> list[dict[str, Any]]:
     """``draft`` with the table's targets behind its own; several drafts when there are too many and ``split`` is set.
 
     An untouched empty target of a new draft is left out. Raises as :func:`read_targets`, :class:`UsageError` for a
     draft of another type, and :class:`TooLargeError` for more targets than one request may hold, by number or bytes.
     """
     own = [target for target in _targets_of(draft) if target not in empty_draft(REQUEST)["targets"]]
-    return _parts(draft, own + read_targets(table, _names(own)), split=split)
+    return _parts(draft, own + read_targets(table, _names(own), removed), split=split)
 
 
 def with_export(
-    draft: dict[str, Any], export: Export, *, split: bool = False, around: timedelta | None = None, protocol: str = ""
+    draft: dict[str, Any],
+    export: Export,
+    *,
+    split: bool = False,
+    around: timedelta | None = None,
+    protocol: str = "",
+    removed: list[Removed] | None = None,
 ) -> list[dict[str, Any]]:
     """``draft`` with what an export holds behind its own targets; raises as :func:`with_targets`.
 
@@ -106,14 +115,14 @@ def with_export(
     targets = _targets_of(draft)
     form = targets[0] if targets and isinstance(targets[0], dict) else {}
     own = targets[1:] if targets and _names_nothing(form) else targets
-    gathered = _Gathered(set(_names(own)))
+    gathered = _Gathered(set(_names(own)), export.unit, removed)
     for row, (field, rule, text) in export.problems:
         gathered.refuse(row, field, rule, text)
     for found in export.found:
         gathered.add(found.row, *_of_form(form, found, around, protocol))
     if not gathered.targets and not gathered.problems:
         raise MalformedError("the export holds nothing that is an identifier here")
-    return _parts(draft, own + gathered.checked(export.unit), split=split)
+    return _parts(draft, own + gathered.checked(), split=split)
 
 
 def to_table(draft: dict[str, Any]) -> str:
@@ -160,12 +169,19 @@ def _parts(draft: dict[str, Any], every: list[Any], *, split: bool) -> list[dict
 class _Gathered:
     """Targets of rows, and what is wrong with them: each pattern once, with all rows that it is in."""
 
-    def __init__(self, names: set[str]) -> None:
+    def __init__(self, names: set[str], unit: str, removed: list[Removed] | None) -> None:
         self._names = names
+        self._unit = unit
+        self._removed = removed
         self.targets: list[dict[str, Any]] = []
         self.problems: dict[Problem, list[int]] = {}
 
     def add(self, row: int, target: dict[str, Any], wrong: Sequence[Problem]) -> None:
+        if not wrong and self._removed is not None:
+            target, removed = cleaned(target)
+            self._removed += [
+                Removed(f"{self._unit} {row}, column {_column(one.field)}", one.characters) for one in removed
+            ]
         if not wrong:
             target.setdefault("target", _free_name(self._names, len(self.targets) + 1))
             wrong = _broken(target, self._names)
@@ -177,13 +193,13 @@ class _Gathered:
     def refuse(self, row: int, column: str, rule: str, text: str) -> None:
         self.problems.setdefault((column, rule, text), []).append(row)
 
-    def checked(self, unit: str) -> list[dict[str, Any]]:
+    def checked(self) -> list[dict[str, Any]]:
         """The targets; raises :class:`InvalidMessageError` when there is a problem."""
         if self.problems:
             raise InvalidMessageError(
                 _NOTHING,
                 tuple(
-                    (f"{unit}{'s' if len(set(rows)) > 1 else ''} {_spans(rows)}, column {column}", rule, text)
+                    (f"{self._unit}{'s' if len(set(rows)) > 1 else ''} {_spans(rows)}, column {column}", rule, text)
                     for (column, rule, text), rows in self.problems.items()
                 ),
             )

@@ -13,6 +13,7 @@ from exchange.labels import code_label, state_label
 if TYPE_CHECKING:
     from exchange.comparison import Hint
     from exchange.duplicates import Duplicate
+    from exchange.messaging.cleaning import Removed
     from exchange.views import ReceiptRow, SentMessage, TargetRow
 
 
@@ -38,13 +39,17 @@ def report_sent(
     duplicates: Sequence[Duplicate] = (),
     not_searched: int = 0,
     hints: Sequence[Hint] = (),
+    removed: Sequence[Removed] | None = None,
 ) -> int | None:
-    """What became of a draft that was sent; the exit code."""
+    """What became of a draft that was sent; the exit code. ``removed`` is what --clean took out of it."""
     if as_json:
         compared = {"duplicates": duplicates, "not_searched": not_searched, "hints": hints}
+        if removed is not None:
+            compared["removed"] = removed
         print_json({**_sent_object(sent), **compared})
     else:
         line(f"{sent.id}: {sent.status}" + (f" ({sent.error})" if sent.error else ""))
+        print_removed(removed or ())
         print_duplicates(duplicates, not_searched)
         if warnings := [hint for hint in hints if hint.warns]:
             print_hints(warnings)
@@ -62,14 +67,18 @@ def report_sent_many(
     duplicates: Sequence[Duplicate],
     not_searched: int,
     hints: Sequence[Hint],
+    removed: Sequence[Removed] | None,
 ) -> int | None:
     """What became of the parts of a draft; the exit code."""
     if as_json:
         compared = {"duplicates": duplicates, "not_searched": not_searched, "hints": hints}
+        if removed is not None:
+            compared["removed"] = removed
         print_json({"messages": [_sent_object(one) for one in sent], **compared})
     else:
         for one in sent:
             line(f"{one.id}: {one.status}" + (f" ({one.error})" if one.error else ""))
+        print_removed(removed or ())
         print_duplicates(duplicates, not_searched)
         if warnings := [hint for hint in hints if hint.warns]:
             print_hints(warnings)
@@ -87,6 +96,16 @@ def _sent_object(sent: SentMessage) -> dict[str, Any]:
         "error": sent.error,
         "receipts": [receipt_object(row) for row in sent.receipts],
     }
+
+
+def print_removed(removed: Sequence[Removed]) -> None:
+    """What --clean took out of identifiers."""
+    if removed:
+        table(
+            _("Removed from identifiers"),
+            [_("Field"), _("Characters")],
+            [(one.field, ", ".join(one.characters)) for one in removed],
+        )
 
 
 def print_duplicates(duplicates: Sequence[Duplicate], not_searched: int) -> None:

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from exchange.cli.files import read_document, read_file
-from exchange.cli.options import JsonOption, run
+from exchange.cli.options import CleanOption, JsonOption, run
 from exchange.cli.output import line, print_json, table
+from exchange.cli.shown import print_removed
 from exchange.i18n import _
 from keys.terminal import write
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
+    from exchange.messaging.cleaning import Removed
     from exchange.messaging.imports import Export
 
 # What a provider hands out in one file; a draft has less.
@@ -57,6 +59,7 @@ def import_(
     split: Annotated[
         bool, typer.Option("--split", help=_("Write DRAFT-1, DRAFT-2 ... when there are too many for one."))
     ] = False,
+    clean: CleanOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Add targets to a draft; nothing is written when a row is refused."""
@@ -72,24 +75,30 @@ def import_(
         content = read_file(file, MAX_EXPORT_BYTES)
         found = form or detect(content, file.name)
         left_out: dict[str, int] = {}
+        removed: list[Removed] | None = [] if clean else None
         if found == "table":
             if zone or dates or protocol or around:
                 raise UsageError(_("--zone, --dates, --protocol and --around are for exports; a table says it itself"))
-            drafts = with_targets(read_document(draft), content, split=split)
+            drafts = with_targets(read_document(draft), content, split=split, removed=removed)
         else:
             export = _read(content, file.name, found, zone, dates, ask=not as_json)
             left_out = dict(export.left_out)
             wide = timedelta(minutes=around) if around is not None else None
-            drafts = with_export(read_document(draft), export, split=split, around=wide, protocol=protocol)
+            drafts = with_export(
+                read_document(draft), export, split=split, around=wide, protocol=protocol, removed=removed
+            )
         files = [draft] if len(drafts) == 1 else [_part(draft, at) for at in range(1, len(drafts) + 1)]
         _write(drafts, files, replace=len(drafts) == 1)
         counts = [len(part["targets"]) for part in drafts]
         if as_json:
             written = [{"file": str(f), "targets": n} for f, n in zip(files, counts, strict=True)]
-            print_json({"files": written, "format": found, "left_out": left_out})
+            print_json(
+                {"files": written, "format": found, "left_out": left_out, **({"removed": removed} if clean else {})}
+            )
             return
         for written_file, count in zip(files, counts, strict=True):
             line(f"{written_file}: {count}")
+        print_removed(removed or ())
         if left_out:
             table(_("Not taken"), [_("What"), _("How many")], sorted(left_out.items()))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ import typer
 from exchange.cli.files import read_document
 from exchange.cli.options import (
     DEFAULT_HOME,
+    CleanOption,
     HomeOption,
     IdArgument,
     JsonOption,
@@ -22,7 +24,7 @@ from exchange.cli.options import (
     with_desk,
 )
 from exchange.cli.output import line, plain, print_json, safe, table
-from exchange.cli.shown import report_sent, report_sent_many
+from exchange.cli.shown import print_removed, report_sent, report_sent_many
 from exchange.i18n import _
 from protocol.errors import DuplicateRequestError, InvalidMessageError, LawsDifferError, UsageError
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from exchange.comparison import Hint
     from exchange.desk import Desk
     from exchange.duplicates import Duplicate
+    from exchange.messaging.cleaning import Removed
 
 
 def register(app: typer.Typer) -> None:
@@ -96,7 +99,8 @@ def new(
             return {"type": message_type or "preservation.request", **given}, {}
         found = find_template(Home(home.expanduser()).templates, template)
         filled = fill(found, _placeholder_values(values or []), given)
-        return filled.draft, filled.missing
+        as_text = fill(found, _placeholder_texts(values or []), given)
+        return _texts_where_wanted(filled.draft, as_text.draft), filled.missing
 
     def write(known: dict[str, Any]) -> None:
         from exchange.drafts import empty_draft
@@ -141,6 +145,7 @@ def send(
     split: Annotated[
         bool, typer.Option("--split", help=_("Send several requests when the targets are too many for one message."))
     ] = False,
+    clean: CleanOption = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -148,9 +153,9 @@ def send(
     """Send a draft."""
 
     async def work(desk: Desk) -> int | None:
-        drafts = _complete(file, split=split)
+        drafts, removed = _complete(file, split=split, clean=clean)
         if len(drafts) > 1:
-            return await _send_several(desk, drafts, unless_duplicate, unless_warned, as_json=as_json)
+            return await _send_several(desk, drafts, unless_duplicate, unless_warned, removed, as_json=as_json)
         (draft,) = drafts
         # Who wants none sent waits until all is indexed; who only wants to be told does not.
         duplicates = await desk.duplicates_of_draft(draft, everything=unless_duplicate)
@@ -161,13 +166,18 @@ def send(
         if unless_warned:
             _require_no_warning(hints)
         sent = await desk.send(draft, unless_duplicate=unless_duplicate)
-        return report_sent(sent, as_json=as_json, duplicates=duplicates, not_searched=not_searched, hints=hints)
+        return report_sent(
+            sent, as_json=as_json, duplicates=duplicates, not_searched=not_searched, hints=hints, removed=removed
+        )
 
     async def check_only() -> None:
-        parts = _complete(file, split=split)
+        parts, removed = _complete(file, split=split, clean=clean)
         if as_json:
-            print_json({"ok": True, **({"messages": len(parts)} if split else {})})
-        elif len(parts) > 1:
+            said = {"messages": len(parts)} if split else {}
+            print_json({"ok": True, **said, **({"removed": removed} if clean else {})})
+            return
+        print_removed(removed or ())
+        if len(parts) > 1:
             line(_("The draft is complete: it goes as {count} messages.").format(count=len(parts)))
         else:
             line(_("The draft is complete."))
@@ -175,12 +185,18 @@ def send(
     run(check_only if check else with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-def _complete(file: Path, *, split: bool = False) -> list[dict[str, Any]]:
-    """The draft in ``file``, in parts if ``split``; raises :class:`InvalidMessageError` with all that it lacks."""
+def _complete(file: Path, *, split: bool, clean: bool) -> tuple[list[dict[str, Any]], tuple[Removed, ...] | None]:
+    """The draft in ``file``, in parts if ``split``, and what was removed from it if ``clean``.
+
+    Raises :class:`InvalidMessageError` with all that it lacks.
+    """
+    from exchange.messaging.cleaning import cleaned
     from exchange.messaging.splitting import split_request
     from protocol.messages import check_outgoing
 
-    draft = read_document(file)
+    draft, removed = read_document(file), None
+    if clean:
+        draft, removed = cleaned(draft)
     parts = split_request(draft) if split else [draft]
     problems: list[tuple[str, str, str]] = []
     before = 0
@@ -189,7 +205,7 @@ def _complete(file: Path, *, split: bool = False) -> list[dict[str, Any]]:
         before += len(part["targets"]) if len(parts) > 1 else 0
     if problems:
         raise InvalidMessageError(_("the draft is not complete"), tuple(dict.fromkeys(problems)))
-    return parts
+    return parts, removed
 
 
 def _of_whole(field: str, before: int) -> str:
@@ -199,7 +215,13 @@ def _of_whole(field: str, before: int) -> str:
 
 
 async def _send_several(
-    desk: Desk, drafts: list[dict[str, Any]], unless_duplicate: bool, unless_warned: bool, *, as_json: bool
+    desk: Desk,
+    drafts: list[dict[str, Any]],
+    unless_duplicate: bool,
+    unless_warned: bool,
+    removed: Sequence[Removed] | None,
+    *,
+    as_json: bool,
 ) -> int | None:
     """Send the parts of one request: all of them are checked before the first is sent; the exit code."""
     duplicates = [
@@ -212,7 +234,12 @@ async def _send_several(
         _require_no_warning(hints)
     sent = await desk.send_many(drafts, unless_duplicate=unless_duplicate)
     return report_sent_many(
-        sent, as_json=as_json, duplicates=duplicates, not_searched=await desk.not_searched(), hints=hints
+        sent,
+        as_json=as_json,
+        duplicates=duplicates,
+        not_searched=await desk.not_searched(),
+        hints=hints,
+        removed=removed,
     )
 
 
@@ -334,15 +361,40 @@ def give(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
+def _texts_where_wanted(draft: dict[str, Any], as_text: Mapping[str, Any]) -> dict[str, Any]:
+    """``draft`` with a value as text where its field is one: an account may be called 12345, or true.
+
+    ``as_text`` is the same draft with every value that was given as the text that was written.
+    """
+    from protocol.messages import check_outgoing
+
+    for field, _rule, _text in check_outgoing(draft):
+        holder: Any = draft
+        written: Any = as_text
+        *way, last = (int(step) if step.isdigit() else step for step in field.split("."))
+        with suppress(LookupError, TypeError):
+            for step in way:
+                holder, written = holder[step], written[step]
+            if isinstance(written[last], str) and not isinstance(holder[last], str):
+                holder[last] = written[last]
+    return draft
+
+
 def _placeholder_values(given: Sequence[str]) -> dict[str, Any]:
     """``NAME=VALUE`` texts as values; a value that is JSON is taken as such, so that a number is one."""
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = dict(_placeholder_texts(given))
+    for name, value in values.items():
+        with suppress(ValueError, RecursionError):
+            values[name] = json.loads(value)
+    return values
+
+
+def _placeholder_texts(given: Sequence[str]) -> dict[str, str]:
+    """``NAME=VALUE`` texts by name; raises :class:`UsageError`."""
+    values: dict[str, str] = {}
     for text in given:
         name, equals, value = text.partition("=")
         if not equals or name in values:
             raise UsageError(_("write each --set once, as NAME=VALUE"))
-        try:
-            values[name] = json.loads(value)
-        except ValueError:
-            values[name] = value
+        values[name] = value
     return values
