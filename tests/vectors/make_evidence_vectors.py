@@ -23,6 +23,7 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -181,6 +182,46 @@ def _relisted(files: Files) -> Files:
     return {**files, "tagmanifest-sha256.txt": manifest(tags)}
 
 
+# --- Disclosures ---
+
+
+def disclosures(case: Case, envelope: bytes, content: bytes) -> Iterator[tuple[str, bool, str]]:
+    """What it is an example of or breaks, whether it opens the envelope, and the file."""
+    message = str(UUID(bytes=case.routing[2]))
+    true = {
+        "schema": "comity/disclosure/1",
+        "message": message,
+        "envelope": sha256(envelope).hexdigest(),
+        "salt": case.salt.hex(),
+        "content": content.decode(),
+    }
+
+    def of(**other: object) -> str:
+        return json.dumps(true | other, ensure_ascii=False)
+
+    yield "as it is written", True, json.dumps(true, ensure_ascii=False, indent=1) + "\n"
+    yield (
+        "the order of members and the blanks between them do not matter",
+        True,
+        json.dumps(dict(reversed(true.items()))),
+    )
+    yield "it is of this schema", False, of(schema="comity/disclosure/2")
+    yield "it has exactly its members", False, of(remark="x")
+    yield "no member stands twice", False, '{"content": "another", ' + of()[1:]
+    yield "the id is in its one form", False, of(message=message.upper())
+    yield "hexadecimal is in lower case and has no blanks", False, of(salt=case.salt.hex(" "))
+    yield "it is about this message", False, of(message=message[:-1] + ("0" if message[-1] != "0" else "1"))
+    yield "it is about this envelope", False, of(envelope=bytes(32).hex())
+    yield "the salt has 32 bytes", False, of(salt=case.salt.hex()[2:])
+    yield "the salt is that of the commitment", False, of(salt=bytes(32).hex())
+    yield "the content is that of the commitment", False, of(content=content.decode() + " ")
+    yield (
+        "no byte passes from the content to the salt",
+        False,
+        of(salt=(case.salt + content[:1]).hex(), content=content[1:].decode()),
+    )
+
+
 # --- Containers ---
 
 
@@ -252,6 +293,9 @@ def vectors() -> dict[str, Any]:
         court.sealed[2] = court.sealed[2][:CIPHERTEXT_BYTES]
         made = list(bundles(court))
         root = sha256(court.root).hexdigest()
+        case = honest(Random(22))
+        shown = court.files_of(replace(case, disclosed=True))[1]
+        envelope, content = shown["data/envelope.cose"], shown["data/content.json"]
     parts = [
         part
         for bundle in made
@@ -265,6 +309,13 @@ def vectors() -> dict[str, Any]:
         "bytes": {name_of(part): b64encode(part).decode() for part in sorted(parts) if not _is_text(part)},
         "holds": [_written(bundle) for bundle in made if bundle.holds],
         "fails": [_written(bundle) for bundle in made if not bundle.holds],
+        "disclosures": {
+            "envelope": b64encode(envelope).decode(),
+            "cases": [
+                {"rule": rule, "opens": opens, "file": text}
+                for rule, opens, text in disclosures(case, envelope, content)
+            ],
+        },
         "containers": [{"rule": rule, "read": read, "zip": data.hex()} for rule, read, data in containers()],
     }
 
