@@ -70,7 +70,7 @@ def _examples() -> dict[str, Callable[[Case], bool]]:
         "one recipient, all of its receipts": lambda case: len(case.recipients) == 1 and len(case.receipts) >= 5,
         "two recipients": lambda case: len(case.recipients) == 2 and 3 <= len(case.receipts) <= 5,
         "an officer signed the content": lambda case: case.disclosed and case.signs and len(case.receipts) == 2,
-        "the maker names its officer": lambda case: case.officer is not None and len(case.receipts) == 1,
+        "the maker names its officer": lambda case: case.officer == "Amélie" and len(case.receipts) == 1,
         "a recipient made it": lambda case: case.maker != case.sender and len(case.receipts) == 2,
         "the recipient refused the message": lambda case: _shows(case, "ContentHandoverFailure"),
         "the message expired": lambda case: _shows(case, "ContentConsignmentFailure"),
