@@ -339,7 +339,7 @@ class Desk:
         def check(given: Draft) -> None:
             self._outbox.compose([self._offers.prepare(given).draft])
 
-        if await self.run(self.office.needs_release, str(draft.get("type"))):
+        if await self.run(lambda: self.office.needs_release(str(draft.get("type")), offered=True)):
             proposal = await self.run(lambda: self.office.propose(draft, check, offered=True))
             return self._proposed(proposal, draft)
         return await self._offer(draft, expires_in, lambda message: None)

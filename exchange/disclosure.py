@@ -5,7 +5,8 @@ and no other message opens. The file is one JSON object::
 
     {"schema": "comity/disclosure/1", "message": UUID, "envelope": SHA-256 (hex), "salt": hex, "content": text}
 
-``content`` is the message's JSON as text, byte for byte as it was sent.
+``content`` is the message's JSON as text, byte for byte as it was sent. The file has one reading: each member stands
+once, the id and the hexadecimal are in their one form.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from keys.strict_json import require_unique_members
 from protocol.encoding.json_bounds import require_few_items
 from protocol.envelope import DIGEST_BYTES, Envelope, check_disclosure
 from protocol.errors import CommitmentMismatchError, MalformedError
@@ -50,6 +52,7 @@ class Disclosure:
     def from_bytes(cls, encoded: bytes) -> Disclosure:
         """Read the file; raises :class:`MalformedError`. Nothing is verified."""
         require_few_items(encoded, _MAX_ITEMS)
+        require_unique_members(encoded)
         try:
             value: Any = json.loads(encoded)
             if type(value) is not dict or set(value) != _MEMBERS or value["schema"] != SCHEMA:
@@ -59,6 +62,9 @@ class Disclosure:
         except (ValueError, TypeError, AttributeError, RecursionError) as problem:
             raise MalformedError(_NOT_ONE) from problem
         if len(digest) != DIGEST_BYTES or len(salt) != SALT_BYTES:
+            raise MalformedError(_NOT_ONE)
+        written = (str(disclosure.message_id), digest.hex(), salt.hex())
+        if written != (value["message"], value["envelope"], value["salt"]):
             raise MalformedError(_NOT_ONE)
         return disclosure
 

@@ -15,6 +15,7 @@ from exchange.casework import CaseEntry, EntryKind, casework_of, check_text
 from exchange.database import in_one_transaction
 from exchange.duty import DutyRota, Gap, Handover, Shift, check_shift, gaps
 from exchange.local_records import RecordBook
+from exchange.messaging.offers import offer_type
 from exchange.officers import (
     READERS,
     Acting,
@@ -206,15 +207,15 @@ class Office:
 
     # --- Drafts that wait ---
 
-    def needs_release(self, message_type: str) -> bool:
-        """Whether the acting officer cannot send a message of this type without another.
+    def needs_release(self, message_type: str, *, offered: bool = False) -> bool:
+        """Whether the acting officer cannot send a message of this type without another, or (``offered``) offer it.
 
         Raises :class:`OfficerNeededError` or, for one who may not even draft, :class:`OfficerRoleError`.
         """
         if not self._acting.has_officers:
             return False
         self._acting.require(Role.DRAFTER, Role.RELEASER)
-        return self._wants_four_eyes(message_type) or not self._may(Role.RELEASER)
+        return self._wants_four_eyes(message_type, offered=offered) or not self._may(Role.RELEASER)
 
     def propose(
         self, draft: Mapping[str, Any], check: Callable[[Mapping[str, Any]], object], *, offered: bool = False
@@ -255,7 +256,7 @@ class Office:
         proposal = self._proposals.get(text)
         if proposal.state is not ProposalState.WAITING:
             raise NothingOpenError(f"that draft was {proposal.state} already")
-        if self._wants_four_eyes(proposal.type):
+        if self._wants_four_eyes(proposal.type, offered=proposal.offered):
             known = self._register.all()
             if person_of(proposal.drafted_by, known) == person_of(self._officer_id(), known):
                 raise OfficerRoleError(
@@ -299,8 +300,10 @@ class Office:
             self._keep(done, Operation.ERASURE, "draft.drop")
         return done
 
-    def _wants_four_eyes(self, message_type: str) -> bool:
-        return not {message_type, ALL_TYPES}.isdisjoint(self._settings.four_eyes)
+    def _wants_four_eyes(self, message_type: str, *, offered: bool) -> bool:
+        # What is offered leaves as a message of the offer's type, and is for both types' second pair of eyes.
+        types = {message_type, ALL_TYPES} | ({offer_type(message_type)} if offered else set())
+        return not types.isdisjoint(self._settings.four_eyes)
 
     def _keep(self, proposal: Proposal, operation: Operation, act: str) -> None:
         """Keep a draft as it is now, inside a transaction."""

@@ -6,6 +6,7 @@ it was given, to whom, what for and in which file, after it was.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -48,6 +49,8 @@ from protocol.messages.passing_on import consents_of
 from protocol.receipt import Receipt
 from protocol.signing import Signer
 
+_BETWEEN_WORDS = re.compile(r"[^\w@.-]+")
+
 
 @dataclass(frozen=True, slots=True)
 class _Handing:
@@ -57,12 +60,15 @@ class _Handing:
     purpose: str
 
     @property
-    def address(self) -> Address | None:
-        """The contact point that it is given to; None where it is none."""
-        try:
-            return Address.parse(self.to)
-        except InvalidAddressError:
-            return None
+    def addresses(self) -> tuple[Address, ...]:
+        """The contact points that are named in it, in whatever words and letters."""
+        found = []
+        for word in _BETWEEN_WORDS.split(self.to.lower()):
+            try:
+                found.append(Address.parse(word.strip(".")))
+            except InvalidAddressError:
+                continue
+        return tuple(found)
 
 
 class Proving:
@@ -320,9 +326,9 @@ class Proving:
         self._lookup.require_open(stored)
         if handed.purpose == Action.PROCEEDINGS:
             self._onward.require(message_id, Action.PROCEEDINGS)
-        address = handed.address
-        if address is not None and address != self._onward.address:
-            self._onward.require(message_id, Action.FORWARD, address)
+        for address in handed.addresses:
+            if address != self._onward.address:
+                self._onward.require(message_id, Action.FORWARD, address)
         with self._store.database.transaction():
             record = self._book.record(
                 Operation.CONSULTATION,

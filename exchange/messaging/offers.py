@@ -50,6 +50,11 @@ class PreparedOffer:
     withheld: Withheld
 
 
+def offer_type(draft_type: str) -> str:
+    """The type of the message that offers what a draft of this type gives."""
+    return ConditionPropose.TYPE if draft_type == Answer.TYPE else draft_type
+
+
 class WithheldTable:
     """What waits, by the id of its offer; what it holds is erased with the offer's case."""
 
@@ -190,6 +195,6 @@ def _of_its_type(message: Message, fields: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(message, Answer):
         targets = dict.fromkeys(target for item in message.items for target in item.targets)
         reply = {"thread": str(message.thread), "in_reply_to": str(message.in_reply_to)}
-        return {"type": ConditionPropose.TYPE, **reply, **({"targets": list(targets)} if targets else {})}
+        return {"type": offer_type(message.type), **reply, **({"targets": list(targets)} if targets else {})}
     of_type = {name: fields[name] for name in _OF_INFORMATION if name in fields}
-    return {"type": InformationSpontaneous.TYPE, "stage": "offer", **of_type}
+    return {"type": offer_type(message.type), "stage": "offer", **of_type}

@@ -880,6 +880,12 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     require(len(dict(pairs)) == len(pairs), "a name is used twice in one JSON object")
     return dict(pairs)
 
+def plain(text: str) -> str:
+    """What a terminal only shows: of others' texts no character is obeyed, and none is one that it lacks."""
+    encoding = sys.stdout.encoding or "ascii"
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("file", type=argparse.FileType("rb"))
@@ -891,7 +897,7 @@ def main() -> int:
         require(data[:4] == b"PK\x03\x04", "it is no file that this program knows")
         bundle = Bundle(*read_zip(data), args)
     except (FailedError, OSError) as problem:
-        print(json.dumps({"ok": False, "error": str(problem)}) if args.json else f"cannot be used: {problem}")
+        print(json.dumps({"ok": False, "error": str(problem)}) if args.json else plain(f"cannot be used: {problem}"))
         return 2
     bundle.verify(lines)
     failed, unchecked = ([name for name, holds, _ in lines if holds is verdict] for verdict in (False, None))
@@ -901,10 +907,10 @@ def main() -> int:
         print(json.dumps(result, indent=1))
     shown_first: list[Any] = [("", "", bundle.sentence)]
     for name, holds, text in () if args.json else shown_first + lines:
-        shown = "".join(letter if letter.isprintable() else "?" for letter in f"{name}{': ' if name else ''}{text}")
+        shown = plain(f"{name}{': ' if name else ''}{text}")
         print({True: "holds      ", False: "FAILS      ", None: "not checked", "": ""}[holds], shown)
     if unchecked and not args.json:
-        print(f"NOT CHECKED, and so no success: {', '.join(unchecked)}")
+        print(plain(f"NOT CHECKED, and so no success: {', '.join(unchecked)}"))
     return 1 if failed else 3 if unchecked else 0
 
 if __name__ == "__main__":

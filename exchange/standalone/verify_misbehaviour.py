@@ -176,6 +176,11 @@ def verify(data: bytes, options: argparse.Namespace) -> tuple[dict[str, Any], li
              + ", with keys that were replaced since" * seen.former for seen in opened]
     lines.append(f"{kind}: {judge(kind, part, opened[0], opened[-1])}")
     return {"kind": kind, "origin": origin, "digest": sha256(data).hexdigest()}, lines
+def plain(text: str) -> str:
+    """What a terminal only shows: of others' texts no character is obeyed, and none is one that it lacks."""
+    encoding = sys.stdout.encoding or "ascii"
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
 def main() -> int:
     parser = argparse.ArgumentParser(description="Verify a proof of misbehaviour.")
     parser.add_argument("proof", type=Path)
@@ -194,7 +199,7 @@ def main() -> int:
     except MALFORMED as problem:
         code, verdict = UNUSABLE, f"UNUSABLE: not as the format prescribes ({type(problem).__name__})"
     shown = json.dumps({**found, "proved": code == 0, "checks": lines, "verdict": verdict})
-    print(shown if options.json else "\n".join([*lines, verdict]))
+    print(shown if options.json else "\n".join(map(plain, [*lines, verdict])))
     return code
 
 if __name__ == "__main__":

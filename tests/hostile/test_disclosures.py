@@ -67,8 +67,17 @@ async def test_giving_a_file_to_a_contact_point_is_passing_the_message_on(world:
         for way_out in ways_out(fr, message, to="24-7@gh")[:3]:
             with pytest.raises(HandlingError):
                 await way_out()
-        for to in ("24-7@kr", "24-7@fr", "cyber@fr", "Tribunal judiciaire de Lille"):
+        for to in ("24-7@kr", "24-7@fr", "cyber@fr", "Tribunal judiciaire de Lille", "Greffe, greffe@justice.example"):
             await fr.proving.disclosure(message, to=to)
+
+
+@pytest.mark.parametrize("to", ["24-7@GH", " 24-7@gh", "Accra (24-7@gh)", "24-7@fr, 24-7@gh.", "<24-7@gh>"])
+async def test_a_contact_point_is_known_however_it_is_written(world: World, to: str) -> None:
+    message = await received(world)
+    async with world.open(FR) as fr:
+        for way_out in ways_out(fr, message, to=to)[:3]:
+            with pytest.raises(HandlingError):
+                await way_out()
 
 
 def comity(world: World, *arguments: str) -> tuple[int, Any]:

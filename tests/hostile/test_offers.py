@@ -22,6 +22,7 @@ from protocol.errors import (
     InvalidMessageError,
     NothingOpenError,
     OfferNeededError,
+    OfficerRoleError,
     UsageError,
 )
 from protocol.messages.offer import NOT_COMMITTED, SALT_BYTES, check_commitment, commitment_to
@@ -224,7 +225,8 @@ async def test_what_was_offered_is_given_once_also_by_two_at_once(world: World) 
         assert len((await kr.sync()).received) == 1
 
 
-async def test_with_a_second_pair_of_eyes_an_offer_and_its_opening_are_both_released(world: World) -> None:
+async def with_two_officers(world: World, *four_eyes: str) -> dict[str, Login]:
+    """The logins of two officers of FR who are two persons, where these types want a second pair of eyes."""
     logins = {name: Login(name, name.encode()) for name in ("boss", "kim")}
     roles = frozenset(Role)
     for officer in logins:
@@ -234,7 +236,29 @@ async def test_with_a_second_pair_of_eyes_an_offer_and_its_opening_are_both_rele
     async with world.open(FR, logins["kim"]) as fr:
         key = new_officer_key(world.home(FR) / "officers", "kim", b"kim", FAST, world.clock(), waiting=True)
         await fr.run(fr.office.change_own_key, key)
-    world.change_settings(FR, office=OfficeSettings(four_eyes=("all",)))
+    world.change_settings(FR, office=OfficeSettings(four_eyes=four_eyes))
+    return logins
+
+
+@pytest.mark.parametrize("offered_as", ["condition.propose", "answer"])
+async def test_an_offer_is_for_the_second_pair_of_eyes_of_what_it_gives_and_of_what_it_is_sent_as(
+    world: World, offered_as: str
+) -> None:
+    logins = await with_two_officers(world, offered_as)
+    async with world.open(KR) as kr:
+        async with world.open(FR, logins["kim"]) as fr:
+            request = await asked(kr, fr)
+            proposed = await fr.offer(await answer(fr, request, CONFIDENTIAL))
+            assert proposed.status is SendStatus.PROPOSED
+            with pytest.raises(OfficerRoleError):
+                await fr.release(str(proposed.id))
+        async with world.open(FR, logins["boss"]) as fr:
+            offer = await fr.release(str(proposed.id))
+            assert (await fr.row(offer.id)).type == "condition.propose"
+
+
+async def test_with_a_second_pair_of_eyes_an_offer_and_its_opening_are_both_released(world: World) -> None:
+    logins = await with_two_officers(world, "all")
     async with world.open(FR, logins["kim"]) as fr:
         proposed = await fr.offer(information())
         assert proposed.status is SendStatus.PROPOSED

@@ -12,8 +12,11 @@ from typer.testing import CliRunner
 
 from exchange.cli.main import app
 from exchange.desk import Desk
-from protocol.messages import check_outgoing
-from tests.unit.exchange_world import FR, KR, PASSPHRASE, ROOT, World, request
+from protocol.errors import InvalidMessageError
+from protocol.ids import new_message_id
+from protocol.messages import check_outgoing, parse_message
+from protocol.messages.parse import compose_message
+from tests.unit.exchange_world import FR, KR, NOW, PASSPHRASE, ROOT, World, request
 
 DAY_1 = {"begins_at": "2026-11-20T00:00:00+09:00", "ends_at": "2026-11-21T00:00:00+09:00"}
 DAY_2 = {"begins_at": "2026-11-22T00:00:00+09:00", "ends_at": "2026-11-23T00:00:00+09:00"}
@@ -163,9 +166,16 @@ async def test_no_identifier_stands_in_the_database_file(world: World) -> None:
 def test_an_emergency_request_without_somebody_to_call_back_is_refused_on_both_sides() -> None:
     draft = json.loads((ROOT / "examples/messages/emergency.request.json").read_text())
     assert check_outgoing(draft) == []
+    composed = compose_message(draft, message_id=new_message_id(NOW, bytes(10)), sender=str(KR), sent_at=NOW)
+    taken = json.loads(composed.content)
+    parse_message(composed.content)
     for call_back in (None, {"name": "Park Ji-ho", "email": "park@police.example"}):
         changed = (
             {**draft, "call_back": call_back} if call_back else {k: v for k, v in draft.items() if k != "call_back"}
         )
         problems = check_outgoing(changed)
         assert [rule for field, rule, _ in problems if field.startswith("call_back")]
+        sent = {**taken, "call_back": call_back} if call_back else {k: v for k, v in taken.items() if k != "call_back"}
+        with pytest.raises(InvalidMessageError) as refused:
+            parse_message(json.dumps(sent).encode())
+        assert all(field.startswith("call_back") for field, _, _ in refused.value.problems)
