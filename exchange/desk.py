@@ -623,7 +623,7 @@ class Desk:
         """
         shown = await self.read(message_id)
         await self.opened(message_id)
-        return shown
+        return replace(shown, row=await self.row(message_id))
 
     async def read(self, message_id: UUID) -> ShownMessage:
         """The message, to be shown to an officer; that it was looked at is in the records.

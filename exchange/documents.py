@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from exchange.text_files import decoded
 from protocol.errors import MalformedError
 
 YAML_SUFFIXES = frozenset({".yaml", ".yml"})
@@ -54,8 +55,10 @@ def read_object(content: bytes, name: str) -> dict[str, Any]:
     """
     is_yaml = PurePath(name).suffix.lower() in YAML_SUFFIXES
     try:
-        text = content.decode("utf-8-sig")
+        text = decoded(content, name)
         value = yaml.load(text, _Loader) if is_yaml else json.loads(text, object_pairs_hook=_once)  # noqa: S506
+    except MalformedError:
+        raise
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         place = f" in line {mark.line + 1}" if mark is not None else ""

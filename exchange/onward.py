@@ -293,14 +293,12 @@ def verify_originals(forward: Forward, directory: Directory, now: datetime) -> l
     return [verify_original(original, directory, now) for original in originals_of(forward)]
 
 
-def verify_consents(forward: Forward, directory: Directory, now: datetime) -> None:
-    """Return if the consent that is carried is proved to be of those who gave it; raises what does not hold.
+def verify_consents(forward: Forward, directory: Directory, now: datetime) -> list[Dating]:
+    """What dates each request and reply of the consent that is carried; raises what does not hold.
 
     Consent that nothing dates does not count: who stole a key that was revoked since writes any time.
     """
-    for original in consents_of(forward):
-        if not verify_original(original, directory, now).dated:
-            raise ProofInvalidError("nothing shows when the consent was given")
+    return [verify_original(original, directory, now) for original in consents_of(forward)]
 
 
 def text_of(objection: Objection) -> str:

@@ -47,6 +47,8 @@ from protocol.signing import Signer
 _PRIORITIES = {"routine": Priority.ROUTINE, "urgent": Priority.URGENT, "emergency": Priority.EMERGENCY}
 _FORMAT_RULE = "message format"
 Guard = Callable[[Message], None]
+# Contents of the messages that are sealed and kept in one transaction, unless one alone has more.
+MAX_SEALED_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +326,19 @@ def _each(also: Callable[[UUID], None], heads: Sequence[Head]) -> None:
 def _starting_with(first: bytes) -> Callable[[int], bytes]:
     draws = [first]
     return lambda size: draws.pop() if draws else os.urandom(size)
+
+
+def sealable(messages: Sequence[Composed]) -> Iterator[slice]:
+    """The messages in parts that are sealed and kept together: what that takes of memory does not grow with them."""
+    start = size = 0
+    for at, message in enumerate(messages):
+        length = len(message.complete.content)
+        if at > start and (at - start == MAX_ENVELOPES or size + length > MAX_SEALED_BYTES):
+            yield slice(start, at)
+            start, size = at, 0
+        size += length
+    if messages:
+        yield slice(start, len(messages))
 
 
 def batches(messages: Sequence[StoredMessage]) -> Iterator[list[StoredMessage]]:

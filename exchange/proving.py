@@ -112,11 +112,13 @@ class Proving:
         if forward is None or not any(consents_of(forward)):
             return
         try:
-            await self._link.judged(lambda directory: verify_consents(forward, directory, self._clock()))
+            datings = await self._link.judged(lambda directory: verify_consents(forward, directory, self._clock()))
         except UnavailableError:
             raise
         except ComityError as problem:
             raise HandlingError(f"the consent by which it was passed on is not proved ({problem.code})") from problem
+        if not all(dating.dated for dating in datings):
+            raise HandlingError("the consent by which it was passed on is not proved: nothing shows when it was given")
 
     async def verify(self, message_id: UUID, *, online: bool = True) -> VerificationReport:
         """Verify everything again from the stored bytes; ``online`` also asks the logs for consistency.

@@ -14,7 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
+from itertools import accumulate
 from pathlib import Path
+from types import MappingProxyType
 from uuid import UUID
 
 from exchange.content_keys import ContentKeys
@@ -132,13 +134,24 @@ class DeskStore:
         while len(self._recent) > _RECENT_HEADS:
             self._recent.popitem(last=False)
 
-    def pending(self, limit: int, after: int = 0) -> list[tuple[int, StoredMessage]]:
-        """The oldest messages of the outbox after row ``after``, with their rows."""
-        rows = self.database.all(
-            "SELECT o.seq, m.id, m.head, m.body, m.slot FROM outbox o JOIN message m ON m.seq = o.seq"
-            " WHERE o.seq > ? ORDER BY o.seq LIMIT ?",
-            (after, limit),
-        )
+    def pending(self, limit: int, after: int = 0, max_bytes: int | None = None) -> list[tuple[int, StoredMessage]]:
+        """The oldest messages of the outbox after row ``after``, with their rows; one at least, whatever its size."""
+        with self.database.snapshot():
+            sizes = self.database.all(
+                "SELECT o.seq, length(m.body) FROM outbox o JOIN message m ON m.seq = o.seq"
+                " WHERE o.seq > ? ORDER BY o.seq LIMIT ?",
+                (after, limit),
+            )
+            last = after
+            for (seq, _), size in zip(sizes, accumulate(length for _, length in sizes), strict=True):
+                if max_bytes is not None and last > after and size > max_bytes:
+                    break
+                last = seq
+            rows = self.database.all(
+                "SELECT o.seq, m.id, m.head, m.body, m.slot FROM outbox o JOIN message m ON m.seq = o.seq"
+                " WHERE o.seq > ? AND o.seq <= ? ORDER BY o.seq",
+                (after, last),
+            )
         return [(seq, self._message(row, head, body, slot)) for seq, row, head, body, slot in rows]
 
     def record_submission(
@@ -146,7 +159,7 @@ class DeskStore:
         done: Iterable[UUID],
         refused: Iterable[tuple[UUID, Refusal]],
         receipts: Sequence[StoredReceipt],
-        records: Mapping[UUID, LocalRecord],
+        records: Mapping[UUID, LocalRecord] = MappingProxyType({}),
     ) -> set[UUID]:
         """Take messages out of the outbox: accepted ones, and refused ones with the reason; which were in it.
 
@@ -507,7 +520,6 @@ class DeskStore:
         )
         self.database.execute("DELETE FROM closed WHERE seq = ?", (seq,))
         thread = self._thread(head.thread)
-        self.database.execute("DELETE FROM casework WHERE thread = ?", (thread,))
         self._mark_stale(thread)
         self._recent.pop(head.digest, None)
         self.doom((slot,))

@@ -21,7 +21,7 @@ from exchange.client import MAX_ENTRIES, MAX_ENVELOPES, MAX_STATEMENTS, MAX_WAIT
 from exchange.desk_thread import Background, InThread
 from exchange.mailbox import Mailbox, Taken
 from exchange.node_link import NodeLink
-from exchange.outbox import Composed, Guard, Outbox, Outcome, ThreadMovedError, batches
+from exchange.outbox import Composed, Guard, Outbox, Outcome, ThreadMovedError, batches, sealable
 from exchange.receipts import DirectoryBehindError
 from exchange.records import Head, PendingStatement, StoredMessage
 from exchange.search import Search
@@ -42,6 +42,8 @@ _ALL = slice(None)
 _RECIPIENT_MAY_BE_NEW = (UnknownKeyError, UnknownContactPointError, UnknownNodeError, RevokedError)
 # So many batches are on their way to the node at once while the next one is sealed.
 _SUBMITTING = 3
+# What is read of the outbox at once: envelopes with their contents.
+MAX_PENDING_BYTES = 8 * 1024 * 1024
 _RETRY_FIRST_S = 0.2
 _RETRY_MOST_S = 30.0
 # What is not indexed in quiet moments is indexed by the next searches. What arrives waits for so many.
@@ -105,8 +107,7 @@ class Traffic:
         outcomes: dict[UUID, Outcome] = {}
         submitting: set[asyncio.Task[Mapping[UUID, Outcome]]] = set()
         try:
-            for start in range(0, len(messages), MAX_ENVELOPES):
-                part = slice(start, start + MAX_ENVELOPES)
+            for part in sealable(messages):
                 for batch in batches(await self._seal(messages[part], drafts, part, expires_in, guard, also)):
                     sent += batch
                     submitting.add(asyncio.create_task(self._submit(batch)))
@@ -184,7 +185,7 @@ class Traffic:
         return SyncResult(submitted=tuple(submitted), refused=tuple(refused))
 
     async def _pending(self, after: int) -> list[tuple[int, StoredMessage]]:
-        return await self._thread(lambda: self._store.pending(MAX_ENVELOPES, after))
+        return await self._thread(lambda: self._store.pending(MAX_ENVELOPES, after, MAX_PENDING_BYTES))
 
     # --- Receiving ---
 

@@ -38,9 +38,11 @@ def printable_json(value: Any, *, indent: int | None = None) -> str:
     In one line unless ``indent`` is given. A program reads the same from it; a terminal obeys nothing in it.
     """
     encoded = json.dumps(value, ensure_ascii=False, indent=indent)
-    if encoded.isprintable():
-        return encoded
-    return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in encoded)
+    # Line by line, as nearly every line can be shown as it is: a message may have a megabyte.
+    return "\n".join(
+        line if line.isprintable() else "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in line)
+        for line in encoded.split("\n")
+    )
 
 
 def _visible(character: str) -> str:

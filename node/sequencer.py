@@ -32,6 +32,8 @@ from node.changes import ANY_PARTNER, Changes
 from node.checkpoint_file import CheckpointFile
 from node.disk_errors import Report, unreported
 from node.store.base import (
+    AcceptSubmission,
+    AcceptTransfer,
     Applied,
     DeferOutbound,
     Done,
@@ -73,6 +75,9 @@ from protocol.misbehaviour import ALLOWED_SKEW
 
 MAX_BATCH = 512
 MAX_PENDING = 16_384
+# Of the envelopes in one batch, unless one caller brought more together; and of all that wait to be written.
+MAX_BATCH_BYTES = 16 * 1024 * 1024
+MAX_PENDING_BYTES = 128 * 1024 * 1024
 RETRY_FILE_S = 1.0
 # Who asks for the newest checkpoint waits so long for it to be signed anew.
 RENEWAL_S = 2.0
@@ -81,6 +86,10 @@ RENEWAL_S = 2.0
 _UNDATED = DeferOutbound | EraseEntries | MarkReceiptsSent | PurgeDelivered | RecordCosigned | SkipNumbers
 
 T = TypeVar("T")
+
+
+def _envelope_bytes(operation: Operation) -> int:
+    return len(operation.message.raw) if isinstance(operation, AcceptSubmission | AcceptTransfer) else 0
 
 
 def utc_now() -> datetime:
@@ -94,6 +103,7 @@ class _Group:
 
     operations: Sequence[Operation]
     waiter: asyncio.Future[list[Outcome]]
+    size_bytes: int
 
     def settle(self, outcomes: list[Outcome]) -> None:
         if not self.waiter.done():  # a caller that went away does not undo what it asked for
@@ -126,6 +136,8 @@ class Sequencer:
         problem_with: Callable[[datetime], ComityError | None] = lambda at: None,
         max_batch: int = MAX_BATCH,
         max_pending: int = MAX_PENDING,
+        max_batch_bytes: int = MAX_BATCH_BYTES,
+        max_pending_bytes: int = MAX_PENDING_BYTES,
     ) -> None:
         self.changes = Changes()
         self._store = store
@@ -137,8 +149,11 @@ class Sequencer:
         self._clock = clock
         self._max_batch = max_batch
         self._max_pending = max_pending
+        self._max_batch_bytes = max_batch_bytes
+        self._max_pending_bytes = max_pending_bytes
         self._pending: deque[_Group] = deque()
         self._pending_count = 0
+        self._pending_bytes = 0
         self._wake = asyncio.Event()
         self._stopping = False
         self._held: ComityError | None = LogUnconfirmedError()
@@ -284,9 +299,13 @@ class Sequencer:
             return [Failed(self._held)] * len(operations)
         if self._pending_count + len(operations) > self._max_pending:
             return [Failed(UnavailableError("too many operations wait to be written"))] * len(operations)
-        group = _Group(operations, asyncio.get_running_loop().create_future())
+        size_bytes = sum(map(_envelope_bytes, operations))
+        if self._pending and self._pending_bytes + size_bytes > self._max_pending_bytes:
+            return [Failed(UnavailableError("too many bytes wait to be written"))] * len(operations)
+        group = _Group(operations, asyncio.get_running_loop().create_future(), size_bytes)
         self._pending.append(group)
         self._pending_count += len(operations)
+        self._pending_bytes += size_bytes
         self._wake.set()
         return await group.waiter
 
@@ -353,11 +372,17 @@ class Sequencer:
 
     def _take(self) -> list[_Group]:
         groups = [self._pending.popleft()]
-        count = len(groups[0].operations)
-        while self._pending and count + len(self._pending[0].operations) <= self._max_batch:
+        count, size_bytes = len(groups[0].operations), groups[0].size_bytes
+        while (
+            self._pending
+            and count + len(self._pending[0].operations) <= self._max_batch
+            and size_bytes + self._pending[0].size_bytes <= self._max_batch_bytes
+        ):
             groups.append(self._pending.popleft())
             count += len(groups[-1].operations)
+            size_bytes += groups[-1].size_bytes
         self._pending_count -= count
+        self._pending_bytes -= size_bytes
         return groups
 
     async def _catch_up(self) -> None:

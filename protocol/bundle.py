@@ -42,7 +42,7 @@ LENGTH_BYTES = 8
 ID_BYTES = 16
 DIGEST_BYTES = 32
 MAX_PART_BYTES = 32 * 1024 * 1024
-MIN_PART_BYTES = 512 * 1024
+MIN_PART_BYTES = 2 * 1024 * 1024  # holds the largest envelope with its receipts
 DEFAULT_PART_BYTES = 7 * 1024 * 1024  # fits mail of 10 MB after base64
 MAX_PARTS = 10_000
 # Receipts of one part: below what may travel together.

@@ -37,8 +37,9 @@ from protocol.padme import SALT_BYTES, pad, unpad
 from protocol.routing import MAX_RECIPIENTS, Routing, check_time, decode_routing, encode_routing
 from protocol.signing import Ed25519Verifier, Signer
 
-MAX_ENVELOPE_BYTES = 256 * 1024
-MAX_CONTENT_BYTES = 192 * 1024
+# A request of 1,000 targets fits, and the envelope holds the fullest content to the most recipients.
+MAX_ENVELOPE_BYTES = 1280 * 1024
+MAX_CONTENT_BYTES = 1024 * 1024
 KEY_BYTES = 32
 DIGEST_BYTES = 32
 

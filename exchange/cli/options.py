@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+from typer.core import TyperCommand
 
 from exchange.i18n import _
 from exchange.officers import Login
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
     from exchange.desk import Desk
 
 T = TypeVar("T")
+
+CleanOption = Annotated[
+    bool,
+    typer.Option("--clean", help=_("Take marks that cannot be seen out of identifiers, and say which were removed.")),
+]
 
 JsonOption = Annotated[bool, typer.Option("--json", help=_("Print one JSON object."))]
 HomeOption = Annotated[
@@ -175,3 +181,18 @@ def with_desk(
             return await work(desk)
 
     return opened
+
+
+class TakesNumbersBelowZero(TyperCommand):
+    """A command whose arguments may be identifiers that begin with a hyphen, as groups of Telegram have them.
+
+    No option is called like a number, so that nobody who mistypes one is understood in another way.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The arguments, those numbers last and behind ``--``."""
+        if "--" not in args:
+            numbers = [one for one in args if re.fullmatch(r"-[0-9]{5,}", one)]
+            if numbers:
+                args = [*(one for one in args if one not in numbers), "--", *numbers]
+        return super().parse_args(ctx, args)

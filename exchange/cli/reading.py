@@ -22,6 +22,7 @@ from exchange.cli.options import (
     PassphraseOption,
     PurposeOption,
     RecipientOption,
+    TakesNumbersBelowZero,
     read_handing,
     run,
     with_desk,
@@ -47,7 +48,9 @@ OfflineOption = Annotated[bool, typer.Option("--offline", help=_("Do not contact
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     app.command(help=_("Fetch and list messages.\n\nExample: comity inbox --wait 20"))(inbox)
-    app.command(help=_("Find messages by words in them.\n\nExample: comity search Roubaix mailbox"))(search)
+    app.command(
+        help=_("Find messages by words in them.\n\nExample: comity search Roubaix mailbox"), cls=TakesNumbersBelowZero
+    )(search)
     app.command(help=_("Show a message; its sender learns that it was opened.\n\nExample: comity show 7f3a"))(show)
     app.command(help=_("What is proved of a message, and where its case stands.\n\nExample: comity track 7f3a"))(track)
     app.command(help=_("Verify a message, or an exported file, again.\n\nExample: comity verify 7f3a"))(verify)

@@ -13,6 +13,7 @@ from exchange.labels import code_label, state_label
 if TYPE_CHECKING:
     from exchange.comparison import Hint
     from exchange.duplicates import Duplicate
+    from exchange.messaging.cleaning import Removed
     from exchange.views import ReceiptRow, SentMessage, TargetRow
 
 
@@ -38,24 +39,17 @@ def report_sent(
     duplicates: Sequence[Duplicate] = (),
     not_searched: int = 0,
     hints: Sequence[Hint] = (),
+    removed: Sequence[Removed] | None = None,
 ) -> int | None:
-    """What became of a draft that was sent; the exit code."""
+    """What became of a draft that was sent; the exit code. ``removed`` is what --clean took out of it."""
     if as_json:
-        print_json(
-            {
-                "id": sent.id,
-                "thread": sent.thread,
-                "digest": sent.digest,
-                "status": sent.status,
-                "error": sent.error,
-                "receipts": [receipt_object(row) for row in sent.receipts],
-                "duplicates": duplicates,
-                "not_searched": not_searched,
-                "hints": hints,
-            }
-        )
+        compared = {"duplicates": duplicates, "not_searched": not_searched, "hints": hints}
+        if removed is not None:
+            compared["removed"] = removed
+        print_json({**_sent_object(sent), **compared})
     else:
         line(f"{sent.id}: {sent.status}" + (f" ({sent.error})" if sent.error else ""))
+        print_removed(removed or ())
         print_duplicates(duplicates, not_searched)
         if warnings := [hint for hint in hints if hint.warns]:
             print_hints(warnings)
@@ -64,6 +58,54 @@ def report_sent(
         else:
             print_receipts(_("Receipts"), sent.receipts)
     return 1 if sent.status == "refused" else None
+
+
+def report_sent_many(
+    sent: Sequence[SentMessage],
+    *,
+    as_json: bool,
+    duplicates: Sequence[Duplicate],
+    not_searched: int,
+    hints: Sequence[Hint],
+    removed: Sequence[Removed] | None,
+) -> int | None:
+    """What became of the parts of a draft; the exit code."""
+    if as_json:
+        compared = {"duplicates": duplicates, "not_searched": not_searched, "hints": hints}
+        if removed is not None:
+            compared["removed"] = removed
+        print_json({"messages": [_sent_object(one) for one in sent], **compared})
+    else:
+        for one in sent:
+            line(f"{one.id}: {one.status}" + (f" ({one.error})" if one.error else ""))
+        print_removed(removed or ())
+        print_duplicates(duplicates, not_searched)
+        if warnings := [hint for hint in hints if hint.warns]:
+            print_hints(warnings)
+        if any(one.status == "proposed" for one in sent):
+            line(_("Another officer releases it: comity draft list"))
+    return 1 if any(one.status == "refused" for one in sent) else None
+
+
+def _sent_object(sent: SentMessage) -> dict[str, Any]:
+    return {
+        "id": sent.id,
+        "thread": sent.thread,
+        "digest": sent.digest,
+        "status": sent.status,
+        "error": sent.error,
+        "receipts": [receipt_object(row) for row in sent.receipts],
+    }
+
+
+def print_removed(removed: Sequence[Removed]) -> None:
+    """What --clean took out of identifiers."""
+    if removed:
+        table(
+            _("Removed from identifiers"),
+            [_("Field"), _("Characters")],
+            [(one.field, ", ".join(one.characters)) for one in removed],
+        )
 
 
 def print_duplicates(duplicates: Sequence[Duplicate], not_searched: int) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +14,7 @@ import typer
 from exchange.cli.files import read_document
 from exchange.cli.options import (
     DEFAULT_HOME,
+    CleanOption,
     HomeOption,
     IdArgument,
     JsonOption,
@@ -21,12 +24,15 @@ from exchange.cli.options import (
     with_desk,
 )
 from exchange.cli.output import line, plain, print_json, safe, table
-from exchange.cli.shown import report_sent
+from exchange.cli.shown import print_removed, report_sent, report_sent_many
 from exchange.i18n import _
 from protocol.errors import DuplicateRequestError, InvalidMessageError, LawsDifferError, UsageError
 
 if TYPE_CHECKING:
+    from exchange.comparison import Hint
     from exchange.desk import Desk
+    from exchange.duplicates import Duplicate
+    from exchange.messaging.cleaning import Removed
 
 
 def register(app: typer.Typer) -> None:
@@ -93,7 +99,8 @@ def new(
             return {"type": message_type or "preservation.request", **given}, {}
         found = find_template(Home(home.expanduser()).templates, template)
         filled = fill(found, _placeholder_values(values or []), given)
-        return filled.draft, filled.missing
+        as_text = fill(found, _placeholder_texts(values or []), given)
+        return _texts_where_wanted(filled.draft, as_text.draft), filled.missing
 
     def write(known: dict[str, Any]) -> None:
         from exchange.drafts import empty_draft
@@ -135,6 +142,10 @@ def send(
     unless_warned: Annotated[
         bool, typer.Option("--unless-warned", help=_("Send nothing when the laws of both nations warn of something."))
     ] = False,
+    split: Annotated[
+        bool, typer.Option("--split", help=_("Send several requests when the targets are too many for one message."))
+    ] = False,
+    clean: CleanOption = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -142,38 +153,105 @@ def send(
     """Send a draft."""
 
     async def work(desk: Desk) -> int | None:
-        draft = _complete(file)
+        drafts, removed = _complete(file, split=split, clean=clean)
+        if len(drafts) > 1:
+            return await _send_several(desk, drafts, unless_duplicate, unless_warned, removed, as_json=as_json)
+        (draft,) = drafts
         # Who wants none sent waits until all is indexed; who only wants to be told does not.
         duplicates = await desk.duplicates_of_draft(draft, everything=unless_duplicate)
         not_searched = await desk.not_searched()
-        if duplicates and unless_duplicate:
-            named = sorted({str(duplicate.thread) for duplicate in duplicates})
-            raise DuplicateRequestError(f"other cases are about the same targets: {', '.join(named)}")
+        if unless_duplicate:
+            _require_no_duplicate(duplicates)
         hints = await desk.compare(draft)
-        warnings = sorted({hint.code for hint in hints if hint.warns})
-        if warnings and unless_warned:
-            raise LawsDifferError(f"the comparison of both nations' laws warns: {', '.join(warnings)}")
+        if unless_warned:
+            _require_no_warning(hints)
         sent = await desk.send(draft, unless_duplicate=unless_duplicate)
-        return report_sent(sent, as_json=as_json, duplicates=duplicates, not_searched=not_searched, hints=hints)
+        return report_sent(
+            sent, as_json=as_json, duplicates=duplicates, not_searched=not_searched, hints=hints, removed=removed
+        )
 
     async def check_only() -> None:
-        _complete(file)
+        parts, removed = _complete(file, split=split, clean=clean)
         if as_json:
-            print_json({"ok": True})
+            said = {"messages": len(parts)} if split else {}
+            print_json({"ok": True, **said, **({"removed": removed} if clean else {})})
+            return
+        print_removed(removed or ())
+        if len(parts) > 1:
+            line(_("The draft is complete: it goes as {count} messages.").format(count=len(parts)))
         else:
             line(_("The draft is complete."))
 
     run(check_only if check else with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-def _complete(file: Path) -> dict[str, Any]:
-    """The draft in ``file``; raises :class:`InvalidMessageError` with all that it lacks."""
+def _complete(file: Path, *, split: bool, clean: bool) -> tuple[list[dict[str, Any]], tuple[Removed, ...] | None]:
+    """The draft in ``file``, in parts if ``split``, and what was removed from it if ``clean``.
+
+    Raises :class:`InvalidMessageError` with all that it lacks.
+    """
+    from exchange.messaging.cleaning import cleaned
+    from exchange.messaging.splitting import split_request
     from protocol.messages import check_outgoing
 
-    draft = read_document(file)
-    if problems := check_outgoing(draft):
-        raise InvalidMessageError(_("the draft is not complete"), tuple(problems))
-    return draft
+    draft, removed = read_document(file), None
+    if clean:
+        draft, removed = cleaned(draft)
+    parts = split_request(draft) if split else [draft]
+    problems: list[tuple[str, str, str]] = []
+    before = 0
+    for part in parts:
+        problems += [(_of_whole(field, before), rule, text) for field, rule, text in check_outgoing(part)]
+        before += len(part["targets"]) if len(parts) > 1 else 0
+    if problems:
+        raise InvalidMessageError(_("the draft is not complete"), tuple(dict.fromkeys(problems)))
+    return parts, removed
+
+
+def _of_whole(field: str, before: int) -> str:
+    """The field of a part as it is called in the draft, in which ``before`` targets stand before the part's own."""
+    found = re.match(r"targets\.([0-9]+)(?=\.|$)", field)
+    return f"targets.{int(found[1]) + before}{field[found.end() :]}" if found else field
+
+
+async def _send_several(
+    desk: Desk,
+    drafts: list[dict[str, Any]],
+    unless_duplicate: bool,
+    unless_warned: bool,
+    removed: Sequence[Removed] | None,
+    *,
+    as_json: bool,
+) -> int | None:
+    """Send the parts of one request: all of them are checked before the first is sent; the exit code."""
+    duplicates = [
+        found for part in drafts for found in await desk.duplicates_of_draft(part, everything=unless_duplicate)
+    ]
+    if unless_duplicate:
+        _require_no_duplicate(duplicates)
+    hints = await desk.compare(drafts[0])  # all that the laws speak of is the same in each part
+    if unless_warned:
+        _require_no_warning(hints)
+    sent = await desk.send_many(drafts, unless_duplicate=unless_duplicate)
+    return report_sent_many(
+        sent,
+        as_json=as_json,
+        duplicates=duplicates,
+        not_searched=await desk.not_searched(),
+        hints=hints,
+        removed=removed,
+    )
+
+
+def _require_no_duplicate(duplicates: Sequence[Duplicate]) -> None:
+    if duplicates:
+        named = sorted({str(duplicate.thread) for duplicate in duplicates})
+        raise DuplicateRequestError(f"other cases are about the same targets: {', '.join(named)}")
+
+
+def _require_no_warning(hints: Sequence[Hint]) -> None:
+    if warnings := sorted({hint.code for hint in hints if hint.warns}):
+        raise LawsDifferError(f"the comparison of both nations' laws warns: {', '.join(warnings)}")
 
 
 def acknowledge(
@@ -283,15 +361,40 @@ def give(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
+def _texts_where_wanted(draft: dict[str, Any], as_text: Mapping[str, Any]) -> dict[str, Any]:
+    """``draft`` with a value as text where its field is one: an account may be called 12345, or true.
+
+    ``as_text`` is the same draft with every value that was given as the text that was written.
+    """
+    from protocol.messages import check_outgoing
+
+    for field, _rule, _text in check_outgoing(draft):
+        holder: Any = draft
+        written: Any = as_text
+        *way, last = (int(step) if step.isdigit() else step for step in field.split("."))
+        with suppress(LookupError, TypeError):
+            for step in way:
+                holder, written = holder[step], written[step]
+            if isinstance(written[last], str) and not isinstance(holder[last], str):
+                holder[last] = written[last]
+    return draft
+
+
 def _placeholder_values(given: Sequence[str]) -> dict[str, Any]:
     """``NAME=VALUE`` texts as values; a value that is JSON is taken as such, so that a number is one."""
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = dict(_placeholder_texts(given))
+    for name, value in values.items():
+        with suppress(ValueError, RecursionError):
+            values[name] = json.loads(value)
+    return values
+
+
+def _placeholder_texts(given: Sequence[str]) -> dict[str, str]:
+    """``NAME=VALUE`` texts by name; raises :class:`UsageError`."""
+    values: dict[str, str] = {}
     for text in given:
         name, equals, value = text.partition("=")
         if not equals or name in values:
             raise UsageError(_("write each --set once, as NAME=VALUE"))
-        try:
-            values[name] = json.loads(value)
-        except ValueError:
-            values[name] = value
+        values[name] = value
     return values

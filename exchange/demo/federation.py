@@ -69,6 +69,8 @@ class DemoFederation:
         """
         for node, files in enrolments.items():
             await self.sign_cards(node, files)
+        await self._publish()
+        for node in enrolments:
             others = [f"audit@{other}" for other in NATIONS if other != node]
             await self.commands.node(
                 *("cards", "auditors", self._directory, node, *others, "--reads", "all", "--registry", "registry"),

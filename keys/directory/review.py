@@ -24,7 +24,7 @@ from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
 from keys.cards import Card, ContactPointCard, NodeCard
 from keys.ceremony.difference import ORDER, Leaves, Path, differing, leaves
 from keys.directory.cardrules import check_cards
-from keys.directory.ceremonyfile import CeremonyFile, parse
+from keys.directory.ceremonyfile import MAX_ITEMS, CeremonyFile, parse
 from keys.directory.repository import (
     FEDERATION_FIELD,
     ROOT,
@@ -53,6 +53,7 @@ from keys.directory.tufkey import HOLDER_FIELD
 from keys.directory.witnessrule import WITNESS_FIELD
 from keys.legal_profile import LegalProfile, check_profile
 from keys.printing import printable
+from protocol.encoding.json_bounds import require_few_items
 from protocol.errors import CeremonyError, ComityError, MalformedError
 
 _DOMAIN = b"comity/v1/ceremony-review\0"
@@ -225,6 +226,7 @@ def _json(path: str, encoded: bytes) -> Any:
             raise CeremonyError(f"a member stands twice in {printable(path)}")
         return dict(members)
 
+    require_few_items(encoded, MAX_ITEMS)
     try:
         return json.loads(encoded, object_pairs_hook=once)
     except (ValueError, RecursionError) as problem:

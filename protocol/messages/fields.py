@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -66,12 +67,17 @@ HIDDEN = f"\\t\\n{_CONTROL}{_BIDI}{_UNSEEN}"
 _TOKEN_REFUSED = re.compile(f"[\\s{HIDDEN}]")
 
 
+def named(character: str) -> str:
+    """What a character is called, such as ``U+200E LEFT-TO-RIGHT MARK``: what cannot be seen can be looked for."""
+    return f"U+{ord(character):04X} {unicodedata.name(character, 'control character')}"
+
+
 def _checked(refused: re.Pattern[str], text: str) -> Callable[[str], str]:
     def check(value: str) -> str:
         if not value.strip():
             raise problem("blank", "this field is empty")
-        if refused.search(value):
-            raise problem("characters", text)
+        if found := refused.search(value):
+            raise problem("characters", f"{text}; here is {named(found[0])}")
         return value
 
     return check

@@ -26,6 +26,8 @@ _FORMAT_RULE = "message format"
 MAX_LIST = MAX_TARGETS
 # All names and values of a message.
 MAX_ITEMS = 100_000
+# Of a forward: the content that others signed, byte for byte.
+_COMMITTED = frozenset({"original", "consents"})
 _NOT_JSON = f"this is not JSON with each name used once and at most {MAX_LIST} items in a list"
 # Stand-ins for what the desk fills in when it sends; valid, so that only the officer's own fields are reported.
 _FILLED_BY_DESK = {
@@ -126,7 +128,7 @@ def compose_message(
 
     Raises :class:`InvalidMessageError` with all problems.
     """
-    fields: dict[str, Any] = {**_FILLED_BY_DESK, **draft}
+    fields: dict[str, Any] = {**_FILLED_BY_DESK, **_with_line_feeds(draft)}
     if message_id is not None:
         fields["id"] = str(message_id)
     if sender is not None:
@@ -145,9 +147,33 @@ def compose_message(
     message = _validate(_dump(fields), model, newer=False, received=False)
     content = message_to_bytes(message)
     if len(content) > MAX_CONTENT_BYTES:
-        text = "the message is too large to be sealed: split the targets over several requests"
+        text = f"the message has {len(content)} bytes, and {MAX_CONTENT_BYTES} can be sealed: {_shorten(message)}"
         raise _invalid((("message", _FORMAT_RULE, text),))
     return ComposedMessage(message, content)
+
+
+def _with_line_feeds(draft: Mapping[str, Any]) -> dict[str, Any]:
+    """The draft with LF for every CRLF, as editors of one system write it; what was committed to stays as it is."""
+    kept = _COMMITTED if draft.get("type") == "forward" else frozenset[str]()
+    return {name: value if name in kept else _line_feeds(value) for name, value in draft.items()}
+
+
+def _line_feeds(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\r\n", "\n")
+    if isinstance(value, Mapping):
+        return {name: _line_feeds(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_line_feeds(part) for part in value]
+    return value
+
+
+def _shorten(message: Message) -> str:
+    if message.type == "forward":
+        return "it is too long to be passed on with all that proves it; ask its sender to send it to that office"
+    if message.thread == message.id and hasattr(message, "targets"):
+        return "split its targets over several requests (--split does)"
+    return "shorten its texts, or say it in several messages"
 
 
 def json_schema(message_type: str) -> dict[str, Any]:

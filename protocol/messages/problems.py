@@ -100,7 +100,9 @@ def _walk(loc: Sequence[int | str], model: type[BaseModel]) -> tuple[str, Legal 
             names.append(str(step))
             annotation = _item_of(annotation)
             continue
-        found = _field(annotation, step)
+        # What follows a union is the tag of one of its kinds, whatever the fields of the others are called.
+        several = len(list(_models_in(annotation, through_sequences=False))) > 1
+        found = None if several and _tagged(annotation, step) else _field(annotation, step)
         if found is not None:
             field, annotation = found
             own = _legal_of(field)

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, GetCoreSchemaHandler, StringConstraints, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
-from protocol.messages.fields import HIDDEN, is_received, problem
+from protocol.messages.fields import HIDDEN, is_received, named, problem
 
 Reader = Callable[[str], str]
 
@@ -24,6 +24,19 @@ _HIDDEN = re.compile(f"[{HIDDEN}]")
 _JOINED = re.compile("(?<=[\u0300-\U0010ffff])[\u200c\u200d](?=[\u0300-\U0010ffff])")
 # What people put between the digits of a number: spaces of any width, hyphens and dashes, full stops, slashes.
 _SEPARATORS = re.compile("[\\s./\u2010-\u2015\u2212\u2043\ufe58\ufe63\uff0d-]")
+
+
+def hidden_in(text: str) -> list[str]:
+    """The kinds of character in ``text`` that no identifier has, in their order there."""
+    return list(dict.fromkeys(_HIDDEN.findall(_JOINED.sub("", text))))
+
+
+def without_hidden(text: str) -> str:
+    """``text`` without the characters of :func:`hidden_in`; joiners that are part of spelling stay."""
+    while hidden_in(text):  # a joiner may have stood beside what is removed
+        kept = {found.start() for found in _JOINED.finditer(text)}
+        text = "".join(one for at, one in enumerate(text) if at in kept or not _HIDDEN.match(one))
+    return text
 
 
 class Canonical(str):
@@ -38,11 +51,11 @@ class Canonical(str):
         typed = typed.strip(" \t\r\n")
         if not typed:
             raise problem("blank", "this field is empty")
-        if _HIDDEN.search(_JOINED.sub("", typed)):
+        if found := hidden_in(typed):
             raise problem(
                 "characters",
-                "there are control characters, or characters that cannot be seen or change the direction of text: "
-                "remove them, or type it anew",
+                "there are control characters, or characters that cannot be seen or change the direction of text "
+                f"({', '.join(map(named, found))}): type it anew, or have them removed with --clean",
             )
         value = cls(reader(typed))
         value.typed, value.reader = typed, reader

@@ -93,6 +93,11 @@ async def make_a_table(office: Office) -> None:
     office.file(KR, "targets.csv").write_text(f"{header}\n{row}\n", "utf-8")
 
 
+async def get_an_export(office: Office) -> None:
+    rows = "Time,Account,IP Address\n2026-11-21 03:12:46,kim,203.0.113.79:51546\n"
+    office.file(KR, "sessions.csv").write_text(rows, "utf-8")
+
+
 async def write_a_case_file(office: Office) -> None:
     office.file(KR, "case.yaml").write_text("facts: An unknown person entered the payment system.\n", "utf-8")
 
@@ -276,8 +281,15 @@ STEPS = (
     Step("comity new preservation.request --out request.json", says=("Art. 29.2 (a)",)),
     Step("comity send request.json --check", before=fill_in_the_request, says=("The draft is complete.",)),
     Step("comity send request.json", keep="request", says=("SubmissionAcceptance",)),
+    Step("comity send request.json --check --clean", says=("The draft is complete.",)),
     Step("comity targets template ipv4", says=("target,kind,address",)),
     Step("comity targets import request.json targets.csv --split", before=make_a_table, says=("request.json: 3",)),
+    Step("comity targets export request.json table.csv", says=("table.csv",)),
+    Step(
+        "comity targets import request.json sessions.csv --zone Asia/Seoul --around 60",
+        before=get_an_export,
+        says=("request.json: 4", "columns"),
+    ),
     Step("comity template list", says=("preservation-ip",)),
     Step("comity template show preservation-ip", says=("{{port}}",)),
     Step(

@@ -138,8 +138,9 @@ async def test_a_bundle_that_is_lost_is_made_up_for_by_the_next_one(world: World
 
 async def test_parts_are_taken_in_any_order_and_what_is_missing_is_named(world: World) -> None:
     seoul, tarawa = world.desks["24-7@kr"], world.desks["24-7@ki"]
-    envelopes = [world.seal(seoul, [tarawa], bytes([n]) * 150_000) for n in range(9)]
-    await world.submit(seoul, *envelopes)
+    envelopes = [world.seal(seoul, [tarawa], bytes([n]) * 600_000) for n in range(9)]
+    for start in range(0, len(envelopes), 3):
+        await world.submit(seoul, *envelopes[start : start + 3])
     parts = await export(world, "kr", "ki", MIN_PART_BYTES)
     assert len(parts) >= 3
     missing = [(await world.nodes["ki"].bundles.take(part)).missing for part in parts[::-1]]

@@ -158,7 +158,9 @@ async def test_a_bundle_of_a_node_that_does_not_serve_the_desk_is_refused(world:
 async def test_a_part_that_would_pass_over_messages_is_refused_until_the_one_before_it_is_there(world: World) -> None:
     (part,) = await from_node(world)
     async with opened(world, carried=part.contents.directory) as desk, opened(world, "busan@kr") as busan:
-        sent = await busan.send_many([draft(ADDRESS)] * 110)
+        target = {**draft(ADDRESS)["targets"][0], "description": "x" * 2_000}
+        targets = [{**target, "target": f"t{n}"} for n in range(250)]
+        sent = await busan.send_many([{**draft(ADDRESS), "targets": targets}] * 5)
         parts = await from_node(world, size=MIN_PART_BYTES)
         assert len(parts) > 1
         with pytest.raises(BundleGapError):

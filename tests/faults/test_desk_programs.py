@@ -34,7 +34,7 @@ def example(name: str) -> dict[str, Any]:
 
 
 async def give_under_conditions(made: World, count: int) -> list[str]:
-    """fr answers so many requests of kr under a condition; the answers wait in the mailbox of kr."""
+    """fr offers so many answers to requests of kr under a condition; the offers wait in the mailbox of kr."""
     asked = {**example("assistance.request"), "wanted_by": None, "wanted_by_reason": None}
     draft = {key: value for key, value in asked.items() if value is not None}
     condition = {"condition": "c1", "kind": "confidential", "text": "To be kept confidential."}
@@ -45,7 +45,7 @@ async def give_under_conditions(made: World, count: int) -> list[str]:
         while len(await fr.inbox(limit=1000)) < count:
             await fr.sync(2)
         given = [await fr.reply_draft(m.id, "answer", completeness="final", items=[item]) for m in sent]
-        return [str(message.id) for message in await fr.send_many(given)]
+        return [str((await fr.offer(answer)).id) for answer in given]
 
 
 async def run_programs(made: World, folder: Path, given: list[str]) -> list[dict[str, Any]]:
@@ -136,7 +136,7 @@ async def test_eight_programs_that_are_killed_as_they_work_refuse_lose_and_doubl
         requests = Counter(row.own_reference for row in received if row.type == "preservation.request")
         assert set(told) <= {str(row.id) for row in received}
         assert set(requests.values()) == {1}
-        # Each condition was accepted once, and each answer came, opened and was said to be opened once.
+        # Each condition was accepted once, and each offer came, opened and was said to be opened once.
         accepted = Counter(str(row.in_reply_to) for row in received if row.type == "condition.accept")
         assert accepted == Counter(given)
         assert openings == Counter(given)

@@ -286,7 +286,7 @@ async def test_old_database_with_its_old_checkpoint_file_is_caught_by_a_partner(
 
     refused = await operator.run_refused()
     assert refused["code"] == "log-rolled-back"
-    assert "log reconcile" in refused["advice"]
+    assert "log reconcile" in refused["title"]
 
 
 async def test_memory_of_this_boot_alone_shows_that_both_files_are_old(world: World) -> None:

@@ -13,6 +13,7 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
+from protocol.envelope import MAX_CONTENT_BYTES, MAX_ENVELOPE_BYTES
 from protocol.instant import to_ms
 from protocol.log.note import NoteSignature, parse_note, serialize_note
 from tests.hostile.court import NODES, Book, Case, Head, events, light, manifest
@@ -327,7 +328,7 @@ sealed(
 )
 sealed(
     "it is no larger than an envelope may be",
-    lambda r, p: _put(p, "ciphertext", r.randbytes(262_144 + r.randrange(99))),
+    lambda r, p: _put(p, "ciphertext", r.randbytes(MAX_ENVELOPE_BYTES + r.randrange(99))),
 )
 sealed(
     "its signature is that of the key it names",
@@ -766,7 +767,7 @@ content(
 )
 content(
     "it is no longer than a content may be",
-    lambda r, raw: raw.replace(b"{", b'{"n": "%s", ' % (b"x" * (196_608 + r.randrange(99))), 1),
+    lambda r, raw: raw.replace(b"{", b'{"n": "%s", ' % (b"x" * (MAX_CONTENT_BYTES + r.randrange(99))), 1),
 )
 payload("content: it is what the sender committed to", lambda r, f: _put(f, *_committed(r, f)), "commitment")
 RULES["content: every other split of salt and content is another content"] = (

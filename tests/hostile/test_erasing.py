@@ -61,7 +61,7 @@ async def test_erasing_a_case_reaches_drafts_notes_hand_overs_and_all_words_howe
     async with world.open(KR) as kr, world.open(FR, BOSS) as fr:
         sent = await kr.send(request(facts=f"They met at {SECRET} 12."))
         await fr.sync()
-        assert len(await fr.search(SECRET)) == 1
+        assert len((await fr.search(SECRET)).messages) == 1
         case = sent.thread
         reply = await fr.reply_draft(sent.id, "clarification.ask", pauses_clock=False)
         question = {**reply, "questions": [{"question": "q1", "text": f"Which number of {SECRET}?"}]}
@@ -74,7 +74,7 @@ async def test_erasing_a_case_reaches_drafts_notes_hand_overs_and_all_words_howe
         await fr.sync()
         about = await fr.reply_draft(other.id, "clarification.ask", pauses_clock=False)
         kept = await fr.send({**about, "questions": question["questions"]})
-        assert len(await fr.search("Another")) == 1
+        assert len((await fr.search("Another")).messages) == 1
     shutil.copy(world.home(FR) / "desk.sqlite", tmp_path / "backup.sqlite")
 
     # A later program breaks words in another way: what an earlier one indexed goes all the same.

@@ -176,7 +176,7 @@ def _program(court: Court, file: Path, monkeypatch: pytest.MonkeyPatch, *args: s
     return program.main()
 
 
-@pytest.mark.parametrize(("dated", "codes"), [(True, (0, 0)), (False, (5, 3))])
+@pytest.mark.parametrize(("dated", "codes"), [(True, (0, 0)), (False, (6, 3))])
 def test_only_what_is_dated_and_checked_ends_with_exit_code_0(
     court: Court,
     case: Case,

@@ -9,14 +9,15 @@ import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from exchange.desk import Desk
 from exchange.officers import Login, Role, new_officer_key, person_of
+from exchange.outbox import Outbox
 from exchange.proposals import ProposalState
 from exchange.settings import OfficeSettings
-from exchange.store import DeskStore
 from exchange.views import SendStatus
 from keys.keystore import FAST
 from protocol.errors import (
@@ -192,18 +193,18 @@ async def test_a_kill_around_the_release_sends_the_draft_once_or_leaves_it_waiti
 
     def dying() -> None:
         """In a process of its own: release, and be killed just before or just after the transaction's end."""
-        add_sent = DeskStore.add_sent
+        seal = Outbox.seal
 
-        def killed(store: DeskStore, messages: Any, records: Any = (), also: Any = None) -> None:
-            def noted() -> None:
-                also()
+        def killed(outbox: Outbox, messages: Any, expires_in: Any, guard: Any = None, also: Any = None) -> None:
+            def noted(message: UUID) -> None:
+                also(message)
                 if not committed:
                     os.kill(os.getpid(), signal.SIGKILL)
 
-            add_sent(store, messages, records, noted)
+            seal(outbox, messages, expires_in, guard, noted)
             os.kill(os.getpid(), signal.SIGKILL)
 
-        DeskStore.add_sent = killed  # type: ignore[method-assign]
+        Outbox.seal = killed  # type: ignore[method-assign, assignment]
         asyncio.run(release(world, "boss", proposal))
 
     victim = multiprocessing.get_context("fork").Process(target=dying)

@@ -111,7 +111,7 @@ async def test_what_came_without_an_offer_is_not_found_peeked_or_counted_and_mov
             answered = sum(volume.type == "answer" for volume in figures.volumes)
             answered += sum(time.what == "answer" for time in figures.times)
             state = str((await desk.case(request.thread)).state_at(world.clock()))
-            return len(await desk.search(SECRET)), state, answered
+            return len((await desk.search(SECRET)).messages), state, answered
 
         before = await seen(kr)
         assert before[:2] == (0, "delivered")
@@ -127,7 +127,7 @@ async def test_what_came_without_an_offer_is_not_found_peeked_or_counted_and_mov
         assert (before[2], bool(after[2])) == (0, True)
         assert str((await fr.case(request.thread)).state_at(world.clock())) == "answered"
     async with world.open(KR) as kr:
-        assert len(await kr.search(SECRET)) == 1
+        assert len((await kr.search(SECRET)).messages) == 1
 
 
 async def test_in_an_emergency_content_comes_and_opens_at_once(world: World) -> None:
@@ -142,7 +142,7 @@ async def test_in_an_emergency_content_comes_and_opens_at_once(world: World) -> 
         await kr.sync()
         for message in (given, told):
             assert SECRET.encode() in (await kr.show(message.id)).content
-        assert len(await kr.search(SECRET)) == 2
+        assert len((await kr.search(SECRET)).messages) == 2
         assert str((await kr.case(request.thread)).state_at(world.clock())) == "supplement_due"
 
 
@@ -191,7 +191,7 @@ async def test_an_answer_accepted_on_a_commitment_is_not_given_past_it(world: Wo
         assert [row.code for row in (await kr.sync()).quarantined] == ["commitment-mismatch"]
         await fr.give(offer.id)
         await kr.sync()
-        assert len(await kr.search(SECRET)) == 1
+        assert len((await kr.search(SECRET)).messages) == 1
 
 
 def test_a_commitment_binds_every_member_that_is_known_before_it_is_sent() -> None:

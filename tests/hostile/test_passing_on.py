@@ -151,6 +151,7 @@ async def test_a_forged_consent_opens_nothing(world: World, monkeypatch: pytest.
         thread = {"thread": str(message), "in_reply_to": str(asked.id)}
         outbox: Outbox = fr._outbox
         (composed,) = await fr.run(outbox.compose, [{**reply, **thread, "to": [str(KR)], "items": items}])
+        composed = composed.complete
         forged = composed.message.model_copy(update={"sender": str(KR), "to": (str(FR),)})
         with monkeypatch.context() as patched:
             patched.setattr(outbox, "_address", KR)
@@ -211,7 +212,7 @@ async def test_what_was_passed_on_once_goes_further_only_by_the_first_originator
         again = await gh.forward(passed.id, [US], "This concerns you.")
         await us.sync()
         shown = await us.show(again.id)
-        assert shown.notes == ("what is passed on here is proved to be the originator's message",)
+        assert shown.notes[0] == "what is passed on here is proved to be the originator's message"
 
 
 async def test_nothing_is_passed_on_that_the_desk_does_not_hold(world: World) -> None:

@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 
 from exchange.client import NodeClient
 from exchange.demo.ports import free_port
+from keys.terminal import OK, REFUSED, UNAVAILABLE, USAGE
 from keys.tls import client_context
 from node.cli.main import app
-from node.cli.output import OK, REFUSED, UNAVAILABLE, USAGE
 from node.partner import Identity, PartnerClient
 from node.settings import NodeSettings
 from protocol.address import Address

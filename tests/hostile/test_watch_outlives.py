@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -48,6 +48,10 @@ class RefusingDesk:
             self._fail("listen")
             self.arrived += 1
             yield SyncResult(cursor=self.arrived, receipts=1)
+
+    @asynccontextmanager
+    async def telling(self, channel: str) -> AsyncIterator[bool]:
+        yield True
 
     async def notices(self, channel: str) -> list[Any]:
         self._fail("notices")

@@ -14,7 +14,15 @@ import pytest
 
 from protocol import cose
 from protocol.address import Address
-from protocol.envelope import ENVELOPE_CONTEXT, SEALED_TYPE, open_envelope, parse_envelope, seal, verify_envelope
+from protocol.envelope import (
+    ENVELOPE_CONTEXT,
+    MAX_CONTENT_BYTES,
+    SEALED_TYPE,
+    open_envelope,
+    parse_envelope,
+    seal,
+    verify_envelope,
+)
 from protocol.errors import OpenFailedError
 from protocol.hpke import HybridOpener, SealingKey
 from protocol.ids import new_message_id
@@ -45,7 +53,7 @@ CONTENTS = {
     "fills the smallest padding": b"x" * 476,
     "is one longer": b"x" * 477,
     "holds Hangul": '{"제목": "보전 요청"}'.encode(),
-    "has the greatest length": b"y" * 196_608,
+    "has the greatest length": b"y" * MAX_CONTENT_BYTES,
 }
 
 

@@ -18,12 +18,15 @@ import sys
 import tempfile
 import tomllib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
 
+import pytest
+
+from tests.mutation.forks import Forks
 from tests.mutation.mutants import Mutant, mutants_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,6 +43,9 @@ CORE = (
 # Tests that reach a file without importing it.
 ALSO = {
     "protocol/cose.py": ["tests/unit/test_resigned_objects.py", "tests/unit/test_envelope.py"],
+    "protocol/bag_statement.py": ["tests/hostile/test_evidence_*.py", "tests/unit/test_evidence_*.py"],
+    "protocol/codes/added.py": ["tests/unit/test_codes.py"],
+    "protocol/mldsa.py": ["tests/unit/test_*vectors.py", "tests/hostile/test_hybrid_directory.py"],
     "protocol/padme.py": ["tests/unit/test_envelope.py"],
     "protocol/messages/": ["tests/unit/test_messages_*.py", "tests/property/test_messages_fuzz.py"],
     "protocol/lifecycle/": ["tests/property/*.py", "tests/unit/test_agenda.py"],
@@ -96,26 +102,50 @@ def _drawn(files: Sequence[str], seed: int, sample: int | None) -> list[Mutant]:
 
 def _run(drawn: Sequence[Mutant], workers: int) -> list[Outcome]:
     known = {(row["file"], row["text"], row["instead"]) for row in _equivalents()}
+    equivalent = {mutant for mutant in drawn if (mutant.file, " ".join(mutant.text.split()), mutant.instead) in known}
+    judged = [mutant for mutant in drawn if mutant not in equivalent]
+    by_module = _tests_by_module()
+    tests = {file: _tests_of(file, by_module) for file in {mutant.file for mutant in judged}}
+    verdicts = dict.fromkeys(equivalent, "equivalent") | _judged_in_forks(judged, tests, workers)
+    rest = [mutant for mutant in judged if mutant not in verdicts]
+    verdicts |= _judged_in_copies(rest, tests, workers)
+    return [Outcome(mutant, verdicts[mutant]) for mutant in drawn]
+
+
+def _judged_in_forks(mutants: Sequence[Mutant], tests: Mapping[str, Sequence[str]], workers: int) -> dict[Mutant, str]:
+    files = sorted({file for of_file in tests.values() for file in of_file})
+    if not files:
+        return {}
+    forks = Forks(mutants, tests, workers, _say)
+    options = ["-q", "-s", "--no-header", "--no-summary", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    if pytest.main([*options, *files], plugins=[forks]) not in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
+        raise SystemExit("the tests could not be collected")
+    return forks.verdicts
+
+
+def _judged_in_copies(mutants: Sequence[Mutant], tests: Mapping[str, Sequence[str]], workers: int) -> dict[Mutant, str]:
+    """For what runs while modules are imported: the changed source in a copy of the repository."""
     copies: Queue[Path] = Queue()
-    tests = _tests_by_module()
     with tempfile.TemporaryDirectory(prefix="comity-mutants-") as folder:
-        for number in range(workers):
+        for number in range(min(workers, len(mutants))):
             copies.put(_copy(Path(folder) / str(number)))
 
-        def judge(mutant: Mutant) -> Outcome:
-            if (mutant.file, " ".join(mutant.text.split()), mutant.instead) in known:
-                return Outcome(mutant, "equivalent")
+        def judge(mutant: Mutant) -> tuple[Mutant, str]:
             copy = copies.get()
             try:
-                verdict = "killed" if _is_killed(mutant, copy, _tests_of(mutant.file, tests)) else "survived"
+                verdict = "killed" if _is_killed(mutant, copy, tests[mutant.file]) else "survived"
             finally:
                 copies.put(copy)
-            if verdict == "survived":
-                print(f"survived  {mutant}", flush=True)
-            return Outcome(mutant, verdict)
+            _say(mutant, verdict)
+            return mutant, verdict
 
         with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(judge, drawn))
+            return dict(pool.map(judge, mutants))
+
+
+def _say(mutant: Mutant, verdict: str) -> None:
+    if verdict == "survived":
+        print(f"survived  {mutant}", flush=True)
 
 
 def _is_killed(mutant: Mutant, copy: Path, tests: Sequence[str]) -> bool:
@@ -130,8 +160,6 @@ def _is_killed(mutant: Mutant, copy: Path, tests: Sequence[str]) -> bool:
         return True
     finally:
         path.write_text(source, "utf-8")
-    if done.returncode == 5:
-        raise SystemExit(f"no test was found for {mutant.file}")
     return done.returncode != 0
 
 
@@ -150,17 +178,24 @@ def _copy(folder: Path) -> Path:
 
 
 def _tests_by_module() -> dict[str, list[str]]:
-    """The unit and property tests that import each module by name."""
+    """The unit, property and hostile tests that import each module by name."""
     found: dict[str, list[str]] = {}
     for folder in ("unit", "property", "hostile"):
         for file in sorted((ROOT / "tests" / folder).glob("test_*.py")):
-            for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-                names = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-                names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-                for name in names:
-                    if str(file.relative_to(ROOT)) not in found.setdefault(name, []):
-                        found[name].append(str(file.relative_to(ROOT)))
+            for name in _imported(ast.parse(file.read_text("utf-8"))):
+                found.setdefault(name, []).append(str(file.relative_to(ROOT)))
     return found
+
+
+def _imported(tree: ast.Module) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            # ``from package import name``: of a module, or of something in one.
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return names
 
 
 def _tests_of(file: str, by_module: dict[str, list[str]]) -> list[str]:

@@ -172,8 +172,8 @@ def test_sections_of_another_shape_are_refused(section: object) -> None:
 def test_what_does_not_fit_goes_into_further_parts_each_within_the_limit() -> None:
     what = Contents(
         directory={"metadata/timestamp.json": b"t" * 1000},
-        envelopes=tuple(bytes([n]) * 200_000 for n in range(7)),
-        mailbox=tuple(BundleEntry(10 + n, bytes([n]) * 100_000, ()) for n in range(7)),
+        envelopes=tuple(bytes([n]) * 800_000 for n in range(7)),
+        mailbox=tuple(BundleEntry(10 + n, bytes([n]) * 400_000, ()) for n in range(7)),
         after=4,
     )
     parts = written(what, max_part_bytes=MIN_PART_BYTES)
@@ -203,7 +203,7 @@ def test_a_part_size_out_of_range_is_refused() -> None:
 
 
 def test_part_files_are_read_in_their_order_and_never_overwritten(tmp_path: Path) -> None:
-    what = Contents(envelopes=tuple(bytes([n]) * 200_000 for n in range(7)))
+    what = Contents(envelopes=tuple(bytes([n]) * 800_000 for n in range(7)))
     parts = written(what, max_part_bytes=MIN_PART_BYTES)
     paths = write_parts(tmp_path / "for-fr", parts)
     assert [path.name for path in paths] == ["for-fr", *(f"for-fr.{n}" for n in range(2, len(parts) + 1))]

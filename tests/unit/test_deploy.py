@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from exchange.demo.stage import example_folders
 from node.cli.main import app
+from node.sequencer import MAX_BATCH_BYTES, MAX_PENDING_BYTES
 from node.settings import NodeSettings
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
@@ -157,6 +158,8 @@ def test_the_units_memory_is_above_all_that_the_limits_allow_at_once() -> None:
         int(value[:-1]) * units[value[-1]]
         for value in (unit("comity-node.service")["Service"][key][0] for key in ("MemoryHigh", "MemoryMax"))
     )
-    # A body, its copy and what is decoded of it; the buffers of a connection; and the program itself.
+    # A body, its copy and what is decoded of it; the buffers of a connection; what waits to be written, and is written;
+    # and the program itself.
     allowed = 4 * limits.body_bytes_at_once + limits.unknown_connections * (512 << 10) + (300 << 20)
+    allowed += MAX_PENDING_BYTES + MAX_BATCH_BYTES
     assert allowed < high < most

@@ -15,9 +15,8 @@ from protocol import cbor
 from protocol.directory_seen import MAX_VERSION, DirectorySeen, decode_entry, encode_directory_seen
 from protocol.errors import MalformedError, UnsupportedVersionError
 from protocol.event import Event, EventName
-from tests.unit.test_audit import event, verified, write
+from tests.unit.test_audit import NOW, event, verified, write
 
-NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 ONE, OTHER = bytes([1]) * 32, bytes([2]) * 32
 
 
@@ -44,10 +43,13 @@ def test_every_entry_is_read_as_it_was_written(at: datetime, version: int, diges
     ("change", "error"),
     [
         ({1: 2}, UnsupportedVersionError),
+        ({1: True}, UnsupportedVersionError),
         ({12: 0}, MalformedError),
         ({12: 1 << 53}, MalformedError),
         ({12: "1"}, MalformedError),
+        ({12: True}, MalformedError),
         ({13: b"short"}, MalformedError),
+        ({13: "x" * 32}, MalformedError),
         ({14: 1}, MalformedError),
         ({3: -1}, MalformedError),
         ({2: "DirectoryWas"}, MalformedError),
@@ -58,6 +60,18 @@ def test_an_entry_of_another_form_is_refused(change: dict[int, object], error: t
 
     with pytest.raises(error):
         decode_entry(cbor.encode(value))
+
+
+def test_an_entry_that_is_no_map_is_refused_with_a_typed_error() -> None:
+    for value in ([1], 1, "DirectorySeen"):
+        with pytest.raises(MalformedError):
+            decode_entry(cbor.encode(value))
+
+
+def test_the_first_and_the_last_version_are_taken() -> None:
+    for version in (1, MAX_VERSION):
+        entry = DirectorySeen(NOW, version, ONE)
+        assert decode_entry(encode_directory_seen(entry)) == entry
 
 
 def test_honest_nodes_have_no_finding(tmp_path: Path) -> None:

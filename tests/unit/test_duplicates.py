@@ -124,6 +124,34 @@ def test_sending_points_duplicates_out_and_stops_when_asked_to(world: World, mon
     assert {item["thread"] for item in shown["duplicates"]} == {first["thread"]}
 
 
+def test_a_request_that_is_too_large_is_sent_in_parts_when_asked_to(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret, draft = world.path / "passphrase", world.path / "draft.json"
+    secret.write_bytes(PASSPHRASE)
+    secret.chmod(0o600)
+    target = {**request()["targets"][0], "description": "x" * 2_000, "relation": "y" * 2_000}
+    targets = [{**target, "target": f"t{n}"} for n in range(300)]
+    draft.write_text(json.dumps(request(targets=targets)))
+
+    def comity(*arguments: str) -> tuple[int, Any]:
+        options = ["--home", str(world.home(KR)), "--json"]
+        ran = CliRunner().invoke(app, [*arguments, *options], env={"COMITY_PASSPHRASE_FILE": str(secret)})
+        return ran.exit_code, json.loads(ran.stdout)
+
+    code, refused = comity("send", str(draft))
+    assert code == 1
+    assert "--split" in refused["error"]["problems"][0]["text"]
+    code, told = comity("send", str(draft), "--split")
+    assert code == 0
+    assert [one["status"] for one in told["messages"]] == ["submitted"] * 2
+    shown = [comity("show", one["id"])[1]["message"]["targets"] for one in told["messages"]]
+    assert [one["target"] for part in shown for one in part] == [f"t{n}" for n in range(300)]
+    draft.write_text(json.dumps(request(targets=[*targets, {**target, "target": "bad one"}])))
+    code, refused = comity("send", str(draft), "--split")
+    assert [problem["field"] for problem in refused["error"]["problems"]] == ["targets.300.target"]
+
+
 async def test_no_identifier_stands_in_the_database_file(world: World) -> None:
     async with world.open(KR) as kr:
         await kr.send(about({"kind": "email", "address": "quetzalcoatl@mail.example"}))

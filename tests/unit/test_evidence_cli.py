@@ -105,8 +105,8 @@ def test_an_exported_file_is_verified_in_one_sentence_first_and_offline_is_no_su
         done = CliRunner().invoke(app, [*words], env=env, catch_exceptions=False)
         return done.exit_code, done.stdout
 
-    assert run("export", str(made.closed.message_id), str(out))[0] == 0
-    for words, code in (([], 0), (["--offline"], 5)):
+    assert run("export", str(made.closed.message_id), str(out), "--to", "the court", "--purpose", "proceedings")[0] == 0
+    for words, code in (([], 0), (["--offline"], 6)):
         ended, said = run("verify", str(out), *words)
         first = said.strip().splitlines()[0]
         assert ended == code, said

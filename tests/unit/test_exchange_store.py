@@ -67,7 +67,7 @@ def test_the_file_is_private_and_holds_nothing_in_the_clear(store: DeskStore, pa
     statement = PendingStatement(b"key", b"a statement")
     store.take(delivery(kept, quarantined=(refused,), statements=(statement,), receipts=(receipt,)))
     store.add_sent([message(6, Direction.SENT)])
-    store.record_submission([], [(UUID(int=6), Refusal("no-route", "nobody there", NOW))], [])
+    store.record_submission([], [(UUID(int=6), Refusal("no-route", "nobody there", NOW))], [], {})
     store.open_message(kept.head.id, NOW, PendingStatement(b"key 2", b"another statement"))
 
     content = b"".join(file.read_bytes() for file in path.parent.glob("desk.sqlite*"))
@@ -124,6 +124,19 @@ def test_rows_come_newest_first_and_page_by_page(store: DeskStore) -> None:
     assert [head.id.int for _, head, _ in (*first, *second)] == [5, 4, 3, 2]
 
 
+def test_the_outbox_is_read_by_bytes_and_one_message_at_least(store: DeskStore) -> None:
+    sent = [replace(message(n, Direction.SENT), envelope=bytes(4_000)) for n in range(1, 7)]
+    store.add_sent(sent, [])
+
+    def numbers(max_bytes: int, after: int = 0) -> list[int]:
+        return [row.head.id.int for _, row in store.pending(64, after, max_bytes)]
+
+    assert numbers(1) == [1]
+    assert numbers(9_000) == [1, 2]
+    assert numbers(9_000, store.pending(1)[0][0]) == [2, 3]
+    assert [row.head.id.int for _, row in store.pending(64)] == [1, 2, 3, 4, 5, 6]
+
+
 def test_a_message_is_opened_once(store: DeskStore) -> None:
     store.take(delivery(message(5)))
 
@@ -138,7 +151,7 @@ def test_a_receipt_is_kept_once_and_a_later_verdict_beside_it(store: DeskStore) 
     unverified = StoredReceipt(b"\x01" * 32, receipt, "unknown-key")
     verified = StoredReceipt(b"\x01" * 32, receipt, None)
     for stored in (unverified, unverified, verified, verified):
-        store.record_submission([], [], [stored])
+        store.record_submission([], [], [stored], {})
 
     assert store.receipts(b"\x01" * 32) == [unverified, verified]
 

@@ -42,6 +42,7 @@ OWN_WORDS = {
     "node/log_state.py",
     "protocol/codes/loader.py",
     "protocol/lifecycle/profiles.py",
+    "protocol/messages/offer.py",  # content that parse_message read before
 }
 
 

@@ -270,7 +270,7 @@ def test_a_receipt_of_what_another_program_erased_is_filed_under_what_is_left(
     sent = message(5)
     first.add_sent([sent])
     with second.database.transaction():
-        second.erase(sent, [])
+        second.erase(sent)
     assert first.heads_of([sent.head.digest])[sent.head.digest].own_reference is None
 
 
@@ -427,7 +427,7 @@ def test_a_program_opens_the_desk_while_another_erases(
     first, second = stores
     first.add_sent([message(5)])
     with first.database.transaction():
-        first.erase(message(5), [])
+        first.erase(message(5))
     monkeypatch.setattr("exchange.database.BUSY_TIMEOUT_MS", 1)
     monkeypatch.setattr("exchange.database._PRAGMAS", ("busy_timeout = 1",))
     with second.database.snapshot():
@@ -445,14 +445,14 @@ def test_content_that_two_programs_erase_at_a_time_has_no_key_left(
     one, other = message(5), message(6)
     first.add_sent([one, other])
     with first.database.transaction():
-        first.erase(one, [])
+        first.erase(one)
     destroy = ContentKeys.destroy
 
     def interrupted(self: ContentKeys, slots: Any) -> None:
         destroy(self, slots)
         monkeypatch.setattr(ContentKeys, "destroy", destroy)
         with second.database.transaction():
-            second.erase(other, [])
+            second.erase(other)
 
     monkeypatch.setattr(ContentKeys, "destroy", interrupted)
     first.destroy_keys()
@@ -529,7 +529,7 @@ def test_erasing_does_not_say_done_while_another_program_reads_what_it_overwrite
     with second.database.snapshot():
         assert second.message(sent.head.id) == sent
         with first.database.transaction():
-            first.erase(replace(sent), [])
+            first.erase(replace(sent))
         with pytest.raises(DeskBusyError):
             first.destroy_keys()
     first.destroy_keys()

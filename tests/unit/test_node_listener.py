@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from node.http.descriptors import Descriptors, raise_limit
-from node.http.listener import listening_sockets
+from node.http.sockets import listening_sockets
 from protocol.errors import SettingsError, UnavailableError
 
 

@@ -25,7 +25,7 @@ from protocol.receipt import Receipt
 receipts = st.builds(
     Receipt,
     leaf=st.binary(min_size=1, max_size=50),
-    index=st.integers(0, 2**63),
+    index=st.integers(0, 2**63 - 1),
     path=st.lists(st.binary(min_size=32, max_size=32), max_size=3).map(tuple),
     checkpoint=st.binary(min_size=1, max_size=20),
 )

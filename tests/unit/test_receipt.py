@@ -33,8 +33,10 @@ from protocol.log import (
     sign_checkpoint,
     verify_inclusion,
 )
+from protocol.log.merkle import MAX_SIZE
 from protocol.log.note import MAX_NOTE_BYTES
 from protocol.receipt import (
+    MAX_CHECKPOINTS,
     MAX_RECEIPTS,
     Receipt,
     ReceiptVerifier,
@@ -292,6 +294,7 @@ ROW = [b"leaf", 0, b"", 0]
         [[NOTE], [[b"leaf", 0, b"", False]]],
         [[NOTE], [[b"leaf", True, b"", 0]]],
         [[NOTE], [[b"leaf", -1, b"", 0]]],
+        [[NOTE], [[b"leaf", MAX_SIZE + 1, b"", 0]]],
         [[NOTE], [["leaf", 0, b"", 0]]],
         [[NOTE], [[b"x" * 8193, 0, b"", 0]]],
         [[NOTE], [[b"leaf", 0, b"x" * 33, 0]]],
@@ -313,6 +316,14 @@ def test_too_many_receipts_are_refused() -> None:
         receipts_to_value([RECEIPTS[0]] * (MAX_RECEIPTS + 1))
     with pytest.raises(TooLargeError):
         receipts_to_value([Receipt(b"", 0, (), number.to_bytes(2, "big")) for number in range(1025)])
+
+
+def test_as_many_receipts_as_travel_together_are_taken() -> None:
+    assert len(receipts_from_value([[NOTE], [ROW] * MAX_RECEIPTS])) == MAX_RECEIPTS
+    assert len(receipts_to_value([RECEIPTS[0]] * MAX_RECEIPTS)[1]) == MAX_RECEIPTS
+    notes = [number.to_bytes(2, "big") for number in range(MAX_CHECKPOINTS)]
+    value = receipts_to_value([Receipt(b"", 0, (), note) for note in notes])
+    assert [receipt.checkpoint for receipt in receipts_from_value(value)] == notes
 
 
 @given(st.binary(max_size=100))

@@ -121,7 +121,7 @@ def test_every_target_of_a_large_request_is_found(count: int, tmp_path: Path) ->
             for query in (f"198.51.{number // 250}.{number % 250 + 1}", f"provider{number:04}", f"T{number} zulu"):
                 assert [row.id for row in search.find(query, 5).messages] == [kept.head.id], query
         with store.database.transaction():
-            store.erase(kept, words_in(kept))
+            store.forget_words([store.erase(kept)])
         assert store.database.all("SELECT count(*) FROM word") == [(0,)]
     finally:
         store.close()
@@ -226,7 +226,7 @@ def test_what_another_program_erases_while_it_is_indexed_gets_no_words(tmp_path:
     first.take(delivery(kept))
     rows = first.next_unindexed(10)
     with second.database.transaction():
-        second.erase(kept, words_in(kept))
+        second.forget_words([second.erase(kept)])
     first.add_words([(seq, words_in(read)) for seq, read in rows])
     assert first.database.all("SELECT count(*) FROM word") == [(0,)]
     first.close()

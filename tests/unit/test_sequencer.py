@@ -91,10 +91,11 @@ def new_sequencer(
     now: Callable[[], datetime] = clock,
     max_batch: int = 512,
     max_pending: int = 10_000,
+    **more: int,
 ) -> tuple[Sequencer, RecordingStore, FailingFile]:
     store = RecordingStore(folder / "node.db", signer.origin)
     file = FailingFile(folder / "last-checkpoint")
-    return Sequencer(store, signer, file, now, max_batch=max_batch, max_pending=max_pending), store, file
+    return Sequencer(store, signer, file, now, max_batch=max_batch, max_pending=max_pending, **more), store, file
 
 
 @pytest.fixture
@@ -308,6 +309,29 @@ async def test_more_than_the_bound_of_waiting_operations_is_refused(tmp_path: Pa
     outcomes = await sequencer.submit_many([transfer(incoming()) for _ in range(11)])
 
     assert {type(error(outcome)) for outcome in outcomes} == {UnavailableError}
+    await sequencer.stop()
+
+
+async def test_a_batch_and_what_waits_for_it_are_bounded_by_their_bytes_too(tmp_path: Path) -> None:
+    sequencer, store, _ = new_sequencer(tmp_path, max_batch_bytes=3_000, max_pending_bytes=9_000)
+    await sequencer.start()
+
+    large = [transfer(incoming(raw=bytes([n]) * 1_200)) for n in range(10)]
+    outcomes = await asyncio.gather(*(sequencer.submit(operation) for operation in large))
+
+    refused = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
+    assert len(refused) == 3
+    assert {type(error(outcome)) for outcome in refused} == {UnavailableError}
+    assert store.batches[1:] == [2, 2, 2, 1]  # after that of the start
+    assert isinstance(await sequencer.submit(large[-1]), Done)  # what was written makes room
+    await sequencer.stop()
+
+
+async def test_one_operation_is_taken_whatever_its_size(tmp_path: Path) -> None:
+    sequencer, _, _ = new_sequencer(tmp_path, max_batch_bytes=100, max_pending_bytes=100)
+    await sequencer.start()
+
+    assert isinstance(await sequencer.submit(transfer(incoming(raw=bytes(1_000)))), Done)
     await sequencer.stop()
 
 

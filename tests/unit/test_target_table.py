@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import copy
+import csv
+import io
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from exchange.cli.main import app
 from exchange.drafts import empty_draft
-from exchange.target_table import KINDS, REQUEST, columns, read_targets, with_targets
+from exchange.messaging.splitting import split_request
+from exchange.target_table import KINDS, REQUEST, columns, read_targets, to_table, with_targets
+from protocol.envelope import MAX_CONTENT_BYTES, open_envelope, parse_envelope, verify_envelope
 from protocol.errors import InvalidMessageError, MalformedError, TooLargeError, UsageError
-from protocol.messages import check_outgoing
+from protocol.ids import new_message_id
+from protocol.messages import check_outgoing, compose_message, parse_message
 from protocol.messages.parts import MAX_TARGETS
 from tests.unit.exchange_world import request
+from tests.unit.test_envelope import NOW, PARIS, PARIS_OPENERS, SEOUL_KEY, sealed_to
 
 HEADER = "kind,address,data_categories,begins_at,ends_at,relation,location"
 GOOD = "email,{},subscriber traffic,2026-11-01T00:00:00Z,2026-11-02T00:00:00Z,Sent the message,Paris"
@@ -50,6 +59,70 @@ def test_imported_targets_make_a_draft_that_may_be_sent() -> None:
     assert len(draft["targets"]) == len(request()["targets"]) + 3
 
 
+def nat_rows(count: int) -> bytes:
+    """Sessions behind carrier NAT with all that helps to find the subscriber, and texts as officers write them."""
+    header = (
+        "kind,address,port,protocol,instant,precision,destination_address,destination_port,clock_note,data_categories,"
+        "begins_at,ends_at,relation,description,custodian_name,custodian_country,custodian_service,location"
+    )
+    row = (
+        "ipv4,81.20.{low}.{high},{port},tcp,2026-11-21T03:12:45.{ms:03}+09:00,second,203.0.113.7,443,The server keeps"
+        " time by NTP and was {ms} ms late,subscriber traffic,2026-11-01T00:00:00Z,2026-11-02T00:00:00Z,The session in"
+        " which payment {port} to the account of the victim was ordered,Session {port} in the log of the web server,"
+        "Example Telecom,FR,Fibre and mobile access,Paris"
+    )
+    return table(
+        *(row.format(low=n % 250, high=n // 250 + 1, port=40_000 + n, ms=n % 1000) for n in range(count)), header=header
+    )
+
+
+def composed(draft: dict[str, Any]) -> bytes:
+    now = datetime(2026, 11, 23, tzinfo=UTC)
+    return compose_message(draft, message_id=new_message_id(now, bytes(10)), sender="24-7@kr", sent_at=now).content
+
+
+def test_a_thousand_addresses_behind_carrier_nat_fit_one_sealed_request() -> None:
+    (draft,) = with_targets({**request(), "targets": []}, nat_rows(MAX_TARGETS))
+    content = composed(draft)
+    envelope = parse_envelope(sealed_to(PARIS, content=content))
+    opened = open_envelope(verify_envelope(envelope, SEOUL_KEY), PARIS, PARIS_OPENERS, NOW)
+    assert len(parse_message(opened.content).targets) == MAX_TARGETS
+
+
+def test_split_makes_parts_that_each_fit_and_lose_nothing_in_between() -> None:
+    rows = nat_rows(MAX_TARGETS).replace(b"in the log of the web server", b"x" * 1500)
+    with pytest.raises(TooLargeError, match="--split"):
+        with_targets({**request(), "targets": []}, rows)
+    drafts = with_targets({**request(), "targets": []}, rows, split=True)
+    assert [name["target"] for draft in drafts for name in draft["targets"]] == [
+        f"t{n + 1}" for n in range(MAX_TARGETS)
+    ]
+    sizes = [len(composed(draft)) for draft in drafts]
+    assert max(sizes) <= MAX_CONTENT_BYTES
+    assert all(size > MAX_CONTENT_BYTES * 0.9 for size in sizes[:-1])
+
+
+@given(
+    st.lists(st.integers(0, 2_000), min_size=1, max_size=40),
+    st.sampled_from(["x", "é", '"', "文", "\U0001f600"]),
+)
+@settings(max_examples=25)
+def test_every_part_of_a_split_request_can_be_sealed(lengths: list[int], letter: str) -> None:
+    target = {**request()["targets"][0]}
+    targets = [
+        {**target, "target": f"t{n}", "description": letter * length or None, "relation": letter * 2_000}
+        for n, length in enumerate(lengths * 8)
+    ]
+    parts = split_request(request(targets=targets))
+    assert [one for part in parts for one in part["targets"]] == targets
+    assert all(len(composed(part)) <= MAX_CONTENT_BYTES for part in parts)
+
+
+def test_only_a_request_for_preservation_is_split() -> None:
+    with pytest.raises(UsageError):
+        split_request({**request(), "type": "status.query"})
+
+
 def test_the_empty_target_of_a_new_draft_is_left_out() -> None:
     (draft,) = with_targets(empty_draft(REQUEST), many(1))
     assert [target["target"] for target in draft["targets"]] == ["t1"]
@@ -65,7 +138,7 @@ def test_one_bad_row_refuses_all_and_is_named_with_its_column() -> None:
     assert draft == before
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", " ="])
+@pytest.mark.parametrize("start", ["=", "\t=", " ="])
 def test_a_cell_that_a_spreadsheet_would_run_is_refused(start: str) -> None:
     ((where, rule, _),) = refused(table(GOOD.format(f"{start}a@example.org")))
     assert (where, rule) == ("row 2, column address", "table format")
@@ -84,7 +157,85 @@ def test_a_telephone_number_keeps_its_plus() -> None:
 
 def test_a_formula_behind_the_plus_of_a_telephone_number_is_refused() -> None:
     row = GOOD.format("+33123456789*cmd").replace("email", "phone")
-    assert refused(table(row, header=HEADER.replace("address", "number")))[0][1] == "table format"
+    assert refused(table(row, header=HEADER.replace("address", "number")))[0][0] == "row 2, column number"
+
+
+ACCOUNT = "kind,service,handle,user_id,data_categories,begins_at,ends_at,relation,description,location"
+OF_ACCOUNT = "account,telegram,{},{},subscriber,2026-11-01T00:00:00Z,2026-11-02T00:00:00Z,Sent the message,{},Paris"
+
+
+@pytest.mark.parametrize("handle", ["-1001234567890", "@handle", "+491701234567", "-", "'quoted'", "'-1", "@'=1"])
+def test_identifiers_that_begin_as_formulas_do_are_values(handle: str) -> None:
+    (target,) = read_targets(table(OF_ACCOUNT.format(handle if handle != "'-1" else "''-1", "", ""), header=ACCOUNT))
+    assert target["identifier"]["handle"] == handle
+
+
+def test_a_number_that_a_spreadsheet_kept_as_text_is_that_text() -> None:
+    (target,) = read_targets(table(OF_ACCOUNT.format('="000123"', "", ""), header=ACCOUNT))
+    assert target["identifier"]["handle"] == "000123"
+
+
+_TEXT = st.text(
+    st.characters(exclude_categories=("C", "Z")) | st.sampled_from("=+-@' \uff1d;,\""), min_size=1, max_size=12
+)
+
+
+@given(_TEXT.filter(lambda text: text.strip(" ") == text and text.strip()), _TEXT.filter(str.strip))
+@settings(max_examples=150)
+def test_no_cell_that_is_written_can_run_and_every_one_is_read_back_as_it_was(handle: str, prose: str) -> None:
+    target = {
+        **request()["targets"][0],
+        "identifier": {"kind": "account", "service": "telegram", "handle": handle},
+        "description": prose.strip(" "),
+    }
+    draft = request(targets=[target])
+    if check_outgoing(draft):
+        return
+    written = to_table(draft)
+    for row in csv.reader(io.StringIO(written, newline="")):
+        assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r", "\uff1d")) for cell in row)
+    (back,) = read_targets(written.encode("utf-8-sig"))
+    assert back["identifier"] == target["identifier"]
+    assert back["description"] == target["description"]
+
+
+def test_every_kind_of_identifier_goes_out_as_a_table_and_comes_back() -> None:
+    targets = request()["targets"]
+    assert read_targets(to_table(request()).encode()) == targets
+
+
+@pytest.mark.parametrize("said", [b"sep=;\r\n", b'"sep=;"\r\n', b"sep=;\n"])
+def test_the_line_that_tells_a_spreadsheet_the_separator_is_read_and_not_counted(said: bytes) -> None:
+    rows = table(GOOD.format("a@example.org"), GOOD.format("nobody")).replace(b",", b";")
+    assert refused(said + rows)[0][0] == "row 3, column address"
+
+
+def test_columns_and_cells_that_are_empty_at_the_end_are_passed_over() -> None:
+    rows = table(GOOD.format("a@example.org") + ",,", GOOD.format("b@example.org") + ",", header=HEADER + ",,")
+    assert len(read_targets(rows)) == 2
+    assert refused(table(GOOD.format("a@example.org") + ",x", header=HEADER + ","))[0][0].startswith("row 2")
+
+
+def test_a_refusal_says_each_pattern_once_with_all_its_rows() -> None:
+    rows = [GOOD.format("a@example.org") if n in (3, 5) else GOOD.format("nobody") for n in range(350)]
+    rows[7] = GOOD.format("x@example.org").replace("2026-11-02T00:00:00Z", "2026-11-02")
+    problems = refused(table(*rows))
+    places = [place for place, _, _ in problems]
+    assert "rows 2-4, 6, 8, 10-351, column address" in places
+    assert "row 9, column ends_at" in places
+    assert len(problems) <= 5
+
+
+def test_prose_keeps_its_lines() -> None:
+    (target,) = read_targets(table(OF_ACCOUNT.format("x", "", '"One\r\ntwo"'), header=ACCOUNT))
+    assert target["description"] == "One\ntwo"
+
+
+@pytest.mark.parametrize(("encoding", "named"), [("utf-16", "UTF-16"), ("utf-16-le", "UTF-16"), ("cp1252", "cp1252")])
+def test_a_table_in_another_encoding_is_told_so(encoding: str, named: str) -> None:
+    rows = table(GOOD.format("a@example.org").replace("Paris", "Besançon")).decode().encode(encoding)
+    with pytest.raises(MalformedError, match=named):
+        read_targets(rows)
 
 
 def test_a_short_name_given_twice_is_refused_at_the_second_row() -> None:
