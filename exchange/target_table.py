@@ -110,7 +110,8 @@ def with_export(
 
     What no export says (categories, window, relation, custodian or location) is that of the draft's first target. As
     long as that names nothing yet it is the form of the others, and is left out. Where it has no window, the window is
-    ``around`` the instant. Transport protocol and a note on the clock are taken from there too, or from ``protocol``.
+    ``around`` the instant. From such a form the transport protocol, the destination and a note on the clock are taken
+    too; ``protocol`` says the first for all.
     """
     targets = _targets_of(draft)
     form = targets[0] if targets and isinstance(targets[0], dict) else {}
@@ -230,7 +231,8 @@ def _of_form(
 ) -> tuple[dict[str, Any], list[Problem]]:
     identifier = dict(found.identifier)
     named = form.get("identifier")
-    shared: dict[str, Any] = named if isinstance(named, dict) else {}
+    # Facts about one session are not those of others: only a form, which names nobody, speaks for all of them.
+    shared: dict[str, Any] = named if isinstance(named, dict) and _names_nothing(form) else {}
     if identifier["kind"] in ("ipv4", "ipv6"):
         given = {
             **{name: shared[name] for name in _SHARED if shared.get(name)},

@@ -286,7 +286,7 @@ STEPS = (
     Step("comity targets import request.json targets.csv --split", before=make_a_table, says=("request.json: 3",)),
     Step("comity targets export request.json table.csv", says=("table.csv",)),
     Step(
-        "comity targets import request.json sessions.csv --zone Asia/Seoul --around 60",
+        "comity targets import request.json sessions.csv --zone Asia/Seoul --protocol tcp",
         before=get_an_export,
         says=("request.json: 4", "columns"),
     ),

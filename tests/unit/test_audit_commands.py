@@ -14,7 +14,7 @@ from exchange.audit import verify_mirror
 from exchange.audit.envelopes import check_envelopes, envelopes_of
 from exchange.cli.main import app
 from keys.directory.client import DirectoryClient
-from protocol.bundle import Contents, parse_part, write_bundle
+from protocol.bundle import DEFAULT_PART_BYTES, Contents, parse_part, write_bundle
 from protocol.envelope import parse_envelope
 from protocol.event import EventName
 from protocol.instant import to_text
@@ -60,7 +60,7 @@ class Auditing:
             write_log(self.home / "mirrors" / name, log.checkpoint(), log.tree, log._tiles, log.leaves)
 
     def bundle(self, *envelopes: bytes) -> Path:
-        (part,) = write_bundle("kr", "fr", NOW, Contents(envelopes=envelopes), CARRIER, 1 << 20)
+        (part,) = write_bundle("kr", "fr", NOW, Contents(envelopes=envelopes), CARRIER, DEFAULT_PART_BYTES)
         file = self.path / "carried"
         file.write_bytes(part)
         return file

@@ -373,10 +373,20 @@ def test_a_first_target_that_names_something_stays() -> None:
     assert check_outgoing(draft) == []
 
 
+def test_facts_about_one_session_never_become_those_of_others() -> None:
+    first = request()["targets"][0]
+    named = {**FORM["identifier"], "address": "81.20.3.3", "destination_address": "81.20.9.9", "clock_note": "late"}
+    export = read(LOGS["ports beside addresses"][0])
+    (draft,) = with_export(request(targets=[{**first, "identifier": named}]), export, protocol="udp")
+    assert draft["targets"][1]["identifier"] == session("81.20.1.7", "2026-03-01T12:34:56Z", protocol="udp", port=51544)
+    with pytest.raises(InvalidMessageError):
+        with_export(request(targets=[{**first, "identifier": named}]), export)
+
+
 def test_350_rows_without_a_port_are_one_problem() -> None:
     rows = "".join(f"2026-03-01 12:34:56 UTC,81.20.{n // 250}.{n % 250 + 1}\n" for n in range(350))
     with pytest.raises(InvalidMessageError) as caught:
-        with_export(request(), read(f"Time,IP Address\n{rows}"))
+        with_export(request(), read(f"Time,IP Address\n{rows}"), protocol="tcp")
     places = [place for place, _, _ in caught.value.problems]
     assert places == ["rows 2-351, column port"]
 

@@ -19,6 +19,7 @@ from protocol.address import Address
 from protocol.bundle import (
     BUNDLE_CONTEXT,
     BUNDLE_TYPE,
+    DEFAULT_PART_BYTES,
     LENGTH_BYTES,
     MAGIC,
     Contents,
@@ -116,7 +117,7 @@ STATEMENT = sign_statement(
 )
 ENVELOPE = _sealed(PARIS)
 TWO = _sealed(PARIS, ACCRA)
-PART = write_bundle("jp", "fr", NOW, Contents(envelopes=(ENVELOPE,), after=4), SIGNER, 1024 * 1024)[0]
+PART = write_bundle("jp", "fr", NOW, Contents(envelopes=(ENVELOPE,), after=4), SIGNER, DEFAULT_PART_BYTES)[0]
 KINDS = {
     "statement": Kind(STATEMENT, STATEMENT_TYPE, STATEMENT_CONTEXT, _take_statement),
     "envelope": Kind(ENVELOPE, SEALED_TYPE, ENVELOPE_CONTEXT, _take_envelope),
