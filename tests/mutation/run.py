@@ -116,6 +116,7 @@ def _judged_in_forks(mutants: Sequence[Mutant], tests: Mapping[str, Sequence[str
     files = sorted({file for of_file in tests.values() for file in of_file})
     if not files:
         return {}
+    os.environ["HYPOTHESIS_PROFILE"] = "mutation"
     forks = Forks(mutants, tests, workers, _say)
     options = ["-q", "-s", "--no-header", "--no-summary", "-p", "no:cacheprovider", "-p", "no:xdist"]
     if pytest.main([*options, *files], plugins=[forks]) not in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
