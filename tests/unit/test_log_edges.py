@@ -11,11 +11,25 @@ import pytest
 from protocol.errors import (
     CheckpointInvalidError,
     CheckpointStaleError,
+    LogUnavailableError,
     MalformedError,
     ProofInvalidError,
     TooLargeError,
 )
-from protocol.log import Checkpoint, LogVerifier, SoftLogSigner, leaf_hash, sign_checkpoint, verify_checkpoint
+from protocol.log import (
+    Checkpoint,
+    LogVerifier,
+    SoftLogSigner,
+    SoftWitnessSigner,
+    TileTree,
+    cosign,
+    decode_tlog_proof,
+    encode_tlog_proof,
+    leaf_hash,
+    parse_policy,
+    sign_checkpoint,
+    verify_checkpoint,
+)
 from protocol.log.addcheckpoint import (
     MAX_ANSWER_BYTES,
     MAX_PROOF_HASHES,
@@ -39,6 +53,7 @@ from protocol.log.layout import (
 from protocol.log.merkle import (
     EMPTY_ROOT,
     HASH_BYTES,
+    MAX_PATH_HASHES,
     MAX_SIZE,
     node_hash,
     prefix_root,
@@ -46,6 +61,11 @@ from protocol.log.merkle import (
     verify_inclusion,
 )
 from protocol.log.note import NoteSignature, format_signatures, parse_note, serialize_note
+from protocol.log.policy import MAX_LINES, MAX_POLICY_BYTES
+from protocol.log.proof import MAX_EXTRA_BYTES, MAX_PROOF_BYTES
+from protocol.log.remote import RemoteTree, TileNeededError
+from protocol.log.scoped import Withheld, decode_scoped_bundle, encode_scoped_bundle, parse_scoped_path
+from protocol.log.witness import stated_time
 from protocol.mldsa import ML_DSA_44_SIGNATURE_BYTES
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
@@ -55,6 +75,7 @@ SIGNER = SoftLogSigner("node.example/log/fr", b"\x11" * 32, b"\x22" * 32)
 OLD = SoftLogSigner("node.example/log/fr", b"\x55" * 32, b"\x66" * 32)
 HEAD = Checkpoint(SIGNER.origin, 3, ROOT)
 NOTE = sign_checkpoint(HEAD, SIGNER, NOW)
+NOW_SECONDS = int(NOW.timestamp()).to_bytes(TIMESTAMP_BYTES, "big")
 HASH_LINE = b64encode(ROOT)
 
 
@@ -291,3 +312,91 @@ def test_a_path_ends_where_the_tree_does() -> None:
         prefix_root(1, 2, ROOT, [ROOT, ROOT])
     with pytest.raises(ProofInvalidError, match="to the old root"):
         verify_consistency(3, two, 4, node_hash(node_hash(ROOT, ROOT), two), [ROOT, ROOT, two])
+
+
+def test_a_log_answers_for_the_leaves_and_prefixes_that_it_has() -> None:
+    tree = TileTree(0, lambda level, index: b"")
+    for number in range(3):
+        tree.append(leaf_hash(bytes([number])))
+    assert (tree.leaf(0), tree.leaf(2)) == (leaf_hash(b"\0"), leaf_hash(b"\2"))
+    assert tree.root(0) == EMPTY_ROOT
+    assert tree.root(3) == tree.root()
+    assert prefix_root(2, 3, tree.root(), tree.prefix_nodes(2)) == tree.root(2)
+    for ask in (
+        lambda: tree.leaf(-1),
+        lambda: tree.leaf(3),
+        lambda: tree.root(-1),
+        lambda: tree.root(4),
+        lambda: tree.prefix_nodes(0),
+        lambda: tree.prefix_nodes(3),
+    ):
+        with pytest.raises(LogUnavailableError):
+            ask()
+
+
+def test_a_remote_tree_asks_for_each_tile_by_its_path_and_takes_it_in_its_width_only() -> None:
+    for level, path in ((0, "tile/0/001.p/3"), (1, "tile/1/001.p/3")):
+        assert TileNeededError(TileName(level, 1, 3)).path == path
+    tree = RemoteTree(2)
+    with pytest.raises(TileNeededError) as needed:
+        tree.tree().root()
+    name = needed.value.name
+    assert name == TileName(0, 0, 2)
+    for wrong in (bytes(HASH_BYTES), bytes(3 * HASH_BYTES), b""):
+        with pytest.raises(LogUnavailableError):
+            tree.add(name, wrong)
+    with pytest.raises(LogUnavailableError):
+        tree.add(TileName(None, 0, 2), ROOT + ROOT)
+    tree.add(name, ROOT + ROOT)
+    assert tree.tree().root() == node_hash(ROOT, ROOT)
+
+
+def test_a_scoped_bundle_has_a_path_of_its_own_and_the_limits_of_a_bundle() -> None:
+    assert parse_scoped_path("scoped/000") == TileName(None, 0)
+    for wrong in ("000", "tile/entries/000", "scoped", ""):
+        with pytest.raises(MalformedError):
+            parse_scoped_path(wrong)
+    for items in ([b"x"] * TILE_WIDTH, [Withheld(ROOT)] * TILE_WIDTH, [bytes(MAX_ENTRY_BYTES)]):
+        assert decode_scoped_bundle(encode_scoped_bundle(items)) == items
+
+
+def test_a_policy_of_exactly_its_limits_is_taken() -> None:
+    rule = b"quorum none\n"
+    parse_policy(rule + b"#\n" * (MAX_LINES - 1))
+    with pytest.raises(TooLargeError):
+        parse_policy(rule + b"#\n" * MAX_LINES)
+    parse_policy(rule + b"#" * (MAX_POLICY_BYTES - len(rule) - 1) + b"\n")
+    with pytest.raises(TooLargeError):
+        parse_policy(rule + b"#" * (MAX_POLICY_BYTES - len(rule)) + b"\n")
+
+
+def test_a_proof_as_text_is_taken_up_to_its_limits() -> None:
+    most = encode_tlog_proof(MAX_SIZE, [ROOT] * MAX_PATH_HASHES, NOTE, bytes(MAX_EXTRA_BYTES))
+    read = decode_tlog_proof(most)
+    assert (read.index, len(read.path), len(read.extra or b"")) == (MAX_SIZE, MAX_PATH_HASHES, MAX_EXTRA_BYTES)
+    with pytest.raises(MalformedError, match="at most 64 hashes"):
+        encode_tlog_proof(0, [ROOT] * (MAX_PATH_HASHES + 1), NOTE)
+    with pytest.raises(TooLargeError, match="extra data"):
+        encode_tlog_proof(0, [], NOTE, bytes(MAX_EXTRA_BYTES + 1))
+    with pytest.raises(MalformedError):
+        decode_tlog_proof(b"x" * MAX_PROOF_BYTES)
+    with pytest.raises(TooLargeError):
+        decode_tlog_proof(b"x" * (MAX_PROOF_BYTES + 1))
+    for cut in (b"", most.partition(b"\n\n")[0]):
+        with pytest.raises(MalformedError, match="an empty line and a checkpoint"):
+            decode_tlog_proof(cut)
+
+
+def test_a_line_under_another_name_is_not_the_witnesses_whatever_its_key_id() -> None:
+    witness = SoftWitnessSigner("node.example/witness/fr", b"\x33" * 32, b"\x44" * 32)
+    lines = cosign(HEAD, witness, NOW)
+    foreign = [replace(line, name="node.example/witness/de") for line in lines]
+    assert witness.verifier.lines_of([*foreign, *lines]) == tuple(lines)
+    assert witness.verifier.cosigned_at(HEAD, foreign) is None
+
+
+def test_a_cosignature_without_a_time_states_none() -> None:
+    line = NoteSignature("node.example/witness/fr", b"\1\2\3\4", NOW_SECONDS + bytes(64))
+    assert stated_time(line) == NOW
+    with pytest.raises(CheckpointInvalidError, match="does not say when"):
+        stated_time(replace(line, signature=bytes(72)))
