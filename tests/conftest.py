@@ -8,6 +8,14 @@ from hypothesis import HealthCheck, settings
 
 settings.register_profile("default", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("thorough", parent=settings.get_profile("default"), max_examples=5000)
+# As many mutants are judged: few examples, and the same ones each time.
+settings.register_profile(
+    "mutation",
+    parent=settings.get_profile("default"),
+    max_examples=30,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 

@@ -15,13 +15,24 @@ from keys.cards import CardStatus
 from keys.federation import with_revoked_key, with_status
 from node.context import Context
 from node.receipt_intake import take_receipts
-from node.store.base import DeferOutbound, OutboundItem, OutboundKind, RecordRelayed
+from node.store.base import (
+    DeferOutbound,
+    Done,
+    Failed,
+    MarkReceiptsSent,
+    OutboundItem,
+    OutboundKind,
+    RecordRelayed,
+)
 from node.wire import Answer
 from protocol.address import Address
 from protocol.envelope import Envelope
 from protocol.errors import (
     ComityError,
     ForbiddenError,
+    LogForkError,
+    NotFoundError,
+    NotRecordedError,
     PeerFailedError,
     RevokedError,
     SignatureInvalidError,
@@ -212,22 +223,32 @@ async def test_of_the_receipts_that_a_partner_brings_only_true_ones_are_kept(sta
 # --- Answers to an envelope ----------------------------------------------------------------------------------------
 
 
+def queued(stage: Stage, number: int = 1, recipients: tuple[Address, ...] = (PARIS,)) -> OutboundItem:
+    """The message to the node fr, as it stands in the queue."""
+    envelope = stage.envelope
+    return OutboundItem(number, OutboundKind.ENVELOPE, envelope.raw, (), 0, stage.now, envelope.digest, recipients)
+
+
+class Recorded:
+    """Takes the place of the sequencer: keeps what was to be written, and answers what it was told to."""
+
+    def __init__(self, stage: Stage, *outcomes: Done | Failed) -> None:
+        self.operations: list[Any] = []
+        self._outcomes = outcomes
+        stage.context.handover._sequencer = self  # type: ignore[assignment]
+
+    async def submit_many(self, operations: Sequence[Any]) -> Sequence[Any]:
+        """See :class:`~node.sequencer.Sequencer`."""
+        self.operations.extend(operations)
+        return self._outcomes or [Done()] * len(operations)
+
+
 async def outcome(stage: Stage, receipts: Sequence[Receipt], recipients: tuple[Address, ...] = (PARIS,)) -> Any:
     """What the node would record of such an answer of the node fr."""
-    item = OutboundItem(
-        1, OutboundKind.ENVELOPE, stage.envelope.raw, (), 0, stage.now, stage.envelope.digest, recipients
-    )
-    written: list[Any] = []
-
-    class Recorded:
-        async def submit_many(self, operations: Sequence[Any]) -> list[Any]:
-            written.extend(operations)
-            return [None] * len(operations)
-
-    handover = stage.context.handover
-    handover._sequencer = Recorded()  # type: ignore[assignment]
-    problem = await handover.answered("fr", [item], [Answer(tuple(receipts))])
-    (operation,) = written
+    recorded = Recorded(stage)
+    item = queued(stage, recipients=recipients)
+    problem = await stage.context.handover.answered("fr", [item], [Answer(tuple(receipts))])
+    (operation,) = recorded.operations
     assert (problem is None) == isinstance(operation, RecordRelayed)
     return operation
 
@@ -270,6 +291,91 @@ async def test_an_envelope_leaves_the_queue_only_for_the_partners_own_word_about
     both = (PARIS, Address.parse("24-7@us"))
     one_of_two = [fr.receipt(accepted), fr.receipt(consigned)]
     assert isinstance(await outcome(stage, one_of_two, both), DeferOutbound)
+
+
+def honest_answer(stage: Stage) -> Answer:
+    """What the node fr truly answers to the message."""
+    accepted = stage.event(EventName.RelayAcceptance, peer="kr")
+    consigned = stage.at_recipient(EventName.ContentConsignment)
+    return Answer(tuple(stage.logs["fr"].receipt(event) for event in (accepted, consigned)))
+
+
+async def test_one_answer_that_does_not_hold_is_told_wherever_it_stands_among_good_ones(stage: Stage) -> None:
+    good, empty = honest_answer(stage), Answer(())
+    for answers in ([empty, good], [good, empty]):
+        recorded = Recorded(stage)
+        problem = await stage.context.handover.answered("fr", [queued(stage, 1), queued(stage, 2)], answers)
+        assert type(problem) is PeerFailedError
+        kinds = [RecordRelayed if answer is good else DeferOutbound for answer in answers]
+        assert [type(operation) for operation in recorded.operations] == kinds
+
+
+async def test_an_answer_that_contradicts_the_partners_log_keeps_the_message_and_is_told_as_such(stage: Stage) -> None:
+    """The log of fr shows another tree of a size that it had signed before."""
+    handover, judge = stage.context.handover, stage.context.judge
+    fork = LogForkError("two trees of one size")
+
+    class Witness:
+        def require_trusted(self, partner: str) -> None:
+            raise fork
+
+    judge._witness = Witness()  # type: ignore[assignment]
+    recorded = Recorded(stage)
+    assert await handover.answered("fr", [queued(stage)], [honest_answer(stage)]) is fork
+    (operation,) = recorded.operations
+    assert (type(operation), operation.error_code) == (DeferOutbound, fork.code)
+
+
+async def test_only_a_contradiction_in_what_a_partner_proved_accuses_it(stage: Stage) -> None:
+    handover, fork = stage.context.handover, LogForkError("two trees of one size")
+    accused: list[tuple[str, ComityError]] = []
+
+    class Witness:
+        def accuse(self, partner: str, problem: LogForkError, *notes: bytes) -> None:
+            assert notes
+            accused.append((partner, problem))
+
+    handover._witness = Witness()  # type: ignore[assignment]
+    relayed = await outcome(stage, honest_answer(stage).receipts)
+    deferred = handover.defer(queued(stage), PeerFailedError("no"))
+    written: list[tuple[Any, Any, type[ComityError] | None]] = [
+        (relayed, Done(), None),
+        (relayed, Failed(NotFoundError("recorded before")), None),
+        (relayed, Failed(ForbiddenError("no")), NotRecordedError),
+        (deferred, Failed(fork), NotRecordedError),
+    ]
+    for operation, said, problem in written:
+        Recorded(stage, said)
+        told = await handover.write("fr", [operation])
+        assert (None if told is None else type(told)) is problem
+    assert not accused
+    Recorded(stage, Failed(fork))
+    assert await handover.write("fr", [relayed]) is fork
+    assert accused == [("fr", fork)]
+
+
+async def test_an_answer_that_could_not_be_recorded_is_told(stage: Stage) -> None:
+    Recorded(stage, Failed(ForbiddenError("no")))
+    problem = await stage.context.handover.answered("fr", [queued(stage)], [honest_answer(stage)])
+    assert type(problem) is NotRecordedError
+
+
+async def test_a_receipt_leaves_the_queue_when_it_stands_or_is_refused_for_good(stage: Stage) -> None:
+    handover = stage.context.handover
+    cases: list[tuple[list[ComityError | None], type[Any]]] = [
+        ([None], MarkReceiptsSent),
+        ([None, ForbiddenError("no")], MarkReceiptsSent),
+        ([None, PeerFailedError("later")], DeferOutbound),
+        ([ForbiddenError("no"), PeerFailedError("later")], DeferOutbound),
+    ]
+    for verdicts, kind in cases:
+        recorded = Recorded(stage)
+        assert await handover.judged("fr", [queued(stage)], [verdicts]) is None
+        assert [type(operation) for operation in recorded.operations] == [kind]
+    recorded = Recorded(stage)
+    await handover.judged("fr", [queued(stage, 1), queued(stage, 2)], [[None], [PeerFailedError("later")]])
+    sent = [operation for operation in recorded.operations if isinstance(operation, MarkReceiptsSent)]
+    assert sent == [MarkReceiptsSent((1,))]
 
 
 # --- Statements that a desk submits ----------------------------------------------------------------------------------

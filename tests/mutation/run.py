@@ -43,19 +43,24 @@ CORE = (
 # Tests that reach a file without importing it.
 ALSO = {
     "protocol/cose.py": ["tests/unit/test_resigned_objects.py", "tests/unit/test_envelope.py"],
-    "protocol/bag_statement.py": ["tests/hostile/test_evidence_*.py", "tests/unit/test_evidence_*.py"],
     "protocol/codes/added.py": ["tests/unit/test_codes.py"],
-    "protocol/mldsa.py": ["tests/unit/test_*vectors.py", "tests/hostile/test_hybrid_directory.py"],
+    "protocol/mldsa.py": ["tests/unit/test_log_*.py"],
     "protocol/padme.py": ["tests/unit/test_envelope.py"],
     "protocol/messages/": ["tests/unit/test_messages_*.py", "tests/property/test_messages_fuzz.py"],
     "protocol/lifecycle/": ["tests/property/*.py", "tests/unit/test_agenda.py"],
     "protocol/log/": ["tests/unit/test_log_*.py", "tests/unit/test_receipt.py"],
     "protocol/misbehaviour/": ["tests/unit/test_misbehaviour.py"],
-    "keys/directory/": ["tests/unit/test_directory_*.py", "tests/unit/test_c*.py", "tests/hostile/test_ceremon*.py"],
-    "node/": ["tests/unit/test_node_*.py", "tests/hostile/*.py", "tests/faults/test_relay_faults.py"],
-    "exchange/receipts.py": ["tests/unit/test_exchange_*.py", "tests/hostile/*receipt*.py"],
+    "keys/directory/": ["tests/unit/test_directory_*.py", "tests/unit/test_card*.py", "tests/hostile/test_ceremon*.py"],
+    "node/": [
+        "tests/hostile/test_forged_receipts.py",
+        "tests/hostile/test_lying_node.py",
+        "tests/faults/test_relay_faults.py",
+    ],
+    "exchange/receipts.py": ["tests/unit/test_exchange_[cmt]*.py", "tests/hostile/test_forged_receipts_at_a_desk.py"],
 }
 TIMEOUT_S = 600
+# Imported by tests that start desks or nodes.
+_PROGRAMS = ("exchange", "node", "tests.world", "tests.hostile", "tests.unit.exchange", "tests.unit.evidence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,7 @@ def _judged_in_forks(mutants: Sequence[Mutant], tests: Mapping[str, Sequence[str
     files = sorted({file for of_file in tests.values() for file in of_file})
     if not files:
         return {}
+    os.environ["HYPOTHESIS_PROFILE"] = "mutation"
     forks = Forks(mutants, tests, workers, _say)
     options = ["-q", "-s", "--no-header", "--no-summary", "-p", "no:cacheprovider", "-p", "no:xdist"]
     if pytest.main([*options, *files], plugins=[forks]) not in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
@@ -178,12 +184,18 @@ def _copy(folder: Path) -> Path:
 
 
 def _tests_by_module() -> dict[str, list[str]]:
-    """The unit, property and hostile tests that import each module by name."""
+    """The unit, property and hostile tests that import each module by name.
+
+    Of protocol only tests that start no desk and no node, or have the module's name: those are many, and slow.
+    """
     found: dict[str, list[str]] = {}
     for folder in ("unit", "property", "hostile"):
         for file in sorted((ROOT / "tests" / folder).glob("test_*.py")):
-            for name in _imported(ast.parse(file.read_text("utf-8"))):
-                found.setdefault(name, []).append(str(file.relative_to(ROOT)))
+            names = _imported(ast.parse(file.read_text("utf-8")))
+            whole = any(name.startswith(_PROGRAMS) for name in names)
+            for name in names:
+                if not (whole and name.startswith("protocol.") and name.split(".")[-1] not in file.stem):
+                    found.setdefault(name, []).append(str(file.relative_to(ROOT)))
     return found
 
 

@@ -20,7 +20,7 @@ from protocol.errors import (
     TooLargeError,
     UnknownNodeError,
 )
-from protocol.event import Event, EventName, encode_event
+from protocol.event import MAX_EVENT_BYTES, Event, EventName, encode_event
 from protocol.ids import new_message_id
 from protocol.log import (
     Checkpoint,
@@ -33,7 +33,7 @@ from protocol.log import (
     sign_checkpoint,
     verify_inclusion,
 )
-from protocol.log.merkle import MAX_SIZE
+from protocol.log.merkle import MAX_PATH_HASHES, MAX_SIZE
 from protocol.log.note import MAX_NOTE_BYTES
 from protocol.receipt import (
     MAX_CHECKPOINTS,
@@ -313,6 +313,13 @@ def test_too_many_receipts_are_refused() -> None:
     with pytest.raises(TooLargeError):
         receipts_from_value([[NOTE], [ROW] * (MAX_RECEIPTS + 1)])
     with pytest.raises(TooLargeError):
+        receipts_from_value(
+            [
+                [number.to_bytes(2, "big") for number in range(MAX_CHECKPOINTS + 1)],
+                [[b"leaf", 0, b"", number] for number in range(MAX_CHECKPOINTS + 1)],
+            ]
+        )
+    with pytest.raises(TooLargeError):
         receipts_to_value([RECEIPTS[0]] * (MAX_RECEIPTS + 1))
     with pytest.raises(TooLargeError):
         receipts_to_value([Receipt(b"", 0, (), number.to_bytes(2, "big")) for number in range(1025)])
@@ -324,6 +331,21 @@ def test_as_many_receipts_as_travel_together_are_taken() -> None:
     notes = [number.to_bytes(2, "big") for number in range(MAX_CHECKPOINTS)]
     value = receipts_to_value([Receipt(b"", 0, (), note) for note in notes])
     assert [receipt.checkpoint for receipt in receipts_from_value(value)] == notes
+
+
+@pytest.mark.parametrize(
+    ("note", "row"),
+    [
+        (bytes(MAX_NOTE_BYTES), ROW),
+        (NOTE, [bytes(MAX_EVENT_BYTES), 0, b"", 0]),
+        (NOTE, [b"", 0, b"", 0]),
+        (NOTE, [b"leaf", MAX_SIZE, b"", 0]),
+        (NOTE, [b"leaf", 0, bytes(32 * MAX_PATH_HASHES), 0]),
+    ],
+)
+def test_a_receipt_at_the_edge_of_its_rules_is_read(note: bytes, row: list[object]) -> None:
+    (read,) = receipts_from_value([[note], [row]])
+    assert [read.leaf, read.index, b"".join(read.path), 0] == row
 
 
 @given(st.binary(max_size=100))
