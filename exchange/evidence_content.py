@@ -9,9 +9,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from protocol.encoding.json_bounds import require_few_items
 from protocol.envelope import MAX_CONTENT_BYTES
-from protocol.errors import MalformedError, RoutingMismatchError, SenderMismatchError, SignatureInvalidError
+from protocol.errors import (
+    MalformedError,
+    RoutingMismatchError,
+    SenderMismatchError,
+    SignatureInvalidError,
+    TooLargeError,
+)
 from protocol.messages.officer_signature import verify_officer_signature
+from protocol.messages.parse import MAX_ITEMS
 from protocol.routing import Routing
 
 
@@ -53,7 +61,10 @@ def read_content(content: bytes) -> dict[str, Any]:
     if len(content) > MAX_CONTENT_BYTES:
         raise MalformedError("the content is larger than a message can be")
     try:
+        require_few_items(content, MAX_ITEMS)
         value = json.loads(content.decode(), object_pairs_hook=_unique, parse_constant=_refused)
+    except TooLargeError as problem:
+        raise MalformedError("the content holds more names and values than a message can") from problem
     except (ValueError, RecursionError) as problem:
         raise MalformedError("the content is not JSON with each name used once") from problem
     if type(value) is not dict:

@@ -35,6 +35,7 @@ except ImportError:
 MAX_FILES, MAX_FILE_BYTES, MAX_TOTAL_BYTES, MAX_RATIO = 20_000, 8 * 2**20, 128 * 2**20, 100
 MAX_ENVELOPE_BYTES, MAX_CONTENT_BYTES, MAX_EVENT_BYTES, MAX_STATEMENT_BYTES = 1280 * 1024, 2**20, 8192, 2048
 MAX_NOTE_BYTES, MAX_LINES, MAX_MS, MAX_CARD_BYTES, MAX_CARDS = 393_216, 224, 253_402_300_799_999, 65_536, 1_024
+MAX_ITEMS = 100_000
 SKEW, LIFETIME, NEVER = timedelta(minutes=5), timedelta(days=366), datetime.max.replace(tzinfo=UTC)
 PART = r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,150}"
 NODE = r"[a-z][a-z0-9-]{0,30}[a-z0-9]"
@@ -51,6 +52,13 @@ canonical = partial(json.dumps, sort_keys=True, separators=(",", ":"), ensure_as
 
 class FailedError(Exception):
     """A check does not hold; with a second argument None: it could not be made."""
+
+def marks(value: Any) -> int:
+    """How many commas, colons and opening brackets its JSON has: each name and value but the first is behind one."""
+    if not isinstance(value, list | dict):
+        return 0
+    inner = list(value.values()) if isinstance(value, dict) else value
+    return max(len(inner), 1) + (len(inner) if isinstance(value, dict) else 0) + sum(map(marks, inner))
 
 def require(condition: object, why: str) -> None:
     if not condition:
@@ -790,6 +798,7 @@ class Bundle:
         require(len(content) <= MAX_CONTENT_BYTES, "it is longer than a content may be")
         inside = json.loads(content.decode(), object_pairs_hook=unique, parse_constant=partial(require, False))
         require(type(inside) is dict, "it is no JSON object")
+        require(marks(inside) < MAX_ITEMS, "it holds more names and values than a content may")
         return content, inside
 
     def check_content(self) -> str:

@@ -112,7 +112,7 @@ def test_an_exported_file_is_verified_in_one_sentence_first_and_offline_is_no_su
         assert ended == code, said
         assert first.startswith(f"24-7@kr signed message {made.closed.message_id} for 24-7@fr, at 2026-11-23T03:00:00")
         assert "; dated (log of " in first
-        assert ("NOT CHECKED, and so no success: consistency" in said) is (code == 5)
+        assert ("NOT CHECKED, and so no success: consistency" in said) is (code == 6)
 
 
 def _any_root() -> bytes:

@@ -15,7 +15,10 @@ from typing import Any
 
 from exchange.messaging.imports.found import Export, Seen
 from exchange.messaging.imports.times import Times
+from protocol.encoding.json_bounds import require_few_items
 from protocol.errors import MalformedError, TooLargeError
+
+_MAX_CELL_ITEMS = 10_000
 
 MAX_ROWS = 200_000
 _ADDRESS = (
@@ -167,8 +170,9 @@ def _inner_list(value: Any) -> list[Any]:
 
 def _audit(cell: str) -> Mapping[str, Any]:
     try:
+        require_few_items(cell.encode(), _MAX_CELL_ITEMS)
         value = json.loads(cell)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, TooLargeError):
         return {}
     return value if isinstance(value, Mapping) else {}
 
