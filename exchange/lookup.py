@@ -103,7 +103,10 @@ class Lookup:
             raise NotFoundError(f"too many messages fit {wanted!r}; give more")
         rows = [row for direction in Direction for row in self.rows(direction, limit=RESOLVED_AMONG)]
         found = {row.id for row in rows if str(row.id).startswith(wanted) or str(row.id).endswith(wanted)}
-        if len(found) != 1:
+        if not found:
+            newest = f"none of the newest {RESOLVED_AMONG} messages received, and sent,"
+            raise NotFoundError(f"{newest} has an id that begins or ends with {wanted!r}; give an older one's whole id")
+        if len(found) > 1:
             raise NotFoundError(f"{len(found)} messages fit {wanted!r}; give more")
         return found.pop()
 

@@ -280,7 +280,10 @@ def _rows(table: bytes) -> Iterator[tuple[int, list[str]]]:
         for number, cells in enumerate(rows, 1):
             yield number, [cell.strip(" ") for cell in cells]
     except csv.Error:
-        raise MalformedError(f"row {number + 1} is not CSV: check its quotation marks") from None
+        longest = csv.field_size_limit()
+        raise MalformedError(
+            f"row {number + 1} is not CSV: check its quotation marks; and a cell has {longest} characters at most"
+        ) from None
 
 
 def _dialect(header: str, said: str) -> type[csv.Dialect]:
@@ -348,7 +351,7 @@ def _assembled(given: dict[str, str]) -> dict[str, Any]:
 
 
 def _value(name: str, cell: str) -> str | int:
-    return int(cell) if name.endswith("port") and re.fullmatch(r"[0-9]{1,5}", cell) else cell
+    return int(cell) if name.endswith("port") and re.fullmatch(r"[0-9]{1,100}", cell) else cell
 
 
 def _broken(target: dict[str, Any], names: set[str]) -> list[Problem]:

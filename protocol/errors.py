@@ -812,11 +812,17 @@ class UsageError(ComityError):
 
 
 class OutputError(ComityError):
-    """What a command prints cannot be written: nobody has read it."""
+    """What a command prints cannot be written: nobody has read it.
+
+    What the command did before stands, so its advice is not simply to run it again: that would send a message twice.
+    """
 
     code = "output"
     http_status = 507
-    advice = "Free disk space, or send the output elsewhere, and run the command again; nothing was marked as read."
+    advice = (
+        "Free disk space, or send the output elsewhere. Nothing was marked as read; what the command was to send or"
+        " change may be done already: look first, then run it again."
+    )
 
 
 # --- What a node keeps on its machine ------------------------------------------------------------------------

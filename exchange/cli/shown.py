@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from exchange.cli.laws import print_hints
 from exchange.cli.output import line, print_json, table
 from exchange.i18n import _
 from exchange.labels import code_label, state_label
+from protocol.errors import OutputError
 
 if TYPE_CHECKING:
     from exchange.comparison import Hint
@@ -41,7 +43,32 @@ def report_sent(
     hints: Sequence[Hint] = (),
     removed: Sequence[Removed] | None = None,
 ) -> int | None:
-    """What became of a draft that was sent; the exit code. ``removed`` is what --clean took out of it."""
+    """What became of a draft that was sent; the exit code. ``removed`` is what --clean took out of it.
+
+    Raises :class:`OutputError`, which names the message: it was sent, whoever could not read so.
+    """
+    with _sent_anyhow([sent]):
+        _print_sent(sent, as_json, duplicates, not_searched, hints, removed)
+    return 1 if sent.status == "refused" else None
+
+
+@contextmanager
+def _sent_anyhow(sent: Sequence[SentMessage]) -> Iterator[None]:
+    try:
+        yield
+    except OutputError as problem:
+        done = ", ".join(f"{one.id}: {one.status}" for one in sent)
+        raise OutputError(f"{done}; but {problem.detail}") from problem
+
+
+def _print_sent(
+    sent: SentMessage,
+    as_json: bool,
+    duplicates: Sequence[Duplicate],
+    not_searched: int,
+    hints: Sequence[Hint],
+    removed: Sequence[Removed] | None,
+) -> None:
     if as_json:
         compared = {"duplicates": duplicates, "not_searched": not_searched, "hints": hints}
         if removed is not None:
@@ -57,7 +84,6 @@ def report_sent(
             line(_("Another officer releases it: comity draft list"))
         else:
             print_receipts(_("Receipts"), sent.receipts)
-    return 1 if sent.status == "refused" else None
 
 
 def report_sent_many(
@@ -69,7 +95,20 @@ def report_sent_many(
     hints: Sequence[Hint],
     removed: Sequence[Removed] | None,
 ) -> int | None:
-    """What became of the parts of a draft; the exit code."""
+    """What became of the parts of a draft; the exit code. Raises as :func:`report_sent`."""
+    with _sent_anyhow(sent):
+        _print_sent_many(sent, as_json, duplicates, not_searched, hints, removed)
+    return 1 if any(one.status == "refused" for one in sent) else None
+
+
+def _print_sent_many(
+    sent: Sequence[SentMessage],
+    as_json: bool,
+    duplicates: Sequence[Duplicate],
+    not_searched: int,
+    hints: Sequence[Hint],
+    removed: Sequence[Removed] | None,
+) -> None:
     if as_json:
         compared = {"duplicates": duplicates, "not_searched": not_searched, "hints": hints}
         if removed is not None:
@@ -84,7 +123,6 @@ def report_sent_many(
             print_hints(warnings)
         if any(one.status == "proposed" for one in sent):
             line(_("Another officer releases it: comity draft list"))
-    return 1 if any(one.status == "refused" for one in sent) else None
 
 
 def _sent_object(sent: SentMessage) -> dict[str, Any]:

@@ -104,8 +104,9 @@ class HolderChain:
         """The review of ``file`` against what this chain knows; what it newly verified is kept.
 
         ``root_fingerprint`` is that of the federation's first root (hexadecimal SHA-256 of its file, or of what is
-        signed in it), as it was compared out of band; needed once. Raises :class:`RootUnknownError` when it is needed,
-        :class:`CeremonyError` for what does not verify or breaks a rule, and :class:`MalformedError`.
+        signed in it), as it was compared out of band; needed once, and compared whenever it is given. Raises
+        :class:`RootUnknownError` when it is needed, :class:`CeremonyError` for what does not verify or breaks a rule,
+        and :class:`MalformedError`.
         """
         root = self._follow_roots(file, root_fingerprint)
         verified: dict[str, AnyMetadata] = {} if root is None else {ROOT: root}
@@ -171,6 +172,7 @@ class HolderChain:
         if ROOT in self.verified:
             raise CeremonyError("the file shows no published root, and this federation has one")
         if file.role == ROOT:
+            _require_fingerprint(fingerprint, file.metadata, _signed_sha256(file.parsed()))
             if self.first not in {None, _signed_sha256(file.parsed())}:
                 raise CeremonyError("the file is of another federation than the one that this machine knows")
             return
@@ -181,6 +183,7 @@ class HolderChain:
     def _check_first(self, encoded: bytes, root: AnyMetadata, fingerprint: str | None) -> None:
         """Whether the federation's first root is the one that was compared, or that was signed here."""
         signed = _signed_sha256(root)
+        _require_fingerprint(fingerprint, encoded, signed)
         founded = self.signed.get(ROOT)
         trusted = self.first or (founded.sha256 if founded is not None and founded.version == 1 else None)
         if trusted is None:
@@ -190,8 +193,6 @@ class HolderChain:
                     f"this machine does not know the federation {printable(_name_of(root))} yet:"
                     " the fingerprint of its first root is compared once"
                 )
-            if plain_hex(fingerprint) not in {signed, sha256(encoded).hexdigest()}:
-                raise CeremonyError("the federation's first root has another fingerprint than the one that you gave")
             self.first = signed
         elif trusted != signed:
             raise CeremonyError("the file is of another federation than the one that this machine knows")
@@ -328,6 +329,15 @@ def _in_use(folder: Path) -> ComityError:
 
 def _signed_sha256(metadata: AnyMetadata) -> str:
     return sha256(metadata.signed_bytes).hexdigest()
+
+
+def _require_fingerprint(given: str | None, encoded: bytes, signed: str) -> None:
+    """Raise :class:`CeremonyError` for a given fingerprint of another root, also where the right one is known already.
+
+    Who gives one wants it compared: a wrong one that is passed over looks like one that was found right.
+    """
+    if given is not None and plain_hex(given) not in {signed, sha256(encoded).hexdigest()}:
+        raise CeremonyError("the federation's first root has another fingerprint than the one that you gave")
 
 
 def _name_of(root: AnyMetadata) -> str:

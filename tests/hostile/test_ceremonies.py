@@ -552,6 +552,16 @@ def test_a_holder_who_does_not_know_the_federation_compares_its_first_root_once(
     assert signed.signed_by() == ["AR"]
 
 
+def test_a_wrong_fingerprint_is_refused_also_by_a_machine_that_knows_the_federation(
+    world: Published, suspension: CeremonyFile, tmp_path: Path
+) -> None:
+    with holder(tmp_path) as chain:
+        chain.judge(suspension, first_root(world))
+        with pytest.raises(CeremonyError, match="another fingerprint"):
+            chain.judge(suspension, "0" * 64)
+        chain.judge(suspension, first_root(world))
+
+
 def forged(encoded: bytes, change: Callable[[dict[str, Any]], object]) -> bytes:
     value = json.loads(encoded)
     change(value["signed"])

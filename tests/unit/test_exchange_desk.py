@@ -360,7 +360,7 @@ async def test_an_id_is_found_by_its_end(world: World) -> None:
 
         assert await kr.resolve(str(sent.id)[-8:]) == sent.id
         assert await kr.resolve(str(sent.id)) == sent.id
-        with pytest.raises(NotFoundError):
+        with pytest.raises(NotFoundError, match=r"none of the newest 1000 messages .* give an older one's whole id"):
             await kr.resolve("ffffffff0")
 
 

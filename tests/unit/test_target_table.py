@@ -256,6 +256,20 @@ def test_what_is_not_a_table_of_targets_is_refused(content: bytes) -> None:
         read_targets(content)
 
 
+def test_a_number_that_is_too_large_is_called_too_large_and_not_no_number() -> None:
+    row = "ipv4,203.0.113.5,{},subscriber,2026-11-01T00:00:00Z,2026-11-02T00:00:00Z,Sent it,Paris"
+    for port in ("99999", "9" * 30):
+        told = refused(
+            table(row.format(port), header="kind,address,port,data_categories,begins_at,ends_at,relation,location")
+        )
+        assert ("row 2, column port", "the number is too large") in [(place, text) for place, _, text in told]
+
+
+def test_a_cell_that_is_too_long_is_told_how_long_it_may_be() -> None:
+    with pytest.raises(MalformedError, match=r"row 2 .* a cell has 131072 characters at most"):
+        read_targets(table("x" * 131073))
+
+
 @pytest.mark.parametrize(
     ("content", "places"),
     [
