@@ -19,6 +19,7 @@ from protocol.errors import (
     TooLargeError,
     UnsupportedVersionError,
 )
+from protocol.event import MAX_EVENT_BYTES
 from protocol.log import (
     FormerLogKeys,
     LogVerifier,
@@ -68,6 +69,7 @@ from protocol.misbehaviour.prove import (
     prove_shrunk,
     prove_two_trees,
 )
+from protocol.misbehaviour.verify import entry_time, is_early, is_late
 from tests.hostile.book import ORIGIN, VERIFIER, entries, entry, later, receipt, signed, tree_of
 
 TRUE = entries(7)
@@ -263,6 +265,8 @@ def test_a_file_of_another_shape_is_refused() -> None:
     value = cbor.decode(encode_proof(LIES[Kind.INDEX_TWICE]))
     shapes: list[tuple[object, type[ComityError]]] = [
         ([], MalformedError),
+        ({**value, 1: 7}, MalformedError),
+        ({key: part for key, part in value.items() if key != 1}, MalformedError),
         ({**value, 1: "comity/evidence/1"}, MalformedError),
         ({**value, 1: "comity/misbehaviour/2"}, UnsupportedVersionError),
         ({**value, 2: "boredom"}, UnsupportedVersionError),
@@ -275,6 +279,10 @@ def test_a_file_of_another_shape_is_refused() -> None:
         ({**value, 4: {key: part for key, part in value[4].items() if key != 9}}, MalformedError),
         ({**value, 4: {**value[4], 4: -1}}, MalformedError),
         ({**value, 4: {**value[4], 4: b"3"}}, MalformedError),
+        ({**value, 4: {**value[4], 4: True}}, MalformedError),
+        ({**value, 4: {**value[4], 4: 1 << 63}}, MalformedError),
+        ({**value, 4: {**value[4], 8: bytes(31)}}, MalformedError),
+        ({**value, 4: {**value[4], 8: bytes(33)}}, MalformedError),
         ({**value, 4: {**value[4], 6: bytes(31)}}, MalformedError),
         ({**value, 4: {**value[4], 7: bytes(33)}}, MalformedError),
         ({**value, 4: {**value[4], 7: bytes(65 * 32)}}, MalformedError),
@@ -286,6 +294,47 @@ def test_a_file_of_another_shape_is_refused() -> None:
             decode_proof(cbor.encode(shape))
     with pytest.raises(TooLargeError):
         decode_proof(bytes(MAX_PROOF_BYTES + 1))
+
+
+def test_a_file_at_the_edge_of_its_shape_is_read() -> None:
+    for kind, part, edge in (
+        (Kind.INDEX_TWICE, 4, 0),
+        (Kind.INDEX_TWICE, 4, (1 << 63) - 1),
+        (Kind.INDEX_TWICE, 7, b""),
+        (Kind.INDEX_TWICE, 7, bytes(64 * 32)),
+        (Kind.INDEX_TWICE, 1, bytes(8192)),
+        (Kind.POST_DATED, 5, bytes(MAX_EVENT_BYTES)),
+    ):
+        value = cbor.decode(encode_proof(LIES[kind]))
+        written = cbor.encode({**value, 4: {**value[4], part: edge}})
+        assert encode_proof(decode_proof(written)) == written
+    value = cbor.decode(encode_proof(LIES[Kind.POST_DATED]))
+    with pytest.raises(MalformedError):
+        decode_proof(cbor.encode({**value, 4: {**value[4], 5: bytes(MAX_EVENT_BYTES + 1)}}))
+    with pytest.raises(MalformedError):
+        decode_proof(cbor.encode(bytes(MAX_PROOF_BYTES - 5)))
+
+
+def test_an_entry_of_another_version_or_shape_says_no_time() -> None:
+    value = cbor.decode(entry(1))
+    assert entry_time(entry(1)) == later(0)
+    for shape in ([1], 1, {**value, 1: 2}, {**value, 1: True}, {**value, 1: "1"}, {2: "x"}, {**value, 3: "now"}):
+        with pytest.raises(MalformedError):
+            entry_time(cbor.encode(shape))
+
+
+def test_times_are_late_and_early_only_beyond_the_allowed_skew() -> None:
+    step = timedelta(milliseconds=1)
+    seen = verify_checkpoint(signed(TRUE), VERIFIER)
+    assert seen.signed_at is not None
+    size, at = seen.checkpoint.size, seen.signed_at
+    assert not is_late(at + ALLOWED_SKEW, at)
+    assert is_late(at + ALLOWED_SKEW + step, at)
+    assert not is_late(at + ALLOWED_SKEW + step, None)
+    assert not is_early(at - ALLOWED_SKEW, size, seen)
+    assert is_early(at - ALLOWED_SKEW - step, size, seen)
+    assert not is_early(at - ALLOWED_SKEW - step, size - 1, seen)
+    assert not is_early(at - ALLOWED_SKEW - step, size, replace(seen, signed_at=None))
 
 
 # --- Finding ---------------------------------------------------------------------------------------------------------
