@@ -312,7 +312,7 @@ def test_a_file_at_the_edge_of_its_shape_is_read() -> None:
     with pytest.raises(MalformedError):
         decode_proof(cbor.encode({**value, 4: {**value[4], 5: bytes(MAX_EVENT_BYTES + 1)}}))
     with pytest.raises(MalformedError):
-        decode_proof(cbor.encode(bytes(MAX_PROOF_BYTES - 5)))
+        decode_proof(cbor.encode(bytes(MAX_PROOF_BYTES - 3)))
 
 
 def test_an_entry_of_another_version_or_shape_says_no_time() -> None:
