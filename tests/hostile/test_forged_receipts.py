@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -41,7 +41,7 @@ from protocol.errors import (
 )
 from protocol.event import DESK_EVENTS, Event, EventName, encode_event
 from protocol.log import SoftLogSigner
-from protocol.receipt import Receipt
+from protocol.receipt import Receipt, VerifiedReceipt
 from protocol.signing import Signer
 from protocol.statement import DeskStatement, sign_statement
 from tests.hostile.book import receipt as receipt_of
@@ -194,6 +194,44 @@ async def test_a_receipt_of_another_members_log_is_not_the_partners_word(stage: 
     assert stage.context.judge.judge(foreign, "us").event.peer == "kr"
     with pytest.raises(PeerFailedError):
         stage.context.judge.judge(foreign, "fr")
+
+
+class Distrusting:
+    """Takes the place of the witness: some nodes are not trusted, or some entries are dated falsely."""
+
+    def __init__(self, problem: ComityError, trusts: Callable[[str], bool], dated: bool = True) -> None:
+        self._problem, self._trusts, self._dated = problem, trusts, dated
+
+    def require_trusted(self, node: str) -> None:
+        """See :class:`~node.witness.Witness`."""
+        if not self._trusts(node):
+            raise self._problem
+
+    def require_dated(self, node: str, receipt: VerifiedReceipt) -> None:
+        """See :class:`~node.witness.Witness`."""
+        if not self._dated:
+            raise self._problem
+
+
+async def test_what_a_log_says_that_contradicted_itself_or_dates_falsely_does_not_count(stage: Stage) -> None:
+    judge, fork = stage.context.judge, LogForkError("two trees of one size")
+    consigned = stage.logs["fr"].receipt(stage.at_recipient(EventName.ContentConsignment))
+    foreign = stage.logs["us"].receipt(stage.event(EventName.RelayAcceptance, peer="kr"))
+    for witness in (Distrusting(fork, lambda node: node != "fr"), Distrusting(fork, lambda node: True, dated=False)):
+        judge._witness = witness  # type: ignore[assignment]
+        with pytest.raises(LogForkError):
+            judge.prove(consigned)
+    judge._witness = Distrusting(fork, lambda node: node != "fr")  # type: ignore[assignment]
+    with pytest.raises(LogForkError):
+        judge.judge(foreign, "fr")
+
+
+async def test_a_node_on_the_way_may_name_a_recipient_and_a_recipients_node_need_not(stage: Stage) -> None:
+    for node, event in (
+        ("us", stage.event(EventName.RelayAcceptance, peer="kr", recipient=PARIS)),
+        ("fr", stage.event(EventName.ContentConsignment)),
+    ):
+        assert stage.context.judge.prove(stage.logs[node].receipt(event)).event.recipient == event.recipient
 
 
 # --- Receipts that a partner brings --------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from protocol.errors import (
 )
 from protocol.event import MAX_EVENT_BYTES
 from protocol.log import (
+    Checkpoint,
     FormerLogKeys,
     LogVerifier,
     NoteSignature,
@@ -31,6 +32,7 @@ from protocol.log import (
     parse_note,
     verify_checkpoint,
 )
+from protocol.log.cosignature import mldsa_message
 from protocol.log.note import serialize_note
 from protocol.log.remote import RemoteTree, TileNeededError
 from protocol.misbehaviour import (
@@ -70,7 +72,7 @@ from protocol.misbehaviour.prove import (
     prove_two_trees,
 )
 from protocol.misbehaviour.verify import entry_time, is_early, is_late
-from tests.hostile.book import ORIGIN, VERIFIER, entries, entry, later, receipt, signed, tree_of
+from tests.hostile.book import ORIGIN, SIGNER, VERIFIER, entries, entry, later, receipt, signed, tree_of
 
 TRUE = entries(7)
 FORKED = [*TRUE[:3], entry(99), *TRUE[4:]]
@@ -486,3 +488,73 @@ def test_a_proof_has_one_form_and_so_one_digest(kind: Kind) -> None:
         with pytest.raises(MalformedError):
             verify_proof(decode_proof(encode_proof(replace(proof, first=other))), VERIFIER)
         assert own_lines(other, VERIFIER) == proof.first
+
+
+# --- Checkpoints without a time, and trees that say half the truth ---------------------------------------------------
+
+
+def timeless(leaves: list[bytes]) -> bytes:
+    """The checkpoint of these entries, in which the log does not say when it signed."""
+    tree = tree_of(leaves)
+    checkpoint = Checkpoint(ORIGIN, tree.size, tree.root())
+    ed25519_id, mldsa_id = VERIFIER.key_ids
+    message = mldsa_message(ORIGIN, 0, ORIGIN, tree.size, tree.root())
+    own = (
+        NoteSignature(ORIGIN, ed25519_id, SIGNER.sign_ed25519(checkpoint.text.encode())),
+        NoteSignature(ORIGIN, mldsa_id, bytes(8) + SIGNER.sign_mldsa(message)),
+    )
+    return serialize_note(checkpoint.text, own)
+
+
+def test_a_checkpoint_that_says_no_time_proves_nothing_that_needs_one() -> None:
+    longer = [*FORKED, *entries(3)]
+    for first, second in ((timeless(TRUE), signed(TRUE[:5], later(1))), (signed(TRUE), timeless(TRUE[:5]))):
+        with pytest.raises(NotProvedError, match="does not say when"):
+            prove_shrunk(first, second, VERIFIER)
+    held = receipt(TRUE[:5], 3)
+    for under, head in (
+        (replace(held, checkpoint=timeless(TRUE[:5])), signed(longer, later(1))),
+        (held, timeless(longer)),
+    ):
+        with pytest.raises(NotProvedError, match="does not say when"):
+            about_receipt(under, head, VERIFIER, lambda: tree_of(longer))
+    late = receipt([*TRUE, entry(1, later(3600))], 7)
+    assert misdated(replace(late, checkpoint=timeless([*TRUE, entry(1, later(3600))])), [], VERIFIER) is None
+
+
+def test_two_receipts_of_one_tree_contradict_nothing() -> None:
+    assert between_receipts(receipt(TRUE, 1), receipt(TRUE, 2), VERIFIER) is None
+
+
+def test_a_smaller_tree_that_was_signed_after_a_larger_one_is_shrunk_whoever_asks() -> None:
+    held = receipt(TRUE[:5], 3, later(2))
+    found = about_receipt(held, signed(TRUE, later(1)), VERIFIER, lambda: tree_of(TRUE))
+    assert isinstance(found, Shrunk)
+
+
+def test_a_tree_that_names_another_leaf_than_its_path_proves_decides_nothing() -> None:
+    longer = [*FORKED, *entries(3)]
+    held = receipt(TRUE[:5], 3)
+
+    class Half(TileTree):
+        def leaf(self, index: int) -> bytes:
+            return leaf_hash(held.leaf)
+
+    tree = Half(0, lambda level, index: b"")
+    for each in longer:
+        tree.append(leaf_hash(each))
+    with pytest.raises(ProofInvalidError):
+        about_receipt(held, signed(longer, later(1)), VERIFIER, lambda: tree)
+
+
+def test_what_is_signed_in_the_same_second_can_show_that_an_entry_was_rewritten() -> None:
+    longer = [*FORKED, *entries(3)]
+    tree = tree_of(longer)
+    other, path = leaf_hash(longer[3]), tree.inclusion_path(3)
+    assert prove_rewritten(receipt(TRUE[:5], 3), other, path, signed(longer), VERIFIER).index == 3
+
+
+def test_a_line_under_the_logs_name_of_a_key_that_is_not_its_own_does_not_enter_a_proof() -> None:
+    written = signed(TRUE)
+    note, foreign = parse_note(written), NoteSignature(ORIGIN, b"\1\2\3\4", bytes(64))
+    assert own_lines(serialize_note(note.text, (*note.signatures, foreign)), VERIFIER) == written
