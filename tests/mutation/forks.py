@@ -30,7 +30,7 @@ from tests.mutation.mutants import Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
 # The tests of one mutant: no more than run in this time when nothing is changed.
-TESTS_S = 6.0
+TESTS_S = 30.0
 # A mutant that makes a test run for longer than this is killed by it.
 TIMEOUT_S = 180
 _MARK = "_comity_reached"

@@ -414,3 +414,4 @@ def test_nothing_is_cosigned_under_a_name_that_no_key_can_have(name: str) -> Non
     for cosigner, origin in ((name, HEAD.origin), (HEAD.origin, name)):
         with pytest.raises(MalformedError):
             mldsa_message(cosigner, 1, origin, 3, ROOT)
+    assert b"\xff" + b"x" * 255 in mldsa_message("x" * 255, 1, HEAD.origin, 3, ROOT)
