@@ -307,6 +307,8 @@ SECTIONS: dict[str, dict[int, object]] = {
     "a directory as a list of names": {1: ["1.root.json"]},
     "envelopes as bytes": {2: b"x"},
     "statements as a text": {4: "x"},
+    "statements as a number": {4: 1},
+    "a verdict that is a number": {7: [1]},
     "answers as a map": {6: {1: 1}},
     "a mailbox sequence of 2^63": {5: [[1 << 63, b"m", []]]},
     "a mailbox row that is a map": {5: [{0: 1, 1: b"m", 2: []}]},
