@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -41,7 +41,7 @@ from protocol.errors import (
 )
 from protocol.event import DESK_EVENTS, Event, EventName, encode_event
 from protocol.log import SoftLogSigner
-from protocol.receipt import Receipt
+from protocol.receipt import Receipt, VerifiedReceipt
 from protocol.signing import Signer
 from protocol.statement import DeskStatement, sign_statement
 from tests.hostile.book import receipt as receipt_of
@@ -196,6 +196,44 @@ async def test_a_receipt_of_another_members_log_is_not_the_partners_word(stage: 
         stage.context.judge.judge(foreign, "fr")
 
 
+class Distrusting:
+    """Takes the place of the witness: some nodes are not trusted, or some entries are dated falsely."""
+
+    def __init__(self, problem: ComityError, trusts: Callable[[str], bool], dated: bool = True) -> None:
+        self._problem, self._trusts, self._dated = problem, trusts, dated
+
+    def require_trusted(self, node: str) -> None:
+        """See :class:`~node.witness.Witness`."""
+        if not self._trusts(node):
+            raise self._problem
+
+    def require_dated(self, node: str, receipt: VerifiedReceipt) -> None:
+        """See :class:`~node.witness.Witness`."""
+        if not self._dated:
+            raise self._problem
+
+
+async def test_what_a_log_says_that_contradicted_itself_or_dates_falsely_does_not_count(stage: Stage) -> None:
+    judge, fork = stage.context.judge, LogForkError("two trees of one size")
+    consigned = stage.logs["fr"].receipt(stage.at_recipient(EventName.ContentConsignment))
+    foreign = stage.logs["us"].receipt(stage.event(EventName.RelayAcceptance, peer="kr"))
+    for witness in (Distrusting(fork, lambda node: node != "fr"), Distrusting(fork, lambda node: True, dated=False)):
+        judge._witness = witness  # type: ignore[assignment]
+        with pytest.raises(LogForkError):
+            judge.prove(consigned)
+    judge._witness = Distrusting(fork, lambda node: node != "fr")  # type: ignore[assignment]
+    with pytest.raises(LogForkError):
+        judge.judge(foreign, "fr")
+
+
+async def test_a_node_on_the_way_may_name_a_recipient_and_a_recipients_node_need_not(stage: Stage) -> None:
+    for node, event in (
+        ("us", stage.event(EventName.RelayAcceptance, peer="kr", recipient=PARIS)),
+        ("fr", stage.event(EventName.ContentConsignment)),
+    ):
+        assert stage.context.judge.prove(stage.logs[node].receipt(event)).event.recipient == event.recipient
+
+
 # --- Receipts that a partner brings --------------------------------------------------------------------------------
 
 
@@ -215,6 +253,9 @@ async def test_of_the_receipts_that_a_partner_brings_only_true_ones_are_kept(sta
     ]
     verdicts = await take_receipts(stage.context, "fr", [receipt for receipt, _ in brought])
     assert [None if verdict is None else verdict.code for verdict in verdicts] == [code for _, code in brought]
+    own = verdicts[4]
+    assert own is not None
+    assert "own log" in own.detail
     entries, _ = await world.mailbox(world.desks["24-7@kr"])
     kept = [receipt.leaf for entry in entries for receipt in entry.receipts if receipt.leaf in stage.logs["fr"].leaves]
     assert sorted(kept) == sorted(receipt.leaf for receipt, code in brought if code is None)
@@ -266,6 +307,7 @@ async def test_an_envelope_leaves_the_queue_only_for_the_partners_own_word_about
     refused = {
         "no acceptance": [fr.receipt(consigned)],
         "no recipient": [fr.receipt(accepted)],
+        "refused": [fr.receipt(stage.event(EventName.RelayRejection, peer="kr")), fr.receipt(consigned)],
         "none at all": [],
         "accepted from another node": [
             fr.receipt(stage.event(EventName.RelayAcceptance, peer="us")),
@@ -288,6 +330,7 @@ async def test_an_envelope_leaves_the_queue_only_for_the_partners_own_word_about
     }
     for what, receipts in refused.items():
         assert isinstance(await outcome(stage, receipts), DeferOutbound), what
+    assert isinstance(await outcome(stage, [fr.receipt(accepted)], ()), DeferOutbound)
     both = (PARIS, Address.parse("24-7@us"))
     one_of_two = [fr.receipt(accepted), fr.receipt(consigned)]
     assert isinstance(await outcome(stage, one_of_two, both), DeferOutbound)
@@ -403,3 +446,51 @@ async def test_a_node_logs_no_statement_that_is_not_the_callers_own_true_and_tim
     assert await stage.context.store.log_size() == before
     (true,) = await stage.context.intake.state([sign_statement(said, own)], seoul.address)
     assert true.refusal is None
+
+
+async def test_a_desk_submits_no_envelope_of_another_sender(stage: Stage) -> None:
+    world = stage.world
+    seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
+    foreign = world.seal(paris, [seoul])
+    (answer,) = await stage.context.intake.submit([foreign.raw], seoul.address)
+    assert answer.refusal is not None
+    assert answer.refusal.code == "sender-mismatch"
+
+
+async def test_a_node_takes_envelopes_and_statements_by_its_own_clock(stage: Stage) -> None:
+    world, intake = stage.world, stage.context.intake
+    seoul = world.desks["24-7@kr"]
+    note = world.seal(seoul, [seoul])
+    now = note.routing.created
+    intake._clock = lambda: note.routing.expires
+    (answer,) = await intake.submit([note.raw], seoul.address)
+    assert answer.refusal is not None
+    assert answer.refusal.code == "expired"
+    intake._clock = lambda: now
+    await intake.submit([note.raw], seoul.address)
+    edge = now + timedelta(minutes=5)
+    for at, code in ((edge + timedelta(milliseconds=1), "not-yet-valid"), (edge, None)):
+        said = DeskStatement(EventName.ContentHandover, note.routing.id, note.digest, seoul.address, at)
+        (answer,) = await intake.state([sign_statement(said, seoul.signer())], seoul.address)
+        assert (answer.refusal.code if answer.refusal else None) == code
+
+
+async def test_a_refusal_is_logged_when_it_is_final_and_of_an_envelope(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake, store = stage.context.intake, stage.context.store
+    seoul = stage.world.desks["24-7@kr"]
+    note = stage.world.seal(seoul, [seoul])
+    before = await store.log_size()
+    (answer,) = await intake.submit([b"no envelope"], seoul.address)
+    assert answer.refusal is not None
+    assert await store.log_size() == before
+    for problem, logged in ((PeerFailedError("later"), 0), (ForbiddenError("no"), 1)):
+
+        def refuse(*_: object, problem: ComityError = problem) -> None:
+            raise problem
+
+        monkeypatch.setattr(intake, "_admit", refuse)
+        (answer,) = await intake.submit([note.raw], seoul.address)
+        assert answer.refusal is problem
+        assert await store.log_size() == before + logged

@@ -18,9 +18,10 @@ from exchange.receipts import ReceiptJudge
 from exchange.records import Head
 from exchange.views import Direction
 from protocol.address import Address
-from protocol.event import Event, EventName
+from protocol.event import Event, EventName, decode_event
 from protocol.ids import new_message_id
 from protocol.receipt import Receipt
+from protocol.routing import MAX_CLOCK_SKEW
 from protocol.signing import Ed25519Signer
 from protocol.statement import DeskStatement, sign_statement
 from tests.unit.exchange_world import FR, KR, NOW, World
@@ -166,6 +167,22 @@ def test_an_event_about_somebody_who_was_not_addressed_is_no_proof(stage: Stage)
 
 def test_an_event_of_the_recipients_node_that_names_no_recipient_is_no_proof(stage: Stage) -> None:
     assert stage.proved(stage.logged("fr", EventName.ContentConsignment)) == "malformed"
+
+
+def test_an_entry_from_before_the_message_was_made_is_no_proof_but_for_the_difference_of_clocks(stage: Stage) -> None:
+    earliest = SENT - MAX_CLOCK_SKEW
+    for at, code in ((earliest, ""), (earliest - timedelta(milliseconds=1), "proof-invalid")):
+        assert stage.proved(stage.logged("kr", EventName.SubmissionAcceptance, at=at)) == code
+        assert stage.proved(stage.logged("fr", EventName.RelayAcceptance, peer="kr", at=at)) == code
+
+
+def test_only_the_very_statement_that_a_desk_made_itself_needs_no_verification(stage: Stage) -> None:
+    forged = stage.handed_over(signer=Impostor(stage.world.keystore(FR).signer()))
+    true = stage.handed_over()
+    for own, code in ((true, "signature-invalid"), (forged, "")):
+        statement = decode_event(own.leaf).statement
+        judged = stage.judge.relate(stage.judge.prove(forged), ABOUT, statement)
+        assert (judged.error.code if judged.error else "") == code
 
 
 def test_a_statement_of_a_revoked_key_counts_only_where_it_was_logged_before(

@@ -17,14 +17,12 @@ import os
 import pickle
 import shutil
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import CodeType, FrameType, FunctionType
-from typing import Any
+from types import CodeType, FunctionType
 
 import pytest
 
@@ -32,10 +30,11 @@ from tests.mutation.mutants import Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
 # The tests of one mutant: no more than run in this time when nothing is changed.
-TESTS_S = 15.0
+TESTS_S = 30.0
 # A mutant that makes a test run for longer than this is killed by it.
 TIMEOUT_S = 180
 _MARK = "_comity_reached"
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 Line = tuple[str, int]
 
@@ -69,14 +68,8 @@ class Forks:
         self._judged = judged
         self._paths = {str(ROOT / mutant.file): mutant.file for mutant in mutants}
         self._statements = {mutant.file: _statements(mutant.file) for mutant in mutants}
-        self._imported: set[Line] = set()
+        self._in_functions = {mutant.file: _in_functions(mutant.file) for mutant in mutants}
         self.verdicts: dict[Mutant, str] = {}
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_collection(self, session: pytest.Session) -> Iterator[None]:
-        """Collect the tests, noting which lines run meanwhile."""
-        with _Importing(self._paths, self._imported):
-            return (yield)
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Judge every mutant."""
@@ -85,7 +78,7 @@ class Forks:
         reached = _reached(session, self._paths)
         running: dict[int, Mutant] = {}
         for mutant in self._mutants:
-            if _lines(mutant) & self._imported:
+            if mutant.line not in self._in_functions[mutant.file]:
                 continue
             items = self._items(session, mutant, reached)
             if not items:
@@ -122,32 +115,6 @@ class Forks:
         self._judged(mutant, verdict)
 
 
-class _Importing:
-    """Adds to ``seen`` every line of ``paths`` that runs inside the ``with``."""
-
-    def __init__(self, paths: Mapping[str, str], seen: set[Line]) -> None:
-        self._paths = paths
-        self._seen = seen
-
-    def __enter__(self) -> None:
-        sys.settrace(self._call)
-
-    def __exit__(self, *_: object) -> None:
-        sys.settrace(None)
-
-    def _call(self, frame: FrameType, _event: str, _argument: Any) -> Any:
-        file = self._paths.get(frame.f_code.co_filename)
-        if file is None:
-            return None
-
-        def line(frame: FrameType, event: str, _argument: Any) -> Any:
-            if event == "line":
-                self._seen.add((file, frame.f_lineno))
-            return line
-
-        return line
-
-
 class _Marks(ast.NodeTransformer):
     """Puts before each statement of a function a call that says that it is reached: far quicker than tracing."""
 
@@ -170,8 +137,12 @@ class _Marks(ast.NodeTransformer):
         return mark
 
 
-def _lines(mutant: Mutant) -> set[Line]:
-    return {(mutant.file, mutant.line + more) for more in range(mutant.text.count("\n") + 1)}
+def _in_functions(file: str) -> set[int]:
+    """The lines of a file that run when something is called, not when the module is imported."""
+    bodies = (
+        node.body for node in ast.walk(ast.parse((ROOT / file).read_text("utf-8"))) if isinstance(node, _FUNCTIONS)
+    )
+    return {line for body in bodies for line in range(body[0].lineno, (body[-1].end_lineno or 0) + 1)}
 
 
 def _statements(file: str) -> dict[int, int]:

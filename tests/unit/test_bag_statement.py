@@ -77,6 +77,8 @@ RULES: dict[str, tuple[dict[int, Any], type[ComityError]]] = {
     "time below 0": ({5: -1}, MalformedError),
     "time as text": ({5: "now"}, MalformedError),
     "files as an array": ({6: [bytes(32)]}, MalformedError),
+    "files as an array of names": ({6: ["data/envelope.cose"]}, MalformedError),
+    "logs as an array of names": ({8: [LOG]}, MalformedError),
     "no file": ({6: {}}, MalformedError),
     "files by number": ({6: {1: bytes(32)}}, MalformedError),
     "a file with a short digest": ({6: {"data/envelope.cose": bytes(31)}}, MalformedError),

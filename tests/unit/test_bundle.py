@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keys.bundlefiles import read_parts, write_parts
-from protocol import cbor
+from protocol import bundle, cbor
 from protocol.bundle import (
     BUNDLE_CONTEXT,
     BUNDLE_TYPE,
@@ -221,3 +221,107 @@ def test_the_published_vectors_are_what_the_code_writes_and_reads() -> None:
     for vector in published["parts"]:
         part = parse_part(bytes.fromhex(vector["part"]), vector["to"])
         assert verify_part(part, verifier) == maker.CASES[vector["name"]][2]
+
+
+# --- At the limits ---
+
+
+def test_the_sizes_of_parts_that_may_be_asked_for_are_taken_to_their_edges() -> None:
+    for size in (MIN_PART_BYTES, bundle.MAX_PART_BYTES):
+        assert len(written(Contents(statements=(b"x",)), max_part_bytes=size)) == 1
+
+
+def test_two_items_that_fill_a_part_exactly_stand_in_one() -> None:
+    # 1,024 bytes are for heads and signature, 8 for each item's length.
+    half = (MIN_PART_BYTES - 1024) // 2 - 8
+    for more, parts in ((0, 1), (1, 2)):
+        items = (bytes(half), bytes(half + more))
+        assert len(written(Contents(envelopes=items), max_part_bytes=MIN_PART_BYTES)) == parts
+
+
+def test_a_part_has_a_number_of_rows_and_receipts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle, "_PART_ROWS", 2)
+    rows = [len(parse_part(part, "fr").contents.statements) for part in written(Contents(statements=(b"x",) * 5))]
+    assert rows == [2, 2, 1]
+    monkeypatch.setattr(bundle, "_PART_ROWS", 100)
+    monkeypatch.setattr(bundle, "_PART_RECEIPTS", 2)
+    held = Receipt(b"leaf", 0, (), b"note")
+    parts = written(Contents(passed_on=(held,) * 5))
+    assert [len(parse_part(part, "fr").contents.passed_on) for part in parts] == [2, 2, 1]
+
+
+def test_long_problems_count_for_the_size_of_a_part() -> None:
+    problems = tuple(bytes([number]) * 32 for number in range(12))
+    for what in (
+        Contents(answers=tuple(BundleAnswer(key, (), "x" * 100_000) for key in problems)),
+        Contents(verdicts=tuple(BundleVerdict(key, "x" * 100_000) for key in problems)),
+    ):
+        parts = written(what, max_part_bytes=MIN_PART_BYTES)
+        assert len(parts) == 3
+        assert all(len(part) <= MIN_PART_BYTES for part in parts)
+
+
+def test_a_bundle_has_no_more_parts_and_a_part_no_more_bytes_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = Contents(envelopes=(bytes(MIN_PART_BYTES),) * 3)
+    parts = written(many, max_part_bytes=MIN_PART_BYTES)
+    assert len(parts) == 3
+    monkeypatch.setattr(bundle, "MAX_PARTS", 3)
+    assert written(many, max_part_bytes=MIN_PART_BYTES) == parts
+    monkeypatch.setattr(bundle, "MAX_PARTS", 2)
+    with pytest.raises(TooLargeError, match="parts"):
+        written(many, max_part_bytes=MIN_PART_BYTES)
+    monkeypatch.undo()
+    longest = max(map(len, parts))
+    monkeypatch.setattr(bundle, "MAX_PART_BYTES", longest)
+    assert written(many, max_part_bytes=MIN_PART_BYTES) == parts
+    assert [parse_part(part, None).number for part in parts] == [1, 2, 3]
+    monkeypatch.setattr(bundle, "MAX_PART_BYTES", longest - 1)
+    with pytest.raises(TooLargeError, match="would have more"):
+        written(many, max_part_bytes=MIN_PART_BYTES)
+    with pytest.raises(TooLargeError, match="at most"):
+        parse_part(max(parts, key=len), None)
+
+
+def test_a_part_that_says_that_nothing_follows_is_altered_and_not_cut_off() -> None:
+    with pytest.raises(BundleAlteredError):
+        parse_part(MAGIC + bytes(8), None)
+
+
+def test_a_part_is_read_by_anyone_when_no_reader_is_named_and_may_have_every_section() -> None:
+    held = (Receipt(b"leaf", 0, (), b"note"),)
+    key = bytes(32)
+    whole = Contents(
+        {"1.root.json": b"x"},
+        (BundleAnswer(key, held),),
+        (BundleVerdict(key),),
+        held,
+        (b"e",),
+        (b"s",),
+        (BundleEntry((1 << 63) - 1, b"m", held),),
+        0,
+    )
+    assert parse_part(one(whole), None).contents == whole
+
+
+SECTIONS: dict[str, dict[int, object]] = {
+    "a directory as a list of names": {1: ["1.root.json"]},
+    "envelopes as bytes": {2: b"x"},
+    "statements as a text": {4: "x"},
+    "statements as a number": {4: 1},
+    "a verdict that is a number": {7: [1]},
+    "answers as a map": {6: {1: 1}},
+    "a mailbox sequence of 2^63": {5: [[1 << 63, b"m", []]]},
+    "a mailbox row that is a map": {5: [{0: 1, 1: b"m", 2: []}]},
+    "a receipt by a text": {3: ["0"]},
+    "a receipt by false": {3: [False], 9: [[b"note"], [[b"leaf", 0, b"", 0]]]},
+}
+
+
+@pytest.mark.parametrize("sections", SECTIONS.values(), ids=SECTIONS)
+def test_a_section_of_another_kind_is_refused_as_altered(sections: dict[int, object]) -> None:
+    part = one(Contents(statements=(b"x",)))
+    value = cbor.decode(parse_part(part, None).signed.payload)
+    for payload in (cbor.encode({**value, 8: sections}), cbor.encode([1])):
+        signed = sign1(payload, BUNDLE_TYPE, BUNDLE_CONTEXT, SIGNER)
+        with pytest.raises(BundleAlteredError):
+            parse_part(MAGIC + len(signed).to_bytes(8, "big") + signed, None)

@@ -25,7 +25,7 @@ from keys.directory.cardrules import check_cards, check_history
 from keys.federation import contact_point_card, node_card
 from keys.identity import generate_desk_keys, generate_node_keys
 from protocol.address import Address
-from protocol.errors import CeremonyError
+from protocol.errors import CeremonyError, ComityError
 from protocol.log.merkle import leaf_hash
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
@@ -253,3 +253,8 @@ def test_a_key_of_an_unchanged_card_or_of_another_office_is_on_no_other() -> Non
     with pytest.raises(CeremonyError, match="is on the cards of"):
         check_cards("kr", [copied, DESK], {}, [])
     check_cards("kr", [changed(DESK)], {DESK.holder: DESK}, [])
+
+
+def test_a_certificate_that_nobody_could_read_is_not_published() -> None:
+    with pytest.raises(ComityError):
+        check_cards("kr", [changed(KR, tls_certificates=(b"no certificate",))], {}, [])

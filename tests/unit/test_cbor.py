@@ -62,6 +62,12 @@ def test_truncated_bytes_are_refused(value: object, data: st.DataObject) -> None
         ("5801ff", "length not in its shortest form"),
         ("a202010102", "keys out of order"),
         ("a2616201616102", "text keys out of order"),
+        ("a221002000", "negative keys in numerical order"),
+        ("a201000000", "0 after another key"),
+        ("a2181e000500", "positive keys above 23 out of order"),
+        ("a220000100", "a negative key before a positive one"),
+        ("81a202010102", "keys out of order inside an array"),
+        ("a100a202010102", "keys out of order inside a map"),
     ],
 )
 def test_other_encodings_of_a_value_are_refused_as_non_canonical(encoded: str, what: str) -> None:
@@ -77,6 +83,8 @@ def test_other_encodings_of_a_value_are_refused_as_non_canonical(encoded: str, w
         ("5f4101ff", "indefinite-length string"),
         ("f93c00", "float"),
         ("f7", "undefined"),
+        ("8181f93c00", "float inside arrays"),
+        ("a10081f7", "undefined inside an array"),
         ("e0", "simple value"),
         ("c11a514b67b0", "tagged time"),
         ("c249010000000000000000", "big number"),
@@ -105,6 +113,35 @@ def test_nesting_beyond_the_limit_is_refused() -> None:
 def test_bytes_beyond_the_limit_are_refused_before_they_are_read() -> None:
     with pytest.raises(TooLargeError):
         cbor.decode(cbor.encode(bytes(100)), max_bytes=100)
+
+
+def test_negative_keys_stand_beside_positive_ones_up_to_23() -> None:
+    for encoded in ("a217002000", "a200002000"):
+        assert cbor.encode(cbor.decode(bytes.fromhex(encoded))).hex() == encoded
+    with pytest.raises(MalformedError, match="above 23"):
+        cbor.decode(bytes.fromhex("a21818002000"))
+
+
+def test_bytes_and_items_at_the_limit_are_read() -> None:
+    encoded = cbor.encode(bytes(100))
+    assert cbor.decode(encoded, max_bytes=len(encoded)) == bytes(100)
+    assert cbor.decode(encoded, max_bytes=len(encoded), max_items=1) == bytes(100)
+    tagged = cbor.encode_tagged(18, bytes(100))
+    assert cbor.decode_tagged(18, tagged, max_bytes=len(tagged)) == bytes(100)
+    with pytest.raises(TooLargeError):
+        cbor.decode_tagged(18, tagged, max_bytes=len(tagged) - 1)
+
+
+@pytest.mark.parametrize("head", [0x1C, 0x1F, 0x5F, 0x7C, 0x9F, 0xBF, 0xDF, 0xFF])
+def test_what_begins_no_item_of_the_protocol_is_refused_when_items_are_counted(head: int) -> None:
+    with pytest.raises(MalformedError):
+        cbor.require_few_items(bytes([head, 0xFF]), 10)
+
+
+def test_a_tag_is_written_in_its_shortest_form() -> None:
+    heads = {0: "c0", 18: "d2", 23: "d7", 24: "d818", 96: "d860", 255: "d8ff"}
+    for tag, head in heads.items():
+        assert cbor.encode_tagged(tag, 1).hex() == head + "01"
 
 
 def test_a_tag_is_accepted_only_where_it_is_asked_for() -> None:

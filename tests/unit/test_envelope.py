@@ -357,3 +357,10 @@ def test_private_keys_do_not_show_in_repr() -> None:
     assert "preservation" not in repr(opened)
     assert bytes([1]).hex() * 8 not in repr(SEOUL_SIGNER)
     assert "seed" not in repr(PARIS_OPENER)
+
+
+def test_an_envelope_is_sealed_with_one_key_for_each_recipient_and_no_others() -> None:
+    one, other, *_ = sorted(KEYS)
+    for keys in ({}, {other: KEYS[other]}, {one: KEYS[one], other: KEYS[other]}):
+        with pytest.raises(MalformedError, match="one sealing key for each recipient"):
+            seal(CONTENT, routing_to(one), SEOUL_SIGNER, keys, os.urandom)

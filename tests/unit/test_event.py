@@ -14,7 +14,19 @@ from hypothesis import strategies as st
 from protocol import cbor
 from protocol.address import Address
 from protocol.errors import ComityError, MalformedError, NonCanonicalError, TooLargeError, UnsupportedVersionError
-from protocol.event import DESK_EVENTS, Event, EventName, LeafReference, decode_event, encode_event
+from protocol.event import (
+    DESK_EVENTS,
+    MAX_INDEX,
+    MAX_ORIGIN_BYTES,
+    MAX_REASON_CHARS,
+    MAX_REASONS,
+    MAX_STATEMENT_BYTES,
+    Event,
+    EventName,
+    LeafReference,
+    decode_event,
+    encode_event,
+)
 from protocol.ids import new_message_id
 from protocol.instant import from_ms
 
@@ -200,3 +212,50 @@ def test_another_encoding_of_the_same_event_is_refused() -> None:
         decode_event(encoded + b"\x00")
     with pytest.raises(MalformedError):
         decode_event(b"\x80")
+
+
+FULL = replace(
+    FAILED,
+    peer="kr",
+    reasons=("x" * MAX_REASON_CHARS,) * MAX_REASONS,
+    statement=bytes(MAX_STATEMENT_BYTES),
+    reference=LeafReference("o" * MAX_ORIGIN_BYTES, MAX_INDEX, bytes(32)),
+)
+
+
+def test_an_event_with_every_field_at_its_limit_is_read_as_it_was_written() -> None:
+    for event in (FULL, replace(FULL, reference=LeafReference("o", 0, bytes(32)))):
+        assert decode_event(encode_event(event)) == event
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {2: 1},
+        {2: ["ContentHandoverFailure"]},
+        {5: "x" * 32},
+        {9: "x" * 16},
+        {7: b"kr"},
+        {8: "late"},
+        {8: {0: "late"}},
+        {8: ["late"] * (MAX_REASONS + 1)},
+        {8: ["x" * (MAX_REASON_CHARS + 1)]},
+        {8: [b"late"]},
+        {10: "signed"},
+        {10: bytes(MAX_STATEMENT_BYTES + 1)},
+        {11: {0: "o", 1: 0, 2: bytes(32)}},
+        {11: ["o" * (MAX_ORIGIN_BYTES + 1), 0, bytes(32)]},
+        {11: ["o", MAX_INDEX + 1, bytes(32)]},
+        {11: ["o", 0, "x" * 32]},
+        {11: ["o", 0, bytes(32), 0]},
+    ],
+)
+def test_each_field_of_another_kind_or_size_is_refused(changes: dict[int, object]) -> None:
+    value = cbor.decode(encode_event(FULL))
+    with pytest.raises(MalformedError):
+        decode_event(cbor.encode(value | changes))
+
+
+def test_an_event_is_made_of_a_statement_in_bytes_only() -> None:
+    with pytest.raises(MalformedError):
+        replace(FAILED, statement="signed")

@@ -18,7 +18,7 @@ from protocol.errors import (
     SignatureInvalidError,
     UnauthenticatedError,
 )
-from protocol.http_signature import KeyRef, verify_head, verify_request
+from protocol.http_signature import KeyRef, sign_request, verify_head, verify_request
 from protocol.signing import Ed25519Signer, Ed25519Verifier
 from tests.unit.test_http_signature import BODY, NOW, POST_URL, SIGNER, VERIFIER
 
@@ -250,3 +250,17 @@ def test_a_head_without_a_body_allows_none() -> None:
 def test_what_a_signature_cannot_cover_is_refused_as_that(method: str, url: str) -> None:
     with pytest.raises(UnauthenticatedError, match="characters that a signature cannot cover"):
         verify_head(method, url, Made().headers(), NOW, resolve, has_body=True)
+
+
+def test_a_path_that_is_not_there_is_the_root_and_a_content_type_that_is_not_said_is_empty() -> None:
+    made = sign_request("GET", "https://127.0.0.1:8443", None, None, "24-7@kr", SIGNER, NOW, bytes(16))
+    verify_request("GET", "https://127.0.0.1:8443/", made, b"", NOW, lambda _: VERIFIER)
+    untyped = sign_request("POST", POST_URL, BODY, None, "24-7@kr", SIGNER, NOW, bytes(16))
+    assert untyped["Content-Type"] == ""
+
+
+def test_signature_parameters_of_exactly_the_limit_are_judged_by_what_they_say() -> None:
+    for size, words in ((1024, "under its label"), (1025, "no signature labelled")):
+        given = {"Signature-Input": "comity=(".ljust(size, "x"), "Signature": "comity=::"}
+        with pytest.raises(UnauthenticatedError, match=words):
+            verify_request("GET", POST_URL, given, b"", NOW, lambda _: VERIFIER)

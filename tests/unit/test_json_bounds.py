@@ -75,6 +75,13 @@ def test_what_has_more_names_and_values_than_allowed_is_refused_and_nothing_smal
             require_few_items(text.encode("utf-8", "surrogatepass"), limit)
 
 
+def test_marks_inside_a_text_are_part_of_that_one_value() -> None:
+    require_few_items('",:[{,"', 1)
+    require_few_items('[",:[{,"]', 2)
+    with pytest.raises(TooLargeError):
+        require_few_items('[",:[{,"]', 1)
+
+
 @given(st.text('"\\,[{:a', max_size=60), st.integers(1, 10))
 def test_texts_that_are_no_json_are_counted_without_a_defect(text: str, limit: int) -> None:
     try:

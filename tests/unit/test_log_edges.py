@@ -39,7 +39,7 @@ from protocol.log.addcheckpoint import (
     decode_old_size,
 )
 from protocol.log.checkpoint import FormerLogKeys, claimed_time, parse_checkpoint_text
-from protocol.log.cosignature import MAX_TIMESTAMP, TIMESTAMP_BYTES, split_timestamped
+from protocol.log.cosignature import MAX_TIMESTAMP, TIMESTAMP_BYTES, mldsa_message, split_timestamped
 from protocol.log.freshness import FRESH_WITHIN, RENEWED_AFTER, is_due, require_fresh
 from protocol.log.frontier import Frontier
 from protocol.log.layout import (
@@ -400,3 +400,18 @@ def test_a_cosignature_without_a_time_states_none() -> None:
     assert stated_time(line) == NOW
     with pytest.raises(CheckpointInvalidError, match="does not say when"):
         stated_time(replace(line, signature=bytes(72)))
+
+
+def test_a_head_has_a_size_below_2_to_63_and_a_root_in_bytes() -> None:
+    assert Checkpoint(HEAD.origin, MAX_SIZE, ROOT).size == MAX_SIZE
+    for size, root in ((MAX_SIZE + 1, ROOT), (-1, ROOT), (3, "x" * HASH_BYTES), (3, ROOT[1:]), (0, ROOT)):
+        with pytest.raises(MalformedError):
+            Checkpoint(HEAD.origin, size, root)
+
+
+@pytest.mark.parametrize("name", ["", "a name", "a+name", "x" * 256])
+def test_nothing_is_cosigned_under_a_name_that_no_key_can_have(name: str) -> None:
+    for cosigner, origin in ((name, HEAD.origin), (HEAD.origin, name)):
+        with pytest.raises(MalformedError):
+            mldsa_message(cosigner, 1, origin, 3, ROOT)
+    assert b"\xff" + b"x" * 255 in mldsa_message("x" * 255, 1, HEAD.origin, 3, ROOT)

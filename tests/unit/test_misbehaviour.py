@@ -19,7 +19,9 @@ from protocol.errors import (
     TooLargeError,
     UnsupportedVersionError,
 )
+from protocol.event import MAX_EVENT_BYTES
 from protocol.log import (
+    Checkpoint,
     FormerLogKeys,
     LogVerifier,
     NoteSignature,
@@ -30,6 +32,7 @@ from protocol.log import (
     parse_note,
     verify_checkpoint,
 )
+from protocol.log.cosignature import mldsa_message
 from protocol.log.note import serialize_note
 from protocol.log.remote import RemoteTree, TileNeededError
 from protocol.misbehaviour import (
@@ -68,7 +71,8 @@ from protocol.misbehaviour.prove import (
     prove_shrunk,
     prove_two_trees,
 )
-from tests.hostile.book import ORIGIN, VERIFIER, entries, entry, later, receipt, signed, tree_of
+from protocol.misbehaviour.verify import entry_time, is_early, is_late
+from tests.hostile.book import ORIGIN, SIGNER, VERIFIER, entries, entry, later, receipt, signed, tree_of
 
 TRUE = entries(7)
 FORKED = [*TRUE[:3], entry(99), *TRUE[4:]]
@@ -263,6 +267,8 @@ def test_a_file_of_another_shape_is_refused() -> None:
     value = cbor.decode(encode_proof(LIES[Kind.INDEX_TWICE]))
     shapes: list[tuple[object, type[ComityError]]] = [
         ([], MalformedError),
+        ({**value, 1: 7}, MalformedError),
+        ({key: part for key, part in value.items() if key != 1}, MalformedError),
         ({**value, 1: "comity/evidence/1"}, MalformedError),
         ({**value, 1: "comity/misbehaviour/2"}, UnsupportedVersionError),
         ({**value, 2: "boredom"}, UnsupportedVersionError),
@@ -275,6 +281,10 @@ def test_a_file_of_another_shape_is_refused() -> None:
         ({**value, 4: {key: part for key, part in value[4].items() if key != 9}}, MalformedError),
         ({**value, 4: {**value[4], 4: -1}}, MalformedError),
         ({**value, 4: {**value[4], 4: b"3"}}, MalformedError),
+        ({**value, 4: {**value[4], 4: True}}, MalformedError),
+        ({**value, 4: {**value[4], 4: 1 << 63}}, MalformedError),
+        ({**value, 4: {**value[4], 8: bytes(31)}}, MalformedError),
+        ({**value, 4: {**value[4], 8: bytes(33)}}, MalformedError),
         ({**value, 4: {**value[4], 6: bytes(31)}}, MalformedError),
         ({**value, 4: {**value[4], 7: bytes(33)}}, MalformedError),
         ({**value, 4: {**value[4], 7: bytes(65 * 32)}}, MalformedError),
@@ -286,6 +296,47 @@ def test_a_file_of_another_shape_is_refused() -> None:
             decode_proof(cbor.encode(shape))
     with pytest.raises(TooLargeError):
         decode_proof(bytes(MAX_PROOF_BYTES + 1))
+
+
+def test_a_file_at_the_edge_of_its_shape_is_read() -> None:
+    for kind, part, edge in (
+        (Kind.INDEX_TWICE, 4, 0),
+        (Kind.INDEX_TWICE, 4, (1 << 63) - 1),
+        (Kind.INDEX_TWICE, 7, b""),
+        (Kind.INDEX_TWICE, 7, bytes(64 * 32)),
+        (Kind.INDEX_TWICE, 1, bytes(8192)),
+        (Kind.POST_DATED, 5, bytes(MAX_EVENT_BYTES)),
+    ):
+        value = cbor.decode(encode_proof(LIES[kind]))
+        written = cbor.encode({**value, 4: {**value[4], part: edge}})
+        assert encode_proof(decode_proof(written)) == written
+    value = cbor.decode(encode_proof(LIES[Kind.POST_DATED]))
+    with pytest.raises(MalformedError):
+        decode_proof(cbor.encode({**value, 4: {**value[4], 5: bytes(MAX_EVENT_BYTES + 1)}}))
+    with pytest.raises(MalformedError):
+        decode_proof(cbor.encode(bytes(MAX_PROOF_BYTES - 3)))
+
+
+def test_an_entry_of_another_version_or_shape_says_no_time() -> None:
+    value = cbor.decode(entry(1))
+    assert entry_time(entry(1)) == later(0)
+    for shape in ([1], 1, {**value, 1: 2}, {**value, 1: True}, {**value, 1: "1"}, {2: "x"}, {**value, 3: "now"}):
+        with pytest.raises(MalformedError):
+            entry_time(cbor.encode(shape))
+
+
+def test_times_are_late_and_early_only_beyond_the_allowed_skew() -> None:
+    step = timedelta(milliseconds=1)
+    seen = verify_checkpoint(signed(TRUE), VERIFIER)
+    assert seen.signed_at is not None
+    size, at = seen.checkpoint.size, seen.signed_at
+    assert not is_late(at + ALLOWED_SKEW, at)
+    assert is_late(at + ALLOWED_SKEW + step, at)
+    assert not is_late(at + ALLOWED_SKEW + step, None)
+    assert not is_early(at - ALLOWED_SKEW, size, seen)
+    assert is_early(at - ALLOWED_SKEW - step, size, seen)
+    assert not is_early(at - ALLOWED_SKEW - step, size - 1, seen)
+    assert not is_early(at - ALLOWED_SKEW - step, size, replace(seen, signed_at=None))
 
 
 # --- Finding ---------------------------------------------------------------------------------------------------------
@@ -437,3 +488,73 @@ def test_a_proof_has_one_form_and_so_one_digest(kind: Kind) -> None:
         with pytest.raises(MalformedError):
             verify_proof(decode_proof(encode_proof(replace(proof, first=other))), VERIFIER)
         assert own_lines(other, VERIFIER) == proof.first
+
+
+# --- Checkpoints without a time, and trees that say half the truth ---------------------------------------------------
+
+
+def timeless(leaves: list[bytes]) -> bytes:
+    """The checkpoint of these entries, in which the log does not say when it signed."""
+    tree = tree_of(leaves)
+    checkpoint = Checkpoint(ORIGIN, tree.size, tree.root())
+    ed25519_id, mldsa_id = VERIFIER.key_ids
+    message = mldsa_message(ORIGIN, 0, ORIGIN, tree.size, tree.root())
+    own = (
+        NoteSignature(ORIGIN, ed25519_id, SIGNER.sign_ed25519(checkpoint.text.encode())),
+        NoteSignature(ORIGIN, mldsa_id, bytes(8) + SIGNER.sign_mldsa(message)),
+    )
+    return serialize_note(checkpoint.text, own)
+
+
+def test_a_checkpoint_that_says_no_time_proves_nothing_that_needs_one() -> None:
+    longer = [*FORKED, *entries(3)]
+    for first, second in ((timeless(TRUE), signed(TRUE[:5], later(1))), (signed(TRUE), timeless(TRUE[:5]))):
+        with pytest.raises(NotProvedError, match="does not say when"):
+            prove_shrunk(first, second, VERIFIER)
+    held = receipt(TRUE[:5], 3)
+    for under, head in (
+        (replace(held, checkpoint=timeless(TRUE[:5])), signed(longer, later(1))),
+        (held, timeless(longer)),
+    ):
+        with pytest.raises(NotProvedError, match="does not say when"):
+            about_receipt(under, head, VERIFIER, lambda: tree_of(longer))
+    late = receipt([*TRUE, entry(1, later(3600))], 7)
+    assert misdated(replace(late, checkpoint=timeless([*TRUE, entry(1, later(3600))])), [], VERIFIER) is None
+
+
+def test_two_receipts_of_one_tree_contradict_nothing() -> None:
+    assert between_receipts(receipt(TRUE, 1), receipt(TRUE, 2), VERIFIER) is None
+
+
+def test_a_smaller_tree_that_was_signed_after_a_larger_one_is_shrunk_whoever_asks() -> None:
+    held = receipt(TRUE[:5], 3, later(2))
+    found = about_receipt(held, signed(TRUE, later(1)), VERIFIER, lambda: tree_of(TRUE))
+    assert isinstance(found, Shrunk)
+
+
+def test_a_tree_that_names_another_leaf_than_its_path_proves_decides_nothing() -> None:
+    longer = [*FORKED, *entries(3)]
+    held = receipt(TRUE[:5], 3)
+
+    class Half(TileTree):
+        def leaf(self, index: int) -> bytes:
+            return leaf_hash(held.leaf)
+
+    tree = Half(0, lambda level, index: b"")
+    for each in longer:
+        tree.append(leaf_hash(each))
+    with pytest.raises(ProofInvalidError):
+        about_receipt(held, signed(longer, later(1)), VERIFIER, lambda: tree)
+
+
+def test_what_is_signed_in_the_same_second_can_show_that_an_entry_was_rewritten() -> None:
+    longer = [*FORKED, *entries(3)]
+    tree = tree_of(longer)
+    other, path = leaf_hash(longer[3]), tree.inclusion_path(3)
+    assert prove_rewritten(receipt(TRUE[:5], 3), other, path, signed(longer), VERIFIER).index == 3
+
+
+def test_a_line_under_the_logs_name_of_a_key_that_is_not_its_own_does_not_enter_a_proof() -> None:
+    written = signed(TRUE)
+    note, foreign = parse_note(written), NoteSignature(ORIGIN, b"\1\2\3\4", bytes(64))
+    assert own_lines(serialize_note(note.text, (*note.signatures, foreign)), VERIFIER) == written

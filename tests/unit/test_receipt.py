@@ -284,6 +284,8 @@ ROW = [b"leaf", 0, b"", 0]
         {0: [NOTE], 1: [ROW]},
         [NOTE, [ROW]],
         [[NOTE], ROW],
+        [[NOTE], 1],
+        [1, [ROW]],
         [["text"], [ROW]],
         [[b"x" * (MAX_NOTE_BYTES + 1)], [ROW]],
         [[NOTE], []],
