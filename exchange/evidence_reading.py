@@ -53,6 +53,7 @@ from protocol.errors import (
     MalformedError,
     ProofInvalidError,
     RevokedError,
+    TooLargeError,
     UnknownKeyError,
 )
 from protocol.event import LeafReference, decode_event
@@ -85,18 +86,24 @@ class ReadBundle:
         """The timestamp tokens by name."""
         return {name: self.files[name] for name in sorted(self.files) if name.startswith(TIMESTAMPS)}
 
-    def receipts(self) -> list[Receipt]:
-        """The receipts in their order; raises :class:`MalformedError` and its kin."""
+    def receipts(self) -> tuple[list[Receipt], str]:
+        """The receipts that can be read, in their order, and why one cannot; "" where all can."""
         names = sorted(name.removesuffix(".entry") for name in self.files if _is_entry(name))
-        found = []
+        found, why = [], ""
         for name in names:
-            if f"{name}.tlog-proof" not in self.files:
-                raise MalformedError(f"{name}.entry has no proof beside it")
-            proof = decode_tlog_proof(self.files[f"{name}.tlog-proof"])
-            if proof.extra is not None:
-                raise MalformedError(f"{name}.tlog-proof holds extra data, which nothing authenticates")
-            found.append(Receipt(self.files[f"{name}.entry"], proof.index, proof.path, proof.checkpoint))
-        return found
+            try:
+                found.append(self._receipt(name))
+            except (MalformedError, TooLargeError) as problem:
+                why = why or f"{name}: {problem.detail}"
+        return found, why
+
+    def _receipt(self, name: str) -> Receipt:
+        if f"{name}.tlog-proof" not in self.files:
+            raise MalformedError("there is no proof beside it")
+        proof = decode_tlog_proof(self.files[f"{name}.tlog-proof"])
+        if proof.extra is not None:
+            raise MalformedError("the proof holds extra data, which nothing authenticates")
+        return Receipt(self.files[f"{name}.entry"], proof.index, proof.path, proof.checkpoint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +161,7 @@ def verify_bundle(
 
     ``disclosure`` opens a bundle without content; without ``tsa_roots`` tokens are not checked. Raises
     :class:`DirectoryUntrustedError`, :class:`DirectoryUnavailableError`, and :class:`MalformedError` and its kin when
-    the envelope or a receipt cannot be read at all.
+    the envelope cannot be read at all.
     """
     extract = read_extract(bundle.directory, trusted_root)
     whole = carried(bundle, extract.directory, extract.used)
@@ -172,7 +179,7 @@ def judge_bundle(
 ) -> BundleReport:
     """As :func:`verify_bundle`, by a directory that was read; ``from_root`` is whether that is all of it."""
     envelope = parse_envelope(bundle.files[ENVELOPE])
-    receipts = bundle.receipts()
+    receipts, unreadable = bundle.receipts()
     judge = ReceiptJudge(lambda: directory)
     whole = judge_whole(judge, receipts, claimed_head(envelope, now), now)
     opened = disclosure or _disclosed(bundle, envelope)
@@ -193,7 +200,7 @@ def judge_bundle(
         dating=about.dating,
         made=made,
         checks=(
-            bundle.bag,
+            Check("bag", False, _BAG_ALTERED, unreadable) if unreadable and bundle.bag.ok else bundle.bag,
             from_root,
             *_tag_files(bundle, envelope),
             _vkeys(bundle, whole.judged, directory),

@@ -101,9 +101,11 @@ def health(
         from urllib.error import HTTPError, URLError
         from urllib.request import ProxyHandler, build_opener
 
+        from node.cli.running import is_running
         from node.settings import NodeHome, NodeSettings
 
-        base = url or f"http://{NodeSettings.load(NodeHome(home).settings).admin}"
+        settings = NodeSettings.load(NodeHome(home).settings) if url is None else None
+        base = url if settings is None else f"http://{settings.admin}"
         try:
             # No proxy of the environment: the listener is on this machine, and its answer is for nobody else.
             with build_opener(ProxyHandler({})).open(f"{base}/health", timeout=10) as response:
@@ -112,6 +114,8 @@ def health(
             values = json.load(problem)
         except (URLError, OSError, ValueError) as problem:
             raise UnavailableError(f"no node answers at {base}") from problem
+        if settings is not None and not asyncio.run(is_running(home / settings.control)):
+            raise UnavailableError(f"the node of this home does not run; another one answers at {base}")
         show(as_json, values, lambda: f"{values['status']}: {', '.join(values['problems']) or _('no problems')}")
     raise typer.Exit(UNAVAILABLE if values["status"] == "failing" else OK)
 

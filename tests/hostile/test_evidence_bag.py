@@ -128,6 +128,18 @@ def test_a_manifest_more_that_fits_is_no_fault(court: Court, case: Case) -> None
     assert all(verdict.ok for verdict in court.both(replace(case, tags=more)))
 
 
+def test_a_receipt_whose_proof_was_taken_out_is_a_bag_that_fails_and_the_rest_is_judged(
+    court: Court, case: Case
+) -> None:
+    def without_last(files: dict[str, bytes]) -> None:
+        del files[max(name for name in files if name.endswith(".tlog-proof"))]
+
+    ours, program_ = court.both(replace(case, tags=without_last))
+    assert "bag" in ours.failed
+    assert "bag" in program_.failed
+    assert ours.grade == "log"
+
+
 # --- What the program could not check ---
 
 

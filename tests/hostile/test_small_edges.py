@@ -196,6 +196,18 @@ async def test_health_asks_the_node_and_no_proxy(world: World, monkeypatch: pyte
     assert done.exit_code == UNAVAILABLE
 
 
+async def test_the_health_of_a_home_is_never_that_of_another_homes_node(world: World, tmp_path: Path) -> None:
+    kr = await world.start("kr")
+    copied = tmp_path / "copied"
+    copied.mkdir(mode=0o700)
+    admin = kr.admin_url.removeprefix("http://")
+    (copied / "node.toml").write_text(f'node = "kr"\nadmin = "{admin}"\n', "utf-8")
+    (copied / "node.toml").chmod(0o600)
+    done = await asyncio.to_thread(CliRunner().invoke, app, ["health", str(copied), "--json"])
+    assert done.exit_code == UNAVAILABLE
+    assert "does not run" in json.loads(done.stdout)["error"]["detail"]
+
+
 async def test_open_mailboxes_count_messages_that_a_desk_has_not_taken_and_go_back_to_none(world: World) -> None:
     kr = await world.start("kr")
     seoul = world.desks["24-7@kr"]

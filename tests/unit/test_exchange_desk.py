@@ -360,8 +360,21 @@ async def test_an_id_is_found_by_its_end(world: World) -> None:
 
         assert await kr.resolve(str(sent.id)[-8:]) == sent.id
         assert await kr.resolve(str(sent.id)) == sent.id
-        with pytest.raises(NotFoundError, match=r"none of the newest 1000 messages .* give an older one's whole id"):
+        with pytest.raises(NotFoundError, match="no message here has an id that begins or ends with 'ffffffff0'"):
             await kr.resolve("ffffffff0")
+
+
+async def test_an_id_is_found_and_told_from_others_however_old_its_message_is(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exchange.lookup.RESOLVED_AMONG", 1)
+    async with world.open(KR) as kr:
+        old, new = [(await kr.send(request())).id for _ in range(2)]
+        assert await kr.resolve(str(old)[-8:]) == old
+        both = str(old)[:6]  # the time of both
+        assert str(new).startswith(both)
+        with pytest.raises(NotFoundError, match="2 messages fit"):
+            await kr.resolve(both)
 
 
 async def test_waiting_ends_when_the_condition_holds(world: World) -> None:
