@@ -253,8 +253,8 @@ def test_a_part_has_a_number_of_rows_and_receipts(monkeypatch: pytest.MonkeyPatc
 def test_long_problems_count_for_the_size_of_a_part() -> None:
     problems = tuple(bytes([number]) * 32 for number in range(12))
     for what in (
-        Contents(answers=tuple(BundleAnswer(key, (), "x" * 100_000) for key in problems)),
-        Contents(verdicts=tuple(BundleVerdict(key, "x" * 100_000) for key in problems)),
+        Contents(answers=tuple(BundleAnswer(key, (), "x" * 400_000) for key in problems)),
+        Contents(verdicts=tuple(BundleVerdict(key, "x" * 400_000) for key in problems)),
     ):
         parts = written(what, max_part_bytes=MIN_PART_BYTES)
         assert len(parts) == 3

@@ -30,7 +30,7 @@ from protocol.errors import (
     UsageError,
 )
 from protocol.instant import from_ms
-from protocol.local_record import LocalRecord, Operation, RecordedOfficer
+from protocol.local_record import MAX_ROLES, LocalRecord, Operation, RecordedOfficer
 from protocol.log.frontier import Frontier
 from protocol.log.layout import entries_path
 from protocol.log.merkle import leaf_hash
@@ -55,7 +55,12 @@ RECORDS = st.builds(
     count=st.none() | st.integers(0, 1 << 40),
     key=st.none() | st.binary(min_size=16, max_size=16),
     subject=st.none()
-    | st.builds(RecordedOfficer, TEXT, st.binary(min_size=16, max_size=16), st.sets(TEXT).map(sorted).map(tuple)),
+    | st.builds(
+        RecordedOfficer,
+        TEXT,
+        st.binary(min_size=16, max_size=16),
+        st.sets(TEXT, max_size=MAX_ROLES).map(sorted).map(tuple),
+    ),
     file=st.none() | st.binary(min_size=32, max_size=32),
 )
 
