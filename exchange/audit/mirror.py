@@ -16,9 +16,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Protocol
 
-from exchange.client import NodeClient
-from keys.files import write_file
-from keys.tilefolder import (
+from exchange.link.client import NodeClient
+from keys.local.files import write_file
+from keys.local.tile_folder import (
     CHECKPOINT,
     CONFLICT,
     COSIGNED,

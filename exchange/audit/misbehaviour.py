@@ -12,9 +12,10 @@ from itertools import pairwise
 from operator import attrgetter
 from pathlib import Path
 
-from exchange.accusation import Fetch, contradiction
-from exchange.audit.times import TimeBounds
-from keys.tilefolder import read_items, read_resource, widths
+from exchange.audit._times import TimeBounds
+from exchange.evidence.misbehaviour import Fetch, contradiction
+from keys.local.tile_folder import read_items, read_resource, widths
+from protocol.encoding.instants import to_ms
 from protocol.errors import (
     ComityError,
     LogUnavailableError,
@@ -23,7 +24,6 @@ from protocol.errors import (
     TooLargeError,
     UnavailableError,
 )
-from protocol.instant import to_ms
 from protocol.log import (
     TILE_WIDTH,
     LogVerifier,

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from protocol.messages.fields import named
-from protocol.messages.identifiers import Identifier
-from protocol.messages.written import without_hidden
+from protocol.messages.schema.fields import named
+from protocol.messages.schema.identifiers import Identifier
+from protocol.messages.schema.written import without_hidden
 
 IDENTIFIER_KINDS = frozenset(
     get_args(model.model_fields["kind"].annotation)[0] for model in get_args(get_args(Identifier)[0])

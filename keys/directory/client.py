@@ -27,9 +27,10 @@ from typing import ClassVar, Self
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError, RepositoryError
 from tuf.api.metadata import Metadata, Root
 
-from keys.cards import Card, ContactPointCard, NodeCard
-from keys.directory.cardrules import card_node
-from keys.directory.reading import Fetch, Fetcher, Reading, TimedUpdater
+from keys.directory._nation_subset import WantedNations, nations_named
+from keys.directory._reading import Fetch, Fetcher, Reading, TimedUpdater
+from keys.directory.card_rules import card_node
+from keys.directory.cards import Card, ContactPointCard, NodeCard
 from keys.directory.repository import (
     FEDERATION_FIELD,
     MAX_FILE_BYTES,
@@ -45,10 +46,9 @@ from keys.directory.repository import (
 )
 from keys.directory.standing import sanctioned, sanctions_of
 from keys.directory.view import Directory
-from keys.directory.wanted import WantedNations, nations_named
-from keys.directory.witnessrule import rule_of
-from keys.files import acquire_lock, release_lock, write_file
-from protocol import cbor
+from keys.directory.witness_rule import rule_of
+from keys.local.files import acquire_lock, release_lock, write_file
+from protocol.encoding import cbor
 from protocol.errors import (
     ComityError,
     DirectoryUnavailableError,

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from keys.cards import KeyEntry
+from keys.directory.cards import KeyEntry
 from keys.directory.repository import role_node
 from keys.directory.view import Directory
-from keys.tls import check_certificate
+from keys.transport.tls import check_certificate
 from protocol.errors import ComityError
 
 WARNING_DAYS = (60, 30, 7, 1)

@@ -19,8 +19,8 @@ from tuf.api.metadata import Root
 from keys.directory.client import STATE_NAME, DirectoryClient
 from keys.directory.repository import ROOT, is_target_name, parse_metadata
 from keys.directory.view import Directory
-from keys.files import write_file
-from protocol import cbor
+from keys.local.files import write_file
+from protocol.encoding import cbor
 from protocol.errors import DirectoryUntrustedError, NotFoundError
 
 _ROOT_NAME = re.compile(r"metadata/([1-9][0-9]{0,8})\.root\.json")

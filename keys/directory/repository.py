@@ -20,10 +20,10 @@ from typing import TypeVar
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Timestamp
 
-from keys.cards import Card, parse_contact_point_card, parse_node_card
-from keys.directory.tufkey import register_key_type
-from keys.files import sync_folder, write_file
-from keys.legal_profile import LegalProfile, parse_profile
+from keys.directory.cards import Card, parse_contact_point_card, parse_node_card
+from keys.directory.legal_profile import LegalProfile, parse_profile
+from keys.directory.tuf_key import register_key_type
+from keys.local.files import sync_folder, write_file
 from protocol.address import Address, parse_node
 from protocol.encoding.json_bounds import require_few_items
 from protocol.errors import DirectoryUntrustedError, InvalidAddressError, MalformedError, NotFoundError, TooLargeError

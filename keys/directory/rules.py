@@ -54,9 +54,9 @@ from keys.directory.repository import (
 )
 from keys.directory.roles import MAX_KEYS_PER_ROLE
 from keys.directory.standing import STANDING_FIELD, sanctions_of
-from keys.directory.tufkey import HOLDER_FIELD, MAX_HOLDER_CHARS, DirectoryPublicKey
-from keys.directory.witnessrule import WITNESS_FIELD, rule_of
-from keys.printing import printable
+from keys.directory.tuf_key import HOLDER_FIELD, MAX_HOLDER_CHARS, DirectoryPublicKey
+from keys.directory.witness_rule import WITNESS_FIELD, rule_of
+from keys.local.printing import printable
 from protocol.errors import DirectoryUntrustedError
 
 MAX_FEDERATION_CHARS = 120
@@ -201,7 +201,7 @@ def sharing_faults(*roles: Iterable[DirectoryPublicKey]) -> Iterator[str]:
 
 
 def nation_faults(node: str, role: Targets) -> Iterator[str]:
-    """What is wrong with a nation's role by itself; what its cards say is judged by :mod:`keys.directory.cardrules`."""
+    """What is wrong with a nation's role by itself; of its cards judges :mod:`keys.directory.card_rules`."""
     yield from _unknown(f"the role of {node}", role.unrecognized_fields)
     if role.delegations is not None:
         yield f"{node} cannot delegate to others"

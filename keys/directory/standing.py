@@ -15,10 +15,10 @@ from typing import Any
 
 from tuf.api.metadata import Targets
 
-from keys.cards import Card, CardStatus
+from keys.directory.cards import Card, CardStatus
 from protocol.address import parse_node
+from protocol.encoding.instants import parse_instant, to_text
 from protocol.errors import DirectoryUntrustedError, InvalidAddressError, MalformedError
-from protocol.instant import parse_instant, to_text
 
 STANDING_FIELD = "x-comity-standing"
 _NOT_OF_THE_FORM = "the member list's standing of members is not of the directory's form"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from protocol.lifecycle._folding import OutOfOrder, Pause, Step
 from protocol.lifecycle.assistance import AssistanceCase, WantedCase, fold_assistance
 from protocol.lifecycle.assistance_rules import ASSISTANCE_RULES, EMERGENCY_RULES, AssistanceState
 from protocol.lifecycle.case import AnyCase, check_step, fold, fold_any, is_over
 from protocol.lifecycle.clocks import acknowledgement_due, expires_in, expiry_warnings
 from protocol.lifecycle.conversation import ConversationCase, ConversationState
 from protocol.lifecycle.deadlines import Deadline, deadlines, overdue
-from protocol.lifecycle.folding import OutOfOrder, Pause, Step
 from protocol.lifecycle.preservation import (
     PreservationCase,
     RequestState,

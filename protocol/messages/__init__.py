@@ -1,12 +1,11 @@
 """What contact points say to each other: typed messages in JSON, inside the seal.
 
-Adding a type takes one module with its model and one line in :mod:`protocol.messages.registry`.
+Adding a type takes one module with its model and one line in :mod:`protocol.messages._registry`.
 """
 
 from __future__ import annotations
 
-from protocol.messages.acknowledgement import Acknowledgement
-from protocol.messages.base import Attachment, Contact, Handling, LegalBasis, Message, Officer, UnknownMessage
+from protocol.messages._registry import MESSAGE_TYPES
 from protocol.messages.parse import (
     ComposedMessage,
     check_outgoing,
@@ -17,9 +16,10 @@ from protocol.messages.parse import (
     notes_of,
     parse_message,
 )
-from protocol.messages.preservation import PreservationAnswer, PreservationRequest, Target, TargetAnswer
-from protocol.messages.registry import MESSAGE_TYPES
-from protocol.messages.reply import reply_draft
+from protocol.messages.schema.base import Attachment, Contact, Handling, LegalBasis, Message, Officer, UnknownMessage
+from protocol.messages.types.acknowledgement import Acknowledgement
+from protocol.messages.types.preservation import PreservationAnswer, PreservationRequest, Target, TargetAnswer
+from protocol.messages.types.reply import reply_draft
 
 __all__ = [
     "MESSAGE_TYPES",

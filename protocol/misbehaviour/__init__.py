@@ -1,7 +1,7 @@
 """A log that lied: proofs of it, as files that anyone can verify (docs/misbehaviour.md)."""
 
 from protocol.errors import NotProvedError
-from protocol.misbehaviour.proof import (
+from protocol.misbehaviour._proof import (
     MAX_PROOF_BYTES,
     SUFFIX,
     BackDated,
@@ -23,8 +23,8 @@ from protocol.misbehaviour.proof import (
     shows_entry,
     without_entry,
 )
-from protocol.misbehaviour.search import about_receipt, between_checkpoints, between_receipts, misdated
-from protocol.misbehaviour.verify import ALLOWED_SKEW, Proved, entry_time, is_early, is_late, own_lines, verify_proof
+from protocol.misbehaviour._search import about_receipt, between_checkpoints, between_receipts, misdated
+from protocol.misbehaviour._verify import ALLOWED_SKEW, Proved, entry_time, is_early, is_late, own_lines, verify_proof
 
 __all__ = [
     "ALLOWED_SKEW",

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from keys.directory.ceremonyfile import CeremonyFile
+from keys.ceremony.ceremony_file import CeremonyFile
 from keys.directory.client import DirectoryClient
 from keys.directory.repository import MetadataRepository
 from keys.directory.view import Directory

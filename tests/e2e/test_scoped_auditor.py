@@ -20,16 +20,16 @@ from exchange.audit import (
     trace,
     verify_mirror,
 )
-from exchange.client import NodeClient
-from keys.cards import AuditScope, Function, card_to_bytes, make_contact_point_card, parse_contact_point_card
+from exchange.link.client import NodeClient
 from keys.directory.audit_rights import audit_right
+from keys.directory.cards import AuditScope, Function, card_to_bytes, make_contact_point_card, parse_contact_point_card
 from protocol.address import Address
 from protocol.directory_seen import DirectorySeen, decode_entry
+from protocol.encoding.ids import new_message_id
 from protocol.errors import ForbiddenError, LogUnavailableError, MalformedError, ProofInvalidError
 from protocol.event import EventName
-from protocol.ids import new_message_id
 from protocol.log import Withheld, decode_scoped_bundle, encode_scoped_bundle, leaf_hash, scoped_path
-from tests.world import Desk, World
+from tests.worlds.nodes import Desk, World
 
 AUDIT = (Function.AUDIT,)
 
@@ -162,8 +162,8 @@ NOW = datetime.fromisoformat("2026-11-23T03:00:00Z")
 
 
 def fields(scope: object, functions: tuple[str, ...] = ("audit",)) -> dict[str, object]:
-    from keys.federation import contact_point_card
-    from keys.identity import generate_desk_keys
+    from keys.members.federation import contact_point_card
+    from keys.members.identity import generate_desk_keys
 
     card = contact_point_card(
         Address.parse("audit@kr"), generate_desk_keys(), NOW, office="O", agency="A", functions=AUDIT

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from keys.cards import CardStatus
+from keys.directory.cards import CardStatus
 from keys.directory.repository import TARGETS
 from keys.directory.witnesses import judge_quorum, policy_file
-from keys.federation import with_status
+from keys.members.federation import with_status
+from node.monitor.monitor import Checked
 from node.server import Node
-from node.store.base import Failed
-from node.witness import Checked
+from node.store.interface import Failed
 from protocol.errors import StorageFullError
 from protocol.log import (
     Checkpoint,
@@ -32,7 +32,7 @@ from protocol.log import (
     verify_checkpoint,
     verify_inclusion,
 )
-from tests.world import DELIVERY, Reply, World
+from tests.worlds.nodes import DELIVERY, Reply, World
 
 COSIGNING = {**DELIVERY, "cosign_s": 0.02}
 

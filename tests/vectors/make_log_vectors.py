@@ -15,8 +15,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from protocol.address import Address
+from protocol.crypto.signing import Ed25519Signer
+from protocol.encoding.ids import new_message_id
 from protocol.event import Event, EventName, LeafReference, encode_event
-from protocol.ids import new_message_id
 from protocol.log import (
     Checkpoint,
     SoftLogSigner,
@@ -28,9 +29,8 @@ from protocol.log import (
     sign_checkpoint,
     tile_path,
 )
-from protocol.log.cosignature import mldsa_message
+from protocol.log._cosignature import mldsa_message
 from protocol.receipt import Receipt, encode_receipts
-from protocol.signing import Ed25519Signer
 from protocol.statement import DeskStatement, sign_statement
 
 TARGET = Path(__file__).with_name("log.json")

@@ -12,7 +12,7 @@ from typing import Any
 
 from protocol.log import leaf_hash, parse_note
 from protocol.misbehaviour import Kind, Proof, encode_proof, notes_of, verify_proof
-from protocol.misbehaviour.prove import (
+from protocol.misbehaviour._prove import (
     prove_back_dated,
     prove_dropped,
     prove_fork,
@@ -22,8 +22,8 @@ from protocol.misbehaviour.prove import (
     prove_shrunk,
     prove_two_trees,
 )
-from tests.hostile.book import ORIGIN, VERIFIER, entries, entry, later, receipt, signed, tree_of
 from tests.vectors.make_witness_vectors import write
+from tests.worlds.forged_log import ORIGIN, VERIFIER, entries, entry, later, receipt, signed, tree_of
 
 TARGET = Path(__file__).with_name("misbehaviour.json")
 RANDOMISED = ("proofs",)

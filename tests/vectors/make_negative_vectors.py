@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from protocol import cbor, cose
 from protocol.bundle import parse_part, verify_part
+from protocol.crypto import cose
+from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
 from protocol.directory_seen import decode_entry
+from protocol.encoding import cbor
 from protocol.envelope import ENVELOPE_CONTEXT, parse_envelope, verify_envelope
 from protocol.errors import CheckpointInvalidError, SignatureInvalidError
 from protocol.event import decode_event
-from protocol.local_record import LocalRecord
 from protocol.log import (
     LogVerifier,
     decode_bundle,
@@ -34,8 +35,8 @@ from protocol.log import (
 from protocol.log.note import NoteSignature, parse_note, parse_vkey, serialize_note
 from protocol.log.witness import WitnessVerifier
 from protocol.misbehaviour import decode_proof, verify_proof
+from protocol.processing_log import LocalRecord
 from protocol.receipt import ReceiptVerifier, decode_receipts, statement_of
-from protocol.signing import Ed25519Signer, Ed25519Verifier
 from protocol.statement import STATEMENT_CONTEXT, STATEMENT_TYPE, parse_statement, verify_statement
 from tests.vectors.make_witness_vectors import log_signer
 

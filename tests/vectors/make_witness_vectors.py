@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from protocol.log import SoftLogSigner, SoftWitnessSigner, cosign, parse_checkpoint, with_lines
-from protocol.log.cosignature import ed25519_message, mldsa_message
+from protocol.log._cosignature import ed25519_message, mldsa_message
 from protocol.log.note import format_signatures
 
 FOLDER = Path(__file__).parent
