@@ -39,6 +39,7 @@ CORE = (
     "keys/ceremony/*.py",
     "keys/ceremony/*.py",
     "keys/ceremony/*.py",
+    "keys/ceremony/*.py",
     "node/relay/intake.py",
     "node/relay/outcomes.py",
     "node/relay/receipt_intake.py",

@@ -38,13 +38,13 @@ def withhold(folder: Path, leaves: Sequence[bytes], withheld: int) -> None:
 
 
 @pytest.fixture
-def partial(auditing: Auditing) -> Auditing:
+def partial(auditing: Auditing) -> Auditing:  # noqa: F811 - the fixture
     """Of the log of fr the last entry is withheld."""
     withhold(auditing.home / "mirrors/fr", auditing.world.nodes["fr"].log.leaves, 1)
     return auditing
 
 
-def commands(world: World, path: Path) -> list[tuple[str, ...]]:
+def commands(world: World, path: Path) -> list[tuple[str, ...]]:  # noqa: F811 - an argument
     message = str(event_message(world))
     return [
         ("verify", "kr", "fr"),
@@ -78,7 +78,7 @@ def test_every_output_about_a_partial_mirror_says_that_it_is_partial(
     assert _says_partial(told) or (traced_nothing and "withheld: 1" in told["error"]["detail"])
 
 
-def test_of_a_whole_mirror_no_output_says_that(auditing: Auditing, tmp_path: Path) -> None:
+def test_of_a_whole_mirror_no_output_says_that(auditing: Auditing, tmp_path: Path) -> None:  # noqa: F811
     for number, arguments in enumerate(commands(auditing.world, tmp_path)):
         expected = {3: 5, 6: 5}.get(number, 0)
         assert "PARTIAL" not in auditing.run(*arguments, code=expected, text=True)

@@ -1,0 +1,54 @@
+"""The code keeps its rooms: who may import whose modules, and a picture of it that is current."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+
+import pytest
+
+from tests.generators import rooms
+
+# One file a type, and one file a rule of the lifecycle: their numbers are the law's.
+MANY = {"protocol.messages.types", "protocol.lifecycle"}
+MOST_PUBLIC_MODULES = 12
+
+
+def test_no_module_imports_a_private_module_of_another_room() -> None:
+    known = rooms.modules()
+    strangers = []
+    for each in rooms.imports(known):
+        parts = each.target.split(".")
+        for place, name in enumerate(parts):
+            room = ".".join(parts[:place])
+            if name.startswith("_") and each.module != room and not each.module.startswith(f"{room}."):
+                strangers.append(f"{each.module} imports {each.target}")
+    assert not strangers
+
+
+@pytest.mark.parametrize("package", rooms.PACKAGES)
+def test_no_circle_joins_the_rooms_of_a_package(package: str) -> None:
+    built = rooms.house(package)
+    assert {room for floor in built.floors() for room in floor} == set(built.rooms)
+
+
+def test_a_circle_of_rooms_is_told() -> None:
+    with pytest.raises(ValueError, match="a circle among a, b"):
+        rooms.House("x", {"a": 1, "b": 1, "c": 1}, frozenset({("a", "b"), ("b", "a"), ("a", "c")})).floors()
+
+
+def test_each_room_says_what_it_holds_and_has_few_public_modules() -> None:
+    known = rooms.modules()
+    public: Counter[str] = Counter()
+    for module, path in known.items():
+        room, _, name = module.rpartition(".")
+        if path.name == "__init__.py" and room and "migrations" not in module:
+            assert ast.get_docstring(ast.parse(path.read_text("utf-8"))), module
+        elif room and not name.startswith("_") and not room.startswith("exchange.cli"):
+            public[room] += 1
+    crowded = {room: count for room, count in public.items() if count > MOST_PUBLIC_MODULES and room not in MANY}
+    assert not crowded
+
+
+def test_the_picture_of_the_rooms_is_current() -> None:
+    assert rooms.PICTURE.read_text("utf-8") == rooms.picture(), "run python -m tests.generators.rooms --write"
