@@ -34,7 +34,8 @@ import cbor2
 
 from benchmarks.floor import cpu_us
 from benchmarks.store import BATCH, FR, KR, NOW, PARIS, SEOUL, Signing, incoming
-from exchange.audit import reconcile, verify_mirror
+from exchange.audit.reconcile import reconcile
+from exchange.audit.verify import verify_mirror
 from keys.directory.cards import NodeCard
 from keys.directory.view import Directory
 from keys.members.federation import contact_point_card, node_card
@@ -44,9 +45,10 @@ from node.store.sqlite.store import SqliteStore
 from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
 from protocol.encoding.ids import new_message_id
 from protocol.event import Event, EventName, LeafReference, encode_event
-from protocol.log import TILE_WIDTH, Checkpoint, TileTree, encode_bundle, entries_path, tile_path
-from protocol.log.checkpoint import sign_checkpoint
+from protocol.log.checkpoint import Checkpoint, sign_checkpoint
+from protocol.log.layout import TILE_WIDTH, encode_bundle, entries_path, tile_path
 from protocol.log.merkle import leaf_hash
+from protocol.log.tiles import TileTree
 from protocol.statement import DeskStatement, sign_statement
 
 BEGIN = datetime(2026, 11, 1, tzinfo=UTC)

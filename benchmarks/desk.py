@@ -31,7 +31,8 @@ from exchange.views import Direction
 from keys.secrets.keystore import Keystore, Purpose
 from protocol.address import Address
 from protocol.encoding.ids import new_message_id
-from protocol.messages import ComposedMessage, compose_message, reply_draft
+from protocol.messages.parse import ComposedMessage, compose_message
+from protocol.messages.types.reply import reply_draft
 from tests.worlds.desks import FR, KR, PASSPHRASE, World
 
 LARGE = 50

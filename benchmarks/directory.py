@@ -30,9 +30,9 @@ import urllib3
 
 from keys.ceremony.ceremony import Ceremony
 from keys.directory.cards import ContactPointCard
-from keys.directory.client import DirectoryClient
-from keys.directory.repository import TARGETS
-from keys.directory.tuf_key import DirectorySigner
+from keys.directory.metadata.client import DirectoryClient
+from keys.directory.metadata.repository import TARGETS
+from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.members.federation import contact_point_card, found_federation, log_origin, node_card, publish_cards
 from keys.members.identity import generate_desk_keys, generate_directory_key, generate_node_keys
 from keys.transport.tls import client_context, make_certificate, to_pem

@@ -33,7 +33,7 @@ from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
 from protocol.encoding.ids import new_message_id
 from protocol.envelope import open_envelope, parse_envelope, seal, verify_envelope
 from protocol.event import EventName
-from protocol.messages import compose_message, parse_message
+from protocol.messages.parse import compose_message, parse_message
 from protocol.routing import Priority, Routing
 from protocol.statement import DeskStatement, parse_statement, sign_statement, verify_statement
 

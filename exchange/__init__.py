@@ -7,7 +7,8 @@
     async with Desk.open(home, passphrase) as desk:
         await desk.send(draft)
 
-Names are loaded when they are first used: the command line starts without what it does not need.
+What a desk shows are the values of :mod:`exchange.views`. Names are loaded when they are first used: the command line
+starts without what it does not need.
 """
 
 from __future__ import annotations
@@ -20,45 +21,13 @@ if TYPE_CHECKING:
     from exchange.desk.enrolment import create_desk
     from exchange.evidence.checks import Evidence, verify_evidence
     from exchange.settings import DeskSettings, Home, OfficerSettings
-    from exchange.views import (
-        Check,
-        Clocks,
-        Direction,
-        InboxRow,
-        QuarantineRow,
-        ReceiptCheck,
-        ReceiptRow,
-        RecipientTracking,
-        SendStatus,
-        SentMessage,
-        ShownMessage,
-        SyncResult,
-        TargetRow,
-        Tracking,
-        VerificationReport,
-    )
 
 __all__ = [
-    "Check",
-    "Clocks",
     "Desk",
     "DeskSettings",
-    "Direction",
     "Evidence",
     "Home",
-    "InboxRow",
     "OfficerSettings",
-    "QuarantineRow",
-    "ReceiptCheck",
-    "ReceiptRow",
-    "RecipientTracking",
-    "SendStatus",
-    "SentMessage",
-    "ShownMessage",
-    "SyncResult",
-    "TargetRow",
-    "Tracking",
-    "VerificationReport",
     "create_desk",
     "verify_evidence",
 ]
@@ -77,4 +46,4 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'exchange' has no attribute {name!r}")
-    return getattr(import_module(_HOMES.get(name, "exchange.views")), name)
+    return getattr(import_module(_HOMES[name]), name)

@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
-from keys.directory.repository import MetadataRepository
+from keys.directory.metadata.repository import MetadataRepository
 from keys.directory.view import Directory
 from keys.members.bootstrap import BootstrapBundle
 from keys.members.identity import tls_identity

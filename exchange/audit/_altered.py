@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from protocol.log import BundleItem, item_hash
 from protocol.log.merkle import HASH_BYTES
+from protocol.log.scoped import BundleItem, item_hash
 
 
 def altered_entries(first: int, items: Sequence[BundleItem], hashes: bytes) -> Iterator[tuple[int, str, str]]:

@@ -15,8 +15,8 @@ from protocol.directory_seen import DirectorySeen, decode_entry
 from protocol.encoding.instants import to_ms
 from protocol.errors import ComityError
 from protocol.event import DESK_EVENTS, Event, EventName, LeafReference
-from protocol.log import BundleItem, Withheld, item_hash
 from protocol.log.merkle import HASH_BYTES
+from protocol.log.scoped import BundleItem, Withheld, item_hash
 from protocol.receipt import statement_of
 from protocol.statement import verify_statement
 

@@ -15,7 +15,7 @@ from exchange.audit._tree import AuthenticTree
 from keys.local.tile_folder import CONFLICT, COSIGNED, head_paths, read_resource
 from protocol.encoding.instants import to_text
 from protocol.errors import CheckpointInvalidError, LogForkError, LogUnavailableError, LogWentBackError, TooLargeError
-from protocol.log import LogVerifier, VerifiedCheckpoint, verify_checkpoint
+from protocol.log.checkpoint import LogVerifier, VerifiedCheckpoint, verify_checkpoint
 
 
 def other_heads(

@@ -14,7 +14,7 @@ from exchange.audit.verify import VerifiedLog
 from keys.local.files import PRIVATE_MODE, write_file
 from protocol.encoding import cbor
 from protocol.errors import ComityError, UnavailableError
-from protocol.log import Checkpoint
+from protocol.log.checkpoint import Checkpoint
 
 _MAX_BYTES = 1024
 

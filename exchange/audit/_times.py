@@ -20,8 +20,8 @@ from itertools import accumulate
 from operator import itemgetter
 
 from protocol.encoding.instants import from_ms, to_ms
-from protocol.log import VerifiedCheckpoint
-from protocol.misbehaviour import ALLOWED_SKEW, is_early, is_late
+from protocol.log.checkpoint import VerifiedCheckpoint
+from protocol.misbehaviour.verify import ALLOWED_SKEW, is_early, is_late
 
 _SKEW_MS = ALLOWED_SKEW // timedelta(milliseconds=1)
 _UNKNOWN = -1

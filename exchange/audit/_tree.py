@@ -23,8 +23,11 @@ from keys.local.tile_folder import (
     widths,
 )
 from protocol.errors import LogUnavailableError, MalformedError, ProofInvalidError, TooLargeError
-from protocol.log import TILE_WIDTH, Checkpoint, TileTree, item_hash, tile_path, tile_width
+from protocol.log.checkpoint import Checkpoint
+from protocol.log.layout import TILE_WIDTH, tile_path, tile_width
 from protocol.log.merkle import HASH_BYTES
+from protocol.log.scoped import item_hash
+from protocol.log.tiles import TileTree
 
 Hashes = Callable[[Path, int, int], bytes | None]
 

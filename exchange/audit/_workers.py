@@ -12,7 +12,7 @@ from pathlib import Path
 from exchange.audit._entry_reader import Keys, Reading, read_bundle
 from keys.local.tile_folder import read_items, widths
 from protocol.errors import ComityError
-from protocol.log import TILE_WIDTH
+from protocol.log.layout import TILE_WIDTH
 
 # A task is worth its way to another process, and a few in the queue of each keep all of them busy.
 _BUNDLES_A_TASK = 16

@@ -24,29 +24,15 @@ from protocol.errors import (
     TooLargeError,
     UnavailableError,
 )
-from protocol.log import (
-    TILE_WIDTH,
-    LogVerifier,
-    TileTree,
-    VerifiedCheckpoint,
-    Withheld,
-    leaf_hash,
-    tile_path,
-    tile_width,
-    verify_checkpoint,
-    verify_inclusion,
-)
+from protocol.log.checkpoint import LogVerifier, VerifiedCheckpoint, verify_checkpoint
+from protocol.log.layout import TILE_WIDTH, tile_path, tile_width
+from protocol.log.merkle import leaf_hash, verify_inclusion
 from protocol.log.remote import RemoteTree
-from protocol.misbehaviour import (
-    Kind,
-    Proof,
-    between_checkpoints,
-    between_receipts,
-    entry_time,
-    is_early,
-    is_late,
-    misdated,
-)
+from protocol.log.scoped import Withheld
+from protocol.log.tiles import TileTree
+from protocol.misbehaviour.proof import Kind, Proof
+from protocol.misbehaviour.search import between_checkpoints, between_receipts, misdated
+from protocol.misbehaviour.verify import entry_time, is_early, is_late
 from protocol.receipt import Receipt
 
 Progress = Callable[[int, int], None]

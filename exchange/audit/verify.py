@@ -39,19 +39,11 @@ from protocol.errors import (
     NoMirrorError,
     WrongOriginError,
 )
-from protocol.log import (
-    TILE_WIDTH,
-    Checkpoint,
-    LogVerifier,
-    VerifiedCheckpoint,
-    Withheld,
-    encode_tlog_proof,
-    item_hash,
-    parse_checkpoint,
-    tile_width,
-    verify_checkpoint,
-)
+from protocol.log.checkpoint import Checkpoint, LogVerifier, VerifiedCheckpoint, parse_checkpoint, verify_checkpoint
 from protocol.log.freshness import require_fresh
+from protocol.log.layout import TILE_WIDTH, tile_width
+from protocol.log.proof import encode_tlog_proof
+from protocol.log.scoped import Withheld, item_hash
 
 _REFUTED = frozenset({"post-dated", "back-dated"})
 

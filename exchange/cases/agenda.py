@@ -19,8 +19,10 @@ from exchange.views import AgendaItem
 from protocol.address import Address
 from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms, to_ms
-from protocol.lifecycle import AnyCase, Deadline, Side, deadlines, fold
+from protocol.lifecycle.case import AnyCase, fold
+from protocol.lifecycle.deadlines import Deadline, deadlines
 from protocol.lifecycle.profiles import NationalClocks
+from protocol.lifecycle.rules import Side
 from protocol.lifecycle.warnings import level_at, next_change
 
 # So many threads are derived in one transaction.

@@ -19,7 +19,7 @@ from exchange.cases.threads import Parsed
 from exchange.store.messages import DeskStore
 from exchange.views import Direction
 from protocol.address import Address
-from protocol.messages import Message
+from protocol.messages.schema.base import Message
 from protocol.messages.schema.identifiers import Identifier
 from protocol.messages.types.assistance import AssistanceRequest
 from protocol.messages.types.emergency import EmergencyRequest

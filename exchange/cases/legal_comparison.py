@@ -17,9 +17,9 @@ from protocol.address import Address
 from protocol.codes import Confidence
 from protocol.encoding.instants import to_text
 from protocol.errors import UnknownNodeError
-from protocol.lifecycle import AnyCase
+from protocol.lifecycle.case import AnyCase
 from protocol.lifecycle.profiles import NO_NATIONAL_CLOCKS, NationalClocks
-from protocol.messages import Message
+from protocol.messages.schema.base import Message
 from protocol.messages.schema.parts import Offence
 from protocol.messages.types.assistance import AssistanceRequest
 from protocol.messages.types.emergency import EmergencyRequest

@@ -20,7 +20,8 @@ from exchange.store.messages import DeskStore
 from protocol.address import Address
 from protocol.encoding import cbor
 from protocol.errors import InvalidMessageError, NothingOpenError, OfferNeededError, UsageError
-from protocol.messages import ComposedMessage, Message
+from protocol.messages.parse import ComposedMessage
+from protocol.messages.schema.base import Message
 from protocol.messages.schema.conditions import ConditionPropose
 from protocol.messages.schema.parts import Condition
 from protocol.messages.types.answer import Answer

@@ -16,21 +16,15 @@ from keys.directory.view import Directory
 from protocol.address import Address
 from protocol.errors import ComityError, ErasedError, NotFoundError, TransitionError
 from protocol.event import Event, EventName, decode_event
-from protocol.lifecycle import (
-    AnyCase,
-    AssistanceCase,
-    PreservationCase,
-    ThreadEvent,
-    ThreadMessage,
-    acknowledgement_due,
-    check_step,
-    deadlines,
-    expiry_warnings,
-    overdue,
-    state_at,
-)
+from protocol.lifecycle.assistance import AssistanceCase
+from protocol.lifecycle.case import AnyCase, check_step
+from protocol.lifecycle.clocks import acknowledgement_due, expiry_warnings
+from protocol.lifecycle.deadlines import deadlines, overdue
+from protocol.lifecycle.preservation import PreservationCase, state_at
 from protocol.lifecycle.profiles import NO_NATIONAL_CLOCKS, NationalClocks
-from protocol.messages import Message, parse_message
+from protocol.lifecycle.thread import ThreadEvent, ThreadMessage
+from protocol.messages.parse import parse_message
+from protocol.messages.schema.base import Message
 
 Ways = Mapping[Address, tuple[str, ...]]
 

@@ -26,9 +26,10 @@ from exchange.views import Direction, InboxRow, ReceiptRow, SearchResult, ShownM
 from keys.directory.view import Directory
 from protocol.errors import ConditionsOpenError, DuplicateRequestError, ErasedError, NotFoundError
 from protocol.event import EventName
-from protocol.lifecycle import AnyCase, fold
+from protocol.lifecycle.case import AnyCase, fold
 from protocol.lifecycle.profiles import NationalClocks
-from protocol.messages import Message, notes_of
+from protocol.messages.parse import notes_of
+from protocol.messages.schema.base import Message
 from protocol.processing_log import LocalRecord, Operation
 
 RESOLVED_AMONG = 1000

@@ -95,14 +95,13 @@ from protocol.errors import (
     DirectoryUnavailableError,
     UnavailableError,
 )
-from protocol.lifecycle import AnyCase, Deadline, deadlines
+from protocol.lifecycle.case import AnyCase
+from protocol.lifecycle.deadlines import Deadline, deadlines
 from protocol.lifecycle.profiles import NationalClocks
 from protocol.log.checkpoint import parse_checkpoint
-from protocol.messages import (
-    Message,
-    complete_message,
-)
 from protocol.messages.handling_rules import Action
+from protocol.messages.parse import complete_message
+from protocol.messages.schema.base import Message
 from protocol.messages.types.forward import Forward
 
 Clock = Callable[[], datetime]

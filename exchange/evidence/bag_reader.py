@@ -43,7 +43,7 @@ from exchange.messaging.inbox import claimed_head
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
 from exchange.verifiers.verify_bundle import FailedError, check_bag, is_stated, read_zip
 from exchange.views import Check, Dating, ReceiptRow
-from keys.directory.extract import read_extract
+from keys.directory.metadata.extract import read_extract
 from keys.directory.view import Directory
 from protocol.bag_statement import BagStatement, parse_bag_statement
 from protocol.encoding.instants import to_text
@@ -62,7 +62,7 @@ from protocol.log.checkpoint import parse_checkpoint
 from protocol.log.merkle import leaf_hash
 from protocol.log.note import parse_note
 from protocol.log.proof import decode_tlog_proof
-from protocol.misbehaviour import ALLOWED_SKEW
+from protocol.misbehaviour.verify import ALLOWED_SKEW
 from protocol.receipt import Receipt
 
 _BAG_ALTERED = "bag-altered"

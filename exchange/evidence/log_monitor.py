@@ -18,7 +18,7 @@ from protocol.errors import ComityError, LogForkError, ProofInvalidError
 from protocol.log.checkpoint import Checkpoint, VerifiedCheckpoint, open_checkpoint, verify_checkpoint
 from protocol.log.freshness import require_fresh
 from protocol.log.merkle import verify_consistency
-from protocol.misbehaviour import is_late
+from protocol.misbehaviour.verify import is_late
 from protocol.receipt import Receipt, VerifiedReceipt
 
 _NAME = "consistency"

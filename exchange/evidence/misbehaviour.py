@@ -13,15 +13,8 @@ from keys.local.files import write_file
 from protocol.errors import StorageFullError
 from protocol.log.checkpoint import LogVerifier, parse_checkpoint
 from protocol.log.remote import RemoteTree, TileNeededError
-from protocol.misbehaviour import (
-    Proof,
-    about_receipt,
-    between_checkpoints,
-    encode_proof,
-    file_name,
-    misdated,
-    proof_digest,
-)
+from protocol.misbehaviour.proof import Proof, encode_proof, file_name, proof_digest
+from protocol.misbehaviour.search import about_receipt, between_checkpoints, misdated
 from protocol.receipt import Receipt
 
 Fetch = Callable[[str], Awaitable[bytes]]

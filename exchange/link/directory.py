@@ -15,7 +15,7 @@ from urllib.parse import quote
 import urllib3
 
 from exchange.settings import DeskSettings, Home
-from keys.directory.shared_client import SharedDirectoryClient
+from keys.directory.metadata.shared_client import SharedDirectoryClient
 from keys.directory.view import Directory
 from keys.members.bootstrap import BootstrapBundle
 from keys.transport.tls import any_server_context, client_context

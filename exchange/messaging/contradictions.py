@@ -22,7 +22,7 @@ from exchange.views import Check
 from protocol.encoding.instants import to_text
 from protocol.errors import LogForkError, ProofInvalidError
 from protocol.event import EventName
-from protocol.misbehaviour import ALLOWED_SKEW, is_late
+from protocol.misbehaviour.verify import ALLOWED_SKEW, is_late
 from protocol.receipt import Receipt, VerifiedReceipt
 
 K = TypeVar("K")

@@ -22,7 +22,6 @@ from protocol.address import Address
 from protocol.codes import load_codes
 from protocol.envelope import parse_envelope
 from protocol.errors import ConditionsOpenError, ErasedError, HandlingError, NotFoundError, ProofInvalidError
-from protocol.messages import ComposedMessage, LegalBasis, Message
 from protocol.messages.handling_rules import (
     Action,
     Barrier,
@@ -32,13 +31,15 @@ from protocol.messages.handling_rules import (
     open_barriers,
     read_original,
 )
+from protocol.messages.parse import ComposedMessage
 from protocol.messages.passing_on import check_passed_on, consents_of, originals_of
+from protocol.messages.schema.base import LegalBasis, Message
 from protocol.messages.schema.parts import Condition
 from protocol.messages.schema.use import ConsentReply, ConsentRequest
 from protocol.messages.types.consent import check_given, content_conditions, open_conditions, opening_in
 from protocol.messages.types.forward import Forward, Original, original_envelope, original_receipts
 from protocol.messages.types.information import InformationSpontaneous
-from protocol.misbehaviour import own_lines
+from protocol.misbehaviour.verify import own_lines
 from protocol.receipt import Receipt, encode_receipts
 
 MAX_CARRIED_NOTE_BYTES = 32_768  # a tree that nine nations cosigned

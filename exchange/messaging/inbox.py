@@ -48,9 +48,10 @@ from protocol.errors import (
     UnknownNodeError,
 )
 from protocol.event import MAX_REASON_CHARS, EventName
-from protocol.messages import Message, parse_message
 from protocol.messages.officer_signature import verify_officer
+from protocol.messages.parse import parse_message
 from protocol.messages.passing_on import check_passed_on
+from protocol.messages.schema.base import Message
 from protocol.messages.types.answer import Answer as AnswerMessage
 from protocol.messages.types.consent import check_opening
 from protocol.messages.types.forward import Forward

@@ -40,8 +40,9 @@ from protocol.envelope import seal
 from protocol.errors import ComityError, InvalidMessageError
 from protocol.event import EventName
 from protocol.lifecycle.profiles import acknowledgement_period
-from protocol.messages import ComposedMessage, Message, compose_message
 from protocol.messages.officer_signature import PLACEHOLDER, key_text, sign_as_officer
+from protocol.messages.parse import ComposedMessage, compose_message
+from protocol.messages.schema.base import Message
 from protocol.processing_log import Operation
 from protocol.routing import COMMITMENT_BYTES, MAX_CLOCK_SKEW, Priority, Routing
 

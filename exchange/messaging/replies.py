@@ -17,15 +17,18 @@ from exchange.views import Direction
 from keys.local.translation import translator
 from protocol.address import Address
 from protocol.errors import ForbiddenError, NothingOpenError, UsageError
-from protocol.lifecycle import fold
-from protocol.messages import Acknowledgement, Message, PreservationAnswer, reply_draft
+from protocol.lifecycle.case import fold
 from protocol.messages.handling_rules import Action
 from protocol.messages.out_of_order import OutOfOrderNotice
+from protocol.messages.schema.base import Message
 from protocol.messages.schema.conditions import ConditionAccept
 from protocol.messages.schema.parts import Condition
 from protocol.messages.schema.use import ConsentReply, ConsentRequest
+from protocol.messages.types.acknowledgement import Acknowledgement
 from protocol.messages.types.consent import conditions_to_accept
 from protocol.messages.types.contact import ContactTest, ContactTestReply
+from protocol.messages.types.preservation import PreservationAnswer
+from protocol.messages.types.reply import reply_draft
 
 NamedOfficer = Mapping[str, str] | None
 

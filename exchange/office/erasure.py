@@ -26,7 +26,7 @@ from exchange.store.rows import StoredMessage
 from protocol.codes import load_codes
 from protocol.encoding.instants import truncate
 from protocol.errors import ErasureError, NotFoundError, UsageError
-from protocol.lifecycle import AnyCase, fold, is_over
+from protocol.lifecycle.case import AnyCase, fold, is_over
 from protocol.messages.passing_on import originals_of
 from protocol.messages.types.forward import Forward
 from protocol.processing_log import Operation

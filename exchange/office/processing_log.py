@@ -31,11 +31,12 @@ from protocol.errors import (
     ProofInvalidError,
     SignatureInvalidError,
 )
-from protocol.log import TILE_WIDTH, TileTree, decode_bundle, encode_bundle, entries_path, tile_path
 from protocol.log.checkpoint import Checkpoint, parse_checkpoint, parse_checkpoint_text
 from protocol.log.frontier import Frontier
+from protocol.log.layout import TILE_WIDTH, decode_bundle, encode_bundle, entries_path, tile_path
 from protocol.log.merkle import HASH_BYTES, leaf_hash
 from protocol.log.note import NoteSignature, SignatureType, VerifierKey, parse_note, serialize_note
+from protocol.log.tiles import TileTree
 from protocol.processing_log import SALT_BYTES, LocalRecord, Operation, RecordedOfficer
 
 CHECKPOINT = "checkpoint"

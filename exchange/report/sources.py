@@ -19,7 +19,8 @@ from protocol.directory_seen import DirectorySeen, decode_entry
 from protocol.errors import ComityError, LogUnavailableError, MalformedError, TooLargeError
 from protocol.event import Event
 from protocol.lifecycle.thread import facts_of_thread
-from protocol.log import TILE_WIDTH, Withheld, item_hash
+from protocol.log.layout import TILE_WIDTH
+from protocol.log.scoped import Withheld, item_hash
 from protocol.messages.types.consent import is_given
 
 # So many refused messages are read at once.

@@ -19,7 +19,8 @@ from keys.local.translation import _, language
 from protocol.codes import load_codes
 from protocol.encoding.instants import as_written
 from protocol.errors import InvalidMessageError, MalformedError
-from protocol.messages import Message, UnknownMessage, parse_message
+from protocol.messages.parse import parse_message
+from protocol.messages.schema.base import Message, UnknownMessage
 from protocol.messages.schema.fields import CodeOf
 from protocol.messages.schema.identifiers import PaymentCard, masked_card
 from protocol.messages.schema.parts import Offence

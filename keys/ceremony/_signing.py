@@ -7,8 +7,8 @@ from datetime import datetime
 
 from keys.ceremony.ceremony_file import CeremonyFile, require_fresh
 from keys.ceremony.review import review
-from keys.directory.roles import signing_as
-from keys.directory.tuf_key import DirectorySigner
+from keys.directory.metadata.roles import signing_as
+from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.local.printing import printable
 from protocol.errors import CeremonyError
 

@@ -41,9 +41,9 @@ from keys.ceremony.ceremony_file import CeremonyFile, require_fresh
 from keys.ceremony.review import check_change, refuse
 from keys.directory.card_rules import check_cards
 from keys.directory.cards import Card, ContactPointCard, NodeCard, card_to_bytes
-from keys.directory.client import DirectoryClient
 from keys.directory.legal_profile import LegalProfile, check_profile, profile_to_bytes
-from keys.directory.repository import (
+from keys.directory.metadata.client import DirectoryClient
+from keys.directory.metadata.repository import (
     FEDERATION_FIELD,
     ROOT,
     SNAPSHOT,
@@ -61,10 +61,10 @@ from keys.directory.repository import (
     role_node,
     target_name,
 )
-from keys.directory.roles import Lifetimes, Missing, signing_as, whole_seconds
-from keys.directory.rules import AnyMetadata, key_set_faults, listing_faults, sharing_faults
-from keys.directory.standing import Sanction, Standing, sanctions_of, with_sanctions
-from keys.directory.tuf_key import DirectoryPublicKey, DirectorySigner
+from keys.directory.metadata.roles import Lifetimes, Missing, signing_as, whole_seconds
+from keys.directory.metadata.rules import AnyMetadata, key_set_faults, listing_faults, sharing_faults
+from keys.directory.metadata.standing import Sanction, Standing, sanctions_of, with_sanctions
+from keys.directory.metadata.tuf_key import DirectoryPublicKey, DirectorySigner
 from keys.directory.view import Directory
 from keys.directory.witness_rule import with_rule
 from keys.local.files import write_file

@@ -33,9 +33,9 @@ from securesystemslib.exceptions import UnverifiedSignatureError, VerificationEr
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, Targets
 
-from keys.directory.repository import ROOT, TARGETS, is_target_name, role_node
-from keys.directory.rules import AnyMetadata
-from keys.directory.tuf_key import DirectoryPublicKey
+from keys.directory.metadata.repository import ROOT, TARGETS, is_target_name, role_node
+from keys.directory.metadata.rules import AnyMetadata
+from keys.directory.metadata.tuf_key import DirectoryPublicKey
 from protocol.encoding.instants import to_text
 from protocol.encoding.json_bounds import require_few_items
 from protocol.errors import CeremonyError, MalformedError, TooLargeError

@@ -2,8 +2,8 @@
 
 The review is the structural difference between the published version and the staged one: of the metadata whole, and of
 every card and legal profile that it brings or takes away. What could stand in there unseen is refused: see
-:mod:`keys.directory.rules`, and here a card with a member that this version does not know, a target of an unknown
-kind, and a target without its bytes.
+:mod:`keys.directory.metadata.rules`, and here a card with a member that this version does not know, a target of an
+unknown kind, and a target without its bytes.
 
 :meth:`Review.digest` covers every line. Who signs by a digest signs what was shown under it, and nothing else.
 """
@@ -26,7 +26,7 @@ from keys.ceremony.ceremony_file import MAX_ITEMS, CeremonyFile, parse
 from keys.directory.card_rules import check_cards
 from keys.directory.cards import Card, ContactPointCard, NodeCard
 from keys.directory.legal_profile import LegalProfile, check_profile
-from keys.directory.repository import (
+from keys.directory.metadata.repository import (
     FEDERATION_FIELD,
     ROOT,
     SNAPSHOT,
@@ -36,7 +36,7 @@ from keys.directory.repository import (
     role_node,
     target_name,
 )
-from keys.directory.rules import (
+from keys.directory.metadata.rules import (
     AnyMetadata,
     content_faults,
     file_faults,
@@ -49,8 +49,8 @@ from keys.directory.rules import (
     step_faults,
     timestamp_faults,
 )
-from keys.directory.standing import STANDING_FIELD
-from keys.directory.tuf_key import HOLDER_FIELD
+from keys.directory.metadata.standing import STANDING_FIELD
+from keys.directory.metadata.tuf_key import HOLDER_FIELD
 from keys.directory.witness_rule import WITNESS_FIELD
 from keys.local.printing import printable
 from protocol.encoding.json_bounds import require_few_items

@@ -13,19 +13,16 @@ from hashlib import sha256
 from pathlib import Path
 
 from protocol.errors import LogUnavailableError, MalformedError, TooLargeError
-from protocol.log import (
+from protocol.log.layout import (
     TILE_WIDTH,
-    BundleItem,
     TileName,
     decode_bundle,
-    decode_scoped_bundle,
     entries_path,
-    parse_scoped_path,
     parse_tile_path,
-    scoped_path,
     tile_path,
     tile_width,
 )
+from protocol.log.scoped import BundleItem, decode_scoped_bundle, parse_scoped_path, scoped_path
 
 CHECKPOINT = "checkpoint"
 COSIGNED = "cosigned/checkpoint"

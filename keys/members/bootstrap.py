@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tuf.api.metadata import Root
 
 from keys.directory.cards import Binary, HttpsUrl, Line, NodeName
-from keys.directory.repository import MAX_ROOT_BYTES, parse_metadata
+from keys.directory.metadata.repository import MAX_ROOT_BYTES, parse_metadata
 from keys.local.strict_json import require_unique_members
 from protocol.encoding.json_bounds import require_few_items
 from protocol.errors import DirectoryUntrustedError, MalformedError, TooLargeError

@@ -23,9 +23,9 @@ from keys.directory.cards import (
     make_contact_point_card,
     make_node_card,
 )
-from keys.directory.repository import ROOT, TARGETS, MetadataRepository, nation_role
-from keys.directory.roles import Lifetimes
-from keys.directory.tuf_key import DirectorySigner
+from keys.directory.metadata.repository import ROOT, TARGETS, MetadataRepository, nation_role
+from keys.directory.metadata.roles import Lifetimes
+from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.directory.view import Directory
 from keys.members.bootstrap import BootstrapBundle
 from keys.members.identity import KEY_LIFETIME, DeskKeys, NodeKeys, TokenNodeKeys

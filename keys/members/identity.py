@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from keys.directory.cards import KeyEntry, LogCard, WitnessCard
-from keys.directory.tuf_key import DirectoryPublicKey, DirectorySigner
+from keys.directory.metadata.tuf_key import DirectoryPublicKey, DirectorySigner
 from keys.secrets.keystore import (
     KEY_LABEL,
     WITNESS_NAME,

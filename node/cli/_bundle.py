@@ -164,8 +164,8 @@ def _begin_directory(files: Any, parts: list[BundlePart]) -> None:
     """A node that never had a directory takes the bundle's, verified from its own root of trust."""
     from datetime import UTC, datetime
 
-    from keys.directory.client import STATE_NAME
-    from keys.directory.mirror import install_files
+    from keys.directory.metadata.client import STATE_NAME
+    from keys.directory.metadata.mirror import install_files
     from keys.members.bootstrap import BootstrapBundle
 
     carried = next((part.contents.directory for part in parts if part.contents.directory), None)

@@ -68,7 +68,7 @@ def create(
     --holder FR --threshold 2 --registry registry.json
     """
     with edge(as_json):
-        from keys.directory.repository import ROOT, TARGETS
+        from keys.directory.metadata.repository import ROOT, TARGETS
 
         ring = KeyRing.open(keys, passphrase_file)
         ceremony = open_ceremony(folder)
@@ -165,7 +165,7 @@ def bundle(
     """
     with edge(as_json):
         from keys.directory.cards import NodeCard
-        from keys.directory.client import fingerprint
+        from keys.directory.metadata.client import fingerprint
         from keys.local.files import write_file
         from keys.members.bootstrap import BootstrapBundle
 
@@ -207,7 +207,7 @@ def admit(
     root-keys.cbor --holder KR --holder FR
     """
     with edge(as_json):
-        from keys.directory.repository import TARGETS
+        from keys.directory.metadata.repository import TARGETS
 
         ring = KeyRing.open(keys, passphrase_file)
         ceremony = open_ceremony(folder)
@@ -400,13 +400,13 @@ def _hold(folder: Path) -> int:
 def read_ceremony(folder: Path) -> Ceremony:
     """The ceremony in ``folder``, only to look at."""
     from keys.ceremony.ceremony import Ceremony
-    from keys.directory.repository import MetadataRepository
+    from keys.directory.metadata.repository import MetadataRepository
 
     return Ceremony(MetadataRepository(folder))
 
 
 def _federation_name(folder: Path) -> str:
-    from keys.directory.repository import FEDERATION_FIELD
+    from keys.directory.metadata.repository import FEDERATION_FIELD
 
     return str(read_ceremony(folder).repository.root().signed.unrecognized_fields.get(FEDERATION_FIELD, ""))
 
@@ -464,7 +464,7 @@ def _publish_cards(
 ) -> None:
     from keys.directory.card_rules import card_node
     from keys.directory.legal_profile import LegalProfile
-    from keys.directory.repository import nation_role
+    from keys.directory.metadata.repository import nation_role
 
     profiles = [item for item in published if isinstance(item, LegalProfile)]
     cards = [item for item in published if not isinstance(item, LegalProfile)]
@@ -503,7 +503,7 @@ def _publish(ceremony: Ceremony, ring: KeyRing, registry: Sequence[str], approva
 
 
 def _show_published(ceremony: Ceremony, directory: Directory, as_json: bool) -> None:
-    from keys.directory.client import fingerprint
+    from keys.directory.metadata.client import fingerprint
 
     values = {
         "published": True,

@@ -14,7 +14,7 @@ from node.i18n import _
 from protocol.errors import MalformedError, UsageError
 
 if TYPE_CHECKING:
-    from keys.directory.tuf_key import DirectoryPublicKey, DirectorySigner
+    from keys.directory.metadata.tuf_key import DirectoryPublicKey, DirectorySigner
     from keys.secrets.keystore import Keystore
 
 app = typer.Typer(help=_("Keys of those who sign the directory."), no_args_is_help=True)
@@ -106,7 +106,7 @@ def read_public(path: Path) -> DirectoryPublicKey:
     """The key in a file that ``keys public`` wrote; raises :class:`MalformedError` and its kin."""
     import json
 
-    from keys.directory.tuf_key import DirectoryPublicKey
+    from keys.directory.metadata.tuf_key import DirectoryPublicKey
 
     try:
         value = json.loads(path.read_text("utf-8"))

@@ -33,7 +33,7 @@ from protocol.errors import UsageError
 if TYPE_CHECKING:
     from keys.ceremony.ceremony import Ceremony
     from keys.ceremony.ceremony_file import CeremonyFile
-    from keys.directory.standing import Standing
+    from keys.directory.metadata.standing import Standing
 
 ceremony = typer.Typer(help=_("Review and sign a change that a registry sent; needs no network."), no_args_is_help=True)
 
@@ -136,7 +136,7 @@ def suspend(folder: Folder, node: Node, as_json: AsJson = False) -> None:
 
     Example: comity-node nation suspend directory kr
     """
-    from keys.directory.standing import Standing
+    from keys.directory.metadata.standing import Standing
 
     _sanction(folder, node, Standing.SUSPENDED, as_json)
 
@@ -156,7 +156,7 @@ def expel(folder: Folder, node: Node, as_json: AsJson = False) -> None:
 
     Example: comity-node nation expel directory kr
     """
-    from keys.directory.standing import Standing
+    from keys.directory.metadata.standing import Standing
 
     _sanction(folder, node, Standing.EXPELLED, as_json)
 

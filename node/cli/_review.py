@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from keys.ceremony.ceremony_file import CeremonyFile
     from keys.ceremony.holder import HolderChain, Judged
     from keys.ceremony.review import Review
-    from keys.directory.tuf_key import DirectorySigner
+    from keys.directory.metadata.tuf_key import DirectorySigner
     from keys.directory.view import Directory
 
 State = Annotated[
@@ -158,7 +158,7 @@ def release(
     """
     from hashlib import sha256
 
-    from keys.directory.repository import SNAPSHOT, TIMESTAMP
+    from keys.directory.metadata.repository import SNAPSHOT, TIMESTAMP
 
     ceremony.stage_release(now, roles)
     with approval.chain() as chain:

@@ -183,8 +183,8 @@ def published_card(files: NodeHome, node: str) -> NodeCard:
 
 def published_directory(files: NodeHome) -> Directory:
     """The directory that this node serves, verified from the bootstrap bundle on; it may be running."""
-    from keys.directory.client import DirectoryClient
-    from keys.directory.repository import MetadataRepository
+    from keys.directory.metadata.client import DirectoryClient
+    from keys.directory.metadata.repository import MetadataRepository
     from keys.members.bootstrap import BootstrapBundle
 
     try:

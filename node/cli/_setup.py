@@ -138,7 +138,7 @@ def join(
     Example: comity-node join kr bootstrap.json
     """
     with edge(as_json):
-        from keys.directory.client import fingerprint
+        from keys.directory.metadata.client import fingerprint
         from keys.local.files import write_file
         from keys.members.bootstrap import BootstrapBundle
         from node.settings import NodeHome
@@ -201,7 +201,7 @@ def bootstrap(
     """
     with edge(as_json):
         from keys.directory.cards import parse_node_card
-        from keys.directory.client import fingerprint
+        from keys.directory.metadata.client import fingerprint
         from keys.local.files import write_file
         from keys.members.bootstrap import BootstrapBundle
         from node.settings import NodeHome

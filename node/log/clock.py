@@ -33,7 +33,7 @@ from node.operations.logging import Log
 from node.operations.metrics import Metrics
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import ClockAheadError, ClockUnconfirmedError, ComityError
-from protocol.misbehaviour import ALLOWED_SKEW
+from protocol.misbehaviour.verify import ALLOWED_SKEW
 
 BOUND = ALLOWED_SKEW
 ASK_S = 3.0

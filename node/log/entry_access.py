@@ -17,7 +17,7 @@ from protocol.errors import ComityError, ForbiddenError
 from protocol.event import Event
 from protocol.log.merkle import leaf_hash
 from protocol.log.scoped import BundleItem, Withheld
-from protocol.misbehaviour import Proof, entry_of
+from protocol.misbehaviour.proof import Proof, entry_of
 
 
 def right_of(desk: Address | None, directory: Directory, log_of: str) -> AuditRight:

@@ -71,7 +71,7 @@ from protocol.log.checkpoint import (
     verify_checkpoint,
 )
 from protocol.log.freshness import is_due
-from protocol.misbehaviour import ALLOWED_SKEW
+from protocol.misbehaviour.verify import ALLOWED_SKEW
 
 MAX_BATCH = 512
 MAX_PENDING = 16_384

@@ -15,18 +15,9 @@ from node.operations.logging import Log
 from node.operations.metrics import Metrics
 from protocol.errors import ComityError, LogConflictError, LogForkError, ProofNotKeptError
 from protocol.log.checkpoint import VerifiedCheckpoint, parse_checkpoint, verify_checkpoint
-from protocol.misbehaviour import (
-    Proof,
-    decode_proof,
-    encode_proof,
-    is_early,
-    is_late,
-    misdated,
-    notes_of,
-    proof_digest,
-    verify_proof,
-    without_entry,
-)
+from protocol.misbehaviour.proof import Proof, decode_proof, encode_proof, notes_of, proof_digest, without_entry
+from protocol.misbehaviour.search import misdated
+from protocol.misbehaviour.verify import is_early, is_late, verify_proof
 from protocol.receipt import Receipt, VerifiedReceipt
 
 Distrust = Callable[[str, Sequence[bytes]], None]

@@ -17,7 +17,8 @@ from protocol.log.checkpoint import Checkpoint, LogVerifier, parse_checkpoint
 from protocol.log.merkle import prefix_root
 from protocol.log.remote import RemoteTree, TileNeededError
 from protocol.log.tiles import TileTree
-from protocol.misbehaviour import Proof, about_receipt, between_checkpoints, between_receipts
+from protocol.misbehaviour.proof import Proof
+from protocol.misbehaviour.search import about_receipt, between_checkpoints, between_receipts
 from protocol.receipt import Receipt
 
 T = TypeVar("T")

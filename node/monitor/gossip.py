@@ -25,7 +25,8 @@ from protocol.errors import ComityError, LogUnavailableError, ProofInvalidError
 from protocol.http.wire import Heads
 from protocol.log.checkpoint import Checkpoint, parse_checkpoint, verify_checkpoint
 from protocol.log.remote import RemoteTree
-from protocol.misbehaviour import own_lines, shows_entry
+from protocol.misbehaviour.proof import shows_entry
+from protocol.misbehaviour.verify import own_lines
 
 _REMEMBERED = 4096
 

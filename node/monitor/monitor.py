@@ -54,7 +54,8 @@ from protocol.log.checkpoint import (
 from protocol.log.freshness import require_fresh
 from protocol.log.merkle import verify_consistency
 from protocol.log.witness import without_cosignatures
-from protocol.misbehaviour import ALLOWED_SKEW, notes_of
+from protocol.misbehaviour.proof import notes_of
+from protocol.misbehaviour.verify import ALLOWED_SKEW
 from protocol.receipt import VerifiedReceipt
 
 MAX_FILE_BYTES = 64 * 1024 * 1024

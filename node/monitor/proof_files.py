@@ -15,7 +15,8 @@ from node.store.disk_errors import Report, unreported
 from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import ComityError, MalformedError, ProofNotKeptError, SettingsError, TooLargeError
-from protocol.misbehaviour import MAX_PROOF_BYTES, SUFFIX, Proof, Proved, decode_proof, file_name, proof_digest
+from protocol.misbehaviour.proof import MAX_PROOF_BYTES, SUFFIX, Proof, decode_proof, file_name, proof_digest
+from protocol.misbehaviour.verify import Proved
 
 SETTLED = "settled.cbor"
 _MAX_SETTLED_BYTES = 1024 * 1024

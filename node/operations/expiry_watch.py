@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import date, datetime
 
-from keys.directory.expiry import Expiry, expiries
+from keys.directory.metadata.expiry import Expiry, expiries
 from keys.directory.view import Directory
 from node.operations.logging import Log
 from node.operations.metrics import Metrics

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import aiohttp
 from yarl import URL
 
-from keys.directory.repository import MAX_FILE_BYTES
+from keys.directory.metadata.repository import MAX_FILE_BYTES
 from keys.directory.view import Directory
 from keys.members.bootstrap import BootstrapBundle
 from keys.transport.networks import Network, guarded_sockets, is_refusal
@@ -32,12 +32,12 @@ from protocol.errors import (
     UnknownNodeError,
 )
 from protocol.http import wire
+from protocol.http.add_checkpoint import MAX_ANSWER_BYTES as MAX_COSIGNATURES_BYTES
+from protocol.http.add_checkpoint import SIZE_TYPE, decode_cosignatures, decode_old_size, encode_add_checkpoint
 from protocol.http.problem import MAX_PROBLEM_BYTES, problem_of
-from protocol.log.addcheckpoint import MAX_ANSWER_BYTES as MAX_COSIGNATURES_BYTES
-from protocol.log.addcheckpoint import SIZE_TYPE, decode_cosignatures, decode_old_size, encode_add_checkpoint
 from protocol.log.layout import TILE_BYTES
 from protocol.log.note import MAX_NOTE_BYTES, NoteSignature
-from protocol.misbehaviour import MAX_PROOF_BYTES
+from protocol.misbehaviour.proof import MAX_PROOF_BYTES
 from protocol.receipt import Receipt, decode_receipts, encode_receipts
 
 _CONNECT_TIMEOUT_S = 10.0

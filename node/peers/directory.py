@@ -1,8 +1,8 @@
 """The directory of a running node: load it, refresh it from a folder or from other nodes, serve what was verified.
 
 Several sources are asked for their timestamp at once, and the newest that verifies is taken
-(:mod:`keys.directory.offers`): one source that is old but valid cannot keep the others' news from this node. Who
-disagrees is named in the log, the metrics and ``/health``.
+(:mod:`keys.directory.metadata.offers`): one source that is old but valid cannot keep the others' news from this node.
+Who disagrees is named in the log, the metrics and ``/health``.
 
 Refreshing is blocking work of the TUF client: it runs in a thread. A refresh that fails leaves the directory in use.
 """
@@ -18,10 +18,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from keys.directory.client import DirectoryClient
-from keys.directory.mirror import mirror
-from keys.directory.offers import Disagreement, Offer, disagreement, newest_first
-from keys.directory.repository import TIMESTAMP_NAME, MetadataRepository
+from keys.directory.metadata.client import DirectoryClient
+from keys.directory.metadata.mirror import mirror
+from keys.directory.metadata.offers import Disagreement, Offer, disagreement, newest_first
+from keys.directory.metadata.repository import TIMESTAMP_NAME, MetadataRepository
 from keys.directory.view import Directory
 from node.operations.logging import Log
 from node.operations.metrics import Metrics

@@ -17,7 +17,7 @@ from node.store.sqlite.log import open_tree
 from node.store.sqlite.store import SqliteStore
 from protocol.errors import NewLogError, StoreInUseError
 from protocol.log.checkpoint import Checkpoint, LogVerifier, claimed_time, open_checkpoint
-from protocol.misbehaviour import ALLOWED_SKEW
+from protocol.misbehaviour.verify import ALLOWED_SKEW
 
 
 def _aside(path: Path, origin: str) -> Path:

@@ -27,7 +27,7 @@ from protocol.errors import (
     ProofInvalidError,
     SignatureInvalidError,
 )
-from protocol.log.addcheckpoint import AddCheckpoint
+from protocol.http.add_checkpoint import AddCheckpoint
 from protocol.log.checkpoint import VerifiedCheckpoint, parse_checkpoint, verify_checkpoint
 from protocol.log.merkle import EMPTY_ROOT, verify_consistency
 from protocol.log.note import NoteSignature

@@ -9,7 +9,6 @@ from enum import StrEnum
 from uuid import UUID
 
 from protocol.lifecycle import facts as f
-from protocol.lifecycle._folding import Case, Lifecycle
 from protocol.lifecycle.assistance_rules import (
     ASSISTANCE_RULE_FOR,
     EMERGENCY_RULE_FOR,
@@ -17,6 +16,7 @@ from protocol.lifecycle.assistance_rules import (
     UNANSWERED,
     AssistanceState,
 )
+from protocol.lifecycle.folding import Case, Lifecycle
 
 S = AssistanceState
 

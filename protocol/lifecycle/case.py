@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from protocol.lifecycle import facts as f
-from protocol.lifecycle._folding import OutOfOrder, opening_of
 from protocol.lifecycle.assistance import AssistanceCase, fold_assistance
 from protocol.lifecycle.conversation import ConversationCase, fold_conversation
+from protocol.lifecycle.folding import OutOfOrder, opening_of
 from protocol.lifecycle.ordering import in_order
 from protocol.lifecycle.preservation import PreservationCase, fold_facts
 from protocol.lifecycle.thread import ThreadMessage, facts_of_thread, unread_in

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from protocol.lifecycle._folding import Case, Pause
+from protocol.lifecycle.folding import Case, Pause
 from protocol.lifecycle.preservation import PreservationCase, TargetCase, state_at
 from protocol.lifecycle.preservation_rules import LIVING
 from protocol.lifecycle.profiles import (

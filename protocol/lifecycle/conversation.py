@@ -12,7 +12,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from protocol.lifecycle import facts as f
-from protocol.lifecycle._folding import Case, Lifecycle
+from protocol.lifecycle.folding import Case, Lifecycle
 from protocol.lifecycle.rules import Rule, Side, by_state_and_fact
 
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from protocol.lifecycle import facts as f
-from protocol.lifecycle._folding import Case, Lifecycle
+from protocol.lifecycle.folding import Case, Lifecycle
 from protocol.lifecycle.preservation_rules import LIVING, RULE_FOR, TERMINAL, State
 
 

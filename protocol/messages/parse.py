@@ -16,7 +16,7 @@ from protocol.encoding.instants import as_written
 from protocol.encoding.json_bounds import require_few_items
 from protocol.envelope import MAX_CONTENT_BYTES
 from protocol.errors import InvalidMessageError, TooLargeError
-from protocol.messages._registry import MESSAGE_TYPES
+from protocol.messages.registry import MESSAGE_TYPES
 from protocol.messages.schema.base import Message, UnknownMessage
 from protocol.messages.schema.parts import MAX_TARGETS
 from protocol.messages.schema.problems import Problem, problems_of

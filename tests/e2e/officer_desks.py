@@ -24,7 +24,7 @@ from exchange.desk.desk import Desk
 from exchange.desk.enrolment import create_desk
 from exchange.settings import DeskSettings, Home, OfficerSettings
 from keys.directory.legal_profile import parse_profile
-from keys.directory.repository import nation_role
+from keys.directory.metadata.repository import nation_role
 from keys.local import translation
 from keys.local.files import write_file
 from keys.members.bootstrap import BootstrapBundle

@@ -21,8 +21,8 @@ from exchange.desk.desk import Desk
 from exchange.desk.enrolment import create_desk
 from exchange.settings import OfficerSettings
 from keys.directory.cards import Card, Hosting
-from keys.directory.repository import TARGETS
-from keys.directory.tuf_key import DirectorySigner
+from keys.directory.metadata.repository import TARGETS
+from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.local.bundle_files import read_parts
 from keys.local.files import write_file
 from keys.members.bootstrap import BootstrapBundle

@@ -29,13 +29,9 @@ from exchange.settings import Home
 from keys.local.files import write_file
 from keys.local.tile_folder import read_items
 from keys.secrets.keystore import Keystore
-from protocol.log import (
-    Checkpoint,
-    Withheld,
-    decode_tlog_proof,
-    parse_checkpoint,
-    sign_checkpoint,
-)
+from protocol.log.checkpoint import Checkpoint, parse_checkpoint, sign_checkpoint
+from protocol.log.proof import decode_tlog_proof
+from protocol.log.scoped import Withheld
 from tests.conftest import require, require_program
 from tests.e2e.guide import commands, typed
 from tests.interop.go_log import GoRefusedError, verify_log_with_go, verify_proofs_with_go

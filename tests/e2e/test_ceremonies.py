@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from keys.ceremony.ceremony_file import CeremonyFile
-from keys.directory.client import DirectoryClient
-from keys.directory.repository import MetadataRepository
+from keys.directory.metadata.client import DirectoryClient
+from keys.directory.metadata.repository import MetadataRepository
 from keys.directory.view import Directory
 from protocol.errors import RevokedError
 

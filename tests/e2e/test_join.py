@@ -17,7 +17,7 @@ from exchange.demo._ports import free_port
 from keys.ceremony.ceremony import Ceremony
 from keys.ceremony.ceremony_file import CeremonyFile
 from keys.ceremony.review import review
-from keys.directory.repository import SNAPSHOT, TARGETS, TIMESTAMP
+from keys.directory.metadata.repository import SNAPSHOT, TARGETS, TIMESTAMP
 from tests.worlds.processes import World, desk, request_draft, sync, world
 
 ROOT = Path(__file__).resolve().parents[2]

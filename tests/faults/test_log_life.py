@@ -20,7 +20,8 @@ import pytest
 import pytest_asyncio
 from typer.testing import CliRunner
 
-from exchange.audit import mirror, verify_mirror
+from exchange.audit.mirror import mirror
+from exchange.audit.verify import verify_mirror
 from keys.directory.cards import Function, card_to_bytes, parse_node_card
 from keys.local.files import write_file
 from keys.local.terminal import REFUSED, UNVERIFIED

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from protocol.messages import MESSAGE_TYPES, json_schema
+from protocol.messages.parse import json_schema
+from protocol.messages.registry import MESSAGE_TYPES
 
 HERE = Path(__file__).resolve().parent
 

@@ -18,8 +18,9 @@ from protocol.directory_seen import decode_entry
 from protocol.envelope import Envelope
 from protocol.errors import UsageError
 from protocol.event import Event, EventName
-from protocol.log import Withheld, decode_bundle, decode_scoped_bundle
-from protocol.misbehaviour import PostDated, encode_proof, proof_digest
+from protocol.log.layout import decode_bundle
+from protocol.log.scoped import Withheld, decode_scoped_bundle
+from protocol.misbehaviour.proof import PostDated, encode_proof, proof_digest
 from tests.worlds.nodes import Desk, Reply, World
 
 AUDIT = (Function.AUDIT,)

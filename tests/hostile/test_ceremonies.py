@@ -21,8 +21,8 @@ from keys.ceremony.ceremony import Ceremony
 from keys.ceremony.ceremony_file import CeremonyFile
 from keys.ceremony.holder import HolderChain
 from keys.ceremony.review import review
-from keys.directory.repository import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, MetadataRepository
-from keys.directory.standing import STANDING_FIELD, Standing
+from keys.directory.metadata.repository import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, MetadataRepository
+from keys.directory.metadata.standing import STANDING_FIELD, Standing
 from keys.members.federation import with_revoked_key
 from keys.secrets.keystore import FAST, Keystore
 from node.cli import _review as review_commands

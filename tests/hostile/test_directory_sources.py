@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from keys.directory.repository import TIMESTAMP_NAME, MetadataRepository
+from keys.directory.metadata.repository import TIMESTAMP_NAME, MetadataRepository
 from keys.members.federation import publish_cards
 from node.operations.logging import make_log
 from node.operations.metrics import Metrics

@@ -14,7 +14,7 @@ from exchange.evidence.bag_reader import ReadBundle, carried
 from exchange.evidence.bag_writer import DIRECTORY
 from exchange.verifiers import verify_bundle as program
 from exchange.views import Check
-from keys.directory.extract import read_extract
+from keys.directory.metadata.extract import read_extract
 from protocol.errors import ComityError
 from tests.worlds.broken_bundles import RULES
 from tests.worlds.forged_bundles import Court, full, honest, variant

@@ -41,7 +41,7 @@ from protocol.errors import (
 )
 from protocol.event import DESK_EVENTS, Event, EventName, encode_event
 from protocol.http.wire import Answer
-from protocol.log import SoftLogSigner
+from protocol.log.checkpoint import SoftLogSigner
 from protocol.receipt import Receipt, VerifiedReceipt
 from protocol.statement import DeskStatement, sign_statement
 from tests.worlds.forged_log import receipt as receipt_of

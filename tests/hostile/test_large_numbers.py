@@ -18,8 +18,8 @@ from protocol.encoding import cbor
 from protocol.errors import ComityError, MalformedError, PeerFailedError, TooLargeError
 from protocol.event import LeafReference
 from protocol.http import wire
+from protocol.http.add_checkpoint import _size
 from protocol.log._cosignature import from_timestamp
-from protocol.log.addcheckpoint import _size
 from protocol.log.checkpoint import Checkpoint
 from protocol.log.proof import decode_tlog_proof
 from protocol.receipt import receipts_from_value, receipts_to_value

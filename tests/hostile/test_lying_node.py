@@ -26,10 +26,11 @@ from node.monitor.reinstate import restore_trust
 from node.server import Node
 from protocol.crypto.signing import Signer
 from protocol.errors import LogForkError, NotFoundError
-from protocol.log import SoftLogSigner
-from protocol.log.addcheckpoint import AddCheckpoint
+from protocol.http.add_checkpoint import AddCheckpoint
+from protocol.log.checkpoint import SoftLogSigner
 from protocol.log.freshness import FRESH_WITHIN
-from protocol.misbehaviour import Kind, TwoTrees, decode_proof, encode_proof, verify_proof
+from protocol.misbehaviour.proof import Kind, TwoTrees, decode_proof, encode_proof
+from protocol.misbehaviour.verify import verify_proof
 from tests.worlds.forged_log import entry, signed
 from tests.worlds.lying_nodes import (
     BackDatingNode,

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from keys.directory.cards import CardStatus, NodeCard
-from keys.directory.standing import Sanction, Standing, sanctioned
+from keys.directory.metadata.standing import Sanction, Standing, sanctioned
 from keys.members.federation import node_card
 from keys.members.identity import generate_node_keys
 from protocol.address import Address
@@ -17,9 +17,8 @@ from protocol.encoding import cbor
 from protocol.encoding.ids import new_message_id
 from protocol.encoding.instants import from_ms
 from protocol.errors import InvalidMessageError, MalformedError, UnsupportedVersionError
-from protocol.messages import parse_message
-from protocol.messages.parse import compose_message
-from protocol.misbehaviour import is_late
+from protocol.messages.parse import compose_message, parse_message
+from protocol.misbehaviour.verify import is_late
 from protocol.routing import Priority, Routing, decode_routing, encode_routing
 from tests.worlds.desks import NOW, request
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from keys.directory.tuf_key import DirectorySigner
+from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.members.federation import publish_cards
 from node.relay.intake import UNSIGNED_BURST
 from protocol.crypto.signing import Ed25519Signer

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from keys.directory.repository import ROOT, TARGETS
+from keys.directory.metadata.repository import ROOT, TARGETS
 from tests.interop.node_program import NodeRefusedError, run_node
 from tests.worlds.forged_directory import SOON, Published, signers
 

@@ -22,8 +22,8 @@ import pytest
 
 from keys.ceremony.ceremony import Ceremony
 from keys.directory.cards import card_to_bytes
-from keys.directory.repository import TARGETS, card_path
-from keys.directory.tuf_key import DirectorySigner
+from keys.directory.metadata.repository import TARGETS, card_path
+from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.members.federation import (
     contact_point_card,
     enrol_contact_point,

@@ -15,9 +15,9 @@ from tuf.api.metadata import DelegatedRole, Delegations, Metadata, MetaFile, Rol
 from keys.ceremony._difference import ORDER, differing, leaves
 from keys.ceremony.ceremony_file import CeremonyFile
 from keys.ceremony.review import review
-from keys.directory.repository import FEDERATION_FIELD
-from keys.directory.standing import STANDING_FIELD
-from keys.directory.tuf_key import DirectoryPublicKey
+from keys.directory.metadata.repository import FEDERATION_FIELD
+from keys.directory.metadata.standing import STANDING_FIELD
+from keys.directory.metadata.tuf_key import DirectoryPublicKey
 from keys.members.identity import generate_directory_key
 
 AT = datetime(2026, 11, 24, 3, tzinfo=UTC)

@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from protocol.log import leaf_hash, parse_note
-from protocol.misbehaviour import Kind, Proof, encode_proof, notes_of, verify_proof
-from protocol.misbehaviour._prove import (
+from protocol.log.merkle import leaf_hash
+from protocol.log.note import parse_note
+from protocol.misbehaviour.proof import Kind, Proof, encode_proof, notes_of
+from protocol.misbehaviour.prove import (
     prove_back_dated,
     prove_dropped,
     prove_fork,
@@ -22,6 +23,7 @@ from protocol.misbehaviour._prove import (
     prove_shrunk,
     prove_two_trees,
 )
+from protocol.misbehaviour.verify import verify_proof
 from tests.vectors.make_witness_vectors import write
 from tests.worlds.forged_log import ORIGIN, VERIFIER, entries, entry, later, receipt, signed, tree_of
 

@@ -13,8 +13,10 @@ from exchange.office.processing_log import origin_of
 from protocol.address import Address
 from protocol.crypto.signing import Ed25519Signer
 from protocol.encoding.ids import new_message_id
-from protocol.log import Checkpoint, TileTree, leaf_hash
+from protocol.log.checkpoint import Checkpoint
+from protocol.log.merkle import leaf_hash
 from protocol.log.note import NoteSignature, SignatureType, VerifierKey, format_vkey, serialize_note
+from protocol.log.tiles import TileTree
 from protocol.processing_log import LocalRecord, Operation
 from tests.vectors.make_witness_vectors import write
 

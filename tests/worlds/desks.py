@@ -24,8 +24,8 @@ from exchange.office.officers import Login
 from exchange.settings import DeskSettings, Home, OfficerSettings
 from keys.ceremony.ceremony import Ceremony
 from keys.directory.cards import ContactPointCard
-from keys.directory.client import DirectoryClient
-from keys.directory.tuf_key import DirectorySigner
+from keys.directory.metadata.client import DirectoryClient
+from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.directory.view import Directory
 from keys.members.federation import (
     bootstrap_bundle,
@@ -42,16 +42,11 @@ from protocol.address import Address
 from protocol.envelope import Envelope, parse_envelope, verify_envelope
 from protocol.errors import ComityError, LogUnavailableError, QuorumNotMetError, UnavailableError
 from protocol.event import Event, EventName, LeafReference, encode_event
-from protocol.log import (
-    Checkpoint,
-    SoftLogSigner,
-    TileName,
-    TileTree,
-    TlogProof,
-    leaf_hash,
-    parse_tile_path,
-    sign_checkpoint,
-)
+from protocol.log.checkpoint import Checkpoint, SoftLogSigner, sign_checkpoint
+from protocol.log.layout import TileName, parse_tile_path
+from protocol.log.merkle import leaf_hash
+from protocol.log.proof import TlogProof
+from protocol.log.tiles import TileTree
 from protocol.receipt import Receipt
 from protocol.statement import parse_statement, verify_statement
 

@@ -20,7 +20,7 @@ import pytest
 from exchange.evidence.bag_reader import BundleReport, read_bundle, verify_bundle
 from exchange.evidence.bag_writer import MANIFEST, TAG_MANIFEST, EvidenceContents, write_bundle
 from exchange.evidence.disclosure import Disclosure
-from keys.directory.extract import trusted_root_in
+from keys.directory.metadata.extract import trusted_root_in
 from tests.worlds.desks import FR, KR, NOW, World, request
 
 PROGRAM = Path(__file__).resolve().parents[2] / "exchange/verifiers/verify_bundle.py"

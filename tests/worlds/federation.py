@@ -9,8 +9,8 @@ from pathlib import Path
 from exchange.demo._ports import free_port
 from keys.ceremony.ceremony import Ceremony
 from keys.directory.cards import ContactPointCard, parse_contact_point_card
-from keys.directory.repository import MetadataRepository
-from keys.directory.tuf_key import DirectorySigner
+from keys.directory.metadata.repository import MetadataRepository
+from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.local.files import write_file
 from keys.members.federation import (
     bootstrap_bundle,

@@ -29,7 +29,7 @@ from exchange.verifiers import verify_bundle as program
 from exchange.verifiers.verify_bundle import is_stated
 from exchange.views import Check
 from keys.directory.cards import ContactPointCard, NodeCard
-from keys.directory.extract import read_extract
+from keys.directory.metadata.extract import read_extract
 from keys.directory.view import Directory
 from protocol.address import Address
 from protocol.bag_statement import BAG_CONTEXT, BAG_TYPE
@@ -40,17 +40,11 @@ from protocol.encoding.ids import new_message_id
 from protocol.encoding.instants import to_ms
 from protocol.envelope import COMMITMENT_DOMAIN, ENVELOPE_CONTEXT, SEALED_TYPE
 from protocol.errors import ComityError
-from protocol.log import (
-    Checkpoint,
-    SoftLogSigner,
-    SoftWitnessSigner,
-    TileTree,
-    cosign,
-    encode_tlog_proof,
-    leaf_hash,
-    sign_checkpoint,
-    with_lines,
-)
+from protocol.log.checkpoint import Checkpoint, SoftLogSigner, sign_checkpoint
+from protocol.log.merkle import leaf_hash
+from protocol.log.proof import encode_tlog_proof
+from protocol.log.tiles import TileTree
+from protocol.log.witness import SoftWitnessSigner, cosign, with_lines
 from protocol.statement import STATEMENT_CONTEXT, STATEMENT_TYPE
 from tests.worlds.desks import NOW, World, request
 

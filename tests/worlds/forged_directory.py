@@ -15,9 +15,9 @@ from tuf.api.metadata import Metadata, MetaFile, Snapshot, Timestamp
 
 from keys.ceremony.ceremony import Ceremony
 from keys.ceremony.ceremony_file import CeremonyFile
-from keys.directory.client import DirectoryClient
-from keys.directory.repository import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, MetadataRepository, metadata_name
-from keys.directory.tuf_key import DirectorySigner
+from keys.directory.metadata.client import DirectoryClient
+from keys.directory.metadata.repository import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, MetadataRepository, metadata_name
+from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.directory.view import Directory
 from keys.members.federation import contact_point_card, enrol_contact_point, enrol_nation, found_federation, node_card
 from keys.members.identity import DirectoryKey, generate_desk_keys, generate_directory_key, generate_node_keys

@@ -8,7 +8,9 @@ from uuid import UUID
 
 from protocol.errors import LogUnavailableError
 from protocol.event import Event, EventName, encode_event
-from protocol.log import Checkpoint, SoftLogSigner, TileTree, leaf_hash, sign_checkpoint
+from protocol.log.checkpoint import Checkpoint, SoftLogSigner, sign_checkpoint
+from protocol.log.merkle import leaf_hash
+from protocol.log.tiles import TileTree
 from protocol.receipt import Receipt
 
 ORIGIN = "test-federation/fr"

@@ -23,15 +23,9 @@ from node.relay.intake import Intake
 from node.server import Node
 from node.store.interface import Applied, Operation, SignCheckpoint
 from node.store.sqlite.store import SqliteStore
-from protocol.log import (
-    Checkpoint,
-    LogSigner,
-    SoftLogSigner,
-    TileTree,
-    leaf_hash,
-    parse_checkpoint,
-    sign_checkpoint,
-)
+from protocol.log.checkpoint import Checkpoint, LogSigner, SoftLogSigner, parse_checkpoint, sign_checkpoint
+from protocol.log.merkle import leaf_hash
+from protocol.log.tiles import TileTree
 from tests.worlds.nodes import World
 
 

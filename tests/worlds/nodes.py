@@ -18,8 +18,8 @@ from yarl import URL
 from exchange.demo._ports import free_port
 from keys.ceremony.ceremony import Ceremony
 from keys.directory.cards import Card, ContactPointCard, Function, Hosting
-from keys.directory.repository import TARGETS
-from keys.directory.tuf_key import DirectorySigner
+from keys.directory.metadata.repository import TARGETS
+from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.directory.view import Directory
 from keys.members.federation import (
     bootstrap_bundle,

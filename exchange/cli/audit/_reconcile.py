@@ -28,7 +28,8 @@ from keys.local.terminal import UNCHECKED, UNVERIFIED
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
-    from exchange.audit import ReconciledRow, Reconciliation, VerifiedLog
+    from exchange.audit.reconcile import ReconciledRow, Reconciliation
+    from exchange.audit.verify import VerifiedLog
     from exchange.desk.desk import Desk
 
 
@@ -53,8 +54,8 @@ def reconcile(
     """Reconcile two logs."""
 
     async def work(desk: Desk) -> int | None:
-        from exchange.audit import reconcile as reconcile_logs
         from exchange.audit import write_proofs
+        from exchange.audit.reconcile import reconcile as reconcile_logs
 
         if len(mirrors) != 2:
             raise UsageError(_("give two mirrors to reconcile"))

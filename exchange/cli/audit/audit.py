@@ -50,8 +50,8 @@ from keys.local.terminal import NOTHING, UNCHECKED, UNVERIFIED, refuse
 from protocol.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
-    from exchange.audit import VerifiedLog
     from exchange.audit.envelopes import CheckedEnvelopes
+    from exchange.audit.verify import VerifiedLog
     from exchange.desk.desk import Desk
     from keys.directory.view import Directory
     from protocol.address import Address
@@ -75,8 +75,10 @@ def mirror(
     """Mirror a log."""
 
     async def work(desk: Desk) -> int | None:
-        from exchange.audit import ALWAYS, PLAIN, SCOPED, NodeSource
-        from exchange.audit import mirror as mirror_log
+        from exchange.audit import PLAIN, SCOPED
+        from exchange.audit.mirror import NodeSource
+        from exchange.audit.mirror import mirror as mirror_log
+        from exchange.audit.period import ALWAYS
 
         folder = into if into is not None else mirror_of(home, node)[1]
         await desk.refresh_directory()
@@ -167,8 +169,9 @@ def trace(
     """Trace a message."""
 
     async def work(desk: Desk) -> int | None:
-        from exchange.audit import ALWAYS, write_proofs
-        from exchange.audit import trace as trace_message
+        from exchange.audit import write_proofs
+        from exchange.audit.period import ALWAYS
+        from exchange.audit.trace import trace as trace_message
 
         try:
             wanted = UUID(message_id)
@@ -250,7 +253,7 @@ def report(
         wanted = wanted_of(out, language, sign_with, sign_passphrase_file, as_json=as_json)
 
         async def of_desk(desk: Desk) -> int | None:
-            from exchange.audit import ALWAYS
+            from exchange.audit.period import ALWAYS
             from exchange.report import Suppression, audit_figures
             from exchange.report.audit_document import audit_document
             from exchange.report.audit_figures import stands_at

@@ -17,7 +17,10 @@ from protocol.address import parse_node
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
-    from exchange.audit import Finding, Period, VerifiedLog, Witnessed
+    from exchange.audit import Finding
+    from exchange.audit.period import Period
+    from exchange.audit.verify import VerifiedLog
+    from exchange.audit.witnessing import Witnessed
     from exchange.desk.desk import Desk
     from keys.directory.view import Directory
 
@@ -64,7 +67,7 @@ def kept_in(home: Path) -> Path:
 
 def period_of(since: str | None, until: str | None) -> Period:
     """The period that a person named; raises :class:`UsageError`."""
-    from exchange.audit import Period
+    from exchange.audit.period import Period
 
     return Period(instant(since), instant(until))
 
@@ -76,7 +79,9 @@ async def verified(
 
     With the folder ``kept`` it goes on from where the last such verification of all times ended.
     """
-    from exchange.audit import ALWAYS, keep_verified, verified_before, verify_mirror
+    from exchange.audit import keep_verified, verified_before
+    from exchange.audit.period import ALWAYS
+    from exchange.audit.verify import verify_mirror
 
     def work(directory: Directory) -> VerifiedLog:
         verifier = directory.log_verifier(node)
@@ -119,14 +124,14 @@ async def verified_all(
 
 async def demanded(desk: Desk, log: VerifiedLog, period: Period) -> VerifiedLog:
     """The log, with a finding when not enough partners cosigned what it says of the period."""
-    from exchange.audit import demand_witnessed
+    from exchange.audit.witnessing import demand_witnessed
 
     return demand_witnessed(log, await witnesses_of(desk, log), period)
 
 
 async def witnesses_of(desk: Desk, log: VerifiedLog) -> Witnessed:
     """How far the partners cosigned a log."""
-    from exchange.audit import witnessed
+    from exchange.audit.witnessing import witnessed
 
     at = datetime.now(UTC)
     return await desk.judged(lambda directory: witnessed(log, directory, at))

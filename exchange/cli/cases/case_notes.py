@@ -45,7 +45,7 @@ def show(
 
     async def work(desk: Desk) -> None:
         from exchange.cases.threads import target_rows
-        from protocol.lifecycle import deadlines
+        from protocol.lifecycle.deadlines import deadlines
 
         thread = await _thread(desk, message_id)
         now = datetime.now(UTC)

@@ -242,7 +242,7 @@ def root(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
 
     async def work() -> None:
         from exchange.settings import Home
-        from keys.directory.client import fingerprint
+        from keys.directory.metadata.client import fingerprint
         from keys.members.bootstrap import BootstrapBundle
 
         known = BootstrapBundle.from_bytes(read_file(Home(home.expanduser()).bootstrap))
@@ -257,7 +257,7 @@ def root(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
 def _trusted_root(files: dict[str, bytes], root_sha256: str | None, home: Path) -> bytes:
     """The root by its fingerprint, else that of the desk's bootstrap bundle."""
     from exchange.settings import Home
-    from keys.directory.extract import trusted_root_in
+    from keys.directory.metadata.extract import trusted_root_in
     from keys.members.bootstrap import BootstrapBundle
 
     if root_sha256 is not None:

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from exchange.audit.misbehaviour import Held
     from exchange.desk.desk import Desk
     from exchange.evidence.misbehaviour import Fetch
-    from protocol.log import LogVerifier
-    from protocol.misbehaviour import Kind, Proof, Proved
+    from protocol.log.checkpoint import LogVerifier
+    from protocol.misbehaviour.proof import Kind, Proof
+    from protocol.misbehaviour.verify import Proved
     from protocol.receipt import Receipt
 
 # What each kind says, in a sentence that needs no other.
@@ -114,7 +115,8 @@ def proof(
     as_json: JsonOption = False,
 ) -> None:
     """Verify a proof."""
-    from protocol.misbehaviour import decode_proof, verify_proof
+    from protocol.misbehaviour.proof import decode_proof
+    from protocol.misbehaviour.verify import verify_proof
 
     async def with_directory(desk: Desk) -> None:
         told = decode_proof(read_file(file))
@@ -137,7 +139,7 @@ def proof(
 def _own_heads(mirror: Path, verifier: LogVerifier) -> tuple[list[bytes], list[ComityError]]:
     """Every head in the mirror that the log signed, and why others of them cannot be used."""
     from keys.local.tile_folder import CHECKPOINT, CONFLICT, COSIGNED, head_paths, read_resource
-    from protocol.log import verify_checkpoint
+    from protocol.log.checkpoint import verify_checkpoint
 
     if not (mirror / CHECKPOINT).exists():
         raise NoMirrorError(f"there is no mirror in {mirror}")
@@ -156,7 +158,7 @@ def _own_heads(mirror: Path, verifier: LogVerifier) -> tuple[list[bytes], list[C
 def _held(origin: str, own: list[bytes], checkpoints: list[Path], evidence: list[Path]) -> Held:
     from exchange.audit.misbehaviour import Held
     from exchange.evidence.checks import Evidence
-    from protocol.log import parse_checkpoint
+    from protocol.log.checkpoint import parse_checkpoint
 
     notes = own + [read_file(path) for path in checkpoints]
     receipts: list[Receipt] = [one for path in evidence for one in Evidence.from_bytes(read_file(path)).receipts]

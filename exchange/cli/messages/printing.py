@@ -15,7 +15,7 @@ from protocol.errors import OutputError
 if TYPE_CHECKING:
     from exchange.cases.duplicates import Duplicate
     from exchange.cases.legal_comparison import Hint
-    from exchange.messaging.cleaning import Removed
+    from exchange.messaging.drafting.cleaning import Removed
     from exchange.views import ReceiptRow, SentMessage, TargetRow
 
 

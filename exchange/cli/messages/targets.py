@@ -20,8 +20,8 @@ from keys.local.terminal import write
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
-    from exchange.messaging.cleaning import Removed
-    from exchange.messaging.imports import Export
+    from exchange.messaging.drafting.cleaning import Removed
+    from exchange.messaging.drafting.imports import Export
 
 # What a provider hands out in one file; a draft has less.
 MAX_EXPORT_BYTES = 32 * 1024 * 1024
@@ -65,8 +65,8 @@ def import_(
     """Add targets to a draft; nothing is written when a row is refused."""
 
     async def work() -> None:
-        from exchange.messaging.imports import FORMATS, detect
-        from exchange.messaging.targets import with_export, with_targets
+        from exchange.messaging.drafting.imports import FORMATS, detect
+        from exchange.messaging.drafting.targets import with_export, with_targets
 
         if dates not in ("", "dmy", "mdy"):
             raise UsageError(_("--dates is dmy or mdy"))
@@ -119,7 +119,7 @@ def export(
     """Write a table of targets."""
 
     async def work() -> None:
-        from exchange.messaging.targets import to_table
+        from exchange.messaging.drafting.targets import to_table
 
         written = to_table(read_document(draft))
         if out is None:
@@ -148,7 +148,7 @@ def template(
     """Print the header of a table."""
 
     async def work() -> None:
-        from exchange.messaging.targets import columns
+        from exchange.messaging.drafting.targets import columns
 
         names = columns(kind)
         if as_json:
@@ -161,7 +161,7 @@ def template(
 
 def _read(content: bytes, name: str, form: str, zone: str | None, dates: str, *, ask: bool) -> Export:
     """What an export holds. A zone that nobody said is asked for at a terminal, and missing elsewhere."""
-    from exchange.messaging.imports import Times, parse_zone, read_export
+    from exchange.messaging.drafting.imports import Times, parse_zone, read_export
 
     read = read_export(content, name, form, Times(parse_zone(zone) if zone else None, dates))
     if read.zone_missing and zone is None and ask and at_a_terminal():

@@ -22,7 +22,7 @@ def list_(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """List the templates."""
 
     async def work() -> None:
-        from exchange.messaging.templates import all_templates
+        from exchange.messaging.drafting.templates import all_templates
         from exchange.settings import Home
 
         found = all_templates(Home(home.expanduser()).templates)
@@ -43,7 +43,7 @@ def show(name: NameArgument, home: HomeOption = DEFAULT_HOME, as_json: JsonOptio
     """Show a template."""
 
     async def work() -> None:
-        from exchange.messaging.templates import find_template, to_bytes
+        from exchange.messaging.drafting.templates import find_template, to_bytes
         from exchange.settings import Home
 
         found = find_template(Home(home.expanduser()).templates, name)
@@ -65,7 +65,7 @@ def export(
     """Export a template."""
 
     async def work() -> None:
-        from exchange.messaging.templates import find_template, to_bytes
+        from exchange.messaging.drafting.templates import find_template, to_bytes
         from exchange.settings import Home
 
         content = to_bytes(find_template(Home(home.expanduser()).templates, name))
@@ -91,7 +91,7 @@ def import_(
     """Import a template."""
 
     async def work() -> None:
-        from exchange.messaging.templates import keep_template, parse_template
+        from exchange.messaging.drafting.templates import keep_template, parse_template
         from exchange.settings import DeskSettings, Home
 
         files = Home(home.expanduser())

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from exchange.cases.duplicates import Duplicate
     from exchange.cases.legal_comparison import Hint
     from exchange.desk.desk import Desk
-    from exchange.messaging.cleaning import Removed
+    from exchange.messaging.drafting.cleaning import Removed
 
 
 def register(app: typer.Typer) -> None:
@@ -89,7 +89,7 @@ def new(
 
     def begin() -> tuple[dict[str, Any], Mapping[str, str]]:
         """What template and case file give, with the type, and the placeholders without a value."""
-        from exchange.messaging.templates import fill, find_template
+        from exchange.messaging.drafting.templates import fill, find_template
         from exchange.settings import Home
 
         given = read_document(case) if case is not None else {}
@@ -103,9 +103,9 @@ def new(
         return _texts_where_wanted(filled.draft, as_text.draft), filled.missing
 
     def write(known: dict[str, Any]) -> None:
-        from exchange.messaging.drafts import empty_draft
-        from exchange.messaging.templates import merge
-        from protocol.messages import check_outgoing
+        from exchange.messaging.drafting.drafts import empty_draft
+        from exchange.messaging.drafting.templates import merge
+        from protocol.messages.parse import check_outgoing
 
         begun, missing = begin()
         wanted = message_type or begun["type"]
@@ -190,9 +190,9 @@ def _complete(file: Path, *, split: bool, clean: bool) -> tuple[list[dict[str, A
 
     Raises :class:`InvalidMessageError` with all that it lacks.
     """
-    from exchange.messaging.cleaning import cleaned
-    from exchange.messaging.splitting import split_request
-    from protocol.messages import check_outgoing
+    from exchange.messaging.drafting.cleaning import cleaned
+    from exchange.messaging.drafting.splitting import split_request
+    from protocol.messages.parse import check_outgoing
 
     draft, removed = read_document(file), None
     if clean:
@@ -366,7 +366,7 @@ def _texts_where_wanted(draft: dict[str, Any], as_text: Mapping[str, Any]) -> di
 
     ``as_text`` is the same draft with every value that was given as the text that was written.
     """
-    from protocol.messages import check_outgoing
+    from protocol.messages.parse import check_outgoing
 
     for field, _rule, _text in check_outgoing(draft):
         holder: Any = draft

@@ -12,7 +12,7 @@ from node.log.entry_access import shows_proof
 from protocol.encoding import cbor
 from protocol.errors import NotFoundError
 from protocol.http import wire
-from protocol.misbehaviour import MAX_PROOF_BYTES
+from protocol.misbehaviour.proof import MAX_PROOF_BYTES
 
 
 async def heads(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:

@@ -12,7 +12,7 @@ from node.http.api.endpoint import Endpoint
 from node.http.authentication import Caller, require_partner
 from node.http.context import Context
 from protocol.errors import OldSizeError
-from protocol.log.addcheckpoint import (
+from protocol.http.add_checkpoint import (
     MAX_REQUEST_BYTES,
     SIZE_TYPE,
     decode_add_checkpoint,

@@ -9,15 +9,21 @@ from typing import Any
 
 import pytest
 
-from exchange.audit import FolderSource, Status, VerifiedLog, mirror, reconcile, trace, verify_mirror
+from exchange.audit import Status
+from exchange.audit.mirror import FolderSource, mirror
+from exchange.audit.reconcile import reconcile
+from exchange.audit.trace import trace
+from exchange.audit.verify import VerifiedLog, verify_mirror
 from keys.directory.view import Directory
 from protocol.address import Address
 from protocol.crypto.signing import Ed25519Signer
 from protocol.encoding.ids import new_message_id
 from protocol.errors import LogForkError, ProofInvalidError, WrongOriginError
 from protocol.event import Event, EventName, LeafReference, encode_event
-from protocol.log import Checkpoint, SoftLogSigner, TileTree, leaf_hash, sign_checkpoint
+from protocol.log.checkpoint import Checkpoint, SoftLogSigner, sign_checkpoint
 from protocol.log.freshness import FRESH_WITHIN
+from protocol.log.merkle import leaf_hash
+from protocol.log.tiles import TileTree
 from protocol.statement import DeskStatement, sign_statement
 from tests.interop.go_log import write_log
 

@@ -10,26 +10,19 @@ from uuid import UUID
 import pytest
 from typer.testing import CliRunner
 
-from exchange.audit import verify_mirror
 from exchange.audit.envelopes import check_envelopes, envelopes_of
+from exchange.audit.verify import verify_mirror
 from exchange.cli.main import app
-from keys.directory.client import DirectoryClient
+from keys.directory.metadata.client import DirectoryClient
 from protocol.bundle import DEFAULT_PART_BYTES, Contents, parse_part, write_bundle
 from protocol.crypto.signing import Ed25519Signer
 from protocol.encoding.instants import to_text
 from protocol.envelope import parse_envelope
 from protocol.event import EventName
-from protocol.log import (
-    Checkpoint,
-    decode_bundle,
-    decode_tlog_proof,
-    encode_bundle,
-    entries_path,
-    leaf_hash,
-    parse_checkpoint,
-    sign_checkpoint,
-    verify_inclusion,
-)
+from protocol.log.checkpoint import Checkpoint, parse_checkpoint, sign_checkpoint
+from protocol.log.layout import decode_bundle, encode_bundle, entries_path
+from protocol.log.merkle import leaf_hash, verify_inclusion
+from protocol.log.proof import decode_tlog_proof
 from tests.interop.go_log import write_log
 from tests.unit.exchange.test_audit import event
 from tests.worlds.desks import FR, KR, NOW, PASSPHRASE, Log, World, request

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from exchange.audit import FolderSource, mirror, verify_mirror
+from exchange.audit.mirror import FolderSource, mirror
+from exchange.audit.verify import verify_mirror
 from protocol.errors import LogForkError, LogUnavailableError, ProofInvalidError, UnavailableError
 from protocol.event import Event, EventName, encode_event
-from protocol.log import decode_bundle, encode_bundle, entries_path
+from protocol.log.layout import decode_bundle, encode_bundle, entries_path
 from tests.unit.exchange.test_audit import LOGS, NOBODY, NOW, event, write
 
 VERIFIER = LOGS["kr"].verifier

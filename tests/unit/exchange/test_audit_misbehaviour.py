@@ -15,8 +15,11 @@ from exchange.cli.main import app
 from keys.directory.cards import card_to_bytes
 from protocol.errors import LogUnavailableError
 from protocol.event import decode_event
-from protocol.log import LogVerifier, TileTree, leaf_hash
-from protocol.misbehaviour import Kind, encode_proof, verify_proof
+from protocol.log.checkpoint import LogVerifier
+from protocol.log.merkle import leaf_hash
+from protocol.log.tiles import TileTree
+from protocol.misbehaviour.proof import Kind, encode_proof
+from protocol.misbehaviour.verify import verify_proof
 from tests.interop.go_log import write_log
 from tests.unit.protocol.test_misbehaviour import FORKED, LIES, TRUE
 from tests.worlds.desks import FR, KR, PASSPHRASE, World, request

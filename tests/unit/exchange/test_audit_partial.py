@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from exchange.audit import VerifiedLog, reconcile
 from exchange.audit.period import ALWAYS
+from exchange.audit.reconcile import reconcile
+from exchange.audit.verify import VerifiedLog
 from exchange.report import Suppression, audit_figures
 from exchange.report.audit_document import audit_document
 from exchange.report.html import render_html
 from exchange.report.language import Reader
 from exchange.report.sources import audited
 from protocol.event import encode_event
-from protocol.log import Withheld, encode_scoped_bundle, entries_path, leaf_hash, scoped_path
+from protocol.log.layout import entries_path
+from protocol.log.merkle import leaf_hash
+from protocol.log.scoped import Withheld, encode_scoped_bundle, scoped_path
 from tests.unit.exchange.test_audit import NOW, story, verified, write
 from tests.unit.exchange.test_audit_commands import (  # noqa: F401 - fixtures
     Auditing,

@@ -11,13 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.audit import Period, Reconciliation, Status, VerifiedLog, reconcile, write_proofs
+from exchange.audit import Status, write_proofs
+from exchange.audit.period import Period
+from exchange.audit.reconcile import Reconciliation, reconcile
+from exchange.audit.verify import VerifiedLog
 from exchange.cli.output import plain
 from protocol.address import Address
 from protocol.encoding.ids import new_message_id
 from protocol.errors import LogUnavailableError, UsageError
 from protocol.event import Event, EventName, LeafReference, decode_event, encode_event
-from protocol.log import decode_tlog_proof, leaf_hash, open_checkpoint, verify_inclusion
+from protocol.log.checkpoint import open_checkpoint
+from protocol.log.merkle import leaf_hash, verify_inclusion
+from protocol.log.proof import decode_tlog_proof
 from tests.unit.exchange.test_audit import LOGS, NOW, PARIS, event, story, verified, write
 
 REFUSED = EventName.RelayRejection
@@ -247,7 +252,7 @@ def test_a_reconciliation_is_told_to_a_program_whole(tmp_path: Path) -> None:
 
 
 def test_reading_in_two_processes_tells_the_same(tmp_path: Path) -> None:
-    from exchange.audit import verify_mirror
+    from exchange.audit.verify import verify_mirror
     from tests.unit.exchange.test_audit import NOBODY
 
     seoul, _ = story(2100)

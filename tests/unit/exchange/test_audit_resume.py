@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from exchange.audit import VerifiedLog, keep_verified, verified_before, verify_mirror
 from exchange.audit import _entry_reader as reading
+from exchange.audit import keep_verified, verified_before
+from exchange.audit.verify import VerifiedLog, verify_mirror
 from protocol.crypto.signing import Ed25519Signer
 from protocol.encoding import cbor
 from protocol.event import Event, EventName, encode_event
-from protocol.log import Checkpoint, Withheld, encode_scoped_bundle, entries_path, leaf_hash, scoped_path
+from protocol.log.checkpoint import Checkpoint
+from protocol.log.layout import entries_path
+from protocol.log.merkle import leaf_hash
+from protocol.log.scoped import Withheld, encode_scoped_bundle, scoped_path
 from tests.unit.exchange.test_audit import LOGS, event, write
 from tests.unit.exchange.test_audit_rules import CONSIGNED, DIRECTORY, HANDED, OPENED, TAKEN, stated
 

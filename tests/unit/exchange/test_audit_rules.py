@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange.audit import verify_mirror
+from exchange.audit.verify import verify_mirror
 from keys.directory.cards import Hosting
 from keys.directory.view import Directory
 from keys.members.federation import contact_point_card, node_card, with_revoked_key

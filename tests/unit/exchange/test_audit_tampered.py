@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.audit import FolderSource, mirror, trace, verify_mirror
 from exchange.audit._finding import MAX_FINDINGS, Findings
+from exchange.audit.mirror import FolderSource, mirror
+from exchange.audit.trace import trace
+from exchange.audit.verify import verify_mirror
 from exchange.cli.output import print_json, safe
 from protocol.encoding import cbor
 from protocol.errors import (
@@ -24,8 +26,7 @@ from protocol.errors import (
     WrongOriginError,
 )
 from protocol.event import EventName, LeafReference, encode_event
-from protocol.log import decode_bundle, encode_bundle, entries_path
-from protocol.log.layout import MAX_ENTRY_BYTES
+from protocol.log.layout import MAX_ENTRY_BYTES, decode_bundle, encode_bundle, entries_path
 from tests.unit.exchange.test_audit import LOGS, NOBODY, NOW, event, story, verified, write
 
 VERIFIER = LOGS["kr"].verifier

@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.audit import Period, Status, reconcile
+from exchange.audit import Status
 from exchange.audit._times import EntryTimes
+from exchange.audit.period import Period
+from exchange.audit.reconcile import reconcile
 from protocol.encoding.instants import to_ms
 from protocol.event import EventName, LeafReference, encode_event
-from protocol.log import Checkpoint, VerifiedCheckpoint, leaf_hash
-from protocol.log.merkle import EMPTY_ROOT
+from protocol.log.checkpoint import Checkpoint, VerifiedCheckpoint
+from protocol.log.merkle import EMPTY_ROOT, leaf_hash
 from tests.unit.exchange.test_audit import LOGS, NOW, event, story, verified, write
 
 MINUTE = 60_000

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 from exchange.cases.legal_comparison import Hint, compare
 from exchange.cli.main import app
 from keys.directory.legal_profile import LegalProfile, parse_profile
-from keys.directory.repository import nation_role
+from keys.directory.metadata.repository import nation_role
 from keys.directory.view import Directory
 from protocol.lifecycle.profiles import acknowledgement_clock
-from protocol.messages import complete_message
+from protocol.messages.parse import complete_message
 from tests.worlds.desks import FR, KR, NOW, PASSPHRASE, World, request
 
 EXAMPLE = json.loads(Path("examples/legal-profile.json").read_text("utf-8"))

@@ -14,8 +14,7 @@ from exchange.cli.main import app
 from exchange.desk.desk import Desk
 from protocol.encoding.ids import new_message_id
 from protocol.errors import InvalidMessageError
-from protocol.messages import check_outgoing, parse_message
-from protocol.messages.parse import compose_message
+from protocol.messages.parse import check_outgoing, compose_message, parse_message
 from tests.worlds.desks import FR, KR, NOW, PASSPHRASE, ROOT, World, request
 
 DAY_1 = {"begins_at": "2026-11-20T00:00:00+09:00", "ends_at": "2026-11-21T00:00:00+09:00"}

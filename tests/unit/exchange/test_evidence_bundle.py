@@ -25,7 +25,7 @@ from exchange.evidence.bag_reader import read_bundle
 from exchange.evidence.bag_writer import CONTENT, DIRECTORY, ENVELOPE, LOGS, RECEIPTS, SALT
 from exchange.evidence.disclosure import Disclosure
 from exchange.verifiers import verify_bundle as program
-from keys.directory.extract import read_extract, trusted_root_in
+from keys.directory.metadata.extract import read_extract, trusted_root_in
 from protocol.encoding import cbor
 from protocol.errors import (
     ComityError,

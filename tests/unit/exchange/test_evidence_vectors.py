@@ -14,7 +14,7 @@ import pytest
 from exchange.evidence.bag_reader import bundle_in, read_bundle, verify_bundle
 from exchange.evidence.disclosure import Disclosure
 from exchange.verifiers import verify_bundle as program
-from keys.directory.extract import trusted_root_in
+from keys.directory.metadata.extract import trusted_root_in
 from protocol.encoding.instants import parse_instant
 from protocol.envelope import parse_envelope
 from protocol.errors import ComityError, CommitmentMismatchError, EvidenceUnusableError, MalformedError

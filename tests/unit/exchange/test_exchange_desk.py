@@ -29,7 +29,8 @@ from protocol.errors import (
     UnknownContactPointError,
 )
 from protocol.event import EventName, decode_event
-from protocol.misbehaviour import Kind, decode_proof, verify_proof
+from protocol.misbehaviour.proof import Kind, decode_proof
+from protocol.misbehaviour.verify import verify_proof
 from protocol.routing import Priority
 from tests.worlds.desks import FR, KR, NOW, World, request
 

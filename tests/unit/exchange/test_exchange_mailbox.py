@@ -24,7 +24,7 @@ from protocol.encoding.ids import new_message_id
 from protocol.encoding.keyid import ED25519
 from protocol.envelope import ENVELOPE_CONTEXT, SEALED_TYPE, parse_envelope, seal
 from protocol.event import EventName, decode_event
-from protocol.messages import complete_message, message_to_bytes
+from protocol.messages.parse import complete_message, message_to_bytes
 from protocol.routing import Priority, Routing
 from tests.worlds.desks import FR, KR, NOW, World, request
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from exchange.cli.main import app
-from exchange.messaging.drafts import empty_draft
-from exchange.messaging.imports import Times, detect, parse_zone, read_export
-from exchange.messaging.targets import REQUEST, with_export
+from exchange.messaging.drafting.drafts import empty_draft
+from exchange.messaging.drafting.imports import Times, detect, parse_zone, read_export
+from exchange.messaging.drafting.targets import REQUEST, with_export
 from protocol.encoding.instants import parse_instant
 from protocol.errors import InvalidMessageError, MalformedError, UsageError
-from protocol.messages import check_outgoing
+from protocol.messages.parse import check_outgoing
 from tests.worlds.desks import request
 
 FORM = {

@@ -27,8 +27,8 @@ from exchange.store._content_keys import ContentKeys
 from exchange.store.database import SealedDatabase
 from exchange.store.messages import DeskStore, MailboxMovedError, Place
 from exchange.store.rows import Refusal
-from keys.directory.client import DirectoryClient
-from keys.directory.shared_client import SharedDirectoryClient
+from keys.directory.metadata.client import DirectoryClient
+from keys.directory.metadata.shared_client import SharedDirectoryClient
 from keys.local.files import write_file
 from keys.secrets.keystore import FAST, Keystore
 from protocol.address import Address
@@ -343,7 +343,7 @@ def test_a_nation_that_only_another_program_reads_stays_in_the_folder(world: Wor
 
 
 def test_a_folder_that_stays_locked_is_named_as_the_cause(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("keys.directory.shared_client.LOCK_WAIT_S", 0.0)
+    monkeypatch.setattr("keys.directory.metadata.shared_client.LOCK_WAIT_S", 0.0)
     client = shared(world)
     client.load(world.clock())
     root = world.ceremony.repository.root_bytes(1)

@@ -33,8 +33,8 @@ from protocol.errors import (
     UsageError,
     WeakKeyError,
 )
-from protocol.messages import compose_message, parse_message
 from protocol.messages.officer_signature import PLACEHOLDER, key_text, sign_as_officer, verify_officer
+from protocol.messages.parse import compose_message, parse_message
 from tests.worlds.desks import FR, KR, NOW, PASSPHRASE, World, request
 
 SECRETS = {"kim": b"kim's own", "lee": b"lee's own", "boss": b"boss's own", "han": b"han's own"}

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from exchange.cli.main import app
-from exchange.messaging.cleaning import cleaned
-from exchange.messaging.targets import KINDS, read_targets
+from exchange.messaging.drafting.cleaning import cleaned
+from exchange.messaging.drafting.targets import KINDS, read_targets
 from exchange.text.documents import read_object
 from protocol.encoding.ids import new_message_id
 from protocol.errors import InvalidMessageError, MalformedError
-from protocol.messages import check_outgoing, compose_message
+from protocol.messages.parse import check_outgoing, compose_message
 from tests.worlds.desks import request
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

@@ -16,7 +16,9 @@ from keys.local import translation
 from keys.local.translation import FOLDER
 from protocol.codes import load_codes
 from protocol.codes.loader import list_names
-from protocol.messages import MESSAGE_TYPES, Message, complete_message, compose_message, parse_message
+from protocol.messages.parse import complete_message, compose_message, parse_message
+from protocol.messages.registry import MESSAGE_TYPES
+from protocol.messages.schema.base import Message
 
 LANGUAGES = ("ar", "es", "fr", "ru", "zh")
 REQUEST = json.loads(Path("examples/preservation-request.json").read_text("utf-8"))

@@ -18,7 +18,8 @@ from exchange.cli.main import app
 from exchange.desk.desk import Desk
 from protocol.address import Address
 from protocol.event import EventName, decode_event
-from protocol.log import TileTree, leaf_hash
+from protocol.log.merkle import leaf_hash
+from protocol.log.tiles import TileTree
 from tests.interop.go_log import write_log
 from tests.unit.exchange.test_report_files import FONTS
 from tests.unit.exchange.test_report_sign import p12, validated

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog  # type: ignore[import-untyped]
 
-from exchange.audit import Period
+from exchange.audit.period import Period
 from exchange.cli.output import plain
 from exchange.report import AuditedLog, Suppression, audit_figures
 from exchange.report._courses import Course, Refusal

@@ -29,8 +29,8 @@ from exchange.report.office_figures import (
 )
 from exchange.views import Direction
 from protocol.address import Address
-from protocol.lifecycle import deadlines
 from protocol.lifecycle import facts as f
+from protocol.lifecycle.deadlines import deadlines
 from protocol.lifecycle.rules import Side
 from tests.worlds.desks import FR, KR, World, request
 

@@ -16,10 +16,11 @@ import pytest
 import exchange.verifiers.verify_misbehaviour as standalone
 from protocol.encoding import cbor
 from protocol.errors import ComityError
-from protocol.log import LogVerifier, SoftLogSigner, parse_checkpoint, parse_note
-from protocol.log.note import serialize_note
-from protocol.misbehaviour import Kind, decode_proof, encode_proof, verify_proof
-from protocol.misbehaviour._prove import prove_fork
+from protocol.log.checkpoint import LogVerifier, SoftLogSigner, parse_checkpoint
+from protocol.log.note import parse_note, serialize_note
+from protocol.misbehaviour.proof import Kind, decode_proof, encode_proof
+from protocol.misbehaviour.prove import prove_fork
+from protocol.misbehaviour.verify import verify_proof
 from tests.unit.protocol.test_misbehaviour import LIES
 from tests.worlds.forged_log import ORIGIN, VERIFIER, entries, entry, later, signed, tree_of
 
@@ -153,7 +154,7 @@ def test_keys_that_were_replaced_count_up_to_the_final_head_and_are_named(tmp_pa
 
 
 def _with_former(present: LogVerifier, leaves: Sequence[bytes]) -> LogVerifier:
-    from protocol.log import FormerLogKeys
+    from protocol.log.checkpoint import FormerLogKeys
 
     former = (FormerLogKeys(VERIFIER, parse_checkpoint(signed(leaves))),)
     return LogVerifier(ORIGIN, present.ed25519_public, present.mldsa_public, former)

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from exchange.cli.main import app
-from exchange.messaging.drafts import empty_draft
-from exchange.messaging.splitting import split_request
-from exchange.messaging.targets import KINDS, REQUEST, columns, read_targets, to_table, with_targets
+from exchange.messaging.drafting.drafts import empty_draft
+from exchange.messaging.drafting.splitting import split_request
+from exchange.messaging.drafting.targets import KINDS, REQUEST, columns, read_targets, to_table, with_targets
 from protocol.encoding.ids import new_message_id
 from protocol.envelope import MAX_CONTENT_BYTES, open_envelope, parse_envelope, verify_envelope
 from protocol.errors import InvalidMessageError, MalformedError, TooLargeError, UsageError
-from protocol.messages import check_outgoing, compose_message, parse_message
+from protocol.messages.parse import check_outgoing, compose_message, parse_message
 from protocol.messages.schema.parts import MAX_TARGETS
 from tests.unit.protocol.test_envelope import NOW, PARIS, PARIS_OPENERS, SEOUL_KEY, sealed_to
 from tests.worlds.desks import request

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from exchange.cli.main import app
-from exchange.messaging.templates import (
+from exchange.messaging.drafting.templates import (
     all_templates,
     fill,
     find_template,
@@ -25,7 +25,7 @@ from exchange.messaging.templates import (
 from exchange.settings import DeskSettings, Home
 from exchange.text.documents import read_object
 from protocol.errors import MalformedError, NotFoundError, UsageError
-from protocol.messages import check_outgoing
+from protocol.messages.parse import check_outgoing
 
 IP = {
     "to": "24-7@fr",

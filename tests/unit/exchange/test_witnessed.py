@@ -12,8 +12,10 @@ from uuid import UUID
 
 import pytest
 
-from exchange.audit import FolderSource, Period, demand_witnessed, mirror, verify_mirror, witnessed
-from exchange.audit.mirror import CHECKPOINT, COSIGNED
+from exchange.audit.mirror import CHECKPOINT, COSIGNED, FolderSource, mirror
+from exchange.audit.period import Period
+from exchange.audit.verify import verify_mirror
+from exchange.audit.witnessing import demand_witnessed, witnessed
 from exchange.evidence.witness_quorum import WitnessedProofs, check_witnesses
 from exchange.views import Check, ReceiptCheck, ReceiptRow, VerificationReport
 from keys.directory.view import Directory
@@ -22,18 +24,12 @@ from keys.members.identity import generate_node_keys
 from protocol.encoding.ids import new_message_id
 from protocol.errors import CheckpointInvalidError, LogForkError, QuorumNotMetError, UnavailableError
 from protocol.event import Event, EventName, encode_event
-from protocol.log import (
-    Checkpoint,
-    NoteSignature,
-    SoftLogSigner,
-    SoftWitnessSigner,
-    TileTree,
-    TlogProof,
-    cosign,
-    leaf_hash,
-    sign_checkpoint,
-    with_lines,
-)
+from protocol.log.checkpoint import Checkpoint, SoftLogSigner, sign_checkpoint
+from protocol.log.merkle import leaf_hash
+from protocol.log.note import NoteSignature
+from protocol.log.proof import TlogProof
+from protocol.log.tiles import TileTree
+from protocol.log.witness import SoftWitnessSigner, cosign, with_lines
 from protocol.receipt import Receipt
 from tests.interop.go_log import write_log
 

@@ -18,10 +18,10 @@ from keys.ceremony.ceremony import Ceremony
 from keys.ceremony.ceremony_file import CeremonyFile
 from keys.ceremony.review import review
 from keys.directory.cards import CardStatus
-from keys.directory.client import DirectoryClient
-from keys.directory.repository import ROOT, TARGETS, MetadataRepository
-from keys.directory.standing import STANDING_FIELD, Standing
-from keys.directory.tuf_key import DirectorySigner
+from keys.directory.metadata.client import DirectoryClient
+from keys.directory.metadata.repository import ROOT, TARGETS, MetadataRepository
+from keys.directory.metadata.standing import STANDING_FIELD, Standing
+from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.directory.view import Directory
 from keys.members.federation import contact_point_card, enrol_nation, found_federation, node_card
 from keys.members.identity import generate_desk_keys, generate_directory_key, generate_node_keys

@@ -10,9 +10,9 @@ import pytest
 
 from keys.ceremony.ceremony import Ceremony
 from keys.directory.cards import CardStatus, ContactPointCard, NodeCard
-from keys.directory.client import DirectoryClient
-from keys.directory.repository import MetadataRepository, nation_role
-from keys.directory.tuf_key import DirectoryPublicKey, DirectorySigner
+from keys.directory.metadata.client import DirectoryClient
+from keys.directory.metadata.repository import MetadataRepository, nation_role
+from keys.directory.metadata.tuf_key import DirectoryPublicKey, DirectorySigner
 from keys.members.bootstrap import BootstrapBundle
 from keys.members.federation import (
     bootstrap_bundle,

@@ -13,12 +13,12 @@ import pytest
 from tuf.api.metadata import Metadata, MetaFile, Snapshot, TargetFile, Targets, Timestamp
 
 from keys.ceremony.ceremony import Ceremony
-from keys.directory import client as client_module
 from keys.directory.cards import card_to_bytes
-from keys.directory.client import DirectoryClient
-from keys.directory.mirror import import_folder, mirror
-from keys.directory.repository import MetadataRepository, metadata_name, parse_metadata, target_name
-from keys.directory.tuf_key import DirectorySigner
+from keys.directory.metadata import client as client_module
+from keys.directory.metadata.client import DirectoryClient
+from keys.directory.metadata.mirror import import_folder, mirror
+from keys.directory.metadata.repository import MetadataRepository, metadata_name, parse_metadata, target_name
+from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.directory.view import Directory
 from keys.members.federation import (
     contact_point_card,

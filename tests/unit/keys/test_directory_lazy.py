@@ -12,8 +12,8 @@ import pytest
 from exchange.views import SendStatus
 from keys.ceremony.ceremony import Ceremony
 from keys.directory.cards import Hosting
-from keys.directory.client import DirectoryClient
-from keys.directory.tuf_key import DirectorySigner
+from keys.directory.metadata.client import DirectoryClient
+from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.members.federation import (
     contact_point_card,
     enrol_contact_point,

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keys.ceremony.review import review
-from keys.directory.client import DirectoryClient
 from keys.directory.legal_profile import (
     MAX_PROFILE_BYTES,
     LegalProfile,
@@ -21,7 +20,8 @@ from keys.directory.legal_profile import (
     profile_to_bytes,
     shipped_profile,
 )
-from keys.directory.repository import nation_role
+from keys.directory.metadata.client import DirectoryClient
+from keys.directory.metadata.repository import nation_role
 from protocol.errors import CeremonyError, ProfileError, TooLargeError
 from tests.unit.keys.test_directory_ceremony import NOW, Federation, federation
 

@@ -13,8 +13,8 @@ from keys.ceremony.ceremony import Ceremony
 from keys.ceremony.review import review
 from keys.directory.card_rules import check_cards, check_history
 from keys.directory.cards import CardStatus, NodeCard, card_to_bytes, make_node_card, parse_node_card
-from keys.directory.client import DirectoryClient
-from keys.directory.repository import TARGETS, TIMESTAMP, parse_metadata
+from keys.directory.metadata.client import DirectoryClient
+from keys.directory.metadata.repository import TARGETS, TIMESTAMP, parse_metadata
 from keys.directory.view import Directory
 from keys.directory.witness_rule import WITNESS_FIELD, parse_rule, rule_of
 from keys.directory.witnesses import cosigned_by, judge_quorum, policy_file, witness_policy
@@ -32,20 +32,11 @@ from protocol.errors import (
     UnknownKeyError,
     UnknownNodeError,
 )
-from protocol.log import (
-    Checkpoint,
-    NoteSignature,
-    SoftLogSigner,
-    SoftWitnessSigner,
-    VerifiedCheckpoint,
-    cosign,
-    leaf_hash,
-    parse_policy,
-    sign_checkpoint,
-    verify_checkpoint,
-    with_lines,
-)
-from protocol.log.policy import Policy
+from protocol.log.checkpoint import Checkpoint, SoftLogSigner, VerifiedCheckpoint, sign_checkpoint, verify_checkpoint
+from protocol.log.merkle import leaf_hash
+from protocol.log.note import NoteSignature
+from protocol.log.policy import Policy, parse_policy
+from protocol.log.witness import SoftWitnessSigner, cosign, with_lines
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 LATER = NOW + timedelta(days=30)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from keys.directory.expiry import Expiry, expiries
+from keys.directory.metadata.expiry import Expiry, expiries
 from keys.directory.view import Directory
 from keys.members.federation import contact_point_card, node_card, with_revoked_key
 from keys.members.identity import KEY_LIFETIME, generate_desk_keys, generate_node_keys

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from keys.directory.cards import NodeCard, parse_node_card
-from keys.directory.client import DirectoryClient
-from keys.directory.repository import MetadataRepository
+from keys.directory.metadata.client import DirectoryClient
+from keys.directory.metadata.repository import MetadataRepository
 from keys.local.terminal import REFUSED, UNAVAILABLE, UNVERIFIED, USAGE
 from keys.members.bootstrap import BootstrapBundle
 from node.cli.main import app
@@ -20,7 +20,7 @@ from node.monitor.monitor import WitnessState
 from node.monitor.proof_files import ProofFiles
 from node.settings import NodeHome, NodeSettings
 from protocol.errors import RevokedError
-from protocol.misbehaviour import Kind, decode_proof, encode_proof
+from protocol.misbehaviour.proof import Kind, decode_proof, encode_proof
 from tests.unit.protocol.test_misbehaviour import LIES
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from node.monitor.proof_files import ProofFiles
 from protocol.errors import ProofNotKeptError, SettingsError
-from protocol.misbehaviour import Kind, encode_proof, proof_digest, verify_proof
-from protocol.misbehaviour._prove import prove_two_trees
+from protocol.misbehaviour.proof import Kind, encode_proof, proof_digest
+from protocol.misbehaviour.prove import prove_two_trees
+from protocol.misbehaviour.verify import verify_proof
 from tests.unit.protocol.test_misbehaviour import FORKED, LIES, TRUE
 from tests.worlds.forged_log import ORIGIN, VERIFIER, later, signed
 

@@ -38,7 +38,7 @@ from protocol.log.checkpoint import (
     verify_checkpoint,
 )
 from protocol.log.freshness import RENEWED_AFTER
-from protocol.misbehaviour import ALLOWED_SKEW
+from protocol.misbehaviour.verify import ALLOWED_SKEW
 from tests.conformance.store import (
     BUSAN,
     FR,

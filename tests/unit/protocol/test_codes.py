@@ -15,8 +15,8 @@ from protocol.lifecycle.assistance_rules import AssistanceState
 from protocol.lifecycle.conversation import ConversationState
 from protocol.lifecycle.preservation import RequestState
 from protocol.lifecycle.preservation_rules import State
-from protocol.messages import MESSAGE_TYPES
 from protocol.messages.handling_rules import Action
+from protocol.messages.registry import MESSAGE_TYPES
 from protocol.processing_log import Operation
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.audit import VerifiedLog
 from exchange.audit._views import rollbacks, split_views
+from exchange.audit.verify import VerifiedLog
 from protocol.directory_seen import MAX_VERSION, DirectorySeen, decode_entry, encode_directory_seen
 from protocol.encoding import cbor
 from protocol.errors import MalformedError, UnsupportedVersionError

@@ -14,8 +14,9 @@ import pytest
 
 from protocol.address import Address
 from protocol.codes import load_codes
-from protocol.messages import Message, compose_message
 from protocol.messages.handling_rules import Action, objections, weakened
+from protocol.messages.parse import compose_message
+from protocol.messages.schema.base import Message
 from protocol.messages.schema.use import ConsentReply, ConsentRequest
 from tests.worlds.desks import ROOT
 

@@ -17,7 +17,7 @@ from exchange.cases.duplicates import subject_key
 from exchange.text.rendering import read_message
 from protocol.codes import load_codes
 from protocol.errors import InvalidMessageError
-from protocol.messages import complete_message, message_to_bytes, parse_message
+from protocol.messages.parse import complete_message, message_to_bytes, parse_message
 from protocol.messages.schema._checksums import keccak256
 from protocol.messages.schema.identifiers import Identifier, PaymentCard, masked_card
 

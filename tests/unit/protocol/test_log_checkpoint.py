@@ -12,26 +12,30 @@ from hypothesis import strategies as st
 
 from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
 from protocol.errors import CheckpointInvalidError, ComityError, MalformedError, TooLargeError, WeakKeyError
-from protocol.log import (
-    EMPTY_ROOT,
+from protocol.log._cosignature import ed25519_message
+from protocol.log.checkpoint import (
     Checkpoint,
     LogVerifier,
-    NoteSignature,
     SoftLogSigner,
-    decode_tlog_proof,
-    encode_tlog_proof,
-    format_vkey,
-    leaf_hash,
     open_checkpoint,
     parse_checkpoint,
-    parse_note,
-    parse_vkey,
     sign_checkpoint,
     verify_checkpoint,
 )
-from protocol.log._cosignature import ed25519_message
-from protocol.log.note import MAX_NOTE_BYTES, MAX_SIGNATURES, SignatureType, VerifierKey, note_key_id, serialize_note
-from protocol.log.proof import MAX_PROOF_BYTES
+from protocol.log.merkle import EMPTY_ROOT, leaf_hash
+from protocol.log.note import (
+    MAX_NOTE_BYTES,
+    MAX_SIGNATURES,
+    NoteSignature,
+    SignatureType,
+    VerifierKey,
+    format_vkey,
+    note_key_id,
+    parse_note,
+    parse_vkey,
+    serialize_note,
+)
+from protocol.log.proof import MAX_PROOF_BYTES, decode_tlog_proof, encode_tlog_proof
 
 ORIGIN = "node.example/log/kr"
 AT = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)

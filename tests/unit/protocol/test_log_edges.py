@@ -17,22 +17,7 @@ from protocol.errors import (
     ProofInvalidError,
     TooLargeError,
 )
-from protocol.log import (
-    Checkpoint,
-    LogVerifier,
-    SoftLogSigner,
-    SoftWitnessSigner,
-    TileTree,
-    cosign,
-    decode_tlog_proof,
-    encode_tlog_proof,
-    leaf_hash,
-    parse_policy,
-    sign_checkpoint,
-    verify_checkpoint,
-)
-from protocol.log._cosignature import MAX_TIMESTAMP, TIMESTAMP_BYTES, mldsa_message, split_timestamped
-from protocol.log.addcheckpoint import (
+from protocol.http.add_checkpoint import (
     MAX_ANSWER_BYTES,
     MAX_PROOF_HASHES,
     MAX_REQUEST_BYTES,
@@ -40,7 +25,17 @@ from protocol.log.addcheckpoint import (
     decode_cosignatures,
     decode_old_size,
 )
-from protocol.log.checkpoint import FormerLogKeys, claimed_time, parse_checkpoint_text
+from protocol.log._cosignature import MAX_TIMESTAMP, TIMESTAMP_BYTES, mldsa_message, split_timestamped
+from protocol.log.checkpoint import (
+    Checkpoint,
+    FormerLogKeys,
+    LogVerifier,
+    SoftLogSigner,
+    claimed_time,
+    parse_checkpoint_text,
+    sign_checkpoint,
+    verify_checkpoint,
+)
 from protocol.log.freshness import FRESH_WITHIN, RENEWED_AFTER, is_due, require_fresh
 from protocol.log.frontier import Frontier
 from protocol.log.layout import (
@@ -56,17 +51,19 @@ from protocol.log.merkle import (
     HASH_BYTES,
     MAX_PATH_HASHES,
     MAX_SIZE,
+    leaf_hash,
     node_hash,
     prefix_root,
     verify_consistency,
     verify_inclusion,
 )
 from protocol.log.note import NoteSignature, format_signatures, parse_note, serialize_note
-from protocol.log.policy import MAX_LINES, MAX_POLICY_BYTES
-from protocol.log.proof import MAX_EXTRA_BYTES, MAX_PROOF_BYTES
+from protocol.log.policy import MAX_LINES, MAX_POLICY_BYTES, parse_policy
+from protocol.log.proof import MAX_EXTRA_BYTES, MAX_PROOF_BYTES, decode_tlog_proof, encode_tlog_proof
 from protocol.log.remote import RemoteTree, TileNeededError
 from protocol.log.scoped import Withheld, decode_scoped_bundle, encode_scoped_bundle, parse_scoped_path
-from protocol.log.witness import stated_time
+from protocol.log.tiles import TileTree
+from protocol.log.witness import SoftWitnessSigner, cosign, stated_time
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 STEP = timedelta(microseconds=1)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.errors import ProofInvalidError
-from protocol.log import (
+from protocol.log.merkle import (
     EMPTY_ROOT,
     InclusionVerifier,
     leaf_hash,

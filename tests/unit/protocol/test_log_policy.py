@@ -9,18 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.errors import ComityError, MalformedError, TooLargeError
-from protocol.log import (
-    Policy,
-    PolicyGroup,
-    PolicyLog,
-    PolicyWitness,
-    SoftLogSigner,
-    SoftWitnessSigner,
-    format_policy,
-    parse_policy,
-    parse_vkey,
-)
-from protocol.log.policy import MAX_LINES
+from protocol.log.checkpoint import SoftLogSigner
+from protocol.log.note import parse_vkey
+from protocol.log.policy import MAX_LINES, Policy, PolicyGroup, PolicyLog, PolicyWitness, format_policy, parse_policy
+from protocol.log.witness import SoftWitnessSigner
 
 LOG = SoftLogSigner("node.example/kr", b"\x11" * 32, b"\x22" * 32).verifier
 VKEYS = [SoftWitnessSigner(f"w.example/w{n}", bytes([n]) * 32, bytes([n]) * 32).verifier.vkeys for n in range(1, 7)]

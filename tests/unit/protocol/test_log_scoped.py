@@ -5,17 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.errors import MalformedError
-from protocol.log import (
-    TILE_WIDTH,
+from protocol.log.layout import TILE_WIDTH, entries_path, parse_tile_path
+from protocol.log.merkle import leaf_hash
+from protocol.log.scoped import (
     BundleItem,
     Withheld,
     decode_scoped_bundle,
     encode_scoped_bundle,
-    entries_path,
     item_hash,
-    leaf_hash,
     parse_scoped_path,
-    parse_tile_path,
     scoped_path,
 )
 

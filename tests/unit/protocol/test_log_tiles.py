@@ -9,22 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.errors import LogUnavailableError, MalformedError
-from protocol.log import (
-    EMPTY_ROOT,
+from protocol.log.layout import (
     TILE_BYTES,
     TILE_WIDTH,
     TileName,
-    TileTree,
     decode_bundle,
     encode_bundle,
     entries_path,
-    leaf_hash,
     parse_tile_path,
     tile_path,
     tile_width,
-    verify_consistency,
-    verify_inclusion,
 )
+from protocol.log.merkle import EMPTY_ROOT, leaf_hash, verify_consistency, verify_inclusion
+from protocol.log.tiles import TileTree
 from tests.worlds import naive_tree
 
 sizes = st.one_of(st.integers(0, 40), st.integers(250, 262), st.integers(500, 800))

@@ -10,19 +10,11 @@ from typing import Any
 import pytest
 
 from protocol.event import decode_event, encode_event
-from protocol.log import (
-    SoftLogSigner,
-    decode_bundle,
-    decode_tlog_proof,
-    leaf_hash,
-    open_checkpoint,
-    parse_tile_path,
-    tile_path,
-    verify_checkpoint,
-    verify_consistency,
-    verify_inclusion,
-)
 from protocol.log._cosignature import mldsa_message
+from protocol.log.checkpoint import SoftLogSigner, open_checkpoint, verify_checkpoint
+from protocol.log.layout import decode_bundle, parse_tile_path, tile_path
+from protocol.log.merkle import leaf_hash, verify_consistency, verify_inclusion
+from protocol.log.proof import decode_tlog_proof
 from protocol.receipt import ReceiptVerifier, decode_receipts, encode_receipts
 
 VECTORS = Path(__file__).parents[2] / "vectors"

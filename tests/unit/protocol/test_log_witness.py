@@ -12,28 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.errors import CheckpointInvalidError, ComityError, MalformedError, TooLargeError, WeakKeyError
-from protocol.log import (
-    Checkpoint,
-    NoteSignature,
-    SoftLogSigner,
-    SoftWitnessSigner,
-    WitnessVerifier,
-    cosign,
+from protocol.http.add_checkpoint import (
+    MAX_ANSWER_BYTES,
+    MAX_REQUEST_BYTES,
     decode_add_checkpoint,
     decode_cosignatures,
     decode_old_size,
     encode_add_checkpoint,
     encode_cosignatures,
     encode_old_size,
-    leaf_hash,
-    parse_note,
-    parse_vkey,
-    sign_checkpoint,
-    verify_checkpoint,
-    with_lines,
-    without_cosignatures,
 )
-from protocol.log.addcheckpoint import MAX_ANSWER_BYTES, MAX_REQUEST_BYTES
+from protocol.log.checkpoint import Checkpoint, SoftLogSigner, sign_checkpoint, verify_checkpoint
+from protocol.log.merkle import leaf_hash
+from protocol.log.note import NoteSignature, parse_note, parse_vkey
+from protocol.log.witness import SoftWitnessSigner, WitnessVerifier, cosign, with_lines, without_cosignatures
 
 AT = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 LOG = SoftLogSigner("node.example/log/kr", b"\x11" * 32, b"\x22" * 32)

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.errors import InvalidMessageError
-from protocol.messages import MESSAGE_TYPES, check_outgoing, compose_message, message_to_bytes, parse_message
+from protocol.messages.parse import check_outgoing, compose_message, message_to_bytes, parse_message
+from protocol.messages.registry import MESSAGE_TYPES
 
 ROOT = Path(__file__).resolve().parents[3]
 _FILES = {path.name.removesuffix(".json"): path for path in (ROOT / "examples/messages").glob("*.json")} | {

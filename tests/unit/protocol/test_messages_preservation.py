@@ -12,20 +12,15 @@ from uuid import UUID
 import pytest
 
 from protocol.errors import InvalidMessageError
-from protocol.lifecycle import State, ThreadEvent, ThreadMessage, check_step, fold
-from protocol.messages import (
-    MESSAGE_TYPES,
-    Acknowledgement,
-    Message,
-    PreservationRequest,
-    UnknownMessage,
-    check_outgoing,
-    complete_message,
-    message_to_bytes,
-    notes_of,
-    parse_message,
-    reply_draft,
-)
+from protocol.lifecycle.case import check_step, fold
+from protocol.lifecycle.preservation_rules import State
+from protocol.lifecycle.thread import ThreadEvent, ThreadMessage
+from protocol.messages.parse import check_outgoing, complete_message, message_to_bytes, notes_of, parse_message
+from protocol.messages.registry import MESSAGE_TYPES
+from protocol.messages.schema.base import Message, UnknownMessage
+from protocol.messages.types.acknowledgement import Acknowledgement
+from protocol.messages.types.preservation import PreservationRequest
+from protocol.messages.types.reply import reply_draft
 from tests.generators import load_script
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -20,23 +20,20 @@ from protocol.errors import (
     UnsupportedVersionError,
 )
 from protocol.event import MAX_EVENT_BYTES
-from protocol.log import (
+from protocol.log._cosignature import mldsa_message
+from protocol.log.checkpoint import (
     Checkpoint,
     FormerLogKeys,
     LogVerifier,
-    NoteSignature,
     SoftLogSigner,
-    TileTree,
-    leaf_hash,
     parse_checkpoint,
-    parse_note,
     verify_checkpoint,
 )
-from protocol.log._cosignature import mldsa_message
-from protocol.log.note import serialize_note
+from protocol.log.merkle import leaf_hash
+from protocol.log.note import NoteSignature, parse_note, serialize_note
 from protocol.log.remote import RemoteTree, TileNeededError
-from protocol.misbehaviour import (
-    ALLOWED_SKEW,
+from protocol.log.tiles import TileTree
+from protocol.misbehaviour.proof import (
     MAX_PROOF_BYTES,
     BackDated,
     Dropped,
@@ -48,20 +45,14 @@ from protocol.misbehaviour import (
     Rewritten,
     Shrunk,
     TwoTrees,
-    about_receipt,
-    between_checkpoints,
-    between_receipts,
     decode_proof,
     encode_proof,
     file_name,
-    misdated,
     notes_of,
-    own_lines,
     proof_digest,
-    verify_proof,
     without_entry,
 )
-from protocol.misbehaviour._prove import (
+from protocol.misbehaviour.prove import (
     prove_back_dated,
     prove_dropped,
     prove_fork,
@@ -71,7 +62,8 @@ from protocol.misbehaviour._prove import (
     prove_shrunk,
     prove_two_trees,
 )
-from protocol.misbehaviour._verify import entry_time, is_early, is_late
+from protocol.misbehaviour.search import about_receipt, between_checkpoints, between_receipts, misdated
+from protocol.misbehaviour.verify import ALLOWED_SKEW, entry_time, is_early, is_late, own_lines, verify_proof
 from tests.worlds.forged_log import ORIGIN, SIGNER, VERIFIER, entries, entry, later, receipt, signed, tree_of
 
 TRUE = entries(7)

@@ -12,7 +12,7 @@ from exchange.desk.desk import Desk
 from exchange.views import AgendaItem
 from keys.local import translation
 from protocol.errors import UsageError
-from protocol.lifecycle import AnyCase
+from protocol.lifecycle.case import AnyCase
 from tests.worlds.desks import FR, KR, World, request
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from protocol.errors import ProofInvalidError
-from protocol.log import leaf_hash, verify_consistency, verify_inclusion
-from protocol.log.merkle import InclusionVerifier, prefix_root
+from protocol.log.merkle import InclusionVerifier, leaf_hash, prefix_root, verify_consistency, verify_inclusion
 from tests.worlds import naive_tree
 
 LARGEST = 13

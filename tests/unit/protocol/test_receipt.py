@@ -23,19 +23,11 @@ from protocol.errors import (
     UnknownNodeError,
 )
 from protocol.event import MAX_EVENT_BYTES, Event, EventName, encode_event
-from protocol.log import (
-    Checkpoint,
-    LogVerifier,
-    SoftLogSigner,
-    TileTree,
-    VerifiedCheckpoint,
-    decode_tlog_proof,
-    leaf_hash,
-    sign_checkpoint,
-    verify_inclusion,
-)
-from protocol.log.merkle import MAX_PATH_HASHES, MAX_SIZE
+from protocol.log.checkpoint import Checkpoint, LogVerifier, SoftLogSigner, VerifiedCheckpoint, sign_checkpoint
+from protocol.log.merkle import MAX_PATH_HASHES, MAX_SIZE, leaf_hash, verify_inclusion
 from protocol.log.note import MAX_NOTE_BYTES
+from protocol.log.proof import decode_tlog_proof
+from protocol.log.tiles import TileTree
 from protocol.receipt import (
     MAX_CHECKPOINTS,
     MAX_RECEIPTS,

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from protocol.envelope import MAX_CONTENT_BYTES
 from protocol.errors import UsageError
-from protocol.messages import Target
 from protocol.messages.schema.parts import MAX_TARGETS
+from protocol.messages.types.preservation import Target
 
 REQUEST = "preservation.request"
 # For what the desk fills in: ids, addresses, time, the officer and the signature, and what is still to be written.

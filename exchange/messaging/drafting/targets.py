@@ -16,18 +16,18 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from exchange.messaging.cleaning import Removed, cleaned
-from exchange.messaging.drafts import empty_draft
-from exchange.messaging.imports import Export, Found
-from exchange.messaging.splitting import REQUEST, split_request
+from exchange.messaging.drafting.cleaning import Removed, cleaned
+from exchange.messaging.drafting.drafts import empty_draft
+from exchange.messaging.drafting.imports import Export, Found
+from exchange.messaging.drafting.splitting import REQUEST, split_request
 from exchange.text.text_files import decoded
 from protocol.encoding.instants import parse_instant
 from protocol.envelope import MAX_CONTENT_BYTES
 from protocol.errors import InvalidMessageError, MalformedError, TooLargeError, UsageError
-from protocol.messages import Target
 from protocol.messages.schema.identifiers import Identifier
 from protocol.messages.schema.parts import MAX_TARGETS
 from protocol.messages.schema.problems import MAX_PROBLEMS, Problem, problems_of
+from protocol.messages.types.preservation import Target
 
 _PLAIN = ("target", "description", "relation", "location")
 _CUSTODIAN = {"custodian_name": "name", "custodian_country": "country", "custodian_service": "service"}

@@ -40,7 +40,7 @@ from tuf.api.metadata import (
     Timestamp,
 )
 
-from keys.directory.repository import (
+from keys.directory.metadata.repository import (
     FEDERATION_FIELD,
     ROOT,
     SNAPSHOT,
@@ -52,9 +52,9 @@ from keys.directory.repository import (
     role_node,
     target_name,
 )
-from keys.directory.roles import MAX_KEYS_PER_ROLE
-from keys.directory.standing import STANDING_FIELD, sanctions_of
-from keys.directory.tuf_key import HOLDER_FIELD, MAX_HOLDER_CHARS, DirectoryPublicKey
+from keys.directory.metadata.roles import MAX_KEYS_PER_ROLE
+from keys.directory.metadata.standing import STANDING_FIELD, sanctions_of
+from keys.directory.metadata.tuf_key import HOLDER_FIELD, MAX_HOLDER_CHARS, DirectoryPublicKey
 from keys.directory.witness_rule import WITNESS_FIELD, rule_of
 from keys.local.printing import printable
 from protocol.errors import DirectoryUntrustedError

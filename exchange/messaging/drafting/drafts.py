@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from protocol.errors import UsageError
-from protocol.messages import MESSAGE_TYPES, json_schema
+from protocol.messages.parse import json_schema
+from protocol.messages.registry import MESSAGE_TYPES
 
 # The desk fills these when it sends.
 _OWN = frozenset({"id", "from", "sent_at", "schema_version", "thread"})

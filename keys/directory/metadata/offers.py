@@ -14,7 +14,7 @@ from hashlib import sha256
 
 from tuf.api.metadata import Timestamp
 
-from keys.directory.repository import parse_metadata
+from keys.directory.metadata.repository import parse_metadata
 from protocol.errors import ComityError
 
 

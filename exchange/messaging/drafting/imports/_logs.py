@@ -13,8 +13,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from exchange.messaging.imports._found import Export, Seen
-from exchange.messaging.imports._times import Times
+from exchange.messaging.drafting.imports._found import Export, Seen
+from exchange.messaging.drafting.imports._times import Times
 from protocol.encoding.json_bounds import require_few_items
 from protocol.errors import MalformedError, TooLargeError
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from keys.directory.client import DirectoryClient
-from keys.directory.repository import TIMESTAMP, MetadataRepository
+from keys.directory.metadata.client import DirectoryClient
+from keys.directory.metadata.repository import TIMESTAMP, MetadataRepository
 from keys.directory.view import Directory
 from protocol.errors import NotFoundError
 

@@ -22,12 +22,12 @@ from exchange.text.documents import read_object
 from keys.directory.cards import Line
 from keys.local.files import write_file
 from protocol.errors import MalformedError, NotFoundError, UsageError
-from protocol.messages import MESSAGE_TYPES
+from protocol.messages.registry import MESSAGE_TYPES
 
 _NAME = r"^[a-z][a-z0-9-]{0,63}$"
 _PLACEHOLDER = re.compile(r"\{\{\s*([a-z][a-z0-9_]{0,63})\s*\}\}")
 SHIPPED, OWN = "shipped", "own"
-_FOLDER = "exchange.messaging.shipped_templates"
+_FOLDER = "exchange.messaging.drafting.shipped_templates"
 
 
 class Template(BaseModel):

@@ -21,9 +21,9 @@ from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from keys.directory._reading import Fetch, Fetcher
-from keys.directory.client import STATE_NAME, DirectoryClient
-from keys.directory.repository import ROOT, TIMESTAMP_NAME
+from keys.directory.metadata._reading import Fetch, Fetcher
+from keys.directory.metadata.client import STATE_NAME, DirectoryClient
+from keys.directory.metadata.repository import ROOT, TIMESTAMP_NAME
 from keys.directory.view import Directory
 from keys.local.files import LOCK_WAIT_S, locked
 from protocol.errors import (

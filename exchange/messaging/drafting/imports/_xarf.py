@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from email import message_from_bytes
 from typing import Any
 
-from exchange.messaging.imports._found import Export, Seen
-from exchange.messaging.imports._times import Times
+from exchange.messaging.drafting.imports._found import Export, Seen
+from exchange.messaging.drafting.imports._times import Times
 from exchange.text.documents import read_object
 from protocol.errors import MalformedError
 

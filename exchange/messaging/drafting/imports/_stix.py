@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from exchange.messaging.imports._found import Export, Seen
-from exchange.messaging.imports._indicators import file_hash, of_kind
-from exchange.messaging.imports._times import Times
+from exchange.messaging.drafting.imports._found import Export, Seen
+from exchange.messaging.drafting.imports._indicators import file_hash, of_kind
+from exchange.messaging.drafting.imports._times import Times
 
 _TRANSPORT = frozenset({"tcp", "udp", "sctp", "dccp"})
 _NOT_OBSERVED = frozenset({"observed-data", "identity", "marking-definition", "bundle"})

@@ -25,7 +25,7 @@ from protocol.event import MAX_EVENT_BYTES, MAX_EVENT_ITEMS, VERSION
 from protocol.log.checkpoint import LogVerifier, VerifiedCheckpoint, verify_checkpoint
 from protocol.log.merkle import leaf_hash, prefix_root, verify_inclusion
 from protocol.log.note import parse_note, serialize_note
-from protocol.misbehaviour._proof import (
+from protocol.misbehaviour.proof import (
     BackDated,
     Dropped,
     Fork,

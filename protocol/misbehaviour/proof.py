@@ -5,7 +5,7 @@ A file is canonical CBOR::
     { 1: "comity/misbehaviour/1", 2: kind, 3: origin of the accused log, 4: { part number: part } }
 
 It holds everything but the public keys of the accused log, and nothing that its kind does not need. A proof taken apart
-proves nothing yet: see :func:`protocol.misbehaviour._verify.verify_proof`.
+proves nothing yet: see :func:`protocol.misbehaviour.verify.verify_proof`.
 """
 
 from __future__ import annotations

@@ -6,12 +6,12 @@ import json
 import re
 from typing import Any
 
-from exchange.messaging.imports import _logs as logs
-from exchange.messaging.imports import _misp as misp
-from exchange.messaging.imports import _stix as stix
-from exchange.messaging.imports import _xarf as xarf
-from exchange.messaging.imports._found import Export
-from exchange.messaging.imports._times import Times
+from exchange.messaging.drafting.imports import _logs as logs
+from exchange.messaging.drafting.imports import _misp as misp
+from exchange.messaging.drafting.imports import _stix as stix
+from exchange.messaging.drafting.imports import _xarf as xarf
+from exchange.messaging.drafting.imports._found import Export
+from exchange.messaging.drafting.imports._times import Times
 from exchange.text.text_files import decoded
 from protocol.encoding.json_bounds import require_few_items
 from protocol.errors import MalformedError, UsageError

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from protocol.log.checkpoint import LogVerifier, VerifiedCheckpoint, verify_checkpoint
 from protocol.log.merkle import leaf_hash, prefix_root, verify_inclusion
 from protocol.log.tiles import TileTree
-from protocol.misbehaviour._proof import Proof
-from protocol.misbehaviour._prove import (
+from protocol.misbehaviour.proof import Proof
+from protocol.misbehaviour.prove import (
     prove_back_dated,
     prove_dropped,
     prove_fork,
@@ -23,7 +23,7 @@ from protocol.misbehaviour._prove import (
     prove_shrunk,
     prove_two_trees,
 )
-from protocol.misbehaviour._verify import entry_time, is_early, is_late
+from protocol.misbehaviour.verify import entry_time, is_early, is_late
 from protocol.receipt import Receipt
 
 Tree = Callable[[], TileTree]

@@ -13,7 +13,7 @@ from tuf.ngclient.fetcher import FetcherInterface
 
 from keys.directory.cards import MAX_CARD_BYTES, Card, ContactPointCard, NodeCard
 from keys.directory.legal_profile import LegalProfile
-from keys.directory.repository import (
+from keys.directory.metadata.repository import (
     MAX_FILE_BYTES,
     MAX_FILE_ITEMS,
     MAX_ROOT_BYTES,
@@ -27,7 +27,7 @@ from keys.directory.repository import (
     parse_published,
     target_name,
 )
-from keys.directory.rules import (
+from keys.directory.metadata.rules import (
     file_faults,
     is_hybrid,
     listing_faults,

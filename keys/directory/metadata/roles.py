@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from keys.directory.tuf_key import DirectorySigner
+from keys.directory.metadata.tuf_key import DirectorySigner
 
 MAX_KEYS_PER_ROLE = 64
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
 
-from exchange.messaging.imports._times import Times
+from exchange.messaging.drafting.imports._times import Times
 from protocol.messages.schema.problems import Problem
 
 RULE = "table format"

@@ -22,7 +22,7 @@ from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Time
 
 from keys.directory.cards import Card, parse_contact_point_card, parse_node_card
 from keys.directory.legal_profile import LegalProfile, parse_profile
-from keys.directory.tuf_key import register_key_type
+from keys.directory.metadata.tuf_key import register_key_type
 from keys.local.files import sync_folder, write_file
 from protocol.address import Address, parse_node
 from protocol.encoding.json_bounds import require_few_items

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from exchange.messaging.imports._found import Export, Seen
-from exchange.messaging.imports._indicators import of_kind
-from exchange.messaging.imports._times import Times
+from exchange.messaging.drafting.imports._found import Export, Seen
+from exchange.messaging.drafting.imports._indicators import of_kind
+from exchange.messaging.drafting.imports._times import Times
 
 _ADDRESSES = frozenset({"ip-src", "ip-dst", "ip-src|port", "ip-dst|port"})
 # Two values in one: which of them are identifiers here.

@@ -16,8 +16,8 @@ from tempfile import TemporaryDirectory
 
 from tuf.api.metadata import Root
 
-from keys.directory.client import STATE_NAME, DirectoryClient
-from keys.directory.repository import ROOT, is_target_name, parse_metadata
+from keys.directory.metadata.client import STATE_NAME, DirectoryClient
+from keys.directory.metadata.repository import ROOT, is_target_name, parse_metadata
 from keys.directory.view import Directory
 from keys.local.files import write_file
 from protocol.encoding import cbor

@@ -1,6 +1,6 @@
 """Making proofs: one function a kind, each from what a partner holds. What one returns was verified.
 
-Every function raises as :func:`protocol.misbehaviour._verify.verify_proof` does when its parts prove nothing. Notes are
+Every function raises as :func:`protocol.misbehaviour.verify.verify_proof` does when its parts prove nothing. Notes are
 cut down to the accused log's own lines: who cosigned them is nobody's business.
 """
 
@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from protocol.log.checkpoint import LogVerifier
 from protocol.log.merkle import leaf_hash
-from protocol.misbehaviour._proof import (
+from protocol.misbehaviour.proof import (
     BackDated,
     Dropped,
     Fork,
@@ -22,7 +22,7 @@ from protocol.misbehaviour._proof import (
     Shrunk,
     TwoTrees,
 )
-from protocol.misbehaviour._verify import own_lines, verify_proof
+from protocol.misbehaviour.verify import own_lines, verify_proof
 from protocol.receipt import Receipt
 
 ProofT = TypeVar("ProofT", bound=Proof)

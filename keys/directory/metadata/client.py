@@ -27,11 +27,11 @@ from typing import ClassVar, Self
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError, RepositoryError
 from tuf.api.metadata import Metadata, Root
 
-from keys.directory._nation_subset import WantedNations, nations_named
-from keys.directory._reading import Fetch, Fetcher, Reading, TimedUpdater
 from keys.directory.card_rules import card_node
 from keys.directory.cards import Card, ContactPointCard, NodeCard
-from keys.directory.repository import (
+from keys.directory.metadata._nation_subset import WantedNations, nations_named
+from keys.directory.metadata._reading import Fetch, Fetcher, Reading, TimedUpdater
+from keys.directory.metadata.repository import (
     FEDERATION_FIELD,
     MAX_FILE_BYTES,
     ROOT,
@@ -44,7 +44,7 @@ from keys.directory.repository import (
     parse_metadata,
     role_node,
 )
-from keys.directory.standing import sanctioned, sanctions_of
+from keys.directory.metadata.standing import sanctioned, sanctions_of
 from keys.directory.view import Directory
 from keys.directory.witness_rule import rule_of
 from keys.local.files import acquire_lock, release_lock, write_file
@@ -174,8 +174,8 @@ class DirectoryClient:
     def extract(self, nodes: Iterable[str]) -> dict[str, bytes]:
         """The files that vouch for the cards of ``nodes``, and of the nations that these name, by published name.
 
-        :func:`keys.directory.extract.read_extract` reads them. Raises :class:`DirectoryUnavailableError` for a nation
-        that was not read.
+        :func:`keys.directory.metadata.extract.read_extract` reads them. Raises :class:`DirectoryUnavailableError` for
+        a nation that was not read.
         """
         if self.current is None:
             raise DirectoryUnavailableError("no directory was verified yet")

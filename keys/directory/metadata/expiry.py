@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from keys.directory.cards import KeyEntry
-from keys.directory.repository import role_node
+from keys.directory.metadata.repository import role_node
 from keys.directory.view import Directory
 from keys.transport.tls import check_certificate
 from protocol.errors import ComityError
