@@ -73,7 +73,7 @@ def texts(file: Path) -> list[tuple[str, str]]:
         if not message.id:
             continue
         english = message.id if isinstance(message.id, str) else message.id[-1]
-        given = (message.string,) if isinstance(message.string, str) else message.string
+        given = (message.string,) if isinstance(message.string, str) else message.string or ()
         found += [(english, text) for text in given if text]
     return found
 
