@@ -9,11 +9,11 @@ from uuid import UUID
 
 from exchange.i18n import _
 from protocol.address import Address
-from protocol.instant import to_text
-from protocol.lifecycle import AnyCase
+from protocol.encoding.instants import to_text
+from protocol.lifecycle.case import AnyCase
 from protocol.lifecycle.clocks import ExpiryWarning
 from protocol.lifecycle.deadlines import Deadline
-from protocol.messages import Message
+from protocol.messages.schema.base import Message
 
 
 class Direction(StrEnum):

@@ -14,52 +14,53 @@ from typing import Any
 
 from aiohttp import web
 
-from keys.bootstrap import BootstrapBundle
-from keys.directory.repository import MetadataRepository
+from keys.directory.metadata.repository import MetadataRepository
 from keys.directory.view import Directory
-from keys.identity import tls_identity
-from keys.keystore import Keystore, Purpose
-from keys.tls import server_context
-from node import housekeeping, log_retention
-from node.admin import build_admin
-from node.app import build_app
-from node.assurance import LogAssurance, askable
-from node.authentication import Authenticator
-from node.bundles import Bundles
-from node.collector import Collector
-from node.context import Context
-from node.control import build_control, listen_control
-from node.cosignatures import Cosignatures
-from node.cosigner import Cosigner
-from node.delivery import Delivery
-from node.directory_refresh import DirectoryService, FolderSource, Source
-from node.expiry_watch import ExpiryWatch
-from node.handover import Handover, ReceiptJudge
+from keys.members.bootstrap import BootstrapBundle
+from keys.members.identity import tls_identity
+from keys.secrets.keystore import Keystore, Purpose
+from keys.transport.tls import server_context
+from node.http.admin import build_admin
+from node.http.app import build_app
+from node.http.authentication import Authenticator
 from node.http.connections import Connections
+from node.http.context import Context
+from node.http.control import build_control, listen_control
 from node.http.descriptors import raise_limit
 from node.http.listener import Listener
+from node.http.nonces import NonceJournal
 from node.http.refusals import SERVER
 from node.http.sockets import listening_sockets
-from node.limits import Room, TokenBuckets
-from node.log_files import LogFiles
-from node.log_state import LogMarks
-from node.logging import Log, make_log, quiet_libraries
-from node.metrics import Metrics
-from node.nonces import NonceJournal
-from node.operations.clock import ClockWatch, boot_seconds
+from node.log import retention as log_retention
+from node.log.clock import ClockWatch, boot_seconds
+from node.log.files import LogFiles
+from node.log.marks import LogMarks
+from node.log.sequencer import Sequencer, utc_now
+from node.monitor.gossip import ProofExchange
+from node.monitor.monitor import Witness
+from node.monitor.proof_files import ProofFiles
 from node.operations.disk import Disk
-from node.partner import Identity, Partners, PartnerSource
-from node.proof_exchange import ProofExchange
-from node.proof_files import ProofFiles
-from node.pull import Puller
-from node.sequencer import Sequencer, utc_now
+from node.operations.expiry_watch import ExpiryWatch
+from node.operations.limits import Room, TokenBuckets
+from node.operations.logging import Log, make_log, quiet_libraries
+from node.operations.metrics import Metrics
+from node.peers.client import Identity, Partners, PartnerSource
+from node.peers.directory import DirectoryService, FolderSource, Source
+from node.recovery.confirmation import LogAssurance, askable
+from node.relay import expiry
+from node.relay.delivery import Delivery
+from node.relay.intake import Intake
+from node.relay.offline import Bundles
+from node.relay.outcomes import Handover, ReceiptJudge
+from node.relay.pull import Puller
 from node.settings import NodeHome, NodeSettings, split_host_port
-from node.store.base import Failed, RecordDirectory
-from node.store.sqlite import SqliteStore
-from node.transfer import Intake
-from node.witness import Witness
+from node.store.interface import Failed, RecordDirectory
+from node.store.sqlite.store import SqliteStore
+from node.witness.cosignatures import Cosignatures
+from node.witness.gateway import Collector
+from node.witness.witness import Cosigner
 from protocol.errors import ComityError, DirectoryUnavailableError, SettingsError, UnavailableError
-from protocol.problem import is_final
+from protocol.http.problem import is_final
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
@@ -78,9 +79,9 @@ class Node:
     """One node. ``open`` returns when its parts are ready, ``start`` when it also serves, ``stop`` when everything
     accepted is written and closed.
 
-    While no partner has confirmed how far the log went (:mod:`node.assurance`), it signs nothing, and serves only the
-    directory and what it saw of others' logs. ``failed`` is set when a background task ended although it should not;
-    ``failure`` says why, when that is known.
+    While no partner has confirmed how far the log went (:mod:`node.recovery.confirmation`), it signs nothing, and
+    serves only the directory and what it saw of others' logs. ``failed`` is set when a background task ended although
+    it should not; ``failure`` says why, when that is known.
     """
 
     def __init__(
@@ -247,7 +248,7 @@ class Node:
         retention = timedelta(days=settings.retention_days)
         self._spawn(
             "housekeeping",
-            lambda: housekeeping.run(
+            lambda: expiry.run(
                 store, sequencer, self._clock, settings.housekeeping_s, retention, self.metrics, self.log
             ),
         )

@@ -12,9 +12,10 @@ from itertools import pairwise
 from operator import attrgetter
 from pathlib import Path
 
-from exchange.accusation import Fetch, contradiction
-from exchange.audit.times import TimeBounds
-from keys.tilefolder import read_items, read_resource, widths
+from exchange.audit._times import TimeBounds
+from exchange.evidence.misbehaviour import Fetch, contradiction
+from keys.local.tile_folder import read_items, read_resource, widths
+from protocol.encoding.instants import to_ms
 from protocol.errors import (
     ComityError,
     LogUnavailableError,
@@ -23,30 +24,15 @@ from protocol.errors import (
     TooLargeError,
     UnavailableError,
 )
-from protocol.instant import to_ms
-from protocol.log import (
-    TILE_WIDTH,
-    LogVerifier,
-    TileTree,
-    VerifiedCheckpoint,
-    Withheld,
-    leaf_hash,
-    tile_path,
-    tile_width,
-    verify_checkpoint,
-    verify_inclusion,
-)
+from protocol.log.checkpoint import LogVerifier, VerifiedCheckpoint, verify_checkpoint
+from protocol.log.layout import TILE_WIDTH, tile_path, tile_width
+from protocol.log.merkle import leaf_hash, verify_inclusion
 from protocol.log.remote import RemoteTree
-from protocol.misbehaviour import (
-    Kind,
-    Proof,
-    between_checkpoints,
-    between_receipts,
-    entry_time,
-    is_early,
-    is_late,
-    misdated,
-)
+from protocol.log.scoped import Withheld
+from protocol.log.tiles import TileTree
+from protocol.misbehaviour.proof import Kind, Proof
+from protocol.misbehaviour.search import between_checkpoints, between_receipts, misdated
+from protocol.misbehaviour.verify import entry_time, is_early, is_late
 from protocol.receipt import Receipt
 
 Progress = Callable[[int, int], None]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from exchange.report._wording import Wording
 from exchange.report.audit_figures import AuditFigures
 from exchange.report.document import Column, Document, Fact, Kind, Section, Table
 from exchange.report.language import Reader, printable
-from exchange.report.wording import Wording
 
 
 def audit_document(figures: AuditFigures, reader: Reader) -> Document:

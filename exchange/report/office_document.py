@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from exchange.labels import list_of_state
+from exchange.report._wording import Wording
 from exchange.report.document import Column, Document, Fact, Kind, Section, Table
 from exchange.report.language import Reader, isolated, printable
 from exchange.report.office_figures import ANSWER, OfficeFigures
-from exchange.report.wording import Wording
+from exchange.text.labels import list_of_state
 
 
 def office_document(figures: OfficeFigures, reader: Reader) -> Document:

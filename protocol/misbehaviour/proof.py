@@ -15,7 +15,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any, ClassVar
 
-from protocol import cbor
+from protocol.encoding import cbor
 from protocol.errors import MalformedError, UnsupportedVersionError
 from protocol.event import MAX_EVENT_BYTES
 from protocol.log.merkle import HASH_BYTES, MAX_PATH_HASHES, MAX_SIZE, leaf_hash

@@ -20,18 +20,18 @@ from typer.testing import CliRunner
 
 from exchange.cli.main import app
 from exchange.demo.processes import Commands
-from exchange.desk import Desk
-from exchange.enrolment import create_desk
+from exchange.desk.desk import Desk
+from exchange.desk.enrolment import create_desk
 from exchange.settings import DeskSettings, Home, OfficerSettings
-from keys import translation
-from keys.bootstrap import BootstrapBundle
-from keys.directory.repository import nation_role
-from keys.files import write_file
-from keys.keystore import FAST
-from keys.legal_profile import parse_profile
+from keys.directory.legal_profile import parse_profile
+from keys.directory.metadata.repository import nation_role
+from keys.local import translation
+from keys.local.files import write_file
+from keys.members.bootstrap import BootstrapBundle
+from keys.secrets.keystore import FAST
 from protocol.address import Address
-from tests.e2e.world import PASSPHRASE, World
-from tests.federation import make_federation
+from tests.worlds.federation import make_federation
+from tests.worlds.processes import PASSPHRASE, World
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "officer-guide.md").read_text("utf-8")

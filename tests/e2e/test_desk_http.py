@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from exchange.desk import Desk
-from exchange.enrolment import create_desk
+from exchange.desk.desk import Desk
+from exchange.desk.enrolment import create_desk
 from exchange.settings import Home
 from exchange.views import SendStatus
-from keys.bootstrap import BootstrapBundle
-from keys.files import write_file
-from keys.keystore import FAST, Keystore
+from keys.local.files import write_file
+from keys.members.bootstrap import BootstrapBundle
+from keys.secrets.keystore import FAST, Keystore
 from node.server import Node
 from node.settings import NodeHome, NodeSettings
 from protocol.address import Address
-from tests.federation import DemoFederation, make_federation
-from tests.unit.exchange_world import OFFICER, request
+from tests.worlds.desks import OFFICER, request
+from tests.worlds.federation import DemoFederation, make_federation
 
 PASSPHRASE = b"correct horse"
 PROVED_IN_ONE_LEG = {

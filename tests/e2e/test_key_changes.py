@@ -12,15 +12,15 @@ import pytest
 
 from exchange.settings import Home
 from exchange.views import SendStatus
-from keys.cards import NodeCard, parse_node_card
-from keys.federation import publish_cards, with_revoked_key
-from keys.identity import tls_identity
-from keys.keystore import Keystore, Purpose
-from keys.tls import client_context, server_context
+from keys.directory.cards import NodeCard, parse_node_card
+from keys.members.federation import publish_cards, with_revoked_key
+from keys.members.identity import tls_identity
+from keys.secrets.keystore import Keystore, Purpose
+from keys.transport.tls import client_context, server_context
 from protocol.address import Address
 from protocol.errors import CheckpointInvalidError, ComityError, DemoStepError
 from protocol.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
-from tests.e2e.world import PASSPHRASE, World, desk, proved, request_draft, sync, world
+from tests.worlds.processes import PASSPHRASE, World, desk, proved, request_draft, sync, world
 
 ALL_STEPS = {
     ("SubmissionAcceptance", "kr"),

@@ -10,29 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from keys.cards import CardStatus
-from keys.directory.repository import TARGETS
+from keys.directory.cards import CardStatus
+from keys.directory.metadata.repository import TARGETS
 from keys.directory.witnesses import judge_quorum, policy_file
-from keys.federation import with_status
+from keys.members.federation import with_status
+from node.monitor.monitor import Checked
 from node.server import Node
-from node.store.base import Failed
-from node.witness import Checked
+from node.store.interface import Failed
 from protocol.errors import StorageFullError
-from protocol.log import (
-    Checkpoint,
-    SoftLogSigner,
-    decode_cosignatures,
-    decode_old_size,
-    decode_tlog_proof,
-    encode_add_checkpoint,
-    leaf_hash,
-    parse_checkpoint,
-    parse_policy,
-    sign_checkpoint,
-    verify_checkpoint,
-    verify_inclusion,
-)
-from tests.world import DELIVERY, Reply, World
+from protocol.http.add_checkpoint import decode_cosignatures, decode_old_size, encode_add_checkpoint
+from protocol.log.checkpoint import Checkpoint, SoftLogSigner, parse_checkpoint, sign_checkpoint, verify_checkpoint
+from protocol.log.merkle import leaf_hash, verify_inclusion
+from protocol.log.policy import parse_policy
+from protocol.log.proof import decode_tlog_proof
+from tests.worlds.nodes import DELIVERY, Reply, World
 
 COSIGNING = {**DELIVERY, "cosign_s": 0.02}
 

@@ -12,11 +12,13 @@ import pytest
 from typer.testing import CliRunner
 
 from exchange.cli.main import app
-from exchange.evidence import Evidence
+from exchange.evidence.checks import Evidence
 from protocol.address import Address
-from protocol.log import parse_checkpoint, parse_note, parse_policy
+from protocol.log.checkpoint import parse_checkpoint
+from protocol.log.note import parse_note
+from protocol.log.policy import parse_policy
 from tests.e2e.test_desk_http import PROVED_IN_ONE_LEG, Federation, has_message, reached, running
-from tests.unit.exchange_world import request
+from tests.worlds.desks import request
 
 
 @pytest.fixture

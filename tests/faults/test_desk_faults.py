@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from exchange.store import DeskStore
-from exchange.traffic import Traffic
+from exchange.messaging.sync import Traffic
+from exchange.store.messages import DeskStore
 from exchange.views import SendStatus
 from protocol.errors import StorageFullError
 from protocol.event import EventName, decode_event
 from tests.faults.desk_victim import CIPHER, numbered
-from tests.unit.exchange_world import FR, KR, Client, World, request
+from tests.worlds.desks import FR, KR, Client, World, request
 
 ROOT = Path(__file__).resolve().parents[2]
 STORE_STEPS = ("add_sent", "record_submission", "take", "open_message", "record_stated", "set_state")

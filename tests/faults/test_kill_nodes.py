@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from exchange.desk import Desk
+from exchange.desk.desk import Desk
 from protocol.log.checkpoint import parse_checkpoint
-from tests.e2e.world import World, desk, proved, request_draft, sync, world
+from tests.worlds.processes import World, desk, proved, request_draft, sync, world
 
 DELIVERED = {
     ("SubmissionAcceptance", "kr"),

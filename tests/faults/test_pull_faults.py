@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from node import wire
-from node.partner import PartnerClient
-from node.wire import Taken, Waiting
+from node.peers.client import PartnerClient
 from protocol.errors import UnavailableError
 from protocol.event import EventName
+from protocol.http import wire
+from protocol.http.wire import Taken, Waiting
 from protocol.receipt import VerifiedReceipt
 from protocol.statement import DeskStatement, sign_statement
-from tests.world import Desk, World
+from tests.worlds.nodes import Desk, World
 
 KR, DE, LA = (f"test-federation/{node}" for node in ("kr", "de", "la"))
 TO_LA = {

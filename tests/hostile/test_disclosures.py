@@ -14,11 +14,11 @@ import pytest
 from typer.testing import CliRunner
 
 from exchange.cli.main import app
-from exchange.desk import Desk
-from exchange.officers import Login
+from exchange.desk.desk import Desk
+from exchange.office.officers import Login
 from protocol.errors import ForbiddenError, HandlingError, RecipientNeededError, UsageError
-from protocol.local_record import LocalRecord, Operation
-from tests.unit.exchange_world import FR, KR, PASSPHRASE, World, request
+from protocol.processing_log import LocalRecord, Operation
+from tests.worlds.desks import FR, KR, PASSPHRASE, World, request
 
 
 @pytest.fixture

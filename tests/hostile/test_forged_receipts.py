@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from keys.cards import CardStatus
-from keys.federation import with_revoked_key, with_status
-from node.context import Context
-from node.receipt_intake import take_receipts
-from node.store.base import (
+from keys.directory.cards import CardStatus
+from keys.members.federation import with_revoked_key, with_status
+from node.http.context import Context
+from node.relay.receipt_intake import take_receipts
+from node.store.interface import (
     DeferOutbound,
     Done,
     Failed,
@@ -24,8 +24,8 @@ from node.store.base import (
     OutboundKind,
     RecordRelayed,
 )
-from node.wire import Answer
 from protocol.address import Address
+from protocol.crypto.signing import Signer
 from protocol.envelope import Envelope
 from protocol.errors import (
     ComityError,
@@ -40,12 +40,12 @@ from protocol.errors import (
     UnknownKeyError,
 )
 from protocol.event import DESK_EVENTS, Event, EventName, encode_event
-from protocol.log import SoftLogSigner
+from protocol.http.wire import Answer
+from protocol.log.checkpoint import SoftLogSigner
 from protocol.receipt import Receipt, VerifiedReceipt
-from protocol.signing import Signer
 from protocol.statement import DeskStatement, sign_statement
-from tests.hostile.book import receipt as receipt_of
-from tests.world import World
+from tests.worlds.forged_log import receipt as receipt_of
+from tests.worlds.nodes import World
 
 PARIS = Address.parse("24-7@fr")
 AT_RECIPIENT = (*sorted(DESK_EVENTS), EventName.ContentConsignment, EventName.ContentConsignmentFailure)
@@ -203,12 +203,12 @@ class Distrusting:
         self._problem, self._trusts, self._dated = problem, trusts, dated
 
     def require_trusted(self, node: str) -> None:
-        """See :class:`~node.witness.Witness`."""
+        """See :class:`~node.monitor.monitor.Witness`."""
         if not self._trusts(node):
             raise self._problem
 
     def require_dated(self, node: str, receipt: VerifiedReceipt) -> None:
-        """See :class:`~node.witness.Witness`."""
+        """See :class:`~node.monitor.monitor.Witness`."""
         if not self._dated:
             raise self._problem
 
@@ -279,7 +279,7 @@ class Recorded:
         stage.context.handover._sequencer = self  # type: ignore[assignment]
 
     async def submit_many(self, operations: Sequence[Any]) -> Sequence[Any]:
-        """See :class:`~node.sequencer.Sequencer`."""
+        """See :class:`~node.log.sequencer.Sequencer`."""
         self.operations.extend(operations)
         return self._outcomes or [Done()] * len(operations)
 

@@ -13,13 +13,14 @@ from uuid import UUID
 
 import pytest
 
-from exchange.desk import Desk
-from exchange.officers import Login, Role, new_officer_key, person_of
-from exchange.outbox import Outbox
-from exchange.proposals import ProposalState
+from exchange.desk.desk import Desk
+from exchange.messaging.outbox import Outbox
+from exchange.office.officers import Login, Role, new_officer_key, person_of
+from exchange.office.release import ProposalState
 from exchange.settings import OfficeSettings
 from exchange.views import SendStatus
-from keys.keystore import FAST
+from keys.secrets.keystore import FAST
+from protocol.encoding.keyid import ed25519_kid
 from protocol.errors import (
     ComityError,
     DatabaseDamagedError,
@@ -27,9 +28,8 @@ from protocol.errors import (
     NothingOpenError,
     OfficerRoleError,
 )
-from protocol.keyid import ed25519_kid
-from protocol.local_record import LocalRecord, RecordedOfficer
-from tests.unit.exchange_world import KR, World, request
+from protocol.processing_log import LocalRecord, RecordedOfficer
+from tests.worlds.desks import KR, World, request
 
 BOTH = (Role.DRAFTER, Role.RELEASER)
 TYPES = OfficeSettings(four_eyes=("all",))

@@ -18,20 +18,21 @@ from pathlib import Path
 
 import pytest
 
-import exchange.standalone.verify_misbehaviour as standalone
-from keys.cards import Function, card_to_bytes
-from node.proof_files import ProofFiles
-from node.restoring import restore_trust
+import exchange.verifiers.verify_misbehaviour as standalone
+from keys.directory.cards import Function, card_to_bytes
+from node.monitor.monitor import Checked
+from node.monitor.proof_files import ProofFiles
+from node.monitor.reinstate import restore_trust
 from node.server import Node
-from node.witness import Checked
+from protocol.crypto.signing import Signer
 from protocol.errors import LogForkError, NotFoundError
-from protocol.log import SoftLogSigner
-from protocol.log.addcheckpoint import AddCheckpoint
+from protocol.http.add_checkpoint import AddCheckpoint
+from protocol.log.checkpoint import SoftLogSigner
 from protocol.log.freshness import FRESH_WITHIN
-from protocol.misbehaviour import Kind, TwoTrees, decode_proof, encode_proof, verify_proof
-from protocol.signing import Signer
-from tests.hostile.book import entry, signed
-from tests.hostile.nodes import (
+from protocol.misbehaviour.proof import Kind, TwoTrees, decode_proof, encode_proof
+from protocol.misbehaviour.verify import verify_proof
+from tests.worlds.forged_log import entry, signed
+from tests.worlds.lying_nodes import (
     BackDatingNode,
     PostDatingNode,
     RenewingStaleNode,
@@ -41,7 +42,7 @@ from tests.hostile.nodes import (
     UnwitnessedNode,
     rewrite_log,
 )
-from tests.world import Desk, Reply, World
+from tests.worlds.nodes import Desk, Reply, World
 
 HONEST = ("kr", "us", "br", "jp")
 DELIVERY = {"first_backoff_s": 0.02, "max_backoff_s": 0.2, "timeout_s": 5, "witness_s": 3600}

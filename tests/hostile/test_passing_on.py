@@ -11,14 +11,14 @@ from uuid import UUID
 
 import pytest
 
-from exchange.desk import Desk
-from exchange.outbox import Outbox
+from exchange.desk.desk import Desk
+from exchange.messaging.outbox import Outbox
 from exchange.settings import OfficeSettings
 from protocol.address import Address
 from protocol.bundle import DEFAULT_PART_BYTES, BundleEntry, Contents, parse_part, write_bundle
 from protocol.errors import ComityError, DirectoryUnavailableError, HandlingError
 from protocol.messages.handling_rules import Action
-from tests.unit.exchange_world import FR, KR, ROOT, World, request, without_rules
+from tests.worlds.desks import FR, KR, ROOT, World, request, without_rules
 
 GH, US = Address.parse("24-7@gh"), Address.parse("24-7@us")
 OFFICER = {"name": "Claire Martin", "role": "Duty officer"}

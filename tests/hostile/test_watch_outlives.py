@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-import exchange.watch
+import exchange.desk.watch
+from exchange.desk.watch import Interrupted, watch
 from exchange.views import SyncResult
-from exchange.watch import Interrupted, watch
 from protocol.errors import ComityError, ReplayedError, StorageFullError
 
 

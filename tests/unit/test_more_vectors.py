@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 
-from exchange.local_records import open_head
+from exchange.office.processing_log import open_head
 from protocol.address import Address
 from protocol.errors import ComityError
-from protocol.local_record import LocalRecord, Operation
-from protocol.log import TileTree, leaf_hash, verify_checkpoint
+from protocol.log.checkpoint import verify_checkpoint
+from protocol.log.merkle import leaf_hash
 from protocol.log.note import parse_vkey
+from protocol.log.tiles import TileTree
 from protocol.log.witness import WitnessVerifier
-from protocol.misbehaviour import Kind, decode_proof, encode_proof
+from protocol.misbehaviour.proof import Kind, decode_proof, encode_proof
+from protocol.processing_log import LocalRecord, Operation
 from tests.vectors import make_misbehaviour_vectors, make_negative_vectors, make_record_vectors, make_witness_vectors
 from tests.vectors.make_negative_vectors import JUDGES, LOG_VERIFIER
 

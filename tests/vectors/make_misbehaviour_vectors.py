@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from protocol.log import leaf_hash, parse_note
-from protocol.misbehaviour import Kind, Proof, encode_proof, notes_of, verify_proof
+from protocol.log.merkle import leaf_hash
+from protocol.log.note import parse_note
+from protocol.misbehaviour.proof import Kind, Proof, encode_proof, notes_of
 from protocol.misbehaviour.prove import (
     prove_back_dated,
     prove_dropped,
@@ -22,8 +23,9 @@ from protocol.misbehaviour.prove import (
     prove_shrunk,
     prove_two_trees,
 )
-from tests.hostile.book import ORIGIN, VERIFIER, entries, entry, later, receipt, signed, tree_of
+from protocol.misbehaviour.verify import verify_proof
 from tests.vectors.make_witness_vectors import write
+from tests.worlds.forged_log import ORIGIN, VERIFIER, entries, entry, later, receipt, signed, tree_of
 
 TARGET = Path(__file__).with_name("misbehaviour.json")
 RANDOMISED = ("proofs",)

@@ -9,13 +9,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from exchange.local_records import origin_of
+from exchange.office.processing_log import origin_of
 from protocol.address import Address
-from protocol.ids import new_message_id
-from protocol.local_record import LocalRecord, Operation
-from protocol.log import Checkpoint, TileTree, leaf_hash
+from protocol.crypto.signing import Ed25519Signer
+from protocol.encoding.ids import new_message_id
+from protocol.log.checkpoint import Checkpoint
+from protocol.log.merkle import leaf_hash
 from protocol.log.note import NoteSignature, SignatureType, VerifierKey, format_vkey, serialize_note
-from protocol.signing import Ed25519Signer
+from protocol.log.tiles import TileTree
+from protocol.processing_log import LocalRecord, Operation
 from tests.vectors.make_witness_vectors import write
 
 TARGET = Path(__file__).with_name("local-records.json")
