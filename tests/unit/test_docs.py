@@ -90,3 +90,10 @@ def test_every_test_that_the_threat_model_names_exists() -> None:
     }
     assert named
     assert named <= written, named - written
+
+
+def test_the_glossary_defines_each_word_once() -> None:
+    lines = (ROOT / "docs" / "glossary.md").read_text("utf-8")
+    words = re.findall(r"^- \*\*([^*]+\*\*(?: \([^)]*\))?):", lines, re.MULTILINE)
+    assert len(words) > 40
+    assert len(words) == len(set(words)), sorted(word for word in words if words.count(word) > 1)
