@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from protocol.lifecycle import assistance_rules, conversation, preservation_rules
 from protocol.lifecycle.rules import Rule
 
-PAGE = Path(__file__).resolve().parent / "lifecycle.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "lifecycle.md"
 
 
 class Table(NamedTuple):

@@ -1,4 +1,4 @@
-"""Writes the JSON Schema of every message type beside this file: ``python tests/generators/schemas.py``."""
+"""Writes the JSON Schema of every message type to docs/schemas."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from protocol.messages.parse import json_schema
 from protocol.messages.registry import MESSAGE_TYPES
 
-HERE = Path(__file__).resolve().parent
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "schemas"
 
 
 def schemas() -> dict[str, str]:
@@ -20,7 +20,7 @@ def schemas() -> dict[str, str]:
 
 def main() -> None:
     for name, text in schemas().items():
-        (HERE / name).write_text(text, encoding="utf-8")
+        (FOLDER / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
