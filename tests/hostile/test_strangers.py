@@ -17,7 +17,7 @@ from node.app import ENDPOINTS
 from protocol import cbor
 from protocol.http_signature import sign_request
 from protocol.signing import Signer
-from tests.world import World
+from tests.world import Forger, World
 
 PATIENCE_S = 15
 TAKING = [endpoint for endpoint in ENDPOINTS if endpoint.max_bytes]
@@ -47,18 +47,6 @@ class Wire:
         """The status line of the answer, which comes although the body was not sent."""
         async with asyncio.timeout(PATIENCE_S):
             return await self.reader.readline()
-
-
-class Forger:
-    """Signs with another key under the id of an honest one."""
-
-    def __init__(self, honest: Signer) -> None:
-        self.public_key, self.kid = honest.public_key, honest.kid
-        self._own = generate_desk_keys().signer()
-
-    def sign(self, message: bytes) -> bytes:
-        """A signature that does not verify."""
-        return self._own.sign(message)
 
 
 @asynccontextmanager

@@ -29,7 +29,8 @@ import pytest
 from tests.mutation.mutants import Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
-# The tests of one mutant: no more than run in this time when nothing is changed.
+# The tests of one mutant: no more than take this long when nothing is changed. It is the processor's time: a busy
+# machine chooses the same tests.
 TESTS_S = 30.0
 # A mutant that makes a test run for longer than this is killed by it.
 TIMEOUT_S = 180
@@ -41,7 +42,7 @@ Line = tuple[str, int]
 
 @dataclass(slots=True)
 class Reached:
-    """Which tests reach which statement (by its first line) of which file, how long each takes (s), and which fail."""
+    """Which tests reach which statement (by its first line) of which file, what each takes (s), and which fail."""
 
     tests: dict[Line, set[str]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -201,9 +202,9 @@ def _reached(session: pytest.Session, paths: Mapping[str, str]) -> Reached:
 
             def around(item: pytest.Item, once: Callable[[], None]) -> bool:
                 seen.clear()
-                failed, start = session.testsfailed, time.monotonic()
+                failed, start = session.testsfailed, time.process_time()
                 once()
-                reached.seconds[item.nodeid] = time.monotonic() - start
+                reached.seconds[item.nodeid] = time.process_time() - start
                 if session.testsfailed > failed:
                     reached.failing.add(item.nodeid)
                 for line in seen:
