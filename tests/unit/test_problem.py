@@ -86,6 +86,15 @@ def test_text_from_outside_is_shortened_and_freed_of_control_characters() -> Non
     assert len(detail) <= 300
 
 
+def test_a_problem_of_the_largest_size_is_read_and_one_of_very_many_members_is_not() -> None:
+    document = problem_text(ExpiredError("x"))
+    assert isinstance(problem_of(document + " " * (MAX_PROBLEM_BYTES - len(document)), "fr"), ExpiredError)
+    assert isinstance(problem_of(document + " " * (MAX_PROBLEM_BYTES - len(document) + 1), "fr"), PeerFailedError)
+    many = document[:-1] + ',"more":[' + "0," * (MAX_PROBLEM_BYTES // 4) + "0]}"
+    assert len(many) < MAX_PROBLEM_BYTES
+    assert isinstance(problem_of(many, "fr"), PeerFailedError)
+
+
 @pytest.mark.parametrize(
     ("error", "final"),
     [
