@@ -46,6 +46,11 @@ def test_every_error_of_either_program_stands_in_the_one_registry_under_a_code_o
     assert len(made) == len(registry())
 
 
+def test_the_registry_holds_errors_alone_however_often_it_is_made() -> None:
+    assert registry.__wrapped__() == registry()
+    assert all(issubclass(kind, ComityError) for kind in registry().values())
+
+
 def test_a_program_that_has_imported_nothing_of_the_other_side_knows_every_code() -> None:
     asked = "import json, sys; from protocol.problem import problem_of; from protocol.errors import registry;"
     asked += "print(json.dumps([problem_of(line, 'fr').code for line in sys.stdin]));"
