@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from protocol.codes import MAX_LOCAL_CODE, is_local_code, load_codes
+from protocol.codes import MAX_LOCAL_CODE, is_local_code
 from protocol.codes.added import (
     MAX_ENTRIES,
     MAX_FILE_BYTES,
@@ -18,7 +18,8 @@ from protocol.codes.added import (
     load_added_codes,
     read_added_codes,
 )
-from protocol.errors import InvalidCodeListError
+from protocol.codes.loader import load_codes
+from protocol.errors import InvalidCodeListError, NotFoundError
 
 BASE = "refusal_ground"
 ENTRY = {"code": "x-kr-minor", "label": "A minor"}
@@ -153,3 +154,11 @@ def test_a_folder_is_read_whole_up_to_its_limit(tmp_path: Path):
     with pytest.raises(InvalidCodeListError) as caught:
         load_added_codes(tmp_path)
     assert caught.value.problems == ((tmp_path.name, f"there are more than {MAX_FILES} files"),)
+
+
+def test_what_is_in_no_list_is_refused_as_that():
+    for name in ("no-such-list", "../codes/tlp", "tlp.json", ""):
+        with pytest.raises(NotFoundError, match="no such code list"):
+            load_codes(name)
+    with pytest.raises(NotFoundError, match="the code list tlp has no such code"):
+        load_codes("tlp")["BLUE"]
