@@ -46,7 +46,11 @@ ALSO = {
     "protocol/mldsa.py": ["tests/unit/test_log_*.py"],
     "protocol/padme.py": ["tests/unit/test_envelope.py"],
     "protocol/messages/": ["tests/unit/test_messages_*.py", "tests/property/test_messages_fuzz.py"],
-    "protocol/lifecycle/": ["tests/property/*.py", "tests/unit/test_agenda.py"],
+    "protocol/lifecycle/": [
+        "tests/unit/test_lifecycle_*.py",
+        "tests/property/test_lifecycle*.py",
+        "tests/unit/test_agenda.py",
+    ],
     "protocol/log/": ["tests/unit/test_log_*.py", "tests/unit/test_receipt.py"],
     "protocol/misbehaviour/": ["tests/unit/test_misbehaviour.py"],
     "keys/directory/": ["tests/unit/test_directory_*.py", "tests/unit/test_card*.py", "tests/hostile/test_ceremon*.py"],

@@ -130,6 +130,12 @@ def test_conditions_that_are_answered_one_by_one_move_only_what_waits_for_them()
     assert story.case.targets[0].open_conditions == ("c2",)
 
 
+def test_conditions_are_agreed_once_all_are():
+    story = Story(ASSISTANCE).add(f.ConditionsProposed, PARIS, conditions=("c1", "c2"))
+    assert story.add(f.ConditionsAccepted, SEOUL, conditions=("c1",)).states == ["accepted_with_conditions"]
+    assert story.add(f.ConditionsAccepted, SEOUL, conditions=("c2",)).states == ["conditions_agreed"]
+
+
 def test_the_first_answer_and_the_first_supplement_give_the_time():
     story = Story(EMERGENCY).add(f.Supplemented, SEOUL).add(f.Supplemented, SEOUL)
     assert story.case.targets[0].supplemented_at == story.facts[-2].at
@@ -431,6 +437,8 @@ def test_what_no_rule_allows_is_kept_with_its_reason():
     partly = Story(ASSISTANCE, targets=("t1", "t2")).add(f.Refused, PARIS, "t1").add(f.Refused, PARIS, "t1", "t2")
     assert partly.reasons == ["target_state"]
     whole = Story(ASSISTANCE, targets=("t1", "t2")).add(f.Refused, PARIS, "t1").add(f.Refused, PARIS)
+    assert whole.reasons == []
+    whole = Story(ASSISTANCE, targets=("t1", "t2")).add(f.Refused, PARIS, "t2").add(f.Refused, PARIS)
     assert whole.reasons == []
 
 
