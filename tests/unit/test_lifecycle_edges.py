@@ -9,7 +9,9 @@ from uuid import UUID
 
 import pytest
 
+from protocol.codes import Confidence
 from protocol.lifecycle import facts as f
+from protocol.lifecycle import profiles
 from protocol.lifecycle.assistance import AssistanceCase, fold_assistance
 from protocol.lifecycle.assistance_rules import ASSISTANCE_RULES, EMERGENCY_RULES, AssistanceState
 from protocol.lifecycle.case import AnyCase, fold_any, is_over
@@ -19,12 +21,13 @@ from protocol.lifecycle.deadlines import Deadline, deadlines, overdue
 from protocol.lifecycle.folding import Pause
 from protocol.lifecycle.ordering import in_order
 from protocol.lifecycle.preservation import PreservationCase, RequestState, TargetCase, state_at
-from protocol.lifecycle.preservation_rules import State
+from protocol.lifecycle.preservation_rules import RULES, State
 from protocol.lifecycle.profiles import (
     NO_NATIONAL_CLOCKS,
     AcknowledgementProfile,
     AnswerProfile,
     NationalClocks,
+    PreservationProfile,
     acknowledgement_clock,
     minimum_days,
 )
@@ -207,6 +210,7 @@ def test_no_receipt_no_clock():
     assert acknowledgement_due(fold_any(())) is None
     assert acknowledgement_due(fold_any(Story(ASSISTANCE).facts[:1])) is None
     assert acknowledgement_due(Story(ASSISTANCE, urgency="urgent").case) == T0 + 8 * HOUR
+    assert acknowledgement_due(AssistanceCase(None, (), (), (), delivered_at=T0)) is None
 
 
 RUNNING = TargetCase("t1", State.PRESERVED, expires_at=EXPIRY)
@@ -235,6 +239,11 @@ def test_an_expiry_runs_unless_the_request_that_followed_was_received_in_time(ta
     assert not replace(target, expires_at=None).expiry_suspended
     assert (state_at(target, EXPIRY) is State.LAPSED) == runs
     assert state_at(target, EXPIRY - HOUR) is target.state
+
+
+def test_the_expiry_of_a_case_is_the_first_of_those_that_run():
+    later, none = replace(RUNNING, expires_at=EXPIRY + DAY), replace(RUNNING, expires_at=None)
+    assert PreservationCase(None, (later, none, RUNNING, SUSPENDED), (), ()).expires_at == EXPIRY
 
 
 def test_expiry_is_warned_of_from_each_step_on_until_it_comes():
@@ -363,9 +372,18 @@ def test_a_nation_binds_itself_to_acknowledge_sooner_and_later_only_where_no_law
     assert (acknowledgement_clock(ASSISTANCE, urgency, national).id == "own") is own
 
 
-def test_an_instrument_with_a_verified_minimum_has_it_and_any_other_the_general_one():
-    assert minimum_days("budapest") == 60
-    assert minimum_days("no-such-instrument") == minimum_days("national_law_of_nobody")
+def test_an_instrument_with_a_verified_minimum_has_it_and_any_other_the_general_one(monkeypatch: pytest.MonkeyPatch):
+    def profile(name: str, days: int | None, confidence: Confidence) -> PreservationProfile:
+        return PreservationProfile(name, (name,), days, None, None, None, "", confidence)
+
+    general = profile("general", 10, "verified")
+    known = [general, profile("a", 30, "verified"), profile("b", 40, "unverified"), profile("c", None, "verified")]
+    monkeypatch.setattr(profiles, "preservation_profiles", lambda: known)
+    monkeypatch.setattr(profiles, "_file", lambda: {"default_preservation": "general"})
+    found = [minimum_days.__wrapped__(name) for name in ("general", "a", "b", "c", "none")]
+    assert found == [10, 30, 10, 10, 10]
+    known[0] = replace(general, minimum_days=None)
+    assert repr(minimum_days.__wrapped__("none")) == "0"
 
 
 @pytest.mark.parametrize(
@@ -518,6 +536,22 @@ def test_an_extension_given_after_the_expiry_reaches_beyond_that_moment(until: d
     assert story.preserved(at=EXPIRY + DAY, until=until).reasons == reasons
     unasked = Story(PRESERVATION).preserved().preserved(at=EXPIRY + DAY, until=EXPIRY + 9 * DAY)
     assert unasked.reasons == ["not_asked_in_time"]
+
+
+def test_a_rule_asks_of_a_target_and_of_a_fact_only_what_they_have():
+    opening = Story(PRESERVATION).facts[0]
+    assert isinstance(opening, f.Submitted)
+    without = TargetCase("t1", wanted_until=EXPIRY, follow_ups=(uid(4),))
+    said: dict[str, Any] = {"message_id": uid(9), "at": T0, "by": PARIS}
+    facts = (
+        f.Accepted(**said),
+        f.ExtensionAsked(**said, until=EXPIRY),
+        f.Preserved(**said, preserved_at=T0, expires_at=EXPIRY),
+    )
+    guards = {rule.guard for rule in RULES if rule.guard}
+    assert len(guards) >= 4
+    for guard in guards:
+        assert [guard(without, fact, opening) for fact in facts] == [None, None, None]
 
 
 def followed_up() -> Story:
