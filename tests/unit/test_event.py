@@ -256,6 +256,13 @@ def test_each_field_of_another_kind_or_size_is_refused(changes: dict[int, object
         decode_event(cbor.encode(value | changes))
 
 
+@pytest.mark.parametrize("field", [6, 7, 8, 10, 11])
+def test_a_field_that_an_event_does_not_have_is_left_out_and_never_null(field: int) -> None:
+    assert decode_event(wire({7: ...})) == replace(PLAIN, peer=None)
+    with pytest.raises(MalformedError):
+        decode_event(wire({field: None}))
+
+
 def test_an_event_is_made_of_a_statement_in_bytes_only() -> None:
     with pytest.raises(MalformedError):
         replace(FAILED, statement="signed")

@@ -552,6 +552,7 @@ def test_a_rule_asks_of_a_target_and_of_a_fact_only_what_they_have():
     assert len(guards) >= 4
     for guard in guards:
         assert [guard(without, fact, opening) for fact in facts] == [None, None, None]
+        assert guard(replace(without, expires_at=EXPIRY), facts[0], opening) is None
 
 
 def followed_up() -> Story:
