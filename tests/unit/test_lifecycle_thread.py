@@ -19,6 +19,7 @@ from protocol.messages.answer import NotAnswered
 from protocol.messages.base import Message
 from protocol.messages.decision import TargetDecision
 from protocol.messages.parts import Ground
+from protocol.messages.preservation import TargetAnswer
 from protocol.messages.status import TargetStatus
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -117,6 +118,18 @@ def test_an_answer_says_of_each_target_what_became_of_it(
     }
     assert stated("answer", next_update_by=None, **fields) == facts
     assert stated("answer", next_update_by=LATER, **fields) == [("reported", ()), *facts]
+
+
+@pytest.mark.parametrize(
+    "times", [{"preserved_at": None}, {"expires_at": None}, {"preserved_at": None, "expires_at": None}]
+)
+@pytest.mark.parametrize(("ground", "name"), [(GROUND, "refused"), (None, "not held")])
+def test_only_what_has_both_its_times_is_preserved(times: dict[str, None], ground: Ground | None, name: str):
+    whole = {"target": "t1", "result": "preserved", "preserved_at": LATER, "expires_at": LATER, "ground": None}
+    answer = TargetAnswer.model_construct(**whole)
+    assert stated("preservation.answer", targets=(answer,)) == [("preserved", ("t1",))]
+    answer = TargetAnswer.model_construct(**{**whole, **times, "ground": ground})
+    assert stated("preservation.answer", targets=(answer,)) == [(name, ("t1",))]
 
 
 def test_what_moves_no_case_states_nothing():
