@@ -47,7 +47,7 @@ def _mutants(file: str) -> list[Mutant]:
 
 
 def _named(row: Row, mutants: list[Mutant]) -> list[Mutant]:
-    wanted = (row["function"], row["rule"], row["text"], row["instead"])
+    wanted = tuple(row.get(field) for field in ("function", "rule", "text", "instead"))
     named = [
         made for made in mutants if (made.function, made.rule, _folded(made.text), _folded(made.instead)) == wanted
     ]
@@ -62,4 +62,4 @@ def _folded(text: str) -> str:
 
 
 def _described(row: Row) -> str:
-    return f"{row['file']} {row['function']} {row['rule']}: {row['text']} -> {row['instead']}"
+    return f"{row['file']} {row.get('function')} {row.get('rule')}: {row.get('text')} -> {row.get('instead')}"

@@ -30,6 +30,7 @@ def test_each_row_names_one_mutant_of_the_code_as_it_is():
         ROW + "occurrence = 3",
         ROW.replace("ReceiptJudge.prove", "ReceiptJudge.judge"),
         ROW.replace("operand", "guard"),
+        ROW.replace('rule = "operand"\n', "") + "occurrence = 2",
         ROW.replace("handover.py", "moved_away.py"),
         2 * (ROW + "occurrence = 2\n"),
     ],
