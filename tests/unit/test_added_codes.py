@@ -70,6 +70,8 @@ def test_an_added_code_stands_beside_the_published_ones():
         ({"extends": "no-such-list"}, "no such published list"),
         ({"extends": 1}, "no such published list"),
         ({"extends": None}, "no such published list"),
+        ({"extends": [BASE]}, "no such published list"),
+        ({"extends": {}}, "no such published list"),
         ({"extends": "tlp"}, "this list is closed"),
         ({"entries": ABSENT}, "write a list of 1 to"),
         ({"entries": []}, "write a list of 1 to"),
