@@ -81,6 +81,16 @@ def test_what_is_no_problem_of_ours_is_a_failed_peer(body: bytes) -> None:
     assert isinstance(problem_of(body, "fr"), PeerFailedError)
 
 
+def test_an_error_says_what_happened_else_what_it_is_else_its_code() -> None:
+    class UndescribedError(ComityError):
+        __module__ = "tests.unit"  # so it belongs in no registry
+        code = "undescribed"
+
+    assert ExpiredError(" two\nlines").detail == "two"
+    assert ExpiredError().detail == (ExpiredError.__doc__ or "").splitlines()[0]
+    assert str(UndescribedError()) == "undescribed"
+
+
 def test_text_from_outside_is_shortened_and_freed_of_control_characters() -> None:
     problem = InvalidMessageError("").to_problem()
     problem["detail"] = "x\x1b[31m\u202e" + "y" * 5000
