@@ -17,7 +17,7 @@ from protocol.errors import (
 )
 from protocol.ids import RANDOM_BYTES, is_message_id, new_message_id, parse_message_id
 from protocol.instant import to_ms
-from protocol.mldsa import ML_DSA_44_PUBLIC_BYTES, MLDSA44Verifier
+from protocol.mldsa import ML_DSA_44_PUBLIC_BYTES, ML_DSA_44_SEED_BYTES, MLDSA44Signer, MLDSA44Verifier
 from protocol.signing import PUBLIC_BYTES, SIGNATURE_BYTES, Ed25519Signer, Ed25519Verifier, check_ed25519_public_key
 
 EARLY = new_message_id(datetime(1970, 1, 2, tzinfo=UTC), bytes(RANDOM_BYTES)).bytes  # begins with zeros
@@ -81,6 +81,8 @@ def test_an_instant_on_the_wire_begins_with_1970_wherever_it_was_written():
     assert to_ms(datetime(1970, 1, 1, 9, tzinfo=timezone(timedelta(hours=9)))) == 0
     with pytest.raises(MalformedError, match="before 1970"):
         to_ms(epoch - timedelta(microseconds=1))
+    with pytest.raises(MalformedError, match="needs its offset"):
+        to_ms(epoch.replace(tzinfo=None))
 
 
 @pytest.mark.parametrize("size", [0, PUBLIC_BYTES - 1, PUBLIC_BYTES + 1])
@@ -110,3 +112,15 @@ def test_a_signature_of_another_size_is_refused_as_that():
 def test_a_post_quantum_key_of_another_size_is_refused_as_that(size: int):
     with pytest.raises(WeakKeyError, match=f"has {ML_DSA_44_PUBLIC_BYTES} bytes"):
         MLDSA44Verifier(bytes(size))
+
+
+def test_a_post_quantum_seed_has_its_size_and_its_key_signs_what_it_signed():
+    signer = MLDSA44Signer(bytes(ML_DSA_44_SEED_BYTES))
+    verifier, signature = MLDSA44Verifier(signer.public_key), signer.sign(b"message")
+    verifier.verify(b"message", signature)
+    for message, wrong in ((b"other", signature), (b"message", signature[:-1]), (b"message", bytes(len(signature)))):
+        with pytest.raises(SignatureInvalidError):
+            verifier.verify(message, wrong)
+    for size in (0, ML_DSA_44_SEED_BYTES - 1, ML_DSA_44_SEED_BYTES + 1):
+        with pytest.raises(WeakKeyError, match=f"seed has {ML_DSA_44_SEED_BYTES} bytes"):
+            MLDSA44Signer(bytes(size))
