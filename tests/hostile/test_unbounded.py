@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from keys.directory.tufkey import DirectorySigner
-from keys.federation import publish_cards
-from node.transfer import UNSIGNED_BURST
+from keys.directory.metadata.tuf_key import DirectorySigner
+from keys.members.federation import publish_cards
+from node.relay.intake import UNSIGNED_BURST
 from protocol.log.merkle import MAX_PROVED, InclusionVerifier, node_hash
-from tests.world import Forger, World, answers
+from tests.worlds.nodes import Forger, World, answers
 
 SECOND = timedelta(seconds=1)
 

@@ -9,7 +9,7 @@ from tests.mutation.mutants import mutants_of
 
 ROW = """
 [[mutant]]
-file = "node/handover.py"
+file = "node/relay/outcomes.py"
 function = "ReceiptJudge.prove"
 rule = "operand"
 text = "event.recipient is not None"
