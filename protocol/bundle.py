@@ -324,9 +324,6 @@ def _contents(value: Any) -> Contents:
     if any(type(rows) is not list for rows in lists.values()):
         raise MalformedError("a section is an array")
     receipts = receipts_from_value(value[_RECEIPTS]) if _RECEIPTS in value else []
-    after = value.get(_AFTER)
-    if after is not None and (type(after) is not int or not 0 <= after < 1 << 63):
-        raise MalformedError("a mailbox sequence is an unsigned integer")
     return Contents(
         directory=directory,
         answers=tuple(_answer(row, receipts) for row in lists[_ANSWERS]),
@@ -335,8 +332,15 @@ def _contents(value: Any) -> Contents:
         envelopes=tuple(_bytes(item) for item in lists[_ENVELOPES]),
         statements=tuple(_bytes(item) for item in lists[_STATEMENTS]),
         mailbox=tuple(_entry(row, receipts) for row in lists[_MAILBOX]),
-        after=after,
+        after=_position(value[_AFTER]) if _AFTER in value else None,
     )
+
+
+def _position(value: Any) -> int:
+    # Where there is no position the section is left out: null would be a second way to say so.
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise MalformedError("a mailbox sequence is an unsigned integer")
+    return value
 
 
 def _answer(row: Any, receipts: Sequence[Receipt]) -> BundleAnswer:

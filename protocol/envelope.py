@@ -36,7 +36,7 @@ from protocol.errors import (
     SignatureInvalidError,
     TooLargeError,
 )
-from protocol.routing import MAX_RECIPIENTS, Routing, check_time, decode_routing, encode_routing
+from protocol.routing import Routing, check_time, decode_routing, encode_routing
 
 # A request of 1,000 targets fits, and the envelope holds the fullest content to the most recipients.
 MAX_ENVELOPE_BYTES = 1280 * 1024
@@ -158,7 +158,7 @@ def parse_envelope(data: bytes) -> Envelope:
     sealed = cose.parse_encrypted(signed.payload, max_bytes=MAX_ENVELOPE_BYTES)
     routing = decode_routing(sealed.routing)
     # One sealed key for each recipient: nobody is addressed who cannot open, and nobody opens who is not addressed.
-    if len(sealed.recipients) != len(routing.recipients) or len(sealed.recipients) > MAX_RECIPIENTS:
+    if len(sealed.recipients) != len(routing.recipients):
         raise MalformedError("there is not one sealed key for each recipient")
     kids = {recipient.kid for recipient in sealed.recipients}
     if len(kids) != len(sealed.recipients):

@@ -150,7 +150,7 @@ def _problems_of_base(raw: dict[str, Any]) -> Iterator[str]:
     if "extends" not in raw:
         return
     base = raw["extends"]
-    if not isinstance(base, str) or base not in list_names():
+    if base not in list_names():
         yield "extends: there is no such published list"
     elif not load_codes(base).extensible:
         yield "extends: this list is closed, nothing can be added to it"

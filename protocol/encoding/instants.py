@@ -75,8 +75,9 @@ def parse_instant(text: str) -> WrittenInstant:
     return instant
 
 
-def _offset(sign: str | None, hours: str | None, minutes: str | None) -> timedelta:
-    if sign is None or hours is None or minutes is None:
+def _offset(sign: str | None, hours: str, minutes: str) -> timedelta:
+    """The offset; without a sign there is none, and what stands for hours and minutes is not looked at."""
+    if sign is None:
         return timedelta()
     if int(minutes) > 59:
         # Python would carry them over into the hours: +09:75 would become +10:15, another instant.

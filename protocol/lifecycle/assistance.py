@@ -116,8 +116,8 @@ def _changed(target: WantedCase, after: StrEnum, fact: f.CaseFact) -> WantedCase
 
 
 def _settled(target: WantedCase) -> WantedCase:
-    """A supplement that came before the disclosure is not owed again."""
-    if target.state is S.SUPPLEMENT_DUE and target.supplemented_at is not None:
+    """A supplement, which only an emergency has, came before the disclosure: it is not owed again."""
+    if target.supplemented_at is not None:
         return replace(target, state=S.CLOSED)
     return target
 

@@ -44,7 +44,7 @@ def is_over(case: AnyCase, now: datetime) -> bool:
     closed, or can be used no more; not while a supplement is owed. Of other threads only an offer waits for something.
     A thread without its opening asks for nothing.
     """
-    return case.opening is None or case.is_over(now)
+    return case.is_over(now)
 
 
 def check_step(thread: Iterable[ThreadMessage], message: Message) -> tuple[OutOfOrder, ...]:

@@ -61,13 +61,14 @@ def deadlines(case: AnyCase, national: NationalClocks = NO_NATIONAL_CLOCKS) -> t
 
     ``national`` are the requested nation's own clocks.
     """
-    if case.opening is None:
+    opening = case.opening
+    if opening is None:
         return ()
-    found = [*_explanations(case, case.opening)]
+    found = [*_explanations(case, opening)]
     if not isinstance(case, ConversationCase):
-        found += [*_acknowledgement(case, national), *_next_update(case)]
+        found += [*_acknowledgement(case, opening, national), *_next_update(case)]
     if isinstance(case, AssistanceCase):
-        found += [*_by_profile(case, national), *_supplement(case)]
+        found += [*_by_profile(case, opening, national), *_supplement(case, opening)]
     elif isinstance(case, PreservationCase):
         found += _expiries(case)
     return tuple(sorted(found, key=_sooner))
@@ -111,11 +112,13 @@ def _explanations(case: AnyCase, opening: f.Submitted) -> Iterator[Deadline]:
         yield Deadline("explanation", side, due, "a message out of order is answered", "verified", str(fact.message_id))
 
 
-def _acknowledgement(case: PreservationCase | AssistanceCase, national: NationalClocks) -> Iterator[Deadline]:
+def _acknowledgement(
+    case: PreservationCase | AssistanceCase, opening: f.Submitted, national: NationalClocks
+) -> Iterator[Deadline]:
     due = acknowledgement_due(case, national)
-    if case.opening is None or due is None or case.acknowledged_at is not None or _is_answered_at_all(case):
+    if due is None or case.acknowledged_at is not None or _is_answered_at_all(case):
         return
-    profile = acknowledgement_clock(case.opening.kind, case.opening.urgency, national)
+    profile = acknowledgement_clock(opening.kind, opening.urgency, national)
     yield Deadline("acknowledgement", Side.REQUESTED, due, profile.source, profile.confidence)
 
 
@@ -126,9 +129,9 @@ def _next_update(case: PreservationCase | AssistanceCase) -> Iterator[Deadline]:
         yield Deadline("next_update", Side.REQUESTED, promised, "the requested side's own word", "verified")
 
 
-def _by_profile(case: AssistanceCase, national: NationalClocks) -> Iterator[Deadline]:
+def _by_profile(case: AssistanceCase, opening: f.Submitted, national: NationalClocks) -> Iterator[Deadline]:
     states = {target.state for target in case.targets}
-    for profile in _profiles_of(case, national):
+    for profile in _profiles_of(opening, national):
         still_open = states & (_UNDECIDED if profile.what == "decision" else UNANSWERED)
         started = _decided_at(case) if profile.starts == "decision" else case.delivered_at
         if still_open and started is not None:
@@ -136,11 +139,8 @@ def _by_profile(case: AssistanceCase, national: NationalClocks) -> Iterator[Dead
             yield Deadline(profile.what, Side.REQUESTED, due, profile.source, profile.confidence)
 
 
-def _profiles_of(case: AssistanceCase, national: NationalClocks) -> tuple[AnswerProfile, ...]:
+def _profiles_of(opening: f.Submitted, national: NationalClocks) -> tuple[AnswerProfile, ...]:
     """The clocks of the request's instrument; where it sets none, the nation's own; else those for any instrument."""
-    opening = case.opening
-    if opening is None:
-        return ()
     fitting = [
         p for p in answer_profiles() if opening.kind in p.kinds and (not p.urgency or opening.urgency in p.urgency)
     ]
@@ -159,9 +159,8 @@ def _decided_at(case: AssistanceCase) -> datetime | None:
     return next((step.fact.at for step in case.history if isinstance(step.fact, _DECIDED)), None)
 
 
-def _supplement(case: AssistanceCase) -> Iterator[Deadline]:
-    opening = case.opening
-    if opening is not None and any(target.state is AssistanceState.SUPPLEMENT_DUE for target in case.targets):
+def _supplement(case: AssistanceCase, opening: f.Submitted) -> Iterator[Deadline]:
+    if any(target.state is AssistanceState.SUPPLEMENT_DUE for target in case.targets):
         source = "Second Additional Protocol Art. 9.3"
         yield Deadline("supplement", Side.REQUESTER, opening.supplement_by, source, "verified")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from protocol.errors import MalformedError
-from protocol.log.note import MAX_NAME_BYTES, check_key_name
+from protocol.log.note import check_key_name
 
 TIMESTAMP_BYTES = 8
 MAX_TIMESTAMP = (1 << 63) - 1
@@ -76,8 +76,6 @@ def mldsa_message(cosigner: str, seconds: int, origin: str, size: int, root: byt
 
 def _opaque8(name: str) -> bytes:
     """``opaque name<1..2^8-1>`` of RFC 8446 §3.4."""
-    check_key_name(name)
+    check_key_name(name)  # of 255 bytes at most
     encoded = name.encode()
-    if len(encoded) > MAX_NAME_BYTES:
-        raise MalformedError(f"a name has at most {MAX_NAME_BYTES} bytes")
     return bytes([len(encoded)]) + encoded

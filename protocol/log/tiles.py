@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from hashlib import sha256
 
 from protocol.errors import LogUnavailableError
@@ -160,7 +161,7 @@ class TileTree:
         height, node, last = 0, index, size - 1
         while last:
             sibling = node ^ 1
-            if sibling < last or (sibling == last and (sibling + 1) << height <= size):
+            if (sibling + 1) << height <= size:
                 path.append(self._node(height, sibling))
             elif sibling == last:
                 path.append(self._tail(height, size))
@@ -261,16 +262,13 @@ class TileTree:
         return tile.node(depth, position & ((TILE_WIDTH >> depth) - 1))
 
     def _range(self, low: int, high: int) -> bytes:
-        """MTH(D[low:high]), where low is a multiple of the power of two that covers the range."""
-        running: bytes | None = None
+        """MTH(D[low:high]), low < high, where low is a multiple of the power of two that covers the range."""
+        nodes = []
         while low < high:  # complete subtrees, from the right and smallest
             height = ((high - low) & (low - high)).bit_length() - 1
             high -= 1 << height
-            node = self._node(height, high >> height)
-            running = node if running is None else node_hash(node, running)
-        if running is None:
-            raise ValueError("an empty range has no hash")
-        return running
+            nodes.append(self._node(height, high >> height))
+        return reduce(lambda right, left: node_hash(left, right), nodes)
 
     def _tail(self, height: int, size: int) -> bytes:
         """The hash of the last, incomplete node at ``height`` in the tree of ``size`` leaves.

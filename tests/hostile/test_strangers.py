@@ -17,7 +17,7 @@ from node.http.app import ENDPOINTS
 from protocol.crypto.signing import Signer
 from protocol.encoding import cbor
 from protocol.http.signature import sign_request
-from tests.worlds.nodes import World
+from tests.worlds.nodes import Forger, World
 
 PATIENCE_S = 15
 TAKING = [endpoint for endpoint in ENDPOINTS if endpoint.max_bytes]
@@ -47,18 +47,6 @@ class Wire:
         """The status line of the answer, which comes although the body was not sent."""
         async with asyncio.timeout(PATIENCE_S):
             return await self.reader.readline()
-
-
-class Forger:
-    """Signs with another key under the id of an honest one."""
-
-    def __init__(self, honest: Signer) -> None:
-        self.public_key, self.kid = honest.public_key, honest.kid
-        self._own = generate_desk_keys().signer()
-
-    def sign(self, message: bytes) -> bytes:
-        """A signature that does not verify."""
-        return self._own.sign(message)
 
 
 @asynccontextmanager

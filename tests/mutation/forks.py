@@ -19,7 +19,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -29,19 +29,23 @@ import pytest
 from tests.mutation.mutants import Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
-# The tests of one mutant: no more than run in this time when nothing is changed.
+# The tests of one mutant: no more than take this long when nothing is changed. It is the processor's time: a busy
+# machine chooses the same tests.
 TESTS_S = 30.0
-# A mutant that makes a test run for longer than this is killed by it.
-TIMEOUT_S = 180
+# A mutant that makes its tests take more of the processor's time than this, or wait for longer, is killed by them. Both
+# leave much more than the tests take on a busy machine.
+TIMEOUT_CPU_S = 4 * TESTS_S
+TIMEOUT_S = 900
 _MARK = "_comity_reached"
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 Line = tuple[str, int]
+Loaded = Mapping[str, Sequence[FunctionType]]
 
 
 @dataclass(slots=True)
 class Reached:
-    """Which tests reach which statement (by its first line) of which file, how long each takes (s), and which fail."""
+    """Which tests reach which statement (by its first line) of which file, what each takes (s), and which fail."""
 
     tests: dict[Line, set[str]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -74,8 +78,9 @@ class Forks:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Judge every mutant."""
         gc.collect()
+        loaded = _loaded(self._paths)
         gc.freeze()  # what all forks share stays shared
-        reached = _reached(session, self._paths)
+        reached = _reached(session, self._paths, loaded)
         running: dict[int, Mutant] = {}
         for mutant in self._mutants:
             if mutant.line not in self._in_functions[mutant.file]:
@@ -86,7 +91,7 @@ class Forks:
                 continue
             if len(running) == self._workers:
                 self._wait(running)
-            running[_fork(lambda mutant=mutant, items=items: _judge(mutant, items))] = mutant
+            running[_fork(lambda mutant=mutant, items=items: _judge(mutant, items, loaded))] = mutant
         while running:
             self._wait(running)
         return True
@@ -108,7 +113,10 @@ class Forks:
     def _wait(self, running: dict[int, Mutant]) -> None:
         pid, status = os.wait()
         shutil.rmtree(_temp(pid), ignore_errors=True)
-        self._note(running.pop(pid), "survived" if status == 0 else "killed")
+        mutant = running.pop(pid)
+        if os.WIFSIGNALED(status):
+            print(f"endless   {mutant}", flush=True)  # counts as killed: whoever reads it may doubt it
+        self._note(mutant, "survived" if status == 0 else "killed")
 
     def _note(self, mutant: Mutant, verdict: str) -> None:
         self.verdicts[mutant] = verdict
@@ -188,7 +196,16 @@ def _run(items: Sequence[pytest.Item], around: Callable[[pytest.Item, Callable[[
             return
 
 
-def _reached(session: pytest.Session, paths: Mapping[str, str]) -> Reached:
+def _loaded(paths: Iterable[str]) -> Loaded:
+    """The functions of some files, found once: to look through all objects in a fork would copy all their memory."""
+    found: dict[str, list[FunctionType]] = {path: [] for path in paths}
+    for thing in gc.get_objects():
+        if isinstance(thing, FunctionType) and thing.__code__.co_filename in found:
+            found[thing.__code__.co_filename].append(thing)
+    return found
+
+
+def _reached(session: pytest.Session, paths: Mapping[str, str], loaded: Loaded) -> Reached:
     with tempfile.TemporaryDirectory(prefix="comity-mutants-") as folder:
         told = Path(folder) / "reached"
 
@@ -197,13 +214,13 @@ def _reached(session: pytest.Session, paths: Mapping[str, str]) -> Reached:
             setattr(builtins, _MARK, seen.add)
             for path, file in paths.items():
                 marked = _Marks(file).visit(ast.parse(Path(path).read_text("utf-8")))
-                _swap(path, compile(marked, path, "exec", dont_inherit=True))
+                _swap(path, compile(marked, path, "exec", dont_inherit=True), loaded)
 
             def around(item: pytest.Item, once: Callable[[], None]) -> bool:
                 seen.clear()
-                failed, start = session.testsfailed, time.monotonic()
+                failed, start = session.testsfailed, time.process_time()
                 once()
-                reached.seconds[item.nodeid] = time.monotonic() - start
+                reached.seconds[item.nodeid] = time.process_time() - start
                 if session.testsfailed > failed:
                     reached.failing.add(item.nodeid)
                 for line in seen:
@@ -225,9 +242,11 @@ def _reached(session: pytest.Session, paths: Mapping[str, str]) -> Reached:
     return reached
 
 
-def _judge(mutant: Mutant, items: Sequence[pytest.Item]) -> int:
-    signal.alarm(TIMEOUT_S)  # its signal ends the process: killed
-    _put(mutant)
+def _judge(mutant: Mutant, items: Sequence[pytest.Item], loaded: Loaded) -> int:
+    # The signals of both end the process: killed.
+    signal.setitimer(signal.ITIMER_PROF, TIMEOUT_CPU_S)
+    signal.alarm(TIMEOUT_S)
+    _put(mutant, loaded)
     session = items[0].session
 
     def around(_item: pytest.Item, once: Callable[[], None]) -> bool:
@@ -238,19 +257,16 @@ def _judge(mutant: Mutant, items: Sequence[pytest.Item]) -> int:
     return int(session.testsfailed > 0)
 
 
-def _put(mutant: Mutant) -> None:
+def _put(mutant: Mutant, loaded: Loaded) -> None:
     path = ROOT / mutant.file
-    _swap(str(path), compile(mutant.apply(path.read_text("utf-8")), str(path), "exec", dont_inherit=True))
+    _swap(str(path), compile(mutant.apply(path.read_text("utf-8")), str(path), "exec", dont_inherit=True), loaded)
 
 
-def _swap(path: str, code: CodeType) -> None:
+def _swap(path: str, code: CodeType, loaded: Loaded) -> None:
     """Give the functions of a file that are loaded their code in ``code``, the file's with a change."""
     changed = dict(_pairs(compile(Path(path).read_text("utf-8"), path, "exec", dont_inherit=True), code))
-    gc.unfreeze()  # else they are not found
-    for found in gc.get_objects():
-        if isinstance(found, FunctionType) and found.__code__.co_filename == path:
-            found.__code__ = changed.get(_key(found.__code__), found.__code__)
-    gc.freeze()
+    for function in loaded[path]:
+        function.__code__ = changed.get(_key(function.__code__), function.__code__)
 
 
 def _pairs(before: CodeType, after: CodeType) -> Iterator[tuple[tuple[str, int], CodeType]]:

@@ -24,9 +24,13 @@ _CHECKS = re.compile(r"_?(check|verify|require|refuse|admit|forbid|bytes|text|ex
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One change of ``file``: the ``text`` between two offsets of its source (in characters) becomes ``instead``."""
+    """One change of ``file``: the ``text`` between two offsets of its source (in characters) becomes ``instead``.
+
+    ``function`` is the qualified name of what it lies in: ``Class.method``, empty at the level of the module.
+    """
 
     file: str
+    function: str
     line: int
     rule: str
     start: int
@@ -39,30 +43,39 @@ class Mutant:
         return source[: self.start] + self.instead + source[self.end :]
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line} {self.rule}: {' '.join(self.text.split())} -> {self.instead}"
+        return f"{self.file}:{self.line} {self.function} {self.rule}: {' '.join(self.text.split())} -> {self.instead}"
 
 
 def mutants_of(file: str, source: str) -> list[Mutant]:
     """All mutants of one file, in the order of its lines."""
     starts = _line_starts(source)
+    lines = source.splitlines(keepends=True)
 
     def span(node: ast.AST) -> tuple[int, int]:
-        lines = source.splitlines(keepends=True)
         place = [(node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)]  # type: ignore[attr-defined]
         # ast counts bytes within a line; texts here are not all ASCII.
         at, end = (starts[line - 1] + len(lines[line - 1].encode()[:column].decode()) for line, column in place)
         return at, end
 
-    def mutant(node: ast.AST, rule: str, instead: str) -> Mutant:
+    def mutant(node: ast.AST, function: str, rule: str, instead: str) -> Mutant:
         start, end = span(node)
-        return Mutant(file, node.lineno, rule, start, end, source[start:end], instead)  # type: ignore[attr-defined]
+        return Mutant(file, function, node.lineno, rule, start, end, source[start:end], instead)  # type: ignore[attr-defined]
 
     found: dict[tuple[int, int, str], Mutant] = {}
-    for node in ast.walk(ast.parse(source)):
+    for node, function in _with_function(ast.parse(source)):
         for target, rule, instead in _changes(node, source, span):
-            made = mutant(target, rule, instead)
+            made = mutant(target, function, rule, instead)
             found.setdefault((made.start, made.end, made.instead), made)
     return sorted(found.values(), key=lambda made: (made.start, made.end))
+
+
+def _with_function(node: ast.AST, function: str = "") -> Iterator[tuple[ast.AST, str]]:
+    """Every node of a tree, a parent before its children, with the qualified name of what it lies in."""
+    yield node, function
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        function = f"{function}.{node.name}".lstrip(".")
+    for child in ast.iter_child_nodes(node):
+        yield from _with_function(child, function)
 
 
 def _changes(node: ast.AST, source: str, span: object) -> Iterator[tuple[ast.AST, str, str]]:

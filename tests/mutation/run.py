@@ -16,7 +16,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,11 +25,11 @@ from queue import Queue
 
 import pytest
 
+from tests.mutation.equivalents import UnmatchedRowError, equivalents
 from tests.mutation.forks import Forks
 from tests.mutation.mutants import Mutant, mutants_of
 
 ROOT = Path(__file__).resolve().parents[2]
-EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 # What the security of a message rests on: the wire, the directory, a node's taking and judging, a desk's judging.
 CORE = (
     "protocol/**/*.py",
@@ -52,7 +51,11 @@ ALSO = {
     "protocol/crypto/mldsa.py": ["tests/unit/protocol/test_log_*.py"],
     "protocol/encoding/padme.py": ["tests/unit/protocol/test_envelope.py"],
     "protocol/messages/": ["tests/unit/protocol/test_messages_*.py", "tests/property/test_messages_fuzz.py"],
-    "protocol/lifecycle/": ["tests/property/*.py", "tests/unit/exchange/test_agenda.py"],
+    "protocol/lifecycle/": [
+        "tests/unit/test_lifecycle_*.py",
+        "tests/property/test_lifecycle*.py",
+        "tests/unit/exchange/test_agenda.py",
+    ],
     "protocol/log/": ["tests/unit/protocol/test_log_*.py", "tests/unit/protocol/test_receipt.py"],
     "protocol/misbehaviour/": ["tests/unit/protocol/test_misbehaviour.py"],
     "keys/directory/": [
@@ -118,8 +121,10 @@ def _drawn(files: Sequence[str], seed: int, sample: int | None) -> list[Mutant]:
 
 
 def _run(drawn: Sequence[Mutant], workers: int) -> list[Outcome]:
-    known = {(row["file"], row["text"], row["instead"]) for row in _equivalents()}
-    equivalent = {mutant for mutant in drawn if (mutant.file, " ".join(mutant.text.split()), mutant.instead) in known}
+    try:
+        equivalent = set(drawn) & set(equivalents())
+    except UnmatchedRowError as error:
+        raise SystemExit(f"equivalent.toml: each row must name one mutant\n{error}") from None
     judged = [mutant for mutant in drawn if mutant not in equivalent]
     by_module = _tests_by_module()
     tests = {file: _tests_of(file, by_module) for file in {mutant.file for mutant in judged}}
@@ -231,11 +236,6 @@ def _tests_of(file: str, by_module: dict[str, list[str]]) -> list[str]:
     # The nearest first: most mutants die in the first file.
     stem = Path(file).stem
     return sorted(dict.fromkeys(tests), key=lambda test: (stem not in test, tests.index(test)))
-
-
-def _equivalents() -> list[dict[str, str]]:
-    rows: list[dict[str, str]] = tomllib.loads(EQUIVALENT.read_text("utf-8")).get("mutant", [])
-    return rows
 
 
 def _report(outcomes: Sequence[Outcome]) -> None:

@@ -46,6 +46,11 @@ def test_every_error_of_either_program_stands_in_the_one_registry_under_a_code_o
     assert len(made) == len(registry())
 
 
+def test_the_registry_holds_errors_alone_however_often_it_is_made() -> None:
+    assert registry.__wrapped__() == registry()
+    assert all(issubclass(kind, ComityError) for kind in registry().values())
+
+
 def test_a_program_that_has_imported_nothing_of_the_other_side_knows_every_code() -> None:
     asked = "import json, sys; from protocol.http.problem import problem_of; from protocol.errors import registry;"
     asked += "print(json.dumps([problem_of(line, 'fr').code for line in sys.stdin]));"
@@ -76,6 +81,16 @@ def test_what_is_no_problem_of_ours_is_a_failed_peer(body: bytes) -> None:
     assert isinstance(problem_of(body, "fr"), PeerFailedError)
 
 
+def test_an_error_says_what_happened_else_what_it_is_else_its_code() -> None:
+    class UndescribedError(ComityError):
+        __module__ = "tests.unit"  # so it belongs in no registry
+        code = "undescribed"
+
+    assert ExpiredError(" two\nlines").detail == "two"
+    assert ExpiredError().detail == (ExpiredError.__doc__ or "").splitlines()[0]
+    assert str(UndescribedError()) == "undescribed"
+
+
 def test_text_from_outside_is_shortened_and_freed_of_control_characters() -> None:
     problem = InvalidMessageError("").to_problem()
     problem["detail"] = "x\x1b[31m\u202e" + "y" * 5000
@@ -84,6 +99,15 @@ def test_text_from_outside_is_shortened_and_freed_of_control_characters() -> Non
 
     assert detail.startswith("x[31my")
     assert len(detail) <= 300
+
+
+def test_a_problem_of_the_largest_size_is_read_and_one_of_very_many_members_is_not() -> None:
+    document = problem_text(ExpiredError("x"))
+    assert isinstance(problem_of(document + " " * (MAX_PROBLEM_BYTES - len(document)), "fr"), ExpiredError)
+    assert isinstance(problem_of(document + " " * (MAX_PROBLEM_BYTES - len(document) + 1), "fr"), PeerFailedError)
+    many = document[:-1] + ',"more":[' + "0," * (MAX_PROBLEM_BYTES // 4) + "0]}"
+    assert len(many) < MAX_PROBLEM_BYTES
+    assert isinstance(problem_of(many, "fr"), PeerFailedError)
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,18 @@ class Desk:
         return self.keys.signer()
 
 
+class Forger:
+    """Signs with another key under the id of an honest one."""
+
+    def __init__(self, honest: Signer) -> None:
+        self.public_key, self.kid = honest.public_key, honest.kid
+        self._own = generate_desk_keys().signer()
+
+    def sign(self, message: bytes) -> bytes:
+        """A signature that does not verify."""
+        return self._own.sign(message)
+
+
 @dataclass
 class Reply:
     """An HTTP answer."""

@@ -57,7 +57,7 @@ def events(draw: st.DrawFn) -> Event:
     references = st.builds(
         LeafReference,
         st.text(min_size=1, max_size=60),
-        st.integers(0, (1 << 64) - 1),
+        st.integers(0, MAX_INDEX),
         st.binary(min_size=32, max_size=32),
     )
     return Event(
@@ -254,6 +254,13 @@ def test_each_field_of_another_kind_or_size_is_refused(changes: dict[int, object
     value = cbor.decode(encode_event(FULL))
     with pytest.raises(MalformedError):
         decode_event(cbor.encode(value | changes))
+
+
+@pytest.mark.parametrize("field", [6, 7, 8, 10, 11])
+def test_a_field_that_an_event_does_not_have_is_left_out_and_never_null(field: int) -> None:
+    assert decode_event(wire({7: ...})) == replace(PLAIN, peer=None)
+    with pytest.raises(MalformedError):
+        decode_event(wire({field: None}))
 
 
 def test_an_event_is_made_of_a_statement_in_bytes_only() -> None:

@@ -125,6 +125,8 @@ REFUSED: dict[str, str] = {
     "2026-11-23T04:05:61Z": "no such date",
     "2026-11-23T04:05:60Z": "leap second",
     "2026-11-23T23:59:60Z": "leap second",
+    "2026-12-01T04:05:60Z": "leap second",
+    "2026-12-01T23:58:60Z": "leap second",
     "2016-12-31T23:59:60+09:00": "leap second",
     "2016-12-31T22:59:60Z": "leap second",
     "1970-12-31T23:59:59Z": "the year",

@@ -57,7 +57,15 @@ from protocol.log.merkle import (
     verify_consistency,
     verify_inclusion,
 )
-from protocol.log.note import NoteSignature, format_signatures, parse_note, serialize_note
+from protocol.log.note import (
+    MAX_NOTE_BYTES,
+    NoteSignature,
+    SignatureType,
+    VerifierKey,
+    format_signatures,
+    parse_note,
+    serialize_note,
+)
 from protocol.log.policy import MAX_LINES, MAX_POLICY_BYTES, parse_policy
 from protocol.log.proof import MAX_EXTRA_BYTES, MAX_PROOF_BYTES, decode_tlog_proof, encode_tlog_proof
 from protocol.log.remote import RemoteTree, TileNeededError
@@ -412,3 +420,68 @@ def test_nothing_is_cosigned_under_a_name_that_no_key_can_have(name: str) -> Non
         with pytest.raises(MalformedError):
             mldsa_message(cosigner, 1, origin, 3, ROOT)
     assert b"\xff" + b"x" * 255 in mldsa_message("x" * 255, 1, HEAD.origin, 3, ROOT)
+
+
+# --- Notes and hashes ------------------------------------------------------------------------------------------------
+
+PLAIN_LINE = format_signatures((NoteSignature("node.example", b"\1\2\3\4", b"signature"),))
+
+
+@pytest.mark.parametrize(
+    ("note", "cause"),
+    [
+        (PLAIN_LINE, "text, an empty line and signature lines"),
+        ("", "text, an empty line and signature lines"),
+        ("text\n\n" + PLAIN_LINE.removeprefix("— "), "a dash, a key name and a signature"),
+        ("text\n\n-" + PLAIN_LINE.removeprefix("—"), "a dash, a key name and a signature"),
+        ("text\n\n— node.example\n", "a dash, a key name and a signature"),
+        ("text\n\n— node.example \n", "a key ID and a signature"),
+        ("text\n\n—  AAAA\n", "a key name has no spaces"),
+    ],
+)
+def test_a_note_and_each_of_its_lines_have_one_form(note: str, cause: str) -> None:
+    with pytest.raises(MalformedError, match=cause):
+        parse_note(note.encode())
+
+
+def test_a_note_of_exactly_the_limit_is_read() -> None:
+    body = b"\n\n" + PLAIN_LINE.encode()
+    assert len(parse_note(b"t" * (MAX_NOTE_BYTES - len(body)) + body).signatures) == 1
+    with pytest.raises(TooLargeError):
+        parse_note(b"t" * (MAX_NOTE_BYTES - len(body) + 1) + body)
+
+
+@pytest.mark.parametrize("kind", list(SignatureType))
+@pytest.mark.parametrize("more", [-1, 1])
+def test_a_verifier_key_has_the_size_of_its_type(kind: SignatureType, more: int) -> None:
+    size = 1312 if kind is SignatureType.ML_DSA_44_COSIGNATURE else 32
+    assert VerifierKey("node.example", kind, bytes(size)).public_key == bytes(size)
+    with pytest.raises(MalformedError, match=f"has {size} bytes"):
+        VerifierKey("node.example", kind, bytes(size + more))
+
+
+def test_a_proof_of_more_hashes_than_the_tree_is_high_is_refused_as_that() -> None:
+    hashes = [leaf_hash(bytes([number])) for number in range(4)]
+    left, right = node_hash(hashes[0], hashes[1]), node_hash(hashes[2], hashes[3])
+    verify_consistency(2, left, 4, node_hash(left, right), [right])
+    with pytest.raises(ProofInvalidError, match="longer than the tree is high"):
+        verify_consistency(2, left, 4, node_hash(left, right), [right, right])
+    with pytest.raises(ProofInvalidError, match="longer than the tree is high"):
+        prefix_root(2, 4, node_hash(left, right), [left, right, right])
+    # As many hashes as any path has are counted against this tree, one more against every tree.
+    with pytest.raises(ProofInvalidError, match="longer than the tree is high"):
+        verify_inclusion(hashes[0], 0, 2, [hashes[1], *[right] * (MAX_PATH_HASHES - 1)], left)
+    with pytest.raises(ProofInvalidError, match="a path has at most"):
+        verify_inclusion(hashes[0], 0, 2, [hashes[1], *[right] * MAX_PATH_HASHES], left)
+
+
+@pytest.mark.parametrize("wrong", [bytes(31), bytes(33), bytearray(32), "h" * 32, [0] * 32, None])
+def test_what_is_withheld_is_named_by_one_hash(wrong: object) -> None:
+    assert Withheld(ROOT).leaf_hash == ROOT
+    with pytest.raises(MalformedError, match="a leaf hash has 32 bytes"):
+        Withheld(wrong)  # type: ignore[arg-type]
+
+
+def test_a_tree_has_no_negative_size() -> None:
+    with pytest.raises(LogUnavailableError, match="no negative size"):
+        TileTree(-1, lambda level, index: b"")

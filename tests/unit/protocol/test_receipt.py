@@ -296,6 +296,9 @@ ROW = [b"leaf", 0, b"", 0]
         [[NOTE], [[b"leaf", 0, [], 0]]],
         [[NOTE], [[b"leaf", 0, b""]]],
         [[NOTE], [b"leaf"]],
+        [[NOTE], [7]],
+        [[NOTE], [None]],
+        [[NOTE], [dict(enumerate(ROW))]],
     ],
 )
 def test_malformed_receipts_are_refused(value: object) -> None:

@@ -524,6 +524,7 @@ PART_RULES: dict[str, tuple[dict[Any, Any], type[ComityError]]] = {
     "a verdict without its key": ({8: {7: [[bytes(31), None]]}}, BundleAlteredError),
     "after as text": ({8: {8: "1"}}, BundleAlteredError),
     "after below 0": ({8: {8: -1}}, BundleAlteredError),
+    "after null": ({8: {8: None}}, BundleAlteredError),
     "after true": ({8: {8: True}}, BundleAlteredError),
     "after of 2^63": ({8: {8: 1 << 63}}, BundleAlteredError),
 }
