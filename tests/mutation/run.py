@@ -35,6 +35,8 @@ EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 CORE = (
     "protocol/**/*.py",
     "keys/directory/*.py",
+    "keys/ceremony/*.py",
+    "keys/cards.py",
     "node/transfer.py",
     "node/handover.py",
     "node/receipt_intake.py",
@@ -51,6 +53,8 @@ ALSO = {
     "protocol/log/": ["tests/unit/test_log_*.py", "tests/unit/test_receipt.py"],
     "protocol/misbehaviour/": ["tests/unit/test_misbehaviour.py"],
     "keys/directory/": ["tests/unit/test_directory_*.py", "tests/unit/test_card*.py", "tests/hostile/test_ceremon*.py"],
+    "keys/ceremony/": ["tests/unit/test_ceremony_*.py", "tests/hostile/test_ceremon*.py"],
+    "keys/cards.py": ["tests/unit/test_card*.py", "tests/unit/test_directory_*.py"],
     "node/": [
         "tests/hostile/test_forged_receipts.py",
         "tests/hostile/test_lying_node.py",
