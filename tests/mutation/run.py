@@ -52,7 +52,12 @@ ALSO = {
     "protocol/lifecycle/": ["tests/property/*.py", "tests/unit/test_agenda.py"],
     "protocol/log/": ["tests/unit/test_log_*.py", "tests/unit/test_receipt.py"],
     "protocol/misbehaviour/": ["tests/unit/test_misbehaviour.py"],
-    "keys/directory/": ["tests/unit/test_directory_*.py", "tests/unit/test_card*.py", "tests/hostile/test_ceremon*.py"],
+    "keys/directory/": [
+        "tests/unit/test_directory_*.py",
+        "tests/unit/test_card*.py",
+        "tests/hostile/test_ceremon*.py",
+        "tests/hostile/test_directory_*.py",
+    ],
     "keys/ceremony/": ["tests/unit/test_ceremony_*.py", "tests/hostile/test_ceremon*.py"],
     "keys/cards.py": ["tests/unit/test_card*.py", "tests/unit/test_directory_*.py"],
     "node/": [
