@@ -369,5 +369,5 @@ def _names(role: Targets | None) -> dict[str, str]:
     """The file names of a role's targets by their paths; raises :class:`CeremonyError`."""
     try:
         return {path: target_name(target) for path, target in role.targets.items()} if role else {}
-    except (KeyError, ComityError) as problem:
+    except ComityError as problem:
         raise CeremonyError("a target of the published version is not of the directory's form") from problem
