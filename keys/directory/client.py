@@ -353,7 +353,7 @@ class DirectoryClient:
 
     def _at_hand(self, nodes: Collection[str], updater: TimedUpdater, fetcher: Fetcher) -> frozenset[str]:
         """Without a source, only what was fetched before can be read; the rest stays unread until there is one."""
-        if self._wanted is None or not fetcher.offline:
+        if not fetcher.offline:
             return frozenset(nodes)
         listed = updater.trusted_snapshot().meta
         files = {node: listed.get(f"{nation_role(node)}.json") for node in nodes}

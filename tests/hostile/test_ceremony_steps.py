@@ -93,6 +93,14 @@ def test_a_registry_has_a_threshold_that_can_be_met(tmp_path: Path) -> None:
         create(Ceremony(MetadataRepository(tmp_path)), registry_threshold=2)
 
 
+def test_founders_have_ml_dsa_44_unless_it_is_asked_to_do_without(tmp_path: Path) -> None:
+    old = [key.classical().public_key for key in HOLDERS]
+    ceremony = Ceremony(MetadataRepository(tmp_path))
+    with pytest.raises(CeremonyError, match="has no ML-DSA-44"):
+        ceremony.create_federation("Test", old, 2, public(REGISTRY), NOW)
+    ceremony.create_federation("Test", old, 2, public(REGISTRY), NOW, classical=True)
+
+
 def test_what_is_staged_lies_where_it_is_to_lie_and_lasts_as_long_as_it_is_to_last(tmp_path: Path) -> None:
     lifetimes = Lifetimes(root=timedelta(days=7))
     ceremony = Ceremony(MetadataRepository(tmp_path / "published"), tmp_path / "elsewhere", lifetimes)
@@ -199,6 +207,23 @@ def test_a_suspended_nation_changes_its_cards_and_is_suspended_until_that_is_lif
     world.ceremony.stage_cards("kr", [desk.model_copy(update={"updated_at": SOON})], SOON)
     world.ceremony.sanction("kr", None, SOON)
     assert set(world.ceremony.staged()) == {TARGETS, "nation-kr"}
+
+
+def test_who_was_expelled_changes_no_card_and_is_not_taken_back(world: Published) -> None:
+    world.ceremony.sanction("kr", Standing.EXPELLED, SOON)
+    for act in (
+        lambda: world.ceremony.stage_cards("kr", [], SOON),
+        lambda: world.ceremony.sanction("kr", None, SOON),
+        lambda: world.ceremony.sanction("kr", Standing.SUSPENDED, SOON),
+    ):
+        with pytest.raises(CeremonyError, match="kr was expelled"):
+            act()
+
+
+def test_a_snapshot_that_lists_no_member_is_not_signed(world: Published) -> None:
+    world.stage(SNAPSHOT, lambda signed: signed["meta"].update({"nation-de.json": signed["meta"]["targets.json"]}))
+    with pytest.raises(CeremonyError, match="which the member list does not name"):
+        world.ceremony.sign(SNAPSHOT, world.registry[0])
 
 
 # --- What comes from elsewhere ---------------------------------------------------------------------------------------
