@@ -109,9 +109,46 @@ def test_a_nation_whose_role_breaks_a_rule_is_left_out_each_time_and_takes_nobod
         assert "breaks the rules" in client.load(SOON).problems["kr"]
 
 
+def hide_a_nations_key(world: Published) -> Callable[[dict[str, Any]], object]:
+    key = world.nations["kr"][0].public_key
+
+    def change(root: dict[str, Any]) -> None:
+        root["keys"][key.keyid] = key.to_dict()
+        for role in (ROOT, TARGETS):
+            root["roles"][role]["keyids"].append(key.keyid)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("role", "change", "why"),
+    [
+        *(
+            (role, lambda _: lambda signed: signed.update(note="y"), "does not know: note")
+            for role in (ROOT, TARGETS, SNAPSHOT, TIMESTAMP)
+        ),
+        (ROOT, hide_a_nations_key, "already has a role"),
+        (
+            SNAPSHOT,
+            lambda _: lambda signed: signed["meta"].update({"nation-de.json": signed["meta"]["targets.json"]}),
+            "which the member list does not name",
+        ),
+    ],
+    ids=["root", "member list", "snapshot", "timestamp", "root against members", "snapshot against members"],
+)
+def test_nothing_is_read_that_breaks_a_rule_by_itself_or_with_the_rest(
+    world: Published, tmp_path: Path, role: str, change: Callable[[Published], Any], why: str
+) -> None:
+    republish(world, role, change(world))
+    with pytest.raises(DirectoryUntrustedError, match=why):
+        world.read(tmp_path / "newcomer")
+
+
 def test_a_nation_without_cards_or_that_has_not_published_is_left_out_with_the_reason(
     world: Published, tmp_path: Path
 ) -> None:
+    republish(world, "nation-kr", lambda role: role["targets"].pop("kr/node.json"))
+    assert "no node card" in world.read(tmp_path / "newcomer").problems["kr"]
     republish(world, "nation-kr", lambda role: role.update(targets={}))
     world.ceremony.admit_nation("de", [signer.public_key for signer in signers("de one")], 1, SOON)
     for holder in world.holders[:2]:
