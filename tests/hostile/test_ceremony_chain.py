@@ -358,6 +358,8 @@ def test_keys_are_shown_whole_or_by_their_hash_and_by_their_holders(world: Publi
         file
     )
 
+    assert ("key of nation-de", hybrid.keyid, "", "de one") in rows(file)
+
     def unnamed(members: dict[str, Any]) -> None:
         members["delegations"]["keys"][hybrid.keyid] = {
             name: value for name, value in hybrid.to_dict().items() if name != "x-comity-holder"

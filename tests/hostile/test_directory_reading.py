@@ -308,6 +308,8 @@ def test_who_deals_with_some_nations_lacks_what_is_asked_for_and_vouches_for_no_
         assert not client.lacks()
         with pytest.raises(DirectoryUnavailableError, match="not read here: fr"):
             client.extract(["kr", "fr"])
+        with pytest.raises(DirectoryUnavailableError, match="only some nations were read here"):
+            client.files()
         with pytest.raises(UnknownNodeError):
             directory.node("fr")
         assert client.lacks()
