@@ -303,6 +303,11 @@ def test_a_client_that_has_verified_nothing_lacks_serves_and_loads_nothing(world
 def test_who_deals_with_some_nations_lacks_what_is_asked_for_and_vouches_for_no_other(
     world: Published, tmp_path: Path
 ) -> None:
+    with client_of(world, tmp_path / "away", nations=("kr",)) as client:
+        client.refresh(SOON)
+    with client_of(world, tmp_path / "away", nations=("kr", "fr"), fetch=unreachable) as client:
+        directory = client.load(SOON)
+        assert (directory.nodes(), directory.unread, dict(directory.problems)) == (["kr"], {"fr"}, {})
     with client_of(world, tmp_path / "desk", nations=("kr",)) as client:
         directory = client.refresh(SOON)
         assert not client.lacks()
