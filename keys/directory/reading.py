@@ -215,7 +215,8 @@ class Reading:
             elif read is not None:
                 cards[name] = read
         has_node = any(isinstance(card, NodeCard) for card in cards.values())
-        if not cards or not (has_node or all(_is_hosted(card) for card in cards.values())):
+        offices = [card for card in cards.values() if isinstance(card, ContactPointCard)]
+        if not cards or not (has_node or all(office.hosting for office in offices)):
             raise NationUnusableError("it has no node card, and not every contact point is hosted by another's node")
         self.cards.update(cards)
 
@@ -258,10 +259,6 @@ class Reading:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_file(path, encoded, durable=self._updater.durable)
         return encoded
-
-
-def _is_hosted(card: Card) -> bool:
-    return isinstance(card, ContactPointCard) and bool(card.hosting)
 
 
 def _checked_targets(role: Targets) -> list[TargetFile]:

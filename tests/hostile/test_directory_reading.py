@@ -15,6 +15,7 @@ import pytest
 from tuf.api.exceptions import DownloadError
 from tuf.api.metadata import Metadata
 
+from keys.cards import Hosting
 from keys.directory import client as client_module
 from keys.directory import shared_client as shared_module
 from keys.directory.client import STATE_NAME, DirectoryClient
@@ -32,7 +33,10 @@ from keys.directory.repository import (
     nation_role,
 )
 from keys.directory.shared_client import SharedDirectoryClient
+from keys.federation import contact_point_card, publish_cards
+from keys.identity import generate_desk_keys
 from protocol import cbor
+from protocol.address import Address
 from protocol.errors import (
     DeskBusyError,
     DirectoryUnavailableError,
@@ -139,9 +143,11 @@ def hide_a_nations_key(world: Published) -> Callable[[dict[str, Any]], object]:
 def test_nothing_is_read_that_breaks_a_rule_by_itself_or_with_the_rest(
     world: Published, tmp_path: Path, role: str, change: Callable[[Published], Any], why: str
 ) -> None:
+    world.read(tmp_path / "member")
     republish(world, role, change(world))
-    with pytest.raises(DirectoryUntrustedError, match=why):
-        world.read(tmp_path / "newcomer")
+    for folder in ("member", "newcomer"):
+        with pytest.raises(DirectoryUntrustedError, match=why):
+            world.read(tmp_path / folder)
 
 
 def test_a_nation_without_cards_or_that_has_not_published_is_left_out_with_the_reason(
@@ -150,7 +156,8 @@ def test_a_nation_without_cards_or_that_has_not_published_is_left_out_with_the_r
     republish(world, "nation-kr", lambda role: role["targets"].pop("kr/node.json"))
     assert "no node card" in world.read(tmp_path / "newcomer").problems["kr"]
     republish(world, "nation-kr", lambda role: role.update(targets={}))
-    world.ceremony.admit_nation("de", [signer.public_key for signer in signers("de one")], 1, SOON)
+    of_de = signers("de one")
+    world.ceremony.admit_nation("de", [signer.public_key for signer in of_de], 1, SOON)
     for holder in world.holders[:2]:
         world.ceremony.sign(TARGETS, holder)
     world.ceremony.release(SOON, world.registry)
@@ -158,10 +165,23 @@ def test_a_nation_without_cards_or_that_has_not_published_is_left_out_with_the_r
         problems = client.refresh(SOON).problems
         assert "no node card" in problems["kr"]
         assert "has not published its cards" in problems["de"]
+    hosted = contact_point_card(
+        Address("24-7", "de"),
+        generate_desk_keys(),
+        NOW,
+        office="O",
+        agency="A",
+        hosting=(Hosting(node="fr", since=NOW),),
+    )
     with client_of(world, tmp_path / "desk", nations=("fr", "de")) as client:
         client.refresh(SOON)
     with client_of(world, tmp_path / "desk", nations=("fr", "de"), fetch=unreachable) as client:
         assert client.load(SOON).unread == {"kr", "de"}
+    world.nations["de"] = of_de
+    publish_cards(world.ceremony, [hosted], of_de, world.registry, SOON)
+    directory = world.read(tmp_path / "later")
+    assert set(directory.problems) == {"kr"}
+    assert directory.contact_point(hosted.address) == hosted
 
 
 def test_a_role_that_does_not_verify_is_the_mirrors_fault_unless_the_snapshot_says_that_it_is_so(
