@@ -13,20 +13,20 @@ from typing import Any
 import pytest
 from tuf.api.metadata import Delegations, Metadata, MetaFile, Snapshot, Targets, Timestamp
 
+from keys.ceremony import ceremony_file
+from keys.ceremony._signing import sign_file
+from keys.ceremony.ceremony import Ceremony
+from keys.ceremony.ceremony_file import CeremonyFile
 from keys.ceremony.holder import HolderChain, Signed
-from keys.ceremony.signing import sign_file
-from keys.directory import ceremonyfile
-from keys.directory.ceremony import Ceremony
-from keys.directory.ceremonyfile import CeremonyFile
-from keys.directory.repository import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, MetadataRepository
-from keys.directory.review import check_change, review
-from keys.directory.standing import Standing
-from keys.federation import contact_point_card
-from keys.identity import generate_desk_keys
-from keys.legal_profile import LegalProfile, profile_to_bytes
+from keys.ceremony.review import check_change, review
+from keys.directory.legal_profile import LegalProfile, profile_to_bytes
+from keys.directory.metadata.repository import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, MetadataRepository
+from keys.directory.metadata.standing import Standing
+from keys.members.federation import contact_point_card
+from keys.members.identity import generate_desk_keys
 from protocol.address import Address
 from protocol.errors import CeremonyError, ComityError, MalformedError, RootUnknownError, TooLargeError
-from tests.hostile.directory import NOW, SOON, Published, signers
+from tests.worlds.forged_directory import NOW, SOON, Published, signers
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -424,17 +424,17 @@ def test_a_file_holds_as_much_as_it_may(world: Published, monkeypatch: pytest.Mo
         ("MAX_ROOTS", 2, MalformedError),
         ("MAX_CARDS", 1, MalformedError),
     ):
-        monkeypatch.setattr(ceremonyfile, limit, most)
+        monkeypatch.setattr(ceremony_file, limit, most)
         assert CeremonyFile.from_bytes(more.to_bytes()) == more
-        monkeypatch.setattr(ceremonyfile, limit, most - 1)
+        monkeypatch.setattr(ceremony_file, limit, most - 1)
         with pytest.raises(error):
             CeremonyFile.from_bytes(more.to_bytes())
         monkeypatch.undo()
     with pytest.raises(TooLargeError):
-        CeremonyFile.from_bytes(b"[" + b"0," * ceremonyfile.MAX_ITEMS + b"0]")
-    monkeypatch.setattr(ceremonyfile, "MAX_ITEMS", 50)
+        CeremonyFile.from_bytes(b"[" + b"0," * ceremony_file.MAX_ITEMS + b"0]")
+    monkeypatch.setattr(ceremony_file, "MAX_ITEMS", 50)
     with pytest.raises(TooLargeError):
-        ceremonyfile.parse(file.roots[0])
+        ceremony_file.parse(file.roots[0])
 
 
 def test_holders_are_named_by_what_can_name_holders(world: Published) -> None:

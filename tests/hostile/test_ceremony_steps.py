@@ -12,19 +12,19 @@ from typing import Any
 import pytest
 from securesystemslib.signer import KEY_FOR_TYPE_AND_SCHEME, SSlibKey
 
-from keys.cards import Hosting
-from keys.directory.ceremony import Ceremony
-from keys.directory.ceremonyfile import CeremonyFile
-from keys.directory.repository import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, MetadataRepository, metadata_name
-from keys.directory.roles import Lifetimes
-from keys.directory.standing import Standing
-from keys.directory.tufkey import DirectorySigner
-from keys.federation import contact_point_card, node_card
-from keys.identity import generate_desk_keys, generate_node_keys
-from keys.legal_profile import LegalProfile
+from keys.ceremony.ceremony import Ceremony
+from keys.ceremony.ceremony_file import CeremonyFile
+from keys.directory.cards import Hosting
+from keys.directory.legal_profile import LegalProfile
+from keys.directory.metadata.repository import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, MetadataRepository, metadata_name
+from keys.directory.metadata.roles import RoleLifetimes
+from keys.directory.metadata.standing import Standing
+from keys.directory.metadata.tuf_key import DirectorySigner
+from keys.members.federation import contact_point_card, node_card
+from keys.members.identity import generate_desk_keys, generate_node_keys
 from protocol.address import Address
 from protocol.errors import CeremonyError, ComityError, MalformedError
-from tests.hostile.directory import NOW, SOON, Published, signers
+from tests.worlds.forged_directory import NOW, SOON, Published, signers
 
 HOLDERS, REGISTRY = signers("AR", "BR"), signers("registry")
 
@@ -102,7 +102,7 @@ def test_founders_have_ml_dsa_44_unless_it_is_asked_to_do_without(tmp_path: Path
 
 
 def test_what_is_staged_lies_where_it_is_to_lie_and_lasts_as_long_as_it_is_to_last(tmp_path: Path) -> None:
-    lifetimes = Lifetimes(root=timedelta(days=7))
+    lifetimes = RoleLifetimes(root=timedelta(days=7))
     ceremony = Ceremony(MetadataRepository(tmp_path / "published"), tmp_path / "elsewhere", lifetimes)
     create(ceremony)
     assert {path.name for path in (tmp_path / "elsewhere").iterdir()} == {"root.json", "targets.json"}

@@ -15,14 +15,14 @@ import pytest
 from tuf.api.exceptions import DownloadError
 from tuf.api.metadata import Metadata
 
-from keys.cards import Hosting
-from keys.directory import client as client_module
-from keys.directory import shared_client as shared_module
-from keys.directory.client import STATE_NAME, DirectoryClient
-from keys.directory.extract import read_extract, trusted_root_in
-from keys.directory.mirror import mirror
-from keys.directory.reading import Fetcher
-from keys.directory.repository import (
+from keys.directory.cards import Hosting
+from keys.directory.metadata import client as client_module
+from keys.directory.metadata import shared_client as shared_module
+from keys.directory.metadata._reading import Fetcher
+from keys.directory.metadata.client import STATE_NAME, DirectoryClient
+from keys.directory.metadata.extract import read_extract, trusted_root_in
+from keys.directory.metadata.mirror import mirror
+from keys.directory.metadata.repository import (
     MAX_FILE_ITEMS,
     ROOT,
     SNAPSHOT,
@@ -32,18 +32,18 @@ from keys.directory.repository import (
     metadata_name,
     nation_role,
 )
-from keys.directory.shared_client import SharedDirectoryClient
-from keys.federation import contact_point_card, publish_cards
-from keys.identity import generate_desk_keys
-from protocol import cbor
+from keys.directory.metadata.shared_client import SharedDirectoryClient
+from keys.members.federation import contact_point_card, publish_cards
+from keys.members.identity import generate_desk_keys
 from protocol.address import Address
+from protocol.encoding import cbor
 from protocol.errors import (
     DeskBusyError,
     DirectoryUnavailableError,
     DirectoryUntrustedError,
     UnknownNodeError,
 )
-from tests.hostile.directory import NOW, SOON, Published, signers
+from tests.worlds.forged_directory import NOW, SOON, Published, signers
 
 LATER = NOW + timedelta(days=1)
 
