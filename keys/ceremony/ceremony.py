@@ -62,7 +62,14 @@ from keys.directory.metadata.repository import (
     target_name,
 )
 from keys.directory.metadata.roles import Missing, RoleLifetimes, signing_as, whole_seconds
-from keys.directory.metadata.rules import AnyMetadata, key_set_faults, listing_faults, sharing_faults
+from keys.directory.metadata.rules import (
+    MAX_FEDERATION_CHARS,
+    AnyMetadata,
+    is_name,
+    key_set_faults,
+    listing_faults,
+    sharing_faults,
+)
 from keys.directory.metadata.standing import Sanction, Standing, sanctions_of, with_sanctions
 from keys.directory.metadata.tuf_key import DirectoryPublicKey, DirectorySigner
 from keys.directory.view import Directory
@@ -102,8 +109,8 @@ class Ceremony:
         """
         if self.repository.root_versions() or self._path(ROOT).exists():
             raise CeremonyError("a federation was already founded in this folder")
-        if not 0 < len(name) <= 120 or not name.isprintable():
-            raise CeremonyError("a federation is named by 1 to 120 printable characters")
+        if not is_name(name, MAX_FEDERATION_CHARS):
+            raise CeremonyError(f"a federation is named by 1 to {MAX_FEDERATION_CHARS} printable characters")
         registry = [key.classical() for key in registry]
         refuse(key_set_faults("root", holders, threshold))
         refuse(key_set_faults("registry", registry, registry_threshold))
@@ -184,8 +191,7 @@ class Ceremony:
         needed = root.signed.roles[SNAPSHOT].threshold if registry is None else registry_threshold
         refuse(key_set_faults("root", holders, threshold))
         refuse(key_set_faults("registry", serving, needed))
-        refuse(sharing_faults([*serving, *self._nations_keys()], holders))
-        refuse(sharing_faults(self._nations_keys(), serving))
+        refuse(sharing_faults(serving, self._nations_keys(), holders))
         if not self._is_staged(ROOT):
             root.signed.version += 1
         root.signed.keys = {key.keyid: key for key in [*holders, *serving]}
@@ -244,7 +250,8 @@ class Ceremony:
         ]
         check_cards(node, changed, before, others)
         has_node = f"{node}/node.json" in draft.signed.targets or any(isinstance(card, NodeCard) for card in changed)
-        if not has_node and any(isinstance(card, ContactPointCard) and not card.hosting for card in changed):
+        offices = [card for card in changed if isinstance(card, ContactPointCard)]
+        if not has_node and any(not office.hosting for office in offices):
             raise CeremonyError(
                 f"the first card of {node} is its node's, unless another's node hosts its contact points"
             )
@@ -286,9 +293,6 @@ class Ceremony:
         Raises :class:`CeremonyError` naming the signatures that are missing.
         """
         included = self._changes() if roles is None else list(roles)
-        for role in included:
-            if not self._is_staged(role):
-                raise CeremonyError(f"nothing is staged for {role}")
         self._require_complete(included)
         for role in included:
             self.judge(role)
@@ -488,8 +492,8 @@ class Ceremony:
         self.stage_cards(node, [card for card in changed if isinstance(card, NodeCard | ContactPointCard)], now)
         for profile in (item for item in changed if isinstance(item, LegalProfile)):
             self.stage_profile(node, profile, now)
-        ours = self._staged(file.role).signed
-        if not isinstance(ours, Targets) or ours.targets != metadata.signed.targets:
+        ours = parse_metadata(self._path(file.role).read_bytes(), Targets).signed
+        if ours.targets != metadata.signed.targets:
             self._path(file.role).unlink()
             raise CeremonyError(f"the file drops or keeps other cards of {node} than those that are published")
         self._stage(file.role, Metadata(metadata.signed))
@@ -665,8 +669,10 @@ class Ceremony:
     def _readmitted(self, files: dict[str, bytes]) -> set[str | None]:
         """The nations with cards whose keys a new member list changes: what they published must count under both."""
         published = self.repository.targets()
-        encoded = files.get(metadata_name(TARGETS, published.signed.version + 1)) if published else None
-        if published is None or encoded is None:
+        if published is None:
+            return set()
+        encoded = files.get(metadata_name(TARGETS, published.signed.version + 1))
+        if encoded is None:
             return set()
         before, after = (
             (targets.delegations.roles or {}) if targets.delegations else {}

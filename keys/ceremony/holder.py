@@ -31,7 +31,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from tuf.api.metadata import Metadata, Root, Targets
+from tuf.api.metadata import Root, Targets
 
 from keys.ceremony._signing import sign_file
 from keys.ceremony.ceremony_file import CeremonyFile, holders_of, parse
@@ -55,6 +55,7 @@ from protocol.errors import CeremonyError, ComityError, MalformedError, RootUnkn
 SCHEMA = "comity/holder-chain/1"
 FILE_NAME = "chain.json"
 MAX_BYTES = 64 * 1_048_576
+_NOT_EVERY_ROOT = "the file does not bring every root from the first one on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +110,17 @@ class HolderChain:
         and :class:`MalformedError`.
         """
         root = self._follow_roots(file, root_fingerprint)
-        verified: dict[str, AnyMetadata] = {} if root is None else {ROOT: root}
-        if root is not None and isinstance(root.signed, Root):
-            verified[TARGETS] = members = self._members(file, root.signed)
-            published = self._published(file, root.signed, members.signed)
+        verified: dict[str, AnyMetadata] = {}
+        delegators: dict[str, Root | Targets] = {}
+        if root is not None:
+            members = self._members(file, _as_root(root))
+            verified |= {ROOT: root, TARGETS: members}
+            delegators |= {ROOT: _as_root(root), TARGETS: _as_members(members)}
+            published = self._published(file, _as_root(root), members.signed)
             if published is not None:
                 verified[file.role] = published
         made = review(file)
-        proposed = self._is_proposed(file, verified)
+        proposed = self._is_proposed(file, delegators)
         self.verified |= {role: metadata.to_bytes() for role, metadata in verified.items()}
         self._save()
         return Judged(file, made, proposed)
@@ -153,8 +157,8 @@ class HolderChain:
             self._check_founding(file, fingerprint)
             return None
         for number, root in enumerate(roots, 1):
-            if not isinstance(root.signed, Root) or root.signed.version != number:
-                raise CeremonyError("the file does not bring every root from the first one on")
+            if _as_root(root).version != number:
+                raise CeremonyError(_NOT_EVERY_ROOT)
         self._check_first(file.roots[0], roots[0], fingerprint)
         known = self._known(ROOT)
         start = roots[0] if known is None else self._same(ROOT, known, roots)
@@ -202,14 +206,13 @@ class HolderChain:
         if file.members is None:
             raise CeremonyError("the file does not bring the published member list")
         members = parse(file.members)
-        if not isinstance(members.signed, Targets):
-            raise CeremonyError("the file's member list is of another kind")
+        listed = _as_members(members)
         _require_delegated(TARGETS, members, root)
         if self._is_newer(TARGETS, members):
             known = self._known(TARGETS)
-            before = known.signed if known is not None and isinstance(known.signed, Targets) else None
+            before = None if known is None else _as_members(known)
             from_start = is_hybrid(_as_root(parse(file.roots[0])))
-            refuse(member_faults(members.signed, root, before, hybrid_from_start=from_start))
+            refuse(member_faults(listed, root, before, hybrid_from_start=from_start))
         return members
 
     def _published(self, file: CeremonyFile, root: Root, members: Any) -> AnyMetadata | None:
@@ -255,11 +258,11 @@ class HolderChain:
             raise CeremonyError(f"the file shows another version {known.signed.version} of {role} than was published")
         return found
 
-    def _is_proposed(self, file: CeremonyFile, verified: Mapping[str, AnyMetadata]) -> bool:
+    def _is_proposed(self, file: CeremonyFile, delegators: Mapping[str, Root | Targets]) -> bool:
         """Whether someone may sign only because the proposed metadata says so, which not enough have signed yet."""
         role = TARGETS if role_node(file.role) is not None else ROOT
-        delegator = verified.get(role)
-        known = set(holders_of(_as_delegator(delegator), file.role)) if delegator is not None else set()
+        delegator = delegators.get(role)
+        known = set() if delegator is None else set(holders_of(delegator, file.role))
         if set(file.listed()) <= known:
             return False
         encoded = file.metadata if file.role == ROOT else file.proposed
@@ -346,13 +349,13 @@ def _name_of(root: AnyMetadata) -> str:
 
 def _as_root(metadata: AnyMetadata) -> Root:
     if not isinstance(metadata.signed, Root):
-        raise CeremonyError("the file brings something else as a root")
+        raise CeremonyError(_NOT_EVERY_ROOT)
     return metadata.signed
 
 
-def _as_delegator(metadata: Metadata[Any]) -> Root | Targets:
-    if not isinstance(metadata.signed, Root | Targets):
-        raise CeremonyError("the file brings something else as a list of holders")
+def _as_members(metadata: AnyMetadata) -> Targets:
+    if not isinstance(metadata.signed, Targets):
+        raise CeremonyError("the file's member list is of another kind")
     return metadata.signed
 
 

@@ -22,7 +22,7 @@ from typing import Any
 from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
 
 from keys.ceremony._difference import ORDER, Leaves, Path, differing, leaves
-from keys.ceremony.ceremony_file import MAX_ITEMS, CeremonyFile, parse
+from keys.ceremony.ceremony_file import CeremonyFile, parse
 from keys.directory.card_rules import check_cards
 from keys.directory.cards import Card, ContactPointCard, NodeCard
 from keys.directory.legal_profile import LegalProfile, check_profile
@@ -53,13 +53,13 @@ from keys.directory.metadata.standing import STANDING_FIELD
 from keys.directory.metadata.tuf_key import HOLDER_FIELD
 from keys.directory.witness_rule import WITNESS_FIELD
 from keys.local.printing import printable
-from protocol.encoding.json_bounds import require_few_items
 from protocol.errors import CeremonyError, ComityError, MalformedError
 
 _DOMAIN = b"comity/v1/ceremony-review\0"
 # Members that hold keys, certificates and hashes. Longer ones are shown by their SHA-256, which stands for all of them.
 _BINARY = frozenset({"public", "ed25519", "ml_dsa_44", "final_root", "tls_certificates"})
 _SHOWN_BINARY_CHARS = 128
+_NO_ROOT = "the ceremony file does not bring the root under which the member list counts"
 _SUFFIX = re.compile(r"\[[0-9]+\]")
 
 
@@ -134,8 +134,11 @@ def check_change(file: CeremonyFile) -> None:
             f"this version of {printable(file.role)} is not the next after the published one: ask for a new file"
         )
     refuse([*file_faults(after), *_faults(file, before, after)])
-    if isinstance(after.signed, Targets) and role_node(file.role) is not None:
-        _check_contents(file, after.signed)
+    node = role_node(file.role)
+    if node is not None:
+        _check_contents(file, node, _as_targets(file.metadata))
+    elif file.cards or file.replaced:
+        raise CeremonyError("the file brings a card that its metadata does not list")
 
 
 def refuse(faults: Iterable[str]) -> None:
@@ -150,18 +153,18 @@ def refuse(faults: Iterable[str]) -> None:
 
 def _faults(file: CeremonyFile, before: AnyMetadata | None, after: AnyMetadata) -> Iterator[str]:
     signed, node = after.signed, role_node(file.role)
+    earlier = None if before is None else before.signed
     if isinstance(signed, Root) and file.role == ROOT:
         yield from root_faults(signed)
-        if before is not None and isinstance(before.signed, Root):
-            yield from step_faults(before.signed, signed)
+        if isinstance(earlier, Root):
+            yield from step_faults(earlier, signed)
         if file.members is not None:
             yield from shared_faults(signed, _as_targets(file.members))
     elif isinstance(signed, Targets) and file.role == TARGETS:
         root = _root_of(file)
-        earlier = before.signed if before is not None and isinstance(before.signed, Targets) else None
-        first = parse(file.roots[0]).signed if file.roots else root
-        from_start = isinstance(first, Root) and is_hybrid(first)
-        yield from member_faults(signed, root, earlier, hybrid_from_start=from_start)
+        listed = earlier if isinstance(earlier, Targets) else None
+        first = _as_root(file.roots[0]) if file.roots else root
+        yield from member_faults(signed, root, listed, hybrid_from_start=is_hybrid(first))
     elif isinstance(signed, Targets) and node is not None:
         yield from nation_faults(node, signed)
     elif isinstance(signed, Snapshot) and file.role == SNAPSHOT:
@@ -172,7 +175,7 @@ def _faults(file: CeremonyFile, before: AnyMetadata | None, after: AnyMetadata) 
         yield f"{printable(file.role)} is not a role of the directory, or the metadata is of another kind"
 
 
-def _check_contents(file: CeremonyFile, after: Targets) -> None:
+def _check_contents(file: CeremonyFile, node: str, after: Targets) -> None:
     """Everything that is new or goes is at hand, of a known kind, and follows the rules of cards."""
     before = _published(file)
     old, new = _names(before), _names(after)
@@ -185,7 +188,6 @@ def _check_contents(file: CeremonyFile, after: Targets) -> None:
         refuse("the file brings a card that its metadata does not list" for _ in extra)
     changed = [_known(path, file.cards[name]) for path, name in came.items()]
     previous = [_known(path, file.replaced[name]) for path, name in gone.items()]
-    node = role_node(file.role) or ""
     cards = {card.holder: card for card in previous if isinstance(card, NodeCard | ContactPointCard)}
     check_cards(node, [card for card in changed if isinstance(card, NodeCard | ContactPointCard)], cards, ())
     profile = next((item for item in previous if isinstance(item, LegalProfile)), None)
@@ -219,16 +221,9 @@ def _members(value: Any, path: Path = ()) -> Iterator[Path]:
 
 
 def _json(path: str, encoded: bytes) -> Any:
-    """The JSON at ``path``; raises :class:`CeremonyError` for a member that stands there twice."""
-
-    def once(members: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len({name for name, _ in members}) != len(members):
-            raise CeremonyError(f"a member stands twice in {printable(path)}")
-        return dict(members)
-
-    require_few_items(encoded, MAX_ITEMS)
+    """The JSON at ``path``, which was parsed before: it has no member twice, and no more items than it may."""
     try:
-        return json.loads(encoded, object_pairs_hook=once)
+        return json.loads(encoded)
     except (ValueError, RecursionError) as problem:
         raise MalformedError(f"{printable(path)} is not JSON") from problem
 
@@ -242,8 +237,8 @@ def _changes(role: str, before: AnyMetadata | None, after: AnyMetadata, file: Ce
     for path, was, will_be in differing(old, _metadata_leaves(after)):
         what, subject = _label(role, path)
         yield Change(what, subject, _value(path, was, names), _value(path, will_be, names))
-    if isinstance(after.signed, Targets) and role_node(role) is not None:
-        yield from _card_changes(_names(_published(file)), _names(after.signed), file)
+    if role_node(role) is not None:
+        yield from _card_changes(_names(_published(file)), _names(_as_targets(file.metadata)), file)
 
 
 def _metadata_leaves(metadata: AnyMetadata) -> Leaves:
@@ -295,7 +290,7 @@ def _label(role: str, path: Path) -> tuple[str, str]:
 
 
 def _value(path: Path, value: str, names: Mapping[str, str]) -> str:
-    if len(path) > 2 and path[-2] == "keyids" and path[-1] != ORDER and value:
+    if path[-2:-1] == ("keyids",) and path[-1] != ORDER and value:
         return names.get(path[-1]) or "unnamed"
     if path[-2:] == ("keyval", "public") and len(value) > _SHOWN_BINARY_CHARS:
         return f"sha256 {sha256(bytes.fromhex(value)).hexdigest()} of {len(value) // 2} bytes"
@@ -319,7 +314,7 @@ def _content_leaves(path: str, encoded: bytes) -> Leaves:
 def _shortened(leaf: Path, text: str) -> str:
     """A key, certificate or hash by its SHA-256 when it is too long to be compared by eye; every other text whole."""
     names = [part for part in leaf if not _SUFFIX.fullmatch(part)]
-    if not names or names[-1] not in _BINARY or len(text) <= _SHOWN_BINARY_CHARS:
+    if _BINARY.isdisjoint(names[-1:]) or len(text) <= _SHOWN_BINARY_CHARS:
         return text
     try:
         raw = base64.b64decode(text, validate=True)
@@ -347,10 +342,16 @@ def _federation(file: CeremonyFile) -> str:
 
 def _root_of(file: CeremonyFile) -> Root:
     """The root under which the member list will count."""
-    encoded = file.proposed or (file.roots[-1] if file.roots else None)
-    signed = parse(encoded).signed if encoded is not None else None
+    given = [*file.roots[-1:]] if file.proposed is None else [file.proposed]
+    if not given:
+        raise CeremonyError(_NO_ROOT)
+    return _as_root(given[0])
+
+
+def _as_root(encoded: bytes) -> Root:
+    signed = parse(encoded).signed
     if not isinstance(signed, Root):
-        raise CeremonyError("the ceremony file does not bring the root under which the member list counts")
+        raise CeremonyError(_NO_ROOT)
     return signed
 
 
@@ -369,5 +370,5 @@ def _names(role: Targets | None) -> dict[str, str]:
     """The file names of a role's targets by their paths; raises :class:`CeremonyError`."""
     try:
         return {path: target_name(target) for path, target in role.targets.items()} if role else {}
-    except (KeyError, ComityError) as problem:
+    except ComityError as problem:
         raise CeremonyError("a target of the published version is not of the directory's form") from problem

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from keys.directory.cards import ContactPointCard, OfficeHours, Weekday
+from keys.directory.cards import ContactPointCard, Weekday
 
 ALWAYS = "24/7"
 # A week and a day: whatever the days on the card are, the next opening lies within.
@@ -48,12 +48,12 @@ def zone_of(card: ContactPointCard) -> ZoneInfo | None:
 
 def _openings(card: ContactPointCard, zone: ZoneInfo, first: date, days: int) -> Iterator[tuple[datetime, datetime]]:
     """Beginning and end of every opening on ``days`` days, as UTC instants."""
-    if card.hours == ALWAYS:
+    if isinstance(card.hours, str):  # always
         return
     for number in range(days):
         day = first + timedelta(days=number)
         for hours in card.hours:
-            if isinstance(hours, OfficeHours) and _WEEKDAYS[day.weekday()] in hours.days:
+            if _WEEKDAYS[day.weekday()] in hours.days:
                 overnight = hours.closes <= hours.opens
                 yield (
                     _instant(day, hours.opens, zone),

@@ -155,7 +155,7 @@ class Directory:
         """The card, whatever its status; raises :class:`UnknownNodeError`, :class:`UnknownContactPointError`."""
         card = self._contact_points.get(address)
         if card is None:
-            if not self._is_hosted_nation(address.node):
+            if not self._has_offices(address.node):
                 self.node(address.node)
             raise UnknownContactPointError(f"the directory has no contact point {address}")
         return card
@@ -186,7 +186,7 @@ class Directory:
 
     def legal_profile(self, node: str) -> LegalProfile | None:
         """What the nation says of its law, None when it published nothing; raises :class:`UnknownNodeError`."""
-        if node not in self._nodes and not self._is_hosted_nation(node):
+        if not self._has_offices(node):
             self.node(node)
         return self._profiles.get(node)
 
@@ -313,8 +313,9 @@ class Directory:
         except InvalidAddressError as problem:
             raise UnknownContactPointError("the holder is not an address") from problem
 
-    def _is_hosted_nation(self, name: str) -> bool:
-        return name not in self._nodes and any(address.node == name for address in self._contact_points)
+    def _has_offices(self, name: str) -> bool:
+        """Whether it is a nation with contact points here: it may have no node of its own."""
+        return any(address.node == name for address in self._contact_points)
 
     def _require_active(self, card: Card, at: datetime) -> None:
         card.require_active(at)

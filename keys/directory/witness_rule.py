@@ -12,7 +12,7 @@ from collections.abc import Collection
 from tuf.api.metadata import Targets
 
 from protocol.errors import CeremonyError, DirectoryUntrustedError, MalformedError, TooLargeError
-from protocol.log.policy import NONE, Policy, parse_policy
+from protocol.log.policy import Policy, parse_policy
 
 WITNESS_FIELD = "x-comity-witnesses"
 MAX_RULE_BYTES = 32_768
@@ -48,7 +48,7 @@ def with_rule(targets: Targets, rule: str | None, nodes: Collection[str]) -> Non
         raise CeremonyError(problem.detail) from problem
     for node in sorted(policy.decisive):
         # No node cosigns its own log, so the others must be enough.
-        if policy.quorum != NONE and not policy.is_met_by(set(nodes) - {node}):
+        if not policy.is_met_by(set(nodes) - {node}):
             raise CeremonyError(f"the log of {node} could never meet this rule: without {node} it cannot be met")
     targets.unrecognized_fields[WITNESS_FIELD] = rule
 

@@ -615,7 +615,7 @@ def test_a_further_root_needs_the_holders_before_and_its_own(
     root = world.sign_blindly(ROOT, came if by == "its own holders" else world.holders)
     with holder(tmp_path) as chain:
         chain.judge(suspension, first_root(world))
-        with pytest.raises(CeremonyError, match="signed by 0 of 2"):
+        with pytest.raises(CeremonyError, match="published root is signed by 0 of 2"):
             chain.judge(replace(suspension, roots=(*suspension.roots, root)))
 
 

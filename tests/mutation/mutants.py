@@ -1,6 +1,7 @@
 """The mutants of a source file: each takes one guard away, or moves its edge by one.
 
-1. ``if T: raise …`` never raises.
+1. ``if T: raise …`` never raises; ``if T:`` never tells a fault where a judge yields it, appends it to what it found,
+   or returns it as a text.
 2. One operand of an ``and`` or ``or`` counts for nothing.
 3. An edge moves: ``<`` becomes ``<=``, ``>`` becomes ``>=``, and back.
 4. A statement that calls something to check, verify or require does not call it.
@@ -19,6 +20,8 @@ _EDGES: dict[type[ast.cmpop], tuple[str, str]] = {
     ast.Gt: (">", ">="),
     ast.GtE: (">=", ">"),
 }
+# What the lists are called in which judges gather faults.
+_GATHERED = re.compile(r"found|faults|problems|reasons|objections|findings")
 _CHECKS = re.compile(r"_?(check|verify|require|refuse|admit|forbid|bytes|text|exactly)")
 
 
@@ -79,7 +82,7 @@ def _with_function(node: ast.AST, function: str = "") -> Iterator[tuple[ast.AST,
 
 
 def _changes(node: ast.AST, source: str, span: object) -> Iterator[tuple[ast.AST, str, str]]:
-    if isinstance(node, ast.If) and isinstance(node.body[0], ast.Raise):
+    if isinstance(node, ast.If) and (isinstance(node.body[0], ast.Raise) or _tells_fault(node.body[0])):
         yield node.test, "guard", "False"
     if isinstance(node, ast.BoolOp):
         neutral = "True" if isinstance(node.op, ast.And) else "False"
@@ -89,6 +92,18 @@ def _changes(node: ast.AST, source: str, span: object) -> Iterator[tuple[ast.AST
         yield from _moved_edges(node, source, span)
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and _CHECKS.match(_name(node.value.func)):
         yield node, "call", "pass"
+
+
+def _tells_fault(statement: ast.stmt) -> bool:
+    """Whether a statement tells a fault: a text that is yielded or returned, a judge's faults, an entry of a list."""
+    match statement:
+        case ast.Return(value=told) | ast.Expr(value=ast.Yield(value=told)):
+            return isinstance(told, ast.JoinedStr) or (isinstance(told, ast.Constant) and isinstance(told.value, str))
+        case ast.Expr(value=ast.YieldFrom()):
+            return True
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="append"))):
+            return _GATHERED.fullmatch(name) is not None
+    return False
 
 
 def _moved_edges(node: ast.Compare, source: str, span: object) -> Iterator[tuple[ast.AST, str, str]]:

@@ -33,12 +33,9 @@ ROOT = Path(__file__).resolve().parents[2]
 # What the security of a message rests on: the wire, the directory, a node's taking and judging, a desk's judging.
 CORE = (
     "protocol/**/*.py",
-    "keys/directory/*.py",
+    "keys/directory/**/*.py",
     "keys/ceremony/*.py",
-    "keys/ceremony/*.py",
-    "keys/ceremony/*.py",
-    "keys/ceremony/*.py",
-    "keys/ceremony/*.py",
+    "keys/directory/cards.py",
     "node/relay/intake.py",
     "node/relay/outcomes.py",
     "node/relay/receipt_intake.py",
@@ -62,7 +59,10 @@ ALSO = {
         "tests/unit/keys/test_directory_*.py",
         "tests/unit/keys/test_card*.py",
         "tests/hostile/test_ceremon*.py",
+        "tests/hostile/test_directory_*.py",
     ],
+    "keys/ceremony/": ["tests/unit/test_ceremony_*.py", "tests/hostile/test_ceremon*.py"],
+    "keys/directory/cards.py": ["tests/unit/keys/test_card*.py", "tests/unit/keys/test_directory_*.py"],
     "node/": [
         "tests/hostile/test_forged_receipts.py",
         "tests/hostile/test_lying_node.py",

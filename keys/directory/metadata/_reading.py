@@ -25,6 +25,7 @@ from keys.directory.metadata.repository import (
     nation_role,
     parse_metadata,
     parse_published,
+    role_node,
     target_name,
 )
 from keys.directory.metadata.rules import (
@@ -71,7 +72,7 @@ class Fetcher(FetcherInterface):
             raise DownloadHTTPError(problem.detail, 404) from problem
         # The library parses it before it judges any signature.
         require_few_items(content[: MAX_FILE_BYTES + 1], MAX_FILE_ITEMS)
-        if url.startswith("metadata/") and NATION_PREFIX in url:
+        if NATION_PREFIX in url:
             self.nation_files[url] = content
         return iter([content])
 
@@ -80,7 +81,8 @@ class TimedUpdater(Updater):
     """The library's updater with the caller's clock and durable writes, and the rules of the directory.
 
     The library stores what is new here once it verified; that is when the rules are applied (``judge``). What was
-    stored before is not judged again: an old chain is not refused for what it was.
+    stored before is not judged again: an old chain is not refused for what it was. A nation's role is judged by whoever
+    reads the nation.
     """
 
     def __init__(
@@ -113,7 +115,7 @@ class TimedUpdater(Updater):
         super()._persist_root(version, data)
 
     def _persist_metadata(self, rolename: str, data: bytes) -> None:
-        if self._judge:
+        if self._judge and role_node(rolename) is None:
             _refuse([*file_faults(Metadata.from_bytes(data)), *self._faults(rolename)])
         super()._persist_metadata(rolename, data)
 
@@ -150,10 +152,8 @@ class TimedUpdater(Updater):
         return self._trusted_set.targets
 
     def nation_targets(self, node: str) -> Targets:
-        """The nation's verified role. Judged each time: what a nation signed is kept for mirrors, whatever it is."""
-        targets = self._load_targets(nation_role(node), TARGETS)
-        _refuse(nation_faults(node, targets))
-        return targets
+        """The nation's verified role, which is in the folder from then on."""
+        return self._load_targets(nation_role(node), TARGETS)
 
 
 def _refuse(faults: Iterable[str]) -> None:
@@ -215,7 +215,8 @@ class MetadataReading:
             elif read is not None:
                 cards[name] = read
         has_node = any(isinstance(card, NodeCard) for card in cards.values())
-        if not cards or not (has_node or all(_is_hosted(card) for card in cards.values())):
+        offices = [card for card in cards.values() if isinstance(card, ContactPointCard)]
+        if not cards or not (has_node or all(office.hosting for office in offices)):
             raise NationUnusableError("it has no node card, and not every contact point is hosted by another's node")
         self.cards.update(cards)
 
@@ -225,19 +226,24 @@ class MetadataReading:
         meta = self._updater.trusted_snapshot().meta.get(f"{role}.json")
         if meta is None:
             raise NationUnusableError("it was admitted but has not published its cards")
+        path = self._metadata_dir / f"{role}.json"
         try:
             targets = self._updater.nation_targets(node)
         except LengthOrHashMismatchError:
             raise
         except RepositoryError as problem:
-            fetched = self._fetcher.nation_files.get(metadata_name(role, meta.version))
-            if not meta.hashes or fetched is None:
+            if not meta.hashes:
                 raise
             # It is what the snapshot says, so the fault is the nation's. Keep it: a mirror passes on what it was given.
-            write_file(self._metadata_dir / f"{role}.json", fetched, durable=self._updater.durable)
+            fetched = self._fetcher.nation_files[metadata_name(role, meta.version)]
+            write_file(path, fetched, durable=self._updater.durable)
             self.versions[role] = meta.version
             raise NationUnusableError(f"its metadata does not verify: {problem}") from problem
         self.versions[role] = meta.version
+        # Judged each time, wherever it was read from: what a nation signed is kept for mirrors, whatever it is.
+        faults = [*file_faults(parse_metadata(path.read_bytes(), Targets)), *nation_faults(node, targets)]
+        if faults:
+            raise NationUnusableError(f"its metadata breaks the rules: {'; '.join(faults[:5])}")
         self.expiries[role] = targets.expires
         return targets
 
@@ -253,10 +259,6 @@ class MetadataReading:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_file(path, encoded, durable=self._updater.durable)
         return encoded
-
-
-def _is_hosted(card: Card) -> bool:
-    return isinstance(card, ContactPointCard) and bool(card.hosting)
 
 
 def _checked_targets(role: Targets) -> list[TargetFile]:

@@ -225,18 +225,18 @@ class DirectoryClient:
         self, fetcher: Fetcher, reference_time: datetime, folder: Path, everything: bool, judge: bool
     ) -> Directory:
         current = self.current
-        complete = current is not None and not self._missing(current, everything=everything)
-        if current is not None and complete and folder == self._folder and self._nothing_new(fetcher, reference_time):
-            return current
+        whole = None if current is None or self._missing(current, everything=everything) else current
+        if whole is not None and folder == self._folder and self._nothing_new(whole, fetcher, reference_time):
+            return whole
         try:
             durable = self._durable and folder == self._folder
             updater = TimedUpdater(folder, fetcher, self._trusted_root, reference_time, durable=durable, judge=judge)
             updater.refresh()
             version = updater.trusted_timestamp().version
             # What was amiss with a nation may be over (its file was missing here): then it is read again.
-            if current is None or not complete or current.version != version or current.problems:
+            if whole is None or whole.version != version or whole.problems:
                 built = self._build(updater, fetcher, folder, everything)
-                current = self.current = current if current is not None and current.is_same_as(built) else built
+                whole = self.current = current if current is not None and current.is_same_as(built) else built
         except DownloadLengthMismatchError as problem:
             raise DirectoryUntrustedError("a directory file is longer than it may be") from problem
         except DownloadError as problem:
@@ -245,16 +245,15 @@ class DirectoryClient:
             raise DirectoryUntrustedError(f"the directory does not verify: {problem}") from problem
         except OSError as problem:
             raise DirectoryUnavailableError(f"the directory cannot be stored: {problem.strerror}") from problem
-        return current
+        return whole
 
-    def _nothing_new(self, fetcher: Fetcher, now: datetime) -> bool:
+    def _nothing_new(self, current: Directory, fetcher: Fetcher, now: datetime) -> bool:
         """Whether the source has the very timestamp that was verified last, under the same root, and it still counts.
 
         Then the workflow would end where it ended before (TUF §5.4.3.1), and nothing is to be parsed. Whatever else
         the source says or fails to say is for the workflow to judge.
         """
-        current = self.current
-        if current is None or current.problems or current.is_stale(now):
+        if current.problems or current.is_stale(now):
             return False
         try:
             fetcher.download_bytes(metadata_name(ROOT, self._root_version + 1), MAX_FILE_BYTES)
@@ -354,7 +353,7 @@ class DirectoryClient:
 
     def _at_hand(self, nodes: Collection[str], updater: TimedUpdater, fetcher: Fetcher) -> frozenset[str]:
         """Without a source, only what was fetched before can be read; the rest stays unread until there is one."""
-        if self._wanted is None or not fetcher.offline:
+        if not fetcher.offline:
             return frozenset(nodes)
         listed = updater.trusted_snapshot().meta
         files = {node: listed.get(f"{nation_role(node)}.json") for node in nodes}

@@ -119,8 +119,10 @@ def metadata_name(role: str, version: int) -> str:
 
 
 def target_name(target: TargetFile) -> str:
-    """The file name of a target, with its hash in front of the last part."""
+    """The file name of a target, with its hash in front of the last part; :class:`MalformedError` without SHA-256."""
     folder, _, name = target.path.rpartition("/")
+    if "sha256" not in target.hashes:
+        raise MalformedError("a target of the directory has a SHA-256")
     return f"targets/{folder}/{target.hashes['sha256']}.{name}"
 
 

@@ -120,7 +120,7 @@ def member_faults(
     if members.targets:
         yield "the member list has no targets of its own"
     delegations = members.delegations
-    if delegations is None or delegations.roles is None or delegations.succinct_roles is not None:
+    if delegations is None or delegations.roles is None:  # without roles there is a prefix in their place
         yield "the member list names its members one by one"
         return
     yield from _unknown("the member list", delegations.unrecognized_fields)
@@ -286,15 +286,15 @@ def _delegation_faults(name: str, role: DelegatedRole) -> Iterator[str]:
     node = role_node(name)
     if node is None:
         yield f"the member list delegates to {printable(name)}, which is no nation"
-    elif role.paths != [f"{node}/*"] or role.path_hash_prefixes is not None or not role.terminating:
+    elif role.paths != [f"{node}/*"] or not role.terminating:  # with paths there are no hashes in their place
         yield f"{node} was admitted with other paths than its own"
 
 
 def _target_faults(node: str, path: str, target: TargetFile) -> Iterator[str]:
-    folder, _, name = path.partition("/")
+    folder, _, _ = path.partition("/")
     if folder != node:
         yield "it signed the card of another nation"
-    elif set(target.hashes) != {"sha256"} or not name or not is_target_name(target_name(target)):
+    elif set(target.hashes) != {"sha256"} or not is_target_name(target_name(target)):
         yield "a card's name or hash is not of the directory's form"
     yield from _unknown(f"the target {printable(path)}", target.unrecognized_fields)
 

@@ -21,7 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from keys.directory.metadata._reading import Fetch, Fetcher
+from keys.directory.metadata._reading import Fetch, Fetcher, MetadataReading
 from keys.directory.metadata.client import STATE_NAME, DirectoryClient
 from keys.directory.metadata.repository import ROOT, TIMESTAMP_NAME
 from keys.directory.view import Directory
@@ -68,7 +68,6 @@ class SharedDirectoryClient(DirectoryClient):
             try:
                 self._adopt_wanted()
                 directory = super().load(now, allow_expired=allow_expired, everything=everything, judge=judge)
-                self._targets = {name: (self._folder / name).read_bytes() for name in self._target_names}
             except (OSError, DirectoryUnavailableError, DirectoryUntrustedError):
                 if stamp == self._stamp():
                     raise
@@ -85,7 +84,7 @@ class SharedDirectoryClient(DirectoryClient):
         current = self.current
         if current is not None and not self._missing(current, everything=everything):
             fetcher = Fetcher(self._fetch)
-            if self._nothing_new(fetcher, now):
+            if self._nothing_new(current, fetcher, now):
                 return current
         self._adopt_wanted()
         before, source = self._stamp(), _Source(self)
@@ -102,7 +101,6 @@ class SharedDirectoryClient(DirectoryClient):
                 if before == self._stamp():
                     raise
                 return self.load(now, allow_expired=True, everything=everything)
-            self._targets = {name: (self._folder / name).read_bytes() for name in self._target_names}
             self._loaded = self._stamp()
             return directory
 
@@ -135,9 +133,13 @@ class SharedDirectoryClient(DirectoryClient):
             return None
         return status.st_ino, status.st_mtime_ns, status.st_size
 
+    def _keep(self, folder: Path, root_version: int, reading: MetadataReading, unread: Collection[str]) -> None:
+        # As they are when the directory is made: another program may drop the files later.
+        self._targets = {name: (self._folder / name).read_bytes() for name in reading.targets}
+        super()._keep(folder, root_version, reading, unread)
+
     def _cached_target(self, name: str) -> bytes:
-        # As it was when the directory was made: another program may have dropped the file since.
-        return self._targets.get(name) or super()._cached_target(name)
+        return self._targets[name]
 
 
 class _Source:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys.directory.cards import CardStatus, ContactPointCard
+from keys.directory.cards import CardStatus, ContactPointCard, Function
 from keys.directory.duty_hours import next_on_duty, on_duty
 from keys.directory.search import Wanted, find
 from keys.directory.view import Directory
@@ -125,7 +125,43 @@ def test_what_is_wanted_is_found_and_nothing_else() -> None:
     assert find(known, Wanted(competence="child"), NOW) == [paris]
     assert find(known, Wanted(text="RANSOM"), NOW) == [seoul]
     assert find(known, Wanted(on_duty=True), NOW + timedelta(hours=12)) == [paris]
+    assert find(known, Wanted(), NOW + timedelta(hours=12)) == [paris, seoul]
+    assert find(known, Wanted(language="KO"), NOW) == [seoul]
     assert find(known, Wanted(country="KR", language="fr"), NOW) == []
+
+
+def test_who_is_wanted_has_every_function_that_is_asked_for() -> None:
+    desk, both = office("24-7@fr"), office("24-7@kr", functions=["exchange", "audit"])
+    known = directory(desk, both)
+
+    assert find(known, Wanted(functions=[Function.EXCHANGE]), NOW) == [desk, both]
+    assert find(known, Wanted(functions=[Function.AUDIT]), NOW) == [both]
+    assert find(known, Wanted(functions=[Function.AUDIT, Function.EXCHANGE]), NOW) == [both]
+
+
+def test_the_country_of_an_office_is_its_own_before_its_nodes() -> None:
+    abroad = office("24-7@fr", country="BE")
+
+    assert find(directory(abroad), Wanted(country="be"), NOW) == [abroad]
+    assert find(directory(abroad), Wanted(country="fr"), NOW) == []
+
+
+@pytest.mark.parametrize(("opens", "closes"), [("02:00", "03:00"), ("02:30", "03:10")])
+def test_an_opening_that_the_change_of_the_clock_swallows_is_none(opens: str, closes: str) -> None:
+    card = office(hours=[{"days": ["sun"], "opens": opens, "closes": closes}], time_zone="Europe/Paris")
+
+    following = next_on_duty(card, datetime(2027, 3, 27, 12, tzinfo=UTC))  # the clocks go from 2 to 3 the next day
+
+    assert following is not None
+    assert following.isoformat() == f"2027-04-04T{opens}:00+02:00"
+
+
+def test_an_office_that_closes_at_the_hour_at_which_it_opens_is_open_for_a_day() -> None:
+    card = office(hours=[{"days": ["mon"], "opens": "09:00", "closes": "09:00"}])
+
+    assert on_duty(card, NOW.replace(hour=9)) is True
+    assert on_duty(card, NOW.replace(hour=8, minute=59) + timedelta(days=1)) is True
+    assert on_duty(card, NOW.replace(hour=9) + timedelta(days=1)) is False
 
 
 def test_who_is_suspended_is_found_only_when_asked_for() -> None:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from keys.directory.cards import CardStatus, ContactPointCard, NodeCard
+from keys.directory.cards import CardStatus, ContactPointCard, Hosting, NodeCard
 from keys.directory.view import Directory
 from keys.members.federation import contact_point_card, node_card, with_revoked_key, with_status
 from keys.members.identity import generate_desk_keys, generate_node_keys
 from protocol.address import Address
-from protocol.errors import RevokedError, UnknownContactPointError, UnknownKeyError, UnknownNodeError
+from protocol.errors import ForbiddenError, RevokedError, UnknownContactPointError, UnknownKeyError, UnknownNodeError
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -165,3 +165,91 @@ def test_node_without_an_address_of_its_own_is_reached_by_relay() -> None:
         _directory(node=card).url("kr")
     assert _directory().url("kr") == "https://127.0.0.1:8443"
     assert _directory().tls_certificates("kr") == [NODE.tls.certificate]
+
+
+# --- Offices that another nation's node hosts ---
+
+HOSTED = (Hosting(node="fr", since=NOW),)
+
+
+def test_an_office_without_a_node_of_its_nation_acts_where_another_hosts_it() -> None:
+    hosted = Directory(7, NOW, [], [_office(hosting=HOSTED)])
+    assert hosted.require_active("24-7@kr", NOW).holder == "24-7@kr"
+    assert hosted.sealing_key(OFFICE, NOW).kid == DESK.opener().kid
+    assert hosted.legal_profile("kr") is None
+    with pytest.raises(UnknownContactPointError):
+        hosted.contact_point(Address("day", "kr"))
+    own = Directory(7, NOW, [], [_office()], problems={"kr": "it expired"})
+    for look_up in (
+        lambda: own.signing_key("24-7@kr", KID, NOW),
+        lambda: own.sealing_key(OFFICE, NOW),
+        lambda: own.require_active("24-7@kr", NOW),
+    ):
+        with pytest.raises(UnknownNodeError, match="it expired"):
+            look_up()
+
+
+def test_a_nation_that_is_suspended_is_suspended_with_an_office_that_another_hosts() -> None:
+    suspended = with_status(_node(), CardStatus.SUSPENDED, NOW + HOUR)
+    directory = _directory(_office(hosting=HOSTED), suspended)
+    directory.require_active("24-7@kr", NOW)
+    with pytest.raises(RevokedError, match="kr is suspended"):
+        directory.require_active("24-7@kr", NOW + HOUR)
+
+
+def test_a_node_states_only_what_happened_while_it_served() -> None:
+    directory = _directory(_office(hosting=(Hosting(node="fr", since=NOW + HOUR),)))
+    directory.require_served(OFFICE, "kr", None, NOW)
+    directory.require_served(OFFICE, "fr", NOW, NOW + HOUR)
+    with pytest.raises(ForbiddenError):
+        directory.require_served(OFFICE, "fr", NOW, NOW)
+
+
+# --- What a directory says of itself ---
+
+
+def test_a_key_has_ended_when_it_or_its_holder_or_its_nation_has() -> None:
+    assert not _directory().has_ended(OFFICE, KID)
+    assert not Directory(7, NOW, [], [_office(hosting=HOSTED)]).has_ended(OFFICE, KID)
+    for ended in (
+        _directory(with_revoked_key(_office(), KID, NOW + HOUR)),
+        _directory(with_status(_office(), CardStatus.SUSPENDED, NOW + HOUR)),
+        _directory(node=with_status(_node(), CardStatus.SUSPENDED, NOW + HOUR)),
+    ):
+        assert ended.has_ended(OFFICE, KID)
+    for kid in (bytes(16), DESK.opener().kid):
+        with pytest.raises(UnknownKeyError):
+            _directory().has_ended(OFFICE, kid)
+
+
+def test_a_directory_is_stale_from_its_end_on() -> None:
+    directory = _directory()
+    assert not directory.is_stale(directory.expires_at - timedelta(milliseconds=1))
+    assert directory.is_stale(directory.expires_at)
+
+
+def test_what_a_directory_is_told_of_itself_it_tells() -> None:
+    profile = object()
+    told = Directory(7, NOW, [_node()], [], expiries={"root": NOW}, problems={"fr": "x"}, profiles={"kr": profile})  # type: ignore[dict-item]
+    assert (dict(told.expiries), dict(told.problems), told.legal_profile("kr")) == ({"root": NOW}, {"fr": "x"}, profile)
+    bare = Directory(7, NOW, [_node()], [])
+    assert (dict(bare.expiries), dict(bare.problems), bare.legal_profile("kr")) == ({}, {}, None)
+
+
+def test_a_look_up_of_a_nation_that_was_not_read_asks_for_it() -> None:
+    wanted: list[str] = []
+    directory = Directory(7, NOW, [_node()], [], unread=["fr"], want=wanted.append)
+    for look_up in (
+        lambda: directory.node("fr"),
+        lambda: directory.contact_point(Address("24-7", "fr")),
+        lambda: directory.signing_key("24-7@fr", KID, NOW),
+        lambda: directory.legal_profile("fr"),
+        lambda: directory.node_of_origin("test/fr"),
+        directory.require_all_read,
+    ):
+        wanted.clear()
+        with pytest.raises(UnknownNodeError, match="read yet"):
+            look_up()
+        assert wanted == ["fr"]
+    with pytest.raises(UnknownNodeError, match="no node of the directory"):
+        directory.node_of_origin("test/de")

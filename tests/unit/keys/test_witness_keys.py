@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from keys.directory.cards import CardStatus, NodeCard, card_to_bytes, make_node_
 from keys.directory.metadata.client import DirectoryClient
 from keys.directory.metadata.repository import TARGETS, TIMESTAMP, parse_metadata
 from keys.directory.view import Directory
-from keys.directory.witness_rule import WITNESS_FIELD, parse_rule, rule_of
-from keys.directory.witnesses import cosigned_by, judge_quorum, policy_file, witness_policy
+from keys.directory.witness_rule import MAX_RULE_BYTES, WITNESS_FIELD, parse_rule, rule_of
+from keys.directory.witnesses import MAX_AHEAD, cosigned_by, enough_since, judge_quorum, policy_file, witness_policy
 from keys.members.federation import enrol_nation, found_federation, node_card, with_status
 from keys.members.identity import NodeKeys, generate_directory_key, generate_node_keys
 from keys.members.rotation import RotatedPart, begin, finish, switch
@@ -29,6 +30,7 @@ from protocol.errors import (
     KeystoreError,
     MalformedError,
     QuorumNotMetError,
+    TooLargeError,
     UnknownKeyError,
     UnknownNodeError,
 )
@@ -49,6 +51,7 @@ def card(node: str, keys: NodeKeys | None = None, **more: Any) -> NodeCard:
 
 
 CARDS = {node: card(node) for node in KEYS}
+LOG = SoftLogSigner("test/kr", KEYS["kr"].log_ed25519_seed, KEYS["kr"].log_mldsa_seed)
 CHECKPOINT = Checkpoint("test/kr", 3, leaf_hash(b"root"))
 
 
@@ -64,9 +67,8 @@ def witness(node: str) -> SoftWitnessSigner:
 
 
 def witnessed(*nodes: str, at: datetime = NOW) -> VerifiedCheckpoint:
-    log = SoftLogSigner("test/kr", KEYS["kr"].log_ed25519_seed, KEYS["kr"].log_mldsa_seed)
     lines = [line for node in nodes for line in cosign(CHECKPOINT, witness(node), at)]
-    return verify_checkpoint(with_lines(sign_checkpoint(CHECKPOINT, log, NOW), lines), log.verifier)
+    return verify_checkpoint(with_lines(sign_checkpoint(CHECKPOINT, LOG, NOW), lines), LOG.verifier)
 
 
 # --- Cards ---
@@ -224,6 +226,8 @@ def test_a_cosignature_counts_only_while_its_keys_and_its_node_do() -> None:
     assert not judge_quorum(directory("kr", "fr"), witnessed("fr", at=before), NOW).met
     assert not judge_quorum(directory("kr", "fr"), witnessed("fr", at=ahead), NOW).met
     assert judge_quorum(directory("kr", "fr"), witnessed("fr", at=ahead), ahead).met
+    assert judge_quorum(directory("kr", "fr"), witnessed("fr", at=NOW + MAX_AHEAD), NOW).met
+    assert not judge_quorum(directory("kr", "fr"), witnessed("fr", at=NOW + MAX_AHEAD + timedelta(seconds=1)), NOW).met
     suspended = with_status(CARDS["fr"], CardStatus.SUSPENDED, NOW)
     rule = "quorum fr\n"
     assert not judge_quorum(directory("kr", suspended, rule=rule), witnessed("fr"), NOW).met
@@ -247,6 +251,25 @@ def test_the_signed_rule_counts_and_a_node_without_usable_cards_cosigns_nothing(
     assert judge_quorum(left_out, witnessed("fr", "jp"), NOW).cosigned == ("fr",)
     none = judge_quorum(directory("kr", "fr", rule="quorum none\n"), witnessed(), NOW)
     assert (none.met, none.required) == (True, False)
+
+
+def test_enough_had_cosigned_when_the_last_of_those_did_who_were_needed() -> None:
+    lines = [witnessed(node, at=NOW + timedelta(seconds=place)) for place, node in enumerate(("de", "fr", "jp"))]
+    whole = replace(lines[0], others=tuple(line for one in lines for line in one.others))
+    assert enough_since(directory(*KEYS), whole, LATER) == (NOW + timedelta(seconds=1), ("de", "fr"))
+    with pytest.raises(QuorumNotMetError, match="cosigned by 1 of 3 witnesses"):
+        enough_since(directory(*KEYS), lines[0], LATER)
+
+
+def test_a_rule_that_asks_for_nobody_is_never_met_at_a_time_even_by_a_node_of_that_name() -> None:
+    KEYS["none"] = generate_node_keys("none", ["127.0.0.1"], NOW)
+    try:
+        told = directory("kr", card("none"), rule="quorum none\n")
+        assert cosigned_by(told, "none", CHECKPOINT, witnessed("none").others, NOW)
+        with pytest.raises(QuorumNotMetError):
+            enough_since(told, witnessed("none"), NOW)
+    finally:
+        del KEYS["none"]
 
 
 def test_nations_that_were_not_read_are_asked_for_before_anything_is_judged() -> None:
@@ -319,14 +342,23 @@ def test_the_root_holders_sign_the_rule_and_every_reader_follows_it(founded: Cer
         ("group all all kr fr de\nquorum all\n", "could never meet"),
         ("quorum kr\n", "could never meet"),
         (f"witness w {witness('fr').verifier.vkeys[0]}\nquorum w\n", "on their cards"),
+        (f"log {LOG.verifier.vkeys[0]}\nquorum none\n", "on their cards"),
         ("# " + "x" * 32_768 + "\nquorum none\n", "bytes"),
         ("group g\ud800 1 kr\nquorum none\n", "UTF-8"),
     ],
-    ids=["unknown", "unended", "empty", "own", "one", "key", "long", "surrogate"],
+    ids=["unknown", "unended", "empty", "own", "one", "key", "log", "long", "surrogate"],
 )
 def test_a_rule_that_cannot_be_followed_is_not_staged(founded: Ceremony, rule: str, why: str) -> None:
     with pytest.raises(CeremonyError, match=why):
         founded.set_witness_rule(rule, NOW)
+
+
+def test_a_rule_may_be_as_long_as_it_may_be() -> None:
+    text = "quorum none\n"
+    longest = "#" * (MAX_RULE_BYTES - len(text) - 1) + "\n" + text
+    assert parse_rule(longest, ["kr"]).quorum == "none"
+    with pytest.raises(TooLargeError):
+        parse_rule("#" + longest, ["kr"])
 
 
 @pytest.mark.parametrize("value", [7, {"quorum": "kr"}, "quorum xx\n"])
