@@ -4,6 +4,8 @@
 2. One operand of an ``and`` or ``or`` counts for nothing.
 3. An edge moves: ``<`` becomes ``<=``, ``>`` becomes ``>=``, and back.
 4. A statement that calls something to check, verify or require does not call it.
+
+:mod:`tests.mutation.declared` has those of guards that raise nothing themselves.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from tests.mutation.declared import declared_changes
 
 _EDGES: dict[type[ast.cmpop], tuple[str, str]] = {
     ast.Lt: ("<", "<="),
@@ -66,6 +70,7 @@ def mutants_of(file: str, source: str) -> list[Mutant]:
 
 
 def _changes(node: ast.AST, source: str, span: object) -> Iterator[tuple[ast.AST, str, str]]:
+    yield from declared_changes(node)
     if isinstance(node, ast.If) and isinstance(node.body[0], ast.Raise):
         yield node.test, "guard", "False"
     if isinstance(node, ast.BoolOp):
