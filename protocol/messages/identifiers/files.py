@@ -55,7 +55,7 @@ def _read_hash(algorithm: str, text: str) -> str:
         return own(value)
     size = _HEX_BYTES.get(algorithm)
     if size is None:
-        # A local code: as it is, in the shape that hashes have.
+        # Of a newer version of the message type: as it is, in the shape that hashes have.
         if not re.fullmatch(r"[0-9A-Za-z+/=_:.-]{8,1024}", value):
             raise problem("file_hash", "write the hash alone, without spaces")
         return value
