@@ -129,7 +129,7 @@ def cashaddr_decode(text: str, prefix: str) -> bytes | None:
     if text not in (text.lower(), text.upper()) or any(character not in _BECH32 for character in text.lower()):
         return None
     values = [_BECH32.index(character) for character in text.lower()]
-    if len(values) < 9 or _cashaddr_polymod([*(ord(c) & 31 for c in prefix), 0, *values]) != 0:
+    if len(values) < 10 or _cashaddr_polymod([*(ord(c) & 31 for c in prefix), 0, *values]) != 0:
         return None
     return regroup(values[:-8])
 

@@ -203,7 +203,7 @@ def _a_label(label: str) -> str:
     # Symbols are outside IDNA 2008, and registries sell them all the same: what remains without them must hold.
     letters = "".join(character for character in label if not _is_symbol(character))
     try:
-        if letters and not letters.isascii():
+        if not letters.isascii():
             idna.check_label(letters)
     except (idna.IDNAError, UnicodeError):
         letters = label

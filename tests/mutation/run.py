@@ -52,7 +52,6 @@ ALSO = {
         "tests/unit/test_messages_*.py",
         "tests/unit/test_identifier_lists.py",
         "tests/unit/test_handling_matrix.py",
-        "tests/unit/test_officer_signature.py",
         "tests/property/test_messages_fuzz.py",
     ],
     "protocol/lifecycle/": ["tests/property/*.py", "tests/unit/test_agenda.py"],
