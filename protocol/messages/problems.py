@@ -133,11 +133,10 @@ def _field(annotation: Any, step: str) -> tuple[FieldInfo, Any] | None:
 
 
 def _tagged(annotation: Any, tag: str) -> type[BaseModel] | None:
-    for nested in _models_in(annotation):
-        kind = nested.model_fields.get("kind")
-        if kind is not None and tag in get_args(kind.annotation):
-            return nested
-    return None
+    """The model of a union whose ``kind`` is ``tag``: unions of messages have no other tag."""
+    return next(
+        (nested for nested in _models_in(annotation) if tag in get_args(nested.model_fields["kind"].annotation)), None
+    )
 
 
 def _legal_of(field: FieldInfo) -> Legal | None:

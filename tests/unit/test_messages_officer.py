@@ -68,6 +68,10 @@ def test_an_officer_signs_what_names_the_officer_and_has_one_place_for_the_signa
 def test_a_message_without_an_officers_signature_is_not_signed_by_one() -> None:
     plain = compose_message(json.loads(EXAMPLE.read_text("utf-8")), sender="24-7@kr")
     assert verify_officer(plain.message, plain.content) is False
+    signed = sign_as_officer(composed(), SIGNER)
+    for half in ("key", "signature"):
+        officer = signed.message.officer.model_copy(update={half: None})
+        assert verify_officer(signed.message.model_copy(update={"officer": officer}), signed.content) is False
     placeholder = composed()
     with pytest.raises(SignatureInvalidError):
         verify_officer(placeholder.message, placeholder.content)

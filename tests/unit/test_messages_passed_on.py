@@ -210,6 +210,10 @@ def test_intelligence_that_was_not_asked_for_is_no_evidence_and_its_conditions_h
 def test_an_objection_names_the_restriction_in_its_words() -> None:
     (h3,) = objections(request(codes=["H3"], text="Only us.")[0], Action.FORWARD, FR, GH, (), NOW)
     assert (h3.code, h3.terms) == ("h3", "Only us.")
+    wordless = request(codes=["H3"], text="Only us.")[0]
+    wordless = wordless.model_copy(update={"handling": wordless.handling.model_copy(update={"text": None})})
+    (h3,) = objections(wordless, Action.FORWARD, FR, GH, (), NOW)
+    assert (h3.code, h3.terms) == ("h3", "")
     terms = [one.terms for one in objections(information(), Action.FORWARD, FR, GH, (), NOW)]
     assert terms == [condition.text for condition in information().conditions]
 

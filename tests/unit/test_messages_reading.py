@@ -26,6 +26,7 @@ from protocol.messages import fields as field_kinds
 from protocol.messages.fields import CodeOf, Country, Instant, ZoneName
 from protocol.messages.identifiers import Identifier
 from protocol.messages.parse import MAX_ITEMS, MAX_LIST
+from protocol.messages.parts import Offence
 from protocol.messages.problems import MAX_PROBLEMS
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -215,6 +216,11 @@ def test_a_single_value_is_refused_with_the_cause(kind: Any, value: object, part
         causes = str(error)
     assert part in causes
     assert bool(causes) is bool(part)
+
+
+def test_an_offence_of_a_published_list_is_told_to_have_a_code() -> None:
+    with pytest.raises(ValidationError, match="an offence from a published list has its code"):
+        TypeAdapter(Offence).validate_json('{"list": "budapest", "title": "Illegal access"}')
 
 
 def test_a_list_of_codes_is_spelled_out_in_a_schema_up_to_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:

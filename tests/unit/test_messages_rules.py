@@ -113,6 +113,8 @@ SEEN = [{"identifier": {"kind": "domain", "domain": "example.org"}, "relation": 
 TOO_EARLY = "an offer holds no information yet"
 NO_PATH = {"disclosures.0.provider": GONE, "disclosures.0.path": GONE}
 A_FILE = file("a")["attachments"]
+NO_TEXT = ("name", "job_title", "function", "role")
+NO_AUTHORITY = ("organisation", "country", "office", "person_in_charge", "address", "fax")
 
 RULES: dict[str, Rows] = {
     "contact.test": [*COMMON, *HANDLING, *FILES],
@@ -127,6 +129,11 @@ RULES: dict[str, Rows] = {
         ({"handler.telephone": "1"}, {"handler.telephone": "E.164"}),
         ({"handler.telephone": GONE, "handler.mobile": "1"}, {"handler.mobile": "E.164"}),
         ({"handler.email": "a@localhost"}, {"handler.email": "domain"}),
+        # A number is missing, whatever else is refused.
+        (
+            {"handler": dict.fromkeys(NO_TEXT, 5)},
+            {**dict.fromkeys((f"handler.{name}" for name in NO_TEXT), "write text"), "handler.email": MISSING},
+        ),
     ],
     "answer": [
         *(
@@ -203,6 +210,7 @@ RULES: dict[str, Rows] = {
         ({"wanted_by": LATER}, {}),
         ({"wanted_by_reason": GONE}, {"wanted_by_reason": MISSING}),
         (NO_WISH, {}),
+        ({"wanted_by": None, "wanted_by_reason": GONE}, {}),
         ({"confidential_reason": GONE}, {"confidential_reason": MISSING}),
         ({"confidential_reason": GONE, "confidential": False}, {}),
         ({"targets.0.data_categories": ["traffic", "traffic"]}, {"targets.0.data_categories": ONCE}),
@@ -222,6 +230,10 @@ RULES: dict[str, Rows] = {
             {"authority.mobile": "E.164"},
         ),
         ({"authority.email": "a@localhost"}, {"authority.email": "domain"}),
+        (
+            {"authority": {**dict.fromkeys(NO_AUTHORITY, 5), "office_hours": "24 hours", "time_zone": "UTC"}},
+            {**dict.fromkeys((f"authority.{name}" for name in NO_AUTHORITY), "write text"), "authority.email": MISSING},
+        ),
         ({"authority.time_zone": ""}, {"authority.time_zone": MISSING}),
         ({"authority.time_zone": "UTC"}, {}),
         ({"authority.time_zone": "KST"}, {"authority.time_zone": "IANA"}),
@@ -381,6 +393,7 @@ RULES: dict[str, Rows] = {
         ({"targets.1.result": "not_held", "targets.1.ground": GONE}, {}),
         ({"targets.1.ground": GONE}, {"targets.1.ground": MISSING}),
         ({"targets.0.result": "perhaps"}, {"targets.0.result": "not a code"}),
+        ({"targets.0.result": "perhaps", "targets.0.expires_at": GONE}, {"targets.0.result": "not a code"}),
         ({"targets.1.target": "t1"}, {"targets": "each target is answered once"}),
     ],
     "preservation.extend": [
@@ -401,6 +414,7 @@ RULES: dict[str, Rows] = {
             {"disclosures.0.withheld": "only a political offence or essential interests"},
         ),
         ({"disclosures.1.withheld.code": "political_offence"}, {}),
+        ({"disclosures.0.withheld": None}, {}),
         ({"disclosures.1.withheld.text": ""}, {"disclosures.1.withheld.text": MISSING}),
         ({"disclosures.1.target": "t1"}, {"disclosures": ONCE}),
     ],
