@@ -1,7 +1,7 @@
-"""Guards that raise nothing themselves: what is answered with None or False, collected, or declared beside a field.
+"""Guards that raise nothing themselves: what is answered with None or False, yielded, or declared beside a field.
 
 1. ``if T: return None`` (or False) never returns there; ``return text if T else None`` never refuses.
-2. ``if T: yield …`` and ``if T: found.append(…)`` never report.
+2. ``if T: yield …`` never yields.
 3. A limit beside a field moves by one; a form, a default that is checked, or a rule beside a field goes.
 """
 
@@ -20,7 +20,7 @@ Change = tuple[ast.AST, str, str]
 
 def declared_changes(node: ast.AST) -> Iterator[Change]:
     """What changes in a node: which part of it, by which rule, and what it becomes."""
-    if isinstance(node, ast.If) and (_refuses(node.body[0]) or _reports(node.body[0])):
+    if isinstance(node, ast.If) and (_refuses(node.body[0]) or _yields(node.body[0])):
         yield node.test, "guard", "False"
     if isinstance(node, ast.Return) and isinstance(node.value, ast.IfExp):
         yield from _chosen(node.value)
@@ -37,12 +37,8 @@ def _refuses(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Return) and _is_nothing(statement.value)
 
 
-def _reports(statement: ast.stmt) -> bool:
-    if not isinstance(statement, ast.Expr):
-        return False
-    call = statement.value
-    appends = isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "append"
-    return appends or isinstance(call, ast.Yield | ast.YieldFrom)
+def _yields(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Yield | ast.YieldFrom)
 
 
 def _chosen(choice: ast.IfExp) -> Iterator[Change]:

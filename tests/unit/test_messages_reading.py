@@ -150,6 +150,13 @@ def test_what_is_unknown_is_kept_and_not_written_again() -> None:
     assert notes_of(newer) == ("this message is of a newer version than this program knows",)
 
 
+def test_a_type_has_the_form_of_a_name_also_where_it_is_unknown() -> None:
+    for name in ("library.offer", "a", "a" * 64, "a-b_c.9"):
+        assert told(sent("contact.test", type=name)) == {}
+    for name in ("", "a" * 65, "Library.offer", "9", "library offer", "library.offer\n", ".offer"):
+        assert told(sent("contact.test", type=name)).keys() == {"type"}
+
+
 def test_codes_are_those_of_the_list_except_in_a_newer_version() -> None:
     for name, (changes, newer) in {
         "urgency": ({"urgency": "whenever"}, True),
