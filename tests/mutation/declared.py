@@ -1,7 +1,8 @@
 """Guards that raise nothing themselves: what is answered with None or False, yielded, or declared beside a field.
 
-1. ``if T: return None`` (or False) never returns there; ``return text if T else None`` never refuses.
-2. ``if T: yield …`` never yields.
+1. ``if T: return None`` (or False) never returns there, unless T only asks whether something is absent; ``return text
+   if T else None`` never refuses.
+2. ``if T: yield Objection(…)``, or what else judges, never objects.
 3. A limit beside a field moves by one; a form, a default that is checked, or a rule beside a field goes.
 """
 
@@ -14,14 +15,18 @@ from collections.abc import Iterator
 _RULES = frozenset({"distinct", "needed_if", "absent_if", "after", "Read", "CodeOf", "AfterValidator"})
 _LIMITS = {"min_length": "({}) - 1", "ge": "({}) - 1", "max_length": "({}) + 1", "le": "({}) + 1"}
 _DECLARES = frozenset({"Field", "StringConstraints"})
+# What makes a judgement that is yielded.
+_JUDGES = frozenset({"Barrier", "Objection", "_of"})
 
 Change = tuple[ast.AST, str, str]
 
 
 def declared_changes(node: ast.AST) -> Iterator[Change]:
     """What changes in a node: which part of it, by which rule, and what it becomes."""
-    if isinstance(node, ast.If) and (_refuses(node.body[0]) or _yields(node.body[0])):
-        yield node.test, "guard", "False"
+    if isinstance(node, ast.If):
+        refuses = _refuses(node.body[0]) and not _asks_for_absence(node.test)
+        if refuses or _objects(node.body[0]):
+            yield node.test, "guard", "False"
     if isinstance(node, ast.Return) and isinstance(node.value, ast.IfExp):
         yield from _chosen(node.value)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _DECLARES:
@@ -37,8 +42,15 @@ def _refuses(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Return) and _is_nothing(statement.value)
 
 
-def _yields(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Yield | ast.YieldFrom)
+def _asks_for_absence(test: ast.expr) -> bool:
+    return isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Is) and _is_constant(test.comparators[0], None)
+
+
+def _objects(statement: ast.stmt) -> bool:
+    if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Yield):
+        return False
+    told = statement.value.value
+    return isinstance(told, ast.Call) and _is_name(told.func, _JUDGES)
 
 
 def _chosen(choice: ast.IfExp) -> Iterator[Change]:
