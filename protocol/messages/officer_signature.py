@@ -59,11 +59,11 @@ def verify_officer_signature(key: str, signature: str, content: bytes) -> None:
         raise SignatureInvalidError("the officer's key or signature does not have the length of its kind")
     if content.count(signature.encode()) != 1:
         raise SignatureInvalidError("the officer's signature does not stand in the content once")
-    public_key = _decoded(key)
+    public_key, value = _decoded(key), _decoded(signature)
     check_ed25519_public_key(public_key)
     signed = content.replace(signature.encode(), PLACEHOLDER.encode())
     try:
-        Ed25519Verifier(public_key).verify(_DOMAIN + signed, _decoded(signature))
+        Ed25519Verifier(public_key).verify(_DOMAIN + signed, value)
     except SignatureInvalidError as problem:
         raise SignatureInvalidError("the officer's signature is not over this content") from problem
 

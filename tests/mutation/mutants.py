@@ -5,6 +5,8 @@
 2. One operand of an ``and`` or ``or`` counts for nothing.
 3. An edge moves: ``<`` becomes ``<=``, ``>`` becomes ``>=``, and back.
 4. A statement that calls something to check, verify or require does not call it.
+
+:mod:`tests.mutation.declared` has those of guards that raise nothing themselves.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from tests.mutation.declared import declared_changes
 
 _EDGES: dict[type[ast.cmpop], tuple[str, str]] = {
     ast.Lt: ("<", "<="),
@@ -82,6 +86,7 @@ def _with_function(node: ast.AST, function: str = "") -> Iterator[tuple[ast.AST,
 
 
 def _changes(node: ast.AST, source: str, span: object) -> Iterator[tuple[ast.AST, str, str]]:
+    yield from declared_changes(node)
     if isinstance(node, ast.If) and (isinstance(node.body[0], ast.Raise) or _tells_fault(node.body[0])):
         yield node.test, "guard", "False"
     if isinstance(node, ast.BoolOp):

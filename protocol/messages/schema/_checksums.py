@@ -87,8 +87,8 @@ def bech32_decode(text: str, human_part: str, longest: int = 90) -> tuple[list[i
     """The five-bit groups of ``text`` without its check sum, and which constant fits; None for anything else."""
     if text not in (text.lower(), text.upper()) or len(text) > longest:
         return None
-    prefix, separator, tail = text.lower().rpartition("1")
-    if not separator or prefix != human_part or len(tail) < 7 or any(character not in _BECH32 for character in tail):
+    prefix, _, tail = text.lower().rpartition("1")
+    if prefix != human_part or len(tail) < 7 or any(character not in _BECH32 for character in tail):
         return None
     values = [_BECH32.index(character) for character in tail]
     expanded = [ord(c) >> 5 for c in human_part] + [0] + [ord(c) & 31 for c in human_part]
@@ -99,7 +99,7 @@ def bech32_decode(text: str, human_part: str, longest: int = 90) -> tuple[list[i
 def segwit_is_valid(text: str, human_part: str) -> bool:
     """Whether ``text`` is a segwit address of ``human_part`` (BIP 173 for version 0, BIP 350 for 1 to 16)."""
     decoded = bech32_decode(text, human_part)
-    if decoded is None or not decoded[0]:
+    if decoded is None:
         return False
     (version, *groups), constant = decoded
     program = regroup(groups)
@@ -129,7 +129,7 @@ def cashaddr_decode(text: str, prefix: str) -> bytes | None:
     if text not in (text.lower(), text.upper()) or any(character not in _BECH32 for character in text.lower()):
         return None
     values = [_BECH32.index(character) for character in text.lower()]
-    if len(values) < 9 or _cashaddr_polymod([*(ord(c) & 31 for c in prefix), 0, *values]) != 0:
+    if len(values) < 10 or _cashaddr_polymod([*(ord(c) & 31 for c in prefix), 0, *values]) != 0:
         return None
     return regroup(values[:-8])
 

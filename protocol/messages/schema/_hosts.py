@@ -143,7 +143,7 @@ def domain_to_ascii(text: str) -> str:
     """The domain name in lower-case ASCII; raises a problem with the mend."""
     _refuse_around_domain(text)
     labels = [_label(label) for label in _DOTS.split(_mapped(text))]
-    if labels[-1] == "" and len(labels) > 1:
+    if labels[-1] == "":
         labels.pop()
     if len(labels) < 2:
         raise problem("domain", _DOMAIN_ADVICE)
@@ -203,7 +203,7 @@ def _a_label(label: str) -> str:
     # Symbols are outside IDNA 2008, and registries sell them all the same: what remains without them must hold.
     letters = "".join(character for character in label if not _is_symbol(character))
     try:
-        if letters and not letters.isascii():
+        if not letters.isascii():
             idna.check_label(letters)
     except (idna.IDNAError, UnicodeError):
         letters = label
@@ -311,8 +311,8 @@ def _halves(text: str) -> tuple[str, str]:
         raise problem("email", "there is a comma or semicolon: write one address, and a dot where one is meant")
     if re.search(r"\s", text):
         raise problem("email", "an e-mail address has no spaces: write one address alone, name@domain")
-    local, at, domain = text.rpartition("@")
-    if not at or not local or not domain:
+    local, _, domain = text.rpartition("@")
+    if not local or not domain:
         raise problem("email", _EMAIL_ADVICE)
     if "@" in local:
         raise problem("email", "there is a second @: write one address alone, name@domain")

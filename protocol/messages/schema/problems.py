@@ -87,7 +87,7 @@ def _implied(path: str, annotation: Any, rule: str) -> Iterator[tuple[int, Probl
             legal = _legal_of(field)
             if legal and legal.rank and legal.rule != rule:
                 inside = f"{path}.0" if many else path
-                yield legal.rank, (f"{inside}.{field.alias or name}", legal.rule, legal.missing)
+                yield legal.rank, (f"{inside}.{name}", legal.rule, legal.missing)
 
 
 def _walk(loc: Sequence[int | str], model: type[BaseModel]) -> tuple[str, Legal | None, Any]:
@@ -101,15 +101,13 @@ def _walk(loc: Sequence[int | str], model: type[BaseModel]) -> tuple[str, Legal 
             annotation = _item_of(annotation)
             continue
         # What follows a union is the tag of one of its kinds, whatever the fields of the others are called.
-        several = len(list(_models_in(annotation, through_sequences=False))) > 1
-        found = None if several and _tagged(annotation, step) else _field(annotation, step)
-        if found is not None:
+        if len(list(_models_in(annotation))) > 1 and (tagged := _tagged(annotation, step)) is not None:
+            annotation = tagged
+        elif (found := _field(annotation, step)) is not None:
             field, annotation = found
             own = _legal_of(field)
             legal = _named_within(legal, own)
             names.append(step)
-        elif (tagged := _tagged(annotation, step)) is not None:
-            annotation = tagged
         else:
             legal = Legal(legal.rule) if legal else None
             names.append(step if _READABLE.fullmatch(step) else "(unreadable name)")
@@ -127,7 +125,7 @@ def _named_within(around: Legal | None, own: Legal | None) -> Legal | None:
 
 
 def _field(annotation: Any, step: str) -> tuple[FieldInfo, Any] | None:
-    for nested in _models_in(annotation, through_sequences=False):
+    for nested in _models_in(annotation):
         for name, field in nested.model_fields.items():
             if (field.alias or name) == step:
                 return field, field.annotation
@@ -135,11 +133,10 @@ def _field(annotation: Any, step: str) -> tuple[FieldInfo, Any] | None:
 
 
 def _tagged(annotation: Any, tag: str) -> type[BaseModel] | None:
-    for nested in _models_in(annotation, through_sequences=False):
-        kind = nested.model_fields.get("kind")
-        if kind is not None and tag in get_args(kind.annotation):
-            return nested
-    return None
+    """The model of a union whose ``kind`` is ``tag``: unions of messages have no other tag."""
+    return next(
+        (nested for nested in _models_in(annotation) if tag in get_args(nested.model_fields["kind"].annotation)), None
+    )
 
 
 def _legal_of(field: FieldInfo) -> Legal | None:
@@ -161,11 +158,11 @@ def _item_of(annotation: Any) -> Any:
     return get_args(inner)[0] if get_origin(inner) is tuple else None
 
 
-def _models_in(annotation: Any, *, through_sequences: bool = True) -> Iterable[type[BaseModel]]:
+def _models_in(annotation: Any) -> Iterable[type[BaseModel]]:
     inner = _strip(annotation)
     if isinstance(inner, type) and issubclass(inner, BaseModel):
         yield inner
-    elif get_origin(inner) in (Union, UnionType) or (through_sequences and get_origin(inner) is tuple):
+    elif get_origin(inner) in (Union, UnionType, tuple):
         for part in get_args(inner):
             if part not in (NoneType, Ellipsis):
-                yield from _models_in(part, through_sequences=through_sequences)
+                yield from _models_in(part)

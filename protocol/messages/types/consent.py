@@ -75,15 +75,19 @@ def check_opening(message: Message, content: bytes, thread: Iterable[Message]) -
         return
     messages = tuple(thread)
     opening = opening_in(message)
-    offers = {other.id: other for other in messages if _commitment(other) and other.sender == message.sender}
+    offers = {
+        other.id: (other, commitment)
+        for other in messages
+        if other.sender == message.sender and (commitment := _commitment(other))
+    }
     if opening is None:
         if message.urgency != "emergency" and _is_owed(message, offers, messages):
             raise CommitmentMismatchError("it was accepted on an offer that committed to it, and does not open that")
         return
-    offer = offers.get(opening.message)
-    if offer is None:
+    if opening.message not in offers:
         return
-    check_commitment(content, bytes.fromhex(opening.salt), _commitment(offer) or "")
+    offer, commitment = offers[opening.message]
+    check_commitment(content, bytes.fromhex(opening.salt), commitment)
     if _all_terms(conditions_of(offer)) != _all_terms(content_conditions(message)):
         raise CommitmentMismatchError("it is given under other conditions than it was offered under")
 
@@ -141,8 +145,10 @@ def _accepted(thread: Iterable[Message], reader: str) -> Iterator[tuple[_Terms, 
         if not isinstance(other, ConditionAccept) or other.sender != reader:
             continue
         about = messages.get(other.in_reply_to)
-        for condition in conditions_of(about) if about is not None else ():
-            if about is not None and condition.condition in other.conditions:
+        if about is None:
+            continue
+        for condition in conditions_of(about):
+            if condition.condition in other.conditions:
                 yield _terms(condition), about
 
 

@@ -55,7 +55,7 @@ def _read_hash(algorithm: str, text: str) -> str:
         return own(value)
     size = _HEX_BYTES.get(algorithm)
     if size is None:
-        # A local code: as it is, in the shape that hashes have.
+        # Of a newer version of the message type: as it is, in the shape that hashes have.
         if not re.fullmatch(r"[0-9A-Za-z+/=_:.-]{8,1024}", value):
             raise problem("file_hash", "write the hash alone, without spaces")
         return value
@@ -65,7 +65,7 @@ def _read_hash(algorithm: str, text: str) -> str:
 def _without_label(algorithm: str, text: str) -> str:
     """``text`` without ``sha256:`` before it; another name than that of the algorithm is refused."""
     found = _LABEL.match(text)
-    if found is None or algorithm in ("ssdeep",):
+    if found is None:
         return text
     named = found[1]
     if named is not None and _plain(named) not in (_plain(algorithm), *_ALSO_NAMED.get(algorithm, ())):
@@ -97,9 +97,10 @@ def _hexadecimal(algorithm: str, value: str, size: int) -> str:
         )
     if algorithm in _BASE32_TOO and re.fullmatch(r"[A-Za-z2-7]{32}", value):
         return base64.b32decode(value.upper()).hex()
-    if re.fullmatch(r"[A-Za-z0-9+/_-]+={0,2}", value) and len(value) == 4 * -(-size // 3):
-        return _from_base64(value).hex()
-    raise problem("file_hash", "write the hash in hexadecimal")
+    raw = _from_base64(value)
+    if len(raw) != size:
+        raise problem("file_hash", "write the hash in hexadecimal")
+    return raw.hex()
 
 
 def _from_base64(value: str) -> bytes:
