@@ -811,6 +811,16 @@ class UsageError(ComityError):
     advice = "See the command's --help for an example."
 
 
+class WrongFileError(MalformedError):
+    """A file that was given to a command is not one that the command reads."""
+
+    code = "wrong-file"
+    advice = (
+        "Give the file that is wanted. If this is the one, fetch or copy it again, or mend what is named: it may have"
+        " been cut off or altered on its way."
+    )
+
+
 class OutputError(ComityError):
     """What a command prints cannot be written: nobody has read it.
 

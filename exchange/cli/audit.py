@@ -46,6 +46,7 @@ from exchange.cli.report import (
     wanted_of,
 )
 from exchange.i18n import _
+from keys.local.given_files import FileKind, require_file
 from keys.terminal import NOTHING, UNCHECKED, UNVERIFIED, refuse
 from protocol.errors import NotFoundError, UsageError
 
@@ -127,6 +128,8 @@ def verify(
 
     async def work(desk: Desk) -> int | None:
         period = period_of(since, until)
+        for file in envelopes or ():  # told before hours of work
+            require_file(file, FileKind.TRANSFER)
         logs = await verified_all(
             desk, home, mirrors, period, jobs, require_witnessed=require_witnessed, as_json=as_json
         )

@@ -12,7 +12,7 @@ from uuid import UUID
 import typer
 from rich.progress import Progress
 
-from exchange.cli.files import read_file, write_out
+from exchange.cli.files import write_out
 from exchange.cli.options import (
     DEFAULT_HOME,
     SHORT_ID,
@@ -33,6 +33,7 @@ from exchange.cli.syncing import synced
 from exchange.i18n import _
 from exchange.labels import code_label, state_label
 from keys.files import PRIVATE_MODE
+from keys.local.given_files import MAX_FILE_BYTES, FileKind, read_given, reading_as
 from keys.terminal import UNCHECKED, UNVERIFIED, at_once
 
 if TYPE_CHECKING:
@@ -265,7 +266,9 @@ def verify(
     async def work(desk: Desk) -> int | None:
         file = Path(what)
         if file.is_file():
-            report = await _verify_file(desk, read_file(file), offline=offline)
+            content = read_given(file, FileKind.EXPORT, max_bytes=MAX_FILE_BYTES)
+            with reading_as(file, content, FileKind.EXPORT):
+                report = await _verify_file(desk, content, offline=offline)
         else:
             report = await desk.proving.verify(await desk.resolve(what), online=not offline)
         if as_json:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli.files import read_file
 from exchange.cli.options import (
     DEFAULT_HOME,
     HomeOption,
@@ -22,6 +21,7 @@ from exchange.cli.options import (
 )
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _
+from keys.local.given_files import FileKind, take
 from protocol.address import Address, parse_node
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def init(
             folder,
             Address.parse(address),
             read_passphrase(passphrase_file, new=True),
-            BootstrapBundle.from_bytes(read_file(bootstrap)),
+            take(bootstrap, FileKind.BOOTSTRAP, BootstrapBundle.from_bytes),
             now,
             office=office,
             agency=agency,

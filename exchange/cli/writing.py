@@ -26,6 +26,7 @@ from exchange.cli.options import (
 from exchange.cli.output import line, plain, print_json, safe, table
 from exchange.cli.shown import print_removed, report_sent, report_sent_many
 from exchange.i18n import _
+from keys.local.given_files import FileKind
 from protocol.errors import DuplicateRequestError, InvalidMessageError, LawsDifferError, UsageError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def new(
         from exchange.settings import Home
         from exchange.templates import fill, find_template
 
-        given = read_document(case) if case is not None else {}
+        given = read_document(case, FileKind.FIELDS) if case is not None else {}
         if template is None:
             if values:
                 raise UsageError(_("--set is for the placeholders of a --template"))
@@ -293,7 +294,7 @@ def answer(
     """Answer a request."""
 
     async def work(desk: Desk) -> int | None:
-        given = read_document(file)
+        given = read_document(file, FileKind.ANSWER)
         targets = given.get("targets")
         unknown = set(given) - {"targets", "own_reference"}
         if not isinstance(targets, list) or not all(isinstance(target, dict) for target in targets) or unknown:

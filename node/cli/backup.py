@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from keys.local.given_files import FileKind, require_file
 from node.cli.output import AsJson, edge, progress, show
 from node.cli.setup import Home
 from node.i18n import _
@@ -73,6 +74,8 @@ def restore(
     with edge(as_json):
         from node.backup import restore_backup
 
+        if checkpoint is not None:
+            require_file(checkpoint, FileKind.CHECKPOINT)
         with progress(as_json, _("verified")) as shown:
             made = restore_backup(folder, into, checkpoint, shown)
         keystore = "home/keystore.cbor" in made.files

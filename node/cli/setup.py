@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from keys.local.given_files import FileKind, take
 from node.cli.output import AsJson, edge, show
 from node.cli.secrets import PassphraseFile, TokenFile, open_token, read_passphrase
 from node.i18n import _
@@ -143,11 +144,7 @@ def join(
         from keys.files import write_file
         from node.settings import NodeHome
 
-        try:
-            content = bundle.read_bytes()
-        except OSError as problem:
-            raise UsageError(f"cannot read {bundle}: {problem.strerror}") from problem
-        parsed = BootstrapBundle.from_bytes(content)
+        parsed = take(bundle, FileKind.BOOTSTRAP, BootstrapBundle.from_bytes)
         if not NodeHome(home).settings.exists():
             raise UsageError(f"{home} is not a node's home; run comity-node init first")
         write_file(NodeHome(home).bootstrap, parsed.to_bytes())

@@ -1,0 +1,3 @@
+"""What lies on this machine: files that people give, and what this machine keeps.
+
+Nothing here talks to another machine, or decides whether what a file says is true."""
