@@ -17,6 +17,7 @@ from exchange.officers import Acting
 from exchange.record_table import RecordTable
 from exchange.records import Head
 from keys.files import write_file
+from keys.tilefolder import written_alone
 from protocol.address import Address
 from protocol.errors import (
     CheckpointInvalidError,
@@ -164,8 +165,14 @@ def check_table(table: RecordTable, last: bytes | None, progress: Progress | Non
 def export_records(table: RecordTable, folder: Path, note: bytes, progress: Progress | None = None) -> int:
     """Write the records that ``note`` speaks of, in the layout of C2SP tlog-tiles; how many there are.
 
-    Raises :class:`OSError`.
+    Raises :class:`OSError`, and :class:`FolderBusyError` while another program exports into the folder.
     """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with written_alone(folder):
+        return _export(table, folder, note, progress)
+
+
+def _export(table: RecordTable, folder: Path, note: bytes, progress: Progress | None) -> int:
     size = parse_checkpoint(note).size
     tree = TileTree(0, _no_tile)
     bundle: list[bytes] = []

@@ -504,6 +504,13 @@ class DeskBusyError(UnavailableError):
     advice = "Another program of this desk did not finish in time. Try again; if it lasts, end the one that hangs."
 
 
+class FolderBusyError(UnavailableError):
+    """Another program works in this folder of a log: it writes there, or reads what would be written anew."""
+
+    code = "folder-busy"
+    advice = "Nothing was changed. Wait until the other program has ended, or give another folder."
+
+
 class ClockAheadError(UnavailableError):
     """The partners say that this node's clock is ahead."""
 
@@ -653,6 +660,13 @@ class SettingsError(ComityError):
     code = "settings"
     http_status = 500
     advice = "Correct the settings file as the guide describes it."
+
+
+class WitnessDamagedError(SettingsError):
+    """What this node knows of its partners' logs cannot be read, so it must not vouch for any of them."""
+
+    code = "witness-damaged"
+    advice = "Stop the node, then: comity-node witness rebuild HOME. The operator guide, section 9, has every step."
 
 
 class DuplicateRequestError(ComityError):

@@ -200,7 +200,7 @@ async def test_a_mirror_leaves_no_parts_behind_that_it_has_outgrown(tmp_path: Pa
     for count in (20, 150):
         await mirror(FolderSource(write(tmp_path / "served", "kr", story(count)[0])), folder, VERIFIER)
     names = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
-    assert sorted(name for name in names if not name.startswith("heads/")) == sorted(FILES)
+    assert sorted(name for name in names if not name.startswith("heads/")) == sorted([LOCK, *FILES])
     assert [name.partition("-")[0] for name in sorted(names) if name.startswith("heads/")] == ["heads/300", "heads/40"]
 
 
