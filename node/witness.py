@@ -97,9 +97,8 @@ class WitnessState:
         except FileNotFoundError:
             return cls()
         except (OSError, MalformedError, TooLargeError, KeyError, TypeError, AttributeError, ValueError) as problem:
-            raise WitnessDamagedError(
-                f"{path} is damaged: it says which partners' logs contradicted themselves"
-            ) from problem
+            text = f"{path} is damaged: it says which partners' logs contradicted themselves"
+            raise WitnessDamagedError(text) from problem
 
     def save(self, path: Path) -> None:
         """Write the files durably, first who is distrusted; raises :class:`OSError`."""

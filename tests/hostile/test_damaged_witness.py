@@ -50,6 +50,7 @@ def test_a_damaged_file_is_made_anew_with_everybody_who_was_distrusted(federatio
     assert files.witness.with_name("witness.cbor.damaged-1").read_bytes() == b"\xff damaged"
     assert federation("witness", "status", home)["distrusted"] == ["fr"]
     federation("witness", "rebuild", home, code=USAGE)  # a whole one is never replaced
+    (Path(home) / "node.sqlite").unlink()
     federation("witness", "restore", home, "fr")
     assert WitnessState.load(files.witness).evidence == {}
 

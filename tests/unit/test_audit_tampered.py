@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from exchange.audit import FolderSource, mirror, trace, verify_mirror
 from exchange.audit.finding import MAX_FINDINGS, Findings
 from exchange.cli.output import print_json, safe
+from keys.tilefolder import LOCK
 from protocol import cbor
 from protocol.errors import (
     CheckpointInvalidError,
