@@ -47,7 +47,7 @@ from exchange.duplicates import Duplicate, subjects_of
 from exchange.erasure import Erasure
 from exchange.live_keys import LiveKeys, LiveSigner
 from exchange.local_records import RecordBook, sign_head
-from exchange.lookup import RESOLVED_AMONG, Lookup
+from exchange.lookup import Lookup
 from exchange.mailbox import Mailbox
 from exchange.messaging.offers import Offers
 from exchange.node_link import NodeLink
@@ -526,7 +526,7 @@ class Desk:
 
     async def unanswered_contact_tests(self) -> list[InboxRow]:
         """The tests among the latest messages that nobody here replied to, the newest first."""
-        return await self.run(unanswered_tests, self._store, RESOLVED_AMONG)
+        return await self.run(unanswered_tests, self._store)
 
     async def reply_to_contact_test(self, test_id: UUID, *, remark: str | None = None) -> SentMessage:
         """Reply to a received contact test. Raises as :meth:`acknowledge`."""

@@ -31,7 +31,6 @@ from protocol.lifecycle.profiles import NationalClocks
 from protocol.local_record import LocalRecord, Operation
 from protocol.messages import Message, notes_of
 
-RESOLVED_AMONG = 1000
 # A message that is sent waits for so many others to be indexed, unless it is to be compared with all.
 INDEXED_BEFORE_SENDING = 256
 _FEWEST_CHARACTERS = 4

@@ -54,6 +54,7 @@ from keys.directory.witnessrule import WITNESS_FIELD
 from keys.legal_profile import LegalProfile, check_profile
 from keys.printing import printable
 from protocol.encoding.json_bounds import require_few_items
+from protocol.encoding.json_names import RepeatedNameError, each_name_once
 from protocol.errors import CeremonyError, ComityError, MalformedError
 
 _DOMAIN = b"comity/v1/ceremony-review\0"
@@ -220,15 +221,11 @@ def _members(value: Any, path: Path = ()) -> Iterator[Path]:
 
 def _json(path: str, encoded: bytes) -> Any:
     """The JSON at ``path``; raises :class:`CeremonyError` for a member that stands there twice."""
-
-    def once(members: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len({name for name, _ in members}) != len(members):
-            raise CeremonyError(f"a member stands twice in {printable(path)}")
-        return dict(members)
-
     require_few_items(encoded, MAX_ITEMS)
     try:
-        return json.loads(encoded, object_pairs_hook=once)
+        return json.loads(encoded, object_pairs_hook=each_name_once)
+    except RepeatedNameError:
+        raise CeremonyError(f"a member stands twice in {printable(path)}") from None
     except (ValueError, RecursionError) as problem:
         raise MalformedError(f"{printable(path)} is not JSON") from problem
 

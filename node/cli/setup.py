@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 
 from keys.local.given_files import FileKind, take
+from keys.transport.urls import read_url
 from node.cli.output import AsJson, edge, show
 from node.cli.secrets import PassphraseFile, TokenFile, open_token, read_passphrase
 from node.i18n import _
@@ -93,7 +93,7 @@ def init(
             values = {"offline": True, **values}
         NodeSettings.of(values)
         inside = split_host_port(listen)[0] if listen else "localhost"
-        host = (urlsplit(url).hostname if url is not None else None) or inside
+        host = (read_url(url).host if url is not None else None) or inside
         origin = log_origin(federation, node)
         passphrase = read_passphrase(passphrase_file, new=True)
         token = open_token(token_file)
@@ -121,12 +121,14 @@ def init(
 
 
 def _check_url(url: str | None) -> None:
-    if url is not None and urlsplit(url).hostname is None:
-        raise UsageError("the URL is of the form https://host[:port]")
+    if url is None:
+        return
     try:
-        urlsplit(url or "").port  # noqa: B018 - it is read to be checked
+        host = read_url(url).host
     except ValueError:
         raise UsageError("the URL's port is no port: it is a number up to 65535") from None
+    if host is None:
+        raise UsageError("the URL is of the form https://host[:port]")
 
 
 def join(
