@@ -69,6 +69,15 @@ class TooLargeError(ComityError):
     advice = "Send a smaller object; files travel as attachments."
 
 
+class ForwardTooLargeError(TooLargeError):
+    """The message is too long to be passed on with all that proves it."""
+
+    code = "forward-too-large"
+    advice = (
+        "Ask its sender to send it to that office, in parts (comity send --split); or give an evidence bundle of it."
+    )
+
+
 class UnsupportedVersionError(ComityError):
     """The version or suite is not one this program knows."""
 
