@@ -21,6 +21,7 @@ from exchange.receipts import ReceiptJudge
 from exchange.records import Head, PendingStatement, StoredMessage
 from exchange.rows import inbox_row
 from exchange.search import Search
+from exchange.short_ids import FEWEST_CHARACTERS
 from exchange.store import DeskStore
 from exchange.views import Direction, InboxRow, ReceiptRow, SearchResult, ShownMessage, Tracking
 from keys.directory.view import Directory
@@ -33,7 +34,8 @@ from protocol.messages import Message, notes_of
 
 # A message that is sent waits for so many others to be indexed, unless it is to be compared with all.
 INDEXED_BEFORE_SENDING = 256
-_FEWEST_CHARACTERS = 4
+# Of an id so short that it fits more, nobody needs to know how many.
+_MOST_COMPARED = 1_000
 
 
 class Lookup:
@@ -98,16 +100,17 @@ class Lookup:
         return self._store.head(message_id)[1].id
 
     def _resolve_part(self, wanted: str) -> UUID:
-        if len(wanted) < _FEWEST_CHARACTERS:
+        if len(wanted) < FEWEST_CHARACTERS:
             raise NotFoundError(f"too many messages fit {wanted!r}; give more")
-        # All of them, however old: what is short and not unique must not open another message.
-        ids = ((head.id, str(head.id)) for head in self._store.all_heads())
-        found = {known for known, text in ids if text.startswith(wanted) or text.endswith(wanted)}
+        # Among all of them, however old: what is short and not unique must not open another message.
+        found = self._store.short_ids.find(wanted, _MOST_COMPARED)
+        if found is None:
+            raise NotFoundError(f"too many messages fit {wanted!r}; give more")
         if not found:
             raise NotFoundError(f"no message here has an id that begins or ends with {wanted!r}")
         if len(found) > 1:
             raise NotFoundError(f"{len(found)} messages fit {wanted!r}; give more")
-        return found.pop()
+        return found[0]
 
     def search(
         self, query: str, limit: int, progress: Callable[[int, int], None] | None, *, everything: bool = False

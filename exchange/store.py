@@ -24,6 +24,7 @@ from exchange.database import SealedDatabase
 from exchange.record_table import RecordTable
 from exchange.records import Head, PendingStatement, Quarantined, Refusal, StoredMessage, StoredReceipt
 from exchange.sealing import RowCipher
+from exchange.short_ids import ShortIds
 from exchange.views import Direction
 from protocol import cbor
 from protocol.address import Address
@@ -95,12 +96,14 @@ class DeskStore:
             raise
         self.records = RecordTable(self.database)
         self._cipher = cipher
+        self.short_ids = ShortIds(self.database, cipher, lambda row, head: self._head(row, head).id)
         # The heads of what was sent last: each gets several receipts soon after. Good until another program writes.
         self._recent: OrderedDict[bytes, Head] = OrderedDict()
         self._recent_as_of = self.database.changes_of_others()
         try:
             with suppress(DeskBusyError):  # another program is at it
                 self.destroy_keys()  # of what was erased when the power went
+            self.short_ids.complete()
         except BaseException:
             self.close()
             raise
@@ -727,7 +730,9 @@ class DeskStore:
                 slot.to_bytes(_SLOT_BYTES, "big"),
             ),
         )
-        return int(done.lastrowid or 0), row
+        seq = int(done.lastrowid or 0)
+        self.short_ids.add([(seq, head.id)])
+        return seq, row
 
     def _mark_stale(self, thread: bytes) -> None:
         self.database.execute(
