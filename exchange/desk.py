@@ -54,7 +54,7 @@ from exchange.node_link import NodeLink
 from exchange.office import Office
 from exchange.officers import READERS, Acting, Login, OfficerRegister, who_acts
 from exchange.onward import Onward, verify_originals
-from exchange.outbox import Outbox
+from exchange.outbox import Keeping, Outbox
 from exchange.proposals import Proposal
 from exchange.proving import Proving
 from exchange.receipts import ReceiptJudge
@@ -353,17 +353,17 @@ class Desk:
         draft = await self.run(self._offers.opening_draft, offer_id)
         if await self.run(self.office.needs_release, str(draft["type"])):
             return await self.propose(draft)
-        (sent,) = await self._traffic.send([draft], expires_in, also=lambda message: self._offers.given(draft))
+        (sent,) = await self._traffic.send([draft], expires_in, keeping=lambda message: self._offers.given(draft))
         return sent
 
-    async def _offer(self, draft: Draft, expires_in: timedelta | None, also: Callable[[UUID], None]) -> SentMessage:
+    async def _offer(self, draft: Draft, expires_in: timedelta | None, keeping: Keeping) -> SentMessage:
         prepared = await self.run(self._offers.prepare, draft)
 
-        def kept(message: UUID) -> None:
-            self._offers.keep(message, prepared.withheld)
-            also(message)
+        def kept(message: Message) -> None:
+            self._offers.keep(message.id, prepared.withheld)
+            keeping(message)
 
-        (sent,) = await self._traffic.send([prepared.draft], expires_in, also=kept)
+        (sent,) = await self._traffic.send([prepared.draft], expires_in, keeping=kept)
         return sent
 
     async def propose(self, draft: Draft) -> SentMessage:
@@ -385,16 +385,16 @@ class Desk:
         """
         proposal = await self.run(self.office.releasable, proposal_id)
 
-        def released(message: UUID) -> None:
-            self.office.released(proposal, message)
+        def released(message: Message) -> None:
+            self.office.released(proposal, message.id)
             if self._offers.is_of_an_offer(proposal.draft):
                 self._offers.given(proposal.draft)
 
         if proposal.offered:
             return await self._offer(
-                proposal.draft, expires_in, lambda message: self.office.released(proposal, message)
+                proposal.draft, expires_in, lambda message: self.office.released(proposal, message.id)
             )
-        (sent,) = await self._traffic.send([proposal.draft], expires_in, also=released)
+        (sent,) = await self._traffic.send([proposal.draft], expires_in, keeping=released)
         return sent
 
     async def acknowledge(

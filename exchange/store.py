@@ -115,24 +115,14 @@ class DeskStore:
 
     # --- Sending ---
 
-    def add_sent(
-        self,
-        messages: Sequence[StoredMessage],
-        records: Sequence[LocalRecord] = (),
-        also: Callable[[], None] | None = None,
-    ) -> None:
-        """Keep new messages, with the records of them, and put them into the outbox.
-
-        ``also`` is done in the same transaction; when it raises, nothing of all this is done.
-        """
+    def add_sent(self, messages: Sequence[StoredMessage], records: Sequence[LocalRecord] = ()) -> None:
+        """Keep new messages, with the records of them, and put them into the outbox."""
         with self.database.transaction():
             for message, slot in zip(messages, self._take_slots(len(messages)), strict=True):
                 seq, row = self._insert_message(message, slot)
                 self.database.execute("INSERT INTO outbox (seq, id) VALUES (?, ?)", (seq, row))
                 self._insert_contact_tests(message.head)
             self.records.insert(records)
-            if also is not None:
-                also()
         self._recent.update((message.head.digest, message.head) for message in messages)
         while len(self._recent) > _RECENT_HEADS:
             self._recent.popitem(last=False)

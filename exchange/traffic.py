@@ -21,7 +21,7 @@ from exchange.client import MAX_ENTRIES, MAX_ENVELOPES, MAX_STATEMENTS, MAX_WAIT
 from exchange.desk_thread import Background, InThread
 from exchange.mailbox import Mailbox, Taken
 from exchange.node_link import NodeLink
-from exchange.outbox import Composed, Guard, Outbox, Outcome, ThreadMovedError, batches, sealable
+from exchange.outbox import Composed, Keeping, Outbox, Outcome, ThreadMovedError, batches, sealable
 from exchange.receipts import DirectoryBehindError
 from exchange.records import Head, PendingStatement, StoredMessage
 from exchange.search import Search
@@ -93,14 +93,13 @@ class Traffic:
         self,
         drafts: Drafts,
         expires_in: timedelta | None,
-        guard: Guard | None = None,
-        also: Callable[[UUID], None] | None = None,
+        keeping: Keeping | None = None,
     ) -> list[SentMessage]:
         """Check, seal, store and submit; raises as :meth:`exchange.desk.Desk.send_many`.
 
         ``drafts`` may be a function of the desk's thread that writes them from what is stored: it is asked again when
-        another program wrote into the same thread before they were stored. ``also`` is given the id of each message in
-        the transaction that puts it into the outbox; when it raises, that message is not sent.
+        another program wrote into the same thread before they were stored. ``keeping``: see :meth:`Outbox.seal`; when
+        it raises for a message, that one is not sent.
         """
         messages = await self._thread(lambda: self._compose(drafts))
         sent: list[StoredMessage] = []
@@ -108,7 +107,7 @@ class Traffic:
         submitting: set[asyncio.Task[Mapping[UUID, Outcome]]] = set()
         try:
             for part in sealable(messages):
-                for batch in batches(await self._seal(messages[part], drafts, part, expires_in, guard, also)):
+                for batch in batches(await self._seal(messages[part], drafts, part, expires_in, keeping)):
                     sent += batch
                     submitting.add(asyncio.create_task(self._submit(batch)))
                 if len(submitting) >= _SUBMITTING:
@@ -133,14 +132,13 @@ class Traffic:
         drafts: Drafts,
         part: slice,
         expires_in: timedelta | None,
-        guard: Guard | None,
-        also: Callable[[UUID], None] | None,
+        keeping: Keeping | None,
     ) -> list[StoredMessage]:
         messages = composed
         while True:
             directory = self._link.directory
             try:
-                sealed = await self._thread(partial(self._outbox.seal, messages, expires_in, guard, also))
+                sealed = await self._thread(partial(self._outbox.seal, messages, expires_in, keeping))
                 break
             except ThreadMovedError:
                 messages = await self._thread(lambda: self._compose(drafts, part))
