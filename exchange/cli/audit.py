@@ -46,7 +46,7 @@ from exchange.cli.report import (
     wanted_of,
 )
 from exchange.i18n import _
-from keys.local.given_files import FileKind, require_file
+from keys.local.given_files import FileKind, require_file, require_folder
 from keys.terminal import NOTHING, UNCHECKED, UNVERIFIED, refuse
 from protocol.errors import NotFoundError, UsageError
 
@@ -80,6 +80,7 @@ def mirror(
         from exchange.audit import mirror as mirror_log
 
         folder = into if into is not None else mirror_of(home, node)[1]
+        require_folder(folder, FileKind.MIRROR)
         await desk.refresh_directory()
         verifier = await desk.judged(lambda directory: directory.log_verifier(node))
         whole = await desk.judged(lambda directory: _sees_all(directory, node, desk.address))

@@ -12,7 +12,7 @@ from exchange.cli.mirrors import mirror_of
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
 from exchange.cli.output import err, line, print_json, safe, table
 from exchange.i18n import _
-from keys.local.given_files import FileKind, require_file, take
+from keys.local.given_files import FileKind, require_file, require_folder, take
 from keys.terminal import NOTHING, UNCHECKED
 from protocol.address import node_of
 from protocol.errors import CheckpointInvalidError, ComityError, LogUnavailableError, NoMirrorError, NotFoundError
@@ -81,6 +81,7 @@ def prove(
 
         verifier = await desk.judged(lambda directory: directory.log_verifier(node))
         folder = mirror if mirror is not None else mirror_of(home, node)[1]
+        require_folder(folder, FileKind.MIRROR)
         for file in checkpoint or ():
             require_file(file, FileKind.CHECKPOINT)
         for file in evidence or ():

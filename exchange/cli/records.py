@@ -22,7 +22,7 @@ from exchange.cli.options import (
 )
 from exchange.cli.output import err, line, print_json, safe, table
 from exchange.i18n import _
-from keys.local.given_files import MAX_FILE_BYTES, FileKind, read_given
+from keys.local.given_files import MAX_FILE_BYTES, FileKind, read_given, require_folder
 from protocol.address import Address
 from protocol.errors import UsageError
 
@@ -155,6 +155,7 @@ def verify(
     async def work(desk: Desk) -> None:
         from exchange.local_records import verify_export
 
+        require_folder(folder, FileKind.RECORDS)
         whose = Address.parse(address)
         card = await desk.judged(lambda directory: directory.contact_point(whose))
         keys = [key.public for key in card.signing_keys]

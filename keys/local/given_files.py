@@ -58,6 +58,11 @@ class FileKind(StrEnum):
     EMPTY = "empty"
     ZEROS = "zeros"
     FOLDER = "folder"
+    MIRROR = "mirror"
+    BACKUP = "backup"
+    RECORDS = "records"
+    CHAIN = "holder-chain"
+    DIRECTORY = "directory"
     PDF = "pdf"
     PICTURE = "picture"
     FILM = "film"
@@ -105,6 +110,11 @@ _TEXTS = {
     FileKind.EMPTY: "empty: what wrote it was broken off, or it is another file",
     FileKind.ZEROS: "nothing but zeros: a copy of it was broken off, or the medium is damaged",
     FileKind.FOLDER: "a folder",
+    FileKind.MIRROR: "the folder of a log, as comity audit mirror or comity-node log export-tiles writes it",
+    FileKind.BACKUP: "the folder of a node's backup, as comity-node backup writes it",
+    FileKind.RECORDS: "the folder of local records, as comity records export writes it",
+    FileKind.CHAIN: "the folder of what a holder verified and signed, KEYSTORE.chain",
+    FileKind.DIRECTORY: "the folder that the federation's directory is published into",
     FileKind.PDF: "a PDF document",
     FileKind.PICTURE: "a picture",
     FileKind.FILM: "a film or a sound recording",
@@ -248,6 +258,18 @@ def require_file(path: Path, wanted: FileKind) -> None:
     except OSError:
         return  # whoever opens it to read it says why it cannot
     require_kind(path, head, wanted)
+
+
+def require_folder(path: Path, wanted: FileKind) -> None:
+    """Raise :class:`WrongFileError` when ``path`` is a file; one that is missing passes."""
+    try:
+        if path.is_dir() or not path.exists():
+            return
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError:
+        head = b""
+    raise WrongFileError(_wrong(path, recognised(head) if head else FileKind.OTHER, wanted))
 
 
 def take(

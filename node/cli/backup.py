@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from keys.local.given_files import FileKind, require_file
+from keys.local.given_files import FileKind, require_file, require_folder
 from node.cli.output import AsJson, edge, progress, show
 from node.cli.setup import Home
 from node.i18n import _
@@ -74,6 +74,7 @@ def restore(
     with edge(as_json):
         from node.backup import restore_backup
 
+        require_folder(folder, FileKind.BACKUP)
         if checkpoint is not None:
             require_file(checkpoint, FileKind.CHECKPOINT)
         with progress(as_json, _("verified")) as shown:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from keys.local.given_files import FileKind, recognised, take
+from keys.local.given_files import FileKind, recognised, require_folder, take
 from keys.terminal import REFUSED
 from node.cli.keys import KeyRing, require_keystore
 from node.cli.output import AsJson, edge, show
@@ -387,6 +387,7 @@ def now() -> datetime:
 
 def open_ceremony(folder: Path) -> Ceremony:
     """The ceremony in ``folder``, for this program alone until it ends; raises :class:`CeremonyError`."""
+    require_folder(folder, FileKind.DIRECTORY)
     _hold(folder.absolute())
     return read_ceremony(folder)
 
@@ -407,6 +408,7 @@ def read_ceremony(folder: Path) -> Ceremony:
     from keys.directory.ceremony import Ceremony
     from keys.directory.repository import MetadataRepository
 
+    require_folder(folder, FileKind.DIRECTORY)
     return Ceremony(MetadataRepository(folder))
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from keys.local.given_files import FileKind, require_folder
 from keys.terminal import UNVERIFIED
 from node.cli.output import AsJson, edge, progress, show
 from node.cli.running import ask_running, is_running
@@ -169,6 +170,7 @@ def import_entries(
         from node.log_files import LogFiles
         from node.log_import import import_mirror
 
+        require_folder(mirror, FileKind.MIRROR)
         files, settings = _settings(home)
         log = LogFiles.of(files, settings, _keystore(files, settings, passphrase_file))
         with progress(as_json, _("entries")) as shown:
@@ -226,6 +228,7 @@ def verify_tiles(
     with edge(as_json):
         from node.tile_files import verify_tiles
 
+        require_folder(folder, FileKind.MIRROR)
         with progress(as_json, _("entries")) as shown:
             done = verify_tiles(folder, _verifier(_settings(home)[0]), shown)
         _show_tiles(as_json, folder, asdict(done), done.checkpoint.size)

@@ -275,6 +275,32 @@ def test_a_wrong_file_is_named_with_what_was_wanted_and_nothing_is_written(
     assert [one.name for one in Path(places["FOLDER"]).iterdir() if one.name != ".lock"] == []
 
 
+FOLDERS = """
+comity records verify|RECORDS|FILE 24-7@kr --home HOME
+comity audit mirror|MIRROR|kr --into FILE --home HOME
+comity audit verify|MIRROR|kr=FILE --home HOME
+comity audit prove|MIRROR|kr --offline --mirror FILE --home HOME
+comity-node restore|BACKUP|FILE --into NEW
+comity-node log verify-tiles|MIRROR|NODE FILE
+comity-node log import-entries|MIRROR|NODE FILE
+comity-node federation status|DIRECTORY|FILE
+comity-node federation create|DIRECTORY|FILE --name N --holder a --threshold 1 --registry b
+"""
+
+
+@pytest.mark.parametrize("row", FOLDERS.strip().splitlines())
+def test_a_file_in_place_of_a_folder_is_named_and_nothing_is_read_from_it(
+    row: str, places: dict[str, str], tmp_path: Path
+) -> None:
+    command, wanted, arguments = row.split("|")
+    file = tmp_path / "a.pdf"
+    file.write_bytes(SAMPLES[K.PDF])
+    words = [word.replace("FILE", str(file)) for word in arguments.split()]
+    code, error = run(command, words, places, file)
+    assert (code, error.get("code")) == (1, "wrong-file"), error
+    assert f"{file} is {_TEXTS[K.PDF]}. Wanted is {_TEXTS[K[wanted]]}." == error["detail"]
+
+
 @pytest.mark.parametrize("wanted", sorted({wanted for wanted, _ in READS.values()}))
 def test_no_other_kind_of_file_passes_for_the_wanted_one(wanted: FileKind, tmp_path: Path) -> None:
     file = tmp_path / "given"
