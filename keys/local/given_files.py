@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from keys.translation import _
+from keys.local.translation import _
 from protocol.errors import ComityError, MalformedError, NonCanonicalError, TooLargeError, UsageError, WrongFileError
 
 T = TypeVar("T")

@@ -1,5 +1,5 @@
 """What operators read, in the language of the environment."""
 
-from keys.translation import _
+from keys.local.translation import _
 
 __all__ = ["_"]
