@@ -134,6 +134,8 @@ async def measure(world: World, large: UUID) -> None:
         floor = await _read_floor(desk, 100)
         await _figure("open the inbox (100 rows)", lambda: desk.inbox(limit=100), 100, floor)
         await _figure("open a case of 50", lambda: desk.case(large), 100, await _read_floor(desk, LARGE))
+        some = str((await desk.inbox(limit=1))[0].id)[-8:]
+        await _figure("find a message by 8 characters of its id", lambda: desk.resolve(some), 100, floor)
         began = time.perf_counter()
         await desk.search(
             "nothing-has-this-word", progress=lambda done, total: _progress("indexed", done, total), everything=True

@@ -69,6 +69,15 @@ class TooLargeError(ComityError):
     advice = "Send a smaller object; files travel as attachments."
 
 
+class ForwardTooLargeError(TooLargeError):
+    """The message is too long to be passed on with all that proves it."""
+
+    code = "forward-too-large"
+    advice = (
+        "Ask its sender to send it to that office, in parts (comity send --split); or give an evidence bundle of it."
+    )
+
+
 class UnsupportedVersionError(ComityError):
     """The version or suite is not one this program knows."""
 
@@ -504,6 +513,13 @@ class DeskBusyError(UnavailableError):
     advice = "Another program of this desk did not finish in time. Try again; if it lasts, end the one that hangs."
 
 
+class FolderBusyError(UnavailableError):
+    """Another program works in this folder of a log: it writes there, or reads what would be written anew."""
+
+    code = "folder-busy"
+    advice = "Nothing was changed. Wait until the other program has ended, or give another folder."
+
+
 class ClockAheadError(UnavailableError):
     """The partners say that this node's clock is ahead."""
 
@@ -653,6 +669,13 @@ class SettingsError(ComityError):
     code = "settings"
     http_status = 500
     advice = "Correct the settings file as the guide describes it."
+
+
+class WitnessDamagedError(SettingsError):
+    """What this node knows of its partners' logs cannot be read, so it must not vouch for any of them."""
+
+    code = "witness-damaged"
+    advice = "Stop the node, then: comity-node witness rebuild HOME. The operator guide, section 9, has every step."
 
 
 class DuplicateRequestError(ComityError):
@@ -809,6 +832,16 @@ class UsageError(ComityError):
     code = "usage"
     http_status = 400
     advice = "See the command's --help for an example."
+
+
+class WrongFileError(MalformedError):
+    """A file that was given to a command is not one that the command reads."""
+
+    code = "wrong-file"
+    advice = (
+        "Give the file that is wanted. If this is the one, fetch or copy it again, or mend what is named: it may have"
+        " been cut off or altered on its way."
+    )
 
 
 class OutputError(ComityError):

@@ -16,6 +16,7 @@ from keys.local.tile_folder import (
     CONFLICT,
     COSIGNED,
     HEADS,
+    LOCK,
     file_names,
     named_tile,
     read_items,
@@ -116,6 +117,8 @@ def strange_files(folder: Path, tree: AuthenticTree, findings: Findings) -> None
     for path in file_names(folder):
         if path in (CHECKPOINT, CONFLICT, COSIGNED) or path.startswith(f"{HEADS}/"):
             continue  # each is judged by what the log signed
+        if path == LOCK and not (folder / path).stat().st_size:
+            continue
         name = named_tile(path)
         shown = os.fsencode(path).decode("utf-8", "replace")
         if name is None:

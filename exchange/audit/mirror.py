@@ -31,6 +31,7 @@ from keys.local.tile_folder import (
     read_items,
     read_resource,
     widths,
+    written_alone,
 )
 from protocol.errors import (
     ComityError,
@@ -115,8 +116,16 @@ async def mirror(
 
     Raises :class:`WrongOriginError` or :class:`CheckpointInvalidError` for a head that the log did not sign,
     :class:`LogWentBackError` for one that is older than the mirror's, :class:`LogForkError` for one that does not
-    extend it, and :class:`ProofInvalidError` for entries or tiles that do not lead to it.
+    extend it, and :class:`ProofInvalidError` for entries or tiles that do not lead to it. :class:`FolderBusyError`
+    while another program works in the folder; nothing is asked of the source then.
     """
+    with written_alone(folder):
+        return await _mirror(source, folder, verifier, progress, form)
+
+
+async def _mirror(
+    source: LogSource, folder: Path, verifier: LogVerifier, progress: Progress | None, form: BundleForm
+) -> Mirrored:
     cosigned = await _cosigned(source, verifier)  # before the head, which is never behind it then
     note = await source.read(CHECKPOINT)
     head = _head(note, verifier)

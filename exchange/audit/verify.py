@@ -29,7 +29,7 @@ from exchange.audit._tree import AuthenticTree, authentic_tree, strange_files
 from exchange.audit._workers import Job, read_all
 from exchange.audit.period import ALWAYS, Period
 from keys.directory.view import Directory
-from keys.local.tile_folder import CHECKPOINT, read_items, read_resource
+from keys.local.tile_folder import CHECKPOINT, read_items, read_resource, read_whole
 from protocol.directory_seen import DirectorySeen
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import (
@@ -153,8 +153,25 @@ def verify_mirror(
     ``jobs`` is the number of processes that read entries. ``before`` is a tree whose statements were verified: if this
     mirror begins with it, their signatures are not verified again. Raises :class:`CheckpointInvalidError`,
     :class:`ProofInvalidError` (neither entries nor tiles lead to the root), :class:`NoMirrorError` (there is no
-    checkpoint) or :class:`LogUnavailableError` (both tile and entries of some stretch are missing).
+    checkpoint), :class:`LogUnavailableError` (both tile and entries of some stretch are missing) or
+    :class:`FolderBusyError` (it is being written).
     """
+    if not (folder / CHECKPOINT).exists():
+        raise NoMirrorError(f"there is no mirror in {folder}")
+    with read_whole(folder):
+        return _verify(folder, node, verifier, directory, progress, period, jobs, before)
+
+
+def _verify(
+    folder: Path,
+    node: str,
+    verifier: LogVerifier,
+    directory: Directory,
+    progress: Progress | None,
+    period: Period,
+    jobs: int,
+    before: Checkpoint | None,
+) -> VerifiedLog:
     head = _head(folder, verifier)
     findings = Findings(head.checkpoint.origin)
     tree = authentic_tree(folder, head.checkpoint, findings)
@@ -191,8 +208,6 @@ def verify_mirror(
 
 
 def _head(folder: Path, verifier: LogVerifier) -> VerifiedCheckpoint:
-    if not (folder / CHECKPOINT).exists():
-        raise NoMirrorError(f"there is no mirror in {folder}")
     note = read_resource(folder, CHECKPOINT)
     origin = parse_checkpoint(note).origin
     if origin != verifier.origin:

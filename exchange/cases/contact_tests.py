@@ -23,6 +23,8 @@ from protocol.event import Event, EventName
 from protocol.messages.types.contact import ContactTest, ContactTestReply
 
 # How many of the latest tests are looked at for the last reply.
+# A test that is further down than so many messages was waited for in vain long ago.
+_TESTS_LOOKED_FOR_AMONG = 1_000
 _TESTS_KEPT_IN_VIEW = 24
 
 
@@ -112,9 +114,9 @@ def _is_unanswered_test(store: DeskStore, head: Head) -> bool:
     )
 
 
-def unanswered_tests(store: DeskStore, among: int) -> list[InboxRow]:
+def unanswered_tests(store: DeskStore) -> list[InboxRow]:
     """The tests among the latest messages that nobody here replied to, the newest first."""
-    rows = store.heads(Direction.RECEIVED, among, None, unopened=False)
+    rows = store.heads(Direction.RECEIVED, _TESTS_LOOKED_FOR_AMONG, None, unopened=False)
     return [inbox_row(store, *row) for row in rows if _is_unanswered_test(store, row[1])]
 
 

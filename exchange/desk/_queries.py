@@ -22,6 +22,7 @@ from exchange.office.officers import READERS, Acting
 from exchange.office.processing_log import ProcessingLog
 from exchange.store.messages import DeskStore
 from exchange.store.rows import Head, PendingStatement, StoredMessage
+from exchange.store.short_ids import FEWEST_CHARACTERS
 from exchange.views import Direction, InboxRow, ReceiptRow, SearchResult, ShownMessage, Tracking
 from keys.directory.view import Directory
 from protocol.errors import ConditionsOpenError, DuplicateRequestError, ErasedError, NotFoundError
@@ -32,10 +33,10 @@ from protocol.messages.parse import notes_of
 from protocol.messages.schema.base import Message
 from protocol.processing_log import Operation, ProcessingRecord
 
-RESOLVED_AMONG = 1000
 # A message that is sent waits for so many others to be indexed, unless it is to be compared with all.
 INDEXED_BEFORE_SENDING = 256
-_FEWEST_CHARACTERS = 4
+# Of an id so short that it fits more, nobody needs to know how many.
+_MOST_COMPARED = 1_000
 
 
 class Queries:
@@ -100,16 +101,17 @@ class Queries:
         return self._store.head(message_id)[1].id
 
     def _resolve_part(self, wanted: str) -> UUID:
-        if len(wanted) < _FEWEST_CHARACTERS:
+        if len(wanted) < FEWEST_CHARACTERS:
             raise NotFoundError(f"too many messages fit {wanted!r}; give more")
-        # All of them, however old: what is short and not unique must not open another message.
-        ids = ((head.id, str(head.id)) for head in self._store.all_heads())
-        found = {known for known, text in ids if text.startswith(wanted) or text.endswith(wanted)}
+        # Among all of them, however old: what is short and not unique must not open another message.
+        found = self._store.short_ids.find(wanted, _MOST_COMPARED)
+        if found is None:
+            raise NotFoundError(f"too many messages fit {wanted!r}; give more")
         if not found:
             raise NotFoundError(f"no message here has an id that begins or ends with {wanted!r}")
         if len(found) > 1:
             raise NotFoundError(f"{len(found)} messages fit {wanted!r}; give more")
-        return found.pop()
+        return found[0]
 
     def search(
         self, query: str, limit: int, progress: Callable[[int, int], None] | None, *, everything: bool = False

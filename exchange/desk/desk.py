@@ -42,7 +42,7 @@ from exchange.cases.listing import quarantine_row
 from exchange.cases.offers import Offers
 from exchange.cases.search import Search
 from exchange.cases.threads import Parsed
-from exchange.desk._queries import RESOLVED_AMONG, Queries
+from exchange.desk._queries import Queries
 from exchange.desk._verification import Verification
 from exchange.link.client import MAX_WAIT_S, NodeClient
 from exchange.link.directory import DeskDirectory
@@ -52,7 +52,7 @@ from exchange.link.worker import Background, InThread, own_thread
 from exchange.messaging.handling import PassingOn, verify_originals
 from exchange.messaging.inbox import Inbox
 from exchange.messaging.offline import BundleImport, OfflineDesk
-from exchange.messaging.outbox import Outbox
+from exchange.messaging.outbox import Keeping, Outbox
 from exchange.messaging.receipts import ReceiptJudge
 from exchange.messaging.replies import Replies
 from exchange.messaging.sync import NodeSync
@@ -354,17 +354,17 @@ class Desk:
         draft = await self.run(self._offers.opening_draft, offer_id)
         if await self.run(self.office.needs_release, str(draft["type"])):
             return await self.propose(draft)
-        (sent,) = await self._node_sync.send([draft], expires_in, also=lambda message: self._offers.given(draft))
+        (sent,) = await self._node_sync.send([draft], expires_in, keeping=lambda message: self._offers.given(draft))
         return sent
 
-    async def _offer(self, draft: Draft, expires_in: timedelta | None, also: Callable[[UUID], None]) -> SentMessage:
+    async def _offer(self, draft: Draft, expires_in: timedelta | None, keeping: Keeping) -> SentMessage:
         prepared = await self.run(self._offers.prepare, draft)
 
-        def kept(message: UUID) -> None:
-            self._offers.keep(message, prepared.withheld)
-            also(message)
+        def kept(message: Message) -> None:
+            self._offers.keep(message.id, prepared.withheld)
+            keeping(message)
 
-        (sent,) = await self._node_sync.send([prepared.draft], expires_in, also=kept)
+        (sent,) = await self._node_sync.send([prepared.draft], expires_in, keeping=kept)
         return sent
 
     async def propose(self, draft: Draft) -> SentMessage:
@@ -386,16 +386,16 @@ class Desk:
         """
         proposal = await self.run(self.office.releasable, proposal_id)
 
-        def released(message: UUID) -> None:
-            self.office.released(proposal, message)
+        def released(message: Message) -> None:
+            self.office.released(proposal, message.id)
             if self._offers.is_of_an_offer(proposal.draft):
                 self._offers.given(proposal.draft)
 
         if proposal.offered:
             return await self._offer(
-                proposal.draft, expires_in, lambda message: self.office.released(proposal, message)
+                proposal.draft, expires_in, lambda message: self.office.released(proposal, message.id)
             )
-        (sent,) = await self._node_sync.send([proposal.draft], expires_in, also=released)
+        (sent,) = await self._node_sync.send([proposal.draft], expires_in, keeping=released)
         return sent
 
     async def acknowledge(
@@ -527,7 +527,7 @@ class Desk:
 
     async def unanswered_contact_tests(self) -> list[InboxRow]:
         """The tests among the latest messages that nobody here replied to, the newest first."""
-        return await self.run(unanswered_tests, self._store, RESOLVED_AMONG)
+        return await self.run(unanswered_tests, self._store)
 
     async def reply_to_contact_test(self, test_id: UUID, *, remark: str | None = None) -> SentMessage:
         """Reply to a received contact test. Raises as :meth:`acknowledge`."""

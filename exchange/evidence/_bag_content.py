@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from protocol.encoding.json_bounds import require_few_items
+from protocol.encoding.json_names import each_name_once
 from protocol.envelope import MAX_CONTENT_BYTES
 from protocol.errors import (
     MalformedError,
@@ -62,7 +63,7 @@ def read_content(content: bytes) -> dict[str, Any]:
         raise MalformedError("the content is larger than a message can be")
     try:
         require_few_items(content, MAX_ITEMS)
-        value = json.loads(content.decode(), object_pairs_hook=_unique, parse_constant=_refused)
+        value = json.loads(content.decode(), object_pairs_hook=each_name_once, parse_constant=_refused)
     except TooLargeError as problem:
         raise MalformedError("the content holds more names and values than a message can") from problem
     except (ValueError, RecursionError) as problem:
@@ -70,13 +71,6 @@ def read_content(content: bytes) -> dict[str, Any]:
     if type(value) is not dict:
         raise MalformedError("the content is not a JSON object")
     return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise ValueError("a repeated name")  # two readers could take different values for it
-    return fields
 
 
 def _refused(name: str) -> None:

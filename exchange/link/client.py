@@ -13,10 +13,10 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import aiohttp
-from yarl import URL
 
 from keys.transport.signing import signing
 from keys.transport.tls import client_context
+from keys.transport.urls import read_url
 from protocol.address import Address
 from protocol.crypto.signing import Signer
 from protocol.encoding import cbor
@@ -178,8 +178,7 @@ class NodeClient:
 
     async def _request(self, method: str, url: str, body: bytes | None, max_bytes: int, extra_s: float) -> bytes:
         try:
-            parsed = URL(url, encoded=True)
-            parsed.port  # noqa: B018 - only reading it tells whether it is one
+            parsed = read_url(url)
         except ValueError as cause:
             raise MalformedError(f"the address of the node {self.node} is none") from cause
         content_type = None if body is None else _CBOR

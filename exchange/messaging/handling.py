@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -20,8 +21,15 @@ from exchange.views import Dating, Direction
 from keys.directory.view import Directory
 from protocol.address import Address
 from protocol.codes import load_codes
-from protocol.envelope import parse_envelope
-from protocol.errors import ConditionsOpenError, ErasedError, HandlingError, NotFoundError, ProofInvalidError
+from protocol.envelope import MAX_CONTENT_BYTES, parse_envelope
+from protocol.errors import (
+    ConditionsOpenError,
+    ErasedError,
+    ForwardTooLargeError,
+    HandlingError,
+    NotFoundError,
+    ProofInvalidError,
+)
 from protocol.messages.handling_rules import (
     Action,
     Barrier,
@@ -37,7 +45,14 @@ from protocol.messages.schema.base import LegalBasis, Message
 from protocol.messages.schema.parts import Condition
 from protocol.messages.schema.use import ConsentReply, ConsentRequest
 from protocol.messages.types.consent import check_given, content_conditions, open_conditions, opening_in
-from protocol.messages.types.forward import Forward, Original, original_envelope, original_receipts
+from protocol.messages.types.forward import (
+    FORWARD_ROOM_BYTES,
+    Forward,
+    Original,
+    original_bytes,
+    original_envelope,
+    original_receipts,
+)
 from protocol.messages.types.information import InformationSpontaneous
 from protocol.misbehaviour.verify import own_lines
 from protocol.receipt import Receipt, encode_receipts
@@ -106,7 +121,10 @@ class PassingOn:
     def forward_draft(
         self, message_id: UUID, recipients: Sequence[Address], reason: str, purpose: str | None
     ) -> dict[str, Any]:
-        """The draft that passes a message on to ``recipients``; raises as :meth:`require`."""
+        """The draft that passes a message on to ``recipients``.
+
+        Raises as :meth:`require`, and :class:`ForwardTooLargeError` before anybody writes more.
+        """
         stored = self._stored(message_id)
         message = self._parsed.of(stored)
         self._require_accepted(stored)
@@ -126,7 +144,9 @@ class PassingOn:
         if purpose is not None:
             draft["purpose"] = purpose
         consents = self._consents_that_lift(stored, recipients)
-        return {**draft, "consents": consents} if consents else draft
+        whole = {**draft, "consents": consents} if consents else draft
+        _require_room(stored, len(json.dumps(whole, ensure_ascii=False).encode()))
+        return whole
 
     def consent_fields(
         self, message_id: UUID, action: Action, recipients: Sequence[Address], purpose: str
@@ -136,6 +156,8 @@ class PassingOn:
         Where nothing forbids it the sender is asked, for all items of the message.
         """
         stored = self._stored(message_id)
+        if action is Action.FORWARD:  # nobody is asked for what could not be done with the consent
+            _require_room(stored, original_bytes(stored.content, len(stored.envelope)))
         message = self._parsed.of(stored)
         found = self._open_barriers(stored, action, recipients)
         asked = dict.fromkeys((barrier.message, barrier.objection.item) for barrier in found)
@@ -261,6 +283,16 @@ class PassingOn:
     def _messages_of(self, thread: UUID) -> list[Message]:
         rows = self._store.thread(thread)
         return [self._parsed.of(other) for _, other, _ in rows if not other.erased]
+
+
+def _require_room(stored: StoredMessage, size: int) -> None:
+    """Return if what is to be passed on leaves room for the rest of a forward; ``size`` is in bytes, as JSON."""
+    room = MAX_CONTENT_BYTES - FORWARD_ROOM_BYTES
+    if size > room:
+        raise ForwardTooLargeError(
+            f"passed on with its envelope, which proves it, this message of {len(stored.content)} bytes takes {size}"
+            f" bytes, and {room} fit: messages of up to some 400,000 bytes can be passed on"
+        )
 
 
 def _gives(message: Message) -> bool:

@@ -48,7 +48,9 @@ from protocol.routing import COMMITMENT_BYTES, MAX_CLOCK_SKEW, Priority, Routing
 
 _PRIORITIES = {"routine": Priority.ROUTINE, "urgent": Priority.URGENT, "emergency": Priority.EMERGENCY}
 _FORMAT_RULE = "message format"
-Guard = Callable[[Message], None]
+Keeping = Callable[[Message], None]
+"""What is done with a message in the transaction that keeps it, before it is kept; it may raise."""
+
 # Contents of the messages that are sealed and kept in one transaction, unless one alone has more.
 MAX_SEALED_BYTES = 4 * 1024 * 1024
 
@@ -161,13 +163,12 @@ class Outbox:
         self,
         messages: Sequence[Composed],
         expires_in: timedelta | None,
-        guard: Guard | None = None,
-        also: Callable[[UUID], None] | None = None,
+        keeping: Keeping | None = None,
     ) -> list[StoredMessage]:
         """Seal messages and keep them, in the outbox.
 
-        ``guard`` raises for a message that is not to be sent as things stand when it is kept: between the two no other
-        program keeps one. ``also`` is given the id of each in the same transaction; when it raises, none is kept.
+        ``keeping`` is given each in the transaction that keeps them, before the first is kept: between the two no other
+        program keeps one. What it writes is kept with them, and when it raises, none of all this is.
         Raises what the directory says against a recipient, and :class:`ThreadMovedError`, with nothing kept, when a
         thread is another one than that in which a message was found to be allowed.
         """
@@ -180,10 +181,10 @@ class Outbox:
         with self._store.database.transaction():
             if any(message.after != self._end_before(message.message) for message in messages):
                 raise ThreadMovedError
-            if guard is not None:
+            if keeping is not None:
                 for message in messages:
-                    guard(message.message)
-            self._store.add_sent(sealed, records, also=(lambda: _each(also, heads)) if also is not None else None)
+                    keeping(message.message)
+            self._store.add_sent(sealed, records)
         return sealed
 
     def record(
@@ -320,11 +321,6 @@ class Outbox:
             digest=sha256(envelope).digest(),
         )
         return StoredMessage(head, envelope, content, salt)
-
-
-def _each(also: Callable[[UUID], None], heads: Sequence[Head]) -> None:
-    for head in heads:
-        also(head.id)
 
 
 def _starting_with(first: bytes) -> Callable[[int], bytes]:

@@ -23,7 +23,7 @@ from exchange.link.link import NodeLink
 from exchange.link.worker import Background, InThread
 from exchange.messaging.inbox import Inbox, TakenPage
 from exchange.messaging.offline import BundleImport, OfflineDesk
-from exchange.messaging.outbox import Composed, Guard, Outbox, Outcome, ThreadMovedError, batches, sealable
+from exchange.messaging.outbox import Composed, Keeping, Outbox, Outcome, ThreadMovedError, batches, sealable
 from exchange.store.messages import DeskStore
 from exchange.store.rows import Head, PendingStatement, StoredMessage
 from exchange.views import SendStatus, SentMessage, SyncResult
@@ -93,14 +93,13 @@ class NodeSync:
         self,
         drafts: Drafts,
         expires_in: timedelta | None,
-        guard: Guard | None = None,
-        also: Callable[[UUID], None] | None = None,
+        keeping: Keeping | None = None,
     ) -> list[SentMessage]:
         """Check, seal, store and submit; raises as :meth:`exchange.desk.desk.Desk.send_many`.
 
         ``drafts`` may be a function of the desk's thread that writes them from what is stored: it is asked again when
-        another program wrote into the same thread before they were stored. ``also`` is given the id of each message in
-        the transaction that puts it into the outbox; when it raises, that message is not sent.
+        another program wrote into the same thread before they were stored. ``keeping``: see :meth:`Outbox.seal`; when
+        it raises for a message, that one is not sent.
         """
         messages = await self._thread(lambda: self._compose(drafts))
         sent: list[StoredMessage] = []
@@ -108,7 +107,7 @@ class NodeSync:
         submitting: set[asyncio.Task[Mapping[UUID, Outcome]]] = set()
         try:
             for part in sealable(messages):
-                for batch in batches(await self._seal(messages[part], drafts, part, expires_in, guard, also)):
+                for batch in batches(await self._seal(messages[part], drafts, part, expires_in, keeping)):
                     sent += batch
                     submitting.add(asyncio.create_task(self._submit(batch)))
                 if len(submitting) >= _SUBMITTING:
@@ -133,14 +132,13 @@ class NodeSync:
         drafts: Drafts,
         part: slice,
         expires_in: timedelta | None,
-        guard: Guard | None,
-        also: Callable[[UUID], None] | None,
+        keeping: Keeping | None,
     ) -> list[StoredMessage]:
         messages = composed
         while True:
             directory = self._link.directory
             try:
-                sealed = await self._thread(partial(self._outbox.seal, messages, expires_in, guard, also))
+                sealed = await self._thread(partial(self._outbox.seal, messages, expires_in, keeping))
                 break
             except ThreadMovedError:
                 messages = await self._thread(lambda: self._compose(drafts, part))

@@ -17,6 +17,7 @@ from exchange.office.officers import Acting
 from exchange.store.processing_log import ProcessingLogTable
 from exchange.store.rows import Head
 from keys.local.files import write_file
+from keys.local.tile_folder import written_alone
 from protocol.address import Address
 from protocol.crypto.signing import Ed25519Verifier, Signer
 from protocol.encoding.instants import truncate
@@ -165,8 +166,14 @@ def check_table(table: ProcessingLogTable, last: bytes | None, progress: Progres
 def export_records(table: ProcessingLogTable, folder: Path, note: bytes, progress: Progress | None = None) -> int:
     """Write the records that ``note`` speaks of, in the layout of C2SP tlog-tiles; how many there are.
 
-    Raises :class:`OSError`.
+    Raises :class:`OSError`, and :class:`FolderBusyError` while another program exports into the folder.
     """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with written_alone(folder):
+        return _export(table, folder, note, progress)
+
+
+def _export(table: ProcessingLogTable, folder: Path, note: bytes, progress: Progress | None) -> int:
     size = parse_checkpoint(note).size
     tree = TileTree(0, _no_tile)
     bundle: list[bytes] = []

@@ -19,6 +19,7 @@ from pyhanko.sign import signers
 from pyhanko.sign.fields import MDPPerm, SigSeedSubFilter
 from pyhanko.sign.signers import PdfSignatureMetadata, SimpleSigner
 
+from keys.local.given_files import FileKind, require_file
 from protocol.errors import SigningIdentityError
 
 FIELD = "Signature"
@@ -29,9 +30,10 @@ _MAX_BYTES = 1 << 20
 def read_identity(path: Path, passphrase: bytes | None, now: datetime) -> SimpleSigner:
     """The key and certificate of a PKCS#12 file (``.p12``, ``.pfx``), else of a PEM file with both.
 
-    Raises :class:`SigningIdentityError` when it cannot be read or opened, when key and certificate do not belong
-    together, or when the certificate does not count ``now``.
+    Raises :class:`WrongFileError`, and :class:`SigningIdentityError` when it cannot be read or opened, when key and
+    certificate do not belong together, or when the certificate does not count ``now``.
     """
+    require_file(path, FileKind.IDENTITY)
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)

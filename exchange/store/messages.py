@@ -24,6 +24,7 @@ from exchange.store.cipher import RowCipher
 from exchange.store.database import SealedDatabase
 from exchange.store.processing_log import ProcessingLogTable
 from exchange.store.rows import Head, PendingStatement, Quarantined, Refusal, StoredMessage, StoredReceipt
+from exchange.store.short_ids import ShortIds
 from exchange.views import Direction
 from protocol.address import Address
 from protocol.encoding import cbor
@@ -95,12 +96,14 @@ class DeskStore:
             raise
         self.records = ProcessingLogTable(self.database)
         self._cipher = cipher
+        self.short_ids = ShortIds(self.database, cipher, lambda row, head: self._head(row, head).id)
         # The heads of what was sent last: each gets several receipts soon after. Good until another program writes.
         self._recent: OrderedDict[bytes, Head] = OrderedDict()
         self._recent_as_of = self.database.changes_of_others()
         try:
             with suppress(DeskBusyError):  # another program is at it
                 self.destroy_keys()  # of what was erased when the power went
+            self.short_ids.complete()
         except BaseException:
             self.close()
             raise
@@ -112,24 +115,14 @@ class DeskStore:
 
     # --- Sending ---
 
-    def add_sent(
-        self,
-        messages: Sequence[StoredMessage],
-        records: Sequence[ProcessingRecord] = (),
-        also: Callable[[], None] | None = None,
-    ) -> None:
-        """Keep new messages, with the records of them, and put them into the outbox.
-
-        ``also`` is done in the same transaction; when it raises, nothing of all this is done.
-        """
+    def add_sent(self, messages: Sequence[StoredMessage], records: Sequence[ProcessingRecord] = ()) -> None:
+        """Keep new messages, with the records of them, and put them into the outbox."""
         with self.database.transaction():
             for message, slot in zip(messages, self._take_slots(len(messages)), strict=True):
                 seq, row = self._insert_message(message, slot)
                 self.database.execute("INSERT INTO outbox (seq, id) VALUES (?, ?)", (seq, row))
                 self._insert_contact_tests(message.head)
             self.records.insert(records)
-            if also is not None:
-                also()
         self._recent.update((message.head.digest, message.head) for message in messages)
         while len(self._recent) > _RECENT_HEADS:
             self._recent.popitem(last=False)
@@ -727,7 +720,9 @@ class DeskStore:
                 slot.to_bytes(_SLOT_BYTES, "big"),
             ),
         )
-        return int(done.lastrowid or 0), row
+        seq = int(done.lastrowid or 0)
+        self.short_ids.add([(seq, head.id)])
+        return seq, row
 
     def _mark_stale(self, thread: bytes) -> None:
         self.database.execute(

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from exchange.text.text_files import decoded
+from protocol.encoding.json_names import each_name_once
 from protocol.errors import MalformedError
 
 YAML_SUFFIXES = frozenset({".yaml", ".yml"})
@@ -56,7 +57,7 @@ def read_object(content: bytes, name: str) -> dict[str, Any]:
     is_yaml = PurePath(name).suffix.lower() in YAML_SUFFIXES
     try:
         text = decoded(content, name)
-        value = yaml.load(text, _Loader) if is_yaml else json.loads(text, object_pairs_hook=_once)  # noqa: S506
+        value = yaml.load(text, _Loader) if is_yaml else json.loads(text, object_pairs_hook=each_name_once)  # noqa: S506
     except MalformedError:
         raise
     except yaml.YAMLError as problem:
@@ -69,10 +70,3 @@ def read_object(content: bytes, name: str) -> dict[str, Any]:
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise MalformedError(f"{name} does not hold one object with names")
     return value
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise ValueError("a name stands twice")
-    return fields

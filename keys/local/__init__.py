@@ -1,3 +1,3 @@
-"""What this machine keeps and shows: durable files, migrations, passphrases, texts, terminals.
+"""What lies on this machine: files that people give, and what this machine keeps.
 
-It knows no key, no member and no message."""
+Nothing here talks to another machine, or decides whether what a file says is true."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keys.local.files import PRIVATE_MODE, write_file
+from keys.local.given_files import FileKind, read_given, reading_as
 from protocol.bundle import MAX_PART_BYTES, BundlePart, parse_part
 from protocol.errors import UsageError
 
@@ -27,14 +28,11 @@ def write_parts(file: Path, parts: Sequence[bytes]) -> list[Path]:
 def read_parts(paths: Sequence[Path], holder: str | None) -> list[tuple[BundlePart, bytes]]:
     """The parts for ``holder`` (None: for anyone) in ``paths``, parsed and not verified, with their bytes.
 
-    Raises :class:`UsageError` and what :func:`parse_part` raises, for the first file that is wrong.
+    Raises :class:`UsageError`, :class:`WrongFileError` and what :func:`parse_part` raises, for the first that is wrong.
     """
     parts: list[tuple[BundlePart, bytes]] = []
     for path in paths:
-        try:
-            with path.open("rb") as stream:
-                data = stream.read(MAX_PART_BYTES + 1)
-        except OSError as problem:
-            raise UsageError(f"cannot read {path}: {problem.strerror}") from problem
-        parts.append((parse_part(data, holder), data))
+        data = read_given(path, FileKind.TRANSFER, max_bytes=MAX_PART_BYTES)
+        with reading_as(path, data, FileKind.TRANSFER):
+            parts.append((parse_part(data, holder), data))
     return sorted(parts, key=lambda part: (part[0].created, part[0].bundle_id, part[0].number))

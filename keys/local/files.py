@@ -51,8 +51,8 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def acquire_lock(path: Path, refusal: Callable[[], ComityError], *, wait_s: float = 0) -> int:
-    """Take the advisory lock of file ``path`` and return its descriptor.
+def acquire_lock(path: Path, refusal: Callable[[], ComityError], *, wait_s: float = 0, shared: bool = False) -> int:
+    """Take the advisory lock of file ``path`` and return its descriptor; ``shared`` is with others that only read.
 
     Raises ``refusal()`` when another holds it for longer than ``wait_s``: who holds it may be stopped, or hang. The
     lock lasts until :func:`release_lock`, or until the process ends.
@@ -61,7 +61,7 @@ def acquire_lock(path: Path, refusal: Callable[[], ComityError], *, wait_s: floa
     until = time.monotonic() + wait_s
     while True:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError as problem:
             if time.monotonic() >= until:
                 os.close(descriptor)

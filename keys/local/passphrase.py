@@ -8,23 +8,32 @@ import stat
 import sys
 from pathlib import Path
 
+from keys.local.given_files import FileKind, require_kind, wrong_file
 from protocol.errors import KeystoreError, UsageError
 
 MAX_PASSPHRASE_BYTES = 1024
 _OTHERS = 0o077
+_LOOKED_AT_BYTES = 65_536
 
 
 def read_passphrase_file(path: Path) -> bytes:
     """The file's first line. Raises :class:`KeystoreError` if others could have read it, :class:`UsageError` otherwise.
 
-    In systemd's credential directory the mode does not say who can read: an access list does, and it names the service.
+    A file that is known to be something else is refused (:class:`WrongFileError`): the first line of a draft must not
+    become anybody's passphrase. In systemd's credential directory the mode does not say who can read: an access list
+    does, and it names the service.
     """
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             if stat.S_ISREG(mode) and mode & _OTHERS and not _is_credential(path):
                 raise KeystoreError(f"others can read the passphrase file {path}: set its mode to 0600")
-            return _checked(file.readline(MAX_PASSPHRASE_BYTES + 2).rstrip(b"\r\n"))
+            first = file.readline(MAX_PASSPHRASE_BYTES + 2)
+            content = first + file.read(_LOOKED_AT_BYTES)
+            require_kind(path, content, FileKind.PASSPHRASE)
+            if first.strip() in (b"{", b"["):  # no passphrase, but how JSON begins
+                raise wrong_file(path, content, FileKind.PASSPHRASE)
+            return _checked(first.rstrip(b"\r\n"))
     except OSError as problem:
         raise UsageError(f"cannot read the passphrase file {path}: {problem.strerror}") from problem
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
 
+from protocol.encoding.json_names import RepeatedNameError, each_name_once
 from protocol.errors import MalformedError
 
 
@@ -15,13 +14,8 @@ def require_unique_members(encoded: bytes) -> None:
     What is no JSON at all is left to whoever reads it as what it should be.
     """
     try:
-        json.loads(encoded, object_pairs_hook=_unique)
+        json.loads(encoded, object_pairs_hook=each_name_once)
+    except RepeatedNameError:
+        raise MalformedError("a member stands twice in one object of the JSON") from None
     except (ValueError, RecursionError):
         return
-
-
-def _unique(members: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(members)
-    if len(found) != len(members):
-        raise MalformedError("a member stands twice in one object of the JSON")
-    return found

@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from protocol.errors import LogUnavailableError, MalformedError, TooLargeError
+from keys.local.files import acquire_lock, locked, release_lock
+from protocol.errors import FolderBusyError, LogUnavailableError, MalformedError, TooLargeError
 from protocol.log.layout import (
     TILE_WIDTH,
     TileName,
@@ -27,6 +29,7 @@ from protocol.log.scoped import BundleItem, decode_scoped_bundle, parse_scoped_p
 CHECKPOINT = "checkpoint"
 COSIGNED = "cosigned/checkpoint"
 CONFLICT = "checkpoint.conflict"
+LOCK = ".lock"
 HEADS = "heads"
 """The folder with every signed head that a mirror was ever shown, of this history or of another."""
 MAX_BUNDLE_BYTES = 4 * 1024 * 1024
@@ -46,6 +49,40 @@ def _plain_items(data: bytes) -> list[BundleItem]:
 
 PLAIN = BundleForm(entries_path, _plain_items)
 SCOPED = BundleForm(scoped_path, decode_scoped_bundle)
+
+
+@contextmanager
+def written_alone(folder: Path) -> Iterator[None]:
+    """No other program writes into the folder during the block, or verifies it; raises :class:`FolderBusyError`.
+
+    Two at once would remove parts of tiles that the other's checkpoint speaks of. The folder is made if need be.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / LOCK, lambda: _busy(folder)):
+        yield
+
+
+@contextmanager
+def read_whole(folder: Path) -> Iterator[None]:
+    """Nobody writes into the folder during the block, others may read it; raises :class:`FolderBusyError`.
+
+    A folder without a lock file, or with one of another user or on a medium that cannot be written, is read as it is:
+    who only reads leaves nothing behind.
+    """
+    try:
+        os.stat(folder / LOCK)
+        descriptor = acquire_lock(folder / LOCK, lambda: _busy(folder), shared=True)
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        release_lock(descriptor)
+
+
+def _busy(folder: Path) -> FolderBusyError:
+    return FolderBusyError(f"another program works in the folder {folder}")
 
 
 def read_resource(folder: Path, path: str) -> bytes:

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from keys.local.given_files import FileKind, require_file
 from keys.local.passphrase import read_passphrase_file
 from protocol.crypto.signing import PUBLIC_BYTES, Ed25519Verifier, check_ed25519_public_key
 from protocol.errors import (
@@ -59,6 +60,7 @@ class TokenSettings:
     @classmethod
     def load(cls, path: Path) -> TokenSettings:
         """Read the TOML file; relative paths are beside it. Raises :class:`SettingsError`."""
+        require_file(path, FileKind.TOKEN)
         try:
             values = tomllib.loads(path.read_text("utf-8"))
         except OSError as problem:

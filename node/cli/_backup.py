@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from keys.local.given_files import FileKind, require_file, require_folder
 from node.cli._output import AsJson, edge, progress, show
 from node.cli._setup import Home
 from node.i18n import _
@@ -73,6 +74,9 @@ def restore(
     with edge(as_json):
         from node.recovery.backup import restore_backup
 
+        require_folder(folder, FileKind.BACKUP)
+        if checkpoint is not None:
+            require_file(checkpoint, FileKind.CHECKPOINT)
         with progress(as_json, _("verified")) as shown:
             made = restore_backup(folder, into, checkpoint, shown)
         keystore = "home/keystore.cbor" in made.files

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from keys.local.given_files import FileKind, recognised, require_folder, take
 from keys.local.terminal import REFUSED
-from node.cli._keys import KeyRing
+from node.cli._keys import KeyRing, require_keystore
 from node.cli._output import AsJson, edge, show
 from node.cli._review import (
     Approval,
@@ -48,6 +49,8 @@ Folder = Annotated[Path, typer.Argument(help=_("The folder that the directory is
 Keys = Annotated[Path | None, typer.Option("--keys", help=_("Keystore of directory keys to sign with."))]
 Registry = Annotated[list[str], typer.Option("--registry", help=_("Key of the registry: a name in the keystore."))]
 Threshold = Annotated[int, typer.Option(help=_("How many of the keys must sign."))]
+
+_PUBLISHED = frozenset({FileKind.CONTACT_POINT_CARD, FileKind.LEGAL_PROFILE})
 
 
 @federation.command("create")
@@ -292,6 +295,7 @@ def revoke_key(
     registry
     """
     with edge(as_json):
+        require_keystore(keys)
         from keys.directory.cards import NodeCard
         from keys.members.federation import with_revoked_key
 
@@ -331,6 +335,7 @@ def set_status(
         from keys.directory.cards import CardStatus, NodeCard
         from keys.members.federation import with_status
 
+        require_keystore(keys)
         try:
             wanted = CardStatus(status_name)
         except ValueError as problem:
@@ -382,6 +387,7 @@ def now() -> datetime:
 
 def open_ceremony(folder: Path) -> Ceremony:
     """The ceremony in ``folder``, for this program alone until it ends; raises :class:`CeremonyError`."""
+    require_folder(folder, FileKind.DIRECTORY)
     _hold(folder.absolute())
     return read_ceremony(folder)
 
@@ -402,6 +408,7 @@ def read_ceremony(folder: Path) -> Ceremony:
     from keys.ceremony.ceremony import Ceremony
     from keys.directory.metadata.repository import MetadataRepository
 
+    require_folder(folder, FileKind.DIRECTORY)
     return Ceremony(MetadataRepository(folder))
 
 
@@ -412,21 +419,19 @@ def _federation_name(folder: Path) -> str:
 
 
 def _read_published(path: Path) -> Card | LegalProfile:
-    import json
+    from keys.directory.cards import parse_contact_point_card, parse_node_card
+    from keys.directory.legal_profile import parse_profile
 
-    from keys.directory.cards import CONTACT_POINT_CARD_SCHEMA, parse_contact_point_card, parse_node_card
-    from keys.directory.legal_profile import SCHEMA, parse_profile
+    def parsed(content: bytes) -> Card | LegalProfile:
+        match recognised(content):
+            case FileKind.LEGAL_PROFILE:
+                return parse_profile(content)
+            case FileKind.CONTACT_POINT_CARD:
+                return parse_contact_point_card(content)
+            case _:
+                return parse_node_card(content)
 
-    try:
-        content = path.read_bytes()
-        schema = json.loads(content).get("schema")
-    except OSError as problem:
-        raise UsageError(f"cannot read {path}: {problem.strerror}") from problem
-    except (ValueError, AttributeError) as problem:
-        raise UsageError(f"{path} is not a card") from problem
-    if schema == SCHEMA:
-        return parse_profile(content)
-    return parse_contact_point_card(content) if schema == CONTACT_POINT_CARD_SCHEMA else parse_node_card(content)
+    return take(path, FileKind.NODE_CARD, parsed, also=_PUBLISHED)
 
 
 def change_card(
@@ -440,6 +445,7 @@ def change_card(
     as_json: bool,
 ) -> None:
     """Publish the card of ``holder`` anew, as ``changed`` makes it of the published one."""
+    require_keystore(approval.keys)
     card = changed(_published(folder, holder))
     ring = KeyRing.open(approval.keys, passphrase_file)
     _publish_cards(folder, [card], key, registry, ring, approval, as_json)

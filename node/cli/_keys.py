@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from keys.local.given_files import FileKind, require_file, take
 from node.cli._output import AsJson, edge, show
 from node.cli._secrets import HARDWARE_FILE_VARIABLE, PassphraseFile, TokenFile, open_token, read_passphrase
 from node.i18n import _
@@ -75,6 +76,7 @@ def public(
     with edge(as_json):
         from keys.secrets.keystore import Keystore
 
+        require_keystore(keystore)
         store = Keystore.open(keystore, read_passphrase(passphrase_file), open_token(token_file))
         for name in holder or ():
             if name not in store:
@@ -104,24 +106,32 @@ def public_value(key: DirectoryPublicKey) -> dict[str, Any]:
 
 def read_public(path: Path) -> DirectoryPublicKey:
     """The key in a file that ``keys public`` wrote; raises :class:`MalformedError` and its kin."""
+    return take(path, FileKind.DIRECTORY_KEY, _public)
+
+
+def _public(content: bytes) -> DirectoryPublicKey:
     import json
 
     from keys.directory.metadata.tuf_key import DirectoryPublicKey
 
     try:
-        value = json.loads(path.read_text("utf-8"))
+        value = json.loads(content)
         if value["schema"] != SCHEMA:
-            raise MalformedError(f"{path} is not a directory key")
+            raise MalformedError("it is not a directory key")
         second = bytes.fromhex(value["ml_dsa_44"]) if "ml_dsa_44" in value else None
         key = DirectoryPublicKey(bytes.fromhex(value["ed25519"]), str(value["holder"]), ml_dsa_44=second)
         named = value.get("key", key.keyid)
-    except OSError as problem:
-        raise UsageError(f"cannot read {path}: {problem.strerror}") from problem
-    except (ValueError, KeyError, TypeError) as problem:
-        raise MalformedError(f"{path} is not a directory key") from problem
+    except (ValueError, KeyError, TypeError, RecursionError) as problem:
+        raise MalformedError("it is not a directory key") from problem
     if named != key.keyid:
-        raise MalformedError(f"{path} names another key id than that of its key")
+        raise MalformedError("it names another key id than that of its key")
     return key
+
+
+def require_keystore(path: Path | None) -> None:
+    """Raise :class:`WrongFileError` when the file that was given as a keystore is none: before anything is asked."""
+    if path is not None:
+        require_file(path, FileKind.KEYSTORE)
 
 
 class KeyRing:
@@ -139,6 +149,7 @@ class KeyRing:
 
         from keys.secrets.keystore import Keystore
 
+        require_keystore(path)
         token_file = os.environ.get(HARDWARE_FILE_VARIABLE)
         token = open_token(Path(token_file) if token_file else None)
         return cls(Keystore.open(path, read_passphrase(passphrase_file), token))

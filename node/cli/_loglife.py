@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from keys.local.given_files import FileKind, require_folder
 from keys.local.terminal import UNVERIFIED
 from node.cli._output import AsJson, edge, progress, show
 from node.cli._running import ask_running, is_running
@@ -169,6 +170,7 @@ def import_entries(
         from node.log.files import LogFiles
         from node.recovery.import_entries import import_mirror
 
+        require_folder(mirror, FileKind.MIRROR)
         files, settings = _settings(home)
         log = LogFiles.of(files, settings, _keystore(files, settings, passphrase_file))
         with progress(as_json, _("entries")) as shown:
@@ -226,6 +228,7 @@ def verify_tiles(
     with edge(as_json):
         from node.log.tile_export import verify_tiles
 
+        require_folder(folder, FileKind.MIRROR)
         with progress(as_json, _("entries")) as shown:
             done = verify_tiles(folder, _verifier(_settings(home)[0]), shown)
         _show_tiles(as_json, folder, asdict(done), done.checkpoint.size)

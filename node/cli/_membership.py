@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from keys.local.given_files import MAX_FILE_BYTES, FileKind, read_given, reading_as, take
 from keys.local.printing import printable
 from node.cli._federation import Folder, Keys, Threshold, federation, nation, now, open_ceremony
-from node.cli._keys import KeyRing
+from node.cli._keys import KeyRing, require_keystore
 from node.cli._output import AsJson, edge, show
 from node.cli._review import (
     Approval,
@@ -28,7 +29,7 @@ from node.cli._review import (
 )
 from node.cli._secrets import PassphraseFile
 from node.i18n import _
-from protocol.errors import UsageError
+from protocol.errors import MalformedError, UsageError
 
 if TYPE_CHECKING:
     from keys.ceremony.ceremony import Ceremony
@@ -179,12 +180,10 @@ def witnesses(
     with edge(as_json):
         if (rule is None) != majority:
             raise UsageError("give a rule, or --majority")
-        try:
-            text = None if rule is None else rule.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as problem:
-            raise UsageError(f"cannot read {rule} as text") from problem
+        content = b"" if rule is None else read_given(rule, FileKind.POLICY, max_bytes=MAX_FILE_BYTES)
         at = open_ceremony(folder)
-        at.set_witness_rule(text, now())
+        with reading_as(rule or folder, content, FileKind.POLICY):
+            at.set_witness_rule(None if rule is None else _utf_8(content), now())
         _show_staged(at, as_json)
 
 
@@ -226,6 +225,7 @@ def sign(
     with edge(as_json):
         from keys.local.files import write_file
 
+        require_keystore(keys)
         approval = Approval(keys, state, root_fingerprint, digest, instead_of)
         given, ring = _read(file), KeyRing.open(keys, passphrase_file)
         signed = sign_reviewed(given, [ring.signer(name) for name in key], approval, now(), as_json)
@@ -261,12 +261,14 @@ def _show_staged(at: Ceremony, as_json: bool) -> None:
     show(as_json, {"staged": missing}, lambda: "\n".join([*missing.values(), advice]))
 
 
+def _utf_8(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as problem:
+        raise MalformedError("it is not text in UTF-8") from problem
+
+
 def _read(path: Path) -> CeremonyFile:
     from keys.ceremony.ceremony_file import MAX_BYTES, CeremonyFile
 
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as problem:
-        raise UsageError(f"cannot read {path}: {problem.strerror}") from problem
-    return CeremonyFile.from_bytes(content)
+    return take(path, FileKind.CEREMONY, CeremonyFile.from_bytes, max_bytes=MAX_BYTES)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +16,7 @@ from node.cli._output import AsJson, edge, show
 from node.cli._secrets import PassphraseFile, open_token, read_passphrase
 from node.cli._setup import Home
 from node.i18n import _
-from protocol.errors import NotFoundError, UnavailableError
+from protocol.errors import NotFoundError, UnavailableError, UsageError
 
 log = typer.Typer(help=_("The node's transparency log."), no_args_is_help=True)
 witness = typer.Typer(help=_("What is proved of the partners' logs."), no_args_is_help=True)
@@ -276,19 +278,52 @@ def restore(
     Example: comity-node witness restore kr fr
     """
     with edge(as_json):
-        from keys.local.files import acquire_lock, release_lock
         from node.log.sequencer import utc_now
         from node.monitor.reinstate import reinstate_trust
         from node.settings import NodeHome, NodeSettings
-        from protocol.errors import StoreInUseError
 
         files = NodeHome(home)
-        database = home / NodeSettings.load(files.settings).database
-        lock = acquire_lock(
-            database.with_name(database.name + ".lock"), lambda: StoreInUseError("the node is running; stop it first")
-        )
-        try:
+        with _stopped(home / NodeSettings.load(files.settings).database) as database:
             reinstate_trust(files, database, node, utc_now())
-        finally:
-            release_lock(lock)
         show(as_json, {"restored": node}, lambda: _("Receipts of {node} count again.").format(node=node))
+
+
+@witness.command()
+def rebuild(
+    home: Home,
+    distrusted: Annotated[
+        list[str] | None, typer.Option("--distrusted", help=_("A partner whose log contradicted itself; repeatable."))
+    ] = None,
+    nobody: Annotated[
+        bool, typer.Option("--nobody-distrusted", help=_("You know that no partner's log ever contradicted itself."))
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a damaged witness.cbor anew. Stop the node first. Who is distrusted stays so; the damaged file is kept.
+
+    Example: comity-node witness rebuild kr
+    """
+    with edge(as_json):
+        from node.monitor.reinstate import rebuild_witness
+        from node.settings import NodeHome, NodeSettings
+        from protocol.address import parse_node
+
+        if distrusted and nobody:
+            raise UsageError("name the distrusted partners, or say that there are none")
+        files, named = NodeHome(home), [parse_node(one) for one in distrusted or ()]
+        with _stopped(home / NodeSettings.load(files.settings).database) as database:
+            held = rebuild_witness(files, database, named, nobody=nobody)
+        lines = [_("The witness file is made anew. The partners' logs are compared again when the node starts.")]
+        lines += [_("{node}: DISTRUSTED").format(node=node) for node in held]
+        show(as_json, {"distrusted": held}, lambda: "\n".join(lines))
+
+
+@contextmanager
+def _stopped(database: Path) -> Iterator[Path]:
+    """The database of a node that does not run, for the length of a block; raises :class:`StoreInUseError`."""
+    from keys.local.files import locked
+    from protocol.errors import StoreInUseError
+
+    lock = database.with_name(database.name + ".lock")
+    with locked(lock, lambda: StoreInUseError("the node is running; stop it first")):
+        yield database

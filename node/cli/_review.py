@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from keys.local.given_files import FileKind, require_folder
 from keys.local.printing import printable
 from node.i18n import _
 from protocol.errors import CeremonyError, ComityError, UsageError
@@ -67,6 +68,7 @@ class Approval:
         if self.state is None and self.keys is None:
             raise UsageError("say whose chain the change is judged by: --keys KEYSTORE, or --state FOLDER")
         folder = self.state or Path(f"{self.keys}.chain")
+        require_folder(folder, FileKind.CHAIN)
         with HolderChain.open(folder) as chain:
             yield chain
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 
+from keys.local.given_files import FileKind, take
+from keys.transport.urls import read_url
 from node.cli._output import AsJson, edge, show
 from node.cli._secrets import PassphraseFile, TokenFile, open_token, read_passphrase
 from node.i18n import _
@@ -92,7 +93,7 @@ def init(
             values = {"offline": True, **values}
         NodeSettings.of(values)
         inside = split_host_port(listen)[0] if listen else "localhost"
-        host = (urlsplit(url).hostname if url is not None else None) or inside
+        host = (read_url(url).host if url is not None else None) or inside
         origin = log_origin(federation, node)
         passphrase = read_passphrase(passphrase_file, new=True)
         token = open_token(token_file)
@@ -120,12 +121,14 @@ def init(
 
 
 def _check_url(url: str | None) -> None:
-    if url is not None and urlsplit(url).hostname is None:
-        raise UsageError("the URL is of the form https://host[:port]")
+    if url is None:
+        return
     try:
-        urlsplit(url or "").port  # noqa: B018 - it is read to be checked
+        host = read_url(url).host
     except ValueError:
         raise UsageError("the URL's port is no port: it is a number up to 65535") from None
+    if host is None:
+        raise UsageError("the URL is of the form https://host[:port]")
 
 
 def join(
@@ -143,11 +146,7 @@ def join(
         from keys.members.bootstrap import BootstrapFile
         from node.settings import NodeHome
 
-        try:
-            content = bundle.read_bytes()
-        except OSError as problem:
-            raise UsageError(f"cannot read {bundle}: {problem.strerror}") from problem
-        parsed = BootstrapFile.from_bytes(content)
+        parsed = take(bundle, FileKind.BOOTSTRAP, BootstrapFile.from_bytes)
         if not NodeHome(home).settings.exists():
             raise UsageError(f"{home} is not a node's home; run comity-node init first")
         write_file(NodeHome(home).bootstrap, parsed.to_bytes())

@@ -10,13 +10,23 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from keys.directory.audit_rights import AuditRight
 from keys.local.files import PRIVATE_MODE, PUBLIC_MODE, sync_folder, write_file
-from keys.local.tile_folder import CHECKPOINT, PLAIN, SCOPED, drop_outgrown_parts, read_items, read_resource, widths
+from keys.local.tile_folder import (
+    CHECKPOINT,
+    PLAIN,
+    SCOPED,
+    drop_outgrown_parts,
+    read_items,
+    read_resource,
+    read_whole,
+    widths,
+    written_alone,
+)
 from node.log.entry_access import seen_by
 from node.store.disk_errors import storage_errors
 from node.store.sqlite.connection import open_reader
@@ -76,10 +86,15 @@ def export_tiles(
     every bundle for an auditor who may not see all entries (``right``; None: for this node itself). Raises
     :class:`LogForkError` when the folder is of another history, :class:`NotFoundError`, the storage errors, and
     :class:`UsageError` for a folder that is not empty, when entries are withheld: what lies there may say more.
+    :class:`FolderBusyError` while another program works in the folder.
     """
     if right is not None and not right.everything and folder.is_dir() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty: what one auditor may see goes into a folder of its own")
-    with storage_errors(lambda _: "the tiles cannot be written"), closing(open_reader(database)) as connection:
+    with (
+        storage_errors(lambda _: "the tiles cannot be written"),
+        closing(open_reader(database)) as connection,
+        ExitStack() as locks,
+    ):
         connection.execute("BEGIN")  # tiles, entries and checkpoint of one moment
         row = connection.execute("SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1").fetchone()
         if row is None:
@@ -87,8 +102,8 @@ def export_tiles(
         note: bytes = row[0]
         head = open_checkpoint(note, verifier)
         tree = TileTree(head.size, lambda level, index: read_tile(connection, level, index))
+        locks.enter_context(written_alone(folder))
         old_size = _require_same(folder, tree, verifier)
-        folder.mkdir(parents=True, exist_ok=True)
         writing = _Writing(folder)
         first, last = old_size // TILE_WIDTH, -(-head.size // TILE_WIDTH)
         withheld = 0
@@ -108,8 +123,13 @@ def verify_tiles(folder: Path, verifier: LogVerifier, progress: Progress) -> Til
     """Compute the whole tree from the entries (or from the hashes where those stand alone) and compare every tile.
 
     Raises :class:`CheckpointInvalidError`, :class:`ProofInvalidError`, :class:`MalformedError`,
-    :class:`LogUnavailableError`.
+    :class:`LogUnavailableError`, :class:`FolderBusyError`.
     """
+    with read_whole(folder):
+        return _verify(folder, verifier, progress)
+
+
+def _verify(folder: Path, verifier: LogVerifier, progress: Progress) -> Tiles:
     head = open_checkpoint(read_resource(folder, CHECKPOINT), verifier)
     tree = TileTree(0, lambda level, index: read_resource(folder, tile_path(level, index)))
     bundles = withheld = 0

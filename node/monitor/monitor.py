@@ -25,6 +25,7 @@ from keys.local.files import PRIVATE_MODE, write_file
 from node.log.sequencer import Sequencer
 from node.monitor._misbehaviour import ProvenMisbehaviour
 from node.monitor._proof_search import NOTES_AT_ONCE, ProofSearch
+from node.monitor.distrust import FOLDER, Distrust
 from node.monitor.proof_files import ProofFiles
 from node.operations.logging import Log
 from node.operations.metrics import Metrics
@@ -39,8 +40,8 @@ from protocol.errors import (
     LogForkError,
     MalformedError,
     ProofInvalidError,
-    SettingsError,
     TooLargeError,
+    WitnessDamagedError,
 )
 from protocol.log.checkpoint import (
     Checkpoint,
@@ -79,7 +80,17 @@ class MonitorState:
 
     @classmethod
     def load(cls, path: Path) -> MonitorState:
-        """Read the file, or an empty state if there is none; raises :class:`SettingsError` when it is damaged."""
+        """Read the file, and who is distrusted also from its second home (:mod:`node.monitor.distrust`).
+
+        Without files it is empty. Raises :class:`WitnessDamagedError`.
+        """
+        state = cls._read(path)
+        for node, notes in (Distrust(path.with_name(FOLDER)).read() or {}).items():
+            state.evidence.setdefault(node, notes)
+        return state
+
+    @classmethod
+    def _read(cls, path: Path) -> MonitorState:
         try:
             value = cbor.decode(path.read_bytes(), max_bytes=MAX_FILE_BYTES, max_items=cbor.MAX_FILE_ITEMS)
             evidence = {node: list(notes) for node, notes in value[2].items()}
@@ -87,10 +98,12 @@ class MonitorState:
         except FileNotFoundError:
             return cls()
         except (OSError, MalformedError, TooLargeError, KeyError, TypeError, AttributeError, ValueError) as problem:
-            raise SettingsError(f"{path} is damaged; restore it from a backup") from problem
+            text = f"{path} is damaged: it says which partners' logs contradicted themselves"
+            raise WitnessDamagedError(text) from problem
 
     def save(self, path: Path) -> None:
-        """Write the file durably."""
+        """Write the files durably, first who is distrusted; raises :class:`OSError`."""
+        Distrust(path.with_name(FOLDER)).keep(self.evidence)
         write_file(path, cbor.encode({1: self.proved, 2: self.evidence, 3: self.compared}), mode=PRIVATE_MODE)
 
 
@@ -144,6 +157,8 @@ class Monitor:
             metrics.proofs.labels(accused, kept.proof.kind.value).set(1)
             if accused != node:  # also when the process ended before the witness file was written
                 self._state.evidence.setdefault(accused, list(notes_of(kept.proof)))
+        if not path.with_name(FOLDER).is_dir():
+            self._save()  # a node of an earlier version, or a new one
         for partner in self._state.evidence:
             metrics.distrusted.labels(partner).set(1)
             log.error("partner-log-distrusted", partner=partner)

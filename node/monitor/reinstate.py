@@ -7,17 +7,20 @@ the next checkpoint would contradict the old ones again.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
+from keys.local.files import sync_folder
+from node.monitor.distrust import FOLDER, Distrust
 from node.monitor.monitor import MonitorState
 from node.monitor.proof_files import ProofFiles
 from node.settings import NodeHome
+from node.store.disk_errors import storage_errors
 from node.store.sqlite.connection import database_errors
 from protocol.address import node_of
-from protocol.errors import CheckpointInvalidError, NotFoundError
+from protocol.errors import CheckpointInvalidError, NotFoundError, UsageError, WitnessDamagedError
 from protocol.log.checkpoint import parse_checkpoint
 
 
@@ -38,6 +41,50 @@ def reinstate_trust(files: NodeHome, database: Path, node: str, at: datetime) ->
         state.compared[node] = _forget(database, origins)
     state.proved.pop(node, None)
     state.save(files.monitor)
+    # Last: if this is broken off, the partner is still distrusted, and the same can be done again.
+    Distrust(files.monitor.with_name(FOLDER)).drop(node)
+
+
+def rebuild_witness(files: NodeHome, database: Path, named: Sequence[str], *, nobody: bool) -> list[str]:
+    """Make a damaged witness file anew; who is distrusted then. The caller holds the database's lock.
+
+    The trees that this witness cosigned and saw stand in the database and are not touched: it signs nothing that it
+    would not have signed before. ``named`` are distrusted beside those that :mod:`node.monitor.distrust` has; with
+    ``nobody`` the operator says that there are none. Raises :class:`WitnessDamagedError` when nobody knows who is
+    distrusted or what was cosigned, and :class:`UsageError` when the file is not damaged.
+    """
+    try:
+        MonitorState.load(files.monitor)
+    except WitnessDamagedError:
+        pass
+    else:
+        raise UsageError(f"{files.monitor} is not damaged: nothing is to be done")
+    if not database.exists():
+        raise WitnessDamagedError(
+            "the database is missing too: nobody knows which trees were cosigned here, and the witness could sign a"
+            " fork. Restore the newest backup, or take new witness keys (comity-node rotate begin --witness)"
+        )
+    kept = Distrust(files.monitor.with_name(FOLDER)).read()
+    if kept is None and not named and not nobody:
+        raise WitnessDamagedError(
+            "the folder distrusted is missing too: nobody knows whose logs contradicted themselves. Restore both from"
+            " the newest backup; without one, name each partner that the journal calls partner-log-distrusted with"
+            " --distrusted, or say --nobody-distrusted"
+        )
+    evidence = {**{node: list[bytes]() for node in named}, **(kept or {})}
+    with storage_errors(lambda _: "the witness file cannot be written"):
+        if files.monitor.exists():
+            _put_aside(files.monitor)
+        MonitorState(evidence=evidence).save(files.monitor)
+    return sorted(evidence)
+
+
+def _put_aside(path: Path) -> None:
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    path.rename(aside)
+    sync_folder(path.parent)
 
 
 def _origins(notes: Iterable[bytes]) -> set[str]:

@@ -18,6 +18,7 @@ from keys.members.bootstrap import BootstrapFile
 from keys.transport.networks import Network, guarded_sockets, is_refusal
 from keys.transport.signing import signing
 from keys.transport.tls import any_server_context, client_context
+from keys.transport.urls import read_url
 from protocol.crypto.signing import Signer
 from protocol.errors import (
     CertificateUnknownError,
@@ -189,8 +190,7 @@ class PartnerClient:
     ) -> bytes:
         url = self.url + target
         try:
-            parsed = URL(url, encoded=True)
-            parsed.port  # noqa: B018 - only reading it tells whether it is one
+            parsed = read_url(url)
         except ValueError as cause:
             raise MalformedError(f"the card of {self.node} names an address that is none") from cause
         who = self._identity

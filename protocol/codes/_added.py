@@ -18,6 +18,7 @@ from typing import Any
 
 from protocol.codes.loader import Code, CodeList, code_list, list_names, load_codes
 from protocol.encoding.json_bounds import require_few_items
+from protocol.encoding.json_names import each_name_once
 from protocol.errors import InvalidCodeListError, TooLargeError
 
 # A namespace is a country code, or a longer name of a network; digits cannot come first.
@@ -117,17 +118,10 @@ def _read(content: bytes) -> dict[str, Any] | None:
         return None
     try:
         require_few_items(content, MAX_FILE_ITEMS)
-        value = json.loads(content.decode("utf-8"), object_pairs_hook=_each_name_once)
+        value = json.loads(content.decode("utf-8"), object_pairs_hook=each_name_once)
     except (ValueError, RecursionError, TooLargeError):
         return None
     return value if isinstance(value, dict) else None
-
-
-def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise ValueError("repeated name")
-    return fields
 
 
 def _problems_of(raw: dict[str, Any]) -> Iterator[str]:

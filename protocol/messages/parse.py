@@ -14,6 +14,7 @@ from pydantic_core import PydanticSerializationError
 
 from protocol.encoding.instants import as_written
 from protocol.encoding.json_bounds import require_few_items
+from protocol.encoding.json_names import each_name_once
 from protocol.envelope import MAX_CONTENT_BYTES
 from protocol.errors import InvalidMessageError, TooLargeError
 from protocol.messages.registry import MESSAGE_TYPES
@@ -229,7 +230,7 @@ def _read_object(content: bytes) -> dict[str, Any]:
     except TooLargeError:
         raise _invalid((("message", _FORMAT_RULE, "the message has too many values"),)) from None
     # A list of so many items takes a comma for each but one.
-    hook = _unique if content.count(b",") < MAX_LIST else _unique_and_short
+    hook = each_name_once if content.count(b",") < MAX_LIST else _once_and_short
     try:
         value = json.loads(content.decode("utf-8"), object_pairs_hook=hook, parse_constant=_no_constant)
     except (ValueError, RecursionError):
@@ -239,19 +240,11 @@ def _read_object(content: bytes) -> dict[str, Any]:
     return value
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        # Two readers could take different values for one name.
-        raise ValueError("repeated name")
-    return fields
-
-
-def _unique_and_short(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _once_and_short(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if any(isinstance(value, list) and len(value) > MAX_LIST for _, value in pairs):
         # Before each item is validated: a message has room for 60,000 broken ones.
         raise ValueError("a list is too long")
-    return _unique(pairs)
+    return each_name_once(pairs)
 
 
 def _no_constant(_name: str) -> None:

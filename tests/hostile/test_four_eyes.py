@@ -9,7 +9,6 @@ import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -195,13 +194,16 @@ async def test_a_kill_around_the_release_sends_the_draft_once_or_leaves_it_waiti
         """In a process of its own: release, and be killed just before or just after the transaction's end."""
         seal = Outbox.seal
 
-        def killed(outbox: Outbox, messages: Any, expires_in: Any, guard: Any = None, also: Any = None) -> None:
-            def noted(message: UUID) -> None:
-                also(message)
+        def killed(outbox: Outbox, messages: Any, expires_in: Any, keeping: Any = None) -> None:
+            insert = outbox._store.add_sent
+
+            def noted(*kept: Any) -> None:
+                insert(*kept)
                 if not committed:
                     os.kill(os.getpid(), signal.SIGKILL)
 
-            seal(outbox, messages, expires_in, guard, noted)
+            outbox._store.add_sent = noted  # type: ignore[method-assign, assignment]
+            seal(outbox, messages, expires_in, keeping)
             os.kill(os.getpid(), signal.SIGKILL)
 
         Outbox.seal = killed  # type: ignore[method-assign, assignment]

@@ -16,8 +16,10 @@ from exchange.messaging.outbox import Outbox
 from exchange.settings import OfficeSettings
 from protocol.address import Address
 from protocol.bundle import DEFAULT_PART_BYTES, BundleEntry, Contents, parse_part, write_bundle
-from protocol.errors import ComityError, DirectoryUnavailableError, HandlingError
+from protocol.errors import ComityError, DirectoryUnavailableError, ForwardTooLargeError, HandlingError
 from protocol.messages.handling_rules import Action
+from protocol.messages.parse import message_to_bytes
+from protocol.messages.types.forward import can_be_passed_on
 from tests.worlds.desks import FR, KR, ROOT, World, request, without_rules
 
 GH, US = Address.parse("24-7@gh"), Address.parse("24-7@us")
@@ -226,3 +228,30 @@ async def test_nothing_is_passed_on_that_the_desk_does_not_hold(world: World) ->
             await gh.send({**draft, "to": [str(US)]})
         with pytest.raises(ComityError):
             await fr.send({**draft, "original": {**draft["original"], "message": str(test.id)}})
+
+
+async def test_what_is_too_long_to_be_passed_on_is_told_before_anybody_writes_or_asks(world: World) -> None:
+    target = request()["targets"][0]
+
+    def large(count: int) -> dict[str, Any]:
+        url = "https://host.example/" + "a" * 1_900
+        some = [{**target, "target": f"t{n}", "identifier": {"kind": "url", "url": f"{url}{n}"}} for n in range(count)]
+        return request(targets=some, handling={"tlp": "CLEAR", "codes": []})
+
+    async with world.open(KR) as kr, world.open(FR) as fr, world.open(GH) as gh:
+        fits, too_long = [await kr.send(large(count)) for count in (170, 215)]
+        await fr.sync()
+        for sent, can in ((fits, True), (too_long, False)):
+            content = message_to_bytes(await fr.peek(sent.id))
+            assert can_be_passed_on(content, 1) is can
+        passed = await fr.forward(fits.id, [GH], "This concerns you.")
+        assert passed.status == "submitted"
+        assert [row.id for row in (await gh.sync()).received] == [passed.id]
+        for refused in (
+            fr.forward(too_long.id, [GH], "This concerns you."),
+            fr.ask_consent(too_long.id, Action.FORWARD, [GH], "Their investigation 12/26"),
+        ):
+            with pytest.raises(ForwardTooLargeError, match="some 400,000 bytes"):
+                await refused
+        # Consent to another use takes no room in a forward.
+        await fr.ask_consent(too_long.id, Action.PROCEEDINGS, [FR], "Their investigation 12/26")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from exchange.verifiers import verify_bundle
 from protocol.encoding.json_bounds import require_few_items
+from protocol.encoding.json_names import RepeatedNameError, each_name_once
 from protocol.errors import TooLargeError
 from protocol.messages.parse import MAX_ITEMS
 
@@ -130,3 +131,35 @@ def test_nothing_parses_json_from_outside_before_it_is_counted() -> None:
                         uncounted.add(path.relative_to(ROOT).as_posix())
     # A message's models are given only what was read strictly, and so counted, before.
     assert uncounted - {"protocol/messages/parse.py"} <= OWN_WORDS
+
+
+def test_a_name_that_stands_twice_is_refused_wherever_it_stands() -> None:
+    read = {"a": {"b": 1}, "c": [{"b": 2}]}
+    assert json.loads(json.dumps(read), object_pairs_hook=each_name_once) == read
+    for twice in ('{"a":1,"a":1}', '{"a":{"b":1,"b":2}}', '[{"c":[{"d":0,"d":0}]}]', '{"a":1,"\\u0061":2}'):
+        with pytest.raises(RepeatedNameError):
+            json.loads(twice, object_pairs_hook=each_name_once)
+
+
+def test_that_each_name_stands_once_is_written_in_one_place() -> None:
+    """The programs that verify without Comity have their own, and a message also bounds its lists."""
+    hooks: dict[str, list[str]] = {}
+    for folder in ("protocol", "keys", "node", "exchange"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for found in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(found, ast.keyword) and found.arg == "object_pairs_hook":
+                    hooks.setdefault(ast.unparse(found.value), []).append(str(path.relative_to(ROOT)))
+    assert set(hooks) == {"each_name_once", "hook", "unique"}
+    assert hooks["hook"] == ["protocol/messages/parse.py"]
+    assert hooks["unique"] == ["exchange/verifiers/verify_bundle.py"]
+
+
+def test_a_url_is_read_in_one_place() -> None:
+    reading = [
+        str(path.relative_to(ROOT))
+        for folder in ("protocol", "keys", "node", "exchange")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for found in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(found, ast.Expr) and isinstance(found.value, ast.Attribute) and found.value.attr == "port"
+    ]
+    assert reading == ["keys/transport/urls.py"]

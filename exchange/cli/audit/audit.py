@@ -46,6 +46,7 @@ from exchange.cli.office.report import (
 )
 from exchange.cli.output import line, print_json, table
 from exchange.i18n import _
+from keys.local.given_files import FileKind, require_file, require_folder
 from keys.local.terminal import NOTHING, UNCHECKED, UNVERIFIED, refuse
 from protocol.errors import NotFoundError, UsageError
 
@@ -81,6 +82,7 @@ def mirror(
         from exchange.audit.period import ALWAYS
 
         folder = into if into is not None else mirror_of(home, node)[1]
+        require_folder(folder, FileKind.MIRROR)
         await desk.refresh_directory()
         verifier = await desk.judged(lambda directory: directory.log_verifier(node))
         whole = await desk.judged(lambda directory: _sees_all(directory, node, desk.address))
@@ -129,6 +131,8 @@ def verify(
 
     async def work(desk: Desk) -> int | None:
         period = period_of(since, until)
+        for file in envelopes or ():  # told before hours of work
+            require_file(file, FileKind.TRANSFER)
         logs = await verified_all(
             desk, home, mirrors, period, jobs, require_witnessed=require_witnessed, as_json=as_json
         )

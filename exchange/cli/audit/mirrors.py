@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from exchange.cli._options import instant
 from exchange.cli.output import err, line, safe, table
 from exchange.i18n import _
+from keys.local.given_files import FileKind, require_folder
 from protocol.address import parse_node
 from protocol.errors import UsageError
 
@@ -55,6 +56,8 @@ def mirror_of(home: Path, text: str) -> tuple[str, Path]:
     if equals and not folder:
         raise UsageError(_("write a mirror as NODE or as NODE=FOLDER"))
     parse_node(node)
+    if folder:
+        require_folder(Path(folder), FileKind.MIRROR)
     return node, Path(folder) if folder else Home(home.expanduser()).mirrors / node
 
 

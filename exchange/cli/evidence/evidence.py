@@ -22,10 +22,11 @@ from exchange.cli._options import (
     run,
     with_desk,
 )
-from exchange.cli.messages.files import read_file, write_out
+from exchange.cli.messages.files import write_out
 from exchange.cli.output import err, line, plain, print_json, safe, table
 from exchange.i18n import _
 from keys.local.files import PRIVATE_MODE
+from keys.local.given_files import FileKind, read_given, reading_as, take
 from keys.local.terminal import UNCHECKED, UNVERIFIED
 from protocol.errors import EvidenceUnusableError, UsageError
 
@@ -132,7 +133,8 @@ def stamp(
         from exchange.evidence.bag_writer import MANIFEST, with_tokens, zipped
         from exchange.evidence.timestamps import request_timestamp
 
-        read, roots = read_bundle(read_file(file, MAX_BUNDLE_BYTES)), _roots(tsa_roots)
+        read = take(file, FileKind.EVIDENCE, read_bundle, max_bytes=MAX_BUNDLE_BYTES)
+        roots = _roots(tsa_roots)
         if not read.bag.ok:
             raise EvidenceUnusableError(read.bag.detail)
         tokens = [await request_timestamp(url, read.files[MANIFEST], roots) for url in tsa]
@@ -212,14 +214,13 @@ def verify(
 
         with Progress(console=err, transient=True, disable=as_json) as shown:
             shown.add_task(_("verified"), total=None)
-            read = read_bundle(read_file(file, MAX_BUNDLE_BYTES))
-            report = verify_bundle(
-                read,
-                _trusted_root(read.directory, root_sha256, home),
-                datetime.now(UTC),
-                disclosure=Disclosure.from_bytes(read_file(disclosure)) if disclosure is not None else None,
-                tsa_roots=_roots(tsa_roots),
-            )
+            content = read_given(file, FileKind.EVIDENCE, max_bytes=MAX_BUNDLE_BYTES)
+            opened = take(disclosure, FileKind.DISCLOSURE, Disclosure.from_bytes) if disclosure is not None else None
+            roots = _roots(tsa_roots)
+            with reading_as(file, content, FileKind.EVIDENCE):
+                read = read_bundle(content)
+                trusted = _trusted_root(read.directory, root_sha256, home)
+                report = verify_bundle(read, trusted, datetime.now(UTC), disclosure=opened, tsa_roots=roots)
         if as_json:
             print_json(_object(report))
         else:
@@ -245,7 +246,7 @@ def root(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
         from keys.directory.metadata.client import fingerprint
         from keys.members.bootstrap import BootstrapFile
 
-        known = BootstrapFile.from_bytes(read_file(Home(home.expanduser()).bootstrap))
+        known = take(Home(home.expanduser()).bootstrap, FileKind.BOOTSTRAP, BootstrapFile.from_bytes)
         if as_json:
             print_json({"federation": known.federation, "root_sha256": sha256(known.root).digest()})
         else:
@@ -265,13 +266,13 @@ def _trusted_root(files: dict[str, bytes], root_sha256: str | None, home: Path) 
     bootstrap = Home(home.expanduser()).bootstrap
     if not bootstrap.exists():
         raise UsageError(_("give --root-sha256, or the home of a desk whose federation it is with --home"))
-    return BootstrapFile.from_bytes(read_file(bootstrap)).root
+    return take(bootstrap, FileKind.BOOTSTRAP, BootstrapFile.from_bytes).root
 
 
 def _roots(pem: Path | None) -> tuple[Certificate, ...]:
     from exchange.evidence.timestamps import load_roots
 
-    return load_roots(read_file(pem)) if pem is not None else ()
+    return take(pem, FileKind.CERTIFICATES, load_roots) if pem is not None else ()
 
 
 def _object(report: BundleReport) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from rich.progress import Progress
 
 from exchange.cli._options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
 from exchange.cli.audit.mirrors import mirror_of
-from exchange.cli.messages.files import read_file
 from exchange.cli.output import err, line, print_json, safe, table
 from exchange.i18n import _
+from keys.local.given_files import FileKind, require_file, require_folder, take
 from keys.local.terminal import NOTHING, UNCHECKED
 from protocol.address import node_of
 from protocol.errors import CheckpointInvalidError, ComityError, LogUnavailableError, NoMirrorError, NotFoundError
@@ -82,6 +82,11 @@ def prove(
 
         verifier = await desk.judged(lambda directory: directory.log_verifier(node))
         folder = mirror if mirror is not None else mirror_of(home, node)[1]
+        require_folder(folder, FileKind.MIRROR)
+        for file in checkpoint or ():
+            require_file(file, FileKind.CHECKPOINT)
+        for file in evidence or ():
+            require_file(file, FileKind.EXPORT)
         own, unusable = _own_heads(folder, verifier)
         held = _held(verifier.origin, own, checkpoint or [], evidence or [])
         sources: list[Fetch] = [folder_source(folder)]
@@ -119,7 +124,7 @@ def proof(
     from protocol.misbehaviour.verify import verify_proof
 
     async def with_directory(desk: Desk) -> None:
-        told = decode_proof(read_file(file))
+        told = take(file, FileKind.PROOF, decode_proof)
         _show_proof(
             file,
             await desk.judged(lambda directory: verify_proof(told, directory.log_verifier(told.origin))),
@@ -127,8 +132,9 @@ def proof(
         )
 
     async def with_card() -> None:
-        told = decode_proof(read_file(file))
-        _show_proof(file, verify_proof(told, _verifier_of(read_file(card or file), told.origin)), as_json=as_json)
+        told = take(file, FileKind.PROOF, decode_proof)
+        verifier = take(card or file, FileKind.NODE_CARD, lambda content: _verifier_of(content, told.origin))
+        _show_proof(file, verify_proof(told, verifier), as_json=as_json)
 
     run(with_card if card is not None else with_desk(home, passphrase_file, with_directory), as_json=as_json)
 
@@ -160,12 +166,21 @@ def _held(origin: str, own: list[bytes], checkpoints: list[Path], evidence: list
     from exchange.evidence.checks import Evidence
     from protocol.log.checkpoint import parse_checkpoint
 
-    notes = own + [read_file(path) for path in checkpoints]
-    receipts: list[Receipt] = [one for path in evidence for one in Evidence.from_bytes(read_file(path)).receipts]
+    notes = own + [take(path, FileKind.CHECKPOINT, _whole_note) for path in checkpoints]
+    receipts: list[Receipt] = [
+        one for path in evidence for one in take(path, FileKind.EXPORT, Evidence.from_bytes).receipts
+    ]
     return Held(
         tuple(dict.fromkeys(note for note in notes if parse_checkpoint(note).origin == origin)),
         tuple(one for one in receipts if parse_checkpoint(one.checkpoint).origin == origin),
     )
+
+
+def _whole_note(content: bytes) -> bytes:
+    from protocol.log.checkpoint import parse_checkpoint
+
+    parse_checkpoint(content)
+    return content
 
 
 def _with_note(held: Held, note: bytes) -> Held:
@@ -180,14 +195,14 @@ def _with_misdated(held: Held, mirror: Path, verifier: LogVerifier) -> tuple[Hel
     Also how many entries could not be seen, and why the others were not looked through, if they were not.
     """
     from exchange.audit.misbehaviour import Held, misdated_entries
-    from keys.local.tile_folder import CHECKPOINT
+    from keys.local.tile_folder import CHECKPOINT, read_resource
 
     unseen: list[int] = []
     found: dict[MisbehaviourKind, Receipt] = {}
     problems: list[ComityError] = []
     try:
         for kind, receipt in misdated_entries(
-            mirror, read_file(mirror / CHECKPOINT), held.notes, verifier, unseen.append
+            mirror, read_resource(mirror, CHECKPOINT), held.notes, verifier, unseen.append
         ):
             found.setdefault(kind, receipt)
     except ComityError as problem:

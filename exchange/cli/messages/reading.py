@@ -26,13 +26,14 @@ from exchange.cli._options import (
     run,
     with_desk,
 )
-from exchange.cli.messages.files import read_file, write_out
+from exchange.cli.messages.files import write_out
 from exchange.cli.messages.printing import print_duplicates, print_receipts, receipt_object, target_cells
 from exchange.cli.messages.syncing import synced
 from exchange.cli.output import err, line, plain, print_json, safe, table
 from exchange.i18n import _
 from exchange.text.labels import code_label, state_label
 from keys.local.files import PRIVATE_MODE
+from keys.local.given_files import MAX_FILE_BYTES, FileKind, read_given, reading_as
 from keys.local.terminal import UNCHECKED, UNVERIFIED, at_once
 
 if TYPE_CHECKING:
@@ -265,7 +266,9 @@ def verify(
     async def work(desk: Desk) -> int | None:
         file = Path(what)
         if file.is_file():
-            report = await _verify_file(desk, read_file(file), offline=offline)
+            content = read_given(file, FileKind.EXPORT, max_bytes=MAX_FILE_BYTES)
+            with reading_as(file, content, FileKind.EXPORT):
+                report = await _verify_file(desk, content, offline=offline)
         else:
             report = await desk.verification.verify(await desk.resolve(what), online=not offline)
         if as_json:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from exchange.cli._options import CleanOption, JsonOption, run
-from exchange.cli.messages.files import read_document, read_file
+from exchange.cli.messages.files import read_document
 from exchange.cli.messages.printing import print_removed
 from exchange.cli.output import line, print_json, table
 from exchange.i18n import _
+from keys.local.given_files import FileKind, read_given
 from keys.local.terminal import write
 from protocol.errors import UsageError
 
@@ -72,7 +73,7 @@ def import_(
             raise UsageError(_("--dates is dmy or mdy"))
         if form is not None and form not in FORMATS:
             raise UsageError(_("there is no such format; known: {formats}").format(formats=", ".join(FORMATS)))
-        content = read_file(file, MAX_EXPORT_BYTES)
+        content = read_given(file, FileKind.TARGETS, max_bytes=MAX_EXPORT_BYTES)
         found = form or detect(content, file.name)
         left_out: dict[str, int] = {}
         removed: list[Removed] | None = [] if clean else None

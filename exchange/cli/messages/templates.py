@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from exchange.cli._options import DEFAULT_HOME, HomeOption, JsonOption, run
-from exchange.cli.messages.files import read_file
 from exchange.cli.output import line, print_json, table
 from exchange.i18n import _
+from keys.local.given_files import FileKind, take
 from protocol.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help=_("Templates of requests that are written often."))
@@ -96,7 +96,7 @@ def import_(
 
         files = Home(home.expanduser())
         DeskSettings.load(files.settings)  # says when this is not a desk's home
-        kept = parse_template(read_file(file), file.name)
+        kept = take(file, FileKind.TEMPLATE, lambda content: parse_template(content, file.name))
         keep_template(files.templates, kept)
         if as_json:
             print_json({"template": kept.template, "version": kept.version})

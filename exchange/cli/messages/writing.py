@@ -26,6 +26,7 @@ from exchange.cli.messages.files import read_document
 from exchange.cli.messages.printing import print_removed, report_sent, report_sent_many
 from exchange.cli.output import line, plain, print_json, safe, table
 from exchange.i18n import _
+from keys.local.given_files import FileKind
 from protocol.errors import DuplicateRequestError, InvalidMessageError, LawsDifferError, UsageError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def new(
         from exchange.messaging.drafting.templates import fill, find_template
         from exchange.settings import Home
 
-        given = read_document(case) if case is not None else {}
+        given = read_document(case, FileKind.FIELDS) if case is not None else {}
         if template is None:
             if values:
                 raise UsageError(_("--set is for the placeholders of a --template"))
@@ -165,6 +166,8 @@ def send(
         hints = await desk.compare(draft)
         if unless_warned:
             _require_no_warning(hints)
+        if not as_json:
+            _say_what_cannot_be_passed_on(drafts)
         sent = await desk.send(draft, unless_duplicate=unless_duplicate)
         return report_sent(
             sent, as_json=as_json, duplicates=duplicates, not_searched=not_searched, hints=hints, removed=removed
@@ -173,10 +176,12 @@ def send(
     async def check_only() -> None:
         parts, removed = _complete(file, split=split, clean=clean)
         if as_json:
-            said = {"messages": len(parts)} if split else {}
+            said: dict[str, Any] = {"messages": len(parts)} if split else {}
+            said["can_be_passed_on"] = all(map(_can_be_passed_on, parts))
             print_json({"ok": True, **said, **({"removed": removed} if clean else {})})
             return
         print_removed(removed or ())
+        _say_what_cannot_be_passed_on(parts)
         if len(parts) > 1:
             line(_("The draft is complete: it goes as {count} messages.").format(count=len(parts)))
         else:
@@ -229,6 +234,8 @@ async def _send_several(
     ]
     if unless_duplicate:
         _require_no_duplicate(duplicates)
+    if not as_json:
+        _say_what_cannot_be_passed_on(drafts)
     hints = await desk.compare(drafts[0])  # all that the laws speak of is the same in each part
     if unless_warned:
         _require_no_warning(hints)
@@ -241,6 +248,23 @@ async def _send_several(
         hints=hints,
         removed=removed,
     )
+
+
+def _can_be_passed_on(draft: dict[str, Any]) -> bool:
+    from protocol.messages.types.forward import Forward, can_be_passed_on
+
+    content, to = json.dumps(draft, ensure_ascii=False, separators=(",", ":")).encode(), draft.get("to")
+    return draft.get("type") == Forward.TYPE or can_be_passed_on(content, len(to) if isinstance(to, list) else 1)
+
+
+def _say_what_cannot_be_passed_on(drafts: Sequence[dict[str, Any]]) -> None:
+    if not all(map(_can_be_passed_on, drafts)):
+        line(
+            _(
+                "Who gets this message cannot pass it on to another office: with what proves it, it is too long (some "
+                "400 KB can be passed on). If they may need to, send it in parts: comity send --split."
+            )
+        )
 
 
 def _require_no_duplicate(duplicates: Sequence[Duplicate]) -> None:
@@ -293,7 +317,7 @@ def answer(
     """Answer a request."""
 
     async def work(desk: Desk) -> int | None:
-        given = read_document(file)
+        given = read_document(file, FileKind.ANSWER)
         targets = given.get("targets")
         unknown = set(given) - {"targets", "own_reference"}
         if not isinstance(targets, list) or not all(isinstance(target, dict) for target in targets) or unknown:

@@ -22,6 +22,7 @@ from exchange.cli._options import (
 )
 from exchange.cli.output import err, line, print_json, safe, table
 from exchange.i18n import _
+from keys.local.given_files import MAX_FILE_BYTES, FileKind, read_given, require_folder
 from protocol.address import Address
 from protocol.errors import UsageError
 
@@ -152,13 +153,13 @@ def verify(
     """Verify exported records."""
 
     async def work(desk: Desk) -> None:
-        from exchange.cli.messages.files import read_file
         from exchange.office.processing_log import verify_export
 
+        require_folder(folder, FileKind.RECORDS)
         whose = Address.parse(address)
         card = await desk.judged(lambda directory: directory.contact_point(whose))
         keys = [key.public for key in card.signing_keys]
-        before = read_file(seen) if seen is not None else None
+        before = read_given(seen, FileKind.CHECKPOINT, max_bytes=MAX_FILE_BYTES) if seen is not None else None
         with Progress(console=err, transient=True, disable=as_json) as shown:
             task = shown.add_task(_("verified"), total=None)
             verified = verify_export(

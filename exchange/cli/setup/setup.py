@@ -19,9 +19,9 @@ from exchange.cli._options import (
     run,
     with_desk,
 )
-from exchange.cli.messages.files import read_file
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _
+from keys.local.given_files import FileKind, take
 from protocol.address import Address, parse_node
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def init(
             folder,
             Address.parse(address),
             read_passphrase(passphrase_file, new=True),
-            BootstrapFile.from_bytes(read_file(bootstrap)),
+            take(bootstrap, FileKind.BOOTSTRAP, BootstrapFile.from_bytes),
             now,
             office=office,
             agency=agency,

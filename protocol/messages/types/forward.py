@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import binascii
+import json
 from base64 import b64decode
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from protocol.address import Address
-from protocol.encoding.padme import SALT_BYTES
+from protocol.encoding.padme import SALT_BYTES, padded_size
 from protocol.envelope import MAX_CONTENT_BYTES, Envelope, check_disclosure, parse_envelope
 from protocol.errors import RoutingMismatchError
 from protocol.messages.schema.base import Message, Part
@@ -18,6 +19,11 @@ from protocol.receipt import Receipt, decode_receipts
 
 _RULE = "Second Additional Protocol Art. 14"
 MAX_CONSENTS = 8
+# What stands in a forward beside the original: what the desk fills in, the officer's signature, reason, labels.
+FORWARD_ROOM_BYTES = 16 * 1024
+# Of an envelope: the header and signature, and the key for each recipient (ML-KEM-768 with X25519).
+ENVELOPE_ROOM_BYTES = 2 * 1024
+RECIPIENT_BYTES = 1_300
 
 
 class Original(Part):
@@ -68,6 +74,24 @@ class Forward(Message):
     purpose: Annotated[str, CodeOf("record_purpose")] = "case_work"
     consents: Annotated[tuple[CarriedConsent, ...], Field(max_length=MAX_CONSENTS)] = ()
     original: Annotated[Original, Legal(_RULE, "the message that is passed on is missing")]
+
+
+def original_bytes(content: bytes, envelope_bytes: int) -> int:
+    """How many bytes of a forward the content and its envelope take: both, since only the envelope bears a signature.
+
+    The content stands there as a text of JSON, the envelope in base64.
+    """
+    return len(json.dumps(content.decode("utf-8", "replace"), ensure_ascii=False).encode()) + _base64(envelope_bytes)
+
+
+def can_be_passed_on(content: bytes, recipients: int) -> bool:
+    """Whether who gets a message with this ``content`` can pass it on, as far as that is known before it is sealed."""
+    sealed = padded_size(len(content) + SALT_BYTES) + ENVELOPE_ROOM_BYTES + recipients * RECIPIENT_BYTES
+    return original_bytes(content, sealed) + FORWARD_ROOM_BYTES <= MAX_CONTENT_BYTES
+
+
+def _base64(size: int) -> int:
+    return -(-size // 3) * 4
 
 
 def original_receipts(original: Original) -> list[Receipt]:

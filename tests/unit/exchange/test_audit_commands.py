@@ -164,6 +164,10 @@ def test_nothing_found_refused_and_could_not_check_have_exit_codes_of_their_own(
     assert auditing.run("prove", "kr", "--offline", code=5)["undecided"] == []
     stray = auditing.path / "stray"
     stray.write_bytes(b"no checkpoint")
+    refused = auditing.run("prove", "kr", "--offline", "--checkpoint", str(stray), code=1)
+    assert refused["error"]["code"] == "wrong-file"
+    head = (auditing.home / "mirrors/kr/checkpoint").read_bytes()
+    stray.write_bytes(head.replace(b"\n", b"\n0", 1))  # a size has no leading zeros
     assert "error" in auditing.run("prove", "kr", "--offline", "--checkpoint", str(stray), code=3)
     # A tile is gone that an older head must be held against: that is not the same as having found nothing.
     mirror = auditing.home / "mirrors/fr"

@@ -1,5 +1,6 @@
 """Mirroring goes on where it was broken off, and what a node serves cannot spoil what was mirrored."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 
 from exchange.audit.mirror import TileFolderSource, mirror
 from exchange.audit.verify import verify_mirror
-from protocol.errors import LogForkError, LogUnavailableError, ProofInvalidError, UnavailableError
+from keys.local.tile_folder import LOCK, read_whole, written_alone
+from protocol.errors import FolderBusyError, LogForkError, LogUnavailableError, ProofInvalidError, UnavailableError
 from protocol.event import Event, EventName, encode_event
 from protocol.log.layout import decode_bundle, encode_bundle, entries_path
 from tests.unit.exchange.test_audit import LOGS, NOBODY, NOW, event, write
@@ -146,3 +148,56 @@ async def test_a_smaller_head_that_was_signed_later_is_found_in_what_is_kept(tmp
     (folder / "heads/garbage").write_bytes(b"nothing")
     codes = [finding.code for finding in verify_mirror(folder, "kr", VERIFIER, NOBODY).findings]
     assert sorted(codes) == ["extra-file", "log-went-back"]
+
+
+class Meanwhile(Counting):
+    """A source during whose answers somebody else does something."""
+
+    def __init__(self, folder: Path, act: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(folder)
+        self._act = act
+
+    async def read(self, path: str) -> bytes:
+        await self._act()
+        return await super().read(path)
+
+
+async def test_two_programs_never_mirror_into_one_folder_and_none_judges_what_is_being_written(tmp_path: Path) -> None:
+    folder, second = tmp_path / "mirror", Counting(write(tmp_path / "served", "kr", submissions(300)))
+    refused: list[str] = []
+
+    async def meanwhile() -> None:
+        with pytest.raises(FolderBusyError) as busy:
+            await mirror(second, folder, VERIFIER)
+        refused.append(busy.value.code)
+        if (folder / "checkpoint").exists():
+            with pytest.raises(FolderBusyError):
+                verify_mirror(folder, "kr", VERIFIER, NOBODY)
+
+    for count in (300, 700):
+        served = write(tmp_path / f"served-{count}", "kr", submissions(count))
+        assert (await mirror(Meanwhile(served, meanwhile), folder, VERIFIER)).checkpoint.size == count
+        assert verify_mirror(folder, "kr", VERIFIER, NOBODY).ok
+    assert set(refused) == {"folder-busy"}
+    assert second.paths == []  # refused before the node was asked for anything
+
+
+async def test_a_mirror_is_not_written_while_it_is_verified_and_any_number_verify(tmp_path: Path) -> None:
+    folder, served = tmp_path / "mirror", write(tmp_path / "served", "kr", submissions(300))
+    await mirror(TileFolderSource(served), folder, VERIFIER)
+    with read_whole(folder):
+        assert verify_mirror(folder, "kr", VERIFIER, NOBODY).ok
+        with pytest.raises(FolderBusyError):
+            await mirror(TileFolderSource(served), folder, VERIFIER)
+    await mirror(TileFolderSource(served), folder, VERIFIER)
+
+
+async def test_the_lock_is_no_place_to_hide_something_and_reading_leaves_none(tmp_path: Path) -> None:
+    folder = write(tmp_path / "served", "kr", submissions(3))
+    assert verify_mirror(folder, "kr", VERIFIER, NOBODY).ok
+    assert not (folder / LOCK).exists()
+    with written_alone(folder):
+        pass
+    assert verify_mirror(folder, "kr", VERIFIER, NOBODY).ok
+    (folder / LOCK).write_bytes(b"something")
+    assert [finding.code for finding in verify_mirror(folder, "kr", VERIFIER, NOBODY).findings] == ["extra-file"]

@@ -181,7 +181,7 @@ def test_a_file_that_proves_nothing_is_refused_in_one_line(world: World) -> None
     file = world.path / "some.proof"
     for content, exit_code, problem in (
         (encode_proof(LIES[MisbehaviourKind.FORK]), 1, "unknown-node"),
-        (b"nothing", 1, "malformed"),
+        (b"nothing", 1, "wrong-file"),
     ):
         file.write_bytes(content)
         code, text = comity(world, "proof", str(file), "--json")

@@ -368,10 +368,7 @@ async def test_an_id_is_found_by_its_end(world: World) -> None:
             await kr.resolve("ffffffff0")
 
 
-async def test_an_id_is_found_and_told_from_others_however_old_its_message_is(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("exchange.desk._queries.RESOLVED_AMONG", 1)
+async def test_an_id_is_found_and_told_from_others_however_old_its_message_is(world: World) -> None:
     async with world.open(KR) as kr:
         old, new = [(await kr.send(request())).id for _ in range(2)]
         assert await kr.resolve(str(old)[-8:]) == old

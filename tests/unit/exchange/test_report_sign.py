@@ -28,7 +28,7 @@ from pyhanko_certvalidator import ValidationContext
 
 from exchange.report.pdf import render_pdf
 from exchange.report.sign import read_identity, sign_pdf
-from protocol.errors import SigningIdentityError
+from protocol.errors import SigningIdentityError, WrongFileError
 from tests.unit.exchange.test_report_files import FONTS, english
 
 # Validators judge by the clock of the machine.
@@ -138,12 +138,10 @@ async def test_a_pem_file_with_key_and_certificate_signs_as_well(
 
 
 def test_what_cannot_sign_is_refused_in_one_line_that_tells_no_secret(tmp_path: Path) -> None:
-    (tmp_path / "empty.pem").write_bytes(b"")
     (tmp_path / "bad.p12").write_bytes(b"\x30\x03\x02\x01\x00")
     other = certificate(ec.generate_private_key(ec.SECP256R1()))
     tries = [
         (tmp_path / "missing.p12", PASSPHRASE),
-        (tmp_path / "empty.pem", None),
         (tmp_path / "bad.p12", PASSPHRASE),
         (p12(tmp_path / "audit.p12"), b"wrong horse"),
         (p12(tmp_path / "audit.p12"), None),
@@ -157,3 +155,6 @@ def test_what_cannot_sign_is_refused_in_one_line_that_tells_no_secret(tmp_path: 
             read_identity(path, passphrase, NOW)
         assert "horse" not in refused.value.detail
         assert "\n" not in refused.value.detail
+    (tmp_path / "empty.pem").write_bytes(b"")
+    with pytest.raises(WrongFileError, match="is empty"):
+        read_identity(tmp_path / "empty.pem", None, NOW)
