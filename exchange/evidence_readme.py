@@ -24,7 +24,7 @@ def readmes(message_id: UUID, *, disclosed: bool) -> Iterator[str]:
 
 @cache
 def _in(language: str) -> Callable[[str], str]:
-    return translator(language)
+    return translator(language).gettext
 
 
 def _open(_: Callable[[str], str]) -> str:

@@ -73,7 +73,11 @@ def _of_part(part: BaseModel, path: tuple[str, ...], depth: int, written_in: str
 def _masked(card: PaymentCard) -> str:
     """A card number as it may be shown; what is left out is said."""
     shown = masked_card(card.number)
-    return shown if shown == card.number else _("{number} (masked; --json has it whole)").format(number=shown)
+    return (
+        shown
+        if shown == card.number
+        else _("{number} (masked; the whole number is in the output of --json)").format(number=shown)
+    )
 
 
 def _of_original(original: Original, path: tuple[str, ...], depth: int) -> Iterator[ReadLine]:

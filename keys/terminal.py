@@ -117,10 +117,19 @@ def at_once() -> Iterator[None]:
 
 def refusal_lines(error: ComityError) -> list[str]:
     """The refusal for a person, in their language: what happened, every problem of the draft, what to do."""
-    lines = [f"{_('refused')} ({error.code}): {printable_line(_(error.detail))}"]
+    lines = [_("refused ({code}): {detail}").format(code=error.code, detail=printable_line(_(error.detail)))]
     for field, rule, text in getattr(error, "problems", ()):
-        lines.append(f"  {printable_line(_(rule))}: {printable_line(_(text))} [{printable_line(field)}]")
+        said = _("{rule}: {text} [{field}]")
+        told = {"rule": printable_line(_(rule)), "text": printable_line(_(text)), "field": printable_line(field)}
+        lines.append("  " + said.format(**told))
     return [*lines, printable_line(_(error.advice))]
+
+
+def problem_line(error: ComityError) -> str:
+    """What happened and what to do, in one line and in the reader's language."""
+    text = _("{detail} ({code}). {advice}")
+    detail, advice = printable_line(_(error.detail)), printable_line(_(error.advice))
+    return text.format(detail=detail, code=error.code, advice=advice)
 
 
 def refuse(error: ComityError, *, as_json: bool) -> int:
@@ -185,7 +194,8 @@ def _run(name: str, app: typer.Typer) -> int:
 
 
 def _defect(name: str, defect: Exception) -> int:
-    write(f"{name}: {_('internal error')} ({type(defect).__name__})", to=sys.stderr)
+    text = _("{program}: internal error ({kind})")
+    write(text.format(program=name, kind=type(defect).__name__), to=sys.stderr)
     return REFUSED
 
 

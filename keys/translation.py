@@ -9,13 +9,16 @@ from __future__ import annotations
 import gettext
 import os
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 
 DOMAIN = "comity"
 FOLDER = Path(__file__).parent / "locale"
+# What a fact of a lifecycle is called has this context.
+FACT = "fact"
+_NAMING_FIELDS = frozenset({"field", "profile_field"})
 _SOURCE = frozenset({"C", "POSIX", "en"})
 # GNU gettext manual, "Locale Environment Variables": the first of these that is set decides.
 _VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
@@ -26,14 +29,41 @@ def _(text: str) -> str:
     return _current().gettext(text)
 
 
+def pgettext(context: str, text: str) -> str:
+    """As :func:`_`, for a text that needs saying what it names: the same English can be two texts elsewhere."""
+    return _current().pgettext(context, text)
+
+
+def ngettext(one: str, many: str, number: int) -> str:
+    """The form for ``number`` things, in the user's language; ``one`` and ``many`` are the English ones."""
+    return _current().ngettext(one, many, number)
+
+
+def labelled(name: str, value: object) -> str:
+    """A value behind its name, with the mark between that the user's language has there."""
+    return _("{name}: {value}").format(name=name, value=value)
+
+
+def label_context(codes: str, code: str) -> str:
+    """What the label of ``code`` in the list ``codes`` has as its context: the list's name; in a list that names
+    fields, the field too, as those are single words that mean another thing in each place.
+    """
+    return f"{codes}.{code}" if codes in _NAMING_FIELDS else codes
+
+
 def language() -> str:
     """The language of the texts, such as ``fr``: that of the catalogue in use, else English."""
     return str(_current().info().get("language") or "en")
 
 
-def translator(language: str) -> Callable[[str], str]:
+def current() -> gettext.NullTranslations:
+    """The catalogue of the user's language."""
+    return _current()
+
+
+def translator(language: str) -> gettext.NullTranslations:
     """What puts texts into ``language``, such as ``fr``, whatever the user's own is."""
-    return catalogue(FOLDER, {"LANGUAGE": language}).gettext
+    return catalogue(FOLDER, {"LANGUAGE": language})
 
 
 def languages() -> list[str]:

@@ -11,7 +11,7 @@ import typer
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, until_signalled, with_desk
 from exchange.cli.output import line, plain, print_json, print_json_line, safe, table
 from exchange.cli.syncing import synced
-from exchange.i18n import _
+from exchange.i18n import _, labelled
 from exchange.labels import code_label, deadline_label
 from protocol.errors import ComityError
 
@@ -135,7 +135,8 @@ async def _say(desk: Desk, seen: Seen, *, as_json: bool) -> None:
             )
         for row in () if as_json else seen.received:
             what = code_label("message_type", row.type)
-            line(f"{safe(row.stored_at)} {_('arrived')}: {what} {row.id} {_('from')} {row.sender}")
+            text = _("{at} arrived: {what} {message} from {sender}")
+            line(text.format(at=safe(row.stored_at), what=what, message=row.id, sender=row.sender))
     elif isinstance(seen, Notice):
         contacts = await _whom_to_call(desk, seen)
         if as_json:
@@ -152,7 +153,7 @@ async def _say(desk: Desk, seen: Seen, *, as_json: bool) -> None:
         text = _("The watch cannot see everything now, and tries again")
         _say_of_failure({"event": "interrupted", "error": seen.error.code}, text, seen.error, as_json=as_json)
     else:
-        text = f"{_('Could not tell')} {seen.channel}"
+        text = _("Nobody could be notified through the channel {channel}").format(channel=seen.channel)
         values = {"event": "channel-failed", "channel": seen.channel, "error": seen.error.code}
         _say_of_failure(values, text, seen.error, as_json=as_json)
 
@@ -161,21 +162,39 @@ def _say_of_failure(values: dict[str, str], text: str, error: ComityError, *, as
     if as_json:
         print_json_line(values)
     else:
-        line(f"{text}: {safe(_(error.detail))}")
+        line(labelled(text, safe(_(error.detail))))
 
 
 def _say_of_log(event: str, text: str, detail: str, *, as_json: bool) -> None:
     if as_json:
         print_json_line({"event": event, "detail": detail})
     else:
-        line(f"{text}: {safe(detail)}")
+        line(labelled(text, safe(detail)))
 
 
 def _told(item: AgendaItem, contacts: Sequence[str]) -> str:
-    when = _("since {due}") if item.overdue else _("by {due}")
-    what = f"{deadline_label(item.what)}, {safe(item.target)}" if item.target else deadline_label(item.what)
-    text = f"[{item.level}] {what}, {when.format(due=safe(item.due))}: {item.thread}"
-    return f"{text} {_('Call')}: {', '.join(safe(contact) for contact in contacts)}" if contacts else text
+    if item.target:
+        text = (
+            _("[{level}] {what}, {target}, overdue since {due}: {thread}")
+            if item.overdue
+            else _("[{level}] {what}, {target}, not later than {due}: {thread}")
+        )
+    else:
+        text = (
+            _("[{level}] {what}, overdue since {due}: {thread}")
+            if item.overdue
+            else _("[{level}] {what}, not later than {due}: {thread}")
+        )
+    told = text.format(
+        level=item.level,
+        what=deadline_label(item.what),
+        target=safe(item.target),
+        due=safe(item.due),
+        thread=item.thread,
+    )
+    if not contacts:
+        return told
+    return f"{told} {labelled(_('Call'), ', '.join(safe(contact) for contact in contacts))}"
 
 
 async def _whom_to_call(desk: Desk, notice: Notice) -> list[str]:

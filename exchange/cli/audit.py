@@ -45,7 +45,7 @@ from exchange.cli.report import (
     deliver,
     wanted_of,
 )
-from exchange.i18n import _
+from exchange.i18n import _, labelled
 from keys.terminal import NOTHING, UNCHECKED, UNVERIFIED, refuse
 from protocol.errors import NotFoundError, UsageError
 
@@ -144,7 +144,7 @@ def verify(
                 print_log(log)
                 print_witnessed(by)
                 if envelopes:
-                    line(f"{_('Envelopes of this log that were verified')}: {check.logged}")
+                    line(labelled(_("Envelopes of this log that were verified"), check.logged))
                 print_findings((*log.findings, *check.findings))
         return None if ok else UNVERIFIED
 
@@ -196,7 +196,7 @@ def trace(
             return None if not findings else UNVERIFIED
         print_partial(logs)
         table(
-            f"{_('Message')} {wanted}",
+            _("Message {message}").format(message=wanted),
             [_("At"), _("Log of"), _("Entry"), _("Event"), _("Recipient"), _("Peer"), _("Reasons")],
             [
                 (row.at, row.node, row.index, row.event, row.recipient, row.peer, ", ".join(row.reasons) or None)

@@ -72,7 +72,7 @@ def take(
             return
         for item in done:
             result = item.result
-            text = _("Part {part} of {parts}: {received} messages, {receipts} receipts, {submitted} submitted")
+            text = _("Part {part} of {parts}; messages: {received}; receipts: {receipts}; submitted: {submitted}")
             counts = {"received": len(result.received), "receipts": result.receipts, "submitted": len(result.submitted)}
             line(text.format(part=item.part, parts=item.parts, **counts))
             if item.directory is False:

@@ -20,8 +20,8 @@ from exchange.cli.options import (
 )
 from exchange.cli.output import line, print_json, safe, table
 from exchange.cli.shown import target_cells
-from exchange.i18n import _
-from exchange.labels import code_label, deadline_label, entry_label, reason_label, side_label, state_label
+from exchange.i18n import _, labelled
+from exchange.labels import code_label, deadline_label, entry_label, fact_label, reason_label, side_label, state_label
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -75,11 +75,11 @@ def show(
             )
             return
         state = str(case.state_at(now))
-        line(f"{_('Case')} {thread}: {state_label(state)} [{state}]")
-        line(f"{_('Works on it')}: {safe(noted.assigned_to or '-')}")
+        line(_("Case {thread}: {state} [{code}]").format(thread=thread, state=state_label(state), code=state))
+        line(labelled(_("Works on it"), safe(noted.assigned_to or "-")))
         waits = noted.waiting_until(now)
         if waits is not None:
-            line(f"{_('Waits until')}: {safe(waits)}")
+            line(labelled(_("Waits until"), safe(waits)))
         table(
             _("Messages"),
             [_("Id"), _("Type"), _("From"), _("Sent at"), _("Opened at")],
@@ -110,7 +110,9 @@ def show(
                 ],
             )
         for entry in case.out_of_order:
-            line(f"{_('Out of order')}: {_(entry.fact.NAME)} {safe(entry.target)}: {reason_label(entry.reason)}")
+            text = _("Out of order: {what} {target}: {why}")
+            what, why = fact_label(type(entry.fact)), reason_label(entry.reason)
+            line(text.format(what=what, target=safe(entry.target), why=why))
         if noted.entries:
             table(
                 _("Notes"),
@@ -200,7 +202,7 @@ async def _add(
     if as_json:
         print_json({"thread": thread, "entry": entry})
     else:
-        line(f"{thread}: {entry_label(entry.kind)} {safe(_text_of(entry))}")
+        line(f"{thread}: {labelled(entry_label(entry.kind), safe(_text_of(entry)))}")
 
 
 def _text_of(entry: CaseEntry) -> str:

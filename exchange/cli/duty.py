@@ -9,7 +9,7 @@ import typer
 from exchange.cli.officers import OfficerArgument
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, instant, run, with_desk
 from exchange.cli.output import line, print_json, safe, table
-from exchange.i18n import _
+from exchange.i18n import _, labelled
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def show(
         if as_json:
             print_json(view)
             return
-        line(f"{_('On duty now')}: {', '.join(view.now) or _('nobody')}")
+        line(labelled(_("On duty now"), ", ".join(view.now) or _("nobody")))
         table(
             _("Shifts"),
             [_("Id"), _("Officer"), _("Begins"), _("Ends")],

@@ -9,7 +9,7 @@ from rich.progress import Progress
 
 from exchange.cli.options import DEFAULT_HOME, HomeOption, IdArgument, JsonOption, PassphraseOption, run, with_desk
 from exchange.cli.output import err, line, print_json, table
-from exchange.i18n import _
+from exchange.i18n import _, ngettext
 
 if TYPE_CHECKING:
     from exchange.desk import Desk
@@ -33,9 +33,9 @@ def case(
         if as_json:
             print_json(erased)
         else:
-            line(_("{count} messages erased.").format(count=erased.messages))
+            line(_erased(erased.messages))
             if erased.notes or erased.drafts:
-                said = _("Erased with it: {notes} notes, {drafts} drafts and offers.")
+                said = _("Erased with it: notes: {notes}; drafts and offers: {drafts}.")
                 line(said.format(notes=erased.notes, drafts=erased.drafts))
             if erased.elsewhere:
                 cases = ", ".join(str(case) for case in erased.elsewhere)
@@ -73,6 +73,10 @@ def due(
             [(one.thread, one.messages, one.last_at, one.state) for one in cases],
         )
         if not dry_run:
-            line(_("{count} messages erased.").format(count=sum(one.messages for one in erased)))
+            line(_erased(sum(one.messages for one in erased)))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _erased(count: int) -> str:
+    return ngettext("{count} message erased.", "{count} messages erased.", count).format(count=count)

@@ -99,7 +99,8 @@ def bundle(
             return
         line(
             _(
-                "{file}: {receipts} receipts, {timestamps} timestamps; {left_out} receipts that do not hold left out"
+                "{file}; receipts: {receipts}; timestamps: {timestamps}; receipts left out because they do not"
+                " hold: {left_out}"
             ).format(file=out, **counts)
         )
         begun = _("SHA-256 {digest}: its custody begins with local record {entry}")
@@ -145,7 +146,7 @@ def stamp(
             )
         else:
             line(
-                _("{file}: {added} timestamps added, {total} in all").format(
+                _("{file}; timestamps added: {added}; in all: {total}").format(
                     file=out or file, added=len(tokens), total=there
                 )
             )

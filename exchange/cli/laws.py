@@ -11,7 +11,7 @@ import typer
 from exchange.cli.files import read_document
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
 from exchange.cli.output import line, print_json, safe, table
-from exchange.i18n import _
+from exchange.i18n import _, labelled
 from exchange.labels import code_label
 from protocol.errors import NotFoundError
 
@@ -133,5 +133,5 @@ def _said(rule: Sourced) -> str:
         text = ", ".join(code_label(codes, item) if codes else str(item) for item in given)
         if isinstance(value, bool):
             text = _("yes") if value else _("no")
-        parts.append(f"{code_label('profile_field', name)}: {text}")
+        parts.append(labelled(code_label("profile_field", name), text))
     return "; ".join(parts)

@@ -157,7 +157,7 @@ def log_object(log: VerifiedLog, seen: Witnessed) -> dict[str, object]:
 
 def print_log(log: VerifiedLog, new_entries: int | None = None) -> None:
     """A verified log for a person, and how much of it is new."""
-    text = _("{log}: {size} entries") if new_entries is None else _("{log}: {size} entries, {new} of them new")
+    text = _("{log}; entries: {size}") if new_entries is None else _("{log}; entries: {size}; new ones: {new}")
     line(text.format(log=safe(log.origin), size=log.checkpoint.size, new=new_entries))
     print_partial([log])
 
@@ -172,12 +172,12 @@ def print_partial(logs: Sequence[VerifiedLog]) -> None:
     for log in logs:
         if log.withheld:
             text = _(
-                "PARTIAL, {node}: {count} of {size} entries are withheld: their hashes are verified, what they say is"
-                " not known here."
+                "PARTIAL, {node}: entries withheld: {count} of {size}. Their hashes are verified; what they"
+                " say is not known here."
             )
             line(text.format(node=log.node, count=log.withheld, size=log.checkpoint.size))
         if log.unread:
-            text = _("PARTIAL, {node}: {count} of {size} entries are missing, altered or cannot be read.")
+            text = _("PARTIAL, {node}: entries that are missing, altered or cannot be read: {count} of {size}.")
             line(text.format(node=log.node, count=log.unread, size=log.checkpoint.size))
 
 
@@ -192,9 +192,13 @@ def print_witnessed(seen: Witnessed) -> None:
     if not quorum.required:
         line(_("Witnesses: none are required."))
         return
-    text = _("Witnessed up to {size}") if quorum.met else _("NOT WITNESSED by enough, {size}")
-    who = ", ".join(quorum.cosigned) or "-"
-    line(f"{text.format(size=seen.size)}: {who} ({len(quorum.cosigned)}/{len(quorum.witnesses)})")
+    text = (
+        _("Witnessed up to entry {size} by: {names} ({count}/{all})")
+        if quorum.met
+        else _("NOT WITNESSED by enough, up to entry {size}. By: {names} ({count}/{all})")
+    )
+    names, count = ", ".join(quorum.cosigned) or "-", len(quorum.cosigned)
+    line(text.format(size=seen.size, names=names, count=count, all=len(quorum.witnesses)))
 
 
 def print_findings(findings: Sequence[Finding]) -> None:

@@ -30,7 +30,7 @@ from exchange.cli.options import (
 from exchange.cli.output import err, line, plain, print_json, safe, table
 from exchange.cli.shown import print_duplicates, print_receipts, receipt_object, target_cells
 from exchange.cli.syncing import synced
-from exchange.i18n import _
+from exchange.i18n import _, labelled, ngettext
 from exchange.labels import code_label, state_label
 from keys.files import PRIVATE_MODE
 from keys.terminal import UNCHECKED, UNVERIFIED, at_once
@@ -102,9 +102,12 @@ def search(
             line(_("There are more that fit: give --limit, or more words."))
         if found.not_searched:
             line(
-                _(
-                    "{count} messages not searched: they are not indexed yet. A watch does it in quiet moments; "
-                    "comity search --all does it now."
+                ngettext(
+                    "{count} message not searched: it is not indexed yet. A watch does it in quiet moments;"
+                    " comity search --all does it now.",
+                    "{count} messages not searched: they are not indexed yet. A watch does it in quiet moments;"
+                    " comity search --all does it now.",
+                    found.not_searched,
                 ).format(count=found.not_searched)
             )
 
@@ -211,7 +214,7 @@ def _print_shown(shown: ShownMessage, duplicates: Sequence[Duplicate], not_searc
     for note in shown.notes:
         line(safe(_(note)))
     for reader, at in shown.readers:
-        line(f"{_('Read by')}: {safe(reader)}, {safe(at)}")
+        line(_("Read by: {officer}, {at}").format(officer=safe(reader), at=safe(at)))
     print_duplicates(duplicates, not_searched)
     print_reading(read_message(shown.message))
 
@@ -234,9 +237,11 @@ def track(
             return
         reached.say()
         what = code_label("message_type", tracking.row.type)
-        line(f"{what} {tracking.row.id}: {state_label(tracking.state)} [{tracking.state}]")
+        text = _("{what} {message}: {state} [{code}]")
+        state = state_label(tracking.state)
+        line(text.format(what=what, message=tracking.row.id, state=state, code=tracking.state))
         for recipient in tracking.recipients:
-            print_receipts(f"{_('Proved for')} {recipient.recipient}", recipient.receipts)
+            print_receipts(_("Proved for {recipient}").format(recipient=recipient.recipient), recipient.receipts)
         table(
             _("Targets"),
             [_("Target"), _("State"), _("Expires at"), _("Ground")],
@@ -245,10 +250,14 @@ def track(
         clocks = tracking.clocks
         still_due = {deadline.what for deadline in clocks.deadlines}
         if "acknowledgement" in still_due:
-            overdue = f" ({_('overdue')})" if clocks.acknowledgement_overdue else ""
-            line(f"{_('Acknowledgement due')}: {safe(clocks.acknowledgement_due)}{overdue}")
+            text = (
+                _("Acknowledgement due: {at} (overdue)")
+                if clocks.acknowledgement_overdue
+                else _("Acknowledgement due: {at}")
+            )
+            line(text.format(at=safe(clocks.acknowledgement_due)))
         if clocks.answer_eta is not None and "next_update" in still_due:
-            line(f"{_('Answer expected')}: {safe(clocks.answer_eta)}")
+            line(labelled(_("Answer expected"), safe(clocks.answer_eta)))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -276,12 +285,12 @@ def verify(
             rows = [(check.name, check.ok, check.error or check.detail) for check in report.checks]
             for item in report.receipts:
                 name = f"{item.receipt.event} {item.receipt.node} #{item.receipt.index}"
-                rows.append((f"{name}: {_('in the log')}", item.inclusion.ok, item.inclusion.error or ""))
+                rows.append((labelled(name, _("in the log")), item.inclusion.ok, item.inclusion.error or ""))
                 found = item.consistency
                 text = safe(found.detail) if found.ok is False else found.error or ""
-                rows.append((f"{name}: {_('log still consistent')}", found.ok, text))
+                rows.append((labelled(name, _("log still consistent")), found.ok, text))
                 seen = item.witnesses
-                rows.append((f"{name}: {_('cosigned by enough witnesses')}", seen.ok, seen.error or seen.detail))
+                rows.append((labelled(name, _("cosigned by enough witnesses")), seen.ok, seen.error or seen.detail))
             words = {True: _("holds"), False: _("FAILS"), None: _("not checked")}
             table(_("Verification"), [_("Check"), _("Result"), ""], [(n, words[ok], text) for n, ok, text in rows])
             if report.unchecked:

@@ -21,7 +21,7 @@ from exchange.cli.options import (
     with_desk,
 )
 from exchange.cli.output import err, line, print_json, safe, table
-from exchange.i18n import _
+from exchange.i18n import _, ngettext
 from protocol.address import Address
 from protocol.errors import UsageError
 
@@ -81,7 +81,7 @@ def check(
             print_json({"records": count, "signed": last.size if last else None})
         else:
             line(
-                _("{count} records hold; the last signed head covers {signed}.").format(
+                _("Records that hold: {count}; of these the last signed head covers: {signed}.").format(
                     count=count, signed=last.size if last else 0
                 )
             )
@@ -129,7 +129,7 @@ def export(
         if as_json:
             print_json({"folder": str(folder), "records": count})
         else:
-            line(_("{count} records written to {folder}.").format(count=count, folder=folder))
+            line(_("Records written to {folder}: {count}.").format(count=count, folder=folder))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -168,7 +168,8 @@ def verify(
         if as_json:
             print_json({"records": verified.checkpoint.size, "root": verified.checkpoint.root, "list": _plain(rows)})
             return
-        line(_("{count} records hold.").format(count=verified.checkpoint.size))
+        count = verified.checkpoint.size
+        line(ngettext("{count} record holds.", "{count} records hold.", count).format(count=count))
         if show:
             _print(rows, as_json=False)
 

@@ -15,7 +15,7 @@ from exchange.cli.files import write_out
 from exchange.cli.mirrors import FromOption, ToOption, period_of
 from exchange.cli.options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
 from exchange.cli.output import err, line, print_json
-from exchange.i18n import _
+from exchange.i18n import _, labelled
 from keys.passphrase import read_passphrase_file
 from keys.translation import language as environment_language
 from protocol.errors import UsageError
@@ -139,7 +139,7 @@ async def deliver(
     if as_json:
         print_json({"out": wanted.out, "signed": wanted.identity is not None, "figures": figures})
     else:
-        line(f"{_('Written')}: {wanted.out}")
+        line(labelled(_("Written"), wanted.out))
 
 
 async def _rendered(out: Path, document: Document, identity: SimpleSigner | None) -> bytes:

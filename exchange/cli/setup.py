@@ -207,7 +207,9 @@ def directory(
         if address is not None:
             _print_card(cards[0], now, standings[cards[0].address])
         else:
-            _print_cards(f"{safe(known.federation)}, {_('version')} {known.version}", cards, now, standings)
+            title = _("{federation}, version {version}")
+            shown = title.format(federation=safe(known.federation), version=known.version)
+            _print_cards(shown, cards, now, standings)
         if known.is_stale(now):
             line(_("This directory has expired: refresh it before you rely on it."))
 
@@ -284,16 +286,18 @@ def codes(
     """Show code lists."""
 
     async def work() -> None:
+        from exchange.labels import listed_label
         from exchange.settings import Home
         from protocol.codes import list_names, load_added_codes, load_codes
 
         added = load_added_codes(Home(home.expanduser()).codes)
         if name is not None:
             entries = added.entries(name)
-            rows = [(entry.code, _(entry.label)) for entry in entries]
             if as_json:
-                print_json({"list": name, "codes": [{"code": code, "label": label} for code, label in rows]})
+                codes = [{"code": entry.code, "label": entry.label} for entry in entries]
+                print_json({"list": name, "codes": codes})
             else:
+                rows = [(entry.code, listed_label(name, entry)) for entry in entries]
                 table(safe(name), [_("Code"), _("Meaning")], rows)
             return
         lists = [*(load_codes(known) for known in list_names()), *added.lists.values()]

@@ -25,7 +25,7 @@ from exchange.cli.options import (
 )
 from exchange.cli.output import line, plain, print_json, safe, table
 from exchange.cli.shown import print_removed, report_sent, report_sent_many
-from exchange.i18n import _
+from exchange.i18n import _, ngettext
 from protocol.errors import DuplicateRequestError, InvalidMessageError, LawsDifferError, UsageError
 
 if TYPE_CHECKING:
@@ -178,7 +178,12 @@ def send(
             return
         print_removed(removed or ())
         if len(parts) > 1:
-            line(_("The draft is complete: it goes as {count} messages.").format(count=len(parts)))
+            text = ngettext(
+                "The draft is complete: it goes as {count} message.",
+                "The draft is complete: it goes as {count} messages.",
+                len(parts),
+            )
+            line(text.format(count=len(parts)))
         else:
             line(_("The draft is complete."))
 

@@ -180,7 +180,7 @@ def _begin_directory(files: Any, parts: list[BundlePart]) -> None:
 
 def _told(row: dict[str, Any]) -> str:
     text = _(
-        "Part {part} of {parts} from {sender}: {envelopes} envelopes, {statements} statements, {receipts} receipts"
+        "Part {part} of {parts} from {sender}; envelopes: {envelopes}; statements: {statements}; receipts: {receipts}"
     )
     lines = [text.format(**row)]
     if row["directory"] is False:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from keys.printing import printable
-from node.i18n import _
+from node.i18n import _, labelled, ngettext
 from protocol.errors import CeremonyError, ComityError, UsageError
 
 if TYPE_CHECKING:
@@ -199,7 +199,11 @@ def _ask_digest(judged: Judged, as_json: bool) -> str:
     show_review(judged.review, judged.file, False, None, proposed=judged.proposed)
     digest = judged.review.digest()
     typed = typer.prompt(
-        _("To sign all of this, type the last {count} digits of its digest").format(count=_ASKED_DIGITS)
+        ngettext(
+            "To sign all of this, type the last {count} digit of its digest",
+            "To sign all of this, type the last {count} digits of its digest",
+            _ASKED_DIGITS,
+        ).format(count=_ASKED_DIGITS)
     )
     if "".join(typed.split()).lower() != digest[-_ASKED_DIGITS:]:
         raise UsageError("nothing was signed: these are not the last digits of the digest")
@@ -212,17 +216,17 @@ def _is_asked() -> bool:
 
 
 def _lines(review: Review, file: CeremonyFile, proposed: bool) -> Iterator[str]:
-    yield f"{_('Federation')}: {printable(review.federation)}"
-    yield f"{_('Role')}: {printable(review.role)}"
+    yield labelled(_("Federation"), printable(review.federation))
+    yield labelled(_("Role"), printable(review.role))
     for change in review.changes:
         before, after = (printable(value) or "-" for value in (change.before, change.after))
         yield f"  {_(printable(change.what))} {printable(change.subject)}: {before} -> {after}"
-    yield f"{_('Compared with')}: {review.before_sha256 or _('nothing: it is the first version')}"
-    yield f"{_('Signed is')}: {review.signed_sha256}"
+    yield labelled(_("Compared with"), review.before_sha256 or _("nothing: it is the first version"))
+    yield labelled(_("Signed is"), review.signed_sha256)
     if proposed:
         yield _("Who may sign is itself proposed, and not yet known to be signed by enough:")
-    yield f"{_('May sign')}:"
+    yield _("May sign:")
     for keyid, holder in review.holders:
         yield f"  {printable(holder)} {keyid}"
-    yield f"{_('Signed by')}: {', '.join(map(printable, file.signed_by())) or _('nobody yet')}"
-    yield f"{_('Digest of all of this, to read to each other')}: {review.spoken()}"
+    yield labelled(_("Signed by"), ", ".join(map(printable, file.signed_by())) or _("nobody yet"))
+    yield labelled(_("Digest of all of this, to read to each other"), review.spoken())

@@ -11,7 +11,7 @@ import typer
 
 from node.cli.output import AsJson, edge, show
 from node.cli.secrets import PassphraseFile, TokenFile, open_token, read_passphrase
-from node.i18n import _
+from node.i18n import _, labelled
 from protocol.address import check_new_country, check_new_node
 from protocol.errors import KeystoreError, UsageError
 
@@ -186,7 +186,7 @@ def card(home: Home, as_json: AsJson = False) -> None:
             _("file to publish"): str(NodeHome(home).card),
         }
         values = json.loads(card_to_bytes(parsed))
-        show(as_json, values, lambda: "\n".join(f"{name}: {value}" for name, value in lines.items()))
+        show(as_json, values, lambda: "\n".join(labelled(name, value) for name, value in lines.items()))
 
 
 def bootstrap(
