@@ -83,7 +83,7 @@ def deadline_label(what: str) -> str:
         "acknowledgement": _("Acknowledge the request"),
         "decision": _("Decide on the request"),
         "answer": _("Answer the request"),
-        "next_update": _("Give the word that was promised"),
+        "next_update": _("Send the update that you promised"),
         "supplement": _("Send the supplement"),
         "expiry": _("Preservation expires: extend, follow up or release"),
         "explanation": _("Tell the sender why a message is out of order"),

@@ -39,7 +39,7 @@ def register(app: typer.Typer) -> None:
 def agenda(
     ours: Annotated[bool, typer.Option("--ours", help=_("Only what this desk must do."))] = False,
     pressing: Annotated[bool, typer.Option("--pressing", help=_("Only what is near or overdue."))] = False,
-    sync: Annotated[bool, typer.Option("--sync/--no-sync", help=_("Look what waits at the node first."))] = True,
+    sync: Annotated[bool, typer.Option("--sync/--no-sync", help=_("Check first what waits at the node."))] = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -144,10 +144,10 @@ async def _say(desk: Desk, seen: Seen, *, as_json: bool) -> None:
         else:
             line(_told(seen.item, contacts))
     elif isinstance(seen, LogContradicted):
-        text = _("ALARM: the log of the node of this desk contradicts itself")
+        text = _("ALARM: the log of this desk's node contradicts itself")
         _say_of_log("log-contradicted", text, seen.detail, as_json=as_json)
     elif isinstance(seen, LogStale):
-        text = _("WARNING: the log of the node of this desk shows no state of now")
+        text = _("WARNING: the log of this desk's node does not show its present state")
         _say_of_log("log-stale", text, seen.detail, as_json=as_json)
     elif isinstance(seen, Interrupted):
         text = _("The watch cannot see everything now, and tries again")

@@ -156,7 +156,8 @@ def trace(
     message_id: Annotated[str, typer.Argument(help=_("The message's whole id."))],
     mirrors: MirrorsArgument,
     proofs: Annotated[
-        Path | None, typer.Option("--proofs", help=_("Write these entries, and their proofs, to this folder."))
+        Path | None,
+        typer.Option("--proofs", help=_("Write these entries, and their cryptographic proofs, to this folder.")),
     ] = None,
     require_witnessed: WitnessedOption = False,
     jobs: JobsOption = 1,

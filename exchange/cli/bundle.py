@@ -76,7 +76,9 @@ def take(
             counts = {"received": len(result.received), "receipts": result.receipts, "submitted": len(result.submitted)}
             line(text.format(part=item.part, parts=item.parts, **counts))
             if item.directory is False:
-                line(_("The directory in it was not taken (it is older, or does not verify); the present one stays."))
+                line(
+                    _("The directory in it was not imported (it is older, or does not verify); the present one stays.")
+                )
 
     run(work, as_json=as_json)
 

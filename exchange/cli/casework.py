@@ -97,7 +97,7 @@ def show(
         if due:
             table(
                 _("Due"),
-                [_("What"), _("Side"), _("Target"), _("Due"), _("By which rule")],
+                [_("What"), _("Side"), _("Target"), _("Due"), _("Rule")],
                 [
                     (
                         deadline_label(item.what),
@@ -116,7 +116,7 @@ def show(
         if noted.entries:
             table(
                 _("Notes"),
-                [_("At"), _("By"), _("What"), _("Text")],
+                [_("At"), _("Written by"), _("What"), _("Text")],
                 [(entry.at, entry.by, entry_label(entry.kind), _text_of(entry)) for entry in noted.entries],
             )
 
@@ -169,7 +169,7 @@ def assign(
 def wait(
     message_id: IdArgument,
     until: Annotated[
-        str | None, typer.Argument(help=_("An instant with its offset; nothing: it waits no more."))
+        str | None, typer.Argument(help=_("Date and time with time zone. Leave empty to stop waiting."))
     ] = None,
     reason: Annotated[str, typer.Option("--for", help=_("What it waits for."))] = "",
     by: ByOption = None,

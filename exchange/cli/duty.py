@@ -54,8 +54,8 @@ def show(
 )
 def add(
     officer: OfficerArgument,
-    begins: Annotated[str, typer.Option("--from", help=_("When the shift begins (with offset)."))],
-    ends: Annotated[str, typer.Option("--to", help=_("When the shift ends (with offset)."))],
+    begins: Annotated[str, typer.Option("--from", help=_("When the shift begins (date and time with time zone)."))],
+    ends: Annotated[str, typer.Option("--to", help=_("When the shift ends (date and time with time zone)."))],
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

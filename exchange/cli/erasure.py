@@ -14,13 +14,15 @@ from exchange.i18n import _, ngettext
 if TYPE_CHECKING:
     from exchange.desk import Desk
 
-app = typer.Typer(no_args_is_help=True, help=_("Erase content for good; proofs and logs stay verifiable."))
+app = typer.Typer(
+    no_args_is_help=True, help=_("Erase content for good; cryptographic proofs and logs stay verifiable.")
+)
 
 
 @app.command("case", help=_("Erase one case.\n\nExample: comity erase case 7f3a --ground ordered"))
 def case(
     message_id: IdArgument,
-    ground: Annotated[str, typer.Option("--ground", help=_("Why, a code of the list erasure_ground."))],
+    ground: Annotated[str, typer.Option("--ground", help=_("Reason: a code of the list erasure_ground."))],
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from exchange.desk import Desk
     from exchange.evidence_reading import BundleReport
 
-app = typer.Typer(no_args_is_help=True, help=_("Prove a message to a court or an auditor, without Comity if need be."))
+app = typer.Typer(
+    no_args_is_help=True, help=_("Evidence of a message for a court or an auditor, who can verify it without Comity.")
+)
 OutOption = Annotated[Path, typer.Option("--out", help=_("The file to write; it is replaced if it exists."))]
 TsaRootsOption = Annotated[
     Path | None, typer.Option("--tsa-roots", help=_("PEM file of the timestamp authorities' root certificates."))
@@ -45,8 +47,8 @@ MAX_BUNDLE_BYTES = 256 * 1024 * 1024
 
 @app.command(
     help=_(
-        "Write a message with all its proofs as a bundle that verifies offline.\n\n"
-        "Example: comity evidence bundle 7f3a --out evidence.zip --disclose"
+        "Write a message with all its cryptographic proofs as a bundle that verifies offline.\n\nExample:"
+        " comity evidence bundle 7f3a --out evidence.zip --disclose"
     )
 )
 def bundle(

@@ -25,8 +25,8 @@ MirrorsArgument = Annotated[
     list[str],
     typer.Argument(help=_("Mirrors, as NODE (in the home's folder mirrors) or as NODE=FOLDER.")),
 ]
-FromOption = Annotated[str | None, typer.Option("--from", help=_("From this instant on (with offset)."))]
-ToOption = Annotated[str | None, typer.Option("--to", help=_("Before this instant (with offset)."))]
+FromOption = Annotated[str | None, typer.Option("--from", help=_("From this date and time on (with time zone)."))]
+ToOption = Annotated[str | None, typer.Option("--to", help=_("Before this date and time (with time zone)."))]
 JobsOption = Annotated[
     int, typer.Option("--jobs", min=1, max=64, help=_("Processes that read entries at the same time."))
 ]
@@ -34,7 +34,7 @@ JobsOption = Annotated[
 
 WitnessedOption = Annotated[
     bool,
-    typer.Option("--require-witnessed", help=_("A finding unless enough partners cosigned all that is looked at.")),
+    typer.Option("--require-witnessed", help=_("Report a finding if not enough partners cosigned what is looked at.")),
 ]
 
 
@@ -112,7 +112,7 @@ async def verified_all(
     """All mirrors that a person named, verified; with a finding for each that is not witnessed, if it must be."""
     named = [mirror_of(home, text) for text in mirrors]
     if len({node for node, _folder in named}) != len(named):
-        raise UsageError(_("name each node once"))
+        raise UsageError(_("name each node only once"))
     logs = [await verified(desk, node, folder, period, jobs, as_json=as_json) for node, folder in named]
     return [await demanded(desk, log, period) for log in logs] if require_witnessed else logs
 
@@ -183,7 +183,7 @@ def print_partial(logs: Sequence[VerifiedLog]) -> None:
 
 def print_proofs(count: int, folder: Path) -> None:
     """How many entries with their proofs were written, for a person."""
-    line(_("Entries with their proofs in {folder}: {count}").format(folder=folder, count=count))
+    line(_("Entries with their cryptographic proofs in {folder}: {count}").format(folder=folder, count=count))
 
 
 def print_witnessed(seen: Witnessed) -> None:

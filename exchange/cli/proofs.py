@@ -225,7 +225,7 @@ def _show_proven(
         line(text.format(node=node))
         return
     table(
-        _("Proofs"),
+        _("Cryptographic proofs"),
         [_("Kind"), _("File"), _("What it proves")],
         [(told.kind.value, path, _(_MEANING[told.kind.value])) for told, path in kept],
     )

@@ -54,9 +54,9 @@ def register(app: typer.Typer) -> None:
     app.command(help=_("Show a message; its sender learns that it was opened.\n\nExample: comity show 7f3a"))(show)
     app.command(help=_("What is proved of a message, and where its case stands.\n\nExample: comity track 7f3a"))(track)
     app.command(help=_("Verify a message, or an exported file, again.\n\nExample: comity verify 7f3a"))(verify)
-    app.command(help=_("Write a message with its proofs to a file.\n\nExample: comity export 7f3a evidence.cbor"))(
-        export
-    )
+    app.command(
+        help=_("Write a message with its cryptographic proofs to a file.\n\nExample: comity export 7f3a evidence.cbor")
+    )(export)
 
 
 def search(
@@ -99,7 +99,7 @@ def search(
             ],
         )
         if found.more:
-            line(_("There are more that fit: give --limit, or more words."))
+            line(_("More messages fit: give --limit, or more words."))
         if found.not_searched:
             line(
                 ngettext(
@@ -115,10 +115,10 @@ def search(
 
 
 def inbox(
-    sent: Annotated[bool, typer.Option("--sent", help=_("What this desk sent."))] = False,
+    sent: Annotated[bool, typer.Option("--sent", help=_("Show what this desk sent."))] = False,
     unopened: Annotated[bool, typer.Option("--unopened", help=_("Only what nobody here has opened."))] = False,
     unread: Annotated[bool, typer.Option("--unread", help=_("Only what the acting officer has not read."))] = False,
-    refused: Annotated[bool, typer.Option("--refused", help=_("What was refused and why, instead."))] = False,
+    refused: Annotated[bool, typer.Option("--refused", help=_("Show instead what was refused, and why."))] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 50,
     wait: WaitOption = 0,
     offline: OfflineOption = False,

@@ -42,7 +42,9 @@ def reconcile(
     ] = None,
     proofs: Annotated[
         Path | None,
-        typer.Option("--proofs", help=_("Write the entries of what is listed, and their proofs, to this folder.")),
+        typer.Option(
+            "--proofs", help=_("Write the entries of what is listed, and their cryptographic proofs, to this folder.")
+        ),
     ] = None,
     require_witnessed: WitnessedOption = False,
     jobs: JobsOption = 1,
@@ -101,7 +103,7 @@ def _print(result: Reconciliation, logs: tuple[VerifiedLog, VerifiedLog]) -> Non
         print_log(log)
     line(labelled(_("Messages that either log mentions"), result.messages))
     line(labelled(_("Of these, not between the two nodes"), result.elsewhere))
-    line(labelled(_("Late is what took more seconds than"), f"{result.late_after_s:g}"))
+    line(labelled(_("Late means more seconds than"), f"{result.late_after_s:g}"))
     counts = [(status, count) for status, count in result.counts.items() if count]
     if counts:
         table(_("Hand-overs"), [_("Outcome"), _("How many")], counts)

@@ -33,7 +33,10 @@ LanguageOption = Annotated[
     str | None, typer.Option("--language", help=_("The language of the report, such as fr; else that of your texts."))
 ]
 SuppressOption = Annotated[
-    int, typer.Option("--suppress-below", min=0, help=_("Leave out counts from 1 to below this number, to publish."))
+    int,
+    typer.Option(
+        "--suppress-below", min=0, help=_("For publication: leave out every group that is smaller than this number.")
+    ),
 ]
 SignOption = Annotated[
     Path | None,

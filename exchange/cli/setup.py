@@ -75,10 +75,14 @@ def init(
         list[str] | None, typer.Option("--scope-node", help=_("Auditor: only this node's log; may be repeated."))
     ] = None,
     scope_from: Annotated[
-        str | None, typer.Option("--scope-from", help=_("Auditor: only what was logged from then on (with offset)."))
+        str | None,
+        typer.Option(
+            "--scope-from", help=_("Auditor: only what was logged from then on (date and time with time zone).")
+        ),
     ] = None,
     scope_to: Annotated[
-        str | None, typer.Option("--scope-to", help=_("Auditor: only what was logged before then (with offset)."))
+        str | None,
+        typer.Option("--scope-to", help=_("Auditor: only what was logged before then (date and time with time zone).")),
     ] = None,
     scope_message: Annotated[
         list[str] | None,

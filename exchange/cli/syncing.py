@@ -31,7 +31,7 @@ class Synced:
         """Tell a person, on standard error, that what follows is what is here, and why, and what to do."""
         if self.problem is None:
             return
-        write(_("This is what is here; the node was not asked, or not to the end:"), to=sys.stderr)
+        write(_("This is what this desk has. The node was not asked, or not completely:"), to=sys.stderr)
         write(problem_line(self.problem), to=sys.stderr)
 
 

@@ -54,7 +54,7 @@ def import_(
     ] = "",
     around: Annotated[
         int | None,
-        typer.Option("--around", min=1, max=527_040, help=_("Minutes wanted before and after each instant.")),
+        typer.Option("--around", min=1, max=527_040, help=_("Minutes requested before and after each date and time.")),
     ] = None,
     split: Annotated[
         bool, typer.Option("--split", help=_("Write DRAFT-1, DRAFT-2 ... when there are too many for one."))

@@ -35,5 +35,5 @@ def ways_on(root: Path) -> list[str]:
         _("To go on as one of these, in another terminal, with --home after the command:"),
         f"    {read}",
         *(f'    --home "$COMITY_DEMO/{home}"    {address}' for address, home in homes.items()),
-        _("The directory is signed for three days; so long the nodes and desks go on with it."),
+        _("The directory is signed for three days; for that time the nodes and desks work with it."),
     ]

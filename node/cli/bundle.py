@@ -184,7 +184,9 @@ def _told(row: dict[str, Any]) -> str:
     )
     lines = [text.format(**row)]
     if row["directory"] is False:
-        lines.append(_("The directory in it was not taken (it is older, or does not verify); the present one stays."))
+        lines.append(
+            _("The directory in it was not imported (it is older, or does not verify); the present one stays.")
+        )
     lines += [_("refused: {code}").format(code=code) for code in row["refused"]]
     if row["missing"]:
         lines.append(_("Still to import: parts {numbers}").format(numbers=", ".join(map(str, row["missing"]))))

@@ -222,7 +222,7 @@ def _lines(review: Review, file: CeremonyFile, proposed: bool) -> Iterator[str]:
         before, after = (printable(value) or "-" for value in (change.before, change.after))
         yield f"  {_(printable(change.what))} {printable(change.subject)}: {before} -> {after}"
     yield labelled(_("Compared with"), review.before_sha256 or _("nothing: it is the first version"))
-    yield labelled(_("Signed is"), review.signed_sha256)
+    yield labelled(_("SHA-256 of what is signed"), review.signed_sha256)
     if proposed:
         yield _("Who may sign is itself proposed, and not yet known to be signed by enough:")
     yield _("May sign:")
