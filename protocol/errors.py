@@ -51,7 +51,7 @@ class MalformedError(ComityError):
 
     code = "malformed"
     http_status = 400
-    advice = "Send the object exactly as the protocol specification lays it out."
+    advice = "Send the data exactly as the protocol specification lays it out."
 
 
 class NonCanonicalError(MalformedError):
@@ -62,11 +62,11 @@ class NonCanonicalError(MalformedError):
 
 
 class TooLargeError(ComityError):
-    """The object is larger than the limit."""
+    """The data are larger than the limit."""
 
     code = "too-large"
     http_status = 413
-    advice = "Send a smaller object; files travel as attachments."
+    advice = "Send less at once; files travel as attachments."
 
 
 class UnsupportedVersionError(ComityError):
@@ -92,7 +92,7 @@ class SignatureInvalidError(ComityError):
 
     code = "signature-invalid"
     http_status = 403
-    advice = "Do not trust this object; check with the sender over another channel."
+    advice = "Do not trust what was received; check with the sender over another channel."
 
 
 class NotARecipientError(ComityError):
@@ -152,7 +152,7 @@ class NotYetValidError(ComityError):
 
 
 class ReplayedError(ComityError):
-    """This object was already seen."""
+    """This was already received."""
 
     code = "replayed"
     http_status = 409
@@ -199,7 +199,7 @@ class UnknownKeyError(ComityError):
 
     code = "unknown-key"
     http_status = 403
-    advice = "Refresh the directory and retry; if it stays unknown, do not trust the object."
+    advice = "Refresh the directory and try again; if it stays unknown, do not trust what was received."
     retryable = True
 
 
@@ -666,7 +666,7 @@ class DuplicateRequestError(ComityError):
 
     code = "duplicate-request"
     http_status = 409
-    advice = "Look at the other case; send without --unless-duplicate if this request is wanted all the same."
+    advice = "Look at the other case; send without --unless-duplicate if you need this request all the same."
 
 
 class ConditionsOpenError(ComityError):
@@ -964,7 +964,7 @@ class CheckpointFileError(ComityError):
 
     code = "checkpoint-file"
     http_status = 500
-    advice = "Check the file's path, owner and mode; never replace it by an older copy."
+    advice = "Check the file's path, owner and mode; never put an older copy in its place."
 
 
 class CheckpointFileDamagedError(CheckpointFileError):
@@ -972,8 +972,8 @@ class CheckpointFileDamagedError(CheckpointFileError):
 
     code = "checkpoint-file-damaged"
     advice = (
-        "Run comity-node log reconcile: it rebuilds the file from the database and what the partners saw of this log."
-        " Never replace the file by an older copy."
+        "Run comity-node log reconcile: it rebuilds the file from the database and what the partners saw of"
+        " this log. Never put an older copy in its place."
     )
 
 

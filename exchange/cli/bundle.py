@@ -47,7 +47,7 @@ def export(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-@app.command("import", help=_("Take what the node wrote.\n\nExample: comity bundle import /media/usb/for-desk"))
+@app.command("import", help=_("Import what the node wrote.\n\nExample: comity bundle import /media/usb/for-desk"))
 def take(
     file: Annotated[list[Path], typer.Argument(help=_("The bundle's file, or files if it has several parts."))],
     home: HomeOption = DEFAULT_HOME,

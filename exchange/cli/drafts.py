@@ -103,7 +103,7 @@ def return_(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-@app.command("drop", help=_("Drop a draft; its content is erased.\n\nExample: comity draft drop 7f3a"))
+@app.command("drop", help=_("Delete a draft; its content is erased.\n\nExample: comity draft drop 7f3a"))
 def drop(
     draft: DraftArgument,
     home: HomeOption = DEFAULT_HOME,

@@ -158,8 +158,8 @@ def stamp(
 
 @app.command(
     help=_(
-        "Open one message to an auditor: its content and salt, and nothing else.\n\n"
-        "Example: comity evidence disclose 7f3a --out disclosure.json"
+        "Disclose one message to an auditor: its content and salt, and nothing else.\n\nExample: comity"
+        " evidence disclose 7f3a --out disclosure.json"
     )
 )
 def disclose(

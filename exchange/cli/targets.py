@@ -100,7 +100,7 @@ def import_(
             line(f"{written_file}: {count}")
         print_removed(removed or ())
         if left_out:
-            table(_("Not taken"), [_("What"), _("How many")], sorted(left_out.items()))
+            table(_("Not imported"), [_("What"), _("How many")], sorted(left_out.items()))
 
     run(work, as_json=as_json)
 

@@ -56,7 +56,7 @@ def take(
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take a bundle: envelopes, receipts and the directory, each verified. Importing again is harmless.
+    """Import a bundle: envelopes, receipts and the directory, each verified. Importing again is harmless.
 
     The node may be running. Example: comity-node bundle import /var/lib/comity /media/usb/from-fr
     """

@@ -61,7 +61,7 @@ def begin(
 
 @app.command()
 def switch(home: Home, passphrase_file: PassphraseFile = None, as_json: AsJson = False) -> None:
-    """Replace the present keys by the new ones, once the directory lists those. Then restart the node.
+    """Put the new keys in place of the present ones, once the directory lists the new ones. Then restart the node.
 
     Example: comity-node rotate switch kr
     """
