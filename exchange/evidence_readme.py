@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from uuid import UUID
 
-from exchange.i18n import _
-from keys.translation import languages, translator
+from keys.translation import current, languages, translator
 
 
-def readme(message_id: UUID, *, disclosed: bool, _: Callable[[str], str] = _) -> str:
-    """The text for one bundle, in the language of the environment or of the translation that is given."""
+def readme(message_id: UUID, *, disclosed: bool, _: Callable[[str], str] | None = None) -> str:
+    """The text for one bundle, in the language of the environment or of the translation that is given.
+
+    It is a file that others judge byte by byte: it holds none of the marks that a terminal gets.
+    """
+    _ = _ or current().gettext
     return _about(_).format(message=message_id, content=_open(_) if disclosed else _closed(_))
 
 

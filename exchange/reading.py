@@ -15,7 +15,8 @@ from pydantic import BaseModel, StringConstraints
 from pydantic.fields import FieldInfo
 
 from exchange.labels import code_label, field_label
-from keys.translation import _, language
+from keys.isolates import bare
+from keys.translation import _, isolated_value, language
 from protocol.codes import load_codes
 from protocol.errors import InvalidMessageError, MalformedError
 from protocol.instant import as_written
@@ -124,7 +125,7 @@ def _of_code(codes: str | None, value: Any) -> str:
     if codes is None or not isinstance(value, str):
         return _plain(value)
     label = code_label(codes, value)
-    return label if label == value else f"{label} [{value}]"
+    return label if bare(label) == value else f"{label} [{isolated_value(value)}]"
 
 
 def _plain(value: Any) -> str:

@@ -23,8 +23,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TextIO
 
+from keys.isolates import shown
 from keys.printing import printable_json, printable_line, printable_text
-from keys.translation import _
+from keys.translation import _, is_right_to_left
 from protocol.errors import (
     CheckpointInvalidError,
     ComityError,
@@ -85,6 +86,7 @@ def write_json(value: Any, *, indent: int | None = None) -> None:
 
 def emit(text: str, *, to: TextIO | None = None) -> None:
     """Text that is safe to print already; raises :class:`OutputError`."""
+    text = shown(text)
     gathered = _gathered.get()
     if to is None and gathered is not None:
         gathered.append(text)
@@ -98,6 +100,13 @@ def emit(text: str, *, to: TextIO | None = None) -> None:
     except (OSError, ValueError) as problem:
         why = problem.strerror if isinstance(problem, OSError) else "it is closed or cannot take these characters"
         raise OutputError(f"the output cannot be written: {why}") from problem
+
+
+def ask(question: str, *, err: bool = False) -> str:
+    """What a person types as the answer; the question stands on standard error with ``err``."""
+    import typer
+
+    return str(typer.prompt(shown(question), err=err))
 
 
 @contextmanager
@@ -169,6 +178,8 @@ def _run(name: str, app: typer.Typer) -> int:
     try:
         # Not the framework's own main(): it turns a reader that went away into "refused", and prints what it was given.
         command = typer.main.get_command(app)
+        if is_right_to_left():
+            _show_helps(command)
         with command.make_context(name, arguments) as context:
             command.invoke(context)
     except typer.Exit as end:
@@ -191,6 +202,17 @@ def _run(name: str, app: typer.Typer) -> int:
     except Exception as defect:  # noqa: BLE001 - the last resort: a defect is named by type, never by its values
         return _defect(name, defect)
     return OK
+
+
+def _show_helps(command: Any) -> None:
+    """The framework prints helps by itself: they get what a person is shown before it does."""
+    for described in (command, *command.params):
+        for name in ("help", "short_help", "epilog"):
+            text = getattr(described, name, None)
+            if isinstance(text, str):
+                setattr(described, name, shown(text))
+    for inner in getattr(command, "commands", {}).values():
+        _show_helps(inner)
 
 
 def _defect(name: str, defect: Exception) -> int:

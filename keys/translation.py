@@ -14,11 +14,15 @@ from functools import cache
 from io import BytesIO
 from pathlib import Path
 
+from keys.isolates import CLOSE, OPEN, isolated
+
 DOMAIN = "comity"
 FOLDER = Path(__file__).parent / "locale"
 # What a fact of a lifecycle is called has this context.
 FACT = "fact"
 _NAMING_FIELDS = frozenset({"field", "profile_field"})
+# CLDR, characterOrder: not asked of Babel, as nothing that starts fast imports it.
+_RIGHT_TO_LEFT = frozenset({"ar", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"})
 _SOURCE = frozenset({"C", "POSIX", "en"})
 # GNU gettext manual, "Locale Environment Variables": the first of these that is set decides.
 _VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
@@ -26,17 +30,17 @@ _VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
 
 def _(text: str) -> str:
     """``text`` in the user's language, or itself."""
-    return _current().gettext(text)
+    return _directed(_current().gettext(text))
 
 
 def pgettext(context: str, text: str) -> str:
     """As :func:`_`, for a text that needs saying what it names: the same English can be two texts elsewhere."""
-    return _current().pgettext(context, text)
+    return _directed(_current().pgettext(context, text))
 
 
 def ngettext(one: str, many: str, number: int) -> str:
     """The form for ``number`` things, in the user's language; ``one`` and ``many`` are the English ones."""
-    return _current().ngettext(one, many, number)
+    return _directed(_current().ngettext(one, many, number))
 
 
 def labelled(name: str, value: object) -> str:
@@ -126,6 +130,20 @@ def _load(path: Path) -> gettext.NullTranslations | None:
         return gettext.GNUTranslations(compiled_now)
     except (PoFileError, ValueError):
         return None
+
+
+def is_right_to_left() -> bool:
+    """Whether the user's language runs from right to left."""
+    return language().partition("_")[0].partition("@")[0] in _RIGHT_TO_LEFT
+
+
+def isolated_value(value: str) -> str:
+    """A value that stands beside others in a line, such as a cell of a table, so that it does not turn around them."""
+    return f"{OPEN}{value}{CLOSE}" if value and is_right_to_left() else value
+
+
+def _directed(text: str) -> str:
+    return isolated(text) if is_right_to_left() else text
 
 
 @cache

@@ -202,7 +202,7 @@ async def _add(
     if as_json:
         print_json({"thread": thread, "entry": entry})
     else:
-        line(f"{thread}: {labelled(entry_label(entry.kind), safe(_text_of(entry)))}")
+        line(labelled(str(thread), labelled(entry_label(entry.kind), safe(_text_of(entry)))))
 
 
 def _text_of(entry: CaseEntry) -> str:

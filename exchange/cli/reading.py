@@ -366,6 +366,8 @@ def _short(message_id: UUID) -> str:
 def print_reading(lines: Iterable[ReadLine]) -> None:
     """A message in the reader's language."""
     for read in lines:
-        written_in = f" ({read.written_in})" if read.written_in else ""
-        text = "" if read.text is None else f" {safe(read.text)}"
-        line(f"{'  ' * read.depth}{safe(read.label)}{written_in}:{text}")
+        name = safe(read.label)
+        if read.written_in:
+            name = _("{name} ({language})").format(name=name, language=safe(read.written_in))
+        text = _("{name}:").format(name=name) if read.text is None else labelled(name, safe(read.text))
+        line("  " * read.depth + text)

@@ -16,6 +16,7 @@ from exchange.cli.options import CleanOption, JsonOption, run
 from exchange.cli.output import line, print_json, table
 from exchange.cli.shown import print_removed
 from exchange.i18n import _
+from keys.terminal import ask as ask_person
 from keys.terminal import write
 from protocol.errors import UsageError
 
@@ -165,7 +166,7 @@ def _read(content: bytes, name: str, form: str, zone: str | None, dates: str, *,
 
     read = read_export(content, name, form, Times(parse_zone(zone) if zone else None, dates))
     if read.zone_missing and zone is None and ask and at_a_terminal():
-        said = typer.prompt(_("The file does not say the time zone of its times (such as Asia/Seoul, +09:00, UTC)"))
+        said = ask_person(_("The file does not say the time zone of its times (such as Asia/Seoul, +09:00, UTC)"))
         read = read_export(content, name, form, Times(parse_zone(said.strip()), dates))
     return read
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from keys.printing import printable
+from keys.terminal import ask, write
 from node.i18n import _, labelled, ngettext
 from protocol.errors import CeremonyError, ComityError, UsageError
 
@@ -188,8 +189,8 @@ def _judge(chain: HolderChain, file: CeremonyFile, approval: Approval, as_json: 
     except RootUnknownError as problem:
         if as_json or not _is_asked():
             raise
-        sys.stderr.write(f"{_(problem.detail)}\n")
-        return chain.judge(file, typer.prompt(_("Type the fingerprint as another member reads it to you"), err=True))
+        write(_(problem.detail), to=sys.stderr)
+        return chain.judge(file, ask(_("Type the fingerprint as another member reads it to you"), err=True))
 
 
 def _ask_digest(judged: Judged, as_json: bool) -> str:
@@ -198,7 +199,7 @@ def _ask_digest(judged: Judged, as_json: bool) -> str:
         raise UsageError("nothing was signed: give the digest of the change that you reviewed (--digest)")
     show_review(judged.review, judged.file, False, None, proposed=judged.proposed)
     digest = judged.review.digest()
-    typed = typer.prompt(
+    typed = ask(
         ngettext(
             "To sign all of this, type the last {count} digit of its digest",
             "To sign all of this, type the last {count} digits of its digest",

@@ -264,11 +264,11 @@ STEPS = (
     ),
     Step(
         f"comity audit trace {GUIDES_ID} kr fr --proofs proofs --home auditor",
-        (*sorted(PROVED), "Entries with their proofs in proofs: 6"),
+        (*sorted(PROVED), "Entries with their cryptographic proofs in proofs: 6"),
     ),
     Step(
         f"comity audit reconcile kr fr {MONTH} --proofs proofs --home auditor",
-        ("matched", "Unexplained: 0", "Entries with their proofs in proofs: 0"),
+        ("matched", "Unexplained: 0", "Entries with their cryptographic proofs in proofs: 0"),
     ),
     Step("comity audit prove fr --home auditor", ("two-trees",), before=fr_signed_another_tree),
     Step(

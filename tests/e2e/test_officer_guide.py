@@ -366,7 +366,7 @@ STEPS = (
         'comity contact-test reply --remark "Everything works."',
         by=FR,
         before=contact_tests_arrive,
-        says=("Tests replied to: 2",),
+        says=("Contact tests replied to: 2",),
     ),
     Step("comity contact-test results --all", before=contact_replies_arrive, says=("replies", "waiting for a reply")),
     Step("comity bundle import /media/usb/for-desk", before=the_node_writes_a_bundle),
