@@ -321,7 +321,7 @@ STEPS = (
         before=a_key_to_sign_with,
     ),
     Step("comity records head", ("comity-records/24-7@kr",), before=the_head_was_kept),
-    Step("comity records export ./records", ("records written",)),
+    Step("comity records export ./records", ("Records written",)),
     Step("comity records verify ./records 24-7@kr --list --home auditor", ("records hold.", "disclosure")),
     Step("comity records verify ./records 24-7@kr --seen head-of-march.txt --home auditor", ("records hold.",)),
     Step("comity audit policy kr --out kr.policy --home auditor", ("kr.policy",)),
