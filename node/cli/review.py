@@ -221,7 +221,7 @@ def _lines(review: Review, file: CeremonyFile, proposed: bool) -> Iterator[str]:
     yield labelled(_("Role"), printable(review.role))
     for change in review.changes:
         before, after = (printable(value) or "-" for value in (change.before, change.after))
-        yield f"  {_(printable(change.what))} {printable(change.subject)}: {before} -> {after}"
+        yield f"  {printable(change.what)} {printable(change.subject)}: {before} -> {after}"
     yield labelled(_("Compared with"), review.before_sha256 or _("nothing: it is the first version"))
     yield labelled(_("SHA-256 of what is signed"), review.signed_sha256)
     if proposed:

@@ -156,7 +156,8 @@ def test_ipv4_without_port_and_instant_is_refused_with_the_reason(draft: dict[st
     }
     problems = check_outgoing(draft)
     assert [path for path, _, _ in problems] == ["targets.0.identifier.port", "targets.0.identifier.instant"]
-    assert all(rule == "RFC 6302" and "nobody can tell who used an IPv4 address that many share" in text for _, rule, text in problems)
+    why = "nobody can tell who used an IPv4 address that many share"
+    assert all(rule == "RFC 6302" and why in text for _, rule, text in problems)
 
 
 def test_everything_wrong_is_listed_at_once(draft: dict[str, Any]) -> None:
