@@ -299,7 +299,7 @@ STEPS = (
     Step("comity new --template preservation-ip --from case.yaml --out request3.json", before=write_a_case_file),
     Step("comity template export preservation-ip mine.json"),
     Step("comity template import mine.json", before=rename_the_template, says=("our-preservation",)),
-    Step("comity compare request.json", says=("! The period wanted is longer",)),
+    Step("comity compare request.json", says=("! The period requested is longer",)),
     Step("comity profile fr", says=("Ministry of Justice",)),
     Step("comity send request.json --unless-warned", code=1, says=("laws-differ",)),
     Step("comity send request.json --unless-duplicate", code=1, says=("duplicate-request",)),
