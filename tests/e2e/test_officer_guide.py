@@ -415,7 +415,7 @@ STEPS = (
         ids=REQUEST,
     ),
     Step("comity records list --operation disclosure", says=("Trial 12/26",)),
-    Step("comity records check", says=("records hold",)),
+    Step("comity records check", says=("Records that hold: ",)),
     Step("comity records head", says=("comity-records/24-7@kr",)),
     Step("comity records export ./records"),
     Step("comity records verify ./records 24-7@kr --list", says=("Trial 12/26",)),
