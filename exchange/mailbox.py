@@ -26,10 +26,11 @@ from uuid import UUID
 from exchange.cases import Parsed
 from exchange.client import Answer, MailboxEntry, MailboxPage
 from exchange.local_records import RecordBook
-from exchange.receipts import DirectoryBehindError, JudgedReceipt, ReceiptJudge, readable
+from exchange.receipts import JudgedReceipt, ReceiptJudge, readable
 from exchange.records import Head, PendingStatement, Quarantined, Refusal, StoredMessage, StoredReceipt
 from exchange.rows import inbox_row, quarantine_row
 from exchange.store import Delivery, DeskStore, MailboxMovedError, Place
+from exchange.trust import DirectoryBehindError
 from exchange.views import Direction, SyncResult
 from keys.directory.view import Directory
 from protocol.address import Address, node_of

@@ -15,10 +15,9 @@ from typing import TypeVar
 from exchange.client import NodeClient
 from exchange.desk_thread import Background, InThread
 from exchange.live_keys import LiveSigner
-from exchange.receipts import DirectoryBehindError
 from exchange.settings import DeskSettings
 from exchange.store import DeskStore
-from exchange.trust import Trust
+from exchange.trust import DirectoryBehindError, Trust
 from keys.directory.view import Directory
 from protocol.address import Address
 from protocol.errors import (

@@ -24,10 +24,11 @@ from exchange.client import MAX_ENVELOPES, MAX_SUBMIT_BYTES, Answer
 from exchange.local_records import RecordBook
 from exchange.officers import Acting
 from exchange.onward import Onward
-from exchange.receipts import DirectoryBehindError, JudgedReceipt, ReceiptJudge
+from exchange.receipts import JudgedReceipt, ReceiptJudge
 from exchange.records import Head, Refusal, StoredMessage, StoredReceipt
 from exchange.settings import DeskSettings
 from exchange.store import DeskStore
+from exchange.trust import DirectoryBehindError
 from exchange.views import Direction, ReceiptRow, SendStatus
 from keys.directory.view import Directory
 from protocol.address import Address

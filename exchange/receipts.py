@@ -36,10 +36,6 @@ _AT_SENDERS_NODE = frozenset({EventName.SubmissionAcceptance, EventName.Submissi
 _ON_THE_WAY = frozenset({EventName.RelayAcceptance, EventName.RelayRejection, EventName.RelayFailure})
 
 
-class DirectoryBehindError(Exception):
-    """Something names a key or a holder that the directory in use does not have: a newer or wider one may."""
-
-
 @dataclass(frozen=True, slots=True)
 class JudgedReceipt:
     """A receipt with the verdict: ``proved`` is None when it does not count, and ``error`` says why."""

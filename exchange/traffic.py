@@ -22,10 +22,10 @@ from exchange.desk_thread import Background, InThread
 from exchange.mailbox import Mailbox, Taken
 from exchange.node_link import NodeLink
 from exchange.outbox import Composed, Guard, Outbox, Outcome, ThreadMovedError, batches, sealable
-from exchange.receipts import DirectoryBehindError
 from exchange.records import Head, PendingStatement, StoredMessage
 from exchange.search import Search
 from exchange.store import DeskStore
+from exchange.trust import DirectoryBehindError
 from exchange.views import SendStatus, SentMessage, SyncResult
 from protocol.bundle import BundlePart
 from protocol.errors import (

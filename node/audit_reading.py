@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from keys.directory.audit_rights import AuditRight, audit_right
 from keys.directory.view import Directory
-from node.authentication import Caller
 from node.store.base import Store
+from protocol.address import Address
 from protocol.directory_seen import decode_entry
 from protocol.errors import ComityError, ForbiddenError
 from protocol.event import Event
@@ -20,11 +20,11 @@ from protocol.log.scoped import BundleItem, Withheld
 from protocol.misbehaviour import Proof, entry_of
 
 
-def right_of(caller: Caller, directory: Directory, log_of: str) -> AuditRight:
-    """What the caller may read of the log of the node ``log_of``; raises :class:`ForbiddenError` when it is nothing."""
-    if caller.desk is None:
+def right_of(desk: Address | None, directory: Directory, log_of: str) -> AuditRight:
+    """What a desk may read of the log of the node ``log_of``; raises :class:`ForbiddenError` when it is nothing."""
+    if desk is None:
         raise ForbiddenError("log entries are for auditors")
-    return audit_right(directory.node(log_of), directory.contact_point(caller.desk))
+    return audit_right(directory.node(log_of), directory.contact_point(desk))
 
 
 def seen_by(right: AuditRight, items: Sequence[BundleItem], nations: Sequence[frozenset[str]]) -> list[BundleItem]:
@@ -34,13 +34,13 @@ def seen_by(right: AuditRight, items: Sequence[BundleItem], nations: Sequence[fr
     return [_seen(right, item, known) for item, known in zip(items, nations, strict=True)]
 
 
-async def shows_proof(caller: Caller, directory: Directory, store: Store, proof: Proof) -> bool:
-    """Whether the caller, an auditor, may see the entry in a proof, of whichever log; True when none is in it."""
+async def shows_proof(desk: Address | None, directory: Directory, store: Store, proof: Proof) -> bool:
+    """Whether a desk, an auditor's, may see the entry in a proof, of whichever log; True when none is in it."""
     entry = entry_of(proof)
     if entry is None:
         return True
     try:
-        right = right_of(caller, directory, directory.node_of_origin(proof.origin))
+        right = right_of(desk, directory, directory.node_of_origin(proof.origin))
         return right.everything or not isinstance(_seen(right, entry, await _nations(store, entry)), Withheld)
     except ComityError:
         return False  # the log is of nobody any more, or the entry is none: then it is for nobody else

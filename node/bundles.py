@@ -16,10 +16,10 @@ from typing import Any
 from keys.cards import ContactPointCard, Function
 from keys.directory.carried import carried_key
 from node.bundle_state import BundleState
-from node.context import Context
 from node.delivery import BATCH_BYTES
 from node.directory_refresh import FilesSource
 from node.receipt_intake import take_receipts
+from node.relay_context import RelayContext
 from node.store.base import OutboundItem, OutboundKind
 from node.wire import MAX_ENVELOPES, MAX_RECEIPTS, MAX_STATEMENTS, Answer
 from protocol.address import Address
@@ -79,7 +79,7 @@ class Imported:
 class Bundles:
     """Writes and takes the bundles of one node, one at a time."""
 
-    def __init__(self, context: Context, signer: Signer, folder: Path) -> None:
+    def __init__(self, context: RelayContext, signer: Signer, folder: Path) -> None:
         self._context = context
         self._signer = signer
         self._folder = folder

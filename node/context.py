@@ -24,6 +24,7 @@ from node.metrics import Metrics
 from node.operations.clock import ClockWatch
 from node.operations.disk import Disk
 from node.proof_exchange import ProofExchange
+from node.relay_context import RelayContext
 from node.sequencer import Sequencer
 from node.settings import LimitSettings
 from node.store.base import Store
@@ -65,6 +66,23 @@ class Context:
     log: Log
     polls: Counter[str] = field(default_factory=Counter)
     stopping: bool = False
+
+    @property
+    def relaying(self) -> RelayContext:
+        """The parts that take messages and receipts in and pass them on."""
+        return RelayContext(
+            node=self.node,
+            clock=self.clock,
+            store=self.store,
+            sequencer=self.sequencer,
+            directory=self.directory,
+            intake=self.intake,
+            judge=self.judge,
+            handover=self.handover,
+            witness=self.witness,
+            metrics=self.metrics,
+            log=self.log,
+        )
 
     def heard_from(self, peer: str | None) -> None:
         """A request of this partner was authenticated: what waits for it need not wait longer."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 
-from node.context import Context
 from node.logging import log_defect
 from node.partner import Partners
 from node.receipt_intake import take_receipts
+from node.relay_context import RelayContext
 from node.settings import DeliverySettings
 from node.wire import Taken, Waiting
 from protocol.errors import ComityError
@@ -25,7 +25,7 @@ _CARD_S = 5.0
 class Puller:
     """Pulls from the relay that this node's card names, as long as the card has no address of its own."""
 
-    def __init__(self, context: Context, partners: Partners, settings: DeliverySettings) -> None:
+    def __init__(self, context: RelayContext, partners: Partners, settings: DeliverySettings) -> None:
         self._context = context
         self._partners = partners
         self._settings = settings
@@ -75,7 +75,7 @@ class Puller:
         await asyncio.sleep(self._settings.pause_s(self._failures - 1))
 
 
-async def take_waiting(context: Context, peer: str, waiting: Waiting) -> Taken:
+async def take_waiting(context: RelayContext, peer: str, waiting: Waiting) -> Taken:
     """Take what ``peer`` had for this node: durable, logged, with an answer for each envelope and receipt."""
     answers = await context.intake.transfer([raw for _, raw in waiting.envelopes], peer) if waiting.envelopes else []
     verdicts = iter(await take_receipts(context, peer, [receipt for _, own in waiting.receipts for receipt in own]))

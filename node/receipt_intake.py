@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from node.context import Context
+from node.relay_context import RelayContext
 from node.store.base import Failed, StoreForeignReceipts
 from protocol.errors import ComityError, ForbiddenError, LogForkError
 from protocol.receipt import Receipt, VerifiedReceipt
@@ -19,7 +19,7 @@ from protocol.receipt import Receipt, VerifiedReceipt
 _TURN = 32
 
 
-async def take_receipts(context: Context, peer: str, receipts: Sequence[Receipt]) -> list[ComityError | None]:
+async def take_receipts(context: RelayContext, peer: str, receipts: Sequence[Receipt]) -> list[ComityError | None]:
     """None for each receipt that stands (also if it did before), else its refusal."""
     since = time.monotonic()
     verdicts: list[ComityError | None] = [None] * len(receipts)

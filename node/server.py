@@ -201,7 +201,7 @@ class Node:
         )
         self._assurance = LogAssurance(sequencer, self.files, partners, self.askable, self.log, self.clock_watch)
         self.context = self._make_context(store, sequencer, directory, judge, handover, witness, partners, exchange)
-        self.bundles = Bundles(self.context, identity.signer, home.bundles)
+        self.bundles = Bundles(self.context.relaying, identity.signer, home.bundles)
 
     async def _start(self) -> None:
         settings, directory, sequencer = self._settings, self.context.directory, self.context.sequencer
@@ -240,7 +240,7 @@ class Node:
                 self.log,
             )
             self._spawn("delivery", delivery.run)
-            self._spawn("pull", Puller(context, self._partners, settings.delivery).run)
+            self._spawn("pull", Puller(context.relaying, self._partners, settings.delivery).run)
             self._spawn("witness", lambda: context.witness.run(settings.delivery.witness_s))
             self._spawn("cosignatures", lambda: context.collector.run(settings.delivery.cosign_s))
             self._spawn("proof-exchange", lambda: context.proof_exchange.run(settings.delivery.witness_s))

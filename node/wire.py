@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from node.store.base import MailboxEntry
 from protocol import cbor
 from protocol.errors import ComityError, MalformedError, PeerFailedError, TooLargeError
 from protocol.log.merkle import HASH_BYTES, MAX_SIZE
@@ -89,13 +88,13 @@ def decode_verdicts(body: bytes, count: int, source: str) -> list[ComityError | 
     return [None if item is None else problem_of(item, source) for item in value]
 
 
-def encode_mailbox(entries: Sequence[MailboxEntry], head: int) -> bytes:
+def encode_mailbox(entries: Sequence[tuple[int, bytes | None, Sequence[Receipt]]], head: int) -> bytes:
     """A page of a mailbox: ``{1: [[seq, envelope or null, [receipt number]]], 2: receipts, 3: highest seq}``."""
     receipts: list[Receipt] = []
     rows: list[list[Any]] = []
-    for entry in entries:
-        rows.append([entry.seq, entry.envelope, list(range(len(receipts), len(receipts) + len(entry.receipts)))])
-        receipts += entry.receipts
+    for sequence, envelope, own in entries:
+        rows.append([sequence, envelope, list(range(len(receipts), len(receipts) + len(own)))])
+        receipts += own
     return cbor.encode({1: rows, 2: receipts_to_value(receipts), 3: head})
 
 

@@ -33,7 +33,7 @@ async def tile(context: Context, caller: Caller, request: web.Request, body: byt
     """A tile of hashes, or for auditors who may see every entry a bundle of them."""
     name = parse_tile_path(request.match_info["tile"])
     if name.level is None:
-        if not right_of(caller, context.directory.current, context.node).everything:
+        if not right_of(caller.desk, context.directory.current, context.node).everything:
             raise ForbiddenError("this auditor may not see every entry of this log; it reads scoped bundles")
         items = await _items(context, name)
         entries = [item for item in items if not isinstance(item, Withheld)]
@@ -47,7 +47,7 @@ async def tile(context: Context, caller: Caller, request: web.Request, body: byt
 
 async def scoped(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
     """For auditors: a bundle in which what was erased, or what they may not see, is its leaf hash."""
-    right = right_of(caller, context.directory.current, context.node)
+    right = right_of(caller.desk, context.directory.current, context.node)
     name = parse_scoped_path(request.match_info["bundle"])
     items = await _items(context, name)
     nations = await context.store.entry_nations(name.index)

@@ -39,7 +39,8 @@ async def page(context: Context, caller: Caller, request: web.Request, body: byt
                 if left_s <= 0 or not await watch.wait(left_s):
                     break
                 entries, head = await _page(context, desk, after, limit)
-    return cbor_response(wire.encode_mailbox(entries, head))
+    rows = [(entry.seq, entry.envelope, entry.receipts) for entry in entries]
+    return cbor_response(wire.encode_mailbox(rows, head))
 
 
 async def events(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.StreamResponse:

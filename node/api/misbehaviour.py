@@ -34,7 +34,7 @@ async def proof(context: Context, caller: Caller, request: web.Request, body: by
     """A proof of misbehaviour by its digest. One that shows an entry is for auditors who may see that entry."""
     _require_reader(context, caller)
     kept = context.witness.proofs.get(bytes.fromhex(request.match_info["digest"]))
-    if kept is None or not await shows_proof(caller, context.directory.current, context.store, kept.proof):
+    if kept is None or not await shows_proof(caller.desk, context.directory.current, context.store, kept.proof):
         raise NotFoundError("this node holds no such proof for this reader")
     return cbor_response(kept.written)
 

@@ -20,7 +20,7 @@ async def serve(context: Context, caller: Caller, request: web.Request, body: by
     if not 1 <= len(receipts) <= wire.MAX_RECEIPTS:
         raise TooLargeError(f"a request carries 1 to {wire.MAX_RECEIPTS} receipts")
     take_items(context.partner_buckets, caller, len(receipts))
-    verdicts = await take_receipts(context, peer, receipts)
+    verdicts = await take_receipts(context.relaying, peer, receipts)
     for verdict in verdicts:
         if verdict is None:
             context.metrics.accepted.labels("receipts").inc()

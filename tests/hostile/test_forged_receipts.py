@@ -251,7 +251,7 @@ async def test_of_the_receipts_that_a_partner_brings_only_true_ones_are_kept(sta
         (stage.logs["fr"].receipt(stage.at_recipient(EventName.ContentConsignment)), None),
         (stage.logs["fr"].receipt(stage.stated(handover, paris)), None),
     ]
-    verdicts = await take_receipts(stage.context, "fr", [receipt for receipt, _ in brought])
+    verdicts = await take_receipts(stage.context.relaying, "fr", [receipt for receipt, _ in brought])
     assert [None if verdict is None else verdict.code for verdict in verdicts] == [code for _, code in brought]
     own = verdicts[4]
     assert own is not None
