@@ -34,19 +34,21 @@ import cbor2
 
 from benchmarks.floor import cpu_us
 from benchmarks.store import BATCH, FR, KR, NOW, PARIS, SEOUL, Signing, incoming
-from exchange.audit import reconcile, verify_mirror
-from keys.cards import NodeCard
+from exchange.audit.reconcile import reconcile
+from exchange.audit.verify import verify_mirror
+from keys.directory.cards import NodeCard
 from keys.directory.view import Directory
-from keys.federation import contact_point_card, node_card
-from keys.identity import generate_desk_keys, generate_node_keys
-from node.store.base import AcceptTransfer, FoundLog
-from node.store.sqlite import SqliteStore
+from keys.members.federation import contact_point_card, node_card
+from keys.members.identity import generate_desk_keys, generate_node_keys
+from node.store.interface import AcceptTransfer, FoundLog
+from node.store.sqlite.store import SqliteStore
+from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
+from protocol.encoding.ids import new_message_id
 from protocol.event import Event, EventName, LeafReference, encode_event
-from protocol.ids import new_message_id
-from protocol.log import TILE_WIDTH, Checkpoint, TileTree, encode_bundle, entries_path, tile_path
-from protocol.log.checkpoint import sign_checkpoint
+from protocol.log.checkpoint import Checkpoint, sign_checkpoint
+from protocol.log.layout import TILE_WIDTH, encode_bundle, entries_path, tile_path
 from protocol.log.merkle import leaf_hash
-from protocol.signing import Ed25519Signer, Ed25519Verifier
+from protocol.log.tiles import TileTree
 from protocol.statement import DeskStatement, sign_statement
 
 BEGIN = datetime(2026, 11, 1, tzinfo=UTC)

@@ -22,17 +22,18 @@ from pathlib import Path
 from uuid import UUID
 
 from benchmarks.floor import request
-from exchange.desk import Desk
-from exchange.records import Head, StoredMessage
-from exchange.sealing import RowCipher
+from exchange.desk.desk import Desk
 from exchange.settings import Home
-from exchange.store import Delivery, DeskStore
+from exchange.store.cipher import RowCipher
+from exchange.store.messages import DeskStore, RecipientDelivery
+from exchange.store.rows import Head, StoredMessage
 from exchange.views import Direction
-from keys.keystore import Keystore, Purpose
+from keys.secrets.keystore import Keystore, Purpose
 from protocol.address import Address
-from protocol.ids import new_message_id
-from protocol.messages import ComposedMessage, compose_message, reply_draft
-from tests.unit.exchange_world import FR, KR, PASSPHRASE, World
+from protocol.encoding.ids import new_message_id
+from protocol.messages.parse import ComposedMessage, compose_message
+from protocol.messages.types.reply import reply_draft
+from tests.worlds.desks import FR, KR, PASSPHRASE, World
 
 LARGE = 50
 PAGE = 1_000
@@ -84,7 +85,7 @@ def fill(home: Path, messages: int, cases: int) -> UUID:
         done += count
         at += timedelta(minutes=5)
         if len(batch) >= PAGE or done >= messages:
-            store.take(Delivery(batch, [], [], [], 0))
+            store.take(RecipientDelivery(batch, [], [], [], 0))
             _progress("filled", done, messages)
             batch = []
     store.close()

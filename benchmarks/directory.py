@@ -28,17 +28,17 @@ from pathlib import Path
 
 import urllib3
 
-from keys.cards import ContactPointCard
-from keys.directory.ceremony import Ceremony
-from keys.directory.client import DirectoryClient
-from keys.directory.repository import TARGETS
-from keys.directory.tufkey import DirectorySigner
-from keys.federation import contact_point_card, found_federation, log_origin, node_card, publish_cards
-from keys.identity import generate_desk_keys, generate_directory_key, generate_node_keys
-from keys.tls import client_context, make_certificate, to_pem
+from keys.ceremony.ceremony import Ceremony
+from keys.directory.cards import ContactPointCard
+from keys.directory.metadata.client import DirectoryClient
+from keys.directory.metadata.repository import TARGETS
+from keys.directory.metadata.tuf_key import DirectorySigner
+from keys.members.federation import contact_point_card, found_federation, log_origin, node_card, publish_cards
+from keys.members.identity import generate_desk_keys, generate_directory_key, generate_node_keys
+from keys.transport.tls import client_context, make_certificate, to_pem
 from protocol.address import Address
+from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
 from protocol.errors import NotFoundError, UnknownNodeError
-from protocol.signing import Ed25519Signer, Ed25519Verifier
 
 NOW = datetime.now(UTC) - timedelta(hours=1)
 

@@ -26,15 +26,15 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from keys.tls import client_context, make_certificate, server_context
+from keys.transport.tls import client_context, make_certificate, server_context
 from protocol.address import Address
+from protocol.crypto.hpke import HybridOpener, SealingKey
+from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
+from protocol.encoding.ids import new_message_id
 from protocol.envelope import open_envelope, parse_envelope, seal, verify_envelope
 from protocol.event import EventName
-from protocol.hpke import HybridOpener, SealingKey
-from protocol.ids import new_message_id
-from protocol.messages import compose_message, parse_message
+from protocol.messages.parse import compose_message, parse_message
 from protocol.routing import Priority, Routing
-from protocol.signing import Ed25519Signer, Ed25519Verifier
 from protocol.statement import DeskStatement, parse_statement, sign_statement, verify_statement
 
 RECIPIENT = Address.parse("24-7@fr")

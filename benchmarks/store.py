@@ -22,7 +22,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
-from node.store.base import (
+from node.store.interface import (
     AcceptSubmission,
     AcceptTransfer,
     Done,
@@ -34,13 +34,13 @@ from node.store.base import (
     RecordRelayed,
     RecordStatement,
 )
-from node.store.sqlite import SqliteStore
+from node.store.sqlite.store import SqliteStore
 from protocol.address import Address
+from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
+from protocol.encoding.ids import new_message_id
 from protocol.event import EventName, LeafReference
-from protocol.ids import new_message_id
 from protocol.log.checkpoint import Checkpoint, SoftLogSigner, sign_checkpoint
 from protocol.receipt import ReceiptVerifier
-from protocol.signing import Ed25519Signer, Ed25519Verifier
 from protocol.statement import DeskStatement, parse_statement, sign_statement, verify_statement
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)

@@ -16,9 +16,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from exchange.desk import Desk
-    from exchange.enrolment import create_desk
-    from exchange.evidence import Evidence, verify_evidence
+    from exchange.desk.desk import Desk
+    from exchange.desk.enrolment import create_desk
+    from exchange.evidence.checks import Evidence, verify_evidence
     from exchange.settings import DeskSettings, Home, OfficerSettings
     from exchange.views import (
         Check,
@@ -64,10 +64,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Desk": "exchange.desk",
-    "create_desk": "exchange.enrolment",
-    "Evidence": "exchange.evidence",
-    "verify_evidence": "exchange.evidence",
+    "Desk": "exchange.desk.desk",
+    "create_desk": "exchange.desk.enrolment",
+    "Evidence": "exchange.evidence.checks",
+    "verify_evidence": "exchange.evidence.checks",
     "DeskSettings": "exchange.settings",
     "Home": "exchange.settings",
     "OfficerSettings": "exchange.settings",

@@ -16,8 +16,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from keys.cards import Line
-from keys.files import write_file
+from keys.directory.cards import Line
+from keys.local.files import write_file
 from protocol.address import Address
 from protocol.errors import InvalidAddressError, SettingsError
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from keys.cards import NodeName
+from keys.directory.cards import NodeName
 from protocol.errors import HomeNotPrivateError, SettingsError
 
 
@@ -89,7 +89,7 @@ class NodeHome:
         return self.path / "bundles"
 
     @property
-    def witness(self) -> Path:
+    def monitor(self) -> Path:
         """What is proved of the partners' logs."""
         return self.path / "witness.cbor"
 

@@ -18,15 +18,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from protocol import cbor, cose
 from protocol.address import Address
+from protocol.crypto import cose
+from protocol.crypto.signing import Ed25519Verifier, Signer
+from protocol.encoding import cbor
+from protocol.encoding.ids import parse_message_id
+from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import MalformedError, SignatureInvalidError, UnsupportedVersionError
 from protocol.event import LeafReference
-from protocol.ids import parse_message_id
-from protocol.instant import from_ms, to_ms
 from protocol.log.merkle import HASH_BYTES, MAX_SIZE
 from protocol.log.note import check_key_name
-from protocol.signing import Ed25519Verifier, Signer
 
 BAG_TYPE = "application/vnd.comity.bag+cose"
 BAG_CONTEXT = b"comity/v1/bag"

@@ -18,8 +18,11 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from protocol import cbor, cose
 from protocol.address import Address, parse_node
+from protocol.crypto import cose
+from protocol.crypto.signing import Ed25519Verifier, Signer
+from protocol.encoding import cbor
+from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import (
     BundleAlteredError,
     BundleElsewhereError,
@@ -30,9 +33,7 @@ from protocol.errors import (
     TooLargeError,
     UnsupportedVersionError,
 )
-from protocol.instant import from_ms, to_ms
 from protocol.receipt import Receipt, receipts_from_value, receipts_to_value
-from protocol.signing import Ed25519Verifier, Signer
 
 VERSION = 1
 MAGIC = b"comity-bundle/1\n"

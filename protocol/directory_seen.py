@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from protocol import cbor
+from protocol.encoding import cbor
+from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import MalformedError, UnsupportedVersionError
 from protocol.event import MAX_EVENT_BYTES, MAX_EVENT_ITEMS, Event, event_of_value
-from protocol.instant import from_ms, to_ms
 
 NAME = "DirectorySeen"
 VERSION = 1

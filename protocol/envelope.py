@@ -22,8 +22,12 @@ from hmac import compare_digest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from protocol import cbor, cose
 from protocol.address import Address
+from protocol.crypto import cose
+from protocol.crypto.hpke import ENCAPSULATED_BYTES, Opener, SealingKey
+from protocol.crypto.signing import Ed25519Verifier, Signer
+from protocol.encoding import cbor
+from protocol.encoding.padme import SALT_BYTES, pad, unpad
 from protocol.errors import (
     CommitmentMismatchError,
     MalformedError,
@@ -32,10 +36,7 @@ from protocol.errors import (
     SignatureInvalidError,
     TooLargeError,
 )
-from protocol.hpke import ENCAPSULATED_BYTES, Opener, SealingKey
-from protocol.padme import SALT_BYTES, pad, unpad
 from protocol.routing import MAX_RECIPIENTS, Routing, check_time, decode_routing, encode_routing
-from protocol.signing import Ed25519Verifier, Signer
 
 # A request of 1,000 targets fits, and the envelope holds the fullest content to the most recipients.
 MAX_ENVELOPE_BYTES = 1280 * 1024

@@ -12,11 +12,11 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from protocol import cbor
 from protocol.address import Address, parse_node
+from protocol.encoding import cbor
+from protocol.encoding.ids import is_message_id, parse_message_id
+from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import MalformedError, UnsupportedVersionError
-from protocol.ids import is_message_id, parse_message_id
-from protocol.instant import from_ms, to_ms
 
 VERSION = 1
 DIGEST_BYTES = 32

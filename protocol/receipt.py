@@ -13,7 +13,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from protocol import cbor
+from protocol.encoding import cbor
 from protocol.errors import MalformedError, TooLargeError
 from protocol.event import MAX_EVENT_BYTES, Event, decode_event
 from protocol.log.checkpoint import Checkpoint, LogVerifier, parse_checkpoint, verify_checkpoint

@@ -12,13 +12,14 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from protocol import cbor, cose
 from protocol.address import Address
+from protocol.crypto import cose
+from protocol.crypto.signing import Ed25519Verifier, Signer
+from protocol.encoding import cbor
+from protocol.encoding.ids import parse_message_id
+from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import MalformedError, SignatureInvalidError, UnsupportedVersionError
 from protocol.event import DESK_EVENTS, MAX_REASON_CHARS, MAX_REASONS, MAX_STATEMENT_BYTES, EventName
-from protocol.ids import parse_message_id
-from protocol.instant import from_ms, to_ms
-from protocol.signing import Ed25519Verifier, Signer
 
 STATEMENT_TYPE = "application/vnd.comity.statement+cose"
 STATEMENT_CONTEXT = b"comity/v1/statement"

@@ -1,16 +1,16 @@
 """Auditing: mirror nodes' logs, verify them, and reconcile what two of them say, without seeing any content."""
 
-from exchange.audit.finding import Finding
-from exchange.audit.handovers import Status
-from exchange.audit.mirror import FolderSource, LogSource, Mirrored, NodeSource, mirror
+from exchange.audit._finding import Finding
+from exchange.audit._handovers import Status
+from exchange.audit._proofs import proof_name, write_proofs
+from exchange.audit._resume import keep_verified, verified_before
+from exchange.audit.mirror import LogSource, Mirrored, NodeSource, TileFolderSource, mirror
 from exchange.audit.period import ALWAYS, Period
-from exchange.audit.proofs import proof_name, write_proofs
 from exchange.audit.reconcile import Cited, ReconciledRow, Reconciliation, reconcile
-from exchange.audit.resume import keep_verified, verified_before
 from exchange.audit.trace import TraceRow, trace
 from exchange.audit.verify import LoggedView, VerifiedLog, verify_mirror
-from exchange.audit.witnessed import Witnessed, demand_witnessed, witnessed
-from keys.tilefolder import PLAIN, SCOPED, BundleForm
+from exchange.audit.witnessing import Witnessed, demand_witnessed, witnessed
+from keys.local.tile_folder import PLAIN, SCOPED, BundleForm
 
 __all__ = [
     "ALWAYS",
@@ -19,7 +19,6 @@ __all__ = [
     "BundleForm",
     "Cited",
     "Finding",
-    "FolderSource",
     "LogSource",
     "LoggedView",
     "Mirrored",
@@ -28,6 +27,7 @@ __all__ = [
     "ReconciledRow",
     "Reconciliation",
     "Status",
+    "TileFolderSource",
     "TraceRow",
     "VerifiedLog",
     "Witnessed",

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from exchange.audit.finding import Finding, Findings
-from exchange.audit.reading import ACCEPTED, NAMES
+from exchange.audit._entry_reader import ACCEPTED, NAMES
+from exchange.audit._finding import Finding, Findings
 from exchange.audit.verify import VerifiedLog
 from keys.directory.view import Directory
 from protocol.bundle import BundlePart
+from protocol.encoding.instants import from_ms
 from protocol.envelope import parse_envelope, verify_envelope
 from protocol.errors import ComityError
-from protocol.instant import from_ms
 
 
 @dataclass(frozen=True, slots=True)

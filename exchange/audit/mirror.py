@@ -16,9 +16,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Protocol
 
-from exchange.client import NodeClient
-from keys.files import write_file
-from keys.tilefolder import (
+from exchange.link.client import NodeClient
+from keys.local.files import write_file
+from keys.local.tile_folder import (
     CHECKPOINT,
     CONFLICT,
     COSIGNED,
@@ -44,23 +44,18 @@ from protocol.errors import (
     QuorumNotMetError,
     WrongOriginError,
 )
-from protocol.log import (
-    TILE_WIDTH,
+from protocol.log.checkpoint import (
     Checkpoint,
     LogVerifier,
-    TileTree,
     VerifiedCheckpoint,
-    Withheld,
-    encode_bundle,
-    encode_scoped_bundle,
-    item_hash,
     open_checkpoint,
     parse_checkpoint,
-    tile_path,
-    tile_width,
     verify_checkpoint,
 )
+from protocol.log.layout import TILE_WIDTH, encode_bundle, tile_path, tile_width
 from protocol.log.merkle import HASH_BYTES
+from protocol.log.scoped import Withheld, encode_scoped_bundle, item_hash
+from protocol.log.tiles import TileTree
 
 Progress = Callable[[int, int], None]
 
@@ -83,7 +78,7 @@ class NodeSource:
         return await self._client.get(f"/log/{path}", max_bytes=MAX_BUNDLE_BYTES)
 
 
-class FolderSource:
+class TileFolderSource:
     """A mirror in a folder."""
 
     def __init__(self, folder: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from protocol.encoding.instants import MAX_MS, to_ms
 from protocol.errors import UsageError
-from protocol.instant import MAX_MS, to_ms
 
 
 @dataclass(frozen=True, slots=True)

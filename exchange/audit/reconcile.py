@@ -18,13 +18,13 @@ from operator import itemgetter
 from statistics import median
 from uuid import UUID
 
-from exchange.audit.finding import Finding
-from exchange.audit.handovers import IN_FLIGHT_MS, Side, Status, Verdict, is_open, judge, judge_refusals
+from exchange.audit._entry_reader import NAMES, Row
+from exchange.audit._finding import Finding
+from exchange.audit._handovers import IN_FLIGHT_MS, LogSide, Status, Verdict, is_open, judge, judge_refusals
+from exchange.audit._views import rollbacks, split_views
 from exchange.audit.period import ALWAYS, Period
-from exchange.audit.reading import NAMES, Row
 from exchange.audit.verify import VerifiedLog
-from exchange.audit.views import rollbacks, split_views
-from protocol.instant import from_ms
+from protocol.encoding.instants import from_ms
 
 MAX_ROWS = 10_000
 LEAST_LATE_S = 60.0
@@ -239,8 +239,8 @@ class _Work:
         )
 
 
-def _side(log: VerifiedLog) -> Side:
-    return Side(
+def _side(log: VerifiedLog) -> LogSide:
+    return LogSide(
         log.node,
         log.origin,
         log.tree.size,

@@ -18,19 +18,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from exchange.audit.altered import altered_entries
-from exchange.audit.finding import Finding, Findings
-from exchange.audit.heads import other_heads
-from exchange.audit.index import EntryIndex
+from exchange.audit._altered import altered_entries
+from exchange.audit._entry_reader import EntryReading, Row
+from exchange.audit._finding import Finding, Findings
+from exchange.audit._heads import other_heads
+from exchange.audit._index import EntryIndex
+from exchange.audit._rules import EventRules
+from exchange.audit._times import EntryTimes
+from exchange.audit._tree import AuthenticTree, authentic_tree, strange_files
+from exchange.audit._workers import Job, read_all
 from exchange.audit.period import ALWAYS, Period
-from exchange.audit.reading import Reading, Row
-from exchange.audit.rules import EventRules
-from exchange.audit.times import EntryTimes
-from exchange.audit.tree import AuthenticTree, authentic_tree, strange_files
-from exchange.audit.workers import Job, read_all
 from keys.directory.view import Directory
-from keys.tilefolder import CHECKPOINT, read_items, read_resource
+from keys.local.tile_folder import CHECKPOINT, read_items, read_resource
 from protocol.directory_seen import DirectorySeen
+from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import (
     CheckpointStaleError,
     ComityError,
@@ -38,20 +39,11 @@ from protocol.errors import (
     NoMirrorError,
     WrongOriginError,
 )
-from protocol.instant import from_ms, to_ms
-from protocol.log import (
-    TILE_WIDTH,
-    Checkpoint,
-    LogVerifier,
-    VerifiedCheckpoint,
-    Withheld,
-    encode_tlog_proof,
-    item_hash,
-    parse_checkpoint,
-    tile_width,
-    verify_checkpoint,
-)
+from protocol.log.checkpoint import Checkpoint, LogVerifier, VerifiedCheckpoint, parse_checkpoint, verify_checkpoint
 from protocol.log.freshness import require_fresh
+from protocol.log.layout import TILE_WIDTH, tile_width
+from protocol.log.proof import encode_tlog_proof
+from protocol.log.scoped import Withheld, item_hash
 
 _REFUTED = frozenset({"post-dated", "back-dated"})
 
@@ -73,7 +65,7 @@ class VerifiedLog:
     ``findings`` are what is wrong all the same. ``withheld`` counts the entries of which this auditor may know only the
     hash, ``unread`` those that are missing, altered or no entries. ``index`` holds the events that could be read.
     ``checkpoints`` are the head, and every other of this history that the mirror keeps; the lines of witnesses on
-    them are not looked at here (see :func:`exchange.audit.witnessed.witnessed`). ``false_times`` has for each entry of
+    them are not looked at here (see :func:`exchange.audit.witnessing.witnessed`). ``false_times`` has for each entry of
     a false time when it was logged about, as others show it (Unix ms). ``unseen_from`` is the first entry that could
     not be read here.
     """
@@ -241,7 +233,7 @@ class _Verification:
         self._tree = tree
         self._findings = findings
 
-    def take(self, bundle: int, result: Reading | ComityError) -> None:
+    def take(self, bundle: int, result: EntryReading | ComityError) -> None:
         """Take what was read of a bundle, as far as it is what the log signed."""
         first = bundle * TILE_WIDTH
         hashes = self._tree.bundle_hashes(bundle)
@@ -255,7 +247,7 @@ class _Verification:
         else:
             self._accept(self._genuine_part(bundle, result))
 
-    def _genuine_part(self, bundle: int, result: Reading) -> Reading:
+    def _genuine_part(self, bundle: int, result: EntryReading) -> EntryReading:
         """What of an altered bundle is as the log signed it; the rest becomes findings."""
         first, width = bundle * TILE_WIDTH, tile_width(0, bundle, self._tree.size)
         items = read_items(self._folder, bundle, width)
@@ -264,7 +256,7 @@ class _Verification:
         }
         for index, code, text in altered_entries(first, items, self._tree.bundle_hashes(bundle)):
             self._findings.add(index, code, text)
-        return Reading(
+        return EntryReading(
             b"",
             [row for row in result.rows if row.number in genuine],
             [view for view in result.views if view[0] in genuine],
@@ -274,7 +266,7 @@ class _Verification:
             [index for index in range(first, first + width) if index not in genuine or index in result.unread],
         )
 
-    def _accept(self, reading: Reading) -> None:
+    def _accept(self, reading: EntryReading) -> None:
         self.index.add(reading.rows)
         self.views += [LoggedView(index, seen) for index, seen in reading.views]
         for index, code, text in reading.problems:

@@ -7,32 +7,15 @@ from typing import Annotated
 
 import typer
 
-from exchange.cli import (
-    agenda,
-    audit,
-    bundle,
-    casework,
-    contact_tests,
-    drafts,
-    duty,
-    erasure,
-    evidence,
-    keys,
-    laws,
-    officers,
-    onward,
-    proofs,
-    reading,
-    records,
-    report,
-    setup,
-    targets,
-    templates,
-    writing,
-)
-from exchange.cli.options import GivenLogin, give_login
+from exchange.cli._options import GivenLogin, give_login
+from exchange.cli.audit import audit
+from exchange.cli.cases import agenda, case_notes, contact_tests, laws
+from exchange.cli.evidence import evidence, proofs
+from exchange.cli.messages import drafts, handling, reading, targets, templates, writing
+from exchange.cli.office import erasure, officers, processing_log, report, rota
+from exchange.cli.setup import keys, offline, setup
 from exchange.i18n import _
-from keys.terminal import run_program
+from keys.local.terminal import run_program
 
 app = typer.Typer(
     name="comity",
@@ -77,19 +60,19 @@ reading.register(app)
 laws.register(app)
 agenda.register(app)
 report.register(app)
-app.add_typer(casework.app, name="case")
+app.add_typer(case_notes.app, name="case")
 app.add_typer(officers.app, name="officer")
 app.add_typer(drafts.app, name="draft")
-app.add_typer(duty.app, name="duty")
-onward.register(app)
-app.add_typer(onward.app, name="consent")
-app.add_typer(records.app, name="records")
+app.add_typer(rota.app, name="duty")
+handling.register(app)
+app.add_typer(handling.app, name="consent")
+app.add_typer(processing_log.app, name="records")
 app.add_typer(erasure.app, name="erase")
 app.add_typer(keys.app, name="keys")
 app.add_typer(contact_tests.app, name="contact-test")
 app.add_typer(targets.app, name="targets")
 app.add_typer(templates.app, name="template")
-app.add_typer(bundle.app, name="bundle")
+app.add_typer(offline.app, name="bundle")
 app.add_typer(evidence.app, name="evidence")
 proofs.register(audit.app)
 app.add_typer(audit.app, name="audit")

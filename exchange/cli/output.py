@@ -1,4 +1,4 @@
-"""What commands print: tables for a person, one JSON object for a program. Refusals: :mod:`keys.terminal`."""
+"""What commands print: tables for a person, one JSON object for a program. Refusals: :mod:`keys.local.terminal`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from keys.isolates import shown as as_shown
-from keys.printing import printable_line
-from keys.terminal import emit, write, write_json
-from keys.translation import isolated_value
+from keys.local.isolates import shown as as_shown
+from keys.local.printing import printable_line
+from keys.local.terminal import emit, write, write_json
+from keys.local.translation import isolated_value
 from protocol.address import Address
-from protocol.instant import to_text
+from protocol.encoding.instants import to_text
 
 out = Console(soft_wrap=True, highlight=False)
 _piped = Console(soft_wrap=True, highlight=False, width=10_000)

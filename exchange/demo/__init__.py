@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from exchange.cli.output import line, print_json
-from exchange.demo.kept import environment_file, ways_on
-from exchange.demo.scenarios import SCENARIOS, play
-from exchange.demo.stage import Stage
-from exchange.demo.story import Story
+from exchange.demo._kept import environment_file, ways_on
+from exchange.demo._scenarios import SCENARIOS, play
+from exchange.demo._stage import Stage
+from exchange.demo._story import Story
 from exchange.i18n import _
 from protocol.errors import UsageError
 

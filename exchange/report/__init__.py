@@ -4,8 +4,8 @@ The way: ``sources`` read, figures count (pure), ``audit_document`` and ``office
 language, ``html`` and ``pdf`` show it, ``sign`` signs it. Only figures are exported here: the rest loads much.
 """
 
+from exchange.report._measures import Suppression
 from exchange.report.audit_figures import AuditedLog, AuditFigures, audit_figures
-from exchange.report.measures import Suppression
 from exchange.report.office_figures import OfficeFigures, OfficeRecords, office_figures
 
 __all__ = [

@@ -20,9 +20,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from exchange.audit.period import Period
+from protocol.encoding.instants import to_text
 from protocol.errors import UsageError
 from protocol.event import Event, EventName
-from protocol.instant import to_text
 from protocol.log.freshness import FRESH_WITHIN
 
 UnitT = TypeVar("UnitT")

@@ -13,12 +13,12 @@ from datetime import datetime
 from typing import NamedTuple
 
 from exchange.audit.period import Period
+from exchange.report._measures import Count, Spread, Suppression, month_of_ms
 from exchange.report.alike import frequent_events, require_month
-from exchange.report.measures import Count, Spread, Suppression, month_of_ms
 from protocol.address import Address
+from protocol.encoding.instants import to_ms
 from protocol.errors import UsageError
 from protocol.event import Event, EventName
-from protocol.instant import to_ms
 
 MAX_REASONS = 40
 """So many reasons are told apart, the most frequent ones; a log may hold any text as one."""

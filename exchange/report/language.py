@@ -8,7 +8,7 @@ from babel import Locale
 from babel.dates import format_date, format_skeleton, format_time, get_datetime_format
 from babel.numbers import format_decimal
 
-from keys.translation import in_language, label_context
+from keys.local.translation import in_language, label_context
 from protocol.codes import load_codes
 from protocol.errors import UsageError
 

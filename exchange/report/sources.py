@@ -8,19 +8,20 @@ from datetime import datetime
 from uuid import UUID
 
 from exchange.audit.verify import VerifiedLog
-from exchange.cases import Parsed, thread_messages
+from exchange.cases.threads import Parsed, thread_messages
+from exchange.report._courses import Course, Due, course_of
 from exchange.report.audit_figures import AuditedLog
-from exchange.report.courses import Course, Due, course_of
 from exchange.report.office_figures import CountedMessage, OfficeRecords, RefusedMessage
-from exchange.store import DeskStore
-from keys.tilefolder import read_items, widths
+from exchange.store.messages import DeskStore
+from keys.local.tile_folder import read_items, widths
 from protocol.address import Address
 from protocol.directory_seen import DirectorySeen, decode_entry
 from protocol.errors import ComityError, LogUnavailableError, MalformedError, TooLargeError
 from protocol.event import Event
 from protocol.lifecycle.thread import facts_of_thread
-from protocol.log import TILE_WIDTH, Withheld, item_hash
-from protocol.messages.consent import is_given
+from protocol.log.layout import TILE_WIDTH
+from protocol.log.scoped import Withheld, item_hash
+from protocol.messages.types.consent import is_given
 
 # So many refused messages are read at once.
 _PAGE = 1000

@@ -33,11 +33,11 @@ from typing import Any
 
 from tuf.api.metadata import Metadata, Root, Targets
 
-from keys.ceremony.signing import sign_file
-from keys.directory.ceremonyfile import CeremonyFile, holders_of, parse
-from keys.directory.repository import FEDERATION_FIELD, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, role_node
-from keys.directory.review import Review, grouped, refuse, review
-from keys.directory.rules import (
+from keys.ceremony._signing import sign_file
+from keys.ceremony.ceremony_file import CeremonyFile, holders_of, parse
+from keys.ceremony.review import Review, grouped, refuse, review
+from keys.directory.metadata.repository import FEDERATION_FIELD, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, role_node
+from keys.directory.metadata.rules import (
     AnyMetadata,
     is_hybrid,
     member_faults,
@@ -47,9 +47,9 @@ from keys.directory.rules import (
     step_faults,
     timestamp_faults,
 )
-from keys.directory.tufkey import DirectorySigner
-from keys.files import PRIVATE_MODE, locked, write_file
-from keys.printing import printable
+from keys.directory.metadata.tuf_key import DirectorySigner
+from keys.local.files import PRIVATE_MODE, locked, write_file
+from keys.local.printing import printable
 from protocol.errors import CeremonyError, ComityError, MalformedError, RootUnknownError
 
 SCHEMA = "comity/holder-chain/1"

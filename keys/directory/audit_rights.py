@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from keys.cards import AuditScope, ContactPointCard, ForeignAuditor, Function, NodeCard
+from keys.directory.cards import AuditScope, ContactPointCard, ForeignAuditor, Function, NodeCard
 from protocol.errors import ForbiddenError
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from keys.cards import ContactPointCard, Function
-from keys.directory.duty import on_duty
+from keys.directory.cards import ContactPointCard, Function
+from keys.directory.duty_hours import on_duty
 from keys.directory.view import Directory
 from protocol.errors import ComityError
 

@@ -18,9 +18,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 
-from keys.cards import Card, CardStatus, ContactPointCard, KeyEntry, LogCard, NodeCard, WitnessCard
-from keys.legal_profile import LegalProfile
+from keys.directory.cards import Card, CardStatus, ContactPointCard, KeyEntry, LogCard, NodeCard, WitnessCard
+from keys.directory.legal_profile import LegalProfile
 from protocol.address import Address, node_of
+from protocol.crypto.hpke import SealingKey
+from protocol.crypto.signing import Ed25519Verifier
 from protocol.errors import (
     ForbiddenError,
     InvalidAddressError,
@@ -29,11 +31,9 @@ from protocol.errors import (
     UnknownKeyError,
     UnknownNodeError,
 )
-from protocol.hpke import SealingKey
 from protocol.log.checkpoint import FormerLogKeys, LogVerifier
 from protocol.log.policy import Policy
 from protocol.log.witness import WitnessVerifier
-from protocol.signing import Ed25519Verifier
 
 
 class _KeySlot:

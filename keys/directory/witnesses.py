@@ -4,7 +4,7 @@ Rules:
 1. A witness is a member's node whose card lists witness keys. It is none for its own log.
 2. It cosigned when both lines of one pair of its keys are there, each made while these keys counted and while the node
    was neither suspended nor revoked, by the time that the line states, and not in the future.
-3. What is enough the root holders signed (:mod:`keys.directory.witnessrule`). Where they signed nothing, it is a
+3. What is enough the root holders signed (:mod:`keys.directory.witness_rule`). Where they signed nothing, it is a
    majority of all other members that are witnesses and can be reached now.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from keys.cards import WitnessCard
+from keys.directory.cards import WitnessCard
 from keys.directory.view import Directory
 from protocol.errors import QuorumNotMetError, RevokedError, UnknownKeyError, UnknownNodeError
 from protocol.log.checkpoint import Checkpoint, VerifiedCheckpoint

@@ -13,8 +13,8 @@ from datetime import datetime
 
 from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse
 
-from protocol.http_signature import NONCE_BYTES, sign_request
-from protocol.signing import Signer
+from protocol.crypto.signing import Signer
+from protocol.http.signature import NONCE_BYTES, sign_request
 
 
 def signing(
@@ -26,7 +26,7 @@ def signing(
     signer: Signer,
     clock: Callable[[], datetime],
 ) -> ClientMiddlewareType:
-    """What signs this one request (see :func:`protocol.http_signature.sign_request`) anew whenever it is sent."""
+    """What signs this one request (see :func:`protocol.http.signature.sign_request`) anew whenever it is sent."""
 
     async def sign(request: ClientRequest, send: ClientHandlerType) -> ClientResponse:
         nonce = os.urandom(NONCE_BYTES)

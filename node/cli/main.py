@@ -8,20 +8,18 @@ from inspect import getdoc
 import typer
 from typer.models import CommandInfo
 
-from keys.terminal import run_program
-from node.cli import (
-    auditors,
-    backup,
-    bundle,
-    federation,
-    inspection,
-    keys,
-    loglife,
-    membership,
-    operation,
-    rotation,
-    setup,
-)
+from keys.local.terminal import run_program
+from node.cli import _auditors as auditors
+from node.cli import _backup as backup
+from node.cli import _bundle as bundle
+from node.cli import _federation as federation
+from node.cli import _inspection as inspection
+from node.cli import _keys as keys
+from node.cli import _loglife as loglife
+from node.cli import _membership as membership
+from node.cli import _operation as operation
+from node.cli import _rotation as rotation
+from node.cli import _setup as setup
 from node.i18n import _
 
 app = typer.Typer(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from node.limits import network_of
+from node.operations.limits import network_of
 from protocol.errors import RateLimitedError
 
 

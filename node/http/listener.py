@@ -19,7 +19,7 @@ from aiohttp import web
 from node.http.connections import Connection, Connections
 from node.http.descriptors import Descriptors
 from node.http.refusals import PlainHandler
-from node.logging import Log
+from node.operations.logging import Log
 
 # How long accepting rests when nothing can be ended, or the system has no room.
 PAUSE_S = 0.25

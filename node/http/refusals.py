@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from protocol.errors import ComityError, MalformedError
-from protocol.problem import PROBLEM_TYPE, problem_text
+from protocol.http.problem import PROBLEM_TYPE, problem_text
 
 SERVER = "comity-node"
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Server": SERVER}

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from node.logging import Log
-from node.metrics import Metrics
+from node.operations.logging import Log
+from node.operations.metrics import Metrics
 from protocol.errors import ComityError, StoreDamagedError
 
 PROBE_S = 2.0
@@ -55,7 +55,7 @@ class Disk:
         self._failing: dict[tuple[Path, str], _Failing] = {}
 
     def __call__(self, file: Path, problem: BaseException | None, use: str) -> None:
-        """See :data:`node.disk_errors.Report`."""
+        """See :data:`node.store.disk_errors.Report`."""
         if problem is None and not self._failing:
             return
         file = file.absolute()

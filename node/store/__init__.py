@@ -1,1 +1,1 @@
-"""Where a node keeps what it accepted: the :class:`~node.store.base.Store` protocol and its adapters."""
+"""Where a node keeps what it accepted: the :class:`~node.store.interface.Store` protocol and its adapters."""

@@ -6,7 +6,7 @@ transposition) or ``unverified``; an entry may state its own. An unverified entr
 
 from __future__ import annotations
 
-from protocol.codes.added import (
+from protocol.codes._added import (
     LOCAL_CODE_PATTERN,
     MAX_LOCAL_CODE,
     AddedCodes,

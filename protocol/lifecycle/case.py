@@ -13,7 +13,7 @@ from protocol.lifecycle.folding import OutOfOrder, opening_of
 from protocol.lifecycle.ordering import in_order
 from protocol.lifecycle.preservation import PreservationCase, fold_facts
 from protocol.lifecycle.thread import ThreadMessage, facts_of_thread, unread_in
-from protocol.messages.base import Message
+from protocol.messages.schema.base import Message
 
 AnyCase = PreservationCase | AssistanceCase | ConversationCase
 

@@ -15,28 +15,28 @@ from uuid import UUID
 
 from protocol.lifecycle import facts as f
 from protocol.lifecycle.profiles import minimum_days
-from protocol.messages.acknowledgement import Acknowledgement
-from protocol.messages.answer import Answer
-from protocol.messages.assistance import AssistanceRequest
-from protocol.messages.base import Message, UnknownMessage
-from protocol.messages.clarification import ClarificationAsk, ClarificationReply
-from protocol.messages.conditions import ConditionAccept, ConditionDecline, ConditionPropose
-from protocol.messages.consent import is_given
-from protocol.messages.decision import Decision
-from protocol.messages.emergency import EmergencyRequest, EmergencySupplement
-from protocol.messages.ending import Closure, Misdirected, Withdrawal
-from protocol.messages.information import InformationSpontaneous
 from protocol.messages.out_of_order import OutOfOrderNotice
-from protocol.messages.parts import Condition
-from protocol.messages.preservation import PreservationAnswer, PreservationRequest, TargetAnswer
-from protocol.messages.preservation_course import (
+from protocol.messages.schema.base import Message, UnknownMessage
+from protocol.messages.schema.conditions import ConditionAccept, ConditionDecline, ConditionPropose
+from protocol.messages.schema.parts import Condition
+from protocol.messages.types.acknowledgement import Acknowledgement
+from protocol.messages.types.answer import Answer
+from protocol.messages.types.assistance import AssistanceRequest
+from protocol.messages.types.clarification import ClarificationAsk, ClarificationReply
+from protocol.messages.types.consent import is_given
+from protocol.messages.types.decision import Decision
+from protocol.messages.types.emergency import EmergencyRequest, EmergencySupplement
+from protocol.messages.types.ending import Closure, Misdirected, Withdrawal
+from protocol.messages.types.information import InformationSpontaneous
+from protocol.messages.types.preservation import PreservationAnswer, PreservationRequest, TargetAnswer
+from protocol.messages.types.preservation_course import (
     PreservationExtend,
     PreservationFollowUp,
     PreservationRelease,
     PreservationRisk,
     PreservationRiskReply,
 )
-from protocol.messages.status import StatusReport
+from protocol.messages.types.status import StatusReport
 
 Facts = Iterator[f.CaseFact]
 _HANDOVER = "ContentHandover"

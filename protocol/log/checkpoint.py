@@ -14,19 +14,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from protocol.crypto.mldsa import ML_DSA_44_SIGNATURE_BYTES, MLDSA44Signer, MLDSA44Verifier
+from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier, Signer
 from protocol.errors import (
     CheckpointInvalidError,
     MalformedError,
     SignatureInvalidError,
     TooLargeError,
 )
-from protocol.log.cosignature import (
-    TIMESTAMP_BYTES,
-    from_timestamp,
-    mldsa_message,
-    split_timestamped,
-    to_timestamp,
-)
+from protocol.log._cosignature import TIMESTAMP_BYTES, from_timestamp, mldsa_message, split_timestamped, to_timestamp
 from protocol.log.merkle import EMPTY_ROOT, HASH_BYTES, MAX_SIZE
 from protocol.log.note import (
     Note,
@@ -39,8 +35,6 @@ from protocol.log.note import (
     parse_note,
     serialize_note,
 )
-from protocol.mldsa import ML_DSA_44_SIGNATURE_BYTES, MLDSA44Signer, MLDSA44Verifier
-from protocol.signing import Ed25519Signer, Ed25519Verifier, Signer
 
 _SIZE = re.compile(r"(?:0|[1-9][0-9]{0,19})\Z", re.ASCII)
 

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from protocol.crypto.mldsa import ML_DSA_44_SIGNATURE_BYTES, MLDSA44Signer, MLDSA44Verifier
+from protocol.crypto.signing import SIGNATURE_BYTES, Ed25519Signer, Ed25519Verifier, Signer
 from protocol.errors import (
     CheckpointInvalidError,
     MalformedError,
     SignatureInvalidError,
 )
-from protocol.log.checkpoint import Checkpoint, VerifiedCheckpoint
-from protocol.log.cosignature import (
+from protocol.log._cosignature import (
     TIMESTAMP_BYTES,
     ed25519_message,
     from_timestamp,
@@ -27,9 +28,8 @@ from protocol.log.cosignature import (
     split_timestamped,
     to_timestamp,
 )
+from protocol.log.checkpoint import Checkpoint, VerifiedCheckpoint
 from protocol.log.note import NoteSignature, SignatureType, VerifierKey, format_vkey, parse_note, serialize_note
-from protocol.mldsa import ML_DSA_44_SIGNATURE_BYTES, MLDSA44Signer, MLDSA44Verifier
-from protocol.signing import SIGNATURE_BYTES, Ed25519Signer, Ed25519Verifier, Signer
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,13 +23,13 @@ from enum import StrEnum
 from uuid import UUID
 
 from protocol.address import Address
-from protocol.messages.answer import Answer
-from protocol.messages.base import Handling, Message
-from protocol.messages.consent import conditions_of
-from protocol.messages.forward import Forward, Original
-from protocol.messages.information import InformationSpontaneous
 from protocol.messages.parse import parse_message
-from protocol.messages.use import ConsentReply, ConsentRequest
+from protocol.messages.schema.base import Handling, Message
+from protocol.messages.schema.use import ConsentReply, ConsentRequest
+from protocol.messages.types.answer import Answer
+from protocol.messages.types.consent import conditions_of
+from protocol.messages.types.forward import Forward, Original
+from protocol.messages.types.information import InformationSpontaneous
 
 _GRANTED = frozenset({"granted", "granted_with_conditions"})
 

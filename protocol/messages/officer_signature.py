@@ -10,10 +10,10 @@ from __future__ import annotations
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import replace
 
+from protocol.crypto.signing import Ed25519Verifier, Signer, check_ed25519_public_key
 from protocol.errors import SignatureInvalidError, WeakKeyError
-from protocol.messages.base import Message
 from protocol.messages.parse import ComposedMessage, parse_message
-from protocol.signing import Ed25519Verifier, Signer, check_ed25519_public_key
+from protocol.messages.schema.base import Message
 
 PLACEHOLDER = "A" * 86
 KEY_CHARS = 43

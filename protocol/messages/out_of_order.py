@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from protocol.messages.base import Reply
-from protocol.messages.fields import Legal, Note
-from protocol.messages.parts import TargetNames
+from protocol.messages.schema.base import Reply
+from protocol.messages.schema.fields import Legal, Note
+from protocol.messages.schema.parts import TargetNames
 
 
 class OutOfOrderNotice(Reply):

@@ -12,14 +12,14 @@ from uuid import UUID
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError
 
+from protocol.encoding.instants import as_written
 from protocol.encoding.json_bounds import require_few_items
 from protocol.envelope import MAX_CONTENT_BYTES
 from protocol.errors import InvalidMessageError, TooLargeError
-from protocol.instant import as_written
-from protocol.messages.base import Message, UnknownMessage
-from protocol.messages.parts import MAX_TARGETS
-from protocol.messages.problems import Problem, problems_of
 from protocol.messages.registry import MESSAGE_TYPES
+from protocol.messages.schema.base import Message, UnknownMessage
+from protocol.messages.schema.parts import MAX_TARGETS
+from protocol.messages.schema.problems import Problem, problems_of
 
 _FORMAT_RULE = "message format"
 _TEXTS = {

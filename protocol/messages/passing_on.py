@@ -15,9 +15,9 @@ from collections.abc import Iterator
 
 from protocol.address import Address
 from protocol.errors import HandlingError, RoutingMismatchError
-from protocol.messages.base import Message
-from protocol.messages.forward import CarriedConsent, Forward, Original, original_envelope
 from protocol.messages.handling_rules import Action, objections, read_original, weakened
+from protocol.messages.schema.base import Message
+from protocol.messages.types.forward import CarriedConsent, Forward, Original, original_envelope
 
 
 def check_passed_on(forward: Forward) -> None:

@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from protocol.messages.acknowledgement import Acknowledgement
-from protocol.messages.answer import Answer
-from protocol.messages.assistance import AssistanceRequest
-from protocol.messages.base import Message
-from protocol.messages.clarification import ClarificationAsk, ClarificationReply
-from protocol.messages.conditions import ConditionAccept, ConditionDecline, ConditionPropose
-from protocol.messages.contact import ContactTest, ContactTestReply
-from protocol.messages.decision import Decision
-from protocol.messages.emergency import EmergencyRequest, EmergencySupplement
-from protocol.messages.ending import Closure, Misdirected, Withdrawal
-from protocol.messages.forward import Forward
-from protocol.messages.incident import Incident
-from protocol.messages.information import InformationSpontaneous
 from protocol.messages.out_of_order import OutOfOrderNotice
-from protocol.messages.preservation import PreservationAnswer, PreservationRequest
-from protocol.messages.preservation_course import (
+from protocol.messages.schema.base import Message
+from protocol.messages.schema.conditions import ConditionAccept, ConditionDecline, ConditionPropose
+from protocol.messages.schema.use import ConsentReply, ConsentRequest, UseQuery, UseReport
+from protocol.messages.types.acknowledgement import Acknowledgement
+from protocol.messages.types.answer import Answer
+from protocol.messages.types.assistance import AssistanceRequest
+from protocol.messages.types.clarification import ClarificationAsk, ClarificationReply
+from protocol.messages.types.contact import ContactTest, ContactTestReply
+from protocol.messages.types.decision import Decision
+from protocol.messages.types.emergency import EmergencyRequest, EmergencySupplement
+from protocol.messages.types.ending import Closure, Misdirected, Withdrawal
+from protocol.messages.types.forward import Forward
+from protocol.messages.types.incident import Incident
+from protocol.messages.types.information import InformationSpontaneous
+from protocol.messages.types.preservation import PreservationAnswer, PreservationRequest
+from protocol.messages.types.preservation_course import (
     PreservationExtend,
     PreservationFollowUp,
     PreservationRelease,
@@ -28,8 +29,7 @@ from protocol.messages.preservation_course import (
     PreservationRiskReply,
     TrafficPartialDisclosure,
 )
-from protocol.messages.status import StatusQuery, StatusReport
-from protocol.messages.use import ConsentReply, ConsentRequest, UseQuery, UseReport
+from protocol.messages.types.status import StatusQuery, StatusReport
 
 _TYPES: tuple[type[Message], ...] = (
     PreservationRequest,

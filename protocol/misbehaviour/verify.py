@@ -18,10 +18,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from protocol import cbor
+from protocol.encoding import cbor
+from protocol.encoding.instants import from_ms
 from protocol.errors import MalformedError, NotProvedError
 from protocol.event import MAX_EVENT_BYTES, MAX_EVENT_ITEMS, VERSION
-from protocol.instant import from_ms
 from protocol.log.checkpoint import LogVerifier, VerifiedCheckpoint, verify_checkpoint
 from protocol.log.merkle import leaf_hash, prefix_root, verify_inclusion
 from protocol.log.note import parse_note, serialize_note
@@ -30,7 +30,7 @@ from protocol.misbehaviour.proof import (
     Dropped,
     Fork,
     IndexTwice,
-    Kind,
+    MisbehaviourKind,
     PostDated,
     Proof,
     Rewritten,
@@ -51,7 +51,7 @@ class Proved:
     so ask when they were replaced and whether they were ever lost.
     """
 
-    kind: Kind
+    kind: MisbehaviourKind
     origin: str
     checkpoints: tuple[VerifiedCheckpoint, ...]
     index: int | None = None

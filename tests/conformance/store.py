@@ -14,7 +14,7 @@ from uuid import UUID
 
 import pytest
 
-from node.store.base import (
+from node.store.interface import (
     AcceptSubmission,
     AcceptTransfer,
     Applied,
@@ -41,7 +41,9 @@ from node.store.base import (
     StoreForeignReceipts,
 )
 from protocol.address import Address
+from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
 from protocol.directory_seen import DirectorySeen, decode_entry
+from protocol.encoding.ids import new_message_id
 from protocol.errors import (
     IdConflictError,
     LogConflictError,
@@ -53,12 +55,10 @@ from protocol.errors import (
     StoreInUseError,
 )
 from protocol.event import Event, EventName, LeafReference, encode_event
-from protocol.ids import new_message_id
 from protocol.log.checkpoint import Checkpoint, SoftLogSigner, open_checkpoint, sign_checkpoint
 from protocol.log.merkle import leaf_hash, verify_consistency, verify_inclusion
 from protocol.log.tiles import TileTree
 from protocol.receipt import Receipt, ReceiptVerifier, VerifiedReceipt
-from protocol.signing import Ed25519Signer, Ed25519Verifier
 from protocol.statement import DeskStatement, VerifiedStatement, parse_statement, sign_statement, verify_statement
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)

@@ -13,7 +13,7 @@ from unittest.mock import patch
 from typer.testing import CliRunner
 
 from exchange.cli.main import app
-from keys import translation
+from keys.local import translation
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 _PROGRAMS = ("comity", "comity-node", "python3")

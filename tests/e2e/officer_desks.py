@@ -20,18 +20,18 @@ from typer.testing import CliRunner
 
 from exchange.cli.main import app
 from exchange.demo.processes import Commands
-from exchange.desk import Desk
-from exchange.enrolment import create_desk
+from exchange.desk.desk import Desk
+from exchange.desk.enrolment import create_desk
 from exchange.settings import DeskSettings, Home, OfficerSettings
-from keys import translation
-from keys.bootstrap import BootstrapBundle
-from keys.directory.repository import nation_role
-from keys.files import write_file
-from keys.keystore import FAST
-from keys.legal_profile import parse_profile
+from keys.directory.legal_profile import parse_profile
+from keys.directory.metadata.repository import nation_role
+from keys.local import translation
+from keys.local.files import write_file
+from keys.members.bootstrap import BootstrapFile
+from keys.secrets.keystore import FAST
 from protocol.address import Address
-from tests.e2e.world import PASSPHRASE, World
-from tests.federation import make_federation
+from tests.worlds.federation import make_federation
+from tests.worlds.processes import PASSPHRASE, World
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "officer-guide.md").read_text("utf-8")
@@ -153,7 +153,7 @@ class Step:
 
 def make_desk(office: Office, desk: str, address: str, **card: Any) -> None:
     """The desks that the guide is not about: made by the function behind ``comity init``."""
-    bundle = BootstrapBundle.from_bytes(office.world.federation.bootstrap(address.partition("@")[2]).read_bytes())
+    bundle = BootstrapFile.from_bytes(office.world.federation.bootstrap(address.partition("@")[2]).read_bytes())
     office.folder(desk).mkdir()
     home = office.folder(desk) / "home"
     officer = OfficerSettings(name="Luc Martin", role="duty officer", telephone="+33123456789")

@@ -15,21 +15,21 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from exchange.demo.ports import free_port
+from exchange.demo._ports import free_port
 from exchange.demo.processes import Commands, RunningNode
-from exchange.desk import Desk
-from exchange.enrolment import create_desk
+from exchange.desk.desk import Desk
+from exchange.desk.enrolment import create_desk
 from exchange.settings import OfficerSettings
-from keys.bootstrap import BootstrapBundle
-from keys.bundlefiles import read_parts
-from keys.cards import Card, Hosting
-from keys.directory.repository import TARGETS
-from keys.directory.tufkey import DirectorySigner
-from keys.federation import found_federation, log_origin, node_card, publish_cards
-from keys.files import write_file
-from keys.identity import NodeKeys, generate_directory_key, generate_node_keys
-from keys.keystore import FAST, Keystore
-from node.log_state import LogMarks
+from keys.directory.cards import Card, Hosting
+from keys.directory.metadata.repository import TARGETS
+from keys.directory.metadata.tuf_key import DirectorySigner
+from keys.local.bundle_files import read_parts
+from keys.local.files import write_file
+from keys.members.bootstrap import BootstrapFile
+from keys.members.federation import found_federation, log_origin, node_card, publish_cards
+from keys.members.identity import NodeKeys, generate_directory_key, generate_node_keys
+from keys.secrets.keystore import FAST, Keystore
+from node.log.marks import LogMarks
 from protocol.address import Address
 
 PASSPHRASE = b"reach"
@@ -162,7 +162,7 @@ def _found(root: Path, passphrase_file: Path) -> Mapping[str, NodeKeys]:
             )
         host = serving(nation)
         first = "fr" if nation == "la" else host
-        bundle = BootstrapBundle(
+        bundle = BootstrapFile(
             federation=FEDERATION,
             root=ceremony.repository.root_bytes(1),
             node=first,
@@ -192,7 +192,7 @@ def _found(root: Path, passphrase_file: Path) -> Mapping[str, NodeKeys]:
 
 
 def _make_home(
-    root: Path, node: str, keys: NodeKeys, port: int, bundle: BootstrapBundle, passphrase_file: Path, now: datetime
+    root: Path, node: str, keys: NodeKeys, port: int, bundle: BootstrapFile, passphrase_file: Path, now: datetime
 ) -> None:
     home = root / f"node-{node}"
     home.mkdir(mode=0o700)

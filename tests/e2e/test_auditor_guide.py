@@ -23,29 +23,25 @@ from pathlib import Path
 import pytest
 
 from exchange.demo.processes import Commands
-from exchange.desk import Desk
+from exchange.desk.desk import Desk
+from exchange.evidence.timestamps import load_roots
 from exchange.settings import Home
-from exchange.timestamps import load_roots
-from keys.files import write_file
-from keys.keystore import Keystore
-from keys.tilefolder import read_items
-from protocol.log import (
-    Checkpoint,
-    Withheld,
-    decode_tlog_proof,
-    parse_checkpoint,
-    sign_checkpoint,
-)
+from keys.local.files import write_file
+from keys.local.tile_folder import read_items
+from keys.secrets.keystore import Keystore
+from protocol.log.checkpoint import Checkpoint, parse_checkpoint, sign_checkpoint
+from protocol.log.proof import decode_tlog_proof
+from protocol.log.scoped import Withheld
 from tests.conftest import require, require_program
 from tests.e2e.guide import commands, typed
-from tests.e2e.world import PASSPHRASE, World, request_draft
-from tests.federation import FEDERATION, make_federation
 from tests.interop.go_log import GoRefusedError, verify_log_with_go, verify_proofs_with_go
 from tests.interop.node_program import run_node
 from tests.interop.pymerkle_log import tree_of_pymerkle
-from tests.unit.test_report_sign import PASSPHRASE as SIGNING_PASSPHRASE
-from tests.unit.test_report_sign import p12
-from tests.unit.test_timestamps import Authority, make_authority, served
+from tests.unit.exchange.test_report_sign import PASSPHRASE as SIGNING_PASSPHRASE
+from tests.unit.exchange.test_report_sign import p12
+from tests.unit.exchange.test_timestamps import Authority, make_authority, served
+from tests.worlds.federation import FEDERATION, make_federation
+from tests.worlds.processes import PASSPHRASE, World, request_draft
 
 GUIDE = "auditor-guide.md"
 GUIDES_ID = "01a20b16-cef1-7175-a0cc-88f5831eaab2"

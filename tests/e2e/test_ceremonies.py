@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from keys.directory.ceremonyfile import CeremonyFile
-from keys.directory.client import DirectoryClient
-from keys.directory.repository import MetadataRepository
+from keys.ceremony.ceremony_file import CeremonyFile
+from keys.directory.metadata.client import DirectoryClient
+from keys.directory.metadata.repository import MetadataRepository
 from keys.directory.view import Directory
 from protocol.errors import RevokedError
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from keys.directory.client import DirectoryClient
+from keys.directory.metadata.client import DirectoryClient
 from protocol.errors import NotFoundError
 from tests.interop.go_log import verify_log_with_go
 

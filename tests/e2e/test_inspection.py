@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.world import World, desk, request_draft, sync, world
+from tests.worlds.processes import World, desk, request_draft, sync, world
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-from exchange.demo.ports import free_port
-from keys.directory.ceremony import Ceremony
-from keys.directory.ceremonyfile import CeremonyFile
-from keys.directory.repository import SNAPSHOT, TARGETS, TIMESTAMP
-from keys.directory.review import review
-from tests.e2e.world import World, desk, request_draft, sync, world
+from exchange.demo._ports import free_port
+from keys.ceremony.ceremony import Ceremony
+from keys.ceremony.ceremony_file import CeremonyFile
+from keys.ceremony.review import review
+from keys.directory.metadata.repository import SNAPSHOT, TARGETS, TIMESTAMP
+from tests.worlds.processes import World, desk, request_draft, sync, world
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "join.md").read_text("utf-8")

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from exchange.desk import Desk
+from exchange.desk.desk import Desk
 from keys.directory.routes import node_path
 from protocol.errors import UnavailableError
 from tests.e2e.reach import NATIONS, Reach, desks, draft, reach, serving

@@ -9,27 +9,22 @@ from uuid import UUID
 
 import pytest
 
-from exchange.audit import (
-    SCOPED,
-    FolderSource,
-    NodeSource,
-    Status,
-    VerifiedLog,
-    mirror,
-    reconcile,
-    trace,
-    verify_mirror,
-)
-from exchange.client import NodeClient
-from keys.cards import AuditScope, Function, card_to_bytes, make_contact_point_card, parse_contact_point_card
+from exchange.audit import SCOPED, Status
+from exchange.audit.mirror import NodeSource, TileFolderSource, mirror
+from exchange.audit.reconcile import reconcile
+from exchange.audit.trace import trace
+from exchange.audit.verify import VerifiedLog, verify_mirror
+from exchange.link.client import NodeClient
 from keys.directory.audit_rights import audit_right
+from keys.directory.cards import AuditScope, Function, card_to_bytes, make_contact_point_card, parse_contact_point_card
 from protocol.address import Address
 from protocol.directory_seen import DirectorySeen, decode_entry
+from protocol.encoding.ids import new_message_id
 from protocol.errors import ForbiddenError, LogUnavailableError, MalformedError, ProofInvalidError
 from protocol.event import EventName
-from protocol.ids import new_message_id
-from protocol.log import Withheld, decode_scoped_bundle, encode_scoped_bundle, leaf_hash, scoped_path
-from tests.world import Desk, World
+from protocol.log.merkle import leaf_hash
+from protocol.log.scoped import Withheld, decode_scoped_bundle, encode_scoped_bundle, scoped_path
+from tests.worlds.nodes import Desk, World
 
 AUDIT = (Function.AUDIT,)
 
@@ -151,7 +146,7 @@ async def test_hashes_that_are_not_the_logs_do_not_pass_as_withheld(world: World
     changed = verify_mirror(tmp_path / "mirrors/kr", "kr", verifier, world.directory)
     assert [finding.code for finding in changed.findings] == ["altered-entry"]
     with pytest.raises(ProofInvalidError):
-        await mirror(FolderSource(tmp_path / "mirrors/kr"), tmp_path / "again", verifier, form=SCOPED)
+        await mirror(TileFolderSource(tmp_path / "mirrors/kr"), tmp_path / "again", verifier, form=SCOPED)
 
 
 def _id(raw: bytes) -> UUID:
@@ -162,8 +157,8 @@ NOW = datetime.fromisoformat("2026-11-23T03:00:00Z")
 
 
 def fields(scope: object, functions: tuple[str, ...] = ("audit",)) -> dict[str, object]:
-    from keys.federation import contact_point_card
-    from keys.identity import generate_desk_keys
+    from keys.members.federation import contact_point_card
+    from keys.members.identity import generate_desk_keys
 
     card = contact_point_card(
         Address.parse("audit@kr"), generate_desk_keys(), NOW, office="O", agency="A", functions=AUDIT

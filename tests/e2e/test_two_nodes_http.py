@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from protocol.event import EventName
-from tests.world import World
+from tests.worlds.nodes import World
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from exchange.demo.stage import PASSPHRASE, Stage, example
-from exchange.desk import Desk
+from exchange.demo._stage import PASSPHRASE, Stage, example
+from exchange.desk.desk import Desk
 
 
 @pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM])

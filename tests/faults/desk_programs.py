@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from exchange import desk as _desk  # noqa: F401 - imported once, before anything is forked
 from exchange.cli.main import app
+from exchange.desk import desk as _desk  # noqa: F401 - imported once, before anything is forked
 
 _KILLED = -signal.SIGKILL
 

@@ -8,9 +8,9 @@ from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
-from exchange.records import Head, StoredMessage
-from exchange.sealing import RowCipher
-from exchange.store import DeskStore
+from exchange.store.cipher import RowCipher
+from exchange.store.messages import DeskStore
+from exchange.store.rows import Head, StoredMessage
 from exchange.views import Direction
 from protocol.address import Address
 

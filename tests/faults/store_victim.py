@@ -12,12 +12,12 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
-from node.checkpoint_file import CheckpointFile
-from node.sequencer import Sequencer
-from node.store.base import AcceptTransfer, Done, Incoming
-from node.store.sqlite import SqliteStore
+from node.log.checkpoint_file import CheckpointFile
+from node.log.sequencer import Sequencer
+from node.store.interface import AcceptTransfer, Done, Incoming
+from node.store.sqlite.store import SqliteStore
 from protocol.address import Address
-from protocol.ids import new_message_id
+from protocol.encoding.ids import new_message_id
 from protocol.log.checkpoint import SoftLogSigner, parse_checkpoint
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)

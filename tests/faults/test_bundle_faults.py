@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from node.bundle_state import BundleState
+from node.relay._offline_state import BundleState
 from protocol.bundle import DEFAULT_PART_BYTES, MIN_PART_BYTES, Contents, parse_part, write_bundle
+from protocol.encoding.instants import truncate
 from protocol.errors import (
     BundleAlteredError,
     BundleElsewhereError,
@@ -22,9 +23,8 @@ from protocol.errors import (
     RevokedError,
 )
 from protocol.event import EventName
-from protocol.instant import truncate
 from protocol.statement import DeskStatement, sign_statement
-from tests.world import Desk, World
+from tests.worlds.nodes import Desk, World
 
 KR, KI = "test-federation/kr", "test-federation/ki"
 

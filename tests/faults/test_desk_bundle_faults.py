@@ -10,15 +10,16 @@ import pytest
 from typer.testing import CliRunner
 
 from exchange.cli.main import app as desk_app
-from exchange.desk import Desk
-from exchange.enrolment import create_desk
+from exchange.desk.desk import Desk
+from exchange.desk.enrolment import create_desk
 from exchange.settings import OfficerSettings
-from keys.bundlefiles import read_parts, write_parts
-from keys.federation import bootstrap_bundle
-from keys.keystore import FAST
+from keys.local.bundle_files import read_parts, write_parts
+from keys.members.federation import bootstrap_bundle
+from keys.secrets.keystore import FAST
 from node.cli.main import app as node_app
 from protocol.address import Address
 from protocol.bundle import DEFAULT_PART_BYTES, MIN_PART_BYTES, BundlePart, Contents, parse_part, write_bundle
+from protocol.encoding.instants import truncate
 from protocol.errors import (
     BundleAlteredError,
     BundleElsewhereError,
@@ -29,9 +30,8 @@ from protocol.errors import (
     ReplayedError,
     UnavailableError,
 )
-from protocol.instant import truncate
-from tests.e2e.world import request_draft
-from tests.world import World
+from tests.worlds.nodes import World
+from tests.worlds.processes import request_draft
 
 ADDRESS = "24-7@kr"
 PASSPHRASE = b"test"

@@ -15,11 +15,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from exchange.cases import proved_events
-from exchange.desk import Desk
-from exchange.local_records import check_table
+from exchange.cases.threads import proved_events
+from exchange.desk.desk import Desk
+from exchange.office.processing_log import check_table
 from protocol.event import EventName
-from tests.e2e.world import World, desk, request_draft, world
+from tests.worlds.processes import World, desk, request_draft, world
 
 PROGRAMS = 8
 ROUNDS = int(os.environ.get("COMITY_DESK_ROUNDS", "1"))

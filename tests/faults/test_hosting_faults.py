@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from keys.cards import Hosting
+from keys.directory.cards import Hosting
 from keys.directory.view import Directory
 from protocol.errors import CeremonyError, ForbiddenError
 from protocol.event import EventName
-from tests.world import World, answers
+from tests.worlds.nodes import World, answers
 
 KR, DE = "test-federation/kr", "test-federation/de"
 

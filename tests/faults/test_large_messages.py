@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from exchange.client import MAX_ANSWER_BYTES
-from protocol import cbor
+from exchange.link.client import MAX_ANSWER_BYTES
 from protocol.bundle import MIN_PART_BYTES, parse_part
+from protocol.encoding import cbor
 from protocol.envelope import MAX_CONTENT_BYTES, MAX_ENVELOPE_BYTES
-from tests.world import World
+from tests.worlds.nodes import World
 
 
 @pytest.fixture

@@ -20,22 +20,22 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from keys.cards import card_to_bytes
-from keys.federation import node_card
-from keys.files import write_file
-from keys.identity import generate_node_keys
-from keys.keystore import FAST, Keystore
-from keys.terminal import REFUSED, UNAVAILABLE, UNVERIFIED
-from node.boot_memory import BootMemory
+from keys.directory.cards import card_to_bytes
+from keys.local.files import write_file
+from keys.local.terminal import REFUSED, UNAVAILABLE, UNVERIFIED
+from keys.members.federation import node_card
+from keys.members.identity import generate_node_keys
+from keys.secrets.keystore import FAST, Keystore
 from node.cli.main import app
-from node.log_files import LogFiles
-from node.reconcile import ranges
-from node.sequencer import Sequencer
+from node.log._volatile_checkpoint import VolatileCheckpoint
+from node.log.files import LogFiles
+from node.log.sequencer import Sequencer
+from node.recovery.reconcile import ranges
 from node.settings import NodeHome, NodeSettings
-from node.store.base import AcceptTransfer, Done, EraseEntries, Incoming, PurgeDelivered
+from node.store.interface import AcceptTransfer, Done, EraseEntries, Incoming, PurgeDelivered
 from protocol.address import Address
+from protocol.encoding.ids import new_message_id
 from protocol.errors import EntriesErasedError
-from protocol.ids import new_message_id
 from protocol.log.checkpoint import parse_checkpoint
 from tests.faults.small_disk import mounted_disk
 
@@ -454,7 +454,7 @@ def test_full_disk_during_a_backup_leaves_nothing(home: Path, command: Command, 
 
 
 def test_memory_of_another_boot_another_user_or_a_link_vouches_for_nothing(tmp_path: Path) -> None:
-    memory = BootMemory(tmp_path, tmp_path / "kr")
+    memory = VolatileCheckpoint(tmp_path, tmp_path / "kr")
     assert memory.read() is None
     memory.write(b"note")
     assert memory.read() == b"note"

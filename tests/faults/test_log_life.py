@@ -20,21 +20,22 @@ import pytest
 import pytest_asyncio
 from typer.testing import CliRunner
 
-from exchange.audit import mirror, verify_mirror
-from keys.cards import Function, card_to_bytes, parse_node_card
-from keys.files import write_file
-from keys.terminal import REFUSED, UNVERIFIED
+from exchange.audit.mirror import mirror
+from exchange.audit.verify import verify_mirror
+from keys.directory.cards import Function, card_to_bytes, parse_node_card
+from keys.local.files import write_file
+from keys.local.terminal import REFUSED, UNVERIFIED
 from node.cli.main import app
-from node.housekeeping import purge
-from node.witness import Checked
+from node.monitor.monitor import Checked
+from node.relay.expiry import purge
 from protocol.envelope import Envelope
 from protocol.errors import LogMovedError, LogRolledBackError
 from protocol.event import EventName
+from protocol.http.problem import problem_of
 from protocol.log.checkpoint import claimed_time, open_checkpoint, parse_checkpoint
 from protocol.log.layout import decode_bundle
 from protocol.log.scoped import Withheld, decode_scoped_bundle, item_hash
-from protocol.problem import problem_of
-from tests.world import Desk, World
+from tests.worlds.nodes import Desk, World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ROOT = Path(__file__).parents[2]
@@ -133,7 +134,7 @@ async def world(federation: World) -> AsyncIterator[World]:
 
 @pytest.fixture(autouse=True)
 def _ask_soon_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("node.assurance.ASK_AGAIN_S", 0.05)
+    monkeypatch.setattr("node.recovery.confirmation.ASK_AGAIN_S", 0.05)
 
 
 def keep_home(world: World) -> None:
@@ -185,7 +186,7 @@ async def size(world: World, node: str = "kr") -> int:
 
 async def known_to(world: World, partner: str, node: str = "kr") -> None:
     """Let ``partner`` see the newest checkpoint of ``node``'s log."""
-    assert await world.nodes[partner].context.witness.check(node) is Checked.PROVED
+    assert await world.nodes[partner].context.monitor.check(node) is Checked.PROVED
 
 
 def replace_home(world: World, source: Path) -> None:
@@ -452,7 +453,7 @@ async def test_mirror_brings_lost_entries_back_and_the_log_goes_on_without_a_for
 async def test_the_time_at_which_a_tree_was_signed_anew_outlives_a_backup_and_its_restore(
     later: World, tmp_path: Path
 ) -> None:
-    operator, fr = Operator(later), later.nodes["fr"].context.witness
+    operator, fr = Operator(later), later.nodes["fr"].context.monitor
     await exchange(later)
     later.clock.shift = timedelta(minutes=4)
     await known_to(later, "fr")

@@ -13,20 +13,20 @@ from pathlib import Path
 
 import pytest
 
-from keys.cards import CardStatus, Function
-from keys.federation import with_status
-from keys.identity import generate_desk_keys
-from keys.tls import client_context, server_context
-from node.witness import Checked
-from protocol import cbor
+from keys.directory.cards import CardStatus, Function
+from keys.members.federation import with_status
+from keys.members.identity import generate_desk_keys
+from keys.transport.tls import client_context, server_context
+from node.monitor.monitor import Checked
 from protocol.address import Address
+from protocol.crypto.signing import Ed25519Signer
 from protocol.directory_seen import decode_entry
+from protocol.encoding import cbor
 from protocol.event import Event, EventName
-from protocol.http_signature import sign_request
+from protocol.http.signature import sign_request
 from protocol.log.checkpoint import Checkpoint, SoftLogSigner, sign_checkpoint
 from protocol.receipt import receipts_to_value
-from protocol.signing import Ed25519Signer
-from tests.world import World, answers
+from tests.worlds.nodes import World, answers
 
 LIMITS = {"body_timeout_s": 0.3, "idle_timeout_s": 0.5, "failures_burst": 100_000}
 
@@ -335,8 +335,8 @@ async def test_an_envelope_to_nobody_is_refused_and_the_refusal_is_logged(kr: Wo
 
 
 async def test_the_same_id_with_other_content_is_refused(kr: World) -> None:
+    from protocol.crypto.hpke import SealingKey
     from protocol.envelope import parse_envelope, seal
-    from protocol.hpke import SealingKey
 
     seoul = kr.desks["24-7@kr"]
     first = kr.seal(seoul, [seoul])
@@ -527,24 +527,24 @@ async def test_a_partner_whose_log_contradicts_itself_is_not_trusted_any_more(kr
     await kr.events(seoul, 3)
     context = kr.nodes["kr"].context
     other_history = sign_checkpoint(Checkpoint("test-federation/fr", 1, bytes(32)), _log_of(kr, "fr"), kr.clock())
-    context.witness._state.proved["fr"] = other_history
+    context.monitor._state.proved["fr"] = other_history
 
-    assert await context.witness.check("fr") is Checked.CONTRADICTED
+    assert await context.monitor.check("fr") is Checked.CONTRADICTED
 
-    assert context.witness.distrusted == ("fr",)
+    assert context.monitor.distrusted == ("fr",)
     await kr.submit(seoul, kr.seal(seoul, [paris]))
     reply = await kr.node_call("fr", "kr", "POST", "/v1/receipts", [[], []])
     assert reply.status == 413
     await kr.until(lambda: '"log-fork"' in kr.logs["kr"].getvalue())
     await kr.stop("kr")
     await kr.start("kr")
-    assert kr.nodes["kr"].context.witness.distrusted == ("fr",)
+    assert kr.nodes["kr"].context.monitor.distrusted == ("fr",)
 
 
 async def test_a_log_that_grows_is_proved_and_remembered(kr: World) -> None:
     seoul, paris = kr.desks["24-7@kr"], kr.desks["24-7@fr"]
     await kr.start("fr")
-    witness = kr.nodes["kr"].context.witness
+    witness = kr.nodes["kr"].context.monitor
     assert await witness.check("fr") is Checked.PROVED
     for _ in range(3):
         await kr.submit(seoul, kr.seal(seoul, [paris]))

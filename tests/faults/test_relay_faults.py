@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from node.partner import PartnerClient
-from node.wire import Answer as WireAnswer
+from node.peers.client import PartnerClient
 from protocol.envelope import Envelope
 from protocol.errors import UnavailableError
 from protocol.event import EventName
+from protocol.http.wire import EnvelopeAnswer as WireAnswer
 from protocol.receipt import Receipt, VerifiedReceipt
-from tests.world import Desk, World, answers
+from tests.worlds.nodes import Desk, World, answers
 
 KR, DE, FR = (f"test-federation/{node}" for node in ("kr", "de", "fr"))
 Step = tuple[str, str, str | None]

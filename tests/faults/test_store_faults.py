@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from node.store.base import Done, FoundLog
-from node.store.sqlite import SqliteStore
+from node.store.interface import Done, FoundLog
+from node.store.sqlite.store import SqliteStore
 from protocol.errors import MigrationError, StorageFullError, StoreDamagedError, UnavailableError
 from protocol.log.checkpoint import Checkpoint, open_checkpoint
 from protocol.log.merkle import verify_consistency

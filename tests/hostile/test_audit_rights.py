@@ -9,18 +9,19 @@ from uuid import UUID
 
 import pytest
 
-from keys.cards import AuditScope, ForeignAuditor, Function
 from keys.directory.audit_rights import audit_right
-from keys.federation import with_foreign_auditors
-from node.store.base import PurgeDelivered
-from node.tile_files import export_tiles
+from keys.directory.cards import AuditScope, ForeignAuditor, Function
+from keys.members.federation import with_foreign_auditors
+from node.log.tile_export import export_tiles
+from node.store.interface import PurgeDelivered
 from protocol.directory_seen import decode_entry
 from protocol.envelope import Envelope
 from protocol.errors import UsageError
 from protocol.event import Event, EventName
-from protocol.log import Withheld, decode_bundle, decode_scoped_bundle
-from protocol.misbehaviour import PostDated, encode_proof, proof_digest
-from tests.world import Desk, Reply, World
+from protocol.log.layout import decode_bundle
+from protocol.log.scoped import Withheld, decode_scoped_bundle
+from protocol.misbehaviour.proof import PostDated, encode_proof, proof_digest
+from tests.worlds.nodes import Desk, Reply, World
 
 AUDIT = (Function.AUDIT,)
 
@@ -124,7 +125,7 @@ async def test_a_proof_with_an_entry_is_shown_to_auditors_who_may_see_the_entry(
     proof = PostDated(origin, held.checkpoint, held.index, held.leaf, held.path)
     written = encode_proof(proof)
     for node in ("kr", "us"):
-        world.nodes[node].context.witness.proofs.add(proof, written)
+        world.nodes[node].context.monitor.proofs.add(proof, written)
 
     async def status(auditor: str, node: str) -> int:
         target = f"/v1/misbehaviour/{proof_digest(written).hex()}"

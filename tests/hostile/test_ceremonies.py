@@ -16,19 +16,19 @@ import pytest
 from tuf.api.metadata import Metadata
 from typer.testing import CliRunner
 
+from keys.ceremony._signing import sign_file
+from keys.ceremony.ceremony import Ceremony
+from keys.ceremony.ceremony_file import CeremonyFile
 from keys.ceremony.holder import HolderChain
-from keys.ceremony.signing import sign_file
-from keys.directory.ceremony import Ceremony
-from keys.directory.ceremonyfile import CeremonyFile
-from keys.directory.repository import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, MetadataRepository
-from keys.directory.review import review
-from keys.directory.standing import STANDING_FIELD, Standing
-from keys.federation import with_revoked_key
-from keys.keystore import FAST, Keystore
-from node.cli import review as review_commands
+from keys.ceremony.review import review
+from keys.directory.metadata.repository import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, MetadataRepository
+from keys.directory.metadata.standing import STANDING_FIELD, Standing
+from keys.members.federation import with_revoked_key
+from keys.secrets.keystore import FAST, Keystore
+from node.cli import _review as review_commands
 from node.cli.main import app
 from protocol.errors import CeremonyError, ComityError, DirectoryUntrustedError, RootUnknownError
-from tests.hostile.directory import NOW, SECRETS, SOON, Published, signers
+from tests.worlds.forged_directory import NOW, SECRETS, SOON, Published, signers
 
 
 @pytest.fixture(scope="module")

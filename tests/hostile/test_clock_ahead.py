@@ -11,18 +11,18 @@ import aiohttp
 import pytest
 from typer.testing import CliRunner
 
-from keys.keystore import Keystore
-from node.boot_memory import BootMemory
+from keys.secrets.keystore import Keystore
 from node.cli.main import app
-from node.logging import make_log
-from node.metrics import Metrics
-from node.operations import clock as clock_module
-from node.operations.clock import ClockWatch
+from node.log import clock as clock_module
+from node.log._volatile_checkpoint import VolatileCheckpoint
+from node.log.clock import ClockWatch
+from node.operations.logging import make_log
+from node.operations.metrics import Metrics
 from node.server import Node
 from node.settings import NodeSettings
 from protocol.errors import ClockAheadError, ComityError
 from protocol.log.checkpoint import claimed_time
-from tests.world import Clock, World, answers
+from tests.worlds.nodes import Clock, World, answers
 
 DAY = timedelta(days=1)
 
@@ -136,7 +136,7 @@ class Watched:
         self.watch = ClockWatch(
             lambda: self.true + self.ahead,
             lambda: self.elapsed_s,
-            BootMemory(folder, folder),
+            VolatileCheckpoint(folder, folder),
             Metrics(),
             make_log("kr", "error"),
         )

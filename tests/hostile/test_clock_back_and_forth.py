@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from node.nonces import NonceJournal
+from node.http.nonces import NonceJournal
 from protocol.errors import ReplayedError
-from protocol.http_signature import AuthenticatedRequest, KeyRef
+from protocol.http.signature import AuthenticatedRequest, KeyRef
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 

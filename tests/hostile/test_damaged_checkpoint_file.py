@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from keys.keystore import Keystore
-from node.log_files import LogFiles
-from node.reconcile import Reconciled, reconcile
+from keys.secrets.keystore import Keystore
+from node.log.files import LogFiles
+from node.recovery.reconcile import Reconciled, reconcile
 from node.server import Node
 from node.settings import NodeSettings
 from protocol.errors import ComityError, LogRolledBackError
-from tests.world import World
+from tests.worlds.nodes import World
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ async def exchange(world: World) -> None:
     (answer,) = await world.submit(seoul, envelope)
     assert answer.code is None
     await world.events(seoul, 2, envelope)
-    await world.nodes["fr"].context.witness.check("kr")
+    await world.nodes["fr"].context.monitor.check("kr")
 
 
 async def reconciled(world: World) -> Reconciled:

@@ -17,12 +17,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from exchange.demo.ports import free_port
-from keys.federation import bootstrap_bundle
-from node.delivery import PartnerQueue
+from exchange.demo._ports import free_port
+from keys.members.federation import bootstrap_bundle
+from node.relay.delivery import PartnerQueue
 from node.server import Node
 from protocol.errors import ComityError, NotFoundError, StorageFullError, UnavailableError
-from tests.world import World
+from tests.worlds.nodes import World
 
 PATIENCE_S = 30
 LIMIT = 192

@@ -12,14 +12,14 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from keys.directory.repository import TIMESTAMP_NAME, MetadataRepository
-from keys.federation import publish_cards
-from node import directory_refresh
-from node.directory_refresh import DirectoryService, Source
-from node.logging import make_log
-from node.metrics import Metrics
+from keys.directory.metadata.repository import TIMESTAMP_NAME, MetadataRepository
+from keys.members.federation import publish_cards
+from node.operations.logging import make_log
+from node.operations.metrics import Metrics
+from node.peers import directory
+from node.peers.directory import DirectoryService, Source
 from protocol.errors import NotAdmittedError, UnavailableError
-from tests.world import World
+from tests.worlds.nodes import World
 
 
 class Folder:
@@ -87,7 +87,7 @@ def service(world: World, metrics: Metrics, sources: list[Source], log: StringIO
 async def test_the_newest_directory_is_taken_whoever_is_asked_first(
     world: World, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(directory_refresh, "BEHIND_AFTER_S", -1.0)
+    monkeypatch.setattr(directory, "BEHIND_AFTER_S", -1.0)
     old = Folder("old", copied(world, "old"))
     version = publish(world)
     new = Folder("new", copied(world, "new"))
@@ -142,7 +142,7 @@ async def test_a_claim_that_does_not_verify_is_named_and_takes_nothing_away(worl
 async def test_a_source_that_is_silent_delays_nobody(
     world: World, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(directory_refresh, "GRACE_S", 0.05)
+    monkeypatch.setattr(directory, "GRACE_S", 0.05)
     silent = Silent()
     made = service(world, metrics, [silent, Folder("honest", world.folder)])
     await made.start()

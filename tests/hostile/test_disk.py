@@ -17,7 +17,7 @@ import pytest
 from node.operations import disk as disk_module
 from node.server import Node
 from tests.faults.small_disk import mounted_disk
-from tests.world import World
+from tests.worlds.nodes import World
 
 
 @pytest.fixture

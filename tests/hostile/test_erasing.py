@@ -11,14 +11,14 @@ from uuid import UUID
 
 import pytest
 
-from exchange.casework import EntryKind
-from exchange.desk import Desk
-from exchange.officers import Login, Role, new_officer_key
+from exchange.desk.desk import Desk
+from exchange.office.case_notes import EntryKind
+from exchange.office.officers import Login, Role, new_officer_key
 from exchange.settings import OfficeSettings, RetentionSettings
-from keys.keystore import FAST
+from keys.secrets.keystore import FAST
 from protocol.address import Address
 from protocol.errors import ErasedError, ErasureError
-from tests.unit.exchange_world import FR, KR, ROOT, World, request
+from tests.worlds.desks import FR, KR, ROOT, World, request
 
 GH = Address.parse("24-7@gh")
 SECRET = "Grunewaldstrasse"
@@ -78,7 +78,7 @@ async def test_erasing_a_case_reaches_drafts_notes_hand_overs_and_all_words_howe
     shutil.copy(world.home(FR) / "desk.sqlite", tmp_path / "backup.sqlite")
 
     # A later program breaks words in another way: what an earlier one indexed goes all the same.
-    monkeypatch.setattr("exchange.search.words_in", lambda message: frozenset())
+    monkeypatch.setattr("exchange.cases.search.words_in", lambda message: frozenset())
     async with world.open(FR, BOSS) as fr:
         erased = await fr.run(fr.erasure.erase_case, case, "ordered")
         assert (erased.messages, erased.notes, erased.drafts) == (1, 3, 2)

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from exchange.evidence_bundle import zipped
-from exchange.evidence_readme import readme
-from exchange.standalone import verify_bundle as program
-from protocol.ids import new_message_id
-from tests.hostile.court import Case, Court, full, manifest
-from tests.unit.exchange_world import NOW
+from exchange.evidence._bag_readme import readme
+from exchange.evidence.bag_writer import zipped
+from exchange.verifiers import verify_bundle as program
+from protocol.encoding.ids import new_message_id
+from tests.worlds.desks import NOW
+from tests.worlds.forged_bundles import Case, Court, full, manifest
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_a_text_that_the_maker_itself_wrote_is_told_from_ours(court: Court, case
 def test_the_text_for_people_is_known_in_every_language_it_is_written_in(
     court: Court, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from keys.translation import languages, translator
+    from keys.local.translation import languages, translator
 
     message = program.UUID(bytes=case.routing[2])
     for name in languages():
@@ -91,8 +91,8 @@ def test_the_text_for_people_is_known_in_every_language_it_is_written_in(
 def test_both_say_which_receipts_there_are_how_far_the_logs_were_seen_and_what_cannot_be_seen(
     court: Court, case: Case
 ) -> None:
-    from exchange.evidence_reading import bundle_in, judge_bundle
-    from tests.hostile.court import CARRIED
+    from exchange.evidence.bag_reader import bundle_in, judge_bundle
+    from tests.worlds.forged_bundles import CARRIED
 
     folder, files = court.files_of(replace(case, statement={9: 3}, officer="Kim Ji-woo"))
     report = judge_bundle(bundle_in(folder, files), court.directory, case.now, CARRIED)

@@ -17,15 +17,15 @@ import pytest
 from typer.testing import CliRunner
 
 from exchange.cli.main import app
-from exchange.evidence_bundle import zipped
-from exchange.standalone import verify_bundle as program
+from exchange.evidence.bag_writer import zipped
+from exchange.verifiers import verify_bundle as program
 from keys.directory.view import Directory
+from protocol.encoding.instants import from_ms, to_ms, to_text
 from protocol.errors import RevokedError
-from protocol.instant import from_ms, to_ms, to_text
-from protocol.messages.forward import Original, original_receipts
+from protocol.messages.types.forward import Original, original_receipts
 from protocol.receipt import encode_receipts
-from tests.hostile.court import Book, Case, Court, Head, events, full
-from tests.unit.exchange_world import FR, KR, World, request
+from tests.worlds.desks import FR, KR, World, request
+from tests.worlds.forged_bundles import Book, Case, Court, Head, events, full
 
 Cards = tuple[Directory, Any]
 DE = "24-7@de"
@@ -187,7 +187,7 @@ def test_only_what_is_dated_and_checked_ends_with_exit_code_0(
     codes: tuple[int, int],
 ) -> None:
     # The commands judge at the moment of their call, so what is dated later than that cannot be used here.
-    monkeypatch.setattr("exchange.cli.evidence.datetime", _Now)
+    monkeypatch.setattr("exchange.cli.evidence.evidence.datetime", _Now)
     monkeypatch.setattr(program, "datetime", _Now)
     file = _file(court, case if dated else replace(case, receipts=[]), tmp_path / "evidence.zip")
     done, code = _comity(court, file), _program(court, file, monkeypatch)
@@ -254,7 +254,7 @@ async def test_what_is_passed_on_is_proved_by_an_acceptance_from_before_the_key_
         sent = await kr.send(request(handling={"tlp": "GREEN"}))
         await fr.sync()
         logged = world.clock()
-        draft = await fr.run(fr.onward.forward_draft, sent.id, [gh], "This concerns you.", None)
+        draft = await fr.run(fr.passing_on.forward_draft, sent.id, [gh], "This concerns you.", None)
         assert len(b64decode(draft["original"]["acceptance"])) < 8_000
         world.clock.advance(minutes=5)
         card = world.cards[KR]

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from exchange.evidence_bundle import DIRECTORY
-from exchange.evidence_reading import ReadBundle, carried
-from exchange.standalone import verify_bundle as program
+from exchange.evidence.bag_reader import ReadBundle, carried
+from exchange.evidence.bag_writer import DIRECTORY
+from exchange.verifiers import verify_bundle as program
 from exchange.views import Check
-from keys.directory.extract import read_extract
+from keys.directory.metadata.extract import read_extract
 from protocol.errors import ComityError
-from tests.hostile.broken import RULES
-from tests.hostile.court import Court, full, honest, variant
+from tests.worlds.broken_bundles import RULES
+from tests.worlds.forged_bundles import Court, full, honest, variant
 
 Breach = Callable[[Court, Random], dict[str, bytes]]
 STORIES, VARIANTS, BREACHES = 90, 34, 20

@@ -14,17 +14,17 @@ from typing import Any
 
 import pytest
 
-from exchange.receipts import ReceiptJudge
-from exchange.records import Head
+from exchange.messaging.receipts import ReceiptJudge
+from exchange.store.rows import Head
 from exchange.views import Direction
 from protocol.address import Address
+from protocol.crypto.signing import Ed25519Signer
+from protocol.encoding.ids import new_message_id
 from protocol.event import Event, EventName, decode_event
-from protocol.ids import new_message_id
 from protocol.receipt import Receipt
 from protocol.routing import MAX_CLOCK_SKEW
-from protocol.signing import Ed25519Signer
 from protocol.statement import DeskStatement, sign_statement
-from tests.unit.exchange_world import FR, KR, NOW, World
+from tests.worlds.desks import FR, KR, NOW, World
 
 GH = Address.parse("24-7@gh")
 SENT = NOW - timedelta(minutes=30)

@@ -13,13 +13,14 @@ from uuid import UUID
 
 import pytest
 
-from exchange.desk import Desk
-from exchange.officers import Login, Role, new_officer_key, person_of
-from exchange.outbox import Outbox
-from exchange.proposals import ProposalState
+from exchange.desk.desk import Desk
+from exchange.messaging.outbox import Outbox
+from exchange.office.officers import Login, Role, new_officer_key, person_of
+from exchange.office.release import ProposalState
 from exchange.settings import OfficeSettings
 from exchange.views import SendStatus
-from keys.keystore import FAST
+from keys.secrets.keystore import FAST
+from protocol.encoding.keyid import ed25519_kid
 from protocol.errors import (
     ComityError,
     DatabaseDamagedError,
@@ -27,9 +28,8 @@ from protocol.errors import (
     NothingOpenError,
     OfficerRoleError,
 )
-from protocol.keyid import ed25519_kid
-from protocol.local_record import LocalRecord, RecordedOfficer
-from tests.unit.exchange_world import KR, World, request
+from protocol.processing_log import ProcessingRecord, RecordedOfficer
+from tests.worlds.desks import KR, World, request
 
 BOTH = (Role.DRAFTER, Role.RELEASER)
 TYPES = OfficeSettings(four_eyes=("all",))
@@ -239,7 +239,7 @@ async def test_every_registration_leaves_the_id_the_key_and_the_roles_in_the_rec
         await desk.run(desk.office.change_roles, "kim", frozenset(BOTH))
         keys = {officer.id: ed25519_kid(officer.public_key) for officer in await desk.run(desk.office.officers)}
         entries = [
-            LocalRecord.from_bytes(entry) for _, _, entry in await desk.run(lambda: list(desk.records.entries()))
+            ProcessingRecord.from_bytes(entry) for _, _, entry in await desk.run(lambda: list(desk.records.entries()))
         ]
     told = [(record.act, record.subject) for record in entries if record.subject is not None]
     assert [act for act, _ in told] == ["officer.add", "officer.add", "officer.key", "officer.roles", "officer.roles"]

@@ -9,14 +9,14 @@ from pathlib import Path
 import cbor2
 import pytest
 
-from node import wire
-from node.app import ENDPOINTS
-from protocol import cbor
+from node.http.app import ENDPOINTS
+from protocol.encoding import cbor
 from protocol.errors import PeerFailedError, TooLargeError
-from protocol.http_signature import NONCE_BYTES, sign_request
-from protocol.problem import problem_of
+from protocol.http import wire
+from protocol.http.problem import problem_of
+from protocol.http.signature import NONCE_BYTES, sign_request
 from protocol.receipt import receipts_from_value
-from tests.world import World, answers
+from tests.worlds.nodes import World, answers
 
 TAKING = [endpoint for endpoint in ENDPOINTS if endpoint.max_bytes]
 

@@ -12,17 +12,17 @@ from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.signer import KEY_FOR_TYPE_AND_SCHEME, Key, Signature
 from tuf.api.metadata import Metadata
 
-from exchange.standalone import verify_bundle
+from exchange.verifiers import verify_bundle
+from keys.ceremony._signing import sign_file
 from keys.ceremony.holder import HolderChain
-from keys.ceremony.signing import sign_file
-from keys.directory.extract import read_extract
-from keys.directory.repository import ROOT, TARGETS
-from keys.directory.tufkey import HYBRID, DirectoryPublicKey, DirectorySigner
-from keys.identity import directory_signer, generate_directory_key
-from keys.keystore import FAST, Keystore
+from keys.directory.metadata.extract import read_extract
+from keys.directory.metadata.repository import ROOT, TARGETS
+from keys.directory.metadata.tuf_key import HYBRID, DirectoryPublicKey, DirectorySigner
+from keys.members.identity import directory_signer, generate_directory_key
+from keys.secrets.keystore import FAST, Keystore
+from protocol.crypto.signing import SIGNATURE_BYTES
 from protocol.errors import CeremonyError, DirectoryUntrustedError
-from protocol.signing import SIGNATURE_BYTES
-from tests.hostile.directory import SOON, Published, signers
+from tests.worlds.forged_directory import SOON, Published, signers
 
 DATA = b"what is signed"
 
@@ -228,8 +228,8 @@ def test_holders_of_one_role_have_it_all_or_none(old: Published, tmp_path: Path)
 
 
 def test_founding_without_it_is_refused_unless_it_is_asked_for(tmp_path: Path, old: Published) -> None:
-    from keys.directory.ceremony import Ceremony
-    from keys.directory.repository import MetadataRepository
+    from keys.ceremony.ceremony import Ceremony
+    from keys.directory.metadata.repository import MetadataRepository
 
     ceremony = Ceremony(MetadataRepository(tmp_path / "new"))
     keys = [signer.public_key for signer in old.holders]

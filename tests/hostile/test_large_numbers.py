@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 
-from exchange.client import NodeClient
-from node import wire
-from protocol import cbor
+from exchange.link.client import NodeClient
 from protocol.address import Address
 from protocol.bundle import _entry
+from protocol.crypto.signing import Ed25519Signer
+from protocol.encoding import cbor
 from protocol.errors import ComityError, MalformedError, PeerFailedError, TooLargeError
 from protocol.event import LeafReference
-from protocol.log.addcheckpoint import _size
+from protocol.http import wire
+from protocol.http.add_checkpoint import _size
+from protocol.log._cosignature import from_timestamp
 from protocol.log.checkpoint import Checkpoint
-from protocol.log.cosignature import from_timestamp
 from protocol.log.proof import decode_tlog_proof
 from protocol.receipt import receipts_from_value, receipts_to_value
-from protocol.signing import Ed25519Signer
-from tests.world import World
+from tests.worlds.nodes import World
 
 NUMBERS = ((1 << 63), (1 << 63) + 1, (1 << 64) - 1)
 NOTE = b"log\n1\n" + b"A" * 43 + b"=\n\n"

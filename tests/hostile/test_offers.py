@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from exchange.audit.period import Period
-from exchange.desk import Desk
-from exchange.officers import Login, Role, new_officer_key
+from exchange.desk.desk import Desk
+from exchange.office.officers import Login, Role, new_officer_key
 from exchange.report import Suppression
 from exchange.settings import OfficeSettings
 from exchange.views import SendStatus
-from keys.keystore import FAST
+from keys.secrets.keystore import FAST
 from protocol.errors import (
     CommitmentMismatchError,
     ConditionsOpenError,
@@ -25,8 +25,8 @@ from protocol.errors import (
     OfficerRoleError,
     UsageError,
 )
-from protocol.messages.offer import NOT_COMMITTED, SALT_BYTES, check_commitment, commitment_to
-from tests.unit.exchange_world import FR, KR, ROOT, World, without_rules
+from protocol.messages.types.offer import NOT_COMMITTED, SALT_BYTES, check_commitment, commitment_to
+from tests.worlds.desks import FR, KR, ROOT, World, without_rules
 
 CONFIDENTIAL = {"condition": "c1", "kind": "confidential", "text": "To be kept confidential."}
 LIMITED = {"condition": "c2", "kind": "use_limited", "text": "For the investigation named only."}
@@ -117,7 +117,7 @@ async def test_what_came_without_an_offer_is_not_found_peeked_or_counted_and_mov
         assert before[:2] == (0, "delivered")
         assert (await kr.track(request.id)).state == "delivered"
         assert str((await fr.case(request.thread)).state_at(world.clock())) == "delivered"
-        for reading in (kr.show(given.id), kr.peek(given.id), kr.proving.export(given.id)):
+        for reading in (kr.show(given.id), kr.peek(given.id), kr.verification.export(given.id)):
             with pytest.raises(ConditionsOpenError):
                 await reading
         await kr.accept_conditions(given.id)

@@ -8,20 +8,19 @@ from datetime import timedelta
 
 import pytest
 
-from keys.cards import CardStatus, NodeCard
-from keys.directory.standing import Sanction, Standing, sanctioned
-from keys.federation import node_card
-from keys.identity import generate_node_keys
-from protocol import cbor
+from keys.directory.cards import CardStatus, NodeCard
+from keys.directory.metadata.standing import Sanction, Standing, sanctioned
+from keys.members.federation import node_card
+from keys.members.identity import generate_node_keys
 from protocol.address import Address
+from protocol.encoding import cbor
+from protocol.encoding.ids import new_message_id
+from protocol.encoding.instants import from_ms
 from protocol.errors import InvalidMessageError, MalformedError, UnsupportedVersionError
-from protocol.ids import new_message_id
-from protocol.instant import from_ms
-from protocol.messages import parse_message
-from protocol.messages.parse import compose_message
-from protocol.misbehaviour import is_late
+from protocol.messages.parse import compose_message, parse_message
+from protocol.misbehaviour.verify import is_late
 from protocol.routing import Priority, Routing, decode_routing, encode_routing
-from tests.unit.exchange_world import NOW, request
+from tests.worlds.desks import NOW, request
 
 ID = new_message_id(NOW, bytes(range(10)))
 ROUTING = Routing(

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from exchange.trust import Trust
-from keys.tls import make_certificate, server_context
+from exchange.link.directory import DeskDirectory
 from keys.transport.networks import is_allowed
-from node.partner import Identity, PartnerClient
+from keys.transport.tls import make_certificate, server_context
+from node.peers.client import Identity, PartnerClient
+from protocol.crypto.signing import Ed25519Signer
 from protocol.errors import CertificateUnknownError, NetworkNotAllowedError, NotFoundError
-from protocol.signing import Ed25519Signer
-from tests.world import World
+from tests.worlds.nodes import World
 
 SIGNER = Ed25519Signer(b"\x31" * 32)
 TLS = make_certificate("kr", ["127.0.0.1"], datetime.now(UTC))
@@ -109,7 +109,7 @@ async def test_the_directory_is_fetched_over_an_unknown_certificate_from_the_fir
 
 
 def test_a_desk_fetches_over_an_unknown_certificate_from_the_node_that_it_began_with_alone() -> None:
-    class Moved(Trust):
+    class Moved(DeskDirectory):
         """Served by another node than the one that it began with, which shows an unknown certificate."""
 
         own_node = "xx"  # type: ignore[assignment]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from node.settings import DeliverySettings
-from tests.world import World
+from tests.worlds.nodes import World
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from ipaddress import ip_network
 
 import pytest
 
-from exchange.client import NodeClient
-from keys.tls import make_certificate, server_context
-from node.partner import Identity, PartnerClient
-from protocol import cbor
+from exchange.link.client import NodeClient
+from keys.transport.tls import make_certificate, server_context
+from node.peers.client import Identity, PartnerClient
 from protocol.address import Address
-from protocol.signing import Ed25519Signer
+from protocol.crypto.signing import Ed25519Signer
+from protocol.encoding import cbor
 
 SIGNER = Ed25519Signer(b"\x31" * 32)
 TLS = make_certificate("kr", ["127.0.0.1"], datetime.now(UTC))

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from exchange.cli.main import app
-from exchange.desk import Desk
-from keys.terminal import run_program
+from exchange.desk.desk import Desk
+from keys.local.terminal import run_program
 from protocol.errors import ClockSkewError, ComityError, NotEnrolledError, RateLimitedError, StorageFullError
-from protocol.local_record import LocalRecord
-from tests.unit.exchange_world import FR, KR, PASSPHRASE, World, request
+from protocol.processing_log import ProcessingRecord
+from tests.worlds.desks import FR, KR, PASSPHRASE, World, request
 
 Comity = Callable[..., tuple[int, str, str]]
 
@@ -68,7 +68,7 @@ def looked_at(world: World) -> int:
     """How many times the desk in Paris recorded that a message was looked at."""
 
     def acts(desk: Desk) -> list[str]:
-        return [LocalRecord.from_bytes(entry).act for _, _, entry in desk.records.entries()]
+        return [ProcessingRecord.from_bytes(entry).act for _, _, entry in desk.records.entries()]
 
     async def count() -> int:
         async with world.open(FR) as fr:
@@ -83,7 +83,7 @@ def test_a_message_that_could_not_be_written_out_was_looked_at_and_not_opened(
     message = received(world)
     with Path("/dev/full").open("w", encoding="utf-8") as full, monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", full)
-        patch.setattr("keys.terminal._silence", lambda: None)
+        patch.setattr("keys.local.terminal._silence", lambda: None)
         code, _, said = comity("show", message)
     assert (code, "refused (output)" in said) == (1, True)
     assert "ContentAccessTracking" not in stated(world)
@@ -104,7 +104,7 @@ def test_a_message_that_cannot_be_rendered_is_shown_in_no_part_and_not_opened(
         raise ValueError
 
     with monkeypatch.context() as patch:
-        patch.setattr("exchange.cli.reading.print_reading", defect)
+        patch.setattr("exchange.cli.messages.reading.print_reading", defect)
         code, shown, said = comity("show", message)
     assert (code, shown, said) == (1, "", "comity: internal error (ValueError)\n")
     assert "ContentAccessTracking" not in stated(world)
@@ -131,7 +131,7 @@ def test_whatever_keeps_the_desk_from_its_node_is_named_and_what_is_here_is_show
     async def sync(self: Any, wait: float = 0) -> None:
         raise problem
 
-    monkeypatch.setattr("exchange.desk.Desk.sync", sync)
+    monkeypatch.setattr("exchange.desk.desk.Desk.sync", sync)
     for words in (("inbox",), ("track", message), ("agenda",), ("show", message)):
         code, shown, said = comity(*words)
         assert code == 0, words

@@ -15,17 +15,17 @@ from typing import ClassVar
 import pytest
 from typer.testing import CliRunner
 
-from exchange.client import NodeClient
-from exchange.demo.ports import free_port
-from keys.terminal import OK, REFUSED, UNAVAILABLE, USAGE
-from keys.tls import client_context
+from exchange.demo._ports import free_port
+from exchange.link.client import NodeClient
+from keys.local.terminal import OK, REFUSED, UNAVAILABLE, USAGE
+from keys.transport.tls import client_context
 from node.cli.main import app
-from node.partner import Identity, PartnerClient
+from node.peers.client import Identity, PartnerClient
 from node.settings import NodeSettings
 from protocol.address import Address
 from protocol.errors import HomeNotPrivateError, MalformedError, SettingsError
 from protocol.event import EventName
-from tests.world import World
+from tests.worlds.nodes import World
 
 
 @pytest.fixture

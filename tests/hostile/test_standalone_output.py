@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from exchange.evidence_bundle import zipped
-from exchange.standalone import verify_bundle, verify_misbehaviour
-from protocol import cbor
-from tests.unit.test_evidence_vectors import VECTORS
+from exchange.evidence.bag_writer import zipped
+from exchange.verifiers import verify_bundle, verify_misbehaviour
+from protocol.encoding import cbor
+from tests.unit.exchange.test_evidence_vectors import VECTORS
 from tests.vectors.make_evidence_vectors import files_in
 
 EVIL = "\x1b]0;owned\x07\x1b[2A\x9b2J\u202e"

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from keys.identity import generate_desk_keys
-from keys.tls import client_context
-from node.app import ENDPOINTS
-from protocol import cbor
-from protocol.http_signature import sign_request
-from protocol.signing import Signer
-from tests.world import World
+from keys.members.identity import generate_desk_keys
+from keys.transport.tls import client_context
+from node.http.app import ENDPOINTS
+from protocol.crypto.signing import Signer
+from protocol.encoding import cbor
+from protocol.http.signature import sign_request
+from tests.worlds.nodes import World
 
 PATIENCE_S = 15
 TAKING = [endpoint for endpoint in ENDPOINTS if endpoint.max_bytes]

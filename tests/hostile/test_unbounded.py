@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from keys.directory.tufkey import DirectorySigner
-from keys.federation import publish_cards
-from node.transfer import UNSIGNED_BURST
+from keys.directory.metadata.tuf_key import DirectorySigner
+from keys.members.federation import publish_cards
+from node.relay.intake import UNSIGNED_BURST
+from protocol.crypto.signing import Ed25519Signer
 from protocol.log.merkle import MAX_PROVED, InclusionVerifier, node_hash
-from protocol.signing import Ed25519Signer
-from tests.world import World, answers
+from tests.worlds.nodes import World, answers
 
 SECOND = timedelta(seconds=1)
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-import exchange.watch
+import exchange.desk.watch
+from exchange.desk.watch import Interrupted, watch
 from exchange.views import SyncResult
-from exchange.watch import Interrupted, watch
 from protocol.errors import ComityError, ReplayedError, StorageFullError
 
 
@@ -33,7 +33,7 @@ class RefusingDesk:
         self.settings = SimpleNamespace(transport="https")
         self.address = "24-7@kr"
         self._left = {name: list(errors) for name in ("listen", "notices", "next_change", "check")}
-        self.proving = SimpleNamespace(check_own_log=self._check)
+        self.verification = SimpleNamespace(check_own_log=self._check)
         self.arrived = 0
 
     def _fail(self, part: str) -> None:

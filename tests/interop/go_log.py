@@ -20,7 +20,8 @@ from tempfile import mkdtemp
 
 import pytest
 
-from protocol.log import TILE_WIDTH, TileTree, encode_bundle, entries_path, tile_path, tile_width
+from protocol.log.layout import TILE_WIDTH, encode_bundle, entries_path, tile_path, tile_width
+from protocol.log.tiles import TileTree
 
 PACKAGES = ("golang-go", "golang-golang-x-mod-dev")
 GOPATH = Path("/usr/share/gocode")

@@ -18,14 +18,14 @@ from typing import Any
 
 import pytest
 
-from protocol import cose
 from protocol.address import Address
+from protocol.crypto import cose
+from protocol.crypto.hpke import HybridOpener, SealingKey
+from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
+from protocol.encoding.ids import new_message_id
 from protocol.envelope import ENVELOPE_CONTEXT, SEALED_TYPE, parse_envelope, seal
 from protocol.event import EventName
-from protocol.hpke import HybridOpener, SealingKey
-from protocol.ids import new_message_id
 from protocol.routing import Priority, Routing
-from protocol.signing import Ed25519Signer, Ed25519Verifier
 from protocol.statement import STATEMENT_CONTEXT, STATEMENT_TYPE, DeskStatement, sign_statement
 from tests.conftest import require
 

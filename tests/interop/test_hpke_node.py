@@ -12,8 +12,12 @@ from typing import Any
 
 import pytest
 
-from protocol import cose
 from protocol.address import Address
+from protocol.crypto import cose
+from protocol.crypto.hpke import HybridOpener, SealingKey
+from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
+from protocol.encoding.ids import new_message_id
+from protocol.encoding.instants import to_ms
 from protocol.envelope import (
     ENVELOPE_CONTEXT,
     MAX_CONTENT_BYTES,
@@ -24,11 +28,7 @@ from protocol.envelope import (
     verify_envelope,
 )
 from protocol.errors import OpenFailedError
-from protocol.hpke import HybridOpener, SealingKey
-from protocol.ids import new_message_id
-from protocol.instant import to_ms
 from protocol.routing import Priority, Routing
-from protocol.signing import Ed25519Signer, Ed25519Verifier
 from tests.interop.node_program import NodeRefusedError, run_node
 
 SIGNING_SEED = b"\x01" * 32

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from keys.directory.repository import ROOT, TARGETS
-from tests.hostile.directory import SOON, Published, signers
+from keys.directory.metadata.repository import ROOT, TARGETS
 from tests.interop.node_program import NodeRefusedError, run_node
+from tests.worlds.forged_directory import SOON, Published, signers
 
 ED25519_CHARS = 128  # of a signature, in hexadecimal
 

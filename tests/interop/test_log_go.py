@@ -9,18 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from protocol.log import (
-    Checkpoint,
-    SoftLogSigner,
-    SoftWitnessSigner,
-    TileTree,
-    cosign,
-    entries_path,
-    leaf_hash,
-    sign_checkpoint,
-    tile_path,
-    with_lines,
-)
+from protocol.log.checkpoint import Checkpoint, SoftLogSigner, sign_checkpoint
+from protocol.log.layout import entries_path, tile_path
+from protocol.log.merkle import leaf_hash
+from protocol.log.tiles import TileTree
+from protocol.log.witness import SoftWitnessSigner, cosign, with_lines
 from tests.interop.go_log import GoRefusedError, verify_log_with_go, write_log
 
 SIGNER = SoftLogSigner("node.example/log/kr", b"\x11" * 32, b"\x22" * 32)

@@ -7,16 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from protocol.log import (
-    EMPTY_ROOT,
-    Checkpoint,
-    NoteSignature,
-    SoftLogSigner,
-    SoftWitnessSigner,
-    cosign,
-    sign_checkpoint,
-    with_lines,
-)
+from protocol.log.checkpoint import Checkpoint, SoftLogSigner, sign_checkpoint
+from protocol.log.merkle import EMPTY_ROOT
+from protocol.log.note import NoteSignature
+from protocol.log.witness import SoftWitnessSigner, cosign, with_lines
 from tests.interop.node_program import NodeRefusedError, run_node
 
 LOG = SoftLogSigner("node.example/log/kr", b"\x11" * 32, b"\x22" * 32)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from protocol.log import TileTree, leaf_hash
+from protocol.log.merkle import leaf_hash
+from protocol.log.tiles import TileTree
 from tests.interop.pymerkle_log import tree_of_pymerkle
 
 

@@ -17,11 +17,11 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
+from protocol.encoding.instants import as_written, parse_instant
 from protocol.errors import MalformedError
-from protocol.instant import as_written, parse_instant
-from protocol.messages.hosts import domain_to_ascii, email, ipv4, ipv6, url
-from protocol.messages.identifiers import Identifier
-from protocol.messages.written import Canonical
+from protocol.messages.schema._hosts import domain_to_ascii, email, ipv4, ipv6, url
+from protocol.messages.schema.identifiers import Identifier
+from protocol.messages.schema.written import Canonical
 from tests.conftest import require
 
 LISTS = Path(__file__).parents[2] / ".cache" / "interop" / "lists"

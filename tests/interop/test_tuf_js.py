@@ -20,11 +20,11 @@ from pathlib import Path
 
 import pytest
 
-from keys.cards import card_to_bytes
-from keys.directory.ceremony import Ceremony
-from keys.directory.repository import TARGETS, card_path
-from keys.directory.tufkey import DirectorySigner
-from keys.federation import (
+from keys.ceremony.ceremony import Ceremony
+from keys.directory.cards import card_to_bytes
+from keys.directory.metadata.repository import TARGETS, card_path
+from keys.directory.metadata.tuf_key import DirectorySigner
+from keys.members.federation import (
     contact_point_card,
     enrol_contact_point,
     enrol_nation,
@@ -33,7 +33,7 @@ from keys.federation import (
     node_card,
     refresh_federation,
 )
-from keys.identity import generate_desk_keys, generate_directory_key, generate_node_keys
+from keys.members.identity import generate_desk_keys, generate_directory_key, generate_node_keys
 from protocol.address import Address
 from tests.interop.node_program import NodeRefusedError, run_node
 

@@ -35,32 +35,42 @@ EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 CORE = (
     "protocol/**/*.py",
     "keys/directory/*.py",
-    "node/transfer.py",
-    "node/handover.py",
-    "node/receipt_intake.py",
-    "exchange/receipts.py",
+    "keys/ceremony/*.py",
+    "keys/ceremony/*.py",
+    "keys/ceremony/*.py",
+    "node/relay/intake.py",
+    "node/relay/outcomes.py",
+    "node/relay/receipt_intake.py",
+    "exchange/messaging/receipts.py",
 )
 # Tests that reach a file without importing it.
 ALSO = {
-    "protocol/cose.py": ["tests/unit/test_resigned_objects.py", "tests/unit/test_envelope.py"],
-    "protocol/codes/added.py": ["tests/unit/test_codes.py"],
-    "protocol/mldsa.py": ["tests/unit/test_log_*.py"],
-    "protocol/padme.py": ["tests/unit/test_envelope.py"],
-    "protocol/messages/": ["tests/unit/test_messages_*.py", "tests/property/test_messages_fuzz.py"],
-    "protocol/lifecycle/": ["tests/property/*.py", "tests/unit/test_agenda.py"],
-    "protocol/log/": ["tests/unit/test_log_*.py", "tests/unit/test_receipt.py"],
-    "protocol/misbehaviour/": ["tests/unit/test_misbehaviour.py"],
-    "keys/directory/": ["tests/unit/test_directory_*.py", "tests/unit/test_card*.py", "tests/hostile/test_ceremon*.py"],
+    "protocol/crypto/cose.py": ["tests/unit/protocol/test_resigned_objects.py", "tests/unit/protocol/test_envelope.py"],
+    "protocol/codes/_added.py": ["tests/unit/protocol/test_codes.py"],
+    "protocol/crypto/mldsa.py": ["tests/unit/protocol/test_log_*.py"],
+    "protocol/encoding/padme.py": ["tests/unit/protocol/test_envelope.py"],
+    "protocol/messages/": ["tests/unit/protocol/test_messages_*.py", "tests/property/test_messages_fuzz.py"],
+    "protocol/lifecycle/": ["tests/property/*.py", "tests/unit/exchange/test_agenda.py"],
+    "protocol/log/": ["tests/unit/protocol/test_log_*.py", "tests/unit/protocol/test_receipt.py"],
+    "protocol/misbehaviour/": ["tests/unit/protocol/test_misbehaviour.py"],
+    "keys/directory/": [
+        "tests/unit/keys/test_directory_*.py",
+        "tests/unit/keys/test_card*.py",
+        "tests/hostile/test_ceremon*.py",
+    ],
     "node/": [
         "tests/hostile/test_forged_receipts.py",
         "tests/hostile/test_lying_node.py",
         "tests/faults/test_relay_faults.py",
     ],
-    "exchange/receipts.py": ["tests/unit/test_exchange_[cmt]*.py", "tests/hostile/test_forged_receipts_at_a_desk.py"],
+    "exchange/messaging/receipts.py": [
+        "tests/unit/exchange/test_exchange_[cmt]*.py",
+        "tests/hostile/test_forged_receipts_at_a_desk.py",
+    ],
 }
 TIMEOUT_S = 600
 # Imported by tests that start desks or nodes.
-_PROGRAMS = ("exchange", "node", "tests.world", "tests.hostile", "tests.unit.exchange", "tests.unit.evidence")
+_PROGRAMS = ("exchange", "node", "tests.worlds", "tests.hostile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +200,7 @@ def _tests_by_module() -> dict[str, list[str]]:
     """
     found: dict[str, list[str]] = {}
     for folder in ("unit", "property", "hostile"):
-        for file in sorted((ROOT / "tests" / folder).glob("test_*.py")):
+        for file in sorted((ROOT / "tests" / folder).rglob("test_*.py")):
             names = _imported(ast.parse(file.read_text("utf-8")))
             whole = any(name.startswith(_PROGRAMS) for name in names)
             for name in names:

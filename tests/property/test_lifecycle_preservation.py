@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.lifecycle import RULES, PreservationCase, Side, State, fold_facts, overdue, state_at
 from protocol.lifecycle import facts as f
 from protocol.lifecycle.clocks import (
     Pause,
@@ -20,8 +19,10 @@ from protocol.lifecycle.clocks import (
     expires_in,
     expiry_warnings,
 )
-from protocol.lifecycle.preservation import RequestState
-from protocol.lifecycle.preservation_rules import RULE_FOR, TERMINAL
+from protocol.lifecycle.deadlines import overdue
+from protocol.lifecycle.preservation import PreservationCase, RequestState, fold_facts, state_at
+from protocol.lifecycle.preservation_rules import RULE_FOR, RULES, TERMINAL, State
+from protocol.lifecycle.rules import Side
 
 T0 = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -10,23 +10,15 @@ from uuid import UUID
 
 import pytest
 
-from protocol.lifecycle import (
-    ASSISTANCE_RULES,
-    EMERGENCY_RULES,
-    RULES,
-    AnyCase,
-    AssistanceCase,
-    AssistanceState,
-    ConversationCase,
-    Deadline,
-    PreservationCase,
-    Side,
-    deadlines,
-    fold_any,
-    overdue,
-)
 from protocol.lifecycle import facts as f
-from protocol.lifecycle.conversation import CONVERSATION_RULES
+from protocol.lifecycle.assistance import AssistanceCase
+from protocol.lifecycle.assistance_rules import ASSISTANCE_RULES, EMERGENCY_RULES, AssistanceState
+from protocol.lifecycle.case import AnyCase, fold_any
+from protocol.lifecycle.conversation import CONVERSATION_RULES, ConversationCase
+from protocol.lifecycle.deadlines import Deadline, deadlines, overdue
+from protocol.lifecycle.preservation import PreservationCase
+from protocol.lifecycle.preservation_rules import RULES
+from protocol.lifecycle.rules import Side
 
 T0 = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -11,15 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.errors import InvalidMessageError
-from protocol.messages import (
-    MESSAGE_TYPES,
-    UnknownMessage,
-    check_outgoing,
-    complete_message,
-    message_to_bytes,
-    notes_of,
-    parse_message,
-)
+from protocol.messages.parse import check_outgoing, complete_message, message_to_bytes, notes_of, parse_message
+from protocol.messages.registry import MESSAGE_TYPES
+from protocol.messages.schema.base import UnknownMessage
 
 EXAMPLE: dict[str, Any] = json.loads(
     (Path(__file__).resolve().parents[2] / "examples/preservation-request.json").read_text("utf-8")

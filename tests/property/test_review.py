@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tuf.api.metadata import DelegatedRole, Delegations, Metadata, MetaFile, Role, Root, Snapshot, Targets
 
-from keys.ceremony.difference import ORDER, differing, leaves
-from keys.directory.ceremonyfile import CeremonyFile
-from keys.directory.repository import FEDERATION_FIELD
-from keys.directory.review import review
-from keys.directory.standing import STANDING_FIELD
-from keys.directory.tufkey import DirectoryPublicKey
-from keys.identity import generate_directory_key
+from keys.ceremony._difference import ORDER, differing, leaves
+from keys.ceremony.ceremony_file import CeremonyFile
+from keys.ceremony.review import review
+from keys.directory.metadata.repository import FEDERATION_FIELD
+from keys.directory.metadata.standing import STANDING_FIELD
+from keys.directory.metadata.tuf_key import DirectoryPublicKey
+from keys.members.identity import generate_directory_key
 
 AT = datetime(2026, 11, 24, 3, tzinfo=UTC)
 

@@ -14,9 +14,9 @@ import pytest
 import typer
 from pydantic import BaseModel
 
-from exchange.demo.stage import example_folders
+from exchange.demo._stage import example_folders
 from node.cli.main import app
-from node.sequencer import MAX_BATCH_BYTES, MAX_PENDING_BYTES
+from node.log.sequencer import MAX_BATCH_BYTES, MAX_PENDING_BYTES
 from node.settings import NodeSettings
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"

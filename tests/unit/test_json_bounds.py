@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.standalone import verify_bundle
+from exchange.verifiers import verify_bundle
 from protocol.encoding.json_bounds import require_few_items
 from protocol.errors import TooLargeError
 from protocol.messages.parse import MAX_ITEMS
@@ -24,31 +24,31 @@ values = st.recursive(
 )
 # They read what this program wrote or ships, the operator's own words, or what was parsed by the rules before.
 OWN_WORDS = {
-    "exchange/cli/reading.py",
-    "exchange/cli/writing.py",
+    "exchange/cli/messages/reading.py",
+    "exchange/cli/messages/writing.py",
     "exchange/demo/processes.py",
-    "exchange/demo/scenarios.py",
-    "exchange/documents.py",
-    "exchange/messaging/offers.py",
-    "exchange/messaging/splitting.py",
-    "exchange/proposals.py",
-    "exchange/search.py",
-    "exchange/standalone/verify_bundle.py",
-    "exchange/standalone/verify_misbehaviour.py",
-    "exchange/target_table.py",
+    "exchange/demo/_scenarios.py",
+    "exchange/text/documents.py",
+    "exchange/cases/offers.py",
+    "exchange/messaging/drafting/splitting.py",
+    "exchange/office/release.py",
+    "exchange/cases/search.py",
+    "exchange/verifiers/verify_bundle.py",
+    "exchange/verifiers/verify_misbehaviour.py",
+    "exchange/messaging/drafting/targets.py",
     "keys/ceremony/holder.py",
-    "keys/strict_json.py",  # what its callers counted before
-    "node/backup.py",
-    "node/cli/bundle.py",
-    "node/cli/federation.py",
-    "node/cli/keys.py",
-    "node/cli/loglife.py",
-    "node/cli/operation.py",
-    "node/cli/setup.py",
-    "node/log_state.py",
+    "keys/local/strict_json.py",  # what its callers counted before
+    "node/recovery/backup.py",
+    "node/cli/_bundle.py",
+    "node/cli/_federation.py",
+    "node/cli/_keys.py",
+    "node/cli/_loglife.py",
+    "node/cli/_operation.py",
+    "node/cli/_setup.py",
+    "node/log/marks.py",
     "protocol/codes/loader.py",
     "protocol/lifecycle/profiles.py",
-    "protocol/messages/offer.py",  # content that parse_message read before
+    "protocol/messages/types/offer.py",  # content that parse_message read before
 }
 
 

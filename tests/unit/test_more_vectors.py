@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 
-from exchange.local_records import open_head
+from exchange.office.processing_log import open_head
 from protocol.address import Address
 from protocol.errors import ComityError
-from protocol.local_record import LocalRecord, Operation
-from protocol.log import TileTree, leaf_hash, verify_checkpoint
+from protocol.log.checkpoint import verify_checkpoint
+from protocol.log.merkle import leaf_hash
 from protocol.log.note import parse_vkey
+from protocol.log.tiles import TileTree
 from protocol.log.witness import WitnessVerifier
-from protocol.misbehaviour import Kind, decode_proof, encode_proof
+from protocol.misbehaviour.proof import MisbehaviourKind, decode_proof, encode_proof
+from protocol.processing_log import Operation, ProcessingRecord
 from tests.vectors import make_misbehaviour_vectors, make_negative_vectors, make_record_vectors, make_witness_vectors
 from tests.vectors.make_negative_vectors import JUDGES, LOG_VERIFIER
 
@@ -47,7 +49,7 @@ def test_the_witness_cosigned_the_checkpoint_with_both_keys() -> None:
 
 def test_each_kind_of_lie_is_proved_by_its_vector() -> None:
     vectors = load("misbehaviour")
-    assert list(vectors["proofs"]) == [kind.value for kind in Kind]
+    assert list(vectors["proofs"]) == [kind.value for kind in MisbehaviourKind]
     for written in vectors["proofs"].values():
         JUDGES["misbehaviour"](bytes.fromhex(written))
         assert encode_proof(decode_proof(bytes.fromhex(written))).hex() == written
@@ -60,7 +62,7 @@ def test_local_records_lead_to_their_signed_head() -> None:
     tree = TileTree(0, lambda level, index: b"")
     operations = []
     for entry, hash_ in zip(vectors["entries"], vectors["leaf_hashes"], strict=True):
-        record = LocalRecord.from_bytes(bytes.fromhex(entry))
+        record = ProcessingRecord.from_bytes(bytes.fromhex(entry))
         assert record.to_bytes().hex() == entry
         assert leaf_hash(bytes.fromhex(entry)).hex() == hash_
         tree.append(bytes.fromhex(hash_))

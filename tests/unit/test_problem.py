@@ -21,7 +21,7 @@ from protocol.errors import (
     UnknownKeyError,
     registry,
 )
-from protocol.problem import MAX_PROBLEM_BYTES, is_final, problem_of, problem_text
+from protocol.http.problem import MAX_PROBLEM_BYTES, is_final, problem_of, problem_text
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,7 +47,7 @@ def test_every_error_of_either_program_stands_in_the_one_registry_under_a_code_o
 
 
 def test_a_program_that_has_imported_nothing_of_the_other_side_knows_every_code() -> None:
-    asked = "import json, sys; from protocol.problem import problem_of; from protocol.errors import registry;"
+    asked = "import json, sys; from protocol.http.problem import problem_of; from protocol.errors import registry;"
     asked += "print(json.dumps([problem_of(line, 'fr').code for line in sys.stdin]));"
     asked += "assert not any(name.split('.')[0] in ('node', 'exchange', 'keys') for name in sys.modules)"
     lines = "\n".join(problem_text(kind("")) for kind in registry().values())

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from protocol.bundle import DEFAULT_PART_BYTES, BundleAnswer, BundleEntry, BundleVerdict, Contents, write_bundle
-from protocol.instant import to_ms
+from protocol.crypto.signing import Ed25519Signer
+from protocol.encoding.instants import to_ms
 from protocol.receipt import Receipt
-from protocol.signing import Ed25519Signer
 
 SEED = bytes(range(32))
 CREATED = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)

@@ -16,8 +16,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from protocol import cbor
 from protocol.address import Address
+from protocol.crypto.hpke import HybridOpener, SealingKey
+from protocol.crypto.signing import Ed25519Signer
+from protocol.encoding import cbor
+from protocol.encoding.ids import new_message_id
+from protocol.encoding.instants import to_ms
+from protocol.encoding.padme import pad
 from protocol.envelope import (
     ENVELOPE_CONTEXT,
     SEALED_CONTEXT,
@@ -25,12 +30,7 @@ from protocol.envelope import (
     parse_envelope,
     seal,
 )
-from protocol.hpke import HybridOpener, SealingKey
-from protocol.ids import new_message_id
-from protocol.instant import to_ms
-from protocol.padme import pad
 from protocol.routing import Priority, Routing
-from protocol.signing import Ed25519Signer
 
 TARGET = Path(__file__).with_name("envelope.json")
 

@@ -27,11 +27,11 @@ from uuid import UUID
 
 import pytest
 
-from protocol.instant import to_text
-from tests.hostile import court as courts
-from tests.hostile.broken import RULES
-from tests.hostile.court import Case, Court, Verdict, full, honest, light, manifest
+from protocol.encoding.instants import to_text
 from tests.hostile.test_evidence_readings import DIRECTORY_RULES
+from tests.worlds import forged_bundles as courts
+from tests.worlds.broken_bundles import RULES
+from tests.worlds.forged_bundles import Case, Court, Verdict, full, honest, light, manifest
 
 TARGET = Path(__file__).with_name("evidence.json")
 PROGRAM = b"# No program: whoever reads this vector has one.\n"

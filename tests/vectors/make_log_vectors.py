@@ -15,22 +15,16 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from protocol.address import Address
+from protocol.crypto.signing import Ed25519Signer
+from protocol.encoding.ids import new_message_id
 from protocol.event import Event, EventName, LeafReference, encode_event
-from protocol.ids import new_message_id
-from protocol.log import (
-    Checkpoint,
-    SoftLogSigner,
-    TileTree,
-    encode_bundle,
-    encode_tlog_proof,
-    entries_path,
-    leaf_hash,
-    sign_checkpoint,
-    tile_path,
-)
-from protocol.log.cosignature import mldsa_message
+from protocol.log._cosignature import mldsa_message
+from protocol.log.checkpoint import Checkpoint, SoftLogSigner, sign_checkpoint
+from protocol.log.layout import encode_bundle, entries_path, tile_path
+from protocol.log.merkle import leaf_hash
+from protocol.log.proof import encode_tlog_proof
+from protocol.log.tiles import TileTree
 from protocol.receipt import Receipt, encode_receipts
-from protocol.signing import Ed25519Signer
 from protocol.statement import DeskStatement, sign_statement
 
 TARGET = Path(__file__).with_name("log.json")

@@ -13,29 +13,25 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from protocol import cbor, cose
 from protocol.bundle import parse_part, verify_part
+from protocol.crypto import cose
+from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
 from protocol.directory_seen import decode_entry
+from protocol.encoding import cbor
 from protocol.envelope import ENVELOPE_CONTEXT, parse_envelope, verify_envelope
 from protocol.errors import CheckpointInvalidError, SignatureInvalidError
 from protocol.event import decode_event
-from protocol.local_record import LocalRecord
-from protocol.log import (
-    LogVerifier,
-    decode_bundle,
-    decode_scoped_bundle,
-    decode_tlog_proof,
-    leaf_hash,
-    open_checkpoint,
-    parse_tile_path,
-    verify_checkpoint,
-    verify_inclusion,
-)
+from protocol.log.checkpoint import LogVerifier, open_checkpoint, verify_checkpoint
+from protocol.log.layout import decode_bundle, parse_tile_path
+from protocol.log.merkle import leaf_hash, verify_inclusion
 from protocol.log.note import NoteSignature, parse_note, parse_vkey, serialize_note
+from protocol.log.proof import decode_tlog_proof
+from protocol.log.scoped import decode_scoped_bundle
 from protocol.log.witness import WitnessVerifier
-from protocol.misbehaviour import decode_proof, verify_proof
+from protocol.misbehaviour.proof import decode_proof
+from protocol.misbehaviour.verify import verify_proof
+from protocol.processing_log import ProcessingRecord
 from protocol.receipt import ReceiptVerifier, decode_receipts, statement_of
-from protocol.signing import Ed25519Signer, Ed25519Verifier
 from protocol.statement import STATEMENT_CONTEXT, STATEMENT_TYPE, parse_statement, verify_statement
 from tests.vectors.make_witness_vectors import log_signer
 
@@ -109,7 +105,7 @@ JUDGES: dict[str, Callable[[bytes], object]] = {
     "scoped bundle": decode_scoped_bundle,
     "tile path": lambda data: parse_tile_path(data.decode()),
     "bundle part": lambda data: verify_part(parse_part(data, "fr"), CARRIER_VERIFIER),
-    "local record": LocalRecord.from_bytes,
+    "local record": ProcessingRecord.from_bytes,
     "misbehaviour": _misbehaviour,
 }
 

@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from protocol.log import SoftLogSigner, SoftWitnessSigner, cosign, parse_checkpoint, with_lines
-from protocol.log.cosignature import ed25519_message, mldsa_message
+from protocol.log._cosignature import ed25519_message, mldsa_message
+from protocol.log.checkpoint import SoftLogSigner, parse_checkpoint
 from protocol.log.note import format_signatures
+from protocol.log.witness import SoftWitnessSigner, cosign, with_lines
 
 FOLDER = Path(__file__).parent
 TARGET = FOLDER / "witness.json"

@@ -1,0 +1,125 @@
+"""The rules that the events of one message keep in one log: what must stand before what, and who may state it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
+
+from exchange.audit._entry_reader import ACCEPTED, NAMES, Row
+from keys.directory.view import Directory
+from protocol.address import Address
+from protocol.encoding.instants import from_ms
+from protocol.errors import ForbiddenError, UnknownContactPointError, UnknownNodeError
+from protocol.event import EventName
+
+_CONSIGNED = frozenset({EventName.ContentConsignment})
+_NOTHING: frozenset[EventName] = frozenset()
+
+# What must stand in the log before an event may: one of these events of the same message.
+_AFTER_IN_MESSAGE: dict[EventName, frozenset[EventName]] = {
+    EventName.ContentConsignment: ACCEPTED,
+    EventName.RelayFailure: ACCEPTED,
+}
+# The same, of the same message and recipient. These events happen at the recipient's node and nowhere else.
+_AFTER_FOR_RECIPIENT: dict[EventName, frozenset[EventName]] = {
+    EventName.ContentConsignmentFailure: _CONSIGNED,
+    EventName.ConsignmentNotification: _CONSIGNED,
+    EventName.ConsignmentNotificationFailure: _CONSIGNED,
+    EventName.ContentHandover: _CONSIGNED,
+    EventName.ContentHandoverFailure: _CONSIGNED,
+    EventName.ContentAccessTracking: frozenset({EventName.ContentHandover}),
+}
+_AT_RECIPIENT = frozenset({*_AFTER_FOR_RECIPIENT, EventName.ContentConsignment})
+
+Breach = tuple[int, str, str]
+"""Index, code and text."""
+
+
+@dataclass(slots=True)
+class _Message:
+    """What the log said of one envelope so far."""
+
+    names: set[EventName] = field(default_factory=set)
+    by_recipient: dict[str | None, set[EventName]] = field(default_factory=lambda: defaultdict(set))
+    said: set[tuple[EventName, str | None, str | None]] = field(default_factory=set)
+    first_with: dict[bytes, int] = field(default_factory=dict)  # by leaf hash
+
+    def add(self, name: EventName, row: Row) -> None:
+        self.names.add(name)
+        self.by_recipient[row.recipient].add(name)
+        self.said.add((name, row.recipient, row.peer))
+
+
+@dataclass(frozen=True, slots=True)
+class EventRules:
+    """The rules as they apply to the log of ``node``.
+
+    ``bounds_ms``: events outside are not judged, but count for those that are. ``unseen_from`` is the first entry that
+    could not be read here: from then on nothing can be called missing.
+    """
+
+    node: str
+    directory: Directory
+    leaf_hash: Callable[[int], bytes]
+    bounds_ms: tuple[int, int]
+    unseen_from: int | None
+
+    def breaches(self, rows: Iterable[Row]) -> Iterator[Breach]:
+        """What is wrong with events that come in the order of their envelopes and, within those, of the log."""
+        first_ms, last_ms = self.bounds_ms
+        for _, events in groupby(rows, key=attrgetter("digest")):
+            message = _Message()
+            for row in events:
+                name = NAMES[row.name]
+                first = message.first_with.setdefault(self.leaf_hash(row.number), row.number)
+                if first_ms <= row.at_ms <= last_ms:
+                    for code, text in self._of_event(name, row, message, first):
+                        yield row.number, code, text
+                message.add(name, row)
+
+    def _of_event(self, name: EventName, row: Row, message: _Message, first: int) -> Iterator[tuple[str, str]]:
+        if first != row.number:
+            # No two entries have one salt by chance.
+            yield "duplicate-entry", f"the log holds entry {first} a second time"
+            return
+        missing = self._missing(name, row, message)
+        if missing:
+            wanted = " or ".join(sorted(missing))
+            yield "out-of-order", f"{name} of a message for which no {wanted} stands before it"
+        if name in _AT_RECIPIENT and not self._serves(row):
+            yield "wrong-place", f"{name} for {row.recipient or 'nobody'} is not for the node {self.node} to state"
+        if name is EventName.RelayAcceptance and row.peer is None:
+            yield "no-peer", f"{name} does not say with which node"
+        if not name.negative and (name, row.recipient, row.peer) in message.said:
+            yield "repeated", f"a second {name} of the same message"
+
+    def _missing(self, name: EventName, row: Row, message: _Message) -> frozenset[EventName]:
+        """What should stand before an event; empty when one of it does or nothing need to."""
+        if self.unseen_from is not None and self.unseen_from < row.number:
+            return _NOTHING
+        wanted = _AFTER_FOR_RECIPIENT.get(name)
+        if wanted is not None:
+            found = message.by_recipient.get(row.recipient, set())
+        else:
+            found = message.names
+            if name is EventName.RelayAcceptance and row.reference is not None:
+                wanted = ACCEPTED  # it handed on what it had accepted itself
+            else:
+                wanted = _AFTER_IN_MESSAGE.get(name, _NOTHING)
+        return wanted if wanted.isdisjoint(found) else _NOTHING
+
+    def _serves(self, row: Row) -> bool:
+        """Whether the node served the recipient then or before: messages wait where they were consigned."""
+        if row.recipient is None:
+            return False
+        recipient = Address.parse(row.recipient)
+        try:
+            self.directory.require_served(recipient, self.node, None, from_ms(row.at_ms))
+        except (UnknownContactPointError, UnknownNodeError):
+            return recipient.node == self.node
+        except ForbiddenError:
+            return False
+        return True

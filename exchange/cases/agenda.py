@@ -1,0 +1,137 @@
+"""What is due in all cases of the desk, and which notices of it were not given yet.
+
+The agenda is derived: each thread is folded again when its messages or receipts changed, and what is due is kept, so
+that looking at it costs the open cases and not all of them. A nation's own clocks count as they are when that is done:
+what it changes later does not move what was due before. Levels and lapses are functions of the time alone, and
+every deadline of a case is in the agenda until the case says that it is met: nothing runs out unseen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from exchange.cases.threads import Parsed, thread_messages_of
+from exchange.store.messages import DeskStore
+from exchange.views import AgendaItem
+from protocol.address import Address
+from protocol.encoding import cbor
+from protocol.encoding.instants import from_ms, to_ms
+from protocol.lifecycle.case import AnyCase, fold
+from protocol.lifecycle.deadlines import Deadline, deadlines
+from protocol.lifecycle.profiles import NationalClocks
+from protocol.lifecycle.rules import Side
+from protocol.lifecycle.warnings import level_at, next_change
+
+# So many threads are derived in one transaction.
+_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """An item of the agenda whose level nobody was told of yet."""
+
+    item: AgendaItem
+    name: bytes  # of this level of this deadline, for one channel
+
+
+class Agenda:
+    """The agenda of one desk. Blocking; runs in the desk's thread."""
+
+    def __init__(
+        self,
+        store: DeskStore,
+        parsed: Parsed,
+        address: Address,
+        clock: Callable[[], datetime],
+        national: Callable[[AnyCase], NationalClocks],
+    ) -> None:
+        self._store = store
+        self._parsed = parsed
+        self._address = address
+        self._clock = clock
+        self._national = national
+
+    def items(self, at: datetime | None = None) -> list[AgendaItem]:
+        """All that is due, as it stands now or would stand ``at``, the earliest first; what stands still comes last."""
+        self._derive()
+        now = at or self._clock()
+        items = [item for value in self._store.agenda() for item in _items(value, self._address, now)]
+        return sorted(items, key=lambda item: (item.due is None, item.due or now, item.thread, item.what, item.target))
+
+    def notices(self, channel: str) -> list[Notice]:
+        """The items with a level that was not told over ``channel`` yet."""
+        found = [Notice(item, _name(item, channel)) for item in self.items() if item.level is not None]
+        given = self._store.given_notices([notice.name for notice in found])
+        return [notice for notice in found if notice.name not in given]
+
+    def note_given(self, notices: Sequence[Notice]) -> None:
+        """These are not told again."""
+        self._store.note_given(notice.name for notice in notices)
+
+    def next_change(self) -> datetime | None:
+        """When the next level is reached, if no message comes before."""
+        now = self._clock()
+        changes = (item.changes_at for item in self.items())
+        return min((change for change in changes if change is not None and change > now), default=None)
+
+    def _derive(self) -> None:
+        while stale := self._store.stale_threads(_AT_ONCE):
+            derived: dict[bytes, bytes | None] = {}
+            for row in stale:
+                case = fold(thread_messages_of(self._store, self._parsed, row))
+                derived[row] = _to_bytes(case, self._national(case))
+            self._store.put_agenda(derived, stale)
+
+
+def _to_bytes(case: AnyCase, national: NationalClocks) -> bytes | None:
+    opening, due = case.opening, deadlines(case, national)
+    if opening is None or not due:
+        return None
+    rows = [[d.what, d.side.value, to_ms(d.due) if d.due else None, d.source, d.confidence, d.target] for d in due]
+    head = [opening.thread.bytes, opening.kind, opening.by, list(opening.requested), opening.urgency]
+    return cbor.encode([head, rows])
+
+
+def _items(value: bytes, own: Address, now: datetime) -> list[AgendaItem]:
+    (thread, kind, requester, requested, urgency), rows = cbor.decode(value)
+    side = Side.REQUESTER if requester == str(own) else Side.REQUESTED
+    peers = tuple(Address.parse(text) for text in (requested if side is Side.REQUESTER else [requester]))
+    items = []
+    for what, by, due, source, confidence, target in rows:
+        deadline = Deadline(what, Side(by), from_ms(due) if due is not None else None, source, confidence, target)
+        level = level_at(deadline, urgency, now)
+        items.append(
+            AgendaItem(
+                thread=UUID(bytes=thread),
+                type=kind,
+                urgency=urgency,
+                peers=peers,
+                what=what,
+                target=target,
+                ours=deadline.side is side,
+                due=deadline.due,
+                overdue=deadline.due is not None and now >= deadline.due,
+                level=level,
+                changes_at=next_change(deadline, urgency, now),
+                source=source,
+                confidence=confidence,
+            )
+        )
+    return items
+
+
+def _name(item: AgendaItem, channel: str) -> bytes:
+    due = to_ms(item.due) if item.due else None
+    return cbor.encode([channel, item.thread.bytes, item.what, item.target, due, item.level])
+
+
+def counts(items: Sequence[AgendaItem]) -> Mapping[str, int]:
+    """How many items are overdue and how many are coming up: all that may be told without content."""
+    return {
+        "overdue": sum(item.overdue for item in items),
+        "due": sum(item.level is not None and not item.overdue for item in items),
+        "ours": sum(item.ours and item.level is not None for item in items),
+    }

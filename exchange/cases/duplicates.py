@@ -1,0 +1,135 @@
+"""The same target asked about twice: by this office in two cases, or of it by two routes.
+
+Two requests have a target in common when they name the same identifier, whatever way it is written, and the times that
+they ask about overlap. It is pointed out, never refused: an office may have its reasons, and learns of the other case.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from types import MappingProxyType
+from uuid import UUID
+
+from exchange.cases.search import Search
+from exchange.cases.threads import Parsed
+from exchange.store.messages import DeskStore
+from exchange.views import Direction
+from protocol.address import Address
+from protocol.messages.schema.base import Message
+from protocol.messages.schema.identifiers import Identifier
+from protocol.messages.types.assistance import AssistanceRequest
+from protocol.messages.types.emergency import EmergencyRequest
+from protocol.messages.types.preservation import PreservationRequest
+
+_REQUESTS = (PreservationRequest, AssistanceRequest, EmergencyRequest)
+_EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+# What identifies, by kind; the rest describes.
+_IDENTIFYING: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "ip_range": ("first", "last"),
+        "phone": ("number",),
+        "imei": ("imei",),
+        "meid": ("meid",),
+        "imsi": ("imsi",),
+        "iccid": ("iccid",),
+        "url": ("url",),
+        "domain": ("domain",),
+        "account": ("service", "handle"),
+        "advertising_id": ("platform", "id"),
+        "crypto_address": ("chain", "address"),
+        "transaction": ("chain", "hash"),
+        "iban": ("iban",),
+        "bank_account": ("country", "bank_code", "account"),
+        "payment_card": ("number",),
+        "file_hash": ("algorithm", "value"),
+        "message_id": ("message_id",),
+        "host": ("host",),
+        "pgp_fingerprint": ("fingerprint",),
+    }
+)
+# Two addresses on these chains may differ in case alone.
+_CASE_MATTERS = frozenset({"url", "crypto_address", "transaction"})
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSubject:
+    """A target of a request: the key of its identifier, and the time it is asked about."""
+
+    target: str
+    key: str
+    begins_at: datetime
+    ends_at: datetime
+
+    def overlaps(self, other: TargetSubject) -> bool:
+        """Whether both are about the same identifier at the same time."""
+        return self.key == other.key and self.begins_at <= other.ends_at and other.begins_at <= self.ends_at
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A target that another case is about too: ``other_target`` of the request ``message`` in ``thread``."""
+
+    target: str
+    thread: UUID
+    message: UUID
+    other_target: str
+    direction: Direction
+    sender: Address
+    recipients: tuple[Address, ...]
+    sent_at: datetime
+
+
+def subjects_of(message: Message) -> Iterator[TargetSubject]:
+    """The targets of a request with an identifier; none of another message."""
+    if not isinstance(message, _REQUESTS):
+        return
+    for target in message.targets:
+        window = target.time_window
+        # Who used an address is asked of an instant, whatever the span of the data wanted of them.
+        instant = getattr(target.identifier, "instant", None)
+        begins, ends = (instant, instant) if instant else (window.begins_at, window.ends_at) if window else _EVER
+        yield TargetSubject(target.target, subject_key(target.identifier), begins, ends)
+
+
+def subject_key(identifier: Identifier) -> str:
+    """The identifier as text that is the same however it was written."""
+    kind = identifier.kind
+    names = _IDENTIFYING.get(kind, ("address",))
+    values = [str(getattr(identifier, name)) for name in names]
+    if kind in {"ipv4", "ipv6", "ip_range"}:
+        values = [ip_address(value).exploded for value in values]
+    elif kind == "imei":
+        # Its first 14 digits are the device; check digit and version of the software come and go.
+        values = [values[0][:14]]
+    elif kind not in _CASE_MATTERS or getattr(identifier, "chain", None) == "ethereum":
+        values = [value.casefold().replace(" ", "").replace("-", "") for value in values]
+    return json.dumps([kind, *values], ensure_ascii=False)
+
+
+def find_duplicates(store: DeskStore, parsed: Parsed, search: Search, message: Message) -> list[Duplicate]:
+    """Where other threads of this desk are about targets of ``message``, the newest first."""
+    found: list[Duplicate] = []
+    for subject in subjects_of(message):
+        for stored in search.with_subject(subject.key):
+            other, head = parsed.of(stored), stored.head
+            if head.thread == message.thread:
+                continue
+            found += [
+                Duplicate(
+                    subject.target,
+                    head.thread,
+                    head.id,
+                    match.target,
+                    head.direction,
+                    head.sender,
+                    head.recipients,
+                    head.sent_at,
+                )
+                for match in subjects_of(other)
+                if match.overlaps(subject)
+            ]
+    return sorted(found, key=lambda duplicate: (duplicate.sent_at, duplicate.target), reverse=True)

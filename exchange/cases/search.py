@@ -1,0 +1,138 @@
+"""Finding messages by the words in them, although everything at rest is sealed.
+
+What a message is indexed under (:mod:`exchange.text.words`) is blinded under the desk's index key and kept with the
+message's number. What a search finds that way is opened and looked at before it is shown, so that a chance match is
+never a result. Messages are indexed in the quiet moments of a watch, and by the next searches: indexing one costs as
+much as receiving it, and must not hold a busy desk up. Nothing is left out silently: a search says how many messages it
+did not look into yet, and whether there are more than it shows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+
+from exchange.cases.listing import inbox_row
+from exchange.store.messages import DeskStore
+from exchange.store.rows import StoredMessage
+from exchange.text.words import Query, keys_of, pieces_of
+from exchange.views import InboxRow, SearchResult
+from protocol.errors import UsageError
+
+MAX_QUERY_WORDS = 16
+_AT_ONCE = 256
+# So many messages are indexed before a search answers: about as long as a person waits without asking why.
+_BEFORE_ANSWER = 1024
+
+# No word has a blank in it.
+_MARK = "subject "
+
+Progress = Callable[[int, int], None]
+
+
+def words_of(text: str) -> frozenset[str]:
+    """What a text is indexed under."""
+    return frozenset(keys_of(pieces_of(text)))
+
+
+def words_in(message: StoredMessage) -> frozenset[str]:
+    """What a message's values, its field names not, are indexed under; nothing for an erased one."""
+    return frozenset(keys_of(piece for text in _texts_of(message) for piece in pieces_of(text)))
+
+
+class Search:
+    """The search of one desk. Blocking; runs in the desk's thread.
+
+    ``subjects`` gives the keys of what a message is about: they are indexed like words, and are never words.
+    ``is_closed`` says of a message that its content is not to be read here yet: it is not indexed, and never found.
+    """
+
+    def __init__(
+        self,
+        store: DeskStore,
+        subjects: Callable[[StoredMessage], Iterable[str]],
+        is_closed: Callable[[StoredMessage], bool],
+    ) -> None:
+        self._store = store
+        self._subjects = subjects
+        self._is_closed = is_closed
+
+    def index(self, most: int | None = None, progress: Progress | None = None) -> int:
+        """Index what came since the last time, at most so many messages; returns how many were left."""
+        self._index_opened()
+        total, done = self._store.unindexed(), 0
+        wanted = total if most is None else min(most, total)
+        while done < wanted:
+            rows = self._store.next_unindexed(min(_AT_ONCE, wanted - done))
+            closed = {seq for seq, message in rows if self._is_closed(message)}
+            words = [(seq, frozenset() if seq in closed else self._words(message)) for seq, message in rows]
+            self._store.add_words(words, closed)
+            done += len(rows)
+            if progress is not None:
+                progress(done, wanted)
+            if not rows:
+                break
+        return self._store.unindexed() if done < total else 0
+
+    def find(
+        self, query: str, limit: int, progress: Progress | None = None, *, everything: bool = False
+    ) -> SearchResult:
+        """Messages that have every word of ``query``, the newest first. Raises :class:`UsageError` without a word.
+
+        ``everything``: however many messages are to be indexed before.
+        """
+        asked = Query.of(query)
+        if not asked.pieces:
+            raise UsageError("give at least one word to search for")
+        if len(asked.pieces) > MAX_QUERY_WORDS:
+            raise UsageError(f"give at most {MAX_QUERY_WORDS} words to search for")
+        left = self.index(None if everything else _BEFORE_ANSWER, progress)
+        found: list[InboxRow] = []
+        for seq, message, opened_at in self._candidates(asked.keys(), limit + 1):
+            if asked.is_held_by(_texts_of(message)) and not self._is_closed(message):
+                found.append(inbox_row(self._store, seq, message.head, opened_at))
+            if len(found) > limit:
+                break
+        return SearchResult(tuple(found[:limit]), left, len(found) > limit)
+
+    def with_subject(self, key: str) -> Iterator[StoredMessage]:
+        """The messages that are about this subject, the newest first, of those that are indexed and not closed."""
+        return (message for _, message, _ in self._candidates({_MARK + key}, _AT_ONCE) if not self._is_closed(message))
+
+    def _index_opened(self) -> None:
+        """Index what was closed when it came and is open now."""
+        opened = [(seq, message) for seq, message in self._store.closed() if not self._is_closed(message)]
+        if opened:
+            self._store.add_words_of_opened([(seq, self._words(message)) for seq, message in opened])
+
+    def _words(self, message: StoredMessage) -> frozenset[str]:
+        return words_in(message) | self.subject_words(message)
+
+    def subject_words(self, message: StoredMessage) -> frozenset[str]:
+        """What a message is indexed under besides its words; none for an erased one."""
+        return frozenset() if message.erased else frozenset(_MARK + key for key in self._subjects(message))
+
+    def _candidates(self, keys: set[str], at_once: int) -> Iterator[tuple[int, StoredMessage, datetime | None]]:
+        """What is indexed under all of the keys, the newest first."""
+        before: int | None = None
+        while rows := self._store.with_words(keys, at_once, before):
+            yield from rows
+            before = rows[-1][0]
+
+
+def _texts_of(message: StoredMessage) -> Iterator[str]:
+    return iter(()) if message.erased else _texts(json.loads(message.content))
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from _texts(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _texts(part)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield str(value)

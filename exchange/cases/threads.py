@@ -1,0 +1,222 @@
+"""From stored threads to cases: what the lifecycle folds, and what is due."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import pairwise
+from uuid import UUID
+
+from exchange.store.messages import DeskStore
+from exchange.store.rows import Head, StoredMessage, StoredReceipt
+from exchange.views import Clocks, InboxRow, ReceiptRow, RecipientTracking, TargetRow, Tracking
+from keys.directory.routes import node_path
+from keys.directory.view import Directory
+from protocol.address import Address
+from protocol.errors import ComityError, ErasedError, NotFoundError, TransitionError
+from protocol.event import Event, EventName, decode_event
+from protocol.lifecycle.assistance import AssistanceCase
+from protocol.lifecycle.case import AnyCase, check_step
+from protocol.lifecycle.clocks import acknowledgement_due, expiry_warnings
+from protocol.lifecycle.deadlines import deadlines, overdue
+from protocol.lifecycle.preservation import PreservationCase, state_at
+from protocol.lifecycle.profiles import NO_NATIONAL_CLOCKS, NationalClocks
+from protocol.lifecycle.thread import ThreadEvent, ThreadMessage
+from protocol.messages.parse import parse_message
+from protocol.messages.schema.base import Message
+
+Ways = Mapping[Address, tuple[str, ...]]
+
+# How far each event proves that a message got.
+_PROGRESS = (
+    EventName.SubmissionAcceptance,
+    EventName.RelayAcceptance,
+    EventName.ContentConsignment,
+    EventName.ConsignmentNotification,
+    EventName.ContentHandover,
+    EventName.ContentAccessTracking,
+)
+_RANK = {name.value: rank for rank, name in enumerate(_PROGRESS)}
+
+
+class Parsed:
+    """The latest messages in their parsed form, so that taking, answering and showing one parses it once."""
+
+    def __init__(self, most: int = 256) -> None:
+        self._most = most
+        self._messages: OrderedDict[bytes, Message] = OrderedDict()
+
+    def of(self, stored: StoredMessage) -> Message:
+        """The parsed content of a stored message; raises :class:`ErasedError` when it was erased."""
+        if stored.erased:
+            raise ErasedError
+        message = self._messages.get(stored.head.digest)
+        if message is None:
+            message = parse_message(stored.content)
+            self.keep(stored.head.digest, message)
+        return message
+
+    def forget(self, digests: Iterable[bytes]) -> None:
+        """Forget what was parsed from these envelopes."""
+        for digest in digests:
+            self._messages.pop(digest, None)
+
+    def forget_all(self) -> None:
+        """Forget everything: another program may have erased any of it."""
+        self._messages.clear()
+
+    def keep(self, digest: bytes, message: Message) -> None:
+        """Keep what was parsed from the envelope with this digest."""
+        self._messages[digest] = message
+        if len(self._messages) > self._most:
+            self._messages.popitem(last=False)
+
+
+def thread_messages(store: DeskStore, parsed: Parsed, thread: UUID) -> list[ThreadMessage]:
+    """The messages of a thread with the events that verified receipts prove of them."""
+    return _with_events(store, parsed, store.thread(thread))
+
+
+def thread_messages_of(store: DeskStore, parsed: Parsed, row: bytes) -> list[ThreadMessage]:
+    """As :func:`thread_messages`, by the thread's blinded id."""
+    return _with_events(store, parsed, store.thread_of_row(row))
+
+
+def _with_events(
+    store: DeskStore, parsed: Parsed, rows: Sequence[tuple[int, StoredMessage, datetime | None]]
+) -> list[ThreadMessage]:
+    return [
+        ThreadMessage(parsed.of(stored), _events(store.receipts(stored.head.digest)))
+        for _, stored, _ in rows
+        if not stored.erased
+    ]
+
+
+def check_next_step(store: DeskStore, parsed: Parsed, message: Message) -> None:
+    """Return if the thread's rules allow ``message`` now.
+
+    Raises :class:`NotFoundError` when this desk does not have the thread, :class:`TransitionError` with the reason.
+    """
+    if message.thread == message.id:
+        return
+    thread = thread_messages(store, parsed, message.thread)
+    if not thread:
+        raise NotFoundError(f"this desk has no thread {message.thread}")
+    against = check_step(thread, message)
+    if against:
+        raise TransitionError("; ".join(dict.fromkeys(_reason(entry.target, str(entry.reason)) for entry in against)))
+
+
+def ways_of(directory: Directory, message: InboxRow) -> Ways:
+    """The nodes on the way to each recipient, by the directory as it is now; the addresses' nodes where it has none."""
+    ways: dict[Address, tuple[str, ...]] = {}
+    for recipient in message.recipients:
+        try:
+            first, last = (directory.serving_node(end, message.sent_at) for end in (message.sender, recipient))
+            ways[recipient] = node_path(directory, first, last)
+        except ComityError:
+            ways[recipient] = (message.sender.node, recipient.node)
+    return ways
+
+
+def tracking(
+    row: InboxRow,
+    receipts: Sequence[ReceiptRow],
+    case: AnyCase,
+    now: datetime,
+    ways: Ways | None = None,
+    national: NationalClocks = NO_NATIONAL_CLOCKS,
+) -> Tracking:
+    """Where a message and its case stand at ``now``; ``ways``: the nodes to each recipient (None: the direct ones).
+
+    ``national`` are the requested nation's own clocks.
+    """
+    direct = {recipient: (row.sender.node, recipient.node) for recipient in row.recipients}
+    preservation = case if isinstance(case, PreservationCase) else None
+    return Tracking(
+        row=row,
+        recipients=tuple(_recipient(recipient, receipts, ways or direct) for recipient in row.recipients),
+        case=case,
+        state=str(case.state_at(now)),
+        targets=tuple(target_rows(case, now)),
+        clocks=Clocks(
+            acknowledgement_due=acknowledgement_due(case, national),
+            acknowledgement_overdue=any(late.what == "acknowledgement" for late in overdue(case, now, national)),
+            answer_eta=case.eta,
+            next_update_by=case.next_update_by,
+            expires_at=preservation.expires_at if preservation else None,
+            warnings=expiry_warnings(preservation, now) if preservation else (),
+            deadlines=deadlines(case, national),
+        ),
+    )
+
+
+def target_rows(case: AnyCase, now: datetime) -> list[TargetRow]:
+    """The targets of the request at ``now``; none of a thread that asks for nothing."""
+    if isinstance(case, PreservationCase):
+        return [
+            TargetRow(
+                target=target.name,
+                state=str(state_at(target, now)),
+                expires_at=target.expires_at,
+                expiry_suspended=target.expiry_suspended,
+                refusal_ground=target.refusal_ground,
+            )
+            for target in case.targets
+        ]
+    if isinstance(case, AssistanceCase):
+        return [
+            TargetRow(target.name, str(case.target_state_at(target, now)), None, False, target.refusal_ground)
+            for target in case.targets
+        ]
+    return []
+
+
+def received_at(store: DeskStore, head: Head, own: Address) -> datetime:
+    """When this desk received a message: the handover that its node logged, else when it was stored."""
+    times = [
+        event.at
+        for event in _events(store.receipts(head.digest))
+        if event.name == EventName.ContentHandover and event.recipient == str(own)
+    ]
+    return min(times, default=head.stored_at)
+
+
+def proved_events(receipts: Sequence[StoredReceipt]) -> list[Event]:
+    """The events that the verified ones of these receipts prove."""
+    return [decode_event(stored.receipt.leaf) for stored in receipts if stored.error is None]
+
+
+def _events(receipts: Sequence[StoredReceipt]) -> tuple[ThreadEvent, ...]:
+    return tuple(
+        ThreadEvent(event.name.value, str(event.recipient), event.at)
+        for event in proved_events(receipts)
+        if event.recipient is not None
+    )
+
+
+def _recipient(recipient: Address, receipts: Sequence[ReceiptRow], ways: Ways) -> RecipientTracking:
+    about = [receipt for receipt in receipts if _concerns(receipt, recipient, ways)]
+    about.sort(key=lambda row: (row.at, row.index))
+    proved = [row for row in about if row.verified]
+    reached = max((row.event for row in proved if row.event in _RANK), key=_RANK.__getitem__, default=None)
+    failed = tuple(dict.fromkeys(reason for row in proved for reason in row.reasons))
+    return RecipientTracking(recipient, tuple(about), reached, failed)
+
+
+def _concerns(receipt: ReceiptRow, recipient: Address, ways: Ways) -> bool:
+    """Whether the receipt says something about ``recipient``.
+
+    A relay event that names no recipient is about those whose way has that hop. Where nobody's has it, the directory
+    said something else then: it may concern everybody.
+    """
+    if receipt.recipient is not None or receipt.peer is None:
+        return receipt.recipient in {None, recipient}
+    hop = {receipt.node, receipt.peer}
+    concerned = [address for address, way in ways.items() if any(hop == set(step) for step in pairwise(way))]
+    return recipient in concerned or not concerned
+
+
+def _reason(target: str, reason: str) -> str:
+    return f"{target}: {reason}" if target else reason

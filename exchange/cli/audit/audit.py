@@ -1,0 +1,328 @@
+"""An auditor's commands: mirror logs, verify them, trace a message, reconcile two nations' stories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+import typer
+
+from exchange.cli._options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
+from exchange.cli.audit._reconcile import reconcile
+from exchange.cli.audit.mirrors import (
+    FromOption,
+    JobsOption,
+    MirrorsArgument,
+    ToOption,
+    WitnessedOption,
+    demanded,
+    entries_progress,
+    kept_in,
+    log_object,
+    mirror_of,
+    partial_object,
+    period_of,
+    print_findings,
+    print_log,
+    print_partial,
+    print_proofs,
+    print_witnessed,
+    verified,
+    verified_all,
+    witnesses_of,
+)
+from exchange.cli.messages.files import write_out
+from exchange.cli.office.report import (
+    LanguageOption,
+    OutOption,
+    SignOption,
+    SignPassphraseOption,
+    SuppressOption,
+    deliver,
+    wanted_of,
+)
+from exchange.cli.output import line, print_json, table
+from exchange.i18n import _, labelled
+from keys.local.terminal import NOTHING, UNCHECKED, UNVERIFIED, refuse
+from protocol.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from exchange.audit.envelopes import CheckedEnvelopes
+    from exchange.audit.verify import VerifiedLog
+    from exchange.desk.desk import Desk
+    from keys.directory.view import Directory
+    from protocol.address import Address
+
+app = typer.Typer(no_args_is_help=True, help=_("Mirror and verify nodes' logs, without seeing any content."))
+
+
+@app.command(help=_("Mirror a node's log and verify it.\n\nExample: comity audit mirror kr --into mirrors/kr"))
+def mirror(
+    node: Annotated[str, typer.Argument(help=_("The node."))],
+    into: Annotated[
+        Path | None,
+        typer.Option("--into", help=_("The mirror's folder, continued if it exists; else mirrors/NODE in the home.")),
+    ] = None,
+    require_witnessed: WitnessedOption = False,
+    jobs: JobsOption = 1,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Mirror a log."""
+
+    async def work(desk: Desk) -> int | None:
+        from exchange.audit import PLAIN, SCOPED
+        from exchange.audit.mirror import NodeSource
+        from exchange.audit.mirror import mirror as mirror_log
+        from exchange.audit.period import ALWAYS
+
+        folder = into if into is not None else mirror_of(home, node)[1]
+        await desk.refresh_directory()
+        verifier = await desk.judged(lambda directory: directory.log_verifier(node))
+        whole = await desk.judged(lambda directory: _sees_all(directory, node, desk.address))
+        folder.mkdir(parents=True, exist_ok=True)
+        asked_at = datetime.now(UTC)
+        with entries_progress(as_json=as_json) as shown:
+            task = shown.add_task(_("entries"), total=None)
+            done = await mirror_log(
+                NodeSource(desk.node_client(node)),
+                folder,
+                verifier,
+                lambda completed, total: shown.update(task, completed=completed, total=total),
+                form=PLAIN if whole else SCOPED,
+            )
+        log = await verified(desk, node, folder, ALWAYS, jobs, kept=kept_in(home), as_json=as_json)
+        log = log.shown_at(asked_at)
+        log = await demanded(desk, log, ALWAYS) if require_witnessed else log
+        seen = await witnesses_of(desk, log)
+        if as_json:
+            print_json({**log_object(log, seen), "new_entries": done.new_entries})
+        else:
+            print_log(log, done.new_entries)
+            print_witnessed(seen)
+            print_findings(log.findings)
+        return None if log.ok else UNVERIFIED
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command(help=_("Verify mirrors from their entries up.\n\nExample: comity audit verify kr fr=mirrors/fr"))
+def verify(
+    mirrors: MirrorsArgument,
+    since: FromOption = None,
+    until: ToOption = None,
+    envelopes: Annotated[
+        list[Path] | None,
+        typer.Option("--envelopes", help=_("A bundle whose envelopes' senders are verified too; may be repeated.")),
+    ] = None,
+    require_witnessed: WitnessedOption = False,
+    jobs: JobsOption = 1,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Verify mirrors."""
+
+    async def work(desk: Desk) -> int | None:
+        period = period_of(since, until)
+        logs = await verified_all(
+            desk, home, mirrors, period, jobs, require_witnessed=require_witnessed, as_json=as_json
+        )
+        checked = [await _checked(desk, log, envelopes or []) for log in logs]
+        seen = [await witnesses_of(desk, log) for log in logs]
+        ok = all(log.ok for log in logs) and not any(check.findings for check in checked)
+        if as_json:
+            objects = {
+                log.node: {**log_object(log, by), "envelopes": check}
+                for log, check, by in zip(logs, checked, seen, strict=True)
+            }
+            print_json({"logs": objects, "ok": ok})
+        else:
+            for log, check, by in zip(logs, checked, seen, strict=True):
+                print_log(log)
+                print_witnessed(by)
+                if envelopes:
+                    line(labelled(_("Envelopes of this log that were verified"), check.logged))
+                print_findings((*log.findings, *check.findings))
+        return None if ok else UNVERIFIED
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command(help=_("Show a message's way through the logs.\n\nExample: comity audit trace ID kr fr=mirrors/fr"))
+def trace(
+    message_id: Annotated[str, typer.Argument(help=_("The message's whole id."))],
+    mirrors: MirrorsArgument,
+    proofs: Annotated[
+        Path | None,
+        typer.Option("--proofs", help=_("Write these entries, and their cryptographic proofs, to this folder.")),
+    ] = None,
+    require_witnessed: WitnessedOption = False,
+    jobs: JobsOption = 1,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Trace a message."""
+
+    async def work(desk: Desk) -> int | None:
+        from exchange.audit import write_proofs
+        from exchange.audit.period import ALWAYS
+        from exchange.audit.trace import trace as trace_message
+
+        try:
+            wanted = UUID(message_id)
+        except ValueError:
+            raise UsageError(_("give the message's whole id")) from None
+        logs = await verified_all(
+            desk, home, mirrors, ALWAYS, jobs, require_witnessed=require_witnessed, as_json=as_json
+        )
+        rows = trace_message(wanted, logs)
+        if not rows:
+            refuse(NotFoundError(_not_traced(wanted, logs)), as_json=as_json)
+            return UNCHECKED if any(log.partial for log in logs) else NOTHING
+        written = write_proofs(proofs, rows, {log.node: log for log in logs}) if proofs is not None else 0
+        if as_json:
+            findings = [finding for log in logs for finding in log.findings]
+            print_json(
+                {
+                    "id": wanted,
+                    "events": rows,
+                    "proofs": written,
+                    "partial": partial_object(logs),
+                    "findings": findings,
+                }
+            )
+            return None if not findings else UNVERIFIED
+        print_partial(logs)
+        table(
+            _("Message {message}").format(message=wanted),
+            [_("At"), _("Log of"), _("Entry"), _("Event"), _("Recipient"), _("Peer"), _("Reasons")],
+            [
+                (row.at, row.node, row.index, row.event, row.recipient, row.peer, ", ".join(row.reasons) or None)
+                for row in rows
+            ],
+        )
+        if proofs is not None:
+            print_proofs(written, proofs)
+        for log in logs:
+            if not log.ok:
+                print_findings(log.findings)
+        return None if all(log.ok for log in logs) else UNVERIFIED
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+app.command(
+    "reconcile",
+    help=_(
+        "Match every message that two logs mention, and prove what does not match.\n\n"
+        "Example: comity audit reconcile kr fr --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z --proofs proofs"
+    ),
+)(reconcile)
+
+
+@app.command(
+    help=_(
+        "Write a report of verified logs in numbers: messages, times, events, findings, the logs' health."
+        "\n\nExample: comity audit report kr=mirrors/kr fr=mirrors/fr --out report.pdf"
+    )
+)
+def report(
+    mirrors: MirrorsArgument,
+    out: OutOption = None,
+    since: FromOption = None,
+    until: ToOption = None,
+    language: LanguageOption = None,
+    suppress_below: SuppressOption = 0,
+    sign_with: SignOption = None,
+    sign_passphrase_file: SignPassphraseOption = None,
+    require_witnessed: WitnessedOption = False,
+    jobs: JobsOption = 1,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a report of logs."""
+
+    async def work() -> int | None:
+        period = period_of(since, until)
+        wanted = wanted_of(out, language, sign_with, sign_passphrase_file, as_json=as_json)
+
+        async def of_desk(desk: Desk) -> int | None:
+            from exchange.audit.period import ALWAYS
+            from exchange.report import Suppression, audit_figures
+            from exchange.report.audit_document import audit_document
+            from exchange.report.audit_figures import stands_at
+            from exchange.report.sources import audited
+
+            logs = await verified_all(
+                desk, home, mirrors, ALWAYS, jobs, require_witnessed=require_witnessed, as_json=as_json
+            )
+            read = [audited(log, (await witnesses_of(desk, log)).missing) for log in logs]
+            figures = audit_figures(read, period, stands_at(read, period), Suppression(suppress_below))
+            await deliver(wanted, figures, lambda: audit_document(figures, wanted.reader), as_json=as_json)
+            if not as_json:
+                print_partial(logs)
+            return None if all(log.ok for log in logs) else UNVERIFIED
+
+        return await with_desk(home, passphrase_file, of_desk)()
+
+    run(work, as_json=as_json)
+
+
+@app.command(
+    help=_("Write whose cosignatures a node's log needs, as a C2SP tlog-policy.\n\nExample: comity audit policy kr")
+)
+def policy(
+    node: Annotated[str, typer.Argument(help=_("The node."))],
+    out: Annotated[Path | None, typer.Option("--out", help=_("The file to write; else standard output."))] = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a log's policy."""
+
+    async def work(desk: Desk) -> None:
+        from keys.directory.witnesses import policy_file
+
+        at = datetime.now(UTC)
+        await desk.refresh_directory()
+        written = await desk.judged(lambda directory: policy_file(directory, directory.origin(node), at))
+        text = written.decode()
+        if out is not None:
+            write_out(out, written)
+        if as_json:
+            print_json({"node": node, "file": None if out is None else str(out), "policy": text})
+        else:
+            print(out if out is not None else text, end="\n" if out is not None else "")
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _sees_all(directory: Directory, node: str, auditor: Address) -> bool:
+    """Whether this auditor may see every entry of the node's log; raises :class:`ForbiddenError` when it sees none."""
+    from keys.directory.audit_rights import audit_right
+
+    return audit_right(directory.node(node), directory.contact_point(auditor)).everything
+
+
+def _not_traced(message_id: UUID, logs: Sequence[VerifiedLog]) -> str:
+    text = _("no entry that can be read here mentions {message}; withheld: {count}")
+    return text.format(message=message_id, count=sum(log.withheld for log in logs))
+
+
+async def _checked(desk: Desk, log: VerifiedLog, bundles: Sequence[Path]) -> CheckedEnvelopes:
+    from exchange.audit.envelopes import check_envelopes, envelopes_of
+    from keys.local.bundle_files import read_parts
+
+    def envelopes() -> Iterator[bytes]:
+        for file in bundles:
+            for part, _bytes in read_parts([file], None):
+                yield from envelopes_of(part)
+
+    return await desk.judged(lambda directory: check_envelopes(log, envelopes(), directory))

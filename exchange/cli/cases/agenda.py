@@ -1,0 +1,226 @@
+"""``comity agenda`` and ``comity watch``: what is due, and being told of it in time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from exchange.cli._options import (
+    DEFAULT_HOME,
+    HomeOption,
+    JsonOption,
+    PassphraseOption,
+    run,
+    until_signalled,
+    with_desk,
+)
+from exchange.cli.messages.syncing import synced
+from exchange.cli.output import line, plain, print_json, print_json_line, safe, table
+from exchange.i18n import _, labelled
+from exchange.text.labels import code_label, deadline_label
+from protocol.errors import ComityError
+
+if TYPE_CHECKING:
+    from exchange.cases.agenda import Notice
+    from exchange.desk.desk import Desk
+    from exchange.desk.notify import Channel
+    from exchange.desk.watch import Seen
+    from exchange.views import AgendaItem
+    from keys.directory.cards import ContactPointCard
+    from protocol.address import Address
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``comity``."""
+    app.command(help=_("What is due in all cases, the earliest first.\n\nExample: comity agenda --ours"))(agenda)
+    app.command(
+        help=_(
+            "Keep watch: show what arrives, and each deadline as it comes near; tell the webhook and the mail"
+            " address of the settings.\n\nExample: comity watch"
+        )
+    )(watch)
+
+
+def agenda(
+    ours: Annotated[bool, typer.Option("--ours", help=_("Only what this desk must do."))] = False,
+    pressing: Annotated[bool, typer.Option("--pressing", help=_("Only what is near or overdue."))] = False,
+    sync: Annotated[bool, typer.Option("--sync/--no-sync", help=_("Check first what waits at the node."))] = True,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what is due."""
+
+    async def work(desk: Desk) -> None:
+        reached = await synced(desk, offline=not sync)
+        items = [item for item in await desk.agenda() if (item.ours or not ours) and (item.level or not pressing)]
+        if as_json:
+            print_json({"synced": reached.done, **reached.members(), "items": [item_object(item) for item in items]})
+            return
+        reached.say()
+        if not items:
+            line(_("Nothing is due."))
+            return
+        table(
+            _("Agenda"),
+            [_("Due"), _("Level"), _("What"), _("Who"), _("Target"), _("Case"), _("With")],
+            [_row(item) for item in items],
+        )
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def watch(
+    once: Annotated[bool, typer.Option("--once", help=_("Look once, tell what is new, and end."))] = False,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Keep watch."""
+
+    async def work(desk: Desk) -> int | None:
+        from exchange.desk.notify import channels_of
+
+        channels = channels_of(desk.settings)
+        if once:
+            await look_once(desk, channels)
+            return None
+        return await until_signalled(keep_on(desk, channels))
+
+    async def keep_on(desk: Desk, channels: Sequence[Channel]) -> None:
+        from exchange.desk.desk import utc_now
+        from exchange.desk.watch import watch as keep_watch
+
+        async with aclosing(keep_watch(desk, channels, utc_now)) as watching:
+            async for seen in watching:
+                await _say(desk, seen, as_json=as_json)
+
+    async def look_once(desk: Desk, channels: Sequence[Channel]) -> None:
+        from exchange.desk.watch import compare_log, tell, told_here
+
+        (await synced(desk)).say()
+        found = await compare_log(desk)
+        if found is not None:
+            await _say(desk, found, as_json=as_json)
+        async with aclosing(told_here(desk)) as notices:
+            async for notice in notices:
+                await _say(desk, notice, as_json=as_json)
+        for channel in channels:
+            failure = await tell(desk, channel)
+            if failure is not None:
+                await _say(desk, failure, as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def item_object(item: AgendaItem) -> dict[str, Any]:
+    """An item as programs get it."""
+    fields: dict[str, Any] = plain(item)
+    return fields
+
+
+# --- Inside ---
+
+
+def _row(item: AgendaItem) -> tuple[object, ...]:
+    who = _("this desk") if item.ours else _("the other side")
+    peers = ", ".join(str(peer) for peer in item.peers)
+    return (item.due or _("paused"), item.level, deadline_label(item.what), who, safe(item.target), item.thread, peers)
+
+
+async def _say(desk: Desk, seen: Seen, *, as_json: bool) -> None:
+    from exchange.cases.agenda import Notice
+    from exchange.desk.watch import Interrupted, LogContradicted, LogStale
+    from exchange.views import SyncResult
+
+    if isinstance(seen, SyncResult):
+        if as_json:
+            print_json_line(
+                {"event": "arrived", "received": [row.id for row in seen.received], "receipts": seen.receipts}
+            )
+        for row in () if as_json else seen.received:
+            what = code_label("message_type", row.type)
+            text = _("{at} arrived: {what} {message} from {sender}")
+            line(text.format(at=safe(row.stored_at), what=what, message=row.id, sender=row.sender))
+    elif isinstance(seen, Notice):
+        contacts = await _whom_to_call(desk, seen)
+        if as_json:
+            print_json_line({"event": "due", **item_object(seen.item), "call": contacts})
+        else:
+            line(_told(seen.item, contacts))
+    elif isinstance(seen, LogContradicted):
+        text = _("ALARM: the log of this desk's node contradicts itself")
+        _say_of_log("log-contradicted", text, seen.detail, as_json=as_json)
+    elif isinstance(seen, LogStale):
+        text = _("WARNING: the log of this desk's node does not show its present state")
+        _say_of_log("log-stale", text, seen.detail, as_json=as_json)
+    elif isinstance(seen, Interrupted):
+        text = _("The watch cannot see everything now, and tries again")
+        _say_of_failure({"event": "interrupted", "error": seen.error.code}, text, seen.error, as_json=as_json)
+    else:
+        text = _("Nobody could be notified through the channel {channel}").format(channel=seen.channel)
+        values = {"event": "channel-failed", "channel": seen.channel, "error": seen.error.code}
+        _say_of_failure(values, text, seen.error, as_json=as_json)
+
+
+def _say_of_failure(values: dict[str, str], text: str, error: ComityError, *, as_json: bool) -> None:
+    if as_json:
+        print_json_line(values)
+    else:
+        line(labelled(text, safe(_(error.detail))))
+
+
+def _say_of_log(event: str, text: str, detail: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json_line({"event": event, "detail": detail})
+    else:
+        line(labelled(text, safe(detail)))
+
+
+def _told(item: AgendaItem, contacts: Sequence[str]) -> str:
+    if item.target:
+        text = (
+            _("[{level}] {what}, {target}, overdue since {due}: {thread}")
+            if item.overdue
+            else _("[{level}] {what}, {target}, not later than {due}: {thread}")
+        )
+    else:
+        text = (
+            _("[{level}] {what}, overdue since {due}: {thread}")
+            if item.overdue
+            else _("[{level}] {what}, not later than {due}: {thread}")
+        )
+    told = text.format(
+        level=item.level,
+        what=deadline_label(item.what),
+        target=safe(item.target),
+        due=safe(item.due),
+        thread=item.thread,
+    )
+    if not contacts:
+        return told
+    return f"{told} {labelled(_('Call'), ', '.join(safe(contact) for contact in contacts))}"
+
+
+async def _whom_to_call(desk: Desk, notice: Notice) -> list[str]:
+    """The deputy, then the escalation contact, of the side that did not act."""
+    from protocol.lifecycle.warnings import DEPUTY, ESCALATION
+
+    if notice.item.level not in {DEPUTY, ESCALATION}:
+        return []
+    found = []
+    for address in (desk.address,) if notice.item.ours else notice.item.peers:
+        with suppress(ComityError):
+            card = await _card(desk, address)
+            if notice.item.level == DEPUTY and card.deputy is not None:
+                found.append(" ".join((str(card.deputy), *(await _card(desk, card.deputy)).phones)))
+            elif card.escalation_contact is not None:
+                found.append(card.escalation_contact)
+    return found
+
+
+async def _card(desk: Desk, address: Address) -> ContactPointCard:
+    return await desk.judged(lambda directory: directory.contact_point(address))

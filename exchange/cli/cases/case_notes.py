@@ -1,0 +1,217 @@
+"""``comity case``: one case with all that is said in it, and what the office notes for itself about it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from exchange.cli._options import (
+    DEFAULT_HOME,
+    SHORT_ID,
+    HomeOption,
+    IdArgument,
+    JsonOption,
+    PassphraseOption,
+    instant,
+    run,
+    with_desk,
+)
+from exchange.cli.messages.printing import target_cells
+from exchange.cli.output import line, print_json, safe, table
+from exchange.i18n import _, labelled
+from exchange.text.labels import (
+    code_label,
+    deadline_label,
+    entry_label,
+    fact_label,
+    reason_label,
+    side_label,
+    state_label,
+)
+from protocol.errors import UsageError
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from exchange.desk.desk import Desk
+    from exchange.office.case_notes import CaseEntry, EntryKind
+
+app = typer.Typer(no_args_is_help=True, help=_("A case, and what the office notes about it for itself."))
+ByOption = Annotated[str | None, typer.Option("--by", help=_("The officer who notes it, if not that of the settings."))]
+
+
+@app.command(help=_("Show a case: state, messages, what is due, notes.\n\nExample: comity case show 7f3a"))
+def show(
+    message_id: IdArgument,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a case."""
+
+    async def work(desk: Desk) -> None:
+        from exchange.cases.threads import target_rows
+        from protocol.lifecycle.deadlines import deadlines
+
+        thread = await _thread(desk, message_id)
+        now = datetime.now(UTC)
+        case, rows, noted = await desk.case(thread), await desk.thread(thread), await desk.casework(thread)
+        targets, due = target_rows(case, now), deadlines(case, desk.national_clocks(case))
+        if as_json:
+            print_json(
+                {
+                    "thread": thread,
+                    "state": str(case.state_at(now)),
+                    "assigned_to": noted.assigned_to,
+                    "waiting_until": noted.waiting_until(now),
+                    "targets": targets,
+                    "deadlines": due,
+                    "out_of_order": [
+                        {
+                            "message": entry.fact.message_id,
+                            "target": entry.target,
+                            "reason": str(entry.reason),
+                            "rule": entry.reason.code,
+                        }
+                        for entry in case.out_of_order
+                    ],
+                    "messages": rows,
+                    "notes": noted.entries,
+                }
+            )
+            return
+        state = str(case.state_at(now))
+        line(_("Case {thread}: {state} [{code}]").format(thread=thread, state=state_label(state), code=state))
+        line(labelled(_("Works on it"), safe(noted.assigned_to or "-")))
+        waits = noted.waiting_until(now)
+        if waits is not None:
+            line(labelled(_("Waits until"), safe(waits)))
+        table(
+            _("Messages"),
+            [_("Id"), _("Type"), _("From"), _("Sent at"), _("Opened at")],
+            [
+                (str(row.id)[-SHORT_ID:], code_label("message_type", row.type), row.sender, row.sent_at, row.opened_at)
+                for row in rows
+            ],
+        )
+        if targets:
+            table(
+                _("Targets"),
+                [_("Target"), _("State"), _("Expires at"), _("Ground")],
+                [target_cells(row) for row in targets],
+            )
+        if due:
+            table(
+                _("Due"),
+                [_("What"), _("Side"), _("Target"), _("Due"), _("Rule")],
+                [
+                    (
+                        deadline_label(item.what),
+                        side_label(item.side),
+                        item.target,
+                        item.due or _("paused"),
+                        item.source,
+                    )
+                    for item in due
+                ],
+            )
+        for entry in case.out_of_order:
+            text = _("Out of order: {what} {target}: {why}")
+            what, why = fact_label(type(entry.fact)), reason_label(entry.reason)
+            line(text.format(what=what, target=safe(entry.target), why=why))
+        if noted.entries:
+            table(
+                _("Notes"),
+                [_("At"), _("Written by"), _("What"), _("Text")],
+                [(entry.at, entry.by, entry_label(entry.kind), _text_of(entry)) for entry in noted.entries],
+            )
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command(
+    help=_("Note something; it never leaves the desk.\n\nExample: comity case note 7f3a 'Called Paris at 4:10.'")
+)
+def note(
+    message_id: IdArgument,
+    text: Annotated[str, typer.Argument(help=_("The note."))],
+    by: ByOption = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Note something."""
+
+    async def work(desk: Desk) -> None:
+        from exchange.office.case_notes import EntryKind
+
+        if not text.strip():
+            raise UsageError(_("the note is empty"))
+        await _add(desk, message_id, EntryKind.NOTE, text, None, by, as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command(help=_("Say who works on a case.\n\nExample: comity case assign 7f3a 'Park Ji-ho'"))
+def assign(
+    message_id: IdArgument,
+    officer: Annotated[str, typer.Argument(help=_("The officer; empty: nobody."))],
+    by: ByOption = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Assign a case."""
+
+    async def work(desk: Desk) -> None:
+        from exchange.office.case_notes import EntryKind
+
+        await _add(desk, message_id, EntryKind.ASSIGNED, officer.strip(), None, by, as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command(help=_("Say until when a case waits.\n\nExample: comity case wait 7f3a 2026-12-01T09:00:00+09:00"))
+def wait(
+    message_id: IdArgument,
+    until: Annotated[
+        str | None, typer.Argument(help=_("Date and time with time zone. Leave empty to stop waiting."))
+    ] = None,
+    reason: Annotated[str, typer.Option("--for", help=_("What it waits for."))] = "",
+    by: ByOption = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a case wait."""
+
+    async def work(desk: Desk) -> None:
+        from exchange.office.case_notes import EntryKind
+
+        await _add(desk, message_id, EntryKind.WAITING, reason, instant(until), by, as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+# --- Inside ---
+
+
+async def _thread(desk: Desk, text: str) -> UUID:
+    return (await desk.row(await desk.resolve(text))).thread
+
+
+async def _add(
+    desk: Desk, text_id: str, kind: EntryKind, text: str, until: datetime | None, by: str | None, *, as_json: bool
+) -> None:
+    thread = await _thread(desk, text_id)
+    entry = await desk.add_casework(thread, kind, text, until=until, by=by)
+    if as_json:
+        print_json({"thread": thread, "entry": entry})
+    else:
+        line(labelled(str(thread), labelled(entry_label(entry.kind), safe(_text_of(entry)))))
+
+
+def _text_of(entry: CaseEntry) -> str:
+    return f"{entry.text} ({safe(entry.until)})" if entry.until is not None else entry.text

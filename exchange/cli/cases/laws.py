@@ -1,0 +1,137 @@
+"""``comity compare``, ``comity profile``: what two nations' laws say of a request, before it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from exchange.cli._options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
+from exchange.cli.messages.files import read_document
+from exchange.cli.output import line, print_json, safe, table
+from exchange.i18n import _, labelled
+from exchange.text.labels import code_label
+from protocol.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from exchange.cases.legal_comparison import Hint
+    from exchange.desk.desk import Desk
+    from keys.directory.legal_profile import LegalProfile, Sourced
+
+# The code lists in which the values of these fields, and of these hints, stand.
+_CODES_OF_FIELD = {
+    "list": "offence_list",
+    "power": "power",
+    "route": "follow_up_route",
+    "instruments": "legal_basis",
+    "language": "language",
+    "types": "message_type",
+    "what": "message_type",
+    "urgencies": "urgency",
+}
+_CODES_OF_HINT = {"power_missing": "power", "route": "follow_up_route"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the main application."""
+    app.command(help=_("What both nations' laws say of a draft.\n\nExample: comity compare request.json"))(compare)
+    app.command(help=_("What is known about a nation's law.\n\nExample: comity profile fr"))(profile)
+
+
+def compare(
+    file: Annotated[Path, typer.Argument(help=_("The draft."))],
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare laws."""
+
+    async def work(desk: Desk) -> None:
+        hints = await desk.compare(read_document(file))
+        if as_json:
+            print_json({"hints": hints})
+        elif hints:
+            print_hints(hints)
+        else:
+            line(_("Only requests are compared with the laws of both nations."))
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def profile(
+    node: Annotated[str, typer.Argument(help=_("The node."))],
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a legal profile."""
+
+    async def work(desk: Desk) -> None:
+        known = await desk.legal_profile(node)
+        if known is None:
+            raise NotFoundError(f"{node} has published no legal profile: ask its contact point")
+        if as_json:
+            shown = known.profile.model_dump(mode="json", by_alias=True, exclude_none=True)
+            print_json({"signed_by_the_nation": known.signed, "profile": shown})
+            return
+        line(f"{safe(known.profile.node)}: {safe(known.profile.updated_at)}")
+        if not known.signed:
+            line(code_label("comparison", "not_signed"))
+        _print_profile(known.profile)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def print_hints(hints: Sequence[Hint]) -> None:
+    """What the comparison found, warnings first."""
+    table(
+        _("The laws of both nations"),
+        [_("Nation"), _("To know"), _("About"), _("Source"), _("Confidence")],
+        [
+            (
+                hint.node,
+                ("! " if hint.warns else "") + code_label("comparison", hint.code),
+                _about(hint),
+                hint.source or None,
+                code_label("confidence", hint.confidence) if hint.source else None,
+            )
+            for hint in sorted(hints, key=lambda hint: not hint.warns)
+        ],
+    )
+    if any(hint.confidence == "unverified" for hint in hints):
+        line(code_label("comparison", "unverified"))
+
+
+def _about(hint: Hint) -> str | None:
+    codes = _CODES_OF_HINT.get(hint.code)
+    if codes is None or not hint.about:
+        return hint.about or None
+    code, comma, rest = hint.about.partition(", ")
+    return code_label(codes, code) + comma + rest
+
+
+def _print_profile(shown: LegalProfile) -> None:
+    for part in ("offences", "powers", "preservation", "languages", "authorities", "routes", "clocks"):
+        rules: Sequence[Sourced] = getattr(shown, part)
+        if rules:
+            table(
+                code_label("profile_field", part),
+                [_("Rule"), code_label("profile_field", "source"), code_label("profile_field", "confidence")],
+                [(_said(rule), rule.source, code_label("confidence", rule.confidence)) for rule in rules],
+            )
+
+
+def _said(rule: Sourced) -> str:
+    """What a rule says, as name and value of its fields."""
+    values = rule.model_dump(mode="json", exclude_defaults=True, exclude={"source", "confidence"})
+    parts = []
+    for name, value in values.items():
+        codes = _CODES_OF_FIELD.get(name)
+        given = value if isinstance(value, list) else [value]
+        text = ", ".join(code_label(codes, item) if codes else str(item) for item in given)
+        if isinstance(value, bool):
+            text = _("yes") if value else _("no")
+        parts.append(labelled(code_label("profile_field", name), text))
+    return "; ".join(parts)

@@ -1,0 +1,300 @@
+"""``comity evidence``: bundles that prove a message to a court, and disclosures to an auditor."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import Progress
+
+from exchange.cli._options import (
+    DEFAULT_HOME,
+    HomeOption,
+    IdArgument,
+    JsonOption,
+    PassphraseOption,
+    PurposeOption,
+    RecipientOption,
+    read_handing,
+    run,
+    with_desk,
+)
+from exchange.cli.messages.files import read_file, write_out
+from exchange.cli.output import err, line, plain, print_json, safe, table
+from exchange.i18n import _
+from keys.local.files import PRIVATE_MODE
+from keys.local.terminal import UNCHECKED, UNVERIFIED
+from protocol.errors import EvidenceUnusableError, UsageError
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+    from exchange.desk.desk import Desk
+    from exchange.evidence.bag_reader import BundleReport
+
+app = typer.Typer(
+    no_args_is_help=True, help=_("Evidence of a message for a court or an auditor, who can verify it without Comity.")
+)
+OutOption = Annotated[Path, typer.Option("--out", help=_("The file to write; it is replaced if it exists."))]
+TsaRootsOption = Annotated[
+    Path | None, typer.Option("--tsa-roots", help=_("PEM file of the timestamp authorities' root certificates."))
+]
+MAX_BUNDLE_BYTES = 256 * 1024 * 1024
+
+
+@app.command(
+    help=_(
+        "Write a message with all its cryptographic proofs as a bundle that verifies offline.\n\nExample:"
+        " comity evidence bundle 7f3a --out evidence.zip --disclose"
+    )
+)
+def bundle(
+    message_id: IdArgument,
+    out: OutOption,
+    disclose: Annotated[bool, typer.Option("--disclose", help=_("Put the content into it, in the clear."))] = False,
+    to: RecipientOption = None,
+    purpose: PurposeOption = None,
+    tsa: Annotated[
+        list[str] | None, typer.Option("--tsa", help=_("URL of a timestamp authority (RFC 3161); repeat it."))
+    ] = None,
+    tsa_roots: TsaRootsOption = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help=_("Do not ask the logs for proofs that witnesses cosigned."))
+    ] = False,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a bundle."""
+
+    async def work(desk: Desk) -> None:
+        from exchange.evidence.bag_writer import write_bundle
+        from exchange.evidence.timestamps import request_timestamp
+
+        if tsa and tsa_roots is None:
+            raise UsageError(_("give --tsa-roots with --tsa: a token is verified before it is kept"))
+        roots = _roots(tsa_roots)
+        who, what_for = read_handing(to, purpose)
+        message = await desk.resolve(message_id)
+        tokens: list[bytes] = []
+        with Progress(console=err, transient=True, disable=as_json) as shown:
+            task = shown.add_task(_("gathered"), total=2 + len(tsa or ()))
+            contents = await desk.verification.evidence(
+                message, disclose=disclose, online=not offline, to=who, purpose=what_for
+            )
+            shown.advance(task)
+            for url in tsa or ():
+                tokens.append(await request_timestamp(url, contents.manifest(), roots))
+                shown.advance(task)
+            encoded = write_bundle(contents, tokens)
+            write_out(out, encoded, PRIVATE_MODE)
+            act = "bundle" if disclose else "bundle.sealed"
+            entry = await desk.verification.note_given(message, act, encoded, to=who, purpose=what_for)
+            shown.advance(task)
+        counts = {"receipts": len(contents.receipts), "left_out": contents.left_out, "timestamps": len(tokens)}
+        if as_json:
+            digest = {"sha256": sha256(encoded).digest(), "record": entry}
+            print_json({"file": str(out), "size_bytes": len(encoded), "disclosed": disclose, **digest, **counts})
+            return
+        line(
+            _(
+                "{file}; receipts: {receipts}; timestamps: {timestamps}; receipts left out because they do not"
+                " hold: {left_out}"
+            ).format(file=out, **counts)
+        )
+        begun = _("SHA-256 {digest}: its custody begins with local record {entry}")
+        line(begun.format(digest=sha256(encoded).hexdigest(), entry=entry))
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command(
+    help=_(
+        "Add tokens of timestamp authorities to a bundle that was made before. What is in it stays as it is.\n\n"
+        "Example: comity evidence stamp evidence.zip --tsa http://timestamp.example.org --tsa-roots authority.pem"
+    )
+)
+def stamp(
+    file: Annotated[Path, typer.Argument(help=_("The bundle; it is replaced unless --out names another file."))],
+    tsa: Annotated[list[str], typer.Option("--tsa", help=_("URL of a timestamp authority (RFC 3161); repeat it."))],
+    tsa_roots: Annotated[
+        Path, typer.Option("--tsa-roots", help=_("PEM file of the timestamp authorities' root certificates."))
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", help=_("The file to write; it is replaced if it exists."))
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add timestamps to a bundle."""
+
+    async def work() -> None:
+        from exchange.evidence.bag_reader import read_bundle
+        from exchange.evidence.bag_writer import MANIFEST, with_tokens, zipped
+        from exchange.evidence.timestamps import request_timestamp
+
+        read, roots = read_bundle(read_file(file, MAX_BUNDLE_BYTES)), _roots(tsa_roots)
+        if not read.bag.ok:
+            raise EvidenceUnusableError(read.bag.detail)
+        tokens = [await request_timestamp(url, read.files[MANIFEST], roots) for url in tsa]
+        encoded = zipped(read.folder, with_tokens(read.files, tokens))
+        write_out(out or file, encoded, PRIVATE_MODE)
+        there = len(read.tokens) + len(tokens)
+        if as_json:
+            print_json(
+                {"file": str(out or file), "size_bytes": len(encoded), "added": len(tokens), "timestamps": there}
+            )
+        else:
+            line(
+                _("{file}; timestamps added: {added}; in all: {total}").format(
+                    file=out or file, added=len(tokens), total=there
+                )
+            )
+
+    run(work, as_json=as_json)
+
+
+@app.command(
+    help=_(
+        "Disclose one message to an auditor: its content and salt, and nothing else.\n\nExample: comity"
+        " evidence disclose 7f3a --out disclosure.json"
+    )
+)
+def disclose(
+    message_id: IdArgument,
+    out: OutOption,
+    to: RecipientOption = None,
+    purpose: PurposeOption = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a disclosure."""
+
+    async def work(desk: Desk) -> None:
+        who, what_for = read_handing(to, purpose)
+        message = await desk.resolve(message_id)
+        disclosure = await desk.verification.disclosure(message, to=who, purpose=what_for)
+        encoded = disclosure.to_bytes()
+        write_out(out, encoded, PRIVATE_MODE)
+        await desk.verification.note_given(message, "disclose", encoded, to=who, purpose=what_for)
+        if as_json:
+            print_json({"file": str(out), "message": disclosure.message_id, "envelope": disclosure.digest})
+        else:
+            line(_("{file}: the content of {message}, in the clear").format(file=out, message=disclosure.message_id))
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command(
+    help=_(
+        "Verify a bundle, offline and without a desk's keys.\n\n"
+        "Example: comity evidence verify evidence.zip --root-sha256 9f2c...\n\n"
+        "Without --root-sha256 the root of the desk in --home is the one that is trusted."
+    )
+)
+def verify(
+    file: Annotated[Path, typer.Argument(help=_("The bundle."))],
+    root_sha256: Annotated[
+        str | None, typer.Option("--root-sha256", help=_("SHA-256 of the federation's first root, hexadecimal."))
+    ] = None,
+    disclosure: Annotated[
+        Path | None, typer.Option("--disclosure", help=_("A disclosure, for a bundle without content."))
+    ] = None,
+    tsa_roots: TsaRootsOption = None,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Verify a bundle."""
+
+    async def work() -> int | None:
+        from exchange.evidence.bag_reader import read_bundle, verify_bundle
+        from exchange.evidence.disclosure import Disclosure
+
+        with Progress(console=err, transient=True, disable=as_json) as shown:
+            shown.add_task(_("verified"), total=None)
+            read = read_bundle(read_file(file, MAX_BUNDLE_BYTES))
+            report = verify_bundle(
+                read,
+                _trusted_root(read.directory, root_sha256, home),
+                datetime.now(UTC),
+                disclosure=Disclosure.from_bytes(read_file(disclosure)) if disclosure is not None else None,
+                tsa_roots=_roots(tsa_roots),
+            )
+        if as_json:
+            print_json(_object(report))
+        else:
+            _print(report)
+        if not report.ok:
+            return UNVERIFIED
+        return UNCHECKED if report.unchecked else None
+
+    run(work, as_json=as_json)
+
+
+@app.command(
+    help=_(
+        "Show the fingerprint of the federation's root, to compare it with another member's or to tell it to a court."
+        "\n\nExample: comity evidence root"
+    )
+)
+def root(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """Show the fingerprint of the trusted root."""
+
+    async def work() -> None:
+        from exchange.settings import Home
+        from keys.directory.metadata.client import fingerprint
+        from keys.members.bootstrap import BootstrapFile
+
+        known = BootstrapFile.from_bytes(read_file(Home(home.expanduser()).bootstrap))
+        if as_json:
+            print_json({"federation": known.federation, "root_sha256": sha256(known.root).digest()})
+        else:
+            line(f"{safe(known.federation)}: {fingerprint(known.root)}")
+
+    run(work, as_json=as_json)
+
+
+def _trusted_root(files: dict[str, bytes], root_sha256: str | None, home: Path) -> bytes:
+    """The root by its fingerprint, else that of the desk's bootstrap bundle."""
+    from exchange.settings import Home
+    from keys.directory.metadata.extract import trusted_root_in
+    from keys.members.bootstrap import BootstrapFile
+
+    if root_sha256 is not None:
+        return trusted_root_in(files, root_sha256.replace(" ", "").lower())
+    bootstrap = Home(home.expanduser()).bootstrap
+    if not bootstrap.exists():
+        raise UsageError(_("give --root-sha256, or the home of a desk whose federation it is with --home"))
+    return BootstrapFile.from_bytes(read_file(bootstrap)).root
+
+
+def _roots(pem: Path | None) -> tuple[Certificate, ...]:
+    from exchange.evidence.timestamps import load_roots
+
+    return load_roots(read_file(pem)) if pem is not None else ()
+
+
+def _object(report: BundleReport) -> dict[str, Any]:
+    """The report as programs get it; ``ok`` is that every check was made and holds."""
+    failed = [check.name for check in report.checks if check.ok is False]
+    failed += [f"{row.event}, {row.node} #{row.index}" for row, check in report.receipts if check.ok is False]
+    ok, unchecked = report.ok and not report.unchecked, report.unchecked
+    return {**plain(report), "ok": ok, "failed": failed, "unchecked": unchecked}
+
+
+def _print(report: BundleReport) -> None:
+    words = {True: _("holds"), False: _("FAILS"), None: _("not checked")}
+    rows: list[tuple[str, str, str]] = [
+        (check.name, words[check.ok], check.detail or check.error or "") for check in report.checks
+    ]
+    for receipt, check in report.receipts:
+        about = f" {receipt.recipient}" if receipt.recipient else ""
+        name = f"{receipt.event}{about}, {receipt.node} #{receipt.index}, {safe(receipt.at)}"
+        rows.append((name, words[check.ok], check.error or ""))
+    line(safe(report.sentence))
+    table(_("Verification"), [_("Check"), _("Result"), ""], rows)
+    if report.unchecked:
+        line(_("NOT CHECKED, and so no success: {checks}").format(checks=safe(", ".join(report.unchecked))))

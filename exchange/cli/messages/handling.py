@@ -1,0 +1,178 @@
+"""Passing on what another office gave, and the originator's consent to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from exchange.cli._options import (
+    DEFAULT_HOME,
+    HomeOption,
+    IdArgument,
+    JsonOption,
+    PassphraseOption,
+    instant,
+    run,
+    with_desk,
+)
+from exchange.cli.messages.printing import report_sent
+from exchange.cli.output import line, print_json, safe, table
+from exchange.i18n import _
+from protocol.address import Address
+from protocol.errors import UsageError
+
+if TYPE_CHECKING:
+    from exchange.desk.desk import Desk
+    from protocol.messages.handling_rules import Action, Objection
+
+app = typer.Typer(no_args_is_help=True, help=_("The originator's consent to what labels and conditions forbid."))
+ActionOption = Annotated[str, typer.Option("--for", help=_("What is to be done with it: forward or proceedings."))]
+ToOption = Annotated[list[str] | None, typer.Option("--to", help=_("To whom it would be passed on; repeat it."))]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.command(
+        help=_("Pass a message on, as its labels allow.\n\nExample: comity forward 7f3a --to 24-7@gh --reason 'Yours.'")
+    )(forward)
+    app.command(
+        help=_("What labels and conditions forbid.\n\nExample: comity handling 7f3a --for forward --to 24-7@gh")
+    )(handling)
+
+
+def forward(
+    message_id: IdArgument,
+    to: Annotated[list[str], typer.Option("--to", help=_("To whom it is passed on; repeat it."))],
+    reason: Annotated[str, typer.Option("--reason", help=_("Reason, shown to the recipient."))],
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Pass a message on."""
+
+    async def work(desk: Desk) -> int | None:
+        recipients = [Address.parse(text) for text in to]
+        sent = await desk.forward(await desk.resolve(message_id), recipients, reason)
+        return report_sent(sent, as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def handling(
+    message_id: IdArgument,
+    action: ActionOption = "forward",
+    to: ToOption = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what labels forbid."""
+
+    async def work(desk: Desk) -> None:
+        from exchange.messaging.handling import text_of
+
+        wanted, recipients = _action(action, to)
+        message = await desk.resolve(message_id)
+        found: list[Objection] = []
+        for recipient in recipients or (None,):
+            found += await desk.run(desk.passing_on.objections, message, wanted, recipient)
+        if as_json:
+            print_json({"action": wanted, "allowed": not found, "objections": found})
+        elif not found:
+            line(_("No label or condition forbids it."))
+        else:
+            table(_("Forbidden by"), [_("Code"), _("Why")], [(o.code, safe(text_of(o))) for o in found])
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command(
+    "ask",
+    help=_(
+        "Ask the originator for consent.\n\n"
+        "Example: comity consent ask 7f3a --for forward --to 24-7@gh --purpose 'Their investigation 12/26'"
+    ),
+)
+def ask(
+    message_id: IdArgument,
+    purpose: Annotated[str, typer.Option("--purpose", help=_("What for, in words."))],
+    action: ActionOption = "forward",
+    to: ToOption = None,
+    answer_by: Annotated[
+        str | None, typer.Option("--answer-by", help=_("When the answer is needed (date and time with time zone)."))
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask for consent."""
+
+    async def work(desk: Desk) -> int | None:
+        wanted, recipients = _action(action, to)
+        by = instant(answer_by)
+        more = {"answer_by": by} if by is not None else {}
+        sent = await desk.ask_consent(await desk.resolve(message_id), wanted, recipients, purpose, **more)
+        return report_sent(sent, as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command(
+    "give", help=_("Consent to what was asked.\n\nExample: comity consent give 7f3a --until 2027-06-30T00:00:00Z")
+)
+def give(
+    message_id: IdArgument,
+    until: Annotated[
+        str | None, typer.Option("--until", help=_("Until when it holds (date and time with time zone)."))
+    ] = None,
+    condition: Annotated[
+        list[str] | None, typer.Option("--condition", help=_("A condition in words; repeat it."))
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give consent."""
+
+    async def work(desk: Desk) -> int | None:
+        end = instant(until)
+        terms: dict[str, Any] = {"valid_until": end} if end is not None else {}
+        if condition:
+            terms["conditions"] = [
+                {"condition": f"c{number}", "kind": "other", "text": text} for number, text in enumerate(condition, 1)
+            ]
+        consent = "granted_with_conditions" if condition else "granted"
+        return report_sent(await desk.answer_consent(await desk.resolve(message_id), consent, **terms), as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command(
+    "refuse", help=_("Refuse what was asked.\n\nExample: comity consent refuse 7f3a 'A trial is pending here.'")
+)
+def refuse(
+    message_id: IdArgument,
+    reason: Annotated[str, typer.Argument(help=_("Reason, shown to the office that asked."))],
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Refuse consent."""
+
+    async def work(desk: Desk) -> int | None:
+        sent = await desk.answer_consent(await desk.resolve(message_id), "refused", reason=reason)
+        return report_sent(sent, as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _action(text: str, to: list[str] | None) -> tuple[Action, list[Address]]:
+    from protocol.messages.handling_rules import Action
+
+    if text not in set(Action):
+        raise UsageError(_("--for is one of {actions}").format(actions=", ".join(Action)))
+    action, recipients = Action(text), [Address.parse(address) for address in to or []]
+    if action is Action.FORWARD and not recipients:
+        raise UsageError(_("say with --to to whom it would be passed on"))
+    return action, recipients

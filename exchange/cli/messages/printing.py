@@ -1,0 +1,192 @@
+"""What several commands show for a person, and give to programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from exchange.cli.cases.laws import print_hints
+from exchange.cli.output import line, print_json, table
+from exchange.i18n import _, ngettext
+from exchange.text.labels import code_label, state_label
+from protocol.errors import OutputError
+
+if TYPE_CHECKING:
+    from exchange.cases.duplicates import Duplicate
+    from exchange.cases.legal_comparison import Hint
+    from exchange.messaging.drafting.cleaning import Removed
+    from exchange.views import ReceiptRow, SentMessage, TargetRow
+
+
+def receipt_object(row: ReceiptRow) -> dict[str, Any]:
+    """A receipt as programs get it."""
+    return {
+        "event": row.event,
+        "node": row.node,
+        "index": row.index,
+        "at": row.at,
+        "recipient": row.recipient,
+        "peer": row.peer,
+        "reasons": row.reasons,
+        "verified": row.verified,
+        "error": row.error,
+    }
+
+
+def report_sent(
+    sent: SentMessage,
+    *,
+    as_json: bool,
+    duplicates: Sequence[Duplicate] = (),
+    not_searched: int = 0,
+    hints: Sequence[Hint] = (),
+    removed: Sequence[Removed] | None = None,
+) -> int | None:
+    """What became of a draft that was sent; the exit code. ``removed`` is what --clean took out of it.
+
+    Raises :class:`OutputError`, which names the message: it was sent, whoever could not read so.
+    """
+    with _sent_anyhow([sent]):
+        _print_sent(sent, as_json, duplicates, not_searched, hints, removed)
+    return 1 if sent.status == "refused" else None
+
+
+@contextmanager
+def _sent_anyhow(sent: Sequence[SentMessage]) -> Iterator[None]:
+    try:
+        yield
+    except OutputError as problem:
+        done = ", ".join(f"{one.id}: {one.status}" for one in sent)
+        raise OutputError(f"{done}; but {problem.detail}") from problem
+
+
+def _print_sent(
+    sent: SentMessage,
+    as_json: bool,
+    duplicates: Sequence[Duplicate],
+    not_searched: int,
+    hints: Sequence[Hint],
+    removed: Sequence[Removed] | None,
+) -> None:
+    if as_json:
+        compared = {"duplicates": duplicates, "not_searched": not_searched, "hints": hints}
+        if removed is not None:
+            compared["removed"] = removed
+        print_json({**_sent_object(sent), **compared})
+    else:
+        line(f"{sent.id}: {sent.status}" + (f" ({sent.error})" if sent.error else ""))
+        print_removed(removed or ())
+        print_duplicates(duplicates, not_searched)
+        if warnings := [hint for hint in hints if hint.warns]:
+            print_hints(warnings)
+        if sent.status == "proposed":
+            line(_("Another officer releases it: comity draft list"))
+        else:
+            print_receipts(_("Receipts"), sent.receipts)
+
+
+def report_sent_many(
+    sent: Sequence[SentMessage],
+    *,
+    as_json: bool,
+    duplicates: Sequence[Duplicate],
+    not_searched: int,
+    hints: Sequence[Hint],
+    removed: Sequence[Removed] | None,
+) -> int | None:
+    """What became of the parts of a draft; the exit code. Raises as :func:`report_sent`."""
+    with _sent_anyhow(sent):
+        _print_sent_many(sent, as_json, duplicates, not_searched, hints, removed)
+    return 1 if any(one.status == "refused" for one in sent) else None
+
+
+def _print_sent_many(
+    sent: Sequence[SentMessage],
+    as_json: bool,
+    duplicates: Sequence[Duplicate],
+    not_searched: int,
+    hints: Sequence[Hint],
+    removed: Sequence[Removed] | None,
+) -> None:
+    if as_json:
+        compared = {"duplicates": duplicates, "not_searched": not_searched, "hints": hints}
+        if removed is not None:
+            compared["removed"] = removed
+        print_json({"messages": [_sent_object(one) for one in sent], **compared})
+    else:
+        for one in sent:
+            line(f"{one.id}: {one.status}" + (f" ({one.error})" if one.error else ""))
+        print_removed(removed or ())
+        print_duplicates(duplicates, not_searched)
+        if warnings := [hint for hint in hints if hint.warns]:
+            print_hints(warnings)
+        if any(one.status == "proposed" for one in sent):
+            line(_("Another officer releases it: comity draft list"))
+
+
+def _sent_object(sent: SentMessage) -> dict[str, Any]:
+    return {
+        "id": sent.id,
+        "thread": sent.thread,
+        "digest": sent.digest,
+        "status": sent.status,
+        "error": sent.error,
+        "receipts": [receipt_object(row) for row in sent.receipts],
+    }
+
+
+def print_removed(removed: Sequence[Removed]) -> None:
+    """What --clean took out of identifiers."""
+    if removed:
+        table(
+            _("Removed from identifiers"),
+            [_("Field"), _("Characters")],
+            [(one.field, ", ".join(one.characters)) for one in removed],
+        )
+
+
+def print_duplicates(duplicates: Sequence[Duplicate], not_searched: int) -> None:
+    """Where other cases are about the same targets, and how many messages were not looked into."""
+    if duplicates:
+        table(
+            _("Other cases are about the same targets"),
+            [_("Target"), _("Case"), _("Its target"), _("From"), _("To"), _("Sent at")],
+            [
+                (row.target, row.thread, row.other_target, row.sender, ", ".join(map(str, row.recipients)), row.sent_at)
+                for row in duplicates
+            ],
+        )
+    if not_searched:
+        line(
+            ngettext(
+                "{count} message not compared for the same targets: it is not indexed yet.",
+                "{count} messages not compared for the same targets: they are not indexed yet.",
+                not_searched,
+            ).format(count=not_searched)
+        )
+
+
+def target_cells(row: TargetRow) -> tuple[object, ...]:
+    """A target's name, state, expiry and ground for a table."""
+    ground = code_label("refusal_ground", row.refusal_ground) if row.refusal_ground else None
+    return row.target, state_label(row.state), row.expires_at, ground
+
+
+def print_receipts(title: str, receipts: tuple[ReceiptRow, ...]) -> None:
+    table(
+        title,
+        [_("Event"), _("Meaning"), _("Log of"), _("Entry"), _("At"), _("Verified"), _("Reasons")],
+        [
+            (
+                row.event,
+                code_label("receipt_event", row.event),
+                row.node,
+                row.index,
+                row.at,
+                row.error or _("yes"),
+                ", ".join(row.reasons) or None,
+            )
+            for row in receipts
+        ],
+    )

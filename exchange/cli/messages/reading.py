@@ -1,0 +1,373 @@
+"""An officer reads: messages, what is proved of them, where their cases stand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import typer
+from rich.progress import Progress
+
+from exchange.cli._options import (
+    DEFAULT_HOME,
+    SHORT_ID,
+    HomeOption,
+    IdArgument,
+    JsonOption,
+    PassphraseOption,
+    PurposeOption,
+    RecipientOption,
+    TakesNumbersBelowZero,
+    read_handing,
+    run,
+    with_desk,
+)
+from exchange.cli.messages.files import read_file, write_out
+from exchange.cli.messages.printing import print_duplicates, print_receipts, receipt_object, target_cells
+from exchange.cli.messages.syncing import synced
+from exchange.cli.output import err, line, plain, print_json, safe, table
+from exchange.i18n import _, labelled, ngettext
+from exchange.text.labels import code_label, state_label
+from keys.local.files import PRIVATE_MODE
+from keys.local.terminal import UNCHECKED, UNVERIFIED, at_once
+
+if TYPE_CHECKING:
+    from exchange.cases.duplicates import Duplicate
+    from exchange.desk.desk import Desk
+    from exchange.text.rendering import ReadLine
+    from exchange.views import ShownMessage, Tracking, VerificationReport
+
+WaitOption = Annotated[float, typer.Option("--wait", min=0, max=30, help=_("Seconds to wait for something new."))]
+OfflineOption = Annotated[bool, typer.Option("--offline", help=_("Do not contact the node."))]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.command(help=_("Fetch and list messages.\n\nExample: comity inbox --wait 20"))(inbox)
+    app.command(
+        help=_("Find messages by words in them.\n\nExample: comity search Roubaix mailbox"), cls=TakesNumbersBelowZero
+    )(search)
+    app.command(help=_("Show a message; its sender learns that it was opened.\n\nExample: comity show 7f3a"))(show)
+    app.command(help=_("What is proved of a message, and where its case stands.\n\nExample: comity track 7f3a"))(track)
+    app.command(help=_("Verify a message, or an exported file, again.\n\nExample: comity verify 7f3a"))(verify)
+    app.command(
+        help=_("Write a message with its cryptographic proofs to a file.\n\nExample: comity export 7f3a evidence.cbor")
+    )(export)
+
+
+def search(
+    words: Annotated[list[str], typer.Argument(help=_("Words that all stand in the message."))],
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 50,
+    everything: Annotated[
+        bool, typer.Option("--all", help=_("Look into all messages, however long it takes to index them first."))
+    ] = False,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search messages."""
+
+    async def work(desk: Desk) -> None:
+        with Progress(console=err, transient=True, disable=as_json) as shown:
+            task = shown.add_task(_("indexed"), total=None)
+            found = await desk.search(
+                " ".join(words),
+                limit=limit,
+                everything=everything,
+                progress=lambda done, total: shown.update(task, completed=done, total=total),
+            )
+        if as_json:
+            print_json(found)
+            return
+        table(
+            _("Found"),
+            [_("Id"), _("Type"), _("From"), _("To"), _("Sent at"), _("Case")],
+            [
+                (
+                    _short(row.id),
+                    code_label("message_type", row.type),
+                    row.sender,
+                    ", ".join(map(str, row.recipients)),
+                    row.sent_at,
+                    row.thread,
+                )
+                for row in found.messages
+            ],
+        )
+        if found.more:
+            line(_("More messages fit: give --limit, or more words."))
+        if found.not_searched:
+            line(
+                ngettext(
+                    "{count} message not searched: it is not indexed yet. A watch does it in quiet moments;"
+                    " comity search --all does it now.",
+                    "{count} messages not searched: they are not indexed yet. A watch does it in quiet moments;"
+                    " comity search --all does it now.",
+                    found.not_searched,
+                ).format(count=found.not_searched)
+            )
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def inbox(
+    sent: Annotated[bool, typer.Option("--sent", help=_("Show what this desk sent."))] = False,
+    unopened: Annotated[bool, typer.Option("--unopened", help=_("Only what nobody here has opened."))] = False,
+    unread: Annotated[bool, typer.Option("--unread", help=_("Only what the acting officer has not read."))] = False,
+    refused: Annotated[bool, typer.Option("--refused", help=_("Show instead what was refused, and why."))] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 50,
+    wait: WaitOption = 0,
+    offline: OfflineOption = False,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List messages."""
+
+    async def work(desk: Desk) -> None:
+        reached = await synced(desk, wait, offline=offline)
+        if refused:
+            kept = await desk.quarantine(limit=limit)
+            if as_json:
+                print_json({"refused": kept, **reached.members()})
+                return
+            rows = [(row.at, row.code, row.claimed_sender, row.detail) for row in kept]
+            table(_("Refused"), [_("At"), _("Code"), _("Claimed sender"), _("Why")], rows)
+            return
+        messages = await desk.inbox(sent=sent, unopened=unopened, limit=limit)
+        if unread:
+            left = await desk.run(desk.office.unread, [row.id for row in messages])
+            messages = [row for row in messages if row.id in left]
+        if as_json:
+            print_json({"messages": messages, **reached.members()})
+            return
+        reached.say()
+        table(
+            _("Sent") if sent else _("Inbox"),
+            [_("Id"), _("Type"), _("Urgency"), _("With"), _("Sent at"), _("Opened at"), _("Status")],
+            [
+                (
+                    str(row.id)[-SHORT_ID:],
+                    code_label("message_type", row.type),
+                    row.urgency,
+                    ", ".join(map(str, row.recipients)) if sent else row.sender,
+                    row.sent_at,
+                    row.opened_at,
+                    row.status,
+                )
+                for row in messages
+            ],
+        )
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def show(
+    message_id: IdArgument,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a message."""
+
+    async def work(desk: Desk) -> None:
+
+        known = await desk.resolve(message_id)
+        shown = await desk.read(known)
+        duplicates, not_searched = await desk.duplicates(shown.message), await desk.not_searched()
+        # Rendered as a whole, then written: its sender is told that it was opened when it was, and not before.
+        with at_once():
+            if as_json:
+                print_json(_shown_object(shown, duplicates, not_searched))
+            else:
+                _print_shown(shown, duplicates, not_searched)
+        await desk.opened(known)
+        # The sender is told at once; if the node is away, the next synchronisation tells.
+        (await synced(desk)).say()
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _shown_object(shown: ShownMessage, duplicates: Sequence[Duplicate], not_searched: int) -> dict[str, Any]:
+    from exchange.text.rendering import read_message
+
+    return {
+        "message": json.loads(shown.content),
+        "direction": shown.row.direction,
+        "stored_at": shown.row.stored_at,
+        "notes": shown.notes,
+        "receipts": shown.receipts,
+        "readers": [{"officer": officer, "at": at} for officer, at in shown.readers],
+        "duplicates": duplicates,
+        "not_searched": not_searched,
+        "reading": read_message(shown.message),
+    }
+
+
+def _print_shown(shown: ShownMessage, duplicates: Sequence[Duplicate], not_searched: int) -> None:
+    from exchange.text.rendering import read_message
+
+    for note in shown.notes:
+        line(safe(_(note)))
+    for reader, at in shown.readers:
+        line(_("Read by: {officer}, {at}").format(officer=safe(reader), at=safe(at)))
+    print_duplicates(duplicates, not_searched)
+    print_reading(read_message(shown.message))
+
+
+def track(
+    message_id: IdArgument,
+    wait: WaitOption = 0,
+    offline: OfflineOption = False,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Track a message."""
+
+    async def work(desk: Desk) -> None:
+        reached = await synced(desk, wait, offline=offline)
+        tracking = await desk.track(await desk.resolve(message_id))
+        if as_json:
+            print_json({**tracking_object(tracking), **reached.members()})
+            return
+        reached.say()
+        what = code_label("message_type", tracking.row.type)
+        text = _("{what} {message}: {state} [{code}]")
+        state = state_label(tracking.state)
+        line(text.format(what=what, message=tracking.row.id, state=state, code=tracking.state))
+        for recipient in tracking.recipients:
+            print_receipts(_("Proved for {recipient}").format(recipient=recipient.recipient), recipient.receipts)
+        table(
+            _("Targets"),
+            [_("Target"), _("State"), _("Expires at"), _("Ground")],
+            [target_cells(row) for row in tracking.targets],
+        )
+        clocks = tracking.clocks
+        still_due = {deadline.what for deadline in clocks.deadlines}
+        if "acknowledgement" in still_due:
+            text = (
+                _("Acknowledgement due: {at} (overdue)")
+                if clocks.acknowledgement_overdue
+                else _("Acknowledgement due: {at}")
+            )
+            line(text.format(at=safe(clocks.acknowledgement_due)))
+        if clocks.answer_eta is not None and "next_update" in still_due:
+            line(labelled(_("Answer expected"), safe(clocks.answer_eta)))
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def verify(
+    what: Annotated[str, typer.Argument(help=_("A message's id, or an exported file."))],
+    offline: OfflineOption = False,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Verify a message."""
+
+    async def work(desk: Desk) -> int | None:
+        file = Path(what)
+        if file.is_file():
+            report = await _verify_file(desk, read_file(file), offline=offline)
+        else:
+            report = await desk.verification.verify(await desk.resolve(what), online=not offline)
+        if as_json:
+            flags = {"ok": report.ok and report.complete, "complete": report.complete, "witnessed": report.witnessed}
+            print_json({**plain(report), **flags, "unchecked": report.unchecked})
+        else:
+            line(safe(report.sentence))
+            rows = [(check.name, check.ok, check.error or check.detail) for check in report.checks]
+            for item in report.receipts:
+                name = f"{item.receipt.event} {item.receipt.node} #{item.receipt.index}"
+                rows.append((labelled(name, _("in the log")), item.inclusion.ok, item.inclusion.error or ""))
+                found = item.consistency
+                text = safe(found.detail) if found.ok is False else found.error or ""
+                rows.append((labelled(name, _("log still consistent")), found.ok, text))
+                seen = item.witnesses
+                rows.append((labelled(name, _("cosigned by enough witnesses")), seen.ok, seen.error or seen.detail))
+            words = {True: _("holds"), False: _("FAILS"), None: _("not checked")}
+            table(_("Verification"), [_("Check"), _("Result"), ""], [(n, words[ok], text) for n, ok, text in rows])
+            if report.unchecked:
+                line(_("NOT CHECKED, and so no success: {checks}").format(checks=safe(", ".join(report.unchecked))))
+        if not report.ok:
+            return UNVERIFIED
+        return None if report.complete else UNCHECKED
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def export(
+    message_id: IdArgument,
+    out: Annotated[Path, typer.Argument(help=_("The file to write; it holds the content."))],
+    to: RecipientOption = None,
+    purpose: PurposeOption = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Export a message."""
+
+    async def work(desk: Desk) -> None:
+        who, what_for = read_handing(to, purpose)
+        message = await desk.resolve(message_id)
+        evidence = await desk.verification.export(message, to=who, purpose=what_for)
+        write_out(out, evidence, PRIVATE_MODE)
+        entry = await desk.verification.note_given(message, "export", evidence, to=who, purpose=what_for)
+        if as_json:
+            print_json({"file": str(out), "size_bytes": len(evidence), "record": entry})
+        else:
+            line(f"{out} ({len(evidence)} B)")
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+async def _verify_file(desk: Desk, file: bytes, *, offline: bool) -> VerificationReport:
+    from exchange.evidence.checks import verify_evidence
+
+    now = datetime.now(UTC)
+    if offline:
+        return verify_evidence(file, desk.directory, now)
+    return await desk.verification.verify_file(file)
+
+
+def tracking_object(tracking: Tracking) -> dict[str, Any]:
+    """A tracking as programs get it."""
+    return {
+        "id": tracking.row.id,
+        "thread": tracking.row.thread,
+        "type": tracking.row.type,
+        "from": tracking.row.sender,
+        "to": tracking.row.recipients,
+        "state": tracking.state,
+        "recipients": [
+            {
+                "recipient": item.recipient,
+                "reached": item.reached,
+                "failed": item.failed,
+                "receipts": [receipt_object(row) for row in item.receipts],
+            }
+            for item in tracking.recipients
+        ],
+        "targets": tracking.targets,
+        "clocks": tracking.clocks,
+    }
+
+
+def _short(message_id: UUID) -> str:
+    return str(message_id)[-SHORT_ID:]
+
+
+def print_reading(lines: Iterable[ReadLine]) -> None:
+    """A message in the reader's language."""
+    for read in lines:
+        name = safe(read.label)
+        if read.written_in:
+            name = _("{name} ({language})").format(name=name, language=safe(read.written_in))
+        text = _("{name}:").format(name=name) if read.text is None else labelled(name, safe(read.text))
+        line("  " * read.depth + text)

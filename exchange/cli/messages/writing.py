@@ -1,0 +1,408 @@
+"""An officer writes and sends: drafts, acknowledgements, answers, acceptances."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from exchange.cli._options import (
+    DEFAULT_HOME,
+    CleanOption,
+    HomeOption,
+    IdArgument,
+    JsonOption,
+    PassphraseOption,
+    instant,
+    run,
+    with_desk,
+)
+from exchange.cli.messages.files import read_document
+from exchange.cli.messages.printing import print_removed, report_sent, report_sent_many
+from exchange.cli.output import line, plain, print_json, safe, table
+from exchange.i18n import _, ngettext
+from protocol.errors import DuplicateRequestError, InvalidMessageError, LawsDifferError, UsageError
+
+if TYPE_CHECKING:
+    from exchange.cases.duplicates import Duplicate
+    from exchange.cases.legal_comparison import Hint
+    from exchange.desk.desk import Desk
+    from exchange.messaging.drafting.cleaning import Removed
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.command(
+        help=_(
+            "Write a draft to fill in.\n\nExample: comity new --template preservation-ip --set port=51544 --out r.json"
+        )
+    )(new)
+    app.command(help=_("Check, seal and send a draft.\n\nExample: comity send request.json"))(send)
+    app.command(help=_("Acknowledge a request.\n\nExample: comity acknowledge 7f3a --eta 2026-11-23T09:00:00+01:00"))(
+        acknowledge
+    )
+    app.command(help=_("Tell the sender why a message is out of order.\n\nExample: comity explain 7f3a"))(explain)
+    app.command(help=_("Answer a request for its targets.\n\nExample: comity answer 7f3a answer.json"))(answer)
+    app.command(
+        name="accept-conditions",
+        help=_("Accept the conditions under which something was given.\n\nExample: comity accept-conditions 7f3a"),
+    )(accept_conditions)
+    app.command(
+        help=_(
+            "Offer what a draft gives under conditions; it stays here until they are accepted.\n\n"
+            "Example: comity offer answer.json"
+        )
+    )(offer)
+    app.command(
+        help=_("Send what was offered, when its conditions are accepted.\n\nExample: comity give 7f3a"),
+    )(give)
+
+
+def new(
+    message_type: Annotated[str | None, typer.Argument(help=_("Such as preservation.request."))] = None,
+    out: Annotated[Path | None, typer.Option("--out", help=_("The file to write; else standard output."))] = None,
+    reply_to: Annotated[
+        str | None,
+        typer.Option("--reply-to", help=_("The message you answer. The draft takes its recipient and thread.")),
+    ] = None,
+    template: Annotated[str | None, typer.Option("--template", help=_("The template to begin with."))] = None,
+    case: Annotated[Path | None, typer.Option("--from", help=_("Fields to begin with, JSON or YAML."))] = None,
+    values: Annotated[
+        list[str] | None, typer.Option("--set", help=_("NAME=VALUE for a placeholder of the template; repeat it."))
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a draft."""
+
+    async def start() -> None:
+        write({})
+
+    async def reply(desk: Desk) -> None:
+        begun, _missing = begin()
+        write(plain(await desk.reply_draft(await desk.resolve(reply_to or ""), begun["type"])))
+
+    def begin() -> tuple[dict[str, Any], Mapping[str, str]]:
+        """What template and case file give, with the type, and the placeholders without a value."""
+        from exchange.messaging.drafting.templates import fill, find_template
+        from exchange.settings import Home
+
+        given = read_document(case) if case is not None else {}
+        if template is None:
+            if values:
+                raise UsageError(_("--set is for the placeholders of a --template"))
+            return {"type": message_type or "preservation.request", **given}, {}
+        found = find_template(Home(home.expanduser()).templates, template)
+        filled = fill(found, _placeholder_values(values or []), given)
+        as_text = fill(found, _placeholder_texts(values or []), given)
+        return _texts_where_wanted(filled.draft, as_text.draft), filled.missing
+
+    def write(known: dict[str, Any]) -> None:
+        from exchange.messaging.drafting.drafts import empty_draft
+        from exchange.messaging.drafting.templates import merge
+        from protocol.messages.parse import check_outgoing
+
+        begun, missing = begin()
+        wanted = message_type or begun["type"]
+        if begun["type"] != wanted:
+            raise UsageError(_("the template or file is of another type: {type}").format(type=safe(str(begun["type"]))))
+        draft = merge(merge(empty_draft(wanted), known), begun)
+        text = json.dumps(draft, ensure_ascii=False, indent=2) + "\n"
+        if out is None:
+            print(text, end="")
+            return
+        try:
+            with out.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as problem:
+            raise UsageError(f"cannot write {out}: {problem.strerror}") from problem
+        guide = check_outgoing(draft)
+        if as_json:
+            fields = [{"field": f, "rule": r, "text": t} for f, r, t in guide]
+            print_json({"file": str(out), "fields": fields, "placeholders": dict(missing)})
+            return
+        if missing:
+            table(_("Placeholders without a value"), [_("Name"), _("Meaning")], list(missing.items()))
+        table(_("Fields to fill in"), [_("Field"), _("Rule"), _("Meaning")], [(f, _(r), _(t)) for f, r, t in guide])
+
+    run(start if reply_to is None else with_desk(home, passphrase_file, reply), as_json=as_json)
+
+
+def send(
+    file: Annotated[Path, typer.Argument(help=_("The draft."))],
+    check: Annotated[bool, typer.Option("--check", help=_("Only check the draft; send nothing."))] = False,
+    unless_duplicate: Annotated[
+        bool, typer.Option("--unless-duplicate", help=_("Send nothing when another case is about the same target."))
+    ] = False,
+    unless_warned: Annotated[
+        bool, typer.Option("--unless-warned", help=_("Send nothing when the laws of both nations warn of something."))
+    ] = False,
+    split: Annotated[
+        bool, typer.Option("--split", help=_("Send several requests when the targets are too many for one message."))
+    ] = False,
+    clean: CleanOption = False,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send a draft."""
+
+    async def work(desk: Desk) -> int | None:
+        drafts, removed = _complete(file, split=split, clean=clean)
+        if len(drafts) > 1:
+            return await _send_several(desk, drafts, unless_duplicate, unless_warned, removed, as_json=as_json)
+        (draft,) = drafts
+        # Who wants none sent waits until all is indexed; who only wants to be told does not.
+        duplicates = await desk.duplicates_of_draft(draft, everything=unless_duplicate)
+        not_searched = await desk.not_searched()
+        if unless_duplicate:
+            _require_no_duplicate(duplicates)
+        hints = await desk.compare(draft)
+        if unless_warned:
+            _require_no_warning(hints)
+        sent = await desk.send(draft, unless_duplicate=unless_duplicate)
+        return report_sent(
+            sent, as_json=as_json, duplicates=duplicates, not_searched=not_searched, hints=hints, removed=removed
+        )
+
+    async def check_only() -> None:
+        parts, removed = _complete(file, split=split, clean=clean)
+        if as_json:
+            said = {"messages": len(parts)} if split else {}
+            print_json({"ok": True, **said, **({"removed": removed} if clean else {})})
+            return
+        print_removed(removed or ())
+        if len(parts) > 1:
+            text = ngettext(
+                "The draft is complete: it goes as {count} message.",
+                "The draft is complete: it goes as {count} messages.",
+                len(parts),
+            )
+            line(text.format(count=len(parts)))
+        else:
+            line(_("The draft is complete."))
+
+    run(check_only if check else with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _complete(file: Path, *, split: bool, clean: bool) -> tuple[list[dict[str, Any]], tuple[Removed, ...] | None]:
+    """The draft in ``file``, in parts if ``split``, and what was removed from it if ``clean``.
+
+    Raises :class:`InvalidMessageError` with all that it lacks.
+    """
+    from exchange.messaging.drafting.cleaning import cleaned
+    from exchange.messaging.drafting.splitting import split_request
+    from protocol.messages.parse import check_outgoing
+
+    draft, removed = read_document(file), None
+    if clean:
+        draft, removed = cleaned(draft)
+    parts = split_request(draft) if split else [draft]
+    problems: list[tuple[str, str, str]] = []
+    before = 0
+    for part in parts:
+        problems += [(_of_whole(field, before), rule, text) for field, rule, text in check_outgoing(part)]
+        before += len(part["targets"]) if len(parts) > 1 else 0
+    if problems:
+        raise InvalidMessageError(_("the draft is not complete"), tuple(dict.fromkeys(problems)))
+    return parts, removed
+
+
+def _of_whole(field: str, before: int) -> str:
+    """The field of a part as it is called in the draft, in which ``before`` targets stand before the part's own."""
+    found = re.match(r"targets\.([0-9]+)(?=\.|$)", field)
+    return f"targets.{int(found[1]) + before}{field[found.end() :]}" if found else field
+
+
+async def _send_several(
+    desk: Desk,
+    drafts: list[dict[str, Any]],
+    unless_duplicate: bool,
+    unless_warned: bool,
+    removed: Sequence[Removed] | None,
+    *,
+    as_json: bool,
+) -> int | None:
+    """Send the parts of one request: all of them are checked before the first is sent; the exit code."""
+    duplicates = [
+        found for part in drafts for found in await desk.duplicates_of_draft(part, everything=unless_duplicate)
+    ]
+    if unless_duplicate:
+        _require_no_duplicate(duplicates)
+    hints = await desk.compare(drafts[0])  # all that the laws speak of is the same in each part
+    if unless_warned:
+        _require_no_warning(hints)
+    sent = await desk.send_many(drafts, unless_duplicate=unless_duplicate)
+    return report_sent_many(
+        sent,
+        as_json=as_json,
+        duplicates=duplicates,
+        not_searched=await desk.not_searched(),
+        hints=hints,
+        removed=removed,
+    )
+
+
+def _require_no_duplicate(duplicates: Sequence[Duplicate]) -> None:
+    if duplicates:
+        named = sorted({str(duplicate.thread) for duplicate in duplicates})
+        raise DuplicateRequestError(f"other cases are about the same targets: {', '.join(named)}")
+
+
+def _require_no_warning(hints: Sequence[Hint]) -> None:
+    if warnings := sorted({hint.code for hint in hints if hint.warns}):
+        raise LawsDifferError(f"the comparison of both nations' laws warns: {', '.join(warnings)}")
+
+
+def acknowledge(
+    message_id: IdArgument,
+    will_answer: Annotated[str, typer.Option("--will-answer", help=_("yes, no or unknown."))] = "yes",
+    form: Annotated[str, typer.Option("--form", help=_("The form of the answer."))] = "message",
+    eta: Annotated[
+        str | None, typer.Option("--eta", help=_("When the answer is expected (date and time with time zone)."))
+    ] = None,
+    next_update_by: Annotated[
+        str | None, typer.Option("--next-update-by", help=_("Or: when the sender will get an update (with time zone)."))
+    ] = None,
+    remark: Annotated[str | None, typer.Option("--remark", help=_("A remark for the sender."))] = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Acknowledge a request."""
+
+    async def work(desk: Desk) -> int | None:
+        sent = await desk.acknowledge(
+            await desk.resolve(message_id),
+            will_answer=will_answer,
+            form=form,
+            eta=instant(eta),
+            next_update_by=instant(next_update_by),
+            remark=remark,
+        )
+        return report_sent(sent, as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def answer(
+    message_id: IdArgument,
+    file: Annotated[Path, typer.Argument(help=_('A JSON object with "targets": what became of each.'))],
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer a request."""
+
+    async def work(desk: Desk) -> int | None:
+        given = read_document(file)
+        targets = given.get("targets")
+        unknown = set(given) - {"targets", "own_reference"}
+        if not isinstance(targets, list) or not all(isinstance(target, dict) for target in targets) or unknown:
+            raise UsageError(_('the answer file holds "targets", a list of objects, and perhaps "own_reference"'))
+        sent = await desk.answer(await desk.resolve(message_id), targets, own_reference=given.get("own_reference"))
+        return report_sent(sent, as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def explain(
+    message_id: IdArgument,
+    remark: Annotated[str | None, typer.Option("--remark", help=_("A remark for the sender."))] = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Explain what is out of order."""
+
+    async def work(desk: Desk) -> int | None:
+        return report_sent(await desk.explain(await desk.resolve(message_id), remark=remark), as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def accept_conditions(
+    message_id: IdArgument,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Accept conditions."""
+
+    async def work(desk: Desk) -> int | None:
+        return report_sent(await desk.accept_conditions(await desk.resolve(message_id)), as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def offer(
+    file: Annotated[Path, typer.Argument(help=_("The draft of an answer, or of information, JSON or YAML."))],
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Offer what a draft gives."""
+
+    async def work(desk: Desk) -> int | None:
+        return report_sent(await desk.offer(read_document(file)), as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def give(
+    message_id: IdArgument,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send what was offered."""
+
+    async def work(desk: Desk) -> int | None:
+        return report_sent(await desk.give(await desk.resolve(message_id)), as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _texts_where_wanted(draft: dict[str, Any], as_text: Mapping[str, Any]) -> dict[str, Any]:
+    """``draft`` with a value as text where its field is one: an account may be called 12345, or true.
+
+    ``as_text`` is the same draft with every value that was given as the text that was written.
+    """
+    from protocol.messages.parse import check_outgoing
+
+    for field, _rule, _text in check_outgoing(draft):
+        holder: Any = draft
+        written: Any = as_text
+        *way, last = (int(step) if step.isdigit() else step for step in field.split("."))
+        with suppress(LookupError, TypeError):
+            for step in way:
+                holder, written = holder[step], written[step]
+            if isinstance(written[last], str) and not isinstance(holder[last], str):
+                holder[last] = written[last]
+    return draft
+
+
+def _placeholder_values(given: Sequence[str]) -> dict[str, Any]:
+    """``NAME=VALUE`` texts as values; a value that is JSON is taken as such, so that a number is one."""
+    values: dict[str, Any] = dict(_placeholder_texts(given))
+    for name, value in values.items():
+        with suppress(ValueError, RecursionError):
+            values[name] = json.loads(value)
+    return values
+
+
+def _placeholder_texts(given: Sequence[str]) -> dict[str, str]:
+    """``NAME=VALUE`` texts by name; raises :class:`UsageError`."""
+    values: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or name in values:
+            raise UsageError(_("write each --set once, as NAME=VALUE"))
+        values[name] = value
+    return values

@@ -1,0 +1,84 @@
+"""``comity erase``: destroying content when it is no longer to be kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import Progress
+
+from exchange.cli._options import DEFAULT_HOME, HomeOption, IdArgument, JsonOption, PassphraseOption, run, with_desk
+from exchange.cli.output import err, line, print_json, table
+from exchange.i18n import _, ngettext
+
+if TYPE_CHECKING:
+    from exchange.desk.desk import Desk
+
+app = typer.Typer(
+    no_args_is_help=True, help=_("Erase content for good; cryptographic proofs and logs stay verifiable.")
+)
+
+
+@app.command("case", help=_("Erase one case.\n\nExample: comity erase case 7f3a --ground ordered"))
+def case(
+    message_id: IdArgument,
+    ground: Annotated[str, typer.Option("--ground", help=_("Reason: a code of the list erasure_ground."))],
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Erase one case."""
+
+    async def work(desk: Desk) -> None:
+        thread = (await desk.row(await desk.resolve(message_id))).thread
+        erased = await desk.run(desk.erasure.erase_case, thread, ground)
+        if as_json:
+            print_json(erased)
+        else:
+            line(_erased(erased.messages))
+            if erased.notes or erased.drafts:
+                said = _("Erased with it: notes: {notes}; drafts and offers: {drafts}.")
+                line(said.format(notes=erased.notes, drafts=erased.drafts))
+            if erased.elsewhere:
+                cases = ", ".join(str(case) for case in erased.elsewhere)
+                line(_("A message of it was passed on in other cases, which stay: {cases}").format(cases=cases))
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command("due", help=_("Erase what is kept longer than the settings say.\n\nExample: comity erase due --dry-run"))
+def due(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help=_("Only list the cases; erase nothing."))] = False,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Erase what is due."""
+
+    async def work(desk: Desk) -> None:
+        cases = await desk.run(desk.erasure.due)
+        erased = []
+        if not dry_run:
+            with Progress(console=err, transient=True, disable=as_json) as shown:
+                task = shown.add_task(_("erased"), total=len(cases))
+                for one in cases:
+                    erased.append(await desk.run(desk.erasure.erase_case, one.thread, "retention"))
+                    shown.advance(task)
+            refused = await desk.run(desk.erasure.erase_refused)
+            erased += [refused] if refused.messages else []
+        if as_json:
+            print_json({"due": cases, "erased": erased})
+            return
+        table(
+            _("Kept longer than the settings say"),
+            [_("Case"), _("Messages"), _("Last at"), _("State")],
+            [(one.thread, one.messages, one.last_at, one.state) for one in cases],
+        )
+        if not dry_run:
+            line(_erased(sum(one.messages for one in erased)))
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _erased(count: int) -> str:
+    return ngettext("{count} message erased.", "{count} messages erased.", count).format(count=count)

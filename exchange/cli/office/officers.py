@@ -1,0 +1,259 @@
+"""``comity officer``: the officers of a desk, their roles and their keys."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from exchange.cli._options import (
+    DEFAULT_HOME,
+    HomeOption,
+    JsonOption,
+    PassphraseOption,
+    read_officer_passphrase,
+    run,
+    with_desk,
+)
+from exchange.cli.output import line, print_json, safe, table
+from exchange.i18n import _
+from keys.local.files import sync_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exchange.desk.desk import Desk
+    from exchange.office.officers import DeskOfficer
+
+app = typer.Typer(no_args_is_help=True, help=_("Officers of this desk, each with a key and roles of their own."))
+OfficerArgument = Annotated[str, typer.Argument(help=_("The officer's id, such as kim."))]
+RolesOption = Annotated[
+    list[str], typer.Option("--role", help=_("reader, drafter, releaser or administrator; repeat it."))
+]
+
+
+@app.command(
+    "add",
+    help=_(
+        "Register an officer and make the officer's key; the first is an administrator.\n\n"
+        "Example: comity officer add kim --name 'Kim Minsu' --job-title Inspector --role drafter --role releaser"
+    ),
+)
+def add(
+    officer: OfficerArgument,
+    name: Annotated[str, typer.Option("--name", help=_("The officer's name, as messages show it."))],
+    job_title: Annotated[str, typer.Option("--job-title", help=_("The officer's function, as messages show it."))],
+    roles: RolesOption,
+    new_passphrase_file: Annotated[
+        Path | None,
+        typer.Option("--new-passphrase-file", help=_("A file with the new passphrase; else it is asked for.")),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick-derivation", help=_("Cheaper passphrase derivation: for demonstrations only."))
+    ] = False,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Register an officer."""
+
+    async def work(desk: Desk) -> None:
+        from exchange.office.officers import key_file, new_officer_key, parse_roles
+        from exchange.settings import Home
+        from keys.secrets.keystore import FAST, STANDARD
+
+        wanted, folder = parse_roles(roles), Home(home.expanduser()).officers
+        secret = read_officer_passphrase(new_passphrase_file, officer, "--new-passphrase-file", new=True)
+        public_key = new_officer_key(folder, officer, secret, FAST if quick else STANDARD, datetime.now(UTC))
+        try:
+            added = await desk.run(desk.office.add_officer, officer, name, job_title, wanted, public_key)
+        except BaseException:
+            key_file(folder, officer).unlink()
+            raise
+        _print([added], as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command("list", help=_("List the officers, those who left too.\n\nExample: comity officer list"))
+def list_(
+    home: HomeOption = DEFAULT_HOME, passphrase_file: PassphraseOption = None, as_json: JsonOption = False
+) -> None:
+    """List officers."""
+
+    async def work(desk: Desk) -> None:
+        _print(await desk.run(desk.office.officers), as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command("roles", help=_("Give an officer other roles.\n\nExample: comity officer roles kim --role reader"))
+def roles_(
+    officer: OfficerArgument,
+    roles: RolesOption,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change roles."""
+
+    async def work(desk: Desk) -> None:
+        from exchange.office.officers import parse_roles
+
+        _print([await desk.run(desk.office.change_roles, officer, parse_roles(roles))], as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command("leave", help=_("An officer leaves; the key counts no more.\n\nExample: comity officer leave kim"))
+def leave(
+    officer: OfficerArgument,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """An officer leaves."""
+
+    async def work(desk: Desk) -> None:
+        _print([await desk.run(desk.office.withdraw_officer, officer)], as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command("passphrase", help=_("Change an officer's passphrase.\n\nExample: comity officer passphrase kim"))
+def passphrase(
+    officer: OfficerArgument,
+    old_passphrase_file: Annotated[
+        Path | None, typer.Option("--old-passphrase-file", help=_("A file with the present passphrase."))
+    ] = None,
+    new_passphrase_file: Annotated[
+        Path | None,
+        typer.Option("--new-passphrase-file", help=_("A file with the new passphrase; else it is asked for.")),
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Change a passphrase."""
+
+    async def work() -> None:
+        from exchange.office.officers import check_officer_id, key_file
+        from exchange.settings import Home
+        from keys.secrets.keystore import Keystore
+
+        file = key_file(Home(home.expanduser()).officers, check_officer_id(officer))
+        old = read_officer_passphrase(old_passphrase_file, officer, "--old-passphrase-file")
+        keystore = Keystore.open(file, old)
+        secret = read_officer_passphrase(new_passphrase_file, officer, "--new-passphrase-file", new=True)
+        keystore.change_passphrase(secret)
+        keystore.save()
+        if as_json:
+            print_json({"officer": officer, "changed": True})
+        else:
+            line(_("The passphrase is changed."))
+
+    run(work, as_json=as_json)
+
+
+@app.command(
+    "key",
+    help=_(
+        "Make a new key of your own, under a passphrase that only you know.\n\n"
+        "Whoever registered you made your first key. From now on it counts no more.\n\n"
+        "Example: comity officer key"
+    ),
+)
+def key(
+    new_passphrase_file: Annotated[
+        Path | None,
+        typer.Option("--new-passphrase-file", help=_("A file with the new passphrase; else it is asked for.")),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick-derivation", help=_("Cheaper passphrase derivation: for demonstrations only."))
+    ] = False,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a new key of one's own."""
+
+    async def work(desk: Desk) -> None:
+        from exchange.office.officers import key_file, new_officer_key, waiting_key_file
+        from exchange.settings import Home
+        from keys.secrets.keystore import FAST, STANDARD
+        from protocol.errors import OfficerNeededError
+
+        acting = desk.office.acting.officer
+        if acting is None:
+            raise OfficerNeededError
+        folder = Home(home.expanduser()).officers
+        secret = read_officer_passphrase(new_passphrase_file, acting.id, "--new-passphrase-file", new=True)
+        derivation = FAST if quick else STANDARD
+        public_key = new_officer_key(folder, acting.id, secret, derivation, datetime.now(UTC), waiting=True)
+        changed = await desk.run(desk.office.change_own_key, public_key)
+        waiting_key_file(folder, acting.id).replace(key_file(folder, acting.id))
+        sync_folder(folder)
+        _print([changed], as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command(
+    "confirm",
+    help=_(
+        "Confirm that an officer is another person than who registered the id, and holds its key.\n\n"
+        "Do it in the officer's presence, after the officer made a new key.\n\n"
+        "Example: comity officer confirm kim"
+    ),
+)
+def confirm(
+    officer: OfficerArgument,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Confirm an officer."""
+
+    async def work(desk: Desk) -> None:
+        _print([await desk.run(desk.office.confirm_officer, officer)], as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _print(officers: Sequence[DeskOfficer], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"officers": [_plain(officer) for officer in officers]})
+        return
+    table(
+        _("Officers"),
+        [_("Id"), _("Name"), _("Function"), _("Roles"), _("Since"), _("Until"), _("Confirmed by")],
+        [
+            (
+                o.id,
+                safe(o.name),
+                safe(o.job_title),
+                ", ".join(sorted(o.roles)),
+                o.registered_at,
+                o.withdrawn_at,
+                o.confirmed_by,
+            )
+            for o in officers
+        ],
+    )
+
+
+def _plain(officer: DeskOfficer) -> dict[str, object]:
+    return {
+        "id": officer.id,
+        "name": officer.name,
+        "job_title": officer.job_title,
+        "roles": sorted(officer.roles),
+        "public_key": officer.public_key,
+        "registered_at": officer.registered_at,
+        "registered_by": officer.registered_by,
+        "withdrawn_at": officer.withdrawn_at,
+        "registrar": officer.registrar,
+        "has_own_key": officer.has_own_key,
+        "confirmed_by": officer.confirmed_by,
+    }

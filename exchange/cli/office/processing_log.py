@@ -1,0 +1,227 @@
+"""``comity records``: the local records of the office (Directive (EU) 2016/680 Art. 25), for its supervisor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import Progress
+
+from exchange.cli._options import (
+    DEFAULT_HOME,
+    SHORT_ID,
+    HomeOption,
+    JsonOption,
+    PassphraseOption,
+    instant,
+    run,
+    with_desk,
+)
+from exchange.cli.output import err, line, print_json, safe, table
+from exchange.i18n import _, ngettext
+from protocol.address import Address
+from protocol.errors import UsageError
+
+if TYPE_CHECKING:
+    from exchange.desk.desk import Desk
+    from protocol.processing_log import ProcessingRecord
+
+_MORE = ("ground", "count", "key", "subject", "file")
+app = typer.Typer(no_args_is_help=True, help=_("What was done with personal data here, when, by whom and why."))
+FromOption = Annotated[str | None, typer.Option("--from", help=_("From this date and time on (with time zone)."))]
+ToOption = Annotated[str | None, typer.Option("--to", help=_("Before this date and time (with time zone)."))]
+OperationOption = Annotated[
+    str | None, typer.Option("--operation", help=_("Only this operation, a code of the list record_operation."))
+]
+
+
+@app.command("list", help=_("List records.\n\nExample: comity records list --operation disclosure"))
+def list_(
+    since: FromOption = None,
+    until: ToOption = None,
+    operation: OperationOption = None,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List records."""
+
+    async def work(desk: Desk) -> None:
+        from protocol.processing_log import ProcessingRecord
+
+        first, last = instant(since), instant(until)
+
+        def read() -> list[tuple[int, ProcessingRecord]]:
+            found = ((index, ProcessingRecord.from_bytes(entry)) for index, _, entry in desk.records.entries())
+            return [(index, record) for index, record in found if _fits(record, first, last, operation)]
+
+        _print(await desk.run(read), as_json=as_json)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command("check", help=_("Verify this desk's own records.\n\nExample: comity records check"))
+def check(
+    home: HomeOption = DEFAULT_HOME, passphrase_file: PassphraseOption = None, as_json: JsonOption = False
+) -> None:
+    """Verify the own records."""
+
+    async def work(desk: Desk) -> None:
+        from exchange.office.processing_log import check_table
+        from exchange.settings import Home
+
+        head = Home(home.expanduser()).records_head
+        signed = head.read_bytes() if head.exists() else None
+        last = await desk.run(check_table, desk.records, signed)
+        count = (await desk.run(desk.records.frontier)).size
+        if as_json:
+            print_json({"records": count, "signed": last.size if last else None})
+        else:
+            line(
+                _("Records that hold: {count}; of these the last signed head covers: {signed}.").format(
+                    count=count, signed=last.size if last else 0
+                )
+            )
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command("head", help=_("Print the signed head, to be kept elsewhere.\n\nExample: comity records head"))
+def head(
+    home: HomeOption = DEFAULT_HOME, passphrase_file: PassphraseOption = None, as_json: JsonOption = False
+) -> None:
+    """Print the signed head."""
+
+    async def work(desk: Desk) -> None:
+        note = await desk.run(desk.signed_records_head)
+        if as_json:
+            print_json({"checkpoint": note.decode()})
+        else:
+            print(note.decode(), end="")
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command("export", help=_("Write all records for the supervisor.\n\nExample: comity records export ./records"))
+def export(
+    folder: Annotated[Path, typer.Argument(help=_("The folder to write; new, or one of an earlier export."))],
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Export records."""
+
+    async def work(desk: Desk) -> None:
+        from exchange.office.processing_log import export_records
+
+        note = await desk.run(desk.signed_records_head)
+        try:
+            with Progress(console=err, transient=True, disable=as_json) as shown:
+                task = shown.add_task(_("written"), total=None)
+                count = await desk.run(
+                    export_records, desk.records, folder, note, lambda d, t: shown.update(task, completed=d, total=t)
+                )
+        except OSError as problem:
+            raise UsageError(f"cannot write {folder}: {problem.strerror}") from problem
+        if as_json:
+            print_json({"folder": str(folder), "records": count})
+        else:
+            line(_("Records written to {folder}: {count}.").format(count=count, folder=folder))
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command(
+    "verify",
+    help=_("Verify exported records, as a supervisor does.\n\nExample: comity records verify ./records 24-7@kr --list"),
+)
+def verify(
+    folder: Annotated[Path, typer.Argument(help=_("The folder of the export."))],
+    address: Annotated[str, typer.Argument(help=_("The contact point whose records these are."))],
+    seen: Annotated[
+        Path | None, typer.Option("--seen", help=_("A head that was shown before: the records must extend it."))
+    ] = None,
+    show: Annotated[bool, typer.Option("--list", help=_("List the records too."))] = False,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Verify exported records."""
+
+    async def work(desk: Desk) -> None:
+        from exchange.cli.messages.files import read_file
+        from exchange.office.processing_log import verify_export
+
+        whose = Address.parse(address)
+        card = await desk.judged(lambda directory: directory.contact_point(whose))
+        keys = [key.public for key in card.signing_keys]
+        before = read_file(seen) if seen is not None else None
+        with Progress(console=err, transient=True, disable=as_json) as shown:
+            task = shown.add_task(_("verified"), total=None)
+            verified = verify_export(
+                folder, whose, keys, before, lambda done, total: shown.update(task, completed=done, total=total)
+            )
+        rows = list(enumerate(verified.records)) if show else []
+        if as_json:
+            print_json({"records": verified.checkpoint.size, "root": verified.checkpoint.root, "list": _plain(rows)})
+            return
+        count = verified.checkpoint.size
+        line(ngettext("{count} record holds.", "{count} records hold.", count).format(count=count))
+        if show:
+            _print(rows, as_json=False)
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _fits(record: ProcessingRecord, first: datetime | None, last: datetime | None, operation: str | None) -> bool:
+    in_time = (first is None or record.at >= first) and (last is None or record.at < last)
+    return in_time and (operation is None or record.operation == operation)
+
+
+def _plain(rows: Iterable[tuple[int, ProcessingRecord]]) -> list[dict[str, object]]:
+    names = ("operation", "at", "officer", "act", "purpose", "reason", "message", "digest", "thread", "recipients")
+    return [{"index": index, **{name: getattr(record, name) for name in (*names, *_MORE)}} for index, record in rows]
+
+
+def _print(rows: list[tuple[int, ProcessingRecord]], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"records": _plain(rows)})
+        return
+    table(
+        _("Records"),
+        [
+            _("Entry"),
+            _("At"),
+            _("Operation"),
+            _("Act"),
+            _("Officer"),
+            _("Why"),
+            _("Message"),
+            _("Recipients"),
+            _("Officers"),
+        ],
+        [
+            (
+                index,
+                record.at,
+                record.operation,
+                record.act,
+                safe(record.officer),
+                safe(record.reason or record.ground or record.purpose),
+                str(record.message)[-SHORT_ID:] if record.message else None,
+                safe(", ".join(record.recipients)) or None,
+                _registered(record),
+            )
+            for index, record in rows
+        ],
+    )
+
+
+def _registered(record: ProcessingRecord) -> str | None:
+    """The officer whom the act was about, as registered after it."""
+    if record.subject is None:
+        return None
+    return safe(f"{record.subject.id}: {', '.join(record.subject.roles)}; {record.subject.key.hex()}")

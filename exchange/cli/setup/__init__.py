@@ -1,0 +1,1 @@
+"""Commands that set a desk up and keep its keys."""

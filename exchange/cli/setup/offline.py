@@ -1,0 +1,122 @@
+"""``comity bundle``: a desk that reaches its node only by files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from exchange.cli._options import (
+    DEFAULT_HOME,
+    HomeOption,
+    JsonOption,
+    PassphraseOption,
+    read_passphrase,
+    run,
+    with_desk,
+)
+from exchange.cli.output import line, print_json
+from exchange.i18n import _
+from protocol.bundle import DEFAULT_PART_BYTES, MAX_PART_BYTES, MIN_PART_BYTES
+from protocol.errors import ReplayedError
+
+if TYPE_CHECKING:
+    from exchange.desk.desk import Desk
+    from exchange.messaging.offline import BundleImport
+    from protocol.bundle import BundlePart
+
+app = typer.Typer(help=_("Exchange with the own node by files, without a network."), no_args_is_help=True)
+
+
+@app.command("export", help=_("Write what waits for the node.\n\nExample: comity bundle export /media/usb/for-node"))
+def export(
+    file: Annotated[Path, typer.Argument(help=_("The file to write; further parts get .2, .3 and so on."))],
+    max_part_bytes: Annotated[
+        int, typer.Option("--max-part-bytes", min=MIN_PART_BYTES, max=MAX_PART_BYTES, help=_("Size of a part at most."))
+    ] = DEFAULT_PART_BYTES,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the outbox, statements and reading position."""
+
+    async def work(desk: Desk) -> None:
+        from keys.local.bundle_files import write_parts
+
+        parts = await desk.export_bundle(max_part_bytes)
+        files = write_parts(file, parts)
+        if as_json:
+            print_json({"files": [str(path) for path in files], "size_bytes": sum(map(len, parts))})
+        else:
+            for path in files:
+                line(str(path))
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+@app.command("import", help=_("Import what the node wrote.\n\nExample: comity bundle import /media/usb/for-desk"))
+def take(
+    file: Annotated[list[Path], typer.Argument(help=_("The bundle's file, or files if it has several parts."))],
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take messages, receipts and the directory, each verified; again is harmless."""
+
+    async def work() -> None:
+        from exchange.desk.desk import Desk
+        from exchange.settings import DeskSettings, Home
+        from keys.local.bundle_files import read_parts
+
+        where = home.expanduser()
+        address = DeskSettings.load(Home(where).settings).address
+        parts = [part for part, _data in read_parts(file, address)]
+        carried = next((part.contents.directory for part in parts if part.contents.directory), None)
+        async with Desk.open(where, read_passphrase(passphrase_file), carried=carried) as desk:
+            done = await _import(desk, parts)
+        if as_json:
+            print_json({"parts": [_object(item) for item in done]})
+            return
+        for item in done:
+            result = item.result
+            text = _("Part {part} of {parts}; messages: {received}; receipts: {receipts}; submitted: {submitted}")
+            counts = {"received": len(result.received), "receipts": result.receipts, "submitted": len(result.submitted)}
+            line(text.format(part=item.part, parts=item.parts, **counts))
+            if item.directory is False:
+                line(
+                    _("The directory in it was not imported (it is older, or does not verify); the present one stays.")
+                )
+
+    run(work, as_json=as_json)
+
+
+# --- Inside ---
+
+
+async def _import(desk: Desk, parts: list[BundlePart]) -> list[BundleImport]:
+    done: list[BundleImport] = []
+    replayed: ReplayedError | None = None
+    for part in parts:
+        try:
+            done.append(await desk.import_bundle(part))
+        except ReplayedError as problem:  # an earlier import got this far: go on with the next part
+            replayed = problem
+    if not done and replayed is not None:
+        raise replayed
+    return done
+
+
+def _object(item: BundleImport) -> dict[str, Any]:
+    return {
+        "part": item.part,
+        "parts": item.parts,
+        "received": [row.id for row in item.result.received],
+        "quarantined": len(item.result.quarantined),
+        "submitted": item.result.submitted,
+        "refused": item.result.refused,
+        "statements": item.result.statements,
+        "receipts": item.result.receipts,
+        "unverified_receipts": item.result.unverified_receipts,
+        "directory": item.directory,
+    }

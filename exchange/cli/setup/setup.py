@@ -1,0 +1,333 @@
+"""Making a desk, looking around in the directory, and the demonstration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from exchange.cli._options import (
+    DEFAULT_HOME,
+    HomeOption,
+    JsonOption,
+    PassphraseOption,
+    instant,
+    read_passphrase,
+    run,
+    with_desk,
+)
+from exchange.cli.messages.files import read_file
+from exchange.cli.output import line, print_json, safe, table
+from exchange.i18n import _
+from protocol.address import Address, parse_node
+
+if TYPE_CHECKING:
+    from exchange.cases.contact_tests import ContactStanding
+    from exchange.desk.desk import Desk
+    from keys.directory.cards import ContactPointCard
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.command(
+        help=_(
+            "Make a desk's home and its enrolment request.\n\n"
+            "Example: comity init 24-7@kr --bootstrap kr.json --office Cyber --agency KNPA --telephone +82220000247"
+        )
+    )(init)
+    app.command(help=_("Search the directory.\n\nExample: comity directory --country FR --on-duty"))(directory)
+    app.command(help=_("Show the code lists, added ones too.\n\nExample: comity codes refusal_ground"))(codes)
+    app.command(
+        help=_(
+            "Run the main job on this machine: two nations, their desks and auditors.\n\n"
+            "Example: comity demo --scenario all --keep demo"
+        )
+    )(demo)
+
+
+def init(
+    address: Annotated[str, typer.Argument(help=_("The contact point's address, such as 24-7@kr."))],
+    bootstrap: Annotated[Path, typer.Option("--bootstrap", help=_("The federation's bootstrap bundle."))],
+    office: Annotated[str, typer.Option("--office", help=_("The office's name."))],
+    agency: Annotated[str, typer.Option("--agency", help=_("The agency it belongs to."))],
+    officer: Annotated[str | None, typer.Option("--officer", help=_("Name of the officer at the desk."))] = None,
+    role: Annotated[str, typer.Option("--officer-role", help=_("The officer's function."))] = "duty officer",
+    telephone: Annotated[
+        list[str] | None,
+        typer.Option("--telephone", help=_("The office's number on its card, such as +82220000247; may be repeated.")),
+    ] = None,
+    country: Annotated[str | None, typer.Option("--country", help=_("The office's country, such as KR."))] = None,
+    time_zone: Annotated[str, typer.Option("--time-zone", help=_("Its time zone, such as Asia/Seoul."))] = "UTC",
+    deputy: Annotated[
+        str | None, typer.Option("--deputy", help=_("The contact point to turn to when this one does not answer."))
+    ] = None,
+    escalation: Annotated[
+        str | None, typer.Option("--escalation", help=_("Who is called when the deputy does not answer either."))
+    ] = None,
+    language: Annotated[
+        list[str] | None, typer.Option("--language", help=_("Languages served (BCP 47), such as ko or sr-Latn."))
+    ] = None,
+    auditor: Annotated[bool, typer.Option("--auditor", help=_("An auditor's desk: reads logs, no messages."))] = False,
+    scope_node: Annotated[
+        list[str] | None, typer.Option("--scope-node", help=_("Auditor: only this node's log; may be repeated."))
+    ] = None,
+    scope_from: Annotated[
+        str | None,
+        typer.Option(
+            "--scope-from", help=_("Auditor: only what was logged from then on (date and time with time zone).")
+        ),
+    ] = None,
+    scope_to: Annotated[
+        str | None,
+        typer.Option("--scope-to", help=_("Auditor: only what was logged before then (date and time with time zone).")),
+    ] = None,
+    scope_message: Annotated[
+        list[str] | None,
+        typer.Option("--scope-message", help=_("Auditor: only this message, by its whole id; may be repeated.")),
+    ] = None,
+    hosted_by: Annotated[
+        str | None, typer.Option("--hosted-by", help=_("The node that keeps this desk's mailbox, if not the nation's."))
+    ] = None,
+    node_url: Annotated[
+        str | None, typer.Option("--node-url", help=_("Where this desk reaches its node, if not where partners do."))
+    ] = None,
+    by_file: Annotated[
+        bool, typer.Option("--by-file", help=_("This desk has no network: it reaches its node by bundles."))
+    ] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick-derivation", help=_("Cheaper passphrase derivation: for demonstrations only."))
+    ] = False,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a desk's home."""
+
+    async def work() -> None:
+        from exchange.desk.enrolment import create_desk
+        from exchange.settings import Home, OfficerSettings
+        from keys.directory.cards import Function, Hosting
+        from keys.members.bootstrap import BootstrapFile
+        from keys.secrets.keystore import FAST, STANDARD
+
+        folder, now, phones = home.expanduser(), datetime.now(UTC), tuple(telephone or ())
+        first = phones[0] if phones else None
+        create_desk(
+            folder,
+            Address.parse(address),
+            read_passphrase(passphrase_file, new=True),
+            BootstrapFile.from_bytes(read_file(bootstrap)),
+            now,
+            office=office,
+            agency=agency,
+            languages=tuple(language or ["en"]),
+            officer=None if officer is None else OfficerSettings(name=officer, role=role, telephone=first),
+            derivation=FAST if quick else STANDARD,
+            country=country,
+            time_zone=time_zone,
+            phones=phones,
+            deputy=None if deputy is None else Address.parse(deputy),
+            escalation_contact=escalation,
+            functions=(Function.AUDIT,) if auditor else (Function.EXCHANGE,),
+            audit_scope=_scope(scope_node, scope_from, scope_to, scope_message),
+            hosting=() if hosted_by is None else (Hosting(node=parse_node(hosted_by), since=now),),
+            node_url=node_url,
+            transport="file" if by_file else "https",
+        )
+        enrolment = Home(folder).enrolment
+        if as_json:
+            print_json({"address": address, "home": str(folder), "enrolment": str(enrolment)})
+        else:
+            line(_("The desk is made. Give this file to your national authority, who signs it into the directory:"))
+            line(str(enrolment))
+
+    run(work, as_json=as_json)
+
+
+def _scope(
+    nodes: list[str] | None, since: str | None, until: str | None, messages: list[str] | None
+) -> dict[str, object] | None:
+    """The fields of an audit scope; None if nothing limits it. Raises :class:`UsageError`."""
+    given = {"nodes": nodes, "since": instant(since), "until": instant(until), "messages": messages}
+    return {name: value for name, value in given.items() if value} or None
+
+
+def directory(
+    address: Annotated[str | None, typer.Argument(help=_("A contact point, or nothing for all."))] = None,
+    country: Annotated[str | None, typer.Option(help=_("Only of this country, such as FR."))] = None,
+    language: Annotated[str | None, typer.Option(help=_("Only who works in this language, such as fr."))] = None,
+    competence: Annotated[str | None, typer.Option(help=_("Only who has this competence, or part of it."))] = None,
+    text: Annotated[str | None, typer.Option(help=_("Only who has this word on the card."))] = None,
+    duty: Annotated[bool, typer.Option("--on-duty", help=_("Only who is on duty now."))] = False,
+    refresh: Annotated[bool, typer.Option("--refresh/--no-refresh", help=_("Ask the node for news first."))] = True,
+    home: HomeOption = DEFAULT_HOME,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show contact points."""
+
+    async def work(desk: Desk) -> None:
+        from exchange.cli.cases.contact_tests import standing_object
+        from keys.directory.duty_hours import next_on_duty, on_duty
+        from keys.directory.search import Wanted, find
+
+        if refresh:
+            # A contact point that is named is asked for; who looks for one looks at all.
+            await desk.refresh_directory(everything=address is None)
+        known, now = desk.directory, datetime.now(UTC)
+        if address is not None:
+            contact = Address.parse(address)
+            cards = [
+                await desk.judged(lambda known: known.contact_point(contact))
+                if refresh
+                else known.contact_point(contact)
+            ]
+            known = desk.directory
+        else:
+            cards = find(known, Wanted(country, language, competence, text, on_duty=duty, inactive=not duty), now)
+        standings = {entry.contact: entry for entry in await desk.contact_standings([card.address for card in cards])}
+        if as_json:
+            print_json(
+                {
+                    "federation": known.federation,
+                    "version": known.version,
+                    "expires_at": known.expires_at,
+                    "stale": known.is_stale(now),
+                    "contact_points": [
+                        {
+                            **card.model_dump(mode="json", by_alias=True),
+                            "on_duty": on_duty(card, now),
+                            "next_on_duty": next_on_duty(card, now),
+                            "contact_test": standing_object(standings[card.address]),
+                        }
+                        for card in cards
+                    ],
+                }
+            )
+            return
+        if address is not None:
+            _print_card(cards[0], now, standings[cards[0].address])
+        else:
+            title = _("{federation}, version {version}")
+            shown = title.format(federation=safe(known.federation), version=known.version)
+            _print_cards(shown, cards, now, standings)
+        if known.is_stale(now):
+            line(_("This directory has expired: refresh it before you rely on it."))
+
+    run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _print_cards(
+    title: str, cards: Sequence[ContactPointCard], now: datetime, standings: Mapping[Address, ContactStanding]
+) -> None:
+    from exchange.cli.cases.contact_tests import standing_text
+
+    table(
+        title,
+        [_("Address"), _("Office"), _("Agency"), _("Languages"), _("On duty"), _("Contact test"), _("Status")],
+        [
+            (
+                card.address,
+                card.office,
+                card.agency,
+                ", ".join(card.languages),
+                _duty(card, now),
+                standing_text(standings[card.address]),
+                card.status,
+            )
+            for card in cards
+        ],
+    )
+
+
+def _print_card(card: ContactPointCard, now: datetime, standing: ContactStanding) -> None:
+    from exchange.cli.cases.contact_tests import span_text, standing_text
+
+    replied = standing.replied
+    rows: list[tuple[str, object]] = [
+        (_("Office"), card.office),
+        (_("Agency"), card.agency),
+        (_("Country"), card.country),
+        (_("Languages"), ", ".join(card.languages)),
+        (_("Hours"), _hours(card)),
+        (_("Time zone"), card.time_zone),
+        (_("On duty"), _duty(card, now)),
+        (_("Telephone"), ", ".join(card.phones) or None),
+        (_("Deputy"), card.deputy),
+        (_("Escalation contact"), card.escalation_contact),
+        (_("Competences"), ", ".join(card.competences) or None),
+        (_("Status"), card.status),
+        (_("Contact test"), standing_text(standing)),
+        (_("Last reply"), None if replied is None else replied.replied_at),
+        (_("Replied after"), span_text(None if replied is None else replied.reply_s)),
+    ]
+    table(str(card.address), [_("Field"), _("Value")], rows)
+
+
+def _hours(card: ContactPointCard) -> str:
+    if isinstance(card.hours, str):
+        return card.hours
+    return "; ".join(f"{' '.join(hours.days)} {hours.opens}-{hours.closes}" for hours in card.hours)
+
+
+def _duty(card: ContactPointCard, now: datetime) -> str:
+    from keys.directory.duty_hours import next_on_duty, on_duty
+
+    if on_duty(card, now):
+        return _("now")
+    opens = next_on_duty(card, now)
+    return opens.strftime("%a %H:%M %Z") if opens is not None else _("unknown")
+
+
+def codes(
+    name: Annotated[str | None, typer.Argument(help=_("A list, or nothing for the names of all."))] = None,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Show code lists."""
+
+    async def work() -> None:
+        from exchange.settings import Home
+        from exchange.text.labels import listed_label
+        from protocol.codes import list_names, load_added_codes, load_codes
+
+        added = load_added_codes(Home(home.expanduser()).codes)
+        if name is not None:
+            entries = added.entries(name)
+            if as_json:
+                codes = [{"code": entry.code, "label": entry.label} for entry in entries]
+                print_json({"list": name, "codes": codes})
+            else:
+                rows = [(entry.code, listed_label(name, entry)) for entry in entries]
+                table(safe(name), [_("Code"), _("Meaning")], rows)
+            return
+        lists = [*(load_codes(known) for known in list_names()), *added.lists.values()]
+        shown = [(one.name, one.version, one.confidence, one.source) for one in lists]
+        if as_json:
+            members = ("name", "version", "confidence", "source")
+            print_json({"lists": [dict(zip(members, row, strict=True)) for row in shown]})
+        else:
+            table(_("Code lists"), [_("Name"), _("Version"), _("Confidence"), _("Source")], shown)
+
+    run(work, as_json=as_json)
+
+
+def demo(
+    scenario: Annotated[str, typer.Option("--scenario", help=_("main, all, or the name of one scenario."))] = "main",
+    as_json: JsonOption = False,
+    keep: Annotated[
+        Path | None,
+        typer.Option("--keep", help=_("Keep everything in this new folder, and say how to start its nodes again.")),
+    ] = None,
+) -> None:
+    """Run the demonstration."""
+
+    async def work() -> int:
+        from exchange.demo import run_demo
+
+        return await run_demo(scenario, as_json=as_json, keep=keep)
+
+    run(work, as_json=as_json)

@@ -1,0 +1,39 @@
+"""What a demonstration leaves behind that was kept, and how to go on with it by hand."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+from exchange.demo._federation import NATIONS
+from exchange.demo.processes import variables
+from exchange.i18n import _
+from keys.local.files import write_file
+
+
+def environment_file(root: Path) -> Path:
+    """Write the file that a shell reads to have the demonstration's commands, passphrase and folder; its path."""
+    exported = {"COMITY_DEMO": str(root), **variables(root / "passphrase")}
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in exported.items()]
+    lines.append(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH\n")
+    path = root / "environment"
+    write_file(path, "".join(lines).encode())
+    return path
+
+
+def ways_on(root: Path) -> list[str]:
+    """Lines for a person: how the nodes start again, and whose homes are there."""
+    read = f". {shlex.quote(str(root / 'environment'))}"
+    homes = {f"audit@{node}": f"auditor-{node}" for node in NATIONS} | {
+        f"24-7@{node}": f"desk-{node}" for node in NATIONS
+    }
+    return [
+        _("Kept in {folder}").format(folder=root),
+        _("Its nodes are stopped. To start them again, each in a terminal of its own (Ctrl-C stops it):"),
+        *(f'    {read} && comity-node run "$COMITY_DEMO/node-{node}"' for node in NATIONS),
+        _("To go on as one of these, in another terminal, with --home after the command:"),
+        f"    {read}",
+        *(f'    --home "$COMITY_DEMO/{home}"    {address}' for address, home in homes.items()),
+        _("The directory is signed for three days; for that time the nodes and desks work with it."),
+    ]

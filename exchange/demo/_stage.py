@@ -1,0 +1,96 @@
+"""What every demonstration plays on: a federation of two nations, two desks and an auditor, two running nodes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from exchange.cli.output import line
+from exchange.demo._federation import NATIONS, DemoFederation
+from exchange.demo.processes import Commands, RunningNode
+from exchange.i18n import _
+from keys.local.files import write_file
+from protocol.errors import NotFoundError
+
+PASSPHRASE = b"only for this demonstration"
+
+
+class Stage:
+    """The folders of the demonstration. ``tell`` prints a line, unless the result is for programs."""
+
+    def __init__(self, root: Path, *, quiet: bool) -> None:
+        self.root = root
+        self.seoul = root / "desk-kr"
+        self.paris = root / "desk-fr"
+        self.auditor = root / "auditor-kr"
+        self._quiet = quiet
+        passphrase_file = root / "passphrase"
+        write_file(passphrase_file, PASSPHRASE + b"\n", mode=0o600)
+        self.commands = Commands(passphrase_file)
+        self._federation = DemoFederation(root, self.commands)
+
+    def tell(self, text: str) -> None:
+        """Print a line."""
+        if not self._quiet:
+            line(text)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Found the federation, make the desks, and run the nodes until the block ends."""
+        await self._federation.found()
+        await self._federation.admit_nations()
+        self.tell(_("1. Two nations joined a federation whose root three holders signed, two of them needed."))
+        await self._make_desks()
+        running: list[RunningNode] = []
+        try:
+            for node in NATIONS:
+                running.append(await self.commands.start_node(self._federation.node_home(node)))
+                text = _("The node {node} runs at {url}")
+                self.tell("   " + text.format(node=node, url=running[-1].ready.get("url")))
+            yield
+        finally:
+            for process in running:
+                await process.stop()
+
+    async def _make_desks(self) -> None:
+        desks = (
+            (self.seoul, "24-7@kr", "Cyber Terror Response Division", "Korean National Police Agency", "Kim Seo-yeon"),
+            (self.paris, "24-7@fr", "Office anti-cybercriminalité", "Police nationale", "Camille Martin"),
+            (self.auditor, "audit@kr", "Inspectorate", "Board of Audit and Inspection", None),
+            (self.root / "auditor-fr", "audit@fr", "Contrôle interne", "Cour des comptes", None),
+        )
+        enrolments: dict[str, list[Path]] = {}
+        for home, address, office, agency, officer in desks:
+            node = address.partition("@")[2]
+            who = ["--auditor"] if officer is None else ["--officer", officer, "--telephone", "+33123456789"]
+            made = await self.commands.comity(
+                home,
+                "init",
+                address,
+                "--bootstrap",
+                str(self._federation.bootstrap(node)),
+                "--office",
+                office,
+                "--agency",
+                agency,
+                "--quick-derivation",
+                *who,
+            )
+            enrolments.setdefault(node, []).append(Path(made["enrolment"]))
+        await self._federation.enrol(enrolments)
+        self.tell(_("2. Each nation signed the cards of its contact point and of an auditor."))
+
+
+def example_folders() -> tuple[Path, Path]:
+    """Where the examples lie: in an installed package, and in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    return package / "examples", package.parent / "examples"
+
+
+def example(name: str) -> Path:
+    """The file of an example; raises :class:`NotFoundError`."""
+    for folder in example_folders():
+        if (folder / name).is_file():
+            return folder / name
+    raise NotFoundError(f"the example {name} is not installed")

@@ -1,0 +1,361 @@
+"""What a desk can prove of a message: verifying it again, giving out its content, and gathering evidence.
+
+Everything is verified from the stored bytes. That content is made ready to be given is recorded before it is, and that
+it was given, to whom, what for and in which file, after it was.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from uuid import UUID
+
+from exchange.desk._queries import Queries
+from exchange.evidence.bag_writer import EvidenceContents, Maker, evidence_of, nations_of
+from exchange.evidence.checks import NOT_ASKED, Evidence, JudgedMessage, inclusion, judge_evidence, judge_message
+from exchange.evidence.disclosure import Disclosure
+from exchange.evidence.log_monitor import LogWatch
+from exchange.evidence.witness_quorum import WitnessedProofs, check_witnesses
+from exchange.i18n import _
+from exchange.link.link import NodeLink
+from exchange.link.worker import InThread
+from exchange.messaging.contradictions import JudgedWhole, judge_whole
+from exchange.messaging.handling import PassingOn, verify_consents
+from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
+from exchange.office.officers import READERS, Acting, check_line, check_purpose
+from exchange.office.processing_log import ProcessingLog
+from exchange.store.messages import DeskStore
+from exchange.store.rows import StoredMessage
+from exchange.views import NOT_DATED, Check, ReceiptCheck, VerificationReport
+from protocol.address import Address
+from protocol.crypto.signing import Signer
+from protocol.encoding.instants import truncate
+from protocol.envelope import parse_envelope
+from protocol.errors import (
+    ComityError,
+    ErasedError,
+    HandlingError,
+    InvalidAddressError,
+    RecipientNeededError,
+    UnavailableError,
+)
+from protocol.log.checkpoint import parse_checkpoint
+from protocol.messages.handling_rules import Action
+from protocol.messages.passing_on import consents_of
+from protocol.processing_log import Operation
+from protocol.receipt import Receipt
+
+_BETWEEN_WORDS = re.compile(r"[^\w@.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class _Handing:
+    """To whom something is given, in words or as an address, and what for, a code of the list record_purpose."""
+
+    to: str
+    purpose: str
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """The contact points that are named in it, in whatever words and letters."""
+        found = []
+        for word in _BETWEEN_WORDS.split(self.to.lower()):
+            try:
+                found.append(Address.parse(word.strip(".")))
+            except InvalidAddressError:
+                continue
+        return tuple(found)
+
+
+class Verification:
+    """The proofs of one desk."""
+
+    def __init__(
+        self,
+        link: NodeLink,
+        queries: Queries,
+        thread: InThread,
+        store: DeskStore,
+        judge: ReceiptJudge,
+        acting: Acting,
+        book: ProcessingLog,
+        passing_on: PassingOn,
+        proofs: Path,
+        clock: Callable[[], datetime],
+        address: Address,
+        signer: Signer,
+    ) -> None:
+        self._link = link
+        self._queries = queries
+        self._thread = thread
+        self._store = store
+        self._judge = judge
+        self._acting = acting
+        self._book = book
+        self._passing_on = passing_on
+        self._proofs = proofs
+        self._clock = clock
+        self._address = address
+        self._signer = signer
+
+    async def require_consent(self, message_id: UUID) -> None:
+        """Return if the consent by which a message was passed on, if any, is proved to be of those who gave it.
+
+        Raises :class:`NotFoundError`, :class:`HandlingError`, or :class:`UnavailableError` where the directory of who
+        gave it cannot be read now.
+        """
+        forward = await self._thread(lambda: self._passing_on.received_forward(message_id))
+        if forward is None or not any(consents_of(forward)):
+            return
+        try:
+            datings = await self._link.judged(lambda directory: verify_consents(forward, directory, self._clock()))
+        except UnavailableError:
+            raise
+        except ComityError as problem:
+            raise HandlingError(f"the consent by which it was passed on is not proved ({problem.code})") from problem
+        if not all(dating.dated for dating in datings):
+            raise HandlingError("the consent by which it was passed on is not proved: nothing shows when it was given")
+
+    async def verify(self, message_id: UUID, *, online: bool = True) -> VerificationReport:
+        """Verify everything again from the stored bytes; ``online`` also asks the logs for consistency.
+
+        Raises :class:`NotFoundError`.
+        """
+        while True:
+            report = await self._verify(message_id, online)
+            if not (online and await self._link.widened()):
+                return report
+
+    async def _verify(self, message_id: UUID, online: bool) -> VerificationReport:
+        self._acting.require(*READERS)
+        stored, whole = await self._thread(lambda: self._judged_again(message_id))
+        judged = whole.judged
+        watch = self._log_watch()
+        checks = []
+        for entry in judged:
+            row = self._judge.row(entry.receipt, entry.error.code if entry.error else None)
+            consistency = NOT_ASKED
+            if online and entry.proved is not None:
+                consistency = await watch.check(entry.proved)
+            witnesses = check_witnesses(self._link.directory, entry.receipt.checkpoint, self._clock())
+            checks.append(ReceiptCheck(row, inclusion(entry), consistency, witnesses))
+        about = self._judge_message(stored, whole)
+        report = VerificationReport(
+            id=message_id,
+            digest=stored.head.digest,
+            checks=about.checks,
+            receipts=tuple(checks),
+            sentence=about.sentence,
+            dating=about.dating,
+        )
+        if not online:
+            return report
+        report, upgraded = await self._witnessed(report, [entry.receipt for entry in judged])
+        await self._thread(lambda: self._store.upgrade_receipts(stored.head.digest, upgraded))
+        return report
+
+    async def verify_file(self, evidence: bytes) -> VerificationReport:
+        """Verify an evidence file, asking the logs for consistency and for proofs under witnessed checkpoints.
+
+        Raises :class:`MalformedError` and its kin when the file cannot be read at all.
+        """
+        while True:
+            report, judged = judge_evidence(evidence, self._link.directory, self._clock())
+            watch, checks = self._log_watch(), []
+            for check, entry in zip(report.receipts, judged, strict=True):
+                asked = await watch.check(entry.proved) if entry.proved is not None else check.consistency
+                checks.append(replace(check, consistency=asked))
+            report = replace(report, receipts=tuple(checks))
+            report, _ = await self._witnessed(report, [entry.receipt for entry in judged])
+            if not await self._link.widened():
+                return report
+
+    async def _witnessed(
+        self, report: VerificationReport, receipts: Sequence[Receipt]
+    ) -> tuple[VerificationReport, list[Receipt]]:
+        """The report with its receipts upgraded as far as they can be, and those that were."""
+        proofs = WitnessedProofs(self._link.directory, self._link.client, self._clock())
+        improved = await proofs.improve(report.receipts, receipts)
+        upgraded = [after for before, (_, after) in zip(receipts, improved, strict=True) if after is not before]
+        return replace(report, receipts=tuple(check for check, _ in improved)), upgraded
+
+    async def check_own_log(self) -> Check:
+        """Whether the log of the node that serves this desk extends what was seen of it; else the proof is kept."""
+        return await self._log_watch().check_head(self._link.own_node)
+
+    def _log_watch(self) -> LogWatch:
+        return LogWatch(
+            self._link.directory,
+            self._link.client,
+            self._last_checkpoint,
+            self._remember_checkpoint,
+            self._proofs,
+            self._clock,
+        )
+
+    def _judge_message(self, stored: StoredMessage, whole: JudgedWhole) -> JudgedMessage:
+        if stored.erased:
+            erased = Check("content", None, ErasedError.code, "the content was erased; its receipts are left")
+            text = _("The content of message {message} was erased; what is left is what the nodes logged.")
+            said = text.format(message=stored.head.id)
+            contradiction = () if not whole.found else (whole.check(),)
+            return JudgedMessage((*contradiction, erased), said, NOT_DATED)
+        envelope, disclosed = parse_envelope(stored.envelope), (stored.content, stored.salt)
+        return judge_message(envelope, disclosed, self._link.directory, whole, self._clock())
+
+    async def export(self, message_id: UUID, *, to: str | None = None, purpose: str | None = None) -> bytes:
+        """An evidence file, with the content in the clear; see :func:`exchange.evidence.checks.verify_evidence`.
+
+        Raises as :meth:`disclosure`.
+        """
+        await self.require_consent(message_id)
+
+        def read() -> bytes:
+            stored = self._disclosed(message_id, "export", self._handing(to, purpose))
+            receipts = tuple(entry.receipt for entry in self._store.receipts(stored.head.digest))
+            return Evidence(stored.envelope, stored.salt, stored.content, receipts).to_bytes()
+
+        return await self._thread(read)
+
+    async def disclosure(self, message_id: UUID, *, to: str | None = None, purpose: str | None = None) -> Disclosure:
+        """The content and salt of one message, for an auditor.
+
+        That it was made ready for ``to`` is recorded before it is returned; :meth:`note_given` records that it was
+        given. ``to`` and ``purpose`` default to those of the login. Raises :class:`RecipientNeededError` without them,
+        :class:`NotFoundError`, :class:`ErasedError`, :class:`ConditionsOpenError` for what this desk may not open
+        itself, and :class:`HandlingError` when a label forbids what it is for, or the contact point that it is for.
+        """
+        await self.require_consent(message_id)
+        return await self._thread(lambda: _opened(self._disclosed(message_id, "disclose", self._handing(to, purpose))))
+
+    async def evidence(
+        self,
+        message_id: UUID,
+        *,
+        disclose: bool,
+        online: bool = True,
+        to: str | None = None,
+        purpose: str | None = None,
+    ) -> EvidenceContents:
+        """What an evidence bundle of a message holds, with its content if ``disclose``; write_bundle makes the file.
+
+        With ``online`` the logs are asked first for proofs under checkpoints that witnesses cosigned; a log that cannot
+        be asked leaves the proof that there is.
+
+        Receipts that do not hold by the directory as it is now are left out, and counted. Raises as
+        :meth:`disclosure`, :class:`DirectoryUnavailableError`, and :class:`UnavailableError` when the directory must be
+        read further and the node cannot be reached.
+        """
+        self._acting.require(*READERS)
+        if disclose:
+            await self.require_consent(message_id)
+        if online:
+            await self.verify(message_id)
+        while True:
+            stored, whole = await self._thread(lambda: self._judged_again(message_id))
+            judged = whole.judged
+            if stored.erased:
+                raise ErasedError
+            nations_of(stored, judged, self._link.directory)
+            if not await self._link.widened():
+                break
+        opened = None
+        if disclose:
+            opened = _opened(
+                await self._thread(lambda: self._disclosed(message_id, "bundle", self._handing(to, purpose)))
+            )
+        maker = await self._maker(judged)
+        return await self._link.with_trust(
+            lambda trust: evidence_of(stored, judged, opened, trust.current, trust.extract, maker)
+        )
+
+    async def note_given(
+        self, message_id: UUID, act: str, file: bytes, *, to: str | None = None, purpose: str | None = None
+    ) -> int:
+        """Record that a file was given out, after it was written: the first entry of its custody; the entry's index.
+
+        ``act`` is export, disclose, bundle, or bundle.sealed for a bundle without the content; ``file`` are its bytes.
+        Raises :class:`RecipientNeededError`.
+        """
+
+        def note() -> int:
+            handed = self._handing(to, purpose)
+            head = self._store.head(message_id)[1]
+            with self._store.database.transaction():
+                index = self._store.records.frontier().size
+                record = self._book.record(
+                    Operation.DISCLOSURE,
+                    act,
+                    head,
+                    recipients=(handed.to,),
+                    purpose=handed.purpose,
+                    file=sha256(file).digest(),
+                )
+                self._store.records.insert([record])
+            return index
+
+        return await self._thread(note)
+
+    def _handing(self, to: str | None, purpose: str | None) -> _Handing:
+        """To whom and what for; raises :class:`RecipientNeededError`."""
+        who, what_for = to or self._acting.recipient, purpose or self._acting.purpose
+        if not who or not what_for:
+            raise RecipientNeededError("say who gets it, and what for")
+        return _Handing(check_line(who, "the name of a recipient"), check_purpose(what_for))
+
+    async def _maker(self, judged: Sequence[JudgedReceipt]) -> Maker:
+        """Who makes a bundle here and now, with the largest head of each log that was seen."""
+        searched: dict[str, int] = {}
+        for proved in (entry.proved for entry in judged if entry.proved is not None):
+            seen = await self._last_checkpoint(proved.origin)
+            known = parse_checkpoint(seen).size if seen is not None else 0
+            searched[proved.origin] = max(searched.get(proved.origin, 0), proved.size, known)
+        officer = self._acting.name if self._acting.name != str(self._address) else None
+        return Maker(self._address, officer, truncate(self._clock()), searched, self._signer)
+
+    def _disclosed(self, message_id: UUID, act: str, handed: _Handing) -> StoredMessage:
+        """A message whose content may be given out, after it was recorded that it is made ready for that."""
+        self._acting.require(*READERS)
+        stored = self._store.message(message_id)
+        if stored.erased:
+            raise ErasedError
+        self._queries.require_open(stored)
+        if handed.purpose == Action.PROCEEDINGS:
+            self._passing_on.require(message_id, Action.PROCEEDINGS)
+        for address in handed.addresses:
+            if address != self._passing_on.address:
+                self._passing_on.require(message_id, Action.FORWARD, address)
+        with self._store.database.transaction():
+            record = self._book.record(
+                Operation.CONSULTATION,
+                f"{act}.prepare",
+                stored.head,
+                recipients=(handed.to,),
+                purpose=handed.purpose,
+            )
+            self._store.records.insert([record])
+        return stored
+
+    def _judged_again(self, message_id: UUID) -> tuple[StoredMessage, JudgedWhole]:
+        stored = self._store.message(message_id)
+        receipts = [entry.receipt for entry in self._store.receipts(stored.head.digest)]
+        judge = ReceiptJudge(lambda: self._link.directory)  # with no memory of what was verified before
+        return stored, judge_whole(judge, receipts, stored.head, self._clock())
+
+    async def _last_checkpoint(self, origin: str) -> bytes | None:
+        return await self._thread(lambda: self._store.state(b"log:" + origin.encode()))
+
+    async def _remember_checkpoint(self, origin: str, note: bytes) -> None:
+        def larger(seen: bytes | None) -> bytes | None:
+            """The note, unless this program or another has seen more of the log."""
+            return note if seen is None or parse_checkpoint(seen).size < parse_checkpoint(note).size else None
+
+        await self._thread(lambda: self._store.replace_state(b"log:" + origin.encode(), larger))
+
+
+def _opened(stored: StoredMessage) -> Disclosure:
+    return Disclosure(stored.head.id, stored.head.digest, stored.salt, stored.content)

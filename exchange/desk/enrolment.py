@@ -1,0 +1,81 @@
+"""A new desk: its keys, its home folder, and the public part that its nation signs into the directory.
+
+The enrolment request is the contact point's card itself, not yet signed: the nation's key holders check it, complete
+it, and publish it. Until then no node knows the desk's key, so the desk has no directory and can do nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from exchange.settings import DeskSettings, Home, OfficerSettings
+from keys.directory.cards import ContactPointCard, card_to_bytes
+from keys.local.files import sync_folder, write_file
+from keys.members.bootstrap import BootstrapFile
+from keys.members.federation import contact_point_card
+from keys.members.identity import generate_desk_keys
+from keys.secrets.keystore import STANDARD, Derivation, Keystore
+from protocol.address import Address, check_new_country, check_new_node
+from protocol.crypto.hpke import check_platform
+from protocol.errors import KeystoreError
+from protocol.messages.schema.languages import language_tag
+
+
+def create_desk(
+    home: Path,
+    address: Address,
+    passphrase: bytes,
+    bundle: BootstrapFile,
+    now: datetime,
+    *,
+    office: str,
+    agency: str,
+    languages: Sequence[str] = ("en",),
+    officer: OfficerSettings | None = None,
+    node_url: str | None = None,
+    transport: Literal["https", "file"] = "https",
+    derivation: Derivation = STANDARD,
+    **card_fields: Any,
+) -> ContactPointCard:
+    """Make the home folder of a new desk and return its card for the nation to sign (also in ``enrolment.json``).
+
+    The folder appears whole or not at all; one that holds something is refused. ``card_fields`` are further fields of
+    the card, such as ``phones``. Raises :class:`KeystoreError`, :class:`MalformedError` for a card that is not valid,
+    :class:`UsageError` for a country that does not exist, and :class:`PlatformUnfitError`.
+    """
+    check_platform()
+    check_new_node(address.node)
+    if card_fields.get("country") is not None:
+        card_fields["country"] = check_new_country(card_fields["country"])
+    languages = [language_tag(language, known=True) for language in languages]
+    if home.exists() and (not home.is_dir() or any(home.iterdir())):
+        raise KeystoreError(f"{home} already exists and is not empty; choose another folder")
+    keys = generate_desk_keys()
+    card = contact_point_card(address, keys, now, office=office, agency=agency, languages=languages, **card_fields)
+    settings = DeskSettings(address=str(address), node_url=node_url, officer=officer, transport=transport)
+    try:
+        home.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{home.name}.", dir=home.parent))
+        try:
+            files = Home(folder)
+            keystore = Keystore.create(files.keystore, passphrase, derivation)
+            keys.store(keystore, now)
+            keystore.save()
+            files.directory.mkdir(mode=0o700)
+            write_file(files.bootstrap, bundle.to_bytes())
+            write_file(files.enrolment, card_to_bytes(card))
+            settings.save(files.settings)
+            os.replace(folder, home)
+            sync_folder(home.parent)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    except OSError as problem:
+        raise KeystoreError(f"cannot make {home}: {problem.strerror}") from problem
+    return card

@@ -1,0 +1,238 @@
+"""Keeping watch: what arrives and what becomes due, as soon as it does, for as long as the program runs.
+
+A watch ends only when it is closed. Whatever refuses (the node, the directory, the disk) may work again: the watch says
+once what stands in its way, tells meanwhile what it can see, and tries again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import ParamSpec, TypeVar
+
+from exchange.cases.agenda import Notice
+from exchange.desk.desk import Clock, Desk
+from exchange.desk.notify import Channel
+from exchange.views import SyncResult
+from protocol.errors import CheckpointStaleError, ComityError, UnavailableError
+
+DESK_CHANNEL = "desk"
+# The agenda is looked at so often at least: a machine may sleep, and clocks are set.
+TURN_S = 30.0
+# So often the log of the desk's own node is compared with what was seen of it.
+LOG_EVERY = timedelta(minutes=10)
+# After an error the node is listened to again: after a random time up to the first, doubled up to the second.
+RETRY_FIRST_S = 0.2
+RETRY_MOST_S = 30.0
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class TryFailed:
+    """Notices could not be told over a channel: they are told again at the next turn."""
+
+    channel: str
+    error: ComityError
+
+
+@dataclass(frozen=True, slots=True)
+class LogContradicted:
+    """The log of the desk's own node contradicts what it showed before; ``detail`` says where the proof lies."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogStale:
+    """The log of the desk's own node shows this desk no state of now, as ``detail`` says."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """Something keeps this watch from seeing everything. It goes on and tries again; each cause is told once."""
+
+    error: ComityError
+
+
+Seen = SyncResult | Notice | TryFailed | LogContradicted | LogStale | Interrupted
+
+
+async def watch(
+    desk: Desk, channels: Sequence[Channel], clock: Clock, turn_s: float = TURN_S
+) -> AsyncGenerator[Seen, None]:
+    """What arrives, and each notice once, in the order in which it happens; ends only when closed.
+
+    A notice counts as given when it was yielded and the next one is asked for: one that a crash cut off is given again.
+    """
+    arrivals = _Arrivals(desk) if desk.settings.transport != "file" else None
+    turn = _LogTurn(clock)
+    trying = _Trying()
+    try:
+        while True:
+            if arrivals is not None:
+                found = await trying.do("log", turn.look, desk)
+                if found is not None:
+                    yield found
+            async with aclosing(_due(desk, channels, trying)) as due:
+                async for told in due:
+                    yield told
+            until = await trying.do("agenda", _until_next, desk, clock, turn_s)
+            if isinstance(until, Interrupted):
+                yield until
+            wait = until if isinstance(until, float) else turn_s
+            if arrivals is None:
+                await asyncio.sleep(wait)
+                continue
+            result = await trying.do("arrivals", arrivals.next, wait)
+            if result is not None and result != SyncResult(cursor=getattr(result, "cursor", 0)):
+                yield result
+    finally:
+        if arrivals is not None:
+            await arrivals.close()
+
+
+async def _due(desk: Desk, channels: Sequence[Channel], trying: _Trying) -> AsyncGenerator[Seen, None]:
+    """The notices of the desk, one by one, and what keeps them or a channel's from being told."""
+    async with aclosing(told_here(desk)) as notices:
+        while (notice := await trying.do("notices", anext, notices, None)) is not None:
+            yield notice
+            if isinstance(notice, Interrupted):
+                break
+    for channel in channels:
+        failure = await trying.do(f"channel {channel.name}", tell, desk, channel)
+        if failure is not None:
+            yield failure
+
+
+class _Trying:
+    """Does what may fail for a while, and says once why it did."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, str] = {}
+
+    async def do(
+        self, what: str, work: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T | Interrupted | None:
+        """What ``work`` gives; :class:`Interrupted` when it failed, None when that was told already."""
+        try:
+            result = await work(*args, **kwargs)
+        except (ComityError, OSError) as problem:
+            error = problem if isinstance(problem, ComityError) else UnavailableError(f"this machine: {problem}")
+            if self._told.get(what) == error.code:
+                return None
+            self._told[what] = error.code
+            return Interrupted(error)
+        self._told.pop(what, None)
+        return result
+
+
+class _Arrivals:
+    """Listens at the node. When that ends by an error, it begins anew, after a random pause that grows."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._listening: AsyncGenerator[SyncResult, None] | None = None
+        self._next: asyncio.Task[SyncResult] | None = None
+        self._failures = 0
+        self._again_at = 0.0  # monotonic
+
+    async def next(self, timeout_s: float) -> SyncResult | None:
+        """What arrived, None after ``timeout_s``; raises what ended the listening."""
+        if self._next is None:
+            pause = self._again_at - time.monotonic()
+            if pause > 0:
+                await asyncio.sleep(min(pause, timeout_s))
+                return None
+            if self._listening is None:
+                self._listening = self._desk.listen()
+            self._next = asyncio.ensure_future(anext(self._listening))
+        done, _ = await asyncio.wait({self._next}, timeout=timeout_s)
+        if not done:
+            return None
+        ended, self._next = self._next, None
+        try:
+            result = ended.result()
+        except (ComityError, OSError):
+            self._failures += 1
+            self._listening = None  # a generator that raised is over
+            longest = min(RETRY_MOST_S, RETRY_FIRST_S * 2**self._failures)
+            self._again_at = time.monotonic() + random.uniform(0, longest)  # noqa: S311 - jitter, not a secret
+            raise
+        self._failures = 0
+        return result
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._next is not None:
+            self._next.cancel()
+            with suppress(asyncio.CancelledError, ComityError, OSError, StopAsyncIteration):
+                await self._next
+        if self._listening is not None:
+            await self._listening.aclose()
+
+
+class _LogTurn:
+    """When the log is to be compared: every :data:`LOG_EVERY`, until it contradicted itself. Each is told once."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._due: datetime | None = clock()
+        self._stale = False
+
+    async def look(self, desk: Desk) -> LogContradicted | LogStale | None:
+        """What is to be told, if it is time to look."""
+        if self._due is None or self._clock() < self._due:
+            return None
+        found = await compare_log(desk)
+        self._due = None if isinstance(found, LogContradicted) else self._clock() + LOG_EVERY
+        was_stale, self._stale = self._stale, isinstance(found, LogStale)
+        return None if was_stale and self._stale else found
+
+
+async def compare_log(desk: Desk) -> LogContradicted | LogStale | None:
+    """Compare the log of the desk's own node with what was seen of it before; None if nothing is known against it."""
+    check = await desk.verification.check_own_log()
+    if check.ok is False:
+        return LogContradicted(check.detail)
+    return LogStale(check.detail) if check.error == CheckpointStaleError.code else None
+
+
+async def told_here(desk: Desk) -> AsyncGenerator[Notice, None]:
+    """What was not told at this desk yet; each counts as told when the next one is asked for.
+
+    Nothing while another program of this desk tells: what that one does not finish is told at the next turn.
+    """
+    async with desk.telling(DESK_CHANNEL) as alone:
+        for notice in await desk.notices(DESK_CHANNEL) if alone else ():
+            yield notice
+            await desk.note_given([notice])
+
+
+async def tell(desk: Desk, channel: Channel) -> TryFailed | None:
+    """Tell over a channel what was not told there yet; nothing while another program of this desk does so."""
+    async with desk.telling(channel.name) as alone:
+        notices = await desk.notices(channel.name) if alone else []
+        if not notices:
+            return None
+        try:
+            await asyncio.to_thread(channel.tell, desk.address, notices)
+        except ComityError as problem:
+            return TryFailed(channel.name, problem)
+        await desk.note_given(notices)
+    return None
+
+
+async def _until_next(desk: Desk, clock: Clock, turn_s: float) -> float:
+    change = await desk.next_change()
+    if change is None:
+        return turn_s
+    return min(turn_s, max(0.05, (change - clock()).total_seconds()))

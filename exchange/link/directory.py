@@ -1,0 +1,258 @@
+"""The desk's view of the directory: loaded from its own folder, refreshed from its own node.
+
+The directory's client is blocking and verifies everything itself; here it gets signed requests over pinned TLS, and
+runs in a thread.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import quote
+
+import urllib3
+
+from exchange.settings import DeskSettings, Home
+from keys.directory.metadata.shared_client import SharedDirectoryClient
+from keys.directory.view import Directory
+from keys.members.bootstrap import BootstrapFile
+from keys.transport.tls import any_server_context, client_context
+from protocol.address import Address
+from protocol.crypto.signing import Signer
+from protocol.errors import (
+    CertificateUnknownError,
+    ComityError,
+    DirectoryUnavailableError,
+    DirectoryUntrustedError,
+    MalformedError,
+    NotEnrolledError,
+    NotFoundError,
+    UnavailableError,
+    UnknownContactPointError,
+    UnknownNodeError,
+)
+from protocol.http.problem import problem_of
+from protocol.http.signature import NONCE_BYTES, sign_request
+
+MAX_FILE_BYTES = 16 * 1024 * 1024
+_CONNECT_TIMEOUT_S = 10
+# Said of files that prove themselves (see Trust._fetch), to people whom it would only alarm.
+urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+
+
+class DirectoryBehindError(Exception):
+    """Something names a key or a holder that the directory in use does not have: a newer or wider one may."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRoute:
+    """Where a node is reached, and the certificates that it may show."""
+
+    url: str
+    certificates: tuple[bytes, ...]
+
+
+class DeskDirectory:
+    """The directory in use. ``current`` changes with :meth:`refresh` alone. Blocking; one thread at a time."""
+
+    def __init__(
+        self,
+        home: Home,
+        settings: DeskSettings,
+        address: Address,
+        signer: Signer,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._address = address
+        self._signer = signer
+        self._clock = clock
+        self._bundle = _read_bundle(home)
+        self._unknown_certificate = False
+        self._pool: tuple[NodeRoute, urllib3.HTTPSConnectionPool] | None = None
+        self._last_failure: ComityError | None = None
+        self._carried: Mapping[str, bytes] | None = None
+        # Who gets the directory by bundle cannot ask for a nation when it is needed.
+        everything = settings.transport == "file" or settings.nations == "all"
+        nations = None if everything else (address.node,)
+        self._client = SharedDirectoryClient(home.directory, self._bundle.root, self._fetch, nations=nations)
+
+    def close(self) -> None:
+        """Close the connection to the node."""
+        self._client.close()
+        if self._pool is not None:
+            self._pool[1].close()
+
+    @property
+    def current(self) -> Directory:
+        """The last verified directory; raises :class:`DirectoryUnavailableError` before there was one."""
+        if self._client.current is None:
+            raise DirectoryUnavailableError("no directory was verified yet")
+        return self._client.current
+
+    @property
+    def lacks(self) -> bool:
+        """Whether something was looked up of a nation that was not read yet, and the next refresh will bring it."""
+        return self._client.lacks()
+
+    @property
+    def own_node(self) -> str:
+        """The node that serves this desk now, by the directory."""
+        try:
+            return self.current.serving_node(self._address, self._clock())
+        except (UnknownContactPointError, UnknownNodeError, DirectoryUnavailableError):
+            return self._address.node
+
+    def load(self, carried: Mapping[str, bytes] | None = None) -> Directory:
+        """The directory kept in the folder, else the one that was ``carried`` here, else one from the node.
+
+        Raises as :meth:`refresh` does.
+
+        An expired one is loaded too: what is under way goes on. Look at ``Directory.is_stale``.
+        """
+        try:
+            return self._client.load(self._clock(), allow_expired=True)
+        except DirectoryUnavailableError:
+            return self.install(carried) if carried else self.refresh()
+
+    def changed(self) -> bool:
+        """Whether another program of this desk brought the directory's folder further than ``current``."""
+        return self._client.changed()
+
+    def load_everything(self) -> Directory:
+        """The kept directory with all nations whose files are here; raises as :meth:`refresh` does."""
+        return self._client.load(self._clock(), allow_expired=True, everything=True)
+
+    def install(self, files: Mapping[str, bytes]) -> Directory:
+        """Verify and keep all of the directory files that were carried here; raises as :meth:`refresh` does."""
+        self._carried = files
+        try:
+            return self._client.refresh(self._clock(), everything=True)
+        finally:
+            self._carried = None
+
+    def refresh(self, *, everything: bool = False) -> Directory:
+        """Fetch and verify, with ``everything`` all nations.
+
+        Raises :class:`DirectoryUntrustedError`, :class:`DirectoryUnavailableError`, or what the node refused the
+        request with.
+        """
+        self._last_failure = None
+        # First over the certificates of the card; each refresh tries them anew.
+        self._unknown_certificate = False
+        try:
+            return self._client.refresh(self._clock(), everything=everything)
+        except DirectoryUnavailableError:
+            # Why the file could not be had says more than that it could not.
+            if isinstance(self._last_failure, UnknownContactPointError):
+                # The only contact point in such a request is the one that signed it.
+                raise NotEnrolledError(f"the directory has no contact point {self._address} yet") from None
+            if self._last_failure is not None:
+                raise self._last_failure from None
+            raise
+
+    def extract(self, nodes: Iterable[str]) -> dict[str, bytes]:
+        """The directory files that vouch for these nations; raises as :meth:`DirectoryClient.extract`."""
+        return self._client.extract(nodes)
+
+    def route(self, node: str) -> NodeRoute:
+        """How to reach ``node``; raises :class:`UnknownNodeError`."""
+        own = node == self.own_node
+        elsewhere = self._settings.node_url if own else None
+        try:
+            url = elsewhere or self.current.url(node)
+            certificates: Sequence[bytes] = self.current.tls_certificates(node)
+        except (UnknownNodeError, DirectoryUnavailableError):
+            # Before the first refresh, and for a node that only its own desks can reach.
+            if not own:
+                raise
+            url, certificates = elsewhere or self._bundle.url, ()
+        if own and not certificates:
+            certificates = self._bundle.tls_certificates
+        return NodeRoute(url, tuple(certificates))
+
+    def _fetch(self, name: str) -> bytes:
+        if self._carried is not None:
+            if name not in self._carried:
+                raise NotFoundError(f"the bundle has no directory file {name}")
+            return self._carried[name]
+        try:
+            if self._settings.transport == "file":
+                raise UnavailableError("this desk reaches its node by bundles only")
+            path = f"/directory/{quote(name)}"
+            try:
+                return self._get(path)
+            except CertificateUnknownError:
+                # The directory proves itself, and it may be what names the new certificate. Any address would do for
+                # that: so only the node that this desk began with is asked so.
+                if self.own_node != self._bundle.node:
+                    raise
+                self._unknown_certificate = True
+                return self._get(path)
+        except ComityError as problem:
+            self._last_failure = problem
+            raise
+
+    def _get(self, path: str) -> bytes:
+        route, pool = self._connection()
+        headers = sign_request(
+            "GET",
+            route.url.rstrip("/") + path,
+            None,
+            None,
+            str(self._address),
+            self._signer,
+            self._clock(),
+            os.urandom(NONCE_BYTES),
+        )
+        try:
+            with pool.request("GET", path, headers=headers, redirect=False, preload_content=False) as response:
+                body = response.read(MAX_FILE_BYTES + 1, decode_content=False)
+        except urllib3.exceptions.SSLError as problem:
+            if self._unknown_certificate or "CERTIFICATE_VERIFY_FAILED" not in str(problem):
+                raise UnavailableError(f"the node {self.own_node} cannot be reached (SSLError)") from problem
+            raise CertificateUnknownError(
+                f"the node {self.own_node} shows a certificate that is not on its card"
+            ) from problem
+        except (urllib3.exceptions.HTTPError, OSError) as problem:
+            kind = type(problem).__name__
+            raise UnavailableError(f"the node {self.own_node} cannot be reached ({kind})") from problem
+        if len(body) > MAX_FILE_BYTES:
+            raise DirectoryUntrustedError("a directory file is larger than it may be")
+        if response.status != 200:
+            raise problem_of(body, f"the node {self.own_node}")
+        return body
+
+    def _connection(self) -> tuple[NodeRoute, urllib3.HTTPSConnectionPool]:
+        route = self.route(self.own_node)
+        if self._unknown_certificate:
+            route = NodeRoute(route.url, ())
+        if self._pool is None or self._pool[0] != route:
+            try:
+                parsed = urllib3.util.parse_url(route.url)
+            except urllib3.exceptions.LocationParseError as problem:
+                raise MalformedError("the node's address is not an https URL") from problem
+            if parsed.scheme != "https" or not parsed.host:
+                raise MalformedError("the node's address is not an https URL")
+            if self._pool is not None:
+                self._pool[1].close()
+            pool = urllib3.HTTPSConnectionPool(
+                parsed.host,
+                parsed.port,
+                ssl_context=client_context(route.certificates) if route.certificates else any_server_context(),
+                assert_hostname=False,
+                maxsize=1,
+                retries=False,
+                timeout=urllib3.Timeout(connect=_CONNECT_TIMEOUT_S, read=self._settings.request_timeout_s),
+            )
+            self._pool = (route, pool)
+        return self._pool
+
+
+def _read_bundle(home: Home) -> BootstrapFile:
+    try:
+        return BootstrapFile.from_bytes(home.bootstrap.read_bytes())
+    except OSError as problem:
+        raise DirectoryUnavailableError(f"cannot read {home.bootstrap}: {problem.strerror}") from problem

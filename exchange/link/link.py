@@ -1,0 +1,206 @@
+"""A desk's way to the nodes: their clients, and the directory that says who and where they are.
+
+The directory is fetched anew when that is due, when a node shows a certificate that is not on its card, and when
+somebody was looked up whose nation was not read yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from exchange.link.client import NodeClient
+from exchange.link.directory import DeskDirectory, DirectoryBehindError
+from exchange.link.live_keys import LiveSigner
+from exchange.link.worker import Background, InThread
+from exchange.settings import DeskSettings
+from exchange.store.messages import DeskStore
+from keys.directory.view import Directory
+from protocol.address import Address
+from protocol.crypto.signing import Signer
+from protocol.encoding.instants import from_ms, to_ms
+from protocol.errors import (
+    CertificateUnknownError,
+    ComityError,
+    DirectoryUnavailableError,
+    DirectoryUntrustedError,
+    UnavailableError,
+    UnknownNodeError,
+)
+
+T = TypeVar("T")
+
+_REFRESHED = b"refreshed"
+
+
+class NodeLink:
+    """The clients and the directory of one desk. Event loop only; ``thread`` is the desk's, for its store."""
+
+    def __init__(
+        self,
+        address: Address,
+        settings: DeskSettings,
+        signer: LiveSigner,
+        trust: DeskDirectory,
+        store: DeskStore,
+        thread: InThread,
+        directory_thread: InThread,
+        background: Background,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._address = address
+        self._settings = settings
+        self._signer = signer
+        self._desk_directory = trust
+        self._store = store
+        self._thread = thread
+        self._directory_thread = directory_thread
+        self._background = background
+        self._clock = clock
+        self._clients: dict[str, NodeClient] = {}
+        self._signs_with: Signer | None = None  # the key of all clients
+        self._refreshing = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for client in self._clients.values():
+            await client.close()
+
+    # --- The directory ---
+
+    @property
+    def directory(self) -> Directory:
+        """The last verified directory."""
+        return self._desk_directory.current
+
+    @property
+    def own_node(self) -> str:
+        """The node that serves this desk now, by the directory."""
+        return self._desk_directory.own_node
+
+    async def with_trust(self, work: Callable[[DeskDirectory], T]) -> T:
+        """What ``work`` makes of the directory's files, in the thread that keeps them."""
+        return await self._directory_thread(lambda: work(self._desk_directory))
+
+    async def refresh(self, *, everything: bool = False) -> Directory:
+        """Fetch and verify the directory; see :meth:`exchange.desk.desk.Desk.refresh_directory`."""
+        async with self._refreshing:
+            directory = await self._directory_thread(lambda: self._desk_directory.refresh(everything=everything))
+        refreshed = to_ms(self._clock()).to_bytes(8, "big")
+        await self._thread(lambda: self._store.set_state(_REFRESHED, refreshed))
+        return directory
+
+    async def refresh_if_due(self) -> None:
+        """Refresh when the settings say so; raises what keeps the node from being asked at all.
+
+        Another program of this desk may have done it: then what that one verified is loaded.
+        """
+        if self._desk_directory.changed():
+            async with self._refreshing:
+                with suppress(DirectoryUntrustedError):  # the present one stays in use
+                    await self._directory_thread(self._desk_directory.load)
+        stored = await self._thread(lambda: self._store.state(_REFRESHED))
+        due = timedelta(seconds=self._settings.directory_refresh_s)
+        if stored is None or self._clock() - from_ms(int.from_bytes(stored, "big")) >= due:
+            await self._try_refresh()
+
+    async def take(self, files: Mapping[str, bytes]) -> bool:
+        """Verify and keep directory files that a bundle brought; False when they are refused."""
+        try:
+            async with self._refreshing:
+                await self._directory_thread(lambda: self._desk_directory.install(files))
+        except (DirectoryUntrustedError, DirectoryUnavailableError):
+            return False
+        return True
+
+    async def load_unread(self) -> None:
+        """Read the nations whose files are here and were not read, if there are any."""
+        if self.directory.unread:
+            async with self._refreshing:
+                await self._directory_thread(self._desk_directory.load_everything)
+
+    async def _try_refresh(self) -> bool:
+        """Refresh the directory; False, with the present one still in use, when it cannot be had or trusted.
+
+        An unreachable node is raised by whatever asks it next.
+        """
+        try:
+            await self.refresh()
+        except DirectoryUntrustedError:
+            return False
+        except ComityError as problem:
+            if problem.retryable:
+                raise
+            return False
+        return True
+
+    async def renewed(self, directory: Directory) -> bool:
+        """Refresh; True when there is another directory than ``directory`` now. Raises as :meth:`refresh_if_due`."""
+        return await self._try_refresh() and self.directory is not directory
+
+    async def widened(self) -> bool:
+        """Read the nations that were looked up and not read; True when there were any."""
+        return self._desk_directory.lacks and await self.renewed(self.directory)
+
+    # --- What depends on it ---
+
+    async def judged(self, judge: Callable[[Directory], T]) -> T:
+        """What ``judge`` makes of a directory in which nothing that it looks up is unread."""
+        while True:
+            try:
+                result = judge(self.directory)
+            except UnknownNodeError:
+                if not await self.widened():
+                    raise
+            else:
+                if not await self.widened():
+                    return result
+
+    async def settled(self, judge: Callable[[bool], T]) -> T:
+        """What ``judge(final)`` says in the desk's thread when no newer or wider directory could change it."""
+        while True:
+            directory = self.directory
+            try:
+                return await self._thread(lambda: judge(False))
+            except DirectoryBehindError:
+                if not await self.renewed(directory):
+                    return await self._thread(lambda: judge(True))
+
+    # --- The nodes ---
+
+    async def ask(self, ask: Callable[[NodeClient], Awaitable[T]]) -> T:
+        """Ask the own node; once more, with a new directory, when it shows a certificate that is not on its card."""
+        try:
+            return await ask(self.client(self.own_node))
+        except CertificateUnknownError:
+            if not await self._try_refresh():
+                raise
+            return await ask(self.client(self.own_node))
+
+    def client(self, node: str) -> NodeClient:
+        """The client of a node; raises :class:`UnknownNodeError`; :class:`UnavailableError` for a desk by bundles."""
+        if self._settings.transport == "file":
+            raise UnavailableError("this desk reaches its node by bundles only")
+        route = self._desk_directory.route(node)
+        if self._signs_with is not self._signer.now:
+            self._signs_with = self._signer.now
+            for outdated in self._clients.values():
+                self._background.start(outdated.close())
+            self._clients.clear()
+        client = self._clients.get(node)
+        if client is None or (client.base_url, client.certificates) != (route.url.rstrip("/"), route.certificates):
+            if client is not None:
+                self._background.start(client.close())
+            client = self._clients[node] = NodeClient(
+                node,
+                route.url,
+                route.certificates,
+                self._address,
+                self._signs_with,
+                self._clock,
+                timeout_s=self._settings.request_timeout_s,
+            )
+        return client

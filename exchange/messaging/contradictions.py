@@ -1,0 +1,180 @@
+"""Receipts that verify one by one and cannot all be true: then somebody lied, and the whole does not hold.
+
+Within one log (docs/misbehaviour.md): two leaves at one index; two trees of one size; a tree that was signed later and
+is smaller; an entry dated on the wrong side of a checkpoint; an order that cannot be; one thing said twice; consignment
+and its failure. Such a log is proved to lie, and none of its receipts counts. Between logs: consignment and its failure
+before the message's time was over. Of one desk: that it took a message, and that it refused it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import accumulate, groupby
+from operator import itemgetter
+from typing import TypeVar
+
+from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
+from exchange.store.rows import Head
+from exchange.views import Check
+from protocol.encoding.instants import to_text
+from protocol.errors import LogForkError, ProofInvalidError
+from protocol.event import EventName
+from protocol.misbehaviour.verify import ALLOWED_SKEW, is_late
+from protocol.receipt import Receipt, VerifiedReceipt
+
+K = TypeVar("K")
+
+_ONCE = frozenset({EventName.SubmissionAcceptance, EventName.ContentConsignment})
+_ACCEPTED = frozenset({EventName.SubmissionAcceptance, EventName.RelayAcceptance})
+_TAKEN = frozenset({EventName.ContentHandover, EventName.ContentAccessTracking})
+# In one log, of one recipient: what stands before what.
+_ORDER = (
+    (EventName.ContentConsignment, EventName.ContentConsignmentFailure),
+    (EventName.ContentConsignment, EventName.ContentHandover),
+    (EventName.ContentConsignment, EventName.ContentHandoverFailure),
+    (EventName.ContentHandover, EventName.ContentAccessTracking),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """What cannot be true; ``origin`` is the log that is proved to lie, None where nobody can say who of two lied."""
+
+    origin: str | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedWhole:
+    """All receipts with their verdicts, those of logs that lied among the refused, and why these lied."""
+
+    judged: tuple[JudgedReceipt, ...]
+    found: tuple[Contradiction, ...]
+
+    def check(self) -> Check:
+        """Whether the receipts fit together."""
+        if not self.found:
+            return Check("whole", True, None, f"{len(self.judged)} receipts contradict each other nowhere")
+        return Check("whole", False, "contradiction", "; ".join(dict.fromkeys(one.text for one in self.found)))
+
+
+def judge_whole(judge: ReceiptJudge, receipts: Sequence[Receipt], about: Head, now: datetime) -> JudgedWhole:
+    """The verdicts on receipts that came together as ones about ``about``."""
+    proved = [judge.prove(receipt) for receipt in receipts]
+    own = [entry.proved for entry in proved if entry.proved is not None]
+    related = [_not_ahead(judge.relate(entry, about), now) for entry in proved]
+    fitting = [entry.proved for entry in related if entry.proved is not None]
+    found = (*_lies(own), *_outcomes(fitting, about.expires_at))
+    liars = {one.origin for one in found if one.origin is not None}
+    return JudgedWhole(tuple(_without(entry, liars) for entry in related), found)
+
+
+def _not_ahead(judged: JudgedReceipt, now: datetime) -> JudgedReceipt:
+    if judged.proved is None or judged.proved.event.at - now <= ALLOWED_SKEW:
+        return judged
+    at = to_text(judged.proved.event.at)
+    problem = ProofInvalidError(f"the entry says {at}, which has not come yet by the clock of this machine")
+    return JudgedReceipt(judged.receipt, None, problem)
+
+
+def _without(judged: JudgedReceipt, liars: set[str]) -> JudgedReceipt:
+    if judged.proved is None or judged.proved.origin not in liars:
+        return judged
+    return JudgedReceipt(judged.receipt, None, LogForkError(f"the log {judged.proved.origin} is proved to lie"))
+
+
+def _lies(proved: Sequence[VerifiedReceipt]) -> Iterator[Contradiction]:
+    """What two statements of one log, or one by itself, prove of it."""
+    for origin, entries in _grouped(proved, lambda entry: entry.origin):
+        for entry in entries:
+            if is_late(entry.event.at, entry.signed_at):
+                yield Contradiction(origin, f"{origin}: entry {entry.index} says a time after the tree that holds it")
+        for index, found in _grouped(entries, lambda entry: entry.index):
+            if len({entry.leaf_hash for entry in found}) > 1:
+                yield Contradiction(origin, f"{origin}: two entries stand at index {index}")
+        for size, found in _grouped(entries, lambda entry: entry.size):
+            if len({entry.root for entry in found}) > 1:
+                yield Contradiction(origin, f"{origin}: two trees have the size {size}")
+        yield from _shrunk(origin, entries)
+        yield from _back_dated(origin, entries)
+
+
+def _shrunk(origin: str, entries: Sequence[VerifiedReceipt]) -> Iterator[Contradiction]:
+    heads = sorted({(entry.signed_at, entry.size) for entry in entries if entry.signed_at is not None})
+    largest = 0
+    for _, group in groupby(heads, key=itemgetter(0)):
+        sizes = [size for _, size in group]
+        if sizes[0] < largest:
+            yield Contradiction(origin, f"{origin}: a tree of {sizes[0]} was signed after one of {largest}")
+        largest = max(largest, sizes[-1])
+
+
+def _back_dated(origin: str, entries: Sequence[VerifiedReceipt]) -> Iterator[Contradiction]:
+    heads = sorted((entry.size, entry.signed_at) for entry in entries if entry.signed_at is not None)
+    sizes, latest = [size for size, _ in heads], list(accumulate((at for _, at in heads), max))
+    for entry in entries:
+        without = bisect_right(sizes, entry.index)  # the trees that do not hold it
+        if without and latest[without - 1] - entry.event.at > ALLOWED_SKEW:
+            yield Contradiction(origin, f"{origin}: entry {entry.index} says a time before a tree that lacks it")
+
+
+def _outcomes(proved: Sequence[VerifiedReceipt], expires: datetime) -> Iterator[Contradiction]:
+    """What the events about one message say that cannot all have happened."""
+    for origin, entries in _grouped(proved, lambda entry: entry.origin):
+        yield from _of_message(origin, _indices(entries))
+        for who, found in _grouped(entries, lambda entry: entry.event.recipient):
+            yield from _of_recipient(origin, str(who), _indices(found))
+    for who, entries in _grouped(proved, lambda entry: entry.event.recipient):
+        yield from _both(str(who), entries, expires)
+
+
+def _of_message(origin: str, at: dict[EventName, list[int]]) -> Iterator[Contradiction]:
+    accepted, rejected = at.get(EventName.SubmissionAcceptance), at.get(EventName.SubmissionRejection)
+    if accepted and rejected and accepted[0] < rejected[-1]:
+        yield Contradiction(origin, f"{origin}: accepted at {accepted[0]}, and rejected at {rejected[-1]}")
+    taken = [at[name][0] for name in _ACCEPTED if name in at]
+    consigned = at.get(EventName.ContentConsignment)
+    if taken and consigned and consigned[0] < min(taken):
+        yield Contradiction(origin, f"{origin}: consigned at {consigned[0]}, and accepted at {min(taken)} only")
+
+
+def _of_recipient(origin: str, who: str, at: dict[EventName, list[int]]) -> Iterator[Contradiction]:
+    for name in _ONCE:
+        if len(at.get(name, ())) > 1:
+            yield Contradiction(origin, f"{origin}: {name} stands at {at[name][0]} and at {at[name][-1]}")
+    for before, after in _ORDER:
+        if before in at and after in at and at[before][0] > at[after][0]:
+            yield Contradiction(origin, f"{origin}: {after} at {at[after][0]} stands before {before} of {who}")
+
+
+def _both(who: str, entries: Sequence[VerifiedReceipt], expires: datetime) -> Iterator[Contradiction]:
+    done = {entry.origin for entry in entries if entry.event.name is EventName.ContentConsignment}
+    for failed in entries:
+        # What nobody fetched fails when its time is over, and not before.
+        early = expires - failed.event.at > ALLOWED_SKEW
+        if done and early and failed.event.name is EventName.ContentConsignmentFailure:
+            origin = failed.origin if failed.origin in done else None
+            yield Contradiction(origin, f"it was consigned to {who}, and was not, before its time was over")
+    names = {entry.event.name for entry in entries}
+    if EventName.ContentHandoverFailure in names and names & _TAKEN:
+        yield Contradiction(None, f"the desk of {who} says that it took it, and that it refused it")
+
+
+def _indices(entries: Iterable[VerifiedReceipt]) -> dict[EventName, list[int]]:
+    """Where each event stands, without repetition and in order."""
+    return {
+        name: sorted({entry.index for entry in found})
+        for name, found in _grouped(entries, lambda entry: entry.event.name)
+    }
+
+
+def _grouped(
+    entries: Iterable[VerifiedReceipt], key: Callable[[VerifiedReceipt], K]
+) -> list[tuple[K, list[VerifiedReceipt]]]:
+    groups: dict[K, list[VerifiedReceipt]] = {}
+    for entry in entries:
+        groups.setdefault(key(entry), []).append(entry)
+    return list(groups.items())

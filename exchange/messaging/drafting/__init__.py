@@ -1,0 +1,3 @@
+"""What an officer writes before it is sent: drafts, templates, targets, tables of other programs.
+
+It never sends."""

@@ -1,0 +1,49 @@
+"""Empty drafts: every field that a type must carry, ready to be filled in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from protocol.errors import UsageError
+from protocol.messages.parse import json_schema
+from protocol.messages.registry import MESSAGE_TYPES
+
+# The desk fills these when it sends.
+_OWN = frozenset({"id", "from", "sent_at", "schema_version", "thread"})
+
+
+def empty_draft(message_type: str) -> dict[str, Any]:
+    """A draft of ``message_type`` with every required field empty; raises :class:`UsageError` for another type."""
+    schema = _schema(message_type)
+    draft = _empty(schema, schema, depth=0)
+    draft["type"] = message_type
+    return {"type": draft.pop("type"), **{name: value for name, value in draft.items() if name not in _OWN}}
+
+
+def _schema(message_type: str) -> dict[str, Any]:
+    if message_type not in MESSAGE_TYPES:
+        raise UsageError(f"there is no message type {message_type}; known: {', '.join(sorted(MESSAGE_TYPES))}")
+    return json_schema(message_type)
+
+
+def _empty(schema: dict[str, Any], root: dict[str, Any], depth: int) -> Any:
+    while "$ref" in schema:
+        schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]]
+    if "const" in schema:
+        # A declaration is made by a person, never by an empty form.
+        return False if schema["const"] is True else schema["const"]
+    if "default" in schema and schema["default"] is not None:
+        return schema["default"]
+    for choice in ("anyOf", "oneOf", "allOf"):
+        if choice in schema:
+            return _empty(schema[choice][0], root, depth)
+    kind = schema.get("type")
+    if kind == "object":
+        return {
+            name: _empty(part, root, depth + 1)
+            for name, part in schema.get("properties", {}).items()
+            if name in schema.get("required", ())
+        }
+    if kind == "array":
+        return [_empty(schema["items"], root, depth + 1)] if schema.get("minItems", 0) and "items" in schema else []
+    return {"boolean": False, "integer": 0, "number": 0}.get(str(kind), "")

@@ -1,0 +1,10 @@
+"""What others export of who did what when, read into identifiers: one file a format, found out by looking.
+
+It never guesses a time zone, a day or a protocol, and never drops anything without saying how many and what.
+"""
+
+from exchange.messaging.drafting.imports._detection import FORMATS, detect, read_export
+from exchange.messaging.drafting.imports._found import Export, Found
+from exchange.messaging.drafting.imports._times import Times, parse_zone
+
+__all__ = ["FORMATS", "Export", "Found", "Times", "detect", "parse_zone", "read_export"]

@@ -1,0 +1,309 @@
+"""Passing on what another office gave: only as far as its labels, its conditions and its originator's consent allow."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from exchange.cases.threads import Parsed
+from exchange.messaging.contradictions import judge_whole
+from exchange.messaging.dating import acceptances, dated_signature, witnessed_since
+from exchange.messaging.inbox import claimed_head
+from exchange.messaging.receipts import ReceiptJudge
+from exchange.store.messages import DeskStore
+from exchange.store.rows import StoredMessage
+from exchange.views import Dating, Direction
+from keys.directory.view import Directory
+from protocol.address import Address
+from protocol.codes import load_codes
+from protocol.envelope import parse_envelope
+from protocol.errors import ConditionsOpenError, ErasedError, HandlingError, NotFoundError, ProofInvalidError
+from protocol.messages.handling_rules import (
+    Action,
+    Barrier,
+    Objection,
+    items_of,
+    objections,
+    open_barriers,
+    read_original,
+)
+from protocol.messages.parse import ComposedMessage
+from protocol.messages.passing_on import check_passed_on, consents_of, originals_of
+from protocol.messages.schema.base import LegalBasis, Message
+from protocol.messages.schema.parts import Condition
+from protocol.messages.schema.use import ConsentReply, ConsentRequest
+from protocol.messages.types.consent import check_given, content_conditions, open_conditions, opening_in
+from protocol.messages.types.forward import Forward, Original, original_envelope, original_receipts
+from protocol.messages.types.information import InformationSpontaneous
+from protocol.misbehaviour.verify import own_lines
+from protocol.receipt import Receipt, encode_receipts
+
+MAX_CARRIED_NOTE_BYTES = 32_768  # a tree that nine nations cosigned
+_USES = {Action.FORWARD: "onward_transfer", Action.PROCEEDINGS: "proceedings"}
+
+
+class PassingOn:
+    """What one desk may do with what it holds. Blocking; runs in the desk's thread."""
+
+    def __init__(
+        self,
+        store: DeskStore,
+        parsed: Parsed,
+        address: Address,
+        clock: Callable[[], datetime],
+        directory: Callable[[], Directory],
+    ) -> None:
+        self._directory = directory
+        self._store = store
+        self._parsed = parsed
+        self._address = address
+        self._clock = clock
+
+    @property
+    def address(self) -> Address:
+        """Whose desk this is."""
+        return self._address
+
+    def objections(self, message_id: UUID, action: Action, recipient: Address | None = None) -> tuple[Objection, ...]:
+        """What forbids the action on a message now; raises :class:`NotFoundError`, :class:`ErasedError`."""
+        stored = self._stored(message_id)
+        thread = self._thread(stored)
+        return objections(self._parsed.of(stored), action, self._address, recipient, thread, self._clock())
+
+    def require(self, message_id: UUID, action: Action, recipient: Address | None = None) -> None:
+        """Return if nothing forbids the action; raises :class:`HandlingError` with all that does."""
+        found = self.objections(message_id, action, recipient)
+        if found:
+            raise HandlingError("; ".join(text_of(objection) for objection in found))
+
+    def check_outgoing(self, composed: ComposedMessage) -> None:
+        """Return if this desk may send a message, whoever wrote its draft: the rules of conditions and passing on.
+
+        Raises :class:`HandlingError`, :class:`ConditionsOpenError`, :class:`ErasedError`, and what
+        :func:`check_given` and :func:`check_passed_on` raise.
+        """
+        message = composed.message
+        if _gives(message):
+            check_given(message, composed.content, self._messages_of(message.thread))
+        if not isinstance(message, Forward):
+            return
+        original = message.original
+        try:
+            stored = self._stored(original.message)
+        except NotFoundError:
+            raise HandlingError("what is passed on is not a message that this desk holds") from None
+        if original_envelope(original).digest != stored.head.digest:
+            raise HandlingError("what is passed on is not the message of that id that this desk holds")
+        self._require_accepted(stored)
+        for recipient in message.to:
+            self.require(original.message, Action.FORWARD, Address.parse(recipient))
+        check_passed_on(message)
+
+    def forward_draft(
+        self, message_id: UUID, recipients: Sequence[Address], reason: str, purpose: str | None
+    ) -> dict[str, Any]:
+        """The draft that passes a message on to ``recipients``; raises as :meth:`require`."""
+        stored = self._stored(message_id)
+        message = self._parsed.of(stored)
+        self._require_accepted(stored)
+        for recipient in recipients:
+            self.require(message_id, Action.FORWARD, recipient)
+        draft: dict[str, Any] = {
+            "type": Forward.TYPE,
+            "to": [str(recipient) for recipient in recipients],
+            "language": message.language,
+            "urgency": message.urgency,
+            "handling": message.handling.model_dump(mode="json", exclude_none=True),
+            "reason": reason,
+            "original": self._original_of(message, stored),
+        }
+        if message.urgency_reason is not None:
+            draft["urgency_reason"] = message.urgency_reason
+        if purpose is not None:
+            draft["purpose"] = purpose
+        consents = self._consents_that_lift(stored, recipients)
+        return {**draft, "consents": consents} if consents else draft
+
+    def consent_fields(
+        self, message_id: UUID, action: Action, recipients: Sequence[Address], purpose: str
+    ) -> dict[str, Any]:
+        """The fields of a request for consent to the action, addressed to those who set what forbids it.
+
+        Where nothing forbids it the sender is asked, for all items of the message.
+        """
+        stored = self._stored(message_id)
+        message = self._parsed.of(stored)
+        found = self._open_barriers(stored, action, recipients)
+        asked = dict.fromkeys((barrier.message, barrier.objection.item) for barrier in found)
+        about = asked or {(message.id, item): None for item in items_of(message)}
+        refs = [{"message": str(which), **({"item": item} if item else {})} for which, item in about]
+        basis = _legal_basis(message)
+        return {
+            "to": list(dict.fromkeys(barrier.originator for barrier in found)) or [message.sender],
+            "items": refs,
+            "use": _USES[action],
+            "purpose": purpose,
+            "recipients": [str(recipient) for recipient in recipients],
+            **({"legal_basis": basis.model_dump(mode="json", exclude_none=True)} if basis is not None else {}),
+        }
+
+    def consent_reply_fields(self, request_id: UUID, consent: str, terms: dict[str, Any]) -> dict[str, Any]:
+        """The fields of a reply that says the same of all items of a consent request; raises :class:`HandlingError`."""
+        request = self._parsed.of(self._stored(request_id))
+        if not isinstance(request, ConsentRequest):
+            raise HandlingError("that message does not ask for consent")
+        items = [
+            {"item": item.model_dump(mode="json", exclude_none=True), "consent": consent, **terms}
+            for item in request.items
+        ]
+        return {"items": items}
+
+    def closed_by(self, stored: StoredMessage) -> tuple[Condition, ...]:
+        """The conditions that keep a message closed here; empty for what is open, was erased, or this desk sent."""
+        if stored.erased or stored.head.direction is not Direction.RECEIVED:
+            return ()
+        message = self._parsed.of(stored)
+        if not any(content_conditions(message)):
+            return ()
+        return open_conditions(message, self._thread(stored), str(self._address))
+
+    def received_forward(self, message_id: UUID) -> Forward | None:
+        """The message, if another office passed it on to this desk; raises :class:`NotFoundError`."""
+        stored = self._store.message(message_id)
+        if stored.erased or stored.head.direction is not Direction.RECEIVED:
+            return None
+        message = self._parsed.of(stored)
+        return message if isinstance(message, Forward) else None
+
+    # --- Inside ---
+
+    def _require_accepted(self, stored: StoredMessage) -> None:
+        if open_conditions(self._parsed.of(stored), self._thread(stored), str(self._address)):
+            raise ConditionsOpenError
+
+    def _open_barriers(
+        self, stored: StoredMessage, action: Action, recipients: Iterable[Address]
+    ) -> tuple[Barrier, ...]:
+        message, thread, now = self._parsed.of(stored), self._thread(stored), self._clock()
+        asked: Iterable[Address | None] = tuple(recipients) or (None,)
+        found = [open_barriers(message, action, self._address, who, thread, now) for who in asked]
+        return tuple(dict.fromkeys(barrier for barriers in found for barrier in barriers))
+
+    def _consents_that_lift(self, stored: StoredMessage, recipients: Sequence[Address]) -> list[dict[str, Any]]:
+        """The consent without which a recipient could not have the message, with its proofs."""
+        rows = {row.head.id: row for _, row, _ in self._store.thread(stored.head.thread) if not row.erased}
+        message, now = self._parsed.of(stored), self._clock()
+        thread = {key: self._parsed.of(row) for key, row in rows.items()}
+        pairs = [
+            (reply.id, reply.in_reply_to)
+            for reply in sorted(thread.values(), key=lambda other: (other.sent_at, other.id))
+            if isinstance(reply, ConsentReply) and reply.in_reply_to in thread
+        ]
+        # The oldest goes first where another says the same: what is left is the last word.
+        for pair in tuple(pairs):
+            others = [thread[key] for left in pairs if left != pair for key in left]
+            if not any(objections(message, Action.FORWARD, self._address, to, others, now) for to in recipients):
+                pairs.remove(pair)
+        return [
+            {
+                name: self._original_of(thread[key], rows[key])
+                for name, key in zip(("request", "reply"), pair, strict=True)
+            }
+            for pair in pairs
+        ]
+
+    def _acceptance(self, stored: StoredMessage) -> list[Receipt]:
+        """What shows when the originator's signature was there: an acceptance, and a small tree that is witnessed."""
+        directory, routing = self._directory(), parse_envelope(stored.envelope).routing
+        receipts = [entry.receipt for entry in self._store.receipts(stored.head.digest)]
+        judged = judge_whole(ReceiptJudge(self._directory), receipts, stored.head, self._clock()).judged
+        now = self._clock()
+        carried = [
+            replace(
+                proved.receipt, checkpoint=own_lines(proved.receipt.checkpoint, directory.log_verifier(proved.origin))
+            )
+            for proved in acceptances(judged, routing, directory)[:1]
+        ]
+        for proved in (entry.proved for entry in judged if entry.proved is not None):
+            if len(proved.receipt.checkpoint) <= MAX_CARRIED_NOTE_BYTES and witnessed_since(proved, directory, now):
+                return [*carried, proved.receipt]
+        return carried
+
+    def _original_of(self, message: Message, stored: StoredMessage) -> dict[str, str]:
+        """A stored message as it is carried, with what dates it."""
+        carried = {
+            "message": str(message.id),
+            "type": message.type,
+            "originator": message.sender,
+            "sent_at": message.sent_at.isoformat(),
+            "content": stored.content.decode(),
+            "salt": stored.salt.hex(),
+            "envelope": b64encode(stored.envelope).decode(),
+        }
+        acceptance = self._acceptance(stored)
+        if acceptance:  # else it is passed on as undated, and its reader is told so
+            carried["acceptance"] = b64encode(encode_receipts(acceptance)).decode()
+        return carried
+
+    def _stored(self, message_id: UUID) -> StoredMessage:
+        stored = self._store.message(message_id)
+        if stored.erased:
+            raise ErasedError
+        return stored
+
+    def _thread(self, stored: StoredMessage) -> list[Message]:
+        return self._messages_of(stored.head.thread)
+
+    def _messages_of(self, thread: UUID) -> list[Message]:
+        rows = self._store.thread(thread)
+        return [self._parsed.of(other) for _, other, _ in rows if not other.erased]
+
+
+def _gives(message: Message) -> bool:
+    """Whether the rules of conditions and offers have something to say of the message."""
+    in_a_thread = isinstance(message, InformationSpontaneous) and message.thread != message.id
+    return in_a_thread or opening_in(message) is not None or any(content_conditions(message))
+
+
+def _legal_basis(message: Message) -> LegalBasis | None:
+    """That of the message, else of what it passes on."""
+    while message.legal_basis is None and isinstance(message, Forward):
+        message = read_original(message.original)
+    return message.legal_basis
+
+
+def verify_original(original: Original, directory: Directory, now: datetime) -> Dating:
+    """What dates the originator's signature on what was passed on, by the receipts that came with it.
+
+    Raises what does not hold. Whatever the dating looks up and the directory has not read yet is wanted by it then.
+    """
+    envelope = original_envelope(original)
+    receipts = original_receipts(original)
+    whole = judge_whole(ReceiptJudge(lambda: directory), receipts, claimed_head(envelope, now), now)
+    if whole.found:
+        raise ProofInvalidError(whole.check().detail)
+    return dated_signature(envelope, whole.judged, directory, now)
+
+
+def verify_originals(forward: Forward, directory: Directory, now: datetime) -> list[Dating]:
+    """What dates each message that is passed on, the outermost first; raises what does not hold."""
+    return [verify_original(original, directory, now) for original in originals_of(forward)]
+
+
+def verify_consents(forward: Forward, directory: Directory, now: datetime) -> list[Dating]:
+    """What dates each request and reply of the consent that is carried; raises what does not hold.
+
+    Consent that nothing dates does not count: who stole a key that was revoked since writes any time.
+    """
+    return [verify_original(original, directory, now) for original in consents_of(forward)]
+
+
+def text_of(objection: Objection) -> str:
+    """An objection in words, English."""
+    label = load_codes("handling_objection").label(objection.code)
+    where = f" [{objection.item}]" if objection.item else ""
+    return f"{label}{where}" + (f": {objection.terms}" if objection.terms else "")

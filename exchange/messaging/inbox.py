@@ -1,0 +1,392 @@
+"""Receiving: every check that a message must pass before anything of it is shown, and what is stated of it.
+
+Rules, in this order; the first that fails names the code under which the message is kept in quarantine:
+1. The envelope is well formed, and no other message of its id is kept.
+2. It is signed by a key that the directory lists for its sender, valid when our node logged it.
+3. It is addressed to this desk and sealed to a key that this desk holds, and its time has not passed.
+4. What opens is what the sender committed to.
+5. The content is a message, and its id, sender and recipients are those of the routing header.
+6. If an officer signed it, the signature is that of the key it names over this content.
+7. What it passes on may be passed on, to this desk, under these labels (:mod:`protocol.messages.passing_on`).
+8. What it gives is what was offered, if it was (:mod:`protocol.messages.types.consent`).
+
+A page is stored as a whole with the cursor behind it, together with the statements still to be made; only then are they
+made. Blocking; runs in the desk's thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from uuid import UUID
+
+from exchange.cases.listing import inbox_row, quarantine_row
+from exchange.cases.threads import Parsed
+from exchange.link.client import EnvelopeAnswer, MailboxEntry, MailboxPage
+from exchange.link.directory import DirectoryBehindError
+from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge, readable
+from exchange.office.processing_log import ProcessingLog
+from exchange.store.messages import DeskStore, MailboxMovedError, Place, RecipientDelivery
+from exchange.store.rows import Head, PendingStatement, Quarantined, Refusal, StoredMessage, StoredReceipt
+from exchange.views import Direction, SyncResult
+from keys.directory.view import Directory
+from protocol.address import Address, node_of
+from protocol.crypto.hpke import Opener
+from protocol.crypto.signing import Signer
+from protocol.encoding.instants import truncate
+from protocol.envelope import Envelope, open_envelope, parse_envelope, verify_envelope
+from protocol.errors import (
+    ComityError,
+    IdConflictError,
+    RoutingMismatchError,
+    SenderMismatchError,
+    UnknownContactPointError,
+    UnknownKeyError,
+    UnknownNodeError,
+)
+from protocol.event import MAX_REASON_CHARS, EventName
+from protocol.messages.officer_signature import verify_officer
+from protocol.messages.parse import parse_message
+from protocol.messages.passing_on import check_passed_on
+from protocol.messages.schema.base import Message
+from protocol.messages.types.answer import Answer as AnswerMessage
+from protocol.messages.types.consent import check_opening
+from protocol.messages.types.forward import Forward
+from protocol.messages.types.information import InformationSpontaneous
+from protocol.processing_log import Operation
+from protocol.receipt import Receipt
+from protocol.statement import DeskStatement, parse_statement, sign_statement
+
+# Receipts that no message of this desk can be found for are kept under this digest.
+UNATTRIBUTED = bytes(32)
+_MAY_BE_NEW = (UnknownKeyError, UnknownContactPointError, UnknownNodeError)
+_LOGGED_HERE = frozenset(
+    {EventName.SubmissionAcceptance, EventName.RelayAcceptance, EventName.ContentConsignment},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TakenPage:
+    """A page that was stored: what it brought, and the statements to make now."""
+
+    result: SyncResult
+    statements: tuple[PendingStatement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    """An envelope of the page; ``envelope`` is None, with the ``problem``, when it is not well formed."""
+
+    raw: bytes
+    digest: bytes
+    envelope: Envelope | None
+    problem: ComityError | None
+    receipts: tuple[Receipt, ...]
+
+    @classmethod
+    def of(cls, entry: MailboxEntry) -> _Arrived:
+        raw = entry.envelope or b""
+        try:
+            envelope = parse_envelope(raw)
+        except ComityError as problem:
+            return cls(raw, sha256(raw).digest(), None, problem, entry.receipts)
+        return cls(raw, envelope.digest, envelope, None, entry.receipts)
+
+
+@dataclass(slots=True)
+class _Page:
+    """What is gathered while a page is judged."""
+
+    now: datetime
+    known: set[bytes]  # digests of envelopes that were accepted or refused
+    ids: set[UUID]  # ids of messages that are kept
+    final: bool
+    messages: list[StoredMessage] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
+    statements: list[PendingStatement] = field(default_factory=list)
+    receipts: list[StoredReceipt] = field(default_factory=list)
+    duplicates: int = 0
+
+
+class Inbox:
+    """Judges and stores what the own node delivers, and makes the desk's statements."""
+
+    def __init__(
+        self,
+        store: DeskStore,
+        judge: ReceiptJudge,
+        parsed: Parsed,
+        directory: Callable[[], Directory],
+        address: Address,
+        openers: Mapping[bytes, Opener],
+        signer: Signer,
+        clock: Callable[[], datetime],
+        book: ProcessingLog,
+    ) -> None:
+        self._book = book
+        self._store = store
+        self._judge = judge
+        self._parsed = parsed
+        self._directory = directory
+        self._address = address
+        self._openers = openers
+        self._signer = signer
+        self._clock = clock
+
+    def take(self, page: MailboxPage, *, final: bool, node: str | None = None, after: int = 0) -> TakenPage:
+        """Judge and store one page: what is ``after`` that in the mailbox at ``node`` (None: whichever is read now).
+
+        Entries at or before the cursor are passed over: another program may have taken them since they were asked for,
+        or while they were judged. Unless ``final``, raises :class:`DirectoryBehindError`, with nothing stored, when a
+        newer directory could change the verdict.
+        """
+        while True:
+            place = self._store.place()
+            if node not in {None, place.node} or after > place.cursor:
+                return TakenPage(SyncResult(cursor=place.cursor), ())  # this mailbox is not read any more, or anew
+            try:
+                return self._take(page, place, final)
+            except MailboxMovedError:
+                continue
+
+    def _take(self, page: MailboxPage, place: Place, final: bool) -> TakenPage:
+        cursor = place.cursor
+        entries = [entry for entry in page.entries if entry.sequence > cursor]
+        if not entries:
+            return TakenPage(SyncResult(cursor=cursor), ())
+        arrived = [_Arrived.of(entry) for entry in entries if entry.envelope is not None]
+        known = self._store.known([item.digest for item in arrived])
+        ids = self._store.known_ids([item.envelope.routing.id for item in arrived if item.envelope is not None])
+        if not final:
+            self._look_up_senders(arrived)
+        gathered = _Page(truncate(self._clock()), known, ids, final)
+        for item in arrived:
+            self._take_envelope(item, gathered)
+        self._take_receipts([receipt for e in entries if e.envelope is None for receipt in e.receipts], gathered)
+        return self._keep(gathered, entries[-1].sequence, place)
+
+    def statement(self, event: EventName, head: Head, reasons: tuple[str, ...] = ()) -> PendingStatement:
+        """This desk's signed statement about a message."""
+        return self._statement(event, head.id, head.digest, reasons, truncate(self._clock()))
+
+    def record_stated(
+        self, statements: Sequence[PendingStatement], answers: Sequence[EnvelopeAnswer], *, final: bool
+    ) -> tuple[int, int]:
+        """Verify and record the node's answers: how many were logged, how many receipts did not verify."""
+        done: list[PendingStatement] = []
+        refused: list[tuple[PendingStatement, Refusal]] = []
+        receipts: list[StoredReceipt] = []
+        for pending, answer in zip(statements, answers, strict=True):
+            stated = parse_statement(pending.raw).statement
+            about = self._subject(stated)
+            proved = self._proved(answer.receipts, final)
+            judged = [self._judge.relate(receipt, about, pending.raw) for receipt in proved]
+            receipts += [receipt.stored(about.digest) for receipt in judged]
+            if any(receipt.proved is not None and receipt.proved.event.name is stated.event for receipt in judged):
+                done.append(pending)
+            elif answer.refusal is not None and not answer.refusal.retryable:
+                refused.append((pending, Refusal(answer.refusal.code, answer.refusal.detail, self._clock())))
+        self._store.record_stated(done, refused, receipts)
+        return len(done), sum(stored.error is not None for stored in receipts)
+
+    # --- Inside ---
+
+    def _look_up_senders(self, arrived: Iterable[_Arrived]) -> None:
+        """Look up all senders before any is judged, so that one refresh brings every nation that was not read yet."""
+        for item in arrived:
+            if item.envelope is not None:
+                with suppress(UnknownContactPointError, UnknownNodeError):
+                    self._directory().contact_point(item.envelope.routing.sender)
+
+    def _take_receipts(self, receipts: Sequence[Receipt], page: _Page) -> None:
+        """Receipts about messages that this desk sent: each is filed under the message that it names."""
+        proved = self._proved(receipts, page.final)
+        events = [judged.proved.event if judged.proved else readable(judged.receipt) for judged in proved]
+        heads = self._store.heads_of(event.digest for event in events if event is not None)
+        for judged, event in zip(proved, events, strict=True):
+            head = heads.get(event.digest) if event is not None else None
+            if head is None:
+                page.receipts.append(StoredReceipt(UNATTRIBUTED, judged.receipt, "not-found"))
+                continue
+            related = self._judge.relate(judged, head)
+            if related.may_be_ahead and not page.final:
+                raise DirectoryBehindError
+            page.receipts.append(related.stored(head.digest))
+
+    def _take_envelope(self, item: _Arrived, page: _Page) -> None:
+        digest, envelope = item.digest, item.envelope
+        if envelope is None:
+            if digest not in page.known and item.problem is not None:
+                page.known.add(digest)
+                page.quarantined.append(Quarantined(item.raw, digest, item.problem.code, item.problem.detail, page.now))
+            return
+        claimed = claimed_head(envelope, page.now)
+        judged = [self._judge.relate(receipt, claimed) for receipt in self._proved(item.receipts, page.final)]
+        page.receipts += [receipt.stored(digest) for receipt in judged]
+        if digest in page.known:
+            page.duplicates += 1
+            return
+        page.known.add(digest)
+        try:
+            message = self._accept(envelope, _logged_at(judged, self._own_nodes(page.now), page.now), page)
+        except _MAY_BE_NEW as problem:
+            if not page.final:
+                raise DirectoryBehindError from problem
+            self._refuse(envelope, problem, page)
+        except ComityError as problem:
+            self._refuse(envelope, problem, page)
+        else:
+            page.messages.append(message)
+            page.ids.add(message.head.id)
+            page.statements.append(
+                self._statement(EventName.ContentHandover, message.head.id, digest, (), page.now),
+            )
+
+    def _accept(self, envelope: Envelope, logged_at: datetime, page: _Page) -> StoredMessage:
+        routing = envelope.routing
+        if routing.id in page.ids:
+            raise IdConflictError("another message of this id is kept here")
+        verifier = self._directory().signing_key(str(routing.sender), envelope.kid, logged_at)
+        opened = open_envelope(verify_envelope(envelope, verifier), self._address, self._openers, page.now)
+        message = parse_message(opened.content)
+        check_inner(message, envelope)
+        verify_officer(message, opened.content)
+        if isinstance(message, Forward):
+            check_passed_on(message)
+        elif isinstance(message, AnswerMessage | InformationSpontaneous):
+            rows = self._store.thread(message.thread)
+            check_opening(message, opened.content, [self._parsed.of(row) for _, row, _ in rows if not row.erased])
+        self._parsed.keep(envelope.digest, message)
+        head = Head(
+            id=message.id,
+            thread=message.thread,
+            in_reply_to=message.in_reply_to,
+            direction=Direction.RECEIVED,
+            type=message.type,
+            urgency=message.urgency,
+            sender=routing.sender,
+            recipients=routing.recipients,
+            own_reference=message.own_reference,
+            sent_at=routing.created,
+            stored_at=page.now,
+            expires_at=routing.expires,
+            digest=envelope.digest,
+        )
+        return StoredMessage(head, envelope.raw, opened.content, opened.salt)
+
+    def _own_nodes(self, now: datetime) -> frozenset[str]:
+        """The nodes that serve or served this desk."""
+        try:
+            return self._directory().contact_point(self._address).served_between(None, now)
+        except (UnknownContactPointError, UnknownNodeError):
+            return frozenset((self._address.node,))
+
+    def _refuse(self, envelope: Envelope, problem: ComityError, page: _Page) -> None:
+        routing, digest = envelope.routing, envelope.digest
+        page.quarantined.append(
+            Quarantined(envelope.raw, digest, problem.code, problem.detail, page.now, routing.id, routing.sender)
+        )
+        reason = problem.code[:MAX_REASON_CHARS]
+        page.statements.append(
+            self._statement(EventName.ContentHandoverFailure, routing.id, digest, (reason,), page.now)
+        )
+
+    def _proved(self, receipts: Sequence[Receipt], final: bool) -> list[JudgedReceipt]:
+        proved = [self._judge.prove(receipt) for receipt in receipts]
+        if not final and any(receipt.may_be_ahead for receipt in proved):
+            raise DirectoryBehindError
+        return proved
+
+    def _keep(self, page: _Page, cursor: int, place: Place) -> TakenPage:
+        records = [self._book.record(Operation.COLLECTION, "receive", message.head) for message in page.messages]
+        delivery = RecipientDelivery(
+            page.messages, page.quarantined, page.statements, page.receipts, cursor, records, place
+        )
+        kept, held = self._store.take(delivery)
+        unverified = sum(stored.error is not None for stored in page.receipts)
+        result = SyncResult(
+            received=tuple(
+                inbox_row(self._store, seq, message.head, None)
+                for seq, message in zip(kept, page.messages, strict=True)
+            ),
+            quarantined=tuple(
+                quarantine_row(seq, refused) for seq, refused in zip(held, page.quarantined, strict=True)
+            ),
+            receipts=len(page.receipts) - unverified,
+            unverified_receipts=unverified,
+            duplicates=page.duplicates,
+            cursor=cursor,
+        )
+        return TakenPage(result, tuple(page.statements))
+
+    def _statement(
+        self, event: EventName, message_id: UUID, digest: bytes, reasons: tuple[str, ...], at: datetime
+    ) -> PendingStatement:
+        stated = DeskStatement(event, message_id, digest, self._address, at, reasons)
+        return PendingStatement(digest + event.value.encode(), sign_statement(stated, self._signer))
+
+    def _subject(self, stated: DeskStatement) -> Head:
+        return Head(
+            id=stated.message_id,
+            thread=stated.message_id,
+            in_reply_to=None,
+            direction=Direction.RECEIVED,
+            type="",
+            urgency="",
+            sender=self._address,
+            recipients=(self._address,),
+            own_reference=None,
+            sent_at=stated.at,
+            stored_at=stated.at,
+            expires_at=stated.at,
+            digest=stated.digest,
+        )
+
+
+def check_inner(message: Message, envelope: Envelope) -> None:
+    """Return if the content is the routing header's: same sender, id and recipients.
+
+    Raises :class:`SenderMismatchError` or :class:`RoutingMismatchError`.
+    """
+    routing = envelope.routing
+    if message.sender != str(routing.sender):
+        raise SenderMismatchError("the sender inside is not the one in the routing header")
+    if message.id != routing.id:
+        raise RoutingMismatchError("the id inside is not the one in the routing header")
+    if set(message.to) != {str(recipient) for recipient in routing.recipients}:
+        raise RoutingMismatchError("the recipients inside are not those in the routing header")
+
+
+def claimed_head(envelope: Envelope, now: datetime) -> Head:
+    """What the header says, for comparing the node's receipts with it."""
+    routing = envelope.routing
+    return Head(
+        id=routing.id,
+        thread=routing.id,
+        in_reply_to=None,
+        direction=Direction.RECEIVED,
+        type="",
+        urgency="",
+        sender=routing.sender,
+        recipients=routing.recipients,
+        own_reference=None,
+        sent_at=routing.created,
+        stored_at=now,
+        expires_at=routing.expires,
+        digest=envelope.digest,
+    )
+
+
+def _logged_at(judged: Sequence[JudgedReceipt], nodes: frozenset[str], now: datetime) -> datetime:
+    """When the own node (one of ``nodes``) logged that it has the message; now, when it did not say so."""
+    times = [
+        receipt.proved.event.at
+        for receipt in judged
+        if receipt.proved is not None
+        and receipt.proved.event.name in _LOGGED_HERE
+        and node_of(receipt.proved.origin) in nodes
+    ]
+    return min((*times, now))

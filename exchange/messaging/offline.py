@@ -1,0 +1,134 @@
+"""A desk that reaches its node by files: what it would submit and state goes out, what the node says comes in.
+
+The same messages, statements, receipts and mailbox entries as over HTTPS, judged by the same code; only the way is
+another one. Exporting changes nothing: a message leaves the outbox when the node's proof of it comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from uuid import UUID
+
+from exchange.link.client import EnvelopeAnswer, MailboxEntry, MailboxPage
+from exchange.messaging.inbox import Inbox
+from exchange.messaging.outbox import Outbox
+from exchange.store.messages import DeskStore
+from exchange.views import SendStatus, SyncResult
+from keys.directory.carried_signatures import carried_key
+from keys.directory.view import Directory
+from protocol.address import Address
+from protocol.bundle import BundleAnswer, BundlePart, Contents, verify_part, write_bundle
+from protocol.crypto.signing import Signer
+from protocol.encoding import cbor
+from protocol.encoding.instants import truncate
+from protocol.errors import BundleGapError, ForbiddenError, MalformedError, ReplayedError
+from protocol.http.problem import problem_of
+
+_SEEN = b"bundles-seen"
+_MAX_SEEN = 256
+_ALL = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class BundleImport:
+    """What a part brought. ``directory``: whether the one in it verified, None if it had none."""
+
+    part: int
+    parts: int
+    result: SyncResult
+    directory: bool | None
+
+
+class OfflineDesk:
+    """Writes and takes the bundles of one desk. Blocking; runs in the desk's thread."""
+
+    def __init__(
+        self,
+        store: DeskStore,
+        outbox: Outbox,
+        mailbox: Inbox,
+        directory: Callable[[], Directory],
+        address: Address,
+        signer: Signer,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._outbox = outbox
+        self._mailbox = mailbox
+        self._directory = directory
+        self._address = address
+        self._signer = signer
+        self._clock = clock
+
+    def export(self, node: str, max_part_bytes: int) -> list[bytes]:
+        """The parts of a bundle for the own node: the outbox, the statements still to be made, how far was read."""
+        contents = Contents(
+            envelopes=tuple(message.envelope for _, message in self._store.pending(_ALL, 0)),
+            statements=tuple(statement.raw for statement in self._store.pending_statements(_ALL)),
+            after=self._store.cursor(),
+        )
+        now = truncate(self._clock())
+        return write_bundle(str(self._address), node, now, contents, self._signer, max_part_bytes)
+
+    def take(self, part: BundlePart, node: str, directory: bool | None) -> BundleImport:
+        """Take one part from the own node.
+
+        Raises :class:`ForbiddenError` (another node's), what :func:`carried_key` and :func:`verify_part` raise,
+        :class:`ReplayedError` (it was taken before), :class:`BundleGapError`, and :class:`DirectoryBehindError` when it
+        names a holder whose nation was not read here.
+        """
+        if part.sender != node:
+            raise ForbiddenError(f"the bundle is of {part.sender}; {node} serves this desk")
+        key = carried_key(self._directory(), part.sender, part.kid, part.created, self._clock())
+        contents = verify_part(part, key)
+        if contents.verdicts or contents.passed_on or contents.envelopes or contents.statements:
+            raise MalformedError("a bundle for a desk has answers and mailbox entries")
+        seen = self._seen()
+        if part.digest in seen:
+            raise ReplayedError(f"part {part.number} of {part.count} of this bundle was imported before")
+        if contents.after is not None and contents.after > self._store.cursor():
+            raise BundleGapError(f"part {part.number} begins where an earlier one ends that was not imported")
+        final = not self._directory().unread
+        answers = {answer.key: answer for answer in contents.answers}
+        result = self._answered(answers, node, final)
+        entries = tuple(MailboxEntry(entry.sequence, entry.envelope, entry.receipts) for entry in contents.mailbox)
+        if entries:
+            result += self._mailbox.take(MailboxPage(entries, entries[-1].sequence), final=final).result
+        self._store.replace_state(_SEEN, lambda seen: cbor.encode([*_digests(seen), part.digest][-_MAX_SEEN:]))
+        return BundleImport(part.number, part.count, result, directory)
+
+    # --- Inside ---
+
+    def _answered(self, answers: Mapping[bytes, BundleAnswer], node: str, final: bool) -> SyncResult:
+        messages = [m for _, m in self._store.pending(_ALL, 0) if m.head.digest in answers]
+        said = [_answer(answers[message.head.digest], node) for message in messages]
+        submission = self._outbox.record(messages, said, final=final)
+
+        def with_status(status: SendStatus) -> tuple[UUID, ...]:
+            return tuple(key for key, outcome in submission.outcomes.items() if outcome.status is status)
+
+        pending = [s for s in self._store.pending_statements(_ALL) if sha256(s.raw).digest() in answers]
+        stated, _ = self._mailbox.record_stated(
+            pending, [_answer(answers[sha256(statement.raw).digest()], node) for statement in pending], final=final
+        )
+        return SyncResult(
+            submitted=with_status(SendStatus.SUBMITTED),
+            refused=with_status(SendStatus.REFUSED),
+            statements=stated,
+            cursor=self._store.cursor(),
+        )
+
+    def _seen(self) -> list[bytes]:
+        return _digests(self._store.state(_SEEN))
+
+
+def _digests(stored: bytes | None) -> list[bytes]:
+    return list(cbor.decode(stored, max_items=cbor.MAX_FILE_ITEMS)) if stored is not None else []
+
+
+def _answer(answer: BundleAnswer, node: str) -> EnvelopeAnswer:
+    refusal = None if answer.problem is None else problem_of(answer.problem, f"the node {node}")
+    return EnvelopeAnswer(answer.receipts, refusal)

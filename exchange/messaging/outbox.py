@@ -1,0 +1,363 @@
+"""Sending: from a draft to a durable envelope, and from the node's answer to a proved submission.
+
+1. Every draft is completed and checked; nothing is stored as long as one of them is not valid.
+2. Envelope, content and salt are stored, with a row in the outbox, before the network sees them.
+3. The row leaves the outbox when the own node's SubmissionAcceptance is verified, or when the node refuses for good.
+   Submission is idempotent: after a crash the same envelope is submitted again and gets the same receipt.
+
+Blocking; runs in the desk's thread.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from exchange.cases.threads import Parsed, check_next_step
+from exchange.link.client import MAX_ENVELOPES, MAX_SUBMIT_BYTES, EnvelopeAnswer
+from exchange.link.directory import DirectoryBehindError
+from exchange.messaging.handling import PassingOn
+from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
+from exchange.office.officers import Acting
+from exchange.office.processing_log import ProcessingLog
+from exchange.settings import DeskSettings
+from exchange.store.messages import DeskStore
+from exchange.store.rows import Head, Refusal, StoredMessage, StoredReceipt
+from exchange.views import Direction, ReceiptRow, SendStatus
+from keys.directory.view import Directory
+from protocol.address import Address
+from protocol.crypto.signing import Signer
+from protocol.encoding.ids import RANDOM_BYTES, new_message_id
+from protocol.encoding.instants import to_ms, truncate
+from protocol.encoding.padme import SALT_BYTES
+from protocol.envelope import seal
+from protocol.errors import ComityError, InvalidMessageError
+from protocol.event import EventName
+from protocol.lifecycle.profiles import acknowledgement_period
+from protocol.messages.officer_signature import PLACEHOLDER, key_text, sign_as_officer
+from protocol.messages.parse import ComposedMessage, compose_message
+from protocol.messages.schema.base import Message
+from protocol.processing_log import Operation
+from protocol.routing import COMMITMENT_BYTES, MAX_CLOCK_SKEW, Priority, Routing
+
+_PRIORITIES = {"routine": Priority.ROUTINE, "urgent": Priority.URGENT, "emergency": Priority.EMERGENCY}
+_FORMAT_RULE = "message format"
+Guard = Callable[[Message], None]
+# Contents of the messages that are sealed and kept in one transaction, unless one alone has more.
+MAX_SEALED_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the first hop said to one message."""
+
+    status: SendStatus
+    error: str | None = None
+    receipts: tuple[ReceiptRow, ...] = ()
+
+
+class ThreadMovedError(Exception):
+    """Never shown: a thread got another message since a message for it was composed, so it is composed again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A message that is complete and allowed in its thread as that ended with row ``after`` (None: it begins one)."""
+
+    complete: ComposedMessage
+    after: int | None
+
+    @property
+    def message(self) -> Message:
+        """The message."""
+        return self.complete.message
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """The answers to one batch, recorded: the outcome of each message, and which left the outbox by this."""
+
+    outcomes: Mapping[UUID, Outcome]
+    taken: frozenset[UUID] = frozenset()
+    receipts: int = 0
+    unverified: int = 0
+
+
+@dataclass(slots=True)
+class _Recording:
+    done: list[UUID] = field(default_factory=list)
+    refused: list[tuple[UUID, Refusal]] = field(default_factory=list)
+    receipts: list[StoredReceipt] = field(default_factory=list)
+    outcomes: dict[UUID, Outcome] = field(default_factory=dict)
+
+
+class Outbox:
+    """Composes, seals and stores what a desk sends, and records what becomes of it."""
+
+    def __init__(
+        self,
+        store: DeskStore,
+        judge: ReceiptJudge,
+        parsed: Parsed,
+        directory: Callable[[], Directory],
+        address: Address,
+        signer: Signer,
+        settings: DeskSettings,
+        clock: Callable[[], datetime],
+        acting: Acting,
+        book: ProcessingLog,
+        passing_on: PassingOn,
+    ) -> None:
+        self._passing_on = passing_on
+        self._acting = acting
+        self._book = book
+        self._store = store
+        self._judge = judge
+        self._parsed = parsed
+        self._directory = directory
+        self._address = address
+        self._signer = signer
+        self._settings = settings
+        self._clock = clock
+        self._last_id = (0, 0)
+
+    def compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Composed]:
+        """The messages of the drafts; raises :class:`InvalidMessageError` or :class:`TransitionError`.
+
+        The rules of conditions and of passing on hold for every draft, whoever wrote it: raises as
+        :meth:`PassingOn.check_outgoing`.
+        The problems of several drafts are told apart by the draft's number before the field.
+        """
+        with self._store.database.snapshot():
+            return self._compose(drafts)
+
+    def _compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Composed]:
+        messages: list[ComposedMessage] = []
+        problems: list[tuple[str, str, str]] = []
+        for number, draft in enumerate(drafts):
+            try:
+                messages.append(self.complete(draft))
+            except InvalidMessageError as problem:
+                if len(drafts) == 1:
+                    raise
+                problems += [(f"{number}.{where}", rule, text) for where, rule, text in problem.problems]
+        if problems:
+            raise InvalidMessageError(f"problems of the drafts: {len(problems)}", (*problems,))
+        for composed in messages:
+            check_next_step(self._store, self._parsed, composed.message)
+            self._passing_on.check_outgoing(composed)
+        return [Composed(composed, self._end_before(composed.message)) for composed in messages]
+
+    def _end_before(self, message: Message) -> int | None:
+        return None if message.thread == message.id else self._store.thread_end(message.thread)
+
+    def seal(
+        self,
+        messages: Sequence[Composed],
+        expires_in: timedelta | None,
+        guard: Guard | None = None,
+        also: Callable[[UUID], None] | None = None,
+    ) -> list[StoredMessage]:
+        """Seal messages and keep them, in the outbox.
+
+        ``guard`` raises for a message that is not to be sent as things stand when it is kept: between the two no other
+        program keeps one. ``also`` is given the id of each in the same transaction; when it raises, none is kept.
+        Raises what the directory says against a recipient, and :class:`ThreadMovedError`, with nothing kept, when a
+        thread is another one than that in which a message was found to be allowed.
+        """
+        sealed = [self._seal(message.complete, expires_in) for message in messages]
+        heads = [message.head for message in sealed]
+        records = [
+            self._book.record(Operation.DISCLOSURE, "send", head, recipients=head.recipients, evident=True)
+            for head in heads
+        ]
+        with self._store.database.transaction():
+            if any(message.after != self._end_before(message.message) for message in messages):
+                raise ThreadMovedError
+            if guard is not None:
+                for message in messages:
+                    guard(message.message)
+            self._store.add_sent(sealed, records, also=(lambda: _each(also, heads)) if also is not None else None)
+        return sealed
+
+    def record(
+        self, messages: Sequence[StoredMessage], answers: Sequence[EnvelopeAnswer], *, final: bool
+    ) -> Submission:
+        """Verify the node's answers and record them.
+
+        Unless ``final``, raises :class:`DirectoryBehindError`, with nothing recorded, when a newer directory could
+        change the verdict.
+        """
+        recording = _Recording()
+        unverified = 0
+        for message, answer in zip(messages, answers, strict=True):
+            judged = [self._judge.judge(receipt, message.head) for receipt in answer.receipts]
+            if not final and any(receipt.may_be_ahead for receipt in judged):
+                raise DirectoryBehindError
+            unverified += sum(receipt.error is not None for receipt in judged)
+            self._record_one(message.head, answer.refusal, judged, recording)
+        # What was recorded as sent was not: the node refused it for good.
+        gone = {key for key, _ in recording.refused}
+        heads = [message.head for message in messages if message.head.id in gone]
+        records = {head.id: self._book.record(Operation.ALTERATION, "send.refused", head) for head in heads}
+        taken = self._store.record_submission(recording.done, recording.refused, recording.receipts, records)
+        return Submission(recording.outcomes, frozenset(taken), len(recording.receipts), unverified)
+
+    def _record_one(
+        self, head: Head, refusal: ComityError | None, judged: Sequence[JudgedReceipt], recording: _Recording
+    ) -> None:
+        recording.receipts += [receipt.stored(head.digest) for receipt in judged]
+        if refusal is not None:
+            if refusal.retryable:
+                recording.outcomes[head.id] = Outcome(SendStatus.QUEUED, refusal.code)
+                return
+            recording.refused.append((head.id, Refusal(refusal.code, refusal.detail, self._clock())))
+            recording.outcomes[head.id] = Outcome(SendStatus.REFUSED, refusal.code)
+            return
+        proved = [receipt.proved for receipt in judged if receipt.proved is not None]
+        rows = tuple(self._judge.proved_row(receipt) for receipt in proved)
+        if any(receipt.event.name is EventName.SubmissionAcceptance for receipt in proved):
+            recording.done.append(head.id)
+            recording.outcomes[head.id] = Outcome(SendStatus.SUBMITTED, None, rows)
+            return
+        # The node's word without its proof counts for nothing: it is submitted again.
+        error = next((receipt.error.code for receipt in judged if receipt.error is not None), "peer-failed")
+        recording.outcomes[head.id] = Outcome(SendStatus.QUEUED, error, rows)
+
+    def complete(self, draft: Mapping[str, Any]) -> ComposedMessage:
+        """The message of one draft, checked by itself and signed by who acts; raises :class:`InvalidMessageError`."""
+        now = self._time_of(draft)
+        claimed = draft.get("from")
+        if claimed is not None and claimed != str(self._address):
+            raise _one_problem("from", f"this desk sends as {self._address}")
+        composed = compose_message(
+            self._named(draft),
+            message_id=self._new_id(now),
+            sender=str(self._address),
+            sent_at=now,
+        )
+        if str(self._address) in composed.message.to:
+            raise _one_problem("to", "a message is not sent to its own sender")
+        return sign_as_officer(composed, self._acting.signer) if self._acting.signer is not None else composed
+
+    def _named(self, draft: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The draft with the officer who releases it, where officers sign."""
+        officer = self._acting.officer
+        if officer is None:
+            return draft
+        named = {"name": officer.name, "role": officer.job_title, "key": key_text(officer.public_key)}
+        return {**draft, "officer": {**named, "signature": PLACEHOLDER}}
+
+    def _time_of(self, draft: Mapping[str, Any]) -> datetime:
+        """When the message is sent: now, but after all that this desk has seen of its thread.
+
+        The thread's order is by time: a clock that is a little behind the other side's must not put what we say before
+        what we had read. Further behind than nodes put up with, a clock is wrong, and the time stays what it says.
+        """
+        now = truncate(self._clock())
+        thread = draft.get("thread")
+        try:
+            seen = self._store.last_sent_at(UUID(str(thread))) if thread else None
+        except ValueError:
+            seen = None  # the check of the draft says what is wrong with it
+        if seen is None or not timedelta(0) <= seen - now < MAX_CLOCK_SKEW:
+            return now
+        return seen + timedelta(milliseconds=1)
+
+    def _new_id(self, now: datetime) -> UUID:
+        """A fresh id, greater than the one before also within one millisecond (RFC 9562 §6.2, method 1).
+
+        The order of a thread is by time, then by id: what this desk says later must not sort before what it said.
+        """
+        ms, (last_ms, last) = to_ms(now), self._last_id
+        counter = last + 1 if ms == last_ms and last < 0xFFF else secrets.randbits(11)
+        self._last_id = (ms, counter)
+        return new_message_id(now, counter.to_bytes(2, "big") + os.urandom(RANDOM_BYTES - 2))
+
+    def _seal(self, composed: ComposedMessage, expires_in: timedelta | None) -> StoredMessage:
+        message, content = composed.message, composed.content
+        recipients = tuple(sorted(Address.parse(text) for text in message.to))
+        lifetime = expires_in or timedelta(seconds=self._settings.lifetimes.of(message.urgency))
+        created = truncate(message.sent_at)
+        expires = truncate(created + lifetime)
+        ack_by = None
+        if message.thread == message.id:
+            ack_by = min(created + acknowledgement_period(message.urgency), expires)
+        routing = Routing(
+            id=message.id,
+            sender=self._address,
+            recipients=recipients,
+            created=created,
+            expires=expires,
+            priority=_PRIORITIES.get(message.urgency, Priority.URGENT),
+            ack_by=ack_by,
+            commitment=bytes(COMMITMENT_BYTES),  # replaced by the one that seal makes
+        )
+        directory = self._directory()
+        keys = {recipient: directory.sealing_key(recipient, created) for recipient in recipients}
+        salt = os.urandom(SALT_BYTES)
+        # The first draw of seal is the salt: kept, it is what a disclosure is later checked with.
+        envelope = seal(content, routing, self._signer, keys, _starting_with(salt))
+        head = Head(
+            id=message.id,
+            thread=message.thread,
+            in_reply_to=message.in_reply_to,
+            direction=Direction.SENT,
+            type=message.type,
+            urgency=message.urgency,
+            sender=self._address,
+            recipients=recipients,
+            own_reference=message.own_reference,
+            sent_at=created,
+            stored_at=created,
+            expires_at=expires,
+            digest=sha256(envelope).digest(),
+        )
+        return StoredMessage(head, envelope, content, salt)
+
+
+def _each(also: Callable[[UUID], None], heads: Sequence[Head]) -> None:
+    for head in heads:
+        also(head.id)
+
+
+def _starting_with(first: bytes) -> Callable[[int], bytes]:
+    draws = [first]
+    return lambda size: draws.pop() if draws else os.urandom(size)
+
+
+def sealable(messages: Sequence[Composed]) -> Iterator[slice]:
+    """The messages in parts that are sealed and kept together: what that takes of memory does not grow with them."""
+    start = size = 0
+    for at, message in enumerate(messages):
+        length = len(message.complete.content)
+        if at > start and (at - start == MAX_ENVELOPES or size + length > MAX_SEALED_BYTES):
+            yield slice(start, at)
+            start, size = at, 0
+        size += length
+    if messages:
+        yield slice(start, len(messages))
+
+
+def batches(messages: Sequence[StoredMessage]) -> Iterator[list[StoredMessage]]:
+    """The messages in parts that one request may carry."""
+    part: list[StoredMessage] = []
+    size = 0
+    for message in messages:
+        if part and (len(part) == MAX_ENVELOPES or size + len(message.envelope) > MAX_SUBMIT_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(message)
+        size += len(message.envelope)
+    if part:
+        yield part
+
+
+def _one_problem(where: str, text: str) -> InvalidMessageError:
+    return InvalidMessageError("the message has 1 problem", ((where, _FORMAT_RULE, text),))

@@ -1,0 +1,334 @@
+"""What goes from a desk to its node, and what comes from there.
+
+A message is durable before the network sees it, and stored before its receipt is stated. Whatever is interrupted is
+taken up again by the next :meth:`NodeSync.sync`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from math import ceil
+from typing import Any
+from uuid import UUID
+
+from exchange.cases.search import Search
+from exchange.link.client import MAX_ENTRIES, MAX_ENVELOPES, MAX_STATEMENTS, MAX_WAIT_S, MailboxPage, NodeClient
+from exchange.link.directory import DirectoryBehindError
+from exchange.link.link import NodeLink
+from exchange.link.worker import Background, InThread
+from exchange.messaging.inbox import Inbox, TakenPage
+from exchange.messaging.offline import BundleImport, OfflineDesk
+from exchange.messaging.outbox import Composed, Guard, Outbox, Outcome, ThreadMovedError, batches, sealable
+from exchange.store.messages import DeskStore
+from exchange.store.rows import Head, PendingStatement, StoredMessage
+from exchange.views import SendStatus, SentMessage, SyncResult
+from protocol.bundle import BundlePart
+from protocol.errors import (
+    ComityError,
+    DirectoryUnavailableError,
+    RevokedError,
+    UnknownContactPointError,
+    UnknownKeyError,
+    UnknownNodeError,
+)
+
+Drafts = Sequence[Mapping[str, Any]] | Callable[[], Sequence[Mapping[str, Any]]]
+_ALL = slice(None)
+_RECIPIENT_MAY_BE_NEW = (UnknownKeyError, UnknownContactPointError, UnknownNodeError, RevokedError)
+# So many batches are on their way to the node at once while the next one is sealed.
+_SUBMITTING = 3
+# What is read of the outbox at once: envelopes with their contents.
+MAX_PENDING_BYTES = 8 * 1024 * 1024
+_RETRY_FIRST_S = 0.2
+_RETRY_MOST_S = 30.0
+# What is not indexed in quiet moments is indexed by the next searches. What arrives waits for so many.
+_INDEXED_AT_ONCE = 16
+_QUIET_AFTER_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """A page, the node whose mailbox it is of, and the place that was asked after."""
+
+    node: str
+    after: int
+    page: MailboxPage
+
+
+class NodeSync:
+    """Sends, fetches and states for one desk. Event loop only; ``thread`` is the desk's, for everything stored."""
+
+    def __init__(
+        self,
+        store: DeskStore,
+        outbox: Outbox,
+        mailbox: Inbox,
+        bundles: OfflineDesk,
+        search: Search,
+        link: NodeLink,
+        thread: InThread,
+        background: Background,
+        renew_keys: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._outbox = outbox
+        self._mailbox = mailbox
+        self._bundles = bundles
+        self._search = search
+        self._link = link
+        self._thread = thread
+        self._background = background
+        self._renew_keys = renew_keys
+        self._in_flight: set[UUID] = set()  # messages that are being submitted
+        self._stating = 0  # statements that are being made
+
+    # --- Sending ---
+
+    async def send(
+        self,
+        drafts: Drafts,
+        expires_in: timedelta | None,
+        guard: Guard | None = None,
+        also: Callable[[UUID], None] | None = None,
+    ) -> list[SentMessage]:
+        """Check, seal, store and submit; raises as :meth:`exchange.desk.desk.Desk.send_many`.
+
+        ``drafts`` may be a function of the desk's thread that writes them from what is stored: it is asked again when
+        another program wrote into the same thread before they were stored. ``also`` is given the id of each message in
+        the transaction that puts it into the outbox; when it raises, that message is not sent.
+        """
+        messages = await self._thread(lambda: self._compose(drafts))
+        sent: list[StoredMessage] = []
+        outcomes: dict[UUID, Outcome] = {}
+        submitting: set[asyncio.Task[Mapping[UUID, Outcome]]] = set()
+        try:
+            for part in sealable(messages):
+                for batch in batches(await self._seal(messages[part], drafts, part, expires_in, guard, also)):
+                    sent += batch
+                    submitting.add(asyncio.create_task(self._submit(batch)))
+                if len(submitting) >= _SUBMITTING:
+                    done, submitting = await asyncio.wait(submitting, return_when=asyncio.FIRST_COMPLETED)
+                    for task in done:
+                        outcomes.update(task.result())
+        finally:
+            # What was sealed before a later batch was refused is on its way all the same: it is in the outbox.
+            for finished in await asyncio.gather(*submitting):
+                outcomes.update(finished)
+        return [_sent(message.head, outcomes[message.head.id]) for message in sent]
+
+    def _compose(self, drafts: Drafts, part: slice = _ALL) -> Sequence[Composed]:
+        """The messages of drafts, written and checked as things stand at one moment."""
+        self._renew_keys()
+        with self._store.database.snapshot():
+            return self._outbox.compose((drafts() if callable(drafts) else drafts)[part])
+
+    async def _seal(
+        self,
+        composed: Sequence[Composed],
+        drafts: Drafts,
+        part: slice,
+        expires_in: timedelta | None,
+        guard: Guard | None,
+        also: Callable[[UUID], None] | None,
+    ) -> list[StoredMessage]:
+        messages = composed
+        while True:
+            directory = self._link.directory
+            try:
+                sealed = await self._thread(partial(self._outbox.seal, messages, expires_in, guard, also))
+                break
+            except ThreadMovedError:
+                messages = await self._thread(lambda: self._compose(drafts, part))
+            except _RECIPIENT_MAY_BE_NEW:
+                if not await self._link.renewed(directory):
+                    raise
+        self._in_flight.update(message.head.id for message in sealed)
+        return sealed
+
+    async def _submit(self, batch: Sequence[StoredMessage], *, own: bool = False) -> Mapping[UUID, Outcome]:
+        """Submit one batch; when it cannot be, everything in it stays queued.
+
+        ``own``: only what this program took out of the outbox, not what another one submitted at the same time.
+        """
+        self._in_flight.update(message.head.id for message in batch)
+        try:
+            envelopes = [message.envelope for message in batch]
+            answers = await self._link.ask(lambda node: node.submit(envelopes))
+            submission = await self._link.settled(lambda final: self._outbox.record(batch, answers, final=final))
+        except ComityError as problem:
+            return {message.head.id: Outcome(SendStatus.QUEUED, problem.code) for message in batch}
+        finally:
+            self._in_flight.difference_update(message.head.id for message in batch)
+        if own:
+            return {key: outcome for key, outcome in submission.outcomes.items() if key in submission.taken}
+        return submission.outcomes
+
+    async def _flush_outbox(self) -> SyncResult:
+        submitted: list[UUID] = []
+        refused: list[UUID] = []
+        after = 0
+        while rows := await self._pending(after):
+            after = rows[-1][0]
+            waiting = [message for _, message in rows if message.head.id not in self._in_flight]
+            for batch in batches(waiting):
+                outcomes = await self._submit(batch, own=True)
+                submitted += [key for key, outcome in outcomes.items() if outcome.status is SendStatus.SUBMITTED]
+                refused += [key for key, outcome in outcomes.items() if outcome.status is SendStatus.REFUSED]
+                if not submitted and not refused:
+                    # The node takes nothing now.
+                    return SyncResult()
+        return SyncResult(submitted=tuple(submitted), refused=tuple(refused))
+
+    async def _pending(self, after: int) -> list[tuple[int, StoredMessage]]:
+        return await self._thread(lambda: self._store.pending(MAX_ENVELOPES, after, MAX_PENDING_BYTES))
+
+    # --- Receiving ---
+
+    async def sync(self, wait: float) -> SyncResult:
+        """See :meth:`exchange.desk.desk.Desk.sync`."""
+        result = await self._catch_up()
+        stating: list[asyncio.Task[int]] = []
+        following: asyncio.Task[_Fetched] | None = None
+        try:
+            fetched = await self._fetch(result.cursor, wait)
+            while True:
+                page = fetched.page
+                if page.entries and page.entries[-1].sequence < page.head:
+                    # The next page comes while this one is verified.
+                    following = asyncio.create_task(self._fetch(page.entries[-1].sequence, 0))
+                taken = await self._take(fetched)
+                result += taken.result
+                if taken.statements:
+                    stating.append(asyncio.create_task(self.state(taken.statements)))
+                if following is None:
+                    break
+                fetched, following = await following, None
+        finally:
+            if following is not None:
+                following.cancel()
+            stated = sum(await asyncio.gather(*stating))
+        return result + SyncResult(statements=stated)
+
+    async def listen(self) -> AsyncGenerator[SyncResult, None]:
+        """See :meth:`exchange.desk.desk.Desk.listen`."""
+        failures = 0
+        while True:
+            try:
+                flushed = await self._catch_up()
+                if flushed.submitted or flushed.refused or flushed.statements:
+                    yield flushed
+                fetched = await self._await_mail(flushed.cursor)
+                taken = await self._take(fetched)
+            except ComityError as problem:
+                if not problem.retryable:
+                    raise
+                failures += 1
+                longest = min(_RETRY_MOST_S, _RETRY_FIRST_S * 2**failures)
+                await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, not a secret
+                continue
+            failures = 0
+            if taken.statements:
+                self._background.start(self.state(taken.statements))
+            if taken.result != SyncResult(cursor=taken.result.cursor):  # else another program took it all
+                yield taken.result
+
+    async def _await_mail(self, after: int) -> _Fetched:
+        """The next page of a listener; while none comes, messages are indexed, a few at a time."""
+        fetching = asyncio.create_task(self._fetch(after, MAX_WAIT_S))
+        try:
+            await asyncio.wait({fetching}, timeout=_QUIET_AFTER_S)
+            left = 1
+            while left and not fetching.done():
+                left = await self._thread(lambda: self._search.index(_INDEXED_AT_ONCE))
+            return await fetching
+        finally:
+            fetching.cancel()
+
+    async def _fetch(self, after: int, wait: float) -> _Fetched:
+        async def ask(client: NodeClient) -> _Fetched:
+            # The client is that of the node which serves this desk at this moment.
+            node = self._link.own_node
+            return _Fetched(node, after, await client.mailbox(after, MAX_ENTRIES, ceil(wait)))
+
+        return await self._link.ask(ask)
+
+    async def _take(self, fetched: _Fetched) -> TakenPage:
+        def take(final: bool) -> TakenPage:
+            self._renew_keys()  # what was fetched may be sealed to a key that another program made meanwhile
+            return self._mailbox.take(fetched.page, final=final, node=fetched.node, after=fetched.after)
+
+        return await self._link.settled(take)
+
+    # --- Stating ---
+
+    async def state(self, statements: Sequence[PendingStatement]) -> int:
+        """Make statements; what cannot be made now stays pending. Returns how many were logged."""
+        self._stating += len(statements)
+        try:
+            raw = [statement.raw for statement in statements]
+            answers = await self._link.ask(lambda node: node.state(raw))
+            done, _ = await self._link.settled(
+                lambda final: self._mailbox.record_stated(statements, answers, final=final)
+            )
+        except ComityError:
+            return 0
+        finally:
+            self._stating -= len(statements)
+        return done
+
+    async def _flush_statements(self) -> int:
+        stated = 0
+        while pending := await self._thread(lambda: self._store.pending_statements(MAX_STATEMENTS)):
+            done = await self.state(pending)
+            stated += done
+            if done < len(pending):
+                break
+        return stated
+
+    # --- By bundles ---
+
+    async def export_bundle(self, max_part_bytes: int) -> list[bytes]:
+        """See :meth:`exchange.desk.desk.Desk.export_bundle`."""
+        await self._thread(self._under_way)
+        return await self._thread(lambda: self._bundles.export(self._link.own_node, max_part_bytes))
+
+    async def import_bundle(self, part: BundlePart) -> BundleImport:
+        """See :meth:`exchange.desk.desk.Desk.import_bundle`."""
+        await self._thread(self._under_way)
+        files = part.contents.directory
+        directory = await self._link.take(files) if files else None
+        await self._link.load_unread()
+        try:
+            return await self._thread(lambda: self._bundles.take(part, self._link.own_node, directory))
+        except DirectoryBehindError:
+            raise DirectoryUnavailableError(
+                "the bundle names a contact point whose nation's cards are not here; import its first part first"
+            ) from None
+
+    # --- What is under way ---
+
+    async def _catch_up(self) -> SyncResult:
+        """Refresh the directory if that is due, submit what is queued, state what is pending."""
+        cursor, queued, pending = await self._thread(self._under_way)
+        result = SyncResult(cursor=cursor)
+        await self._link.refresh_if_due()
+        if queued > len(self._in_flight):
+            result += await self._flush_outbox()
+        if pending > self._stating:
+            result += SyncResult(statements=await self._flush_statements())
+        return result
+
+    def _under_way(self) -> tuple[int, int, int]:
+        """How far the mailbox was read, how many messages wait, how many statements."""
+        self._renew_keys()
+        self._store.begin_mailbox(self._link.own_node)
+        return self._store.cursor(), self._store.queued(), self._store.unstated()
+
+
+def _sent(head: Head, outcome: Outcome) -> SentMessage:
+    return SentMessage(head.id, head.thread, head.digest, outcome.status, outcome.receipts, outcome.error)

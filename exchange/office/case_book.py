@@ -1,0 +1,57 @@
+"""Where an office keeps what it notes for itself about its cases (:mod:`exchange.office.case_notes`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+from exchange.office.case_notes import CaseEntry, Casework, EntryKind, casework_of, check_text
+from exchange.office.office import Office
+from exchange.office.officers import READERS, Acting
+from exchange.office.processing_log import ProcessingLog
+from exchange.store.messages import DeskStore
+from protocol.encoding.instants import truncate
+from protocol.errors import NotFoundError, UsageError
+from protocol.processing_log import Operation
+
+
+class CaseBook:
+    """What one office noted about its cases. Blocking; runs in the desk's thread."""
+
+    def __init__(
+        self,
+        store: DeskStore,
+        office: Office,
+        acting: Acting,
+        book: ProcessingLog,
+        default: str | None,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._office = office
+        self._acting = acting
+        self._book = book
+        self._default = default
+        self._clock = clock
+
+    def of(self, thread: UUID) -> Casework:
+        """See :meth:`exchange.desk.desk.Desk.casework`."""
+        self._acting.require(*READERS)
+        return casework_of(self._store.casework(thread))
+
+    def add(self, thread: UUID, kind: EntryKind, text: str, until: datetime | None, by: str | None) -> CaseEntry:
+        """See :meth:`exchange.desk.desk.Desk.add_casework`."""
+        self._acting.require(*READERS)
+        officer = self._acting.name if self._acting.officer else by or self._default
+        if officer is None:
+            raise UsageError("name the officer who notes it")
+        entry = CaseEntry(kind, truncate(self._clock()), check_text(officer), check_text(text), until)
+        if not self._store.thread(thread):
+            raise NotFoundError(f"this desk has no thread {thread}")
+        if kind is EntryKind.ASSIGNED:
+            self._office.check_assignee(entry.text)
+        with self._store.database.transaction():
+            self._store.insert_casework(thread, entry.to_bytes())
+            self._store.records.insert([self._book.record(Operation.ALTERATION, f"case.{kind}")])
+        return entry

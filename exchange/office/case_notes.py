@@ -1,0 +1,78 @@
+"""What an office notes for itself about a case, and never sends: notes, who works on it, until when it waits.
+
+Entries are only added. Who works on a case, and until when it waits, is what the last entry of that kind says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from protocol.encoding import cbor
+from protocol.encoding.instants import from_ms, to_ms
+from protocol.errors import UsageError
+
+MAX_TEXT = 4_000
+
+
+class EntryKind(StrEnum):
+    """What an entry says."""
+
+    NOTE = "note"
+    ASSIGNED = "assigned"  # ``text`` is the officer; empty: nobody
+    WAITING = "waiting"  # until ``until``, for what ``text`` says; None: no longer
+
+
+@dataclass(frozen=True, slots=True)
+class CaseEntry:
+    """One entry: ``by`` is the officer who made it."""
+
+    kind: EntryKind
+    at: datetime
+    by: str
+    text: str = ""
+    until: datetime | None = None
+
+    def to_bytes(self) -> bytes:
+        """As it is sealed."""
+        until = to_ms(self.until) if self.until is not None else None
+        return cbor.encode([self.kind.value, to_ms(self.at), self.by, self.text, until])
+
+    @classmethod
+    def from_bytes(cls, value: bytes) -> CaseEntry:
+        """What :meth:`to_bytes` made."""
+        kind, at, by, text, until = cbor.decode(value)
+        return cls(EntryKind(kind), from_ms(at), by, text, from_ms(until) if until is not None else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Casework:
+    """All entries of a case, the oldest first."""
+
+    entries: tuple[CaseEntry, ...] = ()
+
+    @property
+    def assigned_to(self) -> str | None:
+        """Who works on the case."""
+        return next((e.text or None for e in reversed(self.entries) if e.kind is EntryKind.ASSIGNED), None)
+
+    def waiting_until(self, now: datetime) -> datetime | None:
+        """Until when the case waits, as long as that is ahead."""
+        until = next((e.until for e in reversed(self.entries) if e.kind is EntryKind.WAITING), None)
+        return until if until is not None and until > now else None
+
+
+def check_text(text: str) -> str:
+    """The text of an entry; raises :class:`UsageError` when it is too long or has control characters."""
+    if len(text) > MAX_TEXT:
+        raise UsageError(f"a note has at most {MAX_TEXT} characters")
+    if not all(character.isprintable() or character == "\n" for character in text):
+        raise UsageError("a note has no control or reordering characters")
+    return text
+
+
+def casework_of(values: Sequence[bytes]) -> Casework:
+    """The casework of stored entries."""
+    return Casework(tuple(CaseEntry.from_bytes(value) for value in values))

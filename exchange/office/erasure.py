@@ -1,0 +1,233 @@
+"""Erasing content: a case at a time, by destroying the keys of its messages.
+
+What stays says that there were messages, between whom and when, with their digests: the logs of the nodes still verify,
+and so do the receipts. Of what was in them nothing stays here: not in the index, the notes of the office, drafts,
+offers that were not given, or notes of a hand-over. The record of the erasure names messages by id and digest alone. A
+message of the case that was passed on is content of another case, which is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from exchange.cases.agenda import Agenda
+from exchange.cases.offers import WithheldTable
+from exchange.cases.threads import Parsed, thread_messages
+from exchange.office.officers import Acting, Role
+from exchange.office.processing_log import ProcessingLog
+from exchange.office.release import Proposals, ProposalState
+from exchange.office.rota import DutyRota
+from exchange.settings import RetentionSettings
+from exchange.store.messages import DeskStore
+from exchange.store.rows import StoredMessage
+from protocol.codes import load_codes
+from protocol.encoding.instants import truncate
+from protocol.errors import ErasureError, NotFoundError, UsageError
+from protocol.lifecycle.case import AnyCase, fold, is_over
+from protocol.messages.passing_on import originals_of
+from protocol.messages.types.forward import Forward
+from protocol.processing_log import Operation
+
+# On these grounds a case is erased however it stands: somebody else decided it.
+_AT_ONCE = frozenset({"ordered", "condition", "data_subject", "misdirected"})
+_QUARANTINE_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ErasableCase:
+    """A case whose retention has ended. ``last_at`` is when its last message was stored."""
+
+    thread: UUID
+    messages: int
+    last_at: datetime
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What was erased of one case, or of the refused messages (``thread`` is None).
+
+    ``notes`` counts entries of the office and hand-overs, ``drafts`` drafts and offers. ``elsewhere`` are the cases in
+    which a message of this one was passed on: their content is not erased.
+    """
+
+    thread: UUID | None
+    messages: int
+    notes: int = 0
+    drafts: int = 0
+    elsewhere: tuple[UUID, ...] = ()
+
+
+class Erasure:
+    """Erases for one desk. Blocking; runs in the desk's thread."""
+
+    def __init__(
+        self,
+        store: DeskStore,
+        parsed: Parsed,
+        agenda: Agenda,
+        acting: Acting,
+        book: ProcessingLog,
+        settings: RetentionSettings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._proposals = Proposals(store)
+        self._withheld = WithheldTable(store)
+        self._rota = DutyRota(store.database)
+        self._parsed = parsed
+        self._agenda = agenda
+        self._acting = acting
+        self._book = book
+        self._settings = settings
+        self._clock = clock
+
+    def due(self) -> list[ErasableCase]:
+        """The cases that are over, by what was said or by the clock, with a last message older than the retention.
+
+        Not those in which something is still to come due.
+        """
+        if self._settings.cases_days is None:
+            return []
+        now = self._clock()
+        before = now - timedelta(days=self._settings.cases_days)
+        last: dict[UUID, tuple[datetime, int]] = {}
+        for head in self._store.all_heads():
+            at, count = last.get(head.thread, (head.stored_at, 0))
+            last[head.thread] = (max(at, head.stored_at), count + 1)
+        busy = self._busy(now)
+        found: list[ErasableCase] = []
+        for thread, (at, count) in sorted(last.items(), key=lambda entry: entry[1]):
+            if at < before and thread not in busy and self._has_content(thread):
+                case = self._case(thread)
+                if is_over(case, now):
+                    found.append(ErasableCase(thread, count, at, str(case.state_at(now))))
+        return found
+
+    def erase_case(self, thread: UUID, ground: str) -> Erased:
+        """Erase the content of all messages of a case, and what the office wrote about it.
+
+        Raises :class:`NotFoundError`, :class:`UsageError` for a ground that is not of the list erasure_ground,
+        :class:`ErasureError` while the case is not over or something in it is to come due, unless the ground is
+        somebody else's decision, and :class:`OfficerRoleError` unless an administrator acts.
+        """
+        self._acting.require(Role.ADMINISTRATOR)
+        if ground not in load_codes("erasure_ground"):
+            raise UsageError("the ground is not a code of the list erasure_ground")
+        if not self._store.thread(thread):
+            raise NotFoundError(f"this desk has no thread {thread}")
+        messages = self._contents(thread)
+        if not self._has_content(thread):
+            raise ErasureError("the case was erased before")
+        if any(self._store.is_pending(message.head.id) for message in messages):
+            raise ErasureError("a message of the case still waits to be sent")
+        if ground not in _AT_ONCE:
+            self._require_over(thread)
+        return self._erase(thread, messages, ground)
+
+    def erase_refused(self) -> Erased:
+        """Erase refused messages that are older than their retention."""
+        self._acting.require(Role.ADMINISTRATOR)
+        if self._settings.refused_days is None:
+            return Erased(None, 0)
+        now = truncate(self._clock())
+        before = now - timedelta(days=self._settings.refused_days)
+        done, place = 0, None
+        while rows := self._store.quarantine(_QUARANTINE_PAGE, place):
+            place = rows[-1][0]
+            old = [refused for _, refused in rows if refused.at < before and refused.code != "erased"]
+            with self._store.database.transaction():
+                for refused in old:
+                    self._store.erase_quarantined(refused.digest, now)
+                if old:
+                    record = self._book.record(Operation.ERASURE, "erase", ground="retention", count=len(old))
+                    self._store.records.insert([record])
+            done += len(old)
+        self._store.database.forget_deleted()
+        return Erased(None, done)
+
+    # --- Inside ---
+
+    def _contents(self, thread: UUID) -> list[StoredMessage]:
+        return [stored for _, stored, _ in self._store.thread(thread) if not stored.erased]
+
+    def _ids(self, thread: UUID) -> list[UUID]:
+        return [stored.head.id for _, stored, _ in self._store.thread(thread)]
+
+    def _has_content(self, thread: UUID) -> bool:
+        """Whether something of the case is left to be erased, also when its messages were."""
+        ids = self._ids(thread)
+        return bool(
+            self._contents(thread)
+            or self._store.casework(thread)
+            or self._proposals.of_case(thread, ids)
+            or any(self._withheld.get(message) for message in ids)
+            or any(thread in handover.cases for handover in self._rota.handovers())
+        )
+
+    def _case(self, thread: UUID) -> AnyCase:
+        return fold(thread_messages(self._store, self._parsed, thread))
+
+    def _busy(self, now: datetime) -> set[UUID]:
+        """The cases in which something is to come due. What is overdue of a case that is over never comes any more."""
+        return {item.thread for item in self._agenda.items() if item.due is not None and item.due > now}
+
+    def _require_over(self, thread: UUID) -> None:
+        now = self._clock()
+        case = self._case(thread)
+        if not is_over(case, now):
+            raise ErasureError(f"the case has not ended: it is {case.state_at(now)}")
+        if thread in self._busy(now):
+            raise ErasureError("something in the case is still due")
+
+    def _erase(self, thread: UUID, messages: list[StoredMessage], ground: str) -> Erased:
+        ids = self._ids(thread)
+        opening = self._store.head(ids[0])[1]
+        elsewhere = self._elsewhere(thread, set(ids))
+        with self._store.database.transaction():
+            seqs: list[int] = []
+            for message in messages:
+                seqs.append(self._store.erase(message))
+                self._store.records.insert([self._book.record(Operation.ERASURE, "erase", message.head, ground=ground)])
+            self._store.forget_words(seqs)
+            notes = self._store.erase_casework(thread) + self._erase_handovers(thread)
+            drafts = self._erase_drafts(thread, ids)
+            for act, count in (("erase.notes", notes), ("erase.drafts", drafts)):
+                if count:
+                    record = self._book.record(Operation.ERASURE, act, opening, ground=ground, count=count)
+                    self._store.records.insert([record])
+        self._store.destroy_keys()
+        self._parsed.forget(message.head.digest for message in messages)
+        return Erased(thread, len(messages), notes, drafts, elsewhere)
+
+    def _erase_drafts(self, thread: UUID, ids: Sequence[UUID]) -> int:
+        """Drop the drafts that reply in the case or pass a message of it on, and what was offered and not given."""
+        now = truncate(self._clock())
+        drafts = self._proposals.of_case(thread, ids)
+        for proposal in drafts:
+            dropped = replace(proposal, state=ProposalState.DROPPED, draft={}, remark=None)
+            self._proposals.put(replace(dropped, decided_by=self._acting.name, decided_at=now))
+        return len(drafts) + sum(self._withheld.remove(message) for message in ids)
+
+    def _erase_handovers(self, thread: UUID) -> int:
+        """Take the case, and the note about it, out of hand-overs; a hand-over that is open goes on for the others."""
+        found = [handover for handover in self._rota.handovers() if thread in handover.cases]
+        for handover in found:
+            others = tuple(case for case in handover.cases if case != thread)
+            self._rota.put_handover(replace(handover, note="", cases=others))
+        return len(found)
+
+    def _elsewhere(self, thread: UUID, ids: set[UUID]) -> tuple[UUID, ...]:
+        """The other cases in which a message of this one was passed on."""
+        found: dict[UUID, None] = {}
+        for head in self._store.all_heads():
+            if head.type != Forward.TYPE or head.thread == thread:
+                continue
+            stored = self._store.message(head.id)
+            message = None if stored.erased else self._parsed.of(stored)
+            if isinstance(message, Forward) and any(one.message in ids for one in originals_of(message)):
+                found[head.thread] = None
+        return tuple(found)

@@ -1,0 +1,416 @@
+"""The office behind a desk: its officers, drafts that wait for release, who is on duty, who read what.
+
+Blocking; runs in the desk's thread. Every change is recorded (:mod:`exchange.office.processing_log`) in its own
+transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from exchange.cases.offers import offer_type
+from exchange.office.case_notes import CaseEntry, EntryKind, casework_of, check_text
+from exchange.office.officers import (
+    READERS,
+    Acting,
+    DeskOfficer,
+    OfficerRegister,
+    Readings,
+    Role,
+    check_line,
+    check_officer_id,
+    person_of,
+)
+from exchange.office.processing_log import ProcessingLog
+from exchange.office.release import Proposal, Proposals, ProposalState
+from exchange.office.rota import DutyRota, Gap, Handover, Shift, check_shift, gaps
+from exchange.settings import OfficeSettings
+from exchange.store.database import in_one_transaction
+from exchange.store.messages import DeskStore
+from protocol.crypto.signing import check_ed25519_public_key
+from protocol.encoding.instants import truncate
+from protocol.errors import (
+    ForbiddenError,
+    NotFoundError,
+    NothingOpenError,
+    OfficerNeededError,
+    OfficerRoleError,
+    UsageError,
+)
+from protocol.processing_log import Operation
+
+ALL_TYPES = "all"
+_LOOK_AHEAD = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class DutyView:
+    """Who is on duty now, the shifts that are not over, when nobody is in the next seven days, open hand-overs."""
+
+    now: tuple[str, ...]
+    shifts: tuple[Shift, ...]
+    gaps: tuple[Gap, ...]
+    handovers: tuple[Handover, ...]
+
+
+class Office:
+    """What officers do at one desk among themselves; ``acting`` is who does it."""
+
+    def __init__(
+        self,
+        store: DeskStore,
+        register: OfficerRegister,
+        acting: Acting,
+        book: ProcessingLog,
+        settings: OfficeSettings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._database = store.database
+        self._register = register
+        self._acting = acting
+        self._book = book
+        self._settings = settings
+        self._clock = clock
+        self._proposals = Proposals(store)
+        self._readings = Readings(store.database)
+        self._rota = DutyRota(store.database)
+
+    @property
+    def acting(self) -> Acting:
+        """Who acts."""
+        return self._acting
+
+    # --- Officers ---
+
+    def officers(self) -> list[DeskOfficer]:
+        """All officers, those who left too."""
+        return self._register.all()
+
+    @in_one_transaction
+    def add_officer(
+        self, officer: str, name: str, job_title: str, roles: frozenset[Role], public_key: bytes
+    ) -> DeskOfficer:
+        """Register an officer; the first one is an administrator.
+
+        Raises :class:`OfficerRoleError` unless an administrator acts, :class:`ForbiddenError` for an id that was used,
+        :class:`UsageError`, :class:`WeakKeyError`.
+        """
+        check_ed25519_public_key(public_key)
+        known = self._register.all()
+        if any(other.withdrawn_at is None for other in known):
+            self._acting.require(Role.ADMINISTRATOR)
+        elif Role.ADMINISTRATOR not in roles:
+            raise UsageError("the first officer of a desk is an administrator: others are added by administrators")
+        if any(other.id == officer for other in known):
+            raise ForbiddenError(f"{officer} is, or was, an officer of this desk; an id is used once")
+        added = DeskOfficer(
+            check_officer_id(officer),
+            check_line(name, "a name"),
+            check_line(job_title, "a job title"),
+            roles,
+            public_key,
+            self._now(),
+            self._acting.name,
+            registrar=self._acting.officer.id if self._acting.officer is not None else None,
+        )
+        self._put_officer(added, "officer.add")
+        return added
+
+    @in_one_transaction
+    def change_roles(self, officer: str, roles: frozenset[Role]) -> DeskOfficer:
+        """Give an officer other roles; raises as :meth:`add_officer`, and :class:`NotFoundError`."""
+        self._acting.require(Role.ADMINISTRATOR)
+        changed = replace(self._present(officer), roles=roles)
+        self._require_administrator(changed)
+        self._put_officer(changed, "officer.roles")
+        return changed
+
+    @in_one_transaction
+    def withdraw_officer(self, officer: str) -> DeskOfficer:
+        """An officer leaves: the key counts no more; raises as :meth:`change_roles`."""
+        self._acting.require(Role.ADMINISTRATOR)
+        left = replace(self._present(officer), withdrawn_at=self._now())
+        self._require_administrator(left)
+        self._put_officer(left, "officer.withdraw")
+        return left
+
+    def change_own_key(self, public_key: bytes) -> DeskOfficer:
+        """The acting officer has a new key, which nobody else knows; the present one counts no more.
+
+        Whoever acts goes on under the old key until the desk is opened anew. Raises :class:`OfficerNeededError`,
+        :class:`WeakKeyError`, :class:`ForbiddenError` for a key that is or was an officer's.
+        """
+        check_ed25519_public_key(public_key)
+        officer = self._present(self._officer_id())
+        known = self._register.all()
+        if any(other.public_key == public_key for other in known):
+            raise ForbiddenError("that key is an officer's already")
+        changed = replace(officer, public_key=public_key, has_own_key=True)
+        if officer.confirmed_by is None and not self._others(officer):
+            changed = replace(changed, confirmed_by=officer.id)  # nobody else is there who could
+        self._put_officer(changed, "officer.key")
+        return changed
+
+    def confirm_officer(self, officer: str) -> DeskOfficer:
+        """The acting officer confirms that an id is another person's than its registrar's, who made its key alone.
+
+        Raises :class:`OfficerNeededError`, :class:`NotFoundError`, :class:`NothingOpenError` for one that counts as its
+        holder's own already, :class:`ForbiddenError` while the key is the registrar's, and :class:`OfficerRoleError`
+        for who counts as the same person.
+        """
+        by, found = self._officer_id(), self._present(officer)
+        if found.registrar is None or found.confirmed_by is not None:
+            raise NothingOpenError(f"{officer} counts as a person of its own already")
+        if not found.has_own_key:
+            raise ForbiddenError(f"{officer} still has the key that {found.registrar} made: its holder makes a new one")
+        if by not in {other.id for other in self._others(found)}:
+            raise OfficerRoleError(f"another person than {found.registrar}, who registered {officer}, confirms it")
+        confirmed = replace(found, confirmed_by=by)
+        self._put_officer(confirmed, "officer.confirm")
+        return confirmed
+
+    def person_of(self, officer: str) -> str:
+        """Which person an id counts as; see :mod:`exchange.office.officers`."""
+        return person_of(officer, self._register.all())
+
+    def _others(self, officer: DeskOfficer) -> list[DeskOfficer]:
+        """The officers who are here and count as another person than this one."""
+        known = self._register.all()
+        person = person_of(officer.id, known)
+        return [one for one in known if one.withdrawn_at is None and person_of(one.id, known) != person]
+
+    def check_assignee(self, name: str) -> None:
+        """Return if a case can be assigned to ``name``; raises :class:`NotFoundError` where officers are registered."""
+        if name and self._acting.has_officers:
+            self._present(name)
+
+    def _present(self, officer: str) -> DeskOfficer:
+        found = self._register.get(officer)
+        if found.withdrawn_at is not None:
+            raise NotFoundError(f"{officer} is no longer an officer of this desk")
+        return found
+
+    def _require_administrator(self, changed: DeskOfficer) -> None:
+        present = [changed if other.id == changed.id else other for other in self._register.all()]
+        if not any(other.withdrawn_at is None and Role.ADMINISTRATOR in other.roles for other in present):
+            raise ForbiddenError("a desk with officers keeps at least one administrator")
+
+    def _put_officer(self, officer: DeskOfficer, act: str) -> None:
+        with self._database.transaction():
+            index = self._store.records.frontier().size
+            self._store.records.insert([self._book.record(Operation.ALTERATION, act, subject=officer.recorded)])
+            self._register.put(replace(officer, record=index))
+
+    # --- Drafts that wait ---
+
+    def needs_release(self, message_type: str, *, offered: bool = False) -> bool:
+        """Whether the acting officer cannot send a message of this type without another, or (``offered``) offer it.
+
+        Raises :class:`OfficerNeededError` or, for one who may not even draft, :class:`OfficerRoleError`.
+        """
+        if not self._acting.has_officers:
+            return False
+        self._acting.require(Role.DRAFTER, Role.RELEASER)
+        return self._wants_four_eyes(message_type, offered=offered) or not self._may(Role.RELEASER)
+
+    def propose(
+        self, draft: Mapping[str, Any], check: Callable[[Mapping[str, Any]], object], *, offered: bool = False
+    ) -> Proposal:
+        """Keep a draft for another officer to release; ``check`` raises for one that could not be sent.
+
+        ``offered``: when it is released, what it gives is offered first.
+        """
+        self._acting.require(Role.DRAFTER)
+        check(draft)
+        kind = str(draft.get("type", ""))
+        proposal = Proposal(uuid4(), kind, self._officer_id(), self._now(), dict(draft), offered=offered)
+        with self._database.transaction():
+            self._keep(proposal, Operation.COLLECTION, "draft")
+        return proposal
+
+    def proposals(self) -> list[Proposal]:
+        """The drafts that wait, or came back, the oldest first."""
+        self._acting.require(*READERS)
+        open_ = {ProposalState.WAITING, ProposalState.RETURNED}
+        return [proposal for proposal in self._proposals.all() if proposal.state in open_]
+
+    def proposal(self, text: str) -> Proposal:
+        """One draft, to be looked at; that it was is recorded. Raises :class:`NotFoundError`."""
+        self._acting.require(*READERS)
+        proposal = self._proposals.get(text)
+        with self._database.transaction():
+            self._store.records.insert([self._book.record(Operation.CONSULTATION, "draft.show")])
+        return proposal
+
+    def releasable(self, text: str) -> Proposal:
+        """The draft, if the acting officer may release it.
+
+        Raises :class:`OfficerRoleError`, also where a second person is wanted and the drafter counts as oneself, and
+        :class:`NothingOpenError` for one that is decided.
+        """
+        self._acting.require(Role.RELEASER)
+        proposal = self._proposals.get(text)
+        if proposal.state is not ProposalState.WAITING:
+            raise NothingOpenError(f"that draft was {proposal.state} already")
+        if self._wants_four_eyes(proposal.type, offered=proposal.offered):
+            known = self._register.all()
+            if person_of(proposal.drafted_by, known) == person_of(self._officer_id(), known):
+                raise OfficerRoleError(
+                    f"another person than its drafter releases this: {proposal.drafted_by} and {self._officer_id()}"
+                    " count as one (comity officer confirm says who is who)"
+                )
+        return proposal
+
+    def released(self, proposal: Proposal, message: UUID) -> None:
+        """Note what a draft is sent as, inside the transaction that puts the message into the outbox.
+
+        Raises :class:`NothingOpenError` when somebody else decided on the draft meanwhile: then nothing is sent.
+        """
+        now = self._proposals.get(str(proposal.id))
+        done = now.decided(ProposalState.RELEASED, self._officer_id(), self._now(), message=message)
+        self._proposals.put(done)
+        self._store.records.insert([self._book.record(Operation.ALTERATION, "draft.release")])
+
+    @in_one_transaction
+    def return_draft(self, text: str, remark: str) -> Proposal:
+        """Give a draft back to its drafter with a remark; raises as :meth:`releasable`."""
+        self._acting.require(Role.RELEASER)
+        remark = check_text(remark)
+        with self._database.transaction():
+            found = self._proposals.get(text)
+            done = found.decided(ProposalState.RETURNED, self._officer_id(), self._now(), remark=remark)
+            self._keep(done, Operation.ALTERATION, "draft.return")
+        return done
+
+    @in_one_transaction
+    def drop_draft(self, text: str) -> Proposal:
+        """Drop a draft that waits or came back; its drafter or a releaser does it."""
+        self._acting.require(Role.DRAFTER, Role.RELEASER)
+        with self._database.transaction():
+            proposal = self._proposals.get(text)
+            if proposal.drafted_by != self._officer_id() and not self._may(Role.RELEASER):
+                raise OfficerRoleError("its drafter, or a releaser, drops a draft")
+            if proposal.state is ProposalState.RETURNED:
+                proposal = replace(proposal, state=ProposalState.WAITING)
+            done = proposal.decided(ProposalState.DROPPED, self._officer_id(), self._now())
+            self._keep(done, Operation.ERASURE, "draft.drop")
+        return done
+
+    def _wants_four_eyes(self, message_type: str, *, offered: bool) -> bool:
+        # What is offered leaves as a message of the offer's type, and is for both types' second pair of eyes.
+        types = {message_type, ALL_TYPES} | ({offer_type(message_type)} if offered else set())
+        return not types.isdisjoint(self._settings.four_eyes)
+
+    def _keep(self, proposal: Proposal, operation: Operation, act: str) -> None:
+        """Keep a draft as it is now, inside a transaction."""
+        self._proposals.put(proposal)
+        self._store.records.insert([self._book.record(operation, act)])
+
+    # --- Reading ---
+
+    def note_read(self, message: UUID) -> None:
+        """Note that the acting officer read a message, inside a transaction."""
+        if self._acting.officer is not None:
+            self._readings.note(message, self._acting.officer.id, self._now())
+
+    def readers_of(self, message: UUID) -> list[tuple[str, datetime]]:
+        """Which officers read a message, and when first."""
+        return self._readings.of(message)
+
+    def readers_with_who_acts(self, message: UUID) -> list[tuple[str, datetime]]:
+        """Which officers read a message, and when first; the acting one reads it now."""
+        readers, officer = self.readers_of(message), self._acting.officer
+        if officer is None or any(name == officer.id for name, _ in readers):
+            return readers
+        return [*readers, (officer.id, self._now())]
+
+    def unread(self, messages: Iterable[UUID]) -> set[UUID]:
+        """Those of the messages that the acting officer has not read."""
+        asked = set(messages)
+        if self._acting.officer is None:
+            return asked
+        return asked - self._readings.read_by(self._acting.officer.id, asked)
+
+    # --- Duty ---
+
+    def duty(self) -> DutyView:
+        """The rota as it stands."""
+        now = self._clock()
+        shifts = [shift for shift in self._rota.shifts() if shift.ends > now]
+        return DutyView(
+            tuple(shift.officer for shift in shifts if shift.covers(now)),
+            tuple(shifts),
+            tuple(gaps(shifts, now, now + _LOOK_AHEAD)) if shifts else (),
+            tuple(handover for handover in self._rota.handovers() if handover.taken_at is None),
+        )
+
+    def add_shift(self, officer: str, begins: datetime, ends: datetime) -> Shift:
+        """Put an officer on duty; raises :class:`NotFoundError`, :class:`UsageError`, :class:`OfficerRoleError`."""
+        self._acting.require(Role.ADMINISTRATOR, Role.RELEASER)
+        check_shift(begins, ends)
+        shift = Shift(uuid4(), self._present(officer).id, truncate(begins), truncate(ends))
+        with self._database.transaction():
+            self._rota.put_shift(shift)
+        return shift
+
+    @in_one_transaction
+    def remove_shift(self, text: str) -> Shift:
+        """Take a shift off the rota, by its id or the beginning of it; raises :class:`NotFoundError`."""
+        self._acting.require(Role.ADMINISTRATOR, Role.RELEASER)
+        found = [shift for shift in self._rota.shifts() if str(shift.id).startswith(text.lower())]
+        if len(found) != 1 or len(text) < 4:
+            raise NotFoundError(f"{len(found)} shifts fit {text!r}; give more")
+        with self._database.transaction():
+            self._rota.remove_shift(found[0].id)
+        return found[0]
+
+    def hand_over(self, taker: str, note: str) -> Handover:
+        """Hand the acting officer's cases to another, who is to take over; raises :class:`NotFoundError`."""
+        self._acting.require(*READERS)
+        giver = self._officer_id()
+        if self._present(taker).id == giver:
+            raise UsageError("hand over to another officer than yourself")
+        cases = dict.fromkeys(head.thread for head in self._store.all_heads())
+        mine = tuple(case for case in cases if self._assigned_to(case) == giver)
+        handover = Handover(uuid4(), giver, taker, self._now(), check_text(note), mine)
+        with self._database.transaction():
+            self._rota.put_handover(handover)
+        return handover
+
+    @in_one_transaction
+    def take_over(self) -> list[Handover]:
+        """Take what was handed to the acting officer; its cases are theirs from now on. Raises NotFoundError."""
+        self._acting.require(*READERS)
+        taker, now = self._officer_id(), self._now()
+        waiting = [h for h in self._rota.handovers() if h.taker == taker and h.taken_at is None]
+        if not waiting:
+            raise NotFoundError(f"nothing was handed over to {taker}")
+        taken = [replace(handover, taken_at=now) for handover in waiting]
+        with self._database.transaction():
+            for handover in taken:
+                self._rota.put_handover(handover)
+                for case in handover.cases:
+                    entry = CaseEntry(EntryKind.ASSIGNED, now, self._acting.name, taker)
+                    self._store.insert_casework(case, entry.to_bytes())
+        return taken
+
+    # --- Inside ---
+
+    def _assigned_to(self, case: UUID) -> str | None:
+        return casework_of(self._store.casework(case)).assigned_to
+
+    def _may(self, role: Role) -> bool:
+        return self._acting.officer is not None and role in self._acting.officer.roles
+
+    def _officer_id(self) -> str:
+        if self._acting.officer is None:
+            raise OfficerNeededError("this is for a desk with officers, and for one who gives a name and a passphrase")
+        return self._acting.officer.id
+
+    def _now(self) -> datetime:
+        return truncate(self._clock())

@@ -1,0 +1,333 @@
+"""The officers of a desk: who they are, what each may do, and who acts now.
+
+An officer has a signing key in a file of their own, under their own passphrase. The desk's register says which officers
+there are; the office vouches for an officer's key by signing the envelope of what the officer signed. A desk without
+officers in its register works for one person, whom the settings name.
+
+Whose an id is: who registers an id makes its first key and knows its passphrase, so the id counts as the registrar's.
+It counts as its holder's own from when the holder made a new key for it and another person confirmed that: an officer
+who does not count as the registrar. For the second person of a desk there is nobody else yet: the new key is enough.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from uuid import UUID
+
+from exchange.store.database import SealedDatabase
+from exchange.store.processing_log import ProcessingLogTable
+from keys.local.files import sync_folder
+from keys.secrets.keystore import Derivation, Entry, Keystore, Purpose
+from protocol.codes import load_codes
+from protocol.crypto.signing import SEED_BYTES, Signer
+from protocol.encoding import cbor
+from protocol.encoding.instants import from_ms, to_ms
+from protocol.encoding.keyid import ed25519_kid
+from protocol.errors import (
+    ComityError,
+    DatabaseDamagedError,
+    ForbiddenError,
+    NotFoundError,
+    OfficerNeededError,
+    OfficerRoleError,
+    UsageError,
+)
+from protocol.processing_log import ProcessingRecord, RecordedOfficer
+
+_MAX_ID = 32
+_MAX_NAME = 200
+
+
+class Role(StrEnum):
+    """What an officer may do; one may have several roles."""
+
+    READER = "reader"
+    DRAFTER = "drafter"
+    RELEASER = "releaser"
+    ADMINISTRATOR = "administrator"
+
+
+READERS = (Role.READER, Role.DRAFTER, Role.RELEASER)
+
+
+@dataclass(frozen=True, slots=True)
+class DeskOfficer:
+    """One officer. ``id`` names the officer in commands; ``public_key`` is the Ed25519 key (32 bytes).
+
+    ``registrar`` is the id of who registered this one (None: the first officer of the desk), ``has_own_key`` whether
+    the holder made the present key, ``confirmed_by`` who confirmed that. ``record`` is the index of the local record
+    of the last change.
+    """
+
+    id: str
+    name: str
+    job_title: str
+    roles: frozenset[Role]
+    public_key: bytes
+    registered_at: datetime
+    registered_by: str
+    withdrawn_at: datetime | None = None
+    registrar: str | None = None
+    has_own_key: bool = False
+    confirmed_by: str | None = None
+    record: int = 0
+
+    @property
+    def recorded(self) -> RecordedOfficer:
+        """As local records name the officer."""
+        return RecordedOfficer(self.id, ed25519_kid(self.public_key), tuple(sorted(self.roles)))
+
+    def to_bytes(self) -> bytes:
+        """As it is sealed."""
+        return cbor.encode(
+            [
+                self.id,
+                self.name,
+                self.job_title,
+                sorted(self.roles),
+                self.public_key,
+                to_ms(self.registered_at),
+                self.registered_by,
+                to_ms(self.withdrawn_at) if self.withdrawn_at else None,
+                self.registrar,
+                self.has_own_key,
+                self.confirmed_by,
+                self.record,
+            ]
+        )
+
+    @classmethod
+    def from_bytes(cls, value: bytes) -> DeskOfficer:
+        """What :meth:`to_bytes` made."""
+        id_, name, title, roles, key, at, by, withdrawn, *person = cbor.decode(value)
+        left = from_ms(withdrawn) if withdrawn else None
+        return cls(id_, name, title, frozenset(map(Role, roles)), key, from_ms(at), by, left, *person)
+
+
+def person_of(officer: str, register: Iterable[DeskOfficer]) -> str:
+    """Which person an id counts as: the id itself when it is its holder's own, else that of who registered it."""
+    known = {one.id: one for one in register}
+    while officer in known and known[officer].registrar is not None and known[officer].confirmed_by is None:
+        officer = str(known[officer].registrar)
+    return officer
+
+
+def check_recorded(officer: DeskOfficer, records: ProcessingLogTable) -> None:
+    """Return if the register says of the officer what was recorded last; raises :class:`DatabaseDamagedError`.
+
+    So a key or a role that was put into the register past the program is found, and one that was put by the program and
+    taken back has left its records.
+    """
+    if ProcessingRecord.from_bytes(records.entry(officer.record)).subject != officer.recorded:
+        raise DatabaseDamagedError(f"the register of officers does not say what was recorded of {officer.id}")
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who opens the desk and why: an officer with a passphrase, and the justification of what he will look at.
+
+    ``purpose`` is a code of the list record_purpose, ``reason`` is in words. ``recipient`` is who gets what is given
+    out of the desk, in words or as an address, where the act itself does not say.
+    """
+
+    officer: str | None = None
+    passphrase: bytes | None = field(default=None, repr=False)
+    purpose: str | None = None
+    reason: str | None = None
+    recipient: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """Who acts at the desk now. ``name`` is how records call the person; a desk without officers has one nameless."""
+
+    name: str
+    officer: DeskOfficer | None = None
+    signer: Signer | None = field(default=None, repr=False)
+    has_officers: bool = False
+    purpose: str | None = None
+    reason: str | None = None
+    recipient: str | None = None
+
+    def require(self, *roles: Role) -> None:
+        """Return if the officer has one of the roles; raises :class:`OfficerNeededError`, :class:`OfficerRoleError`."""
+        if not self.has_officers:
+            return
+        if self.officer is None:
+            raise OfficerNeededError
+        if self.officer.roles.isdisjoint(roles):
+            raise OfficerRoleError(f"this is for the role {' or '.join(roles)}; {self.officer.id} does not have it")
+
+
+class OfficerRegister:
+    """The officers of one desk, those who left included: what they signed stays attributed."""
+
+    def __init__(self, database: SealedDatabase) -> None:
+        self._database = database
+        self._cipher = database.cipher
+
+    def all(self) -> list[DeskOfficer]:
+        """All officers by id."""
+        rows = self._database.all("SELECT id, sealed FROM officer")
+        found = (DeskOfficer.from_bytes(self._cipher.open(b"officer.sealed", row, sealed)) for row, sealed in rows)
+        return sorted(found, key=lambda officer: officer.id)
+
+    def get(self, officer: str) -> DeskOfficer:
+        """The officer of that id; raises :class:`NotFoundError`."""
+        row = self._row(officer)
+        rows = self._database.all("SELECT sealed FROM officer WHERE id = ?", (row,))
+        if not rows:
+            raise NotFoundError(f"this desk has no officer {officer!r}")
+        return DeskOfficer.from_bytes(self._cipher.open(b"officer.sealed", row, rows[0][0]))
+
+    def put(self, officer: DeskOfficer) -> None:
+        """Keep an officer, inside a transaction."""
+        row = self._row(officer.id)
+        self._database.execute(
+            "INSERT INTO officer (id, sealed) VALUES (?, ?) ON CONFLICT DO UPDATE SET sealed = excluded.sealed",
+            (row, self._cipher.seal(b"officer.sealed", row, officer.to_bytes())),
+        )
+
+    def _row(self, officer: str) -> bytes:
+        return self._cipher.blind(b"officer", officer.encode())
+
+
+def who_acts(
+    register: OfficerRegister, records: ProcessingLogTable, folder: Path, login: Login, default_name: str
+) -> Acting:
+    """Who acts with ``login``; the officers' keys lie in ``folder``.
+
+    Raises :class:`NotFoundError`, :class:`ForbiddenError` for an officer who left, :class:`KeystoreLockedError` for a
+    wrong passphrase, :class:`UsageError` for a purpose that is not of the list, and :class:`DatabaseDamagedError` when
+    the register is not what was recorded.
+    """
+    if login.purpose is not None:
+        check_purpose(login.purpose)
+    reason = check_line(login.reason, "a reason") if login.reason is not None else None
+    has_officers = any(officer.withdrawn_at is None for officer in register.all())
+    acting = Acting(default_name, None, None, has_officers, login.purpose, reason, login.recipient)
+    if login.officer is None:
+        return acting
+    officer = register.get(login.officer)
+    if officer.withdrawn_at is not None:
+        raise ForbiddenError(f"{officer.id} is no longer an officer of this desk")
+    check_recorded(officer, records)
+    signer = _signer(folder, officer, login.passphrase or b"")
+    return replace(acting, name=f"{officer.name} ({officer.id})", officer=officer, signer=signer)
+
+
+def _signer(folder: Path, officer: DeskOfficer, passphrase: bytes) -> Signer:
+    """The officer's key; a new one that was registered takes its place now, if that was interrupted."""
+    file, waiting = key_file(folder, officer.id), waiting_key_file(folder, officer.id)
+    if waiting.exists():
+        with suppress(ComityError):
+            if Keystore.open(waiting, passphrase).signer().public_key == officer.public_key:
+                waiting.replace(file)
+                sync_folder(folder)
+    signer = Keystore.open(file, passphrase).signer()
+    if signer.public_key != officer.public_key:
+        raise ForbiddenError(f"the key file of {officer.id} does not hold the key that is registered")
+    return signer
+
+
+def new_officer_key(
+    folder: Path, officer: str, passphrase: bytes, derivation: Derivation, at: datetime, *, waiting: bool = False
+) -> bytes:
+    """Make an officer's key file; the public key. Raises :class:`KeystoreError`, :class:`UsageError`.
+
+    ``waiting``: beside the present one, whose place it takes when the officer acts after it was registered.
+    """
+    check_officer_id(officer)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = waiting_key_file(folder, officer) if waiting else key_file(folder, officer)
+    if waiting:
+        file.unlink(missing_ok=True)
+    keystore = Keystore.create(file, passphrase, derivation)
+    keystore.put(Entry(Purpose.SIGN, Purpose.SIGN, os.urandom(SEED_BYTES), at))
+    keystore.save()
+    return keystore.signer().public_key
+
+
+def key_file(folder: Path, officer: str) -> Path:
+    """Where an officer's key is."""
+    return folder / f"{officer}.cbor"
+
+
+def waiting_key_file(folder: Path, officer: str) -> Path:
+    """Where an officer's new key is until it takes the place of the present one."""
+    return folder / f"{officer}.new.cbor"
+
+
+def check_officer_id(officer: str) -> str:
+    """Return the id of an officer; raises :class:`UsageError` for what is not one."""
+    plain = officer.isascii() and officer.replace("-", "").isalnum() and officer == officer.lower()
+    if not plain or not 0 < len(officer) <= _MAX_ID or officer.startswith("-"):
+        raise UsageError(f"an officer's id has 1 to {_MAX_ID} small letters, digits and hyphens")
+    return officer
+
+
+def check_line(text: str, what: str) -> str:
+    """One line of text of at most 200 characters; raises :class:`UsageError`."""
+    if not text.strip() or len(text) > _MAX_NAME or not text.isprintable():
+        raise UsageError(f"{what} is one line of 1 to {_MAX_NAME} characters")
+    return text
+
+
+def check_purpose(purpose: str) -> str:
+    """Return a code of the list record_purpose; raises :class:`UsageError`."""
+    if purpose not in load_codes("record_purpose"):
+        raise UsageError("the purpose is not a code of the list record_purpose")
+    return purpose
+
+
+def parse_roles(roles: Iterable[str]) -> frozenset[Role]:
+    """The roles of those names; raises :class:`UsageError`."""
+    try:
+        found = frozenset(Role(role) for role in roles)
+    except ValueError:
+        raise UsageError(f"a role is one of {', '.join(Role)}") from None
+    if not found:
+        raise UsageError("give at least one role")
+    return found
+
+
+class Readings:
+    """Which officer read which message, and when first."""
+
+    def __init__(self, database: SealedDatabase) -> None:
+        self._database = database
+        self._cipher = database.cipher
+
+    def note(self, message: UUID, officer: str, at: datetime) -> None:
+        """Note that an officer read a message, inside a transaction; the first time stays."""
+        row = self._row(message)
+        value = cbor.encode([officer, to_ms(at)])
+        self._database.execute(
+            "INSERT INTO reading (id, officer, sealed) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            (row, self._officer(officer), self._cipher.seal(b"reading.sealed", row, value)),
+        )
+
+    def of(self, message: UUID) -> list[tuple[str, datetime]]:
+        """Who read a message, in the order of reading."""
+        row = self._row(message)
+        rows = self._database.all("SELECT sealed FROM reading WHERE id = ? ORDER BY seq", (row,))
+        found = (cbor.decode(self._cipher.open(b"reading.sealed", row, sealed)) for (sealed,) in rows)
+        return [(officer, from_ms(at)) for officer, at in found]
+
+    def read_by(self, officer: str, messages: Iterable[UUID]) -> set[UUID]:
+        """Those of the messages that an officer read."""
+        blinded = self._officer(officer)
+        query = "SELECT 1 FROM reading WHERE id = ? AND officer = ?"
+        return {message for message in messages if self._database.all(query, (self._row(message), blinded))}
+
+    def _row(self, message: UUID) -> bytes:
+        return self._cipher.blind(b"message", message.bytes)
+
+    def _officer(self, officer: str) -> bytes:
+        return self._cipher.blind(b"officer", officer.encode())

@@ -1,0 +1,235 @@
+"""Making, exporting and verifying the local records of an office (Directive (EU) 2016/680 Art. 25).
+
+The records are a Merkle log of their own (:mod:`protocol.processing_log`). Its head is signed by the desk's key as a
+C2SP checkpoint whose origin is ``comity-records/<address>``, with one Ed25519 line. The last signed head lies outside
+the database too, so that records which were cut off or written anew are found out.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from exchange.office.officers import Acting
+from exchange.store.processing_log import ProcessingLogTable
+from exchange.store.rows import Head
+from keys.local.files import write_file
+from protocol.address import Address
+from protocol.crypto.signing import Ed25519Verifier, Signer
+from protocol.encoding.instants import truncate
+from protocol.encoding.keyid import ed25519_kid
+from protocol.errors import (
+    CheckpointInvalidError,
+    ComityError,
+    DatabaseDamagedError,
+    JustificationError,
+    LogForkError,
+    LogUnavailableError,
+    ProofInvalidError,
+    SignatureInvalidError,
+)
+from protocol.log.checkpoint import Checkpoint, parse_checkpoint, parse_checkpoint_text
+from protocol.log.frontier import Frontier
+from protocol.log.layout import TILE_WIDTH, decode_bundle, encode_bundle, entries_path, tile_path
+from protocol.log.merkle import HASH_BYTES, leaf_hash
+from protocol.log.note import NoteSignature, SignatureType, VerifierKey, parse_note, serialize_note
+from protocol.log.tiles import TileTree
+from protocol.processing_log import SALT_BYTES, Operation, ProcessingRecord, RecordedOfficer
+
+CHECKPOINT = "checkpoint"
+_DEFAULT_PURPOSE = "case_work"
+_JUSTIFIED = frozenset({Operation.CONSULTATION, Operation.DISCLOSURE})
+
+Progress = Callable[[int, int], None]
+
+
+def origin_of(address: Address) -> str:
+    """The origin of the records' log of a contact point."""
+    return f"comity-records/{address}"
+
+
+class ProcessingLog:
+    """Makes the records of what is done at one desk by who acts there."""
+
+    def __init__(self, acting: Acting, clock: Callable[[], datetime], *, reason_needed: bool) -> None:
+        self._acting = acting
+        self._clock = clock
+        self._reason_needed = reason_needed
+
+    def record(
+        self,
+        operation: Operation,
+        act: str,
+        head: Head | None = None,
+        *,
+        evident: bool = False,
+        recipients: Sequence[Address | str] = (),
+        ground: str | None = None,
+        count: int | None = None,
+        subject: RecordedOfficer | None = None,
+        file: bytes | None = None,
+        purpose: str | None = None,
+    ) -> ProcessingRecord:
+        """The record of one act, about the message ``head``; ``evident``: what is sent gives its own reason.
+
+        ``recipients`` are contact points, or persons and courts in words; ``purpose`` is that of this act alone.
+
+        Raises :class:`JustificationError` for a consultation or disclosure when the office wants a reason and none was
+        given.
+        """
+        justified = operation in _JUSTIFIED
+        if justified and self._reason_needed and not evident and self._acting.reason is None:
+            raise JustificationError
+        return ProcessingRecord(
+            operation=operation,
+            at=truncate(self._clock()),
+            officer=self._acting.name,
+            act=act,
+            salt=os.urandom(SALT_BYTES),
+            purpose=(purpose or self._acting.purpose or _DEFAULT_PURPOSE) if justified else None,
+            reason=self._acting.reason,
+            message=head.id if head else None,
+            digest=head.digest if head else None,
+            thread=head.thread if head else None,
+            recipients=tuple(str(recipient) for recipient in recipients),
+            ground=ground,
+            count=count,
+            key=ed25519_kid(officer.public_key) if (officer := self._acting.officer) is not None else None,
+            subject=subject,
+            file=file,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedRecords:
+    """Records that lead to a head which the desk signed."""
+
+    checkpoint: Checkpoint
+    records: tuple[ProcessingRecord, ...]
+
+
+def sign_head(frontier: Frontier, address: Address, signer: Signer) -> bytes:
+    """The signed head of the records as they are."""
+    origin = origin_of(address)
+    text = Checkpoint(origin, frontier.size, frontier.root()).text
+    key = VerifierKey(origin, SignatureType.ED25519, signer.public_key)
+    return serialize_note(text, (NoteSignature(origin, key.key_id, signer.sign(text.encode())),))
+
+
+def open_head(note: bytes, address: Address, keys: Sequence[bytes]) -> Checkpoint:
+    """The head in ``note``, signed by one of the desk's ``keys``; raises :class:`CheckpointInvalidError`."""
+    try:
+        parsed = parse_note(note)
+        head = parse_checkpoint_text(parsed.text)
+        if head.origin != origin_of(address):
+            raise CheckpointInvalidError("the checkpoint is of another log")
+        by_id = {VerifierKey(head.origin, SignatureType.ED25519, key).key_id: key for key in keys}
+        for line in parsed.signatures:
+            if line.name == head.origin and line.key_id in by_id:
+                Ed25519Verifier(by_id[line.key_id]).verify(parsed.text.encode(), line.signature)
+                return head
+    except SignatureInvalidError as problem:
+        raise CheckpointInvalidError("the desk's signature on the head of its records is wrong") from problem
+    except ComityError as problem:
+        raise CheckpointInvalidError(problem.detail) from problem
+    raise CheckpointInvalidError("the head of the records is not signed by a key of this contact point")
+
+
+def check_table(table: ProcessingLogTable, last: bytes | None, progress: Progress | None = None) -> Checkpoint | None:
+    """Verify the desk's own records from their bytes, also against the ``last`` head that was signed.
+
+    Returns that last head. Raises :class:`DatabaseDamagedError` for an altered entry, :class:`LogForkError` when
+    records that were signed are missing or others stand in their place.
+    """
+    signed = parse_checkpoint(last) if last is not None else None
+    kept, frontier = table.frontier(), Frontier()
+    if signed is not None and signed.size > kept.size:
+        raise LogForkError(f"{signed.size} records were signed and {kept.size} are left")
+    # What another program records meanwhile is not looked at.
+    for index, leaf, entry in table.entries(0, kept.size):
+        if index != frontier.size or leaf_hash(entry) != leaf:
+            raise DatabaseDamagedError(f"local record {frontier.size} is missing or was altered")
+        frontier = frontier.append(leaf)
+        if signed is not None and frontier.size == signed.size and frontier.root() != signed.root:
+            raise LogForkError("the local records are not those that were signed")
+        if progress is not None:
+            progress(frontier.size, kept.size)
+    if frontier != kept:
+        raise DatabaseDamagedError("the local records do not lead to their own root")
+    return signed
+
+
+def export_records(table: ProcessingLogTable, folder: Path, note: bytes, progress: Progress | None = None) -> int:
+    """Write the records that ``note`` speaks of, in the layout of C2SP tlog-tiles; how many there are.
+
+    Raises :class:`OSError`.
+    """
+    size = parse_checkpoint(note).size
+    tree = TileTree(0, _no_tile)
+    bundle: list[bytes] = []
+    for index, leaf, entry in table.entries(0, size):
+        tree.append(leaf)
+        bundle.append(entry)
+        if len(bundle) == TILE_WIDTH or index == size - 1:
+            _write(folder, entries_path(index // TILE_WIDTH, len(bundle)), encode_bundle(bundle))
+            bundle = []
+            if progress is not None:
+                progress(index + 1, size)
+    for level, number, hashes in tree.take_changed_tiles():
+        _write(folder, tile_path(level, number, len(hashes) // HASH_BYTES), hashes)
+    _write(folder, CHECKPOINT, note)
+    return size
+
+
+def verify_export(
+    folder: Path, address: Address, keys: Sequence[bytes], seen: bytes | None = None, progress: Progress | None = None
+) -> VerifiedRecords:
+    """Verify exported records from their entries up, and that they extend the head ``seen`` before.
+
+    Raises :class:`CheckpointInvalidError`, :class:`ProofInvalidError`, :class:`LogForkError`,
+    :class:`LogUnavailableError` or :class:`MalformedError`.
+    """
+    head = open_head(_read(folder, CHECKPOINT), address, keys)
+    before = open_head(seen, address, keys) if seen is not None else None
+    if before is not None and before.size > head.size:
+        raise LogForkError(f"{before.size} records were shown before and {head.size} are left")
+    frontier, records = Frontier(), []
+    for entry in _entries(folder, head.size):
+        frontier = frontier.append(leaf_hash(entry))
+        records.append(ProcessingRecord.from_bytes(entry))
+        if before is not None and frontier.size == before.size and frontier.root() != before.root:
+            raise LogForkError("the records are not those that were shown before")
+        if progress is not None:
+            progress(frontier.size, head.size)
+    if frontier.size != head.size or frontier.root() != head.root:
+        raise ProofInvalidError("the records do not lead to the head that the desk signed")
+    return VerifiedRecords(head, tuple(records))
+
+
+def _entries(folder: Path, size: int) -> Iterator[bytes]:
+    for index in range(-(-size // TILE_WIDTH)):
+        width = min(TILE_WIDTH, size - index * TILE_WIDTH)
+        bundle = decode_bundle(_read(folder, entries_path(index, width)))
+        if len(bundle) != width:
+            raise ProofInvalidError(f"a bundle does not hold {width} records")
+        yield from bundle
+
+
+def _read(folder: Path, path: str) -> bytes:
+    try:
+        return (folder / path).read_bytes()
+    except OSError as problem:
+        raise LogUnavailableError(f"{folder} has no {path}") from problem
+
+
+def _write(folder: Path, path: str, content: bytes) -> None:
+    target = folder / path
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_file(target, content, mode=0o600)
+
+
+def _no_tile(level: int, index: int) -> bytes:
+    raise LogUnavailableError(f"tile {index} of level {level} was never stored")

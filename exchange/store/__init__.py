@@ -1,0 +1,3 @@
+"""The desk's database: everything in it sealed or blinded.
+
+It never judges what it keeps."""

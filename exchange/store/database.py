@@ -1,0 +1,170 @@
+"""A desk's database file: one connection, its pragmas and migrations, and what SQLite's errors mean.
+
+Any number of programs have one open at a time. Whoever writes waits for the others, and nobody holds the file while
+waiting for anything else: a transaction has no network, no person and no key derivation in it. What is read in order to
+be written is read inside the transaction.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from importlib import resources
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from exchange.store.cipher import RowCipher
+from keys.local.files import LOCK_WAIT_S, locked
+from keys.local.migrations import load_migrations, migrate_sqlite
+from protocol.errors import DatabaseDamagedError, DeskBusyError, StorageFullError, UnavailableError
+
+# A program waits so long for those that write before it: far longer than any number of honest ones take.
+BUSY_TIMEOUT_MS = int(LOCK_WAIT_S * 1000)
+_PRAGMAS = (
+    # First: whatever comes after may have to wait.
+    f"busy_timeout = {BUSY_TIMEOUT_MS}",
+    "page_size = 8192",
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "temp_store = MEMORY",
+    "trusted_schema = OFF",
+    "cache_size = -16384",
+    # What is erased is overwritten, not only unlinked.
+    "secure_delete = ON",
+)
+_FULL = {"SQLITE_FULL", "SQLITE_READONLY"}
+_DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
+_BUSY = {"SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL"}
+
+
+class SealedDatabase:
+    """One desk's SQLite file and the cipher of its values; used from one thread at a time.
+
+    Every method raises :class:`DatabaseDamagedError`, :class:`StorageFullError`, :class:`DeskBusyError` or
+    :class:`UnavailableError`.
+    """
+
+    def __init__(self, path: Path, cipher: RowCipher) -> None:
+        self.cipher = cipher
+        self.path = path
+        self._looking = False
+        path.touch(mode=0o600)
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=128)
+        try:
+            # The first to open a new file changes its mode, for which SQLite lets nobody wait: one at a time.
+            with locked(path.with_name(f"{path.name}.opening"), DeskBusyError, wait_s=LOCK_WAIT_S), _translated():
+                for pragma in _PRAGMAS:
+                    self._connection.execute(f"PRAGMA {pragma}")
+                files = load_migrations(resources.files("exchange.store.migrations"), DatabaseDamagedError)
+                migrate_sqlite(self._connection, files, DatabaseDamagedError)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    @contextmanager
+    def transaction(self, *, redone: bool = False) -> Iterator[None]:
+        """One transaction, on disk when the block ends; within another one it is a part of that.
+
+        ``redone``: a power cut may undo it (never a crash of the program), since what it records would then be asked
+        for again and come out the same. It is on disk with the next one that is not.
+        """
+        if self._looking:
+            raise RuntimeError("nothing is written while a moment is looked at")
+        if self._connection.in_transaction:
+            yield
+            return
+        with _translated():
+            self._connection.execute(f"PRAGMA synchronous = {'NORMAL' if redone else 'FULL'}")
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All that is read in the block is read as it was at one moment, whatever other programs write meanwhile."""
+        if self._connection.in_transaction:
+            yield
+            return
+        with _translated():
+            self._connection.execute("BEGIN")
+            self._looking = True
+            try:
+                yield
+            finally:
+                self._looking = False
+                self._connection.execute("ROLLBACK")
+
+    def changes_of_others(self) -> int:
+        """A number that is another one after another program wrote."""
+        return int(self.all("PRAGMA data_version")[0][0])
+
+    def execute(self, sql: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        """Run one statement inside a transaction of :meth:`transaction`."""
+        return self._connection.execute(sql, values)
+
+    def execute_all(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
+        """Run one statement for each row inside a transaction of :meth:`transaction`."""
+        self._connection.executemany(sql, rows)
+
+    def all(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        with _translated():
+            return self._connection.execute(sql, values).fetchall()
+
+    def forget_deleted(self) -> None:
+        """Empty the write-ahead log into the file, so that nothing that was overwritten is left in it.
+
+        Raises :class:`DeskBusyError` while another program reads from it.
+        """
+        if self.all("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
+            raise DeskBusyError("another program reads the desk's database: what was erased is not overwritten yet")
+
+
+class _HasDatabase(Protocol):
+    _database: SealedDatabase
+
+
+S = TypeVar("S", bound=_HasDatabase)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def in_one_transaction(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+    """A method that reads in order to write: between the two no other program writes."""
+
+    @wraps(method)
+    def atomic(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with self._database.transaction():
+            return method(self, *args, **kwargs)
+
+    return atomic
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """SQLite's errors in the program's terms."""
+    try:
+        yield
+    except sqlite3.Error as problem:
+        name = getattr(problem, "sqlite_errorname", "") or ""
+        primary = "_".join(name.split("_")[:2])
+        if primary in _FULL:
+            raise StorageFullError("the desk's database cannot be written: the disk is full or read-only") from problem
+        if primary in _DAMAGED:
+            raise DatabaseDamagedError from problem
+        if primary in _BUSY:
+            raise DeskBusyError("another program is writing to the desk's database") from problem
+        raise UnavailableError(
+            f"the desk's database cannot be used now ({name or type(problem).__name__})"
+        ) from problem

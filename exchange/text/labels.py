@@ -1,0 +1,100 @@
+"""Codes, states, fields, deadlines and reasons in the reader's language."""
+
+from __future__ import annotations
+
+from gettext import NullTranslations
+
+from keys.local.translation import FACT, _, current, label_context, language, pgettext
+from protocol.codes import Code, load_codes
+from protocol.lifecycle.facts import CaseFact
+from protocol.lifecycle.reasons import Reason
+
+_NAMED_BY_CLDR = {"country": "territories", "language": "languages"}
+
+
+def code_label(name: str, code: str) -> str:
+    """A code of the published list ``name`` in the reader's language; the code itself where the list lacks it."""
+    plural = _NAMED_BY_CLDR.get(name)
+    codes = load_codes(name)
+    if plural is not None and code in codes and language() != "en":
+        from babel import Locale
+
+        names: dict[str, str] = getattr(Locale.parse(language(), sep="_"), plural)
+        return names.get(code, codes.label(code))
+    if name == "language" and code not in codes:
+        return _language_label(code)
+    return pgettext(label_context(name, code), codes.label(code)) if code in codes else code
+
+
+def listed_label(name: str, entry: Code) -> str:
+    """The label of an entry of the list ``name``, which may be an added one."""
+    return pgettext(label_context(name, entry.code), entry.label)
+
+
+def _language_label(tag: str) -> str:
+    """A language that the list lacks, such as ``sr-Latn``, in the words of CLDR; the tag where CLDR has none.
+
+    Part by part: CLDR's own way would take ``cnr``, which it lacks, for another language.
+    """
+    from babel import Locale
+
+    names = Locale.parse(language(), sep="_")
+    first, *parts = tag.split("-")
+    if first not in names.languages:
+        return tag
+    rest = [names.scripts.get(part) or names.territories.get(part) or part for part in parts]
+    return f"{names.languages[first]} ({', '.join(rest)})" if rest else str(names.languages[first])
+
+
+def state_label(state: str) -> str:
+    """The name of a state of a case or target."""
+    return code_label(list_of_state(state), state)
+
+
+def list_of_state(state: str) -> str:
+    """The code list that a state of a case or target is in."""
+    return "case_state" if state in load_codes("case_state") else "derived_state"
+
+
+def field_label(name: str) -> str:
+    """The name of a field."""
+    return code_label("field", name)
+
+
+def fact_label(fact: type[CaseFact]) -> str:
+    """What happened, as a lifecycle names it."""
+    return pgettext(FACT, fact.NAME)
+
+
+def reason_label(reason: Reason, texts: NullTranslations | None = None) -> str:
+    """Why no rule allows a message; ``texts`` for another reader than this one."""
+    to_reader = current() if texts is None else texts
+
+    def label(name: str, code: str) -> str:
+        return to_reader.pgettext(label_context(name, code), load_codes(name).label(code))
+
+    state = label("case_state", reason.state) if reason.state else ""
+    return label("order_rule", reason.code).format(state=state, days=reason.days)
+
+
+def deadline_label(what: str) -> str:
+    """What is due, as what is to be done."""
+    return {
+        "acknowledgement": _("Acknowledge the request"),
+        "decision": _("Decide on the request"),
+        "answer": _("Answer the request"),
+        "next_update": _("Send the update that you promised"),
+        "supplement": _("Send the supplement"),
+        "expiry": _("Preservation expires: extend, follow up or release"),
+        "explanation": _("Tell the sender why a message is out of order"),
+    }[what]
+
+
+def entry_label(kind: str) -> str:
+    """What an office noted of a case."""
+    return {"note": _("note"), "assigned": _("given to"), "waiting": _("waits")}[kind]
+
+
+def side_label(side: str) -> str:
+    """Whose turn it is."""
+    return _("requester") if side == "requester" else _("requested side")

@@ -1,0 +1,170 @@
+"""A message in the reader's language: labels of fields and codes are translated, what people wrote is not.
+
+What people wrote stays as it is and is marked with the language it is in, so that nobody takes a translation for the
+original or misses that there is something to translate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, get_args
+
+from pydantic import BaseModel, StringConstraints
+from pydantic.fields import FieldInfo
+
+from exchange.text.labels import code_label, field_label
+from keys.local.isolates import bare
+from keys.local.translation import _, isolated_value, language
+from protocol.codes import load_codes
+from protocol.encoding.instants import as_written
+from protocol.errors import InvalidMessageError, MalformedError
+from protocol.messages.parse import parse_message
+from protocol.messages.schema.base import Message, UnknownMessage
+from protocol.messages.schema.fields import CodeOf
+from protocol.messages.schema.identifiers import PaymentCard, masked_card
+from protocol.messages.schema.parts import Offence
+from protocol.messages.types.forward import Original
+
+# Texts of this length are sentences; shorter ones are names and numbers.
+_SENTENCES = 2_000
+# Shown in the head of a message, or of use to programs alone.
+_NOT_READ = frozenset({"schema_version", "signature", "key", "envelope", "salt"})
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLine:
+    """One value of a message. ``path`` are the names of fields and places of items, ``label`` is for the reader.
+
+    ``depth`` counts from 0; ``text`` is None for a heading. ``written_in`` is the language of what a person wrote,
+    where it is not the reader's.
+    """
+
+    path: tuple[str, ...]
+    label: str
+    text: str | None
+    depth: int
+    written_in: str | None = None
+
+
+def read_message(message: Message) -> list[ReadLine]:
+    """All values of a message in the order of its type, for the reader's language."""
+    lines = list(_of_part(message, (), 0, message.language))
+    if isinstance(message, UnknownMessage):
+        for name, value in message.other_fields.items():
+            lines.append(ReadLine((name,), name, _plain(value), 0))
+    return lines
+
+
+def _of_part(part: BaseModel, path: tuple[str, ...], depth: int, written_in: str) -> Iterator[ReadLine]:
+    for name, field in type(part).model_fields.items():
+        shown = field.alias or name
+        value = getattr(part, name)
+        if value in (None, (), "") or shown in _NOT_READ:
+            continue
+        if isinstance(part, Original) and shown == "content":
+            yield from _of_original(part, (*path, shown), depth)
+            continue
+        if isinstance(part, PaymentCard) and shown == "number":
+            value = _masked(part)
+        codes = _codes_of(part, shown) or _code_list(field)
+        yield from _of_value(value, field, codes, (*path, shown), field_label(shown), depth, written_in)
+
+
+def _masked(card: PaymentCard) -> str:
+    """A card number as it may be shown; what is left out is said."""
+    shown = masked_card(card.number)
+    return (
+        shown
+        if shown == card.number
+        else _("{number} (masked; the whole number is in the output of --json)").format(number=shown)
+    )
+
+
+def _of_original(original: Original, path: tuple[str, ...], depth: int) -> Iterator[ReadLine]:
+    """The message that is passed on, read like any other; as it is written where that cannot be."""
+    label = field_label("content")
+    try:
+        message = parse_message(original.content.encode())
+    except (InvalidMessageError, MalformedError):
+        yield ReadLine(path, label, original.content, depth)
+        return
+    yield ReadLine(path, label, None, depth)
+    for line in read_message(message):
+        yield replace(line, path=(*path, *line.path), depth=depth + 1 + line.depth)
+
+
+def _codes_of(part: BaseModel, name: str) -> str | None:
+    """The code list of a field whose list depends on what it stands in."""
+    if isinstance(part, Message | Original) and name == "type":
+        return "message_type"
+    if isinstance(part, Offence) and name == "code" and part.list != "national":
+        return f"offence_{part.list}"
+    kind = getattr(part, name, None)
+    return "identifier_type" if name == "kind" and kind in load_codes("identifier_type") else None
+
+
+def _of_value(
+    value: Any, field: FieldInfo, codes: str | None, path: tuple[str, ...], label: str, depth: int, written_in: str
+) -> Iterator[ReadLine]:
+    if isinstance(value, BaseModel):
+        yield ReadLine(path, label, None, depth)
+        yield from _of_part(value, path, depth + 1, written_in)
+    elif isinstance(value, tuple) and any(isinstance(item, BaseModel) for item in value):
+        for number, item in enumerate(value):
+            place = (*path, str(number))
+            yield from _of_value(item, field, codes, place, f"{label} {number + 1}", depth, written_in)
+    elif isinstance(value, tuple):
+        texts = ", ".join(_of_code(codes, item) for item in value)
+        yield ReadLine(path, label, texts, depth, None if codes else _foreign(field, written_in))
+    else:
+        yield ReadLine(path, label, _of_code(codes, value), depth, None if codes else _foreign(field, written_in))
+
+
+def _of_code(codes: str | None, value: Any) -> str:
+    if codes is None or not isinstance(value, str):
+        return _plain(value)
+    label = code_label(codes, value)
+    return label if bare(label) == value else f"{label} [{isolated_value(value)}]"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if isinstance(value, datetime):
+        return as_written(value)
+    return str(value)
+
+
+def _code_list(field: FieldInfo) -> str | None:
+    """The code list of a field's value or items."""
+    found = next((item.name for item in field.metadata if isinstance(item, CodeOf)), None)
+    return found or _code_in(field.annotation)
+
+
+def _code_in(annotation: Any) -> str | None:
+    for inner in get_args(annotation):
+        found = inner.name if isinstance(inner, CodeOf) else _code_in(inner)
+        if found is not None:
+            return found
+    return None
+
+
+def _foreign(field: FieldInfo, written_in: str) -> str | None:
+    return written_in if written_in.partition("-")[0] != language().partition("_")[0] and _is_prose(field) else None
+
+
+def _is_prose(field: FieldInfo) -> bool:
+    limits = [item.max_length for item in (*field.metadata, *_inner(field.annotation)) if _is_limit(item)]
+    return any(limit is not None and limit >= _SENTENCES for limit in limits)
+
+
+def _is_limit(item: Any) -> bool:
+    return isinstance(item, StringConstraints)
+
+
+def _inner(annotation: Any) -> Iterator[Any]:
+    for inner in get_args(annotation):
+        yield inner
+        yield from _inner(inner)

@@ -1,0 +1,67 @@
+"""Whether a contact point is on duty, by the hours on its card: in its own time zone, over changes of the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from keys.directory.cards import ContactPointCard, OfficeHours, Weekday
+
+ALWAYS = "24/7"
+# A week and a day: whatever the days on the card are, the next opening lies within.
+_DAYS_AHEAD = 8
+_WEEKDAYS = tuple(Weekday)
+
+
+def on_duty(card: ContactPointCard, at: datetime) -> bool | None:
+    """Whether the office is open at the instant ``at``; None when this machine does not know the card's time zone."""
+    if card.hours == ALWAYS:
+        return True
+    zone = zone_of(card)
+    if zone is None:
+        return None
+    today = at.astimezone(zone).date()
+    # An office that closes after midnight may still be open from the day before.
+    return any(begins <= at < ends for begins, ends in _openings(card, zone, today - timedelta(days=1), 2))
+
+
+def next_on_duty(card: ContactPointCard, at: datetime) -> datetime | None:
+    """The next instant at or after ``at`` at which the office is open, in its own zone; None when that is unknown."""
+    zone = zone_of(card)
+    if zone is None:
+        return None
+    if on_duty(card, at):
+        return at.astimezone(zone)
+    openings = _openings(card, zone, at.astimezone(zone).date(), _DAYS_AHEAD + 1)
+    later = [begins for begins, ends in openings if begins > at and ends > begins]
+    return min(later).astimezone(zone) if later else None
+
+
+def zone_of(card: ContactPointCard) -> ZoneInfo | None:
+    """The card's time zone, if this machine's time zone data has it."""
+    try:
+        return ZoneInfo(card.time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+def _openings(card: ContactPointCard, zone: ZoneInfo, first: date, days: int) -> Iterator[tuple[datetime, datetime]]:
+    """Beginning and end of every opening on ``days`` days, as UTC instants."""
+    if card.hours == ALWAYS:
+        return
+    for number in range(days):
+        day = first + timedelta(days=number)
+        for hours in card.hours:
+            if isinstance(hours, OfficeHours) and _WEEKDAYS[day.weekday()] in hours.days:
+                overnight = hours.closes <= hours.opens
+                yield (
+                    _instant(day, hours.opens, zone),
+                    _instant(day + timedelta(days=1) if overnight else day, hours.closes, zone),
+                )
+
+
+def _instant(day: date, clock: str, zone: ZoneInfo) -> datetime:
+    hour, minute = (int(part) for part in clock.split(":"))
+    local = datetime(day.year, day.month, day.day, tzinfo=zone) + timedelta(hours=hour, minutes=minute)
+    return local.astimezone(UTC)

@@ -1,0 +1,396 @@
+"""Refreshing the directory: the TUF client workflow, then every card, then one immutable :class:`Directory`.
+
+The TUF library's ``Updater`` does the workflow of the TUF specification §5 (root chain, rollback, freeze,
+mix-and-match) on files that an injected ``fetch`` brings from any node: nobody between the signers and this client is
+trusted. Blocking; run it in a thread.
+
+What stays with us:
+1. The reference time is the caller's ``now``.
+2. The trust anchor is kept in ``trusted-root.json`` and every refresh starts from it.
+3. Cached metadata is written durably, so that a power cut cannot take the rollback protection away.
+4. A file that is not what the signed snapshot or the nation's role says is the mirror's fault: the refresh fails and
+   the directory in use stays. Metadata or cards that are what the snapshot says but are unusable are the nation's
+   fault: that nation is left out and named in ``problems``, the others go on. What was fetched of it is kept, so that
+   a mirror passes on exactly what it was given.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import ClassVar, Self
+
+from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError, RepositoryError
+from tuf.api.metadata import Metadata, Root
+
+from keys.directory.card_rules import card_node
+from keys.directory.cards import Card, ContactPointCard, NodeCard
+from keys.directory.metadata._nation_subset import WantedNations, nations_named
+from keys.directory.metadata._reading import Fetch, Fetcher, MetadataReading, TimedUpdater
+from keys.directory.metadata.repository import (
+    FEDERATION_FIELD,
+    MAX_FILE_BYTES,
+    ROOT,
+    SNAPSHOT,
+    TARGETS,
+    TIMESTAMP,
+    delegated_nodes,
+    metadata_name,
+    nation_role,
+    parse_metadata,
+    role_node,
+)
+from keys.directory.metadata.standing import sanctioned, sanctions_of
+from keys.directory.view import Directory
+from keys.directory.witness_rule import rule_of
+from keys.local.files import acquire_lock, release_lock, write_file
+from protocol.encoding import cbor
+from protocol.errors import (
+    ComityError,
+    DirectoryUnavailableError,
+    DirectoryUntrustedError,
+    MalformedError,
+    NationUnusableError,
+    NotFoundError,
+    TooLargeError,
+)
+
+MAX_NATIONS = 1_024
+MAX_STATE_BYTES = 256 * 1_048_576
+STATE_NAME = "verified.cbor"
+WANTED_NAME = "wanted.cbor"
+# Before every expiry: only signatures, versions and hashes are judged.
+_NEVER_EXPIRED = datetime.min.replace(tzinfo=UTC)
+
+
+class DirectoryClient:
+    """Keeps one folder of verified metadata and makes a :class:`Directory` of it.
+
+    ``trusted_root`` is the root metadata from the bootstrap bundle; None once the folder has it. ``fetch(name)`` brings
+    a file such as ``metadata/timestamp.json`` and raises :class:`NotFoundError` when the source has no such file; any
+    other exception counts as unreachable. ``current`` is the last verified directory and stays usable when a refresh
+    fails. ``durable=False`` is for a throw-away folder.
+
+    With ``nations`` only these are read, the nations whose cards theirs name, and what look-ups asked the directory
+    for before the refresh. ``unread`` of the directory names the others; nothing of them was fetched.
+
+    One client per folder: raises :class:`DirectoryUnavailableError` when another process uses it.
+    """
+
+    # Whether the folder is this client's as long as it is open.
+    holds_folder: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        metadata_dir: Path,
+        trusted_root: bytes | None,
+        fetch: Fetch,
+        *,
+        durable: bool = True,
+        nations: Collection[str] | None = None,
+    ) -> None:
+        self._durable = durable
+        self._folder = metadata_dir
+        self._fetch = fetch
+        self.current: Directory | None = None
+        self._one_at_a_time = threading.Lock()
+        self._cards: dict[str, Card] = {}
+        self._state: dict[str, bytes] = {}
+        self._target_names: frozenset[str] = frozenset()
+        self._root_version = 0
+        metadata_dir.mkdir(parents=True, exist_ok=True)
+        self._closed = False
+        self._lock = acquire_lock(metadata_dir / ".lock", self._in_use) if self.holds_folder else None
+        try:
+            self._trusted_root = self._anchor(trusted_root)
+            self._wanted = WantedNations(metadata_dir / WANTED_NAME, nations) if nations is not None else None
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let other processes use the folder."""
+        self._closed = True
+        if self._lock is not None:
+            release_lock(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def refresh(self, now: datetime, *, everything: bool = False) -> Directory:
+        """Fetch and verify; returns the same object as before when nothing new was published and nothing more is read.
+
+        ``everything`` reads all nations this time. Raises :class:`DirectoryUntrustedError` (signatures, rollback,
+        expiry, wrong hash) or :class:`DirectoryUnavailableError` (nothing could be fetched or stored).
+        """
+        return self._run(Fetcher(self._fetch), now, self._folder, everything=everything)
+
+    def load(
+        self, now: datetime, *, allow_expired: bool = False, everything: bool = False, judge: bool = False
+    ) -> Directory:
+        """The last directory that was verified here, verified again from this folder alone; raises as :meth:`refresh`.
+
+        With ``allow_expired`` expiry is not judged: for starting without a connection. The caller shows
+        ``Directory.is_stale``. ``everything`` reads all nations whose files are here.
+        ``judge`` applies the rules of the directory too: for files that were not verified here before.
+        """
+        state = self._stored_state()
+
+        def stored(name: str) -> bytes:
+            if name not in state:
+                raise NotFoundError(f"{name} is not in the local copy")
+            return state[name]
+
+        with TemporaryDirectory(prefix=".load-", dir=self._folder) as folder:
+            fetcher = Fetcher(stored, offline=True)
+            reference_time = _NEVER_EXPIRED if allow_expired else now
+            self._state = state
+            return self._run(fetcher, reference_time, Path(folder), everything=everything, judge=judge)
+
+    def lacks(self) -> bool:
+        """Whether a look-up asked for a nation that the next refresh would read."""
+        return self.current is not None and bool(self._missing(self.current, everything=False))
+
+    def files(self) -> dict[str, bytes]:
+        """Every file of the verified directory under its published name: what a mirror serves."""
+        if self.current is None:
+            raise DirectoryUnavailableError("no directory was verified yet")
+        if self.current.unread:
+            raise DirectoryUnavailableError("only some nations were read here")
+        return {**self._state, **{name: self._cached_target(name) for name in self._target_names}}
+
+    def names(self) -> frozenset[str]:
+        """The published names of the files of the verified directory; empty before there was one."""
+        return frozenset(self._state) | self._target_names
+
+    def extract(self, nodes: Iterable[str]) -> dict[str, bytes]:
+        """The files that vouch for the cards of ``nodes``, and of the nations that these name, by published name.
+
+        :func:`keys.directory.metadata.extract.read_extract` reads them. Raises :class:`DirectoryUnavailableError` for
+        a nation that was not read.
+        """
+        if self.current is None:
+            raise DirectoryUnavailableError("no directory was verified yet")
+        wanted: frozenset[str] = frozenset()
+        named = frozenset(nodes)
+        while named - wanted:
+            wanted |= named
+            named = nations_named(card for card in self._cards.values() if card_node(card) in wanted)
+        if wanted & self.current.unread:
+            raise DirectoryUnavailableError(f"not read here: {', '.join(sorted(wanted & self.current.unread))}")
+        metadata = {name: content for name, content in self._state.items() if _nation_of(name) in {None, *wanted}}
+        cards = (name for name in self._target_names if name.split("/")[1] in wanted)
+        return metadata | {name: self._cached_target(name) for name in cards}
+
+    # --- Inside ---
+
+    def _in_use(self) -> ComityError:
+        return DirectoryUnavailableError(f"another process uses the directory in {self._folder}")
+
+    def _anchor(self, given: bytes | None) -> bytes:
+        path = self._folder / "trusted-root.json"
+        if given is None:
+            try:
+                return path.read_bytes()
+            except OSError as problem:
+                raise DirectoryUnavailableError(
+                    "there is no trusted root here; import the bootstrap bundle"
+                ) from problem
+        parse_metadata(given, Root)
+        if not path.exists() or path.read_bytes() != given:
+            write_file(path, given, durable=self._durable)
+        return given
+
+    def _run(
+        self, fetcher: Fetcher, reference_time: datetime, folder: Path, *, everything: bool, judge: bool = True
+    ) -> Directory:
+        if self._closed:
+            raise DirectoryUnavailableError("this directory client was closed")
+        with self._one_at_a_time:
+            return self._refresh(fetcher, reference_time, folder, everything, judge)
+
+    def _missing(self, current: Directory, *, everything: bool) -> frozenset[str]:
+        """The nations that were not read and now are to be."""
+        return current.unread if everything or self._wanted is None else current.unread & self._wanted.names()
+
+    def _refresh(
+        self, fetcher: Fetcher, reference_time: datetime, folder: Path, everything: bool, judge: bool
+    ) -> Directory:
+        current = self.current
+        complete = current is not None and not self._missing(current, everything=everything)
+        if current is not None and complete and folder == self._folder and self._nothing_new(fetcher, reference_time):
+            return current
+        try:
+            durable = self._durable and folder == self._folder
+            updater = TimedUpdater(folder, fetcher, self._trusted_root, reference_time, durable=durable, judge=judge)
+            updater.refresh()
+            version = updater.trusted_timestamp().version
+            # What was amiss with a nation may be over (its file was missing here): then it is read again.
+            if current is None or not complete or current.version != version or current.problems:
+                built = self._build(updater, fetcher, folder, everything)
+                current = self.current = current if current is not None and current.is_same_as(built) else built
+        except DownloadLengthMismatchError as problem:
+            raise DirectoryUntrustedError("a directory file is longer than it may be") from problem
+        except DownloadError as problem:
+            raise DirectoryUnavailableError("the directory's files could not be fetched") from problem
+        except RepositoryError as problem:
+            raise DirectoryUntrustedError(f"the directory does not verify: {problem}") from problem
+        except OSError as problem:
+            raise DirectoryUnavailableError(f"the directory cannot be stored: {problem.strerror}") from problem
+        return current
+
+    def _nothing_new(self, fetcher: Fetcher, now: datetime) -> bool:
+        """Whether the source has the very timestamp that was verified last, under the same root, and it still counts.
+
+        Then the workflow would end where it ended before (TUF §5.4.3.1), and nothing is to be parsed. Whatever else
+        the source says or fails to say is for the workflow to judge.
+        """
+        current = self.current
+        if current is None or current.problems or current.is_stale(now):
+            return False
+        try:
+            fetcher.download_bytes(metadata_name(ROOT, self._root_version + 1), MAX_FILE_BYTES)
+        except DownloadHTTPError:
+            pass
+        except (DownloadError, ComityError):
+            return False
+        else:
+            return False
+        try:
+            content = fetcher.download_bytes(metadata_name(TIMESTAMP, 0), MAX_FILE_BYTES)
+        except (DownloadError, ComityError):
+            return False
+        return content == self._state.get(metadata_name(TIMESTAMP, 0))
+
+    def _stored_state(self) -> dict[str, bytes]:
+        try:
+            state = cbor.decode(
+                (self._folder / STATE_NAME).read_bytes(), max_bytes=MAX_STATE_BYTES, max_items=cbor.MAX_FILE_ITEMS
+            )
+        except (OSError, MalformedError, TooLargeError) as problem:
+            raise DirectoryUnavailableError("no verified directory is stored here; refresh first") from problem
+        if not isinstance(state, dict):
+            raise DirectoryUnavailableError("no verified directory is stored here; refresh first")
+        return {name: content for name, content in state.items() if isinstance(content, bytes)}
+
+    def _keep(self, folder: Path, root_version: int, reading: MetadataReading, unread: Collection[str]) -> None:
+        """Store what was verified as one file, then drop cached cards that are no longer listed.
+
+        The updater's own files may be ahead of it: a refresh can break off between its metadata and the cards. What was
+        kept of nations that are not read now stays, for when they are read again: it is verified anew then.
+        """
+        state = {metadata_name(role, n): (folder / f"{role}.json").read_bytes() for role, n in reading.versions.items()}
+        for path in (folder / "root_history").glob("*.root.json"):
+            if int(path.name.split(".")[0]) <= root_version:
+                state[f"metadata/{path.name}"] = path.read_bytes()
+        state.update((name, content) for name, content in self._state.items() if _nation_of(name) in unread)
+        if folder == self._folder:
+            write_file(self._folder / STATE_NAME, cbor.encode(state), durable=self._durable)
+            for path in (self._folder / "targets").glob("*/*.json"):
+                if path.parent.name not in unread and path.relative_to(self._folder).as_posix() not in reading.targets:
+                    path.unlink()
+            if self._wanted is not None:
+                self._wanted.keep()
+        self._state, self._target_names = state, frozenset(reading.targets)
+
+    def _build(self, updater: TimedUpdater, fetcher: Fetcher, folder: Path, everything: bool) -> Directory:
+        root, targets = updater.trusted_root(), updater.trusted_targets()
+        nodes = delegated_nodes(targets)
+        if len(nodes) > MAX_NATIONS:
+            raise DirectoryUntrustedError(f"the directory has more than {MAX_NATIONS} nations")
+        reading = MetadataReading(updater, fetcher, folder, self._folder, self._cards)
+        problems: dict[str, str] = {}
+        unread = set(nodes)
+        to_read = self._to_read(unread, updater, fetcher, everything)
+        while to_read:
+            unread -= to_read
+            for node in sorted(to_read):
+                try:
+                    reading.read_nation(node)
+                except NationUnusableError as problem:
+                    problems[node] = problem.detail
+            to_read = self._at_hand(nations_named(reading.cards.values()) & unread, updater, fetcher)
+        self._keep(folder, root.version, reading, unread)
+        self._root_version = root.version
+        self._cards = reading.cards
+        cards = sanctioned(((card_node(card), card) for card in reading.cards.values()), sanctions_of(targets))
+        name = root.unrecognized_fields.get(FEDERATION_FIELD, "")
+        expiries = {
+            ROOT: root.expires,
+            TARGETS: targets.expires,
+            SNAPSHOT: updater.trusted_snapshot().expires,
+            TIMESTAMP: updater.trusted_timestamp().expires,
+        }
+        return Directory(
+            updater.trusted_timestamp().version,
+            min(expiries.values()),
+            [card for card in cards if isinstance(card, NodeCard)],
+            [card for card in cards if isinstance(card, ContactPointCard)],
+            federation=name if isinstance(name, str) else "",
+            expiries=expiries | reading.expiries,
+            digest=sha256(Metadata(updater.trusted_timestamp()).signed_bytes).digest(),
+            problems={**_shared_keys(cards), **reading.notes, **problems},
+            profiles=reading.profiles,
+            unread=unread,
+            want=self._wanted.add if self._wanted is not None else None,
+            witness_rule=rule_of(targets, nodes),
+        )
+
+    def _to_read(
+        self, nodes: Collection[str], updater: TimedUpdater, fetcher: Fetcher, everything: bool
+    ) -> frozenset[str]:
+        if self._wanted is None:
+            return frozenset(nodes)
+        wanted = nodes if everything else self._wanted.names() & frozenset(nodes)
+        return self._at_hand(wanted, updater, fetcher)
+
+    def _at_hand(self, nodes: Collection[str], updater: TimedUpdater, fetcher: Fetcher) -> frozenset[str]:
+        """Without a source, only what was fetched before can be read; the rest stays unread until there is one."""
+        if self._wanted is None or not fetcher.offline:
+            return frozenset(nodes)
+        listed = updater.trusted_snapshot().meta
+        files = {node: listed.get(f"{nation_role(node)}.json") for node in nodes}
+        return frozenset(
+            node
+            for node, meta in files.items()
+            if meta and metadata_name(nation_role(node), meta.version) in self._state
+        )
+
+    def _cached_target(self, name: str) -> bytes:
+        return (self._folder / name).read_bytes()
+
+
+def _nation_of(name: str) -> str | None:
+    """The nation whose role the file ``metadata/<version>.<role>.json`` holds, else None."""
+    return role_node(name.removeprefix("metadata/").partition(".")[2].removesuffix(".json"))
+
+
+def _shared_keys(cards: Iterable[Card]) -> dict[str, str]:
+    """A note for nations whose cards list a key that another nation's card lists too.
+
+    Look-ups are by holder and key id, so nothing is ambiguous and nobody is left out: otherwise copying another's
+    public key would be a way to silence it.
+    """
+    first: dict[bytes, str] = {}
+    notes: dict[str, str] = {}
+    for card in cards:
+        node = card_node(card)
+        for entry in card.all_keys():
+            other = first.setdefault(entry.kid, node)
+            if other != node:
+                notes[node] = f"its cards list a key of {other}: {entry.kid.hex()}"
+    return notes
+
+
+def fingerprint(root: bytes) -> str:
+    """SHA-256 of root metadata in hexadecimal, in groups of 8: for comparing over the telephone."""
+    digest = sha256(root).hexdigest()
+    return " ".join(digest[start : start + 8] for start in range(0, 64, 8))

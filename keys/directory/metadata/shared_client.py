@@ -1,0 +1,177 @@
+"""A directory client for a folder that several programs use at once: a desk's.
+
+Nobody holds the folder while it waits for the network or verifies a signature for the first time:
+
+1. Loading takes no lock. The verified state is one file that is replaced whole; who finds that it was replaced while it
+   was read reads it again.
+2. A refresh is done twice. First in a folder of its own, from the network. Then, with the folder locked, with the very
+   bytes that were fetched: the rollback protection of the TUF workflow is judged against what the folder holds at that
+   moment. Where another program brought the folder further meanwhile, what that program verified is loaded.
+3. Nothing that another program verified is lost: nations that only it reads stay in the state and in the list of wanted
+   nations.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Collection
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from keys.directory.metadata._reading import Fetch, Fetcher
+from keys.directory.metadata.client import STATE_NAME, DirectoryClient
+from keys.directory.metadata.repository import ROOT, TIMESTAMP_NAME
+from keys.directory.view import Directory
+from keys.local.files import LOCK_WAIT_S, locked
+from protocol.errors import (
+    ComityError,
+    DeskBusyError,
+    DirectoryUnavailableError,
+    DirectoryUntrustedError,
+    NotFoundError,
+)
+
+# So often at most a state is read again because it was replaced meanwhile: it is replaced when somebody publishes.
+_MOST_READINGS = 8
+_LEFT_BEHIND_S = 24 * 3600
+
+
+class SharedDirectoryClient(DirectoryClient):
+    """As :class:`DirectoryClient`, beside others on the same folder.
+
+    Raises :class:`DeskBusyError` where another program keeps the folder locked for longer than it may.
+    """
+
+    holds_folder = False
+
+    def __init__(
+        self, metadata_dir: Path, trusted_root: bytes | None, fetch: Fetch, *, nations: Collection[str] | None = None
+    ) -> None:
+        super().__init__(metadata_dir, trusted_root, fetch, nations=nations)
+        self._nations = nations
+        self._loaded: tuple[int, int, int] | None = None
+        self._targets: dict[str, bytes] = {}
+
+    def changed(self) -> bool:
+        """Whether another program brought the folder to another state than ``current`` was made of."""
+        return self._stamp() != self._loaded
+
+    def load(
+        self, now: datetime, *, allow_expired: bool = False, everything: bool = False, judge: bool = False
+    ) -> Directory:
+        """See :meth:`DirectoryClient.load`."""
+        for _ in range(_MOST_READINGS):
+            stamp = self._stamp()
+            try:
+                self._adopt_wanted()
+                directory = super().load(now, allow_expired=allow_expired, everything=everything, judge=judge)
+                self._targets = {name: (self._folder / name).read_bytes() for name in self._target_names}
+            except (OSError, DirectoryUnavailableError, DirectoryUntrustedError):
+                if stamp == self._stamp():
+                    raise
+                continue
+            if stamp == self._stamp() or not directory.problems:
+                self._loaded = stamp
+                return directory
+        raise DeskBusyError("the directory changed each time that it was read")
+
+    def refresh(self, now: datetime, *, everything: bool = False) -> Directory:
+        """See :meth:`DirectoryClient.refresh`."""
+        if self.current is not None and self.changed():
+            self.load(now, allow_expired=True)
+        current = self.current
+        if current is not None and not self._missing(current, everything=everything):
+            fetcher = Fetcher(self._fetch)
+            if self._nothing_new(fetcher, now):
+                return current
+        self._adopt_wanted()
+        before, source = self._stamp(), _Source(self)
+        with TemporaryDirectory(prefix="comity-directory-") as folder:
+            names = None if self._wanted is None else self._wanted.names()
+            with DirectoryClient(Path(folder), self._trusted_root, source.fetch, durable=False, nations=names) as scout:
+                scout.refresh(now, everything=everything)
+        with locked(self._folder / ".lock", self._in_use, wait_s=LOCK_WAIT_S):
+            self._tidy()
+            source.known = self._state = self._state_here()
+            try:
+                directory = self._run(Fetcher(source.fetch), now, self._folder, everything=everything)
+            except DirectoryUntrustedError:
+                if before == self._stamp():
+                    raise
+                return self.load(now, allow_expired=True, everything=everything)
+            self._targets = {name: (self._folder / name).read_bytes() for name in self._target_names}
+            self._loaded = self._stamp()
+            return directory
+
+    # --- Inside ---
+
+    def _in_use(self) -> ComityError:
+        return DeskBusyError(f"another program keeps the directory in {self._folder} locked")
+
+    def _tidy(self) -> None:
+        """Remove what programs left behind that were killed while they read or wrote the folder."""
+        for path in self._folder.glob(".load-*"):
+            if path.stat().st_mtime < time.time() - _LEFT_BEHIND_S:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _adopt_wanted(self) -> None:
+        if self._wanted is not None:
+            self._wanted.adopt()
+
+    def _state_here(self) -> dict[str, bytes]:
+        try:
+            return self._stored_state()
+        except DirectoryUnavailableError:
+            return {}
+
+    def _stamp(self) -> tuple[int, int, int] | None:
+        """What tells one state from the next: the file is replaced, never written again."""
+        try:
+            status = os.stat(self._folder / STATE_NAME)
+        except FileNotFoundError:
+            return None
+        return status.st_ino, status.st_mtime_ns, status.st_size
+
+    def _cached_target(self, name: str) -> bytes:
+        # As it was when the directory was made: another program may have dropped the file since.
+        return self._targets.get(name) or super()._cached_target(name)
+
+
+class _Source:
+    """Where a refresh gets files from: each from the network once, what cannot change from the folder."""
+
+    def __init__(self, client: SharedDirectoryClient) -> None:
+        self._client = client
+        self.known = client._state_here()
+        self._fetched: dict[str, bytes | None] = {}
+
+    def fetch(self, name: str) -> bytes:
+        """The file; None of the fetched ones says that the source has none."""
+        if name in self._fetched:
+            content = self._fetched[name]
+            if content is None:
+                raise NotFoundError(f"the source has no {name}")
+            return content
+        kept = None if name == TIMESTAMP_NAME else self._kept(name)
+        if kept is not None:
+            return kept
+        try:
+            content = self._client._fetch(name)
+        except NotFoundError:
+            if f".{ROOT}." in name:
+                self._fetched[name] = None
+            raise
+        self._fetched[name] = content
+        return content
+
+    def _kept(self, name: str) -> bytes | None:
+        """A file of a numbered version or named by its hash; whoever asks verifies it."""
+        if name in self.known:
+            return self.known[name]
+        try:
+            return (self._client._folder / name).read_bytes() if name.startswith("targets/") else None
+        except OSError:
+            return None

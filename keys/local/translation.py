@@ -1,0 +1,151 @@
+"""Texts that people read, in the language of the environment: one gettext catalogue for both programs.
+
+Catalogues lie beside this file, ``locale/<language>/LC_MESSAGES/comity.po`` (or compiled, ``comity.mo``). The texts in
+the source are English and are the message ids; ``locale/comity.pot`` lists them all.
+"""
+
+from __future__ import annotations
+
+import gettext
+import os
+import struct
+from collections.abc import Iterator, Mapping
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+
+from keys.local.isolates import CLOSE, OPEN, isolated
+
+DOMAIN = "comity"
+FOLDER = Path(__file__).parents[1] / "locale"
+# What a fact of a lifecycle is called has this context.
+FACT = "fact"
+_NAMING_FIELDS = frozenset({"field", "profile_field"})
+# CLDR, characterOrder: not asked of Babel, as nothing that starts fast imports it.
+_RIGHT_TO_LEFT = frozenset({"ar", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"})
+_SOURCE = frozenset({"C", "POSIX", "en"})
+# GNU gettext manual, "Locale Environment Variables": the first of these that is set decides.
+_VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
+
+
+def _(text: str) -> str:
+    """``text`` in the user's language, or itself."""
+    return _directed(_current().gettext(text))
+
+
+def pgettext(context: str, text: str) -> str:
+    """As :func:`_`, for a text that needs saying what it names: the same English can be two texts elsewhere."""
+    return _directed(_current().pgettext(context, text))
+
+
+def ngettext(one: str, many: str, number: int) -> str:
+    """The form for ``number`` things, in the user's language; ``one`` and ``many`` are the English ones."""
+    return _directed(_current().ngettext(one, many, number))
+
+
+def labelled(name: str, value: object) -> str:
+    """A value behind its name, with the mark between that the user's language has there."""
+    return _("{name}: {value}").format(name=name, value=value)
+
+
+def label_context(codes: str, code: str) -> str:
+    """What the label of ``code`` in the list ``codes`` has as its context: the list's name; in a list that names
+    fields, the field too, as those are single words that mean another thing in each place.
+    """
+    return f"{codes}.{code}" if codes in _NAMING_FIELDS else codes
+
+
+def language() -> str:
+    """The language of the texts, such as ``fr``: that of the catalogue in use, else English."""
+    return str(_current().info().get("language") or "en")
+
+
+def current() -> gettext.NullTranslations:
+    """The catalogue of the user's language."""
+    return _current()
+
+
+def translator(language: str) -> gettext.NullTranslations:
+    """What puts texts into ``language``, such as ``fr``, whatever the user's own is."""
+    return catalogue(FOLDER, {"LANGUAGE": language})
+
+
+def languages() -> list[str]:
+    """The languages that there are catalogues of, beside English."""
+    return sorted(folder.parent.name for folder in FOLDER.glob("*/LC_MESSAGES"))
+
+
+def in_language(name: str) -> gettext.NullTranslations | None:
+    """The catalogue of the language ``name`` whatever the environment says; None where there is none."""
+    found = catalogue(FOLDER, {"LANGUAGE": name})
+    known = str(found.info().get("language") or "en")
+    return found if known == name else None
+
+
+def catalogue(folder: Path, environment: Mapping[str, str]) -> gettext.NullTranslations:
+    """The catalogue of the first wanted language that ``folder`` has; of English, or without any, the texts as they
+    are. A file that cannot be read counts as missing: no language is worth a command that does not run.
+    """
+    for language in _wanted(environment):
+        if language in _SOURCE:
+            break
+        # Only names of languages: the value comes from outside and must not lead elsewhere.
+        if language.replace("_", "").replace("@", "").isalnum():
+            found = _load(folder / language / "LC_MESSAGES" / DOMAIN)
+            if found is not None:
+                return found
+    return gettext.NullTranslations()
+
+
+def _wanted(environment: Mapping[str, str]) -> Iterator[str]:
+    """The languages asked for, best first: ``ko_KR.UTF-8`` asks for ``ko_KR``, then ``ko``."""
+    value = next((environment[name] for name in _VARIABLES if environment.get(name)), "")
+    for name in value.split(":"):
+        base, _at, modifier = name.partition("@")
+        full = base.partition(".")[0]
+        if modifier:
+            yield f"{full}@{modifier}"
+        yield full
+        yield full.partition("_")[0]
+
+
+def _load(path: Path) -> gettext.NullTranslations | None:
+    try:
+        with path.with_suffix(".mo").open("rb") as compiled:
+            return gettext.GNUTranslations(compiled)
+    except (OSError, ValueError, struct.error):
+        pass
+    try:
+        content = path.with_suffix(".po").read_bytes()
+    except OSError:
+        return None
+    # Only here: who reads English does not wait for Babel.
+    from babel.messages.mofile import write_mo
+    from babel.messages.pofile import PoFileError, read_po
+
+    compiled_now = BytesIO()
+    try:
+        write_mo(compiled_now, read_po(BytesIO(content), domain=DOMAIN, abort_invalid=True))
+        compiled_now.seek(0)
+        return gettext.GNUTranslations(compiled_now)
+    except (PoFileError, ValueError):
+        return None
+
+
+def is_right_to_left() -> bool:
+    """Whether the user's language runs from right to left."""
+    return language().partition("_")[0].partition("@")[0] in _RIGHT_TO_LEFT
+
+
+def isolated_value(value: str) -> str:
+    """A value that stands beside others in a line, such as a cell of a table, so that it does not turn around them."""
+    return f"{OPEN}{value}{CLOSE}" if value and is_right_to_left() else value
+
+
+def _directed(text: str) -> str:
+    return isolated(text) if is_right_to_left() else text
+
+
+@cache
+def _current() -> gettext.NullTranslations:
+    return catalogue(FOLDER, os.environ)

@@ -1,0 +1,87 @@
+"""``comity-node backup``, ``restore``: copies of a node that cannot fork its log, and moving it to another machine."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node.cli._output import AsJson, edge, progress, show
+from node.cli._setup import Home
+from node.i18n import _
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.command()(backup)
+    app.command()(restore)
+
+
+def backup(
+    home: Home,
+    folder: Annotated[Path, typer.Argument(help=_("The new folder to write."))],
+    with_keystore: Annotated[
+        bool, typer.Option("--with-keystore", help=_("With the encrypted private keys; else without any."))
+    ] = False,
+    final: Annotated[
+        bool, typer.Option("--final", help=_("The last one: this home will not run again, the log goes on elsewhere."))
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a consistent copy of the node with a list of hashes. The node may be running, but not for --final.
+
+    Example: comity-node backup kr /backup/kr-monday
+    """
+    with edge(as_json):
+        from node.recovery.backup import make_backup, make_final_backup
+        from node.settings import NodeHome, NodeSettings
+
+        files = NodeHome(home)
+        make = make_final_backup if final else make_backup
+        with progress(as_json, _("database")) as shown:
+            made = make(
+                files, NodeSettings.load(files.settings), folder, datetime.now(UTC), shown, keystore=with_keystore
+            )
+        values = {
+            "folder": str(folder), "node": made.node, "size": made.size, "root": made.root, "final": made.final,
+            "made_at": made.made_at, "files": len(made.files), "keystore": with_keystore,
+        }  # fmt: skip
+        text = _("{folder}; files: {count}; entries of the log: {size}").format(
+            folder=folder, count=len(made.files), size=made.size
+        )
+        kept = _("The private keys are not in it: keep keystore.cbor in another place.")
+        moved = _("This home does not start any more. Next, on the other machine: restore, log reconcile, run.")
+        lines = [text, *([] if with_keystore else [kept]), *([moved] if final else [])]
+        show(as_json, values, lambda: "\n".join(lines))
+
+
+def restore(
+    folder: Annotated[Path, typer.Argument(help=_("The backup."))],
+    into: Annotated[Path, typer.Option("--into", help=_("The new home folder."))],
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help=_("The checkpoint file of the lost home, if it outlived it: it may know more.")),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a home from a backup, every file verified. The node signs nothing before ``log reconcile``.
+
+    Example: comity-node restore /backup/kr-monday --into kr
+    """
+    with edge(as_json):
+        from node.recovery.backup import restore_backup
+
+        with progress(as_json, _("verified")) as shown:
+            made = restore_backup(folder, into, checkpoint, shown)
+        keystore = "home/keystore.cbor" in made.files
+        values = {
+            "home": str(into), "node": made.node, "size": made.size, "made_at": made.made_at, "keystore": keystore,
+        }  # fmt: skip
+        text = _("{home} is the state of {at}; entries of the log: {size}.").format(
+            home=into, at=made.made_at, size=made.size
+        )
+        keys = _("Put keystore.cbor into it: this backup has no private keys.")
+        after = _("Next: comity-node log reconcile {home}").format(home=into)
+        show(as_json, values, lambda: "\n".join([text, *([] if keystore else [keys]), after]))

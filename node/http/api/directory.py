@@ -1,0 +1,21 @@
+"""``GET /directory/…``: the directory's files, exactly as this node verified them."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from node.http.api.endpoint import Endpoint
+from node.http.authentication import Caller
+from node.http.context import Context
+
+
+async def serve(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
+    """A file such as ``metadata/timestamp.json``."""
+    name = request.match_info["name"]
+    content = await asyncio.to_thread(context.directory.served.read, name)
+    return web.Response(body=content, content_type="application/json")
+
+
+ENDPOINTS = (Endpoint("GET", "/directory/{name:.{1,200}}", "directory", serve, early=True),)

@@ -1,0 +1,244 @@
+"""The node's public HTTP application: every request passes the same gate before any handler sees it.
+
+Gate, in this order: form of the request (no Upgrade, no Content-Encoding, body only where one belongs), signature over
+its head, replay; then, by the caller's key alone, connections, requests under way, rate and size; only then is the body
+read, within its time, and held against the digest that was signed. So a stranger's body is never waited for, and what
+strangers do never refuses a request that authenticates. What goes wrong anywhere becomes a problem document; what
+nobody foresaw becomes code ``internal`` and a log line with its place, no values.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+
+from aiohttp import web
+
+from node.http.api import (
+    directory,
+    log,
+    mailbox,
+    misbehaviour,
+    pull,
+    receipts,
+    seen,
+    statements,
+    submit,
+    transfer,
+    witness,
+)
+from node.http.api.endpoint import Endpoint
+from node.http.authentication import Caller, SignedCall
+from node.http.connections import Connection
+from node.http.context import CONTEXT, Context
+from node.http.listener import TrackedHandler
+from node.http.refusals import HEADERS
+from node.operations.limits import network_of
+from node.operations.logging import log_defect
+from protocol.errors import (
+    BodyTimeoutError,
+    ComityError,
+    MalformedError,
+    MethodError,
+    NotFoundError,
+    TooLargeError,
+)
+from protocol.http import wire
+from protocol.http.problem import PROBLEM_TYPE, problem_text
+from protocol.http.signature import AuthenticatedRequest
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *submit.ENDPOINTS,
+    *transfer.ENDPOINTS,
+    *statements.ENDPOINTS,
+    *receipts.ENDPOINTS,
+    *pull.ENDPOINTS,
+    *mailbox.ENDPOINTS,
+    *directory.ENDPOINTS,
+    *log.ENDPOINTS,
+    *witness.ENDPOINTS,
+    *misbehaviour.ENDPOINTS,
+    *seen.ENDPOINTS,
+)
+_ROUTE = web.RequestKey("route", str)
+_STRANGER = web.RequestKey("stranger", bool)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def build_app(context: Context) -> web.Application:
+    """The application with all endpoints of docs/http-api.md."""
+    # Bodies are read and limited by our own gate; aiohttp's own limit stays as a second fence.
+    app = web.Application(middlewares=[_problems], client_max_size=wire.MAX_BATCH_BYTES + 1)
+    app[CONTEXT] = context
+    for endpoint in ENDPOINTS:
+        # No HEAD beside GET: its signature would be another one.
+        app.router.add_route(endpoint.method, endpoint.path, _gate(context, endpoint))
+    return app
+
+
+def _gate(context: Context, endpoint: Endpoint) -> Handler:
+    async def serve(request: web.Request) -> web.StreamResponse:
+        request[_ROUTE] = endpoint.name
+        began = time.perf_counter()
+        connection = _connection(request)
+        try:
+            with context.connections.serving(connection), ExitStack() as under_way:
+                caller, signed = await _authenticate(context, endpoint, request)
+                context.connections.authenticated(connection, caller.holder)
+                context.heard_from(caller.peer)
+                under_way.enter_context(context.requests.take(caller.holder))
+                if context.sequencer.held is not None and not endpoint.early:
+                    raise context.sequencer.held
+                body = await _body(context, endpoint, caller, request)
+                signed.require_body(body)
+                if endpoint.waits:
+                    under_way.close()
+                return await endpoint.handler(context, caller, request, body)
+        finally:
+            if not endpoint.waits:
+                context.metrics.request_seconds.labels(endpoint.name).observe(time.perf_counter() - began)
+
+    return serve
+
+
+async def _authenticate(
+    context: Context, endpoint: Endpoint, request: web.Request
+) -> tuple[Caller, AuthenticatedRequest]:
+    """Who asks, by the request's head. Only what fails counts against the network that it came from."""
+    network = network_of(request.remote or "")
+    try:
+        _check_form(request, endpoint)
+        return await context.authenticator.authenticate(
+            SignedCall(
+                request.method, request.host, request.raw_path, request.headers.items(), _has_body(request), network
+            )
+        )
+    except ComityError:
+        request[_STRANGER] = True
+        context.failure_buckets.take(network)
+        raise
+
+
+def _connection(request: web.Request) -> Connection:
+    handler = request.protocol
+    if not isinstance(handler, TrackedHandler):
+        raise TypeError("a request outside the node's own listener")
+    return handler.connection
+
+
+async def _body(context: Context, endpoint: Endpoint, caller: Caller, request: web.Request) -> bytes:
+    """The body, charged to the caller before it is read."""
+    desk = caller.desk is not None
+    (context.desk_buckets if desk else context.partner_buckets).take(caller.holder)
+    if not _has_body(request):
+        return b""
+    size = request.content_length
+    if size is None:
+        size = endpoint.max_bytes  # a chunked one may become as long
+    (context.desk_byte_buckets if desk else context.partner_byte_buckets).take(caller.holder, size)
+    with context.bodies.take(caller.holder, size):
+        return await _read_body(request, endpoint.max_bytes, context.limits.body_timeout_s)
+
+
+def _has_body(request: web.Request) -> bool:
+    return request.body_exists and request.content_length != 0
+
+
+def _check_form(request: web.Request, endpoint: Endpoint) -> None:
+    headers = request.headers
+    if "Upgrade" in headers:
+        raise MalformedError("this server does not change protocols")
+    if "Content-Encoding" in headers:
+        raise MalformedError("bodies are not compressed here")
+    if not request.raw_path.startswith("/"):
+        raise MalformedError("the request's target is a path")
+    if endpoint.max_bytes == 0:
+        if request.body_exists:
+            raise MalformedError("this request has no body")
+        return
+    if headers.get("Content-Type") != endpoint.body_type:
+        raise MalformedError(f"the body is {endpoint.body_type}")
+    if (request.content_length or 0) > endpoint.max_bytes:
+        raise TooLargeError(f"a body here has at most {endpoint.max_bytes} bytes")
+
+
+async def _read_body(request: web.Request, max_bytes: int, timeout_s: float) -> bytes:
+    parts = bytearray()
+    try:
+        async with asyncio.timeout(timeout_s):
+            async for part in request.content.iter_any():
+                parts += part
+                if len(parts) > max_bytes:
+                    raise TooLargeError(f"a body here has at most {max_bytes} bytes")
+    except TimeoutError as problem:
+        raise BodyTimeoutError from problem
+    except (ConnectionError, web.RequestPayloadError) as problem:
+        raise MalformedError("the body broke off") from problem
+    return bytes(parts)
+
+
+@web.middleware
+async def _problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    context = request.app[CONTEXT]
+    status = 500
+    try:
+        response = await handler(request)
+    except ComityError as problem:
+        status = problem.http_status
+        return _problem(context, request, problem)
+    except web.HTTPException as refusal:
+        status = refusal.status
+        return _problem(context, request, _typed(refusal))
+    except asyncio.CancelledError:
+        status = 499
+        raise
+    except ConnectionError:
+        status = 499  # the caller went away while it was answered
+        raise
+    except Exception as problem:  # noqa: BLE001 - the last edge: a defect becomes "internal", without values
+        context.metrics.internal_errors.inc()
+        log_defect(context.log, problem, route=_route(request))
+        return _problem(context, request, ComityError("the node met a defect; nothing more is known to the caller"))
+    else:
+        status = response.status
+        if not response.prepared:
+            response.headers.update(HEADERS)
+        return response
+    finally:
+        context.metrics.requests.labels(_route(request), str(status)).inc()
+
+
+def _problem(context: Context, request: web.Request, problem: ComityError) -> web.Response:
+    context.metrics.refusals.labels(_route(request), problem.code).inc()
+    context.log.debug("refused", route=_route(request), code=problem.code, status=problem.http_status)
+    response = web.Response(
+        status=problem.http_status,
+        body=problem_text(problem).encode(),
+        content_type=PROBLEM_TYPE,
+        headers=HEADERS,
+    )
+    # What is left of a body that was refused is not read.
+    if not request.content.is_eof() or request.can_read_body or isinstance(problem, BodyTimeoutError):
+        response.force_close()
+    # Whoever did not say who they are begins again with a handshake.
+    if _STRANGER in request:
+        response.force_close()
+    return response
+
+
+def _typed(refusal: web.HTTPException) -> ComityError:
+    if refusal.status == 405:
+        return MethodError()
+    if refusal.status == 413:
+        return TooLargeError()
+    if refusal.status == 404:
+        return NotFoundError()
+    return MalformedError("the request is not one of this protocol")
+
+
+def _route(request: web.Request) -> str:
+    route: str = request.get(_ROUTE, "other")
+    return route

@@ -1,0 +1,3 @@
+"""Other nodes' logs: each newer checkpoint must extend the last, and a lie becomes a proof.
+
+It never cosigns."""

@@ -1,0 +1,97 @@
+"""What the operator's monitoring reads: counters and gauges in the Prometheus text format. No ids, no addresses."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from node.store.interface import StoreStats
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Metrics:
+    """All metrics of one node, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        registry = self._registry
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"comity_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"comity_{name}", text, labels, registry=registry)
+
+        self.requests = counter("requests", "HTTP requests answered", "route", "status")
+        self.request_seconds = Histogram(
+            "comity_request_seconds",
+            "Time to answer, long polls excluded",
+            ("route",),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.refusals = counter("refusals", "Requests and items refused", "route", "code")
+        self.accepted = counter("accepted", "Envelopes, statements and receipts taken, repeats included", "route")
+        self.waiting = gauge("waiting_polls", "Long polls and event streams open")
+        self.delivered = counter("delivered", "Envelopes and receipts that partners took", "partner", "kind")
+        self.delivery_failures = counter("delivery_failures", "Attempts to deliver that failed", "partner", "code")
+        self.partner_up = gauge("partner_up", "1 if the last exchange with the partner worked", "partner")
+        self.distrusted = gauge(
+            "partner_log_distrusted", "1 if the partner's log contradicted itself: ALARM", "partner"
+        )
+        self.proofs = gauge(
+            "misbehaviour_proofs", "Proofs held that a log lied, not settled by the operator: ALARM", "partner", "kind"
+        )
+        self.witness_failures = counter(
+            "witness_failures", "Checks of a partner's log not completed", "partner", "code"
+        )
+        self.witness_size = gauge("partner_log_size", "Size to which the partner's log is proved consistent", "partner")
+        self.cosigned = counter("cosigned", "Checkpoints of partners' logs that this node cosigned", "partner")
+        self.cosignature_failures = counter(
+            "cosignature_failures", "Requests to a partner to cosign a checkpoint that failed", "partner", "code"
+        )
+        self.witnessed_size = gauge("witnessed_log_size", "Size up to which enough witnesses cosigned this node's log")
+        self.directory_version = gauge("directory_version", "Version of the verified directory")
+        self.directory_expires = gauge("directory_expires_timestamp_seconds", "When the directory must be refreshed")
+        self.expires = gauge("expires_timestamp_seconds", "When what is ours in the directory ends", "what")
+        self.directory_refresh_failures = counter("directory_refresh_failures", "Refreshes that no source served")
+        self.directory_disagreement = gauge(
+            "directory_source_disagrees", "1 if this source disagrees about the directory: ALARM", "source", "how"
+        )
+        self.directory_nations_left_out = gauge("directory_nations_left_out", "Nations whose cards cannot be used")
+        self.clock_offset = gauge(
+            "clock_offset_seconds", "How far the partner's time is ahead of this node's, as last heard", "partner"
+        )
+        self.disk_errors = counter("disk_errors", "Uses of this node's own files that failed", "file", "use", "cause")
+        self.disk_failing = gauge(
+            "disk_failing", "1 while a file of this node cannot be used: ALARM", "file", "use", "cause"
+        )
+        self.expired = counter("expired", "Messages that expired undelivered or unclaimed")
+        self.internal_errors = counter("internal_errors", "Defects met while answering: report them")
+        self.tasks_interrupted = counter(
+            "tasks_interrupted", "Background tasks that the operating system refused something, begun again", "task"
+        )
+        self._outbound = gauge("outbound_waiting", "Rows that wait for a partner", "partner")
+        self._log_size = gauge("log_size", "Entries of this node's log")
+        self._mailbox = gauge("mailbox_open", "Messages in mailboxes that no desk has taken over yet")
+        self._payloads = gauge("payloads", "Sealed messages held")
+        self._database = gauge("database_bytes", "Size of the database file")
+        self._wal = gauge("wal_bytes", "Size of the write-ahead log")
+        self._pending = gauge("sequencer_pending", "Operations that wait to be written")
+        self._halted = gauge("sequencer_halted", "1 if nothing can be written: ALARM")
+
+    def render(self, stats: StoreStats | None, pending: int, halted: bool) -> bytes:
+        """The exposition; ``stats`` is None when the store cannot be read."""
+        self._pending.set(pending)
+        self._halted.set(halted)
+        if stats is not None:
+            self._log_size.set(stats.log_size)
+            self._mailbox.set(stats.mailbox_open)
+            self._payloads.set(stats.payload_count)
+            self._database.set(stats.database_bytes)
+            self._wal.set(stats.wal_bytes)
+            self._outbound.clear()
+            for partner, count in stats.outbound.items():
+                self._outbound.labels(partner).set(count)
+        return generate_latest(self._registry)

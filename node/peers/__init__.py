@@ -1,0 +1,3 @@
+"""Other nodes as this one sees them: their clients, the directory, and which way a message goes.
+
+It never judges what they say."""

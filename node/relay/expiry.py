@@ -1,0 +1,63 @@
+"""What a node does by the clock: tell senders what expired, forget what is over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from node.log.sequencer import Sequencer
+from node.operations.logging import Log
+from node.operations.metrics import Metrics
+from node.store.interface import Done, PurgeDelivered, Store
+from protocol.errors import ComityError
+
+_BATCH = 500
+_PURGE_EVERY = timedelta(hours=1)
+
+
+async def expire(store: Store, sequencer: Sequencer, now: datetime) -> int:
+    """Record every message that expired before ``now``; how many. Stops early when nothing can be written."""
+    total = 0
+    while operations := await store.expired(now, _BATCH):
+        outcomes = await sequencer.submit_many(operations)
+        done = sum(isinstance(outcome, Done) for outcome in outcomes)
+        total += done
+        if not done:
+            break
+    return total
+
+
+async def purge(sequencer: Sequencer, before: datetime) -> int:
+    """Forget what expired before ``before`` and waits for nobody; how many messages. The log stays whole."""
+    total = 0
+    while True:
+        outcome = await sequencer.submit(PurgeDelivered(before))
+        if not isinstance(outcome, Done) or outcome.count == 0:
+            return total
+        total += outcome.count
+
+
+async def run(
+    store: Store,
+    sequencer: Sequencer,
+    clock: Callable[[], datetime],
+    interval_s: float,
+    retention: timedelta,
+    metrics: Metrics,
+    log: Log,
+) -> None:
+    """Do both for ever, expiry every ``interval_s`` seconds."""
+    purged_at: datetime | None = None
+    while True:
+        try:
+            count = await expire(store, sequencer, clock())
+            if count:
+                metrics.expired.inc(count)
+                log.info("expired", count=count)
+            if purged_at is None or clock() - purged_at > _PURGE_EVERY:
+                await purge(sequencer, clock() - retention)
+                purged_at = clock()
+        except ComityError as problem:
+            log.warning("housekeeping-interrupted", code=problem.code)
+        await asyncio.sleep(interval_s)

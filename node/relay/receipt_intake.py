@@ -1,0 +1,54 @@
+"""Taking receipts that a partner brings: each proved here, kept for the sender's desk or sent on towards it.
+
+A receipt may be of any node's log: relays pass on what the nodes behind them proved. Who brings it adds nothing to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from functools import partial
+
+from node.relay.context import RelayContext
+from node.store.interface import Failed, StoreForeignReceipts
+from protocol.errors import ComityError, ForbiddenError, LogForkError
+from protocol.receipt import Receipt, VerifiedReceipt
+
+# Verifying a receipt takes some 0.1 ms: after so many others get their turn.
+_TURN = 32
+
+
+async def take_receipts(context: RelayContext, peer: str, receipts: Sequence[Receipt]) -> list[ComityError | None]:
+    """None for each receipt that stands (also if it did before), else its refusal."""
+    since = time.monotonic()
+    verdicts: list[ComityError | None] = [None] * len(receipts)
+    by_log: dict[str, list[tuple[int, VerifiedReceipt]]] = {}
+    for position, receipt in enumerate(receipts):
+        if position % _TURN == _TURN - 1:
+            await asyncio.sleep(0)
+        try:
+            proved = await context.directory.with_fresh(partial(context.judge.prove, receipt), since)
+            node = context.judge.node_of(proved)
+            if node == context.node:
+                raise ForbiddenError("receipts of this node's own log are not brought from outside")
+            by_log.setdefault(node, []).append((position, proved))
+        except ComityError as problem:
+            verdicts[position] = problem
+    # Log by log: a contradiction in one must not cost the others theirs, and is that log's alone.
+    logs = list(by_log.items())
+    operations = [
+        StoreForeignReceipts(peer, tuple(receipt for _, receipt in found), context.clock()) for _, found in logs
+    ]
+    for (node, found), outcome in zip(logs, await context.sequencer.submit_many(operations), strict=True):
+        if isinstance(outcome, Failed):
+            refusal = outcome.error
+            if isinstance(refusal, LogForkError):
+                context.monitor.contradicted(node, refusal, *{receipt.receipt.checkpoint for _, receipt in found})
+                refusal = LogForkError(refusal.detail)
+            for position, _ in found:
+                verdicts[position] = refusal
+            continue
+        for at, refusal in outcome.refused:
+            verdicts[found[at][0]] = refusal
+    return verdicts

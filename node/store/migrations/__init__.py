@@ -1,1 +1,0 @@
-"""Numbered schema files, one folder per SQL dialect."""

@@ -1,0 +1,3 @@
+"""The SQLite store: one writing connection, readers on threads of their own.
+
+It never leaves a batch half applied."""

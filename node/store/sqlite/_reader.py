@@ -1,0 +1,370 @@
+"""What a node reads from its SQLite store: mailboxes, the outbound queue, the log. One connection, one thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from uuid import UUID
+
+from node.store.interface import (
+    OutboundItem,
+    OutboundKind,
+    PeerCheckpoint,
+    RecordExpired,
+    RecordUnclaimed,
+    StoredMailboxEntry,
+    StoreStats,
+)
+from node.store.sqlite.connection import open_reader
+from node.store.sqlite.log import ReceiptSource, RecentReceipts, read_tile, stored_item, stored_leaf
+from protocol.address import Address
+from protocol.encoding.instants import from_ms, to_ms
+from protocol.errors import LogUnavailableError
+from protocol.log.checkpoint import claimed_time
+from protocol.log.scoped import BundleItem
+from protocol.log.tiles import TILE_WIDTH, tile_width
+from protocol.receipt import Receipt
+
+_HASH_BYTES = 32
+# About what a receipt takes on the wire beside its checkpoint, which many share.
+_RECEIPT_BYTES = 1024
+
+_MAILBOX = (
+    "SELECT m.seq, m.kind, m.message, m.event, p.raw FROM mailbox m"
+    " LEFT JOIN payload p ON m.kind = 0 AND p.message = m.message"
+    " WHERE m.desk = ? AND m.seq > ? AND m.seq <= ? AND m.closed_ms IS NULL ORDER BY m.seq LIMIT ?"
+)
+_FOREIGN = (
+    "SELECT f.leaf, f.idx, f.path, c.note FROM foreign_receipt f"
+    " JOIN foreign_checkpoint c ON c.id = f.checkpoint WHERE f.seq = ? ORDER BY f.origin, f.idx"
+)
+_FOREIGN_FROM = (
+    "SELECT f.leaf, f.idx, f.path, c.note FROM foreign_receipt f"
+    " JOIN foreign_checkpoint c ON c.id = f.checkpoint WHERE f.origin = ? AND f.idx >= ? ORDER BY f.idx LIMIT ?"
+)
+_OUTBOUND = (
+    "SELECT o.id, o.event, o.attempts, o.expires_ms, o.digest, o.recipients, p.raw FROM outbound o"
+    " LEFT JOIN payload p ON o.kind = 0 AND p.message = o.message"
+)
+_QUEUED = _OUTBOUND + " WHERE o.partner = ? AND o.kind = ? AND o.id > ? AND o.id <= ? ORDER BY o.id LIMIT ?"
+_ONE = _OUTBOUND + " WHERE o.partner = ? AND o.kind = ? AND o.id = ? AND o.id <= ?"
+_DUE = _OUTBOUND + (
+    " WHERE o.partner = ? AND o.kind = ? AND o.rank = ? AND o.next_ms <= ? AND o.id <= ?"
+    " ORDER BY o.next_ms, o.id LIMIT ?"
+)
+# Jumps from partner to partner in the index instead of reading every row.
+_PARTNERS = """
+WITH RECURSIVE
+    partner (name) AS (
+        SELECT min(partner) FROM outbound
+        UNION ALL
+        SELECT (SELECT min(o.partner) FROM outbound o WHERE o.partner > partner.name) FROM partner
+        WHERE partner.name IS NOT NULL
+    ),
+    lane (kind, rank) AS (VALUES (0, 0), (0, 1), (0, 2), (1, 0))
+SELECT name, min((SELECT min(o.next_ms) FROM outbound o
+                  WHERE o.partner = name AND o.kind = lane.kind AND o.rank = lane.rank))
+FROM partner, lane WHERE name IS NOT NULL GROUP BY name
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedSeq:
+    """How far readers may see: the log's size, the last sequence number, the newest checkpoint."""
+
+    size: int = 0
+    seq: int = 0
+    note: bytes | None = None
+
+
+class SqliteReader:
+    """Reads on one connection; every method takes how far it may see."""
+
+    def __init__(self, path: Path, recent: RecentReceipts) -> None:
+        self._path = path
+        self._connection = open_reader(path)
+        self._source = ReceiptSource(self._connection, recent)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    # --- Mailboxes -----------------------------------------------------------------------------------------------
+
+    def mailbox(
+        self, released: ReleasedSeq, desk: str, after: int, limit: int, max_bytes: int
+    ) -> list[StoredMailboxEntry]:
+        """See :meth:`node.store.interface.Store.mailbox`."""
+        entries: list[StoredMailboxEntry] = []
+        size = 0
+        for seq, kind, message, event, raw in self._connection.execute(_MAILBOX, (desk, after, released.seq, limit)):
+            if kind == 0 and raw is None:
+                continue
+            receipts = self._message_receipts(message, event) if kind == 0 else self._receipts_for(seq, event)
+            size += len(raw or b"") + len(receipts) * _RECEIPT_BYTES
+            if entries and size > max_bytes:
+                break
+            entries.append(StoredMailboxEntry(seq, raw, receipts))
+        return entries
+
+    def mailbox_head(self, released: ReleasedSeq, desk: str) -> int:
+        """The highest seq a reader may see."""
+        row = self._connection.execute(
+            "SELECT seq FROM mailbox WHERE desk = ? AND seq <= ? ORDER BY seq DESC LIMIT 1", (desk, released.seq)
+        ).fetchone()
+        return int(row[0]) if row is not None else 0
+
+    def _message_receipts(self, message: int, event: int) -> tuple[Receipt, ...]:
+        return self._source.receipt(message), self._source.receipt(event)
+
+    def _receipts_for(self, seq: int, event: int | None) -> tuple[Receipt, ...]:
+        own = (self._source.receipt(event),) if event is not None else ()
+        foreign = [
+            Receipt(leaf, index, _split(path), note)
+            for leaf, index, path, note in self._connection.execute(_FOREIGN, (seq,))
+        ]
+        return (*own, *foreign)
+
+    # --- The outbound queue --------------------------------------------------------------------------------------
+
+    def due_outbound(
+        self, released: ReleasedSeq, partner: str, kind: OutboundKind, now: datetime, limit: int, max_bytes: int
+    ) -> list[OutboundItem]:
+        """See :meth:`node.store.interface.Store.due_outbound`."""
+        items: list[OutboundItem] = []
+        size = 0
+        for rank in range(3 if kind is OutboundKind.ENVELOPE else 1):
+            parameters = (partner, int(kind), rank, to_ms(now), released.seq, limit - len(items))
+            for item in self._items(kind, _DUE, parameters):
+                size += len(item.raw or b"") + len(item.receipts) * _RECEIPT_BYTES
+                if items and size > max_bytes:
+                    return items
+                items.append(item)
+        return items
+
+    def outbound(
+        self, released: ReleasedSeq, partner: str, kind: OutboundKind, after: int, limit: int, max_bytes: int
+    ) -> list[OutboundItem]:
+        """See :meth:`node.store.interface.Store.outbound`."""
+        items: list[OutboundItem] = []
+        size = 0
+        for item in self._items(kind, _QUEUED, (partner, int(kind), after, released.seq, limit)):
+            size += len(item.raw or b"") + len(item.receipts) * _RECEIPT_BYTES
+            if items and size > max_bytes:
+                break
+            items.append(item)
+        return items
+
+    def outbound_items(
+        self, released: ReleasedSeq, partner: str, outbound_ids: Sequence[int]
+    ) -> dict[int, OutboundItem]:
+        """See :meth:`node.store.interface.Store.outbound_items`."""
+        found: dict[int, OutboundItem] = {}
+        for kind in OutboundKind:
+            for row in outbound_ids:
+                for item in self._items(kind, _ONE, (partner, int(kind), row, released.seq)):
+                    found[item.outbound_id] = item
+        return found
+
+    def _items(self, kind: OutboundKind, sql: str, parameters: tuple[object, ...]) -> Iterator[OutboundItem]:
+        for row_id, event, attempts, expires_ms, digest, to, raw in self._connection.execute(sql, parameters):
+            if kind is OutboundKind.ENVELOPE and raw is None:
+                continue
+            receipts: tuple[Receipt, ...] = ()
+            if kind is OutboundKind.RECEIPTS:
+                receipts = self._receipts_for(row_id, None) if event is None else (self._source.receipt(event),)
+            expires = from_ms(expires_ms) if expires_ms is not None else None
+            recipients = tuple(Address.parse(text) for text in to.split()) if to else ()
+            yield OutboundItem(row_id, kind, raw, receipts, attempts, expires, digest, recipients)
+
+    def partners_with_due(self, released: ReleasedSeq, now: datetime) -> list[tuple[str, datetime]]:
+        """See :meth:`node.store.interface.Store.partners_with_due`."""
+        (last,) = self._connection.execute("SELECT last FROM sequence").fetchone()
+        if last == released.seq:
+            rows = self._connection.execute(_PARTNERS).fetchall()
+        else:  # a batch is being written: leave out its rows
+            rows = self._connection.execute(
+                "SELECT partner, min(next_ms) FROM outbound WHERE id <= ? GROUP BY partner", (released.seq,)
+            ).fetchall()
+        return [(partner, max(now, from_ms(next_ms))) for partner, next_ms in rows]
+
+    def expired(self, now: datetime, limit: int) -> list[RecordExpired | RecordUnclaimed]:
+        """See :meth:`node.store.interface.Store.expired`."""
+        before = to_ms(now)
+        held = self._connection.execute(
+            "SELECT id, message_id, digest FROM message WHERE holds > 0 AND expires_ms < ? ORDER BY expires_ms LIMIT ?",
+            (before, limit),
+        ).fetchall()
+        found: list[RecordExpired | RecordUnclaimed] = []
+        if not held:
+            return found
+        for (row_id,) in self._connection.execute(
+            "SELECT id FROM outbound WHERE kind = 0 AND expires_ms < ? LIMIT ?", (before, limit)
+        ):
+            found.append(RecordExpired(row_id, now))
+        for row_id, message_id, digest in held:
+            for (desk,) in self._connection.execute(
+                "SELECT desk FROM mailbox WHERE message = ? AND kind = 0 AND closed_ms IS NULL", (row_id,)
+            ):
+                found.append(RecordUnclaimed(UUID(bytes=message_id), digest, Address.parse(desk), now))
+        return found
+
+    # --- The log -------------------------------------------------------------------------------------------------
+
+    def tile(self, released: ReleasedSeq, level: int, index: int) -> bytes:
+        """The released hashes of a tile."""
+        width = tile_width(level, index, released.size)
+        if width == 0:
+            raise LogUnavailableError(f"there is no tile {index} on level {level}")
+        return read_tile(self._connection, level, index)[: width * _HASH_BYTES]
+
+    def entries(self, released: ReleasedSeq, index: int) -> list[BundleItem]:
+        """The released leaves of a bundle."""
+        start = index * TILE_WIDTH
+        end = min(start + TILE_WIDTH, released.size)
+        if not 0 <= start < end:
+            raise LogUnavailableError(f"there is no entry bundle {index}")
+        rows = self._connection.execute(
+            "SELECT leaf FROM event WHERE idx >= ? AND idx < ? ORDER BY idx", (start, end)
+        ).fetchall()
+        return [stored_item(row[0]) for row in rows]
+
+    def entry_nations(self, released: ReleasedSeq, index: int) -> list[frozenset[str]]:
+        """See :meth:`node.store.interface.Store.entry_nations`."""
+        start = index * TILE_WIDTH
+        end = min(start + TILE_WIDTH, released.size)
+        rows = self._connection.execute(
+            "SELECT nations FROM event WHERE idx >= ? AND idx < ? ORDER BY idx", (start, end)
+        ).fetchall()
+        return [_nations(row[0]) for row in rows]
+
+    def message_nations(self, message_id: bytes, digest: bytes) -> frozenset[str]:
+        """See :meth:`node.store.interface.Store.message_nations`."""
+        row = self._connection.execute(
+            "SELECT e.nations FROM message m JOIN event e ON e.idx = m.id WHERE m.message_id = ? AND m.digest = ?",
+            (message_id, digest),
+        ).fetchone()
+        return frozenset() if row is None else _nations(row[0])
+
+    def leaf(self, released: ReleasedSeq, index: int) -> bytes:
+        """One released leaf."""
+        self._check(released, index)
+        row = self._connection.execute("SELECT leaf FROM event WHERE idx = ?", (index,)).fetchone()
+        if row is None:
+            raise LogUnavailableError(f"the log has no entry {index}")
+        return stored_leaf(index, row[0])
+
+    def receipt(self, released: ReleasedSeq, index: int) -> Receipt:
+        """The receipt of a released leaf."""
+        self._check(released, index)
+        return self._source.receipt(index)
+
+    def inclusion_path(self, released: ReleasedSeq, index: int, size: int | None) -> list[bytes]:
+        """See :meth:`node.store.interface.Store.inclusion_path`."""
+        size = self._size(released, size)
+        return self._source.tree(size).inclusion_path(index, size)
+
+    def consistency_path(self, released: ReleasedSeq, old_size: int, size: int | None) -> list[bytes]:
+        """See :meth:`node.store.interface.Store.consistency_path`."""
+        size = self._size(released, size)
+        return self._source.tree(size).consistency_path(old_size, size)
+
+    @staticmethod
+    def _check(released: ReleasedSeq, index: int) -> None:
+        if not 0 <= index < released.size:
+            raise LogUnavailableError(f"the log has {released.size} entries")
+
+    @staticmethod
+    def _size(released: ReleasedSeq, size: int | None) -> int:
+        if size is None:
+            return released.size
+        if not 0 <= size <= released.size:
+            raise LogUnavailableError(f"the log has {released.size} entries")
+        return size
+
+    def foreign_checkpoint(self, origin: str) -> PeerCheckpoint | None:
+        """See :meth:`node.store.interface.Store.foreign_checkpoint`."""
+        return self._peer_checkpoint("SELECT size, root, note FROM peer_checkpoint WHERE origin = ?", origin)
+
+    def cosigned(self, origin: str) -> PeerCheckpoint | None:
+        """See :meth:`node.store.interface.Store.cosigned`."""
+        return self._peer_checkpoint("SELECT size, root, note FROM cosigned WHERE origin = ?", origin)
+
+    def _peer_checkpoint(self, sql: str, origin: str) -> PeerCheckpoint | None:
+        row = self._connection.execute(sql, (origin,)).fetchone()
+        return PeerCheckpoint(origin, row[0], row[1], row[2]) if row is not None else None
+
+    def foreign_heads(self) -> list[PeerCheckpoint]:
+        """See :meth:`node.store.interface.Store.foreign_heads`."""
+        rows = self._connection.execute("SELECT origin, size, root, note FROM peer_checkpoint ORDER BY origin")
+        return [PeerCheckpoint(*row) for row in rows]
+
+    def foreign_notes(self, origin: str, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """See :meth:`node.store.interface.Store.foreign_notes`."""
+        start = f"{origin}\n".encode()  # a note begins with its log's origin
+        rows = self._connection.execute(
+            "SELECT id, note FROM foreign_checkpoint WHERE id > ? AND substr(note, 1, ?) = ? ORDER BY id LIMIT ?",
+            (after, len(start), start, limit),
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    def foreign_receipt(self, note: bytes) -> Receipt | None:
+        """See :meth:`node.store.interface.Store.foreign_receipt`."""
+        row = self._connection.execute(
+            "SELECT f.leaf, f.idx, f.path FROM foreign_checkpoint c JOIN foreign_receipt f ON f.checkpoint = c.id"
+            " WHERE c.digest = ? LIMIT 1",
+            (sha256(note).digest(),),
+        ).fetchone()
+        return Receipt(row[0], row[1], _split(row[2]), note) if row is not None else None
+
+    def foreign_receipts(self, origin: str, first: int, limit: int) -> list[Receipt]:
+        """See :meth:`node.store.interface.Store.foreign_receipts`."""
+        return [
+            Receipt(leaf, index, _split(path), note)
+            for leaf, index, path, note in self._connection.execute(_FOREIGN_FROM, (origin, first, limit))
+        ]
+
+    def size_at(self, released: ReleasedSeq, at: datetime) -> int:
+        """See :meth:`node.store.interface.Store.size_at`."""
+        low, high = 0, released.size  # signed at or before: low; later, or not known: above high
+        while low < high:
+            # The checkpoint nearest above the middle; the sizes grow as the times do.
+            row = self._connection.execute(
+                "SELECT size, note FROM checkpoint WHERE size > ? AND size <= ? ORDER BY size LIMIT 1",
+                ((low + high) // 2, high),
+            ).fetchone()
+            if row is None:
+                high = (low + high) // 2
+                continue
+            signed_at = claimed_time(row[1])
+            if signed_at is not None and signed_at <= at:
+                low = row[0]
+            else:
+                high = (low + high) // 2
+        return low
+
+    # --- Metrics -------------------------------------------------------------------------------------------------
+
+    def stats(self, released: ReleasedSeq) -> StoreStats:
+        """See :meth:`node.store.interface.Store.stats`."""
+        count = self._connection.execute
+        wal = self._path.with_name(self._path.name + "-wal")
+        return StoreStats(
+            log_size=released.size,
+            mailbox_open=count("SELECT count(*) FROM mailbox WHERE kind = 0 AND closed_ms IS NULL").fetchone()[0],
+            outbound=dict(count("SELECT partner, count(*) FROM outbound GROUP BY partner").fetchall()),
+            payload_count=count("SELECT count(*) FROM message WHERE holds > 0").fetchone()[0],
+            database_bytes=self._path.stat().st_size,
+            wal_bytes=wal.stat().st_size if wal.exists() else 0,
+        )
+
+
+def _nations(stored: str | None) -> frozenset[str]:
+    return frozenset((stored or "").split())
+
+
+def _split(path: bytes) -> tuple[bytes, ...]:
+    return tuple(path[at : at + _HASH_BYTES] for at in range(0, len(path), _HASH_BYTES))

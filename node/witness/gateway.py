@@ -1,0 +1,208 @@
+"""Having this node's own checkpoints cosigned by the partners that the federation's rule names.
+
+At most once a second the newest checkpoint becomes the *target*, and every witness that is not being asked already is
+asked to cosign it, each by a task of its own: one that is dead or slow delays neither the others nor the log, which
+knows nothing of all this. A new target is taken when the present one has enough cosignatures, when all who were asked
+have answered or failed, or after ten seconds; so witnesses of different speed come together on the same checkpoints.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from keys.directory.view import Directory
+from keys.directory.witnesses import cosigned_by, judge_quorum, witness_policy
+from node.operations.logging import Log, log_defect
+from node.operations.metrics import Metrics
+from node.peers.client import PartnerClient, Partners
+from node.settings import DeliverySettings
+from node.store.disk_errors import Report, unreported
+from node.store.interface import Store
+from node.witness.cosignatures import Cosignatures
+from protocol.errors import ComityError, OldSizeError, PeerFailedError, UnknownNodeError
+from protocol.log.checkpoint import Checkpoint, parse_checkpoint, verify_checkpoint
+from protocol.log.merkle import verify_consistency
+from protocol.log.note import NoteSignature
+from protocol.log.policy import NONE, Policy
+from protocol.log.witness import without_cosignatures
+
+ROUND_S = 10.0
+# Told the size once, the next request fits; a third is for a witness that another process of this log asked meanwhile.
+_TRIES = 3
+
+
+class WitnessGateway:
+    """Asks the witnesses of one log. Event loop only."""
+
+    def __init__(
+        self,
+        origin: str,
+        cosignatures: Cosignatures,
+        directory: Callable[[], Directory],
+        partners: Partners,
+        store: Store,
+        settings: DeliverySettings,
+        clock: Callable[[], datetime],
+        metrics: Metrics,
+        log: Log,
+        *,
+        report: Report = unreported,
+    ) -> None:
+        self._report = report
+        self._origin = origin
+        self._cosignatures = cosignatures
+        self._directory = directory
+        self._partners = partners
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self._metrics = metrics
+        self._log = log
+        self._target: tuple[bytes, Checkpoint] | None = None
+        self._target_since = 0.0
+        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._old_sizes: dict[str, int] = {}  # what each witness cosigned last, as far as is known here
+        self._failures: dict[str, tuple[int, float]] = {}  # how often in a row, and when to ask again (monotonic)
+        self.ahead: set[str] = set()
+
+    async def run(self, interval_s: float) -> None:
+        """Ask around for ever, ``interval_s`` seconds apart; what is asked for when this is cancelled is dropped."""
+        await self._resume()
+        try:
+            while True:
+                await asyncio.sleep(interval_s)
+                policy = self._policy()
+                if policy is not None:
+                    await self._keep(policy)
+                    await self._aim(policy)
+                    self._ask_around(policy)
+        finally:
+            for task in self._asking.values():
+                task.cancel()
+            await asyncio.gather(*self._asking.values(), return_exceptions=True)
+
+    def _policy(self) -> Policy | None:
+        """Whom to ask; None while nobody has to be, or while this node's own log is not in the directory."""
+        try:
+            policy = witness_policy(self._directory(), self._origin, self._clock())
+        except UnknownNodeError:
+            return None
+        return None if policy.quorum == NONE else policy
+
+    # --- Asking ---
+
+    async def _aim(self, policy: Policy) -> None:
+        """Take the newest checkpoint as the target, if it is time for a new one."""
+        target, now = self._target, time.monotonic()
+        under_way = bool(self._asking) and now - self._target_since < ROUND_S
+        if target is not None and under_way and not self._cosignatures.is_enough(policy, target[1]):
+            return
+        note = await self._store.checkpoint()
+        if target is None or note != target[0]:
+            self._target, self._target_since = (note, parse_checkpoint(note)), now
+
+    def _ask_around(self, policy: Policy) -> None:
+        if self._target is None or self._target[1].size == 0:
+            return
+        note, checkpoint = self._target
+        now = time.monotonic()
+        for node in sorted(policy.decisive - self._asking.keys()):
+            due = self._failures.get(node, (0, 0.0))[1]
+            if now < due or self._cosignatures.has(checkpoint, node) or not self._partners.can_reach(node):
+                continue
+            task = asyncio.create_task(self._ask(node, note, checkpoint), name=f"witness-{node}")
+            task.add_done_callback(self._ended)
+            self._asking[node] = task
+
+    async def _ask(self, node: str, note: bytes, checkpoint: Checkpoint) -> None:
+        """Ask one witness; never raises for what it does."""
+        try:
+            lines = await self._lines_of(node, self._partners.get(node), note, checkpoint)
+            self._cosignatures.add(note, checkpoint, node, lines)
+            self._failures.pop(node, None)
+        except ComityError as problem:
+            self._metrics.cosignature_failures.labels(node, problem.code).inc()
+            self._log.info("cosignature-not-given", partner=node, code=problem.code)
+            self._put_off(node)
+        finally:
+            del self._asking[node]
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        problem = None if task.cancelled() else task.exception()
+        if problem is not None:
+            self._metrics.internal_errors.inc()
+            log_defect(self._log, problem, route=task.get_name())
+
+    def _put_off(self, node: str) -> None:
+        failures = self._failures.get(node, (0, 0.0))[0] + 1
+        self._failures[node] = (failures, time.monotonic() + self._settings.pause_s(failures))
+
+    async def _lines_of(
+        self, node: str, client: PartnerClient, note: bytes, checkpoint: Checkpoint
+    ) -> tuple[NoteSignature, ...]:
+        """The witness's verified lines; raises typed errors."""
+        for _ in range(_TRIES):
+            old = self._old_sizes.get(node, 0)
+            path = await self._store.consistency_path(old, checkpoint.size) if 0 < old < checkpoint.size else []
+            try:
+                answered = await client.add_checkpoint(old, path, note)
+            except OldSizeError as conflict:
+                await self._compare(node, conflict.size, checkpoint)
+                continue
+            self._old_sizes[node] = checkpoint.size
+            lines = cosigned_by(self._directory(), node, checkpoint, answered, self._clock())
+            if not lines:
+                raise PeerFailedError(f"{node} answered without the cosignatures of its card's keys")
+            return lines
+        raise PeerFailedError(f"{node} does not stay with the size that it names")
+
+    async def _compare(self, node: str, size: int, checkpoint: Checkpoint) -> None:
+        """Take over the size that the witness names; raises :class:`OldSizeError` when the checkpoint is behind it."""
+        self._old_sizes[node] = size
+        if size > await self._store.log_size():
+            # It cosigned what this log does not have: the database was rolled back and the log must not go on.
+            self.ahead.add(node)
+            self._log.error("witness-ahead-of-own-log", partner=node, size=size)
+        if size > checkpoint.size:
+            raise OldSizeError(f"{node} cosigned a larger tree of this log", size)
+
+    # --- Keeping ---
+
+    async def _keep(self, policy: Policy) -> None:
+        """Keep the newest witnessed checkpoint, again when more witnesses join; it is served when it is on disk."""
+        witnessed = self._cosignatures.newest_enough(policy)
+        if witnessed is None or witnessed == self._cosignatures.kept:
+            return
+        try:
+            await asyncio.to_thread(self._cosignatures.write, witnessed)
+        except OSError as problem:
+            self._report(self._cosignatures.path, problem, "writing")
+            return
+        self._report(self._cosignatures.path, None, "writing")
+        self._cosignatures.keep(witnessed)
+        self._metrics.witnessed_size.set(parse_checkpoint(witnessed).size)
+
+    async def _resume(self) -> None:
+        """Serve what an earlier process kept, if it is of this log's history."""
+        try:
+            note = self._cosignatures.read()
+            if note is None:
+                return
+            verified = verify_checkpoint(note, self._directory().log_verifier(self._origin))
+            kept, newest = verified.checkpoint, parse_checkpoint(await self._store.checkpoint())
+            path = await self._store.consistency_path(kept.size, newest.size) if kept.size < newest.size else []
+            verify_consistency(kept.size, kept.root, newest.size, newest.root, path)
+            quorum = judge_quorum(self._directory(), verified, self._clock())
+            quorum.require()
+        except ComityError as problem:
+            self._log.error("cosigned-checkpoint-not-usable", code=problem.code)
+            return
+        bare = without_cosignatures(verified)
+        for node in quorum.cosigned:
+            lines = cosigned_by(self._directory(), node, kept, verified.others, self._clock())
+            self._cosignatures.add(bare, kept, node, lines)
+        self._cosignatures.keep(note)
+        self._metrics.witnessed_size.set(kept.size)

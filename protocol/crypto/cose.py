@@ -1,0 +1,205 @@
+"""The parts of COSE (RFC 9052) that Comity uses: COSE_Sign1 and COSE_Encrypt with COSE-HPKE key encryption.
+
+One suite and no negotiation: an object with another algorithm is not an object of this version. Header values that only
+Comity defines have private-use numbers (below -65536); they stand here and nowhere else, so that moving to assigned
+numbers is one edit and a new envelope version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from protocol.crypto.signing import SIGNATURE_BYTES, Ed25519Verifier, Signer
+from protocol.encoding import cbor
+from protocol.encoding.keyid import KID_BYTES
+from protocol.errors import MalformedError, UnsupportedVersionError
+
+TAG_SIGN1 = 18
+TAG_ENCRYPT = 96
+
+HEADER_ALG = 1
+HEADER_CRIT = 2
+HEADER_CONTENT_TYPE = 3
+HEADER_KID = 4
+HEADER_IV = 5
+HEADER_ENCAPSULATED_KEY = -4  # "ek" of draft-ietf-cose-hpke
+
+ALG_A256GCM = 3
+ALG_ED25519 = -19  # RFC 9864, fully specified
+
+# Private use until draft-ietf-cose-hpke and the hybrid KEM have assigned numbers.
+ALG_HPKE_MLKEM768_X25519 = -70010
+HEADER_ROUTING = -70001
+
+IV_BYTES = 12
+# Keys, values and containers: of an object with the most recipients, and of a header.
+_MAX_ITEMS = 1_024
+_MAX_HEADER_ITEMS = 64
+
+_SIGNED = frozenset({HEADER_ALG, HEADER_CONTENT_TYPE, HEADER_KID})
+_SEALED = frozenset({HEADER_ALG, HEADER_CRIT, HEADER_IV, HEADER_ROUTING})
+_WRAPPED = frozenset({HEADER_ALG, HEADER_KID})
+
+
+@dataclass(frozen=True, slots=True)
+class Sign1:
+    """A parsed COSE_Sign1. Parsed is not verified."""
+
+    protected: bytes
+    kid: bytes
+    content_type: str
+    payload: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One recipient of a COSE_Encrypt: the content key, sealed to the key ``kid``."""
+
+    protected: bytes
+    kid: bytes
+    encapsulated: bytes
+    ciphertext: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Encrypted:
+    """A parsed COSE_Encrypt, with the raw routing header that its protected header carries."""
+
+    protected: bytes
+    iv: bytes
+    routing: bytes
+    ciphertext: bytes
+    recipients: tuple[Recipient, ...]
+
+
+def _to_be_signed(protected: bytes, context: bytes, payload: bytes) -> bytes:
+    # RFC 9052 §4.4; the external_aad holds the domain context of the object's type.
+    return cbor.encode(["Signature1", protected, context, payload])
+
+
+def sign1(payload: bytes, content_type: str, context: bytes, signer: Signer) -> bytes:
+    """The tagged COSE_Sign1 of ``payload`` in the domain ``context``."""
+    protected = cbor.encode({HEADER_ALG: ALG_ED25519, HEADER_CONTENT_TYPE: content_type, HEADER_KID: signer.kid})
+    signature = signer.sign(_to_be_signed(protected, context, payload))
+    return cbor.encode_tagged(TAG_SIGN1, [protected, {}, payload, signature])
+
+
+def parse_sign1(data: bytes, content_type: str, *, max_bytes: int) -> Sign1:
+    """Take a COSE_Sign1 of ``content_type`` apart; raises :class:`MalformedError` and its kin."""
+    protected, unprotected, payload, signature = _array(data, TAG_SIGN1, 4, max_bytes)
+    if unprotected != {}:
+        raise MalformedError("a signed object has no unprotected headers")
+    header = _known_header(protected, _SIGNED)
+    if header[HEADER_ALG] != ALG_ED25519:
+        raise UnsupportedVersionError("the object is not signed with Ed25519")
+    if header[HEADER_CONTENT_TYPE] != content_type:
+        raise MalformedError(f"the signed object is not of type {content_type}")
+    _bytes(payload, "payload")
+    _bytes(signature, "signature", SIGNATURE_BYTES)
+    return Sign1(protected, _bytes(header[HEADER_KID], "kid", KID_BYTES), content_type, payload, signature)
+
+
+def verify_sign1(signed: Sign1, context: bytes, verifier: Ed25519Verifier) -> None:
+    """Return if the signature is ``verifier``'s in the domain ``context``; raises :class:`SignatureInvalidError`."""
+    verifier.verify(_to_be_signed(signed.protected, context, signed.payload), signed.signature)
+
+
+def encrypted_protected(iv: bytes, routing: bytes) -> bytes:
+    """The protected header of a COSE_Encrypt: everything the content cipher authenticates.
+
+    The routing header is critical: a reader that does not know it must not open the object (RFC 9052 §3.1).
+    """
+    return cbor.encode({HEADER_ALG: ALG_A256GCM, HEADER_CRIT: [HEADER_ROUTING], HEADER_IV: iv, HEADER_ROUTING: routing})
+
+
+def recipient_protected(kid: bytes) -> bytes:
+    """The protected header of one recipient."""
+    return cbor.encode({HEADER_ALG: ALG_HPKE_MLKEM768_X25519, HEADER_KID: kid})
+
+
+def content_aad(protected: bytes, context: bytes) -> bytes:
+    """The additional data of the content cipher (Enc_structure, RFC 9052 §5.3)."""
+    return cbor.encode(["Encrypt", protected, context])
+
+
+def recipient_info(protected: bytes, extra: bytes) -> bytes:
+    """The HPKE ``info`` of one recipient (Recipient_structure of draft-ietf-cose-hpke, key encryption)."""
+    return cbor.encode(["HPKE Recipient", ALG_A256GCM, protected, extra])
+
+
+def encode_encrypted(encrypted: Encrypted) -> bytes:
+    """The tagged COSE_Encrypt."""
+    recipients = [[r.protected, {HEADER_ENCAPSULATED_KEY: r.encapsulated}, r.ciphertext] for r in encrypted.recipients]
+    return cbor.encode_tagged(TAG_ENCRYPT, [encrypted.protected, {}, encrypted.ciphertext, recipients])
+
+
+def parse_encrypted(data: bytes, *, max_bytes: int) -> Encrypted:
+    """Take a COSE_Encrypt apart; raises :class:`MalformedError` and its kin."""
+    protected, unprotected, ciphertext, recipients = _array(data, TAG_ENCRYPT, 4, max_bytes)
+    if unprotected != {}:
+        raise MalformedError("a sealed object has no unprotected headers")
+    header = _header(protected, _SEALED)
+    if header[HEADER_ALG] != ALG_A256GCM:
+        raise UnsupportedVersionError("the content is not sealed with AES-256-GCM")
+    if header[HEADER_CRIT] != [HEADER_ROUTING]:
+        raise MalformedError("the critical headers are not exactly the routing header")
+    if type(recipients) is not list:
+        raise MalformedError("the recipients are not an array")
+    return Encrypted(
+        protected=protected,
+        iv=_bytes(header[HEADER_IV], "iv", IV_BYTES),
+        routing=_bytes(header[HEADER_ROUTING], "routing header"),
+        ciphertext=_bytes(ciphertext, "ciphertext"),
+        recipients=tuple(_recipient(item) for item in recipients),
+    )
+
+
+def _recipient(item: Any) -> Recipient:
+    if type(item) is not list or len(item) != 3:
+        raise MalformedError("a recipient is an array of three")
+    protected, unprotected, ciphertext = item
+    header = _known_header(protected, _WRAPPED)
+    if header[HEADER_ALG] != ALG_HPKE_MLKEM768_X25519:
+        raise UnsupportedVersionError("the recipient's algorithm is not MLKEM768-X25519")
+    if type(unprotected) is not dict or set(unprotected) != {HEADER_ENCAPSULATED_KEY}:
+        raise MalformedError("a recipient's unprotected header is its encapsulated key")
+    return Recipient(
+        protected=protected,
+        kid=_bytes(header[HEADER_KID], "kid", KID_BYTES),
+        encapsulated=_bytes(unprotected[HEADER_ENCAPSULATED_KEY], "encapsulated key"),
+        ciphertext=_bytes(ciphertext, "recipient ciphertext"),
+    )
+
+
+def _array(data: bytes, tag: int, length: int, max_bytes: int) -> list[Any]:
+    items = cbor.decode_tagged(tag, data, max_bytes=max_bytes, max_items=_MAX_ITEMS)
+    if type(items) is not list or len(items) != length:
+        raise MalformedError(f"the object is not an array of {length}")
+    return items
+
+
+def _header(protected: Any, labels: Set[int]) -> Mapping[int, Any]:
+    header = cbor.decode(
+        _bytes(protected, "protected header"), max_bytes=8192, max_depth=4, max_items=_MAX_HEADER_ITEMS
+    )
+    if type(header) is not dict or header.keys() != labels:
+        raise MalformedError("the protected header does not hold exactly the headers of this version")
+    return header
+
+
+# A signer, and a recipient's key, write the same header into every message.
+_same_header = lru_cache(maxsize=256)(_header)
+
+
+def _known_header(protected: Any, labels: frozenset[int]) -> Mapping[int, Any]:
+    return _same_header(_bytes(protected, "protected header"), labels)
+
+
+def _bytes(value: Any, name: str, length: int | None = None) -> bytes:
+    if type(value) is not bytes or (length is not None and len(value) != length):
+        raise MalformedError(f"the {name} is not a byte string" + (f" of {length}" if length is not None else ""))
+    return value

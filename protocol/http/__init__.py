@@ -1,0 +1,3 @@
+"""What desk and node say to each other over HTTP: signed requests, bodies, refusals.
+
+It never opens a connection."""

@@ -1,0 +1,257 @@
+"""The kinds of value a message is made of: text, instants, addresses, codes, and the legal name of a field."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    StringConstraints,
+    ValidationInfo,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from protocol.address import MISTAKEN_COUNTRIES, Address, parse_node
+from protocol.codes import LOCAL_CODE_PATTERN, MAX_LOCAL_CODE, is_local_code, load_codes
+from protocol.encoding.instants import as_written, parse_instant
+from protocol.errors import InvalidAddressError, MalformedError
+from protocol.messages.schema.languages import language_tag
+
+# The rule of a field that is part of what asks for it: the rule (and rank) of the field around it.
+INHERITED = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Legal:
+    """Beside a field: the rule that asks for it, in its legal name, and what to say when it is missing.
+
+    ``rank`` orders the elements that the rule enumerates (Art. 29.2 (a) is 1); 0 is an ordinary field.
+    """
+
+    rule: str
+    missing: str = "fill in this field"
+    rank: int = 0
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        described = handler(schema)
+        return {**described, "x-rule": self.rule} if self.rule else described
+
+
+def problem(kind: str, text: str) -> PydanticCustomError:
+    """A validation error whose text is exactly ``text`` (never with the refused value in it)."""
+    return PydanticCustomError(kind, text)
+
+
+# --- Text ----------------------------------------------------------------------------------------------------
+
+# C0, C1, line and paragraph separators, BOM, interlinear marks, tags, noncharacters: they hide or break text.
+_CONTROL = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufff9-\ufffb\ufdd0-\ufdef\ufffe\uffff\U000e0000-\U000e007f"
+# Embeddings, overrides and isolates reorder what a reader sees (UTR 36); marks (U+200E/F) stay: prose needs them.
+_BIDI = "\u202a-\u202e\u2066-\u2069"
+_PROSE_REFUSED = re.compile(f"[{_CONTROL}{_BIDI}]")
+_LINE_REFUSED = re.compile(f"[\t\n{_CONTROL}{_BIDI}]")
+# What cannot be seen: two texts that look the same would differ.
+_UNSEEN = "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u2064\u3164\uffa0"
+# The inside of a character class: what no identifier has.
+HIDDEN = f"\\t\\n{_CONTROL}{_BIDI}{_UNSEEN}"
+_TOKEN_REFUSED = re.compile(f"[\\s{HIDDEN}]")
+
+
+def named(character: str) -> str:
+    """What a character is called, such as ``U+200E LEFT-TO-RIGHT MARK``: what cannot be seen can be looked for."""
+    return f"U+{ord(character):04X} {unicodedata.name(character, 'control character')}"
+
+
+def _checked(refused: re.Pattern[str], text: str) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if not value.strip():
+            raise problem("blank", "fill in this field: it is empty")
+        if found := refused.search(value):
+            raise problem("characters", f"{text}; here is {named(found[0])}")
+        return value
+
+    return check
+
+
+_REORDERING = "control characters, and characters that hide text or change its direction, are not allowed"
+_prose = _checked(_PROSE_REFUSED, f"{_REORDERING} (line breaks are)")
+_line = _checked(_LINE_REFUSED, f"{_REORDERING}, nor are line breaks")
+_token = _checked(_TOKEN_REFUSED, "spaces, control characters and invisible characters are not allowed")
+
+Prose = Annotated[str, StringConstraints(max_length=20_000), AfterValidator(_prose)]
+Note = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_prose)]
+Line = Annotated[str, StringConstraints(max_length=200), AfterValidator(_line)]
+Token = Annotated[str, StringConstraints(max_length=512), AfterValidator(_token)]
+LocalId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$", max_length=32)]
+
+
+def _phone(value: str) -> str:
+    if not re.fullmatch(r"\+[1-9][0-9]{6,14}", value):
+        raise problem("e164", "write the number in E.164: + and country code, 7 to 15 digits, no spaces")
+    return value
+
+
+Phone = Annotated[str, StringConstraints(max_length=16), AfterValidator(_phone)]
+
+
+# --- Addresses -----------------------------------------------------------------------------------------------
+
+
+def _address(value: str) -> str:
+    try:
+        return str(Address.parse(value))
+    except InvalidAddressError:
+        raise problem("address", "write the address as <contact point>@<node>, such as 24-7@kr") from None
+
+
+AddressText = Annotated[str, StringConstraints(max_length=80), AfterValidator(_address)]
+
+
+# --- Message ids ---------------------------------------------------------------------------------------------
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def _canonical_uuid(value: Any) -> Any:
+    # RFC 9562 §4 in the one form that Comity writes: readers that take others apart would compare other texts.
+    if isinstance(value, str) and not _UUID.fullmatch(value):
+        raise problem("uuid_parsing", "write the identifier as a UUID, in lower case with its four hyphens")
+    return value
+
+
+MessageId = Annotated[UUID, BeforeValidator(_canonical_uuid)]
+
+
+# --- Instants ------------------------------------------------------------------------------------------------
+
+
+def _instant(value: Any) -> datetime:
+    if value is None or value == "":
+        raise problem("blank", "fill in this field: it is empty")
+    if not isinstance(value, str):
+        raise problem(
+            "instant",
+            "write the date and time as text with its time zone (RFC 3339), such as 2026-11-23T04:05:06+09:00",
+        )
+    try:
+        return parse_instant(value)
+    except MalformedError as error:
+        raise problem("instant", error.detail) from None
+
+
+# Offset and digits are kept as they were written: a date moved to UTC can change its day.
+Instant = Annotated[
+    datetime, BeforeValidator(_instant), PlainSerializer(as_written, return_type=str, when_used="json-unless-none")
+]
+
+
+# --- Codes ---------------------------------------------------------------------------------------------------
+
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+./-]{0,79}")
+# Longer lists (countries, languages) are named in the JSON Schema, not spelled out.
+_MAX_ENUM = 40
+
+
+def is_tolerant(info: ValidationInfo) -> bool:
+    """Whether a message of a newer schema version is being read: its codes may be newer than our lists."""
+    return bool(info.context and info.context.get("newer"))
+
+
+def is_received(info: ValidationInfo) -> bool:
+    """Whether a message that came in is being read: it may be made with newer registries than ours."""
+    return bool(info.context and (info.context.get("received") or info.context.get("newer")))
+
+
+@dataclass(frozen=True, slots=True)
+class CodeOf:
+    """Annotates a ``str`` whose values are codes of the published list ``name``.
+
+    ``beyond`` takes what is outside the list, where more than the list exists: it is given the text and whether it came
+    in, and returns the form on the wire, None, or raises a problem.
+    """
+
+    name: str
+    beyond: Callable[[str, bool], str | None] | None = None
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        codes = load_codes(self.name)
+        refusal = f"this is not a code of the list {codes.name} (version {codes.version})"
+
+        def check(value: str, info: ValidationInfo) -> str:
+            if not value:
+                raise problem("blank", "fill in this field: it is empty")
+            # A local code is judged by its form alone: both sides must judge alike, whatever lists they have added.
+            known = value in codes or (codes.extensible and is_local_code(value))
+            if not known and self.beyond is not None and (more := self.beyond(value, is_received(info))) is not None:
+                return more
+            if not _CODE.fullmatch(value) or not (known or is_tolerant(info)):
+                raise problem("code", refusal)
+            return value
+
+        return core_schema.with_info_after_validator_function(check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        described = handler(schema)
+        codes = load_codes(self.name)
+        described["x-code-list"] = f"{codes.name}/{codes.version}"
+        if len(codes.entries) <= _MAX_ENUM:
+            published: dict[str, Any] = {"enum": [entry.code for entry in codes.entries]}
+            local = {"pattern": f"^{LOCAL_CODE_PATTERN}$", "maxLength": MAX_LOCAL_CODE}
+            described |= {"anyOf": [published, local]} if codes.extensible else published
+        return described
+
+
+def _organisation(value: str, _received: bool) -> str | None:
+    """Members that are no country stand by their registered names, which are longer than a country's code."""
+    if value.upper() in MISTAKEN_COUNTRIES:
+        raise problem(
+            "code", f"this is not a country code of ISO 3166: did you mean {MISTAKEN_COUNTRIES[value.upper()]}?"
+        )
+    countries = load_codes("country")
+    if value.upper() in countries:
+        raise problem("code", "write the code of the country in upper case")
+    if any(value.casefold() == entry.label.casefold() for entry in countries.entries):
+        raise problem("code", "write the code of the country (ISO 3166) in place of its name")
+    try:
+        return parse_node(value) if len(value) > 2 else None
+    except InvalidAddressError:
+        return None
+
+
+def _language(value: str, received: bool) -> str | None:
+    try:
+        return language_tag(value, known=not received)
+    except MalformedError as error:
+        raise problem("code", error.detail) from None
+
+
+# A country, or the registered name of an organisation, such as europol.
+Country = Annotated[str, CodeOf("country", _organisation)]
+# A tag of BCP 47; the list names those of two letters.
+Language = Annotated[str, CodeOf("language", _language)]
+
+# --- Time zones ----------------------------------------------------------------------------------------------
+
+_ZONE = re.compile(r"UTC|[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z0-9_+-]*){1,2}")
+
+
+def _zone(value: str) -> str:
+    # The form only: which zones exist depends on the machine's tz database, and both sides must judge alike.
+    if not value:
+        raise problem("blank", "fill in this field: it is empty")
+    if not _ZONE.fullmatch(value):
+        raise problem("time_zone", "write the IANA name of the time zone, such as Asia/Seoul")
+    return value
+
+
+ZoneName = Annotated[str, StringConstraints(max_length=64), AfterValidator(_zone)]

@@ -1,0 +1,239 @@
+"""Parts that several message types share: authorities, offences, grounds, conditions, questions of scope."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+
+from protocol.codes import load_codes
+from protocol.messages.schema.base import Contact, Part, check_email
+from protocol.messages.schema.fields import (
+    INHERITED,
+    CodeOf,
+    Country,
+    Instant,
+    Legal,
+    Line,
+    LocalId,
+    MessageId,
+    Note,
+    Phone,
+    Token,
+    ZoneName,
+    problem,
+)
+from protocol.messages.schema.identifiers import Identifier
+
+MAX_TARGETS = 1000
+MAX_CONDITIONS = 50
+
+_Any = TypeVar("_Any")
+
+
+def needed_if(condition: Callable[[Mapping[str, Any]], bool]) -> AfterValidator:
+    """Annotates an optional field that must be given when ``condition`` holds for the fields before it.
+
+    Fields that were refused are not among them: what is wrong with them is reported on its own.
+    """
+
+    def check(value: Any, info: ValidationInfo) -> Any:
+        if value in (None, ()) and condition(info.data):
+            raise problem("blank", "fill in this field")
+        return value
+
+    return AfterValidator(check)
+
+
+def absent_if(condition: Callable[[Mapping[str, Any]], bool], text: str) -> AfterValidator:
+    """Annotates an optional field that has no place, and is refused with ``text``, when ``condition`` holds."""
+
+    def check(value: Any, info: ValidationInfo) -> Any:
+        if value not in (None, ()) and condition(info.data):
+            raise problem("not_applicable", text)
+        return value
+
+    return AfterValidator(check)
+
+
+def after(name: str, text: str) -> AfterValidator:
+    """Annotates an instant that lies after the instant in the field ``name``, if both are given."""
+
+    def check(value: Any, info: ValidationInfo) -> Any:
+        earlier = info.data.get(name)
+        if value is not None and earlier is not None and value <= earlier:
+            raise problem("order", text)
+        return value
+
+    return AfterValidator(check)
+
+
+def distinct(name: str | None = None) -> AfterValidator:
+    """Annotates a list whose items, or the fields ``name`` of its items, differ from each other."""
+
+    def check(values: tuple[_Any, ...]) -> tuple[_Any, ...]:
+        keys = [getattr(value, name) for value in values] if name else list(values)
+        if len(set(keys)) != len(keys):
+            raise problem("repeated", "name each entry of this list only once")
+        return values
+
+    return AfterValidator(check)
+
+
+TargetName = Annotated[LocalId, Legal("target", "add the short name of the target, such as t1")]
+# The targets of the request that something is about.
+TargetNames = Annotated[tuple[LocalId, ...], Field(max_length=MAX_TARGETS), distinct()]
+
+
+class Authority(Part):
+    """A requesting or competent authority (T-CY(2018)11 items 5 and 7)."""
+
+    organisation: Annotated[Line, Legal(INHERITED, "add the name of the authority")]
+    country: Annotated[Country, Legal(INHERITED, "add the country of the authority")]
+    office: Line | None = None
+    person_in_charge: Annotated[Line, Legal("T-CY(2018)11 item 5", "add the person in charge at the authority")]
+    address: Note | None = None
+    telephone: Phone | None = None
+    mobile: Phone | None = None
+    fax: Phone | None = None
+    email: Annotated[
+        Token | None,
+        Legal("T-CY(2018)11 item 5", "add a telephone number or an e-mail address of the authority"),
+    ] = Field(default=None, validate_default=True)
+    office_hours: Annotated[Line, Legal("T-CY(2018)11 item 5", "add the office hours")]
+    time_zone: Annotated[ZoneName, Legal("T-CY(2018)11 item 5", "add the time zone of the office hours")]
+    preferred_means: Line | None = None
+
+    @field_validator("email")
+    @classmethod
+    def _can_be_reached(cls, email: str | None, info: ValidationInfo) -> str | None:
+        if email is not None:
+            return check_email(email)
+        if {"telephone", "mobile"} <= info.data.keys() and not info.data["telephone"] and not info.data["mobile"]:
+            raise problem("blank", "add one of telephone, mobile and email")
+        return email
+
+
+class CompetentAuthority(Part):
+    """The investigating authority, or the prosecution office or court, where it differs from the requesting one."""
+
+    organisation: Line
+    role: Annotated[str, CodeOf("contact_role")] | None = None
+    case_number: Line | None = None
+    contact: Contact | None = None
+    decisions: Note | None = None
+
+
+class Offence(Part):
+    """One offence: from a published list, or national. Evidence of any offence may be preserved (Art. 14.2, 25.1)."""
+
+    list: Annotated[str, CodeOf("offence_list")]
+    code: Annotated[Token | None, Legal(INHERITED, "add the article or code of the offence")] = Field(
+        default=None, validate_default=True
+    )
+    title: Annotated[Line, Legal(INHERITED, "add the name of the offence")]
+    national_provision: Line | None = None
+    maximum_penalty: Line | None = None
+
+    @field_validator("code")
+    @classmethod
+    def _is_in_its_list(cls, code: str | None, info: ValidationInfo) -> str | None:
+        published = info.data.get("list", "national")
+        if published == "national" or (info.context and info.context.get("newer")):
+            return code
+        if code is None:
+            raise problem("blank", "add the code that the offence has in the published list")
+        if code not in load_codes(f"offence_{published}"):
+            raise problem("code", "this code is not in the list of offences named beside it")
+        return code
+
+
+class TimeWindow(Part):
+    """The time the wanted data stem from."""
+
+    begins_at: Instant
+    ends_at: Instant
+
+    @field_validator("ends_at")
+    @classmethod
+    def _is_a_span(cls, ends_at: Instant, info: ValidationInfo) -> Instant:
+        if "begins_at" in info.data and ends_at <= info.data["begins_at"]:
+            raise problem("window", "the end of the time window must be later than its beginning")
+        return ends_at
+
+
+class Custodian(Part):
+    """Who is believed to hold the data."""
+
+    name: Line
+    country: Country | None = None
+    service: Line | None = None
+    contact: Note | None = None
+
+
+class Ground(Part):
+    """Why something is refused, postponed or impossible: a coded ground, and the reasons that are owed (Art. 27.7)."""
+
+    code: Annotated[str, CodeOf("refusal_ground"), Legal(INHERITED, "give the code of the ground")]
+    text: Annotated[Note, Legal("Art. 27.7", "give the reasons")]
+
+
+class WantedData(Part):
+    """One thing that is asked for: what it is, and why it is believed to be held there."""
+
+    target: TargetName
+    identifier: Annotated[Identifier, Legal(INHERITED, "add the identifier of the data that are requested")]
+    data_categories: Annotated[
+        tuple[Annotated[str, CodeOf("data_category")], ...],
+        Field(min_length=1, max_length=4),
+        distinct(),
+        Legal(INHERITED, "add the category of the data that are requested"),
+    ]
+    time_window: TimeWindow | None = None
+    description: Note | None = None
+    relation: Annotated[Note, Legal(INHERITED, "explain how the data relate to the case")]
+    custodian: Custodian | None = None
+    held_there: Annotated[
+        Note | None,
+        Legal("Directive (EU) 2023/977 Art. 4", "explain why the data are believed to be held there"),
+        needed_if(lambda fields: fields.get("custodian", ...) is None),
+    ] = Field(default=None, validate_default=True)
+    preserved_under: Line | None = None
+
+
+WantedDataList = Annotated[tuple[WantedData, ...], Field(max_length=MAX_TARGETS), distinct("target")]
+
+
+class EarlierRequest(Part):
+    """An earlier request that this one builds on (T-CY(2018)10 items 9 and 10)."""
+
+    reference: Annotated[Line, Legal("T-CY(2018)10 items 9, 10", "add the reference of the earlier request")]
+    thread: MessageId | None = None
+    channel: Annotated[
+        str, CodeOf("request_channel"), Legal("T-CY(2018)10 items 9, 10", "add the channel of the request")
+    ]
+    requested_by: Line | None = None
+    executed_by: Line | None = None
+    sent_at: Instant | None = None
+
+
+class Condition(Part):
+    """A condition under which information is given or a request is granted (Budapest Convention Art. 26.2, 28.2)."""
+
+    condition: Annotated[LocalId, Legal(INHERITED, "add the short name of the condition, such as c1")]
+    kind: Annotated[str, CodeOf("condition_kind"), Legal(INHERITED, "add the kind of the condition")]
+    text: Annotated[Note, Legal(INHERITED, "add the terms of the condition")]
+
+
+Conditions = Annotated[tuple[Condition, ...], Field(max_length=MAX_CONDITIONS), distinct("condition")]
+
+
+class ItemRef(Part):
+    """An item of an answer: by its short name and the answer's message id; without ``item`` the message as a whole."""
+
+    message: Annotated[MessageId, Legal(INHERITED, "add the message that the item is part of")]
+    item: LocalId | None = None
+
+
+ItemRefs = Annotated[tuple[ItemRef, ...], Field(max_length=MAX_TARGETS), distinct()]

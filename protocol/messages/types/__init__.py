@@ -1,0 +1,3 @@
+"""The message types, one file each.
+
+It never reads bytes: :mod:`protocol.messages.parse` does."""

@@ -1,0 +1,473 @@
+"""Nothing that is due is overlooked: the agenda, its notices, and a year of virtual time on both sides."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from email import message_from_bytes
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import pytest
+from typer.testing import CliRunner
+
+from exchange.cases.agenda import Notice
+from exchange.cli.main import app
+from exchange.desk.desk import Desk
+from exchange.desk.notify import EmailChannel, Webhook, channels_of
+from exchange.desk.watch import DESK_CHANNEL, tell, watch
+from exchange.settings import DeskSettings, EmailSettings, Home
+from exchange.store.messages import DeskStore
+from exchange.views import AgendaItem, SyncResult
+from protocol.address import Address
+from protocol.encoding import cbor
+from protocol.errors import SettingsError, UnavailableError
+from tests.worlds.desks import FR, KR, PASSPHRASE, World, request
+
+HOUR = timedelta(hours=1)
+ROUTINE = {"urgency": "routine", "urgency_reason": None}
+
+OFFICE_TABLES = ("officer", "reading", "draft", "duty", "record", "withheld", "closed")
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(tmp_path, monkeypatch)
+
+
+def outcome(target: str, at: datetime, days: int) -> dict[str, Any]:
+    expires = (at + timedelta(days=days)).isoformat()
+    return {"target": target, "result": "preserved", "preserved_at": at.isoformat(), "expires_at": expires}
+
+
+def brief(items: list[AgendaItem]) -> list[tuple[str, str, bool, str | None]]:
+    return [(item.what, item.target, item.ours, item.level) for item in items]
+
+
+async def asked(kr: Desk, fr: Desk, **fields: Any) -> UUID:
+    sent = await kr.send(request(**fields))
+    await fr.sync()
+    await kr.sync()
+    return sent.id
+
+
+# --- The agenda -----------------------------------------------------------------------------------------------------
+
+
+async def test_an_unacknowledged_request_is_on_both_agendas_until_it_is_acknowledged(world: World) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        sent = await asked(kr, fr)
+        assert brief(await kr.agenda()) == [("acknowledgement", "", False, None)]
+        assert brief(await fr.agenda()) == [("acknowledgement", "", True, None)]
+        await fr.acknowledge(sent, will_answer="yes", form="message", eta=world.clock() + 3 * HOUR)
+        await kr.sync()
+        assert brief(await fr.agenda()) == [("next_update", "", True, "4h")]
+        assert brief(await kr.agenda()) == [("next_update", "", False, "4h")]
+
+
+async def test_levels_follow_the_time_alone_and_survive_a_restart(world: World) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        await asked(kr, fr, urgency="urgent", urgency_reason="It is overwritten tonight.")
+    seen = []
+    for hours in (0, 4, 3, 1, 1, 0):
+        world.clock.advance(hours=hours)
+        async with world.open(KR) as kr:
+            seen += [item.level for item in await kr.agenda()]
+    world.clock.advance(hours=1)
+    async with world.open(KR) as kr:
+        seen += [item.level for item in await kr.agenda()]
+    assert seen == [None, "4h", "1h", "deputy", "escalation", "escalation", "escalation"]
+
+
+async def test_a_case_that_is_answered_and_closed_leaves_the_agenda(world: World) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        sent = await asked(kr, fr)
+        await fr.answer(sent, [outcome("t1", world.clock(), 90)])
+        await kr.sync()
+        assert brief(await kr.agenda()) == [("expiry", "t1", True, None)]
+        assert brief(await fr.agenda()) == [("expiry", "t1", False, None)]
+        release = await kr.reply_draft(sent, "preservation.release", targets=["t1"], reason="No longer needed.")
+        await kr.send(release)
+        await fr.sync()
+        assert (await kr.agenda(), await fr.agenda()) == ([], [])
+
+
+async def test_a_follow_up_takes_the_expiry_off_the_agenda_when_its_receipt_is_proved(world: World) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        sent = await asked(kr, fr)
+        await fr.answer(sent, [outcome("t1", world.clock(), 90)])
+        await kr.sync()
+        draft = await kr.reply_draft(
+            sent,
+            "preservation.follow-up",
+            targets=["t1"],
+            follow_up_kind="mutual_assistance",
+            reference="MLA-2026-7",
+            authority={"organisation": "Ministry of Justice"},
+            issued_at=world.clock(),
+        )
+        await kr.send(draft)
+        assert brief(await kr.agenda()) == [("expiry", "t1", True, None)]
+        await fr.sync()
+        await kr.sync()
+        assert await kr.agenda() == []
+
+
+async def test_an_old_database_gets_its_agenda_when_it_is_opened(world: World) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        await asked(kr, fr)
+        execute = kr._store.database.execute
+        await kr.run(_under_the_desk_key, kr._store)
+        for table in ("agenda", "agenda_stale", "notice", "word", "casework", *OFFICE_TABLES):
+            await kr.run(execute, f"DROP TABLE {table}")
+        await kr.run(execute, "ALTER TABLE message DROP COLUMN slot")
+        await kr.run(execute, "DELETE FROM migration WHERE number >= 3")
+    async with world.open(KR) as kr:
+        assert brief(await kr.agenda()) == [("acknowledgement", "", False, None)]
+
+
+def _under_the_desk_key(store: DeskStore) -> None:
+    """Seal all content as desks did before each message had a key of its own."""
+    for id_, head, body, slot in store.database.all("SELECT id, head, body, slot FROM message"):
+        message = store._message(id_, head, body, slot)
+        value = cbor.encode([message.envelope, message.content, message.salt])
+        sealed = store.database.cipher.seal(b"message.body", id_, value)
+        store.database.execute("UPDATE message SET body = ? WHERE id = ?", (sealed, id_))
+
+
+# --- The commands ---------------------------------------------------------------------------------------------------
+
+
+def comity(world: World, address: Address, *arguments: str) -> tuple[int, str]:
+    secret = world.path / "passphrase"
+    secret.write_bytes(PASSPHRASE)
+    secret.chmod(0o600)
+    given = {"COMITY_PASSPHRASE_FILE": str(secret)}
+    ran = CliRunner().invoke(app, [*arguments, "--home", str(world.home(address))], env=given)
+    return ran.exit_code, ran.stdout
+
+
+async def _overdue(world: World) -> UUID:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        sent = await asked(kr, fr)
+    return sent
+
+
+def test_the_agenda_and_the_watch_name_the_case_and_whom_to_call(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = world.cards[FR].model_copy(update={"escalation_contact": "+33 1 23 45 67 89", "updated_at": world.clock()})
+    world.publish(card)
+    sent = asyncio.run(_overdue(world))
+    world.clock.advance(hours=10)
+    code, out = comity(world, KR, "agenda", "--json")
+    assert code == 0
+    (item,) = json.loads(out)["items"]
+    assert (item["thread"], item["what"], item["level"], item["ours"]) == (
+        str(sent),
+        "acknowledgement",
+        "escalation",
+        False,
+    )
+    assert json.loads(comity(world, KR, "agenda", "--ours", "--json")[1])["items"] == []
+    assert str(sent) in comity(world, KR, "agenda")[1]
+    code, out = comity(world, KR, "watch", "--once", "--json")
+    assert (code, json.loads(out)["call"]) == (0, ["+33 1 23 45 67 89"])
+    assert comity(world, KR, "watch", "--once", "--json") == (0, "")
+
+
+# --- Notices --------------------------------------------------------------------------------------------------------
+
+
+async def test_each_level_is_told_once_on_each_channel_and_again_when_telling_failed(world: World) -> None:
+    class Broken:
+        name = "broken"
+        failing = True
+        told = 0
+
+        def tell(self, desk: Address, notices: list[Notice]) -> None:
+            if self.failing:
+                raise UnavailableError("down")
+            self.told += len(notices)
+
+    channel = Broken()
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        await asked(kr, fr, **ROUTINE)
+        world.clock.advance(hours=21)
+        failure = await tell(kr, channel)  # type: ignore[arg-type]
+        assert failure is not None
+        assert (failure.channel, failure.error.code) == ("broken", "unavailable")
+        notices = await kr.notices(DESK_CHANNEL)
+        assert [notice.item.level for notice in notices] == ["4h"]
+        await kr.note_given(notices)
+        assert await kr.notices(DESK_CHANNEL) == []
+        channel.failing = False
+        assert await tell(kr, channel) is None  # type: ignore[arg-type]
+        assert await tell(kr, channel) is None  # type: ignore[arg-type]
+        assert channel.told == 1
+    async with world.open(KR) as kr:
+        assert await kr.notices(DESK_CHANNEL) == []
+        world.clock.advance(hours=4)
+        assert [notice.item.level for notice in await kr.notices(DESK_CHANNEL)] == ["overdue"]
+
+
+async def test_watch_gives_what_arrives_and_what_becomes_due(world: World) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        await kr.send(request(**ROUTINE))
+        seen: list[Any] = []
+
+        async def keep_watch() -> None:
+            async for item in watch(fr, [], world.clock, turn_s=0.05):
+                seen.append(item)
+                if isinstance(item, Notice):
+                    return
+
+        async def a_day_passes_once_the_handover_is_proved() -> None:
+            while not await fr.agenda():  # noqa: ASYNC110 - what is waited for has no event
+                await asyncio.sleep(0.02)
+            world.clock.advance(hours=25)
+
+        async with asyncio.timeout(20):
+            await asyncio.gather(keep_watch(), a_day_passes_once_the_handover_is_proved())
+        assert any(isinstance(item, SyncResult) and item.received for item in seen)
+        assert seen[-1].item.level == "overdue"
+
+
+# --- Webhook and mail -----------------------------------------------------------------------------------------------
+
+
+class _Hook(BaseHTTPRequestHandler):
+    bodies: list[bytes]
+    status = 204
+
+    def do_POST(self) -> None:
+        self.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(self.status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def hook() -> Iterator[tuple[str, type[_Hook]]]:
+    handler = type("Handler", (_Hook,), {"bodies": []})
+    server = HTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/hook/secret", handler
+    server.shutdown()
+    server.server_close()
+
+
+async def _notices(world: World) -> list[Notice]:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        await asked(kr, fr, **ROUTINE)
+        world.clock.advance(hours=25)
+        return await fr.notices("webhook")
+
+
+async def test_the_webhook_gets_numbers_and_no_content(world: World, hook: tuple[str, type[_Hook]]) -> None:
+    notices = await _notices(world)
+    await asyncio.to_thread(Webhook(hook[0]).tell, FR, notices)
+    (body,) = hook[1].bodies
+    assert json.loads(body) == {"desk": str(FR), "overdue": 1, "due": 0, "ours": 1, "level": "overdue"}
+
+
+async def test_a_webhook_that_refuses_or_is_away_is_named_without_its_address(
+    world: World, hook: tuple[str, type[_Hook]]
+) -> None:
+    notices = await _notices(world)
+    hook[1].status = 500
+    with pytest.raises(UnavailableError, match="answered 500") as refused:
+        await asyncio.to_thread(Webhook(hook[0]).tell, FR, notices)
+    with pytest.raises(UnavailableError, match="cannot be reached") as away:
+        await asyncio.to_thread(Webhook("http://127.0.0.1:1/hook/secret").tell, FR, notices)
+    assert "secret" not in f"{refused.value!r}{away.value!r}{refused.value}{away.value}"
+
+
+@asynccontextmanager
+async def mail_server() -> AsyncIterator[tuple[int, list[bytes]]]:
+    """An SMTP server on loopback that keeps what it is sent."""
+    mails: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 test\r\n")
+        while line := await reader.readline():
+            verb = line.split()[0].upper() if line.split() else b""
+            if verb == b"DATA":
+                writer.write(b"354 go\r\n")
+                mails.append((await reader.readuntil(b"\r\n.\r\n"))[:-5])
+            writer.write(b"221 bye\r\n" if verb == b"QUIT" else b"250 ok\r\n")
+            await writer.drain()
+            if verb == b"QUIT":
+                break
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1], mails
+
+
+async def test_the_mail_says_how_many_and_not_what_about(world: World) -> None:
+    notices = await _notices(world)
+    async with mail_server() as (port, mails):
+        settings = EmailSettings(
+            host="127.0.0.1", port=port, starttls=False, sender="desk@police.example", to=("officer@police.example",)
+        )
+        await asyncio.to_thread(EmailChannel(settings).tell, FR, notices)
+    mail = message_from_bytes(mails[0])
+    assert mail["To"] == "officer@police.example"
+    text = str(mail.get_payload())
+    assert "Overdue: 1." in text
+    for secret in (str(notices[0].item.thread), str(KR), "Seoul"):
+        assert secret not in mails[0].decode()
+
+
+def test_settings_name_the_channels_and_refuse_what_would_leak(tmp_path: Path) -> None:
+    email = EmailSettings(host="mail.example", sender="a@b.example", to=("c@d.example",))
+    settings = DeskSettings(address=str(KR), email=email)
+    home = Home(tmp_path)
+    settings.save(home.settings)
+    assert DeskSettings.load(home.settings) == settings
+    assert [channel.name for channel in channels_of(settings)] == ["email"]
+    text = home.settings.read_text()
+    for before, after in (
+        ("starttls = true", "starttls = false"),
+        ("[notify]", '[notify]\nwebhook = "http://x.example/"'),
+    ):
+        home.settings.write_text(text.replace(before, after))
+        with pytest.raises(SettingsError):
+            DeskSettings.load(home.settings)
+
+
+# --- A year ---------------------------------------------------------------------------------------------------------
+
+
+class Year:
+    """A year of two desks: what was given, what is to be done about it, and what each side was told."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.random = Random(29)
+        self.told: dict[Address, dict[tuple[UUID, str, datetime], list[str]]] = {
+            KR: defaultdict(list),
+            FR: defaultdict(list),
+        }
+        self.given: dict[tuple[UUID, str], list[datetime]] = defaultdict(list)
+        self.planned: list[tuple[UUID, str, datetime]] = []
+
+    async def open_case(self, kr: Desk, fr: Desk) -> None:
+        """A request that is granted for some months; about half of them will be acted on before they expire."""
+        now, days = self.world.clock(), self.random.choice([60, 90, 120])
+        sent = await asked(kr, fr)
+        await fr.answer(sent, [outcome("t1", now, days)])
+        await kr.sync()
+        self.given[sent, "t1"].append(now + timedelta(days=days))
+        if self.random.random() < 0.5:
+            action = self.random.choice(["extend", "follow", "release"])
+            self.planned.append((sent, action, now + timedelta(days=days - 10)))
+
+    def due_now(self) -> list[tuple[UUID, str]]:
+        """What was planned for now or before."""
+        now = self.world.clock()
+        due = [(sent, action) for sent, action, at in self.planned if at <= now]
+        self.planned = [entry for entry in self.planned if entry[2] > now]
+        return due
+
+    async def look(self, desk: Desk) -> None:
+        """What a watch does: tell what was not told."""
+        notices = await desk.notices(DESK_CHANNEL)
+        for item in (notice.item for notice in notices):
+            if item.what == "expiry" and item.due is not None:
+                self.told[desk.address][item.thread, item.target, item.due].append(item.level or "")
+        await desk.note_given(notices)
+
+    def told_of_lapse(self, side: Address) -> set[tuple[UUID, str]]:
+        """The targets whose lapse this side was told of."""
+        return {(thread, name) for (thread, name, _), levels in self.told[side].items() if "overdue" in levels}
+
+
+async def test_in_a_simulated_year_no_preservation_lapses_unseen_on_either_side(world: World) -> None:
+    """Every twelve hours both desks start, look as their watch does, and end; one time in five they are off.
+
+    Some preservations are extended, some followed up, some released, the rest is left alone.
+    """
+    year = Year(world)
+    steps = 365 * 2
+    for step in range(steps):
+        begins, due = step % 40 == 0 and step < steps // 2, year.due_now()
+        if begins or due or year.random.random() < 0.8:
+            async with world.open(KR) as kr, world.open(FR) as fr:
+                if begins:
+                    await year.open_case(kr, fr)
+                for sent, action in due:
+                    await _act(world, kr, fr, sent, action, year.given)
+                for desk in (kr, fr):
+                    await year.look(desk)
+                    if step % 8 == 0:
+                        assert await _lapsed(desk) <= year.told_of_lapse(desk.address)
+        world.clock.advance(hours=12)
+    assert year.told[KR] == year.told[FR]
+    for levels in year.told[KR].values():
+        assert levels == [level for level in ("21d", "7d", "2d", "overdue") if level in levels]
+        # Each lapse was announced at every step before.
+        assert "overdue" not in levels or len(levels) == 4
+    assert len(year.told_of_lapse(KR)) > 4
+
+
+async def _act(
+    world: World, kr: Desk, fr: Desk, sent: UUID, action: str, given: dict[tuple[UUID, str], list[datetime]]
+) -> None:
+    now = world.clock()
+    if action == "release":
+        draft = await kr.reply_draft(sent, "preservation.release", targets=["t1"], reason="No longer needed.")
+        await kr.send(draft)
+    elif action == "follow":
+        draft = await kr.reply_draft(
+            sent,
+            "preservation.follow-up",
+            targets=["t1"],
+            follow_up_kind="mutual_assistance",
+            reference="MLA-2026-7",
+            authority={"organisation": "Ministry of Justice"},
+            issued_at=now,
+        )
+        await kr.send(draft)
+    else:
+        until = given[sent, "t1"][-1] + timedelta(days=90)
+        draft = await kr.reply_draft(
+            sent,
+            "preservation.extend",
+            previous_reference="KR-1",
+            targets=["t1"],
+            until=until,
+            reason="The request for assistance is being translated.",
+        )
+        extension = await kr.send(draft)
+        await fr.sync()
+        first = given[sent, "t1"][0]
+        answer = {**outcome("t1", first - timedelta(days=60), 60), "expires_at": until.isoformat()}
+        await fr.answer(extension.id, [answer])
+        given[sent, "t1"].append(until)
+    await fr.sync()
+    await kr.sync()
+
+
+async def _lapsed(desk: Desk) -> set[tuple[UUID, str]]:
+    """What is lapsed by the cases themselves, whatever the agenda says."""
+    found = set()
+    rows = await desk.inbox(sent=desk.address == KR, limit=1000)
+    for row in rows:
+        if row.type != "preservation.request":
+            continue
+        tracking = await desk.track(row.id)
+        found |= {(row.thread, target.target) for target in tracking.targets if target.state == "lapsed"}
+    return found

@@ -1,0 +1,131 @@
+"""A test of a contact point measures what logs state, and says plainly who does not answer."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from exchange.cases.contact_tests import Answering
+from exchange.cli.cases.contact_tests import span_text
+from exchange.desk.desk import Desk
+from protocol.address import Address
+from protocol.errors import ForbiddenError
+from protocol.messages.types.contact import ContactTest
+from tests.worlds.desks import FR, KR, World, request
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(tmp_path, monkeypatch)
+
+
+async def standing(desk: Desk, contact: Address = FR) -> Answering:
+    return (await desk.contact_standings([contact]))[0].standing
+
+
+async def test_the_times_of_handover_and_reply_are_those_of_the_logs(world: World) -> None:
+    async with world.open(KR) as seoul, world.open(FR) as paris:
+        assert await standing(seoul) is Answering.UNTESTED
+        (test,) = await seoul.test_contacts([FR])
+        assert test.error is None
+        assert await standing(seoul) is Answering.WAITING
+        world.clock.advance(seconds=4)
+        await paris.sync()
+        world.clock.advance(seconds=60)
+        (asked,) = await paris.unanswered_contact_tests()
+        assert asked.type == ContactTest.TYPE
+        await paris.show(asked.id)
+        await paris.reply_to_contact_test(asked.id, remark="Everything works.")
+        assert await paris.unanswered_contact_tests() == []
+        world.clock.advance(hours=2)  # when the reply is fetched is of no matter
+        await seoul.sync()
+        (entry,) = await seoul.contact_standings([FR])
+
+    assert entry.standing is Answering.REPLIES
+    assert entry.latest is not None
+    assert entry.latest == entry.replied
+    assert (entry.latest.handover_s, entry.latest.reply_s) == (4, 64)
+    assert entry.latest.opened_at is not None
+
+
+async def test_who_does_not_reply_in_time_is_silent_and_a_later_reply_is_late(world: World) -> None:
+    async with world.open(KR) as seoul, world.open(FR) as paris:
+        await seoul.test_contacts([FR])
+        world.clock.advance(hours=24)
+        assert await standing(seoul) is Answering.WAITING
+        world.clock.advance(seconds=1)
+        assert await standing(seoul) is Answering.SILENT
+        await paris.sync()
+        (asked,) = await paris.unanswered_contact_tests()
+        await paris.reply_to_contact_test(asked.id)
+        await seoul.sync()
+        assert await standing(seoul) is Answering.LATE
+
+
+async def test_an_old_reply_says_nothing_any_more_and_a_new_test_left_alone_is_silence(world: World) -> None:
+    async with world.open(KR) as seoul, world.open(FR) as paris:
+        await seoul.test_contacts([FR])
+        await paris.sync()
+        (asked,) = await paris.unanswered_contact_tests()
+        await paris.reply_to_contact_test(asked.id)
+        await seoul.sync()
+        world.clock.advance(days=35, seconds=-60)
+        assert await standing(seoul) is Answering.REPLIES
+        world.clock.advance(days=1)
+        assert await standing(seoul) is Answering.STALE
+        await seoul.test_contacts([FR])
+        world.clock.advance(hours=25)
+        (entry,) = await seoul.contact_standings([FR])
+    assert entry.standing is Answering.SILENT
+    assert entry.replied is not None
+    assert entry.replied != entry.latest
+
+
+async def test_the_results_are_there_after_a_restart_of_the_desk(world: World) -> None:
+    async with world.open(KR) as seoul:
+        await seoul.test_contacts([FR])
+    async with world.open(KR) as seoul:
+        assert await standing(seoul) is Answering.WAITING
+
+
+async def test_one_who_cannot_be_sent_to_does_not_keep_others_from_being_tested(world: World) -> None:
+    nobody = Address.parse("nobody@fr")
+    async with world.open(KR) as seoul:
+        told = {test.contact: (test.sent is not None, test.error) for test in await seoul.test_contacts([nobody, FR])}
+    assert told == {nobody: (False, "unknown-contact-point"), FR: (True, None)}
+
+
+async def test_a_test_waits_in_the_outbox_while_the_node_is_away(world: World) -> None:
+    async with world.open(KR) as seoul, world.open(FR) as paris:
+        world.nodes["kr"].down = True
+        await seoul.test_contacts([FR])
+        world.nodes["kr"].down = False
+        await seoul.sync()
+        await paris.sync()
+        assert len(await paris.unanswered_contact_tests()) == 1
+
+
+async def test_only_a_received_test_is_replied_to(world: World) -> None:
+    async with world.open(KR) as seoul, world.open(FR) as paris:
+        (test,) = await seoul.test_contacts([FR])
+        asked = await seoul.send(request())
+        await paris.sync()
+        assert test.sent is not None
+        with pytest.raises(ForbiddenError):
+            await seoul.reply_to_contact_test(test.sent.id)
+        with pytest.raises(ForbiddenError):
+            await paris.reply_to_contact_test(asked.id)
+
+
+def test_spans_are_told_in_the_unit_that_fits() -> None:
+    assert [
+        span_text(seconds) for seconds in (None, 0.04, 119, 600, timedelta(hours=5, minutes=3).total_seconds())
+    ] == [
+        "-",
+        "0.0 s",
+        "119.0 s",
+        "10 min",
+        "5 h 3 min",
+    ]

@@ -1,0 +1,307 @@
+"""What labels and conditions forbid, what consent allows, and how a message is passed on with its proofs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from base64 import b64decode, b64encode
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from typer.testing import CliRunner
+
+from exchange.cases.contact_tests import draft_of_test
+from exchange.cli.main import app
+from exchange.desk.desk import Desk
+from exchange.messaging.handling import text_of
+from exchange.office.officers import Login
+from protocol.address import Address
+from protocol.codes import load_codes
+from protocol.errors import ComityError, ConditionsOpenError, HandlingError
+from protocol.messages.handling_rules import Action, Objection
+from tests.worlds.desks import FR, KR, OFFICER, PASSPHRASE, ROOT, World, request, without_rules
+
+GH = Address.parse("24-7@gh")
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(tmp_path, monkeypatch, "gh")
+
+
+def labelled(tlp: str = "GREEN", *codes: str, **more: Any) -> dict[str, Any]:
+    return {"handling": {"tlp": tlp, "codes": list(codes), **more}}
+
+
+def example(name: str) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads((ROOT / f"examples/messages/{name}.json").read_text())
+    return fields
+
+
+async def received(kr: Desk, fr: Desk, **changes: Any) -> UUID:
+    """A request of kr as fr has it."""
+    sent = await kr.send(request(**changes))
+    await fr.sync()
+    return sent.id
+
+
+async def forbidding(desk: Desk, message: UUID, action: Action, recipient: Address | None = GH) -> list[str]:
+    return [objection.code for objection in await desk.run(desk.passing_on.objections, message, action, recipient)]
+
+
+# --- Labels ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("labels", "codes"),
+    [
+        (labelled("RED"), ["tlp_red"]),
+        (labelled("AMBER+STRICT"), ["tlp_amber_strict"]),
+        (labelled("AMBER"), ["tlp_amber"]),
+        (labelled("GREEN"), []),
+        (labelled("CLEAR", "H0", "H1"), []),
+        (labelled("GREEN", "H2"), ["h2"]),
+        (labelled("GREEN", "H3", text="Only for the anti-fraud unit."), ["h3"]),
+        (labelled("AMBER", "H2", use_conditions=["For this case."]), ["tlp_amber", "h2", "use_condition"]),
+    ],
+)
+async def test_each_label_forbids_passing_on_what_it_says(
+    world: World, labels: dict[str, Any], codes: list[str]
+) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        message = await received(kr, fr, **labels)
+        assert await forbidding(fr, message, Action.FORWARD) == codes
+        if codes:
+            with pytest.raises(HandlingError):
+                await fr.forward(message, [GH], "This concerns you.")
+            assert await fr.inbox(sent=True) == []
+
+
+async def test_the_sender_and_its_recipients_are_no_strangers_to_a_message(world: World) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        message = await received(kr, fr, **labelled("RED"), to=[str(FR), str(GH)])
+        assert await forbidding(fr, message, Action.FORWARD, GH) == []
+        assert await forbidding(fr, message, Action.FORWARD, KR) == []
+        assert await forbidding(kr, message, Action.FORWARD, GH) == []
+
+
+@pytest.mark.parametrize(("labels", "codes"), [(labelled("GREEN", "H1"), ["h1"]), (labelled("RED"), [])])
+async def test_only_h1_keeps_a_request_out_of_proceedings(
+    world: World, labels: dict[str, Any], codes: list[str]
+) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        message = await received(kr, fr, **labels)
+        assert await forbidding(fr, message, Action.PROCEEDINGS, None) == codes
+    async with world.open(FR, Login(purpose="proceedings", reason="Trial 12/26")) as fr:
+        if codes:
+            with pytest.raises(HandlingError):
+                await fr.verification.export(message)
+        else:
+            assert await fr.verification.export(message)
+
+
+async def answered(kr: Desk, fr: Desk, **changes: Any) -> UUID:
+    """An answer of fr with one item, as kr received it."""
+    asked = {**example("assistance.request"), "wanted_by": None, "wanted_by_reason": None}
+    sent = await kr.send({name: value for name, value in asked.items() if value is not None})
+    await fr.sync()
+    item = {**example("answer")["items"][0], "targets": [], "attachment": None, "available_at": "By post.", **changes}
+    item = {name: value for name, value in item.items() if value is not None}
+    handling = labelled("GREEN")["handling"]
+    draft = await fr.reply_draft(sent.id, "answer", completeness="final", items=[item], handling=handling)
+    with without_rules(fr):
+        await fr.send(draft)
+    (got,) = (await kr.sync()).received
+    return got.id
+
+
+@pytest.mark.parametrize(
+    ("changes", "forward", "proceedings"),
+    [
+        ({"onward_use": "as_labelled", "evidential_status": "evidence"}, [], []),
+        (
+            {"onward_use": "consent_needed", "originator": str(FR), "evidential_status": "evidence"},
+            ["onward_consent"],
+            [],
+        ),
+        ({"onward_use": "forbidden", "evidential_status": "evidence"}, ["onward_forbidden"], []),
+        (
+            {
+                "onward_use": "as_labelled",
+                "evidential_status": "intelligence",
+                "grade": {"source": "A", "information": "2"},
+                "conditions": [
+                    {"condition": "c1", "kind": "no_onward_transfer", "text": "Not to others."},
+                    {"condition": "c2", "kind": "no_judicial_use", "text": "Not in court."},
+                ],
+            },
+            ["no_onward_transfer"],
+            ["no_judicial_use", "intelligence"],
+        ),
+    ],
+)
+async def test_the_items_of_an_answer_forbid_what_they_were_not_given_for(
+    world: World, changes: dict[str, Any], forward: list[str], proceedings: list[str]
+) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        message = await answered(kr, fr, **{"originator": None, "grade": None, "conditions": [], **changes})
+        assert await forbidding(kr, message, Action.FORWARD) == forward
+        assert await forbidding(kr, message, Action.PROCEEDINGS, None) == proceedings
+
+
+def test_every_objection_has_a_text_in_the_code_list() -> None:
+    for entry in load_codes("handling_objection").entries:
+        assert text_of(Objection(entry.code)) == entry.label
+    assert text_of(Objection("h3", "i1", "Only us.")).endswith("[i1]: Only us.")
+
+
+# --- Consent --------------------------------------------------------------------------------------------------------
+
+
+async def consented(kr: Desk, fr: Desk, message: UUID, consent: str, **terms: Any) -> None:
+    asked = await fr.ask_consent(message, Action.FORWARD, [GH], "Their investigation 12/26")
+    await kr.sync()
+    await kr.show(asked.id)
+    await kr.answer_consent(asked.id, consent, **terms)
+    await fr.sync()
+
+
+async def test_consent_allows_what_a_label_forbids_to_whom_it_names_and_nobody_else(world: World) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr, world.open(GH) as gh:
+        message = await received(kr, fr, **labelled("AMBER+STRICT", "H2"))
+        await consented(kr, fr, message, "granted")
+        assert await forbidding(fr, message, Action.FORWARD, GH) == []
+        assert await forbidding(fr, message, Action.FORWARD, Address.parse("24-7@us")) == ["tlp_amber_strict", "h2"]
+        assert await forbidding(fr, message, Action.PROCEEDINGS, None) == []
+        sent = await fr.forward(message, [GH], "This concerns you.")
+        await gh.sync()
+        shown = await gh.show(sent.id)
+        assert shown.message.handling.tlp == "AMBER+STRICT"
+        proved, dated = shown.notes
+        assert proved == "what is passed on here is proved to be the originator's message"
+        assert dated.startswith("dated (log of fr, which served the recipient 24-7@fr): at ")
+
+
+@pytest.mark.parametrize("consent", ["refused", "expired", "taken back", "somebody else's"])
+async def test_consent_that_was_refused_ran_out_or_was_taken_back_allows_nothing(world: World, consent: str) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr, world.open(GH) as gh:
+        message = await received(kr, fr, **labelled("RED"))
+        match consent:
+            case "refused":
+                await consented(kr, fr, message, "refused", reason="A trial is pending.")
+            case "expired":
+                end = world.clock().replace(day=24)
+                await consented(kr, fr, message, "granted", valid_until=end)
+                assert await forbidding(fr, message, Action.FORWARD) == []
+                world.clock.advance(days=2)
+            case "taken back":
+                await consented(kr, fr, message, "granted")
+                world.clock.advance(minutes=1)
+                await consented(kr, fr, message, "refused", reason="A trial began.")
+            case _:
+                asked = await fr.ask_consent(message, Action.FORWARD, [GH], "Their investigation 12/26")
+                items = [{"item": {"message": str(message)}, "consent": "granted"}]
+                test = await gh.send(draft_of_test(FR, OFFICER.model_dump(include={"name", "role"})))
+                await fr.sync()
+                reply = {**example("consent.reply"), "to": [str(FR)], "thread": str(test.thread), "items": items}
+                await gh.send({**reply, "in_reply_to": str(asked.id)})
+                await fr.sync()
+        assert await forbidding(fr, message, Action.FORWARD) == ["tlp_red"]
+
+
+# --- Passing on -----------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_passed_on_is_proved_and_an_altered_original_is_not(world: World) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr, world.open(GH) as gh:
+        message = await received(kr, fr, **labelled("GREEN"))
+        draft = await fr.run(fr.passing_on.forward_draft, message, [GH], "This concerns you.", None)
+        original = draft["original"]
+        envelope = bytearray(b64decode(original["envelope"]))
+        envelope[-1] ^= 1
+        changes: list[tuple[dict[str, str], str | None]] = [
+            ({}, None),
+            ({"content": original["content"].replace("203.0.113.77", "203.0.113.78")}, "commitment-mismatch"),
+            ({"salt": "00" * 32}, "commitment-mismatch"),
+            ({"originator": str(FR)}, "routing-mismatch"),
+            ({"type": "answer"}, "routing-mismatch"),
+            ({"sent_at": "2026-11-23T03:00:00.001Z"}, "routing-mismatch"),
+            ({"envelope": "AAAA"}, "malformed"),
+            ({"envelope": b64encode(bytes(envelope)).decode()}, "NOT PROVED"),
+        ]
+        officer = {"name": "Claire Martin", "role": "Duty officer"}
+        for change, refusal in changes:
+            altered = {**draft, "original": {**original, **change}, "officer": officer}
+            if refusal is not None:
+                with pytest.raises(ComityError):
+                    await fr.send(altered)
+            # Who does not keep to the rules can still send it.
+            with without_rules(fr):
+                sent = await fr.send(altered)
+            result = await gh.sync()
+            if refusal in {None, "NOT PROVED"}:
+                note, *_ = (await gh.show(sent.id)).notes
+                assert note.startswith("NOT PROVED") is (refusal is not None)
+            else:
+                assert [row.code for row in result.quarantined] == [refusal]
+
+
+async def test_content_whose_conditions_are_not_accepted_is_not_passed_on(world: World) -> None:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        condition = {"condition": "c1", "kind": "other", "text": "Tell us when you arrest."}
+        message = await answered(
+            kr,
+            fr,
+            originator=None,
+            grade=None,
+            onward_use="as_labelled",
+            evidential_status="evidence",
+            conditions=[condition],
+        )
+        with pytest.raises(ConditionsOpenError):
+            await kr.forward(message, [GH], "This concerns you.")
+        await kr.accept_conditions(message)
+        assert (await kr.forward(message, [GH], "This concerns you.")).error is None
+
+
+async def _one_message(world: World) -> UUID:
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        return await received(kr, fr, **labelled("RED"))
+
+
+async def _take_consent_request(world: World) -> UUID:
+    async with world.open(KR) as kr:
+        (asked,) = (await kr.sync()).received
+        return asked.id
+
+
+def test_the_commands_refuse_ask_give_and_pass_on(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = str(asyncio.run(_one_message(world)))
+    secret = tmp_path / "secret"
+    secret.write_bytes(PASSPHRASE)
+    secret.chmod(0o600)
+
+    def comity(address: Address, *arguments: str) -> tuple[int, Any]:
+        options = ["--home", str(world.home(address)), "--json"]
+        ran = CliRunner().invoke(app, [*arguments, *options], env={"COMITY_PASSPHRASE_FILE": str(secret)})
+        return ran.exit_code, json.loads(ran.stdout)
+
+    forward = ("forward", message, "--to", str(GH), "--reason", "This concerns you.")
+    code, refused = comity(FR, *forward)
+    assert (code, refused["error"]["type"]) == (1, "urn:comity:error:handling")
+    assert "TLP:RED" in refused["error"]["detail"]
+    said = comity(FR, "handling", message, "--for", "forward", "--to", str(GH))[1]
+    assert (said["allowed"], [objection["code"] for objection in said["objections"]]) == (False, ["tlp_red"])
+    assert comity(FR, "handling", message, "--for", "publish")[0] == 2
+    assert comity(FR, "consent", "ask", message, "--to", str(GH), "--purpose", "Their case")[0] == 0
+    asked = str(asyncio.run(_take_consent_request(world)))
+    assert (
+        comity(KR, "consent", "give", asked, "--until", "2099-01-01T00:00:00Z", "--condition", "Police only.")[0] == 0
+    )
+    assert comity(FR, "inbox")[0] == 0
+    assert comity(FR, *forward)[0] == 0
+    assert comity(KR, "consent", "refuse", asked, "A trial began.")[0] == 0

@@ -1,0 +1,323 @@
+"""A desk reads only the nations that it deals with, and judges nothing for good before it has read what it needs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from exchange.views import SendStatus
+from keys.ceremony.ceremony import Ceremony
+from keys.directory.cards import Hosting
+from keys.directory.metadata.client import DirectoryClient
+from keys.directory.metadata.tuf_key import DirectorySigner
+from keys.members.federation import (
+    contact_point_card,
+    enrol_contact_point,
+    enrol_nation,
+    found_federation,
+    node_card,
+    publish_cards,
+    refresh_federation,
+)
+from keys.members.identity import generate_desk_keys, generate_directory_key, generate_node_keys
+from protocol.address import Address
+from protocol.errors import DirectoryUnavailableError, DirectoryUntrustedError, UnknownNodeError
+from tests.worlds.desks import FR, KR, request
+from tests.worlds.desks import World as Desks
+
+NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
+DAY = timedelta(days=1)
+DE, BR = Address("24-7", "de"), Address("24-7", "br")
+
+
+class World:
+    """kr, fr, de (reached through fr) and ki (without a node, hosted by de); a mirror that can be told to fail."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.holder = [generate_directory_key("holder").signer()]
+        self.registry = [generate_directory_key("registry").signer()]
+        self.ceremony: Ceremony = found_federation(path / "published", "Test", self.holder, 1, self.registry, NOW)
+        self.nations: dict[str, list[DirectorySigner]] = {}
+        for name, relay in (("kr", None), ("fr", None), ("de", "fr")):
+            signers = self.nations[name] = [generate_directory_key(name).signer()]
+            keys = generate_node_keys(name, ["127.0.0.1"], NOW)
+            card = node_card(name, keys, f"test/{name}", NOW, name=name, urls=["https://127.0.0.1:1"], relay=relay)
+            enrol_nation(self.ceremony, card, signers, 1, self.holder, self.registry, NOW)
+            self.enrol(Address("24-7", name))
+        self.nations["ki"] = [generate_directory_key("ki").signer()]
+        self.ceremony.admit_nation("ki", [key.public_key for key in self.nations["ki"]], 1, NOW)
+        self.ceremony.sign("targets", self.holder[0])
+        self.enrol(Address("24-7", "ki"), hosting=(Hosting(node="de", since=NOW),))
+        self.asked: list[str] = []
+        self.change: Callable[[str, bytes], bytes] = lambda name, content: content
+
+    def enrol(self, address: Address, **fields: object) -> None:
+        card = contact_point_card(address, generate_desk_keys(), NOW, office="Office", agency="Police", **fields)  # type: ignore[arg-type]
+        enrol_contact_point(self.ceremony, card, self.nations[address.node], self.registry, NOW)
+
+    def fetch(self, name: str) -> bytes:
+        self.asked.append(name)
+        return self.change(name, self.ceremony.repository.read(name))
+
+    def client(self) -> DirectoryClient:
+        root = self.ceremony.repository.root_bytes(1)
+        return DirectoryClient(self.path / "client", root, self.fetch, nations=("kr",))
+
+    def asked_of(self) -> set[str]:
+        """The nations of which something was fetched since the last call."""
+        asked, self.asked = self.asked, []
+        return {
+            nation for nation in self.nations for name in asked if f"nation-{nation}." in name or f"/{nation}/" in name
+        }
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+@pytest.fixture
+def client(world: World) -> Iterator[DirectoryClient]:
+    with world.client() as made:
+        yield made
+
+
+def want(client: DirectoryClient, node: str) -> None:
+    assert client.current is not None
+    with pytest.raises(UnknownNodeError, match="not read yet"):
+        client.current.node(node)
+
+
+# --- The client ---
+
+
+def test_nothing_is_fetched_of_a_nation_that_nobody_asked_for(world: World, client: DirectoryClient) -> None:
+    directory = client.refresh(NOW)
+    assert world.asked_of() == {"kr"}
+    assert (directory.nodes(), directory.unread) == (["kr"], {"fr", "de", "ki"})
+    assert not client.lacks()
+
+
+@pytest.mark.parametrize(
+    "look_up",
+    [
+        lambda directory: directory.node("fr"),
+        lambda directory: directory.contact_point(FR),
+        lambda directory: directory.serving_node(FR, NOW),
+        lambda directory: directory.require_served(FR, "fr", None, NOW),
+        lambda directory: directory.signing_key(str(FR), bytes(16), NOW),
+        lambda directory: directory.signing_key("fr", bytes(16), NOW),
+        lambda directory: directory.sealing_key(FR, NOW),
+        lambda directory: directory.require_active("fr", NOW),
+        lambda directory: directory.log_verifier("fr"),
+        lambda directory: directory.log_verifier("test/fr"),
+        lambda directory: directory.node_of_origin("test/fr"),
+        lambda directory: directory.origin("fr"),
+        lambda directory: directory.tls_certificates("fr"),
+        lambda directory: directory.url("fr"),
+    ],
+)
+def test_every_look_up_of_an_unread_nation_fails_as_unknown_and_has_it_read_next(
+    world: World, client: DirectoryClient, look_up: Callable[[object], object]
+) -> None:
+    directory = client.refresh(NOW)
+    with pytest.raises(UnknownNodeError, match="not read yet"):
+        look_up(directory)
+    assert client.lacks()
+    world.asked_of()
+    wider = client.refresh(NOW)
+    assert world.asked_of() == {"fr"}
+    assert wider is not directory
+    assert wider.nodes() == ["fr", "kr"]
+    assert not client.lacks()
+    assert client.refresh(NOW) is wider
+
+
+def test_a_nation_that_does_not_exist_is_not_asked_for(world: World, client: DirectoryClient) -> None:
+    directory = client.refresh(NOW)
+    with pytest.raises(UnknownNodeError, match="has no node xx"):
+        directory.node("xx")
+    with pytest.raises(UnknownNodeError, match="keeps the log"):
+        directory.log_verifier("test/xx")
+    assert not client.lacks()
+
+
+def test_a_nations_relay_and_its_contact_points_hosts_are_read_with_it(world: World, client: DirectoryClient) -> None:
+    client.refresh(NOW)
+    want(client, "ki")
+    assert client.refresh(NOW).nodes() == ["de", "fr", "kr"]
+    assert client.current is not None
+    assert client.current.serving_node(Address("24-7", "ki"), NOW) == "de"
+    assert client.current.unread == set()
+
+
+def test_what_was_asked_for_is_read_again_after_a_restart_without_being_fetched(world: World) -> None:
+    with world.client() as first:
+        first.refresh(NOW)
+        want(first, "fr")
+        first.refresh(NOW)
+    world.asked_of()
+    with world.client() as second:
+        assert second.load(NOW).nodes() == ["fr", "kr"]
+        assert second.refresh(NOW).nodes() == ["fr", "kr"]
+    assert world.asked_of() == set()
+
+
+def test_a_nation_that_was_asked_for_and_never_fetched_stays_unread_offline_and_is_no_problem(world: World) -> None:
+    with world.client() as first:
+        first.refresh(NOW)
+        want(first, "fr")
+        world.change = _broken
+        with pytest.raises(DirectoryUnavailableError):
+            first.refresh(NOW)
+    with DirectoryClient(world.path / "client", None, world.fetch, nations=("kr", "fr")) as second:
+        directory = second.load(NOW)
+        assert (directory.nodes(), dict(directory.problems)) == (["kr"], {})
+        assert "fr" in directory.unread
+        assert second.lacks()
+        world.change = lambda name, content: content
+        assert second.refresh(NOW).nodes() == ["fr", "kr"]
+
+
+def test_everything_is_read_when_that_is_asked_and_kept_for_the_next_time(world: World) -> None:
+    with world.client() as first:
+        assert first.refresh(NOW, everything=True).nodes() == ["de", "fr", "kr"]
+    world.asked_of()
+    with world.client() as second:
+        assert second.load(NOW).nodes() == ["kr"]
+        assert second.load(NOW, everything=True).nodes() == ["de", "fr", "kr"]
+    refresh_federation(world.ceremony, world.registry, NOW + DAY)
+    with world.client() as third:
+        assert third.load(NOW).nodes() == ["kr"]
+        assert third.refresh(NOW + DAY).nodes() == ["kr"]
+        assert third.refresh(NOW + DAY, everything=True).nodes() == ["de", "fr", "kr"]
+    assert world.asked_of() == set()
+
+
+def test_a_change_of_an_unread_nation_is_seen_when_it_is_read(world: World) -> None:
+    with world.client() as client:
+        old = client.refresh(NOW, everything=True).node("fr")
+        changed = old.model_copy(update={"name": "République", "updated_at": NOW + DAY})
+        publish_cards(world.ceremony, [changed], world.nations["fr"], world.registry, NOW + DAY)
+        assert client.refresh(NOW + DAY).unread == {"de", "fr", "ki"}
+        want(client, "fr")
+        assert client.refresh(NOW + DAY).node("fr").name == "République"
+
+
+def test_a_client_that_did_not_read_everything_is_no_mirror(client: DirectoryClient) -> None:
+    client.refresh(NOW)
+    with pytest.raises(DirectoryUnavailableError, match="only some nations"):
+        client.files()
+    client.refresh(NOW, everything=True)
+    assert "metadata/timestamp.json" in client.files()
+
+
+def test_an_altered_file_of_a_nation_that_is_read_later_is_refused_and_the_directory_stays(world: World) -> None:
+    altered = [name for name in _names(world) if "2.nation-fr." in name or "/fr/" in name]
+    assert len(altered) == 3
+    for victim in altered:
+        # What was verified before is not fetched again: each begins with nothing.
+        shutil.rmtree(world.path / "client", ignore_errors=True)
+        world.change = lambda name, content: content
+        with world.client() as client:
+            first = client.refresh(NOW)
+            want(client, "fr")
+            world.change = _altering(victim)
+            with pytest.raises(DirectoryUntrustedError):
+                client.refresh(NOW)
+            assert client.current is first
+            assert client.lacks()
+            world.change = lambda name, content: content
+            assert client.refresh(NOW).nodes() == ["fr", "kr"]
+
+
+def test_an_older_role_of_a_nation_that_is_read_later_is_refused(world: World, client: DirectoryClient) -> None:
+    old = world.ceremony.repository.read("metadata/1.nation-fr.json")
+    client.refresh(NOW)
+    want(client, "fr")
+    world.change = lambda name, content: old if "nation-fr." in name else content
+    with pytest.raises(DirectoryUntrustedError):
+        client.refresh(NOW)
+
+
+def test_a_damaged_list_of_wanted_nations_costs_a_look_up_and_nothing_else(world: World) -> None:
+    with world.client() as first:
+        first.refresh(NOW, everything=True)
+        want_file = world.path / "client" / "wanted.cbor"
+    for content in (b"", b"\xff", b"\xa0", b"\x81\x01"):
+        want_file.write_bytes(content)
+        with world.client() as client:
+            assert client.load(NOW).nodes() == ["kr"]
+
+
+# --- The desk ---
+
+
+@pytest.fixture
+def desks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desks:
+    return Desks(tmp_path, monkeypatch, "de", "br")
+
+
+async def test_a_page_with_messages_from_several_unread_nations_is_taken_whole_with_one_more_refresh(
+    desks: Desks,
+) -> None:
+    for sender in (FR, DE, BR):
+        async with desks.open(sender) as desk:
+            await desk.send(request(to=[str(KR)]))
+    async with desks.open(KR) as kr:
+        assert kr.directory.nodes() == ["kr"]
+        result = await kr.sync()
+        assert {row.sender for row in result.received} == {FR, DE, BR}
+        assert (result.quarantined, result.unverified_receipts) == ((), 0)
+        assert kr.directory.nodes() == ["br", "de", "fr", "kr"]
+
+
+async def test_a_message_to_several_unread_nations_is_sealed_to_all_of_them(desks: Desks) -> None:
+    async with desks.open(KR) as kr:
+        sent = await kr.send(request(to=[str(FR), str(DE), str(BR)]))
+        assert [row.error for row in await kr.receipts(sent.id) if not row.verified] == []
+    for recipient in (FR, DE, BR):
+        async with desks.open(recipient) as desk:
+            assert [row.id for row in (await desk.sync()).received] == [sent.id]
+
+
+async def test_what_is_judged_of_the_directory_is_judged_when_all_it_looks_up_was_read(desks: Desks) -> None:
+    async with desks.open(KR) as kr:
+        nodes = await kr.judged(lambda directory: [directory.node(name).node for name in ("fr", "de", "br")])
+        assert nodes == ["fr", "de", "br"]
+        with pytest.raises(UnknownNodeError):
+            await kr.judged(lambda directory: directory.node("xx"))
+
+
+async def test_a_desk_that_keeps_all_nations_queues_a_message_to_any_while_its_node_is_away(desks: Desks) -> None:
+    settings = desks.home(KR) / "settings.toml"
+    settings.write_text(settings.read_text().replace('nations = "asked"', 'nations = "all"'))
+    async with desks.open(KR) as kr:
+        await kr.sync()
+        assert kr.directory.nodes() == ["br", "de", "fr", "kr"]
+        desks.nodes["kr"].down = True
+        assert (await kr.send(request(to=[str(BR)]))).status is SendStatus.QUEUED
+
+
+def _names(world: World) -> list[str]:
+    published = world.path / "published"
+    return [path.relative_to(published).as_posix() for path in sorted(published.rglob("*.json"))]
+
+
+def _altering(victim: str) -> Callable[[str, bytes], bytes]:
+    def change(name: str, content: bytes) -> bytes:
+        middle = len(content) // 2
+        return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :] if name == victim else content
+
+    return change
+
+
+def _broken(name: str, content: bytes) -> bytes:
+    if "nation-fr" in name:
+        raise ConnectionResetError(name)
+    return content

@@ -1,0 +1,1 @@
+"""Worlds that tests play in: federations, nodes, desks and forged things, made in one place."""

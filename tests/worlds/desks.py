@@ -1,0 +1,386 @@
+"""Two nations with real keys, directory, logs and envelopes, whose nodes are in this process instead of behind HTTPS.
+
+The nodes here verify what they are given and answer as the protocol says; what a test wants to go wrong it says in
+``Node.tamper`` or puts into a mailbox itself.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange.desk.desk import NOBODY, Desk
+from exchange.desk.enrolment import create_desk
+from exchange.link.client import EnvelopeAnswer, MailboxEntry, MailboxPage
+from exchange.office.officers import Login
+from exchange.settings import DeskSettings, Home, OfficerSettings
+from keys.ceremony.ceremony import Ceremony
+from keys.directory.cards import ContactPointCard
+from keys.directory.metadata.client import DirectoryClient
+from keys.directory.metadata.tuf_key import DirectorySigner
+from keys.directory.view import Directory
+from keys.members.federation import (
+    bootstrap_bundle,
+    enrol_contact_point,
+    enrol_nation,
+    found_federation,
+    log_origin,
+    node_card,
+    publish_cards,
+)
+from keys.members.identity import NodeKeys, generate_directory_key, generate_node_keys
+from keys.secrets.keystore import FAST, Keystore
+from protocol.address import Address
+from protocol.envelope import Envelope, parse_envelope, verify_envelope
+from protocol.errors import ComityError, LogUnavailableError, QuorumNotMetError, UnavailableError
+from protocol.event import Event, EventName, LeafReference, encode_event
+from protocol.log.checkpoint import Checkpoint, SoftLogSigner, sign_checkpoint
+from protocol.log.layout import TileName, parse_tile_path
+from protocol.log.merkle import leaf_hash
+from protocol.log.proof import TlogProof
+from protocol.log.tiles import TileTree
+from protocol.receipt import Receipt
+from protocol.statement import parse_statement, verify_statement
+
+ROOT = Path(__file__).resolve().parents[2]
+NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
+KR, FR = Address.parse("24-7@kr"), Address.parse("24-7@fr")
+PASSPHRASE = b"correct horse"
+OFFICER = OfficerSettings(name="Claire Martin", role="Duty officer", telephone="+33140000247")
+REQUEST: dict[str, Any] = json.loads((ROOT / "examples/preservation-request.json").read_text("utf-8"))
+
+
+def request(**changes: Any) -> dict[str, Any]:
+    """A valid draft of a preservation request from kr to fr."""
+    return {**copy.deepcopy(REQUEST), **changes}
+
+
+READER = Login(purpose="case_work", recipient="The court")
+
+
+@contextmanager
+def without_rules(desk: Desk) -> Iterator[None]:
+    """A desk whose program keeps to no rule of conditions or passing on when it composes."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(desk.passing_on, "check_outgoing", lambda composed: None)
+        patched.setattr(desk.passing_on, "require", lambda *_: None)
+        yield
+
+
+class Clock:
+    """A clock that stands until it is told."""
+
+    def __init__(self, now: datetime = NOW) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **spans: float) -> None:
+        self.now += timedelta(**spans)
+
+
+class Log:
+    """One node's log in memory."""
+
+    def __init__(self, signer: SoftLogSigner, clock: Clock) -> None:
+        self.signer = signer
+        self._clock = clock
+        self.leaves: list[bytes] = []
+        self._tiles: dict[tuple[int, int], bytes] = {}
+        self.tree = TileTree(0, lambda level, index: self._tiles[level, index])
+
+    def add(self, *events: Event) -> list[Receipt]:
+        first = self.tree.size
+        leaves = [encode_event(event) for event in events]
+        for leaf in leaves:
+            self.tree.append(leaf_hash(leaf))
+        self.leaves += leaves
+        for level, index, content in self.tree.take_changed_tiles():
+            self._tiles[level, index] = content
+        note = self.checkpoint()
+        return [
+            Receipt(leaf, first + n, tuple(self.tree.inclusion_path(first + n)), note) for n, leaf in enumerate(leaves)
+        ]
+
+    def tile(self, name: TileName) -> bytes:
+        found = self._tiles.get((name.level or 0, name.index), b"")
+        if len(found) < name.width * 32:
+            raise LogUnavailableError("this tile is not so wide")
+        return found[: name.width * 32]
+
+    def checkpoint(self) -> bytes:
+        return sign_checkpoint(
+            Checkpoint(self.signer.origin, self.tree.size, self.tree.root()), self.signer, self._clock()
+        )
+
+
+@dataclass
+class Box:
+    """The mailbox of one desk."""
+
+    entries: list[MailboxEntry] = field(default_factory=list)
+
+    def put(self, envelope: bytes | None, receipts: Sequence[Receipt]) -> None:
+        self.entries.append(MailboxEntry(len(self.entries) + 1, envelope, tuple(receipts)))
+
+
+class Node:
+    """One nation's node. ``down`` makes it unreachable; ``tamper`` sees every receipt before it is given out."""
+
+    def __init__(self, world: World, name: str, signer: SoftLogSigner) -> None:
+        self.world = world
+        self.name = name
+        self.log = Log(signer, world.clock)
+        self.boxes: dict[Address, Box] = {}
+        self.down = False
+        self.lose_answers = 0
+        self.refuse: ComityError | None = None
+        self.tamper: Callable[[Receipt], Receipt] = lambda receipt: receipt
+        self.submitted: dict[bytes, tuple[Receipt, ...]] = {}
+        self.stated: dict[tuple[bytes, str, str], tuple[Receipt, ...]] = {}
+        self.calls: list[str] = []
+
+    def event(self, name: EventName, envelope: Envelope, **more: Any) -> Event:
+        salt = self.world.salt()
+        return Event(name, self.world.clock(), envelope.routing.id, envelope.digest, salt, **more)
+
+    def box(self, desk: Address) -> Box:
+        return self.boxes.setdefault(desk, Box())
+
+    def reach(self, call: str) -> None:
+        self.calls.append(call)
+        if self.down:
+            raise UnavailableError("the node is down")
+
+    def answer_lost(self) -> None:
+        if self.lose_answers:
+            self.lose_answers -= 1
+            raise UnavailableError("the connection broke before the answer")
+
+    def accept(self, raw: bytes) -> tuple[Receipt, ...]:
+        envelope = parse_envelope(raw)
+        if envelope.digest not in self.submitted:
+            sender = str(envelope.routing.sender)
+            verify_envelope(envelope, self.world.directory.signing_key(sender, envelope.kid, self.world.clock()))
+            self.submitted[envelope.digest] = tuple(self.log.add(self.event(EventName.SubmissionAcceptance, envelope)))
+            for recipient in envelope.routing.recipients:
+                self.world.nodes[recipient.node].consign(envelope, recipient, self)
+        return tuple(self.tamper(receipt) for receipt in self.submitted[envelope.digest])
+
+    def consign(self, envelope: Envelope, recipient: Address, origin: Node) -> None:
+        relay, consigned = self.log.add(
+            self.event(EventName.RelayAcceptance, envelope, peer=origin.name),
+            self.event(EventName.ContentConsignment, envelope, recipient=recipient),
+        )
+        self.box(recipient).put(envelope.raw, [self.tamper(relay), self.tamper(consigned)])
+        if origin is not self:
+            reference = LeafReference(self.log.signer.origin, relay.index, leaf_hash(relay.leaf))
+            own = origin.log.add(origin.event(EventName.RelayAcceptance, envelope, peer=self.name, reference=reference))
+            origin.box(envelope.routing.sender).put(None, [self.tamper(relay), self.tamper(consigned), *own])
+
+    def state(self, raw: bytes) -> tuple[Receipt, ...]:
+        signed = parse_statement(raw)
+        said = signed.statement
+        key = (said.digest, str(said.recipient), said.event.value)
+        if key not in self.stated:
+            verifier = self.world.directory.signing_key(str(said.recipient), signed.kid, self.world.clock())
+            verify_statement(signed, verifier)
+            receipts = self.log.add(
+                Event(
+                    said.event,
+                    self.world.clock(),
+                    said.message_id,
+                    said.digest,
+                    self.world.salt(),
+                    recipient=said.recipient,
+                    reasons=said.reasons,
+                    statement=raw,
+                )
+            )
+            self.stated[key] = tuple(receipts)
+            sender = self.world.senders.get(said.digest)
+            if sender is not None:
+                self.world.nodes[sender.node].box(sender).put(None, [self.tamper(r) for r in receipts])
+        return tuple(self.tamper(receipt) for receipt in self.stated[key])
+
+
+class Client:
+    """Stands where the desk's HTTP client stands."""
+
+    def __init__(self, node: Node, holder: Address) -> None:
+        self.node = node
+        self.base_url = "https://127.0.0.1:1"
+        self.certificates = node.world.certificates
+        self._holder = holder
+
+    async def close(self) -> None:
+        pass
+
+    async def submit(self, envelopes: Sequence[bytes]) -> list[EnvelopeAnswer]:
+        self.node.reach("submit")
+        assert 1 <= len(envelopes) <= 64
+        answers = []
+        for raw in envelopes:
+            self.node.world.senders[parse_envelope(raw).digest] = self._holder
+            if self.node.refuse is not None:
+                answers.append(EnvelopeAnswer((), self.node.refuse))
+                continue
+            try:
+                answers.append(EnvelopeAnswer(self.node.accept(raw)))
+            except ComityError as problem:
+                answers.append(EnvelopeAnswer((), problem))
+        self.node.answer_lost()
+        return answers
+
+    async def state(self, statements: Sequence[bytes]) -> list[EnvelopeAnswer]:
+        self.node.reach("state")
+        answers = [EnvelopeAnswer(self.node.state(raw)) for raw in statements]
+        self.node.answer_lost()
+        return answers
+
+    async def mailbox(self, after: int, limit: int = 64, wait_s: float = 0) -> MailboxPage:
+        self.node.reach("mailbox")
+        entries = self.node.box(self._holder).entries
+        return MailboxPage(tuple(entry for entry in entries if entry.sequence > after)[:limit], len(entries))
+
+    async def checkpoint(self) -> bytes:
+        self.node.reach("checkpoint")
+        return self.node.log.checkpoint()
+
+    async def cosigned_proof(self, index: int) -> TlogProof:
+        self.node.reach("cosigned-proof")
+        raise QuorumNotMetError
+
+    async def consistency(self, old_size: int, new_size: int) -> list[bytes]:
+        self.node.reach("consistency")
+        return self.node.log.tree.consistency_path(old_size, new_size)
+
+    async def get(self, path: str) -> bytes:
+        self.node.reach("tile")
+        return self.node.log.tile(parse_tile_path(path.removeprefix("/log/")))
+
+
+class World:
+    """The federation of kr, fr and more nations, each with the desk ``24-7``."""
+
+    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch, *more: str) -> None:
+        self.path = path
+        self.clock = Clock()
+        self.senders: dict[bytes, Address] = {}
+        self.directory_reads = 0
+        self._salts = 0
+        self._root = generate_directory_key("root")
+        self._registry = generate_directory_key("registry")
+        self._nations = {name: generate_directory_key(name) for name in ("kr", "fr", *more)}
+        made = NOW - timedelta(minutes=1)
+        signers = [self._root.signer()]
+        self.ceremony: Ceremony = found_federation(
+            path / "published", "Test", signers, 1, [self._registry.signer()], made
+        )
+        self.nodes: dict[str, Node] = {}
+        self.node_keys: dict[str, NodeKeys] = {}
+        self.cards: dict[Address, ContactPointCard] = {}
+        for name, nation in self._nations.items():
+            keys = self.node_keys[name] = generate_node_keys(name, ["127.0.0.1"], made)
+            origin = log_origin("Test", name)
+            card = node_card(name, keys, origin, made, name=name, urls=["https://127.0.0.1:1"])
+            registry = [self._registry.signer()]
+            self.directory: Directory = enrol_nation(self.ceremony, card, [nation.signer()], 1, signers, registry, made)
+            self.certificates = card.tls_certificates
+            self.nodes[name] = Node(self, name, SoftLogSigner(origin, keys.log_ed25519_seed, keys.log_mldsa_seed))
+        desks = [Address("24-7", name) for name in self._nations]
+        for address in desks:
+            self.enrol(address)
+        for address in desks:
+            self.populate(address)
+        monkeypatch.setattr("exchange.link.directory.DeskDirectory._get", self._serve)
+        monkeypatch.setattr("exchange.link.link.NodeClient", self._connect)
+        monkeypatch.setattr(
+            "exchange.desk.desk.utc_now", self.clock
+        )  # for commands: this directory expires after 3 days
+
+    def salt(self) -> bytes:
+        self._salts += 1
+        return self._salts.to_bytes(16, "big")
+
+    def home(self, address: Address) -> Path:
+        return self.path / f"{address.contact_point}-{address.node}"
+
+    def enrol(self, address: Address, *, publish: bool = True) -> ContactPointCard:
+        """Make a desk and publish its card."""
+        bundle = bootstrap_bundle(self.directory, self.ceremony.repository, address.node)
+        card = create_desk(
+            self.home(address),
+            address,
+            PASSPHRASE,
+            bundle,
+            self.clock() - timedelta(seconds=30),
+            office=str(address),
+            agency="Police",
+            officer=OFFICER,
+            derivation=FAST,
+        )
+        self.cards[address] = card
+        if publish:
+            nation, registry = [self._nations[address.node].signer()], [self._registry.signer()]
+            self.directory = enrol_contact_point(self.ceremony, card, nation, registry, self.clock())
+        return card
+
+    def nation_signer(self, node: str) -> DirectorySigner:
+        return self._nations[node].signer()
+
+    def registry_signer(self) -> DirectorySigner:
+        return self._registry.signer()
+
+    def publish(self, card: ContactPointCard) -> None:
+        """Publish a changed card."""
+        nation, registry = [self._nations[card.address.node].signer()], [self._registry.signer()]
+        self.directory = publish_cards(self.ceremony, [card], nation, registry, self.clock())
+
+    def change_root(self) -> None:
+        """Hand the root over to another holder, signed by both."""
+        old, self._root = self._root, generate_directory_key("new root")
+        self.ceremony.rotate_root([self._root.signer().public_key], 1, self.clock())
+        for role, keys in (("root", (old, self._root)), ("targets", (self._root,))):
+            for key in keys:
+                self.ceremony.sign(role, key.signer())
+        self.directory = self.ceremony.release(self.clock(), [self._registry.signer()])
+
+    def populate(self, address: Address) -> None:
+        """Give a desk the directory as it is now, of its own nation."""
+        with DirectoryClient(
+            self.home(address) / "directory",
+            self.ceremony.repository.root_bytes(1),
+            self.ceremony.repository.read,
+            nations=(address.node,),
+        ) as client:
+            client.refresh(self.clock())
+
+    def keystore(self, address: Address) -> Keystore:
+        return Keystore.open(self.home(address) / "keystore.cbor", PASSPHRASE)
+
+    def open(self, address: Address, login: Login = NOBODY) -> Any:
+        """The desk of ``address``; what is given out of it is given to a court, unless the login says otherwise."""
+        given = replace(login, recipient=login.recipient or READER.recipient, purpose=login.purpose or READER.purpose)
+        return Desk.open(self.home(address), PASSPHRASE, clock=self.clock, login=given)
+
+    def change_settings(self, address: Address, **changes: Any) -> None:
+        """Change settings of a desk."""
+        file = Home(self.home(address)).settings
+        DeskSettings.load(file).model_copy(update=changes).save(file)
+
+    def _serve(self, path: str) -> bytes:
+        self.directory_reads += 1
+        return self.ceremony.repository.read(path.removeprefix("/directory/"))
+
+    def _connect(self, node: str, url: str, certificates: Any, holder: Address, *_: Any, **__: Any) -> Client:
+        return Client(self.nodes[node], holder)

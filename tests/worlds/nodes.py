@@ -1,0 +1,386 @@
+"""A small federation on this machine for tests: real directory, real nodes with TLS on loopback, plain desks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from exchange.demo._ports import free_port
+from keys.ceremony.ceremony import Ceremony
+from keys.directory.cards import Card, ContactPointCard, Function, Hosting
+from keys.directory.metadata.repository import TARGETS
+from keys.directory.metadata.tuf_key import DirectorySigner
+from keys.directory.view import Directory
+from keys.members.federation import (
+    bootstrap_bundle,
+    contact_point_card,
+    enrol_nation,
+    found_federation,
+    node_card,
+    publish_cards,
+)
+from keys.members.identity import DeskKeys, NodeKeys, generate_desk_keys, generate_directory_key, generate_node_keys
+from keys.secrets.keystore import FAST, Keystore
+from keys.transport.tls import client_context
+from node.log.clock import boot_seconds
+from node.log.marks import LogMarks
+from node.operations.logging import make_log
+from node.server import Node
+from node.settings import NodeHome, NodeSettings
+from protocol.address import Address
+from protocol.crypto.hpke import SealingKey
+from protocol.crypto.signing import Signer
+from protocol.encoding import cbor
+from protocol.encoding.ids import new_message_id
+from protocol.envelope import Envelope, parse_envelope, seal
+from protocol.event import EventName
+from protocol.http.signature import NONCE_BYTES, sign_request
+from protocol.receipt import Receipt, ReceiptVerifier, VerifiedReceipt, receipts_from_value
+from protocol.routing import Priority, Routing
+from protocol.statement import DeskStatement, sign_statement
+
+FEDERATION = "Test federation"
+# Partners are asked to cosign where a test says so.
+DELIVERY = {"first_backoff_s": 0.02, "max_backoff_s": 0.2, "timeout_s": 5, "cosign_s": 3600}
+
+
+class Clock:
+    """The system's clock, shifted as a test wants."""
+
+    def __init__(self) -> None:
+        self.shift = timedelta(0)
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.shift
+
+    def elapsed(self) -> float:
+        """Seconds on a clock that nobody sets: what a test shifts has really passed."""
+        return boot_seconds() + self.shift.total_seconds()
+
+
+def _signers(*names: str) -> list[DirectorySigner]:
+    return [generate_directory_key(name).signer() for name in names]
+
+
+@dataclass
+class Desk:
+    """A contact point: its keys, its card, and signed requests to its node."""
+
+    address: Address
+    keys: DeskKeys
+    card: ContactPointCard
+    url: str
+    certificate: bytes
+    host: str = ""
+    session: aiohttp.ClientSession | None = None
+
+    def signer(self) -> Signer:
+        return self.keys.signer()
+
+
+@dataclass
+class Reply:
+    """An HTTP answer."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+    @property
+    def code(self) -> str:
+        """The problem's code."""
+        return str(json.loads(self.body)["type"]).removeprefix("urn:comity:error:")
+
+    def cbor(self) -> Any:
+        assert self.status == 200, self.body
+        return cbor.decode(self.body)
+
+
+@dataclass
+class World:
+    """Federation ``Test federation``; nations are added, nodes started and stopped, by the tests."""
+
+    path: Path
+    clock: Clock = field(default_factory=Clock)
+    holders: list[DirectorySigner] = field(default_factory=lambda: _signers("KR", "FR"))
+    registry: list[DirectorySigner] = field(default_factory=lambda: _signers("registry"))
+    nations: dict[str, list[DirectorySigner]] = field(default_factory=dict)
+    node_keys: dict[str, NodeKeys] = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
+    logs: dict[str, StringIO] = field(default_factory=dict)
+    desks: dict[str, Desk] = field(default_factory=dict)
+    sessions: list[aiohttp.ClientSession] = field(default_factory=list)
+    ceremony: Ceremony | None = None
+    directory: Directory | None = None
+    clocks: dict[str, Clock] = field(default_factory=dict)  # of nodes whose clock is set: no time passes by it
+    kinds: dict[str, type[Node]] = field(default_factory=dict)  # nodes that are not honest
+
+    @property
+    def folder(self) -> Path:
+        return self.path / "federation"
+
+    def found(self) -> Ceremony:
+        if self.ceremony is None:
+            self.ceremony = found_federation(self.folder, FEDERATION, self.holders, 1, self.registry, self.clock())
+        return self.ceremony
+
+    def add_nation(
+        self, name: str, *, port: int | None = None, relay: str | None = None, reachable: bool = True
+    ) -> None:
+        """Keys, home folder and published card of a node; without an address if not ``reachable``."""
+        ceremony, now = self.found(), self.clock()
+        self.ports[name] = port or free_port()
+        keys = self.node_keys[name] = generate_node_keys(name, ["127.0.0.1"], now)
+        self.nations[name] = _signers(f"{name} authority")
+        origin = f"test-federation/{name}"
+        urls = [self.url(name)] if reachable else []
+        card = node_card(name, keys, origin, now, name=name, urls=urls, relay=relay)
+        self.directory = enrol_nation(ceremony, card, self.nations[name], 1, self.holders[:1], self.registry, now)
+        home = self.home(name)
+        home.path.mkdir(mode=0o700)
+        keystore = Keystore.create(home.keystore, b"test", FAST)
+        keys.store(keystore, origin, now)
+        keystore.save()
+        LogMarks(home.path).set_not_founded(card.log.ed25519)
+
+    def url(self, name: str) -> str:
+        return f"https://127.0.0.1:{self.ports[name]}"
+
+    def home(self, name: str) -> NodeHome:
+        return NodeHome(self.path / name)
+
+    def add_desk(self, address: str, functions: tuple[Function, ...] = (Function.EXCHANGE,), **fields: Any) -> Desk:
+        """Keys and published card of a contact point; ``fields`` are further ones of the card."""
+        now = self.clock()
+        keys, where = generate_desk_keys(), Address.parse(address)
+        card = contact_point_card(where, keys, now, office="Office", agency="Police", functions=functions, **fields)
+        self.publish(where.node, card)
+        desk = Desk(where, keys, card, self.url(where.node), self.node_keys[where.node].tls.certificate)
+        self.desks[address] = desk
+        return desk
+
+    def add_hosted(self, address: str, host: str) -> Desk:
+        """A nation without a node: its contact point's card names the node that hosts it."""
+        ceremony, now = self.found(), self.clock()
+        where = Address.parse(address)
+        nation = self.nations[where.node] = _signers(f"{where.node} authority")
+        ceremony.admit_nation(where.node, [key.public_key for key in nation], 1, now)
+        ceremony.sign(TARGETS, self.holders[0])
+        keys = generate_desk_keys()
+        hosting = (Hosting(node=host, since=now),)
+        card = contact_point_card(where, keys, now, office="Office", agency="Police", hosting=hosting)
+        self.publish(where.node, card)
+        desk = Desk(where, keys, card, self.url(host), self.node_keys[host].tls.certificate, host)
+        self.desks[address] = desk
+        return desk
+
+    def publish(self, nation: str, *cards: Card) -> None:
+        self.directory = publish_cards(self.found(), list(cards), self.nations[nation], self.registry, self.clock())
+
+    async def start(self, name: str, *, folder: bool = True, **settings: Any) -> Node:
+        """Start a node; with ``folder`` it takes the directory from the ceremony's folder, else from the first node."""
+        home = self.home(name)
+        values: dict[str, Any] = {
+            "node": name,
+            "listen": f"127.0.0.1:{self.ports[name]}",
+            "admin": "127.0.0.1:0",
+            "allow_networks": ["127.0.0.0/8"],
+            "directory": {"folder": self.folder} if folder else {},
+            "log": {"boot_folder": self.path},
+            "delivery": DELIVERY,
+        }
+        assert self.directory is not None
+        bundle = bootstrap_bundle(self.directory, self.found().repository, next(iter(self.nations)))
+        home.bootstrap.write_bytes(bundle.to_bytes())
+        keystore = Keystore.open(home.keystore, b"test")
+        stream = self.logs.setdefault(name, StringIO())
+        node = self.kinds.get(name, Node)(
+            home,
+            NodeSettings.of(values | settings),
+            keystore,
+            clock=self.clocks.get(name, self.clock),
+            elapsed=boot_seconds if name in self.clocks else self.clock.elapsed,
+            log=make_log(name, "debug", stream),
+        )
+        await node.start()
+        self.nodes[name] = node
+        return node
+
+    async def stop(self, name: str) -> None:
+        await self.nodes.pop(name).stop()
+
+    async def close(self) -> None:
+        for session in self.sessions:
+            await session.close()
+        for name in list(self.nodes):
+            await self.stop(name)
+
+    # --- What desks do -------------------------------------------------------------------------------------------
+
+    def session(self, node: str) -> aiohttp.ClientSession:
+        tls = client_context([self.node_keys[node].tls.certificate])
+        session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls), auto_decompress=False)
+        self.sessions.append(session)
+        return session
+
+    async def call(
+        self,
+        node: str,
+        method: str,
+        target: str,
+        body: bytes | None = None,
+        *,
+        holder: str,
+        signer: Signer,
+        sign_url: str | None = None,
+        now: datetime | None = None,
+        nonce: bytes | None = None,
+        extra: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body_type: str = "application/cbor",
+    ) -> Reply:
+        """A signed request to a node; ``headers`` replaces the signature altogether."""
+        url = self.url(node) + target
+        if headers is None:
+            headers = sign_request(
+                method,
+                sign_url or url,
+                body,
+                None if body is None else body_type,
+                holder,
+                signer,
+                now or self.clock(),
+                nonce or os.urandom(NONCE_BYTES),
+            )
+        async with self.session(node).request(
+            method, URL(url, encoded=True), data=body, headers={**headers, **(extra or {})}
+        ) as response:
+            return Reply(response.status, await response.read(), dict(response.headers))
+
+    async def desk_call(self, desk: Desk, method: str, target: str, value: Any = None, **more: Any) -> Reply:
+        body = None if value is None else cbor.encode(value)
+        return await self.call(
+            desk.host or desk.address.node,
+            method,
+            target,
+            body,
+            holder=str(desk.address),
+            signer=desk.signer(),
+            **more,
+        )
+
+    async def node_call(
+        self, caller: str, node: str, method: str, target: str, value: Any = None, **more: Any
+    ) -> Reply:
+        body = None if value is None else cbor.encode(value)
+        signer = self.node_keys[caller].signer()
+        return await self.call(node, method, target, body, holder=caller, signer=signer, **more)
+
+    def seal(
+        self,
+        sender: Desk,
+        recipients: list[Desk],
+        content: bytes = b'{"type":"test"}',
+        *,
+        created: datetime | None = None,
+        lifetime: timedelta = timedelta(days=1),
+        signer: Signer | None = None,
+        priority: Priority = Priority.URGENT,
+    ) -> Envelope:
+        created = created or self.clock()
+        addresses = tuple(sorted(desk.address for desk in recipients))
+        routing = Routing(
+            new_message_id(created, os.urandom(10)),
+            sender.address,
+            addresses,
+            created,
+            created + lifetime,
+            priority,
+            None,
+            bytes(32),
+        )
+        keys = {desk.address: _sealing_key(desk) for desk in recipients}
+        return parse_envelope(seal(content, routing, signer or sender.signer(), keys, os.urandom))
+
+    async def submit(self, desk: Desk, *envelopes: Envelope) -> list[Answer]:
+        reply = await self.desk_call(desk, "POST", "/v1/submit", [envelope.raw for envelope in envelopes])
+        return answers(reply)
+
+    async def mailbox(self, desk: Desk, after: int = 0, wait: int = 0) -> tuple[list[Entry], int]:
+        reply = await self.desk_call(desk, "GET", f"/v1/mailbox?after={after}&limit=64&wait={wait}")
+        value = reply.cbor()
+        receipts = receipts_from_value(value[2])
+        return [Entry(seq, raw, [receipts[n] for n in numbers]) for seq, raw, numbers in value[1]], value[3]
+
+    async def state(self, desk: Desk, event: EventName, envelope: Envelope) -> list[Answer]:
+        said = DeskStatement(event, envelope.routing.id, envelope.digest, desk.address, self.clock())
+        reply = await self.desk_call(desk, "POST", "/v1/statements", [sign_statement(said, desk.signer())])
+        return answers(reply)
+
+    async def events(self, desk: Desk, count: int, about: Envelope | None = None) -> list[VerifiedReceipt]:
+        """The desk's verified receipts, once there are ``count`` of them: all, or those about one message."""
+        async with asyncio.timeout(20):
+            after, found = 0, list[VerifiedReceipt]()
+            while len(found) < count:
+                entries, _ = await self.mailbox(desk, after, wait=5)
+                for entry in entries:
+                    after = entry.seq
+                    if entry.envelope is None:
+                        found += [self.verify(receipt) for receipt in entry.receipts]
+                if about is not None:
+                    found = [receipt for receipt in found if receipt.event.message_id == about.routing.id]
+        return found
+
+    def verify(self, receipt: Receipt) -> VerifiedReceipt:
+        directory = next(iter(self.nodes.values())).context.directory
+        return ReceiptVerifier(directory.current.log_verifier).verify(receipt)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Let the loop run until something holds; for what has no event to wait for."""
+        async with asyncio.timeout(20):
+            while not condition():  # noqa: ASYNC110 - what is waited for has no event
+                await asyncio.sleep(0.005)
+
+
+@dataclass
+class Entry:
+    """A mailbox entry."""
+
+    seq: int
+    envelope: bytes | None
+    receipts: list[Receipt]
+
+
+@dataclass
+class Answer:
+    """The answer for one item."""
+
+    receipts: list[Receipt]
+    code: str | None
+
+
+def answers(reply: Reply) -> list[Answer]:
+    """The answers of a batch."""
+    value = reply.cbor()
+    receipts = receipts_from_value(value[2])
+    return [
+        Answer([receipts[n] for n in row[1]], None)
+        if 1 in row
+        else Answer([], str(json.loads(row[2])["type"]).removeprefix("urn:comity:error:"))
+        for row in value[1]
+    ]
+
+
+def _sealing_key(desk: Desk) -> SealingKey:
+    return SealingKey(desk.keys.opener().public_key)

@@ -1,0 +1,118 @@
+"""Two real nodes on loopback with a desk each: processes, TLS and databases as in production."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from exchange.demo.processes import Commands, RunningNode
+from exchange.desk.desk import Desk
+from exchange.desk.enrolment import create_desk
+from exchange.settings import Home, OfficerSettings
+from exchange.views import ReceiptRow
+from keys.local.files import write_file
+from keys.members.bootstrap import BootstrapFile
+from keys.secrets.keystore import FAST
+from protocol.address import Address
+from protocol.errors import UnavailableError
+from tests.worlds.federation import DemoFederation, make_federation
+
+PASSPHRASE = b"end to end"
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "preservation-request.json"
+
+
+def request_draft() -> dict[str, Any]:
+    """The example request."""
+    draft: dict[str, Any] = json.loads(EXAMPLE.read_text("utf-8"))
+    return draft
+
+
+@dataclass(slots=True)
+class World:
+    """The federation in ``root``; ``nodes`` are those that run now."""
+
+    root: Path
+    commands: Commands
+    federation: DemoFederation
+    nodes: dict[str, RunningNode] = field(default_factory=dict)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def start(self, node: str) -> None:
+        """Start a node and wait until it is ready."""
+        self.nodes[node] = await self.commands.start_node(self.federation.node_home(node))
+        self.changed.set()
+
+    async def kill(self, node: str) -> None:
+        """End a node's process with SIGKILL: it gets no chance to tidy up."""
+        running = self.nodes.pop(node)
+        running.process.kill()
+        await running.process.wait()
+
+    async def restart(self, node: str) -> None:
+        """Kill a node and start it again."""
+        await self.kill(node)
+        await self.start(node)
+
+    def make_desk(self, node: str) -> Path:
+        """Make and enrol the desk 24-7@``node``; its home folder."""
+        home = self.root / f"desk-{node}"
+        create_desk(
+            home,
+            Address("24-7", node),
+            PASSPHRASE,
+            BootstrapFile.from_bytes(self.federation.bootstrap(node).read_bytes()),
+            datetime.now(UTC),
+            office="office",
+            agency="agency",
+            officer=OfficerSettings(name="Duty Officer", role="duty officer", telephone="+33123456789"),
+            derivation=FAST,
+        )
+        self.federation.enrol(Home(home).enrolment, datetime.now(UTC))
+        return home
+
+
+@asynccontextmanager
+async def world(root: Path) -> AsyncIterator[World]:
+    """A federation whose two nodes run; they are stopped at the end."""
+    passphrase_file = root / "passphrase"
+    write_file(passphrase_file, PASSPHRASE, mode=0o600)
+    federation = make_federation(root, PASSPHRASE, passphrase_file, datetime.now(UTC))
+    made = World(root, Commands(passphrase_file), federation)
+    for node in ("kr", "fr"):
+        made.make_desk(node)
+    try:
+        for node in ("kr", "fr"):
+            await made.start(node)
+        yield made
+    finally:
+        for running in made.nodes.values():
+            await running.stop()
+
+
+def desk(made: World, node: str) -> Any:
+    """The opened desk of a node, as an asynchronous context."""
+    return Desk.open(made.root / f"desk-{node}", PASSPHRASE)
+
+
+async def sync(made: World, opened: Desk, wait: float = 2) -> Any:
+    """Synchronise; None when the node could not be reached, then only after a node was started (or two seconds)."""
+    made.changed.clear()
+    try:
+        return await opened.sync(wait)
+    except UnavailableError:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                await made.changed.wait()
+        return None
+
+
+def proved(receipts: list[ReceiptRow]) -> set[tuple[str, str]]:
+    """(event, node) of the receipts; all must be verified."""
+    assert all(receipt.verified for receipt in receipts), [receipt.error for receipt in receipts]
+    return {(receipt.event, receipt.node) for receipt in receipts}
