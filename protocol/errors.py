@@ -51,7 +51,7 @@ class MalformedError(ComityError):
 
     code = "malformed"
     http_status = 400
-    advice = "Send the object exactly as the protocol specification lays it out."
+    advice = "Send the data exactly as the protocol specification lays it out."
 
 
 class NonCanonicalError(MalformedError):
@@ -62,11 +62,11 @@ class NonCanonicalError(MalformedError):
 
 
 class TooLargeError(ComityError):
-    """The object is larger than the limit."""
+    """The data are larger than the limit."""
 
     code = "too-large"
     http_status = 413
-    advice = "Send a smaller object; files travel as attachments."
+    advice = "Send less at once; files travel as attachments."
 
 
 class ForwardTooLargeError(TooLargeError):
@@ -101,7 +101,7 @@ class SignatureInvalidError(ComityError):
 
     code = "signature-invalid"
     http_status = 403
-    advice = "Do not trust this object; check with the sender over another channel."
+    advice = "Do not trust what was received; check with the sender over another channel."
 
 
 class NotARecipientError(ComityError):
@@ -121,7 +121,7 @@ class OpenFailedError(ComityError):
 
 
 class CommitmentMismatchError(ComityError):
-    """The content is not the content that was committed to."""
+    """The content does not match what the sender signed."""
 
     code = "commitment-mismatch"
     http_status = 422
@@ -129,7 +129,7 @@ class CommitmentMismatchError(ComityError):
 
 
 class SenderMismatchError(ComityError):
-    """The sender named inside, in the routing header or by the signing key differ."""
+    """The content, the routing header and the signing key do not name the same sender."""
 
     code = "sender-mismatch"
     http_status = 403
@@ -161,7 +161,7 @@ class NotYetValidError(ComityError):
 
 
 class ReplayedError(ComityError):
-    """This object was already seen."""
+    """This was already received."""
 
     code = "replayed"
     http_status = 409
@@ -208,7 +208,7 @@ class UnknownKeyError(ComityError):
 
     code = "unknown-key"
     http_status = 403
-    advice = "Refresh the directory and retry; if it stays unknown, do not trust the object."
+    advice = "Refresh the directory and try again; if it stays unknown, do not trust what was received."
     retryable = True
 
 
@@ -345,12 +345,12 @@ class CheckpointInvalidError(ComityError):
 
 
 class CheckpointStaleError(ComityError):
-    """A log shows a checkpoint that it dated too far from now: it says nothing of how the log is now."""
+    """The date of the log's checkpoint is too far from the present time. It does not show the log's state today."""
 
     code = "checkpoint-stale"
     http_status = 502
     retryable = True
-    advice = "Ask again. If it lasts, compare both clocks, and ask the node's operator why its log signs nothing."
+    advice = "Try again. If the problem stays, check both clocks and call the node's operator: the log does not sign."
 
 
 class WrongOriginError(CheckpointInvalidError):
@@ -365,7 +365,7 @@ class ProofInvalidError(ComityError):
 
     code = "proof-invalid"
     http_status = 422
-    advice = "Keep the proof and the checkpoint: together they are evidence against the log."
+    advice = "Keep the cryptographic proof and the checkpoint: together they are evidence against the log."
 
 
 class LogForkError(ComityError):
@@ -377,7 +377,7 @@ class LogForkError(ComityError):
 
 
 class LogWentBackError(LogForkError):
-    """A log shows a head that is older than one it showed before, though of the same history."""
+    """The log shows an older state than before. Nothing contradicts, but newer entries are not shown."""
 
     code = "log-went-back"
     advice = "Ask the node's operator whether it was restored from a backup; keep the mirror as it is, and ask again."
@@ -388,7 +388,7 @@ class LogUnavailableError(ComityError):
 
     code = "log-not-found"
     http_status = 404
-    advice = "Ask within the size of the current checkpoint."
+    advice = "Ask only for entries up to the checkpoint's size."
 
 
 class NoMirrorError(LogUnavailableError):
@@ -418,7 +418,9 @@ class QuorumNotMetError(ComityError):
 
     code = "quorum-not-met"
     http_status = 404
-    advice = "Ask again in a minute; if it lasts, the log's operator sees which witnesses do not answer."
+    advice = (
+        "Try again in a minute. If the problem stays, call the log's operator, who sees which witnesses do not answer."
+    )
 
 
 class EntriesErasedError(LogUnavailableError):
@@ -433,15 +435,15 @@ class EntriesErasedError(LogUnavailableError):
 
 
 class UnauthenticatedError(ComityError):
-    """The request's signature is missing, incomplete or wrong."""
+    """The signature of the HTTP request is missing, incomplete or wrong."""
 
     code = "unauthenticated"
     http_status = 401
-    advice = "Sign the request with a key from the directory (RFC 9421)."
+    advice = "Sign the HTTP request with a key from the directory (RFC 9421)."
 
 
 class ClockSkewError(ComityError):
-    """The request's signature time is too far from this machine's clock."""
+    """The time in the signature of the HTTP request is too far from this machine's clock."""
 
     code = "clock-skew"
     http_status = 401
@@ -449,7 +451,7 @@ class ClockSkewError(ComityError):
 
 
 class ForbiddenError(ComityError):
-    """The caller is who it says, but may not do this."""
+    """The identity is correct, but it has no right to do this."""
 
     code = "forbidden"
     http_status = 403
@@ -465,7 +467,7 @@ class NotFoundError(ComityError):
 
 
 class RateLimitedError(ComityError):
-    """Too many requests from this caller."""
+    """Too many HTTP requests from this caller."""
 
     code = "rate-limited"
     http_status = 429
@@ -483,7 +485,7 @@ class UnavailableError(ComityError):
 
 
 class LogUnconfirmedError(UnavailableError):
-    """No partner has confirmed yet how far this node's log went, so the node takes and shows nothing."""
+    """The node waits until a partner confirms the last entry of its log. Until then it accepts and shows nothing."""
 
     code = "log-unconfirmed"
     advice = (
@@ -503,14 +505,18 @@ class NetworkNotAllowedError(UnavailableError):
     """The address of a node is on this machine or in a private network, and the settings do not allow that."""
 
     code = "network-not-allowed"
-    advice = "If the address is right, name its network in allow_networks of node.toml; else the card is to be mended."
+    advice = (
+        "If the address is right, name its network in allow_networks of node.toml; else the card must be corrected."
+    )
 
 
 class DeskBusyError(UnavailableError):
     """Another program works on the same files of the desk and did not finish in time."""
 
     code = "desk-busy"
-    advice = "Another program of this desk did not finish in time. Try again; if it lasts, end the one that hangs."
+    advice = (
+        "Another program of this desk did not finish in time. Try again. If the problem stays, end the one that hangs."
+    )
 
 
 class FolderBusyError(UnavailableError):
@@ -547,7 +553,7 @@ class PeerFailedError(ComityError):
 
     code = "peer-failed"
     http_status = 502
-    advice = "It is retried; if it lasts, call the other node's operator."
+    advice = "The node tries again by itself. If the problem stays, call the other node's operator."
     retryable = True
 
 
@@ -560,7 +566,7 @@ class RouteError(ComityError):
 
 
 class NotOnRouteError(RouteError):
-    """The directory does not name this node as the next one on the message's way from this partner."""
+    """By the directory, this partner must send the message to another node."""
 
     code = "not-on-route"
     http_status = 403
@@ -571,7 +577,7 @@ class RelayLoopError(RouteError):
     """The relays that the cards name lead back to a node that was passed before."""
 
     code = "relay-loop"
-    advice = "Tell the nations whose node cards name each other as relay to correct them."
+    advice = "Some node cards name each other as relay. Ask their nations to correct the cards."
 
 
 class TooManyHopsError(RouteError):
@@ -589,7 +595,7 @@ class BundleTruncatedError(ComityError):
 
     code = "bundle-truncated"
     http_status = 422
-    advice = "Copy the file again from where it was exported; nothing of this file was taken."
+    advice = "Copy the file again from where it was exported. Nothing was imported."
 
 
 class BundleAlteredError(ComityError):
@@ -597,7 +603,7 @@ class BundleAlteredError(ComityError):
 
     code = "bundle-altered"
     http_status = 422
-    advice = "Do not use this file; copy it again, or have it exported again. Nothing of it was taken."
+    advice = "Do not use this file; copy it again, or have it exported again. Nothing was imported."
 
 
 class BundleElsewhereError(ComityError):
@@ -605,7 +611,7 @@ class BundleElsewhereError(ComityError):
 
     code = "bundle-for-another"
     http_status = 403
-    advice = "Bring the file to whom it names; nothing of it was taken."
+    advice = "This file is for another office or node, named in it. Give it to them. Nothing was imported."
 
 
 # --- Messages and cases ------------------------------------------------------------------------------------
@@ -656,11 +662,11 @@ class TransitionError(ComityError):
 
 
 class NothingOpenError(ComityError):
-    """What was to be decided is decided already, or there was nothing to decide."""
+    """There is no open decision here."""
 
     code = "nothing-open"
     http_status = 409
-    advice = "Look at it again as it stands now; nothing is left to be done."
+    advice = "Already finished. Open it again to see its state."
 
 
 class SettingsError(ComityError):
@@ -679,11 +685,11 @@ class WitnessDamagedError(SettingsError):
 
 
 class DuplicateRequestError(ComityError):
-    """Another case is about the same target, and the sender asked not to send then."""
+    """Not sent: another case has the same target (you used --unless-duplicate)."""
 
     code = "duplicate-request"
     http_status = 409
-    advice = "Look at the other case; send without --unless-duplicate if this request is wanted all the same."
+    advice = "Look at the other case; send without --unless-duplicate if you need this request all the same."
 
 
 class ConditionsOpenError(ComityError):
@@ -749,7 +755,7 @@ class JustificationError(ComityError):
 
 
 class ErasedError(ComityError):
-    """The content was erased; only its proofs are left."""
+    """The content was erased; only the cryptographic proofs about it are left."""
 
     code = "erased"
     http_status = 410
@@ -761,11 +767,14 @@ class ErasureError(ComityError):
 
     code = "erasure-refused"
     http_status = 409
-    advice = "Close the case, or wait until nothing in it is due; an order or a condition erases at once."
+    advice = (
+        "Close the case, or wait until nothing in it is due. With the ground ordered, condition,"
+        " data_subject or misdirected you can erase now."
+    )
 
 
 class LawsDifferError(ComityError):
-    """The comparison of both nations' laws warns of something, and nothing was to be sent then."""
+    """Not sent: the comparison of the two laws gave a warning (you used --unless-warned)."""
 
     code = "laws-differ"
     http_status = 409
@@ -845,7 +854,7 @@ class WrongFileError(MalformedError):
 
 
 class OutputError(ComityError):
-    """What a command prints cannot be written: nobody has read it.
+    """The output cannot be written: nobody has read it.
 
     What the command did before stands, so its advice is not simply to run it again: that would send a message twice.
     """
@@ -862,7 +871,7 @@ class OutputError(ComityError):
 
 
 class BodyTimeoutError(UnavailableError):
-    """The request's body did not arrive in time."""
+    """The body of the HTTP request did not arrive in time."""
 
     code = "body-timeout"
     http_status = 408
@@ -878,10 +887,10 @@ class MethodError(ComityError):
 
 
 class ReceiptPendingError(UnavailableError):
-    """The operation is stored, but its receipt cannot be released yet."""
+    """It is stored, but there is no receipt yet."""
 
     code = "receipt-pending"
-    advice = "Send the same again: it is stored, and the repeat gets its receipt."
+    advice = "It is stored. Send it once more to get the receipt."
 
 
 class NotRecordedError(UnavailableError):
@@ -951,7 +960,7 @@ class StoreInUseError(ComityError):
 
 
 class LogConflictError(LogForkError):
-    """What another log shows now contradicts what is kept of it.
+    """Another node's log now contradicts our saved copy of it.
 
     ``kept`` and ``shown`` are two receipts of one index or two checkpoints of one size, verified before.
     """
@@ -988,7 +997,7 @@ class CheckpointFileError(ComityError):
 
     code = "checkpoint-file"
     http_status = 500
-    advice = "Check the file's path, owner and mode; never replace it by an older copy."
+    advice = "Check the file's path, owner and mode; never put an older copy in its place."
 
 
 class CheckpointFileDamagedError(CheckpointFileError):
@@ -996,8 +1005,8 @@ class CheckpointFileDamagedError(CheckpointFileError):
 
     code = "checkpoint-file-damaged"
     advice = (
-        "Run comity-node log reconcile: it rebuilds the file from the database and what the partners saw of this log."
-        " Never replace the file by an older copy."
+        "Run comity-node log reconcile: it rebuilds the file from the database and what the partners saw of"
+        " this log. Never put an older copy in its place."
     )
 
 
@@ -1010,11 +1019,14 @@ class BackupDamagedError(ComityError):
 
 
 class ProofNotKeptError(ComityError):
-    """The proof cannot be written to the node's disk."""
+    """The cryptographic proof cannot be written to the node's disk."""
 
     code = "proof-not-kept"
     http_status = 507
-    advice = "Free disk space or mend the permissions of the folder misbehaviour/; the proof can be offered again."
+    advice = (
+        "Free disk space or correct the permissions of the folder misbehaviour/; the cryptographic proof"
+        " can be offered again."
+    )
 
 
 class NotProvedError(ProofInvalidError):
@@ -1022,7 +1034,7 @@ class NotProvedError(ProofInvalidError):
 
     code = "misbehaviour-not-proved"
     http_status = 422
-    advice = "Take nothing from this file; if the log is suspect, ask its partners what they hold."
+    advice = "Use nothing of this file. If you suspect the log, ask its partners what they hold."
 
 
 class NationUnusableError(ComityError):

@@ -19,7 +19,7 @@ from typer.core import TyperCommand
 from exchange.i18n import _
 from exchange.office.officers import Login
 from keys.local.passphrase import ask_passphrase, read_passphrase_file
-from keys.local.terminal import INTERRUPTED, refuse
+from keys.local.terminal import INTERRUPTED, ask, refuse
 from protocol.encoding.instants import parse_instant
 from protocol.errors import ComityError, MalformedError, RecipientNeededError, UsageError
 
@@ -164,7 +164,7 @@ def read_handing(to: str | None, purpose: str | None) -> tuple[str, str]:
     if not all(given) and not sys.stdin.isatty():
         raise RecipientNeededError("it was not said who gets it, or what for")
     questions = (_("Who gets it?"), _("What for (a code of the list record_purpose)?"))
-    asked = [value or typer.prompt(question, err=True) for value, question in zip(given, questions, strict=True)]
+    asked = [value or ask(question, err=True) for value, question in zip(given, questions, strict=True)]
     return asked[0], asked[1]
 
 

@@ -44,10 +44,10 @@ def acting(
         ),
     ] = None,
     purpose: Annotated[
-        str | None, typer.Option("--purpose", help=_("Why, a code of the list record_purpose; else case_work."))
+        str | None, typer.Option("--purpose", help=_("Reason: a code of the list record_purpose; else case_work."))
     ] = None,
     because: Annotated[
-        str | None, typer.Option("--because", help=_("Why, in words; it stands in the local records."))
+        str | None, typer.Option("--because", help=_("Reason in words; it stands in the local records."))
     ] = None,
 ) -> None:
     """Who acts, and why; before the command."""

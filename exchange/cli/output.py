@@ -14,8 +14,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from keys.local.isolates import shown as as_shown
 from keys.local.printing import printable_line
 from keys.local.terminal import emit, write, write_json
+from keys.local.translation import isolated_value
 from protocol.address import Address
 from protocol.encoding.instants import to_text
 
@@ -71,12 +73,12 @@ def safe(value: object) -> str:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table for a person."""
-    shown = Table(title=title, title_justify="left", show_edge=False)
+    shown = Table(title=as_shown(title), title_justify="left", show_edge=False)
     for number, column in enumerate(columns):
         # Folded, never cut: a name or an instant is of use only as a whole.
-        shown.add_column(column, overflow="fold", no_wrap=number == 0)
+        shown.add_column(as_shown(column), overflow="fold", no_wrap=number == 0)
     for row in rows:
-        shown.add_row(*(Text(_cell(cell)) for cell in row))
+        shown.add_row(*(Text(as_shown(isolated_value(_cell(cell)))) for cell in row))
     # Only a terminal has a width; what reads a pipe wants a row in a line.
     console = out if out.is_terminal else _piped
     with console.capture() as drawn:

@@ -29,11 +29,11 @@ def ways_on(root: Path) -> list[str]:
         f"24-7@{node}": f"desk-{node}" for node in NATIONS
     }
     return [
-        f"{_('Kept in')} {root}",
+        _("Kept in {folder}").format(folder=root),
         _("Its nodes are stopped. To start them again, each in a terminal of its own (Ctrl-C stops it):"),
         *(f'    {read} && comity-node run "$COMITY_DEMO/node-{node}"' for node in NATIONS),
         _("To go on as one of these, in another terminal, with --home after the command:"),
         f"    {read}",
         *(f'    --home "$COMITY_DEMO/{home}"    {address}' for address, home in homes.items()),
-        _("The directory is signed for three days; so long the nodes and desks go on with it."),
+        _("The directory is signed for three days; for that time the nodes and desks work with it."),
     ]

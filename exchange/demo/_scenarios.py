@@ -18,7 +18,8 @@ from exchange.cases.threads import target_rows
 from exchange.cli.output import safe
 from exchange.demo._stage import PASSPHRASE, Stage, example
 from exchange.desk.desk import Desk
-from exchange.i18n import _
+from exchange.i18n import _, labelled
+from exchange.text.labels import state_label
 from exchange.views import SentMessage
 from protocol.errors import DemoStepError
 from protocol.lifecycle.warnings import OVERDUE
@@ -133,7 +134,7 @@ async def play(stage: Stage, names: Sequence[str]) -> dict[str, Any]:
     async with _desks(stage) as (seoul, paris):
         for name in names:
             scenario = SCENARIOS[name]
-            stage.tell(f"\n{name}: {_(scenario.title)}")
+            stage.tell("\n" + labelled(name, _(scenario.title)))
             cast = Cast(stage, seoul, paris, [])
             results[name] = await _outcome(cast, scenario, await scenario.play(cast))
     return {"scenarios": results, "ok": all(result["ok"] for result in results.values())}
@@ -201,7 +202,8 @@ async def _lapse_prevented(cast: Cast) -> UUID:
     answer, expiry = await cast.preserve(paris, request, {"t1": 60, "t2": 60})
     for desk in (seoul, paris):
         warned = await _levels(desk, request, expiry)
-        cast.stage.tell(f"   {_name(desk)} {_('would be told')}: {', '.join(warned)}")
+        text = _("{desk} would be told: {levels}")
+        cast.stage.tell("   " + text.format(desk=_name(desk), levels=", ".join(warned)))
         if warned != ["21d", "7d", "2d", OVERDUE]:
             raise DemoStepError(f"{desk.address} would be told {warned}")
     until = expiry + 90 * _DAY
@@ -236,7 +238,8 @@ async def _emergency(cast: Cast) -> UUID:
     request = await cast.open_case(cast.seoul, "messages/emergency.request.json", needed_by=None, supplement_by=due)
     shown = await cast.paris.show(request)
     call_back = shown.message.model_dump(mode="json")["call_back"]
-    cast.stage.tell(f"   Paris: {_('calls back')} {call_back['name']}, {_('on a number that it finds out by itself')}")
+    text = _("Paris calls {person} back, on a number that Paris found out by itself")
+    cast.stage.tell("   " + text.format(person=call_back["name"]))
     await cast.acknowledge(cast.paris, request)
     await cast.reply(cast.paris, request, "answer", **_answer_of("t1"))
     await cast.reply(cast.seoul, request, "emergency.supplement", targets=["t1"])
@@ -265,10 +268,10 @@ async def _clarification(cast: Cast) -> UUID:
         items = [item for item in await desk.agenda() if item.thread == request and item.what == "answer"]
         if [item.due for item in items] != [None]:
             raise DemoStepError(f"the clock of the answer does not stand still at {desk.address}")
-    cast.stage.tell(f"   {_('the clock of the answer stands still on both sides')}")
+    cast.stage.tell("   " + _("the clock of the answer stands still on both sides"))
     await cast.reply(cast.seoul, question, "clarification.reply")
     items = [item for item in await cast.paris.agenda() if item.thread == request and item.what == "answer"]
-    cast.stage.tell(f"   {_('the answer is due')} {safe(items[0].due)}")
+    cast.stage.tell("   " + _("the answer is due not later than {due}").format(due=safe(items[0].due)))
     return request
 
 
@@ -344,7 +347,9 @@ async def _outcome(cast: Cast, scenario: Scenario, thread: UUID) -> dict[str, An
     verified = all(row["verified"] for rows in receipts for row in rows)
     complete = all({row["event"] for row in rows} >= _PROVED for rows in receipts)
     ok = all(side == wanted for side in sides.values()) and verified and complete
-    cast.stage.tell(f"   {_('both desks')}: {scenario.state}; {_('receipts')}: {sum(map(len, receipts))}; ok: {ok}")
+    text = _("both desks: {state}; receipts: {receipts}; as it must be: {ok}")
+    yes = _("yes") if ok else _("no")
+    cast.stage.tell("   " + text.format(state=state_label(scenario.state), receipts=sum(map(len, receipts)), ok=yes))
     return {
         "thread": thread,
         "messages": [sent.id for _by, sent in cast.said],

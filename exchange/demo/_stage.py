@@ -46,7 +46,8 @@ class Stage:
         try:
             for node in NATIONS:
                 running.append(await self.commands.start_node(self._federation.node_home(node)))
-                self.tell(f"   {_('node')} {node}: {running[-1].ready.get('url')}")
+                text = _("The node {node} runs at {url}")
+                self.tell("   " + text.format(node=node, url=running[-1].ready.get("url")))
             yield
         finally:
             for process in running:

@@ -9,7 +9,7 @@ from typing import Any
 
 from exchange.demo._federation import NATIONS
 from exchange.demo._stage import Stage, example
-from exchange.i18n import _
+from exchange.i18n import _, labelled
 from keys.local.files import write_file
 from protocol.encoding.instants import to_text
 from protocol.errors import DemoStepError
@@ -36,18 +36,20 @@ class Story:
 
     async def run(self) -> dict[str, Any]:
         request = await self._commands.comity(self._seoul, "send", str(example("preservation-request.json")))
-        self._tell(f"3. {_('Seoul sealed and submitted the request')}: {request['id']}")
+        self._tell(_("3. Seoul sealed and submitted the request: {message}").format(message=request["id"]))
         await self._receive(self._paris, request["id"])
         shown = await self._commands.comity(self._paris, "show", request["id"])
         names = [target["target"] for target in shown["message"]["targets"]]
-        self._tell(f"4. {_('Paris opened it')}: {len(names)} {_('targets')}")
+        self._tell(_("4. Paris opened it; targets: {count}").format(count=len(names)))
         now = datetime.now(UTC)
         acknowledged = await self._commands.comity(
             self._paris, "acknowledge", request["id"], "--eta", to_text(now + timedelta(hours=6))
         )
-        self._tell(f"5. {_('Paris acknowledged, with a time for the answer')}: {acknowledged['id']}")
+        text = _("5. Paris acknowledged, with a time for the answer: {message}")
+        self._tell(text.format(message=acknowledged["id"]))
         answered = await self._commands.comity(self._paris, "answer", request["id"], str(self._answer_file(names, now)))
-        self._tell(f"6. {_('Paris answered: one target preserved, one not held')}: {answered['id']}")
+        text = _("6. Paris answered, one target preserved, one not held: {message}")
+        self._tell(text.format(message=answered["id"]))
         await self._receive(self._seoul, answered["id"])
         tracked = [
             await self._proved(self._seoul, request["id"], PROVED_REQUEST),
@@ -85,11 +87,17 @@ class Story:
             logs[node] = await self._commands.comity(
                 self._auditor, "audit", "mirror", node, "--into", str(folder), codes=(0, 3)
             )
-            self._tell(f"8. {_('The auditor mirrored and verified the log of')} {node}: {logs[node]['size']}")
+            text = _("8. The auditor mirrored and verified the log of {node}; entries: {size}")
+            self._tell(text.format(node=node, size=logs[node]["size"]))
         folders = [f"{node}={self._root / f'mirror-{node}'}" for node in NATIONS]
         matched = await self._commands.comity(self._auditor, "audit", "reconcile", *folders, codes=(0, 3, 6))
         traced = await self._commands.comity(self._auditor, "audit", "trace", message_id, *folders, codes=(0, 3))
-        self._tell(f"9. {_('Both logs tell the same story')}: {matched['ok']} ({matched['counts']['matched']})")
+        text = (
+            _("9. Both logs tell the same story; messages matched: {count}")
+            if matched["ok"]
+            else _("9. The two logs do NOT tell the same story; messages matched: {count}")
+        )
+        self._tell(text.format(count=matched["counts"]["matched"]))
         return {"logs": logs, "reconcile": matched, "trace": traced}
 
     def _answer_file(self, names: list[str], now: datetime) -> Path:
@@ -112,8 +120,10 @@ class Story:
 
     def _tell_receipts(self, tracked: dict[str, Any]) -> None:
         for row in _receipts(tracked):
-            proof = _("verified") if row["verified"] else f"{_('NOT VERIFIED')}: {row['error']}"
-            self._tell(f"   {row['event']:<24} {_('log of')} {row['node']} #{row['index']:<4} {proof}")
+            proof = _("verified") if row["verified"] else labelled(_("NOT VERIFIED"), row["error"])
+            text = _("{event}, entry {index} of the log of {node}: {proof}")
+            told = text.format(event=row["event"], index=row["index"], node=row["node"], proof=proof)
+            self._tell(f"   {told}")
 
     def _result(self, tracked: list[dict[str, Any]], final: dict[str, Any], audit: dict[str, Any]) -> dict[str, Any]:
         messages = [

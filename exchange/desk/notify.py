@@ -17,6 +17,7 @@ import urllib3
 from exchange.cases.agenda import Notice, counts
 from exchange.i18n import _
 from exchange.settings import DeskSettings, EmailSettings
+from keys.local.isolates import shown
 from keys.transport.tls import public_context
 from protocol.address import Address
 from protocol.errors import UnavailableError
@@ -69,12 +70,12 @@ class EmailChannel:
         settings = self._settings
         mail = EmailMessage()
         mail["From"], mail["To"] = settings.sender, ", ".join(settings.to)
-        mail["Subject"] = _("Comity: deadlines want attention at {desk}").format(desk=desk)
+        mail["Subject"] = shown(_("Comity: deadlines want attention at {desk}").format(desk=desk))
         told = summary(notices)
         mail.set_content(
-            _("Overdue: {overdue}. Coming up: {due}. Of these this desk must act on: {ours}.").format(**told)
+            shown(_("Overdue: {overdue}. Coming up: {due}. Of these this desk must act on: {ours}.").format(**told))
             + "\n\n"
-            + _("What they are about is at the desk: comity agenda")
+            + shown(_("What they are about is at the desk: comity agenda"))
             + "\n"
         )
         try:

@@ -52,7 +52,7 @@ def verify_officer_of(content: bytes) -> bool:
     if key is None and signature is None:
         return False
     if type(key) is not str or type(signature) is not str:
-        raise SignatureInvalidError("an officer's signature and key go together")
+        raise SignatureInvalidError("give both the officer's signature and key, or neither")
     verify_officer_signature(key, signature, content)
     return True
 

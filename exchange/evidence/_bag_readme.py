@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from uuid import UUID
 
-from exchange.i18n import _
-from keys.local.translation import languages, translator
+from keys.local.translation import current, languages, translator
 
 
-def readme(message_id: UUID, *, disclosed: bool, _: Callable[[str], str] = _) -> str:
-    """The text for one bundle, in the language of the environment or of the translation that is given."""
+def readme(message_id: UUID, *, disclosed: bool, _: Callable[[str], str] | None = None) -> str:
+    """The text for one bundle, in the language of the environment or of the translation that is given.
+
+    It is a file that others judge byte by byte: it holds none of the marks that a terminal gets.
+    """
+    _ = _ or current().gettext
     return _about(_).format(message=message_id, content=_open(_) if disclosed else _closed(_))
 
 
@@ -24,7 +27,7 @@ def readmes(message_id: UUID, *, disclosed: bool) -> Iterator[str]:
 
 @cache
 def _in(language: str) -> Callable[[str], str]:
-    return translator(language)
+    return translator(language).gettext
 
 
 def _open(_: Callable[[str], str]) -> str:

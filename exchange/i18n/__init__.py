@@ -1,5 +1,5 @@
 """Texts that an officer or auditor reads, in the language of the environment."""
 
-from keys.local.translation import _
+from keys.local.translation import _, labelled, ngettext
 
-__all__ = ["_"]
+__all__ = ["_", "labelled", "ngettext"]

@@ -44,7 +44,7 @@ class Wording:
     def spread_columns(self, counted: str) -> tuple[Column, ...]:
         """The columns of a spread; ``counted`` names what was measured."""
         _ = self.reader.text
-        headings = (counted, _("Median"), _("Nine in ten within"), _("Longest"))
+        headings = (counted, _("Median"), _("90 % within"), _("Longest"))
         return tuple(Column(heading, TextKind.NUMBER) for heading in headings)
 
     def backwards(self, spreads: Iterable[Spread]) -> tuple[str, ...]:
@@ -69,7 +69,7 @@ class Wording:
         ]
         below = self._suppression.below
         if below:
-            text = _("everywhere what fewer than {few} of a log or office have in common, be it none or {most}")
+            text = _("every group of fewer than {few} in a log or office: it may have had from none to {most}")
             few, most = (self.reader.number(number) for number in (below, below - 1))
             facts.append(Fact(_("Left out"), text.format(few=few, most=most)))
         return tuple(facts)

@@ -73,14 +73,11 @@ def _messages(figures: AuditFigures, words: Wording) -> Section:
             ),
         ),
         notes=(
-            _(
-                "Counted is each message that a node made available to a desk, once for each desk. The sender is the"
-                " node that it came from."
-            )
+            _("Each message counts once for each desk that could fetch it. The sender is the node that it came from.")
             if figures.suppressed_below
             else _(
-                "Counted is each message that a node made available to a desk, once for each desk. Where the log of the"
-                " recipient's node was not read, what was handed over to that node is counted."
+                "Each message counts once for each desk that could fetch it. If the log of the recipient's"
+                " node was not read, delivery to that node counts."
             ),
         ),
     )
@@ -113,8 +110,8 @@ def _times(figures: AuditFigures, words: Wording) -> Section:
         ),
         notes=(
             _(
-                "For messages that were submitted in the period, as far as both logs were read: the difference of the"
-                " times that the two nodes logged. The median and nine in ten are times that occurred."
+                "Only messages submitted in the period, with both logs read. Time = difference between the two"
+                " logs. The median and the 90 % value are real measured times."
             ),
             *words.backwards(row.spread for row in figures.times),
         ),
@@ -137,7 +134,12 @@ def _findings(figures: AuditFigures, words: Wording) -> Section:
                 _("No findings."),
             ),
         ),
-        notes=(_("Of the whole logs, whatever the period. An entry with a finding counts in no message and no time."),),
+        notes=(
+            _(
+                "For the complete logs, not only the period. Entries with a finding are not counted in"
+                " messages and times."
+            ),
+        ),
     )
 
 

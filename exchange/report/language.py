@@ -8,7 +8,7 @@ from babel import Locale
 from babel.dates import format_date, format_skeleton, format_time, get_datetime_format
 from babel.numbers import format_decimal
 
-from keys.local.translation import in_language
+from keys.local.translation import in_language, label_context
 from protocol.codes import load_codes
 from protocol.errors import UsageError
 
@@ -45,7 +45,9 @@ class Reader:
     def code(self, name: str, code: str) -> str:
         """The label of a code in the published list ``name``; the code itself, isolated, where the list lacks it."""
         codes = load_codes(name)
-        return self.text(codes.label(code)) if code in codes else isolated(code)
+        if code not in codes:
+            return isolated(code)
+        return self._catalogue.pgettext(label_context(name, code), codes.label(code))
 
     def number(self, number: int) -> str:
         """A whole number."""

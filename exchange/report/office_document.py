@@ -103,8 +103,8 @@ def _times(figures: OfficeFigures, words: Wording) -> Section:
         ),
         notes=(
             _(
-                "Of what was acknowledged or answered in the period. A request that was answered at once counts as"
-                " acknowledged by the answer."
+                "Counts requests acknowledged or answered in the period. An answer without earlier"
+                " acknowledgement counts as both."
             ),
             *words.backwards(row.spread for row in figures.times),
         ),
@@ -117,7 +117,7 @@ def _deadlines(figures: OfficeFigures, words: Wording) -> Section:
         "acknowledgement": _("Acknowledgement"),
         "decision": _("Decision"),
         "answer": _("Answer"),
-        "next_update": _("The word that was promised"),
+        "next_update": _("Update that was promised"),
         "supplement": _("Supplement"),
         "explanation": _("Explanation of what was out of order"),
     }
@@ -154,8 +154,8 @@ def _lapses(figures: OfficeFigures, words: Wording) -> Section:
         _("Close to expiry"),
     )
     note = _(
-        "A lapse was prevented when the preservation was extended, followed up or released within {span} before its"
-        " expiry. It lapsed when none of these was done by then."
+        "Prevented: extended, followed up or released in the last {span} before expiry. Lapsed: none of these"
+        " was done before expiry."
     )
     return Section(
         _("Preservations about to expire"),
@@ -211,7 +211,7 @@ def _cases(figures: OfficeFigures, words: Wording) -> Section:
                 _("Cases by state"),
                 (
                     Column(_("Opened by")),
-                    Column(_("TextKind")),
+                    Column(_("Kind")),
                     Column(_("State")),
                     Column(_("Cases"), TextKind.NUMBER),
                 ),

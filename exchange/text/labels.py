@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from gettext import NullTranslations
 
-from keys.local.translation import _, language
-from protocol.codes import load_codes
+from keys.local.translation import FACT, _, current, label_context, language, pgettext
+from protocol.codes import Code, load_codes
+from protocol.lifecycle.facts import CaseFact
 from protocol.lifecycle.reasons import Reason
 
 _NAMED_BY_CLDR = {"country": "territories", "language": "languages"}
@@ -22,7 +23,12 @@ def code_label(name: str, code: str) -> str:
         return names.get(code, codes.label(code))
     if name == "language" and code not in codes:
         return _language_label(code)
-    return _(codes.label(code)) if code in codes else code
+    return pgettext(label_context(name, code), codes.label(code)) if code in codes else code
+
+
+def listed_label(name: str, entry: Code) -> str:
+    """The label of an entry of the list ``name``, which may be an added one."""
+    return pgettext(label_context(name, entry.code), entry.label)
 
 
 def _language_label(tag: str) -> str:
@@ -55,10 +61,20 @@ def field_label(name: str) -> str:
     return code_label("field", name)
 
 
-def reason_label(reason: Reason, translate: Callable[[str], str] = _) -> str:
-    """Why no rule allows a message; ``translate`` for another reader than this one."""
-    state = load_codes("case_state").label(reason.state) if reason.state else ""
-    return translate(load_codes("order_rule").label(reason.code)).format(state=translate(state), days=reason.days)
+def fact_label(fact: type[CaseFact]) -> str:
+    """What happened, as a lifecycle names it."""
+    return pgettext(FACT, fact.NAME)
+
+
+def reason_label(reason: Reason, texts: NullTranslations | None = None) -> str:
+    """Why no rule allows a message; ``texts`` for another reader than this one."""
+    to_reader = current() if texts is None else texts
+
+    def label(name: str, code: str) -> str:
+        return to_reader.pgettext(label_context(name, code), load_codes(name).label(code))
+
+    state = label("case_state", reason.state) if reason.state else ""
+    return label("order_rule", reason.code).format(state=state, days=reason.days)
 
 
 def deadline_label(what: str) -> str:
@@ -67,7 +83,7 @@ def deadline_label(what: str) -> str:
         "acknowledgement": _("Acknowledge the request"),
         "decision": _("Decide on the request"),
         "answer": _("Answer the request"),
-        "next_update": _("Give the word that was promised"),
+        "next_update": _("Send the update that you promised"),
         "supplement": _("Send the supplement"),
         "expiry": _("Preservation expires: extend, follow up or release"),
         "explanation": _("Tell the sender why a message is out of order"),

@@ -15,7 +15,8 @@ from pydantic import BaseModel, StringConstraints
 from pydantic.fields import FieldInfo
 
 from exchange.text.labels import code_label, field_label
-from keys.local.translation import _, language
+from keys.local.isolates import bare
+from keys.local.translation import _, isolated_value, language
 from protocol.codes import load_codes
 from protocol.encoding.instants import as_written
 from protocol.errors import InvalidMessageError, MalformedError
@@ -74,7 +75,11 @@ def _of_part(part: BaseModel, path: tuple[str, ...], depth: int, written_in: str
 def _masked(card: PaymentCard) -> str:
     """A card number as it may be shown; what is left out is said."""
     shown = masked_card(card.number)
-    return shown if shown == card.number else _("{number} (masked; --json has it whole)").format(number=shown)
+    return (
+        shown
+        if shown == card.number
+        else _("{number} (masked; the whole number is in the output of --json)").format(number=shown)
+    )
 
 
 def _of_original(original: Original, path: tuple[str, ...], depth: int) -> Iterator[ReadLine]:
@@ -121,7 +126,7 @@ def _of_code(codes: str | None, value: Any) -> str:
     if codes is None or not isinstance(value, str):
         return _plain(value)
     label = code_label(codes, value)
-    return label if label == value else f"{label} [{value}]"
+    return label if bare(label) == value else f"{label} [{isolated_value(value)}]"
 
 
 def _plain(value: Any) -> str:

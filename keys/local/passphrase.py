@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from keys.local.given_files import FileKind, require_kind, wrong_file
+from keys.local.isolates import shown
 from protocol.errors import KeystoreError, UsageError
 
 MAX_PASSPHRASE_BYTES = 1024
@@ -45,8 +46,8 @@ def ask_passphrase(prompt: str, again: str | None, option: str = "--passphrase-f
     """
     if not sys.stdin.isatty():
         raise UsageError(f"there is no terminal to ask for the passphrase: name a file with {option}")
-    typed = getpass.getpass(prompt)
-    if again is not None and getpass.getpass(again) != typed:
+    typed = getpass.getpass(shown(prompt))
+    if again is not None and getpass.getpass(shown(again)) != typed:
         raise UsageError("the two passphrases differ")
     return _checked(typed.encode())
 

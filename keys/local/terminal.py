@@ -23,8 +23,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TextIO
 
+from keys.local.isolates import shown
 from keys.local.printing import printable_json, printable_line, printable_text
-from keys.local.translation import _
+from keys.local.translation import _, is_right_to_left
 from protocol.errors import (
     CheckpointInvalidError,
     ComityError,
@@ -85,6 +86,7 @@ def write_json(value: Any, *, indent: int | None = None) -> None:
 
 def emit(text: str, *, to: TextIO | None = None) -> None:
     """Text that is safe to print already; raises :class:`OutputError`."""
+    text = shown(text)
     gathered = _gathered.get()
     if to is None and gathered is not None:
         gathered.append(text)
@@ -98,6 +100,13 @@ def emit(text: str, *, to: TextIO | None = None) -> None:
     except (OSError, ValueError) as problem:
         why = problem.strerror if isinstance(problem, OSError) else "it is closed or cannot take these characters"
         raise OutputError(f"the output cannot be written: {why}") from problem
+
+
+def ask(question: str, *, err: bool = False) -> str:
+    """What a person types as the answer; the question stands on standard error with ``err``."""
+    import typer
+
+    return str(typer.prompt(shown(question), err=err))
 
 
 @contextmanager
@@ -117,10 +126,19 @@ def at_once() -> Iterator[None]:
 
 def refusal_lines(error: ComityError) -> list[str]:
     """The refusal for a person, in their language: what happened, every problem of the draft, what to do."""
-    lines = [f"{_('refused')} ({error.code}): {printable_line(_(error.detail))}"]
+    lines = [_("refused ({code}): {detail}").format(code=error.code, detail=printable_line(_(error.detail)))]
     for field, rule, text in getattr(error, "problems", ()):
-        lines.append(f"  {printable_line(_(rule))}: {printable_line(_(text))} [{printable_line(field)}]")
+        said = _("{rule}: {text} [{field}]")
+        told = {"rule": printable_line(_(rule)), "text": printable_line(_(text)), "field": printable_line(field)}
+        lines.append("  " + said.format(**told))
     return [*lines, printable_line(_(error.advice))]
+
+
+def problem_line(error: ComityError) -> str:
+    """What happened and what to do, in one line and in the reader's language."""
+    text = _("{detail} ({code}). {advice}")
+    detail, advice = printable_line(_(error.detail)), printable_line(_(error.advice))
+    return text.format(detail=detail, code=error.code, advice=advice)
 
 
 def refuse(error: ComityError, *, as_json: bool) -> int:
@@ -160,6 +178,8 @@ def _run(name: str, app: typer.Typer) -> int:
     try:
         # Not the framework's own main(): it turns a reader that went away into "refused", and prints what it was given.
         command = typer.main.get_command(app)
+        if is_right_to_left():
+            _show_helps(command)
         with command.make_context(name, arguments) as context:
             command.invoke(context)
     except typer.Exit as end:
@@ -184,8 +204,20 @@ def _run(name: str, app: typer.Typer) -> int:
     return OK
 
 
+def _show_helps(command: Any) -> None:
+    """The framework prints helps by itself: they get what a person is shown before it does."""
+    for described in (command, *command.params):
+        for name in ("help", "short_help", "epilog"):
+            text = getattr(described, name, None)
+            if isinstance(text, str):
+                setattr(described, name, shown(text))
+    for inner in getattr(command, "commands", {}).values():
+        _show_helps(inner)
+
+
 def _defect(name: str, defect: Exception) -> int:
-    write(f"{name}: {_('internal error')} ({type(defect).__name__})", to=sys.stderr)
+    text = _("{program}: internal error ({kind})")
+    write(text.format(program=name, kind=type(defect).__name__), to=sys.stderr)
     return REFUSED
 
 

@@ -9,13 +9,20 @@ from __future__ import annotations
 import gettext
 import os
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 
+from keys.local.isolates import CLOSE, OPEN, isolated
+
 DOMAIN = "comity"
 FOLDER = Path(__file__).parents[1] / "locale"
+# What a fact of a lifecycle is called has this context.
+FACT = "fact"
+_NAMING_FIELDS = frozenset({"field", "profile_field"})
+# CLDR, characterOrder: not asked of Babel, as nothing that starts fast imports it.
+_RIGHT_TO_LEFT = frozenset({"ar", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"})
 _SOURCE = frozenset({"C", "POSIX", "en"})
 # GNU gettext manual, "Locale Environment Variables": the first of these that is set decides.
 _VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
@@ -23,7 +30,29 @@ _VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
 
 def _(text: str) -> str:
     """``text`` in the user's language, or itself."""
-    return _current().gettext(text)
+    return _directed(_current().gettext(text))
+
+
+def pgettext(context: str, text: str) -> str:
+    """As :func:`_`, for a text that needs saying what it names: the same English can be two texts elsewhere."""
+    return _directed(_current().pgettext(context, text))
+
+
+def ngettext(one: str, many: str, number: int) -> str:
+    """The form for ``number`` things, in the user's language; ``one`` and ``many`` are the English ones."""
+    return _directed(_current().ngettext(one, many, number))
+
+
+def labelled(name: str, value: object) -> str:
+    """A value behind its name, with the mark between that the user's language has there."""
+    return _("{name}: {value}").format(name=name, value=value)
+
+
+def label_context(codes: str, code: str) -> str:
+    """What the label of ``code`` in the list ``codes`` has as its context: the list's name; in a list that names
+    fields, the field too, as those are single words that mean another thing in each place.
+    """
+    return f"{codes}.{code}" if codes in _NAMING_FIELDS else codes
 
 
 def language() -> str:
@@ -31,9 +60,14 @@ def language() -> str:
     return str(_current().info().get("language") or "en")
 
 
-def translator(language: str) -> Callable[[str], str]:
+def current() -> gettext.NullTranslations:
+    """The catalogue of the user's language."""
+    return _current()
+
+
+def translator(language: str) -> gettext.NullTranslations:
     """What puts texts into ``language``, such as ``fr``, whatever the user's own is."""
-    return catalogue(FOLDER, {"LANGUAGE": language}).gettext
+    return catalogue(FOLDER, {"LANGUAGE": language})
 
 
 def languages() -> list[str]:
@@ -96,6 +130,20 @@ def _load(path: Path) -> gettext.NullTranslations | None:
         return gettext.GNUTranslations(compiled_now)
     except (PoFileError, ValueError):
         return None
+
+
+def is_right_to_left() -> bool:
+    """Whether the user's language runs from right to left."""
+    return language().partition("_")[0].partition("@")[0] in _RIGHT_TO_LEFT
+
+
+def isolated_value(value: str) -> str:
+    """A value that stands beside others in a line, such as a cell of a table, so that it does not turn around them."""
+    return f"{OPEN}{value}{CLOSE}" if value and is_right_to_left() else value
+
+
+def _directed(text: str) -> str:
+    return isolated(text) if is_right_to_left() else text
 
 
 @cache

@@ -30,10 +30,11 @@ def auditors(
     key: Annotated[list[str], typer.Option(help=_("Key of the nation in the keystore."))],
     registry: Registry,
     since: Annotated[
-        str | None, typer.Option("--from", help=_("scoped: what was logged from then on (with offset)."))
+        str | None,
+        typer.Option("--from", help=_("scoped: what was logged from then on (date and time with time zone).")),
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--to", help=_("scoped: what was logged before then (with offset)."))
+        str | None, typer.Option("--to", help=_("scoped: what was logged before then (date and time with time zone)."))
     ] = None,
     message: Annotated[
         list[str] | None, typer.Option("--message", help=_("scoped: this message, by its whole id; may be repeated."))

@@ -49,7 +49,7 @@ def backup(
             "folder": str(folder), "node": made.node, "size": made.size, "root": made.root, "final": made.final,
             "made_at": made.made_at, "files": len(made.files), "keystore": with_keystore,
         }  # fmt: skip
-        text = _("{folder}: {count} files, the log with {size} entries").format(
+        text = _("{folder}; files: {count}; entries of the log: {size}").format(
             folder=folder, count=len(made.files), size=made.size
         )
         kept = _("The private keys are not in it: keep keystore.cbor in another place.")
@@ -83,7 +83,7 @@ def restore(
         values = {
             "home": str(into), "node": made.node, "size": made.size, "made_at": made.made_at, "keystore": keystore,
         }  # fmt: skip
-        text = _("{home} is the state of {at}, with {size} entries in the log.").format(
+        text = _("{home} is the state of {at}; entries of the log: {size}.").format(
             home=into, at=made.made_at, size=made.size
         )
         keys = _("Put keystore.cbor into it: this backup has no private keys.")

@@ -56,7 +56,7 @@ def take(
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take a bundle: envelopes, receipts and the directory, each verified. Importing again is harmless.
+    """Import a bundle: envelopes, receipts and the directory, each verified. Importing again is harmless.
 
     The node may be running. Example: comity-node bundle import /var/lib/comity /media/usb/from-fr
     """
@@ -180,11 +180,13 @@ def _begin_directory(files: Any, parts: list[BundlePart]) -> None:
 
 def _told(row: dict[str, Any]) -> str:
     text = _(
-        "Part {part} of {parts} from {sender}: {envelopes} envelopes, {statements} statements, {receipts} receipts"
+        "Part {part} of {parts} from {sender}; envelopes: {envelopes}; statements: {statements}; receipts: {receipts}"
     )
     lines = [text.format(**row)]
     if row["directory"] is False:
-        lines.append(_("The directory in it was not taken (it is older, or does not verify); the present one stays."))
+        lines.append(
+            _("The directory in it was not imported (it is older, or does not verify); the present one stays.")
+        )
     lines += [_("refused: {code}").format(code=code) for code in row["refused"]]
     if row["missing"]:
         lines.append(_("Still to import: parts {numbers}").format(numbers=", ".join(map(str, row["missing"]))))

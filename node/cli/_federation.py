@@ -32,7 +32,7 @@ from node.cli._review import (
     sign_reviewed,
 )
 from node.cli._secrets import PassphraseFile
-from node.i18n import _
+from node.i18n import _, labelled
 from protocol.errors import CeremonyError, UsageError
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def status(folder: Folder, as_json: AsJson = False) -> None:
         staged = {role: str(ceremony.missing(role)) for role in ceremony.staged()}
         nations = repository.nations() if repository.exists() else []
         values = {"version": repository.version("timestamp"), "nations": nations, "staged": staged}
-        lines = [f"{_('version')}: {values['version']}", f"{_('nations')}: {', '.join(nations)}"]
+        lines = [labelled(_("version"), values["version"]), labelled(_("nations"), ", ".join(nations))]
         show(as_json, values, lambda: "\n".join([*lines, *staged.values()]))
 
 

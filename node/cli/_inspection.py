@@ -99,11 +99,14 @@ def _told(found: Trace, now: datetime) -> str:
         "done": _("done: everyone has it"),
         "ended": _("ended without reaching everyone"),
     }
-    came = _("handed over by {node}").format(node=found.peer) if found.peer else _("submitted here")
+    came = (
+        _("from {sender}, handed over by {node}, expires {at}")
+        if found.peer
+        else _("from {sender}, submitted here, expires {at}")
+    )
     lines = [
         f"{found.id}: {states[found.where(now)]}",
-        "  "
-        + _("from {sender}, {came}, expires {at}").format(sender=found.sender, came=came, at=to_text(found.expires_at)),
+        "  " + came.format(sender=found.sender, node=found.peer, at=to_text(found.expires_at)),
     ]
     lines += [f"  {_logged(event)}" for event in found.events]
     lines += [f"  {_proved(receipt)}" for receipt in found.receipts]
@@ -124,7 +127,7 @@ def _proved(receipt: PartnerReceipt) -> str:
 
 
 def _in_queue(row: Queued) -> str:
-    return _("{kind} for {partner}: {attempts} attempts, next at {at}, last error {error}").format(
+    return _("{kind} for {partner}; attempts: {attempts}; next at {at}; last error: {error}").format(
         kind=row.kind,
         partner=row.partner,
         attempts=row.attempts,
@@ -135,7 +138,7 @@ def _in_queue(row: Queued) -> str:
 
 def _waiting(state: PartnerState) -> str:
     text = _(
-        "{partner}: {envelopes} messages and {receipts} receipts wait; most attempts {attempts}; last error {error}"
+        "{partner}; waiting messages: {envelopes}, receipts: {receipts}; most attempts: {attempts}; last error: {error}"
     )
     return text.format(
         partner=state.partner,

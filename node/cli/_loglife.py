@@ -127,8 +127,8 @@ async def _reconcile(home: Path, passphrase_file: Path | None, *, alone: bool) -
 
 
 def _told(home: Path, report: Reconciled) -> str:
-    lines = [_("The database holds {size} entries of {origin}.").format(size=report.size, origin=report.origin)]
-    lines += [_("{source}: {size} entries").format(source=name, size=size) for name, size in report.known.items()]
+    lines = [_("Entries of {origin} in the database: {size}.").format(size=report.size, origin=report.origin)]
+    lines += [_("{source}; entries: {size}").format(source=name, size=size) for name, size in report.known.items()]
     lines += [_("{node}: no answer").format(node=node) for node in report.silent]
     if report.damaged is not None:
         lines.append(_("The checkpoint file was damaged; it lies in {path} now.").format(path=report.damaged))
@@ -137,7 +137,7 @@ def _told(home: Path, report: Reconciled) -> str:
     lines += [_("{source} knows another history than the database.").format(source=name) for name in report.contradicts]
     if report.missing:
         last = report.size + report.missing - 1
-        text = _("Missing: {count} entries, {first} to {last}. Nothing is signed until they are back.")
+        text = _("Missing entries: {count}, from {first} to {last}. Nothing is signed until they are back.")
         lines.append(text.format(count=report.missing, first=report.size, last=last))
     for node, held in report.held.items():
         text = ", ".join(f"{first}-{end}" if first != end else str(first) for first, end in held)
@@ -177,8 +177,12 @@ def import_entries(
             done = asyncio.run(import_mirror(log, mirror, datetime.now(UTC), shown))
         values = {**asdict(done), "unfinished": [str(message_id) for message_id in done.unfinished]}
         lines = [
-            _("Entries appended: {count}. The log has {size} entries.").format(count=done.entries, size=done.size),
-            *([_("Of {count} only the hash is known.").format(count=done.withheld)] if done.withheld else []),
+            _("Entries appended: {count}. Entries of the log: {size}.").format(count=done.entries, size=done.size),
+            *(
+                [_("Entries of which only the hash is known: {count}.").format(count=done.withheld)]
+                if done.withheld
+                else []
+            ),
             *(
                 _("Lost with the database, to be sent again: {id}").format(id=message_id)
                 for message_id in done.unfinished
@@ -237,7 +241,7 @@ def verify_tiles(
 def _show_tiles(as_json: bool, folder: Path, values: dict[str, Any], size: int) -> None:
     head = values.pop("checkpoint")
     shown = {"folder": str(folder), "origin": head["origin"], "size": size, "root": head["root"].hex(), **values}
-    text = _("{folder}: {size} entries, {bundles} bundles of entries, {withheld} entries by hash only")
+    text = _("{folder}; entries: {size}; bundles of entries: {bundles}; entries by hash only: {withheld}")
     show(as_json, shown, lambda: text.format(**shown))
 
 
@@ -257,7 +261,9 @@ def found_anew(
         if not yes:
             raise UsageError(_("the old log can never be signed again: add --yes"))
         values = asyncio.run(_found_anew(home, passphrase_file))
-        text = _("The old log ends with {final_size} entries. Next: the nation publishes {card}, then run the node.")
+        text = _(
+            "Entries of the old log at its end: {final_size}. Next: the nation publishes {card}, then run the node."
+        )
         show(as_json, values, lambda: text.format(**values))
 
 

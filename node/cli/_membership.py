@@ -173,7 +173,7 @@ def witnesses(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Stage whose cosignatures make a checkpoint count as witnessed. Root holders sign it.
+    """Prepare the rule for which witnesses must sign a checkpoint. Root holders sign it.
 
     Example: comity-node federation witnesses directory --rule witnesses.policy
     """

@@ -95,7 +95,7 @@ def health(
     url: Annotated[str | None, typer.Option(help=_("The admin listener, if not the one in the settings."))] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask the running node how it is: 0 ok or attention, 4 failing or not running.
+    """Ask the running node for its state: 0 ok or attention, 4 failing or not running.
 
     Example: comity-node health kr
     """

@@ -17,7 +17,8 @@ import typer
 
 from keys.local.given_files import FileKind, require_folder
 from keys.local.printing import printable
-from node.i18n import _
+from keys.local.terminal import ask, write
+from node.i18n import _, labelled, ngettext
 from protocol.errors import CeremonyError, ComityError, UsageError
 
 if TYPE_CHECKING:
@@ -190,8 +191,8 @@ def _judge(chain: HolderChain, file: CeremonyFile, approval: Approval, as_json: 
     except RootUnknownError as problem:
         if as_json or not _is_asked():
             raise
-        sys.stderr.write(f"{_(problem.detail)}\n")
-        return chain.judge(file, typer.prompt(_("Type the fingerprint as another member reads it to you"), err=True))
+        write(_(problem.detail), to=sys.stderr)
+        return chain.judge(file, ask(_("Type the fingerprint as another member reads it to you"), err=True))
 
 
 def _ask_digest(judged: Judged, as_json: bool) -> str:
@@ -200,8 +201,12 @@ def _ask_digest(judged: Judged, as_json: bool) -> str:
         raise UsageError("nothing was signed: give the digest of the change that you reviewed (--digest)")
     show_review(judged.review, judged.file, False, None, proposed=judged.proposed)
     digest = judged.review.digest()
-    typed = typer.prompt(
-        _("To sign all of this, type the last {count} digits of its digest").format(count=_ASKED_DIGITS)
+    typed = ask(
+        ngettext(
+            "To sign all of this, type the last {count} digit of its digest",
+            "To sign all of this, type the last {count} digits of its digest",
+            _ASKED_DIGITS,
+        ).format(count=_ASKED_DIGITS)
     )
     if "".join(typed.split()).lower() != digest[-_ASKED_DIGITS:]:
         raise UsageError("nothing was signed: these are not the last digits of the digest")
@@ -214,17 +219,17 @@ def _is_asked() -> bool:
 
 
 def _lines(review: Review, file: CeremonyFile, proposed: bool) -> Iterator[str]:
-    yield f"{_('Federation')}: {printable(review.federation)}"
-    yield f"{_('Role')}: {printable(review.role)}"
+    yield labelled(_("Federation"), printable(review.federation))
+    yield labelled(_("Role"), printable(review.role))
     for change in review.changes:
         before, after = (printable(value) or "-" for value in (change.before, change.after))
-        yield f"  {_(printable(change.what))} {printable(change.subject)}: {before} -> {after}"
-    yield f"{_('Compared with')}: {review.before_sha256 or _('nothing: it is the first version')}"
-    yield f"{_('Signed is')}: {review.signed_sha256}"
+        yield f"  {printable(change.what)} {printable(change.subject)}: {before} -> {after}"
+    yield labelled(_("Compared with"), review.before_sha256 or _("nothing: it is the first version"))
+    yield labelled(_("SHA-256 of what is signed"), review.signed_sha256)
     if proposed:
         yield _("Who may sign is itself proposed, and not yet known to be signed by enough:")
-    yield f"{_('May sign')}:"
+    yield _("May sign:")
     for keyid, holder in review.holders:
         yield f"  {printable(holder)} {keyid}"
-    yield f"{_('Signed by')}: {', '.join(map(printable, file.signed_by())) or _('nobody yet')}"
-    yield f"{_('Digest of all of this, to read to each other')}: {review.spoken()}"
+    yield labelled(_("Signed by"), ", ".join(map(printable, file.signed_by())) or _("nobody yet"))
+    yield labelled(_("Digest of all of this, to read to each other"), review.spoken())

@@ -31,7 +31,9 @@ app = typer.Typer(
 def begin(
     home: Home,
     tls: Annotated[bool, typer.Option("--tls", help=_("The TLS certificate."))] = False,
-    signing: Annotated[bool, typer.Option("--signing", help=_("The key that signs requests to partners."))] = False,
+    signing: Annotated[
+        bool, typer.Option("--signing", help=_("The key that signs HTTP requests to partners."))
+    ] = False,
     log: Annotated[bool, typer.Option("--log", help=_("The keys that sign the log."))] = False,
     witness: Annotated[bool, typer.Option("--witness", help=_("The keys that cosign partners' logs."))] = False,
     passphrase_file: PassphraseFile = None,
@@ -59,7 +61,7 @@ def begin(
 
 @app.command()
 def switch(home: Home, passphrase_file: PassphraseFile = None, as_json: AsJson = False) -> None:
-    """Replace the present keys by the new ones, once the directory lists those. Then restart the node.
+    """Put the new keys in place of the present ones, once the directory lists the new ones. Then restart the node.
 
     Example: comity-node rotate switch kr
     """

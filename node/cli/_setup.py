@@ -12,7 +12,7 @@ from keys.local.given_files import FileKind, take
 from keys.transport.urls import read_url
 from node.cli._output import AsJson, edge, show
 from node.cli._secrets import PassphraseFile, TokenFile, open_token, read_passphrase
-from node.i18n import _
+from node.i18n import _, labelled
 from protocol.address import check_new_country, check_new_node
 from protocol.errors import KeystoreError, UsageError
 
@@ -185,7 +185,7 @@ def card(home: Home, as_json: AsJson = False) -> None:
             _("file to publish"): str(NodeHome(home).card),
         }
         values = json.loads(card_to_bytes(parsed))
-        show(as_json, values, lambda: "\n".join(f"{name}: {value}" for name, value in lines.items()))
+        show(as_json, values, lambda: "\n".join(labelled(name, value) for name, value in lines.items()))
 
 
 def bootstrap(

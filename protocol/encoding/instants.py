@@ -84,7 +84,7 @@ def _offset(sign: str | None, hours: str, minutes: str) -> timedelta:
         raise MalformedError("the minutes of an offset go from 00 to 59: check the offset")
     offset = timedelta(hours=int(hours), minutes=int(minutes)) * (-1 if sign == "-" else 1)
     if sign == "-" and not offset:
-        raise MalformedError("-00:00 says that the offset is unknown (RFC 3339 §4.3): state it")
+        raise MalformedError('write the real time zone; -00:00 means "unknown" (RFC 3339 §4.3)')
     if not _LEAST_OFFSET <= offset <= _MOST_OFFSET:
         raise MalformedError("there is no such offset: they go from -12:00 to +14:00")
     return offset

@@ -16,5 +16,5 @@ class OutOfOrderNotice(Reply):
 
     type: Literal["out-of-order"]
     targets: TargetNames = ()
-    reason: Annotated[Note, Legal("lifecycle", "why the message changed nothing is missing")]
+    reason: Annotated[Note, Legal("lifecycle", "explain why the message changed nothing")]
     remark: Note | None = None

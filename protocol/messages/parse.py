@@ -23,6 +23,11 @@ from protocol.messages.schema.parts import MAX_TARGETS
 from protocol.messages.schema.problems import Problem, problems_of
 
 _FORMAT_RULE = "message format"
+_TEXTS = {
+    "type_missing": "add the message type",
+    "type_unknown": "there is no such message type",
+    "version": "this version of the message type cannot be written",
+}
 # No list of any type is longer.
 MAX_LIST = MAX_TARGETS
 # All names and values of a message.
@@ -76,7 +81,7 @@ def message_to_bytes(message: Message) -> bytes:
     if isinstance(message, UnknownMessage) or message.schema_version > message.SCHEMA_VERSION:
         raise InvalidMessageError(
             "a message of an unknown type or version is passed on as its original bytes",
-            (("schema_version", _FORMAT_RULE, "this version cannot be written"),),
+            (("schema_version", _FORMAT_RULE, _TEXTS["version"]),),
         )
     try:
         return message.model_dump_json(by_alias=True, exclude_none=True).encode()
@@ -140,11 +145,11 @@ def compose_message(
         fields["thread"] = fields["id"]
     model = MESSAGE_TYPES.get(_text_or_empty(fields.get("type")))
     if model is None:
-        text = "the message type is missing" if not fields.get("type") else "there is no such message type"
+        text = _TEXTS["type_unknown"] if fields.get("type") else _TEXTS["type_missing"]
         raise _invalid((("type", _FORMAT_RULE, text),))
     fields.setdefault("schema_version", model.SCHEMA_VERSION)
     if fields["schema_version"] != model.SCHEMA_VERSION:
-        raise _invalid((("schema_version", _FORMAT_RULE, "this version of the message type cannot be written"),))
+        raise _invalid((("schema_version", _FORMAT_RULE, _TEXTS["version"]),))
     message = _validate(_dump(fields), model, newer=False, received=False)
     content = message_to_bytes(message)
     if len(content) > MAX_CONTENT_BYTES:
@@ -181,7 +186,7 @@ def json_schema(message_type: str) -> dict[str, Any]:
     """The JSON Schema (2020-12) of a message type; raises :class:`InvalidMessageError` for an unknown one."""
     model = MESSAGE_TYPES.get(message_type)
     if model is None:
-        raise _invalid((("type", _FORMAT_RULE, "there is no such message type"),))
+        raise _invalid((("type", _FORMAT_RULE, _TEXTS["type_unknown"]),))
     schema = model.model_json_schema(by_alias=True)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

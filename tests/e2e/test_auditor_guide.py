@@ -177,7 +177,7 @@ async def stamped(audit: Audit, line: str) -> None:
     shutil.copy(authority.roots, audit.folder / "authority.pem")
     async with served(authority.reply) as url:
         said = await audit.type(line.replace("http://timestamp.example.org", url))
-    assert "1 timestamps" in said
+    assert "timestamps: 1" in said
 
 
 async def stamped_later(audit: Audit, line: str) -> None:
@@ -186,7 +186,7 @@ async def stamped_later(audit: Audit, line: str) -> None:
     authority = Authority(folder, load_roots((folder / "root.pem").read_bytes())[0])
     async with served(authority.reply) as url:
         said = await audit.type(line.replace("http://timestamp.example.org", url))
-    assert "1 timestamps added, 2 in all" in said
+    assert "timestamps added: 1; in all: 2" in said
 
 
 async def without_comity(audit: Audit, line: str) -> None:
@@ -260,11 +260,11 @@ STEPS = (
     ),
     Step(
         f"comity audit trace {GUIDES_ID} kr fr --proofs proofs --home auditor",
-        (*sorted(PROVED), "Entries with their proofs in proofs: 6"),
+        (*sorted(PROVED), "Entries with their cryptographic proofs in proofs: 6"),
     ),
     Step(
         f"comity audit reconcile kr fr {MONTH} --proofs proofs --home auditor",
-        ("matched", "Unexplained: 0", "Entries with their proofs in proofs: 0"),
+        ("matched", "Unexplained: 0", "Entries with their cryptographic proofs in proofs: 0"),
     ),
     Step("comity audit prove fr --home auditor", ("two-trees",), before=fr_signed_another_tree),
     Step(
@@ -274,7 +274,7 @@ STEPS = (
     ),
     Step(
         f"comity evidence bundle {GUIDES_ID} --out evidence.zip --to 'The auditor' --purpose supervision",
-        ("6 receipts",),
+        ("receipts: 6",),
     ),
     Step(
         f"comity evidence disclose {GUIDES_ID} --out disclosure.json --to 'The auditor' --purpose supervision",
@@ -317,7 +317,7 @@ STEPS = (
         before=a_key_to_sign_with,
     ),
     Step("comity records head", ("comity-records/24-7@kr",), before=the_head_was_kept),
-    Step("comity records export ./records", ("records written",)),
+    Step("comity records export ./records", ("Records written",)),
     Step("comity records verify ./records 24-7@kr --list --home auditor", ("records hold.", "disclosure")),
     Step("comity records verify ./records 24-7@kr --seen head-of-march.txt --home auditor", ("records hold.",)),
     Step("comity audit policy kr --out kr.policy --home auditor", ("kr.policy",)),

@@ -1,8 +1,9 @@
 """Writes keys/locale/comity.pot, every text that people read: run it from the root of the checkout.
 
-It holds what stands in ``_( )`` in ``exchange/`` and ``node/``, the help of ``comity-node``'s commands, what each typed
-error says and advises, what the check of a draft says of each field, and the labels of the code lists (countries and
-languages are named by CLDR instead).
+It holds what stands in ``_( )`` in ``exchange/``, ``node/`` and ``keys/``, the help of ``comity-node``'s commands, what
+each typed error says and advises, what the check of a draft says of each field, and the labels of the code lists
+(countries and languages are named by CLDR instead). A label has its list as context, a field's name the field too: the
+same English word may be another word elsewhere.
 """
 
 from __future__ import annotations
@@ -18,44 +19,46 @@ from babel.messages.pofile import write_po
 
 import exchange
 import node
+from keys.local.translation import FACT, label_context
 from node.cli.main import app, helps
 from protocol.codes.loader import list_names, load_codes
 from protocol.errors import ComityError
 from protocol.lifecycle.facts import CaseFact
 from protocol.messages.schema.fields import Legal
-from tests.generators.source_texts import texts_in
+from tests.generators.source_texts import SourceText, texts_in
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "keys" / "locale" / "comity.pot"
 NAMED_BY_CLDR = frozenset({"country", "language"})
 
 
-def texts() -> Iterator[tuple[str, str]]:
+def texts() -> Iterator[tuple[SourceText, str]]:
     """(text, file that it stands in)."""
-    for folder in ("exchange", "node", "protocol/messages"):
+    for folder in ("exchange", "keys", "node", "protocol/messages"):
         for file in sorted((ROOT / folder).rglob("*.py")):
             for text in texts_in(file):
                 yield text, file.relative_to(ROOT).as_posix()
-    yield Legal("").missing, "protocol/messages/schema/fields.py"
-    for text in helps(app):
-        yield text, "node/cli"
+    yield SourceText(Legal("").missing), "protocol/messages/schema/fields.py"
+    for help_text in helps(app):
+        yield SourceText(help_text), "node/cli"
     for kind in sorted(_errors(), key=lambda kind: (kind.__module__, kind.code)):
         file = kind.__module__.replace(".", "/") + ".py"
-        yield kind().detail, file
-        yield kind.advice, file
+        yield SourceText(kind().detail), file
+        yield SourceText(kind.advice), file
     for fact in CaseFact.__subclasses__():
-        yield fact.NAME, "protocol/lifecycle/facts.py"
+        yield SourceText(fact.NAME, context=FACT), "protocol/lifecycle/facts.py"
     for name in list_names():
         if name not in NAMED_BY_CLDR:
             for entry in load_codes(name).entries:
-                yield entry.label, f"protocol/codes/{name}.json"
+                label = SourceText(entry.label, context=label_context(name, entry.code))
+                yield label, f"protocol/codes/{name}.json"
 
 
 def template() -> str:
     """The catalogue template, without dates and line numbers, so that it changes only when a text does."""
-    places: dict[str, set[str]] = {}
+    places: dict[SourceText, set[str]] = {}
     for text, file in texts():
-        if text:
+        if text.text:
             places.setdefault(text, set()).add(file)
     made = Catalog(
         domain="comity",
@@ -64,9 +67,13 @@ def template() -> str:
         header_comment="# Texts of Comity, for translators. Apache-2.0.",
         fuzzy=False,
     )
-    for text in sorted(places, key=lambda text: (min(places[text]), text)):
-        flags = ["python-brace-format"] if "{" in text else []
-        made.add(text, locations=[(file, 0) for file in sorted(places[text])], flags=flags)
+    for text in sorted(places, key=lambda text: (min(places[text]), text.text, text.context or "")):
+        made.add(
+            text.text if text.plural is None else (text.text, text.plural),
+            locations=[(file, 0) for file in sorted(places[text])],
+            flags=["python-brace-format"] if "{" in text.text else [],
+            context=text.context,
+        )
     written = BytesIO()
     write_po(written, made, width=100, omit_header=False, include_lineno=False, sort_output=False)
     lines = written.getvalue().decode("utf-8").splitlines(keepends=True)

@@ -235,13 +235,13 @@ def test_second_request_in_a_thread_cannot_take_it_over() -> None:
 def test_expiry_below_the_minimum_of_the_profile_is_refused() -> None:
     case = fold_facts([OPENING, preserved(3, T0 + DAY, expires_at=T0 + 59 * DAY)])
     assert state_of(case) is State.SUBMITTED
-    assert reasons(case) == ["the expiry is earlier than 60 days after the preservation"]
+    assert reasons(case) == ["the expiry is too early: it must follow the preservation by at least this many days: 60"]
 
 
 def test_expiry_that_was_given_is_not_brought_forward() -> None:
     case = fold_facts([OPENING, PRESERVED, preserved(4, T0 + 2 * DAY, expires_at=EXPIRY - DAY)])
     assert case.expires_at == EXPIRY
-    assert reasons(case) == ["an expiry that was given is not brought forward"]
+    assert reasons(case) == ["the expiry cannot be moved to an earlier date"]
 
 
 def test_extension_asked_does_not_move_the_expiry_until_it_is_confirmed() -> None:
@@ -262,7 +262,7 @@ def test_extension_after_expiry_is_a_new_request() -> None:
     late = replace(EXTENSION, at=EXPIRY)
     case = fold_facts([OPENING, PRESERVED, late])
     assert state_of(case) is State.PRESERVED
-    assert reasons(case) == ["not possible while the target is lapsed"]
+    assert reasons(case) == ["not possible while the state of the target is: lapsed"]
 
 
 def test_late_confirmation_of_a_timely_extension_counts() -> None:
@@ -341,7 +341,7 @@ def test_nothing_is_preserved_while_the_requester_weighs_a_risk() -> None:
     risk = f.RiskRaised(message_id=uid(2), at=T0 + timedelta(hours=1), by=PARIS, about=REQUEST, targets=("t1",))
     case = fold_facts([OPENING, risk, PRESERVED])
     assert state_of(case) is State.RISK_DIALOGUE
-    assert reasons(case) == ["not possible while the target is risk dialogue"]
+    assert reasons(case) == ["not possible while the state of the target is: risk dialogue"]
 
 
 @pytest.mark.parametrize("before", [(), (ACKNOWLEDGED,), (PRESERVED,), (PRESERVED, EXTENSION), (PRESERVED, FOLLOW_UP)])
@@ -353,7 +353,7 @@ def test_withdrawal_ends_any_state_that_is_not_terminal(before: tuple[f.CaseFact
 def test_two_messages_under_one_id_count_once_the_same_on_both_sides() -> None:
     other = replace(PRESERVED, expires_at=EXPIRY + DAY)
     case = fold_facts([OPENING, PRESERVED, other])
-    assert reasons(case) == ["another message with this id was taken before"]
+    assert reasons(case) == ["another message with this id was received before"]
     assert fold_facts([other, OPENING, PRESERVED]) == case
 
 

@@ -211,7 +211,9 @@ def test_a_counter_proposal_is_answered_by_the_other_side() -> None:
     story = assistance().add(f.ConditionsProposed, PARIS, conditions=("c1",))
     story.add(f.ConditionsProposed, SEOUL, conditions=("d1",))
     own = story.add(f.ConditionsAccepted, SEOUL, conditions=("d1",)).case.out_of_order
-    assert [str(entry.reason) for entry in own] == ["the side that proposed the conditions does not answer them"]
+    assert [str(entry.reason) for entry in own] == [
+        "only the other side can answer the conditions that one side proposed"
+    ]
     story.facts.pop()
     assert story.add(f.ConditionsAccepted, PARIS, conditions=("d1",)).state == "conditions_agreed"
 
@@ -225,7 +227,7 @@ def test_after_declined_conditions_the_requested_side_may_still_give() -> None:
 def test_nothing_is_given_while_conditions_are_open() -> None:
     story = assistance().add(f.ConditionsProposed, PARIS, conditions=("c1",)).add(f.Answered, PARIS)
     reasons = [str(entry.reason) for entry in story.case.out_of_order]
-    assert reasons == ["not possible while the target is accepted with conditions"]
+    assert reasons == ["not possible while the state of the target is: accepted with conditions"]
 
 
 def test_one_target_is_refused_and_the_other_answered() -> None:
@@ -257,7 +259,7 @@ def test_an_emergency_is_closed_by_its_supplement_alone() -> None:
     story = Story("emergency.request", supplement_by=T0 + 5 * DAY).add(f.Answered, PARIS)
     assert story.state == "supplement_due"
     closed = story.add(f.Closed, SEOUL).case.out_of_order
-    assert [str(entry.reason) for entry in closed] == ["not possible while the target is supplement due"]
+    assert [str(entry.reason) for entry in closed] == ["not possible while the state of the target is: supplement due"]
     story.facts.pop()
     assert [d.what for d in deadlines(story.case)] == ["supplement"]
     assert [d.what for d in overdue(story.case, T0 + 6 * DAY)] == ["supplement"]
@@ -272,7 +274,9 @@ def test_a_supplement_that_came_before_the_disclosure_is_not_owed_again() -> Non
 
 def test_information_under_conditions_is_given_when_they_are_accepted() -> None:
     early = Story("information.spontaneous").add(f.Answered, SEOUL)
-    assert [str(entry.reason) for entry in early.case.out_of_order] == ["not possible while the request is delivered"]
+    assert [str(entry.reason) for entry in early.case.out_of_order] == [
+        "not possible while the state of the request is: delivered"
+    ]
     story = Story("information.spontaneous").add(f.ConditionsAccepted, PARIS, conditions=("c1",))
     assert story.state == "conditions_agreed"
     assert story.add(f.Answered, SEOUL).state == "answered"

@@ -23,7 +23,7 @@ from exchange.cli.audit.mirrors import (
     verified_all,
 )
 from exchange.cli.output import line, plain, print_json, table
-from exchange.i18n import _
+from exchange.i18n import _, labelled, ngettext
 from keys.local.terminal import UNCHECKED, UNVERIFIED
 from protocol.errors import UsageError
 
@@ -43,7 +43,9 @@ def reconcile(
     ] = None,
     proofs: Annotated[
         Path | None,
-        typer.Option("--proofs", help=_("Write the entries of what is listed, and their proofs, to this folder.")),
+        typer.Option(
+            "--proofs", help=_("Write the entries of what is listed, and their cryptographic proofs, to this folder.")
+        ),
     ] = None,
     require_witnessed: WitnessedOption = False,
     jobs: JobsOption = 1,
@@ -100,9 +102,9 @@ def _row_object(row: ReconciledRow, *, proved: bool) -> Mapping[str, object]:
 def _print(result: Reconciliation, logs: tuple[VerifiedLog, VerifiedLog]) -> None:
     for log in logs:
         print_log(log)
-    line(f"{_('Messages that either log mentions')}: {result.messages}")
-    line(f"{_('Of these, not between the two nodes')}: {result.elsewhere}")
-    line(f"{_('Late is what took more seconds than')}: {result.late_after_s:g}")
+    line(labelled(_("Messages that either log mentions"), result.messages))
+    line(labelled(_("Of these, not between the two nodes"), result.elsewhere))
+    line(labelled(_("Late means more seconds than"), f"{result.late_after_s:g}"))
     counts = [(status, count) for status, count in result.counts.items() if count]
     if counts:
         table(_("Hand-overs"), [_("Outcome"), _("How many")], counts)
@@ -123,9 +125,14 @@ def _print(result: Reconciliation, logs: tuple[VerifiedLog, VerifiedLog]) -> Non
             ],
         )
     if result.more_rows:
-        line(_("{count} more rows are not shown; choose a shorter period.").format(count=result.more_rows))
+        text = ngettext(
+            "{count} more row is not shown; choose a shorter period.",
+            "{count} more rows are not shown; choose a shorter period.",
+            result.more_rows,
+        )
+        line(text.format(count=result.more_rows))
     print_findings(result.findings)
-    line(f"{_('Unexplained')}: {result.unexplained}")
+    line(labelled(_("Unexplained"), result.unexplained))
     if result.unchecked:
-        text = _("NOT CHECKED: {count}, whose counterpart is withheld or newer than the other mirror.")
+        text = _("NOT CHECKED, because the counterpart is withheld or newer than the other mirror: {count}")
         line(text.format(count=result.unchecked))

@@ -45,7 +45,7 @@ from exchange.cli.office.report import (
     wanted_of,
 )
 from exchange.cli.output import line, print_json, table
-from exchange.i18n import _
+from exchange.i18n import _, labelled
 from keys.local.given_files import FileKind, require_file, require_folder
 from keys.local.terminal import NOTHING, UNCHECKED, UNVERIFIED, refuse
 from protocol.errors import NotFoundError, UsageError
@@ -150,7 +150,7 @@ def verify(
                 print_log(log)
                 print_witnessed(by)
                 if envelopes:
-                    line(f"{_('Envelopes of this log that were verified')}: {check.logged}")
+                    line(labelled(_("Envelopes of this log that were verified"), check.logged))
                 print_findings((*log.findings, *check.findings))
         return None if ok else UNVERIFIED
 
@@ -162,7 +162,8 @@ def trace(
     message_id: Annotated[str, typer.Argument(help=_("The message's whole id."))],
     mirrors: MirrorsArgument,
     proofs: Annotated[
-        Path | None, typer.Option("--proofs", help=_("Write these entries, and their proofs, to this folder."))
+        Path | None,
+        typer.Option("--proofs", help=_("Write these entries, and their cryptographic proofs, to this folder.")),
     ] = None,
     require_witnessed: WitnessedOption = False,
     jobs: JobsOption = 1,
@@ -203,7 +204,7 @@ def trace(
             return None if not findings else UNVERIFIED
         print_partial(logs)
         table(
-            f"{_('Message')} {wanted}",
+            _("Message {message}").format(message=wanted),
             [_("At"), _("Log of"), _("Entry"), _("Event"), _("Recipient"), _("Peer"), _("Reasons")],
             [
                 (row.at, row.node, row.index, row.event, row.recipient, row.peer, ", ".join(row.reasons) or None)

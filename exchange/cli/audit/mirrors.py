@@ -29,8 +29,8 @@ MirrorsArgument = Annotated[
     list[str],
     typer.Argument(help=_("Mirrors, as NODE (in the home's folder mirrors) or as NODE=FOLDER.")),
 ]
-FromOption = Annotated[str | None, typer.Option("--from", help=_("From this instant on (with offset)."))]
-ToOption = Annotated[str | None, typer.Option("--to", help=_("Before this instant (with offset)."))]
+FromOption = Annotated[str | None, typer.Option("--from", help=_("From this date and time on (with time zone)."))]
+ToOption = Annotated[str | None, typer.Option("--to", help=_("Before this date and time (with time zone)."))]
 JobsOption = Annotated[
     int, typer.Option("--jobs", min=1, max=64, help=_("Processes that read entries at the same time."))
 ]
@@ -38,7 +38,7 @@ JobsOption = Annotated[
 
 WitnessedOption = Annotated[
     bool,
-    typer.Option("--require-witnessed", help=_("A finding unless enough partners cosigned all that is looked at.")),
+    typer.Option("--require-witnessed", help=_("Report a finding if not enough partners cosigned what is looked at.")),
 ]
 
 
@@ -120,7 +120,7 @@ async def verified_all(
     """All mirrors that a person named, verified; with a finding for each that is not witnessed, if it must be."""
     named = [mirror_of(home, text) for text in mirrors]
     if len({node for node, _folder in named}) != len(named):
-        raise UsageError(_("name each node once"))
+        raise UsageError(_("name each node only once"))
     logs = [await verified(desk, node, folder, period, jobs, as_json=as_json) for node, folder in named]
     return [await demanded(desk, log, period) for log in logs] if require_witnessed else logs
 
@@ -165,7 +165,7 @@ def log_object(log: VerifiedLog, seen: Witnessed) -> dict[str, object]:
 
 def print_log(log: VerifiedLog, new_entries: int | None = None) -> None:
     """A verified log for a person, and how much of it is new."""
-    text = _("{log}: {size} entries") if new_entries is None else _("{log}: {size} entries, {new} of them new")
+    text = _("{log}; entries: {size}") if new_entries is None else _("{log}; entries: {size}; new ones: {new}")
     line(text.format(log=safe(log.origin), size=log.checkpoint.size, new=new_entries))
     print_partial([log])
 
@@ -180,18 +180,18 @@ def print_partial(logs: Sequence[VerifiedLog]) -> None:
     for log in logs:
         if log.withheld:
             text = _(
-                "PARTIAL, {node}: {count} of {size} entries are withheld: their hashes are verified, what they say is"
-                " not known here."
+                "PARTIAL, {node}: entries withheld: {count} of {size}. Their hashes are verified; what they"
+                " say is not known here."
             )
             line(text.format(node=log.node, count=log.withheld, size=log.checkpoint.size))
         if log.unread:
-            text = _("PARTIAL, {node}: {count} of {size} entries are missing, altered or cannot be read.")
+            text = _("PARTIAL, {node}: entries that are missing, altered or cannot be read: {count} of {size}.")
             line(text.format(node=log.node, count=log.unread, size=log.checkpoint.size))
 
 
 def print_proofs(count: int, folder: Path) -> None:
     """How many entries with their proofs were written, for a person."""
-    line(_("Entries with their proofs in {folder}: {count}").format(folder=folder, count=count))
+    line(_("Entries with their cryptographic proofs in {folder}: {count}").format(folder=folder, count=count))
 
 
 def print_witnessed(seen: Witnessed) -> None:
@@ -200,9 +200,13 @@ def print_witnessed(seen: Witnessed) -> None:
     if not quorum.required:
         line(_("Witnesses: none are required."))
         return
-    text = _("Witnessed up to {size}") if quorum.met else _("NOT WITNESSED by enough, {size}")
-    who = ", ".join(quorum.cosigned) or "-"
-    line(f"{text.format(size=seen.size)}: {who} ({len(quorum.cosigned)}/{len(quorum.witnesses)})")
+    text = (
+        _("Witnessed up to entry {size} by: {names} ({count}/{all})")
+        if quorum.met
+        else _("NOT WITNESSED by enough, up to entry {size}. By: {names} ({count}/{all})")
+    )
+    names, count = ", ".join(quorum.cosigned) or "-", len(quorum.cosigned)
+    line(text.format(size=seen.size, names=names, count=count, all=len(quorum.witnesses)))
 
 
 def print_findings(findings: Sequence[Finding]) -> None:

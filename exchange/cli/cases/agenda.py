@@ -19,7 +19,7 @@ from exchange.cli._options import (
 )
 from exchange.cli.messages.syncing import synced
 from exchange.cli.output import line, plain, print_json, print_json_line, safe, table
-from exchange.i18n import _
+from exchange.i18n import _, labelled
 from exchange.text.labels import code_label, deadline_label
 from protocol.errors import ComityError
 
@@ -47,7 +47,7 @@ def register(app: typer.Typer) -> None:
 def agenda(
     ours: Annotated[bool, typer.Option("--ours", help=_("Only what this desk must do."))] = False,
     pressing: Annotated[bool, typer.Option("--pressing", help=_("Only what is near or overdue."))] = False,
-    sync: Annotated[bool, typer.Option("--sync/--no-sync", help=_("Look what waits at the node first."))] = True,
+    sync: Annotated[bool, typer.Option("--sync/--no-sync", help=_("Check first what waits at the node."))] = True,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -143,7 +143,8 @@ async def _say(desk: Desk, seen: Seen, *, as_json: bool) -> None:
             )
         for row in () if as_json else seen.received:
             what = code_label("message_type", row.type)
-            line(f"{safe(row.stored_at)} {_('arrived')}: {what} {row.id} {_('from')} {row.sender}")
+            text = _("{at} arrived: {what} {message} from {sender}")
+            line(text.format(at=safe(row.stored_at), what=what, message=row.id, sender=row.sender))
     elif isinstance(seen, Notice):
         contacts = await _whom_to_call(desk, seen)
         if as_json:
@@ -151,16 +152,16 @@ async def _say(desk: Desk, seen: Seen, *, as_json: bool) -> None:
         else:
             line(_told(seen.item, contacts))
     elif isinstance(seen, LogContradicted):
-        text = _("ALARM: the log of the node of this desk contradicts itself")
+        text = _("ALARM: the log of this desk's node contradicts itself")
         _say_of_log("log-contradicted", text, seen.detail, as_json=as_json)
     elif isinstance(seen, LogStale):
-        text = _("WARNING: the log of the node of this desk shows no state of now")
+        text = _("WARNING: the log of this desk's node does not show its present state")
         _say_of_log("log-stale", text, seen.detail, as_json=as_json)
     elif isinstance(seen, Interrupted):
         text = _("The watch cannot see everything now, and tries again")
         _say_of_failure({"event": "interrupted", "error": seen.error.code}, text, seen.error, as_json=as_json)
     else:
-        text = f"{_('Could not tell')} {seen.channel}"
+        text = _("Nobody could be notified through the channel {channel}").format(channel=seen.channel)
         values = {"event": "channel-failed", "channel": seen.channel, "error": seen.error.code}
         _say_of_failure(values, text, seen.error, as_json=as_json)
 
@@ -169,21 +170,39 @@ def _say_of_failure(values: dict[str, str], text: str, error: ComityError, *, as
     if as_json:
         print_json_line(values)
     else:
-        line(f"{text}: {safe(_(error.detail))}")
+        line(labelled(text, safe(_(error.detail))))
 
 
 def _say_of_log(event: str, text: str, detail: str, *, as_json: bool) -> None:
     if as_json:
         print_json_line({"event": event, "detail": detail})
     else:
-        line(f"{text}: {safe(detail)}")
+        line(labelled(text, safe(detail)))
 
 
 def _told(item: AgendaItem, contacts: Sequence[str]) -> str:
-    when = _("since {due}") if item.overdue else _("by {due}")
-    what = f"{deadline_label(item.what)}, {safe(item.target)}" if item.target else deadline_label(item.what)
-    text = f"[{item.level}] {what}, {when.format(due=safe(item.due))}: {item.thread}"
-    return f"{text} {_('Call')}: {', '.join(safe(contact) for contact in contacts)}" if contacts else text
+    if item.target:
+        text = (
+            _("[{level}] {what}, {target}, overdue since {due}: {thread}")
+            if item.overdue
+            else _("[{level}] {what}, {target}, not later than {due}: {thread}")
+        )
+    else:
+        text = (
+            _("[{level}] {what}, overdue since {due}: {thread}")
+            if item.overdue
+            else _("[{level}] {what}, not later than {due}: {thread}")
+        )
+    told = text.format(
+        level=item.level,
+        what=deadline_label(item.what),
+        target=safe(item.target),
+        due=safe(item.due),
+        thread=item.thread,
+    )
+    if not contacts:
+        return told
+    return f"{told} {labelled(_('Call'), ', '.join(safe(contact) for contact in contacts))}"
 
 
 async def _whom_to_call(desk: Desk, notice: Notice) -> list[str]:

@@ -20,8 +20,16 @@ from exchange.cli._options import (
 )
 from exchange.cli.messages.printing import target_cells
 from exchange.cli.output import line, print_json, safe, table
-from exchange.i18n import _
-from exchange.text.labels import code_label, deadline_label, entry_label, reason_label, side_label, state_label
+from exchange.i18n import _, labelled
+from exchange.text.labels import (
+    code_label,
+    deadline_label,
+    entry_label,
+    fact_label,
+    reason_label,
+    side_label,
+    state_label,
+)
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -75,11 +83,11 @@ def show(
             )
             return
         state = str(case.state_at(now))
-        line(f"{_('Case')} {thread}: {state_label(state)} [{state}]")
-        line(f"{_('Works on it')}: {safe(noted.assigned_to or '-')}")
+        line(_("Case {thread}: {state} [{code}]").format(thread=thread, state=state_label(state), code=state))
+        line(labelled(_("Works on it"), safe(noted.assigned_to or "-")))
         waits = noted.waiting_until(now)
         if waits is not None:
-            line(f"{_('Waits until')}: {safe(waits)}")
+            line(labelled(_("Waits until"), safe(waits)))
         table(
             _("Messages"),
             [_("Id"), _("Type"), _("From"), _("Sent at"), _("Opened at")],
@@ -97,7 +105,7 @@ def show(
         if due:
             table(
                 _("Due"),
-                [_("What"), _("Side"), _("Target"), _("Due"), _("By which rule")],
+                [_("What"), _("Side"), _("Target"), _("Due"), _("Rule")],
                 [
                     (
                         deadline_label(item.what),
@@ -110,11 +118,13 @@ def show(
                 ],
             )
         for entry in case.out_of_order:
-            line(f"{_('Out of order')}: {_(entry.fact.NAME)} {safe(entry.target)}: {reason_label(entry.reason)}")
+            text = _("Out of order: {what} {target}: {why}")
+            what, why = fact_label(type(entry.fact)), reason_label(entry.reason)
+            line(text.format(what=what, target=safe(entry.target), why=why))
         if noted.entries:
             table(
                 _("Notes"),
-                [_("At"), _("By"), _("What"), _("Text")],
+                [_("At"), _("Written by"), _("What"), _("Text")],
                 [(entry.at, entry.by, entry_label(entry.kind), _text_of(entry)) for entry in noted.entries],
             )
 
@@ -167,7 +177,7 @@ def assign(
 def wait(
     message_id: IdArgument,
     until: Annotated[
-        str | None, typer.Argument(help=_("An instant with its offset; nothing: it waits no more."))
+        str | None, typer.Argument(help=_("Date and time with time zone. Leave empty to stop waiting."))
     ] = None,
     reason: Annotated[str, typer.Option("--for", help=_("What it waits for."))] = "",
     by: ByOption = None,
@@ -200,7 +210,7 @@ async def _add(
     if as_json:
         print_json({"thread": thread, "entry": entry})
     else:
-        line(f"{thread}: {entry_label(entry.kind)} {safe(_text_of(entry))}")
+        line(labelled(str(thread), labelled(entry_label(entry.kind), safe(_text_of(entry)))))
 
 
 def _text_of(entry: CaseEntry) -> str:

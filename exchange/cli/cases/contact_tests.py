@@ -44,13 +44,13 @@ def send(
             print_json({"tests": round_})
         else:
             rows = [(item.contact, item.sent.status if item.sent else None, item.error) for item in round_]
-            table(_("Tests sent"), [_("Contact point"), _("Status"), _("Why not")], rows)
+            table(_("Contact tests sent"), [_("Contact point"), _("Status"), _("Why not")], rows)
         return None if all(item.error is None for item in round_) else 1
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-@app.command(help=_("Reply to the tests that this desk received.\n\nExample: comity contact-test reply"))
+@app.command(help=_("Reply to the contact tests that this desk received.\n\nExample: comity contact-test reply"))
 def reply(
     message_id: Annotated[str | None, typer.Argument(help=_("One test; else all that were not replied to."))] = None,
     remark: Annotated[str | None, typer.Option("--remark", help=_("A remark for the sender."))] = None,
@@ -74,7 +74,7 @@ def reply(
         if as_json:
             print_json({"replies": replies})
         else:
-            line(_("Tests replied to: {count}").format(count=len(replies)))
+            line(_("Contact tests replied to: {count}").format(count=len(replies)))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 

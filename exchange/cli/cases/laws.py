@@ -11,7 +11,7 @@ import typer
 from exchange.cli._options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
 from exchange.cli.messages.files import read_document
 from exchange.cli.output import line, print_json, safe, table
-from exchange.i18n import _
+from exchange.i18n import _, labelled
 from exchange.text.labels import code_label
 from protocol.errors import NotFoundError
 
@@ -37,7 +37,7 @@ _CODES_OF_HINT = {"power_missing": "power", "route": "follow_up_route"}
 def register(app: typer.Typer) -> None:
     """Add the commands to the main application."""
     app.command(help=_("What both nations' laws say of a draft.\n\nExample: comity compare request.json"))(compare)
-    app.command(help=_("What is known of a nation's law.\n\nExample: comity profile fr"))(profile)
+    app.command(help=_("What is known about a nation's law.\n\nExample: comity profile fr"))(profile)
 
 
 def compare(
@@ -133,5 +133,5 @@ def _said(rule: Sourced) -> str:
         text = ", ".join(code_label(codes, item) if codes else str(item) for item in given)
         if isinstance(value, bool):
             text = _("yes") if value else _("no")
-        parts.append(f"{code_label('profile_field', name)}: {text}")
+        parts.append(labelled(code_label("profile_field", name), text))
     return "; ".join(parts)

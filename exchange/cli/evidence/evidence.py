@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from exchange.desk.desk import Desk
     from exchange.evidence.bag_reader import BundleReport
 
-app = typer.Typer(no_args_is_help=True, help=_("Prove a message to a court or an auditor, without Comity if need be."))
+app = typer.Typer(
+    no_args_is_help=True, help=_("Evidence of a message for a court or an auditor, who can verify it without Comity.")
+)
 OutOption = Annotated[Path, typer.Option("--out", help=_("The file to write; it is replaced if it exists."))]
 TsaRootsOption = Annotated[
     Path | None, typer.Option("--tsa-roots", help=_("PEM file of the timestamp authorities' root certificates."))
@@ -46,8 +48,8 @@ MAX_BUNDLE_BYTES = 256 * 1024 * 1024
 
 @app.command(
     help=_(
-        "Write a message with all its proofs as a bundle that verifies offline.\n\n"
-        "Example: comity evidence bundle 7f3a --out evidence.zip --disclose"
+        "Write a message with all its cryptographic proofs as a bundle that verifies offline.\n\nExample:"
+        " comity evidence bundle 7f3a --out evidence.zip --disclose"
     )
 )
 def bundle(
@@ -100,7 +102,8 @@ def bundle(
             return
         line(
             _(
-                "{file}: {receipts} receipts, {timestamps} timestamps; {left_out} receipts that do not hold left out"
+                "{file}; receipts: {receipts}; timestamps: {timestamps}; receipts left out because they do not"
+                " hold: {left_out}"
             ).format(file=out, **counts)
         )
         begun = _("SHA-256 {digest}: its custody begins with local record {entry}")
@@ -147,7 +150,7 @@ def stamp(
             )
         else:
             line(
-                _("{file}: {added} timestamps added, {total} in all").format(
+                _("{file}; timestamps added: {added}; in all: {total}").format(
                     file=out or file, added=len(tokens), total=there
                 )
             )
@@ -157,8 +160,8 @@ def stamp(
 
 @app.command(
     help=_(
-        "Open one message to an auditor: its content and salt, and nothing else.\n\n"
-        "Example: comity evidence disclose 7f3a --out disclosure.json"
+        "Disclose one message to an auditor: its content and salt, and nothing else.\n\nExample: comity"
+        " evidence disclose 7f3a --out disclosure.json"
     )
 )
 def disclose(

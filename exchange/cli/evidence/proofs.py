@@ -11,7 +11,7 @@ from rich.progress import Progress
 from exchange.cli._options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
 from exchange.cli.audit.mirrors import mirror_of
 from exchange.cli.output import err, line, print_json, safe, table
-from exchange.i18n import _
+from exchange.i18n import _, labelled
 from keys.local.given_files import FileKind, require_file, require_folder, take
 from keys.local.terminal import NOTHING, UNCHECKED
 from protocol.address import node_of
@@ -230,9 +230,11 @@ def _show_proven(
         print_json({"node": node, "proofs": proofs, "undecided": undecided, "partial": bool(unseen), "unseen": unseen})
         return
     for reason in undecided:
-        line(f"{_('Not decided')}: {safe(reason)}")
+        line(labelled(_("Not decided"), safe(reason)))
     if unseen:
-        line(_("PARTIAL: {count} entries of the mirror are withheld, and were not looked at.").format(count=unseen))
+        line(
+            _("PARTIAL: entries of the mirror that are withheld, and were not looked at: {count}.").format(count=unseen)
+        )
     if not kept:
         text = _("Nothing at hand contradicts the log of {node}.")
         if undecided or unseen:
@@ -240,8 +242,8 @@ def _show_proven(
         line(text.format(node=node))
         return
     table(
-        _("Proofs"),
-        [_("MisbehaviourKind"), _("File"), _("What it proves")],
+        _("Cryptographic proofs"),
+        [_("Kind"), _("File"), _("What it proves")],
         [(told.kind.value, path, _(_MEANING[told.kind.value])) for told, path in kept],
     )
 
@@ -265,12 +267,13 @@ def _show_proof(file: Path, proved: Proved, *, as_json: bool) -> None:
             }
         )
         return
-    line(f"{_('PROVED')} ({proved.kind.value}), {safe(proved.origin)}: {_(_MEANING[proved.kind.value])}")
+    text = _("PROVED ({kind}), {log}: {meaning}")
+    line(text.format(kind=proved.kind.value, log=safe(proved.origin), meaning=_(_MEANING[proved.kind.value])))
     for number, seen in enumerate(checkpoints, 1):
-        text = _("Checkpoint {number}: {size} entries, signed at {at}")
+        text = _("Checkpoint {number}; entries: {size}; signed at {at}")
         line(text.format(number=number, size=seen["size"], at=safe(seen["signed_at"])))
     if proved.index is not None:
-        said = f", {_('says')} {safe(proved.at)}" if proved.at is not None else ""
-        line(f"{_('Entry')} {proved.index}{said}")
+        text = _("Entry {index}") if proved.at is None else _("Entry {index}, which gives the time {at}")
+        line(text.format(index=proved.index, at=safe(proved.at)))
     if proved.former_keys:
         line(_("A checkpoint is signed with keys that were replaced since: ask whether they were ever stolen."))

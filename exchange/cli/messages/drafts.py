@@ -33,7 +33,7 @@ def list_(
             return
         table(
             _("Drafts"),
-            [_("Id"), _("Type"), _("By"), _("At"), _("State"), _("Remark")],
+            [_("Id"), _("Type"), _("Written by"), _("At"), _("State"), _("Remark")],
             [
                 (
                     str(p.id)[-SHORT_ID:],
@@ -90,7 +90,7 @@ def release(
 @app.command("return", help=_("Give a draft back.\n\nExample: comity draft return 7f3a 'Name the second account too.'"))
 def return_(
     draft: DraftArgument,
-    remark: Annotated[str, typer.Argument(help=_("What is to be mended."))],
+    remark: Annotated[str, typer.Argument(help=_("What must be corrected."))],
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -103,7 +103,7 @@ def return_(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-@app.command("drop", help=_("Drop a draft; its content is erased.\n\nExample: comity draft drop 7f3a"))
+@app.command("drop", help=_("Delete a draft; its content is erased.\n\nExample: comity draft drop 7f3a"))
 def drop(
     draft: DraftArgument,
     home: HomeOption = DEFAULT_HOME,

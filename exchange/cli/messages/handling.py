@@ -44,7 +44,7 @@ def register(app: typer.Typer) -> None:
 def forward(
     message_id: IdArgument,
     to: Annotated[list[str], typer.Option("--to", help=_("To whom it is passed on; repeat it."))],
-    reason: Annotated[str, typer.Option("--reason", help=_("Why, for who gets it."))],
+    reason: Annotated[str, typer.Option("--reason", help=_("Reason, shown to the recipient."))],
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -100,7 +100,7 @@ def ask(
     action: ActionOption = "forward",
     to: ToOption = None,
     answer_by: Annotated[
-        str | None, typer.Option("--answer-by", help=_("When the answer is needed (with offset)."))
+        str | None, typer.Option("--answer-by", help=_("When the answer is needed (date and time with time zone)."))
     ] = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
@@ -123,7 +123,9 @@ def ask(
 )
 def give(
     message_id: IdArgument,
-    until: Annotated[str | None, typer.Option("--until", help=_("Until when it holds (with offset)."))] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", help=_("Until when it holds (date and time with time zone)."))
+    ] = None,
     condition: Annotated[
         list[str] | None, typer.Option("--condition", help=_("A condition in words; repeat it."))
     ] = None,
@@ -151,7 +153,7 @@ def give(
 )
 def refuse(
     message_id: IdArgument,
-    reason: Annotated[str, typer.Argument(help=_("Why, for who asked."))],
+    reason: Annotated[str, typer.Argument(help=_("Reason, shown to the office that asked."))],
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

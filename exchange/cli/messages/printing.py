@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from exchange.cli.cases.laws import print_hints
 from exchange.cli.output import line, print_json, table
-from exchange.i18n import _
+from exchange.i18n import _, ngettext
 from exchange.text.labels import code_label, state_label
 from protocol.errors import OutputError
 
@@ -159,9 +159,11 @@ def print_duplicates(duplicates: Sequence[Duplicate], not_searched: int) -> None
         )
     if not_searched:
         line(
-            _("{count} messages not compared for the same targets: they are not indexed yet.").format(
-                count=not_searched
-            )
+            ngettext(
+                "{count} message not compared for the same targets: it is not indexed yet.",
+                "{count} messages not compared for the same targets: they are not indexed yet.",
+                not_searched,
+            ).format(count=not_searched)
         )
 
 

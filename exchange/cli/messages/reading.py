@@ -30,7 +30,7 @@ from exchange.cli.messages.files import write_out
 from exchange.cli.messages.printing import print_duplicates, print_receipts, receipt_object, target_cells
 from exchange.cli.messages.syncing import synced
 from exchange.cli.output import err, line, plain, print_json, safe, table
-from exchange.i18n import _
+from exchange.i18n import _, labelled, ngettext
 from exchange.text.labels import code_label, state_label
 from keys.local.files import PRIVATE_MODE
 from keys.local.given_files import MAX_FILE_BYTES, FileKind, read_given, reading_as
@@ -55,9 +55,9 @@ def register(app: typer.Typer) -> None:
     app.command(help=_("Show a message; its sender learns that it was opened.\n\nExample: comity show 7f3a"))(show)
     app.command(help=_("What is proved of a message, and where its case stands.\n\nExample: comity track 7f3a"))(track)
     app.command(help=_("Verify a message, or an exported file, again.\n\nExample: comity verify 7f3a"))(verify)
-    app.command(help=_("Write a message with its proofs to a file.\n\nExample: comity export 7f3a evidence.cbor"))(
-        export
-    )
+    app.command(
+        help=_("Write a message with its cryptographic proofs to a file.\n\nExample: comity export 7f3a evidence.cbor")
+    )(export)
 
 
 def search(
@@ -100,12 +100,15 @@ def search(
             ],
         )
         if found.more:
-            line(_("There are more that fit: give --limit, or more words."))
+            line(_("More messages fit: give --limit, or more words."))
         if found.not_searched:
             line(
-                _(
-                    "{count} messages not searched: they are not indexed yet. A watch does it in quiet moments; "
-                    "comity search --all does it now."
+                ngettext(
+                    "{count} message not searched: it is not indexed yet. A watch does it in quiet moments;"
+                    " comity search --all does it now.",
+                    "{count} messages not searched: they are not indexed yet. A watch does it in quiet moments;"
+                    " comity search --all does it now.",
+                    found.not_searched,
                 ).format(count=found.not_searched)
             )
 
@@ -113,10 +116,10 @@ def search(
 
 
 def inbox(
-    sent: Annotated[bool, typer.Option("--sent", help=_("What this desk sent."))] = False,
+    sent: Annotated[bool, typer.Option("--sent", help=_("Show what this desk sent."))] = False,
     unopened: Annotated[bool, typer.Option("--unopened", help=_("Only what nobody here has opened."))] = False,
     unread: Annotated[bool, typer.Option("--unread", help=_("Only what the acting officer has not read."))] = False,
-    refused: Annotated[bool, typer.Option("--refused", help=_("What was refused and why, instead."))] = False,
+    refused: Annotated[bool, typer.Option("--refused", help=_("Show instead what was refused, and why."))] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 50,
     wait: WaitOption = 0,
     offline: OfflineOption = False,
@@ -212,7 +215,7 @@ def _print_shown(shown: ShownMessage, duplicates: Sequence[Duplicate], not_searc
     for note in shown.notes:
         line(safe(_(note)))
     for reader, at in shown.readers:
-        line(f"{_('Read by')}: {safe(reader)}, {safe(at)}")
+        line(_("Read by: {officer}, {at}").format(officer=safe(reader), at=safe(at)))
     print_duplicates(duplicates, not_searched)
     print_reading(read_message(shown.message))
 
@@ -235,9 +238,11 @@ def track(
             return
         reached.say()
         what = code_label("message_type", tracking.row.type)
-        line(f"{what} {tracking.row.id}: {state_label(tracking.state)} [{tracking.state}]")
+        text = _("{what} {message}: {state} [{code}]")
+        state = state_label(tracking.state)
+        line(text.format(what=what, message=tracking.row.id, state=state, code=tracking.state))
         for recipient in tracking.recipients:
-            print_receipts(f"{_('Proved for')} {recipient.recipient}", recipient.receipts)
+            print_receipts(_("Proved for {recipient}").format(recipient=recipient.recipient), recipient.receipts)
         table(
             _("Targets"),
             [_("Target"), _("State"), _("Expires at"), _("Ground")],
@@ -246,10 +251,14 @@ def track(
         clocks = tracking.clocks
         still_due = {deadline.what for deadline in clocks.deadlines}
         if "acknowledgement" in still_due:
-            overdue = f" ({_('overdue')})" if clocks.acknowledgement_overdue else ""
-            line(f"{_('Acknowledgement due')}: {safe(clocks.acknowledgement_due)}{overdue}")
+            text = (
+                _("Acknowledgement due: {at} (overdue)")
+                if clocks.acknowledgement_overdue
+                else _("Acknowledgement due: {at}")
+            )
+            line(text.format(at=safe(clocks.acknowledgement_due)))
         if clocks.answer_eta is not None and "next_update" in still_due:
-            line(f"{_('Answer expected')}: {safe(clocks.answer_eta)}")
+            line(labelled(_("Answer expected"), safe(clocks.answer_eta)))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -279,12 +288,12 @@ def verify(
             rows = [(check.name, check.ok, check.error or check.detail) for check in report.checks]
             for item in report.receipts:
                 name = f"{item.receipt.event} {item.receipt.node} #{item.receipt.index}"
-                rows.append((f"{name}: {_('in the log')}", item.inclusion.ok, item.inclusion.error or ""))
+                rows.append((labelled(name, _("in the log")), item.inclusion.ok, item.inclusion.error or ""))
                 found = item.consistency
                 text = safe(found.detail) if found.ok is False else found.error or ""
-                rows.append((f"{name}: {_('log still consistent')}", found.ok, text))
+                rows.append((labelled(name, _("log still consistent")), found.ok, text))
                 seen = item.witnesses
-                rows.append((f"{name}: {_('cosigned by enough witnesses')}", seen.ok, seen.error or seen.detail))
+                rows.append((labelled(name, _("cosigned by enough witnesses")), seen.ok, seen.error or seen.detail))
             words = {True: _("holds"), False: _("FAILS"), None: _("not checked")}
             table(_("Verification"), [_("Check"), _("Result"), ""], [(n, words[ok], text) for n, ok, text in rows])
             if report.unchecked:
@@ -360,6 +369,8 @@ def _short(message_id: UUID) -> str:
 def print_reading(lines: Iterable[ReadLine]) -> None:
     """A message in the reader's language."""
     for read in lines:
-        written_in = f" ({read.written_in})" if read.written_in else ""
-        text = "" if read.text is None else f" {safe(read.text)}"
-        line(f"{'  ' * read.depth}{safe(read.label)}{written_in}:{text}")
+        name = safe(read.label)
+        if read.written_in:
+            name = _("{name} ({language})").format(name=name, language=safe(read.written_in))
+        text = _("{name}:").format(name=name) if read.text is None else labelled(name, safe(read.text))
+        line("  " * read.depth + text)

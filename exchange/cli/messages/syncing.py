@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from exchange.i18n import _
-from keys.local.printing import printable_line
-from keys.local.terminal import error_object, write
+from keys.local.terminal import error_object, problem_line, write
 from protocol.errors import ComityError
 
 if TYPE_CHECKING:
@@ -32,10 +31,8 @@ class Synced:
         """Tell a person, on standard error, that what follows is what is here, and why, and what to do."""
         if self.problem is None:
             return
-        write(_("This is what is here; the node was not asked, or not to the end:"), to=sys.stderr)
-        write(
-            f"{printable_line(_(self.problem.detail))} ({self.problem.code}). {_(self.problem.advice)}", to=sys.stderr
-        )
+        write(_("This is what this desk has. The node was not asked, or not completely:"), to=sys.stderr)
+        write(problem_line(self.problem), to=sys.stderr)
 
 
 async def synced(desk: Desk, wait: float = 0, *, offline: bool = False) -> Synced:

@@ -17,6 +17,7 @@ from exchange.cli.messages.printing import print_removed
 from exchange.cli.output import line, print_json, table
 from exchange.i18n import _
 from keys.local.given_files import FileKind, read_given
+from keys.local.terminal import ask as ask_person
 from keys.local.terminal import write
 from protocol.errors import UsageError
 
@@ -55,7 +56,7 @@ def import_(
     ] = "",
     around: Annotated[
         int | None,
-        typer.Option("--around", min=1, max=527_040, help=_("Minutes wanted before and after each instant.")),
+        typer.Option("--around", min=1, max=527_040, help=_("Minutes requested before and after each date and time.")),
     ] = None,
     split: Annotated[
         bool, typer.Option("--split", help=_("Write DRAFT-1, DRAFT-2 ... when there are too many for one."))
@@ -101,7 +102,7 @@ def import_(
             line(f"{written_file}: {count}")
         print_removed(removed or ())
         if left_out:
-            table(_("Not taken"), [_("What"), _("How many")], sorted(left_out.items()))
+            table(_("Not imported"), [_("What"), _("How many")], sorted(left_out.items()))
 
     run(work, as_json=as_json)
 
@@ -166,7 +167,7 @@ def _read(content: bytes, name: str, form: str, zone: str | None, dates: str, *,
 
     read = read_export(content, name, form, Times(parse_zone(zone) if zone else None, dates))
     if read.zone_missing and zone is None and ask and at_a_terminal():
-        said = typer.prompt(_("The file does not say the time zone of its times (such as Asia/Seoul, +09:00, UTC)"))
+        said = ask_person(_("The file does not say the time zone of its times (such as Asia/Seoul, +09:00, UTC)"))
         read = read_export(content, name, form, Times(parse_zone(said.strip()), dates))
     return read
 

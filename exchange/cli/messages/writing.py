@@ -25,7 +25,7 @@ from exchange.cli._options import (
 from exchange.cli.messages.files import read_document
 from exchange.cli.messages.printing import print_removed, report_sent, report_sent_many
 from exchange.cli.output import line, plain, print_json, safe, table
-from exchange.i18n import _
+from exchange.i18n import _, ngettext
 from keys.local.given_files import FileKind
 from protocol.errors import DuplicateRequestError, InvalidMessageError, LawsDifferError, UsageError
 
@@ -68,7 +68,8 @@ def new(
     message_type: Annotated[str | None, typer.Argument(help=_("Such as preservation.request."))] = None,
     out: Annotated[Path | None, typer.Option("--out", help=_("The file to write; else standard output."))] = None,
     reply_to: Annotated[
-        str | None, typer.Option("--reply-to", help=_("The message that it answers: addressed, in its thread."))
+        str | None,
+        typer.Option("--reply-to", help=_("The message you answer. The draft takes its recipient and thread.")),
     ] = None,
     template: Annotated[str | None, typer.Option("--template", help=_("The template to begin with."))] = None,
     case: Annotated[Path | None, typer.Option("--from", help=_("Fields to begin with, JSON or YAML."))] = None,
@@ -183,7 +184,12 @@ def send(
         print_removed(removed or ())
         _say_what_cannot_be_passed_on(parts)
         if len(parts) > 1:
-            line(_("The draft is complete: it goes as {count} messages.").format(count=len(parts)))
+            text = ngettext(
+                "The draft is complete: it goes as {count} message.",
+                "The draft is complete: it goes as {count} messages.",
+                len(parts),
+            )
+            line(text.format(count=len(parts)))
         else:
             line(_("The draft is complete."))
 
@@ -282,9 +288,11 @@ def acknowledge(
     message_id: IdArgument,
     will_answer: Annotated[str, typer.Option("--will-answer", help=_("yes, no or unknown."))] = "yes",
     form: Annotated[str, typer.Option("--form", help=_("The form of the answer."))] = "message",
-    eta: Annotated[str | None, typer.Option("--eta", help=_("When the answer is expected (with offset)."))] = None,
+    eta: Annotated[
+        str | None, typer.Option("--eta", help=_("When the answer is expected (date and time with time zone)."))
+    ] = None,
     next_update_by: Annotated[
-        str | None, typer.Option("--next-update-by", help=_("Or: when the sender hears again (with offset)."))
+        str | None, typer.Option("--next-update-by", help=_("Or: when the sender will get an update (with time zone)."))
     ] = None,
     remark: Annotated[str | None, typer.Option("--remark", help=_("A remark for the sender."))] = None,
     home: HomeOption = DEFAULT_HOME,

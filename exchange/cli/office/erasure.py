@@ -9,18 +9,20 @@ from rich.progress import Progress
 
 from exchange.cli._options import DEFAULT_HOME, HomeOption, IdArgument, JsonOption, PassphraseOption, run, with_desk
 from exchange.cli.output import err, line, print_json, table
-from exchange.i18n import _
+from exchange.i18n import _, ngettext
 
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
 
-app = typer.Typer(no_args_is_help=True, help=_("Erase content for good; proofs and logs stay verifiable."))
+app = typer.Typer(
+    no_args_is_help=True, help=_("Erase content for good; cryptographic proofs and logs stay verifiable.")
+)
 
 
 @app.command("case", help=_("Erase one case.\n\nExample: comity erase case 7f3a --ground ordered"))
 def case(
     message_id: IdArgument,
-    ground: Annotated[str, typer.Option("--ground", help=_("Why, a code of the list erasure_ground."))],
+    ground: Annotated[str, typer.Option("--ground", help=_("Reason: a code of the list erasure_ground."))],
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -33,9 +35,9 @@ def case(
         if as_json:
             print_json(erased)
         else:
-            line(_("{count} messages erased.").format(count=erased.messages))
+            line(_erased(erased.messages))
             if erased.notes or erased.drafts:
-                said = _("Erased with it: {notes} notes, {drafts} drafts and offers.")
+                said = _("Erased with it: notes: {notes}; drafts and offers: {drafts}.")
                 line(said.format(notes=erased.notes, drafts=erased.drafts))
             if erased.elsewhere:
                 cases = ", ".join(str(case) for case in erased.elsewhere)
@@ -73,6 +75,10 @@ def due(
             [(one.thread, one.messages, one.last_at, one.state) for one in cases],
         )
         if not dry_run:
-            line(_("{count} messages erased.").format(count=sum(one.messages for one in erased)))
+            line(_erased(sum(one.messages for one in erased)))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
+
+
+def _erased(count: int) -> str:
+    return ngettext("{count} message erased.", "{count} messages erased.", count).format(count=count)

@@ -21,7 +21,7 @@ from exchange.cli._options import (
     with_desk,
 )
 from exchange.cli.output import err, line, print_json, safe, table
-from exchange.i18n import _
+from exchange.i18n import _, ngettext
 from keys.local.given_files import MAX_FILE_BYTES, FileKind, read_given, require_folder
 from protocol.address import Address
 from protocol.errors import UsageError
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 _MORE = ("ground", "count", "key", "subject", "file")
 app = typer.Typer(no_args_is_help=True, help=_("What was done with personal data here, when, by whom and why."))
-FromOption = Annotated[str | None, typer.Option("--from", help=_("From this instant on (with offset)."))]
-ToOption = Annotated[str | None, typer.Option("--to", help=_("Before this instant (with offset)."))]
+FromOption = Annotated[str | None, typer.Option("--from", help=_("From this date and time on (with time zone)."))]
+ToOption = Annotated[str | None, typer.Option("--to", help=_("Before this date and time (with time zone)."))]
 OperationOption = Annotated[
     str | None, typer.Option("--operation", help=_("Only this operation, a code of the list record_operation."))
 ]
@@ -82,7 +82,7 @@ def check(
             print_json({"records": count, "signed": last.size if last else None})
         else:
             line(
-                _("{count} records hold; the last signed head covers {signed}.").format(
+                _("Records that hold: {count}; of these the last signed head covers: {signed}.").format(
                     count=count, signed=last.size if last else 0
                 )
             )
@@ -130,7 +130,7 @@ def export(
         if as_json:
             print_json({"folder": str(folder), "records": count})
         else:
-            line(_("{count} records written to {folder}.").format(count=count, folder=folder))
+            line(_("Records written to {folder}: {count}.").format(count=count, folder=folder))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -169,7 +169,8 @@ def verify(
         if as_json:
             print_json({"records": verified.checkpoint.size, "root": verified.checkpoint.root, "list": _plain(rows)})
             return
-        line(_("{count} records hold.").format(count=verified.checkpoint.size))
+        count = verified.checkpoint.size
+        line(ngettext("{count} record holds.", "{count} records hold.", count).format(count=count))
         if show:
             _print(rows, as_json=False)
 

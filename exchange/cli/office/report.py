@@ -15,7 +15,7 @@ from exchange.cli._options import DEFAULT_HOME, HomeOption, JsonOption, Passphra
 from exchange.cli.audit.mirrors import FromOption, ToOption, period_of
 from exchange.cli.messages.files import write_out
 from exchange.cli.output import err, line, print_json
-from exchange.i18n import _
+from exchange.i18n import _, labelled
 from keys.local.passphrase import read_passphrase_file
 from keys.local.translation import language as environment_language
 from protocol.errors import UsageError
@@ -33,7 +33,10 @@ LanguageOption = Annotated[
     str | None, typer.Option("--language", help=_("The language of the report, such as fr; else that of your texts."))
 ]
 SuppressOption = Annotated[
-    int, typer.Option("--suppress-below", min=0, help=_("Leave out counts from 1 to below this number, to publish."))
+    int,
+    typer.Option(
+        "--suppress-below", min=0, help=_("For publication: leave out every group that is smaller than this number.")
+    ),
 ]
 SignOption = Annotated[
     Path | None,
@@ -139,7 +142,7 @@ async def deliver(
     if as_json:
         print_json({"out": wanted.out, "signed": wanted.identity is not None, "figures": figures})
     else:
-        line(f"{_('Written')}: {wanted.out}")
+        line(labelled(_("Written"), wanted.out))
 
 
 async def _rendered(out: Path, document: Document, identity: SimpleSigner | None) -> bytes:

@@ -9,7 +9,7 @@ import typer
 from exchange.cli._options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, instant, run, with_desk
 from exchange.cli.office.officers import OfficerArgument
 from exchange.cli.output import line, print_json, safe, table
-from exchange.i18n import _
+from exchange.i18n import _, labelled
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def show(
         if as_json:
             print_json(view)
             return
-        line(f"{_('On duty now')}: {', '.join(view.now) or _('nobody')}")
+        line(labelled(_("On duty now"), ", ".join(view.now) or _("nobody")))
         table(
             _("Shifts"),
             [_("Id"), _("Officer"), _("Begins"), _("Ends")],
@@ -54,8 +54,8 @@ def show(
 )
 def add(
     officer: OfficerArgument,
-    begins: Annotated[str, typer.Option("--from", help=_("When the shift begins (with offset)."))],
-    ends: Annotated[str, typer.Option("--to", help=_("When the shift ends (with offset)."))],
+    begins: Annotated[str, typer.Option("--from", help=_("When the shift begins (date and time with time zone)."))],
+    ends: Annotated[str, typer.Option("--to", help=_("When the shift ends (date and time with time zone)."))],
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

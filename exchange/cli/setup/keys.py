@@ -64,7 +64,7 @@ def status(
 @app.command(help=_("Make sealing keys for the time to come.\n\nExample: comity keys plan --count 4 --days 90"))
 def plan(
     count: Annotated[int, typer.Option("--count", min=1, max=12, help=_("How many keys."))] = 4,
-    days: Annotated[int, typer.Option("--days", min=1, max=730, help=_("How long each is the newest."))] = 90,
+    days: Annotated[int, typer.Option("--days", min=1, max=730, help=_("How many days each key is in use."))] = 90,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

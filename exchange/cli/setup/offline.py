@@ -55,7 +55,7 @@ def export(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-@app.command("import", help=_("Take what the node wrote.\n\nExample: comity bundle import /media/usb/for-desk"))
+@app.command("import", help=_("Import what the node wrote.\n\nExample: comity bundle import /media/usb/for-desk"))
 def take(
     file: Annotated[list[Path], typer.Argument(help=_("The bundle's file, or files if it has several parts."))],
     home: HomeOption = DEFAULT_HOME,
@@ -80,11 +80,13 @@ def take(
             return
         for item in done:
             result = item.result
-            text = _("Part {part} of {parts}: {received} messages, {receipts} receipts, {submitted} submitted")
+            text = _("Part {part} of {parts}; messages: {received}; receipts: {receipts}; submitted: {submitted}")
             counts = {"received": len(result.received), "receipts": result.receipts, "submitted": len(result.submitted)}
             line(text.format(part=item.part, parts=item.parts, **counts))
             if item.directory is False:
-                line(_("The directory in it was not taken (it is older, or does not verify); the present one stays."))
+                line(
+                    _("The directory in it was not imported (it is older, or does not verify); the present one stays.")
+                )
 
     run(work, as_json=as_json)
 

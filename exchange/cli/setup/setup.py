@@ -75,10 +75,14 @@ def init(
         list[str] | None, typer.Option("--scope-node", help=_("Auditor: only this node's log; may be repeated."))
     ] = None,
     scope_from: Annotated[
-        str | None, typer.Option("--scope-from", help=_("Auditor: only what was logged from then on (with offset)."))
+        str | None,
+        typer.Option(
+            "--scope-from", help=_("Auditor: only what was logged from then on (date and time with time zone).")
+        ),
     ] = None,
     scope_to: Annotated[
-        str | None, typer.Option("--scope-to", help=_("Auditor: only what was logged before then (with offset)."))
+        str | None,
+        typer.Option("--scope-to", help=_("Auditor: only what was logged before then (date and time with time zone).")),
     ] = None,
     scope_message: Annotated[
         list[str] | None,
@@ -207,7 +211,9 @@ def directory(
         if address is not None:
             _print_card(cards[0], now, standings[cards[0].address])
         else:
-            _print_cards(f"{safe(known.federation)}, {_('version')} {known.version}", cards, now, standings)
+            title = _("{federation}, version {version}")
+            shown = title.format(federation=safe(known.federation), version=known.version)
+            _print_cards(shown, cards, now, standings)
         if known.is_stale(now):
             line(_("This directory has expired: refresh it before you rely on it."))
 
@@ -285,15 +291,17 @@ def codes(
 
     async def work() -> None:
         from exchange.settings import Home
+        from exchange.text.labels import listed_label
         from protocol.codes import list_names, load_added_codes, load_codes
 
         added = load_added_codes(Home(home.expanduser()).codes)
         if name is not None:
             entries = added.entries(name)
-            rows = [(entry.code, _(entry.label)) for entry in entries]
             if as_json:
-                print_json({"list": name, "codes": [{"code": code, "label": label} for code, label in rows]})
+                codes = [{"code": entry.code, "label": entry.label} for entry in entries]
+                print_json({"list": name, "codes": codes})
             else:
+                rows = [(entry.code, listed_label(name, entry)) for entry in entries]
                 table(safe(name), [_("Code"), _("Meaning")], rows)
             return
         lists = [*(load_codes(known) for known in list_names()), *added.lists.values()]

@@ -65,10 +65,10 @@ class Handling(Part):
     With intelligence goes a fifth: the grade of its source and of the information.
     """
 
-    tlp: Annotated[str, CodeOf("tlp"), Legal("TLP 2.0", "the TLP label is missing")]
+    tlp: Annotated[str, CodeOf("tlp"), Legal("TLP 2.0", "add the TLP label")]
     pap: Annotated[str, CodeOf("pap")] | None = None
     codes: Annotated[tuple[Annotated[str, CodeOf("handling")], ...], Field(max_length=4)] = ()
-    text: Annotated[Note | None, Legal("handling code H3", "the restriction that H3 stands for is missing")] = Field(
+    text: Annotated[Note | None, Legal("handling code H3", "add the restriction that H3 stands for")] = Field(
         default=None, validate_default=True
     )
     use_conditions: Annotated[tuple[Note, ...], Field(max_length=20), Legal("Budapest Convention Art. 28.2")] = ()
@@ -78,7 +78,7 @@ class Handling(Part):
     @classmethod
     def _h3_needs_text(cls, text: str | None, info: ValidationInfo) -> str | None:
         if text is None and "H3" in info.data.get("codes", ()):
-            raise problem("blank", "handling code H3 needs its restriction in words")
+            raise problem("blank", "handling code H3: write the restriction in words")
         return text
 
 
@@ -115,7 +115,7 @@ class Officer(Part):
     @classmethod
     def _goes_with_its_key(cls, signature: str | None, info: ValidationInfo) -> str | None:
         if "key" in info.data and (signature is None) is not (info.data["key"] is None):
-            raise problem("officer", "an officer's signature and key go together")
+            raise problem("officer", "give both the officer's signature and key, or neither")
         return signature
 
 
@@ -128,7 +128,7 @@ class Contact(Part):
     role: Annotated[str, CodeOf("contact_role")] | None = None
     telephone: Phone | None = None
     mobile: Phone | None = None
-    email: Annotated[Token | None, Legal("contact", "a telephone number or an e-mail address is missing")] = Field(
+    email: Annotated[Token | None, Legal("contact", "add a telephone number or an e-mail address")] = Field(
         default=None, validate_default=True
     )
 
@@ -139,7 +139,7 @@ class Contact(Part):
             return check_email(email)
         # A number that was refused is reported on its own; it was not left out.
         if {"telephone", "mobile"} <= info.data.keys() and not info.data["telephone"] and not info.data["mobile"]:
-            raise problem("blank", "one of telephone, mobile and email is needed")
+            raise problem("blank", "add one of telephone, mobile and email")
         return email
 
 
@@ -164,21 +164,19 @@ class Message(Part):
     to: Annotated[
         tuple[AddressText, ...],
         Field(min_length=1, max_length=MAX_RECIPIENTS),
-        Legal("T-CY(2018)11 item 4", "the contact point this goes to is missing"),
+        Legal("T-CY(2018)11 item 4", "add the contact point that this goes to"),
     ]
-    sent_at: Annotated[Instant, Legal("T-CY(2018)11 item 1", "the time of sending is missing")]
-    language: Annotated[Language, Legal("BCP 47", "the language of the text is missing")]
+    sent_at: Annotated[Instant, Legal("T-CY(2018)11 item 1", "add the time of sending")]
+    language: Annotated[Language, Legal("BCP 47", "add the language of the text")]
     urgency: Urgency = "routine"
-    urgency_reason: Annotated[
-        Note | None, Legal("Directive 2013/40/EU Art. 13", "the reason for the urgency is missing")
-    ] = Field(default=None, validate_default=True)
-    handling: Annotated[Handling, Legal("handling", "the handling labels are missing")]
-    legal_basis: Annotated[LegalBasis | None, Legal("legal basis", "the legal basis is missing")] = None
-    own_reference: Annotated[Line | None, Legal("T-CY(2018)11 item 2", "the reference or case number is missing")] = (
-        None
+    urgency_reason: Annotated[Note | None, Legal("Directive 2013/40/EU Art. 13", "give the reason for the urgency")] = (
+        Field(default=None, validate_default=True)
     )
+    handling: Annotated[Handling, Legal("handling", "add the handling labels")]
+    legal_basis: Annotated[LegalBasis | None, Legal("legal basis", "add the legal basis")] = None
+    own_reference: Annotated[Line | None, Legal("T-CY(2018)11 item 2", "add the reference or case number")] = None
     peer_reference: Line | None = None
-    officer: Annotated[Officer, Legal("T-CY(2018)11 item 5", "the person in charge is missing")]
+    officer: Annotated[Officer, Legal("T-CY(2018)11 item 5", "add the person in charge")]
     attachments: Annotated[tuple[Attachment, ...], Field(max_length=MAX_ATTACHMENTS)] = ()
 
     def __repr_args__(self) -> Iterable[tuple[str, Any]]:
@@ -189,14 +187,14 @@ class Message(Part):
     @classmethod
     def _recipients_differ(cls, to: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(to)) != len(to):
-            raise problem("repeated", "each contact point is named once")
+            raise problem("repeated", "name each contact point only once")
         return to
 
     @field_validator("urgency_reason")
     @classmethod
     def _urgency_is_explained(cls, reason: str | None, info: ValidationInfo) -> str | None:
         if reason is None and info.data.get("urgency", "routine") != "routine":
-            raise problem("blank", "an urgent message says why")
+            raise problem("blank", "give the reason for the urgency")
         return reason
 
 
@@ -219,4 +217,4 @@ class UnknownMessage(Message):
 class Reply(Message):
     """A message that answers another one."""
 
-    in_reply_to: Annotated[MessageId, Legal("thread", "the message this replies to is missing")]
+    in_reply_to: Annotated[MessageId, Legal("thread", "add the message that this replies to")]

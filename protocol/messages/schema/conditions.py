@@ -26,7 +26,7 @@ class ConditionPropose(Reply):
     TYPE: ClassVar[str] = "condition.propose"
 
     type: Literal["condition.propose"]
-    conditions: Annotated[Conditions, Field(min_length=1), Legal(_TERMS, "the conditions are missing")]
+    conditions: Annotated[Conditions, Field(min_length=1), Legal(_TERMS, "add the conditions")]
     commitment: Commitment | None = None
     targets: TargetNames = ()
     answer_by: Instant | None = None
@@ -39,7 +39,7 @@ class ConditionAccept(Reply):
     TYPE: ClassVar[str] = "condition.accept"
 
     type: Literal["condition.accept"]
-    conditions: Annotated[ConditionNames, Legal(_TERMS, "the conditions that are accepted are missing")]
+    conditions: Annotated[ConditionNames, Legal(_TERMS, "add the conditions that are accepted")]
     targets: TargetNames = ()
     remark: Note | None = None
 
@@ -50,7 +50,7 @@ class ConditionDecline(Reply):
     TYPE: ClassVar[str] = "condition.decline"
 
     type: Literal["condition.decline"]
-    conditions: Annotated[ConditionNames, Legal(_UNABLE, "the conditions that are declined are missing")]
-    reason: Annotated[Note, Legal(_UNABLE, "why the conditions cannot be met is missing")]
+    conditions: Annotated[ConditionNames, Legal(_UNABLE, "add the conditions that are declined")]
+    reason: Annotated[Note, Legal(_UNABLE, "explain why the conditions cannot be met")]
     proposal: Conditions = ()
     targets: TargetNames = ()

@@ -39,7 +39,7 @@ class Legal:
     """
 
     rule: str
-    missing: str = "this field is missing"
+    missing: str = "fill in this field"
     rank: int = 0
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def named(character: str) -> str:
 def _checked(refused: re.Pattern[str], text: str) -> Callable[[str], str]:
     def check(value: str) -> str:
         if not value.strip():
-            raise problem("blank", "this field is empty")
+            raise problem("blank", "fill in this field: it is empty")
         if found := refused.search(value):
             raise problem("characters", f"{text}; here is {named(found[0])}")
         return value
@@ -137,9 +137,12 @@ MessageId = Annotated[UUID, BeforeValidator(_canonical_uuid)]
 
 def _instant(value: Any) -> datetime:
     if value is None or value == "":
-        raise problem("blank", "this field is empty")
+        raise problem("blank", "fill in this field: it is empty")
     if not isinstance(value, str):
-        raise problem("instant", "write the instant as text (RFC 3339), such as 2026-11-23T04:05:06+09:00")
+        raise problem(
+            "instant",
+            "write the date and time as text with its time zone (RFC 3339), such as 2026-11-23T04:05:06+09:00",
+        )
     try:
         return parse_instant(value)
     except MalformedError as error:
@@ -186,7 +189,7 @@ class CodeOf:
 
         def check(value: str, info: ValidationInfo) -> str:
             if not value:
-                raise problem("blank", "this field is empty")
+                raise problem("blank", "fill in this field: it is empty")
             # A local code is judged by its form alone: both sides must judge alike, whatever lists they have added.
             known = value in codes or (codes.extensible and is_local_code(value))
             if not known and self.beyond is not None and (more := self.beyond(value, is_received(info))) is not None:
@@ -245,7 +248,7 @@ _ZONE = re.compile(r"UTC|[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z0-9_+-]*){1,2}")
 def _zone(value: str) -> str:
     # The form only: which zones exist depends on the machine's tz database, and both sides must judge alike.
     if not value:
-        raise problem("blank", "this field is empty")
+        raise problem("blank", "fill in this field: it is empty")
     if not _ZONE.fullmatch(value):
         raise problem("time_zone", "write the IANA name of the time zone, such as Asia/Seoul")
     return value

@@ -40,7 +40,7 @@ def needed_if(condition: Callable[[Mapping[str, Any]], bool]) -> AfterValidator:
 
     def check(value: Any, info: ValidationInfo) -> Any:
         if value in (None, ()) and condition(info.data):
-            raise problem("blank", "this field is needed here")
+            raise problem("blank", "fill in this field")
         return value
 
     return AfterValidator(check)
@@ -75,13 +75,13 @@ def distinct(name: str | None = None) -> AfterValidator:
     def check(values: tuple[_Any, ...]) -> tuple[_Any, ...]:
         keys = [getattr(value, name) for value in values] if name else list(values)
         if len(set(keys)) != len(keys):
-            raise problem("repeated", "each entry of this list is named once")
+            raise problem("repeated", "name each entry of this list only once")
         return values
 
     return AfterValidator(check)
 
 
-TargetName = Annotated[LocalId, Legal("target", "the short name of the target, such as t1, is missing")]
+TargetName = Annotated[LocalId, Legal("target", "add the short name of the target, such as t1")]
 # The targets of the request that something is about.
 TargetNames = Annotated[tuple[LocalId, ...], Field(max_length=MAX_TARGETS), distinct()]
 
@@ -89,20 +89,20 @@ TargetNames = Annotated[tuple[LocalId, ...], Field(max_length=MAX_TARGETS), dist
 class Authority(Part):
     """A requesting or competent authority (T-CY(2018)11 items 5 and 7)."""
 
-    organisation: Annotated[Line, Legal(INHERITED, "the name of the authority is missing")]
-    country: Annotated[Country, Legal(INHERITED, "the country of the authority is missing")]
+    organisation: Annotated[Line, Legal(INHERITED, "add the name of the authority")]
+    country: Annotated[Country, Legal(INHERITED, "add the country of the authority")]
     office: Line | None = None
-    person_in_charge: Annotated[Line, Legal("T-CY(2018)11 item 5", "the person in charge at the authority is missing")]
+    person_in_charge: Annotated[Line, Legal("T-CY(2018)11 item 5", "add the person in charge at the authority")]
     address: Note | None = None
     telephone: Phone | None = None
     mobile: Phone | None = None
     fax: Phone | None = None
     email: Annotated[
         Token | None,
-        Legal("T-CY(2018)11 item 5", "a telephone number or an e-mail address of the authority is missing"),
+        Legal("T-CY(2018)11 item 5", "add a telephone number or an e-mail address of the authority"),
     ] = Field(default=None, validate_default=True)
-    office_hours: Annotated[Line, Legal("T-CY(2018)11 item 5", "the office hours are missing")]
-    time_zone: Annotated[ZoneName, Legal("T-CY(2018)11 item 5", "the time zone of the office hours is missing")]
+    office_hours: Annotated[Line, Legal("T-CY(2018)11 item 5", "add the office hours")]
+    time_zone: Annotated[ZoneName, Legal("T-CY(2018)11 item 5", "add the time zone of the office hours")]
     preferred_means: Line | None = None
 
     @field_validator("email")
@@ -111,7 +111,7 @@ class Authority(Part):
         if email is not None:
             return check_email(email)
         if {"telephone", "mobile"} <= info.data.keys() and not info.data["telephone"] and not info.data["mobile"]:
-            raise problem("blank", "one of telephone, mobile and email is needed")
+            raise problem("blank", "add one of telephone, mobile and email")
         return email
 
 
@@ -129,10 +129,10 @@ class Offence(Part):
     """One offence: from a published list, or national. Evidence of any offence may be preserved (Art. 14.2, 25.1)."""
 
     list: Annotated[str, CodeOf("offence_list")]
-    code: Annotated[Token | None, Legal(INHERITED, "the article or code of the offence is missing")] = Field(
+    code: Annotated[Token | None, Legal(INHERITED, "add the article or code of the offence")] = Field(
         default=None, validate_default=True
     )
-    title: Annotated[Line, Legal(INHERITED, "the name of the offence is missing")]
+    title: Annotated[Line, Legal(INHERITED, "add the name of the offence")]
     national_provision: Line | None = None
     maximum_penalty: Line | None = None
 
@@ -143,7 +143,7 @@ class Offence(Part):
         if published == "national" or (info.context and info.context.get("newer")):
             return code
         if code is None:
-            raise problem("blank", "an offence from a published list has its code")
+            raise problem("blank", "add the code that the offence has in the published list")
         if code not in load_codes(f"offence_{published}"):
             raise problem("code", "this code is not in the list of offences named beside it")
         return code
@@ -159,7 +159,7 @@ class TimeWindow(Part):
     @classmethod
     def _is_a_span(cls, ends_at: Instant, info: ValidationInfo) -> Instant:
         if "begins_at" in info.data and ends_at <= info.data["begins_at"]:
-            raise problem("window", "the time window ends after it begins")
+            raise problem("window", "the end of the time window must be later than its beginning")
         return ends_at
 
 
@@ -175,28 +175,28 @@ class Custodian(Part):
 class Ground(Part):
     """Why something is refused, postponed or impossible: a coded ground, and the reasons that are owed (Art. 27.7)."""
 
-    code: Annotated[str, CodeOf("refusal_ground"), Legal(INHERITED, "the coded ground is missing")]
-    text: Annotated[Note, Legal("Art. 27.7", "the reasons are missing")]
+    code: Annotated[str, CodeOf("refusal_ground"), Legal(INHERITED, "give the code of the ground")]
+    text: Annotated[Note, Legal("Art. 27.7", "give the reasons")]
 
 
 class WantedData(Part):
     """One thing that is asked for: what it is, and why it is believed to be held there."""
 
     target: TargetName
-    identifier: Annotated[Identifier, Legal(INHERITED, "the identifier of the data wanted is missing")]
+    identifier: Annotated[Identifier, Legal(INHERITED, "add the identifier of the data that are requested")]
     data_categories: Annotated[
         tuple[Annotated[str, CodeOf("data_category")], ...],
         Field(min_length=1, max_length=4),
         distinct(),
-        Legal(INHERITED, "the category of the data wanted is missing"),
+        Legal(INHERITED, "add the category of the data that are requested"),
     ]
     time_window: TimeWindow | None = None
     description: Note | None = None
-    relation: Annotated[Note, Legal(INHERITED, "how the data relate to the case is missing")]
+    relation: Annotated[Note, Legal(INHERITED, "explain how the data relate to the case")]
     custodian: Custodian | None = None
     held_there: Annotated[
         Note | None,
-        Legal("Directive (EU) 2023/977 Art. 4", "why the data are believed to be held there is missing"),
+        Legal("Directive (EU) 2023/977 Art. 4", "explain why the data are believed to be held there"),
         needed_if(lambda fields: fields.get("custodian", ...) is None),
     ] = Field(default=None, validate_default=True)
     preserved_under: Line | None = None
@@ -208,10 +208,10 @@ WantedDataList = Annotated[tuple[WantedData, ...], Field(max_length=MAX_TARGETS)
 class EarlierRequest(Part):
     """An earlier request that this one builds on (T-CY(2018)10 items 9 and 10)."""
 
-    reference: Annotated[Line, Legal("T-CY(2018)10 items 9, 10", "the reference of the earlier request is missing")]
+    reference: Annotated[Line, Legal("T-CY(2018)10 items 9, 10", "add the reference of the earlier request")]
     thread: MessageId | None = None
     channel: Annotated[
-        str, CodeOf("request_channel"), Legal("T-CY(2018)10 items 9, 10", "the channel of the request is missing")
+        str, CodeOf("request_channel"), Legal("T-CY(2018)10 items 9, 10", "add the channel of the request")
     ]
     requested_by: Line | None = None
     executed_by: Line | None = None
@@ -221,9 +221,9 @@ class EarlierRequest(Part):
 class Condition(Part):
     """A condition under which information is given or a request is granted (Budapest Convention Art. 26.2, 28.2)."""
 
-    condition: Annotated[LocalId, Legal(INHERITED, "the short name of the condition, such as c1, is missing")]
-    kind: Annotated[str, CodeOf("condition_kind"), Legal(INHERITED, "the kind of the condition is missing")]
-    text: Annotated[Note, Legal(INHERITED, "the terms of the condition are missing")]
+    condition: Annotated[LocalId, Legal(INHERITED, "add the short name of the condition, such as c1")]
+    kind: Annotated[str, CodeOf("condition_kind"), Legal(INHERITED, "add the kind of the condition")]
+    text: Annotated[Note, Legal(INHERITED, "add the terms of the condition")]
 
 
 Conditions = Annotated[tuple[Condition, ...], Field(max_length=MAX_CONDITIONS), distinct("condition")]
@@ -232,7 +232,7 @@ Conditions = Annotated[tuple[Condition, ...], Field(max_length=MAX_CONDITIONS), 
 class ItemRef(Part):
     """An item of an answer: by its short name and the answer's message id; without ``item`` the message as a whole."""
 
-    message: Annotated[MessageId, Legal(INHERITED, "the message that the item is part of is missing")]
+    message: Annotated[MessageId, Legal(INHERITED, "add the message that the item is part of")]
     item: LocalId | None = None
 
 

@@ -24,7 +24,7 @@ _READABLE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _TEXTS = {
     "extra_forbidden": "this field is not known in this version of the message type",
     "union_tag_invalid": "this is not a kind of identifier",
-    "union_tag_not_found": "the kind of the identifier is missing",
+    "union_tag_not_found": "add the kind of the identifier",
     "uuid_parsing": "write the identifier as a UUID",
     "uuid_type": "write the identifier as a UUID",
     "json_invalid": "this is not JSON",

@@ -21,7 +21,7 @@ class UseQuery(Reply):
     TYPE: ClassVar[str] = "use.query"
 
     type: Literal["use.query"]
-    items: Annotated[ItemRefs, Field(min_length=1), Legal(_USE, "the items asked about are missing")]
+    items: Annotated[ItemRefs, Field(min_length=1), Legal(_USE, "add the items that are asked about")]
     question: Note | None = None
     answer_by: Instant | None = None
 
@@ -29,16 +29,16 @@ class UseQuery(Reply):
 class ItemUse(Part):
     """One use of one item."""
 
-    item: Annotated[ItemRef, Legal(INHERITED, "the item is missing")]
-    use: Annotated[str, CodeOf("item_use"), Legal(INHERITED, "the use made is missing")]
-    text: Annotated[Note, Legal(INHERITED, "the explanation of the use is missing")]
+    item: Annotated[ItemRef, Legal(INHERITED, "add the item")]
+    use: Annotated[str, CodeOf("item_use"), Legal(INHERITED, "state the use that was made")]
+    text: Annotated[Note, Legal(INHERITED, "explain the use")]
     at: Instant | None = None
     proceedings: Line | None = None
     recipients: Annotated[
         tuple[Line, ...],
         Field(max_length=50),
         needed_if(lambda fields: fields.get("use") == "onward_transfer"),
-        Legal("Directive (EU) 2016/680 Art. 25", "the recipients are missing"),
+        Legal("Directive (EU) 2016/680 Art. 25", "add the recipients"),
     ] = Field(default=(), validate_default=True)
 
 
@@ -49,7 +49,7 @@ class UseReport(Reply):
 
     type: Literal["use.report"]
     uses: Annotated[
-        tuple[ItemUse, ...], Field(min_length=1, max_length=MAX_TARGETS), Legal(_USE, "the use made is missing")
+        tuple[ItemUse, ...], Field(min_length=1, max_length=MAX_TARGETS), Legal(_USE, "state the use that was made")
     ]
     remark: Note | None = None
 
@@ -60,15 +60,15 @@ class ConsentRequest(Reply):
     TYPE: ClassVar[str] = "consent.request"
 
     type: Literal["consent.request"]
-    legal_basis: Annotated[LegalBasis, Legal(_CONSENT, "the legal basis is missing")]
-    items: Annotated[ItemRefs, Field(min_length=1), Legal(_CONSENT, "the items are missing")]
-    use: Annotated[str, CodeOf("item_use"), Legal(_CONSENT, "the use wanted is missing")]
-    purpose: Annotated[Note, Legal(_CONSENT, "the purpose of the use is missing")]
+    legal_basis: Annotated[LegalBasis, Legal(_CONSENT, "add the legal basis")]
+    items: Annotated[ItemRefs, Field(min_length=1), Legal(_CONSENT, "add the items")]
+    use: Annotated[str, CodeOf("item_use"), Legal(_CONSENT, "state the use that is requested")]
+    purpose: Annotated[Note, Legal(_CONSENT, "add the purpose of the use")]
     recipients: Annotated[
         tuple[Line, ...],
         Field(max_length=50),
         needed_if(lambda fields: fields.get("use") == "onward_transfer"),
-        Legal(_CONSENT, "the recipients are missing"),
+        Legal(_CONSENT, "add the recipients"),
     ] = Field(default=(), validate_default=True)
     countries: Annotated[tuple[Country, ...], Field(max_length=50), distinct()] = ()
     answer_by: Instant | None = None
@@ -89,16 +89,16 @@ def _is_not_conditional(fields: Mapping[str, Any]) -> bool:
 class ItemConsent(Part):
     """The originator's word on one item."""
 
-    item: Annotated[ItemRef, Legal(INHERITED, "the item is missing")]
-    consent: Annotated[str, CodeOf("consent"), Legal(INHERITED, "whether consent is given is missing")]
+    item: Annotated[ItemRef, Legal(INHERITED, "add the item")]
+    consent: Annotated[str, CodeOf("consent"), Legal(INHERITED, "state whether consent is given")]
     conditions: Annotated[
         Conditions,
         needed_if(_is_conditional),
-        absent_if(_is_not_conditional, "only consent under conditions has conditions"),
-        Legal(INHERITED, "the conditions are missing"),
+        absent_if(_is_not_conditional, "remove the conditions: only consent under conditions has them"),
+        Legal(INHERITED, "add the conditions"),
     ] = Field(default=(), validate_default=True)
-    reason: Annotated[Note | None, needed_if(_is_refused), Legal(INHERITED, "the reason of the refusal is missing")] = (
-        Field(default=None, validate_default=True)
+    reason: Annotated[Note | None, needed_if(_is_refused), Legal(INHERITED, "give the reason for the refusal")] = Field(
+        default=None, validate_default=True
     )
     valid_until: Instant | None = None
 
@@ -113,6 +113,6 @@ class ConsentReply(Reply):
         tuple[ItemConsent, ...],
         Field(min_length=1, max_length=MAX_TARGETS),
         distinct("item"),
-        Legal(_CONSENT, "the consent for at least one item is missing"),
+        Legal(_CONSENT, "add the consent for at least one item"),
     ]
     remark: Note | None = None

@@ -50,7 +50,7 @@ class Canonical(str):
         """What ``reader`` makes of ``typed``, without the spaces around it; raises the reader's problem."""
         typed = typed.strip(" \t\r\n")
         if not typed:
-            raise problem("blank", "this field is empty")
+            raise problem("blank", "fill in this field: it is empty")
         if found := hidden_in(typed):
             raise problem(
                 "characters",

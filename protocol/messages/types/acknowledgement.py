@@ -21,14 +21,14 @@ class Acknowledgement(Reply):
     TYPE: ClassVar[str] = "acknowledgement"
 
     type: Literal["acknowledgement"]
-    received_at: Annotated[Instant, Legal(_RULE, "the time of receipt is missing")]
-    handler: Annotated[Contact, Legal(_RULE, "the contact who handles the request is missing")]
-    will_answer: Annotated[str, CodeOf("will_answer"), Legal(_RULE, "whether the request will be answered is missing")]
-    form: Annotated[str, CodeOf("answer_form"), Legal(_RULE, "the form of the answer is missing")]
+    received_at: Annotated[Instant, Legal(_RULE, "add the time of receipt")]
+    handler: Annotated[Contact, Legal(_RULE, "add the contact who handles the request")]
+    will_answer: Annotated[str, CodeOf("will_answer"), Legal(_RULE, "state whether the request will be answered")]
+    form: Annotated[str, CodeOf("answer_form"), Legal(_RULE, "add the form of the answer")]
     form_text: Note | None = None
     eta: Instant | None = None
     next_update_by: Annotated[
-        Instant | None, Legal(_RULE, "the estimated time of the answer, or of the next update, is missing")
+        Instant | None, Legal(_RULE, "add the estimated time of the answer, or of the next update")
     ] = Field(default=None, validate_default=True)
     remark: Note | None = None
 
@@ -36,5 +36,5 @@ class Acknowledgement(Reply):
     @classmethod
     def _says_when(cls, next_update_by: Instant | None, info: ValidationInfo) -> Instant | None:
         if next_update_by is None and "eta" in info.data and info.data["eta"] is None:
-            raise problem("blank", "an estimated time of the answer or of the next update is needed")
+            raise problem("blank", "add the estimated time of the answer, or of the next update")
         return next_update_by

@@ -48,16 +48,16 @@ class ItemHash(FileHash):
     @classmethod
     def _is_strong(cls, algorithm: str) -> str:
         if algorithm in {"md5", "sha1"}:
-            raise problem("weak_hash", "the hash of an item is SHA-256 or stronger")
+            raise problem("weak_hash", "give a hash of SHA-256 or stronger for the item")
         return algorithm
 
 
 class CustodyStep(Part):
     """One step in the custody of an item: what was done, when, by whom, where, and why."""
 
-    action: Annotated[str, CodeOf("custody_action"), Legal(INHERITED, "what was done is missing")]
-    at: Annotated[Instant, Legal(INHERITED, "the time of the step is missing")]
-    organisation: Annotated[Line, Legal(INHERITED, "the organisation is missing")]
+    action: Annotated[str, CodeOf("custody_action"), Legal(INHERITED, "state what was done")]
+    at: Annotated[Instant, Legal(INHERITED, "add the time of the step")]
+    organisation: Annotated[Line, Legal(INHERITED, "add the organisation")]
     person: Line | None = None
     place: Line | None = None
     tool: Line | None = None
@@ -67,50 +67,50 @@ class CustodyStep(Part):
 class AnswerItem(Part):
     """One thing that is handed over. ``attachment`` names the file of this message that holds it, if it is one."""
 
-    item: Annotated[LocalId, Legal(INHERITED, "the short name of the item, such as i1, is missing")]
+    item: Annotated[LocalId, Legal(INHERITED, "add the short name of the item, such as i1")]
     targets: Annotated[TargetNames, Legal(INHERITED)] = ()
-    description: Annotated[Note, Legal(INHERITED, "the description of the item is missing")]
-    data_category: Annotated[str, CodeOf("data_category"), Legal(_ITEM, "the category of the data is missing")]
+    description: Annotated[Note, Legal(INHERITED, "describe the item")]
+    data_category: Annotated[str, CodeOf("data_category"), Legal(_ITEM, "add the category of the data")]
     evidential_status: Annotated[
-        str, CodeOf("evidential_status"), Legal(_ITEM, "whether it is intelligence or evidence is missing")
+        str, CodeOf("evidential_status"), Legal(_ITEM, "state whether it is intelligence or evidence")
     ]
-    hash: Annotated[ItemHash, Legal(_CUSTODY, "the hash of the item is missing")]
-    size_bytes: Annotated[int, Field(ge=0, le=MAX_BYTES), Legal(_CUSTODY, "the size of the item is missing")]
+    hash: Annotated[ItemHash, Legal(_CUSTODY, "add the hash of the item")]
+    size_bytes: Annotated[int, Field(ge=0, le=MAX_BYTES), Legal(_CUSTODY, "add the size of the item")]
     attachment: Line | None = None
     available_at: Annotated[
         Note | None,
         needed_if(lambda fields: fields.get("attachment", ...) is None),
-        Legal(_ITEM, "the attachment, or how the item is handed over, is missing"),
+        Legal(_ITEM, "add the attachment, or state how the item is handed over"),
     ] = Field(default=None, validate_default=True)
     custody: Annotated[
         tuple[CustodyStep, ...],
         Field(min_length=1, max_length=100),
-        Legal(_CUSTODY, "the custody of the item is missing"),
+        Legal(_CUSTODY, "add the custody of the item"),
     ]
     period_begins_at: Instant | None = None
     period_ends_at: Annotated[
-        Instant | None, after("period_begins_at", "the period of the data ends after it begins")
+        Instant | None, after("period_begins_at", "the end of the period of the data must be later than its beginning")
     ] = None
     time_zone: ZoneName | None = None
     format_note: Note | None = None
     grade: Annotated[
         Grade | None,
         needed_if(lambda fields: fields.get("evidential_status") == "intelligence"),
-        Legal("Regulation (EU) 2016/794 Art. 29", "the grade of the source and the information is missing"),
+        Legal("Regulation (EU) 2016/794 Art. 29", "add the grade of the source and of the information"),
     ] = Field(default=None, validate_default=True)
     conditions: Conditions = ()
-    onward_use: Annotated[str, CodeOf("onward_use"), Legal(_ITEM, "whether it may be used further is missing")]
+    onward_use: Annotated[str, CodeOf("onward_use"), Legal(_ITEM, "state whether it may be used further")]
     originator: Annotated[
         AddressText | None,
         needed_if(lambda fields: fields.get("onward_use") == "consent_needed"),
-        Legal("Second Additional Protocol Art. 14", "the originator to ask for consent is missing"),
+        Legal("Second Additional Protocol Art. 14", "add the originator who is asked for consent"),
     ] = Field(default=None, validate_default=True)
 
     @field_validator("custody")
     @classmethod
     def _is_in_order(cls, custody: tuple[CustodyStep, ...]) -> tuple[CustodyStep, ...]:
         if any(later.at < earlier.at for earlier, later in pairwise(custody)):
-            raise problem("order", "the steps of custody are in the order of their times")
+            raise problem("order", "put the steps of custody in the order of their times")
         return custody
 
 
@@ -118,7 +118,7 @@ class NotAnswered(Part):
     """A target for which nothing is handed over, and why."""
 
     target: TargetName
-    ground: Annotated[Ground, Legal("Budapest Convention Art. 27.7", "the ground and the reasons are missing")]
+    ground: Annotated[Ground, Legal("Budapest Convention Art. 27.7", "give the ground and the reasons")]
 
 
 def _is_partial(fields: Mapping[str, Any]) -> bool:
@@ -139,7 +139,7 @@ class Answer(Reply):
 
     type: Literal["answer"]
     completeness: Annotated[
-        str, CodeOf("answer_completeness"), Legal(_ITEM, "whether the answer is partial or final is missing")
+        str, CodeOf("answer_completeness"), Legal(_ITEM, "state whether the answer is partial or final")
     ]
     text: Note | None = None
     not_answered: Annotated[tuple[NotAnswered, ...], Field(max_length=MAX_TARGETS), distinct("target")] = ()
@@ -149,13 +149,15 @@ class Answer(Reply):
         distinct("item"),
         # Advice is an answer in words; a last part may only say what will not come.
         needed_if(lambda fields: not fields.get("text", ...) and not fields.get("not_answered", ...)),
-        Legal(_ITEM, "the items, or an answer in words, are missing"),
+        Legal(_ITEM, "add the items, or an answer in words"),
     ] = Field(default=(), validate_default=True)
-    remaining: Annotated[TargetNames, absent_if(_is_final, "after a final answer nothing remains"), Legal(_ITEM)] = ()
+    remaining: Annotated[
+        TargetNames, absent_if(_is_final, "this is the last part of the answer: remove what remains"), Legal(_ITEM)
+    ] = ()
     next_update_by: Annotated[
         Instant | None,
         needed_if(_is_partial),
-        Legal("Budapest Convention Art. 27.7", "the time of the next part, or of the next word, is missing"),
+        Legal("Budapest Convention Art. 27.7", "say when the next part or update will come"),
     ] = Field(default=None, validate_default=True)
     offer: Opening | None = None
 
@@ -170,8 +172,8 @@ class Answer(Reply):
                 continue
             file = attached.get(item.attachment)
             if file is None:
-                raise problem("attachment", "an item names a file that is not attached")
+                raise problem("attachment", "an item names a file that is not attached: attach it, or correct the name")
             differs = item.hash.algorithm == "sha256" and item.hash.value != file.sha256
             if differs or item.size_bytes != file.size_bytes:
-                raise problem("attachment", "the hash or size of an item is not that of its attachment")
+                raise problem("attachment", "the hash or size of an item does not fit its attachment")
         return items

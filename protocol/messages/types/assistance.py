@@ -57,13 +57,13 @@ class WantedPerson(Part):
     name: Line | None = None
     description: Annotated[
         Note | None,
-        Legal(INHERITED, "the name of the person, or a description, is missing"),
+        Legal(INHERITED, "name or describe the person"),
         needed_if(lambda fields: fields.get("name", ...) is None),
     ] = Field(default=None, validate_default=True)
     nationality: Country | None = None
     location: Line | None = None
     identifiers: Annotated[tuple[Identifier, ...], Field(max_length=50)] = ()
-    link: Annotated[Note, Legal(_EXCHANGE, "the link between the person and the purpose is missing")]
+    link: Annotated[Note, Legal(_EXCHANGE, "add the link between the person and the purpose")]
 
 
 class AssistanceRequest(Message):
@@ -72,60 +72,62 @@ class AssistanceRequest(Message):
     TYPE: ClassVar[str] = "assistance.request"
 
     type: Literal["assistance.request"]
-    legal_basis: Annotated[LegalBasis, Legal("legal basis", "the legal basis is missing")]
-    own_reference: Annotated[Line, Legal("T-CY(2018)10 item 2", "the reference or case number is missing")]
+    legal_basis: Annotated[LegalBasis, Legal("legal basis", "add the legal basis")]
+    own_reference: Annotated[Line, Legal("T-CY(2018)10 item 2", "add the reference or case number")]
     kinds: Annotated[
         tuple[Annotated[str, CodeOf("assistance_kind")], ...],
         Field(min_length=1, max_length=20),
         distinct(),
-        Legal(_REQUEST, "the kind of assistance is missing", 4),
+        Legal(_REQUEST, "add the kind of assistance", 4),
     ]
     requested_authority: Line | None = None
-    authority: Annotated[Authority, Legal(_REQUEST, "the authority making the request is missing", 1)]
+    authority: Annotated[Authority, Legal(_REQUEST, "add the authority that makes the request", 1)]
     investigating_authority: Annotated[CompetentAuthority | None, Legal("T-CY(2018)10 item 7")] = None
     prosecuting_authority: Annotated[CompetentAuthority | None, Legal("T-CY(2018)10 item 8")] = None
     offences: Annotated[
         tuple[Offence, ...],
         Field(max_length=50),
         needed_if(_is_about_a_case),
-        Legal(_REQUEST, "the offence that the proceeding is about is missing", 2),
+        Legal(_REQUEST, "add the offence that the proceeding is about", 2),
     ] = Field(default=(), validate_default=True)
-    facts: Annotated[
-        Prose | None, needed_if(_is_about_a_case), Legal(_REQUEST, "the summary of the facts is missing", 3)
-    ] = Field(default=None, validate_default=True)
-    description: Annotated[Prose, Legal(_REQUEST, "the description of the assistance sought is missing", 4)]
+    facts: Annotated[Prose | None, needed_if(_is_about_a_case), Legal(_REQUEST, "summarise the facts", 3)] = Field(
+        default=None, validate_default=True
+    )
+    description: Annotated[Prose, Legal(_REQUEST, "describe the assistance that is sought", 4)]
     procedure: Annotated[Note | None, Legal("Budapest Convention Art. 27.3")] = None
-    purpose: Annotated[Note, Legal(_REQUEST, "the purpose of the request is missing", 6)]
+    purpose: Annotated[Note, Legal(_REQUEST, "add the purpose of the request", 6)]
     targets: Annotated[
         WantedDataList,
         needed_if(_asks_for(DATA_KINDS)),
-        Legal(_REQUEST, "the data sought are missing", 4),
+        Legal(_REQUEST, "add the data that are sought", 4),
     ] = Field(default=(), validate_default=True)
     persons: Annotated[
         tuple[WantedPerson, ...],
         Field(max_length=100),
         needed_if(_asks_for(_PERSON_KINDS)),
-        Legal(_REQUEST, "the person sought is missing", 5),
+        Legal(_REQUEST, "add the person sought", 5),
     ] = Field(default=(), validate_default=True)
     use_limits: Annotated[tuple[Note, ...], Field(max_length=20), Legal(_EXCHANGE)] = ()
-    wanted_by: Annotated[Instant | None, after("sent_at", "the answer is wanted after the time of sending")] = None
+    wanted_by: Annotated[
+        Instant | None, after("sent_at", "the answer must be requested for a time later than the time of sending")
+    ] = None
     wanted_by_reason: Annotated[
         Note | None,
         needed_if(lambda fields: fields.get("wanted_by") is not None),
-        Legal(_REQUEST, "the reason for the date is missing"),
+        Legal(_REQUEST, "give the reason for the date"),
     ] = Field(default=None, validate_default=True)
     confidential: Annotated[
-        bool, Legal("Budapest Convention Art. 27.8", "whether the request is to be kept confidential is missing")
+        bool, Legal("Budapest Convention Art. 27.8", "state whether the request must be kept confidential")
     ]
     confidential_reason: Annotated[
         Note | None,
         needed_if(lambda fields: fields.get("confidential") is True),
-        Legal("Budapest Convention Art. 27.8", "the reason for confidentiality is missing"),
+        Legal("Budapest Convention Art. 27.8", "give the reason for confidentiality"),
     ] = Field(default=None, validate_default=True)
     earlier_preservations: Annotated[
         tuple[EarlierRequest, ...], Field(max_length=50), Legal("T-CY(2018)10 item 10")
     ] = ()
     earlier_requests: Annotated[tuple[EarlierRequest, ...], Field(max_length=50), Legal("T-CY(2018)10 item 9")] = ()
     confirmation_contact: Annotated[
-        Contact, Legal("T-CY(2018)10 item 6", "the contact for additional confirmation is missing")
+        Contact, Legal("T-CY(2018)10 item 6", "add the contact for additional confirmation")
     ]

@@ -17,10 +17,10 @@ _MAX_QUESTIONS = 100
 class Question(Part):
     """One question: about a field of the request, about targets, or about the request as a whole."""
 
-    question: Annotated[LocalId, Legal(INHERITED, "the short name of the question, such as q1, is missing")]
+    question: Annotated[LocalId, Legal(INHERITED, "add the short name of the question, such as q1")]
     field: Line | None = None
     targets: TargetNames = ()
-    text: Annotated[Note, Legal(INHERITED, "the text of the question is missing")]
+    text: Annotated[Note, Legal(INHERITED, "add the text of the question")]
 
 
 class ClarificationAsk(Reply):
@@ -33,9 +33,9 @@ class ClarificationAsk(Reply):
         tuple[Question, ...],
         Field(min_length=1, max_length=_MAX_QUESTIONS),
         distinct("question"),
-        Legal(_RULE, "the questions are missing"),
+        Legal(_RULE, "add the questions"),
     ]
-    pauses_clock: Annotated[bool, Legal("clarification", "whether the clock is paused until the reply is missing")]
+    pauses_clock: Annotated[bool, Legal("clarification", "state whether the clock is paused until the reply")]
     targets: TargetNames = ()
     answer_by: Instant | None = None
     remark: Note | None = None
@@ -44,8 +44,8 @@ class ClarificationAsk(Reply):
 class QuestionAnswer(Part):
     """The answer to one question; ``unknown`` says that the requester cannot answer it."""
 
-    question: Annotated[LocalId, Legal(INHERITED, "the short name of the question, such as q1, is missing")]
-    text: Annotated[Prose, Legal(INHERITED, "the answer to the question is missing")]
+    question: Annotated[LocalId, Legal(INHERITED, "add the short name of the question, such as q1")]
+    text: Annotated[Prose, Legal(INHERITED, "add the answer to the question")]
     unknown: bool = False
 
 
@@ -59,7 +59,7 @@ class ClarificationReply(Reply):
         tuple[QuestionAnswer, ...],
         Field(min_length=1, max_length=_MAX_QUESTIONS),
         distinct("question"),
-        Legal(_RULE, "the answers are missing"),
+        Legal(_RULE, "add the answers"),
     ]
     targets: TargetNames = ()
     remark: Note | None = None

@@ -24,6 +24,6 @@ class ContactTestReply(Reply):
     TYPE: ClassVar[str] = "contact.test-reply"
 
     type: Literal["contact.test-reply"]
-    received_at: Annotated[Instant, Legal(_RULE, "the time of receipt is missing")]
+    received_at: Annotated[Instant, Legal(_RULE, "add the time of receipt")]
     handler: Contact | None = None
     remark: Note | None = None

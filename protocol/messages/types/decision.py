@@ -35,23 +35,23 @@ class TargetDecision(Part):
     """What was decided for one target; without ``target`` for all of the request."""
 
     target: LocalId | None = None
-    decision: Annotated[str, CodeOf("decision"), Legal("Budapest Convention Art. 27.7", "the decision is missing")]
+    decision: Annotated[str, CodeOf("decision"), Legal("Budapest Convention Art. 27.7", "state the decision")]
     ground: Annotated[
         Ground | None,
         needed_if(_is_negative),
-        absent_if(_is_not_negative, "what is accepted has no ground of refusal"),
-        Legal(_REASONS, "the coded ground and the reasons are missing"),
+        absent_if(_is_not_negative, "this was accepted: remove the ground of refusal"),
+        Legal(_REASONS, "give the code of the ground, and the reasons"),
     ] = Field(default=None, validate_default=True)
     conditions: Annotated[
         Conditions,
         needed_if(_is_conditional),
-        absent_if(_is_not_conditional, "only a conditional acceptance has conditions"),
-        Legal("Budapest Convention Art. 28.2", "the conditions are missing"),
+        absent_if(_is_not_conditional, "remove the conditions: only an acceptance under conditions has them"),
+        Legal("Budapest Convention Art. 28.2", "add the conditions"),
     ] = Field(default=(), validate_default=True)
     next_update_by: Annotated[
         Instant | None,
         needed_if(lambda fields: fields.get("decision") == "postpone"),
-        Legal("Budapest Convention Art. 27.5", "the time of the next word on what is postponed is missing"),
+        Legal("Budapest Convention Art. 27.5", "say when the next update on what is postponed will come"),
     ] = Field(default=None, validate_default=True)
     remark: Note | None = None
 
@@ -66,7 +66,7 @@ class Decision(Reply):
         tuple[TargetDecision, ...],
         Field(min_length=1, max_length=MAX_TARGETS),
         distinct("target"),
-        Legal(_REASONS, "the decision is missing"),
+        Legal(_REASONS, "state the decision"),
     ]
     consultation: Annotated[Note | None, Legal("Budapest Convention Art. 27.6")] = None
     eta: Instant | None = None

@@ -22,7 +22,7 @@ from protocol.messages.schema.parts import (
 )
 
 _EMERGENCY = "Second Additional Protocol Art. 9"
-_CALL_BACK = "a telephone number of the person to call back is missing"
+_CALL_BACK = "add a telephone number of the person to call back"
 
 
 class CallBack(Contact):
@@ -41,44 +41,44 @@ class EmergencyRequest(Message):
     TYPE: ClassVar[str] = "emergency.request"
 
     type: Literal["emergency.request"]
-    urgency: Annotated[Urgency, Legal(_EMERGENCY, "the urgency is missing")]
-    legal_basis: Annotated[LegalBasis, Legal(_EMERGENCY, "the legal basis is missing")]
-    own_reference: Annotated[Line, Legal("T-CY(2018)10 item 2", "the reference or case number is missing")]
-    authority: Annotated[Authority, Legal(_EMERGENCY, "the authority making the request is missing", 1)]
+    urgency: Annotated[Urgency, Legal(_EMERGENCY, "add the urgency")]
+    legal_basis: Annotated[LegalBasis, Legal(_EMERGENCY, "add the legal basis")]
+    own_reference: Annotated[Line, Legal("T-CY(2018)10 item 2", "add the reference or case number")]
+    authority: Annotated[Authority, Legal(_EMERGENCY, "add the authority that makes the request", 1)]
     threatened_good: Annotated[
         str,
         CodeOf("threatened_good"),
-        Legal("Second Additional Protocol Art. 3.2.c", "what is threatened is missing", 2),
+        Legal("Second Additional Protocol Art. 3.2.c", "state what is threatened", 2),
     ]
-    facts: Annotated[Prose, Legal(_EMERGENCY, "the facts that show the emergency are missing", 3)]
-    relation: Annotated[Note, Legal(_EMERGENCY, "how the data relate to the emergency is missing", 4)]
-    targets: Annotated[
-        WantedDataList, Field(min_length=1), Legal(_EMERGENCY, "the description of the data sought is missing", 5)
-    ]
-    call_back: Annotated[CallBack, Legal("call-back", "the person to call back is missing", 6)]
+    facts: Annotated[Prose, Legal(_EMERGENCY, "describe the facts that show the emergency", 3)]
+    relation: Annotated[Note, Legal(_EMERGENCY, "explain how the data relate to the emergency", 4)]
+    targets: Annotated[WantedDataList, Field(min_length=1), Legal(_EMERGENCY, "describe the data that are sought", 5)]
+    call_back: Annotated[CallBack, Legal("call-back", "add the person to call back", 6)]
     offences: Annotated[tuple[Offence, ...], Field(max_length=50)] = ()
     investigating_authority: CompetentAuthority | None = None
     instructions: Note | None = None
-    needed_by: Annotated[Instant | None, after("sent_at", "the data are needed after the time of sending")] = None
+    needed_by: Annotated[
+        Instant | None, after("sent_at", "the time when the data are needed must be later than the time of sending")
+    ] = None
     do_not_notify: Annotated[
-        bool, Legal("UN Convention Art. 42 (g)", "whether the user must not be notified is missing")
+        bool, Legal("UN Convention Art. 42 (g)", "state whether notifying the user is forbidden (yes or no)")
     ]
     do_not_notify_reason: Annotated[
         Note | None,
         needed_if(lambda fields: fields.get("do_not_notify") is True),
-        Legal("UN Convention Art. 42 (g)", "the reason not to notify the user is missing"),
+        Legal("UN Convention Art. 42 (g)", "give the reason not to notify the user"),
     ] = Field(default=None, validate_default=True)
     supplement_by: Annotated[
         Instant,
-        after("sent_at", "the supplement follows after the time of sending"),
-        Legal(_EMERGENCY, "the time by which the supplement will follow is missing", 7),
+        after("sent_at", "the time of the supplement must be later than the time of sending"),
+        Legal(_EMERGENCY, "add the time not later than which the supplement will follow", 7),
     ]
 
     @field_validator("urgency")
     @classmethod
     def _is_an_emergency(cls, urgency: str, info: ValidationInfo) -> str:
         if urgency != "emergency":
-            raise problem("urgency", "the urgency of an emergency request is: emergency")
+            raise problem("urgency", "set the urgency to emergency: this is an emergency request")
         return urgency
 
 
@@ -88,21 +88,21 @@ class EmergencySupplement(Reply):
     TYPE: ClassVar[str] = "emergency.supplement"
 
     type: Literal["emergency.supplement"]
-    legal_basis: Annotated[LegalBasis, Legal(_EMERGENCY, "the legal basis is missing")]
-    own_reference: Annotated[Line, Legal("T-CY(2018)10 item 2", "the reference or case number is missing")]
-    authority: Annotated[Authority, Legal(_EMERGENCY, "the authority that answers for the request is missing", 1)]
+    legal_basis: Annotated[LegalBasis, Legal(_EMERGENCY, "add the legal basis")]
+    own_reference: Annotated[Line, Legal("T-CY(2018)10 item 2", "add the reference or case number")]
+    authority: Annotated[Authority, Legal(_EMERGENCY, "add the authority that answers for the request", 1)]
     offences: Annotated[
         tuple[Offence, ...],
         Field(min_length=1, max_length=50),
-        Legal(_EMERGENCY, "the offence, with its provisions and penalties, is missing", 2),
+        Legal(_EMERGENCY, "add the offence, with its provisions and penalties", 2),
     ]
-    legal_grounds: Annotated[Prose, Legal(_EMERGENCY, "the domestic legal grounds are missing", 3)]
-    outcome: Annotated[Prose, Legal("supplement", "what became of the emergency is missing", 4)]
+    legal_grounds: Annotated[Prose, Legal(_EMERGENCY, "add the domestic legal grounds", 3)]
+    outcome: Annotated[Prose, Legal("supplement", "state what became of the emergency", 4)]
     targets: TargetNames = ()
     validated_by: CompetentAuthority | None = None
     validated_at: Annotated[
         Instant | None,
         needed_if(lambda fields: fields.get("validated_by") is not None),
-        Legal("Regulation (EU) 2023/1543", "the time of the validation is missing"),
+        Legal("Regulation (EU) 2023/1543", "add the time of the validation"),
     ] = Field(default=None, validate_default=True)
     reference: Line | None = None

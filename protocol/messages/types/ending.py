@@ -25,8 +25,8 @@ def _is_not_forwarded(fields: Mapping[str, Any]) -> bool:
 class RightAuthority(Part):
     """Whom the request concerns."""
 
-    organisation: Annotated[Line, Legal(INHERITED, "the name of the right authority is missing")]
-    country: Annotated[Country, Legal(INHERITED, "the country of the right authority is missing")]
+    organisation: Annotated[Line, Legal(INHERITED, "add the name of the right authority")]
+    country: Annotated[Country, Legal(INHERITED, "add the country of the right authority")]
     address: AddressText | None = None
     contact: Note | None = None
 
@@ -38,16 +38,16 @@ class Misdirected(Reply):
 
     type: Literal["misdirected"]
     targets: TargetNames = ()
-    right_authority: Annotated[RightAuthority, Legal(_REFERRED, "the right authority is missing")]
-    forwarded: Annotated[bool, Legal(_REFERRED, "whether the request was passed on is missing")]
+    right_authority: Annotated[RightAuthority, Legal(_REFERRED, "add the right authority")]
+    forwarded: Annotated[bool, Legal(_REFERRED, "state whether the request was passed on")]
     forwarded_at: Annotated[
         Instant | None,
         needed_if(_is_forwarded),
-        absent_if(_is_not_forwarded, "what was not passed on has no time of passing on"),
-        Legal(_REFERRED, "the time of passing on is missing"),
+        absent_if(_is_not_forwarded, "the request was not passed on: remove the time of passing on"),
+        Legal(_REFERRED, "add the time of passing on"),
     ] = Field(default=None, validate_default=True)
     forwarded_reference: Line | None = None
-    reason: Annotated[Note, Legal(_REFERRED, "why another authority is the right one is missing")]
+    reason: Annotated[Note, Legal(_REFERRED, "explain why another authority is the right one")]
 
 
 class Withdrawal(Reply):
@@ -57,7 +57,7 @@ class Withdrawal(Reply):
 
     type: Literal["withdrawal"]
     targets: TargetNames = ()
-    reason: Annotated[Note, Legal("withdrawal", "the reason of the withdrawal is missing")]
+    reason: Annotated[Note, Legal("withdrawal", "give the reason for the withdrawal")]
 
 
 class Closure(Reply):
@@ -66,9 +66,9 @@ class Closure(Reply):
     TYPE: ClassVar[str] = "closure"
 
     type: Literal["closure"]
-    reason: Annotated[str, CodeOf("closure_reason"), Legal("closure", "the reason of the closure is missing")]
+    reason: Annotated[str, CodeOf("closure_reason"), Legal("closure", "give the reason for the closure")]
     text: Annotated[
         Note | None,
         needed_if(lambda fields: fields.get("reason") == "other"),
-        Legal("closure", "the reason in words is missing"),
+        Legal("closure", "give the reason in words"),
     ] = Field(default=None, validate_default=True)

@@ -33,13 +33,13 @@ class Original(Part):
     envelope: they say when the originator's signature was there, which the originator's own word does not.
     """
 
-    message: Annotated[MessageId, Legal(INHERITED, "the id of the original message is missing")]
+    message: Annotated[MessageId, Legal(INHERITED, "add the id of the original message")]
     type: Annotated[str, Field(pattern="^[a-z][a-z0-9._-]{0,63}$")]
-    originator: Annotated[AddressText, Legal(INHERITED, "who sent the original message is missing")]
-    sent_at: Annotated[Instant, Legal(INHERITED, "the time of the original message is missing")]
-    content: Annotated[str, Field(max_length=MAX_CONTENT_BYTES), Legal(INHERITED, "the original content is missing")]
+    originator: Annotated[AddressText, Legal(INHERITED, "state who sent the original message")]
+    sent_at: Annotated[Instant, Legal(INHERITED, "add the time of the original message")]
+    content: Annotated[str, Field(max_length=MAX_CONTENT_BYTES), Legal(INHERITED, "add the original content")]
     salt: Annotated[str, Field(pattern=f"^[0-9a-f]{{{2 * SALT_BYTES}}}$")]
-    envelope: Annotated[str, Field(max_length=MAX_CONTENT_BYTES), Legal(INHERITED, "the original envelope is missing")]
+    envelope: Annotated[str, Field(max_length=MAX_CONTENT_BYTES), Legal(INHERITED, "add the original envelope")]
     acceptance: Annotated[str, Field(max_length=MAX_CONTENT_BYTES)] | None = None
 
     @field_validator("envelope", "acceptance")
@@ -56,8 +56,8 @@ class Original(Part):
 class CarriedConsent(Part):
     """Consent to the passing on, with all that proves it: the request that was made, and the reply of who gave it."""
 
-    request: Annotated[Original, Legal(INHERITED, "the request for consent is missing")]
-    reply: Annotated[Original, Legal(INHERITED, "the reply that consents is missing")]
+    request: Annotated[Original, Legal(INHERITED, "add the request for consent")]
+    reply: Annotated[Original, Legal(INHERITED, "add the reply that gives consent")]
 
 
 class Forward(Message):
@@ -70,10 +70,10 @@ class Forward(Message):
     TYPE: ClassVar[str] = "forward"
 
     type: Literal["forward"]
-    reason: Annotated[Note, Legal(_RULE, "why it is passed on is missing")]
+    reason: Annotated[Note, Legal(_RULE, "explain why it is passed on")]
     purpose: Annotated[str, CodeOf("record_purpose")] = "case_work"
     consents: Annotated[tuple[CarriedConsent, ...], Field(max_length=MAX_CONSENTS)] = ()
-    original: Annotated[Original, Legal(_RULE, "the message that is passed on is missing")]
+    original: Annotated[Original, Legal(_RULE, "add the message that is passed on")]
 
 
 def original_bytes(content: bytes, envelope_bytes: int) -> int:

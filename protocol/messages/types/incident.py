@@ -19,17 +19,17 @@ class Incident(Message):
     TYPE: ClassVar[str] = "incident"
 
     type: Literal["incident"]
-    items: Annotated[ItemRefs, Field(min_length=1), Legal(_RULE, "the items touched are missing")]
-    incident_kind: Annotated[str, CodeOf("incident_kind"), Legal(_RULE, "the kind of incident is missing")]
+    items: Annotated[ItemRefs, Field(min_length=1), Legal(_RULE, "add the items that are affected")]
+    incident_kind: Annotated[str, CodeOf("incident_kind"), Legal(_RULE, "add the kind of incident")]
     occurred_at: Instant | None = None
     discovered_at: Annotated[
         Instant,
-        after("occurred_at", "an incident is discovered after it occurred"),
-        Legal(_RULE, "the time of discovery is missing"),
+        after("occurred_at", "the time of discovery must be later than the time of the incident"),
+        Legal(_RULE, "add the time of discovery"),
     ]
-    description: Annotated[Prose, Legal(_RULE, "the description of the incident is missing")]
-    consequences: Annotated[Prose, Legal(_RULE, "the likely consequences are missing")]
-    measures: Annotated[Prose, Legal(_RULE, "the measures taken or planned are missing")]
-    ongoing: Annotated[bool, Legal(_RULE, "whether the incident is ongoing is missing")]
-    contact: Annotated[Contact, Legal(_RULE, "the contact for questions is missing")]
+    description: Annotated[Prose, Legal(_RULE, "describe the incident")]
+    consequences: Annotated[Prose, Legal(_RULE, "describe the likely consequences")]
+    measures: Annotated[Prose, Legal(_RULE, "describe the measures that were taken or are planned")]
+    ongoing: Annotated[bool, Legal(_RULE, "state whether the incident is ongoing")]
+    contact: Annotated[Contact, Legal(_RULE, "add the contact for questions")]
     advice: Note | None = None

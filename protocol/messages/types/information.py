@@ -14,7 +14,7 @@ from protocol.messages.schema.parts import MAX_TARGETS, Conditions, Offence, abs
 from protocol.messages.types.offer import Commitment, Opening
 
 _RULE = "Budapest Convention Art. 26"
-_TOO_EARLY = "an offer holds no information yet: it follows when the conditions are accepted"
+_TOO_EARLY = "remove the information from the offer: it follows when the conditions are accepted"
 
 
 def _is_offer(fields: Mapping[str, Any]) -> bool:
@@ -29,16 +29,16 @@ class GradedHandling(Handling):
     """Handling labels with the grade of source and information, which go with intelligence."""
 
     grade: Annotated[
-        Grade, Legal("Regulation (EU) 2016/794 Art. 29", "the grade of the source and the information is missing")
+        Grade, Legal("Regulation (EU) 2016/794 Art. 29", "add the grade of the source and of the information")
     ]
 
 
 class ReportedIdentifier(Part):
     """An identifier that the information is about."""
 
-    identifier: Annotated[Identifier, Legal(INHERITED, "the identifier is missing")]
+    identifier: Annotated[Identifier, Legal(INHERITED, "add the identifier")]
     seen_at: Instant | None = None
-    relation: Annotated[Note, Legal(INHERITED, "how the identifier relates to the facts is missing")]
+    relation: Annotated[Note, Legal(INHERITED, "explain how the identifier relates to the facts")]
 
 
 class InformationSpontaneous(Message):
@@ -51,25 +51,25 @@ class InformationSpontaneous(Message):
     TYPE: ClassVar[str] = "information.spontaneous"
 
     type: Literal["information.spontaneous"]
-    handling: Annotated[GradedHandling, Legal("handling", "the handling labels are missing")]
-    legal_basis: Annotated[LegalBasis, Legal(_RULE, "the legal basis is missing")]
-    own_reference: Annotated[Line, Legal("T-CY(2018)11 item 2", "the reference or case number is missing")]
+    handling: Annotated[GradedHandling, Legal("handling", "add the handling labels")]
+    legal_basis: Annotated[LegalBasis, Legal(_RULE, "add the legal basis")]
+    own_reference: Annotated[Line, Legal("T-CY(2018)11 item 2", "add the reference or case number")]
     stage: Annotated[
-        str, CodeOf("information_stage"), Legal(_RULE, "whether this is the offer or the information is missing", 1)
+        str, CodeOf("information_stage"), Legal(_RULE, "state whether this is the offer or the information", 1)
     ]
-    subject: Annotated[Line, Legal("information", "the subject of the information is missing", 2)]
-    usefulness: Annotated[Note, Legal(_RULE, "why the information may help the other State is missing", 3)]
+    subject: Annotated[Line, Legal("information", "add the subject of the information", 2)]
+    usefulness: Annotated[Note, Legal(_RULE, "explain why the information may help the other State", 3)]
     evidential_status: Annotated[
-        str, CodeOf("evidential_status"), Legal("information", "whether it is intelligence or evidence is missing", 4)
+        str, CodeOf("evidential_status"), Legal("information", "state whether it is intelligence or evidence", 4)
     ]
     conditions: Annotated[
-        Conditions, needed_if(_is_offer), Legal(f"{_RULE}.2", "the conditions that are offered are missing", 5)
+        Conditions, needed_if(_is_offer), Legal(f"{_RULE}.2", "add the conditions that are offered", 5)
     ] = Field(default=(), validate_default=True)
     facts: Annotated[
         Prose | None,
         needed_if(_is_disclosure),
         absent_if(_is_offer, _TOO_EARLY),
-        Legal(_RULE, "the facts are missing", 6),
+        Legal(_RULE, "add the facts", 6),
     ] = Field(default=None, validate_default=True)
     offences: Annotated[tuple[Offence, ...], Field(max_length=50)] = ()
     countries: Annotated[tuple[Country, ...], Field(max_length=50)] = ()
@@ -80,8 +80,8 @@ class InformationSpontaneous(Message):
     commitment: Annotated[
         Commitment | None,
         needed_if(_is_offer),
-        absent_if(_is_disclosure, "only an offer commits to what will be given"),
-        Legal(f"{_RULE}.2", "the commitment to what is offered is missing", 7),
+        absent_if(_is_disclosure, "remove the commitment: only an offer has one"),
+        Legal(f"{_RULE}.2", "add the commitment to what is offered", 7),
     ] = Field(default=None, validate_default=True)
     offer: Annotated[Opening | None, absent_if(_is_offer, _TOO_EARLY)] = None
 
@@ -98,5 +98,5 @@ class InformationSpontaneous(Message):
         # Art. 26.2: prior to providing the information. In an emergency nothing waits for an acceptance.
         waits = info.data.get("urgency") != "emergency"
         if conditions and waits and _is_disclosure(info.data) and info.data.get("in_reply_to", ...) is None:
-            raise problem("order", "conditions are offered first: the information replies to their acceptance")
+            raise problem("order", "offer the conditions first: send the information in reply to their acceptance")
         return conditions

@@ -35,7 +35,7 @@ Commitment = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 class Opening(Part):
     """Which offer a message makes good, and the salt that opens its commitment."""
 
-    message: Annotated[UUID, Legal(INHERITED, "the id of the offer is missing")]
+    message: Annotated[UUID, Legal(INHERITED, "add the id of the offer")]
     salt: Annotated[str, Field(pattern=f"^[0-9a-f]{{{2 * SALT_BYTES}}}$")]
 
 

@@ -25,31 +25,27 @@ MAX_PERIOD_DAYS = 3650
 class Target(Part):
     """One thing to preserve. Each target has its own status, expiry and refusal."""
 
-    target: Annotated[LocalId, Legal("target", "the short name of the target, such as t1, is missing")]
-    identifier: Annotated[
-        Identifier, Legal("Art. 29.2 (c)", "the identifier of the data to be preserved is missing", 3)
-    ]
+    target: Annotated[LocalId, Legal("target", "add the short name of the target, such as t1")]
+    identifier: Annotated[Identifier, Legal("Art. 29.2 (c)", "add the identifier of the data to be preserved", 3)]
     data_categories: Annotated[
         tuple[Annotated[str, CodeOf("data_category")], ...],
         Field(min_length=1, max_length=4),
-        Legal("Art. 29.2 (c)", "the category of the data to be preserved is missing", 3),
+        Legal("Art. 29.2 (c)", "add the category of the data to be preserved", 3),
     ]
-    time_window: Annotated[
-        TimeWindow, Legal("Art. 29.2 (c)", "the time window of the data to be preserved is missing", 3)
-    ]
+    time_window: Annotated[TimeWindow, Legal("Art. 29.2 (c)", "add the time window of the data to be preserved", 3)]
     description: Note | None = None
-    relation: Annotated[Note, Legal("Art. 29.2 (c)", "the relationship of the data to the offence is missing", 3)]
+    relation: Annotated[Note, Legal("Art. 29.2 (c)", "explain how the data relate to the offence", 3)]
     custodian: Custodian | None = None
     location: Annotated[
         Line | None,
-        Legal("Art. 29.2 (d)", "the custodian of the data or the location of the computer system is missing", 4),
+        Legal("Art. 29.2 (d)", "add the custodian of the data or the location of the computer system", 4),
     ] = Field(default=None, validate_default=True)
 
     @field_validator("location")
     @classmethod
     def _custodian_or_location(cls, location: str | None, info: ValidationInfo) -> str | None:
         if location is None and "custodian" in info.data and info.data["custodian"] is None:
-            raise problem("blank", "the custodian or the location is needed")
+            raise problem("blank", "add the custodian or the location")
         return location
 
 
@@ -57,7 +53,7 @@ class MutualAssistanceIntent(Part):
     """The declaration that a request for mutual assistance will follow, and how and when as far as known."""
 
     declared: Annotated[
-        Literal[True], Legal("Art. 29.2 (f)", "the intention to submit a request for mutual assistance is missing", 6)
+        Literal[True], Legal("Art. 29.2 (f)", "state that a request for mutual assistance will be submitted", 6)
     ]
     manner: Note | None = None
     expected_at: Instant | None = None
@@ -69,53 +65,53 @@ class PreservationRequest(Message):
     TYPE: ClassVar[str] = "preservation.request"
 
     type: Literal["preservation.request"]
-    legal_basis: Annotated[LegalBasis, Legal("Art. 29.1", "the legal basis is missing")]
-    own_reference: Annotated[Line, Legal("T-CY(2018)11 item 2", "the reference or case number is missing")]
+    legal_basis: Annotated[LegalBasis, Legal("Art. 29.1", "add the legal basis")]
+    own_reference: Annotated[Line, Legal("T-CY(2018)11 item 2", "add the reference or case number")]
     request_status: Annotated[
         str,
         CodeOf("request_status"),
-        Legal("T-CY(2018)11 item 3", "whether the request is new or an extension is missing"),
+        Legal("T-CY(2018)11 item 3", "state whether the request is new or an extension"),
     ]
     previous_reference: Annotated[
-        Line | None, Legal("T-CY(2018)11 item 3", "the reference of the previous request is missing")
+        Line | None, Legal("T-CY(2018)11 item 3", "add the reference of the previous request")
     ] = Field(default=None, validate_default=True)
     previous_request: MessageId | None = None
     requested_authority: Line | None = None
-    authority: Annotated[Authority, Legal("Art. 29.2 (a)", "the authority seeking the preservation is missing", 1)]
+    authority: Annotated[Authority, Legal("Art. 29.2 (a)", "add the authority that seeks the preservation", 1)]
     offences: Annotated[
         tuple[Offence, ...],
         Field(min_length=1, max_length=50),
-        Legal("Art. 29.2 (b)", "the offence under investigation or proceedings is missing", 2),
+        Legal("Art. 29.2 (b)", "add the offence that the investigation or proceedings are about", 2),
     ]
-    facts: Annotated[Prose, Legal("Art. 29.2 (b)", "the summary of the related facts is missing", 2)]
+    facts: Annotated[Prose, Legal("Art. 29.2 (b)", "summarise the related facts", 2)]
     targets: Annotated[
         tuple[Target, ...],
         Field(min_length=1, max_length=MAX_TARGETS),
         Legal(
             "Art. 29.2 (c)",
-            "the stored computer data to be preserved and their relationship to the offence are missing",
+            "add the stored computer data to be preserved, and how they relate to the offence",
             3,
         ),
     ]
-    necessity: Annotated[Prose, Legal("Art. 29.2 (e)", "the necessity of the preservation is missing", 5)]
+    necessity: Annotated[Prose, Legal("Art. 29.2 (e)", "explain why the preservation is necessary", 5)]
     mutual_assistance: Annotated[
         MutualAssistanceIntent,
-        Legal("Art. 29.2 (f)", "the intention to submit a request for mutual assistance is missing", 6),
+        Legal("Art. 29.2 (f)", "state that a request for mutual assistance will be submitted", 6),
     ]
     period_wanted_days: Annotated[
-        int, Field(ge=1, le=MAX_PERIOD_DAYS), Legal("Art. 29.7", "the period of preservation wanted is missing")
+        int, Field(ge=1, le=MAX_PERIOD_DAYS), Legal("Art. 29.7", "add the period of preservation that is requested")
     ]
     do_not_notify: Annotated[
-        bool, Legal("UN Convention Art. 42 (g)", "whether the user must not be notified is missing")
+        bool, Legal("UN Convention Art. 42 (g)", "state whether notifying the user is forbidden (yes or no)")
     ]
     do_not_notify_reason: Annotated[
-        Note | None, Legal("UN Convention Art. 42 (g)", "the reason not to notify the user is missing")
+        Note | None, Legal("UN Convention Art. 42 (g)", "give the reason not to notify the user")
     ] = Field(default=None, validate_default=True)
     partial_disclosure_wanted: Annotated[
-        bool, Legal("Art. 30", "whether disclosure of traffic data under Art. 30 is wanted is missing")
+        bool, Legal("Art. 30", "state whether disclosure of traffic data under Art. 30 is requested")
     ]
     confirmation_contact: Annotated[
-        Contact, Legal("T-CY(2018)11 item 6", "the contact for additional confirmation is missing")
+        Contact, Legal("T-CY(2018)11 item 6", "add the contact for additional confirmation")
     ]
     investigating_authority: Annotated[CompetentAuthority | None, Legal("T-CY(2018)11 item 7")] = None
     prosecuting_authority: CompetentAuthority | None = None
@@ -124,40 +120,40 @@ class PreservationRequest(Message):
     @classmethod
     def _extension_names_previous(cls, reference: str | None, info: ValidationInfo) -> str | None:
         if reference is None and info.data.get("request_status") == "extension":
-            raise problem("blank", "an extension names the previous request")
+            raise problem("blank", "this is an extension: add the reference of the previous request")
         return reference
 
     @field_validator("do_not_notify_reason")
     @classmethod
     def _silence_is_explained(cls, reason: str | None, info: ValidationInfo) -> str | None:
         if reason is None and info.data.get("do_not_notify") is True:
-            raise problem("blank", "a need for confidentiality has its reason")
+            raise problem("blank", "give the reason for confidentiality")
         return reason
 
     @field_validator("targets")
     @classmethod
     def _targets_differ(cls, targets: tuple[Target, ...]) -> tuple[Target, ...]:
         if len({target.target for target in targets}) != len(targets):
-            raise problem("repeated", "each target has its own short name")
+            raise problem("repeated", "give each target a short name of its own")
         return targets
 
 
 class TargetAnswer(Part):
     """The outcome for one target. ``expires_at`` is set by the requested side alone."""
 
-    target: Annotated[LocalId, Legal("target", "the short name of the target, such as t1, is missing")]
-    result: Annotated[str, CodeOf("preservation_result"), Legal("Art. 29.3", "the result for the target is missing")]
-    preserved_at: Annotated[Instant | None, Legal("Art. 29.7", "the time of preservation is missing")] = Field(
+    target: Annotated[LocalId, Legal("target", "add the short name of the target, such as t1")]
+    result: Annotated[str, CodeOf("preservation_result"), Legal("Art. 29.3", "add the result for the target")]
+    preserved_at: Annotated[Instant | None, Legal("Art. 29.7", "add the time of preservation")] = Field(
         default=None, validate_default=True
     )
-    expires_at: Annotated[
-        Instant | None, Legal("Art. 29.7", "the time until which the data are preserved is missing")
-    ] = Field(default=None, validate_default=True)
+    expires_at: Annotated[Instant | None, Legal("Art. 29.7", "add the time until which the data are preserved")] = (
+        Field(default=None, validate_default=True)
+    )
     provider_reference: Line | None = None
-    scope: Annotated[Note | None, Legal("Art. 29.3", "what was preserved and what was not is missing")] = Field(
+    scope: Annotated[Note | None, Legal("Art. 29.3", "state what was preserved and what was not")] = Field(
         default=None, validate_default=True
     )
-    ground: Annotated[Ground | None, Legal("Art. 29.5", "the ground of refusal is missing")] = Field(
+    ground: Annotated[Ground | None, Legal("Art. 29.5", "give the ground of refusal")] = Field(
         default=None, validate_default=True
     )
     remark: Note | None = None
@@ -167,19 +163,19 @@ class TargetAnswer(Part):
     def _preserved_has_times(cls, instant: Instant | None, info: ValidationInfo) -> Instant | None:
         result = info.data.get("result")
         if instant is None and result in _PRESERVED:
-            raise problem("blank", "what is preserved has its times")
+            raise problem("blank", "this target was preserved: add its preservation time and expiry")
         if instant is not None and result in _NOT_PRESERVED:
-            raise problem("not_applicable", "what is not preserved has no time of preservation or expiry")
+            raise problem("not_applicable", "this target was not preserved: remove its preservation time and expiry")
         preserved_at = info.data.get("preserved_at") if info.field_name == "expires_at" else None
         if instant is not None and preserved_at is not None and instant <= preserved_at:
-            raise problem("expiry", "the preservation expires after it begins")
+            raise problem("expiry", "the expiry must be later than the time of preservation")
         return instant
 
     @field_validator("scope")
     @classmethod
     def _part_is_described(cls, scope: str | None, info: ValidationInfo) -> str | None:
         if scope is None and info.data.get("result") == "partly_preserved":
-            raise problem("blank", "a preservation in part says which part")
+            raise problem("blank", "state which part was preserved")
         return scope
 
     @field_validator("ground")
@@ -187,9 +183,9 @@ class TargetAnswer(Part):
     def _refusal_has_ground(cls, ground: Ground | None, info: ValidationInfo) -> Ground | None:
         result = info.data.get("result")
         if ground is None and result == "refused":
-            raise problem("blank", "a refusal has its ground")
+            raise problem("blank", "give the ground of refusal")
         if ground is not None and result in {"preserved", "not_held"}:
-            raise problem("not_applicable", "only a refusal, in whole or in part, has a ground")
+            raise problem("not_applicable", "remove the ground: only a refusal, in whole or in part, has one")
         return ground
 
 
@@ -206,12 +202,12 @@ class PreservationAnswer(Reply):
     targets: Annotated[
         tuple[TargetAnswer, ...],
         Field(min_length=1, max_length=MAX_TARGETS),
-        Legal("Art. 29.3", "the result for at least one target is missing"),
+        Legal("Art. 29.3", "add the result for at least one target"),
     ]
 
     @field_validator("targets")
     @classmethod
     def _targets_differ(cls, targets: tuple[TargetAnswer, ...]) -> tuple[TargetAnswer, ...]:
         if len({target.target for target in targets}) != len(targets):
-            raise problem("repeated", "each target is answered once in a message")
+            raise problem("repeated", "answer each target only once in a message")
         return targets

@@ -39,10 +39,10 @@ class PreservationRisk(Reply):
     TYPE: ClassVar[str] = "preservation.risk"
 
     type: Literal["preservation.risk"]
-    targets: Annotated[TargetNames, Field(min_length=1), Legal(_RISK, "the targets at risk are missing")]
-    risk_kind: Annotated[str, CodeOf("risk_kind"), Legal(_RISK, "the kind of risk is missing")]
-    explanation: Annotated[Note, Legal(_RISK, "the explanation of the risk is missing")]
-    question: Annotated[Note, Legal(_RISK, "what the requester is to decide is missing")]
+    targets: Annotated[TargetNames, Field(min_length=1), Legal(_RISK, "add the targets at risk")]
+    risk_kind: Annotated[str, CodeOf("risk_kind"), Legal(_RISK, "add the kind of risk")]
+    explanation: Annotated[Note, Legal(_RISK, "explain the risk")]
+    question: Annotated[Note, Legal(_RISK, "state what the requester must decide")]
     answer_by: Instant | None = None
 
 
@@ -52,8 +52,8 @@ class PreservationRiskReply(Reply):
     TYPE: ClassVar[str] = "preservation.risk-reply"
 
     type: Literal["preservation.risk-reply"]
-    targets: Annotated[TargetNames, Field(min_length=1), Legal(_RISK, "the targets decided on are missing")]
-    proceed: Annotated[bool, Legal(_RISK, "whether the request is to be executed nevertheless is missing")]
+    targets: Annotated[TargetNames, Field(min_length=1), Legal(_RISK, "add the targets that are decided on")]
+    proceed: Annotated[bool, Legal(_RISK, "state whether the request must be executed nevertheless")]
     instructions: Note | None = None
 
 
@@ -63,17 +63,15 @@ class PreservationExtend(Reply):
     TYPE: ClassVar[str] = "preservation.extend"
 
     type: Literal["preservation.extend"]
-    previous_reference: Annotated[
-        Line, Legal("T-CY(2018)11 item 3", "the reference of the previous request is missing")
-    ]
+    previous_reference: Annotated[Line, Legal("T-CY(2018)11 item 3", "add the reference of the previous request")]
     previous_request: MessageId | None = None
-    targets: Annotated[TargetNames, Field(min_length=1), Legal(_EXTENSION, "the targets to extend are missing")]
+    targets: Annotated[TargetNames, Field(min_length=1), Legal(_EXTENSION, "add the targets to extend")]
     until: Annotated[
         Instant,
-        after("sent_at", "the new date lies after the time of sending"),
-        Legal(_EXTENSION, "the date until which preservation is wanted is missing"),
+        after("sent_at", "the new date must be later than the time of sending"),
+        Legal(_EXTENSION, "add the date until which preservation is requested"),
     ]
-    reason: Annotated[Note, Legal("extension", "the reason for the extension is missing")]
+    reason: Annotated[Note, Legal("extension", "give the reason for the extension")]
     follow_up_expected_at: Instant | None = None
     follow_up_manner: Note | None = None
 
@@ -84,16 +82,14 @@ class PreservationFollowUp(Reply):
     TYPE: ClassVar[str] = "preservation.follow-up"
 
     type: Literal["preservation.follow-up"]
-    targets: Annotated[TargetNames, Field(min_length=1), Legal(_PERIOD, "the targets followed up are missing")]
+    targets: Annotated[TargetNames, Field(min_length=1), Legal(_PERIOD, "add the targets that are followed up")]
     follow_up_kind: Annotated[
-        str, CodeOf("follow_up_kind"), Legal(_PERIOD, "the kind of the request that followed is missing")
+        str, CodeOf("follow_up_kind"), Legal(_PERIOD, "add the kind of the request that followed")
     ]
-    reference: Annotated[Line, Legal(_PERIOD, "the reference of the request that followed is missing")]
-    authority: Annotated[
-        CompetentAuthority, Legal(_PERIOD, "the authority that issued the request that followed is missing")
-    ]
+    reference: Annotated[Line, Legal(_PERIOD, "add the reference of the request that followed")]
+    authority: Annotated[CompetentAuthority, Legal(_PERIOD, "add the authority that issued the request that followed")]
     addressee: Line | None = None
-    issued_at: Annotated[Instant, Legal(_PERIOD, "the date of the request that followed is missing")]
+    issued_at: Annotated[Instant, Legal(_PERIOD, "add the date of the request that followed")]
     submitted_at: Instant | None = None
     channel: Annotated[str, CodeOf("request_channel")] | None = None
     request: MessageId | None = None
@@ -105,8 +101,8 @@ class PreservationRelease(Reply):
     TYPE: ClassVar[str] = "preservation.release"
 
     type: Literal["preservation.release"]
-    targets: Annotated[TargetNames, Field(min_length=1), Legal(_RELEASE, "the targets to release are missing")]
-    reason: Annotated[Note, Legal("release", "the reason for the release is missing")]
+    targets: Annotated[TargetNames, Field(min_length=1), Legal(_RELEASE, "add the targets to release")]
+    reason: Annotated[Note, Legal("release", "give the reason for the release")]
 
 
 class PathStep(Part):
@@ -114,13 +110,13 @@ class PathStep(Part):
 
     identifier: Identifier | None = None
     operator: Line | None = None
-    description: Annotated[Note, Legal(INHERITED, "the description of the step is missing")]
+    description: Annotated[Note, Legal(INHERITED, "describe the step")]
 
 
 class ForeignProvider(Custodian):
     """A provider in another State that was involved in the transmission."""
 
-    country: Annotated[str, CodeOf("country"), Legal(INHERITED, "the State of the provider is missing")]
+    country: Annotated[str, CodeOf("country"), Legal(INHERITED, "add the State of the provider")]
 
 
 def _discloses(fields: Mapping[str, Any]) -> bool:
@@ -135,15 +131,21 @@ class PathDisclosure(Part):
     provider: Annotated[
         ForeignProvider | None,
         needed_if(_discloses),
-        absent_if(lambda fields: bool(fields.get("withheld")), "what is withheld is not disclosed"),
-        Legal(_PARTIAL, "the provider in the other State is missing"),
+        absent_if(
+            lambda fields: bool(fields.get("withheld")),
+            "the data of this target are withheld: remove the provider and the path",
+        ),
+        Legal(_PARTIAL, "add the provider in the other State"),
     ] = Field(default=None, validate_default=True)
     path: Annotated[
         tuple[PathStep, ...],
         Field(max_length=100),
         needed_if(_discloses),
-        absent_if(lambda fields: bool(fields.get("withheld")), "what is withheld is not disclosed"),
-        Legal(_PARTIAL, "the path of the communication is missing"),
+        absent_if(
+            lambda fields: bool(fields.get("withheld")),
+            "the data of this target are withheld: remove the provider and the path",
+        ),
+        Legal(_PARTIAL, "add the path of the communication"),
     ] = Field(default=(), validate_default=True)
 
     @field_validator("withheld")
@@ -165,5 +167,5 @@ class TrafficPartialDisclosure(Reply):
         tuple[PathDisclosure, ...],
         Field(min_length=1, max_length=MAX_TARGETS),
         distinct("target"),
-        Legal(_PARTIAL, "the provider and the path for at least one target are missing"),
+        Legal(_PARTIAL, "add the provider and the path for at least one target"),
     ]

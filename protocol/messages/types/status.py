@@ -55,12 +55,12 @@ class StatusQuery(Reply):
 class Delay(Part):
     """Why it takes longer, coded and in words, and how long as far as known."""
 
-    code: Annotated[str, CodeOf("delay_reason"), Legal(_DELAY, "the coded reason for the delay is missing")]
-    text: Annotated[Note, Legal(_DELAY, "the reason for the delay is missing")]
+    code: Annotated[str, CodeOf("delay_reason"), Legal(_DELAY, "give the code of the reason for the delay")]
+    text: Annotated[Note, Legal(_DELAY, "give the reason for the delay")]
     expected_until: Annotated[
         Instant | None,
         needed_if(lambda fields: fields.get("code") == "judicial_authorisation"),
-        Legal(_DELAY, "the expected length of the delay is missing"),
+        Legal(_DELAY, "add the expected length of the delay"),
     ] = Field(default=None, validate_default=True)
 
 
@@ -68,7 +68,7 @@ class TargetStatus(Part):
     """The state of one target where it differs from that of the request."""
 
     target: TargetName
-    state: Annotated[str, CodeOf("case_state"), Legal(_STATUS, "the state of the target is missing")]
+    state: Annotated[str, CodeOf("case_state"), Legal(_STATUS, "state how far the target is")]
     remark: Note | None = None
 
 
@@ -78,17 +78,17 @@ class StatusReport(Reply):
     TYPE: ClassVar[str] = "status.report"
 
     type: Literal["status.report"]
-    state: Annotated[str, CodeOf("case_state"), Legal(_STATUS, "the state of the request is missing")]
+    state: Annotated[str, CodeOf("case_state"), Legal(_STATUS, "state how far the request is")]
     targets: Annotated[tuple[TargetStatus, ...], Field(max_length=MAX_TARGETS), distinct("target")] = ()
-    eta: Annotated[Instant | None, after("sent_at", "the estimated time lies after the time of sending")] = None
+    eta: Annotated[Instant | None, after("sent_at", "the estimated time must be later than the time of sending")] = None
     next_update_by: Annotated[
         Instant | None,
         needed_if(_is_open),
-        Legal(_STATUS, "the estimated time of the answer, or of the next update, is missing"),
+        Legal(_STATUS, "add the estimated time of the answer, or of the next update"),
     ] = Field(default=None, validate_default=True)
     delay: Annotated[
         Delay | None,
         needed_if(lambda fields: fields.get("state") in _DELAYED),
-        Legal(_DELAY, "the reason for the delay is missing"),
+        Legal(_DELAY, "give the reason for the delay"),
     ] = Field(default=None, validate_default=True)
     remark: Note | None = None

@@ -165,7 +165,7 @@ def test_the_command_tells_a_person_and_a_program_what_was_not_searched(
     code, told = comity(world, KR, "search", "many")
     assert "3 messages not searched" in told
     code, told = comity(world, KR, "search", "many", "--limit", "2", "--all")
-    assert "There are more" in told
+    assert "More messages fit" in told
     code, told = comity(world, KR, "search", "many", "--all", "--json")
     assert (len(json.loads(told)["messages"]), json.loads(told)["not_searched"]) == (3, 0)
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
+from gettext import c2py
 from io import BytesIO
 from pathlib import Path
 
 import pytest
-from babel.messages.catalog import Catalog
+from babel import Locale
+from babel.messages.catalog import Catalog, Message
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from typer.testing import CliRunner
 
+from exchange.text.labels import code_label
 from keys.local import translation
-from keys.local.translation import FOLDER, catalogue
+from keys.local.translation import FOLDER, catalogue, label_context, ngettext, pgettext
+from protocol.codes import load_codes
+from protocol.codes.loader import list_names
 from tests.generators import load_script
 
 PLACEHOLDER = re.compile(r"\{[^{}]*\}")
@@ -84,7 +90,8 @@ def test_a_refusal_and_its_advice_are_told_in_the_users_language(
     from exchange.cli.main import app
 
     advice = "See_the_command's_--help_for_an_example."
-    folder = written(tmp_path, "fr", **{"refused": "refusé", advice: "Voir --help."})
+    refusal = "refused_({code}):_{detail}"
+    folder = written(tmp_path, "fr", **{refusal: "refusé ({code}) : {detail}", advice: "Voir --help."})
     monkeypatch.setattr(translation, "FOLDER", folder)
     monkeypatch.setenv("LANGUAGE", "fr")
     translation._current.cache_clear()
@@ -93,7 +100,7 @@ def test_a_refusal_and_its_advice_are_told_in_the_users_language(
     finally:
         translation._current.cache_clear()
     assert result.exit_code == 2
-    assert result.stderr.startswith("refusé (usage): ")
+    assert result.stderr.startswith("refusé (usage) : ")
     assert result.stderr.endswith("Voir --help.\n")
 
 
@@ -102,9 +109,229 @@ def test_the_template_lists_every_text_of_the_programs() -> None:
     assert script.TEMPLATE.read_text("utf-8") == script.template(), "run python tests/generators/message_template.py"
 
 
-def test_every_translation_keeps_the_placeholders_of_its_text() -> None:
+def test_every_translation_keeps_the_placeholders_of_its_text_in_every_form() -> None:
     for file in FOLDER.rglob("*.po"):
         for message in read_po(file.open("rb"), abort_invalid=True):
-            if message.string and message.id:
-                wanted, given = (sorted(PLACEHOLDER.findall(text)) for text in (message.id, message.string))
+            if not message.id:
+                continue
+            many = forms(message.id)[-1]
+            for string in filter(None, forms(message.string)):
+                wanted, given = (sorted(PLACEHOLDER.findall(text)) for text in (many, string))
                 assert wanted == given, f"{file}: {message.id}"
+
+
+def forms(text: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
+    return (text,) if isinstance(text, str) else tuple(text)
+
+
+# --- One and several ---------------------------------------------------------------------------------------------
+
+# What stands for how many, or for a place in a row; every other placeholder stands for words.
+NUMBERS = frozenset(
+    {
+        "added",
+        "all",
+        "attempts",
+        "bundles",
+        "count",
+        "days",
+        "drafts",
+        "entry",
+        "envelopes",
+        "few",
+        "final_size",
+        "first",
+        "index",
+        "last",
+        "left_out",
+        "most",
+        "new",
+        "notes",
+        "number",
+        "ours",
+        "overdue",
+        "page",
+        "pages",
+        "part",
+        "parts",
+        "receipts",
+        "received",
+        "size",
+        "statements",
+        "submitted",
+        "timestamps",
+        "total",
+        "version",
+        "withheld",
+    }
+)
+WORDS = frozenset(
+    {
+        "actions",
+        "advice",
+        "at",
+        "begins",
+        "card",
+        "cases",
+        "channel",
+        "checks",
+        "code",
+        "content",
+        "dating",
+        "desk",
+        "detail",
+        "digest",
+        "due",
+        "end",
+        "ends",
+        "error",
+        "event",
+        "expires",
+        "federation",
+        "field",
+        "file",
+        "folder",
+        "formats",
+        "giver",
+        "holders",
+        "home",
+        "id",
+        "key",
+        "kid",
+        "kind",
+        "language",
+        "level",
+        "levels",
+        "log",
+        "meaning",
+        "message",
+        "name",
+        "names",
+        "node",
+        "numbers",
+        "officer",
+        "ok",
+        "origin",
+        "partner",
+        "path",
+        "person",
+        "program",
+        "proof",
+        "ranges",
+        "recipient",
+        "recipients",
+        "root",
+        "rule",
+        "sender",
+        "signed",
+        "source",
+        "span",
+        "start",
+        "state",
+        "taker",
+        "target",
+        "text",
+        "thread",
+        "time",
+        "type",
+        "url",
+        "value",
+        "what",
+        "why",
+    }
+)
+# Behind a number these are no things that it counts. Symbols of units have one form.
+NOT_COUNTED = frozenset({"by", "d", "from", "h", "in", "min", "of", "s", "to"})
+COUNTING = re.compile(r"\{(\w+)\}\s+([A-Za-z]+)")
+
+
+def test_a_text_that_counts_things_has_a_form_for_each_count() -> None:
+    for message in template_texts():
+        for text in forms(message.id):
+            assert {name.strip("{}") for name in PLACEHOLDER.findall(text)} <= NUMBERS | WORDS, (
+                f"number or word? {text}"
+            )
+        if isinstance(message.id, str):
+            counted = [thing for name, thing in COUNTING.findall(message.id) if name in NUMBERS - {"index", "entry"}]
+            assert set(counted) <= NOT_COUNTED, f'write it with ngettext, or as "things: {{n}}": {message.id}'
+
+
+def template_texts() -> list[Message]:
+    with (FOLDER / "comity.pot").open("rb") as file:
+        return [message for message in read_po(file) if message.id]
+
+
+LANGUAGES = sorted(path.parent.parent.name for path in FOLDER.glob("*/LC_MESSAGES/comity.po"))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_plural_forms_of_a_language_are_those_of_cldr_in_their_order(language: str) -> None:
+    category = Locale.parse(language).plural_form
+    with (FOLDER / language / "LC_MESSAGES" / "comity.po").open("rb") as file:
+        plural = read_po(file, abort_invalid=True)
+    used = [name for name in ("zero", "one", "two", "few", "many", "other") if name in map(category, range(1_000))]
+    assert plural.num_plurals == len(used)
+    index = c2py(plural.plural_expr)
+    assert [used[index(number)] for number in range(1_000)] == [category(number) for number in range(1_000)]
+
+
+@pytest.mark.parametrize(("number", "said"), [(1, "1 запись"), (2, "2 записи"), (5, "5 записей"), (21, "21 запись")])
+def test_a_count_gets_the_form_of_the_users_language(
+    tmp_path: Path, use: Callable[[str, Path], None], number: int, said: str
+) -> None:
+    made = Catalog(locale="ru", domain="comity")
+    made.add(("{n} entry", "{n} entries"), ("{n} запись", "{n} записи", "{n} записей"))
+    use("ru", saved(tmp_path, "ru", made))
+    assert ngettext("{n} entry", "{n} entries", number).format(n=number) == said
+
+
+# --- The same English, two texts ----------------------------------------------------------------------------------
+
+
+def test_labels_of_two_lists_and_names_of_two_fields_are_translated_apart(
+    tmp_path: Path, use: Callable[[str, Path], None]
+) -> None:
+    made = Catalog(locale="es", domain="comity")
+    made.add("Misuse of devices", "Abuso de los dispositivos", context="offence_budapest")
+    made.add("Misuse of devices", "Uso indebido de dispositivos", context="offence_un")
+    made.add("Text", "Texto", context="field.text")
+    made.add("Text", "Documento de texto", context="attachment_media")
+    use("es", saved(tmp_path, "es", made))
+    texts = [("offence_budapest", "misuse_of_devices"), ("offence_un", "misuse_of_devices")]
+    assert [pgettext(label_context(*label), "Misuse of devices") for label in texts] == [
+        "Abuso de los dispositivos",
+        "Uso indebido de dispositivos",
+    ]
+    assert (code_label("field", "text"), code_label("attachment_media", "text/plain")) == (
+        "Texto",
+        "Documento de texto",
+    )
+
+
+def test_every_label_and_field_name_of_the_template_has_its_context() -> None:
+    template = {(message.context, message.id) for message in template_texts()}
+    for name in list_names():
+        if name not in {"country", "language"}:
+            for entry in load_codes(name).entries:
+                assert (label_context(name, entry.code), entry.label) in template
+    contexts = {label_context("field", entry.code) for entry in load_codes("field").entries}
+    assert len(contexts) == len(load_codes("field").entries)
+
+
+def saved(folder: Path, language: str, made: Catalog) -> Path:
+    path = folder / language / "LC_MESSAGES" / "comity.po"
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as file:
+        write_po(file, made)
+    return folder
+
+
+@pytest.fixture
+def use(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, Path], None]]:
+    def choose(language: str, folder: Path) -> None:
+        monkeypatch.setattr(translation, "FOLDER", folder)
+        monkeypatch.setenv("LANGUAGE", language)
+        translation._current.cache_clear()
+
+    yield choose
+    translation._current.cache_clear()

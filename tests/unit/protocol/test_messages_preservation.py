@@ -83,7 +83,7 @@ def test_empty_request_lists_every_element_of_article_29_2_in_the_order_of_its_l
         ("mutual_assistance", "Art. 29.2 (f)"),
     ]
     assert problems[: len(letters)] == [problem for problem in problems if problem[1].startswith("Art. 29.2")]
-    assert problems[0] == ("authority", "Art. 29.2 (a)", "the authority seeking the preservation is missing")
+    assert problems[0] == ("authority", "Art. 29.2 (a)", "add the authority that seeks the preservation")
     assert {"own_reference", "confirmation_contact", "do_not_notify", "legal_basis", "to", "handling"} <= {
         field for field, _, _ in problems
     }
@@ -137,7 +137,7 @@ def test_intention_to_request_mutual_assistance_cannot_be_denied(draft: dict[str
         (
             "mutual_assistance.declared",
             "Art. 29.2 (f)",
-            "the intention to submit a request for mutual assistance is missing",
+            "state that a request for mutual assistance will be submitted",
         )
     ]
 
@@ -151,7 +151,8 @@ def test_ipv4_without_port_and_instant_is_refused_with_the_reason(draft: dict[st
     }
     problems = check_outgoing(draft)
     assert [path for path, _, _ in problems] == ["targets.0.identifier.port", "targets.0.identifier.instant"]
-    assert all(rule == "RFC 6302" and "not attributable behind carrier NAT" in text for _, rule, text in problems)
+    why = "nobody can tell who used an IPv4 address that many share"
+    assert all(rule == "RFC 6302" and why in text for _, rule, text in problems)
 
 
 def test_everything_wrong_is_listed_at_once(draft: dict[str, Any]) -> None:
@@ -409,7 +410,7 @@ def test_step_that_the_table_refuses_is_known_before_it_is_sent(draft: dict[str,
     assert check_step(thread, complete(answer(request, PRESERVED), 3, "24-7@fr")) == ()
     refusal = check_step(thread, complete(answer(request, short), 3, "24-7@fr"))
     assert [(entry.target, str(entry.reason)) for entry in refusal] == [
-        ("t1", "the expiry is earlier than 60 days after the preservation")
+        ("t1", "the expiry is too early: it must follow the preservation by at least this many days: 60")
     ]
 
 

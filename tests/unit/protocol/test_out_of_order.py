@@ -57,7 +57,7 @@ async def test_who_sent_it_is_told_and_nothing_is_due_then(world: World) -> None
         assert due(await kr.agenda()) == due(await fr.agenda()) == []
         read = await fr.show(notice.id)
         assert read.message.in_reply_to == answered.id
-        assert "not possible while the target is" in read.content.decode()
+        assert "not possible while the state of the target is: " in read.content.decode()
         for desk in (kr, fr):
             assert (await desk.case(sent.thread)).explained == {answered.id}
 
@@ -69,7 +69,9 @@ async def test_the_reason_is_in_the_language_of_the_message(world: World) -> Non
         await fr.sync()
         content = (await fr.show(notice.id)).message
     (reason,) = {content.reason}
-    label = translation.translator("fr")("not possible while the target is {state}")
+    english = "not possible while the state of the target is: {state}"
+    label = translation.translator("fr").pgettext("order_rule", english)
+    assert label != english
     assert reason.startswith(label.partition("{")[0])
 
 

@@ -57,24 +57,26 @@ class Ipv4(Part):
         Port,
         Legal(
             "RFC 6302",
-            "the source port is missing: an IPv4 address alone is not attributable behind carrier NAT (RFC 6302)",
+            "add the source port: without it nobody can tell who used an IPv4 address that many share (RFC 6302)",
         ),
     ]
     protocol: Annotated[
         Protocol,
         Legal(
             "RFC 6302",
-            "the transport protocol is missing: a port alone is not attributable behind carrier NAT (RFC 6302)",
+            "add the transport protocol: without it nobody can tell who used a port of an address that many"
+            " share (RFC 6302)",
         ),
     ]
     instant: Annotated[
         Instant,
         Legal(
             "RFC 6302",
-            "the instant with its offset is missing: an IPv4 address is not attributable behind carrier NAT (RFC 6302)",
+            "add the date and time with its time zone: without it nobody can tell who used an IPv4 address"
+            " that many share (RFC 6302)",
         ),
     ]
-    precision: Annotated[Precision, Legal("RFC 6302", "the precision of the instant is missing")]
+    precision: Annotated[Precision, Legal("RFC 6302", "state how exact the date and time is")]
     destination_address: Token | None = None
     destination_port: Port | None = None
     clock_note: Note | None = None
@@ -85,8 +87,10 @@ class Ipv6(Part):
 
     kind: Literal["ipv6"]
     address: Ipv6Text
-    instant: Annotated[Instant, Legal("RFC 6302", "the instant with its offset is missing: prefixes change hands")]
-    precision: Annotated[Precision, Legal("RFC 6302", "the precision of the instant is missing")]
+    instant: Annotated[
+        Instant, Legal("RFC 6302", "add the date and time with its time zone: IPv6 prefixes change hands")
+    ]
+    precision: Annotated[Precision, Legal("RFC 6302", "state how exact the date and time is")]
     port: Port | None = None
     protocol: Protocol | None = None
     destination_address: Token | None = None

@@ -161,7 +161,7 @@ class BankAccount(Part):
         # What was refused is not among the fields, and is reported on its own.
         codes = [info.data.get(name, "refused") for name in ("bank_code", "bic")]
         if bank is None and codes == [None, None]:
-            raise problem("bank", "one of bank_code, bic and bank is needed: an account number is one bank's own")
+            raise problem("bank", "add one of bank_code, bic and bank: an account number is one bank's own")
         return bank
 
 
