@@ -25,7 +25,7 @@ from keys.directory.metadata.repository import TARGETS
 from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.local.bundle_files import read_parts
 from keys.local.files import write_file
-from keys.members.bootstrap import BootstrapBundle
+from keys.members.bootstrap import BootstrapFile
 from keys.members.federation import found_federation, log_origin, node_card, publish_cards
 from keys.members.identity import NodeKeys, generate_directory_key, generate_node_keys
 from keys.secrets.keystore import FAST, Keystore
@@ -162,7 +162,7 @@ def _found(root: Path, passphrase_file: Path) -> Mapping[str, NodeKeys]:
             )
         host = serving(nation)
         first = "fr" if nation == "la" else host
-        bundle = BootstrapBundle(
+        bundle = BootstrapFile(
             federation=FEDERATION,
             root=ceremony.repository.root_bytes(1),
             node=first,
@@ -192,7 +192,7 @@ def _found(root: Path, passphrase_file: Path) -> Mapping[str, NodeKeys]:
 
 
 def _make_home(
-    root: Path, node: str, keys: NodeKeys, port: int, bundle: BootstrapBundle, passphrase_file: Path, now: datetime
+    root: Path, node: str, keys: NodeKeys, port: int, bundle: BootstrapFile, passphrase_file: Path, now: datetime
 ) -> None:
     home = root / f"node-{node}"
     home.mkdir(mode=0o700)

@@ -17,7 +17,7 @@ from exchange.desk.enrolment import create_desk
 from exchange.settings import Home, OfficerSettings
 from exchange.views import ReceiptRow
 from keys.local.files import write_file
-from keys.members.bootstrap import BootstrapBundle
+from keys.members.bootstrap import BootstrapFile
 from keys.secrets.keystore import FAST
 from protocol.address import Address
 from protocol.errors import UnavailableError
@@ -66,7 +66,7 @@ class World:
             home,
             Address("24-7", node),
             PASSPHRASE,
-            BootstrapBundle.from_bytes(self.federation.bootstrap(node).read_bytes()),
+            BootstrapFile.from_bytes(self.federation.bootstrap(node).read_bytes()),
             datetime.now(UTC),
             office="office",
             agency="agency",
