@@ -1,10 +1,12 @@
-"""What all tests share: how hard Hypothesis tries, and what happens when a tool is not there."""
+"""What all tests share: how hard Hypothesis tries, what is derived once, and what happens when a tool is not there."""
 
 import os
 import shutil
+from functools import cache
 
 import pytest
 from hypothesis import HealthCheck, settings
+from nacl.pwhash import argon2id
 
 settings.register_profile("default", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("thorough", parent=settings.get_profile("default"), max_examples=5000)
@@ -17,6 +19,9 @@ settings.register_profile(
     suppress_health_check=list(HealthCheck),
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+# The same passphrase and salt give the same key: a keystore that a test opens twice is derived once.
+argon2id.kdf = cache(argon2id.kdf)
 
 
 def require(present: bool, what: str) -> None:

@@ -11,18 +11,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from exchange.demo._ports import free_port
 from exchange.demo.processes import Commands, RunningNode
 from exchange.desk.desk import Desk
 from exchange.desk.enrolment import create_desk
 from exchange.settings import Home, OfficerSettings
 from exchange.views import ReceiptRow
+from keys.ceremony.ceremony import Ceremony
+from keys.directory.cards import ContactPointCard, parse_contact_point_card
+from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.local.files import write_file
 from keys.members.bootstrap import BootstrapBundle
+from keys.members.federation import bootstrap_bundle
 from keys.secrets.keystore import FAST
 from protocol.address import Address
 from protocol.errors import UnavailableError
-from tests.worlds.federation import DemoFederation, make_federation
+from tests.worlds.federation import Federation, make_node_home, signers
 
+FEDERATION = "comity-demo"
+NATIONS = {"kr": "Republic of Korea", "fr": "France"}
 PASSPHRASE = b"end to end"
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "preservation-request.json"
 
@@ -34,12 +41,81 @@ def request_draft() -> dict[str, Any]:
 
 
 @dataclass(slots=True)
+class NodeHomes:
+    """The homes of both nodes in ``root``, as their operators left them, and who signs the directory."""
+
+    root: Path
+    federation: Federation
+
+    @property
+    def ceremony(self) -> Ceremony:
+        return self.federation.ceremony
+
+    @property
+    def registry(self) -> list[DirectorySigner]:
+        return self.federation.registry
+
+    @property
+    def holders(self) -> list[DirectorySigner]:
+        return self.federation.holders
+
+    @property
+    def nations(self) -> dict[str, list[DirectorySigner]]:
+        return self.federation.nations
+
+    def node_home(self, node: str) -> Path:
+        """The home folder of a node."""
+        return self.root / f"node-{node}"
+
+    def bootstrap(self, node: str) -> Path:
+        """The bootstrap bundle for the desks of ``node``."""
+        return self.root / f"bootstrap-{node}.json"
+
+    def enrol(self, enrolment: Path, now: datetime) -> ContactPointCard:
+        """Sign a contact point's card into the directory, as its nation does."""
+        card = parse_contact_point_card(enrolment.read_bytes())
+        self.federation.publish(now, card)
+        return card
+
+
+def make_homes(root: Path, passphrase: bytes, passphrase_file: Path, now: datetime) -> NodeHomes:
+    """Found the federation (2 of 3 root holders), admit both nations (2 of 2 keys), and make their nodes' homes."""
+    holders = signers("government of A", "government of B", "UN")
+    federation = Federation.found(root / "directory", now, name=FEDERATION, holders=holders, threshold=2)
+    made = NodeHomes(root, federation)
+    for node, name in NATIONS.items():
+        port, admin_port = free_port(), free_port()
+        offices = signers(f"{name} justice", f"{name} interior")
+        keys, card = federation.admit_node(node, offices, now, name=name, urls=[f"https://127.0.0.1:{port}"])
+        assert federation.directory is not None
+        bundle = bootstrap_bundle(federation.directory, federation.repository, node)
+        write_file(made.bootstrap(node), bundle.to_bytes())
+        home = made.node_home(node)
+        make_node_home(home, passphrase, keys, card, now)
+        write_file(home / "bootstrap.json", bundle.to_bytes())
+        settings = (
+            f'node = "{node}"\n'
+            f'listen = "127.0.0.1:{port}"\n'
+            f'admin = "127.0.0.1:{admin_port}"\n'
+            'allow_networks = ["127.0.0.0/8"]\n'
+            f'passphrase_file = "{passphrase_file}"\n'
+            "[directory]\n"
+            f'folder = "{root / "directory"}"\n'
+            "refresh_s = 5\n"
+            "[log]\n"
+            f'boot_folder = "{root}"\n'
+        )
+        write_file(home / "node.toml", settings.encode())
+    return made
+
+
+@dataclass(slots=True)
 class World:
     """The federation in ``root``; ``nodes`` are those that run now."""
 
     root: Path
     commands: Commands
-    federation: DemoFederation
+    federation: NodeHomes
     nodes: dict[str, RunningNode] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -82,7 +158,7 @@ async def world(root: Path) -> AsyncIterator[World]:
     """A federation whose two nodes run; they are stopped at the end."""
     passphrase_file = root / "passphrase"
     write_file(passphrase_file, PASSPHRASE, mode=0o600)
-    federation = make_federation(root, PASSPHRASE, passphrase_file, datetime.now(UTC))
+    federation = make_homes(root, PASSPHRASE, passphrase_file, datetime.now(UTC))
     made = World(root, Commands(passphrase_file), federation)
     for node in ("kr", "fr"):
         made.make_desk(node)
