@@ -9,7 +9,9 @@ BIN := $(VENV)/bin
 PACKAGES := protocol keys node exchange
 WORKERS ?= 2
 
-export PYTHONDONTWRITEBYTECODE := 1
+# Programs that tests start are compiled once. The compiled files stand apart from the sources.
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/compiled
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help demo test desk-long check bench mutate lint types layers peers setup setup-dev requirements clean
@@ -21,7 +23,7 @@ demo: setup ## run the main job: two nations, two desks, an auditor, all on this
 	@$(BIN)/comity demo
 
 test: setup-dev peers ## run every test
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q
+	@TMPDIR=$$(./tests/scratch-folder) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q
 
 desk-long: setup-dev ## many commands of eight programs on one desk, some of them killed: nothing refused, lost or doubled
 	@COMITY_DESK_ROUNDS=$${ROUNDS:-12} COMITY_DESK_SEED=$${SEED:-1} $(BIN)/python -m pytest -q tests/faults/test_desk_programs.py
@@ -34,6 +36,7 @@ bench: setup-dev ## print every figure, with the floor of its parts
 		echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script; \
 	done
 
+mutate: export PYTHONDONTWRITEBYTECODE := 1
 mutate: setup-dev ## take guards of the security core away, one at a time, and name those that no test misses
 	@$(BIN)/python -m tests.mutation.run $(MUTATE)
 

@@ -7,6 +7,7 @@ be one that nobody changes.
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Hashable
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_folder = Path(tempfile.mkdtemp(prefix="comity-moulds-"))
 _made: dict[tuple[Hashable, ...], tuple[Path, Any]] = {}
 
 
@@ -24,9 +26,16 @@ def copied(
     key = (make, *arguments)
     mould = _made.get(key)
     if mould is None or not usable(mould[1]):
-        folder = Path(tempfile.mkdtemp(prefix="comity-mould-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(dir=_folder))
         mould = _made[key] = (folder, make(folder, *arguments))
     shutil.copytree(mould[0], path, dirs_exist_ok=True)
     value: T = mould[1]
     return value
+
+
+def _remove(owner: int) -> None:
+    if os.getpid() == owner:  # what forked from it goes on using the folder
+        shutil.rmtree(_folder, ignore_errors=True)
+
+
+atexit.register(_remove, os.getpid())
