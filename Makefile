@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/compiled
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test desk-long check bench mutate lint types layers peers setup setup-dev requirements clean
+.PHONY: help demo test test-fast desk-long check bench mutate lint types layers peers setup setup-dev requirements clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,8 +22,14 @@ help: ## list the targets
 demo: setup ## run the main job: two nations, two desks, an auditor, all on this machine
 	@$(BIN)/comity demo
 
+# A file's tests stay on one worker, since they share what is costly to make; the longest files come first.
+PYTEST = TMPDIR=$$(./tests/scratch-folder) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
 test: setup-dev peers ## run every test
-	@TMPDIR=$$(./tests/scratch-folder) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q
+	@$(PYTEST)
+
+test-fast: setup-dev ## run the tests for the inner loop: no processes, no connections, within a minute
+	@$(PYTEST) --fast tests/unit tests/property
 
 desk-long: setup-dev ## many commands of eight programs on one desk, some of them killed: nothing refused, lost or doubled
 	@COMITY_DESK_ROUNDS=$${ROUNDS:-12} COMITY_DESK_SEED=$${SEED:-1} $(BIN)/python -m pytest -q tests/faults/test_desk_programs.py

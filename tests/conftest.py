@@ -1,7 +1,8 @@
-"""What all tests share: how hard Hypothesis tries, what is derived once, and what happens when a tool is not there."""
+"""What all tests share: how hard Hypothesis tries, what is derived once, what ``--fast`` leaves out, missing tools."""
 
 import os
 import shutil
+import sys
 from functools import cache
 
 import pytest
@@ -22,6 +23,35 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 # The same passphrase and salt give the same key: a keystore that a test opens twice is derived once.
 argon2id.kdf = cache(argon2id.kdf)
+
+# What reaches outside of the process, as Python's audit events call it.
+_OUTSIDE = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "socket.bind", "socket.connect"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--fast`` for the inner loop."""
+    parser.addoption("--fast", action="store_true", help="leave out tests marked `outside` or `long`")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With ``--fast`` no test reaches outside of its process, whatever its marks say."""
+    starts_workers = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
+    if config.getoption("--fast") and not starts_workers:
+        sys.addaudithook(_refuse_outside)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the inner loop does without."""
+    if not config.getoption("--fast"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("outside") or item.get_closest_marker("long")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
+
+
+def _refuse_outside(event: str, arguments: tuple[object, ...]) -> None:
+    if event in _OUTSIDE:
+        raise AssertionError(f"{event}: a test that reaches outside of its process is marked `outside`")
 
 
 def require(present: bool, what: str) -> None:

@@ -178,7 +178,7 @@ async def two_nations(root: Path) -> AsyncIterator[Office]:
     passphrase_file = root / "passphrase"
     write_file(passphrase_file, PASSPHRASE, mode=0o600)
     now = datetime.now(UTC)
-    federation = make_homes(root, PASSPHRASE, passphrase_file, now)
+    federation = make_homes(root, PASSPHRASE, passphrase_file)
     office = Office(World(root, Commands(passphrase_file), federation), now)
     office.folder(KR).mkdir()
     office.file(KR, "bootstrap-kr.json").write_bytes(federation.bootstrap("kr").read_bytes())

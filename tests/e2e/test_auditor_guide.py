@@ -330,7 +330,7 @@ async def follow(root: Path) -> Audit:
     """All steps, on a federation of two nations with a desk each."""
     now, secret = datetime.now(UTC), root / "passphrase"
     write_file(secret, PASSPHRASE, mode=0o600)
-    audit = Audit(World(root, Commands(secret), make_homes(root, PASSPHRASE, secret, now)), now)
+    audit = Audit(World(root, Commands(secret), make_homes(root, PASSPHRASE, secret)), now)
     audit.words["/media"] = str(audit.folder)
     for written, days in (("2026-10-01", -2), ("2026-11-01", -1), ("2026-12-01", 1)):
         audit.words[f"{written}T00:00:00Z"] = audit.day(days)

@@ -40,7 +40,7 @@ class Federation:
     def __init__(self, root: Path) -> None:
         passphrase_file = root / "passphrase"
         write_file(passphrase_file, PASSPHRASE, mode=0o600)
-        self.made: NodeHomes = make_homes(root, PASSPHRASE, passphrase_file, datetime.now(UTC))
+        self.made: NodeHomes = make_homes(root, PASSPHRASE, passphrase_file)
         self.nodes: dict[str, Node] = {}
         for node in ("kr", "fr"):
             self.enrol(Address("24-7", node))

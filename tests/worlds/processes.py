@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from exchange.demo._ports import free_port
+from exchange.demo._ports import free_port, is_free
 from exchange.demo.processes import Commands, RunningNode
 from exchange.desk.desk import Desk
 from exchange.desk.enrolment import create_desk
@@ -27,6 +27,7 @@ from keys.secrets.keystore import FAST
 from protocol.address import Address
 from protocol.errors import UnavailableError
 from tests.worlds.federation import Federation, make_node_home, signers
+from tests.worlds.moulds import copied
 
 FEDERATION = "comity-demo"
 NATIONS = {"kr": "Republic of Korea", "fr": "France"}
@@ -78,21 +79,28 @@ class NodeHomes:
         return card
 
 
-def make_homes(root: Path, passphrase: bytes, passphrase_file: Path, now: datetime) -> NodeHomes:
-    """Found the federation (2 of 3 root holders), admit both nations (2 of 2 keys), and make their nodes' homes."""
-    holders = signers("government of A", "government of B", "UN")
-    federation = Federation.found(root / "directory", now, name=FEDERATION, holders=holders, threshold=2)
-    made = NodeHomes(root, federation)
-    for node, name in NATIONS.items():
-        port, admin_port = free_port(), free_port()
-        offices = signers(f"{name} justice", f"{name} interior")
-        keys, card = federation.admit_node(node, offices, now, name=name, urls=[f"https://127.0.0.1:{port}"])
-        assert federation.directory is not None
-        bundle = bootstrap_bundle(federation.directory, federation.repository, node)
-        write_file(made.bootstrap(node), bundle.to_bytes())
-        home = made.node_home(node)
-        make_node_home(home, passphrase, keys, card, now)
-        write_file(home / "bootstrap.json", bundle.to_bytes())
+@dataclass(frozen=True, slots=True)
+class Founded:
+    """What was made with the homes, beside the files."""
+
+    federation: Federation
+    ports: Mapping[str, tuple[int, int]]
+
+
+def make_homes(root: Path, passphrase: bytes, passphrase_file: Path, *desks: str) -> NodeHomes:
+    """A federation in ``root`` (2 of 3 root holders, 2 of 2 keys a nation) with both nodes' homes, and desks of these.
+
+    It is a copy of one that was founded once. Ports are those of the first: its nodes are stopped by now.
+    """
+    founded = copied(
+        root,
+        _found,
+        passphrase,
+        *desks,
+        usable=lambda made: all(is_free(p) for pair in made.ports.values() for p in pair),
+    )
+    made = NodeHomes(root, founded.federation.copied(root / "directory"))
+    for node, (port, admin_port) in founded.ports.items():
         settings = (
             f'node = "{node}"\n'
             f'listen = "127.0.0.1:{port}"\n'
@@ -101,12 +109,52 @@ def make_homes(root: Path, passphrase: bytes, passphrase_file: Path, now: dateti
             f'passphrase_file = "{passphrase_file}"\n'
             "[directory]\n"
             f'folder = "{root / "directory"}"\n'
-            "refresh_s = 5\n"
+            "refresh_s = 1\n"
             "[log]\n"
             f'boot_folder = "{root}"\n'
+            "[delivery]\n"
+            "first_backoff_s = 0.05\n"
+            "max_backoff_s = 1\n"
         )
-        write_file(home / "node.toml", settings.encode())
+        write_file(made.node_home(node) / "node.toml", settings.encode())
     return made
+
+
+def _found(root: Path, passphrase: bytes, *desks: str) -> Founded:
+    now = datetime.now(UTC)
+    holders = signers("government of A", "government of B", "UN")
+    federation = Federation.found(root / "directory", now, name=FEDERATION, holders=holders, threshold=2)
+    made = NodeHomes(root, federation)
+    ports = {node: (free_port(), free_port()) for node in NATIONS}
+    for node, name in NATIONS.items():
+        offices = signers(f"{name} justice", f"{name} interior")
+        urls = [f"https://127.0.0.1:{ports[node][0]}"]
+        keys, card = federation.admit_node(node, offices, now, name=name, urls=urls)
+        assert federation.directory is not None
+        bundle = bootstrap_bundle(federation.directory, federation.repository, node)
+        write_file(made.bootstrap(node), bundle.to_bytes())
+        make_node_home(made.node_home(node), passphrase, keys, card, now)
+        write_file(made.node_home(node) / "bootstrap.json", bundle.to_bytes())
+    for node in desks:
+        _make_desk(made, node, now)
+    return Founded(federation, ports)
+
+
+def _make_desk(homes: NodeHomes, node: str, now: datetime) -> Path:
+    home = homes.root / f"desk-{node}"
+    create_desk(
+        home,
+        Address("24-7", node),
+        PASSPHRASE,
+        BootstrapBundle.from_bytes(homes.bootstrap(node).read_bytes()),
+        now,
+        office="office",
+        agency="agency",
+        officer=OfficerSettings(name="Duty Officer", role="duty officer", telephone="+33123456789"),
+        derivation=FAST,
+    )
+    homes.enrol(Home(home).enrolment, now)
+    return home
 
 
 @dataclass(slots=True)
@@ -137,20 +185,7 @@ class World:
 
     def make_desk(self, node: str) -> Path:
         """Make and enrol the desk 24-7@``node``; its home folder."""
-        home = self.root / f"desk-{node}"
-        create_desk(
-            home,
-            Address("24-7", node),
-            PASSPHRASE,
-            BootstrapBundle.from_bytes(self.federation.bootstrap(node).read_bytes()),
-            datetime.now(UTC),
-            office="office",
-            agency="agency",
-            officer=OfficerSettings(name="Duty Officer", role="duty officer", telephone="+33123456789"),
-            derivation=FAST,
-        )
-        self.federation.enrol(Home(home).enrolment, datetime.now(UTC))
-        return home
+        return _make_desk(self.federation, node, datetime.now(UTC))
 
 
 @asynccontextmanager
@@ -158,10 +193,7 @@ async def world(root: Path) -> AsyncIterator[World]:
     """A federation whose two nodes run; they are stopped at the end."""
     passphrase_file = root / "passphrase"
     write_file(passphrase_file, PASSPHRASE, mode=0o600)
-    federation = make_homes(root, PASSPHRASE, passphrase_file, datetime.now(UTC))
-    made = World(root, Commands(passphrase_file), federation)
-    for node in ("kr", "fr"):
-        made.make_desk(node)
+    made = World(root, Commands(passphrase_file), make_homes(root, PASSPHRASE, passphrase_file, "kr", "fr"))
     try:
         for node in ("kr", "fr"):
             await made.start(node)
