@@ -22,6 +22,7 @@ from node.settings import NodeHome, NodeSettings
 from protocol.errors import RevokedError
 from protocol.misbehaviour.proof import Kind, decode_proof, encode_proof
 from tests.unit.protocol.test_misbehaviour import LIES
+from tests.worlds.moulds import copied
 
 
 class Command:
@@ -49,8 +50,14 @@ def command(tmp_path: Path) -> Command:
 
 
 @pytest.fixture
-def federation(command: Command) -> Command:
+def federation(tmp_path: Path) -> Command:
     """Two root holders and a registry in one keystore, a nation in another, a node that is published."""
+    copied(tmp_path, found)
+    return Command(tmp_path)
+
+
+def found(path: Path) -> None:
+    command = Command(path)
     root, nation, folder = command.path("root.cbor"), command.path("nation.cbor"), command.path("directory")
     command("keys", "create", root, "--holder", "KR", "--holder", "FR", "--holder", "registry", "--demonstration")
     made = command("keys", "create", nation, "--holder", "justice", "--demonstration")
@@ -70,7 +77,6 @@ def federation(command: Command) -> Command:
     staged = command("cards", "publish", folder, command.path("kr/card.json"), *publishing)
     assert staged["published"] is False
     command("federation", "publish", folder, "--keys", root, "--registry", "registry")
-    return command
 
 
 def test_a_federation_a_nation_and_its_node_are_made_by_commands_alone(federation: Command) -> None:
