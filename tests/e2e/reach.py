@@ -29,6 +29,7 @@ from keys.members.identity import NodeKeys, generate_node_keys
 from keys.secrets.keystore import FAST
 from protocol.address import Address
 from tests.worlds.federation import Federation, make_node_home, signers
+from tests.worlds.processes import Typed
 
 PASSPHRASE = b"reach"
 FEDERATION = "Reach"
@@ -59,6 +60,11 @@ class Reach:
     nodes: dict[str, RunningNode] = field(default_factory=dict)
     files: Any = field(default_factory=count)
 
+    @property
+    def typed(self) -> Typed:
+        """Commands that run in this process; the nodes are processes of their own."""
+        return Typed(self.commands.passphrase_file)
+
     def home(self, node: str) -> Path:
         return self.root / f"node-{node}"
 
@@ -80,12 +86,10 @@ class Reach:
 
     async def carry(self, source: str, destination: str) -> dict[str, Any]:
         """One bundle from node to node, as two operators do it."""
-        written = await self.commands.node(
+        written = await self.typed.node(
             "bundle", "export", str(self.home(source)), str(self.file()), "--to", destination
         )
-        done: dict[str, Any] = await self.commands.node(
-            "bundle", "import", str(self.home(destination)), *written["files"]
-        )
+        done: dict[str, Any] = await self.typed.node("bundle", "import", str(self.home(destination)), *written["files"])
         return done
 
     async def carry_desk(self, nation: str, desk: Desk) -> None:
@@ -93,8 +97,8 @@ class Reach:
         up = self.file()
         for part in await desk.export_bundle():
             write_file(up, part)
-        await self.commands.node("bundle", "import", str(self.home(nation)), str(up))
-        down = await self.commands.node(
+        await self.typed.node("bundle", "import", str(self.home(nation)), str(up))
+        down = await self.typed.node(
             "bundle", "export", str(self.home(nation)), str(self.file()), "--to", str(desk.address)
         )
         for part, _data in read_parts([Path(name) for name in down["files"]], str(desk.address)):
@@ -127,7 +131,7 @@ async def desks(made: Reach) -> AsyncIterator[dict[str, Desk]]:
         for nation in NATIONS:
             carried = None
             if nation == "la":
-                down = await made.commands.node(
+                down = await made.typed.node(
                     "bundle", "export", str(made.home("la")), str(made.file()), "--to", "24-7@la"
                 )
                 ((part, _data),) = read_parts([Path(name) for name in down["files"]], "24-7@la")
@@ -198,7 +202,7 @@ def _set_up(root: Path, node: str, port: int, bundle: BootstrapBundle, passphras
         f'passphrase_file = "{passphrase_file}"',
         f"offline = {'true' if node == 'ki' else 'false'}",
         "[directory]",
-        "refresh_s = 5",
+        "refresh_s = 1",
     ]
     if node in OPEN:
         settings.append(f'folder = "{root / "directory"}"')

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from typer import Typer
+from typer.testing import CliRunner
+
+from exchange.cli.main import app as officers_app
 from exchange.demo._ports import free_port, is_free
-from exchange.demo.processes import Commands, RunningNode
+from exchange.demo.processes import Commands, RunningNode, variables
 from exchange.desk.desk import Desk
 from exchange.desk.enrolment import create_desk
 from exchange.settings import Home, OfficerSettings
@@ -24,8 +28,9 @@ from keys.local.files import write_file
 from keys.members.bootstrap import BootstrapBundle
 from keys.members.federation import bootstrap_bundle
 from keys.secrets.keystore import FAST
+from node.cli.main import app as operators_app
 from protocol.address import Address
-from protocol.errors import UnavailableError
+from protocol.errors import DemoStepError, UnavailableError
 from tests.worlds.federation import Federation, make_node_home, signers
 from tests.worlds.moulds import copied
 
@@ -157,6 +162,28 @@ def _make_desk(homes: NodeHomes, node: str, now: datetime) -> Path:
     return home
 
 
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """As :class:`Commands`, in this process: for commands of which it does not matter that they are programs."""
+
+    passphrase_file: Path
+
+    async def comity(self, home: Path, *arguments: str, codes: Sequence[int] = (0,)) -> Any:
+        """What the officer's command printed."""
+        return await self._run(officers_app, (*arguments, "--home", str(home)), codes)
+
+    async def node(self, *arguments: str) -> Any:
+        """What the operator's command printed."""
+        return await self._run(operators_app, arguments, (0,))
+
+    async def _run(self, app: Typer, arguments: Sequence[str], codes: Sequence[int]) -> Any:
+        runner = CliRunner(env=variables(self.passphrase_file))
+        ran = await asyncio.to_thread(runner.invoke, app, [*arguments, "--json"], catch_exceptions=False)
+        if ran.exit_code not in codes:
+            raise DemoStepError(f"{' '.join(arguments[:2])} ended with {ran.exit_code}: {ran.output}")
+        return json.loads(ran.stdout)
+
+
 @dataclass(slots=True)
 class World:
     """The federation in ``root``; ``nodes`` are those that run now."""
@@ -166,6 +193,11 @@ class World:
     federation: NodeHomes
     nodes: dict[str, RunningNode] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def typed(self) -> Typed:
+        """Commands that run in this process."""
+        return Typed(self.commands.passphrase_file)
 
     async def start(self, node: str) -> None:
         """Start a node and wait until it is ready."""
