@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from functools import cache
 
 import pytest
@@ -34,10 +35,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """A hook that is heard of everything costs something: it is there with ``--fast`` alone."""
+    if config.getoption("--fast"):
+        sys.addaudithook(_Watch())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """With ``--fast`` no test reaches outside of its process, whatever its marks say."""
-    starts_workers = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
-    if config.getoption("--fast") and not starts_workers:
-        sys.addaudithook(_refuse_outside)
+    _Watch.on = bool(item.config.getoption("--fast"))
+    try:
+        return (yield)
+    finally:
+        _Watch.on = False
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -49,9 +59,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in set(left_out)]
 
 
-def _refuse_outside(event: str, arguments: tuple[object, ...]) -> None:
-    if event in _OUTSIDE:
-        raise AssertionError(f"{event}: a test that reaches outside of its process is marked `outside`")
+class _Watch:
+    """Refuses what reaches outside while it is on."""
+
+    on = False
+
+    def __call__(self, event: str, arguments: tuple[object, ...]) -> None:
+        if self.on and event in _OUTSIDE:
+            raise AssertionError(f"{event}: a test that reaches outside of its process is marked `outside`")
 
 
 def require(present: bool, what: str) -> None:

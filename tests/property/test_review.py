@@ -151,6 +151,7 @@ def facts(members: Members, version: int) -> dict[tuple[str, str], str]:
     return found
 
 
+@pytest.mark.long
 @settings(max_examples=120, deadline=None)
 @given(member_lists(), member_lists())
 def test_a_review_of_a_member_list_lists_exactly_what_differs(before: Members, after: Members) -> None:

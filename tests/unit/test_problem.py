@@ -46,6 +46,7 @@ def test_every_error_of_either_program_stands_in_the_one_registry_under_a_code_o
     assert len(made) == len(registry())
 
 
+@pytest.mark.outside
 def test_a_program_that_has_imported_nothing_of_the_other_side_knows_every_code() -> None:
     asked = "import json, sys; from protocol.http.problem import problem_of; from protocol.errors import registry;"
     asked += "print(json.dumps([problem_of(line, 'fr').code for line in sys.stdin]));"

@@ -274,6 +274,7 @@ async def _notices(world: World) -> list[Notice]:
         return await fr.notices("webhook")
 
 
+@pytest.mark.outside
 async def test_the_webhook_gets_numbers_and_no_content(world: World, hook: tuple[str, type[_Hook]]) -> None:
     notices = await _notices(world)
     await asyncio.to_thread(Webhook(hook[0]).tell, FR, notices)
@@ -281,6 +282,7 @@ async def test_the_webhook_gets_numbers_and_no_content(world: World, hook: tuple
     assert json.loads(body) == {"desk": str(FR), "overdue": 1, "due": 0, "ours": 1, "level": "overdue"}
 
 
+@pytest.mark.outside
 async def test_a_webhook_that_refuses_or_is_away_is_named_without_its_address(
     world: World, hook: tuple[str, type[_Hook]]
 ) -> None:
@@ -316,6 +318,7 @@ async def mail_server() -> AsyncIterator[tuple[int, list[bytes]]]:
         yield server.sockets[0].getsockname()[1], mails
 
 
+@pytest.mark.outside
 async def test_the_mail_says_how_many_and_not_what_about(world: World) -> None:
     notices = await _notices(world)
     async with mail_server() as (port, mails):
@@ -395,6 +398,7 @@ class Year:
         return {(thread, name) for (thread, name, _), levels in self.told[side].items() if "overdue" in levels}
 
 
+@pytest.mark.long
 async def test_in_a_simulated_year_no_preservation_lapses_unseen_on_either_side(world: World) -> None:
     """Every twelve hours both desks look as their watch does; one time in five they are off, and start again after.
 

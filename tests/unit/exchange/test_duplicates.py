@@ -123,6 +123,7 @@ def test_sending_points_duplicates_out_and_stops_when_asked_to(world: World, mon
     assert {item["thread"] for item in shown["duplicates"]} == {first["thread"]}
 
 
+@pytest.mark.long
 def test_a_request_that_is_too_large_is_sent_in_parts_when_asked_to(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,6 +77,7 @@ def test_a_bundle_that_fails_and_one_that_is_none_are_told_apart_by_exit_code(ma
     assert {check["name"] for check in report["checks"] if check["ok"] is False} == {"commitment", "disclosure"}
 
 
+@pytest.mark.outside
 def test_a_timestamp_is_not_asked_for_without_roots_and_a_silent_authority_leaves_no_file(
     made: Made, tmp_path: Path
 ) -> None:

@@ -87,6 +87,7 @@ def key_of(world: World, desk: Desk) -> list[bytes]:
 # --- The entry ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @given(RECORDS)
 def test_a_record_comes_back_from_its_bytes(record: LocalRecord) -> None:
     assert LocalRecord.from_bytes(record.to_bytes()) == record
@@ -98,6 +99,7 @@ def test_bytes_that_are_no_record_are_refused(entry: bytes) -> None:
         LocalRecord.from_bytes(entry)
 
 
+@pytest.mark.long
 @given(RECORDS, st.data())
 def test_a_record_with_a_field_of_another_type_is_refused(record: LocalRecord, data: st.DataObject) -> None:
     fields = cbor.decode(record.to_bytes())

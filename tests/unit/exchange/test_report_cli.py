@@ -101,6 +101,7 @@ async def test_an_office_reads_the_figures_of_its_cases(world: World) -> None:
     assert (suppressed["received"], suppressed["sent"]) == (0, 0)
 
 
+@pytest.mark.long
 @FONTS
 async def test_the_report_is_written_in_the_language_that_is_asked_for_and_twice_the_same(world: World) -> None:
     mirrors = await exchanged(world)

@@ -243,6 +243,7 @@ def test_a_short_name_given_twice_is_refused_at_the_second_row() -> None:
     assert [entry[0] for entry in refused(table(*rows, header=f"target,{HEADER}"))] == ["row 3, column target"]
 
 
+@pytest.mark.long
 def test_more_targets_than_a_request_holds_are_refused_or_split() -> None:
     with pytest.raises(TooLargeError, match="--split"):
         with_targets(empty_draft(REQUEST), many(10_000))

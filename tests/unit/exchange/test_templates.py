@@ -243,6 +243,7 @@ def test_what_could_be_read_in_two_ways_or_grow_is_refused(name: str, text: str)
 JSON_VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), st.lists)
 
 
+@pytest.mark.long
 @given(st.dictionaries(st.text(max_size=5), JSON_VALUES))
 def test_json_read_as_json_is_what_was_written(value: dict[str, Any]) -> None:
     assert read_object(json.dumps(value).encode(), "x.json") == value

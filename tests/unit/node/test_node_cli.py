@@ -229,6 +229,7 @@ def test_proofs_are_shown_exported_and_settled_by_the_operator(federation: Comma
     federation("witness", "proof", str(home), "fr", "--out", str(out))
 
 
+@pytest.mark.outside
 def test_a_node_that_does_not_run_is_unavailable(federation: Command) -> None:
     home = federation.path("kr")
     assert federation("health", home, "--url", "http://127.0.0.1:1", code=UNAVAILABLE)["error"]["code"] == "unavailable"
