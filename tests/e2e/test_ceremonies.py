@@ -137,19 +137,19 @@ class Network:
 
 @pytest.fixture
 async def network(tmp_path: Path) -> Network:
-    """A founded federation: seven holders of which four must sign. Four processes signed its root."""
+    """A founded federation: seven holders of which four must sign. What founded it were programs of their own."""
     made = Network(tmp_path)
     publics = await asyncio.gather(*(made.make_key(holder) for holder in (*GOVERNMENTS, "registry")))
     holders = [word for public in publics[:-1] for word in ("--holder", public)]
+    made.apart = True
     await made.run(
         *("federation", "create", made.directory, "--name", "test", "--threshold", 4, *holders),
         *("--registry", publics[-1]),
     )
-    made.apart = True
     await made.sign("root", GOVERNMENTS[:4])
-    made.apart = False
     await made.sign("targets", GOVERNMENTS[3:])
     await made.publish()
+    made.apart = False  # from here on this process alone changes the directory
     return made
 
 
