@@ -161,6 +161,7 @@ async def _overdue(world: World) -> UUID:
     return sent
 
 
+@pytest.mark.long
 def test_the_agenda_and_the_watch_name_the_case_and_whom_to_call(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     card = world.cards[FR].model_copy(update={"escalation_contact": "+33 1 23 45 67 89", "updated_at": world.clock()})
     world.publish(card)

@@ -506,6 +506,7 @@ _values = st.recursive(
 )
 
 
+@pytest.mark.long
 @given(_values)
 def test_the_program_reads_canonical_cbor_as_the_protocol_does(value: object) -> None:
     assert program.cbor(cbor.encode(value)) == value

@@ -40,6 +40,7 @@ def invoke(made: Made, *args: str) -> tuple[int, Any]:
     return done.exit_code, json.loads(done.stdout)
 
 
+@pytest.mark.long
 def test_an_officer_makes_a_bundle_and_an_auditor_verifies_it_without_a_passphrase(made: Made, tmp_path: Path) -> None:
     message, out, opened = str(made.closed.message_id), tmp_path / "evidence.zip", tmp_path / "disclosure.json"
 

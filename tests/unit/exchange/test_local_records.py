@@ -187,6 +187,7 @@ async def filled(world: World, fr: Desk, kr: Desk, *, shows: int = 5) -> None:
         await fr.show(sent)
 
 
+@pytest.mark.long
 async def test_an_export_verifies_and_extends_the_head_seen_before(world: World, tmp_path: Path) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         await filled(world, fr, kr)
@@ -254,6 +255,7 @@ async def _two_desks(world: World) -> UUID:
         return await asked(kr, fr)
 
 
+@pytest.mark.long
 def test_the_commands_list_check_export_and_verify(world: World, tmp_path: Path) -> None:
     sent = asyncio.run(_two_desks(world))
     secret = tmp_path / "secret"

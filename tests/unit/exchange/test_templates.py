@@ -148,6 +148,7 @@ def test_a_template_that_does_not_hold_together_is_refused_with_the_reason(
         parse_template(json.dumps(fields).encode(), "t.json")
 
 
+@pytest.mark.long
 def test_the_commands_list_show_export_import_and_fill(home: Path, tmp_path: Path) -> None:
     code, listed = comity(home, "template", "list")
     assert (code, {row["origin"] for row in listed["templates"]}) == (0, {"shipped"})

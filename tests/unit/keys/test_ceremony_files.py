@@ -317,6 +317,7 @@ def test_a_standing_that_cannot_be_read_is_neither_signed_nor_published(world: W
         world.ceremony.release(SOON, world.registry)
 
 
+@pytest.mark.long
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(data=st.data())
 def test_a_damaged_file_is_refused_never_a_traceback(world: World, data: st.DataObject) -> None:

@@ -78,6 +78,7 @@ def test_a_damaged_catalogue_stops_nobody(tmp_path: Path, ending: str, content: 
     assert catalogue(tmp_path, {"LANG": "fr"}).gettext("refused") == "refused"
 
 
+@pytest.mark.long
 def test_a_refusal_and_its_advice_are_told_in_the_users_language(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

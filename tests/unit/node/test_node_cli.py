@@ -108,6 +108,7 @@ def test_a_status_is_set_and_counts_at_once(federation: Command) -> None:
     assert shown["status"] == "suspended"
 
 
+@pytest.mark.long
 def test_a_nation_says_by_command_what_foreign_auditors_read(federation: Command) -> None:
     folder, root = federation.path("directory"), federation.path("root.cbor")
     signing = ["--keys", federation.path("nation.cbor"), "--key", "justice", "--registry", "registry"]
@@ -148,6 +149,7 @@ def test_a_new_home_is_private_and_an_old_one_is_not_overwritten(federation: Com
     assert again["error"]["code"] == "keystore"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("node", "country", "meant"),
     [("uk", None, "did you mean gb?"), ("el", None, "did you mean gr?"), ("gb", "UK", "did you mean GB?")],
