@@ -57,7 +57,7 @@ def events(draw: st.DrawFn) -> Event:
     references = st.builds(
         LeafReference,
         st.text(min_size=1, max_size=60),
-        st.integers(0, (1 << 64) - 1),
+        st.integers(0, MAX_INDEX),
         st.binary(min_size=32, max_size=32),
     )
     return Event(
