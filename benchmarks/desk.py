@@ -25,7 +25,7 @@ from benchmarks.floor import request
 from exchange.desk.desk import Desk
 from exchange.settings import Home
 from exchange.store.cipher import RowCipher
-from exchange.store.messages import Delivery, DeskStore
+from exchange.store.messages import DeskStore, RecipientDelivery
 from exchange.store.rows import Head, StoredMessage
 from exchange.views import Direction
 from keys.secrets.keystore import Keystore, Purpose
@@ -85,7 +85,7 @@ def fill(home: Path, messages: int, cases: int) -> UUID:
         done += count
         at += timedelta(minutes=5)
         if len(batch) >= PAGE or done >= messages:
-            store.take(Delivery(batch, [], [], [], 0))
+            store.take(RecipientDelivery(batch, [], [], [], 0))
             _progress("filled", done, messages)
             batch = []
     store.close()

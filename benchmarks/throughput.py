@@ -30,7 +30,7 @@ from exchange.desk.desk import Desk
 from exchange.desk.enrolment import create_desk
 from exchange.settings import Home, OfficerSettings
 from keys.local.files import write_file
-from keys.members.bootstrap import BootstrapBundle
+from keys.members.bootstrap import BootstrapFile
 from keys.secrets.keystore import FAST
 from protocol.address import Address
 from tests.worlds.processes import NodeHomes, make_homes
@@ -186,7 +186,7 @@ class Bench:
 
     def _desk(self, node: str) -> Path:
         home = self.root / f"desk-{node}"
-        bundle = BootstrapBundle.from_bytes(self.federation.bootstrap(node).read_bytes())
+        bundle = BootstrapFile.from_bytes(self.federation.bootstrap(node).read_bytes())
         officer = OfficerSettings(name="Bench", role="duty officer", telephone="+33123456789")
         create_desk(
             home,

@@ -234,7 +234,7 @@ class Check:
     detail: str = ""
 
 
-class Grade(StrEnum):
+class DatingGrade(StrEnum):
     """Who says when a signature was there."""
 
     WITNESSED = "witnessed"
@@ -249,7 +249,7 @@ class Dating:
     ``served`` is the recipient whom the node of a log served, None where it served the sender.
     """
 
-    grade: Grade
+    grade: DatingGrade
     at: datetime | None = None
     by: tuple[str, ...] = ()
     served: str | None = None
@@ -257,7 +257,7 @@ class Dating:
     @property
     def dated(self) -> bool:
         """Whether anybody but the sender says when."""
-        return self.grade is not Grade.NONE
+        return self.grade is not DatingGrade.NONE
 
     @property
     def text(self) -> str:
@@ -265,7 +265,7 @@ class Dating:
         if self.at is None:
             return _("not dated: nothing but the sender's own word says when it was signed")
         names, at = ", ".join(self.by), to_text(self.at)
-        if self.grade is Grade.WITNESSED:
+        if self.grade is DatingGrade.WITNESSED:
             return _("dated (witnessed): by {names}, at {time}").format(names=names, time=at)
         if self.served is None:
             return _("dated (log of {node}, which served the sender): at {time}").format(node=names, time=at)
@@ -277,7 +277,7 @@ class Dating:
         return Check("dated", True if self.dated else None, None if self.dated else "not-dated", self.text)
 
 
-NOT_DATED = Dating(Grade.NONE)
+NOT_DATED = Dating(DatingGrade.NONE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from keys.directory.metadata.repository import MetadataRepository
 from keys.directory.view import Directory
-from keys.members.bootstrap import BootstrapBundle
+from keys.members.bootstrap import BootstrapFile
 from keys.members.identity import tls_identity
 from keys.secrets.keystore import Keystore, Purpose
 from keys.transport.tls import server_context
@@ -36,8 +36,8 @@ from node.log.clock import ClockWatch, boot_seconds
 from node.log.files import LogFiles
 from node.log.marks import LogMarks
 from node.log.sequencer import Sequencer, utc_now
-from node.monitor.gossip import ProofExchange
-from node.monitor.monitor import Witness
+from node.monitor.gossip import Gossip
+from node.monitor.monitor import Monitor
 from node.monitor.proof_files import ProofFiles
 from node.operations.disk import Disk
 from node.operations.expiry_watch import ExpiryWatch
@@ -46,19 +46,19 @@ from node.operations.logging import Log, make_log, quiet_libraries
 from node.operations.metrics import Metrics
 from node.peers.client import Identity, Partners, PartnerSource
 from node.peers.directory import DirectoryService, FolderSource, Source
-from node.recovery.confirmation import LogAssurance, askable
+from node.recovery.confirmation import LogConfirmation, askable
 from node.relay import expiry
 from node.relay.delivery import Delivery
 from node.relay.intake import Intake
-from node.relay.offline import Bundles
-from node.relay.outcomes import Handover, ReceiptJudge
+from node.relay.offline import OfflineExchange
+from node.relay.outcomes import Outcomes, PartnerReceiptJudge
 from node.relay.pull import Puller
 from node.settings import NodeHome, NodeSettings, split_host_port
 from node.store.interface import Failed, RecordDirectory
 from node.store.sqlite.store import SqliteStore
 from node.witness.cosignatures import Cosignatures
-from node.witness.gateway import Collector
-from node.witness.witness import Cosigner
+from node.witness.gateway import WitnessGateway
+from node.witness.witness import Witness
 from protocol.errors import ComityError, DirectoryUnavailableError, SettingsError, UnavailableError
 from protocol.http.problem import is_final
 
@@ -116,9 +116,9 @@ class Node:
         self._stack = AsyncExitStack()
         self.files: LogFiles
         self.context: Context
-        self.bundles: Bundles
+        self.bundles: OfflineExchange
         self._partners: Partners
-        self._assurance: LogAssurance
+        self._confirmation: LogConfirmation
 
     async def start(self) -> None:
         """Open everything, then listen; what was opened is closed again if a later step fails. Raises typed errors."""
@@ -133,7 +133,7 @@ class Node:
         """:meth:`open_unsigned`, then let the log sign if nothing speaks against it. Raises typed errors."""
         await self.open_unsigned()
         try:
-            await self._assurance.begin(ask=self._asks_witnesses())
+            await self._confirmation.begin(ask=self._asks_witnesses())
         except BaseException:
             await self.stop()
             raise
@@ -180,9 +180,9 @@ class Node:
         directory.listeners.append(self._note_authorities)
         directory.listeners.append(lambda _: self._directory_changed.set())
         await directory.start()
-        witness = Witness(
+        monitor = Monitor(
             settings.node,
-            home.witness,
+            home.monitor,
             lambda: directory.current,
             partners,
             store,
@@ -193,16 +193,14 @@ class Node:
             ProofFiles(home.misbehaviour, self.disk),
             report=self.disk,
         )
-        exchange = ProofExchange(
-            settings.node, lambda: directory.current, partners, store, witness, self.metrics, self.log
+        exchange = Gossip(settings.node, lambda: directory.current, partners, store, monitor, self.metrics, self.log)
+        judge = PartnerReceiptJudge(lambda: directory.current, monitor)
+        outcomes = Outcomes(
+            settings.node, sequencer, judge, monitor, settings.delivery, self._clock, self.metrics, self.log
         )
-        judge = ReceiptJudge(lambda: directory.current, witness)
-        handover = Handover(
-            settings.node, sequencer, judge, witness, settings.delivery, self._clock, self.metrics, self.log
-        )
-        self._assurance = LogAssurance(sequencer, self.files, partners, self.askable, self.log, self.clock_watch)
-        self.context = self._make_context(store, sequencer, directory, judge, handover, witness, partners, exchange)
-        self.bundles = Bundles(self.context.relaying, identity.signer, home.bundles)
+        self._confirmation = LogConfirmation(sequencer, self.files, partners, self.askable, self.log, self.clock_watch)
+        self.context = self._make_context(store, sequencer, directory, judge, outcomes, monitor, partners, exchange)
+        self.bundles = OfflineExchange(self.context.relaying, identity.signer, home.bundles)
 
     async def _start(self) -> None:
         settings, directory, sequencer = self._settings, self.context.directory, self.context.sequencer
@@ -215,7 +213,7 @@ class Node:
         if sequencer.held is None:
             self._work()
         else:
-            again = self._again("assurance", self._assurance.run, _of_the_system)
+            again = self._again("assurance", self._confirmation.run, _of_the_system)
             asking = asyncio.create_task(again, name="assurance")
             asking.add_done_callback(self._assured)
             self._tasks.append(asking)
@@ -226,15 +224,15 @@ class Node:
         settings, context = self._settings, self.context
         store, sequencer = context.store, context.sequencer
         asked = self.askable if self._asks_witnesses() else list[str]
-        self._spawn("clock-watch", lambda: self.clock_watch.run(asked, self._assurance.ask_time))
+        self._spawn("clock-watch", lambda: self.clock_watch.run(asked, self._confirmation.ask_time))
         self._spawn("directory-log", lambda: self._log_directory(sequencer, context.directory))
         if not settings.offline:
             delivery = Delivery(
                 store,
                 sequencer,
                 self._partners,
-                context.handover,
-                context.witness,
+                context.outcomes,
+                context.monitor,
                 settings.delivery,
                 self._clock,
                 self.metrics,
@@ -242,9 +240,9 @@ class Node:
             )
             self._spawn("delivery", delivery.run)
             self._spawn("pull", Puller(context.relaying, self._partners, settings.delivery).run)
-            self._spawn("witness", lambda: context.witness.run(settings.delivery.witness_s))
-            self._spawn("cosignatures", lambda: context.collector.run(settings.delivery.cosign_s))
-            self._spawn("proof-exchange", lambda: context.proof_exchange.run(settings.delivery.witness_s))
+            self._spawn("witness", lambda: context.monitor.run(settings.delivery.witness_s))
+            self._spawn("cosignatures", lambda: context.gateway.run(settings.delivery.cosign_s))
+            self._spawn("proof-exchange", lambda: context.gossip.run(settings.delivery.witness_s))
         retention = timedelta(days=settings.retention_days)
         self._spawn(
             "housekeeping",
@@ -272,7 +270,7 @@ class Node:
 
     async def require_clock(self, partners: Sequence[str]) -> None:
         """Return if the clock may be believed, asking ``partners`` if that is needed; raises why it is not."""
-        problem = await self.clock_watch.settle(partners, self._assurance.ask_time)
+        problem = await self.clock_watch.settle(partners, self._confirmation.ask_time)
         if problem is not None:
             raise problem
 
@@ -325,9 +323,9 @@ class Node:
         self._stack.callback(service.close)
         return service
 
-    def _bundle(self) -> BootstrapBundle | None:
+    def _bundle(self) -> BootstrapFile | None:
         try:
-            return BootstrapBundle.from_bytes(self._home.bootstrap.read_bytes())
+            return BootstrapFile.from_bytes(self._home.bootstrap.read_bytes())
         except FileNotFoundError:
             return None
         except OSError as problem:
@@ -366,15 +364,15 @@ class Node:
         store: SqliteStore,
         sequencer: Sequencer,
         directory: DirectoryService,
-        judge: ReceiptJudge,
-        handover: Handover,
-        witness: Witness,
+        judge: PartnerReceiptJudge,
+        outcomes: Outcomes,
+        monitor: Monitor,
         partners: Partners,
-        exchange: ProofExchange,
+        exchange: Gossip,
     ) -> Context:
         settings = self._settings
         cosignatures = Cosignatures(self._home.cosigned)
-        collector = Collector(
+        gateway = WitnessGateway(
             self.files.signer.origin,
             cosignatures,
             lambda: directory.current,
@@ -386,13 +384,13 @@ class Node:
             self.log,
             report=self.disk,
         )
-        cosigner = Cosigner(
+        witness = Witness(
             settings.node,
             self._keystore.witness_signer(),
             lambda: directory.current,
             store,
             sequencer,
-            witness,
+            monitor,
             self._clock,
             self.metrics,
         )
@@ -410,12 +408,12 @@ class Node:
             authenticator=Authenticator(settings.node, directory, nonces, lambda: self._authorities, self._clock),
             intake=Intake(settings.node, directory, sequencer, self._clock),
             judge=judge,
-            handover=handover,
+            outcomes=outcomes,
+            monitor=monitor,
             witness=witness,
-            cosigner=cosigner,
             cosignatures=cosignatures,
-            collector=collector,
-            proof_exchange=exchange,
+            gateway=gateway,
+            gossip=exchange,
             expiry_watch=watch,
             disk=self.disk,
             clock_watch=self.clock_watch,

@@ -89,7 +89,7 @@ class NodeHome:
         return self.path / "bundles"
 
     @property
-    def witness(self) -> Path:
+    def monitor(self) -> Path:
         """What is proved of the partners' logs."""
         return self.path / "witness.cbor"
 

@@ -66,7 +66,7 @@ class RecordedOfficer:
 
 
 @dataclass(frozen=True, slots=True)
-class LocalRecord:
+class ProcessingRecord:
     """One entry; ``at`` is exact to the millisecond. Of texts and ids, None is what the act does not have."""
 
     operation: Operation
@@ -110,7 +110,7 @@ class LocalRecord:
         return cbor.encode({key: value for key, value in fields.items() if value is not None})
 
     @classmethod
-    def from_bytes(cls, entry: bytes) -> LocalRecord:
+    def from_bytes(cls, entry: bytes) -> ProcessingRecord:
         """Read an entry; raises :class:`MalformedError` or :class:`UnsupportedVersionError`."""
         value = cbor.decode(entry, max_bytes=MAX_ENTRY_BYTES)
         if not isinstance(value, dict) or not set(value) >= set(_REQUIRED):

@@ -4,7 +4,7 @@ from exchange.audit._finding import Finding
 from exchange.audit._handovers import Status
 from exchange.audit._proofs import proof_name, write_proofs
 from exchange.audit._resume import keep_verified, verified_before
-from exchange.audit.mirror import FolderSource, LogSource, Mirrored, NodeSource, mirror
+from exchange.audit.mirror import LogSource, Mirrored, NodeSource, TileFolderSource, mirror
 from exchange.audit.period import ALWAYS, Period
 from exchange.audit.reconcile import Cited, ReconciledRow, Reconciliation, reconcile
 from exchange.audit.trace import TraceRow, trace
@@ -19,7 +19,6 @@ __all__ = [
     "BundleForm",
     "Cited",
     "Finding",
-    "FolderSource",
     "LogSource",
     "LoggedView",
     "Mirrored",
@@ -28,6 +27,7 @@ __all__ = [
     "ReconciledRow",
     "Reconciliation",
     "Status",
+    "TileFolderSource",
     "TraceRow",
     "VerifiedLog",
     "Witnessed",

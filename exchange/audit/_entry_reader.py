@@ -56,7 +56,7 @@ class SignedRow(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class EntryReading:
     """What a bundle says. ``hashes`` are those of its items; ``unread`` are the entries that are no rows or views."""
 
     hashes: bytes
@@ -70,12 +70,12 @@ class Reading:
 
 def read_bundle(
     first: int, items: Sequence[BundleItem], keys: Keys, bounds_ms: tuple[int, int], known: int = 0
-) -> Reading:
+) -> EntryReading:
     """Read a bundle whose first entry is ``first``; statements are verified that were logged within ``bounds_ms``.
 
     The signatures of those below ``known`` were verified before, of these very entries.
     """
-    reading = Reading(b"".join(map(item_hash, items)))
+    reading = EntryReading(b"".join(map(item_hash, items)))
     for index, item in enumerate(items, first):
         if isinstance(item, Withheld):
             reading.withheld.append(index)
@@ -120,7 +120,7 @@ def _row(index: int, event: Event) -> Row:
     )
 
 
-def _verify_statement(reading: Reading, row: Row, event: Event, keys: Keys) -> None:
+def _verify_statement(reading: EntryReading, row: Row, event: Event, keys: Keys) -> None:
     try:
         signed = statement_of(event)
         if signed is None:

@@ -40,7 +40,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class LogSide:
     """One log as its counterpart is judged by it.
 
     ``reaches_ms``: up to when it tells what happened. ``whole``: whether every entry could be read. ``at`` and
@@ -71,7 +71,7 @@ class Verdict:
     delay_ms: int | None = None
 
 
-def judge(sent: Sequence[Row], taken: Sequence[Row], sender: Side, receiver: Side) -> Iterator[Verdict]:
+def judge(sent: Sequence[Row], taken: Sequence[Row], sender: LogSide, receiver: LogSide) -> Iterator[Verdict]:
     """The hand-overs of one envelope from ``sender`` to ``receiver``; all its rows in each log, in their order."""
     accepted = next((row for row in sent if _is_acceptance(row) and row.peer != receiver.node), None)
     takes = {row.number: row for row in taken if _is_acceptance(row) and row.peer == sender.node}
@@ -92,7 +92,7 @@ def judge(sent: Sequence[Row], taken: Sequence[Row], sender: Side, receiver: Sid
         yield Verdict(Status.FAILED, text, failures, ())
 
 
-def judge_refusals(first: Sequence[Row], second: Sequence[Row], one: Side, other: Side) -> Verdict | None:
+def judge_refusals(first: Sequence[Row], second: Sequence[Row], one: LogSide, other: LogSide) -> Verdict | None:
     """Whether both logs hold the refusal of an envelope between them; None if neither does.
 
     Both log the same event, whoever refused, so this has no direction.
@@ -125,8 +125,8 @@ def _judge_claim(
     accepted: Row | None,
     takes: dict[int, Row],
     claimed: set[int],
-    sender: Side,
-    receiver: Side,
+    sender: LogSide,
+    receiver: LogSide,
 ) -> tuple[Verdict, int | None]:
     """The verdict on a claim, and the index of the take that it is about, if there is one."""
     reference = unpack_reference(packed)
@@ -167,7 +167,7 @@ def _judge_claim(
     return Verdict(Status.MATCHED, "both logs hold the hand-over", here, (take,), delay), index
 
 
-def _judge_unclaimed(take: Row, failures: tuple[Row, ...], sender: Side, receiver: Side) -> Verdict:
+def _judge_unclaimed(take: Row, failures: tuple[Row, ...], sender: LogSide, receiver: LogSide) -> Verdict:
     if failures:
         text = f"{receiver.node} took this message, of which {sender.node} says that it could not be handed over"
         return Verdict(Status.CONTRADICTORY, text, failures, (take,))

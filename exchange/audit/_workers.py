@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from exchange.audit._entry_reader import Keys, Reading, read_bundle
+from exchange.audit._entry_reader import EntryReading, Keys, read_bundle
 from keys.local.tile_folder import read_items, widths
 from protocol.errors import ComityError
 from protocol.log.layout import TILE_WIDTH
@@ -18,7 +18,7 @@ from protocol.log.layout import TILE_WIDTH
 _BUNDLES_A_TASK = 16
 _TASKS_A_JOB = 2
 
-BundleResult = tuple[int, Reading | ComityError]
+BundleResult = tuple[int, EntryReading | ComityError]
 """A bundle's number, and what it says or why it cannot be read."""
 
 
@@ -38,7 +38,7 @@ class Job:
         """Read bundles, given by number and width."""
         return [(index, self._one(index, width)) for index, width in bundles]
 
-    def _one(self, index: int, width: int) -> Reading | ComityError:
+    def _one(self, index: int, width: int) -> EntryReading | ComityError:
         try:
             items = read_items(self.folder, index, width)
         except ComityError as problem:

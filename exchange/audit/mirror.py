@@ -78,7 +78,7 @@ class NodeSource:
         return await self._client.get(f"/log/{path}", max_bytes=MAX_BUNDLE_BYTES)
 
 
-class FolderSource:
+class TileFolderSource:
     """A mirror in a folder."""
 
     def __init__(self, folder: Path) -> None:

@@ -30,7 +30,7 @@ from protocol.log.merkle import leaf_hash, verify_inclusion
 from protocol.log.remote import RemoteTree
 from protocol.log.scoped import Withheld
 from protocol.log.tiles import TileTree
-from protocol.misbehaviour.proof import Kind, Proof
+from protocol.misbehaviour.proof import MisbehaviourKind, Proof
 from protocol.misbehaviour.search import between_checkpoints, between_receipts, misdated
 from protocol.misbehaviour.verify import entry_time, is_early, is_late
 from protocol.receipt import Receipt
@@ -41,7 +41,7 @@ Progress = Callable[[int, int], None]
 _SILENT = (ProofInvalidError, LogUnavailableError, TooLargeError, PeerFailedError, UnavailableError)
 # So many trees are tried, the largest first, until one can be had that the others are held against.
 _REFERENCES = 8
-_OF_RECEIPTS = frozenset({Kind.REWRITTEN, Kind.DROPPED})
+_OF_RECEIPTS = frozenset({MisbehaviourKind.REWRITTEN, MisbehaviourKind.DROPPED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def misdated_entries(
     known: Iterable[bytes],
     verifier: LogVerifier,
     unseen: Callable[[int], None] | None = None,
-) -> Iterator[tuple[Kind, Receipt]]:
+) -> Iterator[tuple[MisbehaviourKind, Receipt]]:
     """The entries of a mirror under ``note`` whose time is false by it or by a ``known`` checkpoint, as receipts.
 
     A checkpoint of another history dates nothing here. ``unseen`` is told the index of each entry of which the mirror
@@ -107,7 +107,10 @@ def misdated_entries(
             there = refuted.checkpoint.size > index
             under = refuted if there else head
             path = tree.inclusion_path(index, under.checkpoint.size)
-            yield Kind.POST_DATED if there else Kind.BACK_DATED, Receipt(entry, index, tuple(path), under.note)
+            yield (
+                MisbehaviourKind.POST_DATED if there else MisbehaviourKind.BACK_DATED,
+                Receipt(entry, index, tuple(path), under.note),
+            )
 
 
 def folder_source(folder: Path) -> Fetch:
@@ -128,7 +131,7 @@ class _Search:
     """One search. ``found`` is a proof of each kind, ``undecided`` why something could not be compared."""
 
     def __init__(self, held: Held, verifier: LogVerifier, sources: Sequence[Fetch], progress: Progress | None) -> None:
-        self.found: dict[Kind, Proof] = {}
+        self.found: dict[MisbehaviourKind, Proof] = {}
         self.undecided: list[ComityError] = []
         self._verifier = verifier
         self._sources = sources

@@ -20,7 +20,7 @@ from uuid import UUID
 
 from exchange.audit._entry_reader import NAMES, Row
 from exchange.audit._finding import Finding
-from exchange.audit._handovers import IN_FLIGHT_MS, Side, Status, Verdict, is_open, judge, judge_refusals
+from exchange.audit._handovers import IN_FLIGHT_MS, LogSide, Status, Verdict, is_open, judge, judge_refusals
 from exchange.audit._views import rollbacks, split_views
 from exchange.audit.period import ALWAYS, Period
 from exchange.audit.verify import VerifiedLog
@@ -239,8 +239,8 @@ class _Work:
         )
 
 
-def _side(log: VerifiedLog) -> Side:
-    return Side(
+def _side(log: VerifiedLog) -> LogSide:
+    return LogSide(
         log.node,
         log.origin,
         log.tree.size,

@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 
 from exchange.audit._altered import altered_entries
-from exchange.audit._entry_reader import Reading, Row
+from exchange.audit._entry_reader import EntryReading, Row
 from exchange.audit._finding import Finding, Findings
 from exchange.audit._heads import other_heads
 from exchange.audit._index import EntryIndex
@@ -233,7 +233,7 @@ class _Verification:
         self._tree = tree
         self._findings = findings
 
-    def take(self, bundle: int, result: Reading | ComityError) -> None:
+    def take(self, bundle: int, result: EntryReading | ComityError) -> None:
         """Take what was read of a bundle, as far as it is what the log signed."""
         first = bundle * TILE_WIDTH
         hashes = self._tree.bundle_hashes(bundle)
@@ -247,7 +247,7 @@ class _Verification:
         else:
             self._accept(self._genuine_part(bundle, result))
 
-    def _genuine_part(self, bundle: int, result: Reading) -> Reading:
+    def _genuine_part(self, bundle: int, result: EntryReading) -> EntryReading:
         """What of an altered bundle is as the log signed it; the rest becomes findings."""
         first, width = bundle * TILE_WIDTH, tile_width(0, bundle, self._tree.size)
         items = read_items(self._folder, bundle, width)
@@ -256,7 +256,7 @@ class _Verification:
         }
         for index, code, text in altered_entries(first, items, self._tree.bundle_hashes(bundle)):
             self._findings.add(index, code, text)
-        return Reading(
+        return EntryReading(
             b"",
             [row for row in result.rows if row.number in genuine],
             [view for view in result.views if view[0] in genuine],
@@ -266,7 +266,7 @@ class _Verification:
             [index for index in range(first, first + width) if index not in genuine or index in result.unread],
         )
 
-    def _accept(self, reading: Reading) -> None:
+    def _accept(self, reading: EntryReading) -> None:
         self.index.add(reading.rows)
         self.views += [LoggedView(index, seen) for index, seen in reading.views]
         for index, code, text in reading.problems:

@@ -26,7 +26,7 @@ from protocol.messages.types.contact import ContactTest, ContactTestReply
 _TESTS_KEPT_IN_VIEW = 24
 
 
-class Standing(StrEnum):
+class Answering(StrEnum):
     """What the tests of a contact point say of it, from good to bad."""
 
     REPLIES = "replies"  # the latest test was replied to in time
@@ -78,7 +78,7 @@ class ContactStanding:
     """What is known of a contact point from tests: the latest one, and the latest that was replied to."""
 
     contact: Address
-    standing: Standing
+    standing: Answering
     latest: ContactTestResult | None
     replied: ContactTestResult | None
 
@@ -128,15 +128,15 @@ def contact_standing(store: DeskStore, contact: Address, policy: ContactTestPoli
 
 def _standing(
     latest: ContactTestResult | None, replied: ContactTestResult | None, policy: ContactTestPolicy, now: datetime
-) -> Standing:
+) -> Answering:
     if latest is None:
-        return Standing.UNTESTED
+        return Answering.UNTESTED
     if latest.replied_at is None:
-        return Standing.WAITING if now <= latest.sent_at + policy.reply_within else Standing.SILENT
+        return Answering.WAITING if now <= latest.sent_at + policy.reply_within else Answering.SILENT
     if replied is not None and replied.replied_at is not None and now - replied.replied_at > policy.stale_after:
-        return Standing.STALE
+        return Answering.STALE
     started = latest.submitted_at or latest.sent_at
-    return Standing.REPLIES if latest.replied_at - started <= policy.reply_within else Standing.LATE
+    return Answering.REPLIES if latest.replied_at - started <= policy.reply_within else Answering.LATE
 
 
 def _result(store: DeskStore, message_id: UUID, contact: Address) -> ContactTestResult:

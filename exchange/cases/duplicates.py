@@ -56,7 +56,7 @@ _CASE_MATTERS = frozenset({"url", "crypto_address", "transaction"})
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class TargetSubject:
     """A target of a request: the key of its identifier, and the time it is asked about."""
 
     target: str
@@ -64,7 +64,7 @@ class Subject:
     begins_at: datetime
     ends_at: datetime
 
-    def overlaps(self, other: Subject) -> bool:
+    def overlaps(self, other: TargetSubject) -> bool:
         """Whether both are about the same identifier at the same time."""
         return self.key == other.key and self.begins_at <= other.ends_at and other.begins_at <= self.ends_at
 
@@ -83,7 +83,7 @@ class Duplicate:
     sent_at: datetime
 
 
-def subjects_of(message: Message) -> Iterator[Subject]:
+def subjects_of(message: Message) -> Iterator[TargetSubject]:
     """The targets of a request with an identifier; none of another message."""
     if not isinstance(message, _REQUESTS):
         return
@@ -92,7 +92,7 @@ def subjects_of(message: Message) -> Iterator[Subject]:
         # Who used an address is asked of an instant, whatever the span of the data wanted of them.
         instant = getattr(target.identifier, "instant", None)
         begins, ends = (instant, instant) if instant else (window.begins_at, window.ends_at) if window else _EVER
-        yield Subject(target.target, subject_key(target.identifier), begins, ends)
+        yield TargetSubject(target.target, subject_key(target.identifier), begins, ends)
 
 
 def subject_key(identifier: Identifier) -> str:

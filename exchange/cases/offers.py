@@ -36,7 +36,7 @@ _OF_INFORMATION = ("subject", "usefulness", "evidential_status", "countries", "r
 
 
 @dataclass(frozen=True, slots=True)
-class Withheld:
+class WithheldContent:
     """A draft that waits, and the salt (32 bytes) of the commitment to it."""
 
     draft: Mapping[str, Any] = field(repr=False)
@@ -48,7 +48,7 @@ class PreparedOffer:
     """The draft of an offer, and what it offers."""
 
     draft: Mapping[str, Any]
-    withheld: Withheld
+    withheld: WithheldContent
 
 
 def offer_type(draft_type: str) -> str:
@@ -64,21 +64,21 @@ class WithheldTable:
         self._database = store.database
         self._cipher = store.database.cipher
 
-    def put(self, offer: UUID, withheld: Withheld) -> None:
+    def put(self, offer: UUID, withheld: WithheldContent) -> None:
         """Keep what an offer is about, inside a transaction."""
         row = self._row(offer)
         value = cbor.encode([withheld.salt, json.dumps(withheld.draft, ensure_ascii=False)])
         slot, sealed = self._store.seal_content(b"withheld.sealed", row, value)
         self._database.execute("INSERT INTO withheld (id, sealed, slot) VALUES (?, ?, ?)", (row, sealed, slot))
 
-    def get(self, offer: UUID) -> Withheld | None:
+    def get(self, offer: UUID) -> WithheldContent | None:
         """What waits; None when nothing does."""
         row = self._row(offer)
         rows = self._database.all("SELECT sealed, slot FROM withheld WHERE id = ?", (row,))
         if not rows:
             return None
         salt, draft = cbor.decode(self._store.open_content(b"withheld.sealed", row, *rows[0]))
-        return Withheld(json.loads(draft), salt)
+        return WithheldContent(json.loads(draft), salt)
 
     def remove(self, offer: UUID) -> bool:
         """Take it out, inside a transaction; whether it was there."""
@@ -129,9 +129,9 @@ class Offers:
             "conditions": [condition.model_dump(mode="json", exclude_none=True) for condition in conditions],
             "commitment": commitment_to(composed.content, salt),
         }
-        return PreparedOffer({**offer, **_of_its_type(message, fields)}, Withheld(opened, salt))
+        return PreparedOffer({**offer, **_of_its_type(message, fields)}, WithheldContent(opened, salt))
 
-    def keep(self, offer: UUID, withheld: Withheld) -> None:
+    def keep(self, offer: UUID, withheld: WithheldContent) -> None:
         """Keep what an offer is about, inside the transaction that puts the offer into the outbox."""
         self._withheld.put(offer, withheld)
 

@@ -14,12 +14,12 @@ from exchange.cases.duplicates import Duplicate, find_duplicates
 from exchange.cases.listing import inbox_row
 from exchange.cases.search import Search
 from exchange.cases.threads import Parsed, thread_messages, tracking, ways_of
-from exchange.messaging.handling import Onward
-from exchange.messaging.inbox import Mailbox
+from exchange.messaging.handling import PassingOn
+from exchange.messaging.inbox import Inbox
 from exchange.messaging.receipts import ReceiptJudge
 from exchange.office.office import Office
 from exchange.office.officers import READERS, Acting
-from exchange.office.processing_log import RecordBook
+from exchange.office.processing_log import ProcessingLog
 from exchange.store.messages import DeskStore
 from exchange.store.rows import Head, PendingStatement, StoredMessage
 from exchange.views import Direction, InboxRow, ReceiptRow, SearchResult, ShownMessage, Tracking
@@ -30,7 +30,7 @@ from protocol.lifecycle.case import AnyCase, fold
 from protocol.lifecycle.profiles import NationalClocks
 from protocol.messages.parse import notes_of
 from protocol.messages.schema.base import Message
-from protocol.processing_log import LocalRecord, Operation
+from protocol.processing_log import Operation, ProcessingRecord
 
 RESOLVED_AMONG = 1000
 # A message that is sent waits for so many others to be indexed, unless it is to be compared with all.
@@ -38,20 +38,20 @@ INDEXED_BEFORE_SENDING = 256
 _FEWEST_CHARACTERS = 4
 
 
-class Lookup:
+class Queries:
     """Reads one desk's store."""
 
     def __init__(
         self,
         store: DeskStore,
         parsed: Parsed,
-        mailbox: Mailbox,
+        mailbox: Inbox,
         judge: ReceiptJudge,
         search: Search,
         office: Office,
-        onward: Onward,
+        passing_on: PassingOn,
         acting: Acting,
-        book: RecordBook,
+        book: ProcessingLog,
         directory: Callable[[], Directory],
         national: Callable[[AnyCase], NationalClocks],
         clock: Callable[[], datetime],
@@ -62,7 +62,7 @@ class Lookup:
         self._judge = judge
         self._search = search
         self._office = office
-        self._onward = onward
+        self._passing_on = passing_on
         self._acting = acting
         self._book = book
         self._directory = directory
@@ -190,7 +190,7 @@ class Lookup:
 
     def require_open(self, stored: StoredMessage) -> None:
         """Return if this desk sent the message, or accepted its conditions; raises :class:`ConditionsOpenError`."""
-        conditions = self._onward.closed_by(stored)
+        conditions = self._passing_on.closed_by(stored)
         if conditions:
             terms = "; ".join(f"{condition.condition} ({condition.kind}): {condition.text}" for condition in conditions)
             raise ConditionsOpenError(f"it was given under conditions that are not accepted here: {terms}")
@@ -229,6 +229,6 @@ class Lookup:
             if entry.error is None or entry.receipt.leaf not in proved
         ]
 
-    def _keep_record(self, record: LocalRecord) -> None:
+    def _keep_record(self, record: ProcessingRecord) -> None:
         with self._store.database.transaction():
             self._store.records.insert([record])

@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
-from exchange.desk._queries import Lookup
+from exchange.desk._queries import Queries
 from exchange.evidence.bag_writer import EvidenceContents, Maker, evidence_of, nations_of
 from exchange.evidence.checks import NOT_ASKED, Evidence, JudgedMessage, inclusion, judge_evidence, judge_message
 from exchange.evidence.disclosure import Disclosure
@@ -24,10 +24,10 @@ from exchange.i18n import _
 from exchange.link.link import NodeLink
 from exchange.link.worker import InThread
 from exchange.messaging.contradictions import JudgedWhole, judge_whole
-from exchange.messaging.handling import Onward, verify_consents
+from exchange.messaging.handling import PassingOn, verify_consents
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
 from exchange.office.officers import READERS, Acting, check_line, check_purpose
-from exchange.office.processing_log import RecordBook
+from exchange.office.processing_log import ProcessingLog
 from exchange.store.messages import DeskStore
 from exchange.store.rows import StoredMessage
 from exchange.views import NOT_DATED, Check, ReceiptCheck, VerificationReport
@@ -71,32 +71,32 @@ class _Handing:
         return tuple(found)
 
 
-class Proving:
+class Verification:
     """The proofs of one desk."""
 
     def __init__(
         self,
         link: NodeLink,
-        lookup: Lookup,
+        queries: Queries,
         thread: InThread,
         store: DeskStore,
         judge: ReceiptJudge,
         acting: Acting,
-        book: RecordBook,
-        onward: Onward,
+        book: ProcessingLog,
+        passing_on: PassingOn,
         proofs: Path,
         clock: Callable[[], datetime],
         address: Address,
         signer: Signer,
     ) -> None:
         self._link = link
-        self._lookup = lookup
+        self._queries = queries
         self._thread = thread
         self._store = store
         self._judge = judge
         self._acting = acting
         self._book = book
-        self._onward = onward
+        self._passing_on = passing_on
         self._proofs = proofs
         self._clock = clock
         self._address = address
@@ -108,7 +108,7 @@ class Proving:
         Raises :class:`NotFoundError`, :class:`HandlingError`, or :class:`UnavailableError` where the directory of who
         gave it cannot be read now.
         """
-        forward = await self._thread(lambda: self._onward.received_forward(message_id))
+        forward = await self._thread(lambda: self._passing_on.received_forward(message_id))
         if forward is None or not any(consents_of(forward)):
             return
         try:
@@ -323,12 +323,12 @@ class Proving:
         stored = self._store.message(message_id)
         if stored.erased:
             raise ErasedError
-        self._lookup.require_open(stored)
+        self._queries.require_open(stored)
         if handed.purpose == Action.PROCEEDINGS:
-            self._onward.require(message_id, Action.PROCEEDINGS)
+            self._passing_on.require(message_id, Action.PROCEEDINGS)
         for address in handed.addresses:
-            if address != self._onward.address:
-                self._onward.require(message_id, Action.FORWARD, address)
+            if address != self._passing_on.address:
+                self._passing_on.require(message_id, Action.FORWARD, address)
         with self._store.database.transaction():
             record = self._book.record(
                 Operation.CONSULTATION,

@@ -42,26 +42,26 @@ from exchange.cases.listing import quarantine_row
 from exchange.cases.offers import Offers
 from exchange.cases.search import Search
 from exchange.cases.threads import Parsed
-from exchange.desk._queries import RESOLVED_AMONG, Lookup
-from exchange.desk._verification import Proving
+from exchange.desk._queries import RESOLVED_AMONG, Queries
+from exchange.desk._verification import Verification
 from exchange.link.client import MAX_WAIT_S, NodeClient
-from exchange.link.directory import Trust
+from exchange.link.directory import DeskDirectory
 from exchange.link.link import NodeLink
 from exchange.link.live_keys import LiveKeys, LiveSigner
 from exchange.link.worker import Background, InThread, own_thread
-from exchange.messaging.handling import Onward, verify_originals
-from exchange.messaging.inbox import Mailbox
-from exchange.messaging.offline import BundleImport, DeskBundles
+from exchange.messaging.handling import PassingOn, verify_originals
+from exchange.messaging.inbox import Inbox
+from exchange.messaging.offline import BundleImport, OfflineDesk
 from exchange.messaging.outbox import Outbox
 from exchange.messaging.receipts import ReceiptJudge
 from exchange.messaging.replies import Replies
-from exchange.messaging.sync import Traffic
+from exchange.messaging.sync import NodeSync
 from exchange.office.case_book import CaseBook
 from exchange.office.case_notes import CaseEntry, Casework, EntryKind
 from exchange.office.erasure import Erasure
 from exchange.office.office import Office
 from exchange.office.officers import READERS, Acting, Login, OfficerRegister, who_acts
-from exchange.office.processing_log import RecordBook, sign_head
+from exchange.office.processing_log import ProcessingLog, sign_head
 from exchange.office.release import Proposal
 from exchange.report import OfficeFigures, Suppression, office_figures
 from exchange.report.alike import require_month
@@ -69,7 +69,7 @@ from exchange.report.sources import office_records
 from exchange.settings import DeskSettings, Home
 from exchange.store.cipher import RowCipher
 from exchange.store.messages import DeskStore
-from exchange.store.processing_log import RecordTable
+from exchange.store.processing_log import ProcessingLogTable
 from exchange.views import (
     AgendaItem,
     Direction,
@@ -125,7 +125,7 @@ class Desk:
         address: Address,
         settings: DeskSettings,
         keys: LiveKeys,
-        trust: Trust,
+        trust: DeskDirectory,
         store: DeskStore,
         thread: InThread,
         directory_thread: InThread,
@@ -153,41 +153,43 @@ class Desk:
             return link.directory
 
         judge = ReceiptJudge(current)
-        book = RecordBook(acting, clock, reason_needed=settings.office.justification == "required")
-        self.onward = onward = Onward(store, parsed, address, clock, current)
+        book = ProcessingLog(acting, clock, reason_needed=settings.office.justification == "required")
+        self.passing_on = passing_on = PassingOn(store, parsed, address, clock, current)
         self._outbox = outbox = Outbox(
-            store, judge, parsed, current, address, signer, settings, clock, acting, book, onward
+            store, judge, parsed, current, address, signer, settings, clock, acting, book, passing_on
         )
-        mailbox = Mailbox(store, judge, parsed, current, address, keys, signer, clock, book)
-        bundles = DeskBundles(store, outbox, mailbox, current, address, signer, clock)
+        mailbox = Inbox(store, judge, parsed, current, address, keys, signer, clock, book)
+        bundles = OfflineDesk(store, outbox, mailbox, current, address, signer, clock)
         search = Search(
             store,
             lambda stored: [subject.key for subject in subjects_of(parsed.of(stored))],
-            lambda stored: bool(onward.closed_by(stored)),
+            lambda stored: bool(passing_on.closed_by(stored)),
         )
         self._offers = Offers(store, parsed, address, outbox.complete)
-        self._traffic = Traffic(store, outbox, mailbox, bundles, search, link, thread, background, self._renew)
+        self._node_sync = NodeSync(store, outbox, mailbox, bundles, search, link, thread, background, self._renew)
         self._agenda = agenda = Agenda(store, parsed, address, clock, self.national_clocks)
         self.office = office = Office(store, OfficerRegister(store.database), acting, book, settings.office, clock)
         self.erasure = Erasure(store, parsed, agenda, acting, book, settings.retention, clock)
-        self._replies = Replies(store, parsed, onward, address, settings, acting)
+        self._replies = Replies(store, parsed, passing_on, address, settings, acting)
         noting = settings.officer.name if settings.officer else None
         self._casebook = CaseBook(store, office, acting, book, noting, clock)
-        self._lookup = lookup = Lookup(
+        self._queries = queries = Queries(
             store,
             parsed,
             mailbox,
             judge,
             search,
             office,
-            onward,
+            passing_on,
             acting,
             book,
             current,
             self.national_clocks,
             clock,
         )
-        self.proving = Proving(link, lookup, thread, store, judge, acting, book, onward, proofs, clock, address, signer)
+        self.verification = Verification(
+            link, queries, thread, store, judge, acting, book, passing_on, proofs, clock, address, signer
+        )
 
     @classmethod
     @asynccontextmanager
@@ -219,7 +221,7 @@ class Desk:
             # Each is closed by the thread that uses it: what a cancelled call left running there ends first.
             directory_thread = await stack.enter_async_context(own_thread("directory"))
             keys = LiveKeys(keystore)
-            trust = Trust(files, settings, address, LiveSigner(keys), clock)
+            trust = DeskDirectory(files, settings, address, LiveSigner(keys), clock)
             stack.push_async_callback(directory_thread, trust.close)
             await directory_thread(lambda: trust.load(carried))
             thread = await stack.enter_async_context(own_thread("desk"))
@@ -278,7 +280,7 @@ class Desk:
         return await self._link.judged(judge)
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a method of :attr:`office`, :attr:`erasure`, :attr:`onward` or :attr:`records` in the desk's thread."""
+        """Run a method of :attr:`office`, :attr:`erasure`, :attr:`passing_on` or :attr:`records` in the worker."""
         return await self._thread(lambda: function(*args, **kwargs))
 
     def node_client(self, node: str) -> NodeClient:
@@ -286,7 +288,7 @@ class Desk:
         return self._link.client(node)
 
     @property
-    def records(self) -> RecordTable:
+    def records(self) -> ProcessingLogTable:
         """The local records."""
         return self._store.records
 
@@ -324,9 +326,9 @@ class Desk:
         if await self.run(lambda: any(self.office.needs_release(str(draft.get("type"))) for draft in drafts)):
             return [await self.propose(draft) for draft in drafts]
         if not unless_duplicate:
-            return await self._traffic.send(drafts, expires_in)
-        await self.run(self._lookup.index_all)  # here, and not while others wait to write
-        return await self._traffic.send(drafts, expires_in, self._lookup.require_no_duplicate)
+            return await self._node_sync.send(drafts, expires_in)
+        await self.run(self._queries.index_all)  # here, and not while others wait to write
+        return await self._node_sync.send(drafts, expires_in, self._queries.require_no_duplicate)
 
     async def offer(self, draft: Draft, *, expires_in: timedelta | None = None) -> SentMessage:
         """Offer what a draft of an answer, or of information, gives under conditions; :meth:`give` sends it.
@@ -352,7 +354,7 @@ class Desk:
         draft = await self.run(self._offers.opening_draft, offer_id)
         if await self.run(self.office.needs_release, str(draft["type"])):
             return await self.propose(draft)
-        (sent,) = await self._traffic.send([draft], expires_in, also=lambda message: self._offers.given(draft))
+        (sent,) = await self._node_sync.send([draft], expires_in, also=lambda message: self._offers.given(draft))
         return sent
 
     async def _offer(self, draft: Draft, expires_in: timedelta | None, also: Callable[[UUID], None]) -> SentMessage:
@@ -362,7 +364,7 @@ class Desk:
             self._offers.keep(message, prepared.withheld)
             also(message)
 
-        (sent,) = await self._traffic.send([prepared.draft], expires_in, also=kept)
+        (sent,) = await self._node_sync.send([prepared.draft], expires_in, also=kept)
         return sent
 
     async def propose(self, draft: Draft) -> SentMessage:
@@ -393,7 +395,7 @@ class Desk:
             return await self._offer(
                 proposal.draft, expires_in, lambda message: self.office.released(proposal, message)
             )
-        (sent,) = await self._traffic.send([proposal.draft], expires_in, also=released)
+        (sent,) = await self._node_sync.send([proposal.draft], expires_in, also=released)
         return sent
 
     async def acknowledge(
@@ -475,7 +477,7 @@ class Desk:
         if await self.run(self.office.needs_release, str(first["type"])):
             return await self.propose(first)
         # Written again where another program accepts them at the same time: then nothing is open any more.
-        return (await self._traffic.send(draft, None))[0]
+        return (await self._node_sync.send(draft, None))[0]
 
     async def explain(self, message_id: UUID, *, remark: str | None = None) -> SentMessage:
         """Tell the sender of a message that no rule allows that it changed nothing, and why, in the message's language.
@@ -497,7 +499,7 @@ class Desk:
 
         Raises :class:`HandlingError` when a label or condition forbids it, and as :meth:`send`.
         """
-        draft = await self.run(self.onward.forward_draft, message_id, recipients, reason, purpose)
+        draft = await self.run(self.passing_on.forward_draft, message_id, recipients, reason, purpose)
         return await self.send({**draft, "officer": self._replies.officer()})
 
     async def ask_consent(
@@ -558,18 +560,18 @@ class Desk:
         :class:`UnavailableError` and its kin when the node cannot be reached or refuses; what was done is kept, and
         what was not is taken up by the next call.
         """
-        return await self._traffic.sync(wait)
+        return await self._node_sync.sync(wait)
 
     async def export_bundle(self, max_part_bytes: int = DEFAULT_PART_BYTES) -> list[bytes]:
         """The parts of a bundle for the own node: what is queued, and how far this desk has read. Changes nothing.
 
         Raises :class:`TooLargeError`.
         """
-        return await self._traffic.export_bundle(max_part_bytes)
+        return await self._node_sync.export_bundle(max_part_bytes)
 
     async def import_bundle(self, part: BundlePart) -> BundleImport:
-        """Take a part of the own node's bundle; raises as :meth:`DeskBundles.take`. What it brought is durable."""
-        return await self._traffic.import_bundle(part)
+        """Take a part of the own node's bundle; raises as :meth:`OfflineDesk.take`. What it brought is durable."""
+        return await self._node_sync.import_bundle(part)
 
     def listen(self) -> AsyncGenerator[SyncResult, None]:
         """Keep a long poll open and yield each batch as soon as it is verified and stored; ends only when closed.
@@ -577,7 +579,7 @@ class Desk:
         Its handover is stated at the same time. While the node cannot be reached it is tried again, first at once and
         then at growing, random intervals of up to 30 s; other refusals are raised.
         """
-        return self._traffic.listen()
+        return self._node_sync.listen()
 
     async def wait_for(self, condition: Callable[[Desk], Awaitable[bool]], timeout_s: float = 30) -> None:
         """Return when ``condition`` holds, looking again whenever something arrives; raises :class:`TimeoutError`."""
@@ -593,7 +595,7 @@ class Desk:
         """Received (or ``sent``) messages, the newest first; ``before`` is the ``sequence`` of the last row shown."""
         self._acting.require(*READERS)
         direction = Direction.SENT if sent else Direction.RECEIVED
-        return await self.run(self._lookup.rows, direction, unopened=unopened, limit=limit, before=before)
+        return await self.run(self._queries.rows, direction, unopened=unopened, limit=limit, before=before)
 
     async def quarantine(self, *, limit: int = 100, before: int | None = None) -> list[QuarantineRow]:
         """The refused messages, the newest first."""
@@ -613,7 +615,7 @@ class Desk:
 
         Parts of ids are looked for among the latest messages, as they are listed.
         """
-        return await self.run(self._lookup.resolve, text)
+        return await self.run(self._queries.resolve, text)
 
     async def show(self, message_id: UUID) -> ShownMessage:
         """The message, as read and opened at once: for programs that show it when they have it.
@@ -633,8 +635,8 @@ class Desk:
         accepted: it stays unopened. So does what was passed on by a consent that is not proved: :class:`HandlingError`,
         or :class:`UnavailableError` where the directory of who gave it cannot be read now.
         """
-        await self.proving.require_consent(message_id)
-        shown = await self.run(self._lookup.read, message_id)
+        await self.verification.require_consent(message_id)
+        shown = await self.run(self._queries.read, message_id)
         if isinstance(shown.message, Forward):
             return replace(shown, notes=(*shown.notes, *await self._proof_of(shown.message)))
         return shown
@@ -644,9 +646,9 @@ class Desk:
 
         The first time for a received message, ContentAccessTracking is stated; the statement is durable.
         """
-        statement = await self.run(self._lookup.opened, message_id)
+        statement = await self.run(self._queries.opened, message_id)
         if statement is not None:
-            self._background.start(self._traffic.state((statement,)))
+            self._background.start(self._node_sync.state((statement,)))
 
     async def _proof_of(self, forward: Forward) -> tuple[str, ...]:
         try:
@@ -663,28 +665,28 @@ class Desk:
 
     async def peek(self, message_id: UUID) -> Message:
         """The stored message for the program's own use: states nothing. Raises as :meth:`show`."""
-        await self.proving.require_consent(message_id)
-        return await self.run(self._lookup.peek, message_id)
+        await self.verification.require_consent(message_id)
+        return await self.run(self._queries.peek, message_id)
 
     async def row(self, message_id: UUID) -> InboxRow:
         """A message as a list shows it; raises :class:`NotFoundError`."""
-        return await self.run(self._lookup.row, message_id)
+        return await self.run(self._queries.row, message_id)
 
     async def receipts(self, message_id: UUID) -> list[ReceiptRow]:
         """The receipts about a message, in the order they came, also those that do not count."""
-        return await self.run(self._lookup.receipts, message_id)
+        return await self.run(self._queries.receipts, message_id)
 
     async def thread(self, thread: UUID) -> list[InboxRow]:
         """The messages of a thread, in the order they were stored."""
-        return await self.run(self._lookup.thread, thread)
+        return await self.run(self._queries.thread, thread)
 
     async def case(self, thread: UUID) -> AnyCase:
         """The case that the thread's messages and verified receipts make; raises :class:`NotFoundError`."""
-        return await self.run(self._lookup.case, thread)
+        return await self.run(self._queries.case, thread)
 
     async def track(self, message_id: UUID) -> Tracking:
         """What is proved of a message for each recipient, and where its case stands; :class:`NotFoundError`."""
-        return await self.run(self._lookup.track, message_id)
+        return await self.run(self._queries.track, message_id)
 
     def national_clocks(self, case: AnyCase) -> NationalClocks:
         """The clocks that the requested nation of a case set itself."""
@@ -712,11 +714,11 @@ class Desk:
         first, or with ``everything`` all. ``progress(done, total)`` is told of those.
         """
         self._acting.require(*READERS)
-        return await self.run(self._lookup.search, query, limit, progress, everything=everything)
+        return await self.run(self._queries.search, query, limit, progress, everything=everything)
 
     async def not_searched(self) -> int:
         """How many messages are not indexed yet: neither searches nor the look for duplicates see them."""
-        return await self.run(self._lookup.not_searched)
+        return await self.run(self._queries.not_searched)
 
     async def casework(self, thread: UUID) -> Casework:
         """What the office noted for itself about a case; empty for one that it knows nothing of."""
@@ -737,7 +739,7 @@ class Desk:
 
         What :meth:`not_searched` counts is not compared, unless ``everything`` is indexed first.
         """
-        return await self.run(self._lookup.duplicates, message, everything=everything)
+        return await self.run(self._queries.duplicates, message, everything=everything)
 
     async def duplicates_of_draft(self, draft: Draft, *, everything: bool = False) -> list[Duplicate]:
         """As :meth:`duplicates`, for a request that is not sent yet; raises :class:`InvalidMessageError`."""

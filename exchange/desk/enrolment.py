@@ -17,7 +17,7 @@ from typing import Any, Literal
 from exchange.settings import DeskSettings, Home, OfficerSettings
 from keys.directory.cards import ContactPointCard, card_to_bytes
 from keys.local.files import sync_folder, write_file
-from keys.members.bootstrap import BootstrapBundle
+from keys.members.bootstrap import BootstrapFile
 from keys.members.federation import contact_point_card
 from keys.members.identity import generate_desk_keys
 from keys.secrets.keystore import STANDARD, Derivation, Keystore
@@ -31,7 +31,7 @@ def create_desk(
     home: Path,
     address: Address,
     passphrase: bytes,
-    bundle: BootstrapBundle,
+    bundle: BootstrapFile,
     now: datetime,
     *,
     office: str,

@@ -56,7 +56,7 @@ class Webhook:
             raise UnavailableError(f"the webhook answered {answer.status}")
 
 
-class Email:
+class EmailChannel:
     """One mail for all notices of a turn, over SMTP with STARTTLS or in the clear to a relay on this machine."""
 
     name = "email"
@@ -92,7 +92,7 @@ def channels_of(settings: DeskSettings) -> list[Channel]:
     if settings.notify.webhook is not None:
         channels.append(Webhook(settings.notify.webhook))
     if settings.email is not None:
-        channels.append(Email(settings.email))
+        channels.append(EmailChannel(settings.email))
     return channels
 
 

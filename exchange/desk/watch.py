@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class TryFailed:
     """Notices could not be told over a channel: they are told again at the next turn."""
 
     channel: str
@@ -63,7 +63,7 @@ class Interrupted:
     error: ComityError
 
 
-Seen = SyncResult | Notice | Failed | LogContradicted | LogStale | Interrupted
+Seen = SyncResult | Notice | TryFailed | LogContradicted | LogStale | Interrupted
 
 
 async def watch(
@@ -200,7 +200,7 @@ class _LogTurn:
 
 async def compare_log(desk: Desk) -> LogContradicted | LogStale | None:
     """Compare the log of the desk's own node with what was seen of it before; None if nothing is known against it."""
-    check = await desk.proving.check_own_log()
+    check = await desk.verification.check_own_log()
     if check.ok is False:
         return LogContradicted(check.detail)
     return LogStale(check.detail) if check.error == CheckpointStaleError.code else None
@@ -217,7 +217,7 @@ async def told_here(desk: Desk) -> AsyncGenerator[Notice, None]:
             await desk.note_given([notice])
 
 
-async def tell(desk: Desk, channel: Channel) -> Failed | None:
+async def tell(desk: Desk, channel: Channel) -> TryFailed | None:
     """Tell over a channel what was not told there yet; nothing while another program of this desk does so."""
     async with desk.telling(channel.name) as alone:
         notices = await desk.notices(channel.name) if alone else []
@@ -226,7 +226,7 @@ async def tell(desk: Desk, channel: Channel) -> Failed | None:
         try:
             await asyncio.to_thread(channel.tell, desk.address, notices)
         except ComityError as problem:
-            return Failed(channel.name, problem)
+            return TryFailed(channel.name, problem)
         await desk.note_given(notices)
     return None
 

@@ -47,7 +47,7 @@ _KEEP_ALIVE_S = 20  # shorter than a node's idle time-out, so that it is seldom 
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class EnvelopeAnswer:
     """The outcome of one envelope or statement: its receipts, not verified, or the node's refusal."""
 
     receipts: tuple[Receipt, ...]
@@ -106,12 +106,12 @@ class NodeClient:
 
     # --- Messages ---
 
-    async def submit(self, envelopes: Sequence[bytes]) -> list[Answer]:
+    async def submit(self, envelopes: Sequence[bytes]) -> list[EnvelopeAnswer]:
         """Hand over 1 to 64 envelopes; one answer each, in order. Idempotent."""
         body = await self._post("/v1/submit", list(envelopes))
         return self._answers(body, len(envelopes))
 
-    async def state(self, statements: Sequence[bytes]) -> list[Answer]:
+    async def state(self, statements: Sequence[bytes]) -> list[EnvelopeAnswer]:
         """Hand over 1 to 256 signed statements; one answer each, in order. Idempotent."""
         body = await self._post("/v1/statements", list(statements))
         return self._answers(body, len(statements))
@@ -238,7 +238,7 @@ class NodeClient:
         except (MalformedError, TooLargeError) as problem:
             raise self._garbage("receipts that are malformed") from problem
 
-    def _answers(self, body: bytes, count: int) -> list[Answer]:
+    def _answers(self, body: bytes, count: int) -> list[EnvelopeAnswer]:
         value = self._map(body, {1, 2})
         receipts = self._receipts(value[2])
         rows = self._list(value[1])
@@ -246,14 +246,14 @@ class NodeClient:
             raise self._garbage("another number of results than was asked for")
         return [self._answer(row, receipts) for row in rows]
 
-    def _answer(self, row: Any, receipts: list[Receipt]) -> Answer:
+    def _answer(self, row: Any, receipts: list[Receipt]) -> EnvelopeAnswer:
         if type(row) is not dict or len(row) != 1:
             raise self._garbage("a result of another shape than the protocol's")
         if 1 in row:
-            return Answer(self._picked(row[1], receipts))
+            return EnvelopeAnswer(self._picked(row[1], receipts))
         if type(row.get(2)) is not str:
             raise self._garbage("a result of another shape than the protocol's")
-        return Answer((), problem_of(row[2], f"the node {self.node}"))
+        return EnvelopeAnswer((), problem_of(row[2], f"the node {self.node}"))
 
     def _entry(self, row: Any, receipts: list[Receipt]) -> MailboxEntry:
         if type(row) is not list or len(row) != 3 or type(row[0]) is not int or type(row[1]) not in {bytes, type(None)}:

@@ -17,7 +17,7 @@ import urllib3
 from exchange.settings import DeskSettings, Home
 from keys.directory.metadata.shared_client import SharedDirectoryClient
 from keys.directory.view import Directory
-from keys.members.bootstrap import BootstrapBundle
+from keys.members.bootstrap import BootstrapFile
 from keys.transport.tls import any_server_context, client_context
 from protocol.address import Address
 from protocol.crypto.signing import Signer
@@ -47,14 +47,14 @@ class DirectoryBehindError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class NodeRoute:
     """Where a node is reached, and the certificates that it may show."""
 
     url: str
     certificates: tuple[bytes, ...]
 
 
-class Trust:
+class DeskDirectory:
     """The directory in use. ``current`` changes with :meth:`refresh` alone. Blocking; one thread at a time."""
 
     def __init__(
@@ -71,7 +71,7 @@ class Trust:
         self._clock = clock
         self._bundle = _read_bundle(home)
         self._unknown_certificate = False
-        self._pool: tuple[Route, urllib3.HTTPSConnectionPool] | None = None
+        self._pool: tuple[NodeRoute, urllib3.HTTPSConnectionPool] | None = None
         self._last_failure: ComityError | None = None
         self._carried: Mapping[str, bytes] | None = None
         # Who gets the directory by bundle cannot ask for a nation when it is needed.
@@ -157,7 +157,7 @@ class Trust:
         """The directory files that vouch for these nations; raises as :meth:`DirectoryClient.extract`."""
         return self._client.extract(nodes)
 
-    def route(self, node: str) -> Route:
+    def route(self, node: str) -> NodeRoute:
         """How to reach ``node``; raises :class:`UnknownNodeError`."""
         own = node == self.own_node
         elsewhere = self._settings.node_url if own else None
@@ -171,7 +171,7 @@ class Trust:
             url, certificates = elsewhere or self._bundle.url, ()
         if own and not certificates:
             certificates = self._bundle.tls_certificates
-        return Route(url, tuple(certificates))
+        return NodeRoute(url, tuple(certificates))
 
     def _fetch(self, name: str) -> bytes:
         if self._carried is not None:
@@ -225,10 +225,10 @@ class Trust:
             raise problem_of(body, f"the node {self.own_node}")
         return body
 
-    def _connection(self) -> tuple[Route, urllib3.HTTPSConnectionPool]:
+    def _connection(self) -> tuple[NodeRoute, urllib3.HTTPSConnectionPool]:
         route = self.route(self.own_node)
         if self._unknown_certificate:
-            route = Route(route.url, ())
+            route = NodeRoute(route.url, ())
         if self._pool is None or self._pool[0] != route:
             try:
                 parsed = urllib3.util.parse_url(route.url)
@@ -251,8 +251,8 @@ class Trust:
         return self._pool
 
 
-def _read_bundle(home: Home) -> BootstrapBundle:
+def _read_bundle(home: Home) -> BootstrapFile:
     try:
-        return BootstrapBundle.from_bytes(home.bootstrap.read_bytes())
+        return BootstrapFile.from_bytes(home.bootstrap.read_bytes())
     except OSError as problem:
         raise DirectoryUnavailableError(f"cannot read {home.bootstrap}: {problem.strerror}") from problem

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from exchange.link.client import NodeClient
-from exchange.link.directory import DirectoryBehindError, Trust
+from exchange.link.directory import DeskDirectory, DirectoryBehindError
 from exchange.link.live_keys import LiveSigner
 from exchange.link.worker import Background, InThread
 from exchange.settings import DeskSettings
@@ -44,7 +44,7 @@ class NodeLink:
         address: Address,
         settings: DeskSettings,
         signer: LiveSigner,
-        trust: Trust,
+        trust: DeskDirectory,
         store: DeskStore,
         thread: InThread,
         directory_thread: InThread,
@@ -54,7 +54,7 @@ class NodeLink:
         self._address = address
         self._settings = settings
         self._signer = signer
-        self._trust = trust
+        self._desk_directory = trust
         self._store = store
         self._thread = thread
         self._directory_thread = directory_thread
@@ -74,21 +74,21 @@ class NodeLink:
     @property
     def directory(self) -> Directory:
         """The last verified directory."""
-        return self._trust.current
+        return self._desk_directory.current
 
     @property
     def own_node(self) -> str:
         """The node that serves this desk now, by the directory."""
-        return self._trust.own_node
+        return self._desk_directory.own_node
 
-    async def with_trust(self, work: Callable[[Trust], T]) -> T:
+    async def with_trust(self, work: Callable[[DeskDirectory], T]) -> T:
         """What ``work`` makes of the directory's files, in the thread that keeps them."""
-        return await self._directory_thread(lambda: work(self._trust))
+        return await self._directory_thread(lambda: work(self._desk_directory))
 
     async def refresh(self, *, everything: bool = False) -> Directory:
         """Fetch and verify the directory; see :meth:`exchange.desk.desk.Desk.refresh_directory`."""
         async with self._refreshing:
-            directory = await self._directory_thread(lambda: self._trust.refresh(everything=everything))
+            directory = await self._directory_thread(lambda: self._desk_directory.refresh(everything=everything))
         refreshed = to_ms(self._clock()).to_bytes(8, "big")
         await self._thread(lambda: self._store.set_state(_REFRESHED, refreshed))
         return directory
@@ -98,10 +98,10 @@ class NodeLink:
 
         Another program of this desk may have done it: then what that one verified is loaded.
         """
-        if self._trust.changed():
+        if self._desk_directory.changed():
             async with self._refreshing:
                 with suppress(DirectoryUntrustedError):  # the present one stays in use
-                    await self._directory_thread(self._trust.load)
+                    await self._directory_thread(self._desk_directory.load)
         stored = await self._thread(lambda: self._store.state(_REFRESHED))
         due = timedelta(seconds=self._settings.directory_refresh_s)
         if stored is None or self._clock() - from_ms(int.from_bytes(stored, "big")) >= due:
@@ -111,7 +111,7 @@ class NodeLink:
         """Verify and keep directory files that a bundle brought; False when they are refused."""
         try:
             async with self._refreshing:
-                await self._directory_thread(lambda: self._trust.install(files))
+                await self._directory_thread(lambda: self._desk_directory.install(files))
         except (DirectoryUntrustedError, DirectoryUnavailableError):
             return False
         return True
@@ -120,7 +120,7 @@ class NodeLink:
         """Read the nations whose files are here and were not read, if there are any."""
         if self.directory.unread:
             async with self._refreshing:
-                await self._directory_thread(self._trust.load_everything)
+                await self._directory_thread(self._desk_directory.load_everything)
 
     async def _try_refresh(self) -> bool:
         """Refresh the directory; False, with the present one still in use, when it cannot be had or trusted.
@@ -143,7 +143,7 @@ class NodeLink:
 
     async def widened(self) -> bool:
         """Read the nations that were looked up and not read; True when there were any."""
-        return self._trust.lacks and await self.renewed(self.directory)
+        return self._desk_directory.lacks and await self.renewed(self.directory)
 
     # --- What depends on it ---
 
@@ -184,7 +184,7 @@ class NodeLink:
         """The client of a node; raises :class:`UnknownNodeError`; :class:`UnavailableError` for a desk by bundles."""
         if self._settings.transport == "file":
             raise UnavailableError("this desk reaches its node by bundles only")
-        route = self._trust.route(node)
+        route = self._desk_directory.route(node)
         if self._signs_with is not self._signer.now:
             self._signs_with = self._signer.now
             for outdated in self._clients.values():

@@ -18,7 +18,7 @@ from datetime import datetime
 
 from exchange.i18n import _
 from exchange.messaging.receipts import JudgedReceipt
-from exchange.views import NOT_DATED, Check, Dating, Grade
+from exchange.views import NOT_DATED, Check, Dating, DatingGrade
 from keys.directory.view import Directory
 from keys.directory.witnesses import enough_since
 from protocol.address import Address
@@ -64,10 +64,10 @@ def dated_signature(
 ) -> Dating:
     """As :func:`judge_signature`; raises why the signature does not hold."""
     sender = str(envelope.routing.sender)
-    datings = [(at, Dating(Grade.WITNESSED, at, (_("a timestamp authority"),))) for at in stamped_at]
+    datings = [(at, Dating(DatingGrade.WITNESSED, at, (_("a timestamp authority"),))) for at in stamped_at]
     datings += _datings(envelope.routing, judged, directory, now)
     refusal: ComityError | None = None
-    for at, dating in sorted(datings, key=lambda found: (found[1].grade is Grade.LOG, found[0], found[1].by)):
+    for at, dating in sorted(datings, key=lambda found: (found[1].grade is DatingGrade.LOG, found[0], found[1].by)):
         try:
             verify_envelope(envelope, directory.signing_key(sender, envelope.kid, at))
         except ComityError as problem:
@@ -99,11 +99,11 @@ def _datings(
         witnessed = witnessed_since(proved, directory, now) if note not in trees else None
         trees.add(note)
         if witnessed is not None:
-            yield witnessed[0], Dating(Grade.WITNESSED, *witnessed)
+            yield witnessed[0], Dating(DatingGrade.WITNESSED, *witnessed)
         served = _served_by(proved, routing, directory)
         if served is not None:
             node, at = directory.node_of_origin(proved.origin), proved.event.at
-            yield at, Dating(Grade.LOG, at, (node,), str(served) if served != routing.sender else None)
+            yield at, Dating(DatingGrade.LOG, at, (node,), str(served) if served != routing.sender else None)
 
 
 def _served_by(proved: VerifiedReceipt, routing: Routing, directory: Directory) -> Address | None:

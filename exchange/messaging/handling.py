@@ -46,7 +46,7 @@ MAX_CARRIED_NOTE_BYTES = 32_768  # a tree that nine nations cosigned
 _USES = {Action.FORWARD: "onward_transfer", Action.PROCEEDINGS: "proceedings"}
 
 
-class Onward:
+class PassingOn:
     """What one desk may do with what it holds. Blocking; runs in the desk's thread."""
 
     def __init__(

@@ -25,11 +25,11 @@ from uuid import UUID
 
 from exchange.cases.listing import inbox_row, quarantine_row
 from exchange.cases.threads import Parsed
-from exchange.link.client import Answer, MailboxEntry, MailboxPage
+from exchange.link.client import EnvelopeAnswer, MailboxEntry, MailboxPage
 from exchange.link.directory import DirectoryBehindError
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge, readable
-from exchange.office.processing_log import RecordBook
-from exchange.store.messages import Delivery, DeskStore, MailboxMovedError, Place
+from exchange.office.processing_log import ProcessingLog
+from exchange.store.messages import DeskStore, MailboxMovedError, Place, RecipientDelivery
 from exchange.store.rows import Head, PendingStatement, Quarantined, Refusal, StoredMessage, StoredReceipt
 from exchange.views import Direction, SyncResult
 from keys.directory.view import Directory
@@ -69,7 +69,7 @@ _LOGGED_HERE = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class TakenPage:
     """A page that was stored: what it brought, and the statements to make now."""
 
     result: SyncResult
@@ -111,7 +111,7 @@ class _Page:
     duplicates: int = 0
 
 
-class Mailbox:
+class Inbox:
     """Judges and stores what the own node delivers, and makes the desk's statements."""
 
     def __init__(
@@ -124,7 +124,7 @@ class Mailbox:
         openers: Mapping[bytes, Opener],
         signer: Signer,
         clock: Callable[[], datetime],
-        book: RecordBook,
+        book: ProcessingLog,
     ) -> None:
         self._book = book
         self._store = store
@@ -136,7 +136,7 @@ class Mailbox:
         self._signer = signer
         self._clock = clock
 
-    def take(self, page: MailboxPage, *, final: bool, node: str | None = None, after: int = 0) -> Taken:
+    def take(self, page: MailboxPage, *, final: bool, node: str | None = None, after: int = 0) -> TakenPage:
         """Judge and store one page: what is ``after`` that in the mailbox at ``node`` (None: whichever is read now).
 
         Entries at or before the cursor are passed over: another program may have taken them since they were asked for,
@@ -146,17 +146,17 @@ class Mailbox:
         while True:
             place = self._store.place()
             if node not in {None, place.node} or after > place.cursor:
-                return Taken(SyncResult(cursor=place.cursor), ())  # this mailbox is not read any more, or anew
+                return TakenPage(SyncResult(cursor=place.cursor), ())  # this mailbox is not read any more, or anew
             try:
                 return self._take(page, place, final)
             except MailboxMovedError:
                 continue
 
-    def _take(self, page: MailboxPage, place: Place, final: bool) -> Taken:
+    def _take(self, page: MailboxPage, place: Place, final: bool) -> TakenPage:
         cursor = place.cursor
         entries = [entry for entry in page.entries if entry.sequence > cursor]
         if not entries:
-            return Taken(SyncResult(cursor=cursor), ())
+            return TakenPage(SyncResult(cursor=cursor), ())
         arrived = [_Arrived.of(entry) for entry in entries if entry.envelope is not None]
         known = self._store.known([item.digest for item in arrived])
         ids = self._store.known_ids([item.envelope.routing.id for item in arrived if item.envelope is not None])
@@ -173,7 +173,7 @@ class Mailbox:
         return self._statement(event, head.id, head.digest, reasons, truncate(self._clock()))
 
     def record_stated(
-        self, statements: Sequence[PendingStatement], answers: Sequence[Answer], *, final: bool
+        self, statements: Sequence[PendingStatement], answers: Sequence[EnvelopeAnswer], *, final: bool
     ) -> tuple[int, int]:
         """Verify and record the node's answers: how many were logged, how many receipts did not verify."""
         done: list[PendingStatement] = []
@@ -300,9 +300,11 @@ class Mailbox:
             raise DirectoryBehindError
         return proved
 
-    def _keep(self, page: _Page, cursor: int, place: Place) -> Taken:
+    def _keep(self, page: _Page, cursor: int, place: Place) -> TakenPage:
         records = [self._book.record(Operation.COLLECTION, "receive", message.head) for message in page.messages]
-        delivery = Delivery(page.messages, page.quarantined, page.statements, page.receipts, cursor, records, place)
+        delivery = RecipientDelivery(
+            page.messages, page.quarantined, page.statements, page.receipts, cursor, records, place
+        )
         kept, held = self._store.take(delivery)
         unverified = sum(stored.error is not None for stored in page.receipts)
         result = SyncResult(
@@ -318,7 +320,7 @@ class Mailbox:
             duplicates=page.duplicates,
             cursor=cursor,
         )
-        return Taken(result, tuple(page.statements))
+        return TakenPage(result, tuple(page.statements))
 
     def _statement(
         self, event: EventName, message_id: UUID, digest: bytes, reasons: tuple[str, ...], at: datetime

@@ -12,8 +12,8 @@ from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
-from exchange.link.client import Answer, MailboxEntry, MailboxPage
-from exchange.messaging.inbox import Mailbox
+from exchange.link.client import EnvelopeAnswer, MailboxEntry, MailboxPage
+from exchange.messaging.inbox import Inbox
 from exchange.messaging.outbox import Outbox
 from exchange.store.messages import DeskStore
 from exchange.views import SendStatus, SyncResult
@@ -42,14 +42,14 @@ class BundleImport:
     directory: bool | None
 
 
-class DeskBundles:
+class OfflineDesk:
     """Writes and takes the bundles of one desk. Blocking; runs in the desk's thread."""
 
     def __init__(
         self,
         store: DeskStore,
         outbox: Outbox,
-        mailbox: Mailbox,
+        mailbox: Inbox,
         directory: Callable[[], Directory],
         address: Address,
         signer: Signer,
@@ -129,6 +129,6 @@ def _digests(stored: bytes | None) -> list[bytes]:
     return list(cbor.decode(stored, max_items=cbor.MAX_FILE_ITEMS)) if stored is not None else []
 
 
-def _answer(answer: BundleAnswer, node: str) -> Answer:
+def _answer(answer: BundleAnswer, node: str) -> EnvelopeAnswer:
     refusal = None if answer.problem is None else problem_of(answer.problem, f"the node {node}")
-    return Answer(answer.receipts, refusal)
+    return EnvelopeAnswer(answer.receipts, refusal)

@@ -20,12 +20,12 @@ from typing import Any
 from uuid import UUID
 
 from exchange.cases.threads import Parsed, check_next_step
-from exchange.link.client import MAX_ENVELOPES, MAX_SUBMIT_BYTES, Answer
+from exchange.link.client import MAX_ENVELOPES, MAX_SUBMIT_BYTES, EnvelopeAnswer
 from exchange.link.directory import DirectoryBehindError
-from exchange.messaging.handling import Onward
+from exchange.messaging.handling import PassingOn
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
 from exchange.office.officers import Acting
-from exchange.office.processing_log import RecordBook
+from exchange.office.processing_log import ProcessingLog
 from exchange.settings import DeskSettings
 from exchange.store.messages import DeskStore
 from exchange.store.rows import Head, Refusal, StoredMessage, StoredReceipt
@@ -111,10 +111,10 @@ class Outbox:
         settings: DeskSettings,
         clock: Callable[[], datetime],
         acting: Acting,
-        book: RecordBook,
-        onward: Onward,
+        book: ProcessingLog,
+        passing_on: PassingOn,
     ) -> None:
-        self._onward = onward
+        self._passing_on = passing_on
         self._acting = acting
         self._book = book
         self._store = store
@@ -131,7 +131,7 @@ class Outbox:
         """The messages of the drafts; raises :class:`InvalidMessageError` or :class:`TransitionError`.
 
         The rules of conditions and of passing on hold for every draft, whoever wrote it: raises as
-        :meth:`Onward.check_outgoing`.
+        :meth:`PassingOn.check_outgoing`.
         The problems of several drafts are told apart by the draft's number before the field.
         """
         with self._store.database.snapshot():
@@ -151,7 +151,7 @@ class Outbox:
             raise InvalidMessageError(f"problems of the drafts: {len(problems)}", (*problems,))
         for composed in messages:
             check_next_step(self._store, self._parsed, composed.message)
-            self._onward.check_outgoing(composed)
+            self._passing_on.check_outgoing(composed)
         return [Composed(composed, self._end_before(composed.message)) for composed in messages]
 
     def _end_before(self, message: Message) -> int | None:
@@ -186,7 +186,9 @@ class Outbox:
             self._store.add_sent(sealed, records, also=(lambda: _each(also, heads)) if also is not None else None)
         return sealed
 
-    def record(self, messages: Sequence[StoredMessage], answers: Sequence[Answer], *, final: bool) -> Submission:
+    def record(
+        self, messages: Sequence[StoredMessage], answers: Sequence[EnvelopeAnswer], *, final: bool
+    ) -> Submission:
         """Verify the node's answers and record them.
 
         Unless ``final``, raises :class:`DirectoryBehindError`, with nothing recorded, when a newer directory could

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from exchange.cases.threads import Parsed, received_at, thread_messages
-from exchange.messaging.handling import Onward
+from exchange.messaging.handling import PassingOn
 from exchange.office.officers import Acting
 from exchange.settings import DeskSettings
 from exchange.store.messages import DeskStore
@@ -44,14 +44,14 @@ class Replies:
         self,
         store: DeskStore,
         parsed: Parsed,
-        onward: Onward,
+        passing_on: PassingOn,
         address: Address,
         settings: DeskSettings,
         acting: Acting,
     ) -> None:
         self._store = store
         self._parsed = parsed
-        self._onward = onward
+        self._passing_on = passing_on
         self._address = address
         self._settings = settings
         self._acting = acting
@@ -114,13 +114,13 @@ class Replies:
     ) -> dict[str, Any]:
         """A request for the originator's consent to what the labels of a message forbid."""
         self._received(message_id)
-        fields = self._onward.consent_fields(message_id, action, recipients, purpose)
+        fields = self._passing_on.consent_fields(message_id, action, recipients, purpose)
         return self.reply(message_id, ConsentRequest.TYPE, None, {**fields, **more})
 
     def consent_reply(self, request_id: UUID, consent: str, terms: Mapping[str, Any]) -> dict[str, Any]:
         """The same word on all items of a consent request."""
         self._received(request_id)
-        fields = self._onward.consent_reply_fields(request_id, consent, dict(terms))
+        fields = self._passing_on.consent_reply_fields(request_id, consent, dict(terms))
         return self.reply(request_id, ConsentReply.TYPE, None, fields)
 
     def contact_reply(self, test_id: UUID, remark: str | None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What goes from a desk to its node, and what comes from there.
 
 A message is durable before the network sees it, and stored before its receipt is stated. Whatever is interrupted is
-taken up again by the next :meth:`Traffic.sync`.
+taken up again by the next :meth:`NodeSync.sync`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from exchange.link.client import MAX_ENTRIES, MAX_ENVELOPES, MAX_STATEMENTS, MAX
 from exchange.link.directory import DirectoryBehindError
 from exchange.link.link import NodeLink
 from exchange.link.worker import Background, InThread
-from exchange.messaging.inbox import Mailbox, Taken
-from exchange.messaging.offline import BundleImport, DeskBundles
+from exchange.messaging.inbox import Inbox, TakenPage
+from exchange.messaging.offline import BundleImport, OfflineDesk
 from exchange.messaging.outbox import Composed, Guard, Outbox, Outcome, ThreadMovedError, batches, sealable
 from exchange.store.messages import DeskStore
 from exchange.store.rows import Head, PendingStatement, StoredMessage
@@ -60,15 +60,15 @@ class _Fetched:
     page: MailboxPage
 
 
-class Traffic:
+class NodeSync:
     """Sends, fetches and states for one desk. Event loop only; ``thread`` is the desk's, for everything stored."""
 
     def __init__(
         self,
         store: DeskStore,
         outbox: Outbox,
-        mailbox: Mailbox,
-        bundles: DeskBundles,
+        mailbox: Inbox,
+        bundles: OfflineDesk,
         search: Search,
         link: NodeLink,
         thread: InThread,
@@ -257,8 +257,8 @@ class Traffic:
 
         return await self._link.ask(ask)
 
-    async def _take(self, fetched: _Fetched) -> Taken:
-        def take(final: bool) -> Taken:
+    async def _take(self, fetched: _Fetched) -> TakenPage:
+        def take(final: bool) -> TakenPage:
             self._renew_keys()  # what was fetched may be sealed to a key that another program made meanwhile
             return self._mailbox.take(fetched.page, final=final, node=fetched.node, after=fetched.after)
 

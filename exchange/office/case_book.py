@@ -9,7 +9,7 @@ from uuid import UUID
 from exchange.office.case_notes import CaseEntry, Casework, EntryKind, casework_of, check_text
 from exchange.office.office import Office
 from exchange.office.officers import READERS, Acting
-from exchange.office.processing_log import RecordBook
+from exchange.office.processing_log import ProcessingLog
 from exchange.store.messages import DeskStore
 from protocol.encoding.instants import truncate
 from protocol.errors import NotFoundError, UsageError
@@ -24,7 +24,7 @@ class CaseBook:
         store: DeskStore,
         office: Office,
         acting: Acting,
-        book: RecordBook,
+        book: ProcessingLog,
         default: str | None,
         clock: Callable[[], datetime],
     ) -> None:

@@ -17,7 +17,7 @@ from exchange.cases.agenda import Agenda
 from exchange.cases.offers import WithheldTable
 from exchange.cases.threads import Parsed, thread_messages
 from exchange.office.officers import Acting, Role
-from exchange.office.processing_log import RecordBook
+from exchange.office.processing_log import ProcessingLog
 from exchange.office.release import Proposals, ProposalState
 from exchange.office.rota import DutyRota
 from exchange.settings import RetentionSettings
@@ -70,7 +70,7 @@ class Erasure:
         parsed: Parsed,
         agenda: Agenda,
         acting: Acting,
-        book: RecordBook,
+        book: ProcessingLog,
         settings: RetentionSettings,
         clock: Callable[[], datetime],
     ) -> None:

@@ -17,7 +17,7 @@ from exchange.office.case_notes import CaseEntry, EntryKind, casework_of, check_
 from exchange.office.officers import (
     READERS,
     Acting,
-    Officer,
+    DeskOfficer,
     OfficerRegister,
     Readings,
     Role,
@@ -25,7 +25,7 @@ from exchange.office.officers import (
     check_officer_id,
     person_of,
 )
-from exchange.office.processing_log import RecordBook
+from exchange.office.processing_log import ProcessingLog
 from exchange.office.release import Proposal, Proposals, ProposalState
 from exchange.office.rota import DutyRota, Gap, Handover, Shift, check_shift, gaps
 from exchange.settings import OfficeSettings
@@ -65,7 +65,7 @@ class Office:
         store: DeskStore,
         register: OfficerRegister,
         acting: Acting,
-        book: RecordBook,
+        book: ProcessingLog,
         settings: OfficeSettings,
         clock: Callable[[], datetime],
     ) -> None:
@@ -87,14 +87,14 @@ class Office:
 
     # --- Officers ---
 
-    def officers(self) -> list[Officer]:
+    def officers(self) -> list[DeskOfficer]:
         """All officers, those who left too."""
         return self._register.all()
 
     @in_one_transaction
     def add_officer(
         self, officer: str, name: str, job_title: str, roles: frozenset[Role], public_key: bytes
-    ) -> Officer:
+    ) -> DeskOfficer:
         """Register an officer; the first one is an administrator.
 
         Raises :class:`OfficerRoleError` unless an administrator acts, :class:`ForbiddenError` for an id that was used,
@@ -108,7 +108,7 @@ class Office:
             raise UsageError("the first officer of a desk is an administrator: others are added by administrators")
         if any(other.id == officer for other in known):
             raise ForbiddenError(f"{officer} is, or was, an officer of this desk; an id is used once")
-        added = Officer(
+        added = DeskOfficer(
             check_officer_id(officer),
             check_line(name, "a name"),
             check_line(job_title, "a job title"),
@@ -122,7 +122,7 @@ class Office:
         return added
 
     @in_one_transaction
-    def change_roles(self, officer: str, roles: frozenset[Role]) -> Officer:
+    def change_roles(self, officer: str, roles: frozenset[Role]) -> DeskOfficer:
         """Give an officer other roles; raises as :meth:`add_officer`, and :class:`NotFoundError`."""
         self._acting.require(Role.ADMINISTRATOR)
         changed = replace(self._present(officer), roles=roles)
@@ -131,7 +131,7 @@ class Office:
         return changed
 
     @in_one_transaction
-    def withdraw_officer(self, officer: str) -> Officer:
+    def withdraw_officer(self, officer: str) -> DeskOfficer:
         """An officer leaves: the key counts no more; raises as :meth:`change_roles`."""
         self._acting.require(Role.ADMINISTRATOR)
         left = replace(self._present(officer), withdrawn_at=self._now())
@@ -139,7 +139,7 @@ class Office:
         self._put_officer(left, "officer.withdraw")
         return left
 
-    def change_own_key(self, public_key: bytes) -> Officer:
+    def change_own_key(self, public_key: bytes) -> DeskOfficer:
         """The acting officer has a new key, which nobody else knows; the present one counts no more.
 
         Whoever acts goes on under the old key until the desk is opened anew. Raises :class:`OfficerNeededError`,
@@ -156,7 +156,7 @@ class Office:
         self._put_officer(changed, "officer.key")
         return changed
 
-    def confirm_officer(self, officer: str) -> Officer:
+    def confirm_officer(self, officer: str) -> DeskOfficer:
         """The acting officer confirms that an id is another person's than its registrar's, who made its key alone.
 
         Raises :class:`OfficerNeededError`, :class:`NotFoundError`, :class:`NothingOpenError` for one that counts as its
@@ -178,7 +178,7 @@ class Office:
         """Which person an id counts as; see :mod:`exchange.office.officers`."""
         return person_of(officer, self._register.all())
 
-    def _others(self, officer: Officer) -> list[Officer]:
+    def _others(self, officer: DeskOfficer) -> list[DeskOfficer]:
         """The officers who are here and count as another person than this one."""
         known = self._register.all()
         person = person_of(officer.id, known)
@@ -189,18 +189,18 @@ class Office:
         if name and self._acting.has_officers:
             self._present(name)
 
-    def _present(self, officer: str) -> Officer:
+    def _present(self, officer: str) -> DeskOfficer:
         found = self._register.get(officer)
         if found.withdrawn_at is not None:
             raise NotFoundError(f"{officer} is no longer an officer of this desk")
         return found
 
-    def _require_administrator(self, changed: Officer) -> None:
+    def _require_administrator(self, changed: DeskOfficer) -> None:
         present = [changed if other.id == changed.id else other for other in self._register.all()]
         if not any(other.withdrawn_at is None and Role.ADMINISTRATOR in other.roles for other in present):
             raise ForbiddenError("a desk with officers keeps at least one administrator")
 
-    def _put_officer(self, officer: Officer, act: str) -> None:
+    def _put_officer(self, officer: DeskOfficer, act: str) -> None:
         with self._database.transaction():
             index = self._store.records.frontier().size
             self._store.records.insert([self._book.record(Operation.ALTERATION, act, subject=officer.recorded)])

@@ -21,7 +21,7 @@ from pathlib import Path
 from uuid import UUID
 
 from exchange.store.database import SealedDatabase
-from exchange.store.processing_log import RecordTable
+from exchange.store.processing_log import ProcessingLogTable
 from keys.local.files import sync_folder
 from keys.secrets.keystore import Derivation, Entry, Keystore, Purpose
 from protocol.codes import load_codes
@@ -38,7 +38,7 @@ from protocol.errors import (
     OfficerRoleError,
     UsageError,
 )
-from protocol.processing_log import LocalRecord, RecordedOfficer
+from protocol.processing_log import ProcessingRecord, RecordedOfficer
 
 _MAX_ID = 32
 _MAX_NAME = 200
@@ -57,7 +57,7 @@ READERS = (Role.READER, Role.DRAFTER, Role.RELEASER)
 
 
 @dataclass(frozen=True, slots=True)
-class Officer:
+class DeskOfficer:
     """One officer. ``id`` names the officer in commands; ``public_key`` is the Ed25519 key (32 bytes).
 
     ``registrar`` is the id of who registered this one (None: the first officer of the desk), ``has_own_key`` whether
@@ -103,14 +103,14 @@ class Officer:
         )
 
     @classmethod
-    def from_bytes(cls, value: bytes) -> Officer:
+    def from_bytes(cls, value: bytes) -> DeskOfficer:
         """What :meth:`to_bytes` made."""
         id_, name, title, roles, key, at, by, withdrawn, *person = cbor.decode(value)
         left = from_ms(withdrawn) if withdrawn else None
         return cls(id_, name, title, frozenset(map(Role, roles)), key, from_ms(at), by, left, *person)
 
 
-def person_of(officer: str, register: Iterable[Officer]) -> str:
+def person_of(officer: str, register: Iterable[DeskOfficer]) -> str:
     """Which person an id counts as: the id itself when it is its holder's own, else that of who registered it."""
     known = {one.id: one for one in register}
     while officer in known and known[officer].registrar is not None and known[officer].confirmed_by is None:
@@ -118,13 +118,13 @@ def person_of(officer: str, register: Iterable[Officer]) -> str:
     return officer
 
 
-def check_recorded(officer: Officer, records: RecordTable) -> None:
+def check_recorded(officer: DeskOfficer, records: ProcessingLogTable) -> None:
     """Return if the register says of the officer what was recorded last; raises :class:`DatabaseDamagedError`.
 
     So a key or a role that was put into the register past the program is found, and one that was put by the program and
     taken back has left its records.
     """
-    if LocalRecord.from_bytes(records.entry(officer.record)).subject != officer.recorded:
+    if ProcessingRecord.from_bytes(records.entry(officer.record)).subject != officer.recorded:
         raise DatabaseDamagedError(f"the register of officers does not say what was recorded of {officer.id}")
 
 
@@ -148,7 +148,7 @@ class Acting:
     """Who acts at the desk now. ``name`` is how records call the person; a desk without officers has one nameless."""
 
     name: str
-    officer: Officer | None = None
+    officer: DeskOfficer | None = None
     signer: Signer | None = field(default=None, repr=False)
     has_officers: bool = False
     purpose: str | None = None
@@ -172,21 +172,21 @@ class OfficerRegister:
         self._database = database
         self._cipher = database.cipher
 
-    def all(self) -> list[Officer]:
+    def all(self) -> list[DeskOfficer]:
         """All officers by id."""
         rows = self._database.all("SELECT id, sealed FROM officer")
-        found = (Officer.from_bytes(self._cipher.open(b"officer.sealed", row, sealed)) for row, sealed in rows)
+        found = (DeskOfficer.from_bytes(self._cipher.open(b"officer.sealed", row, sealed)) for row, sealed in rows)
         return sorted(found, key=lambda officer: officer.id)
 
-    def get(self, officer: str) -> Officer:
+    def get(self, officer: str) -> DeskOfficer:
         """The officer of that id; raises :class:`NotFoundError`."""
         row = self._row(officer)
         rows = self._database.all("SELECT sealed FROM officer WHERE id = ?", (row,))
         if not rows:
             raise NotFoundError(f"this desk has no officer {officer!r}")
-        return Officer.from_bytes(self._cipher.open(b"officer.sealed", row, rows[0][0]))
+        return DeskOfficer.from_bytes(self._cipher.open(b"officer.sealed", row, rows[0][0]))
 
-    def put(self, officer: Officer) -> None:
+    def put(self, officer: DeskOfficer) -> None:
         """Keep an officer, inside a transaction."""
         row = self._row(officer.id)
         self._database.execute(
@@ -198,7 +198,9 @@ class OfficerRegister:
         return self._cipher.blind(b"officer", officer.encode())
 
 
-def who_acts(register: OfficerRegister, records: RecordTable, folder: Path, login: Login, default_name: str) -> Acting:
+def who_acts(
+    register: OfficerRegister, records: ProcessingLogTable, folder: Path, login: Login, default_name: str
+) -> Acting:
     """Who acts with ``login``; the officers' keys lie in ``folder``.
 
     Raises :class:`NotFoundError`, :class:`ForbiddenError` for an officer who left, :class:`KeystoreLockedError` for a
@@ -220,7 +222,7 @@ def who_acts(register: OfficerRegister, records: RecordTable, folder: Path, logi
     return replace(acting, name=f"{officer.name} ({officer.id})", officer=officer, signer=signer)
 
 
-def _signer(folder: Path, officer: Officer, passphrase: bytes) -> Signer:
+def _signer(folder: Path, officer: DeskOfficer, passphrase: bytes) -> Signer:
     """The officer's key; a new one that was registered takes its place now, if that was interrupted."""
     file, waiting = key_file(folder, officer.id), waiting_key_file(folder, officer.id)
     if waiting.exists():

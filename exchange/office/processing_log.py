@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from exchange.office.officers import Acting
-from exchange.store.processing_log import RecordTable
+from exchange.store.processing_log import ProcessingLogTable
 from exchange.store.rows import Head
 from keys.local.files import write_file
 from protocol.address import Address
@@ -37,7 +37,7 @@ from protocol.log.layout import TILE_WIDTH, decode_bundle, encode_bundle, entrie
 from protocol.log.merkle import HASH_BYTES, leaf_hash
 from protocol.log.note import NoteSignature, SignatureType, VerifierKey, parse_note, serialize_note
 from protocol.log.tiles import TileTree
-from protocol.processing_log import SALT_BYTES, LocalRecord, Operation, RecordedOfficer
+from protocol.processing_log import SALT_BYTES, Operation, ProcessingRecord, RecordedOfficer
 
 CHECKPOINT = "checkpoint"
 _DEFAULT_PURPOSE = "case_work"
@@ -51,7 +51,7 @@ def origin_of(address: Address) -> str:
     return f"comity-records/{address}"
 
 
-class RecordBook:
+class ProcessingLog:
     """Makes the records of what is done at one desk by who acts there."""
 
     def __init__(self, acting: Acting, clock: Callable[[], datetime], *, reason_needed: bool) -> None:
@@ -72,7 +72,7 @@ class RecordBook:
         subject: RecordedOfficer | None = None,
         file: bytes | None = None,
         purpose: str | None = None,
-    ) -> LocalRecord:
+    ) -> ProcessingRecord:
         """The record of one act, about the message ``head``; ``evident``: what is sent gives its own reason.
 
         ``recipients`` are contact points, or persons and courts in words; ``purpose`` is that of this act alone.
@@ -83,7 +83,7 @@ class RecordBook:
         justified = operation in _JUSTIFIED
         if justified and self._reason_needed and not evident and self._acting.reason is None:
             raise JustificationError
-        return LocalRecord(
+        return ProcessingRecord(
             operation=operation,
             at=truncate(self._clock()),
             officer=self._acting.name,
@@ -108,7 +108,7 @@ class VerifiedRecords:
     """Records that lead to a head which the desk signed."""
 
     checkpoint: Checkpoint
-    records: tuple[LocalRecord, ...]
+    records: tuple[ProcessingRecord, ...]
 
 
 def sign_head(frontier: Frontier, address: Address, signer: Signer) -> bytes:
@@ -138,7 +138,7 @@ def open_head(note: bytes, address: Address, keys: Sequence[bytes]) -> Checkpoin
     raise CheckpointInvalidError("the head of the records is not signed by a key of this contact point")
 
 
-def check_table(table: RecordTable, last: bytes | None, progress: Progress | None = None) -> Checkpoint | None:
+def check_table(table: ProcessingLogTable, last: bytes | None, progress: Progress | None = None) -> Checkpoint | None:
     """Verify the desk's own records from their bytes, also against the ``last`` head that was signed.
 
     Returns that last head. Raises :class:`DatabaseDamagedError` for an altered entry, :class:`LogForkError` when
@@ -162,7 +162,7 @@ def check_table(table: RecordTable, last: bytes | None, progress: Progress | Non
     return signed
 
 
-def export_records(table: RecordTable, folder: Path, note: bytes, progress: Progress | None = None) -> int:
+def export_records(table: ProcessingLogTable, folder: Path, note: bytes, progress: Progress | None = None) -> int:
     """Write the records that ``note`` speaks of, in the layout of C2SP tlog-tiles; how many there are.
 
     Raises :class:`OSError`.
@@ -199,7 +199,7 @@ def verify_export(
     frontier, records = Frontier(), []
     for entry in _entries(folder, head.size):
         frontier = frontier.append(leaf_hash(entry))
-        records.append(LocalRecord.from_bytes(entry))
+        records.append(ProcessingRecord.from_bytes(entry))
         if before is not None and frontier.size == before.size and frontier.root() != before.root:
             raise LogForkError("the records are not those that were shown before")
         if progress is not None:

@@ -42,7 +42,7 @@ class How(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class SettledCase:
     """A deadline that is no longer due: settled ``at`` when it was ``due`` (None: its clock stood still then)."""
 
     what: str
@@ -53,7 +53,7 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class CountedRefusal:
     """One target was refused, on a ground; ``by`` is the contact point that did."""
 
     by: str
@@ -76,9 +76,9 @@ class Course:
     acknowledged_at: datetime | None
     answered_at: datetime | None
     state: str
-    settled: tuple[Settled, ...]
+    settled: tuple[SettledCase, ...]
     open: tuple[Deadline, ...]
-    refusals: tuple[Refusal, ...]
+    refusals: tuple[CountedRefusal, ...]
     thread: UUID | None = None
 
     def asked_by(self, own: Address) -> bool:
@@ -107,7 +107,7 @@ class _Walk:
         self._due = due
         self._case: AnyCase | None = None
         self._left: dict[_Key, Deadline] = {}
-        self._settled: list[Settled] = []
+        self._settled: list[SettledCase] = []
         self._acknowledged_at: datetime | None = None
         self._answered_at: datetime | None = None
         self._now: datetime | None = None
@@ -155,12 +155,12 @@ class _Walk:
 
 def _settled(
     before: Deadline, after: Deadline | None, fact: f.CaseFact, case: AnyCase, now: datetime
-) -> Settled | None:
+) -> SettledCase | None:
     """How ``fact`` settled the deadline ``before``; None if it is still due ``after`` it."""
     if after is not None and (before.what not in _REPLACED or after.due == before.due):
         return None
     how = _expiry_how(before, after, case) if before.what == "expiry" else _how(before, fact, case)
-    return Settled(before.what, before.side, before.due, now, how)
+    return SettledCase(before.what, before.side, before.due, now, how)
 
 
 def _how(before: Deadline, fact: f.CaseFact, case: AnyCase) -> How:
@@ -179,10 +179,10 @@ def _expiry_how(before: Deadline, after: Deadline | None, case: AnyCase) -> How:
     return How.RELEASED if target is not None and target.state is State.RELEASED else How.ENDED
 
 
-def _refusals(case: AnyCase) -> Iterator[Refusal]:
+def _refusals(case: AnyCase) -> Iterator[CountedRefusal]:
     for step in case.history:
         match step.fact:
             case f.Refused(by=by, ground=ground, at=at) | f.Impossible(by=by, ground=ground, at=at):
-                yield Refusal(by, ground, at)
+                yield CountedRefusal(by, ground, at)
             case f.Forwarded(by=by, at=at):
-                yield Refusal(by, "not_competent_authority", at)
+                yield CountedRefusal(by, "not_competent_authority", at)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from exchange.report._measures import Count, Spread, Suppression
-from exchange.report.document import Bar, Chart, Column, Fact, Kind
+from exchange.report.document import Bar, Chart, Column, Fact, TextKind
 from exchange.report.language import Reader
 
 
@@ -45,7 +45,7 @@ class Wording:
         """The columns of a spread; ``counted`` names what was measured."""
         _ = self.reader.text
         headings = (counted, _("Median"), _("Nine in ten within"), _("Longest"))
-        return tuple(Column(heading, Kind.NUMBER) for heading in headings)
+        return tuple(Column(heading, TextKind.NUMBER) for heading in headings)
 
     def backwards(self, spreads: Iterable[Spread]) -> tuple[str, ...]:
         """A note on times that cannot be, if there are any."""

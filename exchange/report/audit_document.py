@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exchange.report._wording import Wording
 from exchange.report.audit_figures import AuditFigures
-from exchange.report.document import Column, Document, Fact, Kind, Section, Table
+from exchange.report.document import Column, Document, Fact, Section, Table, TextKind
 from exchange.report.language import Reader, printable
 
 
@@ -60,10 +60,10 @@ def _messages(figures: AuditFigures, words: Wording) -> Section:
             Table(
                 _("Messages by nation and month"),
                 (
-                    Column(_("Sender"), Kind.CODE),
-                    Column(_("Recipient"), Kind.CODE),
+                    Column(_("Sender"), TextKind.CODE),
+                    Column(_("Recipient"), TextKind.CODE),
                     Column(_("Month")),
-                    Column(_("Messages"), Kind.NUMBER),
+                    Column(_("Messages"), TextKind.NUMBER),
                 ),
                 tuple(
                     (row.sender or "–", row.recipient, words.reader.month(row.month), words.count(row.messages))
@@ -94,8 +94,8 @@ def _times(figures: AuditFigures, words: Wording) -> Section:
             Table(
                 _("Times from submission to the event"),
                 (
-                    Column(_("Sender"), Kind.CODE),
-                    Column(_("Recipient"), Kind.CODE),
+                    Column(_("Sender"), TextKind.CODE),
+                    Column(_("Recipient"), TextKind.CODE),
                     Column(_("Event")),
                     *words.spread_columns(_("Messages")),
                 ),
@@ -129,9 +129,9 @@ def _findings(figures: AuditFigures, words: Wording) -> Section:
             Table(
                 _("Findings by code"),
                 (
-                    Column(_("Log of"), Kind.CODE),
-                    Column(_("Code"), Kind.CODE),
-                    Column(_("Findings"), Kind.NUMBER),
+                    Column(_("Log of"), TextKind.CODE),
+                    Column(_("Code"), TextKind.CODE),
+                    Column(_("Findings"), TextKind.NUMBER),
                 ),
                 tuple((row.node, printable(row.code), words.reader.number(row.count)) for row in figures.findings),
                 _("No findings."),
@@ -145,13 +145,13 @@ def _health(figures: AuditFigures, words: Wording) -> Section:
     _ = words.reader.text
     looked_at = any(log.missing_cosignatures is not None for log in figures.logs)
     columns = (
-        Column(_("Log of"), Kind.CODE),
-        Column(_("Entries"), Kind.NUMBER),
-        *((Column(_("Withheld"), Kind.NUMBER), Column(_("Unread"), Kind.NUMBER)) if figures.partial else ()),
-        Column(_("Events in the period"), Kind.NUMBER),
+        Column(_("Log of"), TextKind.CODE),
+        Column(_("Entries"), TextKind.NUMBER),
+        *((Column(_("Withheld"), TextKind.NUMBER), Column(_("Unread"), TextKind.NUMBER)) if figures.partial else ()),
+        Column(_("Events in the period"), TextKind.NUMBER),
         Column(_("Checkpoint signed")),
-        Column(_("Age of the checkpoint"), Kind.NUMBER),
-        *((Column(_("Missing cosignatures"), Kind.NUMBER),) if looked_at else ()),
+        Column(_("Age of the checkpoint"), TextKind.NUMBER),
+        *((Column(_("Missing cosignatures"), TextKind.NUMBER),) if looked_at else ()),
     )
     rows = []
     for log in figures.logs:
@@ -193,7 +193,7 @@ def _events(figures: AuditFigures, words: Wording) -> Section:
         tables=(
             Table(
                 _("Events by log"),
-                (Column(_("Log of"), Kind.CODE), Column(_("Event")), Column(_("Count"), Kind.NUMBER)),
+                (Column(_("Log of"), TextKind.CODE), Column(_("Event")), Column(_("Count"), TextKind.NUMBER)),
                 tuple(
                     (row.node, words.reader.code("receipt_event", row.event), words.count(row.count))
                     for row in figures.events
@@ -211,7 +211,7 @@ def _reasons(figures: AuditFigures, words: Wording) -> Section:
         tables=(
             Table(
                 _("Refusals and failures by reason"),
-                (Column(_("Event")), Column(_("Reason"), Kind.CODE), Column(_("Count"), Kind.NUMBER)),
+                (Column(_("Event")), Column(_("Reason"), TextKind.CODE), Column(_("Count"), TextKind.NUMBER)),
                 tuple(
                     (
                         words.reader.code("receipt_event", row.event),

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class TextKind(StrEnum):
     """What a text is, which decides how it stands in a line."""
 
     TEXT = "text"
@@ -23,7 +23,7 @@ class Column:
     """A column of a table."""
 
     heading: str
-    kind: Kind = Kind.TEXT
+    kind: TextKind = TextKind.TEXT
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Fact:
 
     name: str
     value: str
-    kind: Kind = Kind.TEXT
+    kind: TextKind = TextKind.TEXT
 
 
 @dataclass(frozen=True, slots=True)

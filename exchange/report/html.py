@@ -7,7 +7,7 @@ from importlib import resources
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from exchange.report.document import Document, Kind
+from exchange.report.document import Document, TextKind
 
 _TEMPLATE = "templates/report.html"
 
@@ -20,8 +20,8 @@ def render_html(document: Document) -> bytes:
     return environment.from_string(source).render(report=document, cell=_cell).encode("utf-8")
 
 
-def _cell(value: str, kind: Kind) -> Markup:
+def _cell(value: str, kind: TextKind) -> Markup:
     """A value on its own, however the text around it runs."""
-    if kind is Kind.CODE:
+    if kind is TextKind.CODE:
         return Markup('<bdi dir="ltr">{}</bdi>').format(value)
     return Markup("<bdi>{}</bdi>").format(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exchange.report._wording import Wording
-from exchange.report.document import Column, Document, Fact, Kind, Section, Table
+from exchange.report.document import Column, Document, Fact, Section, Table, TextKind
 from exchange.report.language import Reader, isolated, printable
 from exchange.report.office_figures import ANSWER, OfficeFigures
 from exchange.text.labels import list_of_state
@@ -14,7 +14,7 @@ def office_document(figures: OfficeFigures, reader: Reader) -> Document:
     _ = reader.text
     words = Wording(reader, figures.suppressed_below)
     first = [
-        Fact(_("Office"), figures.office, Kind.CODE),
+        Fact(_("Office"), figures.office, TextKind.CODE),
         Fact(_("Messages received"), words.count(figures.received)),
         Fact(_("Messages sent"), words.count(figures.sent)),
     ]
@@ -59,7 +59,7 @@ def _messages(figures: OfficeFigures, words: Wording) -> Section:
                     Column(_("Month")),
                     Column(_("Direction")),
                     Column(_("Type")),
-                    Column(_("Messages"), Kind.NUMBER),
+                    Column(_("Messages"), TextKind.NUMBER),
                 ),
                 tuple(
                     (
@@ -127,7 +127,7 @@ def _deadlines(figures: OfficeFigures, words: Wording) -> Section:
         tables=(
             Table(
                 _("What became of deadlines"),
-                (Column(_("What")), Column(_("Owed by")), *(Column(heading, Kind.NUMBER) for heading in headings)),
+                (Column(_("What")), Column(_("Owed by")), *(Column(heading, TextKind.NUMBER) for heading in headings)),
                 tuple(
                     (
                         names.get(row.what) or isolated(row.what),
@@ -162,7 +162,7 @@ def _lapses(figures: OfficeFigures, words: Wording) -> Section:
         tables=(
             Table(
                 _("Lapses prevented, and lapses"),
-                (Column(_("Asked for by")), *(Column(heading, Kind.NUMBER) for heading in headings)),
+                (Column(_("Asked for by")), *(Column(heading, TextKind.NUMBER) for heading in headings)),
                 tuple(
                     (
                         words.who(ours=row.ours),
@@ -187,7 +187,7 @@ def _refusals(figures: OfficeFigures, words: Wording) -> Section:
         tables=(
             Table(
                 _("Refusals by ground"),
-                (Column(_("Refused by")), Column(_("Ground")), Column(_("Targets"), Kind.NUMBER)),
+                (Column(_("Refused by")), Column(_("Ground")), Column(_("Targets"), TextKind.NUMBER)),
                 tuple(
                     (
                         words.who(ours=row.ours),
@@ -209,7 +209,12 @@ def _cases(figures: OfficeFigures, words: Wording) -> Section:
         tables=(
             Table(
                 _("Cases by state"),
-                (Column(_("Opened by")), Column(_("Kind")), Column(_("State")), Column(_("Cases"), Kind.NUMBER)),
+                (
+                    Column(_("Opened by")),
+                    Column(_("TextKind")),
+                    Column(_("State")),
+                    Column(_("Cases"), TextKind.NUMBER),
+                ),
                 tuple(
                     (
                         words.who(ours=row.ours),
@@ -233,7 +238,7 @@ def _refused_messages(figures: OfficeFigures, words: Wording) -> Section:
         tables=(
             Table(
                 _("Refused messages by code"),
-                (Column(_("Code"), Kind.CODE), Column(_("Messages"), Kind.NUMBER)),
+                (Column(_("Code"), TextKind.CODE), Column(_("Messages"), TextKind.NUMBER)),
                 tuple((printable(row.code), words.count(row.count)) for row in figures.quarantined),
                 words.empty(_("No message was refused on arrival.")),
             ),

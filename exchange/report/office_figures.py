@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from exchange.audit.period import Period
-from exchange.report._courses import Course, How, Settled
+from exchange.report._courses import Course, How, SettledCase
 from exchange.report._measures import Count, Spread, Suppression, month_of
 from exchange.report.alike import frequent, require_month
 from exchange.views import Direction
@@ -310,7 +310,7 @@ def _lapses(
     return tuple(rows)
 
 
-def _outcome(settled: Settled, period: Period) -> str | None:
+def _outcome(settled: SettledCase, period: Period) -> str | None:
     """What became of an expiry in the period; None if it was far off, or ended in another way."""
     if settled.due is None:
         return None

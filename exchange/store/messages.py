@@ -22,7 +22,7 @@ from uuid import UUID
 from exchange.store._content_keys import ContentKeys
 from exchange.store.cipher import RowCipher
 from exchange.store.database import SealedDatabase
-from exchange.store.processing_log import RecordTable
+from exchange.store.processing_log import ProcessingLogTable
 from exchange.store.rows import Head, PendingStatement, Quarantined, Refusal, StoredMessage, StoredReceipt
 from exchange.views import Direction
 from protocol.address import Address
@@ -31,7 +31,7 @@ from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import DatabaseDamagedError, DeskBusyError, ErasedError, NotFoundError
 from protocol.log.merkle import HASH_BYTES
 from protocol.messages.types.contact import ContactTest
-from protocol.processing_log import LocalRecord
+from protocol.processing_log import ProcessingRecord
 from protocol.receipt import Receipt
 
 _MAX_VARIABLES = 500
@@ -65,7 +65,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class RecipientDelivery:
     """One page of the mailbox, judged: stored as a whole, together with the cursor behind it.
 
     ``judged_at`` is the place at which it was judged, None where nobody else can have moved it.
@@ -76,7 +76,7 @@ class Delivery:
     statements: Sequence[PendingStatement]
     receipts: Sequence[StoredReceipt]
     cursor: int
-    records: Sequence[LocalRecord] = ()
+    records: Sequence[ProcessingRecord] = ()
     judged_at: Place | None = None
 
 
@@ -93,7 +93,7 @@ class DeskStore:
         except BaseException:
             self.database.close()
             raise
-        self.records = RecordTable(self.database)
+        self.records = ProcessingLogTable(self.database)
         self._cipher = cipher
         # The heads of what was sent last: each gets several receipts soon after. Good until another program writes.
         self._recent: OrderedDict[bytes, Head] = OrderedDict()
@@ -115,7 +115,7 @@ class DeskStore:
     def add_sent(
         self,
         messages: Sequence[StoredMessage],
-        records: Sequence[LocalRecord] = (),
+        records: Sequence[ProcessingRecord] = (),
         also: Callable[[], None] | None = None,
     ) -> None:
         """Keep new messages, with the records of them, and put them into the outbox.
@@ -159,7 +159,7 @@ class DeskStore:
         done: Iterable[UUID],
         refused: Iterable[tuple[UUID, Refusal]],
         receipts: Sequence[StoredReceipt],
-        records: Mapping[UUID, LocalRecord] = MappingProxyType({}),
+        records: Mapping[UUID, ProcessingRecord] = MappingProxyType({}),
     ) -> set[UUID]:
         """Take messages out of the outbox: accepted ones, and refused ones with the reason; which were in it.
 
@@ -238,7 +238,7 @@ class DeskStore:
             found.update(blinded[row[0]] for row in rows)
         return found
 
-    def take(self, delivery: Delivery) -> tuple[list[int], list[int]]:
+    def take(self, delivery: RecipientDelivery) -> tuple[list[int], list[int]]:
         """Keep all of a page, and the cursor, or nothing: the row numbers of the messages and of the quarantined.
 
         Raises :class:`MailboxMovedError` where the place is another one than that at which it was judged.

@@ -9,20 +9,20 @@ from protocol.encoding import cbor
 from protocol.errors import DatabaseDamagedError, MalformedError
 from protocol.log.frontier import Frontier
 from protocol.log.merkle import leaf_hash
-from protocol.processing_log import LocalRecord
+from protocol.processing_log import ProcessingRecord
 
 _AT_ONCE = 1000
 _FRONTIER = b"record-frontier"
 
 
-class RecordTable:
+class ProcessingLogTable:
     """The local records of one desk, in the order they were made; entry 0 is the first."""
 
     def __init__(self, database: SealedDatabase) -> None:
         self._database = database
         self._cipher = database.cipher
 
-    def insert(self, records: Sequence[LocalRecord]) -> None:
+    def insert(self, records: Sequence[ProcessingRecord]) -> None:
         """Append records, inside a transaction."""
         if not records:
             return

@@ -61,7 +61,7 @@ from keys.directory.metadata.repository import (
     role_node,
     target_name,
 )
-from keys.directory.metadata.roles import Lifetimes, Missing, signing_as, whole_seconds
+from keys.directory.metadata.roles import Missing, RoleLifetimes, signing_as, whole_seconds
 from keys.directory.metadata.rules import AnyMetadata, key_set_faults, listing_faults, sharing_faults
 from keys.directory.metadata.standing import Sanction, Standing, sanctions_of, with_sanctions
 from keys.directory.metadata.tuf_key import DirectoryPublicKey, DirectorySigner
@@ -76,11 +76,11 @@ class Ceremony:
     """The authoring side of one federation's :class:`MetadataRepository`."""
 
     def __init__(
-        self, repository: MetadataRepository, staging: Path | None = None, lifetimes: Lifetimes | None = None
+        self, repository: MetadataRepository, staging: Path | None = None, lifetimes: RoleLifetimes | None = None
     ) -> None:
         self.repository = repository
         self._staging = staging or repository.path / "staged"
-        self._lifetimes = lifetimes or Lifetimes()
+        self._lifetimes = lifetimes or RoleLifetimes()
 
     # --- Staging ---
 

@@ -21,7 +21,7 @@ MAX_BUNDLE_ITEMS = 10_000
 SCHEMA = "comity/bootstrap/1"
 
 
-class BootstrapBundle(BaseModel):
+class BootstrapFile(BaseModel):
     """Federation name, trusted root metadata, and the first node to ask: its name, URL and TLS certificates."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
@@ -40,7 +40,7 @@ class BootstrapBundle(BaseModel):
         return self.model_dump_json(by_alias=True, indent=1).encode() + b"\n"
 
     @classmethod
-    def from_bytes(cls, encoded: bytes) -> BootstrapBundle:
+    def from_bytes(cls, encoded: bytes) -> BootstrapFile:
         """Read the JSON file; raises :class:`MalformedError`, :class:`TooLargeError` or, for a root that does not
         verify under its own keys, :class:`DirectoryUntrustedError`."""
         if len(encoded) > MAX_BUNDLE_BYTES:

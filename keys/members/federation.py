@@ -24,10 +24,10 @@ from keys.directory.cards import (
     make_node_card,
 )
 from keys.directory.metadata.repository import ROOT, TARGETS, MetadataRepository, nation_role
-from keys.directory.metadata.roles import Lifetimes
+from keys.directory.metadata.roles import RoleLifetimes
 from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.directory.view import Directory
-from keys.members.bootstrap import BootstrapBundle
+from keys.members.bootstrap import BootstrapFile
 from keys.members.identity import KEY_LIFETIME, DeskKeys, NodeKeys, TokenNodeKeys
 from protocol.address import Address
 from protocol.errors import CeremonyError, UnknownKeyError
@@ -41,7 +41,7 @@ def found_federation(
     registry: Sequence[DirectorySigner],
     now: datetime,
     *,
-    lifetimes: Lifetimes | None = None,
+    lifetimes: RoleLifetimes | None = None,
     classical: bool = False,
 ) -> Ceremony:
     """Found a federation in folder ``path`` and publish its empty member list; raises :class:`CeremonyError`.
@@ -193,10 +193,10 @@ def with_foreign_auditors(card: NodeCard, entries: Mapping[str, Mapping[str, obj
     return make_node_card(**{**fields, "foreign_auditors": named, "updated_at": at})
 
 
-def bootstrap_bundle(directory: Directory, repository: MetadataRepository, node: str) -> BootstrapBundle:
+def bootstrap_bundle(directory: Directory, repository: MetadataRepository, node: str) -> BootstrapFile:
     """What a new desk or node needs to begin, with ``node`` as the first one it asks."""
     card = directory.node(node)
-    return BootstrapBundle(
+    return BootstrapFile(
         federation=directory.federation,
         root=repository.root_bytes(1),
         node=node,

@@ -45,7 +45,7 @@ from protocol.errors import CheckpointInvalidError, RotationError
 from protocol.log.checkpoint import open_checkpoint
 
 
-class Part(StrEnum):
+class RotatedPart(StrEnum):
     """What is rotated."""
 
     TLS = "tls"
@@ -56,34 +56,34 @@ class Part(StrEnum):
 
 _NEXT = "next-"
 _ML_DSA_PUBLIC = "public"
-_NAMES: dict[Part, tuple[str, ...]] = {
-    Part.TLS: (Purpose.TLS, TLS_CERTIFICATE),
-    Part.SIGNING: (Purpose.HTTP,),
-    Part.LOG: (Purpose.LOG_ED25519, Purpose.LOG_ML_DSA_44),
-    Part.WITNESS: (Purpose.WITNESS_ED25519, Purpose.WITNESS_ML_DSA_44),
+_NAMES: dict[RotatedPart, tuple[str, ...]] = {
+    RotatedPart.TLS: (Purpose.TLS, TLS_CERTIFICATE),
+    RotatedPart.SIGNING: (Purpose.HTTP,),
+    RotatedPart.LOG: (Purpose.LOG_ED25519, Purpose.LOG_ML_DSA_44),
+    RotatedPart.WITNESS: (Purpose.WITNESS_ED25519, Purpose.WITNESS_ML_DSA_44),
 }
 
 
-def begun(keystore: Keystore) -> list[Part]:
+def begun(keystore: Keystore) -> list[RotatedPart]:
     """The parts whose next keys wait in the keystore."""
     return [part for part, names in _NAMES.items() if _NEXT + names[0] in keystore]
 
 
 def begin(
-    keystore: Keystore, card: NodeCard, parts: Collection[Part], now: datetime, token: Token | None = None
+    keystore: Keystore, card: NodeCard, parts: Collection[RotatedPart], now: datetime, token: Token | None = None
 ) -> NodeCard:
     """Make the next keys of ``parts`` that are not there yet, save them, and return ``card`` with all of them.
 
     ``card`` is the published one. With a ``token`` the Ed25519 keys are made in it. Raises :class:`KeystoreError`.
     """
-    for part in Part:
+    for part in RotatedPart:
         if part in parts and part not in begun(keystore):
             _MAKE[part](keystore, card, now, token)
     keystore.save()
     return _with_next(keystore, card, now)
 
 
-def switch(keystore: Keystore, card: NodeCard, now: datetime) -> list[Part]:
+def switch(keystore: Keystore, card: NodeCard, now: datetime) -> list[RotatedPart]:
     """Put the next keys in the place of the present ones, which are gone when this returns; the parts switched.
 
     ``card`` is the published one. Raises :class:`RotationError` when nothing was begun or ``card`` lacks a key.
@@ -152,18 +152,18 @@ def _make_log(keystore: Keystore, card: NodeCard, now: datetime, token: Token | 
 
 def new_log_entries(node: str, origin: str, now: datetime, token: Token | None) -> tuple[Entry, Entry]:
     """New keys for the log ``origin``, as entries under their purposes' names; with a ``token`` made in it."""
-    return _new_pair(Part.LOG, f"{node} log", {"origin": origin}, wrap_purpose(origin), now, token)
+    return _new_pair(RotatedPart.LOG, f"{node} log", {"origin": origin}, wrap_purpose(origin), now, token)
 
 
 def _make_witness(keystore: Keystore, card: NodeCard, now: datetime, token: Token | None) -> None:
     name = card.witness.name if card.witness is not None else witness_name(card.log.origin)
     wrapped_for = witness_wrap_purpose(name)
-    for entry in _new_pair(Part.WITNESS, f"{card.node} witness", {WITNESS_NAME: name}, wrapped_for, now, token):
+    for entry in _new_pair(RotatedPart.WITNESS, f"{card.node} witness", {WITNESS_NAME: name}, wrapped_for, now, token):
         keystore.put(replace(entry, name=_NEXT + entry.name))
 
 
 def _new_pair(
-    part: Part, label: str, whose: dict[str, str], wrapped_for: bytes, now: datetime, token: Token | None
+    part: RotatedPart, label: str, whose: dict[str, str], wrapped_for: bytes, now: datetime, token: Token | None
 ) -> tuple[Entry, Entry]:
     """New keys of both kinds, under their purposes' names; ``whose`` is the metadata of both entries."""
     ed25519, mldsa = (Purpose(name) for name in _NAMES[part])
@@ -188,7 +188,12 @@ def _new_ed25519(label: str, now: datetime, token: Token | None) -> tuple[bytes,
     return token.generate(dated), {KEY_LABEL: dated}
 
 
-_MAKE = {Part.TLS: _make_tls, Part.SIGNING: _make_signing, Part.LOG: _make_log, Part.WITNESS: _make_witness}
+_MAKE = {
+    RotatedPart.TLS: _make_tls,
+    RotatedPart.SIGNING: _make_signing,
+    RotatedPart.LOG: _make_log,
+    RotatedPart.WITNESS: _make_witness,
+}
 
 
 # --- Cards ---
@@ -197,22 +202,22 @@ _MAKE = {Part.TLS: _make_tls, Part.SIGNING: _make_signing, Part.LOG: _make_log, 
 def _with_next(keystore: Keystore, card: NodeCard, now: datetime) -> NodeCard:
     changes: dict[str, Any] = {}
     parts = begun(keystore)
-    if Part.TLS in parts:
+    if RotatedPart.TLS in parts:
         certificate = keystore.secret(_NEXT + TLS_CERTIFICATE)
         if card.tls_certificates and certificate not in card.tls_certificates:
             changes["tls_certificates"] = (*card.tls_certificates, certificate)
-    if Part.SIGNING in parts:
+    if RotatedPart.SIGNING in parts:
         entry = keystore.entry(_NEXT + Purpose.HTTP)
         public = _public(entry)
         if public not in {key.public for key in card.signing_keys}:
             made = KeyEntry.of(ED25519, public, entry.created_at, entry.created_at + KEY_LIFETIME)
             changes["signing_keys"] = (*card.signing_keys, made)
-    if Part.LOG in parts:
+    if RotatedPart.LOG in parts:
         log = _next_log(keystore)
         if log.ed25519 != card.log.ed25519:
             changes["log"] = log
             changes["previous_logs"] = (card.log, *card.previous_logs)
-    if Part.WITNESS in parts:
+    if RotatedPart.WITNESS in parts:
         witness = _next_witness(keystore)
         if card.witness is None or witness.ed25519 != card.witness.ed25519:
             changes["witness"] = witness
@@ -246,18 +251,18 @@ def _public(entry: Entry) -> bytes:
     return entry.secret if KEY_LABEL in entry.metadata else Ed25519Signer(entry.secret).public_key
 
 
-def _require_listed(keystore: Keystore, card: NodeCard, part: Part, now: datetime) -> None:
+def _require_listed(keystore: Keystore, card: NodeCard, part: RotatedPart, now: datetime) -> None:
     match part:
-        case Part.TLS:
+        case RotatedPart.TLS:
             # A node that nobody reaches has no certificate on its card.
             certificate = keystore.secret(_NEXT + TLS_CERTIFICATE)
             listed = not card.tls_certificates or certificate in card.tls_certificates
-        case Part.SIGNING:
+        case RotatedPart.SIGNING:
             public = _public(keystore.entry(_NEXT + Purpose.HTTP))
             listed = any(key.public == public and key.is_valid(now) for key in card.signing_keys)
-        case Part.LOG:
+        case RotatedPart.LOG:
             listed = card.log.ed25519 == _next_log(keystore).ed25519
-        case Part.WITNESS:
+        case RotatedPart.WITNESS:
             listed = card.witness is not None and card.witness.ed25519 == _next_witness(keystore).ed25519
     if not listed:
         raise RotationError(

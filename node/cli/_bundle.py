@@ -19,7 +19,7 @@ from protocol.bundle import DEFAULT_PART_BYTES, MAX_PART_BYTES, MIN_PART_BYTES
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
-    from node.relay.offline import Bundles
+    from node.relay.offline import OfflineExchange
     from protocol.bundle import BundlePart
 
 bundle = typer.Typer(help=_("Exchange by files with a node or a desk that has no network."), no_args_is_help=True)
@@ -98,7 +98,7 @@ class _Running:
 class _Stopped:
     """The node's own parts in this process, while it does not run."""
 
-    def __init__(self, bundles: Bundles) -> None:
+    def __init__(self, bundles: OfflineExchange) -> None:
         self._bundles = bundles
 
     async def export(self, to: str, max_part_bytes: int) -> list[bytes]:
@@ -166,13 +166,13 @@ def _begin_directory(files: Any, parts: list[BundlePart]) -> None:
 
     from keys.directory.metadata.client import STATE_NAME
     from keys.directory.metadata.mirror import install_files
-    from keys.members.bootstrap import BootstrapBundle
+    from keys.members.bootstrap import BootstrapFile
 
     carried = next((part.contents.directory for part in parts if part.contents.directory), None)
     if carried is None or (files.directory / STATE_NAME).exists():
         return
     try:
-        root = BootstrapBundle.from_bytes(files.bootstrap.read_bytes()).root
+        root = BootstrapFile.from_bytes(files.bootstrap.read_bytes()).root
     except OSError as problem:
         raise UsageError(f"cannot read {files.bootstrap}: {problem.strerror}; run comity-node join first") from problem
     install_files(carried, files.directory, root, datetime.now(UTC))

@@ -167,14 +167,14 @@ def bundle(
         from keys.directory.cards import NodeCard
         from keys.directory.metadata.client import fingerprint
         from keys.local.files import write_file
-        from keys.members.bootstrap import BootstrapBundle
+        from keys.members.bootstrap import BootstrapFile
 
         repository = read_ceremony(folder).repository
         found = [c for c in repository.cards(node) if isinstance(c, NodeCard)]
         if not found or not found[0].urls:
             raise CeremonyError(f"{node} has no published card with an address")
         root = repository.root_bytes(1)
-        made = BootstrapBundle(
+        made = BootstrapFile(
             federation=_federation_name(folder),
             root=root,
             node=node,

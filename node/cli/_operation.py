@@ -179,7 +179,7 @@ def witness_status(home: Home, as_json: AsJson = False) -> None:
     Example: comity-node witness status kr
     """
     with edge(as_json):
-        from node.monitor.monitor import WitnessState
+        from node.monitor.monitor import MonitorState
         from node.monitor.proof_files import ProofFiles
         from node.settings import NodeHome
         from node.witness.cosignatures import Cosignatures
@@ -187,7 +187,7 @@ def witness_status(home: Home, as_json: AsJson = False) -> None:
         from protocol.log.checkpoint import parse_checkpoint
 
         files = NodeHome(home)
-        state, proofs = WitnessState.load(files.witness), ProofFiles(files.misbehaviour)
+        state, proofs = MonitorState.load(files.monitor), ProofFiles(files.misbehaviour)
         own = Cosignatures(files.cosigned).read()
         proved = {node: parse_checkpoint(note).size for node, note in state.proved.items()}
         unsettled = {kept.digest for kept in proofs.open()}
@@ -252,10 +252,10 @@ def evidence(
     """
     with edge(as_json):
         from keys.local.files import write_file
-        from node.monitor.monitor import WitnessState
+        from node.monitor.monitor import MonitorState
         from node.settings import NodeHome
 
-        notes = WitnessState.load(NodeHome(home).witness).evidence.get(node)
+        notes = MonitorState.load(NodeHome(home).monitor).evidence.get(node)
         if notes is None:
             raise NotFoundError(f"nothing is held against the log of {node}")
         out.mkdir(parents=True, exist_ok=True)
@@ -278,7 +278,7 @@ def restore(
     with edge(as_json):
         from keys.local.files import acquire_lock, release_lock
         from node.log.sequencer import utc_now
-        from node.monitor.reinstate import restore_trust
+        from node.monitor.reinstate import reinstate_trust
         from node.settings import NodeHome, NodeSettings
         from protocol.errors import StoreInUseError
 
@@ -288,7 +288,7 @@ def restore(
             database.with_name(database.name + ".lock"), lambda: StoreInUseError("the node is running; stop it first")
         )
         try:
-            restore_trust(files, database, node, utc_now())
+            reinstate_trust(files, database, node, utc_now())
         finally:
             release_lock(lock)
         show(as_json, {"restored": node}, lambda: _("Receipts of {node} count again.").format(node=node))

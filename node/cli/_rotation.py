@@ -42,15 +42,15 @@ def begin(
     Example: comity-node rotate begin kr --tls
     """
     with edge(as_json):
-        from keys.members.rotation import Part, begin
+        from keys.members.rotation import RotatedPart, begin
 
-        asked = {Part.TLS: tls, Part.SIGNING: signing, Part.LOG: log, Part.WITNESS: witness}
-        wanted = [part for part in Part if asked[part]]
+        asked = {RotatedPart.TLS: tls, RotatedPart.SIGNING: signing, RotatedPart.LOG: log, RotatedPart.WITNESS: witness}
+        wanted = [part for part in RotatedPart if asked[part]]
         files, settings, keystore = _open(home, passphrase_file)
         card = begin(
             keystore,
             published_card(files, settings.node),
-            wanted or list(Part),
+            wanted or list(RotatedPart),
             _now(),
             open_token(settings.token_file),
         )
@@ -185,10 +185,10 @@ def published_directory(files: NodeHome) -> Directory:
     """The directory that this node serves, verified from the bootstrap bundle on; it may be running."""
     from keys.directory.metadata.client import DirectoryClient
     from keys.directory.metadata.repository import MetadataRepository
-    from keys.members.bootstrap import BootstrapBundle
+    from keys.members.bootstrap import BootstrapFile
 
     try:
-        bundle = BootstrapBundle.from_bytes(files.bootstrap.read_bytes())
+        bundle = BootstrapFile.from_bytes(files.bootstrap.read_bytes())
     except OSError as problem:
         raise UsageError(f"cannot read {problem.filename}: {problem.strerror}; run comity-node join first") from problem
     served = MetadataRepository(files.served)

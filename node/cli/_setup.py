@@ -140,14 +140,14 @@ def join(
     with edge(as_json):
         from keys.directory.metadata.client import fingerprint
         from keys.local.files import write_file
-        from keys.members.bootstrap import BootstrapBundle
+        from keys.members.bootstrap import BootstrapFile
         from node.settings import NodeHome
 
         try:
             content = bundle.read_bytes()
         except OSError as problem:
             raise UsageError(f"cannot read {bundle}: {problem.strerror}") from problem
-        parsed = BootstrapBundle.from_bytes(content)
+        parsed = BootstrapFile.from_bytes(content)
         if not NodeHome(home).settings.exists():
             raise UsageError(f"{home} is not a node's home; run comity-node init first")
         write_file(NodeHome(home).bootstrap, parsed.to_bytes())
@@ -203,19 +203,19 @@ def bootstrap(
         from keys.directory.cards import parse_node_card
         from keys.directory.metadata.client import fingerprint
         from keys.local.files import write_file
-        from keys.members.bootstrap import BootstrapBundle
+        from keys.members.bootstrap import BootstrapFile
         from node.settings import NodeHome
 
         files = NodeHome(home)
         try:
-            joined = BootstrapBundle.from_bytes(files.bootstrap.read_bytes())
+            joined = BootstrapFile.from_bytes(files.bootstrap.read_bytes())
             own = parse_node_card(files.card.read_bytes())
         except OSError as problem:
             raise UsageError(f"cannot read {problem.filename}: {problem.strerror}") from problem
         if not own.tls_certificates:
             raise UsageError("this node listens nowhere: its desks reach it by bundles, and begin with the joined one")
         values = {"node": own.node, "url": url, "tls_certificates": own.tls_certificates}
-        made = BootstrapBundle.from_bytes(joined.model_copy(update=values).to_bytes())
+        made = BootstrapFile.from_bytes(joined.model_copy(update=values).to_bytes())
         write_file(out, made.to_bytes())
         shown = {"file": str(out), "root_fingerprint": fingerprint(made.root)}
         show(as_json, shown, lambda: "\n".join(shown.values()))

@@ -30,11 +30,11 @@ async def _health(request: web.Request) -> web.Response:
     if context.stopping:
         failing.append("stopping")
     attention = [f"clock-differs:{partner}" for partner in context.clock_watch.differing()]
-    attention += [f"partner-log-distrusted:{partner}" for partner in context.witness.distrusted]
+    attention += [f"partner-log-distrusted:{partner}" for partner in context.monitor.distrusted]
     if (unsigned := context.sequencer.renewal_problem) is not None:
         attention.append(f"checkpoint-not-renewed:{unsigned.code}")
-    attention += [f"log-behind-witness:{partner}" for partner in sorted(context.collector.ahead)]
-    attention += sorted({f"proved-to-lie:{node_of(kept.proof.origin)}" for kept in context.witness.proofs.open()})
+    attention += [f"log-behind-witness:{partner}" for partner in sorted(context.gateway.ahead)]
+    attention += sorted({f"proved-to-lie:{node_of(kept.proof.origin)}" for kept in context.monitor.proofs.open()})
     try:
         directory = context.directory.current
         if directory.is_stale(context.clock()):

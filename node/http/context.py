@@ -14,8 +14,8 @@ from node.http.connections import Connections
 from node.log.clock import ClockWatch
 from node.log.sequencer import Sequencer
 from node.log.wakeups import calling
-from node.monitor.gossip import ProofExchange
-from node.monitor.monitor import Witness
+from node.monitor.gossip import Gossip
+from node.monitor.monitor import Monitor
 from node.operations.disk import Disk
 from node.operations.expiry_watch import ExpiryWatch
 from node.operations.limits import Room, TokenBuckets
@@ -24,12 +24,12 @@ from node.operations.metrics import Metrics
 from node.peers.directory import DirectoryService
 from node.relay.context import RelayContext
 from node.relay.intake import Intake
-from node.relay.outcomes import Handover, ReceiptJudge
+from node.relay.outcomes import Outcomes, PartnerReceiptJudge
 from node.settings import LimitSettings
 from node.store.interface import Store
 from node.witness.cosignatures import Cosignatures
-from node.witness.gateway import Collector
-from node.witness.witness import Cosigner
+from node.witness.gateway import WitnessGateway
+from node.witness.witness import Witness
 
 
 @dataclass(slots=True)
@@ -44,13 +44,13 @@ class Context:
     directory: DirectoryService
     authenticator: Authenticator
     intake: Intake
-    judge: ReceiptJudge
-    handover: Handover
+    judge: PartnerReceiptJudge
+    outcomes: Outcomes
+    monitor: Monitor
     witness: Witness
-    cosigner: Cosigner
     cosignatures: Cosignatures
-    collector: Collector
-    proof_exchange: ProofExchange
+    gateway: WitnessGateway
+    gossip: Gossip
     expiry_watch: ExpiryWatch
     disk: Disk
     clock_watch: ClockWatch
@@ -78,8 +78,8 @@ class Context:
             directory=self.directory,
             intake=self.intake,
             judge=self.judge,
-            handover=self.handover,
-            witness=self.witness,
+            outcomes=self.outcomes,
+            monitor=self.monitor,
             metrics=self.metrics,
             log=self.log,
         )
@@ -87,12 +87,12 @@ class Context:
     def heard_from(self, peer: str | None) -> None:
         """A request of this partner was authenticated: what waits for it need not wait longer."""
         if peer is not None:
-            self.sequencer.changes.notify((calling(peer),))
+            self.sequencer.wakeups.notify((calling(peer),))
 
     def end_polls(self) -> None:
         """Wake every long poll and stream, so that they see ``stopping``."""
         self.stopping = True
-        self.sequencer.changes.notify(list(self.polls))
+        self.sequencer.wakeups.notify(list(self.polls))
 
 
 CONTEXT = web.AppKey("context", Context)

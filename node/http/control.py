@@ -21,7 +21,7 @@ from keys.local.files import PRIVATE_MODE
 from node.http.api.endpoint import MAX_NUMBER
 from node.http.context import Context
 from node.log.retention import erase_part
-from node.relay.offline import Bundles
+from node.relay.offline import OfflineExchange
 from protocol.bundle import DEFAULT_PART_BYTES, MAX_PART_BYTES
 from protocol.encoding import cbor
 from protocol.errors import ComityError, MalformedError, SettingsError
@@ -38,7 +38,7 @@ _MAX_PATH_BYTES = 107
 MAX_DAYS = 36_600
 
 
-def build_control(bundles: Bundles, context: Context) -> web.Application:
+def build_control(bundles: OfflineExchange, context: Context) -> web.Application:
     """The application behind the socket."""
 
     async def export(request: web.Request) -> web.Response:

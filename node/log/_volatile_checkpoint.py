@@ -17,7 +17,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MAX_BYTES = 64 * 1024
 
 
-class BootMemory:
+class VolatileCheckpoint:
     """The memory of the node whose home is ``home``. Losing it costs a question to the partners, nothing else."""
 
     def __init__(self, folder: Path, home: Path) -> None:

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from node.log._volatile_checkpoint import BootMemory
+from node.log._volatile_checkpoint import VolatileCheckpoint
 from node.operations.logging import Log
 from node.operations.metrics import Metrics
 from protocol.encoding.instants import from_ms, to_ms
@@ -71,7 +71,7 @@ class ClockWatch:
         self,
         clock: Callable[[], datetime],
         elapsed: Callable[[], float],
-        memory: BootMemory,
+        memory: VolatileCheckpoint,
         metrics: Metrics,
         log: Log,
     ) -> None:

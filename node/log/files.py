@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keys.secrets.keystore import Keystore, Purpose
-from node.log._volatile_checkpoint import BootMemory
+from node.log._volatile_checkpoint import VolatileCheckpoint
 from node.log.checkpoint_file import CheckpointFile
 from node.log.marks import LogMarks
 from node.settings import NodeHome, NodeSettings
@@ -23,7 +23,7 @@ class LogFiles:
     signer: LogSigner
     database: Path
     checkpoint: CheckpointFile
-    memory: BootMemory
+    memory: VolatileCheckpoint
     marks: LogMarks
 
     @classmethod
@@ -36,7 +36,7 @@ class LogFiles:
             keystore.log_signer(origin),
             home.path / settings.database,
             CheckpointFile(home.path / settings.checkpoint_file),
-            BootMemory(settings.log.boot_folder, home.path),
+            VolatileCheckpoint(settings.log.boot_folder, home.path),
             LogMarks(home.path),
         )
 

@@ -27,9 +27,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from node.log._volatile_checkpoint import BootMemory
+from node.log._volatile_checkpoint import VolatileCheckpoint
 from node.log.checkpoint_file import CheckpointFile
-from node.log.wakeups import ANY_PARTNER, Changes
+from node.log.wakeups import ANY_PARTNER, Wakeups
 from node.store.disk_errors import Report, unreported
 from node.store.interface import (
     AcceptSubmission,
@@ -131,7 +131,7 @@ class Sequencer:
         checkpoint_file: CheckpointFile,
         clock: Callable[[], datetime] = utc_now,
         *,
-        memory: BootMemory | None = None,
+        memory: VolatileCheckpoint | None = None,
         report: Report = unreported,
         problem_with: Callable[[datetime], ComityError | None] = lambda at: None,
         max_batch: int = MAX_BATCH,
@@ -139,7 +139,7 @@ class Sequencer:
         max_batch_bytes: int = MAX_BATCH_BYTES,
         max_pending_bytes: int = MAX_PENDING_BYTES,
     ) -> None:
-        self.changes = Changes()
+        self.wakeups = Wakeups()
         self._store = store
         self._signer = log_signer
         self._file = checkpoint_file
@@ -431,9 +431,9 @@ class Sequencer:
             self._withheld |= keys
 
     def _notify(self, keys: Set[str]) -> None:
-        self.changes.notify(keys)
+        self.wakeups.notify(keys)
         if any("@" not in key for key in keys):
-            self.changes.notify((ANY_PARTNER,))
+            self.wakeups.notify((ANY_PARTNER,))
 
     async def _in_thread(self, work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
         """What ``work`` returns in the writer thread, or the exception it ends with, whatever that is."""

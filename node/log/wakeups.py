@@ -24,7 +24,7 @@ class Watch:
     What changed between entering (or the last wait) and :meth:`wait` is not missed.
     """
 
-    def __init__(self, changes: Changes, key: str) -> None:
+    def __init__(self, changes: Wakeups, key: str) -> None:
         self._changes = changes
         self._key = key
         self._event = asyncio.Event()
@@ -49,7 +49,7 @@ class Watch:
         return True
 
 
-class Changes:
+class Wakeups:
     """The watches of one node. Event loop only."""
 
     def __init__(self) -> None:

@@ -23,7 +23,7 @@ from protocol.receipt import Receipt, VerifiedReceipt
 Distrust = Callable[[str, Sequence[bytes]], None]
 
 
-class Convictions:
+class ProvenMisbehaviour:
     """What is proved against logs. ``distrust`` stops trusting a partner, with the checkpoints that say why."""
 
     def __init__(
@@ -49,9 +49,9 @@ class Convictions:
         One that says what the operator has settled changes nothing.
         """
         proof = decode_proof(written)
-        self.convict(self._directory().node_of_origin(proof.origin), proof)
+        self.act_on(self._directory().node_of_origin(proof.origin), proof)
 
-    def convict(self, partner: str, proof: Proof) -> bool:
+    def act_on(self, partner: str, proof: Proof) -> bool:
         """Keep a proof, alarm, stop trusting the partner's receipts; False if the operator has settled the matter.
 
         Raises what is wrong with the proof. Beside one that shows an entry, one that shows hashes only is kept where
@@ -108,7 +108,7 @@ class Convictions:
         """Convict if there is a proof; a reason why there is none is logged."""
         try:
             proof = find()
-            return proof is not None and self.convict(partner, proof)
+            return proof is not None and self.act_on(partner, proof)
         except ComityError as problem:
             self._log.info("misbehaviour-not-proved", partner=partner, code=problem.code)
             return False

@@ -61,7 +61,7 @@ def held(kept: Receipt | bytes, shown: Receipt | bytes, verifier: LogVerifier) -
         return None
 
 
-class Investigator:
+class ProofSearch:
     """Looks for proofs. Raises whatever keeps it from finding out, as typed errors."""
 
     def __init__(self, store: Store) -> None:

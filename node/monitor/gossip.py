@@ -15,7 +15,7 @@ from typing import Any
 
 from keys.directory.view import Directory
 from node.monitor._proof_search import Fetch, extends
-from node.monitor.monitor import Checked, Witness
+from node.monitor.monitor import Checked, Monitor
 from node.operations.logging import Log
 from node.operations.metrics import Metrics
 from node.peers.client import PartnerClient, Partners
@@ -33,7 +33,7 @@ _REMEMBERED = 4096
 _Seen = tuple[str, int, bytes]
 
 
-class ProofExchange:
+class Gossip:
     """One node's part in it. Never raises for what partners do."""
 
     def __init__(
@@ -42,7 +42,7 @@ class ProofExchange:
         directory: Callable[[], Directory],
         partners: Partners,
         store: Store,
-        witness: Witness,
+        monitor: Monitor,
         metrics: Metrics,
         log: Log,
     ) -> None:
@@ -50,7 +50,7 @@ class ProofExchange:
         self._directory = directory
         self._partners = partners
         self._store = store
-        self._witness = witness
+        self._monitor = monitor
         self._metrics = metrics
         self._log = log
         # What was compared and found right, and which proofs were judged: neither needs to be looked at again.
@@ -64,7 +64,7 @@ class ProofExchange:
     async def heads(self) -> Heads:
         """What this node tells partners."""
         seen = [(head.origin, head.size, head.root) for head in await self._store.foreign_heads()]
-        shared = [kept for kept in self._witness.proofs.open() if not shows_entry(kept.proof)]
+        shared = [kept for kept in self._monitor.proofs.open() if not shows_entry(kept.proof)]
         return Heads(tuple(seen), tuple((kept.proof.origin, kept.digest) for kept in shared))
 
     async def run(self, interval_s: float) -> None:
@@ -96,18 +96,18 @@ class ProofExchange:
 
     async def _fetch(self, client: PartnerClient, theirs: Heads) -> None:
         for origin, digest in theirs.proofs:
-            if digest in self._judged or self._witness.proofs.open_of(origin):
+            if digest in self._judged or self._monitor.proofs.open_of(origin):
                 continue
             written = await client.proof(digest)
             try:
-                self._witness.convictions.take(written)
+                self._monitor.misbehaviour.take(written)
             except ComityError as problem:
                 self._log.warning("proof-refused", partner=client.node, code=problem.code)
             _remember(self._judged, digest)
 
     async def _offer(self, client: PartnerClient, theirs: Heads) -> None:
         known = {origin for origin, _ in theirs.proofs}
-        for kept in self._witness.proofs.open():
+        for kept in self._monitor.proofs.open():
             about = kept.proof.origin
             if about in known or client.node == node_of(about) or shows_entry(kept.proof):
                 continue
@@ -133,10 +133,10 @@ class ProofExchange:
     async def _is_fine(self, client: PartnerClient, seen: _Seen) -> bool:
         """Whether the log as it is proved here begins with that tree, or it is not for this node to ask."""
         origin, size, root = seen
-        if seen in self._agreed or self._witness.proofs.open_of(origin):
+        if seen in self._agreed or self._monitor.proofs.open_of(origin):
             return True
         accused = self._directory().node_of_origin(origin)
-        note = self._witness.proved(origin)
+        note = self._monitor.proved(origin)
         if accused in (self._node, client.node) or note is None:
             return True
         if not await self._agrees(accused, note, size, root):
@@ -145,7 +145,7 @@ class ProofExchange:
         return True
 
     def _is_ahead(self, seen: _Seen) -> bool:
-        note = self._witness.proved_note(node_of(seen[0]))
+        note = self._monitor.proved_note(node_of(seen[0]))
         return note is not None and seen[1] > parse_checkpoint(note).size
 
     async def _agrees(self, accused: str, note: bytes, size: int, root: bytes) -> bool:
@@ -169,19 +169,19 @@ class ProofExchange:
         accused = self._directory().node_of_origin(origin)
         verifier = self._directory().log_verifier(origin)
         theirs = verify_checkpoint(own_lines(await client.head(origin), verifier), verifier)
-        checked = await self._witness.check(accused)
+        checked = await self._monitor.check(accused)
         answered = checked in {Checked.PROVED, Checked.STALE}
-        note = self._witness.proved(origin)
+        note = self._monitor.proved(origin)
         if note is None:
             return
         if answered and await self._agrees(accused, note, theirs.checkpoint.size, theirs.checkpoint.root):
             return
         # Where the log cannot be reached, only what the two checkpoints show by themselves counts against it.
-        if self._witness.convictions.by_checkpoint(accused, theirs, note) or not answered:
+        if self._monitor.misbehaviour.by_checkpoint(accused, theirs, note) or not answered:
             return
         # It signed for the partner what it does not show here. The next check asks it for what would prove that.
-        self._witness.alarm(accused, theirs.note, note)
-        await self._witness.check(accused)
+        self._monitor.alarm(accused, theirs.note, note)
+        await self._monitor.check(accused)
 
 
 def _remember(known: OrderedDict[Any, None], what: Any) -> None:

@@ -23,8 +23,8 @@ from pathlib import Path
 from keys.directory.view import Directory
 from keys.local.files import PRIVATE_MODE, write_file
 from node.log.sequencer import Sequencer
-from node.monitor._misbehaviour import Convictions
-from node.monitor._proof_search import NOTES_AT_ONCE, Investigator
+from node.monitor._misbehaviour import ProvenMisbehaviour
+from node.monitor._proof_search import NOTES_AT_ONCE, ProofSearch
 from node.monitor.proof_files import ProofFiles
 from node.operations.logging import Log
 from node.operations.metrics import Metrics
@@ -69,7 +69,7 @@ _Noted = tuple[bytes, Checkpoint]
 
 
 @dataclass(slots=True)
-class WitnessState:
+class MonitorState:
     """By node: the note of the last proved checkpoint; for one that contradicted itself, the notes that show it; and
     the number of the last receipts' checkpoint that was compared with its log."""
 
@@ -78,7 +78,7 @@ class WitnessState:
     compared: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, path: Path) -> WitnessState:
+    def load(cls, path: Path) -> MonitorState:
         """Read the file, or an empty state if there is none; raises :class:`SettingsError` when it is damaged."""
         try:
             value = cbor.decode(path.read_bytes(), max_bytes=MAX_FILE_BYTES, max_items=cbor.MAX_FILE_ITEMS)
@@ -103,7 +103,7 @@ class Checked(Enum):
     NOT_COMPLETED = auto()
 
 
-class Witness:
+class Monitor:
     """The proved state of every partner's log."""
 
     def __init__(
@@ -123,11 +123,11 @@ class Witness:
     ) -> None:
         self._report = report
         self.proofs = proofs
-        self.convictions = Convictions(node, proofs, directory, self._distrust, metrics, log)
-        self._investigator = Investigator(store)
+        self.misbehaviour = ProvenMisbehaviour(node, proofs, directory, self._distrust, metrics, log)
+        self._proof_search = ProofSearch(store)
         self._node = node
         self._path = path
-        self._state = WitnessState.load(path)
+        self._state = MonitorState.load(path)
         self._directory = directory
         self._partners = partners
         self._store = store
@@ -313,7 +313,7 @@ class Witness:
         """
         self._distrust(partner, notes)
         for one, other in combinations(notes[:_MAX_COMPARED], 2):
-            if self.convictions.by_statements(partner, one, other):
+            if self.misbehaviour.by_statements(partner, one, other):
                 return
 
     def _distrust(self, partner: str, notes: Sequence[bytes]) -> None:
@@ -337,14 +337,14 @@ class Witness:
         """The checkpoint to which the partner's log is proved; None before the first check."""
         return self._state.proved.get(partner)
 
-    def accuse(self, partner: str, problem: LogForkError, *notes: bytes) -> None:
+    def contradicted(self, partner: str, problem: LogForkError, *notes: bytes) -> None:
         """Prove what a refused operation found, or alarm with the notes at hand."""
-        if not self.convictions.by_conflict(partner, problem):
+        if not self.misbehaviour.by_conflict(partner, problem):
             self.alarm(partner, *notes)
 
     def require_dated(self, partner: str, receipt: VerifiedReceipt) -> None:
         """Return if nothing that is held shows that the entry's time is false; raises :class:`LogForkError`."""
-        self.convictions.require_dated(partner, receipt, self.proved_note(partner))
+        self.misbehaviour.require_dated(partner, receipt, self.proved_note(partner))
 
     async def _investigate(self, partner: str) -> None:
         """Ask the log for what is missing to prove that it contradicted itself, unless that is proved."""
@@ -355,8 +355,8 @@ class Witness:
                 return
             client = self._partners.get(partner)
             for one, other in combinations(notes[:_MAX_COMPARED], 2):
-                proof = await self._investigator.notes(client, one, other, verifier)
-                if proof is not None and self.convictions.convict(partner, proof):
+                proof = await self._proof_search.notes(client, one, other, verifier)
+                if proof is not None and self.misbehaviour.act_on(partner, proof):
                     return
         except ComityError as problem:
             self._log.info("misbehaviour-not-proved", partner=partner, code=problem.code)
@@ -370,7 +370,7 @@ class Witness:
         while full:
             after = self._state.compared.get(partner, 0)
             notes = await self._store.foreign_notes(origin, after, NOTES_AT_ONCE)
-            last, unlike = await self._investigator.unlike(client, head, notes)
+            last, unlike = await self._proof_search.unlike(client, head, notes)
             if last is not None:
                 self._state.compared[partner] = last
                 self._save()

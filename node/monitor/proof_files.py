@@ -33,7 +33,7 @@ class KeptProof:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class SettledProof:
     """What the operator settled: by origin, up to when; and the digests of what was held then."""
 
     until: dict[str, datetime]
@@ -95,7 +95,7 @@ class ProofFiles:
     def settle(self, origin: str, at: datetime) -> None:
         """What is held of a log, and whatever else it signed up to ``at``, is settled. :class:`ProofNotKeptError`."""
         held = {kept.digest for kept in self.all() if kept.proof.origin == origin}
-        settled = Settled({**self._settled.until, origin: at}, self._settled.digests | held)
+        settled = SettledProof({**self._settled.until, origin: at}, self._settled.digests | held)
         until = {name: to_ms(instant) for name, instant in settled.until.items()}
         self._write(self._folder / SETTLED, cbor.encode({1: until, 2: sorted(settled.digests)}))
         self._settled = settled
@@ -120,11 +120,11 @@ def _read(path: Path) -> KeptProof:
         raise SettingsError(f"{path} is damaged; restore it from a backup, or move it away") from problem
 
 
-def _load_settled(path: Path) -> Settled:
+def _load_settled(path: Path) -> SettledProof:
     try:
         value = cbor.decode(path.read_bytes(), max_bytes=_MAX_SETTLED_BYTES, max_items=cbor.MAX_FILE_ITEMS)
-        return Settled({origin: from_ms(ms) for origin, ms in value[1].items()}, frozenset(value[2]))
+        return SettledProof({origin: from_ms(ms) for origin, ms in value[1].items()}, frozenset(value[2]))
     except FileNotFoundError:
-        return Settled({}, frozenset())
+        return SettledProof({}, frozenset())
     except (OSError, MalformedError, TooLargeError, KeyError, TypeError, AttributeError) as problem:
         raise SettingsError(f"{path} is damaged; restore it from a backup") from problem

@@ -12,7 +12,7 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-from node.monitor.monitor import WitnessState
+from node.monitor.monitor import MonitorState
 from node.monitor.proof_files import ProofFiles
 from node.settings import NodeHome
 from node.store.sqlite.connection import database_errors
@@ -21,12 +21,12 @@ from protocol.errors import CheckpointInvalidError, NotFoundError
 from protocol.log.checkpoint import parse_checkpoint
 
 
-def restore_trust(files: NodeHome, database: Path, node: str, at: datetime) -> None:
+def reinstate_trust(files: NodeHome, database: Path, node: str, at: datetime) -> None:
     """Settle what is held against the log of ``node``; the caller holds the database's lock.
 
     Raises :class:`NotFoundError` when nothing is, and typed errors of storage: then the same can be done again.
     """
-    state, proofs = WitnessState.load(files.witness), ProofFiles(files.misbehaviour)
+    state, proofs = MonitorState.load(files.monitor), ProofFiles(files.misbehaviour)
     notes = state.evidence.pop(node, None)
     origins = {kept.proof.origin for kept in proofs.open() if node_of(kept.proof.origin) == node}
     if notes is None and not origins:
@@ -37,7 +37,7 @@ def restore_trust(files: NodeHome, database: Path, node: str, at: datetime) -> N
     if database.exists():
         state.compared[node] = _forget(database, origins)
     state.proved.pop(node, None)
-    state.save(files.witness)
+    state.save(files.monitor)
 
 
 def _origins(notes: Iterable[bytes]) -> set[str]:

@@ -14,7 +14,7 @@ from yarl import URL
 
 from keys.directory.metadata.repository import MAX_FILE_BYTES
 from keys.directory.view import Directory
-from keys.members.bootstrap import BootstrapBundle
+from keys.members.bootstrap import BootstrapFile
 from keys.transport.networks import Network, guarded_sockets, is_refusal
 from keys.transport.signing import signing
 from keys.transport.tls import any_server_context, client_context
@@ -97,7 +97,7 @@ class PartnerClient:
         """Close the connections."""
         await self._session.close()
 
-    async def transfer(self, envelopes: Sequence[bytes]) -> list[wire.Answer]:
+    async def transfer(self, envelopes: Sequence[bytes]) -> list[wire.EnvelopeAnswer]:
         """Hand over envelopes; one answer each, its receipts not verified."""
         body = await self._call("POST", "/v1/transfer", wire.encode_items(envelopes), wire.MAX_ANSWER_BYTES)
         return wire.decode_answers(body, len(envelopes), self.node)
@@ -254,7 +254,7 @@ class Partners:
         self,
         identity: Identity,
         directory: Callable[[], Directory | None],
-        bundle: BootstrapBundle | None,
+        bundle: BootstrapFile | None,
         timeout_s: float,
         heard: Heard = lambda node, date: None,
         allowed: Sequence[Network] = (),

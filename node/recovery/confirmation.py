@@ -41,7 +41,7 @@ ASK_AGAIN_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Witnessed:
+class WitnessedSize:
     """What partners know of this log: the newest checkpoint that each showed (None: it never saw one).
 
     ``silent`` are those that gave no answer that counts.
@@ -58,7 +58,7 @@ class Witnessed:
 
 async def ask_partners(
     nodes: Sequence[str], partners: Partners, verifier: LogVerifier, log: Log, timeout_s: float = ASK_S
-) -> Witnessed:
+) -> WitnessedSize:
     """Ask all ``nodes`` at once for the newest checkpoint that they saw of the log; at most ``timeout_s`` seconds."""
 
     async def ask(node: str) -> VerifiedCheckpoint | None:
@@ -82,7 +82,7 @@ async def ask_partners(
             raise answer
         else:
             seen[node] = answer
-    return Witnessed(seen, tuple(silent))
+    return WitnessedSize(seen, tuple(silent))
 
 
 def askable(directory: Directory | None, own: str, first: str | None) -> list[str]:
@@ -103,7 +103,7 @@ def remembered_of(files: LogFiles) -> list[VerifiedCheckpoint]:
         return []
 
 
-class LogAssurance:
+class LogConfirmation:
     """Lets a sequencer that was only opened sign, once nothing speaks against it."""
 
     def __init__(

@@ -39,7 +39,7 @@ _ENDED = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class ImportedEntries:
     """What was appended. ``withheld`` entries are known by their hash only.
 
     ``unfinished`` are messages that were accepted in the lost time and whose end the entries do not show: their
@@ -83,7 +83,7 @@ class _Told:
         )
 
 
-async def import_mirror(files: LogFiles, mirror: Path, now: datetime, progress: Progress) -> Imported:
+async def import_mirror(files: LogFiles, mirror: Path, now: datetime, progress: Progress) -> ImportedEntries:
     """Append what ``mirror`` (a folder of tiles) has beyond the database, in one transaction; durable on return.
 
     The node is stopped. Raises :class:`UsageError` when there is nothing to append, :class:`CheckpointInvalidError`,
@@ -118,7 +118,7 @@ async def import_mirror(files: LogFiles, mirror: Path, now: datetime, progress: 
     kept = files.checkpoint.read()
     if kept is None or parse_checkpoint(kept).size < head.size:
         files.checkpoint.write(note)
-    return Imported(head.size - size, head.size, told.withheld, told.unfinished())
+    return ImportedEntries(head.size - size, head.size, told.withheld, told.unfinished())
 
 
 def _proved(files: LogFiles, mirror: Path, size: int, head: Checkpoint) -> _Told:

@@ -18,7 +18,7 @@ from node.log.files import LogFiles
 from node.log.sequencer import Sequencer
 from node.operations.logging import Log
 from node.peers.client import Partners
-from node.recovery.confirmation import Witnessed, ask_partners, remembered_of
+from node.recovery.confirmation import WitnessedSize, ask_partners, remembered_of
 from node.store.disk_errors import storage_errors
 from node.store.interface import SkipNumbers
 from protocol.errors import (
@@ -123,7 +123,7 @@ def _own_memory(files: LogFiles, verifier: LogVerifier) -> dict[str, VerifiedChe
     return found
 
 
-def _seen(witnessed: Witnessed) -> dict[str, VerifiedCheckpoint]:
+def _seen(witnessed: WitnessedSize) -> dict[str, VerifiedCheckpoint]:
     return {node: seen for node, seen in witnessed.seen.items() if seen is not None}
 
 
@@ -138,7 +138,7 @@ async def _go_on(sequencer: Sequencer, files: LogFiles, known: list[VerifiedChec
     files.marks.restored.clear()
 
 
-def _keep_newest(files: LogFiles, sources: dict[str, VerifiedCheckpoint], witnessed: Witnessed) -> None:
+def _keep_newest(files: LogFiles, sources: dict[str, VerifiedCheckpoint], witnessed: WitnessedSize) -> None:
     seen = [each for each in witnessed.seen.values() if each is not None]
     newest = max(seen, key=lambda each: each.checkpoint.size, default=None)
     kept = sources.get(CHECKPOINT_FILE)

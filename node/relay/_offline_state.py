@@ -20,7 +20,7 @@ from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import ComityError, SettingsError, StorageFullError
 from protocol.event import DIGEST_BYTES
 from protocol.http.problem import problem_text
-from protocol.http.wire import Answer
+from protocol.http.wire import EnvelopeAnswer
 from protocol.receipt import Receipt
 
 _MAX_SEEN = 1024
@@ -96,7 +96,7 @@ class BundleState:
             return ()
         return tuple(sorted(set(range(1, part.count + 1)) - set(self.parts)))
 
-    def keep(self, items: Sequence[bytes], answers: Sequence[Answer]) -> list[str]:
+    def keep(self, items: Sequence[bytes], answers: Sequence[EnvelopeAnswer]) -> list[str]:
         """Keep the answers to envelopes or statements; the codes of those that were refused."""
         refused: list[str] = []
         for raw, answer in zip(items, answers, strict=True):

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from node.log.sequencer import Sequencer
-from node.monitor.monitor import Witness
+from node.monitor.monitor import Monitor
 from node.operations.logging import Log
 from node.operations.metrics import Metrics
 from node.peers.directory import DirectoryService
 from node.relay.intake import Intake
-from node.relay.outcomes import Handover, ReceiptJudge
+from node.relay.outcomes import Outcomes, PartnerReceiptJudge
 from node.store.interface import Store
 
 
@@ -26,8 +26,8 @@ class RelayContext:
     sequencer: Sequencer
     directory: DirectoryService
     intake: Intake
-    judge: ReceiptJudge
-    handover: Handover
-    witness: Witness
+    judge: PartnerReceiptJudge
+    outcomes: Outcomes
+    monitor: Monitor
     metrics: Metrics
     log: Log

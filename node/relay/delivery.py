@@ -16,11 +16,11 @@ from datetime import datetime, timedelta
 
 from node.log.sequencer import Sequencer
 from node.log.wakeups import ANY_PARTNER, Watch, calling
-from node.monitor.monitor import Witness
+from node.monitor.monitor import Monitor
 from node.operations.logging import Log, log_defect
 from node.operations.metrics import Metrics
 from node.peers.client import Partners
-from node.relay.outcomes import Handover
+from node.relay.outcomes import Outcomes
 from node.settings import DeliverySettings
 from node.store.interface import OutboundItem, OutboundKind, RecordExpired, Store
 from protocol.errors import ComityError, NotRecordedError
@@ -42,8 +42,8 @@ class Delivery:
         store: Store,
         sequencer: Sequencer,
         partners: Partners,
-        handover: Handover,
-        witness: Witness,
+        outcomes: Outcomes,
+        monitor: Monitor,
         settings: DeliverySettings,
         clock: Callable[[], datetime],
         metrics: Metrics,
@@ -52,8 +52,8 @@ class Delivery:
         self.store = store
         self.sequencer = sequencer
         self.partners = partners
-        self.handover = handover
-        self.witness = witness
+        self.outcomes = outcomes
+        self.monitor = monitor
         self.settings = settings
         self.clock = clock
         self.metrics = metrics
@@ -63,7 +63,7 @@ class Delivery:
     async def run(self) -> None:
         """Keep one task per partner that has something queued; returns only by cancellation, its tasks with it."""
         try:
-            with self.sequencer.changes.watch(ANY_PARTNER) as watch:
+            with self.sequencer.wakeups.watch(ANY_PARTNER) as watch:
                 while True:
                     try:
                         waiting = await self.store.partners_with_due(self.clock())
@@ -97,7 +97,7 @@ class PartnerQueue:
 
     async def run(self) -> None:
         """Deliver for ever."""
-        changes = self._all.sequencer.changes
+        changes = self._all.sequencer.wakeups
         with changes.watch(self._partner) as watch, changes.watch(calling(self._partner)) as calls:
             while True:
                 if not self._all.partners.can_reach(self._partner):  # its card changed: it pulls now
@@ -180,19 +180,19 @@ class PartnerQueue:
         now = self._all.clock()
         expired = [item for item in items if item.expires is not None and item.expires <= now]
         if expired:
-            await self._all.handover.write(self._partner, [RecordExpired(item.outbound_id, now) for item in expired])
+            await self._all.outcomes.write(self._partner, [RecordExpired(item.outbound_id, now) for item in expired])
             self._all.metrics.expired.inc(len(expired))
         ready = [item for item in items if item.raw is not None and item not in expired]
         if not ready:
             return None
         try:
-            self._all.witness.require_trusted(self._partner)
+            self._all.monitor.require_trusted(self._partner)
             client = self._all.partners.get(self._partner)
             answers = await client.transfer([item.raw for item in ready if item.raw is not None])
         except ComityError as problem:
             await self._defer(ready, problem)
             return problem
-        return await self._all.handover.answered(self._partner, ready, answers)
+        return await self._all.outcomes.answered(self._partner, ready, answers)
 
     async def _receipts(self, items: Sequence[OutboundItem]) -> ComityError | None:
         """Hand over receipts and record what the partner has; the error if the partner as a whole failed."""
@@ -204,11 +204,11 @@ class PartnerQueue:
             await self._defer(items, problem)
             return problem
         by_item = [[next(verdicts) for _ in item.receipts] for item in items]
-        return await self._all.handover.judged(self._partner, items, by_item)
+        return await self._all.outcomes.judged(self._partner, items, by_item)
 
     async def _defer(self, items: Sequence[OutboundItem], problem: ComityError) -> None:
-        handover = self._all.handover
-        await handover.write(self._partner, [handover.defer(item, problem) for item in items])
+        outcomes = self._all.outcomes
+        await outcomes.write(self._partner, [outcomes.defer(item, problem) for item in items])
 
 
 def _batches(items: Sequence[OutboundItem]) -> list[list[OutboundItem]]:

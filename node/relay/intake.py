@@ -32,7 +32,7 @@ from protocol.envelope import Envelope, VerifiedEnvelope, parse_envelope, verify
 from protocol.errors import ComityError, ForbiddenError, NotYetValidError, RateLimitedError, SenderMismatchError
 from protocol.event import EventName
 from protocol.http.problem import is_final
-from protocol.http.wire import Answer
+from protocol.http.wire import EnvelopeAnswer
 from protocol.routing import MAX_CLOCK_SKEW, check_time
 from protocol.statement import parse_statement, verify_statement
 
@@ -66,7 +66,7 @@ class Intake:
         self._clock = clock
         self._unsigned = TokenBuckets(UNSIGNED_BURST / 86_400, UNSIGNED_BURST)
 
-    async def submit(self, envelopes: Sequence[bytes], desk: Address) -> list[Answer]:
+    async def submit(self, envelopes: Sequence[bytes], desk: Address) -> list[EnvelopeAnswer]:
         """Take envelopes that ``desk``, authenticated, submitted."""
 
         def admit(verified: VerifiedEnvelope, now: datetime) -> AcceptSubmission:
@@ -79,7 +79,7 @@ class Intake:
 
         return await self._take(envelopes, require_sender, admit, str(desk), None)
 
-    async def transfer(self, envelopes: Sequence[bytes], peer: str) -> list[Answer]:
+    async def transfer(self, envelopes: Sequence[bytes], peer: str) -> list[EnvelopeAnswer]:
         """Take envelopes that node ``peer``, authenticated, handed over, for mailboxes here and to hand on."""
 
         def admit(verified: VerifiedEnvelope, now: datetime) -> AcceptTransfer:
@@ -89,7 +89,7 @@ class Intake:
 
         return await self._take(envelopes, lambda _: None, admit, peer, peer)
 
-    async def state(self, statements: Sequence[bytes], desk: Address) -> list[Answer]:
+    async def state(self, statements: Sequence[bytes], desk: Address) -> list[EnvelopeAnswer]:
         """Log statements that ``desk``, authenticated, made."""
         since = time.monotonic()
         checked: list[RecordStatement | ComityError] = []
@@ -101,7 +101,8 @@ class Intake:
         operations = [item for item in checked if isinstance(item, RecordStatement)]
         outcomes = iter(await self._sequencer.submit_many(operations))
         return [
-            Answer(refusal=item) if isinstance(item, ComityError) else _to_answer(next(outcomes)) for item in checked
+            EnvelopeAnswer(refusal=item) if isinstance(item, ComityError) else _to_answer(next(outcomes))
+            for item in checked
         ]
 
     # --- Inside ---
@@ -113,13 +114,14 @@ class Intake:
         admit: Admit,
         caller: str,
         peer: str | None,
-    ) -> list[Answer]:
+    ) -> list[EnvelopeAnswer]:
         since = time.monotonic()
         checked = [await self._check(raw, require_sender, admit, since) for raw in envelopes]
         operations = [item.operation for item in checked if item.operation is not None]
         outcomes = iter(await self._sequencer.submit_many(operations))
         answers = [
-            Answer(refusal=item.refusal) if item.operation is None else _to_answer(next(outcomes)) for item in checked
+            EnvelopeAnswer(refusal=item.refusal) if item.operation is None else _to_answer(next(outcomes))
+            for item in checked
         ]
         await self._log_refusals(checked, answers, caller, peer)
         return answers
@@ -161,7 +163,7 @@ class Intake:
         return RecordStatement(verify_statement(signed, key), now)
 
     async def _log_refusals(
-        self, checked: Sequence[_Checked], answers: Sequence[Answer], caller: str, peer: str | None
+        self, checked: Sequence[_Checked], answers: Sequence[EnvelopeAnswer], caller: str, peer: str | None
     ) -> None:
         """Log final refusals of what is at least an envelope. What may be sent again is not logged as refused."""
         event = EventName.SubmissionRejection if peer is None else EventName.RelayRejection
@@ -197,7 +199,7 @@ def _incoming(verified: VerifiedEnvelope) -> Incoming:
     )
 
 
-def _to_answer(outcome: Outcome) -> Answer:
+def _to_answer(outcome: Outcome) -> EnvelopeAnswer:
     if isinstance(outcome, Failed):
-        return Answer(refusal=outcome.error)
-    return Answer(outcome.receipts)
+        return EnvelopeAnswer(refusal=outcome.error)
+    return EnvelopeAnswer(outcome.receipts)

@@ -43,7 +43,7 @@ from protocol.errors import (
     UnknownNodeError,
 )
 from protocol.http.problem import problem_of, problem_text
-from protocol.http.wire import MAX_ENVELOPES, MAX_RECEIPTS, MAX_STATEMENTS, Answer
+from protocol.http.wire import MAX_ENVELOPES, MAX_RECEIPTS, MAX_STATEMENTS, EnvelopeAnswer
 from protocol.log.merkle import leaf_hash
 
 # What one export carries at most; what is left stays queued for the next one.
@@ -52,7 +52,7 @@ _PAGE = 128
 
 
 @dataclass(slots=True)
-class Imported:
+class ImportedBundle:
     """What one part brought. ``missing`` are the numbers of the bundle's parts that were not imported yet.
 
     ``directory`` is None when the part has none, else whether it verified.
@@ -76,7 +76,7 @@ class Imported:
         return asdict(self)
 
 
-class Bundles:
+class OfflineExchange:
     """Writes and takes the bundles of one node, one at a time."""
 
     def __init__(self, context: RelayContext, signer: Signer, folder: Path) -> None:
@@ -148,7 +148,7 @@ class Bundles:
 
     # --- Taking ---
 
-    async def take(self, data: bytes) -> Imported:
+    async def take(self, data: bytes) -> ImportedBundle:
         """Take one part. Harmless to repeat: what was taken before is not taken again.
 
         Raises what :func:`parse_part` and :func:`verify_part` raise, :class:`ReplayedError` for a part that was taken
@@ -160,7 +160,7 @@ class Bundles:
             directory, contents = await self._verified(part)
             if part.digest in state.seen:
                 raise ReplayedError(f"part {part.number} of {part.count} of this bundle was imported before")
-            imported = Imported(
+            imported = ImportedBundle(
                 part.sender, part.bundle_id.hex(), to_text(part.created), part.number, part.count, directory=directory
             )
             state.begin(part)
@@ -205,7 +205,7 @@ class Bundles:
         elif holder == self._context.node:
             raise ForbiddenError("a bundle goes to another node, or to a contact point")
 
-    async def _from_node(self, node: str, contents: Contents, state: BundleState, imported: Imported) -> None:
+    async def _from_node(self, node: str, contents: Contents, state: BundleState, imported: ImportedBundle) -> None:
         if contents.statements or contents.mailbox or contents.after is not None:
             raise MalformedError("a node's bundle has no statements and no mailbox pages")
         await self._answered(node, contents.answers)
@@ -224,7 +224,7 @@ class Bundles:
             imported.envelopes += sum(answer.refusal is None for answer in answers)
         imported.refused = tuple(refused)
 
-    async def _from_desk(self, desk: Address, contents: Contents, state: BundleState, imported: Imported) -> None:
+    async def _from_desk(self, desk: Address, contents: Contents, state: BundleState, imported: ImportedBundle) -> None:
         if contents.answers or contents.verdicts or contents.passed_on or contents.mailbox:
             raise MalformedError("a desk's bundle has envelopes, statements and how far it has read")
         refused: list[str] = []
@@ -244,15 +244,15 @@ class Bundles:
         """Judge what the other node says of the envelopes that are queued for it."""
         by_key = {answer.key: answer for answer in answers}
         items: list[OutboundItem] = []
-        given: list[Answer] = []
+        given: list[EnvelopeAnswer] = []
         if by_key:
             async for item in self._queued(node, OutboundKind.ENVELOPE):
                 answer = by_key.get(item.digest)
                 if answer is not None:
                     items.append(item)
                     refusal = None if answer.problem is None else problem_of(answer.problem, node)
-                    given.append(Answer(answer.receipts, refusal))
-        await self._context.handover.answered(node, items, given)
+                    given.append(EnvelopeAnswer(answer.receipts, refusal))
+        await self._context.outcomes.answered(node, items, given)
 
     async def _judged(self, node: str, verdicts: Sequence[BundleVerdict]) -> None:
         """Take off the queue the receipts that the other node has."""
@@ -265,7 +265,7 @@ class Bundles:
                 if all(leaf_hash(receipt.leaf) in problems for receipt in item.receipts)
             ]
         said = [[problems[leaf_hash(receipt.leaf)] for receipt in item.receipts] for item in items]
-        await self._context.handover.judged(
+        await self._context.outcomes.judged(
             node, items, [[None if text is None else problem_of(text, node) for text in own] for own in said]
         )
 

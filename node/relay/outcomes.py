@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from keys.directory.view import Directory
 from node.log.sequencer import Sequencer
-from node.monitor.monitor import Witness
+from node.monitor.monitor import Monitor
 from node.operations.logging import Log
 from node.operations.metrics import Metrics
 from node.settings import DeliverySettings
@@ -35,7 +35,7 @@ from protocol.errors import (
 )
 from protocol.event import DESK_EVENTS, EventName, LeafReference
 from protocol.http.problem import is_final
-from protocol.http.wire import Answer
+from protocol.http.wire import EnvelopeAnswer
 from protocol.receipt import Receipt, ReceiptVerifier, VerifiedReceipt
 from protocol.statement import verify_statement
 
@@ -44,12 +44,12 @@ Verdicts = Sequence[ComityError | None]
 _AT_RECIPIENTS_NODE = DESK_EVENTS | {EventName.ContentConsignment, EventName.ContentConsignmentFailure}
 
 
-class ReceiptJudge:
+class PartnerReceiptJudge:
     """Decides whether a receipt counts: its log, its proof, its statement, and who may state such an event."""
 
-    def __init__(self, directory: Callable[[], Directory], witness: Witness) -> None:
+    def __init__(self, directory: Callable[[], Directory], monitor: Monitor) -> None:
         self._directory = directory
-        self._witness = witness
+        self._monitor = monitor
         self._verifier = ReceiptVerifier(lambda origin: directory().log_verifier(origin))
 
     def prove(self, receipt: Receipt) -> VerifiedReceipt:
@@ -57,8 +57,8 @@ class ReceiptJudge:
         verified = self._verifier.verify(receipt)
         directory = self._directory()
         node = directory.node_of_origin(verified.origin)
-        self._witness.require_trusted(node)
-        self._witness.require_dated(node, verified)
+        self._monitor.require_trusted(node)
+        self._monitor.require_dated(node, verified)
         event = verified.event
         if event.name in _AT_RECIPIENTS_NODE and event.recipient is not None:
             directory.require_served(event.recipient, node, None, event.at)
@@ -69,7 +69,7 @@ class ReceiptJudge:
 
     def judge(self, receipt: Receipt, partner: str) -> VerifiedReceipt:
         """The receipt, proved to be of ``partner``'s own log; raises what is wrong with it."""
-        self._witness.require_trusted(partner)
+        self._monitor.require_trusted(partner)
         verified = self.prove(receipt)
         if self.node_of(verified) != partner:
             raise PeerFailedError(f"the receipt is not of a log of {partner}")
@@ -80,15 +80,15 @@ class ReceiptJudge:
         return self._directory().node_of_origin(receipt.origin)
 
 
-class Handover:
+class Outcomes:
     """Turns answers into operations and has them written."""
 
     def __init__(
         self,
         node: str,
         sequencer: Sequencer,
-        judge: ReceiptJudge,
-        witness: Witness,
+        judge: PartnerReceiptJudge,
+        monitor: Monitor,
         settings: DeliverySettings,
         clock: Callable[[], datetime],
         metrics: Metrics,
@@ -97,14 +97,14 @@ class Handover:
         self._node = node
         self._sequencer = sequencer
         self._judge = judge
-        self._witness = witness
+        self._monitor = monitor
         self._settings = settings
         self._clock = clock
         self._metrics = metrics
         self._log = log
 
     async def answered(
-        self, partner: str, items: Sequence[OutboundItem], answers: Sequence[Answer]
+        self, partner: str, items: Sequence[OutboundItem], answers: Sequence[EnvelopeAnswer]
     ) -> ComityError | None:
         """Record what ``partner`` answered to envelopes; the first error if an answer is none or was not recorded."""
         operations: list[Operation] = []
@@ -156,7 +156,7 @@ class Handover:
                 continue  # not found: it was recorded before, or expired meanwhile
             refused = outcome.error
             if isinstance(refused, LogForkError) and isinstance(operation, RecordRelayed):
-                self._witness.accuse(partner, refused, *{r.receipt.checkpoint for r in operation.receipts})
+                self._monitor.contradicted(partner, refused, *{r.receipt.checkpoint for r in operation.receipts})
                 problem = refused
             else:
                 problem = NotRecordedError(f"an answer of {partner} could not be recorded: {refused.code}")
@@ -164,7 +164,9 @@ class Handover:
 
     # --- Inside ---
 
-    def _outcome(self, partner: str, item: OutboundItem, answer: Answer) -> tuple[Operation, ComityError | None]:
+    def _outcome(
+        self, partner: str, item: OutboundItem, answer: EnvelopeAnswer
+    ) -> tuple[Operation, ComityError | None]:
         """What to record of one envelope, and the error if the partner's answer is not one."""
         now = self._clock()
         if answer.refusal is not None:

@@ -58,7 +58,7 @@ class Puller:
         return directory.node(node).relay
 
     async def _round(self, relay: str) -> None:
-        self._context.witness.require_trusted(relay)
+        self._context.monitor.require_trusted(relay)
         waiting = await self._partners.get(relay).pull(self._taken, WAIT_S)
         # The relay has recorded what was said with this request; a lost answer only has it said again.
         self._taken = Taken()

@@ -44,7 +44,7 @@ async def take_receipts(context: RelayContext, peer: str, receipts: Sequence[Rec
         if isinstance(outcome, Failed):
             refusal = outcome.error
             if isinstance(refusal, LogForkError):
-                context.witness.accuse(node, refusal, *{receipt.receipt.checkpoint for _, receipt in found})
+                context.monitor.contradicted(node, refusal, *{receipt.receipt.checkpoint for _, receipt in found})
                 refusal = LogForkError(refusal.detail)
             for position, _ in found:
                 verdicts[position] = refusal

@@ -347,7 +347,7 @@ class Applied:
 
 
 @dataclass(frozen=True, slots=True)
-class MailboxEntry:
+class StoredMailboxEntry:
     """A message (``envelope`` set, with this node's receipts for it) or receipts about a message the desk sent.
 
     ``seq`` grows within a mailbox and is never reused; there are gaps.
@@ -445,7 +445,7 @@ class Store(Protocol):
     def release(self) -> None:
         """Show readers what is committed: the newest checkpoint is now kept outside the database."""
 
-    async def mailbox(self, desk: Address, after: int, limit: int, max_bytes: int) -> list[MailboxEntry]:
+    async def mailbox(self, desk: Address, after: int, limit: int, max_bytes: int) -> list[StoredMailboxEntry]:
         """Open entries with ``seq > after`` in order: at most ``limit``, about ``max_bytes``, but at least one."""
 
     async def mailbox_head(self, desk: Address) -> int:

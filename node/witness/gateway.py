@@ -34,7 +34,7 @@ ROUND_S = 10.0
 _TRIES = 3
 
 
-class Collector:
+class WitnessGateway:
     """Asks the witnesses of one log. Event loop only."""
 
     def __init__(

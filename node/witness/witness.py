@@ -14,7 +14,7 @@ from hashlib import sha256
 
 from keys.directory.view import Directory
 from node.log.sequencer import Sequencer
-from node.monitor.monitor import Witness
+from node.monitor.monitor import Monitor
 from node.operations.metrics import Metrics
 from node.store.interface import PeerCheckpoint, RecordCosigned, Store
 from protocol.errors import (
@@ -34,7 +34,7 @@ from protocol.log.note import NoteSignature
 from protocol.log.witness import WitnessSigner, cosign, with_lines, without_cosignatures
 
 
-class Cosigner:
+class Witness:
     """The witness of one node. ``signer`` is None for a node that has no witness keys."""
 
     def __init__(
@@ -44,7 +44,7 @@ class Cosigner:
         directory: Callable[[], Directory],
         store: Store,
         sequencer: Sequencer,
-        witness: Witness,
+        monitor: Monitor,
         clock: Callable[[], datetime],
         metrics: Metrics,
     ) -> None:
@@ -53,7 +53,7 @@ class Cosigner:
         self._directory = directory
         self._store = store
         self._sequencer = sequencer
-        self._witness = witness
+        self._monitor = monitor
         self._clock = clock
         self._metrics = metrics
 
@@ -74,7 +74,7 @@ class Cosigner:
         if not request.old_size <= checkpoint.size:
             raise MalformedError("the checkpoint is of a smaller tree than the old size, or beyond every size")
         last = await self._store.cosigned(checkpoint.origin)
-        await self._witness.require_consistent(node, verified)
+        await self._monitor.require_consistent(node, verified)
         await self._require_extends(node, request, verified, last)
         now = self._clock()
         self._sequencer.require_clock(now)
@@ -108,7 +108,7 @@ class Cosigner:
     def _verified(self, note: bytes, node: str) -> VerifiedCheckpoint:
         directory = self._directory()
         directory.require_active(node, self._clock())
-        if node in self._witness.distrusted:
+        if node in self._monitor.distrusted:
             raise ForbiddenError(f"the log of {node} contradicted itself; it is not cosigned any more")
         try:
             return verify_checkpoint(note, directory.log_verifier(parse_checkpoint(note).origin))
@@ -125,5 +125,5 @@ class Cosigner:
         try:
             verify_consistency(size, root, checkpoint.size, checkpoint.root, request.path)
         except ProofInvalidError:
-            await self._witness.suspect(node, verified)
+            await self._monitor.suspect(node, verified)
             raise

@@ -30,7 +30,7 @@ MAX_VERDICTS = 4_096
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class EnvelopeAnswer:
     """What a node said of one envelope: its receipts, not verified, or its refusal."""
 
     receipts: tuple[Receipt, ...] = ()
@@ -52,14 +52,14 @@ def encode_items(items: Sequence[bytes]) -> bytes:
     return cbor.encode(list(items))
 
 
-def encode_answers(answers: Sequence[Answer]) -> bytes:
+def encode_answers(answers: Sequence[EnvelopeAnswer]) -> bytes:
     """The answer to a batch: ``{1: [{1: [receipt number]} or {2: problem}], 2: receipts}``."""
     receipts: list[Receipt] = []
     rows = [answer_to_value(answer, receipts) for answer in answers]
     return cbor.encode({1: rows, 2: receipts_to_value(receipts)})
 
 
-def decode_answers(body: bytes, count: int, source: str) -> list[Answer]:
+def decode_answers(body: bytes, count: int, source: str) -> list[EnvelopeAnswer]:
     """The ``count`` answers in a partner's response; raises :class:`PeerFailedError` for anything else."""
     value = _decode(body, source)
     if type(value) is not dict or set(value) != {1, 2} or type(value[1]) is not list or len(value[1]) != count:
@@ -113,7 +113,7 @@ class Waiting:
 class Taken:
     """What a partner did with what it pulled: an answer per envelope, verdicts per group of receipts, by number."""
 
-    answers: tuple[tuple[int, Answer], ...] = ()
+    answers: tuple[tuple[int, EnvelopeAnswer], ...] = ()
     verdicts: tuple[tuple[int, tuple[ComityError | None, ...]], ...] = ()
 
 
@@ -162,7 +162,7 @@ def decode_taken(body: bytes, source: str) -> Taken:
     )
 
 
-def answer_to_value(answer: Answer, receipts: list[Receipt]) -> dict[int, Any]:
+def answer_to_value(answer: EnvelopeAnswer, receipts: list[Receipt]) -> dict[int, Any]:
     """``{1: [receipt number]}`` or ``{2: problem}``; the answer's receipts are appended to ``receipts``."""
     if answer.refusal is not None:
         return {2: problem_text(answer.refusal)}
@@ -171,19 +171,19 @@ def answer_to_value(answer: Answer, receipts: list[Receipt]) -> dict[int, Any]:
     return {1: list(range(first, len(receipts)))}
 
 
-def answer_from_value(row: Any, receipts: Sequence[Receipt], source: str) -> Answer:
+def answer_from_value(row: Any, receipts: Sequence[Receipt], source: str) -> EnvelopeAnswer:
     """The answer in a CBOR value; raises :class:`MalformedError`."""
     if type(row) is not dict or len(row) != 1:
         raise MalformedError("an answer is its receipts or a problem")
     if 2 in row:
         if type(row[2]) is not str:
             raise MalformedError("a problem is a text")
-        return Answer(refusal=problem_of(row[2], source))
+        return EnvelopeAnswer(refusal=problem_of(row[2], source))
     numbers = row.get(1)
     if type(numbers) is list and len(numbers) > MAX_ANSWER_RECEIPTS:
         # One receipt may be named again and again, and is verified each time.
         raise TooLargeError(f"an answer names at most {MAX_ANSWER_RECEIPTS} receipts")
-    return Answer(_picked(numbers, receipts))
+    return EnvelopeAnswer(_picked(numbers, receipts))
 
 
 def verdict_from_value(item: Any, source: str) -> ComityError | None:

@@ -23,7 +23,7 @@ from protocol.lifecycle.rules import Rule, Side
 MISSING_OPENING = Reason("missing_opening")
 
 
-class Target(Protocol):
+class FoldedTarget(Protocol):
     """What every lifecycle's target has."""
 
     @property
@@ -32,7 +32,7 @@ class Target(Protocol):
     def state(self) -> StrEnum: ...
 
 
-T = TypeVar("T", bound=Target)
+T = TypeVar("T", bound=FoldedTarget)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ MAX_NOTE_BYTES = 8_192
 _SCHEMA_FAMILY = "comity/misbehaviour/"
 
 
-class Kind(StrEnum):
+class MisbehaviourKind(StrEnum):
     """What is proved of a log. A code never changes its meaning."""
 
     TWO_TREES = "two-trees"
@@ -47,7 +47,7 @@ class Kind(StrEnum):
 class TwoTrees:
     """Two checkpoints of one size have different roots."""
 
-    kind: ClassVar[Kind] = Kind.TWO_TREES
+    kind: ClassVar[MisbehaviourKind] = MisbehaviourKind.TWO_TREES
     origin: str
     first: bytes
     second: bytes
@@ -60,7 +60,7 @@ class Fork:
     ``nodes`` lead to the second's root, and to another root than the first's for as many leaves.
     """
 
-    kind: ClassVar[Kind] = Kind.FORK
+    kind: ClassVar[MisbehaviourKind] = MisbehaviourKind.FORK
     origin: str
     first: bytes
     second: bytes
@@ -71,7 +71,7 @@ class Fork:
 class IndexTwice:
     """Two different leaf hashes stand at one index, each under a checkpoint of its own. No entry is shown."""
 
-    kind: ClassVar[Kind] = Kind.INDEX_TWICE
+    kind: ClassVar[MisbehaviourKind] = MisbehaviourKind.INDEX_TWICE
     origin: str
     first: bytes
     second: bytes
@@ -86,7 +86,7 @@ class IndexTwice:
 class Rewritten:
     """An entry that was receipted: under a checkpoint not signed before, something else stands at its index."""
 
-    kind: ClassVar[Kind] = Kind.REWRITTEN
+    kind: ClassVar[MisbehaviourKind] = MisbehaviourKind.REWRITTEN
     origin: str
     first: bytes
     second: bytes
@@ -101,7 +101,7 @@ class Rewritten:
 class Dropped:
     """An entry that was receipted: the log as signed later does not begin with the tree that held it."""
 
-    kind: ClassVar[Kind] = Kind.DROPPED
+    kind: ClassVar[MisbehaviourKind] = MisbehaviourKind.DROPPED
     origin: str
     first: bytes
     second: bytes
@@ -115,7 +115,7 @@ class Dropped:
 class Shrunk:
     """The second checkpoint was signed later than the first, and is smaller."""
 
-    kind: ClassVar[Kind] = Kind.SHRUNK
+    kind: ClassVar[MisbehaviourKind] = MisbehaviourKind.SHRUNK
     origin: str
     first: bytes
     second: bytes
@@ -125,7 +125,7 @@ class Shrunk:
 class BackDated:
     """An entry under the first checkpoint says a time before the second, which was signed without it."""
 
-    kind: ClassVar[Kind] = Kind.BACK_DATED
+    kind: ClassVar[MisbehaviourKind] = MisbehaviourKind.BACK_DATED
     origin: str
     first: bytes
     second: bytes
@@ -138,7 +138,7 @@ class BackDated:
 class PostDated:
     """An entry says a time after the checkpoint that it stands under."""
 
-    kind: ClassVar[Kind] = Kind.POST_DATED
+    kind: ClassVar[MisbehaviourKind] = MisbehaviourKind.POST_DATED
     origin: str
     first: bytes
     index: int
@@ -199,7 +199,7 @@ def proof_digest(data: bytes) -> bytes:
     return sha256(data).digest()
 
 
-def file_name(origin: str, kind: Kind, digest: bytes) -> str:
+def file_name(origin: str, kind: MisbehaviourKind, digest: bytes) -> str:
     """What a proof file is called: it names neither the node nor a message."""
     return f"{sha256(origin.encode()).hexdigest()[:16]}-{kind.value}-{digest.hex()[:16]}{SUFFIX}"
 

@@ -30,7 +30,7 @@ from protocol.misbehaviour.proof import (
     Dropped,
     Fork,
     IndexTwice,
-    Kind,
+    MisbehaviourKind,
     PostDated,
     Proof,
     Rewritten,
@@ -51,7 +51,7 @@ class Proved:
     so ask when they were replaced and whether they were ever lost.
     """
 
-    kind: Kind
+    kind: MisbehaviourKind
     origin: str
     checkpoints: tuple[VerifiedCheckpoint, ...]
     index: int | None = None

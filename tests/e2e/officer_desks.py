@@ -27,7 +27,7 @@ from keys.directory.legal_profile import parse_profile
 from keys.directory.metadata.repository import nation_role
 from keys.local import translation
 from keys.local.files import write_file
-from keys.members.bootstrap import BootstrapBundle
+from keys.members.bootstrap import BootstrapFile
 from keys.secrets.keystore import FAST
 from protocol.address import Address
 from tests.worlds.processes import PASSPHRASE, World, make_homes
@@ -152,7 +152,7 @@ class Step:
 
 def make_desk(office: Office, desk: str, address: str, **card: Any) -> None:
     """The desks that the guide is not about: made by the function behind ``comity init``."""
-    bundle = BootstrapBundle.from_bytes(office.world.federation.bootstrap(address.partition("@")[2]).read_bytes())
+    bundle = BootstrapFile.from_bytes(office.world.federation.bootstrap(address.partition("@")[2]).read_bytes())
     office.folder(desk).mkdir()
     home = office.folder(desk) / "home"
     officer = OfficerSettings(name="Luc Martin", role="duty officer", telephone="+33123456789")

@@ -23,7 +23,7 @@ from exchange.settings import OfficerSettings
 from keys.directory.cards import Card, Hosting
 from keys.local.bundle_files import read_parts
 from keys.local.files import write_file
-from keys.members.bootstrap import BootstrapBundle
+from keys.members.bootstrap import BootstrapFile
 from keys.members.federation import log_origin, node_card
 from keys.members.identity import NodeKeys, generate_node_keys
 from keys.secrets.keystore import FAST
@@ -161,7 +161,7 @@ def _found(root: Path, passphrase_file: Path) -> Mapping[str, NodeKeys]:
             cards.append(node)
         host = serving(nation)
         first = "fr" if nation == "la" else host
-        bundle = BootstrapBundle(
+        bundle = BootstrapFile(
             federation=FEDERATION,
             root=federation.repository.root_bytes(1),
             node=first,
@@ -191,7 +191,7 @@ def _found(root: Path, passphrase_file: Path) -> Mapping[str, NodeKeys]:
     return keys
 
 
-def _set_up(root: Path, node: str, port: int, bundle: BootstrapBundle, passphrase_file: Path) -> None:
+def _set_up(root: Path, node: str, port: int, bundle: BootstrapFile, passphrase_file: Path) -> None:
     home = root / f"node-{node}"
     write_file(home / "bootstrap.json", bundle.to_bytes())
     settings = [

@@ -16,7 +16,7 @@ from exchange.desk.enrolment import create_desk
 from exchange.settings import Home
 from exchange.views import SendStatus
 from keys.local.files import write_file
-from keys.members.bootstrap import BootstrapBundle
+from keys.members.bootstrap import BootstrapFile
 from keys.secrets.keystore import FAST, Keystore
 from node.server import Node
 from node.settings import NodeHome, NodeSettings
@@ -53,7 +53,7 @@ class Federation:
             self.home(address),
             address,
             PASSPHRASE,
-            BootstrapBundle.from_bytes(self.made.bootstrap(address.node).read_bytes()),
+            BootstrapFile.from_bytes(self.made.bootstrap(address.node).read_bytes()),
             datetime.now(UTC),
             office="office",
             agency="agency",
@@ -116,7 +116,7 @@ async def test_a_request_is_delivered_proved_and_answered_across_two_nodes(feder
         await kr.wait_for(lambda desk: reached(desk, sent.id, {("ContentAccessTracking", "fr")}))
 
         tracking = await kr.track(sent.id)
-        report = await kr.proving.verify(sent.id)
+        report = await kr.verification.verify(sent.id)
         cases = [await desk.case(sent.thread) for desk in (kr, fr)]
 
     assert acknowledged.status is SendStatus.SUBMITTED

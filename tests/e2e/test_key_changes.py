@@ -106,7 +106,7 @@ async def test_a_node_changes_all_its_keys_while_messages_flow(tmp_path: Path) -
                 await sync(made, kr, wait=1)
         after = await deliver(made, kr, fr)
         for message in (before, during, after):
-            report = await kr.proving.verify(message)
+            report = await kr.verification.verify(message)
             assert report.ok, report
             assert report.complete
         assert await rotate(made, "finish") == {"card": None}
@@ -215,4 +215,4 @@ async def test_a_stolen_desk_key_is_of_no_use_once_it_is_revoked(tmp_path: Path)
         await sync(made, fr, wait=1)
         assert [row.id for row in await fr.inbox()] == [before]
         # What was signed before it was stolen is judged by the card of then.
-        assert (await fr.proving.verify(before)).ok
+        assert (await fr.verification.verify(before)).ok

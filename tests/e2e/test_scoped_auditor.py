@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from exchange.audit import SCOPED, Status
-from exchange.audit.mirror import FolderSource, NodeSource, mirror
+from exchange.audit.mirror import NodeSource, TileFolderSource, mirror
 from exchange.audit.reconcile import reconcile
 from exchange.audit.trace import trace
 from exchange.audit.verify import VerifiedLog, verify_mirror
@@ -143,7 +143,7 @@ async def test_hashes_that_are_not_the_logs_do_not_pass_as_withheld(world: World
     changed = verify_mirror(tmp_path / "mirrors/kr", "kr", verifier, world.directory)
     assert [finding.code for finding in changed.findings] == ["altered-entry"]
     with pytest.raises(ProofInvalidError):
-        await mirror(FolderSource(tmp_path / "mirrors/kr"), tmp_path / "again", verifier, form=SCOPED)
+        await mirror(TileFolderSource(tmp_path / "mirrors/kr"), tmp_path / "again", verifier, form=SCOPED)
 
 
 def _id(raw: bytes) -> UUID:

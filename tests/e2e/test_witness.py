@@ -289,7 +289,7 @@ async def test_two_trees_of_one_size_raise_the_alarm_and_are_both_kept(world: Wo
     refused = await add(world, "de", "fr", encode_add_checkpoint(1, [], other))
 
     assert (refused.status, refused.code) == (422, "proof-invalid")
-    witness = fr.context.witness
+    witness = fr.context.monitor
     assert witness.distrusted == ("kr",)
     kept = [parse_checkpoint(note).root for note in witness._state.evidence["kr"]]
     assert kept == [parse_checkpoint(one).root, parse_checkpoint(other).root]
@@ -311,7 +311,7 @@ async def test_a_log_that_cannot_prove_what_it_signed_is_found_out_by_asking_it(
     refused = await add(world, "kr", "fr", encode_add_checkpoint(size, [bytes(32)], forged))
 
     assert refused.status == 422
-    assert fr.context.witness.distrusted == ("kr",)
+    assert fr.context.monitor.distrusted == ("kr",)
 
 
 async def test_a_wrong_proof_alone_accuses_nobody(world: World) -> None:
@@ -328,7 +328,7 @@ async def test_a_wrong_proof_alone_accuses_nobody(world: World) -> None:
     refused = await add(world, "de", "fr", encode_add_checkpoint(parse_checkpoint(first).size, [bytes(32)], second))
 
     assert refused.status == 422
-    assert fr.context.witness.distrusted == ()
+    assert fr.context.monitor.distrusted == ()
     path = await store.consistency_path(parse_checkpoint(first).size, parse_checkpoint(second).size)
     assert (
         await add(world, "kr", "fr", encode_add_checkpoint(parse_checkpoint(first).size, path, second))
@@ -342,9 +342,9 @@ async def test_what_was_cosigned_is_part_of_what_the_monitor_proves(world: World
     await world.start("kr")
     await grow(world)
 
-    assert await fr.context.witness.check("kr") is Checked.CONTRADICTED
+    assert await fr.context.monitor.check("kr") is Checked.CONTRADICTED
 
-    assert fr.context.witness.distrusted == ("kr",)
+    assert fr.context.monitor.distrusted == ("kr",)
 
 
 # --- Broken off in the middle ---
@@ -360,7 +360,7 @@ async def test_a_witness_that_dies_between_recording_and_answering_gives_the_cos
         recorded.set()
         return Failed(StorageFullError("the power went"))
 
-    fr.context.cosigner._sequencer.submit = dies
+    fr.context.witness._sequencer.submit = dies
     async with asyncio.timeout(10):
         await recorded.wait()
     await world.stop("fr")
@@ -390,7 +390,7 @@ async def test_nothing_is_cosigned_that_could_not_be_recorded(world: World) -> N
     async def full(operation: object) -> object:
         return Failed(StorageFullError("the disk is full"))
 
-    fr.context.cosigner._sequencer.submit = full
+    fr.context.witness._sequencer.submit = full
     reply = await add(world, "kr", "fr", encode_add_checkpoint(0, [], note))
     assert (reply.status, reply.code) == (507, "storage-full")
     assert b"witness/fr" not in reply.body
@@ -422,6 +422,6 @@ async def test_a_witness_that_knows_more_than_the_log_is_reported(world: World) 
     node = await world.start("kr", delivery=COSIGNING)
 
     await world.until(lambda: '"witness-ahead-of-own-log"' in world.logs["kr"].getvalue())
-    assert node.context.collector.ahead == {"fr"}
+    assert node.context.gateway.ahead == {"fr"}
     async with world.sessions[0].get(f"{node.admin_url}/health") as response:
         assert "log-behind-witness:fr" in json.loads(await response.read())["problems"]

@@ -45,10 +45,10 @@ async def test_receipts_are_upgraded_kept_and_exported_with_what_the_witnesses_s
         sent = await kr.send(request())
         await fr.wait_for(lambda desk: has_message(desk, sent.id))
         await kr.wait_for(lambda desk: reached(desk, sent.id, PROVED_IN_ONE_LEG))
-        before = await kr.proving.verify(sent.id, online=False)
+        before = await kr.verification.verify(sent.id, online=False)
         await _witnessed(federation)
 
-        report = await kr.proving.verify(sent.id)
+        report = await kr.verification.verify(sent.id)
 
         assert (report.ok, report.complete, report.witnessed) == (True, True, True), report
         # One other member, so it alone is the majority; kr's entries fr vouches for, and the other way round.
@@ -60,16 +60,16 @@ async def test_receipts_are_upgraded_kept_and_exported_with_what_the_witnesses_s
 
         for name in tuple(federation.nodes):
             await federation.stop(name)
-        offline = await kr.proving.verify(sent.id, online=False)
+        offline = await kr.verification.verify(sent.id, online=False)
         assert (offline.ok, offline.witnessed) == (True, True)
-        exported = await kr.proving.export(sent.id, to="The court", purpose="case_work")
+        exported = await kr.verification.export(sent.id, to="The court", purpose="case_work")
         names = {
             line.name
             for receipt in Evidence.from_bytes(exported).receipts
             for line in parse_note(receipt.checkpoint).signatures
         }
         assert {"comity-demo/witness/kr", "comity-demo/witness/fr"} <= names
-        file = await fr.proving.verify_file(exported)
+        file = await fr.verification.verify_file(exported)
         assert (file.ok, file.witnessed) == (True, True)
 
 
@@ -102,7 +102,7 @@ async def test_evidence_that_was_exported_before_is_upgraded_when_it_is_verified
     async with federation.desk("24-7@kr") as kr, federation.desk("24-7@fr") as fr:
         sent = await kr.send(request())
         await fr.wait_for(lambda desk: has_message(desk, sent.id))
-        exported = await kr.proving.export(sent.id, to="The court", purpose="case_work")
+        exported = await kr.verification.export(sent.id, to="The court", purpose="case_work")
         await _witnessed(federation)
-        report = await fr.proving.verify_file(exported)
+        report = await fr.verification.verify_file(exported)
     assert (report.ok, report.witnessed) == (True, True)

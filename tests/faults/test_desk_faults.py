@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from exchange.messaging.sync import Traffic
+from exchange.messaging.sync import NodeSync
 from exchange.store.messages import DeskStore
 from exchange.views import SendStatus
 from protocol.errors import StorageFullError
@@ -139,7 +139,7 @@ async def check_invariants(world: World) -> None:
             proved = [(r.event, r.node) for r in tracking.recipients[0].receipts]
             assert len(proved) == len(set(proved))
             assert all(r.verified for r in tracking.recipients[0].receipts)
-            assert (await fr.proving.verify(row.id)).ok
+            assert (await fr.verification.verify(row.id)).ok
     for node in ("kr", "fr"):
         assert set(events(world, node).values()) <= {1}
 
@@ -227,12 +227,12 @@ def test_what_a_killed_desk_called_durable_is_there(tmp_path: Path) -> None:
 async def test_a_desk_that_is_cancelled_while_it_sends_finds_the_message_in_its_outbox(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def never(traffic: Traffic, batch: Any) -> Any:
+    async def never(traffic: NodeSync, batch: Any) -> Any:
         raise CrashError
 
     async with world.open(KR) as kr:
         with monkeypatch.context() as patched:
-            patched.setattr(Traffic, "_submit", never)
+            patched.setattr(NodeSync, "_submit", never)
             with pytest.raises(CrashError):
                 await kr.send(request())
     async with world.open(KR) as kr:

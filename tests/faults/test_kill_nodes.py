@@ -75,7 +75,7 @@ async def test_a_node_killed_at_this_stage_loses_nothing_and_repeats_nothing(
         await prove(made, seoul, sent.id, DELIVERED)
         again = await sync(made, paris, 0)
         assert again is None or not again.received
-        report = await seoul.proving.verify(sent.id)
+        report = await seoul.verification.verify(sent.id)
         assert report.ok, report
 
 

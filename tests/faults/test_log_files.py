@@ -27,7 +27,7 @@ from keys.members.federation import node_card
 from keys.members.identity import generate_node_keys
 from keys.secrets.keystore import FAST, Keystore
 from node.cli.main import app
-from node.log._volatile_checkpoint import BootMemory
+from node.log._volatile_checkpoint import VolatileCheckpoint
 from node.log.files import LogFiles
 from node.log.sequencer import Sequencer
 from node.recovery.reconcile import ranges
@@ -454,7 +454,7 @@ def test_full_disk_during_a_backup_leaves_nothing(home: Path, command: Command, 
 
 
 def test_memory_of_another_boot_another_user_or_a_link_vouches_for_nothing(tmp_path: Path) -> None:
-    memory = BootMemory(tmp_path, tmp_path / "kr")
+    memory = VolatileCheckpoint(tmp_path, tmp_path / "kr")
     assert memory.read() is None
     memory.write(b"note")
     assert memory.read() == b"note"

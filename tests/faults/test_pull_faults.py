@@ -41,7 +41,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 async def in_mailbox(world: World, desk: Desk, count: int) -> list[bytes]:
     """The envelopes in the mailbox at a node that no request reaches, once there are ``count``."""
     context = world.nodes["la"].context
-    with context.sequencer.changes.watch(str(desk.address)) as watch:
+    with context.sequencer.wakeups.watch(str(desk.address)) as watch:
         while True:
             entries = await context.store.mailbox(desk.address, 0, 100, 1 << 24)
             found = [entry.envelope for entry in entries if entry.envelope is not None]
@@ -93,7 +93,7 @@ async def test_what_such_a_node_sends_leaves_through_its_relay_and_its_receipts_
         (KR, EventName.ContentHandover, None),
     }
     seen: set[Any] = set()
-    with context.sequencer.changes.watch(str(vientiane.address)) as watch:
+    with context.sequencer.wakeups.watch(str(vientiane.address)) as watch:
         while not wanted <= seen:
             entries_ = await context.store.mailbox(vientiane.address, 0, 100, 1 << 24)
             verified = [world.verify(receipt) for entry in entries_ for receipt in entry.receipts]
@@ -145,7 +145,7 @@ async def test_what_is_said_without_proof_takes_nothing_off_the_queue(world: Wor
     ((number, raw),) = waiting.envelopes
     assert raw == envelope.raw
     # The sender's node's receipt is true, but it is no proof that la has the message.
-    taken = wire.encode_taken(Taken(((number, wire.Answer(tuple(submitted.receipts))),)))
+    taken = wire.encode_taken(Taken(((number, wire.EnvelopeAnswer(tuple(submitted.receipts))),)))
     body = await world.call("de", "POST", "/v1/pull", taken, holder="la", signer=world.node_keys["la"].signer())
     assert body.status == 200
     assert list(await store.outbound_items("la", [number])) == [number]

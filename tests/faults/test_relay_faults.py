@@ -13,7 +13,7 @@ from node.peers.client import PartnerClient
 from protocol.envelope import Envelope
 from protocol.errors import UnavailableError
 from protocol.event import EventName
-from protocol.http.wire import Answer as WireAnswer
+from protocol.http.wire import EnvelopeAnswer as WireAnswer
 from protocol.receipt import Receipt, VerifiedReceipt
 from tests.worlds.nodes import Desk, Nation, World, answers
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from keys.secrets.keystore import Keystore
 from node.cli.main import app
 from node.log import clock as clock_module
-from node.log._volatile_checkpoint import BootMemory
+from node.log._volatile_checkpoint import VolatileCheckpoint
 from node.log.clock import ClockWatch
 from node.operations.logging import make_log
 from node.operations.metrics import Metrics
@@ -133,7 +133,7 @@ class Watched:
         self.watch = ClockWatch(
             lambda: self.true + self.ahead,
             lambda: self.elapsed_s,
-            BootMemory(folder, folder),
+            VolatileCheckpoint(folder, folder),
             Metrics(),
             make_log("kr", "error"),
         )

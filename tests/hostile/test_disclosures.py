@@ -17,7 +17,7 @@ from exchange.cli.main import app
 from exchange.desk.desk import Desk
 from exchange.office.officers import Login
 from protocol.errors import ForbiddenError, HandlingError, RecipientNeededError, UsageError
-from protocol.processing_log import LocalRecord, Operation
+from protocol.processing_log import Operation, ProcessingRecord
 from tests.worlds.desks import FR, KR, PASSPHRASE, World, request
 
 
@@ -33,13 +33,13 @@ async def received(world: World, tlp: str = "AMBER") -> UUID:
         return sent.id
 
 
-async def records(desk: Desk) -> list[LocalRecord]:
+async def records(desk: Desk) -> list[ProcessingRecord]:
     entries = await desk.run(lambda: list(desk.records.entries()))
-    return [LocalRecord.from_bytes(entry) for _, _, entry in entries]
+    return [ProcessingRecord.from_bytes(entry) for _, _, entry in entries]
 
 
 def ways_out(desk: Desk, message: UUID, **given: Any) -> list[Callable[[], Awaitable[object]]]:
-    prove = desk.proving
+    prove = desk.verification
     return [
         lambda: prove.export(message, **given),
         lambda: prove.disclosure(message, **given),
@@ -68,7 +68,7 @@ async def test_giving_a_file_to_a_contact_point_is_passing_the_message_on(world:
             with pytest.raises(HandlingError):
                 await way_out()
         for to in ("24-7@kr", "24-7@fr", "cyber@fr", "Tribunal judiciaire de Lille", "Greffe, greffe@justice.example"):
-            await fr.proving.disclosure(message, to=to)
+            await fr.verification.disclosure(message, to=to)
 
 
 @pytest.mark.parametrize("to", ["24-7@GH", " 24-7@gh", "Accra (24-7@gh)", "24-7@fr, 24-7@gh.", "<24-7@gh>"])

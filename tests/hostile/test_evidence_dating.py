@@ -254,7 +254,7 @@ async def test_what_is_passed_on_is_proved_by_an_acceptance_from_before_the_key_
         sent = await kr.send(request(handling={"tlp": "GREEN"}))
         await fr.sync()
         logged = world.clock()
-        draft = await fr.run(fr.onward.forward_draft, sent.id, [gh], "This concerns you.", None)
+        draft = await fr.run(fr.passing_on.forward_draft, sent.id, [gh], "This concerns you.", None)
         assert len(b64decode(draft["original"]["acceptance"])) < 8_000
         world.clock.advance(minutes=5)
         card = world.cards[KR]

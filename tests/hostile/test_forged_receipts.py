@@ -40,7 +40,7 @@ from protocol.errors import (
     UnknownKeyError,
 )
 from protocol.event import DESK_EVENTS, Event, EventName, encode_event
-from protocol.http.wire import Answer
+from protocol.http.wire import EnvelopeAnswer
 from protocol.log.checkpoint import SoftLogSigner
 from protocol.receipt import Receipt, VerifiedReceipt
 from protocol.statement import DeskStatement, sign_statement
@@ -200,12 +200,12 @@ class Distrusting:
         self._problem, self._trusts, self._dated = problem, trusts, dated
 
     def require_trusted(self, node: str) -> None:
-        """See :class:`~node.monitor.monitor.Witness`."""
+        """See :class:`~node.monitor.monitor.Monitor`."""
         if not self._trusts(node):
             raise self._problem
 
     def require_dated(self, node: str, receipt: VerifiedReceipt) -> None:
-        """See :class:`~node.monitor.monitor.Witness`."""
+        """See :class:`~node.monitor.monitor.Monitor`."""
         if not self._dated:
             raise self._problem
 
@@ -215,10 +215,10 @@ async def test_what_a_log_says_that_contradicted_itself_or_dates_falsely_does_no
     consigned = stage.logs["fr"].receipt(stage.at_recipient(EventName.ContentConsignment))
     foreign = stage.logs["us"].receipt(stage.event(EventName.RelayAcceptance, peer="kr"))
     for witness in (Distrusting(fork, lambda node: node != "fr"), Distrusting(fork, lambda node: True, dated=False)):
-        judge._witness = witness  # type: ignore[assignment]
+        judge._monitor = witness  # type: ignore[assignment]
         with pytest.raises(LogForkError):
             judge.prove(consigned)
-    judge._witness = Distrusting(fork, lambda node: node != "fr")  # type: ignore[assignment]
+    judge._monitor = Distrusting(fork, lambda node: node != "fr")  # type: ignore[assignment]
     with pytest.raises(LogForkError):
         judge.judge(foreign, "fr")
 
@@ -237,16 +237,16 @@ async def test_a_node_on_the_way_may_name_a_recipient_and_a_recipients_node_need
 async def test_of_the_receipts_that_a_partner_brings_only_true_ones_are_kept(stage: Stage) -> None:
     world = stage.world
     paris, seoul = world.desks["24-7@fr"].signer(), world.desks["24-7@kr"].signer()
-    handover = EventName.ContentHandover
+    outcomes = EventName.ContentHandover
     brought = [
-        (stage.logs["fr"].receipt(stage.stated(handover, Forger(paris, seoul))), "signature-invalid"),
-        (stage.logs["fr"].receipt(stage.stated(handover, seoul)), "unknown-key"),
-        (stage.logs["us"].receipt(stage.stated(handover, paris)), "forbidden"),
+        (stage.logs["fr"].receipt(stage.stated(outcomes, Forger(paris, seoul))), "signature-invalid"),
+        (stage.logs["fr"].receipt(stage.stated(outcomes, seoul)), "unknown-key"),
+        (stage.logs["us"].receipt(stage.stated(outcomes, paris)), "forbidden"),
         (stage.logs["us"].receipt(stage.at_recipient(EventName.ContentConsignment)), "forbidden"),
         (stage.logs["kr"].receipt(stage.event(EventName.SubmissionAcceptance)), "forbidden"),
-        (stage.logs["fr"].receipt(stage.at_recipient(handover, digest=bytes(32))), "not-found"),
+        (stage.logs["fr"].receipt(stage.at_recipient(outcomes, digest=bytes(32))), "not-found"),
         (stage.logs["fr"].receipt(stage.at_recipient(EventName.ContentConsignment)), None),
-        (stage.logs["fr"].receipt(stage.stated(handover, paris)), None),
+        (stage.logs["fr"].receipt(stage.stated(outcomes, paris)), None),
     ]
     verdicts = await take_receipts(stage.context.relaying, "fr", [receipt for receipt, _ in brought])
     assert [None if verdict is None else verdict.code for verdict in verdicts] == [code for _, code in brought]
@@ -273,7 +273,7 @@ class Recorded:
     def __init__(self, stage: Stage, *outcomes: Done | Failed) -> None:
         self.operations: list[Any] = []
         self._outcomes = outcomes
-        stage.context.handover._sequencer = self  # type: ignore[assignment]
+        stage.context.outcomes._sequencer = self  # type: ignore[assignment]
 
     async def submit_many(self, operations: Sequence[Any]) -> Sequence[Any]:
         """See :class:`~node.log.sequencer.Sequencer`."""
@@ -285,7 +285,7 @@ async def outcome(stage: Stage, receipts: Sequence[Receipt], recipients: tuple[A
     """What the node would record of such an answer of the node fr."""
     recorded = Recorded(stage)
     item = queued(stage, recipients=recipients)
-    problem = await stage.context.handover.answered("fr", [item], [Answer(tuple(receipts))])
+    problem = await stage.context.outcomes.answered("fr", [item], [EnvelopeAnswer(tuple(receipts))])
     (operation,) = recorded.operations
     assert (problem is None) == isinstance(operation, RecordRelayed)
     return operation
@@ -333,18 +333,18 @@ async def test_an_envelope_leaves_the_queue_only_for_the_partners_own_word_about
     assert isinstance(await outcome(stage, one_of_two, both), DeferOutbound)
 
 
-def honest_answer(stage: Stage) -> Answer:
+def honest_answer(stage: Stage) -> EnvelopeAnswer:
     """What the node fr truly answers to the message."""
     accepted = stage.event(EventName.RelayAcceptance, peer="kr")
     consigned = stage.at_recipient(EventName.ContentConsignment)
-    return Answer(tuple(stage.logs["fr"].receipt(event) for event in (accepted, consigned)))
+    return EnvelopeAnswer(tuple(stage.logs["fr"].receipt(event) for event in (accepted, consigned)))
 
 
 async def test_one_answer_that_does_not_hold_is_told_wherever_it_stands_among_good_ones(stage: Stage) -> None:
-    good, empty = honest_answer(stage), Answer(())
+    good, empty = honest_answer(stage), EnvelopeAnswer(())
     for answers in ([empty, good], [good, empty]):
         recorded = Recorded(stage)
-        problem = await stage.context.handover.answered("fr", [queued(stage, 1), queued(stage, 2)], answers)
+        problem = await stage.context.outcomes.answered("fr", [queued(stage, 1), queued(stage, 2)], answers)
         assert type(problem) is PeerFailedError
         kinds = [RecordRelayed if answer is good else DeferOutbound for answer in answers]
         assert [type(operation) for operation in recorded.operations] == kinds
@@ -352,32 +352,32 @@ async def test_one_answer_that_does_not_hold_is_told_wherever_it_stands_among_go
 
 async def test_an_answer_that_contradicts_the_partners_log_keeps_the_message_and_is_told_as_such(stage: Stage) -> None:
     """The log of fr shows another tree of a size that it had signed before."""
-    handover, judge = stage.context.handover, stage.context.judge
+    outcomes, judge = stage.context.outcomes, stage.context.judge
     fork = LogForkError("two trees of one size")
 
     class Witness:
         def require_trusted(self, partner: str) -> None:
             raise fork
 
-    judge._witness = Witness()  # type: ignore[assignment]
+    judge._monitor = Witness()  # type: ignore[assignment]
     recorded = Recorded(stage)
-    assert await handover.answered("fr", [queued(stage)], [honest_answer(stage)]) is fork
+    assert await outcomes.answered("fr", [queued(stage)], [honest_answer(stage)]) is fork
     (operation,) = recorded.operations
     assert (type(operation), operation.error_code) == (DeferOutbound, fork.code)
 
 
 async def test_only_a_contradiction_in_what_a_partner_proved_accuses_it(stage: Stage) -> None:
-    handover, fork = stage.context.handover, LogForkError("two trees of one size")
+    outcomes, fork = stage.context.outcomes, LogForkError("two trees of one size")
     accused: list[tuple[str, ComityError]] = []
 
     class Witness:
-        def accuse(self, partner: str, problem: LogForkError, *notes: bytes) -> None:
+        def contradicted(self, partner: str, problem: LogForkError, *notes: bytes) -> None:
             assert notes
             accused.append((partner, problem))
 
-    handover._witness = Witness()  # type: ignore[assignment]
+    outcomes._monitor = Witness()  # type: ignore[assignment]
     relayed = await outcome(stage, honest_answer(stage).receipts)
-    deferred = handover.defer(queued(stage), PeerFailedError("no"))
+    deferred = outcomes.defer(queued(stage), PeerFailedError("no"))
     written: list[tuple[Any, Any, type[ComityError] | None]] = [
         (relayed, Done(), None),
         (relayed, Failed(NotFoundError("recorded before")), None),
@@ -386,22 +386,22 @@ async def test_only_a_contradiction_in_what_a_partner_proved_accuses_it(stage: S
     ]
     for operation, said, problem in written:
         Recorded(stage, said)
-        told = await handover.write("fr", [operation])
+        told = await outcomes.write("fr", [operation])
         assert (None if told is None else type(told)) is problem
     assert not accused
     Recorded(stage, Failed(fork))
-    assert await handover.write("fr", [relayed]) is fork
+    assert await outcomes.write("fr", [relayed]) is fork
     assert accused == [("fr", fork)]
 
 
 async def test_an_answer_that_could_not_be_recorded_is_told(stage: Stage) -> None:
     Recorded(stage, Failed(ForbiddenError("no")))
-    problem = await stage.context.handover.answered("fr", [queued(stage)], [honest_answer(stage)])
+    problem = await stage.context.outcomes.answered("fr", [queued(stage)], [honest_answer(stage)])
     assert type(problem) is NotRecordedError
 
 
 async def test_a_receipt_leaves_the_queue_when_it_stands_or_is_refused_for_good(stage: Stage) -> None:
-    handover = stage.context.handover
+    outcomes = stage.context.outcomes
     cases: list[tuple[list[ComityError | None], type[Any]]] = [
         ([None], MarkReceiptsSent),
         ([None, ForbiddenError("no")], MarkReceiptsSent),
@@ -410,10 +410,10 @@ async def test_a_receipt_leaves_the_queue_when_it_stands_or_is_refused_for_good(
     ]
     for verdicts, kind in cases:
         recorded = Recorded(stage)
-        assert await handover.judged("fr", [queued(stage)], [verdicts]) is None
+        assert await outcomes.judged("fr", [queued(stage)], [verdicts]) is None
         assert [type(operation) for operation in recorded.operations] == [kind]
     recorded = Recorded(stage)
-    await handover.judged("fr", [queued(stage, 1), queued(stage, 2)], [[None], [PeerFailedError("later")]])
+    await outcomes.judged("fr", [queued(stage, 1), queued(stage, 2)], [[None], [PeerFailedError("later")]])
     sent = [operation for operation in recorded.operations if isinstance(operation, MarkReceiptsSent)]
     assert sent == [MarkReceiptsSent((1,))]
 

@@ -28,7 +28,7 @@ from protocol.errors import (
     NothingOpenError,
     OfficerRoleError,
 )
-from protocol.processing_log import LocalRecord, RecordedOfficer
+from protocol.processing_log import ProcessingRecord, RecordedOfficer
 from tests.worlds.desks import KR, World, request
 
 BOTH = (Role.DRAFTER, Role.RELEASER)
@@ -239,7 +239,7 @@ async def test_every_registration_leaves_the_id_the_key_and_the_roles_in_the_rec
         await desk.run(desk.office.change_roles, "kim", frozenset(BOTH))
         keys = {officer.id: ed25519_kid(officer.public_key) for officer in await desk.run(desk.office.officers)}
         entries = [
-            LocalRecord.from_bytes(entry) for _, _, entry in await desk.run(lambda: list(desk.records.entries()))
+            ProcessingRecord.from_bytes(entry) for _, _, entry in await desk.run(lambda: list(desk.records.entries()))
         ]
     told = [(record.act, record.subject) for record in entries if record.subject is not None]
     assert [act for act, _ in told] == ["officer.add", "officer.add", "officer.key", "officer.roles", "officer.roles"]

@@ -22,14 +22,14 @@ import exchange.verifiers.verify_misbehaviour as standalone
 from keys.directory.cards import Function, card_to_bytes
 from node.monitor.monitor import Checked
 from node.monitor.proof_files import ProofFiles
-from node.monitor.reinstate import restore_trust
+from node.monitor.reinstate import reinstate_trust
 from node.server import Node
 from protocol.crypto.signing import Signer
 from protocol.errors import LogForkError, NotFoundError
 from protocol.http.add_checkpoint import AddCheckpoint
 from protocol.log.checkpoint import SoftLogSigner
 from protocol.log.freshness import FRESH_WITHIN
-from protocol.misbehaviour.proof import Kind, TwoTrees, decode_proof, encode_proof
+from protocol.misbehaviour.proof import MisbehaviourKind, TwoTrees, decode_proof, encode_proof
 from protocol.misbehaviour.verify import verify_proof
 from tests.worlds.forged_log import entry, signed
 from tests.worlds.lying_nodes import (
@@ -65,9 +65,9 @@ class Federation:
         """One exchange of every honest node with every other."""
         contexts = [self.world.nodes[name].context for name in HONEST]
         for context in contexts:
-            await asyncio.gather(*(context.witness.check(name) for name in ("fr", *HONEST) if name != context.node))
+            await asyncio.gather(*(context.monitor.check(name) for name in ("fr", *HONEST) if name != context.node))
         for context in contexts:
-            await context.proof_exchange.round()
+            await context.gossip.round()
 
     async def send(self, sender: str, receipts: int = 3) -> None:
         """A message from a desk to Paris; returns when that many receipts of its way are there."""
@@ -88,9 +88,9 @@ class Federation:
         return self.world.desks[f"24-7@{nation}"]
 
     def proofs(self, node: str) -> ProofFiles:
-        return self.world.nodes[node].context.witness.proofs
+        return self.world.nodes[node].context.monitor.proofs
 
-    def kinds(self, node: str) -> set[Kind]:
+    def kinds(self, node: str) -> set[MisbehaviourKind]:
         return {kept.proof.kind for kept in self.proofs(node).open()}
 
     def verify_alone(self, node: str, folder: Path) -> set[str]:
@@ -111,7 +111,7 @@ class Federation:
         for node in nodes:
             context = self.world.nodes[node].context
             with pytest.raises(LogForkError):
-                context.witness.require_trusted("fr")
+                context.monitor.require_trusted("fr")
             assert '"partner-log-lied"' in self.world.logs[node].getvalue()
         await self.send("kr", receipts=0)
         kept = await self.world.nodes["kr"].context.store.stats()
@@ -134,7 +134,7 @@ async def test_an_honest_federation_accuses_nobody(federation: Federation) -> No
         await federation.send(sender)
         await federation.exchange()
     for name in HONEST:
-        witness = federation.world.nodes[name].context.witness
+        witness = federation.world.nodes[name].context.monitor
         assert (witness.distrusted, witness.proofs.all()) == ((), [])
         assert "not-completed" not in federation.world.logs[name].getvalue()[before[name] :]
 
@@ -150,7 +150,7 @@ async def test_a_liar_who_asks_for_witnesses_is_proved_by_its_own_request(
     await federation.exchange()
 
     # What it asked to be cosigned has the size of what was seen, or more.
-    assert federation.kinds("kr") & {Kind.FORK, Kind.TWO_TREES}
+    assert federation.kinds("kr") & {MisbehaviourKind.FORK, MisbehaviourKind.TWO_TREES}
     assert federation.verify_alone("kr", tmp_path) & {"fork", "two-trees"}
 
 
@@ -191,7 +191,7 @@ async def test_a_rewritten_entry_is_proved_by_those_who_cosigned_an_older_tree_o
     await federation.send("kr")
     older = await world.nodes["fr"].context.store.checkpoint()
     for name in HONEST:
-        await world.nodes[name].context.cosigner.add(AddCheckpoint(0, (), older))
+        await world.nodes[name].context.witness.add(AddCheckpoint(0, (), older))
     await federation.send("kr")
     await federation.exchange()
     await federation.lie_while_stopped(lambda leaves: [leaves[0], entry(99, world.clock()), *leaves[2:]])
@@ -212,15 +212,15 @@ async def test_a_log_that_was_cut_and_signed_again_is_proved_within_one_exchange
 
     await federation.exchange()
 
-    assert federation.kinds("kr") == {Kind.SHRUNK}
+    assert federation.kinds("kr") == {MisbehaviourKind.SHRUNK}
     for name in HONEST:
         assert federation.verify_alone(name, tmp_path) == {"shrunk"}
     await federation.require_price(*HONEST)
 
 
-@pytest.mark.parametrize(("cut", "kind"), [(1, Kind.INDEX_TWICE), (2, Kind.TWO_TREES)])
+@pytest.mark.parametrize(("cut", "kind"), [(1, MisbehaviourKind.INDEX_TWICE), (2, MisbehaviourKind.TWO_TREES)])
 async def test_a_second_receipt_for_one_index_or_size_is_proved_by_itself(
-    federation: Federation, tmp_path: Path, cut: int, kind: Kind
+    federation: Federation, tmp_path: Path, cut: int, kind: MisbehaviourKind
 ) -> None:
     await federation.start()
     await federation.send("kr")
@@ -228,7 +228,7 @@ async def test_a_second_receipt_for_one_index_or_size_is_proved_by_itself(
 
     await federation.send("kr", receipts=0)
     kr = federation.world.nodes["kr"].context
-    await federation.world.until(lambda: bool(kr.witness.distrusted))
+    await federation.world.until(lambda: bool(kr.monitor.distrusted))
 
     assert federation.kinds("kr") == {kind}
     assert federation.verify_alone("kr", tmp_path) == {kind.value}
@@ -259,7 +259,7 @@ async def test_an_event_of_an_earlier_time_is_proved_by_its_receipt_alone(
     await federation.start(BackDatingNode)
     await federation.send("kr", receipts=0)
     kr = federation.world.nodes["kr"].context
-    await federation.world.until(lambda: bool(kr.witness.distrusted))
+    await federation.world.until(lambda: bool(kr.monitor.distrusted))
 
     assert federation.verify_alone("kr", tmp_path) == {"back-dated"}
     await federation.require_price("kr")
@@ -272,7 +272,7 @@ async def test_an_event_of_a_later_time_is_proved_by_its_receipt_alone(federatio
     await federation.start(PostDatingNode)
     await federation.send("kr", receipts=0)
     kr = federation.world.nodes["kr"].context
-    await federation.world.until(lambda: bool(kr.witness.distrusted))
+    await federation.world.until(lambda: bool(kr.monitor.distrusted))
 
     assert federation.verify_alone("kr", tmp_path) == {"post-dated"}
     await federation.require_price("kr")
@@ -290,10 +290,10 @@ async def test_a_log_shown_as_it_was_before_its_receipts_raises_the_alarm_withou
     await federation.exchange()
 
     kr = federation.world.nodes["kr"].context
-    assert kr.witness.distrusted == ("fr",)
+    assert kr.monitor.distrusted == ("fr",)
     assert federation.kinds("kr") == set()
     with pytest.raises(LogForkError):
-        kr.witness.require_trusted("fr")
+        kr.monitor.require_trusted("fr")
 
 
 async def test_a_log_that_signs_its_tree_of_before_its_receipts_anew_is_proved_within_one_exchange(
@@ -322,18 +322,18 @@ async def test_a_log_that_shows_what_it_signed_long_before_has_not_answered(fede
     await federation.send("kr")
 
     world.clock.shift = FRESH_WITHIN + timedelta(minutes=1)
-    assert await us.witness.check("fr") is Checked.STALE
+    assert await us.monitor.check("fr") is Checked.STALE
     assert '"code": "checkpoint-stale"' in world.logs["us"].getvalue()
-    assert us.witness.distrusted == ()  # a log that says nothing is not one that lies
+    assert us.monitor.distrusted == ()  # a log that says nothing is not one that lies
 
     store.frozen = None
-    assert await us.witness.check("fr") is Checked.PROVED
-    latest = us.witness.proved_note("fr")
+    assert await us.monitor.check("fr") is Checked.PROVED
+    latest = us.monitor.proved_note("fr")
     store.frozen = (0, await store.checkpoint())  # the present tree, with the time at which it was signed first
     world.nodes["fr"].context.sequencer._renewed = None
     world.nodes["fr"].context.sequencer._renew_from = time.monotonic() + 60
-    assert await us.witness.check("fr") is Checked.STALE
-    assert us.witness.proved_note("fr") == latest  # what was shown once is not forgotten
+    assert await us.monitor.check("fr") is Checked.STALE
+    assert us.monitor.proved_note("fr") == latest  # what was shown once is not forgotten
 
 
 async def test_a_log_that_shows_an_old_tree_long_after_is_distrusted_by_all_to_whom_a_partner_tells_of_a_larger_one(
@@ -351,7 +351,7 @@ async def test_a_log_that_shows_an_old_tree_long_after_is_distrusted_by_all_to_w
     await federation.exchange()
 
     for name in HONEST:
-        assert world.nodes[name].context.witness.distrusted == ("fr",)
+        assert world.nodes[name].context.monitor.distrusted == ("fr",)
 
 
 async def test_the_operators_decision_holds_against_what_was_signed_before_and_not_against_a_new_lie(
@@ -368,11 +368,11 @@ async def test_the_operators_decision_holds_against_what_was_signed_before_and_n
 
     await world.stop("kr")
     await world.start("kr", delivery=DELIVERY)
-    assert world.nodes["kr"].context.witness.distrusted == ("fr",)
+    assert world.nodes["kr"].context.monitor.distrusted == ("fr",)
     await world.stop("kr")
-    restore_trust(world.home("kr"), world.home("kr").path / "node.sqlite", "fr", world.clock() + timedelta(seconds=3))
+    reinstate_trust(world.home("kr"), world.home("kr").path / "node.sqlite", "fr", world.clock() + timedelta(seconds=3))
     with pytest.raises(NotFoundError):
-        restore_trust(world.home("kr"), world.home("kr").path / "node.sqlite", "fr", world.clock())
+        reinstate_trust(world.home("kr"), world.home("kr").path / "node.sqlite", "fr", world.clock())
     world.clock.shift = timedelta(seconds=4)
     await world.start("kr", delivery=DELIVERY)
     kr = world.nodes["kr"].context
@@ -380,12 +380,12 @@ async def test_the_operators_decision_holds_against_what_was_signed_before_and_n
     # The message that was kept arrives, and what the others still hold does not count here any more.
     await world.events(federation.desk("kr"), 6)
     await federation.exchange()
-    assert (kr.witness.distrusted, len(kr.witness.proofs.all())) == ((), 2)
-    assert world.nodes["us"].context.witness.distrusted == ("fr",)
+    assert (kr.monitor.distrusted, len(kr.monitor.proofs.all())) == ((), 2)
+    assert world.nodes["us"].context.monitor.distrusted == ("fr",)
 
     await federation.lie_while_stopped(lambda leaves: [*leaves[:-1], entry(98, world.clock())])
     await federation.exchange()
-    assert kr.witness.distrusted == ("fr",)
+    assert kr.monitor.distrusted == ("fr",)
     assert federation.kinds("kr")
 
 
@@ -402,7 +402,7 @@ async def test_partners_and_auditors_read_heads_and_proofs_and_only_auditors_of_
     await federation.send("us")
     await federation.exchange()
     held = {kept.proof.kind: kept for kept in federation.proofs("kr").open()}
-    rewritten, hashes = held[Kind.REWRITTEN].digest.hex(), held[Kind.INDEX_TWICE].digest.hex()
+    rewritten, hashes = held[MisbehaviourKind.REWRITTEN].digest.hex(), held[MisbehaviourKind.INDEX_TWICE].digest.hex()
 
     async def status(holder: str, signer: Signer, target: str) -> int:
         return (await world.call("kr", "GET", target, holder=holder, signer=signer)).status
@@ -437,7 +437,7 @@ async def test_a_proof_from_a_partner_is_verified_before_it_is_believed(federati
         us = world.node_keys["us"].signer()
         return await world.call("kr", "POST", "/v1/misbehaviour", proof, holder="us", signer=us)
 
-    witness = world.nodes["kr"].context.witness
+    witness = world.nodes["kr"].context.monitor
     assert (await offer(stranger)).code == "checkpoint-invalid"
     assert (witness.distrusted, witness.proofs.all()) == ((), [])
     for _ in range(2):

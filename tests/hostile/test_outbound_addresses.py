@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from exchange.link.directory import Trust
+from exchange.link.directory import DeskDirectory
 from keys.transport.networks import is_allowed
 from keys.transport.tls import make_certificate, server_context
 from node.peers.client import Identity, PartnerClient
@@ -109,7 +109,7 @@ async def test_the_directory_is_fetched_over_an_unknown_certificate_from_the_fir
 
 
 def test_a_desk_fetches_over_an_unknown_certificate_from_the_node_that_it_began_with_alone() -> None:
-    class Moved(Trust):
+    class Moved(DeskDirectory):
         """Served by another node than the one that it began with, which shows an unknown certificate."""
 
         own_node = "xx"  # type: ignore[assignment]

@@ -39,7 +39,7 @@ async def held(kr: Desk, fr: Desk, tlp: str, *codes: str, **more: Any) -> UUID:
 async def passing_on(desk: Desk, message: UUID, *to: Address, **changes: Any) -> dict[str, Any]:
     """A draft that passes a message on whatever its labels say, with changes by hand."""
     with without_rules(desk):
-        draft = await desk.run(desk.onward.forward_draft, message, list(to), "This concerns you.", None)
+        draft = await desk.run(desk.passing_on.forward_draft, message, list(to), "This concerns you.", None)
     return {**draft, "officer": OFFICER, **changes}
 
 
@@ -169,7 +169,7 @@ async def test_a_forged_consent_opens_nothing(world: World, monkeypatch: pytest.
         with without_rules(fr):
             sent = await fr.send({**draft, "consents": [carried]})
         assert (await gh.sync()).quarantined == ()
-        for reading in (gh.show(sent.id), gh.peek(sent.id), gh.proving.export(sent.id)):
+        for reading in (gh.show(sent.id), gh.peek(sent.id), gh.verification.export(sent.id)):
             with pytest.raises(HandlingError, match="not proved"):
                 await reading
         assert [row.opened_at for row in await gh.inbox()] == [None]

@@ -15,7 +15,7 @@ from exchange.cli.main import app
 from exchange.desk.desk import Desk
 from keys.local.terminal import run_program
 from protocol.errors import ClockSkewError, ComityError, NotEnrolledError, RateLimitedError, StorageFullError
-from protocol.processing_log import LocalRecord
+from protocol.processing_log import ProcessingRecord
 from tests.worlds.desks import FR, KR, PASSPHRASE, World, request
 
 Comity = Callable[..., tuple[int, str, str]]
@@ -68,7 +68,7 @@ def looked_at(world: World) -> int:
     """How many times the desk in Paris recorded that a message was looked at."""
 
     def acts(desk: Desk) -> list[str]:
-        return [LocalRecord.from_bytes(entry).act for _, _, entry in desk.records.entries()]
+        return [ProcessingRecord.from_bytes(entry).act for _, _, entry in desk.records.entries()]
 
     async def count() -> int:
         async with world.open(FR) as fr:

@@ -33,7 +33,7 @@ class RefusingDesk:
         self.settings = SimpleNamespace(transport="https")
         self.address = "24-7@kr"
         self._left = {name: list(errors) for name in ("listen", "notices", "next_change", "check")}
-        self.proving = SimpleNamespace(check_own_log=self._check)
+        self.verification = SimpleNamespace(check_own_log=self._check)
         self.arrived = 0
 
     def _fail(self, part: str) -> None:

@@ -18,8 +18,8 @@ from protocol.log.merkle import leaf_hash
 from protocol.log.note import parse_vkey
 from protocol.log.tiles import TileTree
 from protocol.log.witness import WitnessVerifier
-from protocol.misbehaviour.proof import Kind, decode_proof, encode_proof
-from protocol.processing_log import LocalRecord, Operation
+from protocol.misbehaviour.proof import MisbehaviourKind, decode_proof, encode_proof
+from protocol.processing_log import Operation, ProcessingRecord
 from tests.vectors import make_misbehaviour_vectors, make_negative_vectors, make_record_vectors, make_witness_vectors
 from tests.vectors.make_negative_vectors import JUDGES, LOG_VERIFIER
 
@@ -49,7 +49,7 @@ def test_the_witness_cosigned_the_checkpoint_with_both_keys() -> None:
 
 def test_each_kind_of_lie_is_proved_by_its_vector() -> None:
     vectors = load("misbehaviour")
-    assert list(vectors["proofs"]) == [kind.value for kind in Kind]
+    assert list(vectors["proofs"]) == [kind.value for kind in MisbehaviourKind]
     for written in vectors["proofs"].values():
         JUDGES["misbehaviour"](bytes.fromhex(written))
         assert encode_proof(decode_proof(bytes.fromhex(written))).hex() == written
@@ -62,7 +62,7 @@ def test_local_records_lead_to_their_signed_head() -> None:
     tree = TileTree(0, lambda level, index: b"")
     operations = []
     for entry, hash_ in zip(vectors["entries"], vectors["leaf_hashes"], strict=True):
-        record = LocalRecord.from_bytes(bytes.fromhex(entry))
+        record = ProcessingRecord.from_bytes(bytes.fromhex(entry))
         assert record.to_bytes().hex() == entry
         assert leaf_hash(bytes.fromhex(entry)).hex() == hash_
         tree.append(bytes.fromhex(hash_))

@@ -12,7 +12,7 @@ from typing import Any
 
 from protocol.log.merkle import leaf_hash
 from protocol.log.note import parse_note
-from protocol.misbehaviour.proof import Kind, Proof, encode_proof, notes_of
+from protocol.misbehaviour.proof import MisbehaviourKind, Proof, encode_proof, notes_of
 from protocol.misbehaviour.prove import (
     prove_back_dated,
     prove_dropped,
@@ -31,21 +31,23 @@ TARGET = Path(__file__).with_name("misbehaviour.json")
 RANDOMISED = ("proofs",)
 
 
-def proofs() -> dict[Kind, Proof]:
+def proofs() -> dict[MisbehaviourKind, Proof]:
     """One of each kind."""
     true, held = entries(7), receipt(entries(7)[:5], 3)
     forked = [*true[:3], entry(99), *true[4:], *entries(3)]
     tree, grown = tree_of(forked), signed(forked, later(1))
     early, late = [*true, entry(50, later(-3600))], [*true, entry(51, later(3600))]
     return {
-        Kind.TWO_TREES: prove_two_trees(signed(true), signed(forked[:7]), VERIFIER),
-        Kind.FORK: prove_fork(signed(true[:5]), grown, tree.prefix_nodes(5), VERIFIER),
-        Kind.INDEX_TWICE: prove_index_twice(held, receipt(forked, 3), VERIFIER),
-        Kind.REWRITTEN: prove_rewritten(held, leaf_hash(forked[3]), tree.inclusion_path(3), grown, VERIFIER),
-        Kind.DROPPED: prove_dropped(receipt(true[:5], 1), grown, tree.prefix_nodes(5), VERIFIER),
-        Kind.SHRUNK: prove_shrunk(signed(true), signed(true[:5], later(1)), VERIFIER),
-        Kind.BACK_DATED: prove_back_dated(receipt(early, 7, later(1)), signed(true), VERIFIER),
-        Kind.POST_DATED: prove_post_dated(receipt(late, 7), VERIFIER),
+        MisbehaviourKind.TWO_TREES: prove_two_trees(signed(true), signed(forked[:7]), VERIFIER),
+        MisbehaviourKind.FORK: prove_fork(signed(true[:5]), grown, tree.prefix_nodes(5), VERIFIER),
+        MisbehaviourKind.INDEX_TWICE: prove_index_twice(held, receipt(forked, 3), VERIFIER),
+        MisbehaviourKind.REWRITTEN: prove_rewritten(
+            held, leaf_hash(forked[3]), tree.inclusion_path(3), grown, VERIFIER
+        ),
+        MisbehaviourKind.DROPPED: prove_dropped(receipt(true[:5], 1), grown, tree.prefix_nodes(5), VERIFIER),
+        MisbehaviourKind.SHRUNK: prove_shrunk(signed(true), signed(true[:5], later(1)), VERIFIER),
+        MisbehaviourKind.BACK_DATED: prove_back_dated(receipt(early, 7, later(1)), signed(true), VERIFIER),
+        MisbehaviourKind.POST_DATED: prove_post_dated(receipt(late, 7), VERIFIER),
     }
 
 

@@ -30,7 +30,7 @@ from protocol.log.scoped import decode_scoped_bundle
 from protocol.log.witness import WitnessVerifier
 from protocol.misbehaviour.proof import decode_proof
 from protocol.misbehaviour.verify import verify_proof
-from protocol.processing_log import LocalRecord
+from protocol.processing_log import ProcessingRecord
 from protocol.receipt import ReceiptVerifier, decode_receipts, statement_of
 from protocol.statement import STATEMENT_CONTEXT, STATEMENT_TYPE, parse_statement, verify_statement
 from tests.vectors.make_witness_vectors import log_signer
@@ -105,7 +105,7 @@ JUDGES: dict[str, Callable[[bytes], object]] = {
     "scoped bundle": decode_scoped_bundle,
     "tile path": lambda data: parse_tile_path(data.decode()),
     "bundle part": lambda data: verify_part(parse_part(data, "fr"), CARRIER_VERIFIER),
-    "local record": LocalRecord.from_bytes,
+    "local record": ProcessingRecord.from_bytes,
     "misbehaviour": _misbehaviour,
 }
 

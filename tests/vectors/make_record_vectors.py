@@ -17,7 +17,7 @@ from protocol.log.checkpoint import Checkpoint
 from protocol.log.merkle import leaf_hash
 from protocol.log.note import NoteSignature, SignatureType, VerifierKey, format_vkey, serialize_note
 from protocol.log.tiles import TileTree
-from protocol.processing_log import LocalRecord, Operation
+from protocol.processing_log import Operation, ProcessingRecord
 from tests.vectors.make_witness_vectors import write
 
 TARGET = Path(__file__).with_name("local-records.json")
@@ -26,13 +26,13 @@ ADDRESS = Address.parse("24-7@kr")
 AT = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 
 
-def records() -> list[LocalRecord]:
+def records() -> list[ProcessingRecord]:
     """One entry for each operation, with every field in at least one of them."""
     message, thread = new_message_id(AT, bytes(10)), new_message_id(AT, bytes(9) + b"\1")
 
-    def record(number: int, operation: Operation, act: str, **more: Any) -> LocalRecord:
+    def record(number: int, operation: Operation, act: str, **more: Any) -> ProcessingRecord:
         at = AT + timedelta(minutes=number)
-        return LocalRecord(operation, at, "Duty Officer", act, number.to_bytes(16, "big"), **more)
+        return ProcessingRecord(operation, at, "Duty Officer", act, number.to_bytes(16, "big"), **more)
 
     of = {"message": message, "digest": bytes(range(128, 160)), "thread": thread}
     return [

@@ -19,14 +19,14 @@ import pytest
 
 from exchange.desk.desk import NOBODY, Desk
 from exchange.desk.enrolment import create_desk
-from exchange.link.client import Answer, MailboxEntry, MailboxPage
+from exchange.link.client import EnvelopeAnswer, MailboxEntry, MailboxPage
 from exchange.office.officers import Login
 from exchange.settings import DeskSettings, Home, OfficerSettings
 from keys.ceremony.ceremony import Ceremony
 from keys.directory.cards import ContactPointCard
 from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.directory.view import Directory
-from keys.members.bootstrap import BootstrapBundle
+from keys.members.bootstrap import BootstrapFile
 from keys.members.federation import bootstrap_bundle
 from keys.members.identity import NodeKeys
 from keys.secrets.keystore import FAST, Keystore
@@ -64,8 +64,8 @@ READER = Login(purpose="case_work", recipient="The court")
 def without_rules(desk: Desk) -> Iterator[None]:
     """A desk whose program keeps to no rule of conditions or passing on when it composes."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(desk.onward, "check_outgoing", lambda composed: None)
-        patched.setattr(desk.onward, "require", lambda *_: None)
+        patched.setattr(desk.passing_on, "check_outgoing", lambda composed: None)
+        patched.setattr(desk.passing_on, "require", lambda *_: None)
         yield
 
 
@@ -219,25 +219,25 @@ class Client:
     async def close(self) -> None:
         pass
 
-    async def submit(self, envelopes: Sequence[bytes]) -> list[Answer]:
+    async def submit(self, envelopes: Sequence[bytes]) -> list[EnvelopeAnswer]:
         self.node.reach("submit")
         assert 1 <= len(envelopes) <= 64
         answers = []
         for raw in envelopes:
             self.node.world.senders[parse_envelope(raw).digest] = self._holder
             if self.node.refuse is not None:
-                answers.append(Answer((), self.node.refuse))
+                answers.append(EnvelopeAnswer((), self.node.refuse))
                 continue
             try:
-                answers.append(Answer(self.node.accept(raw)))
+                answers.append(EnvelopeAnswer(self.node.accept(raw)))
             except ComityError as problem:
-                answers.append(Answer((), problem))
+                answers.append(EnvelopeAnswer((), problem))
         self.node.answer_lost()
         return answers
 
-    async def state(self, statements: Sequence[bytes]) -> list[Answer]:
+    async def state(self, statements: Sequence[bytes]) -> list[EnvelopeAnswer]:
         self.node.reach("state")
-        answers = [Answer(self.node.state(raw)) for raw in statements]
+        answers = [EnvelopeAnswer(self.node.state(raw)) for raw in statements]
         self.node.answer_lost()
         return answers
 
@@ -290,7 +290,7 @@ def _found(path: Path, *nations: str) -> Founded:
     return Founded(federation, directory, node_keys, cards)
 
 
-def _create_desk(home: Path, address: Address, bundle: BootstrapBundle, now: datetime) -> ContactPointCard:
+def _create_desk(home: Path, address: Address, bundle: BootstrapFile, now: datetime) -> ContactPointCard:
     return create_desk(
         home,
         address,
@@ -328,7 +328,7 @@ class World:
             self.certificates = self.directory.node(name).tls_certificates
             signer = SoftLogSigner(self.directory.origin(name), keys.log_ed25519_seed, keys.log_mldsa_seed)
             self.nodes[name] = Node(self, name, signer)
-        monkeypatch.setattr("exchange.link.directory.Trust._get", self._serve)
+        monkeypatch.setattr("exchange.link.directory.DeskDirectory._get", self._serve)
         monkeypatch.setattr("exchange.link.link.NodeClient", self._connect)
         monkeypatch.setattr(
             "exchange.desk.desk.utc_now", self.clock

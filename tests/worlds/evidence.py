@@ -58,9 +58,9 @@ async def _exchange(world: World) -> Made:
         await kr.sync()
         return Made(
             world,
-            await kr.proving.evidence(sent.id, disclose=True),
-            await kr.proving.evidence(sent.id, disclose=False),
-            await kr.proving.disclosure(sent.id),
+            await kr.verification.evidence(sent.id, disclose=True),
+            await kr.verification.evidence(sent.id, disclose=False),
+            await kr.verification.disclosure(sent.id),
             world.ceremony.repository.root_bytes(1),
         )
 

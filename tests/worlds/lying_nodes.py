@@ -16,7 +16,7 @@ from node.http.api.endpoint import Endpoint
 from node.http.app import ENDPOINTS, _gate, _problems
 from node.http.authentication import Caller
 from node.http.context import CONTEXT, Context
-from node.log._volatile_checkpoint import BootMemory
+from node.log._volatile_checkpoint import VolatileCheckpoint
 from node.log.checkpoint_file import CheckpointFile
 from node.log.sequencer import Sequencer
 from node.relay.intake import Intake
@@ -196,4 +196,4 @@ def rewrite_log(world: World, node: str, change: Callable[[list[bytes]], list[by
         note = sign_checkpoint(Checkpoint(signer.origin, tree.size, tree.root()), signer, at)
         database.execute("INSERT INTO checkpoint VALUES (?, ?, ?)", (tree.size, tree.root(), note))
     (home / "log-checkpoint").write_bytes(note)
-    BootMemory(world.path, home).write(note)
+    VolatileCheckpoint(world.path, home).write(note)

@@ -25,7 +25,7 @@ from keys.ceremony.ceremony import Ceremony
 from keys.directory.cards import ContactPointCard, parse_contact_point_card
 from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.local.files import write_file
-from keys.members.bootstrap import BootstrapBundle
+from keys.members.bootstrap import BootstrapFile
 from keys.members.federation import bootstrap_bundle
 from keys.secrets.keystore import FAST
 from node.cli.main import app as operators_app
@@ -151,7 +151,7 @@ def _make_desk(homes: NodeHomes, node: str, now: datetime) -> Path:
         home,
         Address("24-7", node),
         PASSPHRASE,
-        BootstrapBundle.from_bytes(homes.bootstrap(node).read_bytes()),
+        BootstrapFile.from_bytes(homes.bootstrap(node).read_bytes()),
         now,
         office="office",
         agency="agency",

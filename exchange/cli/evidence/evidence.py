@@ -80,7 +80,7 @@ def bundle(
         tokens: list[bytes] = []
         with Progress(console=err, transient=True, disable=as_json) as shown:
             task = shown.add_task(_("gathered"), total=2 + len(tsa or ()))
-            contents = await desk.proving.evidence(
+            contents = await desk.verification.evidence(
                 message, disclose=disclose, online=not offline, to=who, purpose=what_for
             )
             shown.advance(task)
@@ -90,7 +90,7 @@ def bundle(
             encoded = write_bundle(contents, tokens)
             write_out(out, encoded, PRIVATE_MODE)
             act = "bundle" if disclose else "bundle.sealed"
-            entry = await desk.proving.note_given(message, act, encoded, to=who, purpose=what_for)
+            entry = await desk.verification.note_given(message, act, encoded, to=who, purpose=what_for)
             shown.advance(task)
         counts = {"receipts": len(contents.receipts), "left_out": contents.left_out, "timestamps": len(tokens)}
         if as_json:
@@ -173,10 +173,10 @@ def disclose(
     async def work(desk: Desk) -> None:
         who, what_for = read_handing(to, purpose)
         message = await desk.resolve(message_id)
-        disclosure = await desk.proving.disclosure(message, to=who, purpose=what_for)
+        disclosure = await desk.verification.disclosure(message, to=who, purpose=what_for)
         encoded = disclosure.to_bytes()
         write_out(out, encoded, PRIVATE_MODE)
-        await desk.proving.note_given(message, "disclose", encoded, to=who, purpose=what_for)
+        await desk.verification.note_given(message, "disclose", encoded, to=who, purpose=what_for)
         if as_json:
             print_json({"file": str(out), "message": disclosure.message_id, "envelope": disclosure.digest})
         else:
@@ -243,9 +243,9 @@ def root(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     async def work() -> None:
         from exchange.settings import Home
         from keys.directory.metadata.client import fingerprint
-        from keys.members.bootstrap import BootstrapBundle
+        from keys.members.bootstrap import BootstrapFile
 
-        known = BootstrapBundle.from_bytes(read_file(Home(home.expanduser()).bootstrap))
+        known = BootstrapFile.from_bytes(read_file(Home(home.expanduser()).bootstrap))
         if as_json:
             print_json({"federation": known.federation, "root_sha256": sha256(known.root).digest()})
         else:
@@ -258,14 +258,14 @@ def _trusted_root(files: dict[str, bytes], root_sha256: str | None, home: Path) 
     """The root by its fingerprint, else that of the desk's bootstrap bundle."""
     from exchange.settings import Home
     from keys.directory.metadata.extract import trusted_root_in
-    from keys.members.bootstrap import BootstrapBundle
+    from keys.members.bootstrap import BootstrapFile
 
     if root_sha256 is not None:
         return trusted_root_in(files, root_sha256.replace(" ", "").lower())
     bootstrap = Home(home.expanduser()).bootstrap
     if not bootstrap.exists():
         raise UsageError(_("give --root-sha256, or the home of a desk whose federation it is with --home"))
-    return BootstrapBundle.from_bytes(read_file(bootstrap)).root
+    return BootstrapFile.from_bytes(read_file(bootstrap)).root
 
 
 def _roots(pem: Path | None) -> tuple[Certificate, ...]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from exchange.desk.desk import Desk
     from exchange.evidence.misbehaviour import Fetch
     from protocol.log.checkpoint import LogVerifier
-    from protocol.misbehaviour.proof import Kind, Proof
+    from protocol.misbehaviour.proof import MisbehaviourKind, Proof
     from protocol.misbehaviour.verify import Proved
     from protocol.receipt import Receipt
 
@@ -183,7 +183,7 @@ def _with_misdated(held: Held, mirror: Path, verifier: LogVerifier) -> tuple[Hel
     from keys.local.tile_folder import CHECKPOINT
 
     unseen: list[int] = []
-    found: dict[Kind, Receipt] = {}
+    found: dict[MisbehaviourKind, Receipt] = {}
     problems: list[ComityError] = []
     try:
         for kind, receipt in misdated_entries(
@@ -226,7 +226,7 @@ def _show_proven(
         return
     table(
         _("Proofs"),
-        [_("Kind"), _("File"), _("What it proves")],
+        [_("MisbehaviourKind"), _("File"), _("What it proves")],
         [(told.kind.value, path, _(_MEANING[told.kind.value])) for told, path in kept],
     )
 

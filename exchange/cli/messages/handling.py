@@ -76,7 +76,7 @@ def handling(
         message = await desk.resolve(message_id)
         found: list[Objection] = []
         for recipient in recipients or (None,):
-            found += await desk.run(desk.onward.objections, message, wanted, recipient)
+            found += await desk.run(desk.passing_on.objections, message, wanted, recipient)
         if as_json:
             print_json({"action": wanted, "allowed": not found, "objections": found})
         elif not found:

@@ -267,7 +267,7 @@ def verify(
         if file.is_file():
             report = await _verify_file(desk, read_file(file), offline=offline)
         else:
-            report = await desk.proving.verify(await desk.resolve(what), online=not offline)
+            report = await desk.verification.verify(await desk.resolve(what), online=not offline)
         if as_json:
             flags = {"ok": report.ok and report.complete, "complete": report.complete, "witnessed": report.witnessed}
             print_json({**plain(report), **flags, "unchecked": report.unchecked})
@@ -307,9 +307,9 @@ def export(
     async def work(desk: Desk) -> None:
         who, what_for = read_handing(to, purpose)
         message = await desk.resolve(message_id)
-        evidence = await desk.proving.export(message, to=who, purpose=what_for)
+        evidence = await desk.verification.export(message, to=who, purpose=what_for)
         write_out(out, evidence, PRIVATE_MODE)
-        entry = await desk.proving.note_given(message, "export", evidence, to=who, purpose=what_for)
+        entry = await desk.verification.note_given(message, "export", evidence, to=who, purpose=what_for)
         if as_json:
             print_json({"file": str(out), "size_bytes": len(evidence), "record": entry})
         else:
@@ -324,7 +324,7 @@ async def _verify_file(desk: Desk, file: bytes, *, offline: bool) -> Verificatio
     now = datetime.now(UTC)
     if offline:
         return verify_evidence(file, desk.directory, now)
-    return await desk.proving.verify_file(file)
+    return await desk.verification.verify_file(file)
 
 
 def tracking_object(tracking: Tracking) -> dict[str, Any]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exchange.desk.desk import Desk
-    from exchange.office.officers import Officer
+    from exchange.office.officers import DeskOfficer
 
 app = typer.Typer(no_args_is_help=True, help=_("Officers of this desk, each with a key and roles of their own."))
 OfficerArgument = Annotated[str, typer.Argument(help=_("The officer's id, such as kim."))]
@@ -221,7 +221,7 @@ def confirm(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-def _print(officers: Sequence[Officer], *, as_json: bool) -> None:
+def _print(officers: Sequence[DeskOfficer], *, as_json: bool) -> None:
     if as_json:
         print_json({"officers": [_plain(officer) for officer in officers]})
         return
@@ -243,7 +243,7 @@ def _print(officers: Sequence[Officer], *, as_json: bool) -> None:
     )
 
 
-def _plain(officer: Officer) -> dict[str, object]:
+def _plain(officer: DeskOfficer) -> dict[str, object]:
     return {
         "id": officer.id,
         "name": officer.name,

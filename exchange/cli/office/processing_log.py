@@ -27,7 +27,7 @@ from protocol.errors import UsageError
 
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
-    from protocol.processing_log import LocalRecord
+    from protocol.processing_log import ProcessingRecord
 
 _MORE = ("ground", "count", "key", "subject", "file")
 app = typer.Typer(no_args_is_help=True, help=_("What was done with personal data here, when, by whom and why."))
@@ -50,12 +50,12 @@ def list_(
     """List records."""
 
     async def work(desk: Desk) -> None:
-        from protocol.processing_log import LocalRecord
+        from protocol.processing_log import ProcessingRecord
 
         first, last = instant(since), instant(until)
 
-        def read() -> list[tuple[int, LocalRecord]]:
-            found = ((index, LocalRecord.from_bytes(entry)) for index, _, entry in desk.records.entries())
+        def read() -> list[tuple[int, ProcessingRecord]]:
+            found = ((index, ProcessingRecord.from_bytes(entry)) for index, _, entry in desk.records.entries())
             return [(index, record) for index, record in found if _fits(record, first, last, operation)]
 
         _print(await desk.run(read), as_json=as_json)
@@ -175,17 +175,17 @@ def verify(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-def _fits(record: LocalRecord, first: datetime | None, last: datetime | None, operation: str | None) -> bool:
+def _fits(record: ProcessingRecord, first: datetime | None, last: datetime | None, operation: str | None) -> bool:
     in_time = (first is None or record.at >= first) and (last is None or record.at < last)
     return in_time and (operation is None or record.operation == operation)
 
 
-def _plain(rows: Iterable[tuple[int, LocalRecord]]) -> list[dict[str, object]]:
+def _plain(rows: Iterable[tuple[int, ProcessingRecord]]) -> list[dict[str, object]]:
     names = ("operation", "at", "officer", "act", "purpose", "reason", "message", "digest", "thread", "recipients")
     return [{"index": index, **{name: getattr(record, name) for name in (*names, *_MORE)}} for index, record in rows]
 
 
-def _print(rows: list[tuple[int, LocalRecord]], *, as_json: bool) -> None:
+def _print(rows: list[tuple[int, ProcessingRecord]], *, as_json: bool) -> None:
     if as_json:
         print_json({"records": _plain(rows)})
         return
@@ -219,7 +219,7 @@ def _print(rows: list[tuple[int, LocalRecord]], *, as_json: bool) -> None:
     )
 
 
-def _registered(record: LocalRecord) -> str | None:
+def _registered(record: ProcessingRecord) -> str | None:
     """The officer whom the act was about, as registered after it."""
     if record.subject is None:
         return None

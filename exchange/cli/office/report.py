@@ -48,7 +48,7 @@ SignPassphraseOption = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedReport:
     """What a person wants of a report: the file, if any, in which language, and signed by whom."""
 
     out: Path | None
@@ -104,7 +104,7 @@ def report(
 
 def wanted_of(
     out: Path | None, language: str | None, sign_with: Path | None, passphrase_file: Path | None, *, as_json: bool
-) -> Wanted:
+) -> WantedReport:
     """What is wanted, checked before any work is done; raises :class:`UsageError`, :class:`SigningIdentityError`."""
     from exchange.report.language import Reader
 
@@ -124,11 +124,11 @@ def wanted_of(
 
         passphrase = read_passphrase_file(passphrase_file) if passphrase_file is not None else None
         identity = read_identity(sign_with, passphrase, datetime.now(UTC))
-    return Wanted(out, Reader(language or environment_language()), identity)
+    return WantedReport(out, Reader(language or environment_language()), identity)
 
 
 async def deliver(
-    wanted: Wanted, figures: AuditFigures | OfficeFigures, document: Callable[[], Document], *, as_json: bool
+    wanted: WantedReport, figures: AuditFigures | OfficeFigures, document: Callable[[], Document], *, as_json: bool
 ) -> None:
     """Write the file, if one is wanted, and say what was done.
 

@@ -106,7 +106,7 @@ def init(
         from exchange.desk.enrolment import create_desk
         from exchange.settings import Home, OfficerSettings
         from keys.directory.cards import Function, Hosting
-        from keys.members.bootstrap import BootstrapBundle
+        from keys.members.bootstrap import BootstrapFile
         from keys.secrets.keystore import FAST, STANDARD
 
         folder, now, phones = home.expanduser(), datetime.now(UTC), tuple(telephone or ())
@@ -115,7 +115,7 @@ def init(
             folder,
             Address.parse(address),
             read_passphrase(passphrase_file, new=True),
-            BootstrapBundle.from_bytes(read_file(bootstrap)),
+            BootstrapFile.from_bytes(read_file(bootstrap)),
             now,
             office=office,
             agency=agency,

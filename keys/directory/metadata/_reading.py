@@ -162,7 +162,7 @@ def _refuse(faults: Iterable[str]) -> None:
         raise RepositoryError("; ".join(found[:5]))
 
 
-class Reading:
+class MetadataReading:
     """Reads nations under refreshed top-level metadata, and keeps account of which files were verified.
 
     ``versions`` are the verified role versions (root excepted), ``targets`` the file names of verified targets,

@@ -30,7 +30,7 @@ from tuf.api.metadata import Metadata, Root
 from keys.directory.card_rules import card_node
 from keys.directory.cards import Card, ContactPointCard, NodeCard
 from keys.directory.metadata._nation_subset import WantedNations, nations_named
-from keys.directory.metadata._reading import Fetch, Fetcher, Reading, TimedUpdater
+from keys.directory.metadata._reading import Fetch, Fetcher, MetadataReading, TimedUpdater
 from keys.directory.metadata.repository import (
     FEDERATION_FIELD,
     MAX_FILE_BYTES,
@@ -281,7 +281,7 @@ class DirectoryClient:
             raise DirectoryUnavailableError("no verified directory is stored here; refresh first")
         return {name: content for name, content in state.items() if isinstance(content, bytes)}
 
-    def _keep(self, folder: Path, root_version: int, reading: Reading, unread: Collection[str]) -> None:
+    def _keep(self, folder: Path, root_version: int, reading: MetadataReading, unread: Collection[str]) -> None:
         """Store what was verified as one file, then drop cached cards that are no longer listed.
 
         The updater's own files may be ahead of it: a refresh can break off between its metadata and the cards. What was
@@ -306,7 +306,7 @@ class DirectoryClient:
         nodes = delegated_nodes(targets)
         if len(nodes) > MAX_NATIONS:
             raise DirectoryUntrustedError(f"the directory has more than {MAX_NATIONS} nations")
-        reading = Reading(updater, fetcher, folder, self._folder, self._cards)
+        reading = MetadataReading(updater, fetcher, folder, self._folder, self._cards)
         problems: dict[str, str] = {}
         unread = set(nodes)
         to_read = self._to_read(unread, updater, fetcher, everything)

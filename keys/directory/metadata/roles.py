@@ -11,7 +11,7 @@ MAX_KEYS_PER_ROLE = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Lifetimes:
+class RoleLifetimes:
     """How long each role counts. The timestamp's is how long a member works without news before it is told."""
 
     root: timedelta = timedelta(days=365)

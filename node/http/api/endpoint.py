@@ -13,7 +13,7 @@ from node.operations.limits import TokenBuckets
 from protocol.errors import MalformedError
 from protocol.event import MAX_ORIGIN_BYTES
 from protocol.http import wire
-from protocol.http.wire import Answer
+from protocol.http.wire import EnvelopeAnswer
 
 Serve = Callable[[Context, Caller, web.Request, bytes], Awaitable[web.StreamResponse]]
 # An envelope or statement costs less than a request: most of a request's cost is the connection and the signature.
@@ -44,7 +44,7 @@ def cbor_response(body: bytes) -> web.Response:
     return web.Response(body=body, content_type=wire.CONTENT_TYPE)
 
 
-def answers_response(context: Context, route: str, answers: list[Answer]) -> web.Response:
+def answers_response(context: Context, route: str, answers: list[EnvelopeAnswer]) -> web.Response:
     """200 with an answer per item; counts them."""
     for answer in answers:
         if answer.refusal is None:

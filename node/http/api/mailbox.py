@@ -11,7 +11,7 @@ from node.http.api._waiting import MAX_WAIT_S, waiting
 from node.http.api.endpoint import Endpoint, cbor_response, number
 from node.http.authentication import Caller, require_desk
 from node.http.context import Context
-from node.store.interface import MailboxEntry
+from node.store.interface import StoredMailboxEntry
 from protocol.address import Address
 from protocol.http import wire
 
@@ -32,7 +32,7 @@ async def page(context: Context, caller: Caller, request: web.Request, body: byt
     deadline = time.monotonic() + number(request, "wait", 0, MAX_WAIT_S)
     entries, head = await _page(context, desk, after, limit)
     if not entries and time.monotonic() < deadline:
-        with waiting(context, str(desk)), context.sequencer.changes.watch(str(desk)) as watch:
+        with waiting(context, str(desk)), context.sequencer.wakeups.watch(str(desk)) as watch:
             entries, head = await _page(context, desk, after, limit)
             while not entries and not context.stopping:
                 left_s = deadline - time.monotonic()
@@ -49,7 +49,7 @@ async def events(context: Context, caller: Caller, request: web.Request, body: b
     told = number(request, "after", 0)
     until = time.monotonic() + MAX_STREAM_S
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
-    with waiting(context, str(desk)), context.sequencer.changes.watch(str(desk)) as watch:
+    with waiting(context, str(desk)), context.sequencer.wakeups.watch(str(desk)) as watch:
         await response.prepare(request)
         await response.write(b": comity\n\n")
         while not context.stopping and time.monotonic() < until:
@@ -63,7 +63,7 @@ async def events(context: Context, caller: Caller, request: web.Request, body: b
     return response
 
 
-async def _page(context: Context, desk: Address, after: int, limit: int) -> tuple[list[MailboxEntry], int]:
+async def _page(context: Context, desk: Address, after: int, limit: int) -> tuple[list[StoredMailboxEntry], int]:
     """The entries, and the highest seq there is."""
     entries, head = await asyncio.gather(
         context.store.mailbox(desk, after, limit, MAX_PAGE_BYTES), context.store.mailbox_head(desk)

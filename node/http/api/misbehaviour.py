@@ -18,7 +18,7 @@ from protocol.misbehaviour.proof import MAX_PROOF_BYTES
 async def heads(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
     """The newest size and root that this node saw of each other log, and which proofs it holds."""
     _require_reader(context, caller)
-    return cbor_response(wire.encode_heads(await context.proof_exchange.heads()))
+    return cbor_response(wire.encode_heads(await context.gossip.heads()))
 
 
 async def note(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
@@ -33,7 +33,7 @@ async def note(context: Context, caller: Caller, request: web.Request, body: byt
 async def proof(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
     """A proof of misbehaviour by its digest. One that shows an entry is for auditors who may see that entry."""
     _require_reader(context, caller)
-    kept = context.witness.proofs.get(bytes.fromhex(request.match_info["digest"]))
+    kept = context.monitor.proofs.get(bytes.fromhex(request.match_info["digest"]))
     if kept is None or not await shows_proof(caller.desk, context.directory.current, context.store, kept.proof):
         raise NotFoundError("this node holds no such proof for this reader")
     return cbor_response(kept.written)
@@ -42,7 +42,7 @@ async def proof(context: Context, caller: Caller, request: web.Request, body: by
 async def take(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
     """A partner offers a proof: null when it holds, whether or not it is new. Repeating it changes nothing."""
     require_partner(context.node, caller)
-    context.witness.convictions.take(body)
+    context.monitor.misbehaviour.take(body)
     return cbor_response(cbor.encode(None))
 
 

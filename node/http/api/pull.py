@@ -29,7 +29,7 @@ async def serve(context: Context, caller: Caller, request: web.Request, body: by
     await record(context, peer, wire.decode_taken(body, peer))
     page = await _page(context, peer)
     if not page and time.monotonic() < deadline:
-        with waiting(context, peer), context.sequencer.changes.watch(peer) as watch:
+        with waiting(context, peer), context.sequencer.wakeups.watch(peer) as watch:
             page = await _page(context, peer)
             while not page and not context.stopping:
                 left_s = deadline - time.monotonic()
@@ -51,13 +51,13 @@ async def record(context: Context, peer: str, taken: Taken) -> None:
         for row, answer in taken.answers
         if row in queued and queued[row].kind is OutboundKind.ENVELOPE
     ]
-    await context.handover.answered(peer, [item for item, _ in answers], [answer for _, answer in answers])
+    await context.outcomes.answered(peer, [item for item, _ in answers], [answer for _, answer in answers])
     verdicts = [
         (queued[row], own)
         for row, own in taken.verdicts
         if row in queued and len(own) == len(queued[row].receipts) and queued[row].kind is OutboundKind.RECEIPTS
     ]
-    await context.handover.judged(peer, [item for item, _ in verdicts], [own for _, own in verdicts])
+    await context.outcomes.judged(peer, [item for item, _ in verdicts], [own for _, own in verdicts])
 
 
 async def _page(context: Context, peer: str) -> Waiting:

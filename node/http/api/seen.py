@@ -30,7 +30,7 @@ async def checkpoint(context: Context, caller: Caller, request: web.Request, bod
     asked = origin(request)
     kept = (await context.store.foreign_checkpoint(asked), await context.store.cosigned(asked))
     notes = [seen.note for seen in kept if seen is not None]
-    proved = context.witness.proved(asked)
+    proved = context.monitor.proved(asked)
     if proved is not None:
         notes.append(proved)
     if not notes:

@@ -27,7 +27,7 @@ async def add_checkpoint(context: Context, caller: Caller, request: web.Request,
     """The witness's signature lines; 409 with the size that it cosigned last, when the old size is another."""
     require_partner(context.node, caller)
     try:
-        lines = await context.cosigner.add(decode_add_checkpoint(body))
+        lines = await context.witness.add(decode_add_checkpoint(body))
     except OldSizeError as problem:
         # The specification gives this answer a form of its own.
         context.metrics.refusals.labels("witness-add", problem.code).inc()
@@ -37,7 +37,7 @@ async def add_checkpoint(context: Context, caller: Caller, request: web.Request,
 
 async def checkpoint(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
     """The checkpoint of a log that was cosigned here last."""
-    note = await context.cosigner.newest(request.match_info["origin"])
+    note = await context.witness.newest(request.match_info["origin"])
     return web.Response(body=note, content_type=NOTE_TYPE, charset="utf-8")
 
 

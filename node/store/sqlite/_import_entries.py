@@ -9,7 +9,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from node.store.interface import ImportEntries, OutboundKind
-from node.store.sqlite._rows import INSERT_EVENT, Result, Rows, StoredMessage
+from node.store.sqlite._rows import INSERT_EVENT, MessageRow, Result, Rows
 from protocol.directory_seen import DirectorySeen, decode_entry
 from protocol.encoding.instants import to_ms
 from protocol.errors import LogForkError
@@ -56,15 +56,15 @@ def _append(rows: Rows, item: BundleItem) -> None:
             rows.to_sender(message, index, entry.at)
 
 
-def _message(rows: Rows, event: Event) -> StoredMessage | None:
+def _message(rows: Rows, event: Event) -> MessageRow | None:
     row = rows.execute(
         "SELECT id, message_id, digest, sender, peer, expires_ms FROM message WHERE message_id = ? AND digest = ?",
         (event.message_id.bytes, event.digest),
     ).fetchone()
-    return StoredMessage(row[0], UUID(bytes=row[1]), row[2], row[3], row[4], row[5]) if row is not None else None
+    return MessageRow(row[0], UUID(bytes=row[1]), row[2], row[3], row[4], row[5]) if row is not None else None
 
 
-def _repeat(rows: Rows, message: StoredMessage, event: Event) -> bool:
+def _repeat(rows: Rows, message: MessageRow, event: Event) -> bool:
     """Do again what the event says of the message; whether its sender is to have the receipt (again)."""
     if event.name in _LEFT_QUEUE or (event.name is EventName.RelayAcceptance and event.reference is not None):
         return _leave_queue(rows, message, event)
@@ -74,7 +74,7 @@ def _repeat(rows: Rows, message: StoredMessage, event: Event) -> bool:
     return event.name in _STATED
 
 
-def _leave_queue(rows: Rows, message: StoredMessage, event: Event) -> bool:
+def _leave_queue(rows: Rows, message: MessageRow, event: Event) -> bool:
     gone = rows.execute(
         "DELETE FROM outbound WHERE message = ? AND partner = ? AND kind = ?",
         (message.id, event.peer, int(OutboundKind.ENVELOPE)),
@@ -84,7 +84,7 @@ def _leave_queue(rows: Rows, message: StoredMessage, event: Event) -> bool:
     return bool(gone.rowcount)
 
 
-def _leave_mailbox(rows: Rows, message: StoredMessage, event: Event) -> None:
+def _leave_mailbox(rows: Rows, message: MessageRow, event: Event) -> None:
     closed = rows.execute(
         "UPDATE mailbox SET closed_ms = ? WHERE message = ? AND desk = ? AND kind = 0 AND closed_ms IS NULL",
         (to_ms(event.at), message.id, str(event.recipient)),

@@ -10,12 +10,12 @@ from pathlib import Path
 from uuid import UUID
 
 from node.store.interface import (
-    MailboxEntry,
     OutboundItem,
     OutboundKind,
     PeerCheckpoint,
     RecordExpired,
     RecordUnclaimed,
+    StoredMailboxEntry,
     StoreStats,
 )
 from node.store.sqlite.connection import open_reader
@@ -72,7 +72,7 @@ FROM partner, lane WHERE name IS NOT NULL GROUP BY name
 
 
 @dataclass(frozen=True, slots=True)
-class Released:
+class ReleasedSeq:
     """How far readers may see: the log's size, the last sequence number, the newest checkpoint."""
 
     size: int = 0
@@ -94,9 +94,11 @@ class SqliteReader:
 
     # --- Mailboxes -----------------------------------------------------------------------------------------------
 
-    def mailbox(self, released: Released, desk: str, after: int, limit: int, max_bytes: int) -> list[MailboxEntry]:
+    def mailbox(
+        self, released: ReleasedSeq, desk: str, after: int, limit: int, max_bytes: int
+    ) -> list[StoredMailboxEntry]:
         """See :meth:`node.store.interface.Store.mailbox`."""
-        entries: list[MailboxEntry] = []
+        entries: list[StoredMailboxEntry] = []
         size = 0
         for seq, kind, message, event, raw in self._connection.execute(_MAILBOX, (desk, after, released.seq, limit)):
             if kind == 0 and raw is None:
@@ -105,10 +107,10 @@ class SqliteReader:
             size += len(raw or b"") + len(receipts) * _RECEIPT_BYTES
             if entries and size > max_bytes:
                 break
-            entries.append(MailboxEntry(seq, raw, receipts))
+            entries.append(StoredMailboxEntry(seq, raw, receipts))
         return entries
 
-    def mailbox_head(self, released: Released, desk: str) -> int:
+    def mailbox_head(self, released: ReleasedSeq, desk: str) -> int:
         """The highest seq a reader may see."""
         row = self._connection.execute(
             "SELECT seq FROM mailbox WHERE desk = ? AND seq <= ? ORDER BY seq DESC LIMIT 1", (desk, released.seq)
@@ -129,7 +131,7 @@ class SqliteReader:
     # --- The outbound queue --------------------------------------------------------------------------------------
 
     def due_outbound(
-        self, released: Released, partner: str, kind: OutboundKind, now: datetime, limit: int, max_bytes: int
+        self, released: ReleasedSeq, partner: str, kind: OutboundKind, now: datetime, limit: int, max_bytes: int
     ) -> list[OutboundItem]:
         """See :meth:`node.store.interface.Store.due_outbound`."""
         items: list[OutboundItem] = []
@@ -144,7 +146,7 @@ class SqliteReader:
         return items
 
     def outbound(
-        self, released: Released, partner: str, kind: OutboundKind, after: int, limit: int, max_bytes: int
+        self, released: ReleasedSeq, partner: str, kind: OutboundKind, after: int, limit: int, max_bytes: int
     ) -> list[OutboundItem]:
         """See :meth:`node.store.interface.Store.outbound`."""
         items: list[OutboundItem] = []
@@ -156,7 +158,9 @@ class SqliteReader:
             items.append(item)
         return items
 
-    def outbound_items(self, released: Released, partner: str, outbound_ids: Sequence[int]) -> dict[int, OutboundItem]:
+    def outbound_items(
+        self, released: ReleasedSeq, partner: str, outbound_ids: Sequence[int]
+    ) -> dict[int, OutboundItem]:
         """See :meth:`node.store.interface.Store.outbound_items`."""
         found: dict[int, OutboundItem] = {}
         for kind in OutboundKind:
@@ -176,7 +180,7 @@ class SqliteReader:
             recipients = tuple(Address.parse(text) for text in to.split()) if to else ()
             yield OutboundItem(row_id, kind, raw, receipts, attempts, expires, digest, recipients)
 
-    def partners_with_due(self, released: Released, now: datetime) -> list[tuple[str, datetime]]:
+    def partners_with_due(self, released: ReleasedSeq, now: datetime) -> list[tuple[str, datetime]]:
         """See :meth:`node.store.interface.Store.partners_with_due`."""
         (last,) = self._connection.execute("SELECT last FROM sequence").fetchone()
         if last == released.seq:
@@ -210,14 +214,14 @@ class SqliteReader:
 
     # --- The log -------------------------------------------------------------------------------------------------
 
-    def tile(self, released: Released, level: int, index: int) -> bytes:
+    def tile(self, released: ReleasedSeq, level: int, index: int) -> bytes:
         """The released hashes of a tile."""
         width = tile_width(level, index, released.size)
         if width == 0:
             raise LogUnavailableError(f"there is no tile {index} on level {level}")
         return read_tile(self._connection, level, index)[: width * _HASH_BYTES]
 
-    def entries(self, released: Released, index: int) -> list[BundleItem]:
+    def entries(self, released: ReleasedSeq, index: int) -> list[BundleItem]:
         """The released leaves of a bundle."""
         start = index * TILE_WIDTH
         end = min(start + TILE_WIDTH, released.size)
@@ -228,7 +232,7 @@ class SqliteReader:
         ).fetchall()
         return [stored_item(row[0]) for row in rows]
 
-    def entry_nations(self, released: Released, index: int) -> list[frozenset[str]]:
+    def entry_nations(self, released: ReleasedSeq, index: int) -> list[frozenset[str]]:
         """See :meth:`node.store.interface.Store.entry_nations`."""
         start = index * TILE_WIDTH
         end = min(start + TILE_WIDTH, released.size)
@@ -245,7 +249,7 @@ class SqliteReader:
         ).fetchone()
         return frozenset() if row is None else _nations(row[0])
 
-    def leaf(self, released: Released, index: int) -> bytes:
+    def leaf(self, released: ReleasedSeq, index: int) -> bytes:
         """One released leaf."""
         self._check(released, index)
         row = self._connection.execute("SELECT leaf FROM event WHERE idx = ?", (index,)).fetchone()
@@ -253,28 +257,28 @@ class SqliteReader:
             raise LogUnavailableError(f"the log has no entry {index}")
         return stored_leaf(index, row[0])
 
-    def receipt(self, released: Released, index: int) -> Receipt:
+    def receipt(self, released: ReleasedSeq, index: int) -> Receipt:
         """The receipt of a released leaf."""
         self._check(released, index)
         return self._source.receipt(index)
 
-    def inclusion_path(self, released: Released, index: int, size: int | None) -> list[bytes]:
+    def inclusion_path(self, released: ReleasedSeq, index: int, size: int | None) -> list[bytes]:
         """See :meth:`node.store.interface.Store.inclusion_path`."""
         size = self._size(released, size)
         return self._source.tree(size).inclusion_path(index, size)
 
-    def consistency_path(self, released: Released, old_size: int, size: int | None) -> list[bytes]:
+    def consistency_path(self, released: ReleasedSeq, old_size: int, size: int | None) -> list[bytes]:
         """See :meth:`node.store.interface.Store.consistency_path`."""
         size = self._size(released, size)
         return self._source.tree(size).consistency_path(old_size, size)
 
     @staticmethod
-    def _check(released: Released, index: int) -> None:
+    def _check(released: ReleasedSeq, index: int) -> None:
         if not 0 <= index < released.size:
             raise LogUnavailableError(f"the log has {released.size} entries")
 
     @staticmethod
-    def _size(released: Released, size: int | None) -> int:
+    def _size(released: ReleasedSeq, size: int | None) -> int:
         if size is None:
             return released.size
         if not 0 <= size <= released.size:
@@ -323,7 +327,7 @@ class SqliteReader:
             for leaf, index, path, note in self._connection.execute(_FOREIGN_FROM, (origin, first, limit))
         ]
 
-    def size_at(self, released: Released, at: datetime) -> int:
+    def size_at(self, released: ReleasedSeq, at: datetime) -> int:
         """See :meth:`node.store.interface.Store.size_at`."""
         low, high = 0, released.size  # signed at or before: low; later, or not known: above high
         while low < high:
@@ -344,7 +348,7 @@ class SqliteReader:
 
     # --- Metrics -------------------------------------------------------------------------------------------------
 
-    def stats(self, released: Released) -> StoreStats:
+    def stats(self, released: ReleasedSeq) -> StoreStats:
         """See :meth:`node.store.interface.Store.stats`."""
         count = self._connection.execute
         wal = self._path.with_name(self._path.name + "-wal")

@@ -18,7 +18,7 @@ from node.store.interface import (
     RecordRelayed,
     StoreForeignReceipts,
 )
-from node.store.sqlite._rows import Result, Rows, StoredMessage
+from node.store.sqlite._rows import MessageRow, Result, Rows
 from node.store.sqlite._seen import SeenCheckpoint
 from protocol.errors import ComityError, LogConflictError, NotFoundError, PeerFailedError
 from protocol.event import EventName
@@ -84,7 +84,7 @@ def record_expired(rows: Rows, operation: RecordExpired) -> Result:
     return Result((index,))
 
 
-def _queued(rows: Rows, outbound_id: int) -> tuple[StoredMessage, str]:
+def _queued(rows: Rows, outbound_id: int) -> tuple[MessageRow, str]:
     row = rows.execute(
         "SELECT m.id, m.message_id, m.digest, m.sender, m.peer, m.expires_ms, o.partner"
         " FROM outbound o JOIN message m ON m.id = o.message WHERE o.id = ? AND o.kind = 0",
@@ -92,11 +92,11 @@ def _queued(rows: Rows, outbound_id: int) -> tuple[StoredMessage, str]:
     ).fetchone()
     if row is None:
         raise NotFoundError("the outbound queue does not hold this envelope any more")
-    return StoredMessage(row[0], UUID(bytes=row[1]), row[2], row[3], row[4], row[5]), row[6]
+    return MessageRow(row[0], UUID(bytes=row[1]), row[2], row[3], row[4], row[5]), row[6]
 
 
 def _finish(
-    rows: Rows, outbound_id: int, message: StoredMessage, leaf: bytes, at: datetime, name: EventName
+    rows: Rows, outbound_id: int, message: MessageRow, leaf: bytes, at: datetime, name: EventName
 ) -> tuple[int, int]:
     """Log how the relay ended, take the row out of the queue, tell the sender."""
     index = rows.append(leaf, at, name, message.id)
@@ -109,7 +109,7 @@ def store_foreign_receipts(rows: Rows, operation: StoreForeignReceipts) -> Resul
     """See :class:`~node.store.interface.StoreForeignReceipts`."""
     _check_witnessed(rows, operation.receipts)
     refused: list[tuple[int, ComityError]] = []
-    wanted: dict[int, tuple[StoredMessage, list[VerifiedReceipt]]] = {}
+    wanted: dict[int, tuple[MessageRow, list[VerifiedReceipt]]] = {}
     for position, receipt in enumerate(operation.receipts):
         try:
             message = _find_sent(rows, receipt, operation.peer)
@@ -124,14 +124,14 @@ def store_foreign_receipts(rows: Rows, operation: StoreForeignReceipts) -> Resul
     return Result(duplicate=bool(wanted) and not stored, refused=tuple(refused), count=stored)
 
 
-def _find_sent(rows: Rows, receipt: VerifiedReceipt, peer: str) -> StoredMessage:
+def _find_sent(rows: Rows, receipt: VerifiedReceipt, peer: str) -> MessageRow:
     message = rows.find(receipt.event.message_id, receipt.event.digest)
     if message.peer == peer:
         raise NotFoundError("this message came from there: receipts travel towards its sender")
     return message
 
 
-def _keep_fresh(rows: Rows, receipts: Iterable[VerifiedReceipt], message: StoredMessage, at: datetime) -> int:
+def _keep_fresh(rows: Rows, receipts: Iterable[VerifiedReceipt], message: MessageRow, at: datetime) -> int:
     """Bring those receipts to the sender that are not here yet; how many."""
     fresh = [receipt for receipt in receipts if not _has_foreign(rows, receipt)]
     if fresh:
@@ -144,7 +144,7 @@ def _has_foreign(rows: Rows, receipt: VerifiedReceipt) -> bool:
     return known.fetchone() is not None
 
 
-def _keep_foreign(rows: Rows, receipts: Iterable[VerifiedReceipt], message: StoredMessage, seq: int) -> None:
+def _keep_foreign(rows: Rows, receipts: Iterable[VerifiedReceipt], message: MessageRow, seq: int) -> None:
     for receipt in receipts:
         raw = receipt.receipt
         note = _foreign_note(rows, raw.checkpoint, message.expires_ms)
@@ -218,7 +218,7 @@ def record_peer_checkpoint(rows: Rows, operation: RecordPeerCheckpoint) -> Resul
     return Result()
 
 
-def _is_about(receipt: VerifiedReceipt, message: StoredMessage) -> bool:
+def _is_about(receipt: VerifiedReceipt, message: MessageRow) -> bool:
     return receipt.event.digest == message.digest and receipt.event.message_id == message.message_id
 
 

@@ -51,7 +51,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredMessage:
+class MessageRow:
     """A stored message's row."""
 
     id: int
@@ -143,7 +143,7 @@ class Rows:
         self.partners.add(partner)
         return row
 
-    def to_sender(self, message: StoredMessage, event: int | None, at: datetime) -> int:
+    def to_sender(self, message: MessageRow, event: int | None, at: datetime) -> int:
         """Bring the receipt of ``event`` to the sender: into the mailbox here, or back the way the message came.
 
         Without ``event`` the entry is for foreign receipts. Returns the number that those are kept under.
@@ -160,7 +160,7 @@ class Rows:
         if row is not None and row[0] == 0:
             self.execute("DELETE FROM payload WHERE message = ?", (message,))
 
-    def find(self, message_id: UUID, digest: bytes) -> StoredMessage:
+    def find(self, message_id: UUID, digest: bytes) -> MessageRow:
         """The message of this id and digest; raises ``NotFoundError``."""
         row = self.execute(
             "SELECT id, sender, peer, expires_ms FROM message WHERE message_id = ? AND digest = ?",
@@ -168,4 +168,4 @@ class Rows:
         ).fetchone()
         if row is None:
             raise NotFoundError("this node has no message of this id and digest")
-        return StoredMessage(row[0], message_id, digest, row[1], row[2], row[3])
+        return MessageRow(row[0], message_id, digest, row[1], row[2], row[3])

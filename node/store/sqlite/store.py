@@ -21,7 +21,6 @@ from node.store._leaves import EventWriter
 from node.store.disk_errors import Report, unreported
 from node.store.interface import (
     Applied,
-    MailboxEntry,
     Operation,
     OutboundItem,
     OutboundKind,
@@ -29,9 +28,10 @@ from node.store.interface import (
     RecordExpired,
     RecordUnclaimed,
     SignCheckpoint,
+    StoredMailboxEntry,
     StoreStats,
 )
-from node.store.sqlite._reader import Released, SqliteReader
+from node.store.sqlite._reader import ReleasedSeq, SqliteReader
 from node.store.sqlite._writer import SqliteWriter
 from node.store.sqlite.connection import storage_error
 from node.store.sqlite.log import RecentReceipts
@@ -70,7 +70,7 @@ class SqliteStore:
         self._events = events or EventWriter()
         self._recent = RecentReceipts()
         self._reader_count = readers
-        self._released = Released()
+        self._released = ReleasedSeq()
         self._lock: int | None = None
         self._writer: SqliteWriter | None = None
         self._pool: ThreadPoolExecutor | None = None
@@ -160,7 +160,7 @@ class SqliteStore:
 
     def release(self) -> None:
         """See :class:`~node.store.interface.Store`."""
-        self._released = Released(*self._writing().head())
+        self._released = ReleasedSeq(*self._writing().head())
 
     # --- Readers -------------------------------------------------------------------------------------------------
 
@@ -189,7 +189,7 @@ class SqliteStore:
         self._report(self._path, None, "reading")
         return found
 
-    async def mailbox(self, desk: Address, after: int, limit: int, max_bytes: int) -> list[MailboxEntry]:
+    async def mailbox(self, desk: Address, after: int, limit: int, max_bytes: int) -> list[StoredMailboxEntry]:
         """See :class:`~node.store.interface.Store`."""
         return await self._read(SqliteReader.mailbox, self._released, str(desk), after, limit, max_bytes)
 

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from exchange.cases.agenda import Notice
 from exchange.cli.main import app
 from exchange.desk.desk import Desk
-from exchange.desk.notify import Email, Webhook, channels_of
+from exchange.desk.notify import EmailChannel, Webhook, channels_of
 from exchange.desk.watch import DESK_CHANNEL, tell, watch
 from exchange.settings import DeskSettings, EmailSettings, Home
 from exchange.store.messages import DeskStore
@@ -326,7 +326,7 @@ async def test_the_mail_says_how_many_and_not_what_about(world: World) -> None:
         settings = EmailSettings(
             host="127.0.0.1", port=port, starttls=False, sender="desk@police.example", to=("officer@police.example",)
         )
-        await asyncio.to_thread(Email(settings).tell, FR, notices)
+        await asyncio.to_thread(EmailChannel(settings).tell, FR, notices)
     mail = message_from_bytes(mails[0])
     assert mail["To"] == "officer@police.example"
     text = str(mail.get_payload())

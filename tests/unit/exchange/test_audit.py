@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from exchange.audit import Status
-from exchange.audit.mirror import FolderSource, mirror
+from exchange.audit.mirror import TileFolderSource, mirror
 from exchange.audit.reconcile import reconcile
 from exchange.audit.trace import trace
 from exchange.audit.verify import VerifiedLog, verify_mirror
@@ -80,7 +80,7 @@ async def test_an_honest_pair_of_logs_is_mirrored_verified_and_tells_one_story(t
     logs = []
     for node, events in zip(("kr", "fr"), story(300), strict=True):
         served = write(tmp_path / f"served-{node}", node, events)
-        done = await mirror(FolderSource(served), tmp_path / node, LOGS[node].verifier)
+        done = await mirror(TileFolderSource(served), tmp_path / node, LOGS[node].verifier)
         assert done.new_entries == 600
         logs.append(verified(tmp_path / node, node))
     assert all(log.ok for log in logs)
@@ -97,7 +97,7 @@ async def test_a_mirror_is_continued_from_where_it_was(tmp_path: Path) -> None:
     seoul, _ = story(400)
     for size, new in ((0, 0), (1, 1), (300, 299), (600, 300), (800, 200), (800, 0)):
         served = write(tmp_path / "served", "kr", seoul[:size])
-        done = await mirror(FolderSource(served), tmp_path / "mirror", LOGS["kr"].verifier)
+        done = await mirror(TileFolderSource(served), tmp_path / "mirror", LOGS["kr"].verifier)
         assert (done.checkpoint.size, done.new_entries) == (size, new)
     assert verified(tmp_path / "mirror", "kr").ok
 
@@ -105,12 +105,12 @@ async def test_a_mirror_is_continued_from_where_it_was(tmp_path: Path) -> None:
 @pytest.mark.parametrize("change", ["shorter", "other-past", "other-head"])
 async def test_a_log_that_changes_its_past_is_caught_and_the_proof_kept(tmp_path: Path, change: str) -> None:
     seoul, _ = story(10)
-    await mirror(FolderSource(write(tmp_path / "served", "kr", seoul)), tmp_path / "mirror", LOGS["kr"].verifier)
+    await mirror(TileFolderSource(write(tmp_path / "served", "kr", seoul)), tmp_path / "mirror", LOGS["kr"].verifier)
     other = event(EventName.SubmissionAcceptance, 999)
     lies = {"shorter": seoul[:-1], "other-past": [other, *seoul[1:], other], "other-head": [*seoul[:-1], other]}
     served = write(tmp_path / "served", "kr", lies[change])
     with pytest.raises((LogForkError, ProofInvalidError)):
-        await mirror(FolderSource(served), tmp_path / "mirror", LOGS["kr"].verifier)
+        await mirror(TileFolderSource(served), tmp_path / "mirror", LOGS["kr"].verifier)
     assert verified(tmp_path / "mirror", "kr").checkpoint.size == 20
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange.audit.mirror import FolderSource, mirror
+from exchange.audit.mirror import TileFolderSource, mirror
 from exchange.audit.verify import verify_mirror
 from protocol.errors import LogForkError, LogUnavailableError, ProofInvalidError, UnavailableError
 from protocol.event import Event, EventName, encode_event
@@ -20,7 +20,7 @@ class Counting:
     """A source that notes what is read, and is gone after ``limit`` reads."""
 
     def __init__(self, folder: Path, limit: int = 1_000) -> None:
-        self._source = FolderSource(folder)
+        self._source = TileFolderSource(folder)
         self._limit = limit
         self.paths: list[str] = []
 
@@ -60,38 +60,38 @@ async def test_a_wrong_bundle_that_a_broken_off_run_left_is_fetched_anew(tmp_pat
     path = tmp_path / "mirror" / entries_path(1, 256)
     path.parent.mkdir(parents=True)
     path.write_bytes(left_behind)
-    await mirror(FolderSource(served), tmp_path / "mirror", VERIFIER)
+    await mirror(TileFolderSource(served), tmp_path / "mirror", VERIFIER)
     assert verify_mirror(tmp_path / "mirror", "kr", VERIFIER, NOBODY).ok
 
 
 async def test_a_served_bundle_cannot_replace_entries_that_are_mirrored(tmp_path: Path) -> None:
-    await mirror(FolderSource(write(tmp_path / "served", "kr", submissions(300))), tmp_path / "mirror", VERIFIER)
+    await mirror(TileFolderSource(write(tmp_path / "served", "kr", submissions(300))), tmp_path / "mirror", VERIFIER)
     served = write(tmp_path / "served", "kr", submissions(600))
     replace_entry(served, 1, 256, 7)  # entry 263, which the mirror has; the tiles and the head are honest
     with pytest.raises(ProofInvalidError):
-        await mirror(FolderSource(served), tmp_path / "mirror", VERIFIER)
+        await mirror(TileFolderSource(served), tmp_path / "mirror", VERIFIER)
     assert verify_mirror(tmp_path / "mirror", "kr", VERIFIER, NOBODY).checkpoint.size == 300
 
 
 async def test_wrong_entries_under_an_honest_head_are_no_proof_of_a_fork(tmp_path: Path) -> None:
-    await mirror(FolderSource(write(tmp_path / "served", "kr", submissions(300))), tmp_path / "mirror", VERIFIER)
+    await mirror(TileFolderSource(write(tmp_path / "served", "kr", submissions(300))), tmp_path / "mirror", VERIFIER)
     served = write(tmp_path / "served", "kr", submissions(600))
     replace_entry(served, 2, 88, 0)
     with pytest.raises(ProofInvalidError):
-        await mirror(FolderSource(served), tmp_path / "mirror", VERIFIER)
+        await mirror(TileFolderSource(served), tmp_path / "mirror", VERIFIER)
     assert not (tmp_path / "mirror" / "checkpoint.conflict").exists()
 
 
 @pytest.mark.parametrize("changed", [0, 270, 299])
 async def test_a_longer_history_that_changes_a_mirrored_entry_is_proved_a_fork(tmp_path: Path, changed: int) -> None:
     history = submissions(300)
-    await mirror(FolderSource(write(tmp_path / "served", "kr", history)), tmp_path / "mirror", VERIFIER)
+    await mirror(TileFolderSource(write(tmp_path / "served", "kr", history)), tmp_path / "mirror", VERIFIER)
     first = (tmp_path / "mirror" / "checkpoint").read_bytes()
     other = [*history, *submissions(600)[300:]]
     other[changed] = event(EventName.SubmissionAcceptance, 9_999)
     served = write(tmp_path / "served", "kr", other)
     with pytest.raises(LogForkError):
-        await mirror(FolderSource(served), tmp_path / "mirror", VERIFIER)
+        await mirror(TileFolderSource(served), tmp_path / "mirror", VERIFIER)
     assert (tmp_path / "mirror" / "checkpoint").read_bytes() == first
     assert (tmp_path / "mirror" / "checkpoint.conflict").read_bytes() == (served / "checkpoint").read_bytes()
 
@@ -101,7 +101,7 @@ async def test_a_tile_that_does_not_hold_the_hashes_of_its_entries_is_refused(tm
     tile = served / "tile/0/000"
     tile.write_bytes(bytes(32) + tile.read_bytes()[32:])
     with pytest.raises(ProofInvalidError):
-        await mirror(FolderSource(served), tmp_path / "mirror", VERIFIER)
+        await mirror(TileFolderSource(served), tmp_path / "mirror", VERIFIER)
     with pytest.raises(LogUnavailableError):
         verify_mirror(tmp_path / "mirror", "kr", VERIFIER, NOBODY)
 
@@ -109,7 +109,7 @@ async def test_a_tile_that_does_not_hold_the_hashes_of_its_entries_is_refused(tm
 async def test_progress_tells_how_many_entries_are_new(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     await mirror(
-        FolderSource(write(tmp_path / "served", "kr", submissions(300))),
+        TileFolderSource(write(tmp_path / "served", "kr", submissions(300))),
         tmp_path / "mirror",
         VERIFIER,
         lambda done, total: told.append((done, total)),
@@ -124,12 +124,12 @@ async def test_every_head_that_the_log_signed_is_kept_also_one_that_contradicts(
         at = NOW + timedelta(hours=number)
         served = write(tmp_path / "served", "kr", grown[:count], signed_at=at)
         heads.add((served / "checkpoint").read_bytes())
-        await mirror(FolderSource(served), folder, VERIFIER)
+        await mirror(TileFolderSource(served), folder, VERIFIER)
     lying = write(tmp_path / "lying", "kr", submissions(30)[1:], signed_at=NOW + timedelta(hours=4))
     heads.add((lying / "checkpoint").read_bytes())
     for _ in range(2):
         with pytest.raises(LogForkError):
-            await mirror(FolderSource(lying), folder, VERIFIER)
+            await mirror(TileFolderSource(lying), folder, VERIFIER)
     assert {path.read_bytes() for path in (folder / "heads").iterdir()} == heads
     log = verify_mirror(folder, "kr", VERIFIER, NOBODY)
     assert len(log.checkpoints) == 3
@@ -138,7 +138,7 @@ async def test_every_head_that_the_log_signed_is_kept_also_one_that_contradicts(
 
 async def test_a_smaller_head_that_was_signed_later_is_found_in_what_is_kept(tmp_path: Path) -> None:
     folder = tmp_path / "mirror"
-    await mirror(FolderSource(write(tmp_path / "served", "kr", submissions(20))), folder, VERIFIER)
+    await mirror(TileFolderSource(write(tmp_path / "served", "kr", submissions(20))), folder, VERIFIER)
     smaller = write(tmp_path / "smaller", "kr", submissions(10), signed_at=NOW + timedelta(hours=1))
     (folder / "heads/10-0123456789abcdef").write_bytes((smaller / "checkpoint").read_bytes())
     log = verify_mirror(folder, "kr", VERIFIER, NOBODY)

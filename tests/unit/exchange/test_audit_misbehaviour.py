@@ -18,7 +18,7 @@ from protocol.event import decode_event
 from protocol.log.checkpoint import LogVerifier
 from protocol.log.merkle import leaf_hash
 from protocol.log.tiles import TileTree
-from protocol.misbehaviour.proof import Kind, encode_proof
+from protocol.misbehaviour.proof import MisbehaviourKind, encode_proof
 from protocol.misbehaviour.verify import verify_proof
 from tests.interop.go_log import write_log
 from tests.unit.protocol.test_misbehaviour import FORKED, LIES, TRUE
@@ -43,7 +43,11 @@ async def test_a_mirror_alone_proves_that_what_was_signed_before_is_not_in_it(tm
     held = Held((note, signed(TRUE[:5])), (receipt(TRUE[:5], 3), receipt(TRUE[:5], 1)))
     steps: list[tuple[int, int]] = []
     proven = await prove(held, VERIFIER, [source], lambda done, total: steps.append((done, total)))
-    assert {proof.kind for proof in proven.proofs} == {Kind.FORK, Kind.REWRITTEN, Kind.DROPPED}
+    assert {proof.kind for proof in proven.proofs} == {
+        MisbehaviourKind.FORK,
+        MisbehaviourKind.REWRITTEN,
+        MisbehaviourKind.DROPPED,
+    }
     assert steps[-1] == (2, 2)
     for proof in proven.proofs:
         verify_proof(proof, VERIFIER)
@@ -66,7 +70,10 @@ def test_entries_of_a_false_time_are_found_in_a_mirror(tmp_path: Path) -> None:
     note = signed(leaves, later(60))
     folder = mirrored(tmp_path, leaves, note)
     found = list(misdated_entries(folder, note, [signed(leaves[:300], NOON)], VERIFIER))
-    assert [(kind, one.index) for kind, one in found] == [(Kind.BACK_DATED, 300), (Kind.POST_DATED, 301)]
+    assert [(kind, one.index) for kind, one in found] == [
+        (MisbehaviourKind.BACK_DATED, 300),
+        (MisbehaviourKind.POST_DATED, 301),
+    ]
     assert [one.index for _, one in misdated_entries(folder, note, [], VERIFIER)] == [301]
     with pytest.raises(LogUnavailableError):
         list(misdated_entries(tmp_path / "nowhere", note, [], VERIFIER))
@@ -108,7 +115,7 @@ async def test_every_statement_is_held_against_a_tree_that_can_be_had_when_the_l
     forked = [*FORKED, *entries(3)]
     held = Held((signed(TRUE, later(1)), signed(FORKED[:6]), signed(forked, later(2))))
     proven = await prove(held, VERIFIER, [source])
-    assert {proof.kind for proof in proven.proofs} == {Kind.FORK}
+    assert {proof.kind for proof in proven.proofs} == {MisbehaviourKind.FORK}
     assert proven.undecided
 
 
@@ -135,7 +142,7 @@ async def _exchanged(world: World) -> bytes:
         sent = await kr.send(request())
         await fr.sync()
         await kr.sync()
-        return await kr.proving.export(sent.id)
+        return await kr.verification.export(sent.id)
 
 
 @pytest.mark.long
@@ -174,7 +181,7 @@ def test_an_auditor_proves_with_an_office_s_receipts_that_a_node_rewrote_its_log
 def test_a_file_that_proves_nothing_is_refused_in_one_line(world: World) -> None:
     file = world.path / "some.proof"
     for content, exit_code, problem in (
-        (encode_proof(LIES[Kind.FORK]), 1, "unknown-node"),
+        (encode_proof(LIES[MisbehaviourKind.FORK]), 1, "unknown-node"),
         (b"nothing", 1, "malformed"),
     ):
         file.write_bytes(content)
@@ -182,6 +189,6 @@ def test_a_file_that_proves_nothing_is_refused_in_one_line(world: World) -> None
         assert (code, json.loads(text)["error"]["type"]) == (exit_code, f"urn:comity:error:{problem}")
     card = world.path / "fr.json"
     card.write_bytes(card_to_bytes(world.directory.node("fr")))
-    file.write_bytes(encode_proof(LIES[Kind.FORK]))
+    file.write_bytes(encode_proof(LIES[MisbehaviourKind.FORK]))
     assert comity(world, "proof", str(file), "--card", str(card))[0] == 1
     assert comity(world, "proof", str(world.path / "missing"), "--card", str(card))[0] == 2

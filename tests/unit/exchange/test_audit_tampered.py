@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange.audit._finding import MAX_FINDINGS, Findings
-from exchange.audit.mirror import FolderSource, mirror
+from exchange.audit.mirror import TileFolderSource, mirror
 from exchange.audit.trace import trace
 from exchange.audit.verify import verify_mirror
 from exchange.cli.output import print_json, safe
@@ -200,7 +200,7 @@ def test_a_part_that_the_log_has_outgrown_is_no_finding(tmp_path: Path) -> None:
 async def test_a_mirror_leaves_no_parts_behind_that_it_has_outgrown(tmp_path: Path) -> None:
     folder = tmp_path / "mirror"
     for count in (20, 150):
-        await mirror(FolderSource(write(tmp_path / "served", "kr", story(count)[0])), folder, VERIFIER)
+        await mirror(TileFolderSource(write(tmp_path / "served", "kr", story(count)[0])), folder, VERIFIER)
     names = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
     assert sorted(name for name in names if not name.startswith("heads/")) == sorted(FILES)
     assert [name.partition("-")[0] for name in sorted(names) if name.startswith("heads/")] == ["heads/300", "heads/40"]
@@ -209,19 +209,19 @@ async def test_a_mirror_leaves_no_parts_behind_that_it_has_outgrown(tmp_path: Pa
 async def test_another_logs_head_is_refused_by_name(tmp_path: Path) -> None:
     other = write(tmp_path / "fr", "fr", story(1)[1])
     with pytest.raises(WrongOriginError, match=r"test/fr, not of test/kr"):
-        await mirror(FolderSource(other), tmp_path / "mirror", VERIFIER)
+        await mirror(TileFolderSource(other), tmp_path / "mirror", VERIFIER)
     with pytest.raises(WrongOriginError, match=r"test/fr, not of test/kr"):
         verify_mirror(other, "kr", VERIFIER, NOBODY)
 
 
 async def test_a_log_that_goes_back_is_told_from_one_that_forks(tmp_path: Path) -> None:
     folder, seoul = tmp_path / "mirror", story(150)[0]
-    await mirror(FolderSource(write(tmp_path / "served", "kr", seoul)), folder, VERIFIER)
+    await mirror(TileFolderSource(write(tmp_path / "served", "kr", seoul)), folder, VERIFIER)
     with pytest.raises(LogWentBackError):
-        await mirror(FolderSource(write(tmp_path / "back", "kr", seoul[:270])), folder, VERIFIER)
+        await mirror(TileFolderSource(write(tmp_path / "back", "kr", seoul[:270])), folder, VERIFIER)
     assert codes(folder) == [(None, "log-went-back")]
     with pytest.raises(LogForkError) as caught:
-        await mirror(FolderSource(write(tmp_path / "fork", "kr", seoul[2:270])), folder, VERIFIER)
+        await mirror(TileFolderSource(write(tmp_path / "fork", "kr", seoul[2:270])), folder, VERIFIER)
     assert caught.value.code == "log-fork"
     assert codes(folder) == [(None, "log-fork")]
 

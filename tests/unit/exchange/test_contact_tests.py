@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange.cases.contact_tests import Standing
+from exchange.cases.contact_tests import Answering
 from exchange.cli.cases.contact_tests import span_text
 from exchange.desk.desk import Desk
 from protocol.address import Address
@@ -21,16 +21,16 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return World(tmp_path, monkeypatch)
 
 
-async def standing(desk: Desk, contact: Address = FR) -> Standing:
+async def standing(desk: Desk, contact: Address = FR) -> Answering:
     return (await desk.contact_standings([contact]))[0].standing
 
 
 async def test_the_times_of_handover_and_reply_are_those_of_the_logs(world: World) -> None:
     async with world.open(KR) as seoul, world.open(FR) as paris:
-        assert await standing(seoul) is Standing.UNTESTED
+        assert await standing(seoul) is Answering.UNTESTED
         (test,) = await seoul.test_contacts([FR])
         assert test.error is None
-        assert await standing(seoul) is Standing.WAITING
+        assert await standing(seoul) is Answering.WAITING
         world.clock.advance(seconds=4)
         await paris.sync()
         world.clock.advance(seconds=60)
@@ -43,7 +43,7 @@ async def test_the_times_of_handover_and_reply_are_those_of_the_logs(world: Worl
         await seoul.sync()
         (entry,) = await seoul.contact_standings([FR])
 
-    assert entry.standing is Standing.REPLIES
+    assert entry.standing is Answering.REPLIES
     assert entry.latest is not None
     assert entry.latest == entry.replied
     assert (entry.latest.handover_s, entry.latest.reply_s) == (4, 64)
@@ -54,14 +54,14 @@ async def test_who_does_not_reply_in_time_is_silent_and_a_later_reply_is_late(wo
     async with world.open(KR) as seoul, world.open(FR) as paris:
         await seoul.test_contacts([FR])
         world.clock.advance(hours=24)
-        assert await standing(seoul) is Standing.WAITING
+        assert await standing(seoul) is Answering.WAITING
         world.clock.advance(seconds=1)
-        assert await standing(seoul) is Standing.SILENT
+        assert await standing(seoul) is Answering.SILENT
         await paris.sync()
         (asked,) = await paris.unanswered_contact_tests()
         await paris.reply_to_contact_test(asked.id)
         await seoul.sync()
-        assert await standing(seoul) is Standing.LATE
+        assert await standing(seoul) is Answering.LATE
 
 
 async def test_an_old_reply_says_nothing_any_more_and_a_new_test_left_alone_is_silence(world: World) -> None:
@@ -72,13 +72,13 @@ async def test_an_old_reply_says_nothing_any_more_and_a_new_test_left_alone_is_s
         await paris.reply_to_contact_test(asked.id)
         await seoul.sync()
         world.clock.advance(days=35, seconds=-60)
-        assert await standing(seoul) is Standing.REPLIES
+        assert await standing(seoul) is Answering.REPLIES
         world.clock.advance(days=1)
-        assert await standing(seoul) is Standing.STALE
+        assert await standing(seoul) is Answering.STALE
         await seoul.test_contacts([FR])
         world.clock.advance(hours=25)
         (entry,) = await seoul.contact_standings([FR])
-    assert entry.standing is Standing.SILENT
+    assert entry.standing is Answering.SILENT
     assert entry.replied is not None
     assert entry.replied != entry.latest
 
@@ -87,7 +87,7 @@ async def test_the_results_are_there_after_a_restart_of_the_desk(world: World) -
     async with world.open(KR) as seoul:
         await seoul.test_contacts([FR])
     async with world.open(KR) as seoul:
-        assert await standing(seoul) is Standing.WAITING
+        assert await standing(seoul) is Answering.WAITING
 
 
 async def test_one_who_cannot_be_sent_to_does_not_keep_others_from_being_tested(world: World) -> None:

@@ -27,7 +27,7 @@ from protocol.errors import (
     OfficerRoleError,
     UsageError,
 )
-from protocol.processing_log import LocalRecord, Operation
+from protocol.processing_log import Operation, ProcessingRecord
 from tests.worlds.desks import FR, KR, PASSPHRASE, World, request
 
 
@@ -56,7 +56,7 @@ async def test_erased_content_does_not_open_and_its_proofs_still_verify(world: W
         thread, message = await ended(kr, fr)
         receipts = await fr.receipts(message)
         assert (await fr.run(fr.erasure.erase_case, thread, "retention")).messages == 2
-        for refused in (fr.show(message), fr.proving.export(message), fr.peek(message), fr.case(thread)):
+        for refused in (fr.show(message), fr.verification.export(message), fr.peek(message), fr.case(thread)):
             with pytest.raises(ErasedError):
                 await refused
         assert (await fr.search("Roubaix")).messages == ()
@@ -64,7 +64,7 @@ async def test_erased_content_does_not_open_and_its_proofs_still_verify(world: W
         row = await fr.row(message)
         assert (row.id, row.sender, row.own_reference) == (message, KR, None)
         assert (await fr.track(message)).state == "erased"
-        report = await fr.proving.verify(message)
+        report = await fr.verification.verify(message)
         assert await fr.receipts(message) == receipts
         assert report.ok
         assert all(check.inclusion.ok for check in report.receipts)
@@ -125,7 +125,7 @@ async def test_the_record_of_an_erasure_holds_nothing_of_what_was_erased(world: 
         await fr.add_casework(thread, EntryKind.NOTE, "Mr Dupont called.")
         await fr.run(fr.erasure.erase_case, thread, "ordered")
         entries = [entry for _, _, entry in await fr.run(lambda: list(fr.records.entries()))]
-        erased = [r for r in map(LocalRecord.from_bytes, entries) if r.operation is Operation.ERASURE]
+        erased = [r for r in map(ProcessingRecord.from_bytes, entries) if r.operation is Operation.ERASURE]
         assert [(r.message == message, r.ground, r.thread) for r in erased] == [
             (True, "ordered", thread),
             (False, "ordered", thread),

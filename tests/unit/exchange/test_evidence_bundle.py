@@ -268,7 +268,7 @@ async def test_a_message_is_not_proved_by_a_true_receipt_about_another(
 ) -> None:
     world = World(tmp_path, monkeypatch)
     async with world.open(KR) as kr, world.open(FR):
-        first, second = [await kr.proving.evidence((await kr.send(request())).id, disclose=True) for _ in range(2)]
+        first, second = [await kr.verification.evidence((await kr.send(request())).id, disclose=True) for _ in range(2)]
     made = Made(world, first, first, first.disclosure, world.ceremony.repository.root_bytes(1))
     mixed = bundle_of(replace(first, receipts=second.receipts))
 
@@ -307,7 +307,7 @@ async def test_a_key_that_was_revoked_before_the_message_proves_nothing_and_one_
         changes = {"signing_keys": (revoked,), "updated_at": world.clock()}
         world.publish(card.model_copy(update=changes))
         await fr.refresh_directory()
-        contents = await fr.proving.evidence(sent.id, disclose=True)
+        contents = await fr.verification.evidence(sent.id, disclose=True)
     made = Made(world, contents, contents, contents.disclosure, world.ceremony.repository.root_bytes(1))
 
     assert program_accepts(made, bundle_of(contents)) is holds
@@ -322,7 +322,7 @@ async def test_the_chain_of_roots_is_followed_from_the_one_that_is_trusted(
     world.change_root()
     async with world.open(KR) as kr:
         await kr.refresh_directory()
-        contents = await kr.proving.evidence((await kr.send(request())).id, disclose=True)
+        contents = await kr.verification.evidence((await kr.send(request())).id, disclose=True)
     made = Made(world, contents, contents, contents.disclosure, first)
     bundle = bundle_of(contents)
     cut = {name: content for name, content in files_of(bundle).items() if not name.endswith("/2.root.json")}

@@ -19,7 +19,7 @@ from exchange.office.officers import Login
 from keys.members.identity import generate_node_keys
 from protocol.errors import ErasedError, HandlingError
 from protocol.messages.handling_rules import Action
-from protocol.processing_log import LocalRecord
+from protocol.processing_log import ProcessingRecord
 from tests.worlds.desks import FR, KR, NOW, PASSPHRASE, World, request
 from tests.worlds.evidence import Made, bundle_of, exchanged
 
@@ -127,11 +127,11 @@ async def test_what_is_made_ready_to_be_given_is_recorded_first_and_as_given_whe
         world = World(tmp_path, patch)
         async with world.open(KR) as kr:
             sent = await kr.send(request())
-            await kr.proving.evidence(sent.id, disclose=False)
-            await kr.proving.evidence(sent.id, disclose=True)
-            await kr.proving.disclosure(sent.id)
-            await kr.proving.note_given(sent.id, "disclose", b"the file")
-            entries = await kr.run(lambda: [LocalRecord.from_bytes(e) for _, _, e in kr.records.entries()])
+            await kr.verification.evidence(sent.id, disclose=False)
+            await kr.verification.evidence(sent.id, disclose=True)
+            await kr.verification.disclosure(sent.id)
+            await kr.verification.note_given(sent.id, "disclose", b"the file")
+            entries = await kr.run(lambda: [ProcessingRecord.from_bytes(e) for _, _, e in kr.records.entries()])
 
     told = [(record.operation.value, record.act, record.message) for record in entries[1:]]
     assert told == [
@@ -151,10 +151,10 @@ async def test_a_label_that_forbids_proceedings_keeps_the_content_out_of_a_bundl
         async with world.open(FR, Login(purpose=Action.PROCEEDINGS)) as fr:
             await fr.sync()
             with pytest.raises(HandlingError):
-                await fr.proving.evidence(sent.id, disclose=True)
+                await fr.verification.evidence(sent.id, disclose=True)
             with pytest.raises(HandlingError):
-                await fr.proving.disclosure(sent.id)
-            assert (await fr.proving.evidence(sent.id, disclose=False)).disclosure is None
+                await fr.verification.disclosure(sent.id)
+            assert (await fr.verification.evidence(sent.id, disclose=False)).disclosure is None
 
 
 async def test_nothing_is_written_of_a_message_that_was_erased(tmp_path: Path) -> None:
@@ -165,6 +165,6 @@ async def test_nothing_is_written_of_a_message_that_was_erased(tmp_path: Path) -
             await kr.run(kr.erasure.erase_case, sent.thread, "ordered")
             for disclose in (True, False):
                 with pytest.raises(ErasedError):
-                    await kr.proving.evidence(sent.id, disclose=disclose)
+                    await kr.verification.evidence(sent.id, disclose=disclose)
             with pytest.raises(ErasedError):
-                await kr.proving.disclosure(sent.id)
+                await kr.verification.disclosure(sent.id)

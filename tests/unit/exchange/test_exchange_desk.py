@@ -29,7 +29,7 @@ from protocol.errors import (
     UnknownContactPointError,
 )
 from protocol.event import EventName, decode_event
-from protocol.misbehaviour.proof import Kind, decode_proof
+from protocol.misbehaviour.proof import MisbehaviourKind, decode_proof
 from protocol.misbehaviour.verify import verify_proof
 from protocol.routing import Priority
 from tests.worlds.desks import FR, KR, NOW, World, request
@@ -219,7 +219,7 @@ async def test_the_report_of_a_message_covers_its_bytes_and_the_logs(world: Worl
         await fr.sync()
         await kr.sync()
         for desk in (kr, fr):
-            report = await desk.proving.verify(sent.id)
+            report = await desk.verification.verify(sent.id)
             assert report.ok
             assert report.complete
             assert {check.name for check in report.checks} == {"whole", "signature", "dated", "commitment", "content"}
@@ -231,7 +231,7 @@ async def test_a_log_that_cannot_be_asked_leaves_the_report_incomplete_but_not_f
         sent = await kr.send(request())
         await kr.sync()
         world.nodes["fr"].down = True
-        report = await kr.proving.verify(sent.id)
+        report = await kr.verification.verify(sent.id)
 
     assert report.ok
     assert not report.complete
@@ -244,7 +244,7 @@ async def test_a_log_that_was_rolled_back_is_found_out(world: World) -> None:
         await kr.sync()
         log = world.nodes["fr"].log
         world.nodes["fr"].log = type(log)(log.signer, world.clock)
-        report = await kr.proving.verify(sent.id)
+        report = await kr.verification.verify(sent.id)
 
     assert not report.ok
     failed = [check.consistency for check in report.receipts if check.consistency.ok is False]
@@ -262,7 +262,7 @@ async def test_a_log_that_lied_is_proved_to_others_by_the_desk_that_verifies(wor
         world.clock.advance(seconds=2)
         lying.add(*reversed([decode_event(leaf) for leaf in honest.leaves]))
         lying.add(decode_event(honest.leaves[0]))
-        report = await kr.proving.verify(sent.id)
+        report = await kr.verification.verify(sent.id)
 
     assert not report.ok
     told = {
@@ -272,22 +272,25 @@ async def test_a_log_that_lied_is_proved_to_others_by_the_desk_that_verifies(wor
     assert told <= {str(path) for path in written}
     proofs = [decode_proof(path.read_bytes()) for path in written]
     verifier = world.directory.log_verifier("fr")
-    assert {verify_proof(proof, verifier).kind for proof in proofs} <= {Kind.REWRITTEN, Kind.DROPPED}
+    assert {verify_proof(proof, verifier).kind for proof in proofs} <= {
+        MisbehaviourKind.REWRITTEN,
+        MisbehaviourKind.DROPPED,
+    }
 
 
 async def test_a_desk_finds_that_its_own_nodes_log_was_cut(world: World) -> None:
     async with world.open(KR) as kr:
         await kr.send(request())
-        assert (await kr.proving.check_own_log()).ok
+        assert (await kr.verification.check_own_log()).ok
         honest = world.nodes["kr"].log
         world.nodes["kr"].log = type(honest)(honest.signer, world.clock)
         world.clock.advance(seconds=2)
-        check = await kr.proving.check_own_log()
+        check = await kr.verification.check_own_log()
         assert (check.ok, check.error) == (False, "log-fork")
         (path,) = (world.home(KR) / "misbehaviour").glob("*-shrunk-*.proof")
         assert str(path) in check.detail
         world.nodes["kr"].down = True
-        assert (await kr.proving.check_own_log()).ok is None
+        assert (await kr.verification.check_own_log()).ok is None
 
 
 async def test_a_log_that_shows_what_it_signed_long_before_says_nothing_to_a_desk(world: World) -> None:
@@ -297,9 +300,9 @@ async def test_a_log_that_shows_what_it_signed_long_before_says_nothing_to_a_des
         old = node.log.checkpoint()
         node.log.checkpoint = lambda: old
         world.clock.advance(minutes=11)
-        check = await kr.proving.check_own_log()
+        check = await kr.verification.check_own_log()
         assert (check.ok, check.error) == (None, "checkpoint-stale")
-        report = await kr.proving.verify(sent.id)
+        report = await kr.verification.verify(sent.id)
         assert {receipt.consistency.error for receipt in report.receipts} >= {"checkpoint-stale"}
 
 
@@ -334,7 +337,7 @@ async def test_evidence_is_verified_by_who_has_only_the_directory(world: World) 
         sent = await kr.send(request())
         await fr.sync()
         await kr.sync()
-        exported = await fr.proving.export(sent.id)
+        exported = await fr.verification.export(sent.id)
 
     report = verify_evidence(exported, world.directory, NOW)
 
@@ -345,7 +348,7 @@ async def test_evidence_is_verified_by_who_has_only_the_directory(world: World) 
 async def test_evidence_with_other_content_fails(world: World) -> None:
     async with world.open(KR) as kr:
         sent = await kr.send(request())
-        evidence = Evidence.from_bytes(await kr.proving.export(sent.id))
+        evidence = Evidence.from_bytes(await kr.verification.export(sent.id))
     forged = Evidence(
         evidence.envelope, evidence.salt, evidence.content.replace(b"Roubaix", b"Rouen.."), evidence.receipts
     )
@@ -410,7 +413,7 @@ async def test_a_directory_that_cannot_be_refreshed_does_not_stop_the_desk(
 
     async with world.open(KR) as kr:
         await kr.send(request())
-    monkeypatch.setattr("exchange.link.directory.Trust._get", lambda self, path: forged(path))
+    monkeypatch.setattr("exchange.link.directory.DeskDirectory._get", lambda self, path: forged(path))
     async with world.open(KR) as kr:
         await kr.sync()
         sent = await kr.send(request())

@@ -12,7 +12,7 @@ from exchange.desk.desk import Desk
 from exchange.desk.enrolment import create_desk
 from exchange.settings import DeskSettings, Home, Lifetimes, OfficerSettings
 from keys.directory.cards import parse_contact_point_card
-from keys.members.bootstrap import BootstrapBundle
+from keys.members.bootstrap import BootstrapFile
 from keys.secrets.keystore import FAST, Keystore, Purpose
 from protocol.address import Address
 from protocol.errors import (
@@ -29,7 +29,7 @@ from tests.worlds.desks import FR, KR, NOW, PASSPHRASE, World
 OFFICER = OfficerSettings(name='Kim "the desk" Seo-yeon\\', role="당직", email="duty@police.example")
 
 # What a home is made with; whether its root is signed is asked where a bundle is read.
-BUNDLE = BootstrapBundle(
+BUNDLE = BootstrapFile(
     federation="Test", root=b"{}", node="kr", url="https://127.0.0.1:1", tls_certificates=(b"certificate",)
 )
 
@@ -55,7 +55,7 @@ def test_a_new_home_holds_four_keys_and_the_card_to_be_signed(world: World) -> N
 
 
 def test_a_folder_that_holds_something_is_left_alone(world: World, tmp_path: Path) -> None:
-    bundle = BootstrapBundle.from_bytes(Home(world.home(KR)).bootstrap.read_bytes())
+    bundle = BootstrapFile.from_bytes(Home(world.home(KR)).bootstrap.read_bytes())
     home = tmp_path / "taken"
     home.mkdir()
     (home / "letter.txt").write_text("mine")
@@ -67,7 +67,7 @@ def test_a_folder_that_holds_something_is_left_alone(world: World, tmp_path: Pat
 
 
 def test_a_home_that_could_not_be_finished_leaves_nothing_behind(world: World, tmp_path: Path) -> None:
-    bundle = BootstrapBundle.from_bytes(Home(world.home(KR)).bootstrap.read_bytes())
+    bundle = BootstrapFile.from_bytes(Home(world.home(KR)).bootstrap.read_bytes())
     before = set(tmp_path.iterdir())
 
     with pytest.raises(KeystoreLockedError):
@@ -129,7 +129,7 @@ async def test_a_desk_that_is_not_enrolled_yet_says_what_the_node_says(
         raise problem_of(json.dumps(ExpiredError("not yet enrolled").to_problem()), "the node kr")
 
     world.enrol(Address.parse("new@kr"), publish=False)
-    monkeypatch.setattr("exchange.link.directory.Trust._get", refuse)
+    monkeypatch.setattr("exchange.link.directory.DeskDirectory._get", refuse)
 
     with pytest.raises(ExpiredError, match="not yet enrolled"):
         async with world.open(Address.parse("new@kr")):

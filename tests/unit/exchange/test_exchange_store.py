@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from exchange.store.cipher import RowCipher
-from exchange.store.messages import Delivery, DeskStore
+from exchange.store.messages import DeskStore, RecipientDelivery
 from exchange.store.rows import Head, PendingStatement, Quarantined, Refusal, StoredMessage, StoredReceipt
 from exchange.views import Direction
 from protocol.address import Address
@@ -43,8 +43,8 @@ def message(number: int, direction: Direction = Direction.RECEIVED, thread: int 
     return StoredMessage(head, b"envelope %d" % number, SECRET, b"\x07" * 32)
 
 
-def delivery(*messages: StoredMessage, cursor: int = 1, **parts: object) -> Delivery:
-    empty = Delivery(messages, (), (), (), cursor)
+def delivery(*messages: StoredMessage, cursor: int = 1, **parts: object) -> RecipientDelivery:
+    empty = RecipientDelivery(messages, (), (), (), cursor)
     return replace(empty, **parts)
 
 

@@ -48,7 +48,7 @@ async def received(kr: Desk, fr: Desk, **changes: Any) -> UUID:
 
 
 async def forbidding(desk: Desk, message: UUID, action: Action, recipient: Address | None = GH) -> list[str]:
-    return [objection.code for objection in await desk.run(desk.onward.objections, message, action, recipient)]
+    return [objection.code for objection in await desk.run(desk.passing_on.objections, message, action, recipient)]
 
 
 # --- Labels ---------------------------------------------------------------------------------------------------------
@@ -97,9 +97,9 @@ async def test_only_h1_keeps_a_request_out_of_proceedings(
     async with world.open(FR, Login(purpose="proceedings", reason="Trial 12/26")) as fr:
         if codes:
             with pytest.raises(HandlingError):
-                await fr.proving.export(message)
+                await fr.verification.export(message)
         else:
-            assert await fr.proving.export(message)
+            assert await fr.verification.export(message)
 
 
 async def answered(kr: Desk, fr: Desk, **changes: Any) -> UUID:
@@ -217,7 +217,7 @@ async def test_consent_that_was_refused_ran_out_or_was_taken_back_allows_nothing
 async def test_what_is_passed_on_is_proved_and_an_altered_original_is_not(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr, world.open(GH) as gh:
         message = await received(kr, fr, **labelled("GREEN"))
-        draft = await fr.run(fr.onward.forward_draft, message, [GH], "This concerns you.", None)
+        draft = await fr.run(fr.passing_on.forward_draft, message, [GH], "This concerns you.", None)
         original = draft["original"]
         envelope = bytearray(b64decode(original["envelope"]))
         envelope[-1] ^= 1

@@ -33,13 +33,13 @@ from protocol.errors import (
 from protocol.log.frontier import Frontier
 from protocol.log.layout import entries_path
 from protocol.log.merkle import leaf_hash
-from protocol.processing_log import MAX_ROLES, LocalRecord, Operation, RecordedOfficer
+from protocol.processing_log import MAX_ROLES, Operation, ProcessingRecord, RecordedOfficer
 from tests.worlds.desks import FR, KR, PASSPHRASE, World, request
 from tests.worlds.naive_tree import root
 
 TEXT = st.text(min_size=1, max_size=50).filter(lambda text: text.isprintable())
 RECORDS = st.builds(
-    LocalRecord,
+    ProcessingRecord,
     operation=st.sampled_from(Operation),
     at=st.integers(0, 7_000_000_000_000).map(from_ms),
     officer=TEXT,
@@ -70,8 +70,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return World(tmp_path, monkeypatch)
 
 
-def records_of(desk: Desk) -> list[LocalRecord]:
-    return [LocalRecord.from_bytes(entry) for _, _, entry in desk.records.entries()]
+def records_of(desk: Desk) -> list[ProcessingRecord]:
+    return [ProcessingRecord.from_bytes(entry) for _, _, entry in desk.records.entries()]
 
 
 async def asked(kr: Desk, fr: Desk) -> UUID:
@@ -89,24 +89,24 @@ def key_of(world: World, desk: Desk) -> list[bytes]:
 
 @pytest.mark.long
 @given(RECORDS)
-def test_a_record_comes_back_from_its_bytes(record: LocalRecord) -> None:
-    assert LocalRecord.from_bytes(record.to_bytes()) == record
+def test_a_record_comes_back_from_its_bytes(record: ProcessingRecord) -> None:
+    assert ProcessingRecord.from_bytes(record.to_bytes()) == record
 
 
 @given(st.binary(max_size=200))
 def test_bytes_that_are_no_record_are_refused(entry: bytes) -> None:
     with pytest.raises(ComityError):
-        LocalRecord.from_bytes(entry)
+        ProcessingRecord.from_bytes(entry)
 
 
 @pytest.mark.long
 @given(RECORDS, st.data())
-def test_a_record_with_a_field_of_another_type_is_refused(record: LocalRecord, data: st.DataObject) -> None:
+def test_a_record_with_a_field_of_another_type_is_refused(record: ProcessingRecord, data: st.DataObject) -> None:
     fields = cbor.decode(record.to_bytes())
     field = data.draw(st.sampled_from(sorted(fields)))
     fields[field] = data.draw(st.sampled_from([True, {1: 2}, -1, "", b"x", []]))
     with pytest.raises(ComityError):
-        LocalRecord.from_bytes(cbor.encode(fields))
+        ProcessingRecord.from_bytes(cbor.encode(fields))
 
 
 @given(st.lists(st.binary(min_size=32, max_size=32), max_size=70))
@@ -125,7 +125,7 @@ async def test_sending_receiving_showing_searching_and_exporting_are_recorded(wo
         sent = await asked(kr, fr)
         await fr.show(sent)
         await fr.search("Roubaix")
-        await fr.proving.export(sent)
+        await fr.verification.export(sent)
         await fr.add_casework((await fr.row(sent)).thread, EntryKind.NOTE, "Called.")
         assert [(r.operation, r.act) for r in await kr.run(records_of, kr)] == [("disclosure", "send")]
         at_fr = await fr.run(records_of, fr)
@@ -162,7 +162,7 @@ async def test_where_the_office_wants_a_reason_nothing_opens_without_one(world: 
             await fr.show(sent)
         assert (await fr.row(sent)).opened_at is None
         with pytest.raises(JustificationError):
-            await fr.proving.export(sent)
+            await fr.verification.export(sent)
         before = await fr.run(records_of, fr)
     assert [r.act for r in before] == ["receive"]
     login = Login(purpose="supervision", reason="Yearly check")

@@ -21,7 +21,7 @@ from exchange.cli.main import app
 from exchange.desk.keys import plan, retire
 from exchange.desk.watch import DESK_CHANNEL, told_here
 from exchange.messaging.outbox import Outbox
-from exchange.messaging.sync import Traffic
+from exchange.messaging.sync import NodeSync
 from exchange.office.processing_log import check_table
 from exchange.store._content_keys import ContentKeys
 from exchange.store.database import SealedDatabase
@@ -121,9 +121,9 @@ async def test_a_page_of_the_mailbox_that_was_read_before_is_not_taken_for_the_n
     async with world.open(KR) as kr:
         await kr.send(request())
     async with world.open(FR) as slow, world.open(FR) as quick:
-        fetched = await slow._traffic._fetch(0, 0)
+        fetched = await slow._node_sync._fetch(0, 0)
         quick._store.begin_mailbox("kr")  # this desk is hosted elsewhere from now on
-        assert (await slow._traffic._take(fetched)).result.received == ()
+        assert (await slow._node_sync._take(fetched)).result.received == ()
         assert quick._store.place() == Place(0, "kr")
 
 
@@ -167,9 +167,9 @@ async def test_conditions_that_two_programs_accept_at_a_time_are_accepted_once(w
         await both.wait()  # both are composed, and none is stored
         return await sealed(self, *args)
 
-    sealed = Traffic._seal
+    sealed = NodeSync._seal
     async with world.open(KR) as first, world.open(KR) as second:
-        with patch.object(Traffic, "_seal", seal):
+        with patch.object(NodeSync, "_seal", seal):
             outcomes = await asyncio.gather(
                 *(desk.accept_conditions(given.id) for desk in (first, second)), return_exceptions=True
             )
@@ -184,9 +184,9 @@ async def test_one_request_that_two_programs_send_unless_it_is_a_duplicate_is_se
         await both.wait()
         return await sealed(self, *args)
 
-    sealed = Traffic._seal
+    sealed = NodeSync._seal
     async with world.open(KR) as first, world.open(KR) as second:
-        with patch.object(Traffic, "_seal", seal):
+        with patch.object(NodeSync, "_seal", seal):
             outcomes = await asyncio.gather(
                 *(desk.send(request(), unless_duplicate=True) for desk in (first, second)), return_exceptions=True
             )
@@ -242,11 +242,11 @@ async def test_a_key_that_another_program_destroyed_is_not_kept_in_memory(world:
     async with world.open(FR) as watch:
         keystore = world.keystore(FR)
         card = plan(keystore, world.cards[FR], 1, timedelta(days=90), world.clock())
-        await watch.run(watch._traffic._under_way)
-        openers = watch._traffic._mailbox._openers
+        await watch.run(watch._node_sync._under_way)
+        openers = watch._node_sync._mailbox._openers
         assert len(openers) == 2
         (gone,) = retire(keystore, card, timedelta(0), world.clock() + timedelta(days=100))
-        await watch.run(watch._traffic._under_way)
+        await watch.run(watch._node_sync._under_way)
         assert gone not in openers
 
 
@@ -361,10 +361,10 @@ def test_a_folder_that_stays_locked_is_named_as_the_cause(world: World, monkeypa
 def test_a_list_shows_what_is_here_and_names_what_was_in_the_way_of_the_rest(
     world: World, monkeypatch: pytest.MonkeyPatch, cause: ComityError
 ) -> None:
-    async def sync(self: Traffic, wait: float) -> None:
+    async def sync(self: NodeSync, wait: float) -> None:
         raise cause
 
-    monkeypatch.setattr(Traffic, "sync", sync)
+    monkeypatch.setattr(NodeSync, "sync", sync)
     ran = CliRunner().invoke(
         app,
         ["inbox", "--home", str(world.home(KR)), "--passphrase-file", str(passphrase_file(world))],
@@ -413,7 +413,7 @@ async def test_records_are_verified_while_another_program_adds_some(world: World
 
         def added(done: int, total: int) -> None:
             if done == 1:
-                second._lookup._keep_record(second._lookup._book.record(Operation.CONSULTATION, "search", count=0))
+                second._queries._keep_record(second._queries._book.record(Operation.CONSULTATION, "search", count=0))
 
         head = first.signed_records_head()
         await first.send_many([request() for _ in range(3)])

@@ -141,7 +141,7 @@ async def test_a_message_names_the_releasing_officer_and_carries_both_signatures
         (received,) = (await fr.sync()).received
         shown = await fr.show(received.id)
         assert (shown.message.officer.name, shown.message.officer.role) == ("Kim", "Inspector")
-        report = await fr.proving.verify(sent.id)
+        report = await fr.verification.verify(sent.id)
     assert {(check.name, check.ok) for check in report.checks} >= {("signature", True), ("officer", True)}
 
 
@@ -157,7 +157,7 @@ async def test_without_an_officer_the_desk_keeps_watch_and_shows_nothing(world: 
             kr.inbox(),
             kr.search("Roubaix"),
             kr.send(request()),
-            kr.proving.export(sent.id),
+            kr.verification.export(sent.id),
         ):
             with pytest.raises(OfficerNeededError):
                 await refused

@@ -20,7 +20,7 @@ from scipy.optimize import linprog  # type: ignore[import-untyped]
 from exchange.audit.period import Period
 from exchange.cli.output import plain
 from exchange.report import AuditedLog, Suppression, audit_figures
-from exchange.report._courses import Course, Refusal
+from exchange.report._courses import CountedRefusal, Course
 from exchange.report.audit_document import audit_document
 from exchange.report.language import Reader
 from exchange.report.office_figures import CountedMessage, OfficeRecords, RefusedMessage, office_figures
@@ -219,7 +219,7 @@ def office(cases: Mapping[str, int]) -> str:
             messages.append(CountedMessage(Direction.RECEIVED, "preservation.request", at, thread))
             if kind != "silent":
                 messages.append(CountedMessage(Direction.SENT, "preservation.acknowledgement", at, thread))
-            refusals = (Refusal("24-7@fr", kind, at),) if kind.startswith("refused") else ()
+            refusals = (CountedRefusal("24-7@fr", kind, at),) if kind.startswith("refused") else ()
             fields = (at, at, None, None, kind, (), (), refusals)
             courses.append(Course("preservation.request", "24-7@kr", *fields, thread=thread))
     refused = [RefusedMessage("open-failed", at)] * cases.get("silent", 0)

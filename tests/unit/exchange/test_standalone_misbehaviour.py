@@ -18,7 +18,7 @@ from protocol.encoding import cbor
 from protocol.errors import ComityError
 from protocol.log.checkpoint import LogVerifier, SoftLogSigner, parse_checkpoint
 from protocol.log.note import parse_note, serialize_note
-from protocol.misbehaviour.proof import Kind, decode_proof, encode_proof
+from protocol.misbehaviour.proof import MisbehaviourKind, decode_proof, encode_proof
 from protocol.misbehaviour.prove import prove_fork
 from protocol.misbehaviour.verify import verify_proof
 from tests.unit.protocol.test_misbehaviour import LIES
@@ -67,8 +67,10 @@ def in_process(module: ModuleType, written: bytes, folder: Path, card: Path, cap
     return code
 
 
-@pytest.mark.parametrize("kind", list(Kind))
-def test_a_proof_of_each_kind_is_verified_by_a_program_of_its_own(kind: Kind, tmp_path: Path, card: Path) -> None:
+@pytest.mark.parametrize("kind", list(MisbehaviourKind))
+def test_a_proof_of_each_kind_is_verified_by_a_program_of_its_own(
+    kind: MisbehaviourKind, tmp_path: Path, card: Path
+) -> None:
     proof = tmp_path / "lie.proof"
     proof.write_bytes(encode_proof(LIES[kind]))
     code, text = run(proof, "--card", str(card))
@@ -83,7 +85,7 @@ def test_a_proof_of_each_kind_is_verified_by_a_program_of_its_own(kind: Kind, tm
 
 def test_keys_of_another_log_and_files_that_are_no_proofs_cannot_be_used(tmp_path: Path, card: Path) -> None:
     proof = tmp_path / "lie.proof"
-    proof.write_bytes(encode_proof(LIES[Kind.FORK]))
+    proof.write_bytes(encode_proof(LIES[MisbehaviourKind.FORK]))
     other = SoftLogSigner("test-federation/kr", bytes(32), bytes(32)).verifier
     assert run(proof, "--vkey", other.vkeys[0], "--vkey", other.vkeys[1])[0] == 2
     assert run(tmp_path / "missing", "--card", str(card))[0] == 2
@@ -94,9 +96,9 @@ def test_keys_of_another_log_and_files_that_are_no_proofs_cannot_be_used(tmp_pat
     )
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(MisbehaviourKind))
 def test_it_refuses_what_comity_refuses(
-    kind: Kind, tmp_path: Path, card: Path, capsys: pytest.CaptureFixture[str]
+    kind: MisbehaviourKind, tmp_path: Path, card: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     written = encode_proof(LIES[kind])
     value = cbor.decode(written)
@@ -150,7 +152,7 @@ def test_keys_that_were_replaced_count_up_to_the_final_head_and_are_named(tmp_pa
     code, text = run(proof, "--card", str(card))
     assert code == 0
     assert "keys that were replaced since" in text
-    proof.write_bytes(encode_proof(LIES[Kind.TWO_TREES]))
+    proof.write_bytes(encode_proof(LIES[MisbehaviourKind.TWO_TREES]))
     assert run(proof, "--card", str(card))[0] == 1
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from exchange.audit.mirror import CHECKPOINT, COSIGNED, FolderSource, mirror
+from exchange.audit.mirror import CHECKPOINT, COSIGNED, TileFolderSource, mirror
 from exchange.audit.period import Period
 from exchange.audit.verify import verify_mirror
 from exchange.audit.witnessing import demand_witnessed, witnessed
@@ -189,7 +189,7 @@ def test_a_report_says_whether_all_is_witnessed_and_fails_for_a_wrong_cosignatur
 
 
 async def mirrored(served: Path, into: Path) -> Any:
-    await mirror(FolderSource(served), into, KR.verifier)
+    await mirror(TileFolderSource(served), into, KR.verifier)
     return verify_mirror(into, "kr", KR.verifier, FOUR)
 
 
@@ -248,7 +248,7 @@ async def test_a_wrong_cosignature_that_a_mirror_keeps_does_not_spoil_the_right_
 async def test_another_history_that_witnesses_cosigned_is_evidence(tmp_path: Path) -> None:
     other = Log(40, first=1_000).note(40, "fr", "de")
     with pytest.raises(LogForkError):
-        await mirror(FolderSource(LOG.write(tmp_path / "s", cosigned=other)), tmp_path / "mirror", KR.verifier)
+        await mirror(TileFolderSource(LOG.write(tmp_path / "s", cosigned=other)), tmp_path / "mirror", KR.verifier)
     assert (tmp_path / "mirror" / "checkpoint.conflict").read_bytes() == other
 
 

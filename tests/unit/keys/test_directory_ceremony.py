@@ -13,7 +13,7 @@ from keys.directory.cards import CardStatus, ContactPointCard, NodeCard
 from keys.directory.metadata.client import DirectoryClient
 from keys.directory.metadata.repository import MetadataRepository, nation_role
 from keys.directory.metadata.tuf_key import DirectoryPublicKey, DirectorySigner
-from keys.members.bootstrap import BootstrapBundle
+from keys.members.bootstrap import BootstrapFile
 from keys.members.federation import (
     bootstrap_bundle,
     contact_point_card,
@@ -341,7 +341,7 @@ def test_bootstrap_bundle_carries_what_a_new_member_needs(federation: Federation
     ceremony = federation.found()
     federation.enrol(ceremony, "kr")
     directory = refresh_federation(ceremony, federation.registry, NOW)
-    bundle = BootstrapBundle.from_bytes(bootstrap_bundle(directory, ceremony.repository, "kr").to_bytes())
+    bundle = BootstrapFile.from_bytes(bootstrap_bundle(directory, ceremony.repository, "kr").to_bytes())
     assert (bundle.federation, bundle.node, bundle.url) == ("Test federation", "kr", "https://127.0.0.1:8443")
     with DirectoryClient(tmp_path / "client", bundle.root, ceremony.repository.read) as client:
         assert client.refresh(NOW).tls_certificates("kr") == list(bundle.tls_certificates)
@@ -354,6 +354,6 @@ def test_bootstrap_bundle_with_an_unsigned_root_is_refused(federation: Federatio
     bundle = bootstrap_bundle(directory, ceremony.repository, "kr")
     altered = bundle.model_copy(update={"root": bundle.root.replace(b'"threshold":2', b'"threshold":1')})
     with pytest.raises(DirectoryUntrustedError):
-        BootstrapBundle.from_bytes(altered.to_bytes())
+        BootstrapFile.from_bytes(altered.to_bytes())
     with pytest.raises(MalformedError):
-        BootstrapBundle.from_bytes(b"{}")
+        BootstrapFile.from_bytes(b"{}")

@@ -11,7 +11,7 @@ from keys.directory.card_rules import check_history
 from keys.directory.cards import NodeCard
 from keys.members.federation import node_card
 from keys.members.identity import generate_node_keys, tls_identity
-from keys.members.rotation import Part, begin, begun, finish, switch
+from keys.members.rotation import RotatedPart, begin, begun, finish, switch
 from keys.secrets.keystore import FAST, Keystore, Purpose
 from protocol.errors import CeremonyError, CheckpointInvalidError, MalformedError, RotationError
 from protocol.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
@@ -52,7 +52,7 @@ def reopened(keystore: Keystore) -> Keystore:
 def test_the_new_card_lists_old_and_new_keys_and_is_one_that_may_follow_the_old(
     keystore: Keystore, card: NodeCard
 ) -> None:
-    new = begin(keystore, card, list(Part), LATER)
+    new = begin(keystore, card, list(RotatedPart), LATER)
     check_history(card, new)
     assert len(new.tls_certificates) == len(new.signing_keys) == len(new.logs()) == 2
     assert new.log.origin == card.log.origin
@@ -60,15 +60,15 @@ def test_the_new_card_lists_old_and_new_keys_and_is_one_that_may_follow_the_old(
 
 
 def test_begin_can_be_repeated_and_makes_no_second_set_of_keys(keystore: Keystore, card: NodeCard) -> None:
-    new = begin(keystore, card, [Part.TLS], LATER)
-    again = begin(reopened(keystore), card, [Part.TLS], LATER + timedelta(hours=1))
+    new = begin(keystore, card, [RotatedPart.TLS], LATER)
+    again = begin(reopened(keystore), card, [RotatedPart.TLS], LATER + timedelta(hours=1))
     assert again.tls_certificates == new.tls_certificates
     # Published in between: nothing is to be added.
-    assert begin(reopened(keystore), new, [Part.TLS], LATER + timedelta(hours=2)) == new
+    assert begin(reopened(keystore), new, [RotatedPart.TLS], LATER + timedelta(hours=2)) == new
 
 
-@pytest.mark.parametrize("part", list(Part))
-def test_no_key_is_used_before_the_card_lists_it(keystore: Keystore, card: NodeCard, part: Part) -> None:
+@pytest.mark.parametrize("part", list(RotatedPart))
+def test_no_key_is_used_before_the_card_lists_it(keystore: Keystore, card: NodeCard, part: RotatedPart) -> None:
     new = begin(keystore, card, [part], LATER)
     before = keystore.path.read_bytes()
     with pytest.raises(RotationError, match=f"does not list the new {part} key yet"):
@@ -79,7 +79,7 @@ def test_no_key_is_used_before_the_card_lists_it(keystore: Keystore, card: NodeC
 
 def test_after_the_switch_the_old_secrets_are_not_in_the_file(keystore: Keystore, card: NodeCard) -> None:
     old = {entry.secret for entry in keystore}
-    switch(keystore, begin(keystore, card, list(Part), LATER), LATER)
+    switch(keystore, begin(keystore, card, list(RotatedPart), LATER), LATER)
     left = reopened(keystore)
     assert begun(left) == []
     assert not old & {entry.secret for entry in left}
@@ -92,7 +92,7 @@ def test_what_was_not_begun_cannot_be_switched(keystore: Keystore, card: NodeCar
 
 def test_the_node_goes_on_from_a_checkpoint_that_its_old_keys_signed(keystore: Keystore, card: NodeCard) -> None:
     note = sign_checkpoint(HEAD, keystore.log_signer(ORIGIN), NOW)
-    switch(keystore, begin(keystore, card, [Part.LOG], LATER), LATER)
+    switch(keystore, begin(keystore, card, [RotatedPart.LOG], LATER), LATER)
     verifier = keystore.log_signer(ORIGIN).verifier
     assert open_checkpoint(note, verifier) == HEAD
     with pytest.raises(CheckpointInvalidError):
@@ -101,7 +101,7 @@ def test_the_node_goes_on_from_a_checkpoint_that_its_old_keys_signed(keystore: K
 
 def test_former_log_keys_are_closed_only_at_a_head_that_the_new_keys_signed(keystore: Keystore, card: NodeCard) -> None:
     old_note = sign_checkpoint(HEAD, keystore.log_signer(ORIGIN), NOW)
-    new = begin(keystore, card, [Part.LOG], LATER)
+    new = begin(keystore, card, [RotatedPart.LOG], LATER)
     switch(keystore, new, LATER)
     with pytest.raises(RotationError, match="restart"):
         finish(keystore, new, old_note, LATER)
@@ -114,7 +114,7 @@ def test_former_log_keys_are_closed_only_at_a_head_that_the_new_keys_signed(keys
 
 
 def test_finish_ends_replaced_keys_and_leaves_the_present_ones(keystore: Keystore, card: NodeCard) -> None:
-    new = begin(keystore, card, [Part.TLS, Part.SIGNING], LATER)
+    new = begin(keystore, card, [RotatedPart.TLS, RotatedPart.SIGNING], LATER)
     with pytest.raises(RotationError, match="switch"):
         finish(keystore, new, b"", LATER)
     switch(keystore, new, LATER)
@@ -128,7 +128,7 @@ def test_finish_ends_replaced_keys_and_leaves_the_present_ones(keystore: Keystor
 
 
 def test_a_card_cannot_rewrite_what_former_keys_of_a_log_count_for(keystore: Keystore, card: NodeCard) -> None:
-    new = begin(keystore, card, [Part.LOG], LATER)
+    new = begin(keystore, card, [RotatedPart.LOG], LATER)
     switch(keystore, new, LATER)
     done = finish(keystore, new, sign_checkpoint(HEAD, keystore.log_signer(ORIGIN), LATER), LATER)
     assert done is not None

@@ -20,7 +20,7 @@ from keys.directory.witness_rule import WITNESS_FIELD, parse_rule, rule_of
 from keys.directory.witnesses import cosigned_by, judge_quorum, policy_file, witness_policy
 from keys.members.federation import node_card, with_status
 from keys.members.identity import NodeKeys, generate_directory_key, generate_node_keys
-from keys.members.rotation import Part, begin, finish, switch
+from keys.members.rotation import RotatedPart, begin, finish, switch
 from keys.secrets.keystore import FAST, Keystore, Purpose
 from protocol.errors import (
     CeremonyError,
@@ -166,10 +166,10 @@ def test_a_witness_key_for_nobody_is_refused(keystore: Keystore) -> None:
 
 
 def test_new_witness_keys_are_published_used_and_the_old_ones_end(keystore: Keystore) -> None:
-    new = begin(keystore, CARDS["kr"], [Part.WITNESS], NOW)
+    new = begin(keystore, CARDS["kr"], [RotatedPart.WITNESS], NOW)
     assert [entry.valid_until for entry in new.witnesses()] == [None, None]
     check_history(CARDS["kr"], new)
-    assert switch(keystore, new, NOW) == [Part.WITNESS]
+    assert switch(keystore, new, NOW) == [RotatedPart.WITNESS]
     after = finish(keystore, new, b"", LATER)
     assert after is not None
     check_history(new, after)
@@ -189,7 +189,7 @@ def test_a_node_that_was_made_without_witness_keys_gets_them(keystore: Keystore)
     for name in (Purpose.WITNESS_ED25519, Purpose.WITNESS_ML_DSA_44):
         keystore.remove(name)
     without = CARDS["kr"].model_copy(update={"witness": None})
-    new = begin(keystore, without, [Part.WITNESS], NOW)
+    new = begin(keystore, without, [RotatedPart.WITNESS], NOW)
     assert new.previous_witnesses == ()
     switch(keystore, new, NOW)
     signer = keystore.witness_signer()

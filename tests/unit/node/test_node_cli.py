@@ -13,14 +13,14 @@ from keys.directory.cards import NodeCard, parse_node_card
 from keys.directory.metadata.client import DirectoryClient
 from keys.directory.metadata.repository import MetadataRepository
 from keys.local.terminal import REFUSED, UNAVAILABLE, UNVERIFIED, USAGE
-from keys.members.bootstrap import BootstrapBundle
+from keys.members.bootstrap import BootstrapFile
 from node.cli.main import app
 from node.log.sequencer import utc_now
-from node.monitor.monitor import WitnessState
+from node.monitor.monitor import MonitorState
 from node.monitor.proof_files import ProofFiles
 from node.settings import NodeHome, NodeSettings
 from protocol.errors import RevokedError
-from protocol.misbehaviour.proof import Kind, decode_proof, encode_proof
+from protocol.misbehaviour.proof import MisbehaviourKind, decode_proof, encode_proof
 from tests.unit.protocol.test_misbehaviour import LIES
 from tests.worlds.moulds import copied
 
@@ -83,7 +83,7 @@ def test_a_federation_a_nation_and_its_node_are_made_by_commands_alone(federatio
     bundle = federation.path("bootstrap.json")
     told = federation("federation", "bundle", federation.path("directory"), "kr", "--out", bundle)
     joined = federation("join", federation.path("kr"), bundle)
-    root = BootstrapBundle.from_bytes(Path(bundle).read_bytes()).root
+    root = BootstrapFile.from_bytes(Path(bundle).read_bytes()).root
     source = MetadataRepository(Path(federation.path("directory"))).read
     with DirectoryClient(Path(federation.path("client")), root, source) as client:
         directory = client.refresh(utc_now())
@@ -170,7 +170,7 @@ def test_node_is_not_made_under_a_mistyped_country(
 def test_a_bundle_that_does_not_verify_is_refused(federation: Command) -> None:
     bundle = Path(federation.path("bootstrap.json"))
     federation("federation", "bundle", federation.path("directory"), "kr", "--out", str(bundle))
-    parsed = BootstrapBundle.from_bytes(bundle.read_bytes())
+    parsed = BootstrapFile.from_bytes(bundle.read_bytes())
     bundle.write_bytes(parsed.model_copy(update={"root": parsed.root.replace(b'"Test"', b'"Tesu"')}).to_bytes())
     assert federation("join", federation.path("kr"), str(bundle), code=UNVERIFIED)["error"]["code"] == (
         "directory-untrusted"
@@ -179,7 +179,7 @@ def test_a_bundle_that_does_not_verify_is_refused(federation: Command) -> None:
 
 def test_distrust_is_shown_and_taken_back_only_by_the_operator(federation: Command) -> None:
     home = Path(federation.path("kr"))
-    WitnessState({}, {"fr": [b"one", b"two"]}).save(NodeHome(home).witness)
+    MonitorState({}, {"fr": [b"one", b"two"]}).save(NodeHome(home).monitor)
     assert federation("witness", "status", str(home))["distrusted"] == ["fr"]
     written = federation("witness", "evidence", str(home), "fr", "--out", federation.path("evidence"))
     assert [Path(file).read_bytes() for file in written["files"]] == [b"one", b"two"]
@@ -214,7 +214,7 @@ def test_the_rule_for_witnesses_is_staged_reviewed_and_signed(federation: Comman
 def test_proofs_are_shown_exported_and_settled_by_the_operator(federation: Command) -> None:
     home, out = Path(federation.path("kr")), Path(federation.path("fr.proof"))
     files = ProofFiles(NodeHome(home).misbehaviour)
-    for kind in (Kind.FORK, Kind.SHRUNK):
+    for kind in (MisbehaviourKind.FORK, MisbehaviourKind.SHRUNK):
         files.add(LIES[kind], encode_proof(LIES[kind]))
     shown = federation("witness", "status", str(home))["proofs"]
     assert [(row["node"], row["kind"], row["settled"]) for row in shown] == [
@@ -222,9 +222,9 @@ def test_proofs_are_shown_exported_and_settled_by_the_operator(federation: Comma
         ("fr", "shrunk", False),
     ]
     assert federation("witness", "proof", str(home), "fr", "--out", str(out))["kind"] == "fork"
-    assert decode_proof(out.read_bytes()) == LIES[Kind.FORK]
+    assert decode_proof(out.read_bytes()) == LIES[MisbehaviourKind.FORK]
     federation("witness", "proof", str(home), "fr", "--out", str(out), "--kind", "shrunk")
-    assert decode_proof(out.read_bytes()) == LIES[Kind.SHRUNK]
+    assert decode_proof(out.read_bytes()) == LIES[MisbehaviourKind.SHRUNK]
     federation("witness", "proof", str(home), "us", "--out", str(out), code=REFUSED)
     federation("witness", "restore", str(home), "fr")
     assert {row["settled"] for row in federation("witness", "status", str(home))["proofs"]} == {True}
@@ -263,7 +263,7 @@ def test_a_node_behind_a_relay_needs_no_address_and_its_desks_get_a_bundle_of_it
     federation("join", home, joined)
     desks = federation.path("desks.json")
     federation("bootstrap", home, "--url", "https://127.0.0.1:8444", "--out", desks)
-    bundle = BootstrapBundle.from_bytes(Path(desks).read_bytes())
+    bundle = BootstrapFile.from_bytes(Path(desks).read_bytes())
     assert (bundle.node, bundle.url) == ("la", "https://127.0.0.1:8444")
     assert bundle.tls_certificates == card.tls_certificates
 

@@ -19,7 +19,7 @@ from protocol.errors import (
     UnavailableError,
 )
 from protocol.http import wire
-from protocol.http.wire import Answer
+from protocol.http.wire import EnvelopeAnswer
 from protocol.receipt import Receipt
 
 receipts = st.builds(
@@ -30,13 +30,13 @@ receipts = st.builds(
     checkpoint=st.binary(min_size=1, max_size=20),
 )
 an_answer = st.one_of(
-    st.builds(Answer, receipts=st.lists(receipts, max_size=3).map(tuple)),
-    st.sampled_from([Answer(refusal=ExpiredError()), Answer(refusal=IdConflictError("of kr"))]),
+    st.builds(EnvelopeAnswer, receipts=st.lists(receipts, max_size=3).map(tuple)),
+    st.sampled_from([EnvelopeAnswer(refusal=ExpiredError()), EnvelopeAnswer(refusal=IdConflictError("of kr"))]),
 )
 
 
 @given(st.lists(an_answer, min_size=1, max_size=5))
-def test_answers_come_back_as_they_were(given_answers: list[Answer]) -> None:
+def test_answers_come_back_as_they_were(given_answers: list[EnvelopeAnswer]) -> None:
     got = wire.decode_answers(wire.encode_answers(given_answers), len(given_answers), "fr")
     assert [answer.receipts for answer in got] == [answer.receipts for answer in given_answers]
     for one, other in zip(got, given_answers, strict=True):
@@ -59,7 +59,7 @@ def test_whatever_a_partner_answers_is_an_answer_or_a_failed_partner(body: bytes
 
 
 def test_an_answer_for_another_number_of_items_is_none() -> None:
-    body = wire.encode_answers([Answer(), Answer()])
+    body = wire.encode_answers([EnvelopeAnswer(), EnvelopeAnswer()])
     with pytest.raises(PeerFailedError):
         wire.decode_answers(body, 1, "fr")
 
@@ -100,7 +100,8 @@ def test_what_was_taken_is_read_as_it_was_written(
     answers: list[tuple[int, Any]], verdicts: list[tuple[int, list[ComityError | None]]]
 ) -> None:
     said = tuple(
-        (n, wire.Answer(refusal=item) if isinstance(item, ComityError) else wire.Answer(item)) for n, item in answers
+        (n, wire.EnvelopeAnswer(refusal=item) if isinstance(item, ComityError) else wire.EnvelopeAnswer(item))
+        for n, item in answers
     )
     taken = wire.decode_taken(wire.encode_taken(wire.Taken(said, tuple((n, tuple(v)) for n, v in verdicts))), "la")
     assert [(n, answer.receipts, code(answer.refusal)) for n, answer in taken.answers] == [

@@ -6,33 +6,36 @@ import pytest
 
 from node.monitor.proof_files import ProofFiles
 from protocol.errors import ProofNotKeptError, SettingsError
-from protocol.misbehaviour.proof import Kind, encode_proof, proof_digest
+from protocol.misbehaviour.proof import MisbehaviourKind, encode_proof, proof_digest
 from protocol.misbehaviour.prove import prove_two_trees
 from protocol.misbehaviour.verify import verify_proof
 from tests.unit.protocol.test_misbehaviour import FORKED, LIES, TRUE
 from tests.worlds.forged_log import ORIGIN, VERIFIER, later, signed
 
 
-def add(files: ProofFiles, kind: Kind) -> None:
+def add(files: ProofFiles, kind: MisbehaviourKind) -> None:
     assert files.add(LIES[kind], encode_proof(LIES[kind])) is not None
 
 
 def test_what_is_kept_is_there_after_a_restart(tmp_path: Path) -> None:
     files = ProofFiles(tmp_path / "misbehaviour")
-    add(files, Kind.FORK)
-    add(files, Kind.SHRUNK)
+    add(files, MisbehaviourKind.FORK)
+    add(files, MisbehaviourKind.SHRUNK)
     again = ProofFiles(tmp_path / "misbehaviour")
-    assert [kept.proof for kept in again.open_of(ORIGIN)] == [LIES[Kind.FORK], LIES[Kind.SHRUNK]]
+    assert [kept.proof for kept in again.open_of(ORIGIN)] == [
+        LIES[MisbehaviourKind.FORK],
+        LIES[MisbehaviourKind.SHRUNK],
+    ]
     assert again.all() == again.open() == files.all()
     assert {kept.path.stat().st_mode & 0o777 for kept in again.all()} == {0o600}
-    found = again.get(proof_digest(encode_proof(LIES[Kind.FORK])))
+    found = again.get(proof_digest(encode_proof(LIES[MisbehaviourKind.FORK])))
     assert found is not None
-    assert found.written == encode_proof(LIES[Kind.FORK])
+    assert found.written == encode_proof(LIES[MisbehaviourKind.FORK])
 
 
 def test_of_each_log_one_proof_of_a_kind_is_kept(tmp_path: Path) -> None:
     files = ProofFiles(tmp_path)
-    add(files, Kind.TWO_TREES)
+    add(files, MisbehaviourKind.TWO_TREES)
     another = prove_two_trees(signed(TRUE), signed(FORKED), VERIFIER)
     assert files.add(another, encode_proof(another)) is None
     assert len(files.all()) == 1
@@ -42,7 +45,7 @@ def test_what_was_signed_before_the_operator_settled_it_does_not_count_and_what_
     tmp_path: Path,
 ) -> None:
     files = ProofFiles(tmp_path)
-    add(files, Kind.TWO_TREES)
+    add(files, MisbehaviourKind.TWO_TREES)
     files.settle(ORIGIN, later(10))
     for again in (files, ProofFiles(tmp_path)):
         assert (again.open(), len(again.all())) == ([], 1)
@@ -65,5 +68,5 @@ def test_a_damaged_file_is_not_passed_over(tmp_path: Path) -> None:
 def test_a_disk_that_takes_nothing_is_a_typed_refusal(tmp_path: Path) -> None:
     files = ProofFiles(tmp_path / "missing" / "below")
     with pytest.raises(ProofNotKeptError):
-        add(files, Kind.FORK)
+        add(files, MisbehaviourKind.FORK)
     assert files.all() == []

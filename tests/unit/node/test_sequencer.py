@@ -239,7 +239,7 @@ async def test_withheld_batch_is_released_without_a_new_operation(
     monkeypatch.setattr("node.log.sequencer.RETRY_FILE_S", 0.01)
     sequencer, store, file = running
     file.full = True
-    with sequencer.changes.watch(str(SEOUL)) as watch:
+    with sequencer.wakeups.watch(str(SEOUL)) as watch:
         await sequencer.submit(transfer(incoming()))
         file.full = False
         assert await watch.wait(10)
@@ -261,7 +261,7 @@ async def test_refusals_of_a_withheld_batch_are_told_at_once(running: Running) -
 
 async def test_commit_wakes_the_mailbox_and_the_partner_it_is_for_and_no_other(running: Running) -> None:
     sequencer, _, _ = running
-    watches = [sequencer.changes.watch(key) for key in ("24-7@kr", "fr", "jp", ANY_PARTNER)]
+    watches = [sequencer.wakeups.watch(key) for key in ("24-7@kr", "fr", "jp", ANY_PARTNER)]
     with ExitStack() as stack:
         for watch in watches:
             stack.enter_context(watch)
@@ -273,7 +273,7 @@ async def test_commit_wakes_the_mailbox_and_the_partner_it_is_for_and_no_other(r
 
 async def test_change_between_reading_and_waiting_is_not_missed(running: Running) -> None:
     sequencer, _, _ = running
-    with sequencer.changes.watch(str(SEOUL)) as watch:
+    with sequencer.wakeups.watch(str(SEOUL)) as watch:
         await sequencer.submit(transfer(incoming()))
         assert await watch.wait(0)
         assert not await watch.wait(0)

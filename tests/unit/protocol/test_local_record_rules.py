@@ -11,9 +11,9 @@ import pytest
 
 from protocol.encoding import cbor
 from protocol.errors import ComityError, MalformedError, UnsupportedVersionError
-from protocol.processing_log import MAX_RECIPIENTS, MAX_ROLES, MAX_TEXT, LocalRecord, Operation, RecordedOfficer
+from protocol.processing_log import MAX_RECIPIENTS, MAX_ROLES, MAX_TEXT, Operation, ProcessingRecord, RecordedOfficer
 
-RECORD = LocalRecord(
+RECORD = ProcessingRecord(
     operation=Operation.DISCLOSURE,
     at=datetime(2026, 11, 23, 3, 0, tzinfo=UTC),
     officer="sato",
@@ -86,7 +86,7 @@ RULES: dict[str, tuple[dict[int, Any], type[ComityError]]] = {
 @pytest.mark.parametrize(("changes", "error"), RULES.values(), ids=RULES)
 def test_each_rule_of_a_local_record_refuses_by_itself(changes: dict[int, Any], error: type[ComityError]) -> None:
     with pytest.raises(ComityError) as refusal:
-        LocalRecord.from_bytes(changed(changes))
+        ProcessingRecord.from_bytes(changed(changes))
     assert refusal.type is error
 
 
@@ -105,10 +105,10 @@ def test_each_rule_of_a_local_record_refuses_by_itself(changes: dict[int, Any], 
 )
 def test_a_local_record_at_the_edge_of_its_rules_is_read(changes: dict[int, Any]) -> None:
     entry = changed(changes)
-    assert LocalRecord.from_bytes(entry).to_bytes() == entry
+    assert ProcessingRecord.from_bytes(entry).to_bytes() == entry
 
 
 @pytest.mark.parametrize("value", [[1], 1, "text", None])
 def test_an_entry_that_is_no_map_is_refused_with_a_typed_error(value: Any) -> None:
     with pytest.raises(MalformedError):
-        LocalRecord.from_bytes(cbor.encode(value))
+        ProcessingRecord.from_bytes(cbor.encode(value))

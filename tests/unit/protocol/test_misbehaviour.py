@@ -39,7 +39,7 @@ from protocol.misbehaviour.proof import (
     Dropped,
     Fork,
     IndexTwice,
-    Kind,
+    MisbehaviourKind,
     PostDated,
     Proof,
     Rewritten,
@@ -72,40 +72,42 @@ SKEW_S = ALLOWED_SKEW.total_seconds()
 OLD = entry(50, later(-3600))
 
 
-def lies() -> dict[Kind, Proof]:
+def lies() -> dict[MisbehaviourKind, Proof]:
     """A proof of each kind."""
     held = receipt(TRUE[:5], 3, later(0))
     longer = [*FORKED, *entries(3)]
     tree = tree_of(longer)
     return {
-        Kind.TWO_TREES: prove_two_trees(signed(TRUE), signed(FORKED), VERIFIER),
-        Kind.FORK: prove_fork(signed(TRUE[:5]), signed(longer), tree.prefix_nodes(5), VERIFIER),
-        Kind.INDEX_TWICE: prove_index_twice(held, receipt(longer, 3), VERIFIER),
-        Kind.REWRITTEN: prove_rewritten(
+        MisbehaviourKind.TWO_TREES: prove_two_trees(signed(TRUE), signed(FORKED), VERIFIER),
+        MisbehaviourKind.FORK: prove_fork(signed(TRUE[:5]), signed(longer), tree.prefix_nodes(5), VERIFIER),
+        MisbehaviourKind.INDEX_TWICE: prove_index_twice(held, receipt(longer, 3), VERIFIER),
+        MisbehaviourKind.REWRITTEN: prove_rewritten(
             held, leaf_hash(longer[3]), tree.inclusion_path(3), signed(longer, later(1)), VERIFIER
         ),
-        Kind.DROPPED: prove_dropped(receipt(TRUE[:5], 1), signed(longer, later(1)), tree.prefix_nodes(5), VERIFIER),
-        Kind.SHRUNK: prove_shrunk(signed(TRUE), signed(TRUE[:5], later(1)), VERIFIER),
-        Kind.BACK_DATED: prove_back_dated(receipt([*TRUE, OLD], 7, later(1)), signed(TRUE), VERIFIER),
-        Kind.POST_DATED: prove_post_dated(receipt([*TRUE, entry(1, later(3600))], 7), VERIFIER),
+        MisbehaviourKind.DROPPED: prove_dropped(
+            receipt(TRUE[:5], 1), signed(longer, later(1)), tree.prefix_nodes(5), VERIFIER
+        ),
+        MisbehaviourKind.SHRUNK: prove_shrunk(signed(TRUE), signed(TRUE[:5], later(1)), VERIFIER),
+        MisbehaviourKind.BACK_DATED: prove_back_dated(receipt([*TRUE, OLD], 7, later(1)), signed(TRUE), VERIFIER),
+        MisbehaviourKind.POST_DATED: prove_post_dated(receipt([*TRUE, entry(1, later(3600))], 7), VERIFIER),
     }
 
 
 LIES = lies()
 
 
-@pytest.mark.parametrize("kind", list(Kind))
-def test_a_lie_of_each_kind_is_proved_by_its_file_alone(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", list(MisbehaviourKind))
+def test_a_lie_of_each_kind_is_proved_by_its_file_alone(kind: MisbehaviourKind) -> None:
     written = encode_proof(LIES[kind])
     assert len(written) <= 2 * 4096 + 4096
     proved = verify_proof(decode_proof(written), VERIFIER)
     assert (proved.kind, proved.origin, proved.former_keys) == (kind, ORIGIN, False)
     assert proved.first_signed_at == later(0)
-    assert (proved.at is not None) == (kind in {Kind.BACK_DATED, Kind.POST_DATED})
+    assert (proved.at is not None) == (kind in {MisbehaviourKind.BACK_DATED, MisbehaviourKind.POST_DATED})
 
 
-@pytest.mark.parametrize("kind", list(Kind))
-def test_a_proof_does_not_count_against_another_log_or_under_other_keys(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", list(MisbehaviourKind))
+def test_a_proof_does_not_count_against_another_log_or_under_other_keys(kind: MisbehaviourKind) -> None:
     other_log = SoftLogSigner("test-federation/kr", bytes(32), bytes(32)).verifier
     with pytest.raises(NotProvedError):
         verify_proof(LIES[kind], other_log)
@@ -114,8 +116,8 @@ def test_a_proof_does_not_count_against_another_log_or_under_other_keys(kind: Ki
         verify_proof(LIES[kind], other_keys)
 
 
-@pytest.mark.parametrize("kind", list(Kind))
-def test_any_altered_byte_of_a_proof_is_refused(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", list(MisbehaviourKind))
+def test_any_altered_byte_of_a_proof_is_refused(kind: MisbehaviourKind) -> None:
     written = encode_proof(LIES[kind])
     for at in range(0, len(written), 61):
         altered = written[:at] + bytes([written[at] ^ 1]) + written[at + 1 :]
@@ -123,13 +125,13 @@ def test_any_altered_byte_of_a_proof_is_refused(kind: Kind) -> None:
             verify_proof(decode_proof(altered), VERIFIER)
 
 
-@pytest.mark.parametrize("kind", list(Kind))
-def test_a_proof_shows_no_more_than_its_kind_needs(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", list(MisbehaviourKind))
+def test_a_proof_shows_no_more_than_its_kind_needs(kind: MisbehaviourKind) -> None:
     proof = LIES[kind]
     for note in notes_of(proof):
         assert len(parse_note(note).signatures) == 2
     shared = without_entry(proof)
-    if kind in {Kind.BACK_DATED, Kind.POST_DATED}:
+    if kind in {MisbehaviourKind.BACK_DATED, MisbehaviourKind.POST_DATED}:
         assert shared is None
         return
     assert shared is not None
@@ -138,10 +140,10 @@ def test_a_proof_shows_no_more_than_its_kind_needs(kind: Kind) -> None:
 
 
 def test_lines_of_witnesses_do_not_enter_a_proof() -> None:
-    first, second = notes_of(LIES[Kind.TWO_TREES])
+    first, second = notes_of(LIES[MisbehaviourKind.TWO_TREES])
     note = parse_note(first)
     cosigned = serialize_note(note.text, (NoteSignature("witness.example/w", b"\0" * 4, b"\0" * 72), *note.signatures))
-    assert prove_two_trees(cosigned, second, VERIFIER) == LIES[Kind.TWO_TREES]
+    assert prove_two_trees(cosigned, second, VERIFIER) == LIES[MisbehaviourKind.TWO_TREES]
 
 
 # --- What proves nothing ---------------------------------------------------------------------------------------------
@@ -256,7 +258,7 @@ def test_arbitrary_bytes_are_no_proof(data: bytes) -> None:
 
 
 def test_a_file_of_another_shape_is_refused() -> None:
-    value = cbor.decode(encode_proof(LIES[Kind.INDEX_TWICE]))
+    value = cbor.decode(encode_proof(LIES[MisbehaviourKind.INDEX_TWICE]))
     shapes: list[tuple[object, type[ComityError]]] = [
         ([], MalformedError),
         ({**value, 1: 7}, MalformedError),
@@ -292,17 +294,17 @@ def test_a_file_of_another_shape_is_refused() -> None:
 
 def test_a_file_at_the_edge_of_its_shape_is_read() -> None:
     for kind, part, edge in (
-        (Kind.INDEX_TWICE, 4, 0),
-        (Kind.INDEX_TWICE, 4, (1 << 63) - 1),
-        (Kind.INDEX_TWICE, 7, b""),
-        (Kind.INDEX_TWICE, 7, bytes(64 * 32)),
-        (Kind.INDEX_TWICE, 1, bytes(8192)),
-        (Kind.POST_DATED, 5, bytes(MAX_EVENT_BYTES)),
+        (MisbehaviourKind.INDEX_TWICE, 4, 0),
+        (MisbehaviourKind.INDEX_TWICE, 4, (1 << 63) - 1),
+        (MisbehaviourKind.INDEX_TWICE, 7, b""),
+        (MisbehaviourKind.INDEX_TWICE, 7, bytes(64 * 32)),
+        (MisbehaviourKind.INDEX_TWICE, 1, bytes(8192)),
+        (MisbehaviourKind.POST_DATED, 5, bytes(MAX_EVENT_BYTES)),
     ):
         value = cbor.decode(encode_proof(LIES[kind]))
         written = cbor.encode({**value, 4: {**value[4], part: edge}})
         assert encode_proof(decode_proof(written)) == written
-    value = cbor.decode(encode_proof(LIES[Kind.POST_DATED]))
+    value = cbor.decode(encode_proof(LIES[MisbehaviourKind.POST_DATED]))
     with pytest.raises(MalformedError):
         decode_proof(cbor.encode({**value, 4: {**value[4], 5: bytes(MAX_EVENT_BYTES + 1)}}))
     with pytest.raises(MalformedError):
@@ -467,8 +469,8 @@ def test_keys_that_a_log_replaced_are_named_and_do_not_reach_beyond_its_final_he
         prove_two_trees(final, signed(FORKED, later(3)), keys)
 
 
-@pytest.mark.parametrize("kind", list(Kind))
-def test_a_proof_has_one_form_and_so_one_digest(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", list(MisbehaviourKind))
+def test_a_proof_has_one_form_and_so_one_digest(kind: MisbehaviourKind) -> None:
     """Whatever is as good a checkpoint with other lines would be the same proof under another name."""
     proof = LIES[kind]
     note = parse_note(proof.first)

@@ -75,14 +75,14 @@ async def test_conditional_content_opens_when_its_conditions_are_accepted(world:
 async def test_content_whose_conditions_are_not_accepted_is_not_given_out_either(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         answer = await answered(kr, fr, CONFIDENTIAL)
-        prove = kr.proving
+        prove = kr.verification
         for give_out in (prove.export, prove.disclosure, lambda message: prove.evidence(message, disclose=True)):
             with pytest.raises(ConditionsOpenError):
                 await give_out(answer.id)
-        assert (await kr.proving.evidence(answer.id, disclose=False)).disclosure is None
+        assert (await kr.verification.evidence(answer.id, disclose=False)).disclosure is None
 
         await kr.accept_conditions(answer.id)
-        assert (await kr.proving.disclosure(answer.id)).message_id == answer.id
+        assert (await kr.verification.disclosure(answer.id)).message_id == answer.id
 
 
 async def test_accepting_one_of_two_conditions_opens_nothing(world: World) -> None:

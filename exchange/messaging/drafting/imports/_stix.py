@@ -90,7 +90,7 @@ def _one(
 ) -> None:
     kind, value = str(one.get("type", "")), str(one.get("value", ""))
     if kind == "network-traffic":
-        _traffic(export, number, times, one, objects, seen)
+        _node_sync(export, number, times, one, objects, seen)
     elif kind in ("ipv4-addr", "ipv6-addr"):
         if in_traffic:
             return  # it comes with its port and time
@@ -107,7 +107,7 @@ def _one(
             export.add(number, identifier, read.instant if read is not None and not read.problem else None)
 
 
-def _traffic(export: Export, number: int, times: Times, one: Mapping[str, Any], objects: Objects, seen: str) -> None:
+def _node_sync(export: Export, number: int, times: Times, one: Mapping[str, Any], objects: Objects, seen: str) -> None:
     source, target = (objects.get(str(one.get(end, "")), {}) for end in _ENDS)
     if not source.get("value"):
         export.left_out["network-traffic without a source address"] += 1

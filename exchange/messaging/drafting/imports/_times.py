@@ -37,7 +37,7 @@ _PRECISION = {1: "second", 1_000: "millisecond", 1_000_000: "microsecond", 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class ReadTime:
     """An instant in RFC 3339 with its precision, or what is wrong with the time."""
 
     instant: str = ""
@@ -66,7 +66,7 @@ class Times:
         self._zone = zone
         self._dates = dates
 
-    def read(self, text: str, *, utc: bool = False) -> Read:
+    def read(self, text: str, *, utc: bool = False) -> ReadTime:
         """The instant in ``text``; ``utc`` if the export says elsewhere that its times are in UTC."""
         text = " ".join(text.split())
         try:
@@ -77,9 +77,9 @@ class Times:
                 return self._local(found, UTC if utc else self._zone)
             return _rfc5322(text)
         except (MalformedError, ValueError) as problem:
-            return Read(problem=getattr(problem, "detail", "") or _UNKNOWN)
+            return ReadTime(problem=getattr(problem, "detail", "") or _UNKNOWN)
 
-    def _local(self, found: re.Match[str], zone: tzinfo | None) -> Read:
+    def _local(self, found: re.Match[str], zone: tzinfo | None) -> ReadTime:
         parts = found.groupdict()
         month, day = self._day(parts)
         hour = int(parts["hour"])
@@ -91,12 +91,12 @@ class Times:
         local = datetime(int(parts["year"]), month, day, hour, int(parts["minute"]), min(int(second), 59))  # noqa: DTZ001
         written = _said_zone(parts["zone"], zone, local) or zone
         if written is None:
-            return Read(problem=NO_ZONE, zone_missing=True)
+            return ReadTime(problem=NO_ZONE, zone_missing=True)
         offset = _offset_at(local, written)
         fraction = parts["fraction"]
         text = f"{local:%Y-%m-%dT%H:%M}:{second}" + (f".{fraction}" if fraction else "") + _offset_text(offset)
         parse_instant(text)
-        return Read(text, _precision(parts["second"], fraction))
+        return ReadTime(text, _precision(parts["second"], fraction))
 
     def _day(self, parts: dict[str, str | None]) -> tuple[int, int]:
         if name := parts.get("name"):
@@ -167,19 +167,19 @@ def _precision(second: str | None, fraction: str | None) -> str:
     return ("second", "millisecond", "microsecond", "nanosecond")[-(-digits // 3)]
 
 
-def _unix(text: str) -> Read:
+def _unix(text: str) -> ReadTime:
     per_second = _UNIX[len(text)]
     at = datetime.fromtimestamp(int(text) // per_second, UTC)
     digits = len(str(per_second)) - 1
     fraction = f".{int(text) % per_second:0{digits}}" if digits else ""
-    return Read(f"{at:%Y-%m-%dT%H:%M:%S}{fraction}Z", _PRECISION[per_second])
+    return ReadTime(f"{at:%Y-%m-%dT%H:%M:%S}{fraction}Z", _PRECISION[per_second])
 
 
-def _rfc5322(text: str) -> Read:
+def _rfc5322(text: str) -> ReadTime:
     try:
         at = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError):
         raise MalformedError(_UNKNOWN) from None
     if at.tzinfo is None:
-        return Read(problem=NO_ZONE, zone_missing=True)
-    return Read(parse_instant(at.isoformat()).isoformat(), "second")
+        return ReadTime(problem=NO_ZONE, zone_missing=True)
+    return ReadTime(parse_instant(at.isoformat()).isoformat(), "second")
