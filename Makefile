@@ -9,10 +9,12 @@ BIN := $(VENV)/bin
 PACKAGES := protocol keys node exchange
 WORKERS ?= 2
 
-export PYTHONDONTWRITEBYTECODE := 1
+# Programs that tests start are compiled once. The compiled files stand apart from the sources.
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/compiled
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test desk-long check bench mutate lint types layers peers setup setup-dev requirements clean
+.PHONY: help demo test test-fast desk-long check bench mutate lint types layers peers setup setup-dev requirements clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -20,8 +22,14 @@ help: ## list the targets
 demo: setup ## run the main job: two nations, two desks, an auditor, all on this machine
 	@$(BIN)/comity demo
 
+# A file's tests stay on one worker, since they share what is costly to make; the longest files come first.
+PYTEST = TMPDIR=$$(./tests/scratch-folder) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
 test: setup-dev peers ## run every test
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q
+	@$(PYTEST)
+
+test-fast: setup-dev ## run the tests for the inner loop: no processes, no connections, within a minute
+	@$(PYTEST) --fast tests/unit tests/property
 
 desk-long: setup-dev ## many commands of eight programs on one desk, some of them killed: nothing refused, lost or doubled
 	@COMITY_DESK_ROUNDS=$${ROUNDS:-12} COMITY_DESK_SEED=$${SEED:-1} $(BIN)/python -m pytest -q tests/faults/test_desk_programs.py
@@ -34,6 +42,7 @@ bench: setup-dev ## print every figure, with the floor of its parts
 		echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script; \
 	done
 
+mutate: export PYTHONDONTWRITEBYTECODE := 1
 mutate: setup-dev ## take guards of the security core away, one at a time, and name those that no test misses
 	@$(BIN)/python -m tests.mutation.run $(MUTATE)
 

@@ -33,7 +33,7 @@ from keys.local.files import write_file
 from keys.members.bootstrap import BootstrapFile
 from keys.secrets.keystore import FAST
 from protocol.address import Address
-from tests.worlds.federation import DemoFederation, make_federation
+from tests.worlds.processes import NodeHomes, make_homes
 
 PASSPHRASE = b"benchmark"
 CORES = 2
@@ -163,7 +163,7 @@ class Bench:
         passphrase_file = root / "passphrase"
         write_file(passphrase_file, PASSPHRASE, mode=0o600)
         self.commands = Commands(passphrase_file)
-        self.federation: DemoFederation = make_federation(root, PASSPHRASE, passphrase_file, datetime.now(UTC))
+        self.federation: NodeHomes = make_homes(root, PASSPHRASE, passphrase_file)
         for node in ("kr", "fr"):
             self._fast_limits(node)
         self.homes = {node: self._desk(node) for node in ("kr", "fr")}

@@ -1,10 +1,14 @@
-"""What all tests share: how hard Hypothesis tries, and what happens when a tool is not there."""
+"""What all tests share: how hard Hypothesis tries, what is derived once, what ``--fast`` leaves out, missing tools."""
 
 import os
 import shutil
+import sys
+from collections.abc import Iterator
+from functools import cache
 
 import pytest
 from hypothesis import HealthCheck, settings
+from nacl.pwhash import argon2id
 
 settings.register_profile("default", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("thorough", parent=settings.get_profile("default"), max_examples=5000)
@@ -17,6 +21,52 @@ settings.register_profile(
     suppress_health_check=list(HealthCheck),
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+# The same passphrase and salt give the same key: a keystore that a test opens twice is derived once.
+argon2id.kdf = cache(argon2id.kdf)
+
+# What reaches outside of the process, as Python's audit events call it.
+_OUTSIDE = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "socket.bind", "socket.connect"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--fast`` for the inner loop."""
+    parser.addoption("--fast", action="store_true", help="leave out tests marked `outside` or `long`")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A hook that is heard of everything costs something: it is there with ``--fast`` alone."""
+    if config.getoption("--fast"):
+        sys.addaudithook(_Watch())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """With ``--fast`` no test reaches outside of its process, whatever its marks say."""
+    _Watch.on = bool(item.config.getoption("--fast"))
+    try:
+        return (yield)
+    finally:
+        _Watch.on = False
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the inner loop does without."""
+    if not config.getoption("--fast"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("outside") or item.get_closest_marker("long")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
+
+
+class _Watch:
+    """Refuses what reaches outside while it is on."""
+
+    on = False
+
+    def __call__(self, event: str, arguments: tuple[object, ...]) -> None:
+        if self.on and event in _OUTSIDE:
+            raise AssertionError(f"{event}: a test that reaches outside of its process is marked `outside`")
 
 
 def require(present: bool, what: str) -> None:

@@ -23,13 +23,19 @@ def free_port() -> int:
     own = _FIRST + os.getpid() % _PROCESSES * _EACH
     for _ in range(_EACH):
         port = own + next(_turn) % _EACH
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError as problem:
-                if problem.errno in {errno.EADDRINUSE, errno.EACCES}:
-                    continue
-                raise
-        return port
+        if is_free(port):
+            return port
     raise UnavailableError(f"none of the ports {own} to {own + _EACH - 1} is free")
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody uses this port now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as problem:
+            if problem.errno in {errno.EADDRINUSE, errno.EACCES}:
+                return False
+            raise
+    return True

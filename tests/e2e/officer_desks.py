@@ -30,8 +30,7 @@ from keys.local.files import write_file
 from keys.members.bootstrap import BootstrapFile
 from keys.secrets.keystore import FAST
 from protocol.address import Address
-from tests.worlds.federation import make_federation
-from tests.worlds.processes import PASSPHRASE, World
+from tests.worlds.processes import PASSPHRASE, World, make_homes
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "officer-guide.md").read_text("utf-8")
@@ -179,7 +178,7 @@ async def two_nations(root: Path) -> AsyncIterator[Office]:
     passphrase_file = root / "passphrase"
     write_file(passphrase_file, PASSPHRASE, mode=0o600)
     now = datetime.now(UTC)
-    federation = make_federation(root, PASSPHRASE, passphrase_file, now)
+    federation = make_homes(root, PASSPHRASE, passphrase_file)
     office = Office(World(root, Commands(passphrase_file), federation), now)
     office.folder(KR).mkdir()
     office.file(KR, "bootstrap-kr.json").write_bytes(federation.bootstrap("kr").read_bytes())

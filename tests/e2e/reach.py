@@ -21,16 +21,15 @@ from exchange.desk.desk import Desk
 from exchange.desk.enrolment import create_desk
 from exchange.settings import OfficerSettings
 from keys.directory.cards import Card, Hosting
-from keys.directory.metadata.repository import TARGETS
-from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.local.bundle_files import read_parts
 from keys.local.files import write_file
 from keys.members.bootstrap import BootstrapFile
-from keys.members.federation import found_federation, log_origin, node_card, publish_cards
-from keys.members.identity import NodeKeys, generate_directory_key, generate_node_keys
-from keys.secrets.keystore import FAST, Keystore
-from node.log.marks import LogMarks
+from keys.members.federation import log_origin, node_card
+from keys.members.identity import NodeKeys, generate_node_keys
+from keys.secrets.keystore import FAST
 from protocol.address import Address
+from tests.worlds.federation import Federation, make_node_home, signers
+from tests.worlds.processes import Typed
 
 PASSPHRASE = b"reach"
 FEDERATION = "Reach"
@@ -61,6 +60,11 @@ class Reach:
     nodes: dict[str, RunningNode] = field(default_factory=dict)
     files: Any = field(default_factory=count)
 
+    @property
+    def typed(self) -> Typed:
+        """Commands that run in this process; the nodes are processes of their own."""
+        return Typed(self.commands.passphrase_file)
+
     def home(self, node: str) -> Path:
         return self.root / f"node-{node}"
 
@@ -82,12 +86,10 @@ class Reach:
 
     async def carry(self, source: str, destination: str) -> dict[str, Any]:
         """One bundle from node to node, as two operators do it."""
-        written = await self.commands.node(
+        written = await self.typed.node(
             "bundle", "export", str(self.home(source)), str(self.file()), "--to", destination
         )
-        done: dict[str, Any] = await self.commands.node(
-            "bundle", "import", str(self.home(destination)), *written["files"]
-        )
+        done: dict[str, Any] = await self.typed.node("bundle", "import", str(self.home(destination)), *written["files"])
         return done
 
     async def carry_desk(self, nation: str, desk: Desk) -> None:
@@ -95,8 +97,8 @@ class Reach:
         up = self.file()
         for part in await desk.export_bundle():
             write_file(up, part)
-        await self.commands.node("bundle", "import", str(self.home(nation)), str(up))
-        down = await self.commands.node(
+        await self.typed.node("bundle", "import", str(self.home(nation)), str(up))
+        down = await self.typed.node(
             "bundle", "export", str(self.home(nation)), str(self.file()), "--to", str(desk.address)
         )
         for part, _data in read_parts([Path(name) for name in down["files"]], str(desk.address)):
@@ -129,7 +131,7 @@ async def desks(made: Reach) -> AsyncIterator[dict[str, Desk]]:
         for nation in NATIONS:
             carried = None
             if nation == "la":
-                down = await made.commands.node(
+                down = await made.typed.node(
                     "bundle", "export", str(made.home("la")), str(made.file()), "--to", "24-7@la"
                 )
                 ((part, _data),) = read_parts([Path(name) for name in down["files"]], "24-7@la")
@@ -142,35 +144,33 @@ async def desks(made: Reach) -> AsyncIterator[dict[str, Desk]]:
 
 def _found(root: Path, passphrase_file: Path) -> Mapping[str, NodeKeys]:
     now = datetime.now(UTC)
-    holder, registry = (generate_directory_key(name).signer() for name in ("root", "registry"))
-    ceremony = found_federation(root / "directory", FEDERATION, [holder], 1, [registry], now)
-    signers: dict[str, DirectorySigner] = {name: generate_directory_key(name).signer() for name in NATIONS}
+    federation = Federation.found(root / "directory", now, name=FEDERATION, holders=signers("root"))
     keys = {node: generate_node_keys(node, ["127.0.0.1"], now) for node in NODES}
     ports = {node: free_port() for node in NODES}
     urls = {node: f"https://127.0.0.1:{ports[node]}" for node in NODES}
     for nation in NATIONS:
-        ceremony.admit_nation(nation, [signers[nation].public_key], 1, now)
-        ceremony.sign(TARGETS, holder)
+        federation.admit(nation, signers(nation), now)
         cards: list[Card] = []
         if nation in NODES:
             more: dict[str, Any] = {"relay": RELAYS.get(nation)}
             if nation == "ki":
                 more["tls_certificates"] = (keys["ki"].tls.certificate,)
             listed = [urls[nation]] if nation in OPEN else []
-            cards.append(
-                node_card(nation, keys[nation], log_origin(FEDERATION, nation), now, name=nation, urls=listed, **more)
-            )
+            origin = log_origin(FEDERATION, nation)
+            node = node_card(nation, keys[nation], origin, now, name=nation, urls=listed, **more)
+            cards.append(node)
         host = serving(nation)
         first = "fr" if nation == "la" else host
         bundle = BootstrapFile(
             federation=FEDERATION,
-            root=ceremony.repository.root_bytes(1),
+            root=federation.repository.root_bytes(1),
             node=first,
             url=urls[first],
             tls_certificates=(keys[first].tls.certificate,),
         )
         if nation in NODES:
-            _make_home(root, nation, keys[nation], ports[nation], bundle, passphrase_file, now)
+            make_node_home(root / f"node-{nation}", PASSPHRASE, keys[nation], node, now)
+            _set_up(root, nation, ports[nation], bundle, passphrase_file)
         cards.append(
             create_desk(
                 root / f"desk-{nation}",
@@ -187,19 +187,12 @@ def _found(root: Path, passphrase_file: Path) -> Mapping[str, NodeKeys]:
                 hosting=() if host == nation else (Hosting(node=host, since=now),),
             )
         )
-        publish_cards(ceremony, cards, [signers[nation]], [registry], now)
+        federation.publish(now, *cards)
     return keys
 
 
-def _make_home(
-    root: Path, node: str, keys: NodeKeys, port: int, bundle: BootstrapFile, passphrase_file: Path, now: datetime
-) -> None:
+def _set_up(root: Path, node: str, port: int, bundle: BootstrapFile, passphrase_file: Path) -> None:
     home = root / f"node-{node}"
-    home.mkdir(mode=0o700)
-    keystore = Keystore.create(home / "keystore.cbor", PASSPHRASE, FAST)
-    keys.store(keystore, log_origin(FEDERATION, node), now)
-    keystore.save()
-    LogMarks(home).set_not_founded(keys.log_card(log_origin(FEDERATION, node), now).ed25519)
     write_file(home / "bootstrap.json", bundle.to_bytes())
     settings = [
         f'node = "{node}"',
@@ -209,7 +202,7 @@ def _make_home(
         f'passphrase_file = "{passphrase_file}"',
         f"offline = {'true' if node == 'ki' else 'false'}",
         "[directory]",
-        "refresh_s = 5",
+        "refresh_s = 1",
     ]
     if node in OPEN:
         settings.append(f'folder = "{root / "directory"}"')

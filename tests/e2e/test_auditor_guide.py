@@ -40,8 +40,7 @@ from tests.interop.pymerkle_log import tree_of_pymerkle
 from tests.unit.exchange.test_report_sign import PASSPHRASE as SIGNING_PASSPHRASE
 from tests.unit.exchange.test_report_sign import p12
 from tests.unit.exchange.test_timestamps import Authority, make_authority, served
-from tests.worlds.federation import FEDERATION, make_federation
-from tests.worlds.processes import PASSPHRASE, World, request_draft
+from tests.worlds.processes import FEDERATION, PASSPHRASE, World, make_homes, request_draft
 
 GUIDE = "auditor-guide.md"
 GUIDES_ID = "01a20b16-cef1-7175-a0cc-88f5831eaab2"
@@ -331,7 +330,7 @@ async def follow(root: Path) -> Audit:
     """All steps, on a federation of two nations with a desk each."""
     now, secret = datetime.now(UTC), root / "passphrase"
     write_file(secret, PASSPHRASE, mode=0o600)
-    audit = Audit(World(root, Commands(secret), make_federation(root, PASSPHRASE, secret, now)), now)
+    audit = Audit(World(root, Commands(secret), make_homes(root, PASSPHRASE, secret)), now)
     audit.words["/media"] = str(audit.folder)
     for written, days in (("2026-10-01", -2), ("2026-11-01", -1), ("2026-12-01", 1)):
         audit.words[f"{written}T00:00:00Z"] = audit.day(days)

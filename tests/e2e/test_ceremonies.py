@@ -1,6 +1,7 @@
-"""The ceremonies of a real network: seven governments, five nations, every holder a process with a folder of its own.
+"""The ceremonies of a real network: seven governments, five nations, every holder with a folder of its own.
 
-Nobody's private key is ever in the registry's folder: what travels are ceremony files.
+Nobody's private key is ever in the registry's folder: what travels are ceremony files. The founders sign at the same
+time, each in a process of its own.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from keys.ceremony.ceremony_file import CeremonyFile
 from keys.directory.metadata.client import DirectoryClient
 from keys.directory.metadata.repository import MetadataRepository
 from keys.directory.view import Directory
+from node.cli.main import app
 from protocol.errors import RevokedError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,6 +41,8 @@ class Network:
         self.passphrase = root / "passphrase"
         self.passphrase.write_text("a passphrase\n")
         self.passphrase.chmod(0o600)
+        self.apart = False
+        self._turn = asyncio.Lock()
 
     def home(self, holder: str) -> Path:
         folder = self.root / "holders" / holder.replace(" ", "-")
@@ -45,17 +50,27 @@ class Network:
         return folder
 
     async def run(self, *arguments: object, expect: int = 0, phrase: bool = True) -> Any:
-        words = [str(argument) for argument in arguments]
+        """What a command printed. While ``apart`` each is a process of its own, else they take turns in this one."""
         secret = ("--passphrase-file", str(self.passphrase)) if phrase else ()
+        words = [*map(str, arguments), *secret, "--json"]
+        if self.apart:
+            code, out, errors = await self._run_apart(words)
+        else:
+            async with self._turn:
+                ran = await asyncio.to_thread(CliRunner().invoke, app, words)
+            code, out, errors = ran.exit_code, ran.stdout, ran.stderr
+        assert code == expect, (words, out, errors)
+        return json.loads(out)
+
+    async def _run_apart(self, words: Sequence[str]) -> tuple[int | None, str, str]:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "node.cli.main", *words, *secret, "--json"),
+            *(sys.executable, "-m", "node.cli.main", *words),
             cwd=ROOT,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
         out, errors = await process.communicate()
-        assert process.returncode == expect, (words, out.decode(), errors.decode())
-        return json.loads(out)
+        return process.returncode, out.decode(), errors.decode()
 
     async def make_key(self, holder: str) -> Path:
         """A holder makes its key and hands out the public part."""
@@ -122,10 +137,11 @@ class Network:
 
 @pytest.fixture
 async def network(tmp_path: Path) -> Network:
-    """A founded federation: seven holders of which four must sign."""
+    """A founded federation: seven holders of which four must sign. What founded it were programs of their own."""
     made = Network(tmp_path)
     publics = await asyncio.gather(*(made.make_key(holder) for holder in (*GOVERNMENTS, "registry")))
     holders = [word for public in publics[:-1] for word in ("--holder", public)]
+    made.apart = True
     await made.run(
         *("federation", "create", made.directory, "--name", "test", "--threshold", 4, *holders),
         *("--registry", publics[-1]),
@@ -133,6 +149,7 @@ async def network(tmp_path: Path) -> Network:
     await made.sign("root", GOVERNMENTS[:4])
     await made.sign("targets", GOVERNMENTS[3:])
     await made.publish()
+    made.apart = False  # from here on this process alone changes the directory
     return made
 
 

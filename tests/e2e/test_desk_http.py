@@ -22,7 +22,7 @@ from node.server import Node
 from node.settings import NodeHome, NodeSettings
 from protocol.address import Address
 from tests.worlds.desks import OFFICER, request
-from tests.worlds.federation import DemoFederation, make_federation
+from tests.worlds.processes import NodeHomes, make_homes
 
 PASSPHRASE = b"correct horse"
 PROVED_IN_ONE_LEG = {
@@ -40,7 +40,7 @@ class Federation:
     def __init__(self, root: Path) -> None:
         passphrase_file = root / "passphrase"
         write_file(passphrase_file, PASSPHRASE, mode=0o600)
-        self.made: DemoFederation = make_federation(root, PASSPHRASE, passphrase_file, datetime.now(UTC))
+        self.made: NodeHomes = make_homes(root, PASSPHRASE, passphrase_file)
         self.nodes: dict[str, Node] = {}
         for node in ("kr", "fr"):
             self.enrol(Address("24-7", node))

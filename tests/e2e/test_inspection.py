@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
-from tests.worlds.processes import World, desk, request_draft, sync, world
+from typer.testing import CliRunner
 
-ROOT = Path(__file__).resolve().parents[2]
+from node.cli.main import app
+from tests.worlds.processes import World, desk, request_draft, sync, world
 
 
 async def ask(*arguments: str, expect: int = 0) -> Any:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "node.cli.main", *arguments, "--json", cwd=ROOT, stdout=asyncio.subprocess.PIPE
-    )
-    out, _ = await process.communicate()
-    assert process.returncode == expect, out
-    return json.loads(out)
+    """What the command says, run here: the node that it asks about is another process."""
+    ran = await asyncio.to_thread(CliRunner().invoke, app, [*arguments, "--json"])
+    assert ran.exit_code == expect, ran.output
+    return json.loads(ran.stdout)
 
 
 def home(made: World, node: str) -> str:
@@ -31,7 +29,7 @@ async def test_a_trace_says_why_a_message_is_where_it_is(tmp_path: Path) -> None
         await made.kill("fr")
         sent = await kr.send(request_draft())
         while not (waiting := (await ask("partners", home(made, "kr")))["waiting"]) or not waiting[0]["last_error"]:
-            pass  # each question starts a program: that is pause enough
+            pass  # each question reads the node's files: that is pause enough
         (held,) = (await ask("trace", home(made, "kr"), str(sent.id)))["messages"]
 
         await made.start("fr")

@@ -51,7 +51,7 @@ def publish(made: World, node: str) -> NodeCard:
 
 async def rotate(made: World, *step: str) -> Any:
     home = str(made.federation.node_home("kr"))
-    return await made.commands.node("rotate", step[0], home, *step[1:])
+    return await made.typed.node("rotate", step[0], home, *step[1:])
 
 
 async def until_published(made: World, *step: str) -> Any:
@@ -155,7 +155,7 @@ async def test_a_desk_changes_its_keys_by_its_officers_commands(tmp_path: Path) 
         home = made.root / "desk-fr"
 
         async def comity(*arguments: str, codes: tuple[int, ...] = (0,)) -> Any:
-            return await made.commands.comity(home, *arguments, codes=codes)
+            return await made.typed.comity(home, *arguments, codes=codes)
 
         async def published(wanted: set[tuple[str, str]]) -> None:
             """The nation signs the card; wait until the desk sees keys in all of these states and in no other."""

@@ -32,10 +32,7 @@ AUDIT = (Function.AUDIT,)
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     """Two nodes, and three messages from Seoul to Paris that Paris has opened."""
-    world = World(tmp_path)
-    for nation in ("kr", "fr"):
-        world.add_nation(nation)
-        world.add_desk(f"24-7@{nation}")
+    world = World.of(tmp_path, "kr", "fr")
     for nation in ("kr", "fr"):
         await world.start(nation)
     seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]

@@ -10,25 +10,23 @@ from pathlib import Path
 
 import pytest
 
-from exchange.demo._stage import PASSPHRASE, Stage, example
-from exchange.desk.desk import Desk
+from tests.worlds.processes import desk, request_draft, world
 
 
 @pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM])
 async def test_a_running_watch_tells_of_a_message_as_it_arrives_and_ends_in_order(
     tmp_path: Path, ended_by: signal.Signals
 ) -> None:
-    stage = Stage(tmp_path, quiet=True)
-    async with stage.running():
+    async with world(tmp_path) as made:
         watching = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "exchange.cli.main", "watch", "--json", "--home", str(stage.paris)),
+            *(sys.executable, "-m", "exchange.cli.main", "watch", "--json", "--home", str(made.root / "desk-fr")),
             stdout=PIPE,
             stderr=PIPE,
-            env={**os.environ, "COMITY_PASSPHRASE_FILE": str(tmp_path / "passphrase")},
+            env={**os.environ, "COMITY_PASSPHRASE_FILE": str(made.commands.passphrase_file)},
         )
         assert watching.stdout is not None
-        async with Desk.open(stage.seoul, PASSPHRASE) as seoul, asyncio.timeout(60):
-            sent = await seoul.send(json.loads(example("preservation-request.json").read_text("utf-8")))
+        async with desk(made, "kr") as seoul, asyncio.timeout(60):
+            sent = await seoul.send(request_draft())
             told: dict[str, object] = {}
             while told.get("received") != [str(sent.id)]:
                 told = json.loads(await watching.stdout.readline())

@@ -23,7 +23,7 @@ from protocol.log.checkpoint import Checkpoint, SoftLogSigner, parse_checkpoint,
 from protocol.log.merkle import leaf_hash, verify_inclusion
 from protocol.log.policy import parse_policy
 from protocol.log.proof import decode_tlog_proof
-from tests.worlds.nodes import DELIVERY, Reply, World
+from tests.worlds.nodes import DELIVERY, Nation, Reply, World
 
 COSIGNING = {**DELIVERY, "cosign_s": 0.02}
 
@@ -31,10 +31,7 @@ COSIGNING = {**DELIVERY, "cosign_s": 0.02}
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     """Three nations; no node runs yet."""
-    world = World(tmp_path)
-    for nation in ("kr", "fr", "de"):
-        world.add_nation(nation)
-    world.add_desk("24-7@kr")
+    world = World.of(tmp_path, "kr", Nation("fr", desks=()), Nation("de", desks=()))
     yield world
     await world.close()
 

@@ -24,19 +24,14 @@ from protocol.errors import (
 )
 from protocol.event import EventName
 from protocol.statement import DeskStatement, sign_statement
-from tests.worlds.nodes import Desk, World
+from tests.worlds.nodes import Desk, Nation, World
 
 KR, KI = "test-federation/kr", "test-federation/ki"
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(tmp_path)
-    world.add_nation("kr")
-    world.add_nation("de")
-    world.add_nation("ki", relay="kr", reachable=False)
-    for nation in ("kr", "ki"):
-        world.add_desk(f"24-7@{nation}")
+    world = World.of(tmp_path, "kr", Nation("de", desks=()), Nation("ki", relay="kr", reachable=False))
     await world.start("kr")
     await world.start("ki", listen="", offline=True)
     yield world

@@ -30,7 +30,7 @@ from protocol.errors import (
     ReplayedError,
     UnavailableError,
 )
-from tests.worlds.nodes import World
+from tests.worlds.nodes import Nation, World
 from tests.worlds.processes import request_draft
 
 ADDRESS = "24-7@kr"
@@ -40,9 +40,7 @@ PASSPHRASE = b"test"
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     """kr with a desk by file and a desk beside it, fr with a node."""
-    world = World(tmp_path)
-    world.add_nation("kr")
-    world.add_nation("fr")
+    world = World.of(tmp_path, Nation("kr", desks=()), Nation("fr", desks=()))
     for address, transport in ((ADDRESS, "file"), ("busan@kr", "https")):
         assert world.directory is not None
         card = create_desk(

@@ -17,11 +17,7 @@ KR, DE = "test-federation/kr", "test-federation/de"
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(tmp_path)
-    world.add_nation("kr")
-    world.add_nation("de")
-    world.add_desk("24-7@kr")
-    world.add_desk("24-7@de")
+    world = World.of(tmp_path, "kr", "de")
     world.add_hosted("24-7@va", "de")
     await world.start("kr")
     await world.start("de")

@@ -17,10 +17,7 @@ from tests.worlds.nodes import World
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(tmp_path)
-    for nation in ("kr", "fr"):
-        world.add_nation(nation)
-        world.add_desk(f"24-7@{nation}")
+    world = World.of(tmp_path, "kr", "fr")
     yield world
     await world.close()
 

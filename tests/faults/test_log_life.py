@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 from exchange.audit.mirror import mirror
 from exchange.audit.verify import verify_mirror
-from keys.directory.cards import Function, card_to_bytes, parse_node_card
+from keys.directory.cards import card_to_bytes, parse_node_card
 from keys.local.files import write_file
 from keys.local.terminal import REFUSED, UNVERIFIED
 from node.cli.main import app
@@ -35,7 +35,7 @@ from protocol.http.problem import problem_of
 from protocol.log.checkpoint import claimed_time, open_checkpoint, parse_checkpoint
 from protocol.log.layout import decode_bundle
 from protocol.log.scoped import Withheld, decode_scoped_bundle, item_hash
-from tests.worlds.nodes import Desk, World
+from tests.worlds.nodes import Desk, Nation, World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ROOT = Path(__file__).parents[2]
@@ -95,16 +95,9 @@ def write_settings(world: World, node: str) -> None:
 
 
 async def make_world(path: Path) -> World:
-    made = World(path)
+    made = World.of(path, Nation("kr", auditors=("audit",)), "fr")
     for node in ("kr", "fr"):
-        made.add_nation(node)
         write_settings(made, node)
-    for address, functions in (
-        ("24-7@kr", (Function.EXCHANGE,)),
-        ("24-7@fr", (Function.EXCHANGE,)),
-        ("audit@kr", (Function.AUDIT,)),
-    ):
-        made.add_desk(address, functions)
     for node in ("kr", "fr"):
         await made.start(node)
     return made

@@ -33,10 +33,7 @@ LIMITS = {"body_timeout_s": 0.3, "idle_timeout_s": 0.5, "failures_burst": 100_00
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(tmp_path)
-    for nation in ("kr", "fr"):
-        world.add_nation(nation)
-        world.add_desk(f"24-7@{nation}")
+    world = World.of(tmp_path, "kr", "fr")
     yield world
     await world.close()
 

@@ -16,7 +16,7 @@ from protocol.http import wire
 from protocol.http.wire import Taken, Waiting
 from protocol.receipt import VerifiedReceipt
 from protocol.statement import DeskStatement, sign_statement
-from tests.worlds.nodes import Desk, World
+from tests.worlds.nodes import Desk, Nation, World
 
 KR, DE, LA = (f"test-federation/{node}" for node in ("kr", "de", "la"))
 TO_LA = {
@@ -30,12 +30,7 @@ TO_LA = {
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(tmp_path)
-    world.add_nation("kr")
-    world.add_nation("de")
-    world.add_nation("la", relay="de", reachable=False)
-    for nation in ("kr", "de", "la"):
-        world.add_desk(f"24-7@{nation}")
+    world = World.of(tmp_path, "kr", "de", Nation("la", relay="de", reachable=False))
     await world.start("kr")
     await world.start("de")
     await world.start("la", listen="")

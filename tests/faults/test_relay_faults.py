@@ -15,7 +15,7 @@ from protocol.errors import UnavailableError
 from protocol.event import EventName
 from protocol.http.wire import EnvelopeAnswer as WireAnswer
 from protocol.receipt import Receipt, VerifiedReceipt
-from tests.worlds.nodes import Desk, World, answers
+from tests.worlds.nodes import Desk, Nation, World, answers
 
 KR, DE, FR = (f"test-federation/{node}" for node in ("kr", "de", "fr"))
 Step = tuple[str, str, str | None]
@@ -31,12 +31,7 @@ WHOLE_WAY: set[Step] = {
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(tmp_path)
-    world.add_nation("kr")
-    world.add_nation("de")
-    world.add_nation("fr", relay="de")
-    for nation in ("kr", "de", "fr"):
-        world.add_desk(f"24-7@{nation}")
+    world = World.of(tmp_path, "kr", "de", Nation("fr", relay="de"))
     for nation in ("kr", "de", "fr"):
         await world.start(nation)
     yield world

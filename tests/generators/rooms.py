@@ -11,6 +11,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,19 +83,15 @@ def imports(known: dict[str, Path], *, types: bool = True) -> Iterator[Import]:
                 yield from (Import(module, alias.name) for alias in node.names if alias.name in known)
 
 
+@cache
 def house(package: str) -> House:
     """The rooms of a package as its imports draw them."""
-    known = modules()
+    known = {module: path for module, path in modules().items() if module.startswith(f"{package}.")}
     rooms: dict[str, int] = {}
     for module, path in known.items():
-        if module.startswith(f"{package}."):
-            room = _room(module)
-            rooms[room] = rooms.get(room, 0) + len(path.read_text("utf-8").splitlines())
-    arrows = {
-        (_room(each.module), _room(each.target))
-        for each in imports(known, types=False)
-        if each.module.startswith(f"{package}.") and each.target.startswith(f"{package}.")
-    }
+        room = _room(module)
+        rooms[room] = rooms.get(room, 0) + len(path.read_text("utf-8").splitlines())
+    arrows = {(_room(each.module), _room(each.target)) for each in imports(known, types=False)}
     return House(package, rooms, frozenset((a, b) for a, b in arrows if a != b and (a, b) != ("cli", "demo")))
 
 

@@ -21,7 +21,7 @@ from protocol.event import Event, EventName
 from protocol.log.layout import decode_bundle
 from protocol.log.scoped import Withheld, decode_scoped_bundle
 from protocol.misbehaviour.proof import PostDated, encode_proof, proof_digest
-from tests.worlds.nodes import Desk, Reply, World
+from tests.worlds.nodes import Desk, Nation, Reply, World
 
 AUDIT = (Function.AUDIT,)
 
@@ -29,11 +29,7 @@ AUDIT = (Function.AUDIT,)
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     """kr and fr have exchanged a message, and so have fr and us; each nation has an auditor by its own word."""
-    world = World(tmp_path)
-    for nation in ("kr", "fr", "us"):
-        world.add_nation(nation)
-        world.add_desk(f"24-7@{nation}")
-        world.add_desk(f"audit@{nation}", AUDIT)
+    world = World.of(tmp_path, *(Nation(nation, auditors=("audit",)) for nation in ("kr", "fr", "us")))
     for nation in ("kr", "fr", "us"):
         await world.start(nation)
     yield world
@@ -153,9 +149,7 @@ async def test_exported_tiles_for_an_auditor_hold_what_it_may_see_and_no_more(wo
 
 
 def test_an_auditors_own_card_narrows_what_it_is_given_and_widens_nothing(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    world.add_nation("kr")
-    world.add_nation("fr")
+    world = World.of(tmp_path, Nation("kr", desks=()), Nation("fr", desks=()))
     auditor = world.add_desk("audit@kr", AUDIT, audit_scope=AuditScope(since=world.clock())).card
     assert world.directory is not None
     before, at = world.clock() - timedelta(days=1), world.clock() + timedelta(days=1)

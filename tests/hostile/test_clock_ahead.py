@@ -22,7 +22,7 @@ from node.server import Node
 from node.settings import NodeSettings
 from protocol.errors import ClockAheadError, ComityError
 from protocol.log.checkpoint import claimed_time
-from tests.worlds.nodes import Clock, World, answers
+from tests.worlds.nodes import Clock, Nation, World, answers
 
 DAY = timedelta(days=1)
 
@@ -30,10 +30,7 @@ DAY = timedelta(days=1)
 @pytest.fixture
 async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     monkeypatch.setattr(clock_module, "LOOK_S", 0.02)
-    world = World(tmp_path)
-    for nation in ("kr", "fr"):
-        world.add_nation(nation)
-    world.add_desk("24-7@kr")
+    world = World.of(tmp_path, "kr", Nation("fr", desks=()))
     world.clocks["kr"] = Clock()
     yield world
     await world.close()

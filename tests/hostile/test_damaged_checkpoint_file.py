@@ -19,10 +19,8 @@ from tests.worlds.nodes import World
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(tmp_path)
+    world = World.of(tmp_path, "kr", "fr")
     for nation in ("kr", "fr"):
-        world.add_nation(nation)
-        world.add_desk(f"24-7@{nation}")
         await world.start(nation)
     yield world
     await world.close()

@@ -17,12 +17,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from exchange.demo._ports import free_port
 from keys.members.federation import bootstrap_bundle
 from node.relay.delivery import PartnerQueue
 from node.server import Node
 from protocol.errors import ComityError, NotFoundError, StorageFullError, UnavailableError
-from tests.worlds.nodes import World
+from tests.worlds.nodes import Nation, World
 
 PATIENCE_S = 30
 LIMIT = 192
@@ -31,10 +30,7 @@ FLOOD = 3 * LIMIT
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(tmp_path)
-    for nation in ("kr", "fr"):
-        world.add_nation(nation)
-    world.add_desk("24-7@kr")
+    world = World.of(tmp_path, "kr", Nation("fr", desks=()))
     yield world
     await world.close()
 
@@ -80,7 +76,7 @@ async def start_process(world: World) -> tuple[asyncio.subprocess.Process, dict[
     (home.path / "passphrase").write_text("test\n")
     (home.path / "passphrase").chmod(0o600)
     home.settings.write_text(
-        f'node = "kr"\nlisten = "127.0.0.1:{world.ports["kr"]}"\nadmin = "127.0.0.1:{free_port()}"\n'
+        f'node = "kr"\nlisten = "127.0.0.1:{world.ports["kr"]}"\nadmin = "127.0.0.1:{world.free_port()}"\n'
         f'passphrase_file = "{home.path / "passphrase"}"\nhousekeeping_s = 0.2\n'
         f'[directory]\nfolder = "{world.folder}"\nrefresh_s = 0.2\n'
         f'[log]\nboot_folder = "{world.path}"\nask_witnesses_at_start = false\n'

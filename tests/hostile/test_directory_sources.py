@@ -48,9 +48,7 @@ class Silent:
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(tmp_path)
-    world.add_nation("kr")
-    world.add_desk("24-7@kr")
+    world = World.of(tmp_path, "kr")
     yield world
     await world.close()
 

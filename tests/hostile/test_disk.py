@@ -23,9 +23,7 @@ from tests.worlds.nodes import World
 @pytest.fixture
 async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     monkeypatch.setattr(disk_module, "PROBE_S", 0.02)
-    world = World(tmp_path)
-    world.add_nation("kr")
-    world.add_desk("24-7@kr")
+    world = World.of(tmp_path, "kr")
     yield world
     await world.close()
 

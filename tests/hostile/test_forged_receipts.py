@@ -116,10 +116,7 @@ class Stage:
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    world = World(tmp_path)
-    for nation in ("kr", "fr", "us"):
-        world.add_nation(nation)
-        world.add_desk(f"24-7@{nation}")
+    world = World.of(tmp_path, "kr", "fr", "us")
     node = await world.start("kr", offline=True)
     seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
     envelope = world.seal(seoul, [paris])

@@ -16,17 +16,14 @@ from protocol.http import wire
 from protocol.http.problem import problem_of
 from protocol.http.signature import NONCE_BYTES, sign_request
 from protocol.receipt import receipts_from_value
-from tests.worlds.nodes import World, answers
+from tests.worlds.nodes import Nation, World, answers
 
 TAKING = [endpoint for endpoint in ENDPOINTS if endpoint.max_bytes]
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(tmp_path)
-    for nation in ("kr", "fr"):
-        world.add_nation(nation)
-    world.add_desk("24-7@kr")
+    world = World.of(tmp_path, "kr", Nation("fr", desks=()))
     await world.start("kr")
     yield world
     await world.close()

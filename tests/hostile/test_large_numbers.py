@@ -23,7 +23,7 @@ from protocol.log._cosignature import from_timestamp
 from protocol.log.checkpoint import Checkpoint
 from protocol.log.proof import decode_tlog_proof
 from protocol.receipt import receipts_from_value, receipts_to_value
-from tests.worlds.nodes import World
+from tests.worlds.nodes import Nation, World
 
 NUMBERS = ((1 << 63), (1 << 63) + 1, (1 << 64) - 1)
 NOTE = b"log\n1\n" + b"A" * 43 + b"=\n\n"
@@ -64,10 +64,7 @@ def test_it_is_refused_where_it_is_decoded(name: str, number: int) -> None:
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(tmp_path)
-    for nation in ("kr", "fr"):
-        world.add_nation(nation)
-    world.add_desk("24-7@kr")
+    world = World.of(tmp_path, "kr", Nation("fr", desks=()))
     await world.start("kr")
     yield world
     await world.close()

@@ -42,7 +42,7 @@ from tests.worlds.lying_nodes import (
     UnwitnessedNode,
     rewrite_log,
 )
-from tests.worlds.nodes import Desk, Reply, World
+from tests.worlds.nodes import Desk, Nation, Reply, World
 
 HONEST = ("kr", "us", "br", "jp")
 DELIVERY = {"first_backoff_s": 0.02, "max_backoff_s": 0.2, "timeout_s": 5, "witness_s": 3600}
@@ -120,11 +120,9 @@ class Federation:
 
 @pytest.fixture
 async def federation(tmp_path: Path) -> AsyncIterator[Federation]:
-    world = World(tmp_path)
-    for name in (*HONEST, "fr"):
-        world.add_nation(name)
-    for name in ("kr", "us", "fr"):
-        world.add_desk(f"24-7@{name}")
+    desks = {"kr", "us", "fr"}
+    nations = (Nation(name, desks=("24-7",) if name in desks else ()) for name in (*HONEST, "fr"))
+    world = World.of(tmp_path, *nations)
     yield Federation(world)
     await world.close()
 

@@ -131,9 +131,7 @@ def test_a_desk_fetches_over_an_unknown_certificate_from_the_node_that_it_began_
 
 
 async def test_a_node_reaches_partners_in_networks_that_its_settings_name_alone(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    for nation in ("kr", "fr"):
-        world.add_nation(nation)
+    world = World.of(tmp_path, "kr", "fr")
     try:
         await world.start("fr")
         kr = await world.start("kr", allow_networks=["127.0.0.9/32"])

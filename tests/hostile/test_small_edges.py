@@ -15,7 +15,6 @@ from typing import ClassVar
 import pytest
 from typer.testing import CliRunner
 
-from exchange.demo._ports import free_port
 from exchange.link.client import NodeClient
 from keys.local.terminal import OK, REFUSED, UNAVAILABLE, USAGE
 from keys.transport.tls import client_context
@@ -30,9 +29,7 @@ from tests.worlds.nodes import World
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(tmp_path)
-    world.add_nation("kr")
-    world.add_desk("24-7@kr")
+    world = World.of(tmp_path, "kr")
     yield world
     await world.close()
 
@@ -95,7 +92,7 @@ async def said(world: World, host: str, port: int, request: bytes) -> bytes:
 
 
 async def test_one_listener_is_for_both_families_and_there_may_be_several(world: World) -> None:
-    other = free_port()
+    other = world.free_port()
     both, single = f"[::]:{world.ports['kr']}", f"127.0.0.1:{other}"
     await world.start("kr", listen=[both, single])
     request = b"GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"

@@ -17,7 +17,7 @@ from node.http.app import ENDPOINTS
 from protocol.crypto.signing import Signer
 from protocol.encoding import cbor
 from protocol.http.signature import sign_request
-from tests.worlds.nodes import Forger, World
+from tests.worlds.nodes import Forger, Nation, World
 
 PATIENCE_S = 15
 TAKING = [endpoint for endpoint in ENDPOINTS if endpoint.max_bytes]
@@ -25,10 +25,7 @@ TAKING = [endpoint for endpoint in ENDPOINTS if endpoint.max_bytes]
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(tmp_path)
-    for nation in ("kr", "fr"):
-        world.add_nation(nation)
-    world.add_desk("24-7@kr")
+    world = World.of(tmp_path, "kr", Nation("fr", desks=()))
     yield world
     await world.close()
 

@@ -20,10 +20,7 @@ SECOND = timedelta(seconds=1)
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(tmp_path)
-    for nation in ("kr", "fr"):
-        world.add_nation(nation)
-        world.add_desk(f"24-7@{nation}")
+    world = World.of(tmp_path, "kr", "fr")
     await world.start("kr")
     yield world
     await world.close()

@@ -25,17 +25,12 @@ from keys.directory.cards import card_to_bytes
 from keys.directory.metadata.repository import TARGETS, card_path
 from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.members.federation import (
-    contact_point_card,
-    enrol_contact_point,
-    enrol_nation,
-    found_federation,
-    log_origin,
-    node_card,
     refresh_federation,
 )
-from keys.members.identity import generate_desk_keys, generate_directory_key, generate_node_keys
+from keys.members.identity import generate_directory_key
 from protocol.address import Address
 from tests.interop.node_program import NodeRefusedError, run_node
+from tests.worlds.federation import Federation
 
 NOW = datetime.now(UTC) - timedelta(hours=1)
 
@@ -57,17 +52,12 @@ class Network:
 
 def found(path: Path, now: datetime) -> Network:
     holders, registry = signers("AR", "BR", "CL"), signers("registry")
-    ceremony = found_federation(path, "Test", holders, 2, registry, now, classical=True)
+    federation = Federation.found(path, now, holders=holders, threshold=2, registry=registry, classical=True)
+    ceremony = federation.ceremony
     network = Network(ceremony, holders, registry, path, {})
     for node in ("kr", "fr"):
-        nation = signers(f"{node} justice", f"{node} interior", f"{node} police")
-        keys = generate_node_keys(node, ["127.0.0.1"], now)
-        card = node_card(node, keys, log_origin("Test", node), now, name=node, urls=["https://127.0.0.1:1"])
-        enrol_nation(ceremony, card, nation[:2], 2, holders, registry, now)
-        desk = contact_point_card(
-            Address("24-7", node), generate_desk_keys(), now, office="Büro", agency="경찰청", languages=("ko", "en")
-        )
-        enrol_contact_point(ceremony, desk, nation[:2], registry, now)
+        _, card = federation.admit_node(node, signers(f"{node} justice", f"{node} interior"), now)
+        _, desk = federation.enrol(Address("24-7", node), now, office="Büro", agency="경찰청", languages=("ko", "en"))
         network.cards |= {card_path(item.holder): card_to_bytes(item) for item in (card, desk)}
     new = [*holders[1:], *signers("ZA")]
     ceremony.rotate_root([holder.public_key for holder in new], 2, now)

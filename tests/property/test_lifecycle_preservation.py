@@ -142,6 +142,7 @@ def test_every_step_follows_a_row_of_the_table_and_every_refusal_has_a_reason(th
     assert all(reasons(case))
 
 
+@pytest.mark.long
 @given(_threads)
 def test_expiry_is_never_below_the_minimum_and_only_set_by_the_requested_side(thread: list[f.CaseFact]) -> None:
     case = fold_facts(thread)

@@ -103,6 +103,7 @@ def in_any_order(random: Random, facts: list[f.CaseFact]) -> list[f.CaseFact]:
     return shuffled
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_both_sides_make_the_same_case_of_every_legal_thread_whatever_the_order_of_arrival(kind: str) -> None:
     random = Random(f"legal {kind}")
@@ -119,6 +120,7 @@ def test_both_sides_make_the_same_case_of_every_legal_thread_whatever_the_order_
     assert expected - reached <= {"submitted", "delivered"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_illegal_step_is_kept_with_its_reason_and_moves_nothing(kind: str) -> None:
     random = Random(f"illegal {kind}")

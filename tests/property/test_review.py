@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tuf.api.metadata import DelegatedRole, Delegations, Metadata, MetaFile, Role, Root, Snapshot, Targets
@@ -31,6 +32,7 @@ _VALUES = st.recursive(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @given(_VALUES, _VALUES)
 def test_values_that_differ_have_a_difference_and_equal_ones_have_none(one: Any, other: Any) -> None:
@@ -38,6 +40,7 @@ def test_values_that_differ_have_a_difference_and_equal_ones_have_none(one: Any,
     assert (differing(leaves(one), leaves(other)) == []) == same
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @given(_VALUES, _VALUES)
 def test_the_difference_leads_from_one_value_to_the_other(one: Any, other: Any) -> None:
@@ -151,6 +154,7 @@ def facts(members: Members, version: int) -> dict[tuple[str, str], str]:
     return found
 
 
+@pytest.mark.long
 @settings(max_examples=120, deadline=None)
 @given(member_lists(), member_lists())
 def test_a_review_of_a_member_list_lists_exactly_what_differs(before: Members, after: Members) -> None:
@@ -159,6 +163,7 @@ def test_a_review_of_a_member_list_lists_exactly_what_differs(before: Members, a
     assert lines(file) == expected
 
 
+@pytest.mark.long
 @settings(max_examples=120, deadline=None)
 @given(
     st.lists(st.sampled_from(OUTSIDERS), min_size=1, unique_by=lambda key: key.keyid),

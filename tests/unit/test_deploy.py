@@ -129,6 +129,7 @@ def test_a_refusal_is_not_started_again() -> None:
     assert (service["Restart"], service["RestartPreventExitStatus"]) == (["on-failure"], ["1 2 3"])
 
 
+@pytest.mark.outside
 def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
     """Where systemd is not installed, what the other tests read is all that is checked."""
     verify = shutil.which("systemd-analyze")

@@ -51,6 +51,7 @@ def test_the_registry_holds_errors_alone_however_often_it_is_made() -> None:
     assert all(issubclass(kind, ComityError) for kind in registry().values())
 
 
+@pytest.mark.outside
 def test_a_program_that_has_imported_nothing_of_the_other_side_knows_every_code() -> None:
     asked = "import json, sys; from protocol.http.problem import problem_of; from protocol.errors import registry;"
     asked += "print(json.dumps([problem_of(line, 'fr').code for line in sys.stdin]));"

@@ -14,6 +14,7 @@ MANY = {"protocol.messages.types", "protocol.lifecycle"}
 MOST_PUBLIC_MODULES = 12
 
 
+@pytest.mark.long
 def test_no_module_imports_a_private_module_of_another_room() -> None:
     known = rooms.modules()
     strangers = []

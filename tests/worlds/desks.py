@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -24,19 +24,11 @@ from exchange.office.officers import Login
 from exchange.settings import DeskSettings, Home, OfficerSettings
 from keys.ceremony.ceremony import Ceremony
 from keys.directory.cards import ContactPointCard
-from keys.directory.metadata.client import DirectoryClient
 from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.directory.view import Directory
-from keys.members.federation import (
-    bootstrap_bundle,
-    enrol_contact_point,
-    enrol_nation,
-    found_federation,
-    log_origin,
-    node_card,
-    publish_cards,
-)
-from keys.members.identity import NodeKeys, generate_directory_key, generate_node_keys
+from keys.members.bootstrap import BootstrapFile
+from keys.members.federation import bootstrap_bundle
+from keys.members.identity import NodeKeys
 from keys.secrets.keystore import FAST, Keystore
 from protocol.address import Address
 from protocol.envelope import Envelope, parse_envelope, verify_envelope
@@ -49,6 +41,8 @@ from protocol.log.proof import TlogProof
 from protocol.log.tiles import TileTree
 from protocol.receipt import Receipt
 from protocol.statement import parse_statement, verify_statement
+from tests.worlds.federation import Federation, signers
+from tests.worlds.moulds import copied
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
@@ -269,8 +263,54 @@ class Client:
         return self.node.log.tile(parse_tile_path(path.removeprefix("/log/")))
 
 
+@dataclass(frozen=True, slots=True)
+class Founded:
+    """What was made with a federation of desks, beside the files."""
+
+    federation: Federation
+    directory: Directory
+    node_keys: Mapping[str, NodeKeys]
+    cards: Mapping[Address, ContactPointCard]
+
+
+def _found(path: Path, *nations: str) -> Founded:
+    """A federation in ``path``, each nation with a node's card and the desk ``24-7``, which knows its own nation."""
+    made = NOW - timedelta(minutes=1)
+    federation = Federation.found(path / "published", made, holders=signers("root"))
+    node_keys = {name: federation.admit_node(name, signers(name), made)[0] for name in nations}
+    assert federation.directory is not None
+    directory = federation.directory
+    cards: dict[Address, ContactPointCard] = {}
+    for address in (Address("24-7", name) for name in nations):
+        bundle = bootstrap_bundle(directory, federation.repository, address.node)
+        cards[address] = _create_desk(home_of(path, address), address, bundle, NOW)
+        directory = federation.publish(NOW, cards[address])
+    for address in cards:
+        federation.read(home_of(path, address) / "directory", NOW, (address.node,))
+    return Founded(federation, directory, node_keys, cards)
+
+
+def _create_desk(home: Path, address: Address, bundle: BootstrapFile, now: datetime) -> ContactPointCard:
+    return create_desk(
+        home,
+        address,
+        PASSPHRASE,
+        bundle,
+        now - timedelta(seconds=30),
+        office=str(address),
+        agency="Police",
+        officer=OFFICER,
+        derivation=FAST,
+    )
+
+
+def home_of(path: Path, address: Address) -> Path:
+    """Where a world in ``path`` has the home of a desk."""
+    return path / f"{address.contact_point}-{address.node}"
+
+
 class World:
-    """The federation of kr, fr and more nations, each with the desk ``24-7``."""
+    """The federation of kr, fr and more nations, each with the desk ``24-7``: a copy of one that was founded once."""
 
     def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch, *more: str) -> None:
         self.path = path
@@ -278,92 +318,63 @@ class World:
         self.senders: dict[bytes, Address] = {}
         self.directory_reads = 0
         self._salts = 0
-        self._root = generate_directory_key("root")
-        self._registry = generate_directory_key("registry")
-        self._nations = {name: generate_directory_key(name) for name in ("kr", "fr", *more)}
-        made = NOW - timedelta(minutes=1)
-        signers = [self._root.signer()]
-        self.ceremony: Ceremony = found_federation(
-            path / "published", "Test", signers, 1, [self._registry.signer()], made
-        )
+        founded = copied(path, _found, "kr", "fr", *more)
+        self.federation = founded.federation.copied(path / "published")
+        self.directory = founded.directory
+        self.node_keys = dict(founded.node_keys)
+        self.cards = dict(founded.cards)
         self.nodes: dict[str, Node] = {}
-        self.node_keys: dict[str, NodeKeys] = {}
-        self.cards: dict[Address, ContactPointCard] = {}
-        for name, nation in self._nations.items():
-            keys = self.node_keys[name] = generate_node_keys(name, ["127.0.0.1"], made)
-            origin = log_origin("Test", name)
-            card = node_card(name, keys, origin, made, name=name, urls=["https://127.0.0.1:1"])
-            registry = [self._registry.signer()]
-            self.directory: Directory = enrol_nation(self.ceremony, card, [nation.signer()], 1, signers, registry, made)
-            self.certificates = card.tls_certificates
-            self.nodes[name] = Node(self, name, SoftLogSigner(origin, keys.log_ed25519_seed, keys.log_mldsa_seed))
-        desks = [Address("24-7", name) for name in self._nations]
-        for address in desks:
-            self.enrol(address)
-        for address in desks:
-            self.populate(address)
+        for name, keys in self.node_keys.items():
+            self.certificates = self.directory.node(name).tls_certificates
+            signer = SoftLogSigner(self.directory.origin(name), keys.log_ed25519_seed, keys.log_mldsa_seed)
+            self.nodes[name] = Node(self, name, signer)
         monkeypatch.setattr("exchange.link.directory.DeskDirectory._get", self._serve)
         monkeypatch.setattr("exchange.link.link.NodeClient", self._connect)
         monkeypatch.setattr(
             "exchange.desk.desk.utc_now", self.clock
         )  # for commands: this directory expires after 3 days
 
+    @property
+    def ceremony(self) -> Ceremony:
+        return self.federation.ceremony
+
     def salt(self) -> bytes:
         self._salts += 1
         return self._salts.to_bytes(16, "big")
 
     def home(self, address: Address) -> Path:
-        return self.path / f"{address.contact_point}-{address.node}"
+        return home_of(self.path, address)
 
     def enrol(self, address: Address, *, publish: bool = True) -> ContactPointCard:
         """Make a desk and publish its card."""
-        bundle = bootstrap_bundle(self.directory, self.ceremony.repository, address.node)
-        card = create_desk(
-            self.home(address),
-            address,
-            PASSPHRASE,
-            bundle,
-            self.clock() - timedelta(seconds=30),
-            office=str(address),
-            agency="Police",
-            officer=OFFICER,
-            derivation=FAST,
-        )
-        self.cards[address] = card
+        bundle = bootstrap_bundle(self.directory, self.federation.repository, address.node)
+        card = self.cards[address] = _create_desk(self.home(address), address, bundle, self.clock())
         if publish:
-            nation, registry = [self._nations[address.node].signer()], [self._registry.signer()]
-            self.directory = enrol_contact_point(self.ceremony, card, nation, registry, self.clock())
+            self.publish(card)
         return card
 
     def nation_signer(self, node: str) -> DirectorySigner:
-        return self._nations[node].signer()
+        return self.federation.nations[node][0]
 
     def registry_signer(self) -> DirectorySigner:
-        return self._registry.signer()
+        return self.federation.registry[0]
 
     def publish(self, card: ContactPointCard) -> None:
         """Publish a changed card."""
-        nation, registry = [self._nations[card.address.node].signer()], [self._registry.signer()]
-        self.directory = publish_cards(self.ceremony, [card], nation, registry, self.clock())
+        self.directory = self.federation.publish(self.clock(), card)
 
     def change_root(self) -> None:
         """Hand the root over to another holder, signed by both."""
-        old, self._root = self._root, generate_directory_key("new root")
-        self.ceremony.rotate_root([self._root.signer().public_key], 1, self.clock())
-        for role, keys in (("root", (old, self._root)), ("targets", (self._root,))):
-            for key in keys:
-                self.ceremony.sign(role, key.signer())
-        self.directory = self.ceremony.release(self.clock(), [self._registry.signer()])
+        old, self.federation.holders = self.federation.holders, signers("new root")
+        self.ceremony.rotate_root([holder.public_key for holder in self.federation.holders], 1, self.clock())
+        for role, holders in (("root", (*old, *self.federation.holders)), ("targets", self.federation.holders)):
+            for holder in holders:
+                self.ceremony.sign(role, holder)
+        self.directory = self.ceremony.release(self.clock(), self.federation.registry)
 
     def populate(self, address: Address) -> None:
         """Give a desk the directory as it is now, of its own nation."""
-        with DirectoryClient(
-            self.home(address) / "directory",
-            self.ceremony.repository.root_bytes(1),
-            self.ceremony.repository.read,
-            nations=(address.node,),
-        ) as client:
-            client.refresh(self.clock())
+        self.federation.read(self.home(address) / "directory", self.clock(), (address.node,))
 
     def keystore(self, address: Address) -> Keystore:
         return Keystore.open(self.home(address) / "keystore.cbor", PASSPHRASE)

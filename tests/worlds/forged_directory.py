@@ -19,9 +19,9 @@ from keys.directory.metadata.client import DirectoryClient
 from keys.directory.metadata.repository import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, MetadataRepository, metadata_name
 from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.directory.view import Directory
-from keys.members.federation import contact_point_card, enrol_contact_point, enrol_nation, found_federation, node_card
-from keys.members.identity import DirectoryKey, generate_desk_keys, generate_directory_key, generate_node_keys
+from keys.members.identity import DirectoryKey, generate_directory_key
 from protocol.address import Address
+from tests.worlds.federation import Federation
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 SOON = NOW + timedelta(minutes=1)
@@ -51,23 +51,11 @@ class Published:
     @classmethod
     def found(cls, path: Path, *, hybrid: bool = True) -> Published:
         holders, registry = signers("AR", "BR", "FR", hybrid=hybrid), signers("registry")
-        made = cls(path, holders, registry, {})
-        ceremony = found_federation(path, "Test", holders, 2, registry, NOW, classical=not hybrid)
+        federation = Federation.found(path, NOW, holders=holders, threshold=2, registry=registry, classical=not hybrid)
         for node in ("kr", "fr"):
-            nation = made.nations[node] = signers(f"{node} justice", f"{node} interior", hybrid=hybrid)
-            keys = generate_node_keys(node, ["127.0.0.1"], NOW)
-            card = node_card(node, keys, f"test/{node}", NOW, name=node, urls=["https://127.0.0.1:1"])
-            enrol_nation(ceremony, card, nation, 2, holders[:2], registry, NOW)
-            desk = contact_point_card(
-                Address("24-7", node),
-                generate_desk_keys(),
-                NOW,
-                office="Office",
-                agency="Police",
-                phones=["+82 2 123 45"],
-            )
-            enrol_contact_point(ceremony, desk, nation, registry, NOW)
-        return made
+            federation.admit_node(node, signers(f"{node} justice", f"{node} interior", hybrid=hybrid), NOW)
+            federation.enrol(Address("24-7", node), NOW, phones=["+82 2 123 45"])
+        return cls(path, holders, registry, federation.nations)
 
     def copied(self, path: Path) -> Published:
         """The same directory in a folder of its own."""

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -15,25 +15,16 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from exchange.demo._ports import free_port
+from exchange.demo._ports import free_port, is_free
 from keys.ceremony.ceremony import Ceremony
 from keys.directory.cards import Card, ContactPointCard, Function, Hosting
-from keys.directory.metadata.repository import TARGETS
 from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.directory.view import Directory
-from keys.members.federation import (
-    bootstrap_bundle,
-    contact_point_card,
-    enrol_nation,
-    found_federation,
-    node_card,
-    publish_cards,
-)
-from keys.members.identity import DeskKeys, NodeKeys, generate_desk_keys, generate_directory_key, generate_node_keys
-from keys.secrets.keystore import FAST, Keystore
+from keys.members.federation import bootstrap_bundle
+from keys.members.identity import DeskKeys, NodeKeys, generate_desk_keys
+from keys.secrets.keystore import Keystore
 from keys.transport.tls import client_context
 from node.log.clock import boot_seconds
-from node.log.marks import LogMarks
 from node.operations.logging import make_log
 from node.server import Node
 from node.settings import NodeHome, NodeSettings
@@ -48,8 +39,11 @@ from protocol.http.signature import NONCE_BYTES, sign_request
 from protocol.receipt import Receipt, ReceiptVerifier, VerifiedReceipt, receipts_from_value
 from protocol.routing import Priority, Routing
 from protocol.statement import DeskStatement, sign_statement
+from tests.worlds.federation import Federation, make_node_home, signers
+from tests.worlds.moulds import copied
 
 FEDERATION = "Test federation"
+FOLDER = "federation"
 # Partners are asked to cosign where a test says so.
 DELIVERY = {"first_backoff_s": 0.02, "max_backoff_s": 0.2, "timeout_s": 5, "cosign_s": 3600}
 
@@ -66,10 +60,6 @@ class Clock:
     def elapsed(self) -> float:
         """Seconds on a clock that nobody sets: what a test shifts has really passed."""
         return boot_seconds() + self.shift.total_seconds()
-
-
-def _signers(*names: str) -> list[DirectorySigner]:
-    return [generate_directory_key(name).signer() for name in names]
 
 
 @dataclass
@@ -118,53 +108,95 @@ class Reply:
         return cbor.decode(self.body)
 
 
+@dataclass(frozen=True, slots=True)
+class Nation:
+    """What a nation begins with: its node, without an address if not ``reachable``, and its contact points by name."""
+
+    name: str
+    desks: tuple[str, ...] = ("24-7",)
+    auditors: tuple[str, ...] = ()
+    relay: str | None = None
+    reachable: bool = True
+
+
 @dataclass
 class World:
     """Federation ``Test federation``; nations are added, nodes started and stopped, by the tests."""
 
     path: Path
     clock: Clock = field(default_factory=Clock)
-    holders: list[DirectorySigner] = field(default_factory=lambda: _signers("KR", "FR"))
-    registry: list[DirectorySigner] = field(default_factory=lambda: _signers("registry"))
-    nations: dict[str, list[DirectorySigner]] = field(default_factory=dict)
+    federation: Federation | None = None
     node_keys: dict[str, NodeKeys] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
     logs: dict[str, StringIO] = field(default_factory=dict)
     desks: dict[str, Desk] = field(default_factory=dict)
     sessions: list[aiohttp.ClientSession] = field(default_factory=list)
-    ceremony: Ceremony | None = None
     directory: Directory | None = None
     clocks: dict[str, Clock] = field(default_factory=dict)  # of nodes whose clock is set: no time passes by it
     kinds: dict[str, type[Node]] = field(default_factory=dict)  # nodes that are not honest
 
+    @classmethod
+    def of(cls, path: Path, *nations: str | Nation) -> World:
+        """A federation of these nations in ``path``, a copy of one that was founded once; by name: with the desk 24-7.
+
+        Ports are those of the first: its nodes are stopped by now.
+        """
+        members = [Nation(nation) if isinstance(nation, str) else nation for nation in nations]
+        founded = copied(path, _found, *members, usable=lambda made: all(is_free(port) for port in made.ports.values()))
+        assert founded.federation is not None
+        return cls(
+            path,
+            federation=founded.federation.copied(path / FOLDER),
+            node_keys=dict(founded.node_keys),
+            ports=dict(founded.ports),
+            desks={address: replace(desk) for address, desk in founded.desks.items()},
+            directory=founded.directory,
+        )
+
     @property
     def folder(self) -> Path:
-        return self.path / "federation"
+        return self.path / FOLDER
+
+    @property
+    def holders(self) -> list[DirectorySigner]:
+        return self.founded().holders
+
+    @property
+    def registry(self) -> list[DirectorySigner]:
+        return self.founded().registry
+
+    @property
+    def nations(self) -> dict[str, list[DirectorySigner]]:
+        return self.founded().nations
+
+    def founded(self) -> Federation:
+        if self.federation is None:
+            holders = signers("KR", "FR")
+            self.federation = Federation.found(self.folder, self.clock(), name=FEDERATION, holders=holders)
+        return self.federation
 
     def found(self) -> Ceremony:
-        if self.ceremony is None:
-            self.ceremony = found_federation(self.folder, FEDERATION, self.holders, 1, self.registry, self.clock())
-        return self.ceremony
+        return self.founded().ceremony
 
     def add_nation(
         self, name: str, *, port: int | None = None, relay: str | None = None, reachable: bool = True
     ) -> None:
         """Keys, home folder and published card of a node; without an address if not ``reachable``."""
-        ceremony, now = self.found(), self.clock()
-        self.ports[name] = port or free_port()
-        keys = self.node_keys[name] = generate_node_keys(name, ["127.0.0.1"], now)
-        self.nations[name] = _signers(f"{name} authority")
-        origin = f"test-federation/{name}"
+        federation, now = self.founded(), self.clock()
+        self.ports[name] = port or self.free_port()
         urls = [self.url(name)] if reachable else []
-        card = node_card(name, keys, origin, now, name=name, urls=urls, relay=relay)
-        self.directory = enrol_nation(ceremony, card, self.nations[name], 1, self.holders[:1], self.registry, now)
-        home = self.home(name)
-        home.path.mkdir(mode=0o700)
-        keystore = Keystore.create(home.keystore, b"test", FAST)
-        keys.store(keystore, origin, now)
-        keystore.save()
-        LogMarks(home.path).set_not_founded(card.log.ed25519)
+        self.node_keys[name], card = federation.admit_node(
+            name, signers(f"{name} authority"), now, urls=urls, relay=relay
+        )
+        self.directory = federation.directory
+        make_node_home(self.home(name).path, b"test", self.node_keys[name], card, now)
+
+    def free_port(self) -> int:
+        """A port that nobody uses, nor will a node of this world."""
+        while (port := free_port()) in self.ports.values():
+            continue
+        return port
 
     def url(self, name: str) -> str:
         return f"https://127.0.0.1:{self.ports[name]}"
@@ -174,31 +206,24 @@ class World:
 
     def add_desk(self, address: str, functions: tuple[Function, ...] = (Function.EXCHANGE,), **fields: Any) -> Desk:
         """Keys and published card of a contact point; ``fields`` are further ones of the card."""
-        now = self.clock()
-        keys, where = generate_desk_keys(), Address.parse(address)
-        card = contact_point_card(where, keys, now, office="Office", agency="Police", functions=functions, **fields)
-        self.publish(where.node, card)
-        desk = Desk(where, keys, card, self.url(where.node), self.node_keys[where.node].tls.certificate)
-        self.desks[address] = desk
-        return desk
+        return self._enrol(Address.parse(address), "", functions=functions, **fields)
 
     def add_hosted(self, address: str, host: str) -> Desk:
         """A nation without a node: its contact point's card names the node that hosts it."""
-        ceremony, now = self.found(), self.clock()
-        where = Address.parse(address)
-        nation = self.nations[where.node] = _signers(f"{where.node} authority")
-        ceremony.admit_nation(where.node, [key.public_key for key in nation], 1, now)
-        ceremony.sign(TARGETS, self.holders[0])
-        keys = generate_desk_keys()
-        hosting = (Hosting(node=host, since=now),)
-        card = contact_point_card(where, keys, now, office="Office", agency="Police", hosting=hosting)
-        self.publish(where.node, card)
-        desk = Desk(where, keys, card, self.url(host), self.node_keys[host].tls.certificate, host)
-        self.desks[address] = desk
+        now, where = self.clock(), Address.parse(address)
+        self.founded().admit(where.node, signers(f"{where.node} authority"), now)
+        return self._enrol(where, host, hosting=(Hosting(node=host, since=now),))
+
+    def _enrol(self, address: Address, host: str, **fields: Any) -> Desk:
+        federation, node = self.founded(), host or address.node
+        keys, card = federation.enrol(address, self.clock(), **fields)
+        self.directory = federation.directory
+        desk = Desk(address, keys, card, self.url(node), self.node_keys[node].tls.certificate, host)
+        self.desks[str(address)] = desk
         return desk
 
     def publish(self, nation: str, *cards: Card) -> None:
-        self.directory = publish_cards(self.found(), list(cards), self.nations[nation], self.registry, self.clock())
+        self.directory = self.founded().publish(self.clock(), *cards)
 
     async def start(self, name: str, *, folder: bool = True, **settings: Any) -> Node:
         """Start a node; with ``folder`` it takes the directory from the ceremony's folder, else from the first node."""
@@ -380,6 +405,18 @@ class Answer:
 
     receipts: list[Receipt]
     code: str | None
+
+
+def _found(path: Path, *nations: Nation) -> World:
+    made = World(path)
+    for nation in nations:
+        made.add_nation(nation.name, relay=nation.relay, reachable=nation.reachable)
+    for nation in nations:
+        for desk in nation.desks:
+            made.add_desk(f"{desk}@{nation.name}")
+        for auditor in nation.auditors:
+            made.add_desk(f"{auditor}@{nation.name}", (Function.AUDIT,))
+    return made
 
 
 def answers(reply: Reply) -> list[Answer]:

@@ -7,7 +7,7 @@ import json
 import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -161,6 +161,7 @@ async def _overdue(world: World) -> UUID:
     return sent
 
 
+@pytest.mark.long
 def test_the_agenda_and_the_watch_name_the_case_and_whom_to_call(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     card = world.cards[FR].model_copy(update={"escalation_contact": "+33 1 23 45 67 89", "updated_at": world.clock()})
     world.publish(card)
@@ -274,6 +275,7 @@ async def _notices(world: World) -> list[Notice]:
         return await fr.notices("webhook")
 
 
+@pytest.mark.outside
 async def test_the_webhook_gets_numbers_and_no_content(world: World, hook: tuple[str, type[_Hook]]) -> None:
     notices = await _notices(world)
     await asyncio.to_thread(Webhook(hook[0]).tell, FR, notices)
@@ -281,6 +283,7 @@ async def test_the_webhook_gets_numbers_and_no_content(world: World, hook: tuple
     assert json.loads(body) == {"desk": str(FR), "overdue": 1, "due": 0, "ours": 1, "level": "overdue"}
 
 
+@pytest.mark.outside
 async def test_a_webhook_that_refuses_or_is_away_is_named_without_its_address(
     world: World, hook: tuple[str, type[_Hook]]
 ) -> None:
@@ -316,6 +319,7 @@ async def mail_server() -> AsyncIterator[tuple[int, list[bytes]]]:
         yield server.sockets[0].getsockname()[1], mails
 
 
+@pytest.mark.outside
 async def test_the_mail_says_how_many_and_not_what_about(world: World) -> None:
     notices = await _notices(world)
     async with mail_server() as (port, mails):
@@ -395,26 +399,34 @@ class Year:
         return {(thread, name) for (thread, name, _), levels in self.told[side].items() if "overdue" in levels}
 
 
+@pytest.mark.long
 async def test_in_a_simulated_year_no_preservation_lapses_unseen_on_either_side(world: World) -> None:
-    """Every twelve hours both desks start, look as their watch does, and end; one time in five they are off.
+    """Every twelve hours both desks look as their watch does; one time in five they are off, and start again after.
 
     Some preservations are extended, some followed up, some released, the rest is left alone.
     """
     year = Year(world)
     steps = 365 * 2
-    for step in range(steps):
-        begins, due = step % 40 == 0 and step < steps // 2, year.due_now()
-        if begins or due or year.random.random() < 0.8:
-            async with world.open(KR) as kr, world.open(FR) as fr:
+    async with AsyncExitStack() as running:
+        desks: list[Desk] = []
+        for step in range(steps):
+            begins, due = step % 40 == 0 and step < steps // 2, year.due_now()
+            if begins or due or year.random.random() < 0.8:
+                if not desks:
+                    desks = [await running.enter_async_context(world.open(side)) for side in (KR, FR)]
+                kr, fr = desks
                 if begins:
                     await year.open_case(kr, fr)
                 for sent, action in due:
                     await _act(world, kr, fr, sent, action, year.given)
-                for desk in (kr, fr):
+                for desk in desks:
                     await year.look(desk)
                     if step % 8 == 0:
                         assert await _lapsed(desk) <= year.told_of_lapse(desk.address)
-        world.clock.advance(hours=12)
+            else:
+                await running.aclose()
+                desks = []
+            world.clock.advance(hours=12)
     assert year.told[KR] == year.told[FR]
     for levels in year.told[KR].values():
         assert levels == [level for level in ("21d", "7d", "2d", "overdue") if level in levels]

@@ -199,6 +199,7 @@ def keep_head(mirror: Path, log: Log, at: datetime) -> None:
     (mirror / "heads/1-0123456789abcdef").write_bytes(note)
 
 
+@pytest.mark.long
 def test_what_must_be_witnessed_and_is_not_is_a_finding_of_every_command(auditing: Auditing) -> None:
     message = str(event_message(auditing.world))
     for arguments in (("verify", "kr"), ("reconcile", "kr", "fr"), ("trace", message, "kr"), ("report", "kr")):
@@ -207,6 +208,7 @@ def test_what_must_be_witnessed_and_is_not_is_a_finding_of_every_command(auditin
         assert "not-witnessed" in told
 
 
+@pytest.mark.long
 def test_what_cannot_be_meant_is_refused_as_usage(auditing: Auditing) -> None:
     for arguments in (
         ("reconcile", "kr"),

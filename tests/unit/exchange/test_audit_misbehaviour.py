@@ -145,6 +145,7 @@ async def _exchanged(world: World) -> bytes:
         return await kr.verification.export(sent.id)
 
 
+@pytest.mark.long
 def test_an_auditor_proves_with_an_office_s_receipts_that_a_node_rewrote_its_log(world: World) -> None:
     evidence = world.path / "case.evidence"
     evidence.write_bytes(asyncio.run(_exchanged(world)))

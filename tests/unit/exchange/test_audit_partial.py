@@ -81,6 +81,7 @@ def test_every_output_about_a_partial_mirror_says_that_it_is_partial(
     assert _says_partial(told) or (traced_nothing and "withheld: 1" in told["error"]["detail"])
 
 
+@pytest.mark.long
 def test_of_a_whole_mirror_no_output_says_that(auditing: Auditing, tmp_path: Path) -> None:  # noqa: F811
     for number, arguments in enumerate(commands(auditing.world, tmp_path)):
         expected = {3: 5, 6: 5}.get(number, 0)

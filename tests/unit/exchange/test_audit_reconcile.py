@@ -251,6 +251,7 @@ def test_a_reconciliation_is_told_to_a_program_whole(tmp_path: Path) -> None:
     assert new_message_id(NOW, (1).to_bytes(10, "big")).hex in shown["rows"][0]["message_id"].replace("-", "")
 
 
+@pytest.mark.outside
 def test_reading_in_two_processes_tells_the_same(tmp_path: Path) -> None:
     from exchange.audit.verify import verify_mirror
     from tests.unit.exchange.test_audit import NOBODY

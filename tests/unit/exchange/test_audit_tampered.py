@@ -67,6 +67,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return served(tmp_path_factory.mktemp("whole") / "kr")
 
 
+@pytest.mark.long
 @settings(max_examples=80, deadline=None)
 @given(data=st.data(), name=st.sampled_from(FILES))
 def test_no_flipped_bit_of_any_file_passes_unnoticed(whole: Path, data: st.DataObject, name: str) -> None:

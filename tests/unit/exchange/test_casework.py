@@ -74,6 +74,7 @@ async def _case(world: World) -> str:
         return str(sent.id)
 
 
+@pytest.mark.long
 def test_the_commands_show_a_case_whole_with_what_was_noted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     secret, sent = world.path / "passphrase", asyncio.run(_case(world))
     secret.write_bytes(PASSPHRASE)

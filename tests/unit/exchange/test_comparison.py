@@ -162,6 +162,7 @@ async def test_the_requested_nations_own_clock_counts_on_both_sides(world: World
             assert (await desk.track(sent.id)).clocks.acknowledgement_due == NOW + timedelta(hours=2)
 
 
+@pytest.mark.long
 def test_the_commands_compare_show_and_hold_back(world: World, tmp_path: Path) -> None:
     world.ceremony.stage_profile("fr", parse_profile(json.dumps(EXAMPLE).encode()), NOW)
     world.ceremony.sign(nation_role("fr"), world.nation_signer("fr"))

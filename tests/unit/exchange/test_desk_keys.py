@@ -61,6 +61,7 @@ def test_planned_keys_follow_one_another_without_a_gap(made: tuple[Keystore, Con
     assert {entry.kid for entry in new.sealing_keys} == set(reopened(keystore).openers())
 
 
+@pytest.mark.long
 @given(months=st.lists(st.integers(1, 5), min_size=1, max_size=8))
 def test_at_every_instant_of_a_plan_the_newest_key_is_held(
     tmp_path_factory: pytest.TempPathFactory, months: list[int]

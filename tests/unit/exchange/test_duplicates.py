@@ -100,6 +100,7 @@ async def test_replies_have_no_duplicates_and_a_case_is_not_its_own(world: World
         assert await kr.duplicates_of_draft(await kr.reply_draft(sent.id, "status.query")) == []
 
 
+@pytest.mark.long
 def test_sending_points_duplicates_out_and_stops_when_asked_to(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     secret, draft = world.path / "passphrase", world.path / "draft.json"
     secret.write_bytes(PASSPHRASE)
@@ -123,6 +124,7 @@ def test_sending_points_duplicates_out_and_stops_when_asked_to(world: World, mon
     assert {item["thread"] for item in shown["duplicates"]} == {first["thread"]}
 
 
+@pytest.mark.long
 def test_a_request_that_is_too_large_is_sent_in_parts_when_asked_to(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

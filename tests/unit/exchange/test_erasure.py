@@ -271,6 +271,7 @@ async def _ended(world: World) -> UUID:
         return (await ended(kr, fr))[1]
 
 
+@pytest.mark.long
 def test_the_commands_list_what_is_due_and_erase(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world.change_settings(FR, retention=RetentionSettings(cases_days=1))
     message = str(asyncio.run(_ended(world)))

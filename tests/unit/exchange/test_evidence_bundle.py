@@ -87,6 +87,7 @@ def flipped(content: bytes) -> bytes:
 # --- What is written ---
 
 
+@pytest.mark.outside
 def test_a_bundle_of_a_real_exchange_holds_by_all_verifiers(made: Made, tmp_path: Path) -> None:
     bundle = bundle_of(made.disclosed)
 
@@ -124,6 +125,7 @@ def test_the_same_message_gives_the_same_payload_and_one_maker_at_one_time_the_s
     assert bundle_of(made.disclosed) == bundle_of(made.disclosed) != bundle_of(later)
 
 
+@pytest.mark.outside
 def test_a_bundle_that_discloses_nothing_holds_no_word_and_no_salt_of_the_content(made: Made, tmp_path: Path) -> None:
     bundle = bundle_of(made.closed)
     opened = made.disclosed.disclosure
@@ -170,6 +172,7 @@ def test_a_file_that_is_no_disclosure_is_refused(made: Made, change: Callable[[o
         Disclosure.from_bytes(json.dumps(change(json.loads(made.disclosure.to_bytes()))).encode())
 
 
+@pytest.mark.long
 @given(salt=st.binary(min_size=32, max_size=32), content=st.text())
 def test_a_disclosure_survives_its_file(made: Made, salt: bytes, content: str) -> None:
     disclosure = replace(made.disclosure, salt=salt, content=content.encode())
@@ -177,6 +180,7 @@ def test_a_disclosure_survives_its_file(made: Made, salt: bytes, content: str) -
     assert Disclosure.from_bytes(disclosure.to_bytes()) == disclosure
 
 
+@pytest.mark.outside
 def test_openssl_verifies_the_senders_signature_as_the_readme_says(made: Made, tmp_path: Path) -> None:
     protected, _, payload, signature, kid = program.open_sign1(made.disclosed.envelope, "sealed")
     directory = program.Directory(program.read_zip(bundle_of(made.disclosed))[1], made.fingerprint)
@@ -194,6 +198,7 @@ def test_openssl_verifies_the_senders_signature_as_the_readme_says(made: Made, t
 # --- What was altered ---
 
 
+@pytest.mark.long
 def test_any_altered_shortened_lengthened_removed_or_added_file_is_refused_by_both(made: Made) -> None:
     bundle = bundle_of(made.disclosed, (sha256(made.disclosed.manifest()).digest(),))
     assert program_accepts(made, bundle)
@@ -273,6 +278,7 @@ async def test_a_message_is_not_proved_by_a_true_receipt_about_another(
     assert not comity_accepts(made, mixed)
 
 
+@pytest.mark.outside
 def test_another_federations_root_is_not_trusted(made: Made, tmp_path: Path) -> None:
     bundle = bundle_of(made.disclosed)
     other = replace(made, root=made.root + b" ")
@@ -426,6 +432,7 @@ def test_a_zip_that_could_harm_who_unpacks_it_is_refused_by_both_and_nothing_is_
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.outside
 def test_the_program_says_that_a_harmful_file_cannot_be_used(made: Made, tmp_path: Path) -> None:
     assert standalone(made, zipped({"../x": b"x"}), tmp_path)[0] == 2
     assert standalone(made, b"garbage", tmp_path)[0] == 2
@@ -499,6 +506,7 @@ _values = st.recursive(
 )
 
 
+@pytest.mark.long
 @given(_values)
 def test_the_program_reads_canonical_cbor_as_the_protocol_does(value: object) -> None:
     assert program.cbor(cbor.encode(value)) == value

@@ -40,6 +40,7 @@ def invoke(made: Made, *args: str) -> tuple[int, Any]:
     return done.exit_code, json.loads(done.stdout)
 
 
+@pytest.mark.long
 def test_an_officer_makes_a_bundle_and_an_auditor_verifies_it_without_a_passphrase(made: Made, tmp_path: Path) -> None:
     message, out, opened = str(made.closed.message_id), tmp_path / "evidence.zip", tmp_path / "disclosure.json"
 
@@ -77,6 +78,7 @@ def test_a_bundle_that_fails_and_one_that_is_none_are_told_apart_by_exit_code(ma
     assert {check["name"] for check in report["checks"] if check["ok"] is False} == {"commitment", "disclosure"}
 
 
+@pytest.mark.outside
 def test_a_timestamp_is_not_asked_for_without_roots_and_a_silent_authority_leaves_no_file(
     made: Made, tmp_path: Path
 ) -> None:

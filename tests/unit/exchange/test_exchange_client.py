@@ -19,6 +19,7 @@ from protocol.encoding import cbor
 from protocol.errors import ComityError, ExpiredError, PeerFailedError, UnavailableError
 from protocol.http.signature import verify_request
 
+pytestmark = pytest.mark.outside
 SIGNER = Ed25519Signer(b"\x31" * 32)
 HOLDER = Address.parse("24-7@kr")
 TLS = make_certificate("kr", ["127.0.0.1"], datetime.now(UTC))

@@ -177,6 +177,7 @@ async def test_a_temporary_refusal_keeps_a_message_queued_and_a_lasting_one_does
         assert await kr.queued() == 0
 
 
+@pytest.mark.long
 async def test_many_messages_are_sent_in_batches_and_each_gets_its_own_outcome(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         sent = await kr.send_many([request(own_reference=f"R-{number}") for number in range(150)])

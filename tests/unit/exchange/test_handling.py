@@ -277,6 +277,7 @@ async def _take_consent_request(world: World) -> UUID:
         return asked.id
 
 
+@pytest.mark.long
 def test_the_commands_refuse_ask_give_and_pass_on(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,6 +87,7 @@ def key_of(world: World, desk: Desk) -> list[bytes]:
 # --- The entry ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @given(RECORDS)
 def test_a_record_comes_back_from_its_bytes(record: ProcessingRecord) -> None:
     assert ProcessingRecord.from_bytes(record.to_bytes()) == record
@@ -98,6 +99,7 @@ def test_bytes_that_are_no_record_are_refused(entry: bytes) -> None:
         ProcessingRecord.from_bytes(entry)
 
 
+@pytest.mark.long
 @given(RECORDS, st.data())
 def test_a_record_with_a_field_of_another_type_is_refused(record: ProcessingRecord, data: st.DataObject) -> None:
     fields = cbor.decode(record.to_bytes())
@@ -185,6 +187,7 @@ async def filled(world: World, fr: Desk, kr: Desk, *, shows: int = 5) -> None:
         await fr.show(sent)
 
 
+@pytest.mark.long
 async def test_an_export_verifies_and_extends_the_head_seen_before(world: World, tmp_path: Path) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         await filled(world, fr, kr)
@@ -252,6 +255,7 @@ async def _two_desks(world: World) -> UUID:
         return await asked(kr, fr)
 
 
+@pytest.mark.long
 def test_the_commands_list_check_export_and_verify(world: World, tmp_path: Path) -> None:
     sent = asyncio.run(_two_desks(world))
     secret = tmp_path / "secret"

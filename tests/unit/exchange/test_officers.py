@@ -371,6 +371,7 @@ def test_gaps_are_what_no_shift_covers() -> None:
 # --- The commands ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_the_commands_take_an_office_from_its_first_officer_to_a_released_draft(world: World, tmp_path: Path) -> None:
     files = {}
     for name, secret in {**SECRETS, "desk": PASSPHRASE}.items():

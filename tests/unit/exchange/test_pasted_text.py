@@ -146,6 +146,7 @@ def test_a_table_is_cleaned_by_row_and_column_when_that_is_asked_for(tmp_path: P
     assert json.loads(draft.read_text("utf-8"))["targets"][0]["identifier"]["number"] == "+33123456789"
 
 
+@pytest.mark.long
 def test_checking_a_draft_cleans_it_only_when_asked_and_says_what_it_took(tmp_path: Path) -> None:
     file = tmp_path / "request.json"
     file.write_text(json.dumps(with_identifier(kind="phone", number="+33\u200e123456789")), "utf-8")

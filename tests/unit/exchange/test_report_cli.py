@@ -86,6 +86,7 @@ async def test_an_auditor_reads_the_figures_of_verified_mirrors(world: World) ->
     assert found["as_of"] == "2026-11-23T05:05:00.000Z"
 
 
+@pytest.mark.long
 async def test_an_office_reads_the_figures_of_its_cases(world: World) -> None:
     await exchanged(world)
     found = figures(await comity(world, FR, "report", "--json"))
@@ -101,6 +102,7 @@ async def test_an_office_reads_the_figures_of_its_cases(world: World) -> None:
     assert (suppressed["received"], suppressed["sent"]) == (0, 0)
 
 
+@pytest.mark.long
 @FONTS
 async def test_the_report_is_written_in_the_language_that_is_asked_for_and_twice_the_same(world: World) -> None:
     mirrors = await exchanged(world)
@@ -131,6 +133,7 @@ async def test_a_signed_report_verifies(world: World) -> None:
     assert (await validated(out.read_bytes())).bottom_line
 
 
+@pytest.mark.long
 async def test_a_log_with_findings_is_reported_with_its_own_exit_code(world: World) -> None:
     mirrors = await exchanged(world)
     node = world.nodes["kr"]

@@ -196,6 +196,7 @@ for document in english():
 """
 
 
+@pytest.mark.outside
 @FONTS
 def test_the_same_figures_give_the_same_bytes_in_any_process_zone_and_environment(tmp_path: Path) -> None:
     here = [f"{sha256(render_html(one)).hexdigest()} {sha256(render_pdf(one)).hexdigest()}" for one in english()]

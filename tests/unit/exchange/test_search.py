@@ -73,6 +73,7 @@ async def test_a_message_is_found_by_all_of_its_words_and_by_no_other(world: Wor
         assert await found(kr, "letterbox", limit=1) == [str(second.id)]
 
 
+@pytest.mark.long
 async def test_what_came_before_the_index_existed_and_what_came_since_is_found_after_a_restart(world: World) -> None:
     async with world.open(KR) as kr:
         sent = await kr.send_many([about(f"Number n{number} of many.") for number in range(70)])
@@ -109,6 +110,7 @@ def targets(count: int) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("count", [480, 1000])
 def test_every_target_of_a_large_request_is_found(count: int, tmp_path: Path) -> None:
     asked = {"type": "preservation.request", "targets": targets(count), "necessity": "zulu " * 5}

@@ -24,6 +24,7 @@ from protocol.misbehaviour.verify import verify_proof
 from tests.unit.protocol.test_misbehaviour import LIES
 from tests.worlds.forged_log import ORIGIN, VERIFIER, entries, entry, later, signed, tree_of
 
+pytestmark = pytest.mark.outside
 PROGRAM = Path(standalone.__file__)
 
 

@@ -89,6 +89,7 @@ def test_a_thousand_addresses_behind_carrier_nat_fit_one_sealed_request() -> Non
     assert len(parse_message(opened.content).targets) == MAX_TARGETS
 
 
+@pytest.mark.long
 def test_split_makes_parts_that_each_fit_and_lose_nothing_in_between() -> None:
     rows = nat_rows(MAX_TARGETS).replace(b"in the log of the web server", b"x" * 1500)
     with pytest.raises(TooLargeError, match="--split"):
@@ -102,6 +103,7 @@ def test_split_makes_parts_that_each_fit_and_lose_nothing_in_between() -> None:
     assert all(size > MAX_CONTENT_BYTES * 0.9 for size in sizes[:-1])
 
 
+@pytest.mark.long
 @given(
     st.lists(st.integers(0, 2_000), min_size=1, max_size=40),
     st.sampled_from(["x", "é", '"', "文", "\U0001f600"]),
@@ -243,6 +245,7 @@ def test_a_short_name_given_twice_is_refused_at_the_second_row() -> None:
     assert [entry[0] for entry in refused(table(*rows, header=f"target,{HEADER}"))] == ["row 3, column target"]
 
 
+@pytest.mark.long
 def test_more_targets_than_a_request_holds_are_refused_or_split() -> None:
     with pytest.raises(TooLargeError, match="--split"):
         with_targets(empty_draft(REQUEST), many(10_000))

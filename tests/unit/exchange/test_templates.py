@@ -148,6 +148,7 @@ def test_a_template_that_does_not_hold_together_is_refused_with_the_reason(
         parse_template(json.dumps(fields).encode(), "t.json")
 
 
+@pytest.mark.long
 def test_the_commands_list_show_export_import_and_fill(home: Path, tmp_path: Path) -> None:
     code, listed = comity(home, "template", "list")
     assert (code, {row["origin"] for row in listed["templates"]}) == (0, {"shipped"})
@@ -243,6 +244,7 @@ def test_what_could_be_read_in_two_ways_or_grow_is_refused(name: str, text: str)
 JSON_VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), st.lists)
 
 
+@pytest.mark.long
 @given(st.dictionaries(st.text(max_size=5), JSON_VALUES))
 def test_json_read_as_json_is_what_was_written(value: dict[str, Any]) -> None:
     assert read_object(json.dumps(value).encode(), "x.json") == value

@@ -133,6 +133,7 @@ async def served(reply: Reply, status: int = 200) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
+@pytest.mark.outside
 async def test_a_token_of_a_real_authority_says_when_something_existed(authority: Authority) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
     async with served(authority.reply) as url:
@@ -150,6 +151,7 @@ async def refusal(reply: Reply, roots: list[x509.Certificate], status: int = 200
     return refused.value
 
 
+@pytest.mark.outside
 async def test_an_answer_to_another_question_is_refused(authority: Authority) -> None:
     old = authority.reply(authority.query(STAMPED))
     about_other = await refusal(lambda _: authority.reply(authority.query(b"other")), [authority.root])
@@ -161,6 +163,7 @@ async def test_an_answer_to_another_question_is_refused(authority: Authority) ->
     assert "nonce" in without_nonce.detail
 
 
+@pytest.mark.outside
 async def test_a_token_whose_certificate_does_not_lead_to_a_root_or_had_ended_is_refused(
     authority: Authority, tmp_path: Path
 ) -> None:
@@ -173,6 +176,7 @@ async def test_a_token_whose_certificate_does_not_lead_to_a_root_or_had_ended_is
         assert "leads to a given root and was valid then" in problem.detail
 
 
+@pytest.mark.outside
 async def test_what_is_no_granted_response_is_refused(authority: Authority) -> None:
     rejected = authority.reply(authority.query(STAMPED, "-tspolicy", "1.2.3.4.9"))
     cases = {
@@ -188,6 +192,7 @@ async def test_what_is_no_granted_response_is_refused(authority: Authority) -> N
         assert said in problem.detail
 
 
+@pytest.mark.outside
 async def test_an_authority_that_cannot_be_asked_is_told_from_one_whose_token_is_wrong(authority: Authority) -> None:
     busy = await refusal(lambda _: b"", [authority.root], status=503)
     with pytest.raises(TimestampUnavailableError, match="cannot be reached"):
@@ -209,6 +214,8 @@ def test_roots_are_certificates(pem: bytes) -> None:
         load_roots(pem)
 
 
+@pytest.mark.long
+@pytest.mark.outside
 async def test_an_altered_token_never_says_another_time(authority: Authority) -> None:
     async with served(authority.reply) as url:
         token = await request_timestamp(url, STAMPED, [authority.root])
@@ -273,6 +280,7 @@ def we_verify(authority: Authority, token: bytes) -> bool:
     return True
 
 
+@pytest.mark.outside
 def test_what_openssl_verifies_of_an_authority_under_an_intermediate_is_accepted_in_any_order(tmp_path: Path) -> None:
     require_program("openssl")
     for number in range(4):
@@ -291,6 +299,7 @@ def test_what_openssl_verifies_of_an_authority_under_an_intermediate_is_accepted
         assert not we_verify(authority, altered)
 
 
+@pytest.mark.outside
 @pytest.mark.parametrize("kind", ["sha256", "sha384", "sha512", "sha1"])
 def test_imprints_of_the_sha_2_family_are_accepted(tmp_path: Path, kind: str) -> None:
     authority = chained_authority(tmp_path / "tsa")
@@ -302,6 +311,7 @@ def test_imprints_of_the_sha_2_family_are_accepted(tmp_path: Path, kind: str) ->
     assert we_verify(authority, token) is (kind != "sha1")  # of which two contents can be made
 
 
+@pytest.mark.outside
 @pytest.mark.parametrize(("cades", "holds"), [(True, True), (False, False)])
 def test_a_token_that_does_not_name_its_certificate_is_refused_as_openssl_refuses_it(
     tmp_path: Path, cades: bool, holds: bool
@@ -319,6 +329,7 @@ def test_a_token_that_does_not_name_its_certificate_is_refused_as_openssl_refuse
     assert we_verify(authority, token) is holds
 
 
+@pytest.mark.outside
 def test_a_certificate_for_more_than_timestamping_is_refused_as_openssl_refuses_it(tmp_path: Path) -> None:
     authority = chained_authority(tmp_path / "tsa", more=True)
     said = cms.ContentInfo.load(_token_in(chained_authority(tmp_path / "other").reply(authority.query(STAMPED))))[
@@ -342,6 +353,7 @@ def _token_in(response: bytes) -> bytes:
 # --- In a bundle ---
 
 
+@pytest.mark.outside
 def test_a_bundle_is_stamped_later_and_what_was_in_it_stays_as_it_was(
     made: Made, authority: Authority, tmp_path: Path
 ) -> None:
@@ -385,6 +397,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
         yield found
 
 
+@pytest.mark.outside
 def test_a_stamped_bundle_verifies_and_openssl_confirms_it_as_the_verifier_says(
     made: Made, authority: Authority, tmp_path: Path
 ) -> None:
@@ -408,6 +421,7 @@ def test_a_stamped_bundle_verifies_and_openssl_confirms_it_as_the_verifier_says(
     assert subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, timeout=60).returncode == 0
 
 
+@pytest.mark.outside
 def test_a_token_of_another_bundle_is_refused_by_both(made: Made, authority: Authority, tmp_path: Path) -> None:
     token = asyncio.run(stamped(authority, made.closed.manifest()))
     bundle = bundle_of(made.disclosed, (token,))

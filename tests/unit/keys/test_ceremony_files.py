@@ -18,41 +18,40 @@ from keys.ceremony.ceremony import Ceremony
 from keys.ceremony.ceremony_file import CeremonyFile
 from keys.ceremony.review import review
 from keys.directory.cards import CardStatus
-from keys.directory.metadata.client import DirectoryClient
 from keys.directory.metadata.repository import ROOT, TARGETS, MetadataRepository
 from keys.directory.metadata.standing import STANDING_FIELD, Standing
 from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.directory.view import Directory
-from keys.members.federation import contact_point_card, enrol_nation, found_federation, node_card
-from keys.members.identity import generate_desk_keys, generate_directory_key, generate_node_keys
+from keys.members.federation import contact_point_card
+from keys.members.identity import NodeKeys, generate_desk_keys
 from protocol.address import Address
 from protocol.errors import CeremonyError, ComityError, MalformedError, RevokedError
+from tests.worlds.federation import Federation, signers
+from tests.worlds.moulds import copied
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 SOON = NOW + timedelta(minutes=1)
 
 
-def signers(*names: str) -> list[DirectorySigner]:
-    return [generate_directory_key(name).signer() for name in names]
+def found(path: Path) -> tuple[Federation, NodeKeys]:
+    """Three root holders (2 of 3), one registry, the nation kr (2 of 2)."""
+    made = Federation.found(path, NOW, holders=signers("AR", "BR", "FR"), threshold=2)
+    keys, _ = made.admit_node("kr", signers("one", "two"), NOW)
+    return made, keys
 
 
 class World:
-    """Three root holders (2 of 3), one registry, the nation kr (2 of 2)."""
+    """A federation of one nation."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.holders, self.registry, self.nation = signers("AR", "BR", "FR"), signers("registry"), signers("one", "two")
-        self.ceremony = found_federation(path, "Test", self.holders, 2, self.registry, NOW)
-        self.keys = generate_node_keys("kr", ["127.0.0.1"], NOW)
-        card = node_card("kr", self.keys, "test/kr", NOW, name="kr", urls=["https://127.0.0.1:1"])
-        enrol_nation(self.ceremony, card, self.nation, 2, self.holders[:2], self.registry, NOW)
+        founded, self.keys = copied(path, found)
+        self.federation = founded.copied(path)
+        self.ceremony, self.holders = self.federation.ceremony, self.federation.holders
+        self.registry, self.nation = self.federation.registry, self.federation.nations["kr"]
 
     def read(self, now: datetime = SOON) -> Directory:
-        repository = MetadataRepository(self.path)
-        folder = self.path.parent / "reader"
-        folder.mkdir(exist_ok=True)
-        with DirectoryClient(folder, repository.root_bytes(1), repository.read) as client:
-            return client.refresh(now)
+        return self.federation.read(self.path.parent / "reader", now)
 
     def signed_apart(self, role: str, by: list[DirectorySigner]) -> None:
         file = self.ceremony.export(role)
@@ -318,6 +317,7 @@ def test_a_standing_that_cannot_be_read_is_neither_signed_nor_published(world: W
         world.ceremony.release(SOON, world.registry)
 
 
+@pytest.mark.long
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(data=st.data())
 def test_a_damaged_file_is_refused_never_a_traceback(world: World, data: st.DataObject) -> None:

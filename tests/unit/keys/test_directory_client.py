@@ -23,14 +23,12 @@ from keys.directory.view import Directory
 from keys.members.federation import (
     contact_point_card,
     enrol_contact_point,
-    enrol_nation,
-    found_federation,
-    node_card,
     refresh_federation,
 )
-from keys.members.identity import generate_desk_keys, generate_directory_key, generate_node_keys
+from keys.members.identity import generate_desk_keys, generate_directory_key
 from protocol.address import Address
 from protocol.errors import DirectoryUnavailableError, DirectoryUntrustedError, NotFoundError, UnknownNodeError
+from tests.worlds.federation import Federation
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -89,18 +87,11 @@ def founded(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, list[DirectorySigner], list[DirectorySigner], dict[str, list[DirectorySigner]]]:
     path = tmp_path_factory.mktemp("founded") / "directory"
-    holders, registry = _signers("KR", "FR", "BR"), _signers("registry")
-    ceremony = found_federation(path, "Test", holders, 2, registry, NOW)
-    nations = {name: _signers(f"{name} one", f"{name} two") for name in ("kr", "fr")}
-    for name, signers in nations.items():
-        keys = generate_node_keys(name, ["127.0.0.1"], NOW)
-        card = node_card(name, keys, f"test/{name}", NOW, name=name, urls=["https://127.0.0.1:8443"])
-        enrol_nation(ceremony, card, signers, 2, holders, registry, NOW)
-        office = contact_point_card(
-            Address("24-7", name), generate_desk_keys(), NOW, office="24/7 office", agency="Police"
-        )
-        enrol_contact_point(ceremony, office, signers, registry, NOW)
-    return path, holders, registry, nations
+    made = Federation.found(path, NOW, holders=_signers("KR", "FR", "BR"), threshold=2)
+    for name in ("kr", "fr"):
+        made.admit_node(name, _signers(f"{name} one", f"{name} two"), NOW, urls=["https://127.0.0.1:8443"])
+        made.enrol(Address("24-7", name), NOW, office="24/7 office")
+    return path, made.holders, made.registry, made.nations
 
 
 @pytest.fixture

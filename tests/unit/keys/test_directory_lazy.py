@@ -10,55 +10,44 @@ from pathlib import Path
 import pytest
 
 from exchange.views import SendStatus
-from keys.ceremony.ceremony import Ceremony
 from keys.directory.cards import Hosting
 from keys.directory.metadata.client import DirectoryClient
-from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.members.federation import (
-    contact_point_card,
-    enrol_contact_point,
-    enrol_nation,
-    found_federation,
-    node_card,
     publish_cards,
     refresh_federation,
 )
-from keys.members.identity import generate_desk_keys, generate_directory_key, generate_node_keys
 from protocol.address import Address
 from protocol.errors import DirectoryUnavailableError, DirectoryUntrustedError, UnknownNodeError
 from tests.worlds.desks import FR, KR, request
 from tests.worlds.desks import World as Desks
+from tests.worlds.federation import Federation, signers
+from tests.worlds.moulds import copied
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
 DE, BR = Address("24-7", "de"), Address("24-7", "br")
 
 
+def found(path: Path) -> Federation:
+    """kr, fr, de (reached through fr) and ki (without a node, hosted by de)."""
+    made = Federation.found(path / "published", NOW, holders=signers("holder"))
+    for name, relay in (("kr", None), ("fr", None), ("de", "fr")):
+        made.admit_node(name, signers(name), NOW, relay=relay)
+        made.enrol(Address("24-7", name), NOW)
+    made.admit("ki", signers("ki"), NOW)
+    made.enrol(Address("24-7", "ki"), NOW, hosting=(Hosting(node="de", since=NOW),))
+    return made
+
+
 class World:
-    """kr, fr, de (reached through fr) and ki (without a node, hosted by de); a mirror that can be told to fail."""
+    """That federation; a mirror that can be told to fail."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.holder = [generate_directory_key("holder").signer()]
-        self.registry = [generate_directory_key("registry").signer()]
-        self.ceremony: Ceremony = found_federation(path / "published", "Test", self.holder, 1, self.registry, NOW)
-        self.nations: dict[str, list[DirectorySigner]] = {}
-        for name, relay in (("kr", None), ("fr", None), ("de", "fr")):
-            signers = self.nations[name] = [generate_directory_key(name).signer()]
-            keys = generate_node_keys(name, ["127.0.0.1"], NOW)
-            card = node_card(name, keys, f"test/{name}", NOW, name=name, urls=["https://127.0.0.1:1"], relay=relay)
-            enrol_nation(self.ceremony, card, signers, 1, self.holder, self.registry, NOW)
-            self.enrol(Address("24-7", name))
-        self.nations["ki"] = [generate_directory_key("ki").signer()]
-        self.ceremony.admit_nation("ki", [key.public_key for key in self.nations["ki"]], 1, NOW)
-        self.ceremony.sign("targets", self.holder[0])
-        self.enrol(Address("24-7", "ki"), hosting=(Hosting(node="de", since=NOW),))
+        federation = copied(path, found).copied(path / "published")
+        self.ceremony, self.registry, self.nations = federation.ceremony, federation.registry, federation.nations
         self.asked: list[str] = []
         self.change: Callable[[str, bytes], bytes] = lambda name, content: content
-
-    def enrol(self, address: Address, **fields: object) -> None:
-        card = contact_point_card(address, generate_desk_keys(), NOW, office="Office", agency="Police", **fields)  # type: ignore[arg-type]
-        enrol_contact_point(self.ceremony, card, self.nations[address.node], self.registry, NOW)
 
     def fetch(self, name: str) -> bytes:
         self.asked.append(name)

@@ -75,6 +75,7 @@ def test_a_relay_that_the_directory_does_not_have_is_refused() -> None:
         node_path(directory({"kr": None, "la": "zz"}), "kr", "la")
 
 
+@pytest.mark.long
 @given(st.lists(st.sampled_from([None, *range(8)]), min_size=8, max_size=8), st.integers(0, 7), st.integers(0, 7))
 def test_every_way_is_without_repeats_bounded_and_its_own_reverse(
     relays: list[int | None], source: int, destination: int

@@ -78,6 +78,7 @@ def test_a_refusal_is_printed_without_what_a_terminal_obeys_to_people_and_to_pro
     assert (shown["code"], shown["type"]) == (error.code, f"urn:comity:error:{error.code}")
 
 
+@pytest.mark.outside
 @pytest.mark.parametrize("name", PROGRAMS)
 @pytest.mark.parametrize(
     "words", [("no-such-command",), ("trace", HOSTILE.replace("\0", "")), ("show",), ("inbox", "--no-such-option")]
@@ -92,6 +93,7 @@ def test_a_wrong_command_line_ends_with_2_and_one_json_object(name: str, words: 
     assert not any(is_obeyed(character) for character in shown.stderr.decode().replace("\n", ""))
 
 
+@pytest.mark.outside
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_output_that_cannot_take_a_character_gets_an_escape_instead(name: str) -> None:
     words = ("codes", "country") if name == "comity" else ("--help",)
@@ -101,6 +103,7 @@ def test_output_that_cannot_take_a_character_gets_an_escape_instead(name: str) -
     assert b"Traceback" not in shown.stderr
 
 
+@pytest.mark.outside
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_full_disk_under_the_output_is_told_and_is_no_success(name: str) -> None:
     if not Path("/dev/full").exists():
@@ -114,6 +117,7 @@ def test_a_full_disk_under_the_output_is_told_and_is_no_success(name: str) -> No
     assert b"Traceback" not in told.stderr
 
 
+@pytest.mark.outside
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_reader_that_goes_away_ends_the_command_without_a_word(name: str) -> None:
     reader, writer = os.pipe()

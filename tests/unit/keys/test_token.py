@@ -26,6 +26,7 @@ from protocol.log.checkpoint import Checkpoint, LogVerifier, open_checkpoint, si
 from protocol.log.merkle import EMPTY_ROOT
 from tests.conftest import require, require_program
 
+pytestmark = pytest.mark.outside
 ROOT = Path(__file__).resolve().parents[3]
 MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/softhsm/libsofthsm.so", "/usr/lib64/pkcs11/libsofthsm2.so")
 PIN = "567890"

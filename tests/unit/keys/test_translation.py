@@ -84,6 +84,7 @@ def test_a_damaged_catalogue_stops_nobody(tmp_path: Path, ending: str, content: 
     assert catalogue(tmp_path, {"LANG": "fr"}).gettext("refused") == "refused"
 
 
+@pytest.mark.long
 def test_a_refusal_and_its_advice_are_told_in_the_users_language(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,6 +105,7 @@ def test_a_refusal_and_its_advice_are_told_in_the_users_language(
     assert result.stderr.endswith("Voir --help.\n")
 
 
+@pytest.mark.long
 def test_the_template_lists_every_text_of_the_programs() -> None:
     script = load_script("tests/generators/message_template.py")
     assert script.TEMPLATE.read_text("utf-8") == script.template(), "run python tests/generators/message_template.py"

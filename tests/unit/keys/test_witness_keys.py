@@ -19,7 +19,7 @@ from keys.directory.metadata.repository import TARGETS, TIMESTAMP, parse_metadat
 from keys.directory.view import Directory
 from keys.directory.witness_rule import MAX_RULE_BYTES, WITNESS_FIELD, parse_rule, rule_of
 from keys.directory.witnesses import MAX_AHEAD, cosigned_by, enough_since, judge_quorum, policy_file, witness_policy
-from keys.members.federation import enrol_nation, found_federation, node_card, with_status
+from keys.members.federation import node_card, with_status
 from keys.members.identity import NodeKeys, generate_directory_key, generate_node_keys
 from keys.members.rotation import RotatedPart, begin, finish, switch
 from keys.secrets.keystore import FAST, Keystore, Purpose
@@ -39,6 +39,7 @@ from protocol.log.merkle import leaf_hash
 from protocol.log.note import NoteSignature
 from protocol.log.policy import Policy, parse_policy
 from protocol.log.witness import SoftWitnessSigner, cosign, with_lines
+from tests.worlds.federation import Federation, signers
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 LATER = NOW + timedelta(days=30)
@@ -302,11 +303,12 @@ REGISTRY = [generate_directory_key("registry").signer()]
 
 @pytest.fixture(scope="module")
 def founded(tmp_path_factory: pytest.TempPathFactory) -> Ceremony:
-    ceremony = found_federation(tmp_path_factory.mktemp("federation"), "Test", HOLDERS, 2, REGISTRY, NOW)
+    path = tmp_path_factory.mktemp("federation")
+    made = Federation.found(path, NOW, holders=HOLDERS, threshold=2, registry=REGISTRY)
     for node in ("kr", "fr", "de"):
-        nation = [generate_directory_key(node).signer()]
-        enrol_nation(ceremony, CARDS[node], nation, 1, HOLDERS, REGISTRY, NOW)
-    return ceremony
+        made.admit(node, signers(node), NOW)
+        made.publish(NOW, CARDS[node])
+    return made.ceremony
 
 
 def test_the_root_holders_sign_the_rule_and_every_reader_follows_it(founded: Ceremony, tmp_path: Path) -> None:

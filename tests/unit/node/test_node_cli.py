@@ -22,6 +22,7 @@ from node.settings import NodeHome, NodeSettings
 from protocol.errors import RevokedError
 from protocol.misbehaviour.proof import MisbehaviourKind, decode_proof, encode_proof
 from tests.unit.protocol.test_misbehaviour import LIES
+from tests.worlds.moulds import copied
 
 
 class Command:
@@ -49,8 +50,14 @@ def command(tmp_path: Path) -> Command:
 
 
 @pytest.fixture
-def federation(command: Command) -> Command:
+def federation(tmp_path: Path) -> Command:
     """Two root holders and a registry in one keystore, a nation in another, a node that is published."""
+    copied(tmp_path, found)
+    return Command(tmp_path)
+
+
+def found(path: Path) -> None:
+    command = Command(path)
     root, nation, folder = command.path("root.cbor"), command.path("nation.cbor"), command.path("directory")
     command("keys", "create", root, "--holder", "KR", "--holder", "FR", "--holder", "registry", "--demonstration")
     made = command("keys", "create", nation, "--holder", "justice", "--demonstration")
@@ -70,7 +77,6 @@ def federation(command: Command) -> Command:
     staged = command("cards", "publish", folder, command.path("kr/card.json"), *publishing)
     assert staged["published"] is False
     command("federation", "publish", folder, "--keys", root, "--registry", "registry")
-    return command
 
 
 def test_a_federation_a_nation_and_its_node_are_made_by_commands_alone(federation: Command) -> None:
@@ -102,6 +108,7 @@ def test_a_status_is_set_and_counts_at_once(federation: Command) -> None:
     assert shown["status"] == "suspended"
 
 
+@pytest.mark.long
 def test_a_nation_says_by_command_what_foreign_auditors_read(federation: Command) -> None:
     folder, root = federation.path("directory"), federation.path("root.cbor")
     signing = ["--keys", federation.path("nation.cbor"), "--key", "justice", "--registry", "registry"]
@@ -142,6 +149,7 @@ def test_a_new_home_is_private_and_an_old_one_is_not_overwritten(federation: Com
     assert again["error"]["code"] == "keystore"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("node", "country", "meant"),
     [("uk", None, "did you mean gb?"), ("el", None, "did you mean gr?"), ("gb", "UK", "did you mean GB?")],
@@ -223,6 +231,7 @@ def test_proofs_are_shown_exported_and_settled_by_the_operator(federation: Comma
     federation("witness", "proof", str(home), "fr", "--out", str(out))
 
 
+@pytest.mark.outside
 def test_a_node_that_does_not_run_is_unavailable(federation: Command) -> None:
     home = federation.path("kr")
     assert federation("health", home, "--url", "http://127.0.0.1:1", code=UNAVAILABLE)["error"]["code"] == "unavailable"

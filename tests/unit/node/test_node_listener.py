@@ -18,6 +18,7 @@ def reached(host: str, port: int) -> bool:
         return connecting.connect_ex((host, port)) == 0
 
 
+@pytest.mark.outside
 def test_every_address_of_both_families_is_one_setting() -> None:
     try:
         (one,) = listening_sockets("::", 0, "[::]:0")
@@ -29,6 +30,7 @@ def test_every_address_of_both_families_is_one_setting() -> None:
         assert reached("::1", port)
 
 
+@pytest.mark.outside
 def test_one_address_is_that_address_alone() -> None:
     (one,) = listening_sockets("127.0.0.1", 0, "127.0.0.1:0")
     with one:
@@ -36,6 +38,7 @@ def test_one_address_is_that_address_alone() -> None:
         assert reached("127.0.0.1", one.getsockname()[1])
 
 
+@pytest.mark.outside
 def test_what_is_in_use_or_no_address_is_told_by_its_setting() -> None:
     (one,) = listening_sockets("127.0.0.1", 0, "127.0.0.1:0")
     with one:

@@ -43,6 +43,7 @@ def test_answers_come_back_as_they_were(given_answers: list[EnvelopeAnswer]) -> 
         assert type(one.refusal) is type(other.refusal)
 
 
+@pytest.mark.long
 @given(
     st.one_of(
         st.binary(max_size=60), st.recursive(st.integers(0, 5) | st.binary(max_size=4), st.lists).map(cbor.encode)

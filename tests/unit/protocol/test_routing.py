@@ -51,6 +51,7 @@ def routings(draw: st.DrawFn) -> Routing:
     )
 
 
+@pytest.mark.long
 @given(routings())
 def test_every_routing_header_survives_encoding_and_decoding(routing: Routing) -> None:
     assert decode_routing(encode_routing(routing)) == routing
