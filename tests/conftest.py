@@ -50,6 +50,15 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         _Watch.on = False
 
 
+@pytest.fixture(autouse=True)
+def _english_again() -> Iterator[None]:
+    """A command that a test typed in another language leaves none behind for the next test of this process."""
+    yield
+    translation = sys.modules.get("keys.local.translation")
+    if translation is not None:
+        translation._current.cache_clear()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what the inner loop does without."""
     if not config.getoption("--fast"):

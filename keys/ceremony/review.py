@@ -22,7 +22,7 @@ from typing import Any
 from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
 
 from keys.ceremony._difference import ORDER, Leaves, Path, differing, leaves
-from keys.ceremony.ceremony_file import CeremonyFile, parse
+from keys.ceremony.ceremony_file import MAX_ITEMS, CeremonyFile, parse
 from keys.directory.card_rules import check_cards
 from keys.directory.cards import Card, ContactPointCard, NodeCard
 from keys.directory.legal_profile import LegalProfile, check_profile
@@ -53,6 +53,7 @@ from keys.directory.metadata.standing import STANDING_FIELD
 from keys.directory.metadata.tuf_key import HOLDER_FIELD
 from keys.directory.witness_rule import WITNESS_FIELD
 from keys.local.printing import printable
+from protocol.encoding.json_bounds import require_few_items
 from protocol.errors import CeremonyError, ComityError, MalformedError
 
 _DOMAIN = b"comity/v1/ceremony-review\0"
@@ -221,7 +222,8 @@ def _members(value: Any, path: Path = ()) -> Iterator[Path]:
 
 
 def _json(path: str, encoded: bytes) -> Any:
-    """The JSON at ``path``, which was parsed before: it has no member twice, and no more items than it may."""
+    """The JSON at ``path``, which was parsed before, so it has no member twice; raises :class:`MalformedError`."""
+    require_few_items(encoded, MAX_ITEMS)
     try:
         return json.loads(encoded)
     except (ValueError, RecursionError) as problem:

@@ -241,7 +241,7 @@ def read_given(path: Path, wanted: FileKind, *, also: frozenset[FileKind] = froz
     require_kind(path, content, wanted, also=also)
     if len(content) > max_bytes:
         raise TooLargeError(
-            _("{path} has more than {bytes} bytes. Wanted is {wanted}.").format(
+            _("{path} is too long. Bytes at most: {bytes}. Wanted is {wanted}.").format(
                 path=path, bytes=max_bytes, wanted=_(_TEXTS[wanted])
             )
         )

@@ -190,7 +190,7 @@ async def read_in_another_language(office: Office) -> None:
     request = office.ids["request"]
     shown = await office.type(FR, f"comity show {request}", language="fr")
     assert "Demande de conservation [preservation.request]" in shown
-    assert "(en): On 21 November 2026 an unknown person" in shown
+    assert "(en)\N{NO-BREAK SPACE}: On 21 November 2026 an unknown person" in shown
     for line in (f"comity track {request}", f"comity case show {request}", "comity agenda"):
         french, arabic = [await office.type(KR, line, language=language) for language in ("fr", "ar")]
         assert "onserv" in french

@@ -83,7 +83,7 @@ def test_the_text_for_people_is_known_in_every_language_it_is_written_in(
 
     message = program.UUID(bytes=case.routing[2])
     for name in languages():
-        text = readme(message, disclosed=True, _=translator(name)).encode()
+        text = readme(message, disclosed=True, _=translator(name).gettext).encode()
         told = replace(case, tags=lambda files, text=text: files.update({"README.txt": text}))
         assert court.comity(*court.files_of(told), case.now).ok, name
 

@@ -68,7 +68,7 @@ class RefusingDesk:
 
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange.watch, "RETRY_MOST_S", 0.0)
+    monkeypatch.setattr(exchange.desk.watch, "RETRY_MOST_S", 0.0)
 
 
 async def test_no_refusal_ends_a_watch(no_pauses: None) -> None:

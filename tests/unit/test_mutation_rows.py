@@ -10,7 +10,7 @@ from tests.mutation.mutants import mutants_of
 ROW = """
 [[mutant]]
 file = "node/relay/outcomes.py"
-function = "ReceiptJudge.prove"
+function = "PartnerReceiptJudge.prove"
 rule = "operand"
 text = "event.recipient is not None"
 instead = "True"
@@ -28,7 +28,7 @@ def test_each_row_names_one_mutant_of_the_code_as_it_is():
         ROW,  # two of the same in one function
         ROW + "occurrence = 0",
         ROW + "occurrence = 3",
-        ROW.replace("ReceiptJudge.prove", "ReceiptJudge.judge"),
+        ROW.replace("PartnerReceiptJudge.prove", "ReceiptJudge.judge"),
         ROW.replace("operand", "guard"),
         ROW.replace('rule = "operand"\n', "") + "occurrence = 2",
         ROW.replace("handover.py", "moved_away.py"),
@@ -44,7 +44,7 @@ def test_guards_of_the_same_text_in_one_function_are_told_apart():
     (first,) = equivalents(ROW + "occurrence = 1")
     (second,) = equivalents(ROW + "occurrence = 2")
     assert first.line < second.line
-    assert first.function == second.function == "ReceiptJudge.prove"
+    assert first.function == second.function == "PartnerReceiptJudge.prove"
 
 
 def test_a_mutant_names_the_function_that_it_lies_in():

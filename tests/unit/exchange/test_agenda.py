@@ -126,7 +126,16 @@ async def test_an_old_database_gets_its_agenda_when_it_is_opened(world: World) -
         await asked(kr, fr)
         execute = kr._store.database.execute
         await kr.run(_under_the_desk_key, kr._store)
-        for table in ("agenda", "agenda_stale", "notice", "word", "casework", *OFFICE_TABLES):
+        for table in (
+            "agenda",
+            "agenda_stale",
+            "notice",
+            "word",
+            "casework",
+            "short_id",
+            "short_id_left",
+            *OFFICE_TABLES,
+        ):
             await kr.run(execute, f"DROP TABLE {table}")
         await kr.run(execute, "ALTER TABLE message DROP COLUMN slot")
         await kr.run(execute, "DELETE FROM migration WHERE number >= 3")

@@ -165,6 +165,7 @@ NUMBERS = frozenset(
         "total",
         "version",
         "withheld",
+        "bytes",
     }
 )
 WORDS = frozenset(
@@ -238,6 +239,8 @@ WORDS = frozenset(
         "type",
         "url",
         "value",
+        "wanted",
+        "found",
         "what",
         "why",
     }

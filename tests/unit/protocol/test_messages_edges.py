@@ -288,7 +288,7 @@ def test_an_iban_has_the_check_digits_that_its_account_is_given() -> None:
         ({"country": "KR", "bank_code": "021000022"}, ""),
         ({"country": "IN", "bank_code": "HDFC0000001"}, ""),
         ({"country": "IN", "bank_code": "HDFC1000001"}, "bank_code: a bank code of India"),
-        ({"country": "KR"}, "bank: one of bank_code, bic and bank is needed"),
+        ({"country": "KR"}, "bank: add one of bank_code, bic and bank"),
         ({"country": "KR", "bank_code": "!"}, "bank_code: the code of the bank"),
         ({"country": "KR", "bic": "CITIUS33"}, ""),
         ({"country": "KR", "bic": "CITI"}, "bic: a BIC has"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -195,16 +196,16 @@ def test_a_registry_that_grows_is_asked_of_what_is_made_here() -> None:
 @pytest.mark.parametrize(
     ("kind", "value", "part"),
     [
-        (Instant, "", "this field is empty"),
-        (Instant, None, "this field is empty"),
-        (Instant, 5, "write the instant as text"),
+        (Instant, "", "fill in this field: it is empty"),
+        (Instant, None, "fill in this field: it is empty"),
+        (Instant, 5, "write the date and time as text"),
         (Instant, "2026-11-23T04:05:06", "such as 2026-11-23T04:05:06+09:00"),
         (Instant, "2026-11-23T04:05:06+09:00", ""),
-        (ZoneName, "", "this field is empty"),
+        (ZoneName, "", "fill in this field: it is empty"),
         (ZoneName, "KST+9", "IANA name"),
         (ZoneName, "Asia/Seoul", ""),
         (ZoneName, "America/Argentina/Buenos_Aires", ""),
-        (Country, "", "this field is empty"),
+        (Country, "", "fill in this field: it is empty"),
         (Country, "KR", ""),
         (Country, "zz", "not a code of the list country"),
         (Country, "uk", "did you mean GB"),
@@ -228,7 +229,7 @@ def test_a_single_value_is_refused_with_the_cause(kind: Any, value: object, part
 
 
 def test_an_offence_of_a_published_list_is_told_to_have_a_code() -> None:
-    with pytest.raises(ValidationError, match="an offence from a published list has its code"):
+    with pytest.raises(ValidationError, match="add the code that the offence has in the published list"):
         TypeAdapter(Offence).validate_json('{"list": "budapest", "title": "Illegal access"}')
 
 
@@ -251,8 +252,9 @@ def test_problems_are_listed_to_a_limit() -> None:
     assert len(problems) == MAX_PROBLEMS
 
 
-EMPTY = "missing"
-SAID: list[tuple[str, dict[str, Any], dict[str, str]]] = [
+# What is empty is told by what to do about it.
+EMPTY = re.compile(r"(add|state|give|explain|describe|summarise|fill in|say|name|choose)\b")
+SAID: list[tuple[str, dict[str, Any], dict[str, str | re.Pattern[str]]]] = [
     ("preservation.request", {"facts": False}, {"facts": "write text"}),
     ("preservation.request", {"authority": ""}, {"authority": EMPTY}),
     ("preservation.request", {"authority": 5}, {"authority": "write an object"}),
@@ -267,7 +269,7 @@ SAID: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     (
         "condition.decline",
         {"proposal": [{"kind": "other", "text": "So."}]},
-        {"proposal.0.condition": "the short name of the condition, such as c1, is missing"},
+        {"proposal.0.condition": "add the short name of the condition, such as c1"},
     ),
     ("answer", {"items": [{"hash": {"file_hash": 1}}]}, {"items.0.hash.file_hash": "not known in this version"}),
     ("forward", {"consents": [{}]}, {"consents.0.request": EMPTY, "consents.0.reply": EMPTY}),
@@ -275,26 +277,35 @@ SAID: list[tuple[str, dict[str, Any], dict[str, str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "changes", "expected"), SAID, ids=str)
+def fits(expected: str | re.Pattern[str], text: str) -> bool:
+    """Whether a text is the expected one: has it as a part, or begins as it says."""
+    return expected in text if isinstance(expected, str) else expected.match(text) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "expected"),
+    SAID,
+    ids=[f"{name} {next(iter(changes))} {number}" for number, (name, changes, _) in enumerate(SAID)],
+)
 def test_a_problem_has_the_name_of_its_field_and_the_words_of_its_cause(
-    name: str, changes: dict[str, Any], expected: dict[str, str]
+    name: str, changes: dict[str, Any], expected: dict[str, str | re.Pattern[str]]
 ) -> None:
     found = {field: text for field, _rule, text in check_outgoing(example(name, **changes))}
     assert expected.keys() <= found.keys()
-    assert {field: found[field] for field, part in expected.items() if part not in found[field]} == {}
+    assert {field: found[field] for field, part in expected.items() if not fits(part, found[field])} == {}
 
 
 def test_nothing_that_came_in_is_taken_for_a_field_that_is_there() -> None:
-    assert told(sent(facts=None)) == {"facts": "the summary of the related facts is missing"}
+    assert told(sent(facts=None)) == {"facts": "summarise the related facts"}
     assert told(sent(do_not_notify=None)).keys() == {"do_not_notify"}
-    assert EMPTY in told(sent(do_not_notify=None))["do_not_notify"]
+    assert EMPTY.match(told(sent(do_not_notify=None))["do_not_notify"])
     assert told(b'{"type": "\\ud800"}') == {"message": "this is not JSON"}
     assert told(sent(**{"from": ""})).keys() == {"from"}
 
 
 def test_the_words_for_an_identifier_are_those_of_its_kind() -> None:
     targets = sent()["targets"]
-    for kind, part in (("ipv6", "prefixes change hands"), ("ipv4", "behind carrier NAT")):
+    for kind, part in (("ipv6", "prefixes change hands"), ("ipv4", "share (RFC 6302)")):
         address = {"kind": kind, "address": "2001:db8::7" if kind == "ipv6" else "203.0.113.7", "precision": "second"}
         more = {} if kind == "ipv6" else {"port": 1, "protocol": "tcp"}
         changed = [{**targets[0], "identifier": {**address, **more}}]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ LATER = "2026-11-20T10:00:01Z"
 A_CONDITION = {"condition": "c1", "kind": "confidential", "text": "To be kept confidential."}
 A_GROUND = {"code": "essential_interests", "text": "Security."}
 ITEM = {"message": "0192c2e1-0b44-7d0a-8c11-2f6b7e9a1d02", "item": "i1"}
-MISSING = "missing"
-ONCE = "each entry of this list is named once"
+# What is empty is told by what to do about it.
+MISSING = re.compile(r"(add|state|give|explain|describe|summarise|fill in|say|name|choose)\b")
+ONCE = "name each entry of this list only once"
 Rows = list[tuple[dict[str, Any], dict[str, str]]]
 
 
@@ -56,20 +58,20 @@ def example(name: str) -> dict[str, Any]:
 OFFICER: Rows = [
     ({"officer.key": "A" * 43, "officer.signature": "A" * 86}, {}),
     ({"officer.key": "A" * 43}, {"officer.signature": MISSING}),
-    ({"officer.signature": "A" * 86}, {"officer.signature": "signature and key go together"}),
+    ({"officer.signature": "A" * 86}, {"officer.signature": "give both the officer's"}),
     # A key that is refused is reported by itself.
     ({"officer.key": "A" * 42}, {"officer.key": "form"}),
     ({"officer.key": "A" * 44, "officer.signature": "A" * 86}, {"officer.key": "form"}),
     ({"officer.key": "A" * 43, "officer.signature": "A" * 85}, {"officer.signature": "form"}),
 ]
 HANDLING: Rows = [
-    ({"handling.codes": ["H3"]}, {"handling.text": "the restriction that H3 stands for is missing"}),
+    ({"handling.codes": ["H3"]}, {"handling.text": "add the restriction that H3 stands for"}),
     ({"handling.codes": ["H3"], "handling.text": "Only us."}, {}),
     ({"handling.codes": ["H1"], "handling.text": GONE}, {}),
     ({"handling.codes": ["H9"]}, {"handling.codes.0": "not a code of the list"}),
 ]
 COMMON: Rows = [
-    ({"to": ["24-7@kr", "24-7@kr"]}, {"to": "each contact point is named once"}),
+    ({"to": ["24-7@kr", "24-7@kr"]}, {"to": "name each contact point only once"}),
     ({"to": ["24-7@kr", "24-7@us"]}, {}),
     ({"urgency": "urgent"}, {"urgency_reason": MISSING}),
     ({"urgency": "urgent", "urgency_reason": "So."}, {}),
@@ -110,7 +112,7 @@ DISCLOSED = {
 }
 OPENING = {"message": ITEM["message"], "salt": "a" * 64}
 SEEN = [{"identifier": {"kind": "domain", "domain": "example.org"}, "relation": "It."}]
-TOO_EARLY = "an offer holds no information yet"
+TOO_EARLY = "remove the information from the offer"
 NO_PATH = {"disclosures.0.provider": GONE, "disclosures.0.path": GONE}
 A_FILE = file("a")["attachments"]
 NO_TEXT = ("name", "job_title", "function", "role")
@@ -123,7 +125,7 @@ RULES: dict[str, Rows] = {
         ({"eta": GONE, "next_update_by": LATER}, {}),
         ({"next_update_by": LATER}, {}),
         ({"eta": "tomorrow"}, {"eta": "offset from UTC"}),
-        ({"handler.telephone": GONE}, {"handler.email": "a telephone number or an e-mail address is missing"}),
+        ({"handler.telephone": GONE}, {"handler.email": "add a telephone number or an e-mail address"}),
         ({"handler.telephone": GONE, "handler.mobile": "+33140000247"}, {}),
         ({"handler.telephone": GONE, "handler.email": "a@example.org"}, {}),
         ({"handler.telephone": "1"}, {"handler.telephone": "E.164"}),
@@ -141,12 +143,12 @@ RULES: dict[str, Rows] = {
             for name, size in (("md5", 32), ("sha1", 40))
         ),
         ({"items.0.targets": ["t1", "t1"]}, {"items.0.targets": ONCE}),
-        ({"items.1.available_at": GONE}, {"items.1.available_at": "how the item is handed over, is missing"}),
+        ({"items.1.available_at": GONE}, {"items.1.available_at": "state how the item is handed over"}),
         ({"items.0.attachment": "a\tb"}, {"items.0.attachment": "control characters"}),
         ({"items.0.period_begins_at": SENT_AT, "items.0.period_ends_at": LATER}, {}),
         (
             {"items.0.period_begins_at": SENT_AT, "items.0.period_ends_at": SENT_AT},
-            {"items.0.period_ends_at": "ends after it begins"},
+            {"items.0.period_ends_at": "must be later than its beginning"},
         ),
         ({"items.0.period_begins_at": SENT_AT}, {}),
         ({"items.0.period_ends_at": SENT_AT}, {}),
@@ -157,8 +159,11 @@ RULES: dict[str, Rows] = {
         ({"items.0.custody.1.at": "2026-12-01T10:00:00+01:00"}, {}),
         ({"items.0.conditions.1.condition": "c1"}, {"items.0.conditions": ONCE}),
         ({"items.1.item": "i1"}, {"items": ONCE}),
-        ({"items.0.attachment": "other.pdf"}, {"items": "an item names a file that is not attached"}),
-        ({"items.0.size_bytes": 48212}, {"items": "the hash or size of an item is not that of its attachment"}),
+        (
+            {"items.0.attachment": "other.pdf"},
+            {"items": "an item names a file that is not attached: attach it, or correct the name"},
+        ),
+        ({"items.0.size_bytes": 48212}, {"items": "the hash or size of an item does not fit its attachment"}),
         ({"attachments.0.size_bytes": 48210}, {"items": "the hash or size"}),
         ({"attachments.0.sha256": "b" * 64}, {"items": "the hash or size"}),
         # Another algorithm cannot be compared with the attachment's.
@@ -170,12 +175,12 @@ RULES: dict[str, Rows] = {
         ({"attachments.0.name": "a/b"}, {"attachments.0.name": NO_FILE_NAME}),
         ({"not_answered": [NOT_ANSWERED]}, {}),
         ({"not_answered": [NOT_ANSWERED] * 2}, {"not_answered": ONCE}),
-        (ADVICE, {"items": "the items, or an answer in words, are missing"}),
+        (ADVICE, {"items": "add the items, or an answer in words"}),
         ({**ADVICE, "text": "There is none."}, {}),
         ({**ADVICE, "not_answered": [NOT_ANSWERED]}, {}),
         ({**ADVICE, "text": "a\u202eb"}, {"text": "control characters"}),
         (FINAL, {}),
-        ({**FINAL, "remaining": ["t3"]}, {"remaining": "after a final answer nothing remains"}),
+        ({**FINAL, "remaining": ["t3"]}, {"remaining": "this is the last part of the answer: remove what remains"}),
         ({"next_update_by": GONE}, {"next_update_by": MISSING}),
         ({"remaining": ["t3", "t3"]}, {"remaining": ONCE}),
         ({"offer": OPENING}, {}),
@@ -203,10 +208,10 @@ RULES: dict[str, Rows] = {
             ({"kinds": [kind], "persons": GONE, "targets": GONE}, {"persons": MISSING})
             for kind in ("locate", "identify", "interview")
         ),
-        (PERSON, {"persons.0.description": "the name of the person, or a description, is missing"}),
+        (PERSON, {"persons.0.description": "name or describe the person"}),
         ({"persons": [{"link": "Him.", "name": "X"}]}, {}),
         ({"persons": [{"link": "Him.", "name": "a\tb"}]}, {"persons.0.name": "control characters"}),
-        ({"wanted_by": SENT_AT}, {"wanted_by": "after the time of sending"}),
+        ({"wanted_by": SENT_AT}, {"wanted_by": "later than the time of sending"}),
         ({"wanted_by": LATER}, {}),
         ({"wanted_by_reason": GONE}, {"wanted_by_reason": MISSING}),
         (NO_WISH, {}),
@@ -239,7 +244,7 @@ RULES: dict[str, Rows] = {
         ({"authority.time_zone": "KST"}, {"authority.time_zone": "IANA"}),
         (
             {"targets.0.time_window.ends_at": "2026-11-14T00:00:00+09:00"},
-            {"targets.0.time_window.ends_at": "ends after"},
+            {"targets.0.time_window.ends_at": "later than its beginning"},
         ),
         ({"targets.0.time_window.ends_at": "2026-11-14T00:00:01+09:00"}, {}),
         ({"targets.0.time_window.begins_at": "x"}, {"targets.0.time_window.begins_at": "offset from UTC"}),
@@ -258,14 +263,17 @@ RULES: dict[str, Rows] = {
         ({"answers.1": {"question": "q2", "text": "This."}}, {}),
     ],
     "closure": [
-        ({"reason": "other"}, {"text": "the reason in words is missing"}),
+        ({"reason": "other"}, {"text": "give the reason in words"}),
         ({"reason": "other", "text": "So."}, {}),
     ],
     "condition.accept": [({"conditions": ["c1", "c1"]}, {"conditions": ONCE})],
     "condition.propose": [({"conditions.1.condition": "c1"}, {"conditions": ONCE})],
     "consent.reply": [
         ({"items.0.conditions": GONE}, {"items.0.conditions": MISSING}),
-        ({"items.0.consent": "granted"}, {"items.0.conditions": "only consent under conditions has conditions"}),
+        (
+            {"items.0.consent": "granted"},
+            {"items.0.conditions": "remove the conditions: only consent under conditions has them"},
+        ),
         ({"items.0.consent": "granted", "items.0.conditions": GONE}, {}),
         ({"items.0.consent": "refused", "items.0.conditions": GONE}, {"items.0.reason": MISSING}),
         ({"items.0.consent": "refused", "items.0.conditions": GONE, "items.0.reason": "No."}, {}),
@@ -281,9 +289,12 @@ RULES: dict[str, Rows] = {
     ],
     "decision": [
         ({"decisions.1.ground": GONE}, {"decisions.1.ground": MISSING}),
-        ({"decisions.0.ground": A_GROUND}, {"decisions.0.ground": "what is accepted has no ground of refusal"}),
+        ({"decisions.0.ground": A_GROUND}, {"decisions.0.ground": "this was accepted: remove the ground of refusal"}),
         ({"decisions.0.conditions": GONE}, {"decisions.0.conditions": MISSING}),
-        ({"decisions.1.conditions": [A_CONDITION]}, {"decisions.1.conditions": "only a conditional acceptance"}),
+        (
+            {"decisions.1.conditions": [A_CONDITION]},
+            {"decisions.1.conditions": "remove the conditions: only an acceptance"},
+        ),
         ({"decisions.1.decision": "postpone"}, {"decisions.1.next_update_by": MISSING}),
         ({"decisions.1.decision": "postpone", "decisions.1.next_update_by": LATER}, {}),
         *(
@@ -302,16 +313,16 @@ RULES: dict[str, Rows] = {
         ({"decisions": [{"decision": "accept"}]}, {}),
     ],
     "emergency.request": [
-        ({"call_back.telephone": GONE}, {"call_back.mobile": "call back is missing"}),
+        ({"call_back.telephone": GONE}, {"call_back.mobile": "of the person to call back"}),
         ({"call_back.telephone": GONE, "call_back.mobile": "+82220000248"}, {}),
         ({"call_back.telephone": "1"}, {"call_back.telephone": "E.164"}),
-        ({"needed_by": SENT_AT}, {"needed_by": "after the time of sending"}),
+        ({"needed_by": SENT_AT}, {"needed_by": "later than the time of sending"}),
         ({"needed_by": LATER}, {}),
-        ({"supplement_by": SENT_AT}, {"supplement_by": "after the time of sending"}),
+        ({"supplement_by": SENT_AT}, {"supplement_by": "later than the time of sending"}),
         ({"supplement_by": LATER}, {}),
         ({"do_not_notify_reason": GONE}, {"do_not_notify_reason": MISSING}),
         ({"do_not_notify_reason": GONE, "do_not_notify": False}, {}),
-        ({"urgency": "urgent"}, {"urgency": "the urgency of an emergency request is: emergency"}),
+        ({"urgency": "urgent"}, {"urgency": "set the urgency to emergency: this is an emergency request"}),
         ({"targets.1": {**example("emergency.request")["targets"][0]}}, {"targets": ONCE}),
         ({"targets": []}, {"targets": MISSING}),
     ],
@@ -321,7 +332,7 @@ RULES: dict[str, Rows] = {
     ],
     "misdirected": [
         ({"forwarded_at": GONE}, {"forwarded_at": MISSING}),
-        ({"forwarded": False}, {"forwarded_at": "what was not passed on has no time"}),
+        ({"forwarded": False}, {"forwarded_at": "the request was not passed on: remove"}),
         ({"forwarded": False, "forwarded_at": GONE}, {}),
         ({"targets": ["t1", "t1"]}, {"targets": ONCE}),
         ({"right_authority.address": "brussels"}, {"right_authority.address": "write the address as"}),
@@ -337,7 +348,7 @@ RULES: dict[str, Rows] = {
         ({"original.type": "No type"}, {"original.type": "form"}),
     ],
     "incident": [
-        ({"discovered_at": "2027-01-04T10:00:00+09:00"}, {"discovered_at": "discovered after it occurred"}),
+        ({"discovered_at": "2027-01-04T10:00:00+09:00"}, {"discovered_at": "later than the time of the incident"}),
         ({"discovered_at": "2027-01-04T10:00:01+09:00"}, {}),
         ({"occurred_at": GONE}, {}),
         ({"items": [ITEM, ITEM]}, {"items": ONCE}),
@@ -355,8 +366,8 @@ RULES: dict[str, Rows] = {
         (DISCLOSED, {}),
         ({**DISCLOSED, "offer": OPENING, "identifiers": SEEN, "attachments": A_FILE}, {}),
         ({**DISCLOSED, "facts": GONE}, {"facts": MISSING}),
-        ({**DISCLOSED, "commitment": "a" * 64}, {"commitment": "only an offer commits"}),
-        ({**DISCLOSED, "in_reply_to": None}, {"conditions": "conditions are offered first"}),
+        ({**DISCLOSED, "commitment": "a" * 64}, {"commitment": "only an offer has one"}),
+        ({**DISCLOSED, "in_reply_to": None}, {"conditions": "offer the conditions first"}),
         ({**DISCLOSED, "in_reply_to": "x"}, {"in_reply_to": "UUID"}),
         ({**DISCLOSED, "in_reply_to": None, "conditions": GONE}, {}),
         ({**DISCLOSED, "in_reply_to": None, "urgency": "emergency", "urgency_reason": "Now."}, {}),
@@ -368,7 +379,7 @@ RULES: dict[str, Rows] = {
         ({"request_status": "extension", "previous_reference": "KR-1"}, {}),
         ({"do_not_notify_reason": GONE}, {"do_not_notify_reason": MISSING}),
         ({"do_not_notify_reason": GONE, "do_not_notify": False}, {}),
-        ({"targets.1.target": "t1"}, {"targets": "each target has its own short name"}),
+        ({"targets.1.target": "t1"}, {"targets": "give each target a short name of its own"}),
         ({"targets.1.custodian": GONE}, {"targets.1.location": MISSING}),
         ({"targets.1.custodian": {"name": "a\tb"}}, {"targets.1.custodian.name": "control characters"}),
         ({"targets.1.location": "Roubaix"}, {}),
@@ -378,10 +389,10 @@ RULES: dict[str, Rows] = {
     "preservation.answer": [
         *(({f"targets.0.{name}": GONE}, {f"targets.0.{name}": MISSING}) for name in ("preserved_at", "expires_at")),
         *(
-            ({f"targets.1.{name}": LATER}, {f"targets.1.{name}": "what is not preserved has no time"})
+            ({f"targets.1.{name}": LATER}, {f"targets.1.{name}": "this target was not preserved"})
             for name in ("preserved_at", "expires_at")
         ),
-        ({"targets.0.expires_at": "2026-11-23T10:00:00+01:00"}, {"targets.0.expires_at": "expires after it begins"}),
+        ({"targets.0.expires_at": "2026-11-23T10:00:00+01:00"}, {"targets.0.expires_at": "the expiry must be later"}),
         ({"targets.0.expires_at": "2026-11-23T10:00:01+01:00"}, {}),
         ({"targets.0.preserved_at": "x"}, {"targets.0.preserved_at": "offset from UTC"}),
         ({"targets.0.result": "partly_preserved"}, {"targets.0.scope": MISSING}),
@@ -394,10 +405,10 @@ RULES: dict[str, Rows] = {
         ({"targets.1.ground": GONE}, {"targets.1.ground": MISSING}),
         ({"targets.0.result": "perhaps"}, {"targets.0.result": "not a code"}),
         ({"targets.0.result": "perhaps", "targets.0.expires_at": GONE}, {"targets.0.result": "not a code"}),
-        ({"targets.1.target": "t1"}, {"targets": "each target is answered once"}),
+        ({"targets.1.target": "t1"}, {"targets": "answer each target only once"}),
     ],
     "preservation.extend": [
-        ({"until": SENT_AT}, {"until": "after the time of sending"}),
+        ({"until": SENT_AT}, {"until": "later than the time of sending"}),
         ({"until": LATER}, {}),
         ({"targets": ["t1", "t1"]}, {"targets": ONCE}),
     ],
@@ -407,7 +418,10 @@ RULES: dict[str, Rows] = {
         ({**NO_PATH, "disclosures.0.withheld": A_GROUND}, {}),
         (
             {"disclosures.0.withheld": A_GROUND},
-            dict.fromkeys(("disclosures.0.provider", "disclosures.0.path"), "what is withheld is not disclosed"),
+            dict.fromkeys(
+                ("disclosures.0.provider", "disclosures.0.path"),
+                "the data of this target are withheld: remove the provider and the path",
+            ),
         ),
         (
             {**NO_PATH, "disclosures.0.withheld": {**A_GROUND, "code": "protected_data"}},
@@ -422,8 +436,8 @@ RULES: dict[str, Rows] = {
         ({"eta": GONE, "next_update_by": GONE}, {"next_update_by": MISSING}),
         ({"eta": GONE}, {}),
         ({"next_update_by": GONE}, {}),
-        ({"eta": SENT_AT}, {"eta": "after the time of sending"}),
-        ({"eta": SENT_AT, "next_update_by": GONE}, {"eta": "after the time of sending"}),
+        ({"eta": SENT_AT}, {"eta": "later than the time of sending"}),
+        ({"eta": SENT_AT, "next_update_by": GONE}, {"eta": "later than the time of sending"}),
         ({"eta": LATER}, {}),
         ({"delay": GONE}, {"delay": MISSING}),
         ({"delay": GONE, "state": "postponed"}, {"delay": MISSING}),
@@ -442,12 +456,17 @@ RULES: dict[str, Rows] = {
 }
 
 
+def fits(expected: str | re.Pattern[str], text: str) -> bool:
+    """Whether a text is the expected one: has it as a part, or begins as it says."""
+    return expected in text if isinstance(expected, str) else expected.match(text) is not None
+
+
 @pytest.mark.parametrize("name", RULES)
 def test_a_message_that_breaks_one_rule_of_its_type_is_refused_for_that_rule_alone(name: str) -> None:
     draft = example(name)
     wrong = []
     for changes, refused in RULES[name]:
         found = {field: text for field, _rule, text in check_outgoing(changed(draft, changes))}
-        if found.keys() != refused.keys() or any(part not in found[field] for field, part in refused.items()):
+        if found.keys() != refused.keys() or not all(fits(part, found[field]) for field, part in refused.items()):
             wrong.append((changes, refused, found))
     assert wrong == []
