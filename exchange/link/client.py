@@ -7,7 +7,6 @@ Answers are parsed and limited here; nothing in them is trusted until it is veri
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -22,53 +21,30 @@ from protocol.crypto.signing import Signer
 from protocol.encoding import cbor
 from protocol.errors import (
     CertificateUnknownError,
-    ComityError,
     MalformedError,
     PeerFailedError,
     TooLargeError,
     UnavailableError,
 )
 from protocol.http.problem import problem_of
+from protocol.http.wire import (
+    MAX_ANSWER_BYTES,
+    MAX_ENVELOPES,
+    EnvelopeAnswer,
+    MailboxPage,
+    decode_answers,
+    decode_hashes,
+    decode_mailbox,
+)
 from protocol.log.proof import TlogProof, decode_tlog_proof
-from protocol.receipt import Receipt, receipts_from_value
 
-MAX_ENVELOPES = 64
-MAX_STATEMENTS = 256
 MAX_ENTRIES = 128
 MAX_SUBMIT_BYTES = 2 * 1024 * 1024
 MAX_WAIT_S = 30
-MAX_NUMBER = (1 << 63) - 1
-# The fullest page of a mailbox, and the fullest answer, with their receipts.
-MAX_ANSWER_BYTES = 12 * 1024 * 1024
 MAX_LOG_BYTES = 1024 * 1024
 _CBOR = "application/cbor"
 _CONNECT_TIMEOUT_S = 10
 _KEEP_ALIVE_S = 20  # shorter than a node's idle time-out, so that it is seldom the node who closes first
-
-
-@dataclass(frozen=True, slots=True)
-class EnvelopeAnswer:
-    """The outcome of one envelope or statement: its receipts, not verified, or the node's refusal."""
-
-    receipts: tuple[Receipt, ...]
-    refusal: ComityError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class MailboxEntry:
-    """One entry: a message with the node's receipts, or (``envelope`` None) receipts about a message sent before."""
-
-    sequence: int
-    envelope: bytes | None
-    receipts: tuple[Receipt, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class MailboxPage:
-    """Entries in order, and the highest sequence that the mailbox holds."""
-
-    entries: tuple[MailboxEntry, ...]
-    head: int
 
 
 class NodeClient:
@@ -87,6 +63,7 @@ class NodeClient:
         timeout_s: float = 30,
     ) -> None:
         self.node = node
+        self._source = f"the node {node}"
         self.base_url = base_url.rstrip("/")
         self.certificates = tuple(certificates)
         self._holder = str(holder)
@@ -109,30 +86,19 @@ class NodeClient:
     async def submit(self, envelopes: Sequence[bytes]) -> list[EnvelopeAnswer]:
         """Hand over 1 to 64 envelopes; one answer each, in order. Idempotent."""
         body = await self._post("/v1/submit", list(envelopes))
-        return self._answers(body, len(envelopes))
+        return decode_answers(body, len(envelopes), self._source)
 
     async def state(self, statements: Sequence[bytes]) -> list[EnvelopeAnswer]:
         """Hand over 1 to 256 signed statements; one answer each, in order. Idempotent."""
         body = await self._post("/v1/statements", list(statements))
-        return self._answers(body, len(statements))
+        return decode_answers(body, len(statements), self._source)
 
     async def mailbox(self, after: int, limit: int = MAX_ENVELOPES, wait_s: float = 0) -> MailboxPage:
         """The entries after ``after``; the node waits up to ``wait_s`` for one to come."""
         wait = max(0, min(MAX_WAIT_S, int(wait_s)))
         query = {"after": after, "limit": limit, "wait": wait}
         body = await self.get("/v1/mailbox", query, max_bytes=MAX_ANSWER_BYTES, extra_s=wait)
-        value = self._map(body, {1, 2, 3})
-        receipts = self._receipts(value[2])
-        entries = tuple(self._entry(row, receipts) for row in self._list(value[1]))
-        sequences = [entry.sequence for entry in entries]
-        if (
-            type(value[3]) is not int
-            or not 0 <= value[3] <= MAX_NUMBER
-            or sequences != sorted(set(sequences))
-            or any(s <= after for s in sequences)
-        ):
-            raise self._garbage("entries out of order")
-        return MailboxPage(entries, value[3])
+        return decode_mailbox(body, after, self._source)
 
     # --- Log ---
 
@@ -154,10 +120,7 @@ class NodeClient:
     async def consistency(self, old_size: int, new_size: int) -> list[bytes]:
         """The consistency proof between two sizes, not verified."""
         body = await self.get("/log/consistency", {"from": old_size, "to": new_size}, max_bytes=MAX_LOG_BYTES)
-        hashes = self._list(self._decode(body))
-        if any(type(item) is not bytes for item in hashes):
-            raise self._garbage("a proof that is not hashes")
-        return hashes
+        return decode_hashes(body, self._source)
 
     async def get(
         self,
@@ -199,7 +162,7 @@ class NodeClient:
             ) from problem_
         except (aiohttp.ClientError, OSError) as problem_:
             raise UnavailableError(f"the node {self.node} cannot be reached ({type(problem_).__name__})") from problem_
-        raise problem_of(problem, f"the node {self.node}")
+        raise problem_of(problem, self._source)
 
     async def _read(self, response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
         if response.headers.get("Content-Encoding", "identity") != "identity":
@@ -212,56 +175,4 @@ class NodeClient:
         return bytes(parts)
 
     def _garbage(self, what: str) -> PeerFailedError:
-        return PeerFailedError(f"the node {self.node} answered with {what}")
-
-    def _decode(self, body: bytes) -> Any:
-        try:
-            return cbor.decode(body, max_bytes=MAX_ANSWER_BYTES)
-        except (MalformedError, TooLargeError) as problem:
-            raise self._garbage("bytes that are not canonical CBOR") from problem
-
-    def _map(self, body: bytes, keys: set[int]) -> dict[int, Any]:
-        value = self._decode(body)
-        if type(value) is not dict or set(value) != keys:
-            raise self._garbage("another shape than the protocol's")
-        return value
-
-    def _list(self, value: Any) -> list[Any]:
-        if type(value) is not list:
-            raise self._garbage("another shape than the protocol's")
-        return value
-
-    def _receipts(self, value: Any) -> list[Receipt]:
-        try:
-            return receipts_from_value(value)
-        except (MalformedError, TooLargeError) as problem:
-            raise self._garbage("receipts that are malformed") from problem
-
-    def _answers(self, body: bytes, count: int) -> list[EnvelopeAnswer]:
-        value = self._map(body, {1, 2})
-        receipts = self._receipts(value[2])
-        rows = self._list(value[1])
-        if len(rows) != count:
-            raise self._garbage("another number of results than was asked for")
-        return [self._answer(row, receipts) for row in rows]
-
-    def _answer(self, row: Any, receipts: list[Receipt]) -> EnvelopeAnswer:
-        if type(row) is not dict or len(row) != 1:
-            raise self._garbage("a result of another shape than the protocol's")
-        if 1 in row:
-            return EnvelopeAnswer(self._picked(row[1], receipts))
-        if type(row.get(2)) is not str:
-            raise self._garbage("a result of another shape than the protocol's")
-        return EnvelopeAnswer((), problem_of(row[2], f"the node {self.node}"))
-
-    def _entry(self, row: Any, receipts: list[Receipt]) -> MailboxEntry:
-        if type(row) is not list or len(row) != 3 or type(row[0]) is not int or type(row[1]) not in {bytes, type(None)}:
-            raise self._garbage("a mailbox entry of another shape than the protocol's")
-        if not 0 <= row[0] <= MAX_NUMBER:
-            raise self._garbage("a number that is larger than any of a mailbox")
-        return MailboxEntry(row[0], row[1], self._picked(row[2], receipts))
-
-    def _picked(self, numbers: Any, receipts: list[Receipt]) -> tuple[Receipt, ...]:
-        if any(type(number) is not int or not 0 <= number < len(receipts) for number in self._list(numbers)):
-            raise self._garbage("a receipt number that does not exist")
-        return tuple(receipts[number] for number in numbers)
+        return PeerFailedError(f"{self._source} answered with {what}")

@@ -25,7 +25,6 @@ from uuid import UUID
 
 from exchange.cases.listing import inbox_row, quarantine_row
 from exchange.cases.threads import Parsed
-from exchange.link.client import EnvelopeAnswer, MailboxEntry, MailboxPage
 from exchange.link.directory import DirectoryBehindError
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge, readable
 from exchange.office.processing_log import ProcessingLog
@@ -48,6 +47,7 @@ from protocol.errors import (
     UnknownNodeError,
 )
 from protocol.event import MAX_REASON_CHARS, EventName
+from protocol.http.wire import EnvelopeAnswer, MailboxEntry, MailboxPage
 from protocol.messages.officer_signature import verify_officer
 from protocol.messages.parse import parse_message
 from protocol.messages.passing_on import check_passed_on

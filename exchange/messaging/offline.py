@@ -12,7 +12,6 @@ from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
-from exchange.link.client import EnvelopeAnswer, MailboxEntry, MailboxPage
 from exchange.messaging.inbox import Inbox
 from exchange.messaging.outbox import Outbox
 from exchange.store.messages import DeskStore
@@ -26,6 +25,7 @@ from protocol.encoding import cbor
 from protocol.encoding.instants import truncate
 from protocol.errors import BundleGapError, ForbiddenError, MalformedError, ReplayedError
 from protocol.http.problem import problem_of
+from protocol.http.wire import EnvelopeAnswer, MailboxEntry, MailboxPage
 
 _SEEN = b"bundles-seen"
 _MAX_SEEN = 256

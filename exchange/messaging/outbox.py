@@ -20,7 +20,7 @@ from typing import Any
 from uuid import UUID
 
 from exchange.cases.threads import Parsed, check_next_step
-from exchange.link.client import MAX_ENVELOPES, MAX_SUBMIT_BYTES, EnvelopeAnswer
+from exchange.link.client import MAX_SUBMIT_BYTES
 from exchange.link.directory import DirectoryBehindError
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
@@ -39,6 +39,7 @@ from protocol.encoding.padme import SALT_BYTES
 from protocol.envelope import seal
 from protocol.errors import ComityError, InvalidMessageError
 from protocol.event import EventName
+from protocol.http.wire import MAX_ENVELOPES, EnvelopeAnswer
 from protocol.lifecycle.profiles import acknowledgement_period
 from protocol.messages.officer_signature import PLACEHOLDER, key_text, sign_as_officer
 from protocol.messages.parse import ComposedMessage, compose_message

@@ -17,7 +17,7 @@ from typing import Any
 from uuid import UUID
 
 from exchange.cases.search import Search
-from exchange.link.client import MAX_ENTRIES, MAX_ENVELOPES, MAX_STATEMENTS, MAX_WAIT_S, MailboxPage, NodeClient
+from exchange.link.client import MAX_ENTRIES, MAX_WAIT_S, NodeClient
 from exchange.link.directory import DirectoryBehindError
 from exchange.link.link import NodeLink
 from exchange.link.worker import Background, InThread
@@ -36,6 +36,7 @@ from protocol.errors import (
     UnknownKeyError,
     UnknownNodeError,
 )
+from protocol.http.wire import MAX_ENVELOPES, MAX_STATEMENTS, MailboxPage
 
 Drafts = Sequence[Mapping[str, Any]] | Callable[[], Sequence[Mapping[str, Any]]]
 _ALL = slice(None)

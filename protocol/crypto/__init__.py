@@ -1,3 +1,3 @@
-"""The only doors to ``cryptography`` and PyNaCl: signatures, sealing to a key, COSE.
+"""Signatures, sealing to a key and COSE, by ``cryptography`` and PyNaCl.
 
 It never decides whose key counts, and keeps no key."""

@@ -88,6 +88,23 @@ def decode_verdicts(body: bytes, count: int, source: str) -> list[ComityError | 
     return [None if item is None else problem_of(item, source) for item in value]
 
 
+@dataclass(frozen=True, slots=True)
+class MailboxEntry:
+    """One entry: a message with the node's receipts, or (``envelope`` None) receipts about a message sent before."""
+
+    sequence: int
+    envelope: bytes | None
+    receipts: tuple[Receipt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxPage:
+    """Entries in order, and the highest sequence that the mailbox holds."""
+
+    entries: tuple[MailboxEntry, ...]
+    head: int
+
+
 def encode_mailbox(entries: Sequence[tuple[int, bytes | None, Sequence[Receipt]]], head: int) -> bytes:
     """A page of a mailbox: ``{1: [[seq, envelope or null, [receipt number]]], 2: receipts, 3: highest seq}``."""
     receipts: list[Receipt] = []
@@ -96,6 +113,32 @@ def encode_mailbox(entries: Sequence[tuple[int, bytes | None, Sequence[Receipt]]
         rows.append([sequence, envelope, list(range(len(receipts), len(receipts) + len(own)))])
         receipts += own
     return cbor.encode({1: rows, 2: receipts_to_value(receipts), 3: head})
+
+
+def decode_mailbox(body: bytes, after: int, source: str) -> MailboxPage:
+    """The page after the sequence ``after`` in a node's response; raises :class:`PeerFailedError` for anything else."""
+    value = _decode(body, source)
+    if type(value) is not dict or set(value) != {1, 2, 3} or type(value[1]) is not list or not _is_sequence(value[3]):
+        raise _nonsense(source)
+    try:
+        receipts = receipts_from_value(value[2])
+        entries = tuple(_entry(row, receipts) for row in value[1])
+    except (MalformedError, TooLargeError) as problem:
+        raise _nonsense(source) from problem
+    sequences = [after, *(entry.sequence for entry in entries)]
+    if sequences != sorted(set(sequences)):
+        raise _nonsense(source)
+    return MailboxPage(entries, value[3])
+
+
+def _entry(row: Any, receipts: Sequence[Receipt]) -> MailboxEntry:
+    if type(row) is not list or len(row) != 3 or type(row[1]) not in {bytes, type(None)} or not _is_sequence(row[0]):
+        raise MalformedError("an entry is its sequence, an envelope or null, and its receipts")
+    return MailboxEntry(row[0], row[1], _picked(row[2], receipts))
+
+
+def _is_sequence(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= MAX_SIZE
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from exchange.link.client import MAX_ANSWER_BYTES
 from protocol.bundle import MIN_PART_BYTES, parse_part
 from protocol.encoding import cbor
 from protocol.envelope import MAX_CONTENT_BYTES, MAX_ENVELOPE_BYTES
+from protocol.http.wire import MAX_ANSWER_BYTES
 from tests.worlds.nodes import World
 
 

@@ -53,3 +53,14 @@ def test_each_room_says_what_it_holds_and_has_few_public_modules() -> None:
 
 def test_the_picture_of_the_rooms_is_current() -> None:
     assert rooms.PICTURE.read_text("utf-8") == rooms.picture(), "run python -m tests.generators.rooms --write"
+
+
+def test_no_two_public_classes_have_one_name() -> None:
+    homes: dict[str, list[str]] = {}
+    for module, path in rooms.modules().items():
+        if module.startswith("exchange.verifiers."):
+            continue  # they import nothing of Comity, and so have their own of each thing
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(module)
+    assert {name: where for name, where in homes.items() if len(where) > 1} == {}

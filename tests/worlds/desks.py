@@ -19,7 +19,6 @@ import pytest
 
 from exchange.desk.desk import NOBODY, Desk
 from exchange.desk.enrolment import create_desk
-from exchange.link.client import EnvelopeAnswer, MailboxEntry, MailboxPage
 from exchange.office.officers import Login
 from exchange.settings import DeskSettings, Home, OfficerSettings
 from keys.ceremony.ceremony import Ceremony
@@ -34,6 +33,7 @@ from protocol.address import Address
 from protocol.envelope import Envelope, parse_envelope, verify_envelope
 from protocol.errors import ComityError, LogUnavailableError, QuorumNotMetError, UnavailableError
 from protocol.event import Event, EventName, LeafReference, encode_event
+from protocol.http.wire import EnvelopeAnswer, MailboxEntry, MailboxPage
 from protocol.log.checkpoint import Checkpoint, SoftLogSigner, sign_checkpoint
 from protocol.log.layout import TileName, parse_tile_path
 from protocol.log.merkle import leaf_hash

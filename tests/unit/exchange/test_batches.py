@@ -8,9 +8,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.link.client import MAX_ENVELOPES, MAX_SUBMIT_BYTES
+from exchange.link.client import MAX_SUBMIT_BYTES
 from exchange.messaging.outbox import MAX_SEALED_BYTES, batches, sealable
 from protocol.envelope import MAX_CONTENT_BYTES, MAX_ENVELOPE_BYTES
+from protocol.http.wire import MAX_ENVELOPES
 
 LENGTHS = st.lists(st.sampled_from([0, 1, 10_000, 400_000, MAX_CONTENT_BYTES]), max_size=150)
 
