@@ -18,25 +18,11 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from exchange.store.cipher import RowCipher
 from keys.local.files import LOCK_WAIT_S, locked
 from keys.local.migrations import load_migrations, migrate_sqlite
+from keys.local.sqlite import Trouble, error_name, set_up, trouble_of
 from protocol.errors import DatabaseDamagedError, DeskBusyError, StorageFullError, UnavailableError
 
 # A program waits so long for those that write before it: far longer than any number of honest ones take.
 BUSY_TIMEOUT_MS = int(LOCK_WAIT_S * 1000)
-_PRAGMAS = (
-    # First: whatever comes after may have to wait.
-    f"busy_timeout = {BUSY_TIMEOUT_MS}",
-    "page_size = 8192",
-    "journal_mode = WAL",
-    "synchronous = FULL",
-    "temp_store = MEMORY",
-    "trusted_schema = OFF",
-    "cache_size = -16384",
-    # What is erased is overwritten, not only unlinked.
-    "secure_delete = ON",
-)
-_FULL = {"SQLITE_FULL", "SQLITE_READONLY"}
-_DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
-_BUSY = {"SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL"}
 
 
 class SealedDatabase:
@@ -55,8 +41,9 @@ class SealedDatabase:
         try:
             # The first to open a new file changes its mode, for which SQLite lets nobody wait: one at a time.
             with locked(path.with_name(f"{path.name}.opening"), DeskBusyError, wait_s=LOCK_WAIT_S), _translated():
-                for pragma in _PRAGMAS:
-                    self._connection.execute(f"PRAGMA {pragma}")
+                # What is erased is overwritten, not only unlinked.
+                more = ("secure_delete = ON",)
+                set_up(self._connection, busy_timeout_ms=BUSY_TIMEOUT_MS, cache_kib=16384, more=more)
                 files = load_migrations(resources.files("exchange.store.migrations"), DatabaseDamagedError)
                 migrate_sqlite(self._connection, files, DatabaseDamagedError)
         except BaseException:
@@ -157,13 +144,12 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as problem:
-        name = getattr(problem, "sqlite_errorname", "") or ""
-        primary = "_".join(name.split("_")[:2])
-        if primary in _FULL:
+        name, trouble = error_name(problem), trouble_of(problem)
+        if trouble is Trouble.FULL:
             raise StorageFullError("the desk's database cannot be written: the disk is full or read-only") from problem
-        if primary in _DAMAGED:
+        if trouble is Trouble.DAMAGED:
             raise DatabaseDamagedError from problem
-        if primary in _BUSY:
+        if trouble is Trouble.BUSY:
             raise DeskBusyError("another program is writing to the desk's database") from problem
         raise UnavailableError(
             f"the desk's database cannot be used now ({name or type(problem).__name__})"

@@ -7,16 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from keys.local.sqlite import Trouble, error_name, open_to_read, set_up, trouble_of
 from protocol.errors import ComityError, StorageFullError, StoreDamagedError, UnavailableError
 
-PAGE_BYTES = 8192
 # The writer copies the write-ahead log back into the database after this many pages (16 MB): often enough that it
 # takes milliseconds, seldom enough that a page changed by many batches is copied once.
 AUTOCHECKPOINT_PAGES = 2048
 _CACHE_KIB = 32 * 1024
 
-_FULL = {"SQLITE_FULL", "SQLITE_READONLY", "SQLITE_TOOBIG"}
-_DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
+_BUSY_TIMEOUT_MS = 10_000
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
@@ -25,21 +24,17 @@ def open_writer(path: Path) -> sqlite3.Connection:
         path.touch(mode=0o600)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
     try:
-        for pragma in (
-            f"page_size = {PAGE_BYTES}",
-            "journal_mode = WAL",
-            # A commit is on disk when it returns, also after a power cut.
-            "synchronous = FULL",
-            "busy_timeout = 10000",
-            "temp_store = MEMORY",
-            "mmap_size = 0",
-            "foreign_keys = OFF",
-            f"cache_size = -{_CACHE_KIB}",
-            f"wal_autocheckpoint = {AUTOCHECKPOINT_PAGES}",
-            "journal_size_limit = 67108864",
-            "trusted_schema = OFF",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
+        set_up(
+            connection,
+            busy_timeout_ms=_BUSY_TIMEOUT_MS,
+            cache_kib=_CACHE_KIB,
+            more=(
+                "mmap_size = 0",
+                "foreign_keys = OFF",
+                f"wal_autocheckpoint = {AUTOCHECKPOINT_PAGES}",
+                "journal_size_limit = 67108864",
+            ),
+        )
     except BaseException:
         connection.close()
         raise
@@ -48,16 +43,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
 
 def open_reader(path: Path) -> sqlite3.Connection:
     """A connection that cannot write."""
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro",
-        uri=True,
-        isolation_level=None,
-        check_same_thread=False,
-        cached_statements=128,
-    )
-    for pragma in ("query_only = ON", "busy_timeout = 10000", "temp_store = MEMORY", "cache_size = -8192"):
-        connection.execute(f"PRAGMA {pragma}")
-    return connection
+    return open_to_read(path, busy_timeout_ms=_BUSY_TIMEOUT_MS, cache_kib=8192)
 
 
 @contextmanager
@@ -71,10 +57,10 @@ def database_errors(otherwise: str) -> Iterator[None]:
 
 def storage_error(problem: sqlite3.Error) -> ComityError | None:
     """The typed error for what the disk did; None if it is not about storage (a defect in this program)."""
-    name = getattr(problem, "sqlite_errorname", "") or ""
-    if name.startswith(tuple(_FULL)):
+    name, trouble = error_name(problem), trouble_of(problem)
+    if trouble in {Trouble.FULL, Trouble.TOO_LARGE}:
         return StorageFullError(f"the database cannot be written ({name})")
-    if name.startswith(tuple(_DAMAGED)):
+    if trouble is Trouble.DAMAGED:
         return StoreDamagedError(f"the database file is damaged ({name})")
     if isinstance(problem, sqlite3.OperationalError):
         return UnavailableError(f"the database failed ({name or 'no code'})")

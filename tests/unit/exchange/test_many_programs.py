@@ -429,7 +429,6 @@ def test_a_program_opens_the_desk_while_another_erases(
     with first.database.transaction():
         first.erase(message(5))
     monkeypatch.setattr("exchange.store.database.BUSY_TIMEOUT_MS", 1)
-    monkeypatch.setattr("exchange.store.database._PRAGMAS", ("busy_timeout = 1",))
     with second.database.snapshot():
         assert second.queued() == 1
         DeskStore(tmp_path / "desk.sqlite", CIPHER).close()
