@@ -13,7 +13,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from exchange.audit._times import TimeBounds
-from exchange.evidence.misbehaviour import Fetch, contradiction
+from exchange.evidence.misbehaviour import contradiction
 from keys.local.tile_folder import read_items, read_resource, widths
 from protocol.encoding.instants import to_ms
 from protocol.errors import (
@@ -27,7 +27,7 @@ from protocol.errors import (
 from protocol.log.checkpoint import LogVerifier, VerifiedCheckpoint, verify_checkpoint
 from protocol.log.layout import TILE_WIDTH, tile_path, tile_width
 from protocol.log.merkle import leaf_hash, verify_inclusion
-from protocol.log.remote import RemoteTree
+from protocol.log.remote import Fetch, RemoteTree
 from protocol.log.scoped import Withheld
 from protocol.log.tiles import TileTree
 from protocol.misbehaviour.proof import MisbehaviourKind, Proof

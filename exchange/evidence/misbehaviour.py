@@ -6,18 +6,15 @@ lead to what the log signed. So nobody need be believed for a proof to hold.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from keys.local.files import write_file
 from protocol.errors import StorageFullError
 from protocol.log.checkpoint import LogVerifier, parse_checkpoint
-from protocol.log.remote import RemoteTree, TileNeededError
+from protocol.log.remote import Fetch, RemoteTree, answer
 from protocol.misbehaviour.proof import Proof, encode_proof, file_name, proof_digest
 from protocol.misbehaviour.search import about_receipt, between_checkpoints, misdated
 from protocol.receipt import Receipt
-
-Fetch = Callable[[str], Awaitable[bytes]]
 
 FOLDER = "misbehaviour"
 
@@ -40,11 +37,7 @@ async def contradiction(
             return misdated(held, [head], verifier) or about_receipt(held, head, verifier, tree.tree)
         return between_checkpoints(held, head, verifier, tree.tree)
 
-    while True:
-        try:
-            return compare()
-        except TileNeededError as needed:
-            tree.add(needed.name, await fetch(needed.path))
+    return await answer(tree, fetch, compare)
 
 
 def keep_proof(folder: Path, proof: Proof) -> Path:

@@ -7,34 +7,21 @@ the log signed. A log that shows none, or other ones, keeps its lie from being p
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 from node.peers.client import PartnerClient
 from node.store.interface import Store
 from protocol.errors import LogUnavailableError
 from protocol.log.checkpoint import Checkpoint, LogVerifier, parse_checkpoint
 from protocol.log.merkle import prefix_root
-from protocol.log.remote import RemoteTree, TileNeededError
+from protocol.log.remote import Fetch, RemoteTree, answer
 from protocol.log.tiles import TileTree
 from protocol.misbehaviour.proof import Proof
 from protocol.misbehaviour.search import about_receipt, between_checkpoints, between_receipts
 from protocol.receipt import Receipt
 
-T = TypeVar("T")
-Fetch = Callable[[str], Awaitable[bytes]]
-
 NOTES_AT_ONCE = 256
 _TURN = 32
-
-
-async def ask(tree: RemoteTree, fetch: Fetch, question: Callable[[], T]) -> T:
-    """What ``question`` answers, once the tiles that it needs were fetched."""
-    while True:
-        try:
-            return question()
-        except TileNeededError as needed:
-            tree.add(needed.name, await fetch(needed.path))
 
 
 async def extends(head: Checkpoint, old_size: int, old_root: bytes, tree: RemoteTree, fetch: Fetch) -> bool:
@@ -46,7 +33,7 @@ async def extends(head: Checkpoint, old_size: int, old_root: bytes, tree: Remote
         return old_root == head.root
     if old_size == 0:
         return True
-    nodes = await ask(tree, fetch, lambda: tree.tree().prefix_nodes(old_size))
+    nodes = await answer(tree, fetch, lambda: tree.tree().prefix_nodes(old_size))
     return prefix_root(old_size, head.size, head.root, nodes) == old_root
 
 
@@ -74,8 +61,8 @@ class ProofSearch:
         for note in (one, other):
             receipt = await self._store.foreign_receipt(note)
             if receipt is not None and note != head:
-                return await ask(tree, client.tile, lambda: about_receipt(receipt, head, verifier, tree.tree))  # noqa: B023 - awaited here
-        return await ask(tree, client.tile, lambda: between_checkpoints(one, other, verifier, tree.tree))
+                return await answer(tree, client.tile, lambda: about_receipt(receipt, head, verifier, tree.tree))  # noqa: B023 - awaited here
+        return await answer(tree, client.tile, lambda: between_checkpoints(one, other, verifier, tree.tree))
 
     async def unlike(
         self, client: PartnerClient, head: bytes, notes: Sequence[tuple[int, bytes]]

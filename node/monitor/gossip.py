@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from keys.directory.view import Directory
-from node.monitor._proof_search import Fetch, extends
+from node.monitor._proof_search import extends
 from node.monitor.monitor import Checked, Monitor
 from node.operations.logging import Log
 from node.operations.metrics import Metrics
@@ -24,7 +24,7 @@ from protocol.address import node_of
 from protocol.errors import ComityError, LogUnavailableError, ProofInvalidError
 from protocol.http.wire import Heads
 from protocol.log.checkpoint import Checkpoint, parse_checkpoint, verify_checkpoint
-from protocol.log.remote import RemoteTree
+from protocol.log.remote import Fetch, RemoteTree
 from protocol.misbehaviour.proof import shows_entry
 from protocol.misbehaviour.verify import own_lines
 

@@ -6,10 +6,17 @@ and asks again. Nothing that was fetched is trusted: what a tree answers counts 
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
 from protocol.errors import LogUnavailableError
 from protocol.log.layout import TileName, tile_path, tile_width
 from protocol.log.merkle import HASH_BYTES
 from protocol.log.tiles import TileTree
+
+T = TypeVar("T")
+# Gets a tile by its path below the log's prefix; it is the caller's, who does the I/O.
+Fetch = Callable[[str], Awaitable[bytes]]
 
 
 class TileNeededError(Exception):
@@ -46,3 +53,12 @@ class RemoteTree:
         if known is None:
             raise TileNeededError(TileName(level, index, tile_width(level, index, self.size)))
         return known
+
+
+async def answer(tree: RemoteTree, fetch: Fetch, question: Callable[[], T]) -> T:
+    """What ``question`` answers, once the tiles that it needs were fetched; raises what both raise."""
+    while True:
+        try:
+            return question()
+        except TileNeededError as needed:
+            tree.add(needed.name, await fetch(needed.path))

@@ -20,8 +20,8 @@ from protocol.errors import CheckpointInvalidError, ComityError, LogUnavailableE
 if TYPE_CHECKING:
     from exchange.audit.misbehaviour import Held
     from exchange.desk.desk import Desk
-    from exchange.evidence.misbehaviour import Fetch
     from protocol.log.checkpoint import LogVerifier
+    from protocol.log.remote import Fetch
     from protocol.misbehaviour.proof import MisbehaviourKind, Proof
     from protocol.misbehaviour.verify import Proved
     from protocol.receipt import Receipt
