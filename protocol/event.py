@@ -34,6 +34,14 @@ _REQUIRED = {1, 2, 3, 4, 5, 9}
 _ALL_FIELDS = _REQUIRED | {6, 7, 8, 10, 11}
 
 
+class LoggedAt(StrEnum):
+    """Whose log an event may stand in."""
+
+    SENDERS_NODE = "sender's node"
+    ON_THE_WAY = "any node on the way"
+    RECIPIENTS_NODE = "recipient's node"
+
+
 class EventName(StrEnum):
     """The events of ETSI EN 319 522-1 that a node logs."""
 
@@ -60,7 +68,16 @@ class EventName(StrEnum):
         """Whether the event says that something did not happen; such an event has reasons."""
         return self in _NEGATIVE_EVENTS
 
+    @property
+    def logged_at(self) -> LoggedAt:
+        """Whose log such an event may stand in."""
+        if self in _AT_SENDERS_NODE:
+            return LoggedAt.SENDERS_NODE
+        return LoggedAt.ON_THE_WAY if self in _ON_THE_WAY else LoggedAt.RECIPIENTS_NODE
 
+
+_AT_SENDERS_NODE = frozenset({EventName.SubmissionAcceptance, EventName.SubmissionRejection})
+_ON_THE_WAY = frozenset({EventName.RelayAcceptance, EventName.RelayRejection, EventName.RelayFailure})
 _NEGATIVE_EVENTS = frozenset(
     {
         EventName.SubmissionRejection,

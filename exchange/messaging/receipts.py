@@ -20,20 +20,16 @@ from exchange.views import ReceiptRow
 from keys.directory.view import Directory
 from protocol.errors import (
     ComityError,
-    MalformedError,
     ProofInvalidError,
     UnknownContactPointError,
     UnknownKeyError,
     UnknownNodeError,
 )
-from protocol.event import Event, EventName, decode_event
+from protocol.event import Event, decode_event
 from protocol.log.checkpoint import LogVerifier, parse_checkpoint
 from protocol.receipt import Receipt, ReceiptVerifier, VerifiedReceipt
 from protocol.routing import MAX_CLOCK_SKEW
 from protocol.statement import verify_statement
-
-_AT_SENDERS_NODE = frozenset({EventName.SubmissionAcceptance, EventName.SubmissionRejection})
-_ON_THE_WAY = frozenset({EventName.RelayAcceptance, EventName.RelayRejection, EventName.RelayFailure})
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +131,9 @@ class ReceiptJudge:
 
     def _check_place(self, proved: VerifiedReceipt, about: Head) -> None:
         event, directory = proved.event, self._directory()
-        if event.name in _ON_THE_WAY:
-            return
-        holder = about.sender if event.name in _AT_SENDERS_NODE else event.recipient
-        if holder is None:
-            raise MalformedError("this event names its recipient")
         node = directory.node_of_origin(proved.origin)
         try:
-            directory.require_served(holder, node, about.sent_at, event.at)
+            directory.require_may_log(event, node, about.sender, about.sent_at)
         except (UnknownContactPointError, UnknownNodeError) as problem:
             # As with an unknown key: a newer directory may say who serves it.
             raise UnknownKeyError(problem.detail) from problem

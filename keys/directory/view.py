@@ -26,11 +26,13 @@ from protocol.crypto.signing import Ed25519Verifier
 from protocol.errors import (
     ForbiddenError,
     InvalidAddressError,
+    MalformedError,
     RevokedError,
     UnknownContactPointError,
     UnknownKeyError,
     UnknownNodeError,
 )
+from protocol.event import Event, LoggedAt
 from protocol.log.checkpoint import FormerLogKeys, LogVerifier
 from protocol.log.policy import Policy
 from protocol.log.witness import WitnessVerifier
@@ -183,6 +185,21 @@ class Directory:
         """
         if node not in self.contact_point(address).served_between(start, end):
             raise ForbiddenError(f"{node} did not serve {address} then")
+
+    def require_may_log(self, event: Event, node: str, sender: Address | None, since: datetime | None) -> None:
+        """Return if the log of ``node`` may hold ``event``: one rule for a node and a desk that judge a receipt.
+
+        ``sender`` is whose message it is, None where that is not known: then it is not asked who served the sender.
+        ``since`` is when the message was made, None where that is not known. Raises :class:`MalformedError` for an
+        event without the recipient that it must name, and as :meth:`require_served`.
+        """
+        place = event.name.logged_at
+        if place is LoggedAt.ON_THE_WAY or (place is LoggedAt.SENDERS_NODE and sender is None):
+            return
+        holder = sender if place is LoggedAt.SENDERS_NODE else event.recipient
+        if holder is None:
+            raise MalformedError("this event names its recipient")
+        self.require_served(holder, node, since, event.at)
 
     def legal_profile(self, node: str) -> LegalProfile | None:
         """What the nation says of its law, None when it published nothing; raises :class:`UnknownNodeError`."""

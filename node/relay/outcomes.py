@@ -33,15 +33,13 @@ from protocol.errors import (
     NotRecordedError,
     PeerFailedError,
 )
-from protocol.event import DESK_EVENTS, EventName, LeafReference
+from protocol.event import EventName, LeafReference
 from protocol.http.problem import is_final
 from protocol.http.wire import EnvelopeAnswer
 from protocol.receipt import Receipt, ReceiptVerifier, VerifiedReceipt
 from protocol.statement import verify_statement
 
 Verdicts = Sequence[ComityError | None]
-
-_AT_RECIPIENTS_NODE = DESK_EVENTS | {EventName.ContentConsignment, EventName.ContentConsignmentFailure}
 
 
 class PartnerReceiptJudge:
@@ -60,8 +58,8 @@ class PartnerReceiptJudge:
         self._monitor.require_trusted(node)
         self._monitor.require_dated(node, verified)
         event = verified.event
-        if event.name in _AT_RECIPIENTS_NODE and event.recipient is not None:
-            directory.require_served(event.recipient, node, None, event.at)
+        if event.recipient is not None:
+            directory.require_may_log(event, node, None, None)
         if event.recipient is not None and verified.statement is not None:
             key = directory.signing_key(str(event.recipient), verified.statement.kid, event.at)
             verify_statement(verified.statement, key)

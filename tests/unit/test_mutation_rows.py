@@ -9,10 +9,10 @@ from tests.mutation.mutants import mutants_of
 
 ROW = """
 [[mutant]]
-file = "node/relay/outcomes.py"
-function = "PartnerReceiptJudge.prove"
+file = "protocol/lifecycle/ordering.py"
+function = "_cut_rings"
 rule = "operand"
-text = "event.recipient is not None"
+text = "current is not None"
 instead = "True"
 reason = "any"
 """
@@ -28,15 +28,15 @@ def test_each_row_names_one_mutant_of_the_code_as_it_is():
         ROW,  # two of the same in one function
         ROW + "occurrence = 0",
         ROW + "occurrence = 3",
-        ROW.replace("PartnerReceiptJudge.prove", "ReceiptJudge.judge"),
+        ROW.replace("_cut_rings", "_places_of"),
         ROW.replace("operand", "guard"),
         ROW.replace('rule = "operand"\n', "") + "occurrence = 2",
-        ROW.replace("handover.py", "moved_away.py"),
+        ROW.replace("ordering.py", "moved_away.py"),
         2 * (ROW + "occurrence = 2\n"),
     ],
 )
 def test_a_row_that_names_no_mutant_or_several_or_one_that_is_named_already_is_refused(text: str):
-    with pytest.raises(UnmatchedRowError, match=r"event\.recipient is not None"):
+    with pytest.raises(UnmatchedRowError, match=r"current is not None"):
         equivalents(text)
 
 
@@ -44,7 +44,7 @@ def test_guards_of_the_same_text_in_one_function_are_told_apart():
     (first,) = equivalents(ROW + "occurrence = 1")
     (second,) = equivalents(ROW + "occurrence = 2")
     assert first.line < second.line
-    assert first.function == second.function == "PartnerReceiptJudge.prove"
+    assert first.function == second.function == "_cut_rings"
 
 
 def test_a_mutant_names_the_function_that_it_lies_in():

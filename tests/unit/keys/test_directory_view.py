@@ -12,7 +12,16 @@ from keys.directory.view import Directory
 from keys.members.federation import contact_point_card, node_card, with_revoked_key, with_status
 from keys.members.identity import generate_desk_keys, generate_node_keys
 from protocol.address import Address
-from protocol.errors import ForbiddenError, RevokedError, UnknownContactPointError, UnknownKeyError, UnknownNodeError
+from protocol.encoding.ids import new_message_id
+from protocol.errors import (
+    ForbiddenError,
+    MalformedError,
+    RevokedError,
+    UnknownContactPointError,
+    UnknownKeyError,
+    UnknownNodeError,
+)
+from protocol.event import DESK_EVENTS, Event, EventName, LoggedAt
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -20,6 +29,7 @@ OFFICE = Address("24-7", "kr")
 DESK = generate_desk_keys()
 NODE = generate_node_keys("kr", ["127.0.0.1"], NOW)
 KID = DESK.signer().kid
+MESSAGE = new_message_id(NOW, bytes(10))
 
 
 def _office(**more: Any) -> ContactPointCard:
@@ -203,6 +213,46 @@ def test_a_node_states_only_what_happened_while_it_served() -> None:
     directory.require_served(OFFICE, "fr", NOW, NOW + HOUR)
     with pytest.raises(ForbiddenError):
         directory.require_served(OFFICE, "fr", NOW, NOW)
+
+
+@pytest.mark.parametrize("name", [name for name in EventName if name not in DESK_EVENTS])
+def test_of_each_event_the_log_that_may_hold_it_is_known(name: EventName) -> None:
+    directory = _directory()
+    event = Event(
+        name=name,
+        message_id=MESSAGE,
+        digest=bytes(32),
+        salt=bytes(16),
+        at=NOW,
+        recipient=OFFICE,
+        reasons=("too_large",) if name.negative else (),
+    )
+    other = Address("24-7", "br")
+    # The office is served by kr: of an event at one of its nodes no other log may tell, on the way any may.
+    for place, sender, node, allowed in (
+        (LoggedAt.SENDERS_NODE, OFFICE, "kr", True),
+        (LoggedAt.SENDERS_NODE, OFFICE, "fr", False),
+        (LoggedAt.SENDERS_NODE, None, "fr", True),
+        (LoggedAt.RECIPIENTS_NODE, other, "kr", True),
+        (LoggedAt.RECIPIENTS_NODE, other, "fr", False),
+        (LoggedAt.RECIPIENTS_NODE, None, "fr", False),
+        (LoggedAt.ON_THE_WAY, OFFICE, "fr", True),
+    ):
+        if name.logged_at is place and allowed:
+            directory.require_may_log(event, node, sender, None)
+        elif name.logged_at is place:
+            with pytest.raises(ForbiddenError):
+                directory.require_may_log(event, node, sender, None)
+
+
+def test_an_event_at_the_recipients_node_names_the_recipient() -> None:
+    event = Event(EventName.ContentConsignment, NOW, MESSAGE, bytes(32), bytes(16))
+    with pytest.raises(MalformedError):
+        _directory().require_may_log(event, "kr", OFFICE, None)
+
+
+def test_what_a_desk_states_stands_in_its_own_nodes_log_alone() -> None:
+    assert {name.logged_at for name in DESK_EVENTS} == {LoggedAt.RECIPIENTS_NODE}
 
 
 # --- What a directory says of itself ---
