@@ -10,12 +10,19 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
 
 from keys.ceremony.review import review
 from keys.directory.legal_profile import (
+    MAX_DAYS,
+    MAX_HOURS,
     MAX_PROFILE_BYTES,
+    MAX_PROFILE_ITEMS,
+    AuthorityRule,
+    ClockRule,
     LegalProfile,
     PreservationRule,
+    check_profile,
     parse_profile,
     profile_to_bytes,
     shipped_profile,
@@ -84,6 +91,78 @@ def test_bytes_that_are_no_profile_are_refused(encoded: bytes) -> None:
 def test_a_profile_that_is_too_large_is_refused() -> None:
     with pytest.raises(TooLargeError):
         parse_profile(b" " * (MAX_PROFILE_BYTES + 1))
+    assert parse_profile(EXAMPLE.ljust(MAX_PROFILE_BYTES)) == parse_profile(EXAMPLE)
+    with pytest.raises(TooLargeError):
+        parse_profile(b"[" + b"0," * MAX_PROFILE_ITEMS + b"0]")
+
+
+def test_no_profile_is_written_that_none_would_read() -> None:
+    room = MAX_PROFILE_BYTES - len(profile_to_bytes(with_notes(0)))
+    longest = with_notes(room)
+    assert len(profile_to_bytes(longest)) == MAX_PROFILE_BYTES
+    assert parse_profile(profile_to_bytes(longest)) == longest
+    with pytest.raises(TooLargeError):
+        profile_to_bytes(with_notes(room + 1))
+
+
+def with_notes(more: int) -> LegalProfile:
+    """The example with a hundred notes, of a letter each and ``more`` letters between them."""
+    lengths = [1 + min(999, max(0, more - 999 * number)) for number in range(100)]
+    route = json.loads(EXAMPLE)["routes"][0]
+    authorities = [{"name": "A", "note": "x" * length, **SAID} for length in lengths[:50]]
+    read = json.loads(EXAMPLE) | {"authorities": authorities}
+    read["routes"] = [{**route, "note": "x" * length} for length in lengths[50:]]
+    return LegalProfile.model_validate_json(json.dumps(read))
+
+
+def test_a_member_that_stands_twice_is_refused_and_what_is_no_object_is_named_as_the_profile() -> None:
+    with pytest.raises(ProfileError, match="twice"):
+        parse_profile(EXAMPLE.replace(b"{", b'{"node": "kr", ', 1))
+    with pytest.raises(ProfileError, match="profile: "):
+        parse_profile(b"[]")
+
+
+@pytest.mark.parametrize(
+    ("rule", "kind", "good", "bad"),
+    [
+        ("minimum_days", PreservationRule, (1, MAX_DAYS), (0, MAX_DAYS + 1)),
+        ("hours", ClockRule, (1, MAX_HOURS), (0, MAX_HOURS + 1)),
+    ],
+)
+def test_days_and_hours_have_their_bounds(
+    rule: str, kind: type[BaseModel], good: tuple[int, ...], bad: tuple[int, ...]
+) -> None:
+    rest = {"what": "answer", **SAID} if kind is ClockRule else SAID
+    for value in good:
+        kind.model_validate({rule: value, **rest})
+    for value in bad:
+        with pytest.raises(ValidationError):
+            kind.model_validate({rule: value, **rest})
+
+
+@pytest.mark.parametrize(("length", "taken"), [(0, False), (1, True), (1000, True), (1001, False)])
+def test_a_note_has_its_bounds(length: int, taken: bool) -> None:
+    text = {"name": "A", "note": "x" * length, **SAID}
+    if taken:
+        AuthorityRule.model_validate(text)
+    else:
+        with pytest.raises(ValidationError):
+            AuthorityRule.model_validate(text)
+
+
+def test_a_profile_replaces_an_older_one_and_one_of_the_same_time() -> None:
+    now = profile()
+    check_profile(now.node, now, now)
+    later = now.model_copy(update={"updated_at": now.updated_at + timedelta(seconds=1)})
+    check_profile(now.node, later, now)
+    with pytest.raises(ProfileError):
+        check_profile(now.node, now, later)
+
+
+def test_a_clock_runs_for_the_urgencies_that_it_names() -> None:
+    clocks = [{"what": "acknowledgement", "hours": 1, "urgencies": ["urgent"], **SAID}]
+    (rule,) = profile(clocks=clocks).national_clocks().acknowledgement
+    assert rule[1].urgency == "urgent"
 
 
 @pytest.mark.parametrize(
