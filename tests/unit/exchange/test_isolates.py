@@ -188,6 +188,7 @@ def test_a_language_from_left_to_right_gets_no_marks(language: str, monkeypatch:
         translation._current.cache_clear()
 
 
+@pytest.mark.outside
 @pytest.mark.parametrize(
     ("module", "arguments", "holds"),
     [

@@ -47,6 +47,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return world
 
 
+@pytest.mark.outside
 async def test_refusals_of_what_a_known_sender_signed_are_all_logged_and_of_others_a_burst_for_each_caller(
     world: World,
 ):
