@@ -33,6 +33,7 @@ from protocol.errors import (
     TooLargeError,
     UnsupportedVersionError,
 )
+from protocol.http.wire import MailboxEntry, picked
 from protocol.receipt import Receipt, receipts_from_value, receipts_to_value
 
 VERSION = 1
@@ -74,15 +75,6 @@ class BundleVerdict:
 
 
 @dataclass(frozen=True, slots=True)
-class BundleEntry:
-    """A mailbox entry: a message with its receipts, or (``envelope`` None) receipts about a message sent before."""
-
-    sequence: int
-    envelope: bytes | None
-    receipts: tuple[Receipt, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Contents:
     """What a part carries. ``after`` is the mailbox sequence that ``mailbox`` begins after, or that a desk has."""
 
@@ -92,7 +84,7 @@ class Contents:
     passed_on: tuple[Receipt, ...] = ()
     envelopes: tuple[bytes, ...] = ()
     statements: tuple[bytes, ...] = ()
-    mailbox: tuple[BundleEntry, ...] = ()
+    mailbox: tuple[MailboxEntry, ...] = ()
     after: int | None = None
 
 
@@ -217,7 +209,7 @@ class _Gathering:
 
     def __init__(self, after: int | None) -> None:
         self.after = after
-        self.mailbox: list[BundleEntry] = []
+        self.mailbox: list[MailboxEntry] = []
         self._lists: dict[str, list[Any]] = {"mailbox": self.mailbox}
         self._directory: Mapping[str, bytes] = {}
         self._notes: set[bytes] = set()
@@ -328,7 +320,7 @@ def _contents(value: Any) -> Contents:
         directory=directory,
         answers=tuple(_answer(row, receipts) for row in lists[_ANSWERS]),
         verdicts=tuple(_verdict(row) for row in lists[_VERDICTS]),
-        passed_on=_picked(lists[_PASSED_ON], receipts),
+        passed_on=picked(lists[_PASSED_ON], receipts),
         envelopes=tuple(_bytes(item) for item in lists[_ENVELOPES]),
         statements=tuple(_bytes(item) for item in lists[_STATEMENTS]),
         mailbox=tuple(_entry(row, receipts) for row in lists[_MAILBOX]),
@@ -347,7 +339,7 @@ def _answer(row: Any, receipts: Sequence[Receipt]) -> BundleAnswer:
     key, outcome = _row(row, 2)
     if type(outcome) is str:
         return BundleAnswer(_bytes(key, DIGEST_BYTES), (), outcome)
-    return BundleAnswer(_bytes(key, DIGEST_BYTES), _picked(outcome, receipts))
+    return BundleAnswer(_bytes(key, DIGEST_BYTES), picked(outcome, receipts))
 
 
 def _verdict(row: Any) -> BundleVerdict:
@@ -357,23 +349,17 @@ def _verdict(row: Any) -> BundleVerdict:
     return BundleVerdict(_bytes(key, DIGEST_BYTES), problem)
 
 
-def _entry(row: Any, receipts: Sequence[Receipt]) -> BundleEntry:
+def _entry(row: Any, receipts: Sequence[Receipt]) -> MailboxEntry:
     sequence, envelope, numbers = _row(row, 3)
     if type(sequence) is not int or not 1 <= sequence < 1 << 63:
         raise MalformedError("a mailbox sequence is a positive integer below 2^63")
-    return BundleEntry(sequence, None if envelope is None else _bytes(envelope), _picked(numbers, receipts))
+    return MailboxEntry(sequence, None if envelope is None else _bytes(envelope), picked(numbers, receipts))
 
 
 def _row(row: Any, length: int) -> list[Any]:
     if type(row) is not list or len(row) != length:
         raise MalformedError(f"a row has {length} fields")
     return row
-
-
-def _picked(numbers: Any, receipts: Sequence[Receipt]) -> tuple[Receipt, ...]:
-    if type(numbers) is not list or any(type(n) is not int or not 0 <= n < len(receipts) for n in numbers):
-        raise MalformedError("a receipt is named by its number")
-    return tuple(receipts[n] for n in numbers)
 
 
 def _bytes(value: Any, length: int | None = None) -> bytes:

@@ -28,6 +28,7 @@ from protocol.errors import (
 )
 from protocol.http.problem import problem_of
 from protocol.http.wire import (
+    CONTENT_TYPE,
     MAX_ANSWER_BYTES,
     MAX_ENVELOPES,
     EnvelopeAnswer,
@@ -42,7 +43,6 @@ MAX_ENTRIES = 128
 MAX_SUBMIT_BYTES = 2 * 1024 * 1024
 MAX_WAIT_S = 30
 MAX_LOG_BYTES = 1024 * 1024
-_CBOR = "application/cbor"
 _CONNECT_TIMEOUT_S = 10
 _KEEP_ALIVE_S = 20  # shorter than a node's idle time-out, so that it is seldom the node who closes first
 
@@ -144,7 +144,7 @@ class NodeClient:
             parsed = read_url(url)
         except ValueError as cause:
             raise MalformedError(f"the address of the node {self.node} is none") from cause
-        content_type = None if body is None else _CBOR
+        content_type = None if body is None else CONTENT_TYPE
         sign = signing(method, url, body, content_type, self._holder, self._signer, self._clock)
         timeout = aiohttp.ClientTimeout(total=self._timeout_s + extra_s, connect=_CONNECT_TIMEOUT_S)
         try:

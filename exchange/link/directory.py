@@ -38,7 +38,7 @@ from protocol.http.signature import NONCE_BYTES, sign_request
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
 _CONNECT_TIMEOUT_S = 10
-# Said of files that prove themselves (see Trust._fetch), to people whom it would only alarm.
+# Said of files that prove themselves (see DeskDirectory._fetch), to people whom it would only alarm.
 urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
 

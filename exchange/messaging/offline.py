@@ -25,7 +25,7 @@ from protocol.encoding import cbor
 from protocol.encoding.instants import truncate
 from protocol.errors import BundleGapError, ForbiddenError, MalformedError, ReplayedError
 from protocol.http.problem import problem_of
-from protocol.http.wire import EnvelopeAnswer, MailboxEntry, MailboxPage
+from protocol.http.wire import EnvelopeAnswer, MailboxPage
 
 _SEEN = b"bundles-seen"
 _MAX_SEEN = 256
@@ -94,9 +94,9 @@ class OfflineDesk:
         final = not self._directory().unread
         answers = {answer.key: answer for answer in contents.answers}
         result = self._answered(answers, node, final)
-        entries = tuple(MailboxEntry(entry.sequence, entry.envelope, entry.receipts) for entry in contents.mailbox)
-        if entries:
-            result += self._mailbox.take(MailboxPage(entries, entries[-1].sequence), final=final).result
+        if contents.mailbox:
+            page = MailboxPage(contents.mailbox, contents.mailbox[-1].sequence)
+            result += self._mailbox.take(page, final=final).result
         self._store.replace_state(_SEEN, lambda seen: cbor.encode([*_digests(seen), part.digest][-_MAX_SEEN:]))
         return BundleImport(part.number, part.count, result, directory)
 

@@ -24,7 +24,6 @@ from node.store.interface import OutboundItem, OutboundKind
 from protocol.address import Address
 from protocol.bundle import (
     BundleAnswer,
-    BundleEntry,
     BundlePart,
     BundleVerdict,
     Contents,
@@ -43,7 +42,7 @@ from protocol.errors import (
     UnknownNodeError,
 )
 from protocol.http.problem import problem_of, problem_text
-from protocol.http.wire import MAX_ENVELOPES, MAX_RECEIPTS, MAX_STATEMENTS, EnvelopeAnswer
+from protocol.http.wire import MAX_ENVELOPES, MAX_RECEIPTS, MAX_STATEMENTS, EnvelopeAnswer, MailboxEntry
 from protocol.log.merkle import leaf_hash
 
 # What one export carries at most; what is left stays queued for the next one.
@@ -118,14 +117,14 @@ class OfflineExchange:
         )
 
     async def _for_desk(self, desk: str, state: BundleState) -> Contents:
-        entries: list[BundleEntry] = []
+        entries: list[MailboxEntry] = []
         after, size = state.after, 0
         while size < MAX_EXPORT_BYTES:
             page = await self._context.store.mailbox(Address.parse(desk), after, _PAGE, BATCH_BYTES)
             if not page:
                 break
             after = page[-1].seq
-            entries += [BundleEntry(entry.seq, entry.envelope, entry.receipts) for entry in page]
+            entries += [MailboxEntry(entry.seq, entry.envelope, entry.receipts) for entry in page]
             size += sum(len(entry.envelope or b"") + 1024 * len(entry.receipts) for entry in page)
         return Contents(
             directory=await self._context.directory.files(),

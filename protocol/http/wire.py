@@ -134,7 +134,7 @@ def decode_mailbox(body: bytes, after: int, source: str) -> MailboxPage:
 def _entry(row: Any, receipts: Sequence[Receipt]) -> MailboxEntry:
     if type(row) is not list or len(row) != 3 or type(row[1]) not in {bytes, type(None)} or not _is_sequence(row[0]):
         raise MalformedError("an entry is its sequence, an envelope or null, and its receipts")
-    return MailboxEntry(row[0], row[1], _picked(row[2], receipts))
+    return MailboxEntry(row[0], row[1], picked(row[2], receipts))
 
 
 def _is_sequence(value: Any) -> bool:
@@ -177,7 +177,7 @@ def decode_waiting(body: bytes, source: str) -> Waiting:
         rows, groups, receipts = _three(value)
         return Waiting(
             tuple(_numbered(row, bytes) for row in rows),
-            tuple((n, _picked(numbers, receipts)) for n, numbers in (_numbered(row, list) for row in groups)),
+            tuple((n, picked(numbers, receipts)) for n, numbers in (_numbered(row, list) for row in groups)),
         )
     except (MalformedError, TooLargeError) as problem:
         raise _nonsense(source) from problem
@@ -226,7 +226,7 @@ def answer_from_value(row: Any, receipts: Sequence[Receipt], source: str) -> Env
     if type(numbers) is list and len(numbers) > MAX_ANSWER_RECEIPTS:
         # One receipt may be named again and again, and is verified each time.
         raise TooLargeError(f"an answer names at most {MAX_ANSWER_RECEIPTS} receipts")
-    return EnvelopeAnswer(_picked(numbers, receipts))
+    return EnvelopeAnswer(picked(numbers, receipts))
 
 
 def verdict_from_value(item: Any, source: str) -> ComityError | None:
@@ -258,7 +258,8 @@ def _numbered(row: Any, kind: type[T]) -> tuple[int, T]:
     return row[0], row[1]
 
 
-def _picked(numbers: Any, receipts: Sequence[Receipt]) -> tuple[Receipt, ...]:
+def picked(numbers: Any, receipts: Sequence[Receipt]) -> tuple[Receipt, ...]:
+    """The receipts that a body names by their numbers in it; raises :class:`MalformedError`."""
     if type(numbers) is not list or any(type(n) is not int or not 0 <= n < len(receipts) for n in numbers):
         raise MalformedError("a receipt is named by its number")
     return tuple(receipts[n] for n in numbers)

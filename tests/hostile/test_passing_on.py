@@ -15,7 +15,7 @@ from exchange.desk.desk import Desk
 from exchange.messaging.outbox import Outbox
 from exchange.settings import OfficeSettings
 from protocol.address import Address
-from protocol.bundle import DEFAULT_PART_BYTES, BundleEntry, Contents, parse_part, write_bundle
+from protocol.bundle import DEFAULT_PART_BYTES, Contents, parse_part, write_bundle
 from protocol.errors import ComityError, DirectoryUnavailableError, ForwardTooLargeError, HandlingError
 from protocol.messages.handling_rules import Action
 from protocol.messages.parse import message_to_bytes
@@ -86,9 +86,7 @@ async def test_what_may_not_be_passed_on_is_not_taken_from_a_carried_bundle_eith
         draft = await passing_on(fr, await held(kr, fr, "RED"), GH)
         with without_rules(fr):
             await fr.send(draft)
-        waiting = world.nodes["gh"].box(GH).entries
-        entries = tuple(BundleEntry(entry.sequence, entry.envelope, entry.receipts) for entry in waiting)
-        contents = Contents(mailbox=entries, after=0)
+        contents = Contents(mailbox=tuple(world.nodes["gh"].box(GH).entries), after=0)
         now = world.clock()
         (raw,) = write_bundle("gh", str(GH), now, contents, world.node_keys["gh"].signer(), DEFAULT_PART_BYTES)
         with suppress(DirectoryUnavailableError):  # the first time it looks up whose messages these are

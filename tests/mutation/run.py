@@ -35,7 +35,6 @@ CORE = (
     "protocol/**/*.py",
     "keys/directory/**/*.py",
     "keys/ceremony/*.py",
-    "keys/directory/cards.py",
     "node/relay/intake.py",
     "node/relay/outcomes.py",
     "node/relay/receipt_intake.py",
@@ -69,7 +68,6 @@ ALSO = {
         "tests/hostile/test_directory_*.py",
     ],
     "keys/ceremony/": ["tests/unit/keys/test_ceremony_*.py", "tests/hostile/test_ceremon*.py"],
-    "keys/directory/cards.py": ["tests/unit/keys/test_card*.py", "tests/unit/keys/test_directory_*.py"],
     "node/": [
         "tests/hostile/test_forged_receipts.py",
         "tests/hostile/test_lying_node.py",

@@ -11,9 +11,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from protocol.bundle import DEFAULT_PART_BYTES, BundleAnswer, BundleEntry, BundleVerdict, Contents, write_bundle
+from protocol.bundle import DEFAULT_PART_BYTES, BundleAnswer, BundleVerdict, Contents, write_bundle
 from protocol.crypto.signing import Ed25519Signer
 from protocol.encoding.instants import to_ms
+from protocol.http.wire import MailboxEntry
 from protocol.receipt import Receipt
 
 SEED = bytes(range(32))
@@ -38,7 +39,7 @@ CASES: dict[str, tuple[str, str, Contents]] = {
     "node to desk": (
         "ki",
         "24-7@ki",
-        Contents(mailbox=(BundleEntry(42, b"an envelope", (RECEIPT,)), BundleEntry(43, None, (RECEIPT,))), after=41),
+        Contents(mailbox=(MailboxEntry(42, b"an envelope", (RECEIPT,)), MailboxEntry(43, None, (RECEIPT,))), after=41),
     ),
 }
 

@@ -18,7 +18,6 @@ from protocol.bundle import (
     MAGIC,
     MIN_PART_BYTES,
     BundleAnswer,
-    BundleEntry,
     BundleVerdict,
     Contents,
     parse_part,
@@ -38,6 +37,7 @@ from protocol.errors import (
     UnsupportedVersionError,
     UsageError,
 )
+from protocol.http.wire import MailboxEntry
 from protocol.receipt import Receipt
 from tests.vectors import make_bundle_vectors as maker
 
@@ -71,7 +71,7 @@ contents = st.builds(
     envelopes=blobs,
     statements=blobs,
     mailbox=st.lists(
-        st.builds(BundleEntry, st.integers(1, 1 << 40), st.none() | st.binary(max_size=99), some_receipts), max_size=4
+        st.builds(MailboxEntry, st.integers(1, 1 << 40), st.none() | st.binary(max_size=99), some_receipts), max_size=4
     ).map(tuple),
     after=st.none() | st.integers(0, 1 << 40),
 )
@@ -174,7 +174,7 @@ def test_what_does_not_fit_goes_into_further_parts_each_within_the_limit() -> No
     what = Contents(
         directory={"metadata/timestamp.json": b"t" * 1000},
         envelopes=tuple(bytes([n]) * 800_000 for n in range(7)),
-        mailbox=tuple(BundleEntry(10 + n, bytes([n]) * 400_000, ()) for n in range(7)),
+        mailbox=tuple(MailboxEntry(10 + n, bytes([n]) * 400_000, ()) for n in range(7)),
         after=4,
     )
     parts = written(what, max_part_bytes=MIN_PART_BYTES)
@@ -298,7 +298,7 @@ def test_a_part_is_read_by_anyone_when_no_reader_is_named_and_may_have_every_sec
         held,
         (b"e",),
         (b"s",),
-        (BundleEntry((1 << 63) - 1, b"m", held),),
+        (MailboxEntry((1 << 63) - 1, b"m", held),),
         0,
     )
     assert parse_part(one(whole), None).contents == whole
