@@ -16,6 +16,7 @@ from node.cli._output import AsJson, edge, show
 from node.cli._secrets import PassphraseFile, open_token, read_passphrase
 from node.cli._setup import Home
 from node.i18n import _
+from node.operations.garbage import settle
 from protocol.errors import NotFoundError, UnavailableError, UsageError
 
 log = typer.Typer(help=_("The node's transparency log."), no_args_is_help=True)
@@ -76,6 +77,7 @@ async def _serve(make: Any) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     node = make()
     await node.start()
+    settle()
     ready = {"event": "ready", "node": node.context.node, "url": node.url, "admin": node.admin_url}
     write_json(ready)
     waiting = [asyncio.create_task(stop.wait()), asyncio.create_task(node.failed.wait())]
