@@ -165,7 +165,6 @@ def main() -> None:
     for name, stacks in found.items():
         short = {"node kr": "origin-node", "node fr": "destination-node"}.get(name, name)
         path = arguments.into / f"profile-{short}-{arguments.label}.svg"
-        (Path("/tmp/hotprof") / f"{short}.raw").write_text("\n".join(";".join(s)+" "+str(c) for s,c in stacks.items()))
         path.write_text(draw(f"{short}: CPU under load", stacks), "utf-8")
         print(f"{path}: {sum(stacks.values())} samples")
         if arguments.text:
