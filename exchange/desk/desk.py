@@ -87,7 +87,8 @@ from keys.directory.view import Directory
 from keys.local.files import LOCK_WAIT_S, acquire_lock, locked, release_lock, write_file
 from keys.secrets.keystore import Keystore, Purpose
 from protocol.address import Address
-from protocol.bundle import DEFAULT_PART_BYTES, BundlePart
+from protocol.bundle import BundlePart
+from protocol.bundle_sizes import DEFAULT_PART_BYTES
 from protocol.encoding.instants import truncate
 from protocol.errors import (
     ComityError,

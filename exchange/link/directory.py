@@ -42,10 +42,6 @@ _CONNECT_TIMEOUT_S = 10
 urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
 
-class DirectoryBehindError(Exception):
-    """Something names a key or a holder that the directory in use does not have: a newer or wider one may."""
-
-
 @dataclass(frozen=True, slots=True)
 class NodeRoute:
     """Where a node is reached, and the certificates that it may show."""

@@ -10,10 +10,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 from exchange.link.client import NodeClient
-from exchange.link.directory import DeskDirectory, DirectoryBehindError
+from exchange.link.directory import DeskDirectory
 from exchange.link.live_keys import LiveSigner
 from exchange.link.worker import Background, InThread
 from exchange.settings import DeskSettings
@@ -159,15 +160,18 @@ class NodeLink:
                 if not await self.widened():
                     return result
 
-    async def settled(self, judge: Callable[[bool], T]) -> T:
-        """What ``judge(final)`` says in the desk's thread when no newer or wider directory could change it."""
+    async def settled(self, judge: Callable[[bool], T | None]) -> T:
+        """What ``judge(final)`` says in the desk's thread when no newer or wider directory could change it.
+
+        It says None when one could, and then stores nothing. Asked for the ``final`` verdict, it always gives one.
+        """
+        final = False
         while True:
             directory = self.directory
-            try:
-                return await self._thread(lambda: judge(False))
-            except DirectoryBehindError:
-                if not await self.renewed(directory):
-                    return await self._thread(lambda: judge(True))
+            verdict = await self._thread(partial(judge, final))
+            if verdict is not None:
+                return verdict
+            final = not await self.renewed(directory)
 
     # --- The nodes ---
 

@@ -25,7 +25,6 @@ from uuid import UUID
 
 from exchange.cases.listing import inbox_row, quarantine_row
 from exchange.cases.threads import Parsed
-from exchange.link.directory import DirectoryBehindError
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge, readable
 from exchange.office.processing_log import ProcessingLog
 from exchange.store.messages import DeskStore, MailboxMovedError, Place, RecipientDelivery
@@ -103,7 +102,7 @@ class _Page:
     now: datetime
     known: set[bytes]  # digests of envelopes that were accepted or refused
     ids: set[UUID]  # ids of messages that are kept
-    final: bool
+    behind: bool = False  # whether a newer directory could change a verdict
     messages: list[StoredMessage] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
     statements: list[PendingStatement] = field(default_factory=list)
@@ -136,12 +135,12 @@ class Inbox:
         self._signer = signer
         self._clock = clock
 
-    def take(self, page: MailboxPage, *, final: bool, node: str | None = None, after: int = 0) -> TakenPage:
+    def take(self, page: MailboxPage, *, final: bool, node: str | None = None, after: int = 0) -> TakenPage | None:
         """Judge and store one page: what is ``after`` that in the mailbox at ``node`` (None: whichever is read now).
 
         Entries at or before the cursor are passed over: another program may have taken them since they were asked for,
-        or while they were judged. Unless ``final``, raises :class:`DirectoryBehindError`, with nothing stored, when a
-        newer directory could change the verdict.
+        or while they were judged. Unless ``final``: None, with nothing stored, when a newer directory could change a
+        verdict.
         """
         while True:
             place = self._store.place()
@@ -152,7 +151,7 @@ class Inbox:
             except MailboxMovedError:
                 continue
 
-    def _take(self, page: MailboxPage, place: Place, final: bool) -> TakenPage:
+    def _take(self, page: MailboxPage, place: Place, final: bool) -> TakenPage | None:
         cursor = place.cursor
         entries = [entry for entry in page.entries if entry.sequence > cursor]
         if not entries:
@@ -162,10 +161,12 @@ class Inbox:
         ids = self._store.known_ids([item.envelope.routing.id for item in arrived if item.envelope is not None])
         if not final:
             self._look_up_senders(arrived)
-        gathered = _Page(truncate(self._clock()), known, ids, final)
+        gathered = _Page(truncate(self._clock()), known, ids)
         for item in arrived:
             self._take_envelope(item, gathered)
         self._take_receipts([receipt for e in entries if e.envelope is None for receipt in e.receipts], gathered)
+        if gathered.behind and not final:
+            return None
         return self._keep(gathered, entries[-1].sequence, place)
 
     def statement(self, event: EventName, head: Head, reasons: tuple[str, ...] = ()) -> PendingStatement:
@@ -174,15 +175,20 @@ class Inbox:
 
     def record_stated(
         self, statements: Sequence[PendingStatement], answers: Sequence[EnvelopeAnswer], *, final: bool
-    ) -> tuple[int, int]:
-        """Verify and record the node's answers: how many were logged, how many receipts did not verify."""
+    ) -> tuple[int, int] | None:
+        """Verify and record the node's answers: how many were logged, how many receipts did not verify.
+
+        Unless ``final``: None, with nothing recorded, when a newer directory could change a verdict.
+        """
         done: list[PendingStatement] = []
         refused: list[tuple[PendingStatement, Refusal]] = []
         receipts: list[StoredReceipt] = []
         for pending, answer in zip(statements, answers, strict=True):
             stated = parse_statement(pending.raw).statement
             about = self._subject(stated)
-            proved = self._proved(answer.receipts, final)
+            proved = [self._judge.prove(receipt) for receipt in answer.receipts]
+            if not final and any(receipt.may_be_ahead for receipt in proved):
+                return None
             judged = [self._judge.relate(receipt, about, pending.raw) for receipt in proved]
             receipts += [receipt.stored(about.digest) for receipt in judged]
             if any(receipt.proved is not None and receipt.proved.event.name is stated.event for receipt in judged):
@@ -203,7 +209,7 @@ class Inbox:
 
     def _take_receipts(self, receipts: Sequence[Receipt], page: _Page) -> None:
         """Receipts about messages that this desk sent: each is filed under the message that it names."""
-        proved = self._proved(receipts, page.final)
+        proved = self._proved(receipts, page)
         events = [judged.proved.event if judged.proved else readable(judged.receipt) for judged in proved]
         heads = self._store.heads_of(event.digest for event in events if event is not None)
         for judged, event in zip(proved, events, strict=True):
@@ -212,8 +218,7 @@ class Inbox:
                 page.receipts.append(StoredReceipt(UNATTRIBUTED, judged.receipt, "not-found"))
                 continue
             related = self._judge.relate(judged, head)
-            if related.may_be_ahead and not page.final:
-                raise DirectoryBehindError
+            page.behind |= related.may_be_ahead
             page.receipts.append(related.stored(head.digest))
 
     def _take_envelope(self, item: _Arrived, page: _Page) -> None:
@@ -224,7 +229,7 @@ class Inbox:
                 page.quarantined.append(Quarantined(item.raw, digest, item.problem.code, item.problem.detail, page.now))
             return
         claimed = claimed_head(envelope, page.now)
-        judged = [self._judge.relate(receipt, claimed) for receipt in self._proved(item.receipts, page.final)]
+        judged = [self._judge.relate(receipt, claimed) for receipt in self._proved(item.receipts, page)]
         page.receipts += [receipt.stored(digest) for receipt in judged]
         if digest in page.known:
             page.duplicates += 1
@@ -232,11 +237,8 @@ class Inbox:
         page.known.add(digest)
         try:
             message = self._accept(envelope, _logged_at(judged, self._own_nodes(page.now), page.now), page)
-        except _MAY_BE_NEW as problem:
-            if not page.final:
-                raise DirectoryBehindError from problem
-            self._refuse(envelope, problem, page)
         except ComityError as problem:
+            page.behind |= isinstance(problem, _MAY_BE_NEW)
             self._refuse(envelope, problem, page)
         else:
             page.messages.append(message)
@@ -294,10 +296,9 @@ class Inbox:
             self._statement(EventName.ContentHandoverFailure, routing.id, digest, (reason,), page.now)
         )
 
-    def _proved(self, receipts: Sequence[Receipt], final: bool) -> list[JudgedReceipt]:
+    def _proved(self, receipts: Sequence[Receipt], page: _Page) -> list[JudgedReceipt]:
         proved = [self._judge.prove(receipt) for receipt in receipts]
-        if not final and any(receipt.may_be_ahead for receipt in proved):
-            raise DirectoryBehindError
+        page.behind |= any(receipt.may_be_ahead for receipt in proved)
         return proved
 
     def _keep(self, page: _Page, cursor: int, place: Place) -> TakenPage:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from typing import TypeVar
 from uuid import UUID
 
 from exchange.messaging.inbox import Inbox
@@ -23,9 +24,17 @@ from protocol.bundle import BundleAnswer, BundlePart, Contents, verify_part, wri
 from protocol.crypto.signing import Signer
 from protocol.encoding import cbor
 from protocol.encoding.instants import truncate
-from protocol.errors import BundleGapError, ForbiddenError, MalformedError, ReplayedError
+from protocol.errors import (
+    BundleGapError,
+    DirectoryUnavailableError,
+    ForbiddenError,
+    MalformedError,
+    ReplayedError,
+)
 from protocol.http.problem import problem_of
 from protocol.http.wire import EnvelopeAnswer, MailboxPage
+
+T = TypeVar("T")
 
 _SEEN = b"bundles-seen"
 _MAX_SEEN = 256
@@ -77,8 +86,8 @@ class OfflineDesk:
         """Take one part from the own node.
 
         Raises :class:`ForbiddenError` (another node's), what :func:`carried_key` and :func:`verify_part` raise,
-        :class:`ReplayedError` (it was taken before), :class:`BundleGapError`, and :class:`DirectoryBehindError` when it
-        names a holder whose nation was not read here.
+        :class:`ReplayedError` (it was taken before), :class:`BundleGapError`, and :class:`DirectoryUnavailableError`
+        when it names a holder whose nation was not read here.
         """
         if part.sender != node:
             raise ForbiddenError(f"the bundle is of {part.sender}; {node} serves this desk")
@@ -96,7 +105,7 @@ class OfflineDesk:
         result = self._answered(answers, node, final)
         if contents.mailbox:
             page = MailboxPage(contents.mailbox, contents.mailbox[-1].sequence)
-            result += self._mailbox.take(page, final=final).result
+            result += _judged(self._mailbox.take(page, final=final)).result
         self._store.replace_state(_SEEN, lambda seen: cbor.encode([*_digests(seen), part.digest][-_MAX_SEEN:]))
         return BundleImport(part.number, part.count, result, directory)
 
@@ -105,15 +114,14 @@ class OfflineDesk:
     def _answered(self, answers: Mapping[bytes, BundleAnswer], node: str, final: bool) -> SyncResult:
         messages = [m for _, m in self._store.pending(_ALL, 0) if m.head.digest in answers]
         said = [_answer(answers[message.head.digest], node) for message in messages]
-        submission = self._outbox.record(messages, said, final=final)
+        submission = _judged(self._outbox.record(messages, said, final=final))
 
         def with_status(status: SendStatus) -> tuple[UUID, ...]:
             return tuple(key for key, outcome in submission.outcomes.items() if outcome.status is status)
 
         pending = [s for s in self._store.pending_statements(_ALL) if sha256(s.raw).digest() in answers]
-        stated, _ = self._mailbox.record_stated(
-            pending, [_answer(answers[sha256(statement.raw).digest()], node) for statement in pending], final=final
-        )
+        said = [_answer(answers[sha256(statement.raw).digest()], node) for statement in pending]
+        stated, _ = _judged(self._mailbox.record_stated(pending, said, final=final))
         return SyncResult(
             submitted=with_status(SendStatus.SUBMITTED),
             refused=with_status(SendStatus.REFUSED),
@@ -123,6 +131,14 @@ class OfflineDesk:
 
     def _seen(self) -> list[bytes]:
         return _digests(self._store.state(_SEEN))
+
+
+def _judged(verdict: T | None) -> T:
+    if verdict is None:
+        raise DirectoryUnavailableError(
+            "the bundle names a contact point whose nation's cards are not here; import its first part first"
+        )
+    return verdict
 
 
 def _digests(stored: bytes | None) -> list[bytes]:

@@ -21,7 +21,6 @@ from uuid import UUID
 
 from exchange.cases.threads import Parsed, check_next_step
 from exchange.link.client import MAX_SUBMIT_BYTES
-from exchange.link.directory import DirectoryBehindError
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
 from exchange.office.officers import Acting
@@ -190,18 +189,17 @@ class Outbox:
 
     def record(
         self, messages: Sequence[StoredMessage], answers: Sequence[EnvelopeAnswer], *, final: bool
-    ) -> Submission:
+    ) -> Submission | None:
         """Verify the node's answers and record them.
 
-        Unless ``final``, raises :class:`DirectoryBehindError`, with nothing recorded, when a newer directory could
-        change the verdict.
+        Unless ``final``: None, with nothing recorded, when a newer directory could change a verdict.
         """
         recording = _Recording()
         unverified = 0
         for message, answer in zip(messages, answers, strict=True):
             judged = [self._judge.judge(receipt, message.head) for receipt in answer.receipts]
             if not final and any(receipt.may_be_ahead for receipt in judged):
-                raise DirectoryBehindError
+                return None
             unverified += sum(receipt.error is not None for receipt in judged)
             self._record_one(message.head, answer.refusal, judged, recording)
         # What was recorded as sent was not: the node refused it for good.

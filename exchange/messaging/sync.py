@@ -18,7 +18,6 @@ from uuid import UUID
 
 from exchange.cases.search import Search
 from exchange.link.client import MAX_ENTRIES, MAX_WAIT_S, NodeClient
-from exchange.link.directory import DirectoryBehindError
 from exchange.link.link import NodeLink
 from exchange.link.worker import Background, InThread
 from exchange.messaging.inbox import Inbox, TakenPage
@@ -30,7 +29,6 @@ from exchange.views import SendStatus, SentMessage, SyncResult
 from protocol.bundle import BundlePart
 from protocol.errors import (
     ComityError,
-    DirectoryUnavailableError,
     RevokedError,
     UnknownContactPointError,
     UnknownKeyError,
@@ -257,7 +255,7 @@ class NodeSync:
         return await self._link.ask(ask)
 
     async def _take(self, fetched: _Fetched) -> TakenPage:
-        def take(final: bool) -> TakenPage:
+        def take(final: bool) -> TakenPage | None:
             self._renew_keys()  # what was fetched may be sealed to a key that another program made meanwhile
             return self._mailbox.take(fetched.page, final=final, node=fetched.node, after=fetched.after)
 
@@ -302,12 +300,7 @@ class NodeSync:
         files = part.contents.directory
         directory = await self._link.take(files) if files else None
         await self._link.load_unread()
-        try:
-            return await self._thread(lambda: self._bundles.take(part, self._link.own_node, directory))
-        except DirectoryBehindError:
-            raise DirectoryUnavailableError(
-                "the bundle names a contact point whose nation's cards are not here; import its first part first"
-            ) from None
+        return await self._thread(lambda: self._bundles.take(part, self._link.own_node, directory))
 
     # --- What is under way ---
 

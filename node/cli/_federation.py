@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from keys.directory.legal_profile import LegalProfile
     from keys.directory.view import Directory
 
-federation = typer.Typer(help=_("Found a federation and keep its directory published."), no_args_is_help=True)
-nation = typer.Typer(help=_("Admit nations."), no_args_is_help=True)
-card = typer.Typer(help=_("Publish and change the cards of nodes and contact points."), no_args_is_help=True)
+federation = typer.Typer(no_args_is_help=True)
+nation = typer.Typer(no_args_is_help=True)
+card = typer.Typer(no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Argument(help=_("The folder that the directory is published into."))]
 Keys = Annotated[Path | None, typer.Option("--keys", help=_("Keystore of directory keys to sign with."))]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from keys.directory.metadata.tuf_key import DirectoryPublicKey, DirectorySigner
     from keys.secrets.keystore import Keystore
 
-app = typer.Typer(help=_("Keys of those who sign the directory."), no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 Store = Annotated[Path, typer.Argument(help=_("The holder's keystore file."))]
 SCHEMA = "comity/directory-key/1"

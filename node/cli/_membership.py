@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from keys.ceremony.ceremony_file import CeremonyFile
     from keys.directory.metadata.standing import Standing
 
-ceremony = typer.Typer(help=_("Review and sign a change that a registry sent; needs no network."), no_args_is_help=True)
+ceremony = typer.Typer(no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(help=_("The ceremony file."))]
 Node = Annotated[str, typer.Argument(help=_("The nation's node, such as kr."))]

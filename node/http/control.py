@@ -22,7 +22,7 @@ from node.http.api.endpoint import MAX_NUMBER
 from node.http.context import Context
 from node.log.retention import erase_part
 from node.relay.offline import OfflineExchange
-from protocol.bundle import DEFAULT_PART_BYTES, MAX_PART_BYTES
+from protocol.bundle_sizes import DEFAULT_PART_BYTES, MAX_PART_BYTES
 from protocol.encoding import cbor
 from protocol.errors import ComityError, MalformedError, SettingsError
 from protocol.http import wire

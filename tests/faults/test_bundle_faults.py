@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from node.relay._offline_state import BundleState
-from protocol.bundle import DEFAULT_PART_BYTES, MIN_PART_BYTES, Contents, parse_part, write_bundle
+from protocol.bundle import Contents, parse_part, write_bundle
+from protocol.bundle_sizes import DEFAULT_PART_BYTES, MIN_PART_BYTES
 from protocol.encoding.instants import truncate
 from protocol.errors import (
     BundleAlteredError,

@@ -15,7 +15,8 @@ from exchange.desk.desk import Desk
 from exchange.messaging.outbox import Outbox
 from exchange.settings import OfficeSettings
 from protocol.address import Address
-from protocol.bundle import DEFAULT_PART_BYTES, Contents, parse_part, write_bundle
+from protocol.bundle import Contents, parse_part, write_bundle
+from protocol.bundle_sizes import DEFAULT_PART_BYTES
 from protocol.errors import ComityError, DirectoryUnavailableError, ForwardTooLargeError, HandlingError
 from protocol.messages.handling_rules import Action
 from protocol.messages.parse import message_to_bytes

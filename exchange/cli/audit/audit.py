@@ -19,7 +19,6 @@ from exchange.cli.audit.mirrors import (
     ToOption,
     WitnessedOption,
     demanded,
-    entries_progress,
     kept_in,
     log_object,
     mirror_of,
@@ -44,7 +43,7 @@ from exchange.cli.office.report import (
     deliver,
     wanted_of,
 )
-from exchange.cli.output import line, print_json, table
+from exchange.cli.output import line, print_json, progress, table
 from exchange.i18n import _, labelled
 from keys.local.given_files import FileKind, require_file, require_folder
 from keys.local.terminal import NOTHING, UNCHECKED, UNVERIFIED, refuse
@@ -57,7 +56,7 @@ if TYPE_CHECKING:
     from keys.directory.view import Directory
     from protocol.address import Address
 
-app = typer.Typer(no_args_is_help=True, help=_("Mirror and verify nodes' logs, without seeing any content."))
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command(help=_("Mirror a node's log and verify it.\n\nExample: comity audit mirror kr --into mirrors/kr"))
@@ -88,13 +87,12 @@ def mirror(
         whole = await desk.judged(lambda directory: _sees_all(directory, node, desk.address))
         folder.mkdir(parents=True, exist_ok=True)
         asked_at = datetime.now(UTC)
-        with entries_progress(as_json=as_json) as shown:
-            task = shown.add_task(_("entries"), total=None)
+        with progress(_("entries"), as_json=as_json, counted=True) as moved:
             done = await mirror_log(
                 NodeSource(desk.node_client(node)),
                 folder,
                 verifier,
-                lambda completed, total: shown.update(task, completed=completed, total=total),
+                moved,
                 form=PLAIN if whole else SCOPED,
             )
         log = await verified(desk, node, folder, ALWAYS, jobs, kept=kept_in(home), as_json=as_json)

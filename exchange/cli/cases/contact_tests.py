@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from exchange.cases.contact_tests import ContactStanding, ContactTestResult
     from exchange.desk.desk import Desk
 
-app = typer.Typer(
-    help=_("Test whether contact points answer.\n\nExample: comity contact-test send --all"), no_args_is_help=True
-)
+app = typer.Typer(no_args_is_help=True)
 
 CountryOption = Annotated[str | None, typer.Option(help=_("Only of this country, such as FR."))]
 ContactsArgument = Annotated[list[str] | None, typer.Argument(help=_("The contact points, such as 24-7@fr."))]

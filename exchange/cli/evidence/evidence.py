@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import Progress
 
 from exchange.cli._options import (
     DEFAULT_HOME,
@@ -23,7 +22,7 @@ from exchange.cli._options import (
     with_desk,
 )
 from exchange.cli.messages.files import write_out
-from exchange.cli.output import err, line, plain, print_json, safe, table
+from exchange.cli.output import line, plain, print_json, progress, safe, table
 from exchange.i18n import _
 from keys.local.files import PRIVATE_MODE
 from keys.local.given_files import FileKind, read_given, reading_as, take
@@ -36,9 +35,7 @@ if TYPE_CHECKING:
     from exchange.desk.desk import Desk
     from exchange.evidence.bag_reader import BundleReport
 
-app = typer.Typer(
-    no_args_is_help=True, help=_("Evidence of a message for a court or an auditor, who can verify it without Comity.")
-)
+app = typer.Typer(no_args_is_help=True)
 OutOption = Annotated[Path, typer.Option("--out", help=_("The file to write; it is replaced if it exists."))]
 TsaRootsOption = Annotated[
     Path | None, typer.Option("--tsa-roots", help=_("PEM file of the timestamp authorities' root certificates."))
@@ -81,20 +78,21 @@ def bundle(
         who, what_for = read_handing(to, purpose)
         message = await desk.resolve(message_id)
         tokens: list[bytes] = []
-        with Progress(console=err, transient=True, disable=as_json) as shown:
-            task = shown.add_task(_("gathered"), total=2 + len(tsa or ()))
+        steps = 2 + len(tsa or ())
+        with progress(_("gathered"), as_json=as_json) as moved:
+            moved(0, steps)
             contents = await desk.verification.evidence(
                 message, disclose=disclose, online=not offline, to=who, purpose=what_for
             )
-            shown.advance(task)
+            moved(1, steps)
             for url in tsa or ():
                 tokens.append(await request_timestamp(url, contents.manifest(), roots))
-                shown.advance(task)
+                moved(1 + len(tokens), steps)
             encoded = write_bundle(contents, tokens)
             write_out(out, encoded, PRIVATE_MODE)
             act = "bundle" if disclose else "bundle.sealed"
             entry = await desk.verification.note_given(message, act, encoded, to=who, purpose=what_for)
-            shown.advance(task)
+            moved(steps, steps)
         counts = {"receipts": len(contents.receipts), "left_out": contents.left_out, "timestamps": len(tokens)}
         if as_json:
             digest = {"sha256": sha256(encoded).digest(), "record": entry}
@@ -215,8 +213,7 @@ def verify(
         from exchange.evidence.bag_reader import read_bundle, verify_bundle
         from exchange.evidence.disclosure import Disclosure
 
-        with Progress(console=err, transient=True, disable=as_json) as shown:
-            shown.add_task(_("verified"), total=None)
+        with progress(_("verified"), as_json=as_json):
             content = read_given(file, FileKind.EVIDENCE, max_bytes=MAX_BUNDLE_BYTES)
             opened = take(disclosure, FileKind.DISCLOSURE, Disclosure.from_bytes) if disclosure is not None else None
             roots = _roots(tsa_roots)

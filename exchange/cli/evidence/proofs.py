@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import Progress
 
 from exchange.cli._options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
+from exchange.cli.audit.audit import app as audit
 from exchange.cli.audit.mirrors import mirror_of
-from exchange.cli.output import err, line, print_json, safe, table
+from exchange.cli.output import line, print_json, progress, safe, table
 from exchange.i18n import _, labelled
 from keys.local.given_files import FileKind, require_file, require_folder, take
 from keys.local.terminal import NOTHING, UNCHECKED
@@ -39,20 +39,13 @@ _MEANING = {
 }
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``comity audit``."""
-    app.command(
-        help=_(
-            "Prove that a node lied, from the mirror, checkpoints and receipts at hand."
-            " Exit code 5: nothing contradicts. 6: not everything could be compared."
-            "\n\nExample: comity audit prove kr --evidence case.evidence"
-        )
-    )(prove)
-    app.command(
-        help=_("Verify a proof that a node lied, and say what it proves.\n\nExample: comity audit proof kr.proof")
-    )(proof)
-
-
+@audit.command(
+    help=_(
+        "Prove that a node lied, from the mirror, checkpoints and receipts at hand."
+        " Exit code 5: nothing contradicts. 6: not everything could be compared."
+        "\n\nExample: comity audit prove kr --evidence case.evidence"
+    )
+)
 def prove(
     node: Annotated[str, typer.Argument(help=_("The node."))],
     mirror: Annotated[
@@ -95,11 +88,8 @@ def prove(
             held = _with_note(held, await client.checkpoint())
             sources.append(lambda path: client.get(f"/log/{path}"))
         held, unseen, not_read = _with_misdated(held, folder, verifier)
-        with Progress(console=err, transient=True, disable=as_json) as shown:
-            task = shown.add_task(_("comparisons"), total=None)
-            proven = await prove_from(
-                held, verifier, sources, lambda done, total: shown.update(task, completed=done, total=total)
-            )
+        with progress(_("comparisons"), as_json=as_json) as moved:
+            proven = await prove_from(held, verifier, sources, moved)
         kept = [(proof, keep_proof(folder.parent / FOLDER, proof)) for proof in proven.proofs]
         undecided = sorted({problem.detail for problem in (*unusable, *not_read, *proven.undecided)})
         _show_proven(node, kept, undecided, unseen, as_json=as_json)
@@ -110,6 +100,9 @@ def prove(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
+@audit.command(
+    help=_("Verify a proof that a node lied, and say what it proves.\n\nExample: comity audit proof kr.proof")
+)
 def proof(
     file: Annotated[Path, typer.Argument(help=_("The proof file."))],
     card: Annotated[

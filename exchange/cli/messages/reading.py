@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
-from rich.progress import Progress
 
 from exchange.cli._options import (
     DEFAULT_HOME,
@@ -21,7 +20,6 @@ from exchange.cli._options import (
     PassphraseOption,
     PurposeOption,
     RecipientOption,
-    TakesNumbersBelowZero,
     read_handing,
     run,
     with_desk,
@@ -29,7 +27,7 @@ from exchange.cli._options import (
 from exchange.cli.messages.files import write_out
 from exchange.cli.messages.printing import print_duplicates, print_receipts, receipt_object, target_cells
 from exchange.cli.messages.syncing import synced
-from exchange.cli.output import err, line, plain, print_json, safe, table
+from exchange.cli.output import line, plain, print_json, progress, safe, table
 from exchange.i18n import _, labelled, ngettext
 from exchange.text.labels import code_label, state_label
 from keys.local.files import PRIVATE_MODE
@@ -46,20 +44,6 @@ WaitOption = Annotated[float, typer.Option("--wait", min=0, max=30, help=_("Seco
 OfflineOption = Annotated[bool, typer.Option("--offline", help=_("Do not contact the node."))]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
-    app.command(help=_("Fetch and list messages.\n\nExample: comity inbox --wait 20"))(inbox)
-    app.command(
-        help=_("Find messages by words in them.\n\nExample: comity search Roubaix mailbox"), cls=TakesNumbersBelowZero
-    )(search)
-    app.command(help=_("Show a message; its sender learns that it was opened.\n\nExample: comity show 7f3a"))(show)
-    app.command(help=_("What is proved of a message, and where its case stands.\n\nExample: comity track 7f3a"))(track)
-    app.command(help=_("Verify a message, or an exported file, again.\n\nExample: comity verify 7f3a"))(verify)
-    app.command(
-        help=_("Write a message with its cryptographic proofs to a file.\n\nExample: comity export 7f3a evidence.cbor")
-    )(export)
-
-
 def search(
     words: Annotated[list[str], typer.Argument(help=_("Words that all stand in the message."))],
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 50,
@@ -73,13 +57,12 @@ def search(
     """Search messages."""
 
     async def work(desk: Desk) -> None:
-        with Progress(console=err, transient=True, disable=as_json) as shown:
-            task = shown.add_task(_("indexed"), total=None)
+        with progress(_("indexed"), as_json=as_json) as moved:
             found = await desk.search(
                 " ".join(words),
                 limit=limit,
                 everything=everything,
-                progress=lambda done, total: shown.update(task, completed=done, total=total),
+                progress=moved,
             )
         if as_json:
             print_json(found)

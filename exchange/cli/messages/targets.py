@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # What a provider hands out in one file; a draft has less.
 MAX_EXPORT_BYTES = 32 * 1024 * 1024
 
-app = typer.Typer(no_args_is_help=True, help=_("Targets of a request from a table."))
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command(

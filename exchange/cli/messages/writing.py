@@ -36,34 +36,6 @@ if TYPE_CHECKING:
     from exchange.messaging.drafting.cleaning import Removed
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
-    app.command(
-        help=_(
-            "Write a draft to fill in.\n\nExample: comity new --template preservation-ip --set port=51544 --out r.json"
-        )
-    )(new)
-    app.command(help=_("Check, seal and send a draft.\n\nExample: comity send request.json"))(send)
-    app.command(help=_("Acknowledge a request.\n\nExample: comity acknowledge 7f3a --eta 2026-11-23T09:00:00+01:00"))(
-        acknowledge
-    )
-    app.command(help=_("Tell the sender why a message is out of order.\n\nExample: comity explain 7f3a"))(explain)
-    app.command(help=_("Answer a request for its targets.\n\nExample: comity answer 7f3a answer.json"))(answer)
-    app.command(
-        name="accept-conditions",
-        help=_("Accept the conditions under which something was given.\n\nExample: comity accept-conditions 7f3a"),
-    )(accept_conditions)
-    app.command(
-        help=_(
-            "Offer what a draft gives under conditions; it stays here until they are accepted.\n\n"
-            "Example: comity offer answer.json"
-        )
-    )(offer)
-    app.command(
-        help=_("Send what was offered, when its conditions are accepted.\n\nExample: comity give 7f3a"),
-    )(give)
-
-
 def new(
     message_type: Annotated[str | None, typer.Argument(help=_("Such as preservation.request."))] = None,
     out: Annotated[Path | None, typer.Option("--out", help=_("The file to write; else standard output."))] = None,

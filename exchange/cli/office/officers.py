@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from exchange.desk.desk import Desk
     from exchange.office.officers import DeskOfficer
 
-app = typer.Typer(no_args_is_help=True, help=_("Officers of this desk, each with a key and roles of their own."))
+app = typer.Typer(no_args_is_help=True)
 OfficerArgument = Annotated[str, typer.Argument(help=_("The officer's id, such as kim."))]
 RolesOption = Annotated[
     list[str], typer.Option("--role", help=_("reader, drafter, releaser or administrator; repeat it."))

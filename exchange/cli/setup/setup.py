@@ -30,24 +30,6 @@ if TYPE_CHECKING:
     from keys.directory.cards import ContactPointCard
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
-    app.command(
-        help=_(
-            "Make a desk's home and its enrolment request.\n\n"
-            "Example: comity init 24-7@kr --bootstrap kr.json --office Cyber --agency KNPA --telephone +82220000247"
-        )
-    )(init)
-    app.command(help=_("Search the directory.\n\nExample: comity directory --country FR --on-duty"))(directory)
-    app.command(help=_("Show the code lists, added ones too.\n\nExample: comity codes refusal_ground"))(codes)
-    app.command(
-        help=_(
-            "Run the main job on this machine: two nations, their desks and auditors.\n\n"
-            "Example: comity demo --scenario all --keep demo"
-        )
-    )(demo)
-
-
 def init(
     address: Annotated[str, typer.Argument(help=_("The contact point's address, such as 24-7@kr."))],
     bootstrap: Annotated[Path, typer.Option("--bootstrap", help=_("The federation's bootstrap bundle."))],

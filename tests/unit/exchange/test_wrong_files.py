@@ -14,9 +14,12 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+import exchange.cli._commands
 import exchange.cli.main
+import node.cli._commands
 import node.cli.main
 from exchange.settings import Home
+from keys.commands import functions
 from keys.directory.cards import card_to_bytes
 from keys.local.given_files import _OF_MESSAGES, _TEXTS, FileKind, read_given, reading_as, recognised, take
 from keys.local.passphrase import read_passphrase_file
@@ -107,18 +110,9 @@ OTHERS = {
 NOT_PATHS = {("comity verify", "what"), ("comity-node federation create", "holder")}
 
 
-def commands(app: typer.Typer, name: str) -> Iterator[tuple[str, Any]]:
-    for command in app.registered_commands:
-        assert command.callback is not None
-        yield f"{name} {command.name or command.callback.__name__}", command.callback
-    for group in app.registered_groups:
-        if group.typer_instance is not None:
-            called = group.name or group.typer_instance.info.name
-            yield from commands(group.typer_instance, f"{name} {called}")
-
-
 APPS = {"comity": exchange.cli.main.app, "comity-node": node.cli.main.app}
-COMMANDS = dict(found for name, app in APPS.items() for found in commands(app, name))
+ROWS = {"comity": exchange.cli._commands.ROWS, "comity-node": node.cli._commands.ROWS}
+COMMANDS = {f"{name} {words}": function for name, rows in ROWS.items() for words, function in functions(rows)}
 ENDING_PASSPHRASE = "passphrase_file"
 
 
