@@ -45,6 +45,12 @@ PassphraseOption = Annotated[
         help=_("A file (mode 0600) whose first line is the keystore's passphrase; else it is asked for."),
     ),
 ]
+TsaRootsOption = Annotated[
+    Path | None, typer.Option("--tsa-roots", help=_("PEM file of the timestamp authorities' root certificates."))
+]
+DisclosureOption = Annotated[
+    Path | None, typer.Option("--disclosure", help=_("A disclosure, for a bundle without content."))
+]
 IdArgument = Annotated[str, typer.Argument(help=_("The message's id, or its first or last characters."))]
 SHORT_ID = 8  # the end of an id: its beginning is a time, alike in neighbours
 _ENDING = (signal.SIGINT, signal.SIGTERM)
