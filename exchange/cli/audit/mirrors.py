@@ -84,19 +84,17 @@ async def verified(
     """
     from exchange.audit import keep_verified, verified_before
     from exchange.audit.period import ALWAYS
-    from exchange.audit.verify import verify_mirror
+    from exchange.audit.verify import LogMirror, VerifyPlan, verify_mirror
 
     def work(directory: Directory) -> VerifiedLog:
         verifier = directory.log_verifier(node)
         return verify_mirror(
-            folder,
-            node,
-            verifier,
+            LogMirror(folder, node, verifier),
             directory,
-            lambda completed, total: shown.update(task, completed=completed, total=total),
-            period=period,
-            jobs=jobs,
-            before=None if kept is None else verified_before(kept, verifier.origin),
+            VerifyPlan(
+                period=period, jobs=jobs, before=None if kept is None else verified_before(kept, verifier.origin)
+            ),
+            progress=lambda completed, total: shown.update(task, completed=completed, total=total),
         )
 
     with entries_progress(as_json=as_json) as shown:
