@@ -29,8 +29,6 @@ MirrorsArgument = Annotated[
     list[str],
     typer.Argument(help=_("Mirrors, as NODE (in the home's folder mirrors) or as NODE=FOLDER.")),
 ]
-FromOption = Annotated[str | None, typer.Option("--from", help=_("From this date and time on (with time zone)."))]
-ToOption = Annotated[str | None, typer.Option("--to", help=_("Before this date and time (with time zone)."))]
 JobsOption = Annotated[
     int, typer.Option("--jobs", min=1, max=64, help=_("Processes that read entries at the same time."))
 ]

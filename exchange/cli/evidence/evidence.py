@@ -12,6 +12,9 @@ from rich.progress import Progress
 
 from exchange.cli._options import (
     DEFAULT_HOME,
+    REPLACED_OUT,
+    TSA,
+    TSA_ROOTS,
     DisclosureOption,
     HomeOption,
     IdArgument,
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True, help=_("Evidence of a message for a court or an auditor, who can verify it without Comity.")
 )
-OutOption = Annotated[Path, typer.Option("--out", help=_("The file to write; it is replaced if it exists."))]
+OutOption = Annotated[Path, REPLACED_OUT]
 
 
 @app.command(
@@ -54,9 +57,7 @@ def bundle(
     disclose: Annotated[bool, typer.Option("--disclose", help=_("Put the content into it, in the clear."))] = False,
     to: RecipientOption = None,
     purpose: PurposeOption = None,
-    tsa: Annotated[
-        list[str] | None, typer.Option("--tsa", help=_("URL of a timestamp authority (RFC 3161); repeat it."))
-    ] = None,
+    tsa: Annotated[list[str] | None, TSA] = None,
     tsa_roots: TsaRootsOption = None,
     offline: Annotated[
         bool, typer.Option("--offline", help=_("Do not ask the logs for proofs that witnesses cosigned."))
@@ -116,13 +117,9 @@ def bundle(
 )
 def stamp(
     file: Annotated[Path, typer.Argument(help=_("The bundle; it is replaced unless --out names another file."))],
-    tsa: Annotated[list[str], typer.Option("--tsa", help=_("URL of a timestamp authority (RFC 3161); repeat it."))],
-    tsa_roots: Annotated[
-        Path, typer.Option("--tsa-roots", help=_("PEM file of the timestamp authorities' root certificates."))
-    ],
-    out: Annotated[
-        Path | None, typer.Option("--out", help=_("The file to write; it is replaced if it exists."))
-    ] = None,
+    tsa: Annotated[list[str], TSA],
+    tsa_roots: Annotated[Path, TSA_ROOTS],
+    out: Annotated[Path | None, REPLACED_OUT] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Add timestamps to a bundle."""

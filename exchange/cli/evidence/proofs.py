@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import Progress
 
-from exchange.cli._options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
+from exchange.cli._options import DEFAULT_HOME, HomeOption, JsonOption, NodeArgument, PassphraseOption, run, with_desk
 from exchange.cli.audit.mirrors import mirror_of
 from exchange.cli.output import err, line, print_json, safe, table
 from exchange.i18n import _, labelled
@@ -61,7 +61,7 @@ def register(app: typer.Typer) -> None:
 
 
 def prove(
-    node: Annotated[str, typer.Argument(help=_("The node."))],
+    node: NodeArgument,
     mirror: Annotated[
         Path | None,
         typer.Option(

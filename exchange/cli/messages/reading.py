@@ -18,9 +18,11 @@ from exchange.cli._options import (
     HomeOption,
     IdArgument,
     JsonOption,
+    LimitOption,
     PassphraseOption,
     TakesNumbersBelowZero,
     TsaRootsOption,
+    WaitOption,
     run,
     with_desk,
 )
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
     from exchange.text.rendering import ReadLine
     from exchange.views import ShownMessage, Tracking, VerificationReport
 
-WaitOption = Annotated[float, typer.Option("--wait", min=0, max=30, help=_("Seconds to wait for something new."))]
 OfflineOption = Annotated[bool, typer.Option("--offline", help=_("Do not contact the node."))]
 
 
@@ -57,7 +58,7 @@ def register(app: typer.Typer) -> None:
 
 def search(
     words: Annotated[list[str], typer.Argument(help=_("Words that all stand in the message."))],
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 50,
+    limit: LimitOption = 50,
     everything: Annotated[
         bool, typer.Option("--all", help=_("Look into all messages, however long it takes to index them first."))
     ] = False,
@@ -115,7 +116,7 @@ def inbox(
     unopened: Annotated[bool, typer.Option("--unopened", help=_("Only what nobody here has opened."))] = False,
     unread: Annotated[bool, typer.Option("--unread", help=_("Only what the acting officer has not read."))] = False,
     refused: Annotated[bool, typer.Option("--refused", help=_("Show instead what was refused, and why."))] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 50,
+    limit: LimitOption = 50,
     wait: WaitOption = 0,
     offline: OfflineOption = False,
     home: HomeOption = DEFAULT_HOME,

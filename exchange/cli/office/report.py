@@ -11,8 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import Progress
 
-from exchange.cli._options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
-from exchange.cli.audit.mirrors import FromOption, ToOption, period_of
+from exchange.cli._options import (
+    DEFAULT_HOME,
+    FromOption,
+    HomeOption,
+    JsonOption,
+    PassphraseOption,
+    ToOption,
+    run,
+    with_desk,
+)
+from exchange.cli.audit.mirrors import period_of
 from exchange.cli.messages.files import write_out
 from exchange.cli.output import err, line, print_json
 from exchange.i18n import _, labelled
