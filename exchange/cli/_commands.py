@@ -119,12 +119,7 @@ ROWS = (
     CommandRow(
         "verify",
         "exchange.cli.messages.reading:verify",
-        _("Verify a message, or an exported file, again.\n\nExample: comity verify 7f3a"),
-    ),
-    CommandRow(
-        "export",
-        "exchange.cli.messages.reading:export",
-        _("Write a message with its cryptographic proofs to a file.\n\nExample: comity export 7f3a evidence.cbor"),
+        _("Verify a message, or an evidence bundle, again.\n\nExample: comity verify 7f3a"),
     ),
     CommandRow(
         "compare",

@@ -89,6 +89,11 @@ class DeskDirectory:
         return self._client.current
 
     @property
+    def trusted_root(self) -> bytes:
+        """The root metadata that everything is verified from: that of the bootstrap file."""
+        return self._bundle.root
+
+    @property
     def lacks(self) -> bool:
         """Whether something was looked up of a nation that was not read yet, and the next refresh will bring it."""
         return self._client.lacks()

@@ -159,8 +159,8 @@ class LegalProfile(_Part):
     node: NodeName
     country: Country | None = None
     updated_at: Instant
-    offences: Annotated[tuple[OffenceRule, ...], Field(max_length=200)] = ()
-    powers: Annotated[tuple[PowerRule, ...], Field(max_length=50)] = ()
+    offences: tuple[OffenceRule, ...] = ()
+    powers: tuple[PowerRule, ...] = ()
     preservation: Annotated[tuple[PreservationRule, ...], Field(max_length=20)] = ()
     languages: Annotated[tuple[LanguageRule, ...], Field(max_length=50)] = ()
     authorities: Annotated[tuple[AuthorityRule, ...], Field(max_length=50)] = ()

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from keys.local.given_files import FileKind, take
+from node.cli._options import OutFile, QuickKeystore
 from node.cli._output import AsJson, edge, show
 from node.cli._secrets import PassphraseFile, TokenFile, open_token, read_passphrase
 from node.i18n import _, labelled
@@ -42,9 +43,7 @@ def init(
     directory_folder: Annotated[
         Path | None, typer.Option(help=_("Folder that the federation's ceremony publishes into, if it is here."))
     ] = None,
-    demonstration: Annotated[
-        bool, typer.Option("--demonstration", help=_("A keystore that opens fast: for tests and demonstrations only."))
-    ] = False,
+    demonstration: QuickKeystore = False,
     passphrase_file: PassphraseFile = None,
     token_file: TokenFile = None,
     as_json: AsJson = False,
@@ -176,7 +175,7 @@ def card(home: Home, as_json: AsJson = False) -> None:
 def bootstrap(
     home: Home,
     url: Annotated[str, typer.Option(help=_("Where its own desks reach it: https://host[:port]."))],
-    out: Annotated[Path, typer.Option(help=_("File to write."))],
+    out: OutFile,
     as_json: AsJson = False,
 ) -> None:
     """Write the bootstrap bundle for desks that this node serves, also where no partner reaches it."""

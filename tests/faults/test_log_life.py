@@ -21,7 +21,7 @@ import pytest_asyncio
 from typer.testing import CliRunner
 
 from exchange.audit.mirror import mirror
-from exchange.audit.verify import verify_mirror
+from exchange.audit.verify import LogMirror, verify_mirror
 from keys.directory.cards import card_to_bytes, parse_node_card
 from keys.local.files import write_file
 from keys.local.terminal import REFUSED, UNVERIFIED
@@ -647,7 +647,7 @@ async def test_new_mirror_counts_what_was_erased_and_an_old_one_keeps_it(later: 
 
     for folder, withheld in (("old", 0), ("new", erased["erased"])):
         await mirror(source, tmp_path / folder, verifier)
-        log = verify_mirror(tmp_path / folder, "kr", verifier, directory)
+        log = verify_mirror(LogMirror(tmp_path / folder, "kr", verifier), directory)
         assert (log.withheld, log.findings) == (withheld, ())
 
 

@@ -170,7 +170,7 @@ async def test_a_forged_consent_opens_nothing(world: World, monkeypatch: pytest.
         with without_rules(fr):
             sent = await fr.send({**draft, "consents": [carried]})
         assert (await gh.sync()).quarantined == ()
-        for reading in (gh.show(sent.id), gh.peek(sent.id), gh.verification.export(sent.id)):
+        for reading in (gh.show(sent.id), gh.peek(sent.id), gh.verification.evidence(sent.id, disclose=True)):
             with pytest.raises(HandlingError, match="not proved"):
                 await reading
         assert [row.opened_at for row in await gh.inbox()] == [None]

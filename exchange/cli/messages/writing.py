@@ -14,10 +14,13 @@ import typer
 from exchange.cli._options import (
     DEFAULT_HOME,
     CleanOption,
+    DraftArgument,
     HomeOption,
     IdArgument,
     JsonOption,
+    OutOrPrintOption,
     PassphraseOption,
+    RemarkOption,
     instant,
     run,
     with_desk,
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
 
 def new(
     message_type: Annotated[str | None, typer.Argument(help=_("Such as preservation.request."))] = None,
-    out: Annotated[Path | None, typer.Option("--out", help=_("The file to write; else standard output."))] = None,
+    out: OutOrPrintOption = None,
     reply_to: Annotated[
         str | None,
         typer.Option("--reply-to", help=_("The message you answer. The draft takes its recipient and thread.")),
@@ -108,7 +111,7 @@ def new(
 
 
 def send(
-    file: Annotated[Path, typer.Argument(help=_("The draft."))],
+    file: DraftArgument,
     check: Annotated[bool, typer.Option("--check", help=_("Only check the draft; send nothing."))] = False,
     unless_duplicate: Annotated[
         bool, typer.Option("--unless-duplicate", help=_("Send nothing when another case is about the same target."))
@@ -266,7 +269,7 @@ def acknowledge(
     next_update_by: Annotated[
         str | None, typer.Option("--next-update-by", help=_("Or: when the sender will get an update (with time zone)."))
     ] = None,
-    remark: Annotated[str | None, typer.Option("--remark", help=_("A remark for the sender."))] = None,
+    remark: RemarkOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -310,7 +313,7 @@ def answer(
 
 def explain(
     message_id: IdArgument,
-    remark: Annotated[str | None, typer.Option("--remark", help=_("A remark for the sender."))] = None,
+    remark: RemarkOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

@@ -12,7 +12,9 @@ from exchange.cli._options import (
     DEFAULT_HOME,
     HomeOption,
     JsonOption,
+    NewPassphraseOption,
     PassphraseOption,
+    QuickDerivationOption,
     read_officer_passphrase,
     run,
     with_desk,
@@ -46,13 +48,8 @@ def add(
     name: Annotated[str, typer.Option("--name", help=_("The officer's name, as messages show it."))],
     job_title: Annotated[str, typer.Option("--job-title", help=_("The officer's function, as messages show it."))],
     roles: RolesOption,
-    new_passphrase_file: Annotated[
-        Path | None,
-        typer.Option("--new-passphrase-file", help=_("A file with the new passphrase; else it is asked for.")),
-    ] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick-derivation", help=_("Cheaper passphrase derivation: for demonstrations only."))
-    ] = False,
+    new_passphrase_file: NewPassphraseOption = None,
+    quick: QuickDerivationOption = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -128,10 +125,7 @@ def passphrase(
     old_passphrase_file: Annotated[
         Path | None, typer.Option("--old-passphrase-file", help=_("A file with the present passphrase."))
     ] = None,
-    new_passphrase_file: Annotated[
-        Path | None,
-        typer.Option("--new-passphrase-file", help=_("A file with the new passphrase; else it is asked for.")),
-    ] = None,
+    new_passphrase_file: NewPassphraseOption = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -165,13 +159,8 @@ def passphrase(
     ),
 )
 def key(
-    new_passphrase_file: Annotated[
-        Path | None,
-        typer.Option("--new-passphrase-file", help=_("A file with the new passphrase; else it is asked for.")),
-    ] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick-derivation", help=_("Cheaper passphrase derivation: for demonstrations only."))
-    ] = False,
+    new_passphrase_file: NewPassphraseOption = None,
+    quick: QuickDerivationOption = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

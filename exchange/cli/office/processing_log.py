@@ -12,9 +12,11 @@ import typer
 from exchange.cli._options import (
     DEFAULT_HOME,
     SHORT_ID,
+    FromOption,
     HomeOption,
     JsonOption,
     PassphraseOption,
+    ToOption,
     instant,
     run,
     with_desk,
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
 
 _MORE = ("ground", "count", "key", "subject", "file")
 app = typer.Typer(no_args_is_help=True)
-FromOption = Annotated[str | None, typer.Option("--from", help=_("From this date and time on (with time zone)."))]
-ToOption = Annotated[str | None, typer.Option("--to", help=_("Before this date and time (with time zone)."))]
 OperationOption = Annotated[
     str | None, typer.Option("--operation", help=_("Only this operation, a code of the list record_operation."))
 ]

@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli._options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
-from exchange.cli.audit.mirrors import FromOption, ToOption, period_of
+from exchange.cli._options import (
+    DEFAULT_HOME,
+    FromOption,
+    HomeOption,
+    JsonOption,
+    PassphraseOption,
+    ToOption,
+    run,
+    with_desk,
+)
+from exchange.cli.audit.mirrors import period_of
 from exchange.cli.messages.files import write_out
 from exchange.cli.output import line, print_json, progress
 from exchange.i18n import _, labelled

@@ -11,9 +11,11 @@ import typer
 
 from exchange.cli._options import (
     DEFAULT_HOME,
+    CountryOption,
     HomeOption,
     JsonOption,
     PassphraseOption,
+    QuickDerivationOption,
     instant,
     read_passphrase,
     run,
@@ -79,9 +81,7 @@ def init(
     by_file: Annotated[
         bool, typer.Option("--by-file", help=_("This desk has no network: it reaches its node by bundles."))
     ] = False,
-    quick: Annotated[
-        bool, typer.Option("--quick-derivation", help=_("Cheaper passphrase derivation: for demonstrations only."))
-    ] = False,
+    quick: QuickDerivationOption = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -139,7 +139,7 @@ def _scope(
 
 def directory(
     address: Annotated[str | None, typer.Argument(help=_("A contact point, or nothing for all."))] = None,
-    country: Annotated[str | None, typer.Option(help=_("Only of this country, such as FR."))] = None,
+    country: CountryOption = None,
     language: Annotated[str | None, typer.Option(help=_("Only who works in this language, such as fr."))] = None,
     competence: Annotated[str | None, typer.Option(help=_("Only who has this competence, or part of it."))] = None,
     text: Annotated[str | None, typer.Option(help=_("Only who has this word on the card."))] = None,

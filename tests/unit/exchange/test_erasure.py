@@ -56,7 +56,12 @@ async def test_erased_content_does_not_open_and_its_proofs_still_verify(world: W
         thread, message = await ended(kr, fr)
         receipts = await fr.receipts(message)
         assert (await fr.run(fr.erasure.erase_case, thread, "retention")).messages == 2
-        for refused in (fr.show(message), fr.verification.export(message), fr.peek(message), fr.case(thread)):
+        for refused in (
+            fr.show(message),
+            fr.verification.evidence(message, disclose=True),
+            fr.peek(message),
+            fr.case(thread),
+        ):
             with pytest.raises(ErasedError):
                 await refused
         assert (await fr.search("Roubaix")).messages == ()
