@@ -58,7 +58,7 @@ class OffenceRule(Sourced):
     """Whether what a published list calls an offence is punishable in this nation."""
 
     list: Literal["budapest", "un", "iccs"]
-    code: Annotated[str, StringConstraints(min_length=1, max_length=20)]
+    code: str
     punishable: bool
     provision: Line | None = None
     penalty_years: Annotated[int, Field(ge=0, le=100)] | None = None
