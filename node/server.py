@@ -19,6 +19,8 @@ from keys.directory.view import Directory
 from keys.members.bootstrap import BootstrapFile
 from keys.members.identity import tls_identity
 from keys.secrets.keystore import Keystore, Purpose
+from keys.transport.client import Reach
+from keys.transport.signing import Requester
 from keys.transport.tls import server_context
 from node.http.admin import build_admin
 from node.http.app import build_app
@@ -44,7 +46,7 @@ from node.operations.expiry_watch import ExpiryWatch
 from node.operations.limits import Room, TokenBuckets
 from node.operations.logging import Log, make_log, quiet_libraries
 from node.operations.metrics import Metrics
-from node.peers.client import Identity, Partners, PartnerSource
+from node.peers.client import MAX_CONNECTIONS, Partners, PartnerSource
 from node.peers.directory import DirectoryService, FolderSource, Source
 from node.recovery.confirmation import LogConfirmation, askable
 from node.relay import expiry
@@ -162,18 +164,16 @@ class Node:
 
     async def _open(self) -> None:
         settings, home = self._settings, self._home
-        identity = Identity(settings.node, self._keystore.signer(Purpose.HTTP), self._clock)
+        requester = Requester(settings.node, self._keystore.signer(Purpose.HTTP), self._clock)
         self.files = LogFiles.of(home, settings, self._keystore)
         self.clock_watch = ClockWatch(self._clock, self._elapsed, self.files.memory, self.metrics, self.log)
         sequencer, store = await self._open_log()
         directory = self._open_directory()
         partners = Partners(
-            identity,
+            requester,
             lambda: self._directory_or_none(directory),
             self._bundle(),
-            settings.delivery.timeout_s,
-            self.clock_watch.heard,
-            settings.allow_networks,
+            Reach(settings.delivery.timeout_s, MAX_CONNECTIONS, settings.allow_networks, self.clock_watch.heard),
         )
         self._stack.push_async_callback(partners.close)
         self._partners = partners
@@ -200,7 +200,7 @@ class Node:
         )
         self._confirmation = LogConfirmation(sequencer, self.files, partners, self.askable, self.log, self.clock_watch)
         self.context = self._make_context(store, sequencer, directory, judge, outcomes, monitor, partners, exchange)
-        self.bundles = OfflineExchange(self.context.relaying, identity.signer, home.bundles)
+        self.bundles = OfflineExchange(self.context.relaying, requester.signer, home.bundles)
 
     async def _start(self) -> None:
         settings, directory, sequencer = self._settings, self.context.directory, self.context.sequencer

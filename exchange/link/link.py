@@ -20,6 +20,7 @@ from exchange.link.worker import Background, InThread
 from exchange.settings import DeskSettings
 from exchange.store.messages import DeskStore
 from keys.directory.view import Directory
+from keys.transport.signing import Requester
 from protocol.address import Address
 from protocol.crypto.signing import Signer
 from protocol.encoding.instants import from_ms, to_ms
@@ -195,16 +196,9 @@ class NodeLink:
                 self._background.start(outdated.close())
             self._clients.clear()
         client = self._clients.get(node)
-        if client is None or (client.base_url, client.certificates) != (route.url.rstrip("/"), route.certificates):
+        if client is None or client.server != route:
             if client is not None:
                 self._background.start(client.close())
-            client = self._clients[node] = NodeClient(
-                node,
-                route.url,
-                route.certificates,
-                self._address,
-                self._signs_with,
-                self._clock,
-                timeout_s=self._settings.request_timeout_s,
-            )
+            requester = Requester(str(self._address), self._signs_with, self._clock)
+            client = self._clients[node] = NodeClient(route, requester, timeout_s=self._settings.request_timeout_s)
         return client

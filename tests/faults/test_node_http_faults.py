@@ -23,7 +23,7 @@ from protocol.crypto.signing import Ed25519Signer
 from protocol.directory_seen import decode_entry
 from protocol.encoding import cbor
 from protocol.event import Event, EventName
-from protocol.http.signature import sign_request
+from protocol.http.signature import SignedBody, sign_request
 from protocol.log.checkpoint import Checkpoint, SoftLogSigner, sign_checkpoint
 from protocol.receipt import receipts_to_value
 from tests.worlds.nodes import World, answers
@@ -73,7 +73,13 @@ def _signed_head(world: World, body: bytes) -> bytes:
     desk = world.desks["24-7@kr"]
     url = world.url("kr") + "/v1/submit"
     headers = sign_request(
-        "POST", url, body, "application/cbor", str(desk.address), desk.signer(), world.clock(), os.urandom(16)
+        "POST",
+        url,
+        SignedBody(body, "application/cbor"),
+        str(desk.address),
+        desk.signer(),
+        world.clock(),
+        os.urandom(16),
     )
     lines = ["POST /v1/submit HTTP/1.1", f"Host: 127.0.0.1:{world.ports['kr']}", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
@@ -564,7 +570,7 @@ async def test_stopping_answers_those_who_wait(kr: World) -> None:
 async def test_an_event_stream_tells_that_something_came_and_nothing_else(kr: World) -> None:
     seoul = kr.desks["24-7@kr"]
     url = kr.url("kr") + "/v1/mailbox/events?after=0"
-    headers = sign_request("GET", url, None, None, str(seoul.address), seoul.signer(), kr.clock(), os.urandom(16))
+    headers = sign_request("GET", url, None, str(seoul.address), seoul.signer(), kr.clock(), os.urandom(16))
     async with kr.session("kr").get(url, headers=headers) as stream:
         assert await stream.content.readuntil(b"\n\n") == b": comity\n\n"
         await kr.submit(seoul, kr.seal(seoul, [seoul]))

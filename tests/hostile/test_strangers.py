@@ -16,7 +16,7 @@ from keys.transport.tls import client_context
 from node.http.app import ENDPOINTS
 from protocol.crypto.signing import Signer
 from protocol.encoding import cbor
-from protocol.http.signature import sign_request
+from protocol.http.signature import SignedBody, sign_request
 from tests.worlds.nodes import Forger, Nation, World
 
 PATIENCE_S = 15
@@ -73,7 +73,7 @@ def signed(
 ) -> bytes:
     """The head of an upload of ``body``, rightly signed; it announces ``size`` bytes."""
     url = world.url("kr") + path
-    headers = sign_request("POST", url, body, body_type, holder, signer, world.clock(), os.urandom(16))
+    headers = sign_request("POST", url, SignedBody(body, body_type), holder, signer, world.clock(), os.urandom(16))
     size = len(body) if size is None else size
     lines = [f"POST {path} HTTP/1.1", f"Host: 127.0.0.1:{world.ports['kr']}", f"Content-Length: {size}"]
     return "\r\n".join([*lines, *(f"{name}: {value}" for name, value in headers.items()), "", ""]).encode()
