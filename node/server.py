@@ -54,7 +54,7 @@ from node.relay.offline import OfflineExchange
 from node.relay.outcomes import Outcomes, PartnerReceiptJudge
 from node.relay.pull import Puller
 from node.settings import NodeHome, NodeSettings, split_host_port
-from node.store.interface import Failed, RecordDirectory
+from node.store.operations import Failed, RecordDirectory
 from node.store.sqlite.store import SqliteStore
 from node.witness.cosignatures import Cosignatures
 from node.witness.gateway import WitnessGateway

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from node.http.context import CONTEXT, Context
 from node.operations.metrics import CONTENT_TYPE
-from node.store.interface import StoreStats
+from node.store.reads import StoreStats
 from protocol.address import node_of
 from protocol.errors import ComityError, NotAdmittedError
 
@@ -54,7 +54,7 @@ async def _health(request: web.Request) -> web.Response:
             "status": status,
             "node": context.node,
             "problems": failing + attention,
-            "log_size": await context.store.log_size(),
+            "log_size": await context.store.reads.log_size(),
             "directory_version": version,
         },
         status=503 if failing else 200,
@@ -65,7 +65,7 @@ async def _metrics(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     stats: StoreStats | None
     try:
-        stats = await context.store.stats()
+        stats = await context.store.reads.stats()
     except ComityError:
         stats = None
     halted = (context.sequencer.problem or context.sequencer.clock_problem) is not None

@@ -60,4 +60,6 @@ def _seen(right: AuditRight, item: BundleItem, nations: frozenset[str]) -> Bundl
 
 async def _nations(store: Store, entry: bytes) -> frozenset[str]:
     event = decode_entry(entry)
-    return await store.message_nations(event.message_id, event.digest) if isinstance(event, Event) else frozenset()
+    return (
+        await store.reads.message_nations(event.message_id, event.digest) if isinstance(event, Event) else frozenset()
+    )

@@ -31,7 +31,8 @@ from node.log._volatile_checkpoint import VolatileCheckpoint
 from node.log.checkpoint_file import CheckpointFile
 from node.log.wakeups import ANY_PARTNER, Wakeups
 from node.store.disk_errors import Report, unreported
-from node.store.interface import (
+from node.store.interface import Store
+from node.store.operations import (
     AcceptSubmission,
     AcceptTransfer,
     Applied,
@@ -47,7 +48,6 @@ from node.store.interface import (
     RecordCosigned,
     RenewCheckpoint,
     SkipNumbers,
-    Store,
 )
 from protocol.encoding.instants import to_text
 from protocol.errors import (
@@ -330,7 +330,7 @@ class Sequencer:
         return await self._newest_now()
 
     async def _newest_now(self) -> bytes:
-        released, renewed = await self._store.checkpoint(), self._renewed
+        released, renewed = await self._store.reads.checkpoint(), self._renewed
         if renewed is None or parse_checkpoint(renewed) != parse_checkpoint(released):
             return released
         return renewed

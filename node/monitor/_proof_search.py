@@ -59,7 +59,7 @@ class ProofSearch:
         sizes = {parse_checkpoint(note).size: note for note in (one, other)}
         tree, head = RemoteTree(max(sizes)), sizes[max(sizes)]
         for note in (one, other):
-            receipt = await self._store.foreign_receipt(note)
+            receipt = await self._store.reads.foreign_receipt(note)
             if receipt is not None and note != head:
                 return await answer(tree, client.tile, lambda: about_receipt(receipt, head, verifier, tree.tree))  # noqa: B023 - awaited here
         return await answer(tree, client.tile, lambda: between_checkpoints(one, other, verifier, tree.tree))

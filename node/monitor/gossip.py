@@ -63,7 +63,7 @@ class Gossip:
 
     async def heads(self) -> Heads:
         """What this node tells partners."""
-        seen = [(head.origin, head.size, head.root) for head in await self._store.foreign_heads()]
+        seen = [(head.origin, head.size, head.root) for head in await self._store.reads.foreign_heads()]
         shared = [kept for kept in self._monitor.proofs.open() if not shows_entry(kept.proof)]
         return Heads(tuple(seen), tuple((kept.proof.origin, kept.digest) for kept in shared))
 

@@ -31,7 +31,8 @@ from node.operations.logging import Log
 from node.operations.metrics import Metrics
 from node.peers.client import PartnerClient, Partners
 from node.store.disk_errors import Report, unreported
-from node.store.interface import RecordPeerCheckpoint, Store
+from node.store.interface import Store
+from node.store.operations import RecordPeerCheckpoint
 from protocol.address import node_of
 from protocol.encoding import cbor
 from protocol.errors import (
@@ -281,7 +282,10 @@ class Monitor:
 
     async def _known(self, partner: str, verifier: LogVerifier) -> list[_Noted]:
         """What was seen, cosigned and proved of the log before."""
-        kept = (await self._store.foreign_checkpoint(verifier.origin), await self._store.cosigned(verifier.origin))
+        kept = (
+            await self._store.reads.foreign_checkpoint(verifier.origin),
+            await self._store.reads.cosigned(verifier.origin),
+        )
         counting = (one for one in kept if one is not None and not self._is_settled(one.note, verifier))
         known = [(one.note, Checkpoint(one.origin, one.size, one.root)) for one in counting]
         note = self._state.proved.get(partner)
@@ -384,7 +388,7 @@ class Monitor:
         origin, full = self._directory().origin(partner), True
         while full:
             after = self._state.compared.get(partner, 0)
-            notes = await self._store.foreign_notes(origin, after, NOTES_AT_ONCE)
+            notes = await self._store.reads.foreign_notes(origin, after, NOTES_AT_ONCE)
             last, unlike = await self._proof_search.unlike(client, head, notes)
             if last is not None:
                 self._state.compared[partner] = last

@@ -22,7 +22,9 @@ from node.operations.metrics import Metrics
 from node.peers.client import Partners
 from node.relay.outcomes import Outcomes
 from node.settings import DeliverySettings
-from node.store.interface import OutboundItem, OutboundKind, RecordExpired, Store
+from node.store.interface import Store
+from node.store.operations import RecordExpired
+from node.store.reads import OutboundItem, OutboundKind
 from protocol.errors import ComityError, NotRecordedError
 from protocol.http.wire import MAX_ENVELOPES, MAX_RECEIPTS
 
@@ -66,7 +68,7 @@ class Delivery:
             with self.sequencer.wakeups.watch(ANY_PARTNER) as watch:
                 while True:
                     try:
-                        waiting = await self.store.partners_with_due(self.clock())
+                        waiting = await self.store.reads.partners_with_due(self.clock())
                     except ComityError as problem:  # the store cannot be read now: what waits, waits
                         self.log.warning("delivery-interrupted", code=problem.code)
                         await asyncio.sleep(self.settings.max_backoff_s)
@@ -130,7 +132,7 @@ class PartnerQueue:
 
     async def _until_due_s(self) -> float:
         now = self._all.clock()
-        for partner, at in await self._all.store.partners_with_due(now):
+        for partner, at in await self._all.store.reads.partners_with_due(now):
             if partner == self._partner:
                 return min(max((at - now).total_seconds(), 0.001), _MAX_SLEEP_S)
         return _MAX_SLEEP_S
@@ -157,7 +159,7 @@ class PartnerQueue:
 
     async def _due(self, kind: OutboundKind, at: datetime, limit: int) -> list[OutboundItem]:
         size = BATCH_BYTES * (self._all.settings.requests_at_once if kind is OutboundKind.ENVELOPE else 1)
-        return await self._all.store.due_outbound(self._partner, kind, at, limit, size)
+        return await self._all.store.reads.due_outbound(self._partner, kind, at, limit, size)
 
     def _settle(self, problem: ComityError | None) -> None:
         metrics = self._all.metrics

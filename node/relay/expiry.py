@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from node.log.sequencer import Sequencer
 from node.operations.logging import Log
 from node.operations.metrics import Metrics
-from node.store.interface import Done, PurgeDelivered, Store
+from node.store.interface import Store
+from node.store.operations import Done, PurgeDelivered
 from protocol.errors import ComityError
 
 _BATCH = 500
@@ -19,7 +20,7 @@ _PURGE_EVERY = timedelta(hours=1)
 async def expire(store: Store, sequencer: Sequencer, now: datetime) -> int:
     """Record every message that expired before ``now``; how many. Stops early when nothing can be written."""
     total = 0
-    while operations := await store.expired(now, _BATCH):
+    while operations := await store.reads.expired(now, _BATCH):
         outcomes = await sequencer.submit_many(operations)
         done = sum(isinstance(outcome, Done) for outcome in outcomes)
         total += done

@@ -20,7 +20,7 @@ from node.relay._offline_state import BundleState
 from node.relay.context import RelayContext
 from node.relay.delivery import BATCH_BYTES
 from node.relay.receipt_intake import take_receipts
-from node.store.interface import OutboundItem, OutboundKind
+from node.store.reads import OutboundItem, OutboundKind
 from protocol.address import Address
 from protocol.bundle import (
     BundleAnswer,
@@ -120,7 +120,7 @@ class OfflineExchange:
         entries: list[MailboxEntry] = []
         after, size = state.after, 0
         while size < MAX_EXPORT_BYTES:
-            page = await self._context.store.mailbox(Address.parse(desk), after, _PAGE, BATCH_BYTES)
+            page = await self._context.store.reads.mailbox(Address.parse(desk), after, _PAGE, BATCH_BYTES)
             if not page:
                 break
             after = page[-1].seq
@@ -137,7 +137,7 @@ class OfflineExchange:
         """What is queued for the node, due or not, up to the limit of an export."""
         after, size = 0, 0
         while size < MAX_EXPORT_BYTES:
-            page = await self._context.store.outbound(node, kind, after, _PAGE, BATCH_BYTES)
+            page = await self._context.store.reads.outbound(node, kind, after, _PAGE, BATCH_BYTES)
             if not page:
                 return
             for item in page:

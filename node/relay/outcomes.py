@@ -17,15 +17,8 @@ from node.monitor.monitor import Monitor
 from node.operations.logging import Log
 from node.operations.metrics import Metrics
 from node.settings import DeliverySettings
-from node.store.interface import (
-    DeferOutbound,
-    Failed,
-    MarkReceiptsSent,
-    Operation,
-    OutboundItem,
-    RecordRefused,
-    RecordRelayed,
-)
+from node.store.operations import DeferOutbound, Failed, MarkReceiptsSent, Operation, RecordRefused, RecordRelayed
+from node.store.reads import OutboundItem
 from protocol.errors import (
     ComityError,
     LogForkError,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from node.relay.context import RelayContext
-from node.store.interface import Failed, StoreForeignReceipts
+from node.store.operations import Failed, StoreForeignReceipts
 from protocol.errors import ComityError, ForbiddenError, LogForkError
 from protocol.receipt import Receipt, VerifiedReceipt
 

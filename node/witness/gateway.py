@@ -100,7 +100,7 @@ class WitnessGateway:
         under_way = bool(self._asking) and now - self._target_since < ROUND_S
         if target is not None and under_way and not self._cosignatures.is_enough(policy, target[1]):
             return
-        note = await self._store.checkpoint()
+        note = await self._store.reads.checkpoint()
         if target is None or note != target[0]:
             self._target, self._target_since = (note, parse_checkpoint(note)), now
 
@@ -146,7 +146,7 @@ class WitnessGateway:
         """The witness's verified lines; raises typed errors."""
         for _ in range(_TRIES):
             old = self._old_sizes.get(node, 0)
-            path = await self._store.consistency_path(old, checkpoint.size) if 0 < old < checkpoint.size else []
+            path = await self._store.reads.consistency_path(old, checkpoint.size) if 0 < old < checkpoint.size else []
             try:
                 answered = await client.add_checkpoint(old, path, note)
             except OldSizeError as conflict:
@@ -162,7 +162,7 @@ class WitnessGateway:
     async def _compare(self, node: str, size: int, checkpoint: Checkpoint) -> None:
         """Take over the size that the witness names; raises :class:`OldSizeError` when the checkpoint is behind it."""
         self._old_sizes[node] = size
-        if size > await self._store.log_size():
+        if size > await self._store.reads.log_size():
             # It cosigned what this log does not have: the database was rolled back and the log must not go on.
             self.ahead.add(node)
             self._log.error("witness-ahead-of-own-log", partner=node, size=size)
@@ -192,8 +192,8 @@ class WitnessGateway:
             if note is None:
                 return
             verified = verify_checkpoint(note, self._directory().log_verifier(self._origin))
-            kept, newest = verified.checkpoint, parse_checkpoint(await self._store.checkpoint())
-            path = await self._store.consistency_path(kept.size, newest.size) if kept.size < newest.size else []
+            kept, newest = verified.checkpoint, parse_checkpoint(await self._store.reads.checkpoint())
+            path = await self._store.reads.consistency_path(kept.size, newest.size) if kept.size < newest.size else []
             verify_consistency(kept.size, kept.root, newest.size, newest.root, path)
             quorum = judge_quorum(self._directory(), verified, self._clock())
             quorum.require()

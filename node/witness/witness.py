@@ -16,7 +16,9 @@ from keys.directory.view import Directory
 from node.log.sequencer import Sequencer
 from node.monitor.monitor import Monitor
 from node.operations.metrics import Metrics
-from node.store.interface import PeerCheckpoint, RecordCosigned, Store
+from node.store.interface import Store
+from node.store.operations import RecordCosigned
+from node.store.reads import PeerCheckpoint
 from protocol.errors import (
     CheckpointInvalidError,
     ForbiddenError,
@@ -73,7 +75,7 @@ class Witness:
         checkpoint = verified.checkpoint
         if not request.old_size <= checkpoint.size:
             raise MalformedError("the checkpoint is of a smaller tree than the old size, or beyond every size")
-        last = await self._store.cosigned(checkpoint.origin)
+        last = await self._store.reads.cosigned(checkpoint.origin)
         await self._monitor.require_consistent(node, verified)
         await self._require_extends(node, request, verified, last)
         now = self._clock()
@@ -91,7 +93,7 @@ class Witness:
         for node in directory.nodes():
             for origin in {log.origin for log in directory.node(node).logs()}:
                 if sha256(origin.encode()).hexdigest() == origin_hash:
-                    cosigned = await self._store.cosigned(origin)
+                    cosigned = await self._store.reads.cosigned(origin)
                     if cosigned is not None:
                         return cosigned.note
         raise LogUnavailableError("no checkpoint of this log was cosigned here")

@@ -16,7 +16,7 @@ from keys.directory.witnesses import judge_quorum, policy_file
 from keys.members.federation import with_status
 from node.monitor.monitor import Checked
 from node.server import Node
-from node.store.interface import Failed
+from node.store.operations import Failed
 from protocol.errors import StorageFullError
 from protocol.http.add_checkpoint import decode_cosignatures, decode_old_size, encode_add_checkpoint
 from protocol.log.checkpoint import Checkpoint, SoftLogSigner, parse_checkpoint, sign_checkpoint, verify_checkpoint
@@ -89,7 +89,7 @@ async def test_a_log_that_grows_is_cosigned_by_its_partners_and_serves_the_proof
     for nation in ("fr", "de"):
         await world.start(nation)
     await grow(world, 5)
-    size = await node.context.store.log_size()
+    size = await node.context.store.reads.log_size()
 
     note = await cosigned(world, node, size)
 
@@ -101,7 +101,7 @@ async def test_a_log_that_grows_is_cosigned_by_its_partners_and_serves_the_proof
     assert (await world.desk_call(desk, "GET", "/log/cosigned/checkpoint")).body == note
     assert (await world.desk_call(desk, "GET", "/log/checkpoint")).body == note
     proof = decode_tlog_proof((await world.desk_call(desk, "GET", "/log/cosigned/proof/3")).body)
-    leaf = leaf_hash(await node.context.store.leaf(3))
+    leaf = leaf_hash(await node.context.store.reads.leaf(3))
     verify_inclusion(leaf, 3, size, proof.path, verified.checkpoint.root)
     assert proof.checkpoint == note
     beyond = await world.desk_call(desk, "GET", f"/log/cosigned/proof/{size}")
@@ -128,7 +128,7 @@ async def test_a_dead_witness_delays_neither_the_log_nor_the_others(world: World
         await world.start(nation)
     for _ in range(3):
         await grow(world)
-        await cosigned(world, node, await node.context.store.log_size())
+        await cosigned(world, node, await node.context.store.reads.log_size())
     failures = node.metrics.render(None, 0, False).decode()
     assert 'comity_cosignature_failures_total{code="unavailable",partner="jp"}' in failures
 
@@ -137,7 +137,7 @@ async def test_without_enough_witnesses_there_is_no_witnessed_checkpoint(world: 
     node = await world.start("kr", delivery=COSIGNING)
     await world.start("fr")
     await grow(world)
-    newest = parse_checkpoint(await node.context.store.checkpoint())
+    newest = parse_checkpoint(await node.context.store.reads.checkpoint())
     await world.until(lambda: node.context.cosignatures.has(newest, "fr"))
 
     reply = await world.desk_call(world.desks["24-7@kr"], "GET", "/log/cosigned/checkpoint")
@@ -302,7 +302,7 @@ async def test_a_log_that_cannot_prove_what_it_signed_is_found_out_by_asking_it(
     await world.start("kr")
     fr = await world.start("fr")
     await grow(world, 2)
-    real = await world.nodes["kr"].context.store.checkpoint()
+    real = await world.nodes["kr"].context.store.reads.checkpoint()
     assert (await add(world, "kr", "fr", encode_add_checkpoint(0, [], real))).status == 200
     size = parse_checkpoint(real).size
     forged = sign_checkpoint(Checkpoint("test-federation/kr", size + 1, bytes(32)), log_of(world, "kr"), world.clock())
@@ -320,16 +320,16 @@ async def test_a_wrong_proof_alone_accuses_nobody(world: World) -> None:
     fr = await world.start("fr")
     await grow(world)
     store = world.nodes["kr"].context.store
-    first = await store.checkpoint()
+    first = await store.reads.checkpoint()
     assert (await add(world, "kr", "fr", encode_add_checkpoint(0, [], first))).status == 200
     await grow(world)
-    second = await store.checkpoint()
+    second = await store.reads.checkpoint()
 
     refused = await add(world, "de", "fr", encode_add_checkpoint(parse_checkpoint(first).size, [bytes(32)], second))
 
     assert refused.status == 422
     assert fr.context.monitor.distrusted == ()
-    path = await store.consistency_path(parse_checkpoint(first).size, parse_checkpoint(second).size)
+    path = await store.reads.consistency_path(parse_checkpoint(first).size, parse_checkpoint(second).size)
     assert (
         await add(world, "kr", "fr", encode_add_checkpoint(parse_checkpoint(first).size, path, second))
     ).status == 200
@@ -370,7 +370,7 @@ async def test_a_witness_that_dies_between_recording_and_answering_gives_the_cos
     await world.start("de")
     await grow(world)
 
-    note = await cosigned(world, node, await node.context.store.log_size())
+    note = await cosigned(world, node, await node.context.store.reads.log_size())
     assert parse_checkpoint(note).size > cosigned_before > 0
 
 
@@ -406,7 +406,7 @@ async def test_of_two_requests_at_once_only_one_moves_the_witness(world: World) 
     )
 
     statuses = [reply.status for reply in replies]
-    kept = await fr.context.store.cosigned("test-federation/kr")
+    kept = await fr.context.store.reads.cosigned("test-federation/kr")
     assert kept is not None
     assert statuses.count(200) == 1
     assert statuses.count(409) == 5

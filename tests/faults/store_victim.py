@@ -14,7 +14,7 @@ from pathlib import Path
 
 from node.log.checkpoint_file import CheckpointFile
 from node.log.sequencer import Sequencer
-from node.store.interface import AcceptTransfer, Done, Incoming
+from node.store.operations import AcceptTransfer, Done, Incoming
 from node.store.sqlite.store import SqliteStore
 from protocol.address import Address
 from protocol.encoding.ids import new_message_id

@@ -174,7 +174,7 @@ async def deliver(world: World, sender: Desk, recipient: Desk) -> None:
 
 
 async def size(world: World, node: str = "kr") -> int:
-    return await world.nodes[node].context.store.log_size()
+    return await world.nodes[node].context.store.reads.log_size()
 
 
 async def known_to(world: World, partner: str, node: str = "kr") -> None:
@@ -452,7 +452,7 @@ async def test_the_time_at_which_a_tree_was_signed_anew_outlives_a_backup_and_it
     await known_to(later, "fr")
     again = fr.proved_note("kr")
     assert again is not None
-    assert again != await later.nodes["kr"].context.store.checkpoint()
+    assert again != await later.nodes["kr"].context.store.reads.checkpoint()
     await operator.do("backup", operator.home(), str(tmp_path / "backup"), "--with-keystore")
     await later.stop("kr")
     later.clock.shift = timedelta(0)  # as on a machine whose clock is behind

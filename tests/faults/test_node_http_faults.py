@@ -323,11 +323,11 @@ async def test_an_envelope_to_nobody_is_refused_and_the_refusal_is_logged(kr: Wo
     seoul = kr.desks["24-7@kr"]
     ghost = kr.add_desk("ghost@kr")
     ghost.address = Address.parse("nobody@kr")
-    before = await kr.nodes["kr"].context.store.log_size()
+    before = await kr.nodes["kr"].context.store.reads.log_size()
     (answer,) = await kr.submit(seoul, kr.seal(seoul, [ghost]))
     assert answer.code == "unknown-contact-point"
     store = kr.nodes["kr"].context.store
-    logged = [decode_entry(await store.leaf(index)) for index in range(before, await store.log_size())]
+    logged = [decode_entry(await store.reads.leaf(index)) for index in range(before, await store.reads.log_size())]
     assert [entry.name for entry in logged if isinstance(entry, Event)] == [EventName.SubmissionRejection]
 
 

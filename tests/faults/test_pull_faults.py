@@ -43,7 +43,7 @@ async def in_mailbox(world: World, desk: Desk, count: int) -> list[bytes]:
     context = world.nodes["la"].context
     with context.sequencer.wakeups.watch(str(desk.address)) as watch:
         while True:
-            entries = await context.store.mailbox(desk.address, 0, 100, 1 << 24)
+            entries = await context.store.reads.mailbox(desk.address, 0, 100, 1 << 24)
             found = [entry.envelope for entry in entries if entry.envelope is not None]
             if len(found) >= count:
                 return found
@@ -95,7 +95,7 @@ async def test_what_such_a_node_sends_leaves_through_its_relay_and_its_receipts_
     seen: set[Any] = set()
     with context.sequencer.wakeups.watch(str(vientiane.address)) as watch:
         while not wanted <= seen:
-            entries_ = await context.store.mailbox(vientiane.address, 0, 100, 1 << 24)
+            entries_ = await context.store.reads.mailbox(vientiane.address, 0, 100, 1 << 24)
             verified = [world.verify(receipt) for entry in entries_ for receipt in entry.receipts]
             seen = {(r.origin, r.event.name, r.event.peer) for r in verified}
             assert wanted <= seen or await watch.wait(20)
@@ -148,7 +148,7 @@ async def test_what_is_said_without_proof_takes_nothing_off_the_queue(world: Wor
     taken = wire.encode_taken(Taken(((number, wire.EnvelopeAnswer(tuple(submitted.receipts))),)))
     body = await world.call("de", "POST", "/v1/pull", taken, holder="la", signer=world.node_keys["la"].signer())
     assert body.status == 200
-    assert list(await store.outbound_items("la", [number])) == [number]
+    assert list(await store.reads.outbound_items("la", [number])) == [number]
 
 
 async def test_a_node_gets_only_what_is_queued_for_itself_and_a_desk_gets_nothing(world: World) -> None:

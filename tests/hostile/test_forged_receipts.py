@@ -15,15 +15,8 @@ from keys.directory.cards import CardStatus
 from keys.members.federation import with_revoked_key, with_status
 from node.http.context import Context
 from node.relay.receipt_intake import take_receipts
-from node.store.interface import (
-    DeferOutbound,
-    Done,
-    Failed,
-    MarkReceiptsSent,
-    OutboundItem,
-    OutboundKind,
-    RecordRelayed,
-)
+from node.store.operations import DeferOutbound, Done, Failed, MarkReceiptsSent, RecordRelayed
+from node.store.reads import OutboundItem, OutboundKind
 from protocol.address import Address
 from protocol.crypto.signing import Signer
 from protocol.envelope import Envelope
@@ -428,7 +421,7 @@ async def test_a_node_logs_no_statement_that_is_not_the_callers_own_true_and_tim
     await world.submit(seoul, note)
     said = DeskStatement(EventName.ContentHandover, note.routing.id, note.digest, seoul.address, stage.now)
     own, late = seoul.signer(), replace(said, at=stage.now + timedelta(minutes=6))
-    before = await stage.context.store.log_size()
+    before = await stage.context.store.reads.log_size()
     cases = {
         "signature-invalid": sign_statement(said, Forger(own, paris.signer())),
         "unknown-key": sign_statement(said, paris.signer()),
@@ -440,7 +433,7 @@ async def test_a_node_logs_no_statement_that_is_not_the_callers_own_true_and_tim
         (answer,) = await stage.context.intake.state([statement], seoul.address)
         assert answer.refusal is not None
         assert answer.refusal.code == code
-    assert await stage.context.store.log_size() == before
+    assert await stage.context.store.reads.log_size() == before
     (true,) = await stage.context.intake.state([sign_statement(said, own)], seoul.address)
     assert true.refusal is None
 
@@ -478,10 +471,10 @@ async def test_a_refusal_is_logged_when_it_is_final_and_of_an_envelope(
     intake, store = stage.context.intake, stage.context.store
     seoul = stage.world.desks["24-7@kr"]
     note = stage.world.seal(seoul, [seoul])
-    before = await store.log_size()
+    before = await store.reads.log_size()
     (answer,) = await intake.submit([b"no envelope"], seoul.address)
     assert answer.refusal is not None
-    assert await store.log_size() == before
+    assert await store.reads.log_size() == before
     for problem, logged in ((PeerFailedError("later"), 0), (ForbiddenError("no"), 1)):
 
         def refuse(*_: object, problem: ComityError = problem) -> None:
@@ -490,4 +483,4 @@ async def test_a_refusal_is_logged_when_it_is_final_and_of_an_envelope(
         monkeypatch.setattr(intake, "_admit", refuse)
         (answer,) = await intake.submit([note.raw], seoul.address)
         assert answer.refusal is problem
-        assert await store.log_size() == before + logged
+        assert await store.reads.log_size() == before + logged

@@ -114,7 +114,7 @@ class Federation:
                 context.monitor.require_trusted("fr")
             assert '"partner-log-lied"' in self.world.logs[node].getvalue()
         await self.send("kr", receipts=0)
-        kept = await self.world.nodes["kr"].context.store.stats()
+        kept = await self.world.nodes["kr"].context.store.reads.stats()
         assert kept.outbound["fr"] >= 1
 
 
@@ -189,7 +189,7 @@ async def test_a_rewritten_entry_is_proved_by_those_who_cosigned_an_older_tree_o
     world = federation.world
     await federation.start()
     await federation.send("kr")
-    older = await world.nodes["fr"].context.store.checkpoint()
+    older = await world.nodes["fr"].context.store.reads.checkpoint()
     for name in HONEST:
         await world.nodes[name].context.witness.add(AddCheckpoint(0, (), older))
     await federation.send("kr")
@@ -284,7 +284,7 @@ async def test_a_log_shown_as_it_was_before_its_receipts_raises_the_alarm_withou
     await federation.start(StaleNode)
     store = federation.world.nodes["fr"].context.store
     assert isinstance(store, StaleStore)
-    await store.freeze()
+    await store.reads.freeze()
     await federation.send("kr")
 
     await federation.exchange()
@@ -302,7 +302,7 @@ async def test_a_log_that_signs_its_tree_of_before_its_receipts_anew_is_proved_w
     await federation.start(RenewingStaleNode)
     store = federation.world.nodes["fr"].context.store
     assert isinstance(store, StaleStore)
-    await store.freeze()
+    await store.reads.freeze()
     await federation.send("kr")
     federation.world.clock.shift = timedelta(seconds=2)  # a checkpoint says whole seconds
 
@@ -318,7 +318,7 @@ async def test_a_log_that_shows_what_it_signed_long_before_has_not_answered(fede
     await federation.start(StaleNode)
     store, us = world.nodes["fr"].context.store, world.nodes["us"].context
     assert isinstance(store, StaleStore)
-    await store.freeze()
+    await store.reads.freeze()
     await federation.send("kr")
 
     world.clock.shift = FRESH_WITHIN + timedelta(minutes=1)
@@ -326,10 +326,11 @@ async def test_a_log_that_shows_what_it_signed_long_before_has_not_answered(fede
     assert '"code": "checkpoint-stale"' in world.logs["us"].getvalue()
     assert us.monitor.distrusted == ()  # a log that says nothing is not one that lies
 
-    store.frozen = None
+    store.reads.frozen = None
     assert await us.monitor.check("fr") is Checked.PROVED
     latest = us.monitor.proved_note("fr")
-    store.frozen = (0, await store.checkpoint())  # the present tree, with the time at which it was signed first
+    # The present tree, with the time at which it was signed first.
+    store.reads.frozen = (0, await store.reads.checkpoint())
     world.nodes["fr"].context.sequencer._renewed = None
     world.nodes["fr"].context.sequencer._renew_from = time.monotonic() + 60
     assert await us.monitor.check("fr") is Checked.STALE
@@ -343,7 +344,7 @@ async def test_a_log_that_shows_an_old_tree_long_after_is_distrusted_by_all_to_w
     await federation.start(StaleNode)
     store = world.nodes["fr"].context.store
     assert isinstance(store, StaleStore)
-    await store.freeze()
+    await store.reads.freeze()
     await federation.send("kr")
     world.clock.shift = FRESH_WITHIN + timedelta(minutes=1)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, ClassVar
 
 from aiohttp import web
@@ -21,7 +22,9 @@ from node.log.checkpoint_file import CheckpointFile
 from node.log.sequencer import Sequencer
 from node.relay.intake import Intake
 from node.server import Node
-from node.store.interface import Applied, Operation, SignCheckpoint
+from node.store.disk_errors import unreported
+from node.store.operations import Applied, Operation, SignCheckpoint
+from node.store.sqlite._reads import DEFAULT_READERS, SqliteReads
 from node.store.sqlite.store import SqliteStore
 from protocol.log.checkpoint import Checkpoint, LogSigner, SoftLogSigner, parse_checkpoint, sign_checkpoint
 from protocol.log.merkle import leaf_hash
@@ -55,13 +58,13 @@ class PostDatingStore(MisdatingStore):
     shift = timedelta(hours=2)
 
 
-class StaleStore(SqliteStore):
-    """Gives receipts as it should, and shows everybody who asks the log as it was when it began to lie."""
+class StaleReads(SqliteReads):
+    """Shows everybody who asks the log as it was when it began to lie."""
 
     frozen: tuple[int, bytes] | None = None
 
     async def checkpoint(self) -> bytes:
-        """See :class:`~node.store.interface.Store`."""
+        """See :meth:`node.store.reads.Reads.checkpoint`."""
         return self.frozen[1] if self.frozen is not None else await super().checkpoint()
 
     async def freeze(self) -> None:
@@ -69,16 +72,33 @@ class StaleStore(SqliteStore):
         self.frozen = (await self.log_size(), await super().checkpoint())
 
 
-class RenewingStaleStore(StaleStore):
+class RenewingStaleReads(StaleReads):
     """The same, but signs the old tree anew, as a log must that is asked."""
 
     signer: LogSigner
     clock: Callable[[], datetime]
 
     async def checkpoint(self) -> bytes:
-        """See :class:`~node.store.interface.Store`."""
+        """See :meth:`node.store.reads.Reads.checkpoint`."""
         shown = await super().checkpoint()
         return sign_checkpoint(parse_checkpoint(shown), self.signer, self.clock()) if self.frozen else shown
+
+
+class StaleStore(SqliteStore):
+    """Gives receipts as it should; of what it shows see :class:`StaleReads`."""
+
+    reads: StaleReads
+    reads_class: ClassVar[type[StaleReads]] = StaleReads
+
+    def __init__(self, path: Path, origin: str) -> None:
+        super().__init__(path, origin)
+        self.reads = self.reads_class(path, self._recent, DEFAULT_READERS, unreported)
+
+
+class RenewingStaleStore(StaleStore):
+    """See :class:`RenewingStaleReads`."""
+
+    reads_class = RenewingStaleReads
 
 
 class UnwitnessedNode(Node):
@@ -128,8 +148,8 @@ class RenewingStaleNode(HostileNode):
 
     async def _open_log(self) -> tuple[Sequencer, SqliteStore]:
         sequencer, store = await super()._open_log()
-        assert isinstance(store, RenewingStaleStore)
-        store.signer, store.clock = self.files.signer, self._clock
+        assert isinstance(store.reads, RenewingStaleReads)
+        store.reads.signer, store.reads.clock = self.files.signer, self._clock
         return sequencer, store
 
 

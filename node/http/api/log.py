@@ -40,7 +40,7 @@ async def tile(context: Context, caller: Caller, request: web.Request, body: byt
         if len(entries) < len(items):
             raise EntriesErasedError(f"{len(items) - len(entries)} entries of this bundle were erased")
         return web.Response(body=encode_bundle(entries), content_type=_BYTES)
-    hashes = await context.store.tile(name.level, name.index)
+    hashes = await context.store.reads.tile(name.level, name.index)
     _require(name, len(hashes) // HASH_BYTES)
     return web.Response(body=hashes[: name.width * HASH_BYTES], content_type=_BYTES)
 
@@ -50,13 +50,13 @@ async def scoped(context: Context, caller: Caller, request: web.Request, body: b
     right = right_of(caller.desk, context.directory.current, context.node)
     name = parse_scoped_path(request.match_info["bundle"])
     items = await _items(context, name)
-    nations = await context.store.entry_nations(name.index)
+    nations = await context.store.reads.entry_nations(name.index)
     shown = seen_by(right, items, nations[: name.width])
     return web.Response(body=encode_scoped_bundle(shown), content_type=SCOPED_TYPE)
 
 
 async def _items(context: Context, name: TileName) -> list[BundleItem]:
-    items = await context.store.entries(name.index)
+    items = await context.store.reads.entries(name.index)
     _require(name, len(items))
     return items[: name.width]
 
@@ -69,7 +69,7 @@ def _require(name: TileName, width: int) -> None:
 
 async def proof(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
     """The proof that entry ``index`` is under the newest checkpoint, as C2SP tlog-proof."""
-    note = await context.store.checkpoint()
+    note = await context.store.reads.checkpoint()
     size = parse_checkpoint(note).size
     if number(request, "size", size) != size:
         raise LogUnavailableError(f"only the newest checkpoint, of size {size}, is at hand")
@@ -88,7 +88,7 @@ async def _proof(context: Context, request: web.Request, note: bytes) -> web.Res
     index, size = int(text), parse_checkpoint(note).size
     if index >= size:
         raise LogUnavailableError(f"this checkpoint is of {size} entries")
-    return _text(encode_tlog_proof(index, await context.store.inclusion_path(index, size), note))
+    return _text(encode_tlog_proof(index, await context.store.reads.inclusion_path(index, size), note))
 
 
 def _text(body: bytes) -> web.Response:
@@ -100,9 +100,9 @@ async def consistency(context: Context, caller: Caller, request: web.Request, bo
     old, new = number(request, "from"), number(request, "to")
     if not 1 <= old <= new:
         raise MalformedError("a consistency proof goes from a size of at least 1 to one that is not smaller")
-    if new > await context.store.log_size():
+    if new > await context.store.reads.log_size():
         raise LogUnavailableError("the log is not that large")
-    return cbor_response(cbor.encode(await context.store.consistency_path(old, new)))
+    return cbor_response(cbor.encode(await context.store.reads.consistency_path(old, new)))
 
 
 ENDPOINTS = (

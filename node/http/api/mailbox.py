@@ -11,7 +11,7 @@ from node.http.api._waiting import MAX_WAIT_S, waiting
 from node.http.api.endpoint import Endpoint, cbor_response, number
 from node.http.authentication import Caller, require_desk
 from node.http.context import Context
-from node.store.interface import StoredMailboxEntry
+from node.store.reads import StoredMailboxEntry
 from protocol.address import Address
 from protocol.http import wire
 
@@ -53,7 +53,7 @@ async def events(context: Context, caller: Caller, request: web.Request, body: b
         await response.prepare(request)
         await response.write(b": comity\n\n")
         while not context.stopping and time.monotonic() < until:
-            head = await context.store.mailbox_head(desk)
+            head = await context.store.reads.mailbox_head(desk)
             if head > told:
                 told = head
                 await response.write(f"event: mailbox\ndata: {head}\n\n".encode())
@@ -66,7 +66,7 @@ async def events(context: Context, caller: Caller, request: web.Request, body: b
 async def _page(context: Context, desk: Address, after: int, limit: int) -> tuple[list[StoredMailboxEntry], int]:
     """The entries, and the highest seq there is."""
     entries, head = await asyncio.gather(
-        context.store.mailbox(desk, after, limit, MAX_PAGE_BYTES), context.store.mailbox_head(desk)
+        context.store.reads.mailbox(desk, after, limit, MAX_PAGE_BYTES), context.store.reads.mailbox_head(desk)
     )
     head = max(head, entries[-1].seq if entries else 0)
     receipts = 0

@@ -24,7 +24,7 @@ async def heads(context: Context, caller: Caller, request: web.Request, body: by
 async def note(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
     """The newest checkpoint that this node saw of the log ``origin``, a signed note."""
     _require_reader(context, caller)
-    seen = await context.store.foreign_checkpoint(origin(request))
+    seen = await context.store.reads.foreign_checkpoint(origin(request))
     if seen is None:
         raise NotFoundError("this node has seen nothing of that log")
     return web.Response(body=seen.note, content_type="text/plain", charset="utf-8")

@@ -14,7 +14,7 @@ from node.http.api.endpoint import Endpoint, cbor_response, number
 from node.http.authentication import Caller, require_partner
 from node.http.context import Context
 from node.relay.delivery import BATCH_BYTES, receipt_batches
-from node.store.interface import OutboundItem, OutboundKind
+from node.store.reads import OutboundItem, OutboundKind
 from protocol.http import wire
 from protocol.http.wire import Taken, Waiting
 
@@ -45,7 +45,7 @@ async def record(context: Context, peer: str, taken: Taken) -> None:
     numbers = [row for row, _ in taken.answers] + [row for row, _ in taken.verdicts]
     if not numbers:
         return
-    queued = await context.store.outbound_items(peer, numbers)
+    queued = await context.store.reads.outbound_items(peer, numbers)
     answers = [
         (queued[row], answer)
         for row, answer in taken.answers
@@ -62,8 +62,10 @@ async def record(context: Context, peer: str, taken: Taken) -> None:
 
 async def _page(context: Context, peer: str) -> Waiting:
     now = context.clock()
-    envelopes = await context.store.due_outbound(peer, OutboundKind.ENVELOPE, now, wire.MAX_ENVELOPES, BATCH_BYTES)
-    receipts = await context.store.due_outbound(peer, OutboundKind.RECEIPTS, now, wire.MAX_RECEIPTS, BATCH_BYTES)
+    envelopes = await context.store.reads.due_outbound(
+        peer, OutboundKind.ENVELOPE, now, wire.MAX_ENVELOPES, BATCH_BYTES
+    )
+    receipts = await context.store.reads.due_outbound(peer, OutboundKind.RECEIPTS, now, wire.MAX_RECEIPTS, BATCH_BYTES)
     groups = receipt_batches(receipts)
     return Waiting(
         tuple((item.outbound_id, item.raw) for item in envelopes if item.raw is not None and _alive(item, context)),

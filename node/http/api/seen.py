@@ -28,7 +28,7 @@ async def checkpoint(context: Context, caller: Caller, request: web.Request, bod
     """
     require_partner(context.node, caller)
     asked = origin(request)
-    kept = (await context.store.foreign_checkpoint(asked), await context.store.cosigned(asked))
+    kept = (await context.store.reads.foreign_checkpoint(asked), await context.store.reads.cosigned(asked))
     notes = [seen.note for seen in kept if seen is not None]
     proved = context.monitor.proved(asked)
     if proved is not None:
@@ -43,7 +43,7 @@ async def receipts(context: Context, caller: Caller, request: web.Request, body:
     """The receipts of the caller's own log that are kept here, of entries from index ``from`` on."""
     peer = require_partner(context.node, caller)
     own = context.directory.current.origin(peer)
-    kept = await context.store.foreign_receipts(own, number(request, "from"), MAX_RECEIPTS)
+    kept = await context.store.reads.foreign_receipts(own, number(request, "from"), MAX_RECEIPTS)
     return cbor_response(encode_receipts(kept))
 
 

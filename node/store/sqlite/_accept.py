@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from hashlib import sha256
 
-from node.store.interface import (
+from node.store.operations import (
     REASON_UNCLAIMED,
     AcceptSubmission,
     AcceptTransfer,
     Incoming,
-    OutboundKind,
     RecordRejection,
     RecordStatement,
     RecordUnclaimed,
 )
+from node.store.reads import OutboundKind
 from node.store.sqlite._rows import MESSAGE, Result, Rows, nations_text
 from protocol.address import Address
 from protocol.encoding import cbor

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from node.store.interface import (
+from node.store.operations import (
     AcceptSubmission,
     AcceptTransfer,
     DeferOutbound,

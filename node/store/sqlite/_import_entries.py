@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from node.store.interface import ImportEntries, OutboundKind
+from node.store.operations import ImportEntries
+from node.store.reads import OutboundKind
 from node.store.sqlite._rows import INSERT_EVENT, MessageRow, Result, Rows
 from protocol.directory_seen import DirectorySeen, decode_entry
 from protocol.encoding.instants import to_ms

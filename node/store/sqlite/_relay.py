@@ -10,7 +10,7 @@ from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
-from node.store.interface import (
+from node.store.operations import (
     REASON_EXPIRED,
     RecordExpired,
     RecordPeerCheckpoint,

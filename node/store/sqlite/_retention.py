@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.store.interface import EraseEntries
+from node.store.operations import EraseEntries
 from node.store.sqlite._rows import Result, Rows
 from protocol.directory_seen import NAME
 from protocol.log.merkle import HASH_BYTES, leaf_hash

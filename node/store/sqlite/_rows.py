@@ -9,7 +9,7 @@ from datetime import datetime
 from uuid import UUID
 
 from node.store._leaves import EventWriter
-from node.store.interface import OutboundKind
+from node.store.reads import OutboundKind
 from node.store.sqlite._seen import SeenCheckpoints
 from protocol.encoding.instants import to_ms
 from protocol.errors import ComityError, NotFoundError
