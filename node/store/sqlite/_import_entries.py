@@ -27,7 +27,7 @@ _STATED = frozenset({EventName.ContentAccessTracking, EventName.ContentHandoverF
 
 
 def import_entries(rows: Rows, operation: ImportEntries) -> Result:
-    """See :class:`~node.store.interface.ImportEntries`."""
+    """See :class:`~node.store.operations.ImportEntries`."""
     if operation.first != rows.tree.size:
         raise LogForkError(f"the log has {rows.tree.size} entries; those from {operation.first} on do not follow")
     count = 0
