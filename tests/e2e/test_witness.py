@@ -74,11 +74,11 @@ async def cosigned(world: World, node: Node, size: int = 1) -> bytes:
     """The node's witnessed checkpoint once it has at least ``size`` entries."""
 
     def there() -> bool:
-        kept = node.context.cosignatures.kept
+        kept = node.http.cosignatures.kept
         return kept is not None and parse_checkpoint(kept).size >= size
 
     await world.until(there)
-    return node.context.cosignatures.require_kept()
+    return node.http.cosignatures.require_kept()
 
 
 # --- The whole way ---
@@ -138,7 +138,7 @@ async def test_without_enough_witnesses_there_is_no_witnessed_checkpoint(world: 
     await world.start("fr")
     await grow(world)
     newest = parse_checkpoint(await node.context.store.reads.checkpoint())
-    await world.until(lambda: node.context.cosignatures.has(newest, "fr"))
+    await world.until(lambda: node.http.cosignatures.has(newest, "fr"))
 
     reply = await world.desk_call(world.desks["24-7@kr"], "GET", "/log/cosigned/checkpoint")
 
@@ -289,7 +289,7 @@ async def test_two_trees_of_one_size_raise_the_alarm_and_are_both_kept(world: Wo
     refused = await add(world, "de", "fr", encode_add_checkpoint(1, [], other))
 
     assert (refused.status, refused.code) == (422, "proof-invalid")
-    witness = fr.context.monitor
+    witness = fr.relay.monitor
     assert witness.distrusted == ("kr",)
     kept = [parse_checkpoint(note).root for note in witness._state.evidence["kr"]]
     assert kept == [parse_checkpoint(one).root, parse_checkpoint(other).root]
@@ -311,7 +311,7 @@ async def test_a_log_that_cannot_prove_what_it_signed_is_found_out_by_asking_it(
     refused = await add(world, "kr", "fr", encode_add_checkpoint(size, [bytes(32)], forged))
 
     assert refused.status == 422
-    assert fr.context.monitor.distrusted == ("kr",)
+    assert fr.relay.monitor.distrusted == ("kr",)
 
 
 async def test_a_wrong_proof_alone_accuses_nobody(world: World) -> None:
@@ -328,7 +328,7 @@ async def test_a_wrong_proof_alone_accuses_nobody(world: World) -> None:
     refused = await add(world, "de", "fr", encode_add_checkpoint(parse_checkpoint(first).size, [bytes(32)], second))
 
     assert refused.status == 422
-    assert fr.context.monitor.distrusted == ()
+    assert fr.relay.monitor.distrusted == ()
     path = await store.reads.consistency_path(parse_checkpoint(first).size, parse_checkpoint(second).size)
     assert (
         await add(world, "kr", "fr", encode_add_checkpoint(parse_checkpoint(first).size, path, second))
@@ -342,9 +342,9 @@ async def test_what_was_cosigned_is_part_of_what_the_monitor_proves(world: World
     await world.start("kr")
     await grow(world)
 
-    assert await fr.context.monitor.check("kr") is Checked.CONTRADICTED
+    assert await fr.relay.monitor.check("kr") is Checked.CONTRADICTED
 
-    assert fr.context.monitor.distrusted == ("kr",)
+    assert fr.relay.monitor.distrusted == ("kr",)
 
 
 # --- Broken off in the middle ---
@@ -360,7 +360,7 @@ async def test_a_witness_that_dies_between_recording_and_answering_gives_the_cos
         recorded.set()
         return Failed(StorageFullError("the power went"))
 
-    fr.context.witness._sequencer.submit = dies
+    fr.http.witness._sequencer.submit = dies
     async with asyncio.timeout(10):
         await recorded.wait()
     await world.stop("fr")
@@ -390,7 +390,7 @@ async def test_nothing_is_cosigned_that_could_not_be_recorded(world: World) -> N
     async def full(operation: object) -> object:
         return Failed(StorageFullError("the disk is full"))
 
-    fr.context.witness._sequencer.submit = full
+    fr.http.witness._sequencer.submit = full
     reply = await add(world, "kr", "fr", encode_add_checkpoint(0, [], note))
     assert (reply.status, reply.code) == (507, "storage-full")
     assert b"witness/fr" not in reply.body
@@ -422,6 +422,6 @@ async def test_a_witness_that_knows_more_than_the_log_is_reported(world: World) 
     node = await world.start("kr", delivery=COSIGNING)
 
     await world.until(lambda: '"witness-ahead-of-own-log"' in world.logs["kr"].getvalue())
-    assert node.context.gateway.ahead == {"fr"}
+    assert node.http.gateway.ahead == {"fr"}
     async with world.sessions[0].get(f"{node.admin_url}/health") as response:
         assert "log-behind-witness:fr" in json.loads(await response.read())["problems"]

@@ -69,7 +69,7 @@ async def test_envelopes_and_receipts_travel_both_ways_and_leave_the_queue_only_
     assert (imported.envelopes, imported.directory, imported.missing, imported.refused) == (1, True, (), ())
     assert await mailbox(world, tarawa) == [envelope.raw]
     said = DeskStatement(EventName.ContentHandover, envelope.routing.id, envelope.digest, tarawa.address, world.clock())
-    await world.nodes["ki"].context.intake.state([sign_statement(said, tarawa.signer())], tarawa.address)
+    await world.nodes["ki"].relay.intake.state([sign_statement(said, tarawa.signer())], tarawa.address)
     (back,) = await export(world, "ki", "kr")
     imported = await world.nodes["kr"].bundles.take(back)
     assert (imported.answers, imported.receipts) == (1, 1)

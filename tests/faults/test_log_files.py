@@ -29,6 +29,7 @@ from keys.members.identity import generate_node_keys
 from keys.secrets.keystore import FAST, Keystore
 from node.cli.main import app
 from node.log._volatile_checkpoint import VolatileCheckpoint
+from node.log.checkpoint_file import KeptCheckpoint
 from node.log.files import LogFiles
 from node.log.sequencer import Sequencer
 from node.recovery.reconcile import ranges
@@ -59,7 +60,7 @@ async def fill(home: Path, first: int, count: int, at: datetime, purge_before: d
     """Let the node in ``home`` log messages at ``at``, with no network and nobody to ask."""
     files, settings = NodeHome(home), NodeSettings.load(home / "node.toml")
     log = LogFiles.of(files, settings, Keystore.open(files.keystore, b"test"))
-    sequencer = Sequencer(log.store(), log.signer, log.checkpoint, lambda: at, memory=log.memory)
+    sequencer = Sequencer(log.store(), log.signer, log.kept(), lambda: at)
     await sequencer.start()
     for start in range(first, first + count, 100):
         outcomes = await sequencer.submit_many([transfer(n, at) for n in range(start, min(start + 100, first + count))])
@@ -239,7 +240,7 @@ async def opened(home: Path) -> tuple[Sequencer, Any]:
     files, settings = NodeHome(home), NodeSettings.load(home / "node.toml")
     log = LogFiles.of(files, settings, Keystore.open(files.keystore, b"test"))
     store = log.store()
-    sequencer = Sequencer(store, log.signer, log.checkpoint, lambda: datetime.now(UTC))
+    sequencer = Sequencer(store, log.signer, KeptCheckpoint(log.checkpoint), lambda: datetime.now(UTC))
     await sequencer.start()
     return sequencer, store
 

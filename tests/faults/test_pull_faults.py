@@ -69,8 +69,8 @@ async def test_a_message_reaches_a_node_that_listens_nowhere_and_every_hop_is_pr
     said = DeskStatement(
         EventName.ContentHandover, envelope.routing.id, envelope.digest, vientiane.address, world.clock()
     )
-    context = world.nodes["la"].context
-    (answer,) = await context.intake.state([sign_statement(said, vientiane.signer())], vientiane.address)
+    relay = world.nodes["la"].relay
+    (answer,) = await relay.intake.state([sign_statement(said, vientiane.signer())], vientiane.address)
     assert answer.refusal is None
     await proved(world, seoul, TO_LA | {(LA, EventName.ContentHandover, None)})
 
@@ -78,8 +78,8 @@ async def test_a_message_reaches_a_node_that_listens_nowhere_and_every_hop_is_pr
 async def test_what_such_a_node_sends_leaves_through_its_relay_and_its_receipts_come_back(world: World) -> None:
     seoul, vientiane = world.desks["24-7@kr"], world.desks["24-7@la"]
     envelope = world.seal(vientiane, [seoul])
-    context = world.nodes["la"].context
-    (answer,) = await context.intake.submit([envelope.raw], vientiane.address)
+    context, relay = world.nodes["la"].context, world.nodes["la"].relay
+    (answer,) = await relay.intake.submit([envelope.raw], vientiane.address)
     assert answer.refusal is None
     entries, _ = await world.mailbox(seoul, wait=20)
     assert [entry.envelope for entry in entries] == [envelope.raw]

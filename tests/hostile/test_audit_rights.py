@@ -121,7 +121,7 @@ async def test_a_proof_with_an_entry_is_shown_to_auditors_who_may_see_the_entry(
     proof = PostDated(origin, held.checkpoint, held.index, held.leaf, held.path)
     written = encode_proof(proof)
     for node in ("kr", "us"):
-        world.nodes[node].context.monitor.proofs.add(proof, written)
+        world.nodes[node].relay.monitor.proofs.add(proof, written)
 
     async def status(auditor: str, node: str) -> int:
         target = f"/v1/misbehaviour/{proof_digest(written).hex()}"

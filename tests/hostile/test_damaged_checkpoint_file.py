@@ -33,7 +33,7 @@ async def exchange(world: World) -> None:
     (answer,) = await world.submit(seoul, envelope)
     assert answer.code is None
     await world.events(seoul, 2, envelope)
-    await world.nodes["fr"].context.monitor.check("kr")
+    await world.nodes["fr"].relay.monitor.check("kr")
 
 
 async def reconciled(world: World) -> Reconciled:

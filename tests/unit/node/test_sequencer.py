@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from node.log.checkpoint_file import CheckpointFile
-from node.log.sequencer import Sequencer
+from node.log.checkpoint_file import CheckpointFile, KeptCheckpoint
+from node.log.sequencer import BatchLimits, Sequencer
 from node.log.wakeups import ANY_PARTNER
 from node.store.operations import Applied, Done, Failed, Operation, Outcome, SignCheckpoint
 from node.store.sqlite.store import SqliteStore
@@ -58,6 +58,9 @@ def clock() -> datetime:
     return NOW
 
 
+LIMITS = BatchLimits(pending=10_000)
+
+
 class RecordingStore(SqliteStore):
     """Remembers the sizes of batches, can hold a batch back, and can fail as told."""
 
@@ -89,13 +92,11 @@ def new_sequencer(
     signer: SoftLogSigner = KR,
     *,
     now: Callable[[], datetime] = clock,
-    max_batch: int = 512,
-    max_pending: int = 10_000,
-    **more: int,
+    limits: BatchLimits = LIMITS,
 ) -> tuple[Sequencer, RecordingStore, FailingFile]:
     store = RecordingStore(folder / "node.db", signer.origin)
     file = FailingFile(folder / "last-checkpoint")
-    return Sequencer(store, signer, file, now, max_batch=max_batch, max_pending=max_pending, **more), store, file
+    return Sequencer(store, signer, KeptCheckpoint(file), now, limits=limits), store, file
 
 
 @pytest.fixture
@@ -139,7 +140,7 @@ async def test_operations_that_arrive_together_share_one_batch_and_one_checkpoin
 
 
 async def test_many_operations_keep_their_order_and_each_batch_its_bound(tmp_path: Path) -> None:
-    sequencer, store, _ = new_sequencer(tmp_path, max_batch=16)
+    sequencer, store, _ = new_sequencer(tmp_path, limits=BatchLimits(batch=16, pending=10_000))
     await sequencer.start()
     store.batches.clear()
 
@@ -291,7 +292,7 @@ async def test_caller_that_goes_away_does_not_undo_its_operation(running: Runnin
 
 
 async def test_stop_finishes_what_waits_and_refuses_what_comes(tmp_path: Path) -> None:
-    sequencer, _, _ = new_sequencer(tmp_path, max_batch=4)
+    sequencer, _, _ = new_sequencer(tmp_path, limits=BatchLimits(batch=4, pending=10_000))
     await sequencer.start()
     waiting = [asyncio.create_task(sequencer.submit(transfer(incoming()))) for _ in range(30)]
     await asyncio.sleep(0)
@@ -303,7 +304,7 @@ async def test_stop_finishes_what_waits_and_refuses_what_comes(tmp_path: Path) -
 
 
 async def test_more_than_the_bound_of_waiting_operations_is_refused(tmp_path: Path) -> None:
-    sequencer, _, _ = new_sequencer(tmp_path, max_pending=10)
+    sequencer, _, _ = new_sequencer(tmp_path, limits=BatchLimits(pending=10))
     await sequencer.start()
 
     outcomes = await sequencer.submit_many([transfer(incoming()) for _ in range(11)])
@@ -313,7 +314,7 @@ async def test_more_than_the_bound_of_waiting_operations_is_refused(tmp_path: Pa
 
 
 async def test_a_batch_and_what_waits_for_it_are_bounded_by_their_bytes_too(tmp_path: Path) -> None:
-    sequencer, store, _ = new_sequencer(tmp_path, max_batch_bytes=3_000, max_pending_bytes=9_000)
+    sequencer, store, _ = new_sequencer(tmp_path, limits=BatchLimits(batch_bytes=3_000, pending_bytes=9_000))
     await sequencer.start()
 
     large = [transfer(incoming(raw=bytes([n]) * 1_200)) for n in range(10)]
@@ -328,7 +329,7 @@ async def test_a_batch_and_what_waits_for_it_are_bounded_by_their_bytes_too(tmp_
 
 
 async def test_one_operation_is_taken_whatever_its_size(tmp_path: Path) -> None:
-    sequencer, _, _ = new_sequencer(tmp_path, max_batch_bytes=100, max_pending_bytes=100)
+    sequencer, _, _ = new_sequencer(tmp_path, limits=BatchLimits(batch_bytes=100, pending_bytes=100))
     await sequencer.start()
 
     assert isinstance(await sequencer.submit(transfer(incoming(raw=bytes(1_000)))), Done)
