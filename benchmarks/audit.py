@@ -40,7 +40,7 @@ from keys.directory.cards import NodeCard
 from keys.directory.view import Directory
 from keys.members.federation import contact_point_card, node_card
 from keys.members.identity import generate_desk_keys, generate_node_keys
-from node.store.interface import AcceptTransfer, FoundLog
+from node.store.operations import AcceptTransfer, FoundLog
 from node.store.sqlite.store import SqliteStore
 from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
 from protocol.encoding.ids import new_message_id

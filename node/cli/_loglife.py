@@ -117,7 +117,7 @@ async def _reconcile(home: Path, passphrase_file: Path | None, *, alone: bool) -
         if alone and nodes:
             node.log.warning("reconciled-without-witnesses")
         await node.require_clock([] if alone else nodes)
-        return await reconcile(node.context.sequencer, node.files, node.partners, nodes, node.log, alone=alone)
+        return await reconcile(node.context.sequencer, node.files, node.context.partners, nodes, node.log, alone=alone)
     finally:
         await node.stop()
 

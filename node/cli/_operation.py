@@ -67,7 +67,7 @@ async def _serve(make: Any) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     node = make()
     await node.start()
-    ready = {"event": "ready", "node": node.context.node, "url": node.url, "admin": node.admin_url}
+    ready = {"event": "ready", "node": node.context.name, "url": node.url, "admin": node.admin_url}
     write_json(ready)
     waiting = [asyncio.create_task(stop.wait()), asyncio.create_task(node.failed.wait())]
     try:

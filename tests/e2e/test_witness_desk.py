@@ -33,8 +33,8 @@ async def _witnessed(federation: Federation) -> None:
     """Both logs are witnessed up to their heads."""
     for node in federation.nodes.values():
         async with asyncio.timeout(20):
-            size = await node.context.store.log_size()
-            seen = node.context.cosignatures
+            size = await node.context.store.reads.log_size()
+            seen = node.http.cosignatures
             while seen.kept is None or parse_checkpoint(seen.kept).size < size:  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(0.01)
 
