@@ -20,8 +20,8 @@ from exchange.evidence.witness_quorum import check_witnesses
 from exchange.i18n import _
 from exchange.messaging.contradictions import JudgedWhole, judge_whole
 from exchange.messaging.dating import judge_signature
-from exchange.messaging.inbox import claimed_head
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
+from exchange.store.rows import MessageRef
 from exchange.views import Check, Dating, ReceiptCheck, VerificationReport
 from keys.directory.view import Directory
 from protocol.encoding import cbor
@@ -76,7 +76,7 @@ def judge_evidence(
     evidence = Evidence.from_bytes(encoded)
     envelope = parse_envelope(evidence.envelope)
     judge = ReceiptJudge(lambda: directory)
-    whole = judge_whole(judge, evidence.receipts, claimed_head(envelope, now), now)
+    whole = judge_whole(judge, evidence.receipts, MessageRef.of(envelope), now)
     about = judge_message(envelope, (evidence.content, evidence.salt), directory, whole, now)
     report = VerificationReport(
         id=envelope.routing.id,
