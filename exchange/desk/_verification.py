@@ -32,7 +32,7 @@ from exchange.messaging.handling import PassingOn, verify_consents
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
 from exchange.office.officers import READERS, Acting, check_line, check_purpose
 from exchange.office.processing_log import ProcessingLog
-from exchange.store.messages import DeskStore
+from exchange.store.desk_store import DeskStore
 from exchange.store.rows import StoredMessage
 from exchange.views import NOT_DATED, Check, ReceiptCheck, VerificationReport
 from protocol.address import Address
@@ -159,7 +159,7 @@ class Verification:
         if not online:
             return report
         report, upgraded = await self._witnessed(report, [entry.receipt for entry in judged])
-        await self._thread(lambda: self._store.upgrade_receipts(stored.head.digest, upgraded))
+        await self._thread(lambda: self._store.receipts.upgrade(stored.head.digest, upgraded))
         return report
 
     async def verify_bundle(
@@ -294,7 +294,7 @@ class Verification:
 
         def note() -> int:
             handed = self._handing(to, purpose)
-            head = self._store.head(message_id)[1]
+            head = self._store.messages.head(message_id).head
             with self._store.database.transaction():
                 index = self._store.records.frontier().size
                 record = self._book.record(
@@ -330,7 +330,7 @@ class Verification:
     def _disclosed(self, message_id: UUID, act: str, handed: _Handing) -> StoredMessage:
         """A message whose content may be given out, after it was recorded that it is made ready for that."""
         self._acting.require(*READERS)
-        stored = self._store.message(message_id)
+        stored = self._store.messages.get(message_id)
         if stored.erased:
             raise ErasedError
         self._queries.require_open(stored)
@@ -351,20 +351,20 @@ class Verification:
         return stored
 
     def _judged_again(self, message_id: UUID) -> tuple[StoredMessage, JudgedWhole]:
-        stored = self._store.message(message_id)
-        receipts = [entry.receipt for entry in self._store.receipts(stored.head.digest)]
+        stored = self._store.messages.get(message_id)
+        receipts = [entry.receipt for entry in self._store.receipts.of(stored.head.digest)]
         judge = ReceiptJudge(lambda: self._link.directory)  # with no memory of what was verified before
-        return stored, judge_whole(judge, receipts, stored.head, self._clock())
+        return stored, judge_whole(judge, receipts, stored.head.ref, self._clock())
 
     async def _last_checkpoint(self, origin: str) -> bytes | None:
-        return await self._thread(lambda: self._store.state(b"log:" + origin.encode()))
+        return await self._thread(lambda: self._store.state.get(b"log:" + origin.encode()))
 
     async def _remember_checkpoint(self, origin: str, note: bytes) -> None:
         def larger(seen: bytes | None) -> bytes | None:
             """The note, unless this program or another has seen more of the log."""
             return note if seen is None or parse_checkpoint(seen).size < parse_checkpoint(note).size else None
 
-        await self._thread(lambda: self._store.replace_state(b"log:" + origin.encode(), larger))
+        await self._thread(lambda: self._store.state.replace(b"log:" + origin.encode(), larger))
 
 
 def _opened(stored: StoredMessage) -> Disclosure:

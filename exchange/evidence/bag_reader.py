@@ -39,8 +39,8 @@ from exchange.evidence.disclosure import Disclosure
 from exchange.evidence.timestamps import verify_token
 from exchange.evidence.witness_quorum import check_witnesses
 from exchange.messaging.contradictions import judge_whole
-from exchange.messaging.inbox import claimed_head
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
+from exchange.store.rows import MessageRef
 from exchange.verifiers.verify_bundle import FailedError, check_bag, is_stated, read_zip
 from exchange.views import Check, Dating, ReceiptRow
 from keys.directory.metadata.extract import read_extract
@@ -209,7 +209,7 @@ def judge_bundle(
     envelope = parse_envelope(bundle.files[ENVELOPE])
     receipts, unreadable = bundle.receipts()
     judge = ReceiptJudge(lambda: directory)
-    whole = judge_whole(judge, receipts, claimed_head(envelope, now), now)
+    whole = judge_whole(judge, receipts, MessageRef.of(envelope), now)
     opened = disclosure or _disclosed(bundle, envelope)
     tokens, stamped_at = _tokens(bundle, tsa_roots)
     about = judge_message(

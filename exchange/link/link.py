@@ -18,7 +18,7 @@ from exchange.link.directory import DeskDirectory
 from exchange.link.live_keys import LiveSigner
 from exchange.link.worker import Background, InThread
 from exchange.settings import DeskSettings
-from exchange.store.messages import DeskStore
+from exchange.store.desk_store import DeskStore
 from keys.directory.view import Directory
 from keys.transport.signing import Requester
 from protocol.address import Address
@@ -92,7 +92,7 @@ class NodeLink:
         async with self._refreshing:
             directory = await self._directory_thread(lambda: self._desk_directory.refresh(everything=everything))
         refreshed = to_ms(self._clock()).to_bytes(8, "big")
-        await self._thread(lambda: self._store.set_state(_REFRESHED, refreshed))
+        await self._thread(lambda: self._store.state.set(_REFRESHED, refreshed))
         return directory
 
     async def refresh_if_due(self) -> None:
@@ -104,7 +104,7 @@ class NodeLink:
             async with self._refreshing:
                 with suppress(DirectoryUntrustedError):  # the present one stays in use
                     await self._directory_thread(self._desk_directory.load)
-        stored = await self._thread(lambda: self._store.state(_REFRESHED))
+        stored = await self._thread(lambda: self._store.state.get(_REFRESHED))
         due = timedelta(seconds=self._settings.directory_refresh_s)
         if stored is None or self._clock() - from_ms(int.from_bytes(stored, "big")) >= due:
             await self._try_refresh()

@@ -159,9 +159,9 @@ async def test_a_forged_consent_opens_nothing(world: World, monkeypatch: pytest.
             content = forged.model_dump_json(by_alias=True, exclude_none=True).encode()
             (stored,) = await fr.run(lambda: [outbox._seal(type(composed)(forged, content), None)])
         draft = await passing_on(fr, message, GH)
-        asking = (await fr.run(fr._store.message, asked.id)).envelope
+        asking = (await fr.run(fr._store.messages.get, asked.id)).envelope
         assert asking
-        thread_rows = {row.id: await fr.run(fr._store.message, row.id) for row in await fr.thread(message)}
+        thread_rows = {row.id: await fr.run(fr._store.messages.get, row.id) for row in await fr.thread(message)}
         request_row = thread_rows[asked.id]
         carried = {
             "request": _original("consent.request", str(FR), request_row),

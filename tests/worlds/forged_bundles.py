@@ -505,7 +505,7 @@ def _sealed_by(world: World, path: Path, patch: pytest.MonkeyPatch) -> list[Any]
     async def send() -> bytes:
         async with world.open(Address("24-7", "kr")) as desk:
             sent = await desk.send(request())
-            return bytes((await desk.run(desk._store.message, sent.id)).envelope)
+            return bytes((await desk.run(desk._store.messages.get, sent.id)).envelope)
 
     signed = cbor.decode_tagged(18, asyncio.run(send()))
     return list(cbor.decode_tagged(96, signed[2]))

@@ -80,7 +80,7 @@ async def test_both_desks_make_the_same_case_of_a_preservation(world: World) -> 
 async def test_the_routing_header_says_how_urgent_it_is_and_no_more(world: World) -> None:
     async with world.open(KR) as kr:
         sent = await kr.send(request())
-        raw = (await kr.run(kr._store.message, sent.id)).envelope
+        raw = (await kr.run(kr._store.messages.get, sent.id)).envelope
 
     routing = parse_envelope(raw).routing
     assert (routing.priority, routing.ack_by) == (Priority.URGENT, NOW + timedelta(hours=8))
@@ -433,7 +433,7 @@ async def test_a_desk_that_moves_to_another_host_reads_the_new_mailbox_from_its_
         world.clock.advance(minutes=2)
 
         sent = await fr.send(request(to=[str(KR)]))
-        envelope = parse_envelope((await fr.run(fr._store.message, sent.id)).envelope)
+        envelope = parse_envelope((await fr.run(fr._store.messages.get, sent.id)).envelope)
         world.nodes["fr"].consign(envelope, KR, world.nodes["fr"])
         result = await kr.sync()
 
