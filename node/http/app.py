@@ -18,12 +18,12 @@ from aiohttp import web
 
 from node.http.api import (
     directory,
+    heads,
     log,
     mailbox,
     misbehaviour,
     pull,
     receipts,
-    seen,
     statements,
     submit,
     transfer,
@@ -60,7 +60,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *log.ENDPOINTS,
     *witness.ENDPOINTS,
     *misbehaviour.ENDPOINTS,
-    *seen.ENDPOINTS,
+    *heads.ENDPOINTS,
 )
 _ROUTE = web.RequestKey("route", str)
 _STRANGER = web.RequestKey("stranger", bool)

@@ -14,6 +14,7 @@ from typing import Any
 
 from node.context import NodeContext
 from node.monitor._proof_search import extends
+from node.monitor.heads import known_heads
 from node.monitor.monitor import Checked, Monitor
 from node.peers.client import PartnerClient
 from protocol.address import node_of
@@ -45,7 +46,8 @@ class Gossip:
 
     async def heads(self) -> Heads:
         """What this node tells partners."""
-        seen = [(head.origin, head.size, head.root) for head in await self._node.store.reads.foreign_heads()]
+        known = await known_heads(self._node.store.reads, self._monitor)
+        seen = [(head.tree.origin, head.tree.size, head.tree.root) for head in known]
         shared = [kept for kept in self._monitor.proofs.open() if not shows_entry(kept.proof)]
         return Heads(tuple(seen), tuple((kept.proof.origin, kept.digest) for kept in shared))
 
@@ -154,7 +156,8 @@ class Gossip:
         """Compare the signed checkpoint that the partner saw with the log as it shows itself here afterwards."""
         accused = self._node.directory.current.node_of_origin(origin)
         verifier = self._node.directory.current.log_verifier(origin)
-        theirs = verify_checkpoint(own_lines(await client.head(origin), verifier), verifier)
+        # The one that was signed first: what contradicts it may have been signed since.
+        theirs = verify_checkpoint(own_lines((await client.head(origin))[0], verifier), verifier)
         checked = await self._monitor.check(accused)
         answered = checked in {Checked.PROVED, Checked.STALE}
         note = self._monitor.proved(origin)

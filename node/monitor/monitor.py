@@ -152,6 +152,10 @@ class Monitor:
         note = self._state.proved.get(node_of(origin))
         return note if note is not None and parse_checkpoint(note).origin == origin else None
 
+    def proved_notes(self) -> list[bytes]:
+        """The last proved checkpoint of each log."""
+        return list(self._state.proved.values())
+
     async def run(self, interval_s: float) -> None:
         """Check all partners at once, and again ``interval_s`` seconds after the slowest answered or timed out."""
         while True:

@@ -149,6 +149,9 @@ class Reads(Protocol):
     async def foreign_heads(self) -> list[PeerCheckpoint]:
         """The newest checkpoint seen of every other log, by origin."""
 
+    async def cosigned_heads(self) -> list[PeerCheckpoint]:
+        """What :meth:`cosigned` says of every other log, by origin."""
+
     async def foreign_notes(self, origin: str, after: int, limit: int) -> list[tuple[int, bytes]]:
         """Checkpoints of the log ``origin`` with receipts under them, by number, those above ``after``."""
 

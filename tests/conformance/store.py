@@ -764,9 +764,10 @@ class StoreConformance:
         await store.close()
         again = self.new_store(tmp_path)
         await again.open()
-        kept = await again.reads.cosigned(FR.origin)
+        kept, heads = await again.reads.cosigned(FR.origin), await again.reads.cosigned_heads()
         await again.close()
         assert kept is not None
+        assert heads == [kept]
         assert kept.size == 7
 
     async def test_two_entries_at_one_index_are_a_conflict_and_nothing_is_stored(self, store: Store) -> None:

@@ -416,12 +416,12 @@ async def test_partners_and_auditors_read_heads_and_proofs_and_only_auditors_of_
         ("audit@kr", world.desks["audit@kr"].signer(), 200),
     ):
         assert await status(holder, signer, "/v1/heads") == 200
-        assert await status(holder, signer, "/v1/heads/note?origin=test-federation/fr") == 200
-        assert await status(holder, signer, "/v1/heads/note?origin=test-federation/xx") == 404
-        assert await status(holder, signer, "/v1/heads/note") == 400
+        assert await status(holder, signer, "/v1/head?origin=test-federation/fr") == 200
+        assert await status(holder, signer, "/v1/head?origin=test-federation/xx") == 404
+        assert await status(holder, signer, "/v1/head") == 400
         assert await status(holder, signer, f"/v1/misbehaviour/{hashes}") == 200
         assert await status(holder, signer, f"/v1/misbehaviour/{rewritten}") == entries
-    for target in ("/v1/heads", "/v1/heads/note?origin=test-federation/fr", f"/v1/misbehaviour/{hashes}"):
+    for target in ("/v1/heads", "/v1/head?origin=test-federation/fr", f"/v1/misbehaviour/{hashes}"):
         assert await status("24-7@kr", seoul.signer(), target) == 403
 
 

@@ -292,6 +292,11 @@ class SqliteReader:
         rows = self._connection.execute("SELECT origin, size, root, note FROM peer_checkpoint ORDER BY origin")
         return [PeerCheckpoint(*row) for row in rows]
 
+    def cosigned_heads(self) -> list[PeerCheckpoint]:
+        """See :meth:`node.store.reads.Reads.cosigned_heads`."""
+        rows = self._connection.execute("SELECT origin, size, root, note FROM cosigned ORDER BY origin")
+        return [PeerCheckpoint(*row) for row in rows]
+
     def foreign_notes(self, origin: str, after: int, limit: int) -> list[tuple[int, bytes]]:
         """See :meth:`node.store.reads.Reads.foreign_notes`."""
         start = f"{origin}\n".encode()  # a note begins with its log's origin

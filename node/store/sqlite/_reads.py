@@ -93,6 +93,7 @@ class SqliteReads:
     foreign_checkpoint = _read(SqliteReader.foreign_checkpoint)
     cosigned = _read(SqliteReader.cosigned)
     foreign_heads = _read(SqliteReader.foreign_heads)
+    cosigned_heads = _read(SqliteReader.cosigned_heads)
     foreign_notes = _read(SqliteReader.foreign_notes)
     foreign_receipt = _read(SqliteReader.foreign_receipt)
     foreign_receipts = _read(SqliteReader.foreign_receipts)
