@@ -60,7 +60,7 @@ def incoming(sender: Address, recipient: Address) -> Incoming:
     # Ids sort by time, as they do in life: 2,000 a second.
     message_id = new_message_id(NOW + timedelta(seconds=next(_made) / 2000), os.urandom(10))
     return Incoming(
-        raw, sha256(raw).digest(), message_id, sender, (recipient,), NOW + timedelta(days=30), 0, os.urandom(32)
+        raw, sha256(raw).digest(), message_id, sender, (recipient,), NOW, NOW + timedelta(days=30), 0, os.urandom(32)
     )
 
 

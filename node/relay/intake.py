@@ -193,6 +193,7 @@ def _incoming(verified: VerifiedEnvelope) -> Incoming:
         message_id=routing.id,
         sender=routing.sender,
         recipients=routing.recipients,
+        created=routing.created,
         expires=routing.expires,
         priority=int(routing.priority),
         commitment=routing.commitment,

@@ -35,6 +35,7 @@ class Incoming:
     message_id: UUID
     sender: Address
     recipients: tuple[Address, ...]
+    created: datetime
     expires: datetime
     priority: int
     commitment: bytes

@@ -27,7 +27,8 @@ from protocol.errors import IdConflictError, MalformedError, NotFoundError
 from protocol.event import EventName
 
 _INSERT_MESSAGE = (
-    "INSERT INTO message (id, message_id, sender, digest, peer, expires_ms, holds) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO message (id, message_id, sender, digest, peer, created_ms, expires_ms, holds)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -69,7 +70,7 @@ def _accept(
     holds = len(local) + len(onward)
     rows.execute(
         _INSERT_MESSAGE,
-        (message, incoming.message_id.bytes, sender, incoming.digest, peer, expires_ms, holds),
+        (message, incoming.message_id.bytes, sender, incoming.digest, peer, to_ms(incoming.created), expires_ms, holds),
     )
     if holds:
         rows.execute("INSERT INTO payload (message, raw) VALUES (?, ?)", (message, incoming.raw))

@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 from node.store.operations import RecordExpired, RecordUnclaimed
-from node.store.reads import OutboundItem, OutboundKind, PeerCheckpoint, StoredMailboxEntry, StoreStats
+from node.store.reads import MessageOrigin, OutboundItem, OutboundKind, PeerCheckpoint, StoredMailboxEntry, StoreStats
 from node.store.sqlite.connection import open_reader
 from node.store.sqlite.log import ReceiptSource, RecentReceipts, read_tile, stored_item, stored_leaf
 from protocol.address import Address
@@ -240,6 +240,15 @@ class SqliteReader:
             (message_id.bytes, digest),
         ).fetchone()
         return frozenset() if row is None else _nations(row[0])
+
+    def message_origin(self, message_id: UUID, digest: bytes) -> MessageOrigin | None:
+        """See :meth:`node.store.reads.Reads.message_origin`."""
+        row = self._connection.execute(
+            "SELECT sender, created_ms FROM message WHERE message_id = ? AND digest = ?", (message_id.bytes, digest)
+        ).fetchone()
+        if row is None:
+            return None
+        return MessageOrigin(Address.parse(row[0]), from_ms(row[1]) if row[1] is not None else None)
 
     def leaf(self, index: int) -> bytes:
         """One released leaf."""

@@ -86,6 +86,7 @@ class SqliteReads:
     entries = _read(SqliteReader.entries)
     entry_nations = _read(SqliteReader.entry_nations)
     message_nations = _read(SqliteReader.message_nations)
+    message_origin = _read(SqliteReader.message_origin)
     leaf = _read(SqliteReader.leaf)
     receipt = _read(SqliteReader.receipt)
     inclusion_path = _read(SqliteReader.inclusion_path)
