@@ -15,6 +15,7 @@ from node.cli._output import AsJson, edge, show
 from node.cli._secrets import PassphraseFile, open_token, read_passphrase
 from node.cli._setup import Home
 from node.i18n import _
+from node.operations.garbage import settle
 from protocol.errors import NotFoundError, UnavailableError, UsageError
 
 log = typer.Typer(no_args_is_help=True)
@@ -67,6 +68,7 @@ async def _serve(make: Any) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     node = make()
     await node.start()
+    settle()
     ready = {"event": "ready", "node": node.context.name, "url": node.url, "admin": node.admin_url}
     write_json(ready)
     waiting = [asyncio.create_task(stop.wait()), asyncio.create_task(node.failed.wait())]
