@@ -240,9 +240,9 @@ class Node:
             )
             self._spawn("delivery", delivery.run)
             self._spawn("pull", Puller(context.relaying, self._partners, settings.delivery).run)
-            self._spawn("witness", lambda: context.monitor.run(settings.delivery.witness_s))
+            self._spawn("monitor", lambda: context.monitor.run(settings.delivery.monitor_s))
             self._spawn("cosignatures", lambda: context.gateway.run(settings.delivery.cosign_s))
-            self._spawn("proof-exchange", lambda: context.gossip.run(settings.delivery.witness_s))
+            self._spawn("proof-exchange", lambda: context.gossip.run(settings.delivery.monitor_s))
         retention = timedelta(days=settings.retention_days)
         self._spawn(
             "housekeeping",

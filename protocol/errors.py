@@ -73,9 +73,7 @@ class ForwardTooLargeError(TooLargeError):
     """The message is too long to be passed on with all that proves it."""
 
     code = "forward-too-large"
-    advice = (
-        "Ask its sender to send it to that office, in parts (comity send --split); or give an evidence bundle of it."
-    )
+    advice = "Ask its sender to send it to that office, in parts (comity send --split); or give an evidence bag of it."
 
 
 class UnsupportedVersionError(ComityError):
@@ -677,11 +675,11 @@ class SettingsError(ComityError):
     advice = "Correct the settings file as the guide describes it."
 
 
-class WitnessDamagedError(SettingsError):
+class MonitorDamagedError(SettingsError):
     """What this node knows of its partners' logs cannot be read, so it must not vouch for any of them."""
 
-    code = "witness-damaged"
-    advice = "Stop the node, then: comity-node witness rebuild HOME. The operator guide, section 9, has every step."
+    code = "monitor-damaged"
+    advice = "Stop the node, then: comity-node monitor rebuild HOME. The operator guide, section 9, has every step."
 
 
 class DuplicateRequestError(ComityError):
@@ -782,7 +780,7 @@ class LawsDifferError(ComityError):
 
 
 class EvidenceUnusableError(ComityError):
-    """The file is not an evidence bundle that can be read without danger."""
+    """The file is not an evidence bag that can be read without danger."""
 
     code = "evidence-unusable"
     http_status = 422

@@ -241,7 +241,7 @@ class Verification:
         to: str | None = None,
         purpose: str | None = None,
     ) -> EvidenceContents:
-        """What an evidence bundle of a message holds, with its content if ``disclose``; write_bundle makes the file.
+        """What an evidence bag of a message holds, with its content if ``disclose``; write_bundle makes the file.
 
         With ``online`` the logs are asked first for proofs under checkpoints that witnesses cosigned; a log that cannot
         be asked leaves the proof that there is.

@@ -289,11 +289,11 @@ class Desk:
 
     @property
     def records(self) -> ProcessingLogTable:
-        """The local records."""
+        """The processing log."""
         return self._store.records
 
     def signed_records_head(self) -> bytes:
-        """The head of the local records as they are, signed by the desk; run it with :meth:`run`."""
+        """The head of the processing log as they are, signed by the desk; run it with :meth:`run`."""
         return sign_head(self._store.records.frontier(), self._address, self._signer)
 
     def _sign_records(self, file: Path) -> None:

@@ -1,6 +1,6 @@
-"""Reading and verifying an evidence bundle with Comity's own code, from a trusted root and the bundle alone.
+"""Reading and verifying an evidence bag with Comity's own code, from a trusted root and the bundle alone.
 
-The container is read by the same functions that :mod:`exchange.verifiers.verify_bundle` uses; everything that is
+The container is read by the same functions that :mod:`exchange.verifiers.verify_bag` uses; everything that is
 signed is verified here by the protocol's code, so the two programs check each other.
 """
 
@@ -41,7 +41,7 @@ from exchange.evidence.witness_quorum import check_witnesses
 from exchange.messaging.contradictions import judge_whole
 from exchange.messaging.inbox import claimed_head
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
-from exchange.verifiers.verify_bundle import FailedError, check_bag, is_stated, read_zip
+from exchange.verifiers.verify_bag import FailedError, check_bag, is_stated, read_zip
 from exchange.views import Check, Dating, ReceiptRow
 from keys.directory.metadata.extract import read_extract
 from keys.directory.view import Directory
@@ -140,7 +140,7 @@ def read_bundle(data: bytes) -> ReadBundle:
     except FailedError as problem:
         raise EvidenceUnusableError(str(problem)) from problem
     if ENVELOPE not in files:
-        raise EvidenceUnusableError("it is a ZIP, and no evidence bundle")
+        raise EvidenceUnusableError("it is a ZIP, and no evidence bag")
     return bundle_in(folder, files)
 
 
@@ -149,7 +149,7 @@ def bundle_in(folder: str, files: Mapping[str, bytes]) -> ReadBundle:
     return ReadBundle(folder, files, _bag(files))
 
 
-def verify_bundle(
+def verify_bag(
     bundle: ReadBundle,
     trusted_root: bytes,
     now: datetime,
@@ -177,7 +177,7 @@ def judge_bundle(
     disclosure: Disclosure | None = None,
     tsa_roots: Sequence[x509.Certificate] = (),
 ) -> BundleReport:
-    """As :func:`verify_bundle`, by a directory that was read; ``from_root`` is whether that is all of it."""
+    """As :func:`verify_bag`, by a directory that was read; ``from_root`` is whether that is all of it."""
     envelope = parse_envelope(bundle.files[ENVELOPE])
     receipts, unreadable = bundle.receipts()
     judge = ReceiptJudge(lambda: directory)

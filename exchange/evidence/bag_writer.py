@@ -1,6 +1,6 @@
-"""Writing an evidence bundle: one message and all that is proved of it, as a BagIt bag (RFC 8493) in a ZIP.
+"""Writing an evidence bag: one message and all that is proved of it, as a BagIt bag (RFC 8493) in a ZIP.
 
-docs/evidence-bundle.md is the format. The same message gives the same payload, byte for byte: the ZIP stores without
+docs/evidence-bag.md is the format. The same message gives the same payload, byte for byte: the ZIP stores without
 compressing and dates every entry 1980-01-01. What says when is signed: the events, the timestamp tokens, and outside of
 the payload the statement of who made the bag.
 """
@@ -36,7 +36,7 @@ from protocol.receipt import Receipt, to_tlog_proof
 BAGIT = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 MANIFEST = "manifest-sha256.txt"
 TAG_MANIFEST = "tagmanifest-sha256.txt"
-VERIFIER = "verify_bundle.py"
+VERIFIER = "verify_bag.py"
 README = "README.txt"
 STATEMENT = "statement.cose"
 BAG_INFO = "bag-info.txt"

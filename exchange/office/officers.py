@@ -61,7 +61,7 @@ class DeskOfficer:
     """One officer. ``id`` names the officer in commands; ``public_key`` is the Ed25519 key (32 bytes).
 
     ``registrar`` is the id of who registered this one (None: the first officer of the desk), ``has_own_key`` whether
-    the holder made the present key, ``confirmed_by`` who confirmed that. ``record`` is the index of the local record
+    the holder made the present key, ``confirmed_by`` who confirmed that. ``record`` is the index in the processing log
     of the last change.
     """
 
@@ -80,7 +80,7 @@ class DeskOfficer:
 
     @property
     def recorded(self) -> RecordedOfficer:
-        """As local records name the officer."""
+        """As records name the officer."""
         return RecordedOfficer(self.id, ed25519_kid(self.public_key), tuple(sorted(self.roles)))
 
     def to_bytes(self) -> bytes:

@@ -155,16 +155,16 @@ def publish(
         raise typer.Exit(REFUSED)
 
 
-@federation.command("bundle")
-def bundle(
+@federation.command("bootstrap")
+def bootstrap(
     folder: Folder,
     node: Annotated[str, typer.Argument(help=_("The first node that newcomers ask."))],
     out: Annotated[Path, typer.Option(help=_("File to write."))],
     as_json: AsJson = False,
 ) -> None:
-    """Write the bootstrap bundle: what a new desk or node needs to begin.
+    """Write the bootstrap file: what a new desk or node needs to begin.
 
-    Example: comity-node federation bundle directory kr --out bootstrap.json
+    Example: comity-node federation bootstrap directory kr --out bootstrap.json
     """
     with edge(as_json):
         from keys.directory.cards import NodeCard

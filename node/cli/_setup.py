@@ -133,10 +133,10 @@ def _check_url(url: str | None) -> None:
 
 def join(
     home: Home,
-    bundle: Annotated[Path, typer.Argument(help=_("The federation's bootstrap bundle."))],
+    bootstrap: Annotated[Path, typer.Argument(help=_("The federation's bootstrap file."))],
     as_json: AsJson = False,
 ) -> None:
-    """Take the federation's bootstrap bundle: the root of trust and the first node to ask.
+    """Take the federation's bootstrap file: the root of trust and the first node to ask.
 
     Example: comity-node join kr bootstrap.json
     """
@@ -146,7 +146,7 @@ def join(
         from keys.members.bootstrap import BootstrapFile
         from node.settings import NodeHome
 
-        parsed = take(bundle, FileKind.BOOTSTRAP, BootstrapFile.from_bytes)
+        parsed = take(bootstrap, FileKind.BOOTSTRAP, BootstrapFile.from_bytes)
         if not NodeHome(home).settings.exists():
             raise UsageError(f"{home} is not a node's home; run comity-node init first")
         write_file(NodeHome(home).bootstrap, parsed.to_bytes())
@@ -194,7 +194,7 @@ def bootstrap(
     out: Annotated[Path, typer.Option(help=_("File to write."))],
     as_json: AsJson = False,
 ) -> None:
-    """Write the bootstrap bundle for desks that this node serves, also where no partner reaches it.
+    """Write the bootstrap file for desks that this node serves, also where no partner reaches it.
 
     Example: comity-node bootstrap /var/lib/comity --url https://10.0.0.5:8443 --out desks.json
     """

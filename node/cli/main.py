@@ -47,7 +47,7 @@ app.add_typer(membership.ceremony, name="ceremony")
 app.add_typer(rotation.app, name="rotate")
 app.add_typer(bundle.bundle, name="bundle")
 app.add_typer(operation.log, name="log")
-app.add_typer(operation.witness, name="witness")
+app.add_typer(operation.monitor, name="monitor")
 
 
 def helps(of: typer.Typer) -> Iterator[str]:

@@ -87,7 +87,7 @@ class Gossip:
             await self._fetch(client, theirs)
             await self._offer(client, theirs)
         except ComityError as problem:
-            self._metrics.witness_failures.labels(partner, problem.code).inc()
+            self._metrics.monitor_failures.labels(partner, problem.code).inc()
             self._log.info("exchange-not-completed", partner=partner, code=problem.code)
             return False
         return True

@@ -4,7 +4,7 @@ Every receipt that a partner gives shows a checkpoint of its log, and so does ev
 a minute, and at start, the newest one seen, the newest one cosigned here and the newest one that the partner serves are
 proved to extend the last *proved* one. A contradiction is evidence: both
 checkpoints are kept in the witness file, the operator is alarmed, and receipts from that partner count for nothing
-until the operator decides otherwise (``comity-node witness restore``). Messages from and to it are kept.
+until the operator decides otherwise (``comity-node monitor reinstate``). Messages from and to it are kept.
 
 Where the contradiction can be proved to others, the proof is kept as a file (docs/misbehaviour.md). What cannot be
 proved yet is tried again at each check: the log may have to show more to somebody.
@@ -39,9 +39,9 @@ from protocol.errors import (
     ComityError,
     LogForkError,
     MalformedError,
+    MonitorDamagedError,
     ProofInvalidError,
     TooLargeError,
-    WitnessDamagedError,
 )
 from protocol.log.checkpoint import (
     Checkpoint,
@@ -82,7 +82,7 @@ class MonitorState:
     def load(cls, path: Path) -> MonitorState:
         """Read the file, and who is distrusted also from its second home (:mod:`node.monitor.distrust`).
 
-        Without files it is empty. Raises :class:`WitnessDamagedError`.
+        Without files it is empty. Raises :class:`MonitorDamagedError`.
         """
         state = cls._read(path)
         for node, notes in (Distrust(path.with_name(FOLDER)).read() or {}).items():
@@ -99,7 +99,7 @@ class MonitorState:
             return cls()
         except (OSError, MalformedError, TooLargeError, KeyError, TypeError, AttributeError, ValueError) as problem:
             text = f"{path} is damaged: it says which partners' logs contradicted themselves"
-            raise WitnessDamagedError(text) from problem
+            raise MonitorDamagedError(text) from problem
 
     def save(self, path: Path) -> None:
         """Write the files durably, first who is distrusted; raises :class:`OSError`."""
@@ -198,12 +198,12 @@ class Monitor:
             await self._compare_receipts(partner, self._partners.get(partner))
             require_fresh(served, asked_at)  # last: what contradicts something is more than old
         except LogForkError as problem:
-            self._metrics.witness_failures.labels(partner, problem.code).inc()
+            self._metrics.monitor_failures.labels(partner, problem.code).inc()
             await self._investigate(partner)
             return Checked.CONTRADICTED
         except ComityError as problem:
-            self._metrics.witness_failures.labels(partner, problem.code).inc()
-            self._log.info("witness-not-completed", partner=partner, code=problem.code)
+            self._metrics.monitor_failures.labels(partner, problem.code).inc()
+            self._log.info("monitoring-not-completed", partner=partner, code=problem.code)
             return Checked.STALE if isinstance(problem, CheckpointStaleError) else Checked.NOT_COMPLETED
         return Checked.PROVED
 
@@ -294,7 +294,7 @@ class Monitor:
         return self.proofs.is_settled(verified.checkpoint.origin, verified.signed_at)
 
     async def _take(self, partner: str, served_note: bytes, served: Checkpoint) -> None:
-        self._metrics.witness_size.labels(partner).set(served.size)
+        self._metrics.proved_size.labels(partner).set(served.size)
         await self._sequencer.submit(
             RecordPeerCheckpoint(served.origin, served.size, served.root, served_note, self._clock())
         )

@@ -353,10 +353,10 @@ STEPS = (
     ),
     Step("comity verify evidence.cbor", says=("holds",)),
     Step(
-        "comity evidence bundle 7f3a --out evidence.zip --disclose --to 'Seoul Central District Court' "
+        "comity evidence bag 7f3a --out evidence.zip --disclose --to 'Seoul Central District Court' "
         "--purpose proceedings",
         ids=REQUEST,
-        says=("its custody begins with local record",),
+        says=("of the processing log",),
     ),
     Step("comity evidence verify evidence.zip"),
     Step("comity inbox --refused", says=("Claimed sender",)),

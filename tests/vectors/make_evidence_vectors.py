@@ -1,10 +1,10 @@
-"""Writes ``evidence.json``: evidence bundles that hold, and one that breaks each rule (docs/evidence-bundle.md, 7).
+"""Writes ``evidence.json``: evidence bags that hold, and one that breaks each rule (docs/evidence-bag.md, 7).
 
 Run as ``python -m tests.vectors.make_evidence_vectors``. Every bundle is signed with real keys, and a bundle that
 breaks a rule is signed anew, so that no signature hides the rule. Keys and ML-DSA-44 signatures are random: the file
 is kept as long as its names are these. ``--anew`` writes it in any case.
 
-``verify_bundle.py`` in each bundle is a line of text, so that the vectors do not change with the program.
+``verify_bag.py`` in each bundle is a line of text, so that the vectors do not change with the program.
 """
 
 from __future__ import annotations

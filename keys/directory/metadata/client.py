@@ -70,7 +70,7 @@ _NEVER_EXPIRED = datetime.min.replace(tzinfo=UTC)
 class DirectoryClient:
     """Keeps one folder of verified metadata and makes a :class:`Directory` of it.
 
-    ``trusted_root`` is the root metadata from the bootstrap bundle; None once the folder has it. ``fetch(name)`` brings
+    ``trusted_root`` is the root metadata from the bootstrap file; None once the folder has it. ``fetch(name)`` brings
     a file such as ``metadata/timestamp.json`` and raises :class:`NotFoundError` when the source has no such file; any
     other exception counts as unreachable. ``current`` is the last verified directory and stays usable when a refresh
     fails. ``durable=False`` is for a throw-away folder.
@@ -201,9 +201,7 @@ class DirectoryClient:
             try:
                 return path.read_bytes()
             except OSError as problem:
-                raise DirectoryUnavailableError(
-                    "there is no trusted root here; import the bootstrap bundle"
-                ) from problem
+                raise DirectoryUnavailableError("there is no trusted root here; import the bootstrap file") from problem
         parse_metadata(given, Root)
         if not path.exists() or path.read_bytes() != given:
             write_file(path, given, durable=self._durable)

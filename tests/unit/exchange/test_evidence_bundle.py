@@ -1,4 +1,4 @@
-"""Evidence bundles: two verifiers that share no code for what is signed, and a third one for bags, agree on them."""
+"""Evidence bags: two verifiers that share no code for what is signed, and a third one for bags, agree on them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from exchange.evidence.bag_reader import read_bundle
 from exchange.evidence.bag_writer import CONTENT, DIRECTORY, ENVELOPE, LOGS, RECEIPTS, SALT
 from exchange.evidence.disclosure import Disclosure
-from exchange.verifiers import verify_bundle as program
+from exchange.verifiers import verify_bag as program
 from keys.directory.metadata.extract import read_extract, trusted_root_in
 from protocol.encoding import cbor
 from protocol.errors import (
@@ -249,7 +249,7 @@ def test_what_only_comity_judges_is_refused_by_it(made: Made, name: str) -> None
 
 
 def test_another_verifier_in_the_bundle_is_pointed_out(made: Made) -> None:
-    forged = zipped(listed_anew(altered(bundle_of(made.disclosed), "verify_bundle.py", lambda _: b"print('fine')")))
+    forged = zipped(listed_anew(altered(bundle_of(made.disclosed), "verify_bag.py", lambda _: b"print('fine')")))
 
     (check,) = (check for check in comity(made, forged).checks if check.name == "verifier")
     assert (check.ok, check.error) == (None, "other-version")

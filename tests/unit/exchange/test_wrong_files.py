@@ -47,7 +47,7 @@ comity targets import|file|TARGETS|DRAFT FILE
 comity targets export|draft|DRAFT|FILE NEW
 comity template import|file|TEMPLATE|FILE --home HOME
 comity bundle import|file|TRANSFER|FILE --home HOME
-comity evidence bundle|tsa_roots|CERTIFICATES|7f3a --out NEW --tsa https://127.0.0.1:1/ --tsa-roots FILE --home HOME
+comity evidence bag|tsa_roots|CERTIFICATES|7f3a --out NEW --tsa https://127.0.0.1:1/ --tsa-roots FILE --home HOME
 comity evidence stamp|file|EVIDENCE|FILE --tsa https://127.0.0.1:1/ --tsa-roots PEM
 comity evidence stamp|tsa_roots|CERTIFICATES|BAG --tsa https://127.0.0.1:1/ --tsa-roots FILE
 comity evidence verify|file|EVIDENCE|FILE --root-sha256 00
@@ -92,17 +92,17 @@ READS: dict[tuple[str, str], tuple[FileKind, list[str]]] = {
 OTHERS = {
     *(("comity demo", "keep"), ("comity new", "out"), ("comity export", "out"), ("comity report", "out")),
     *(("comity records export", "folder"), ("comity records verify", "folder"), ("comity targets export", "out")),
-    *(("comity template export", "out"), ("comity bundle export", "file"), ("comity evidence bundle", "out")),
+    *(("comity template export", "out"), ("comity bundle export", "file"), ("comity evidence bag", "out")),
     *(("comity evidence stamp", "out"), ("comity evidence disclose", "out"), ("comity audit mirror", "into")),
     *(("comity audit trace", "proofs"), ("comity audit reconcile", "proofs"), ("comity audit report", "out")),
     *(("comity audit policy", "out"), ("comity audit prove", "mirror"), ("comity-node init", "directory_folder")),
     *(("comity-node bootstrap", "out"), ("comity-node backup", "folder"), ("comity-node restore", "folder")),
     *(("comity-node restore", "into"), ("comity-node keys create", "keystore"), ("comity-node bundle export", "file")),
-    *(("comity-node federation bundle", "out"), ("comity-node federation export", "out")),
+    *(("comity-node federation bootstrap", "out"), ("comity-node federation export", "out")),
     *(("comity-node cards new-profile", "out"), ("comity-node ceremony show", "keys")),
     *(("comity-node log import-entries", "mirror"), ("comity-node log export-tiles", "folder")),
-    *(("comity-node log verify-tiles", "folder"), ("comity-node witness proof", "out")),
-    ("comity-node witness evidence", "out"),
+    *(("comity-node log verify-tiles", "folder"), ("comity-node monitor proof", "out")),
+    ("comity-node monitor evidence", "out"),
 }
 NOT_PATHS = {("comity verify", "what"), ("comity-node federation create", "holder")}
 
@@ -336,7 +336,7 @@ def test_what_begins_as_the_wanted_file_and_does_not_read_is_told_as_that(tmp_pa
     def broken(content: bytes) -> None:
         raise MalformedError("it ends in the middle")
 
-    with pytest.raises(WrongFileError, match=r"begins as a federation's bootstrap bundle.*it ends in the middle"):
+    with pytest.raises(WrongFileError, match=r"begins as a federation's bootstrap file.*it ends in the middle"):
         take(file, K.BOOTSTRAP, broken)
     file.write_bytes(SAMPLES[K.OTHER])
     with pytest.raises(WrongFileError, match=r"cannot be read as what is wanted here.*it ends in the middle"):

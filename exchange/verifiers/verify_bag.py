@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Verify Comity evidence without Comity: with Python 3.11 or later and the `cryptography` package, nothing else.
 
-    python3 -I verify_bundle.py evidence.zip --root-sha256 FINGERPRINT
+    python3 -I verify_bag.py evidence.zip --root-sha256 FINGERPRINT
 
 FINGERPRINT is the SHA-256 of the federation's first root metadata. Get it, and this program, from somebody you trust.
 Prints who signed, for whom, when and dated by what, then a line per check. Exit code 0: all checks were made and hold,
@@ -134,7 +134,7 @@ def faults(info: zipfile.ZipInfo) -> dict[str, bool]:
     }
 
 BAGIT = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
-TAGS = {"bagit.txt", "bag-info.txt", "README.txt", "statement.cose", "verify_bundle.py", "manifest-sha256.txt",
+TAGS = {"bagit.txt", "bag-info.txt", "README.txt", "statement.cose", "verify_bag.py", "manifest-sha256.txt",
         "tagmanifest-sha256.txt"}
 OTHERS = tuple(f"{kind}manifest-{name}.txt" for kind in ("", "tag") for name in ("md5", "sha1", "sha512"))
 PAYLOAD = re.compile(rf"""data/(envelope\.cose|content\.json|salt\.bin|receipts/\d{{4,5}}\.(entry|tlog-proof)
@@ -626,7 +626,7 @@ def first_and_last(receipts: list[Receipt]) -> dict[str, tuple[int, int]]:
     kinds = grouped(receipts, lambda one: one.kind)
     return {kind: (min(one.index for one in found), max(one.index for one in found)) for kind, found in kinds}
 
-# --- A bundle (docs/evidence-bundle.md).
+# --- A bundle (docs/evidence-bag.md).
 class Bundle:
     """One message and all that is proved of it."""
 
@@ -635,7 +635,7 @@ class Bundle:
         self.now: datetime = getattr(args, "now", None) or datetime.now(UTC)
         self.sentence, self.dating, self.trees = "", dict[str, Any](), dict[bytes, Checkpoint]()
         self.directory: Any = getattr(args, "directory", None)
-        require("data/envelope.cose" in self.files, "it is a ZIP, and no evidence bundle")
+        require("data/envelope.cose" in self.files, "it is a ZIP, and no evidence bag")
 
     def verify(self, lines: list[Line]) -> None:
         run(lines, "bag", lambda: check_bag(self.files))
@@ -875,9 +875,9 @@ class Bundle:
 
     def check_verifier(self) -> str:
         with open(__file__, "rb") as own:
-            if self.files["verify_bundle.py"] != own.read():
-                raise FailedError("verify_bundle.py in it is not this program: do not run it unread", None)
-        return "verify_bundle.py in it is this program"
+            if self.files["verify_bag.py"] != own.read():
+                raise FailedError("verify_bag.py in it is not this program: do not run it unread", None)
+        return "verify_bag.py in it is this program"
 
     def check_timestamp(self, name: str) -> str:
         manifest, kinds = self.files["manifest-sha256.txt"], ("sha256", "sha384", "sha512")

@@ -1,4 +1,4 @@
-"""Local records: every operation leaves one, in a log that cannot be altered or cut off unseen."""
+"""The processing log: every operation leaves one, in a log that cannot be altered or cut off unseen."""
 
 from __future__ import annotations
 
