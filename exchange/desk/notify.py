@@ -75,7 +75,7 @@ class EmailChannel:
         mail.set_content(
             shown(_("Overdue: {overdue}. Coming up: {due}. Of these this desk must act on: {ours}.").format(**told))
             + "\n\n"
-            + shown(_("What they are about is at the desk: comity agenda"))
+            + shown(_("Only the desk shows what they are about: comity agenda"))
             + "\n"
         )
         try:

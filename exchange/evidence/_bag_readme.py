@@ -10,7 +10,7 @@ from keys.local.translation import current, languages, translator
 
 
 def readme(message_id: UUID, *, disclosed: bool, _: Callable[[str], str] | None = None) -> str:
-    """The text for one bundle, in the language of the environment or of the translation that is given.
+    """The text for one bag, in the language of the environment or of the translation that is given.
 
     It is a file that others judge byte by byte: it holds none of the marks that a terminal gets.
     """
@@ -19,7 +19,7 @@ def readme(message_id: UUID, *, disclosed: bool, _: Callable[[str], str] | None 
 
 
 def readmes(message_id: UUID, *, disclosed: bool) -> Iterator[str]:
-    """The text in every language that there is: what a bundle of this version may say. The likely ones come first."""
+    """The text in every language that there is: what a bag of this version may say. The likely ones come first."""
     yield readme(message_id, disclosed=disclosed)
     for name in ("en", *languages()):
         yield readme(message_id, disclosed=disclosed, _=_in(name))

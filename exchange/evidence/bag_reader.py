@@ -1,4 +1,4 @@
-"""Reading and verifying an evidence bag with Comity's own code, from a trusted root and the bundle alone.
+"""Reading and verifying an evidence bag with Comity's own code, from a trusted root and the bag alone.
 
 The container is read by the same functions that :mod:`exchange.verifiers.verify_bag` uses; everything that is
 signed is verified here by the protocol's code, so the two programs check each other.
@@ -110,7 +110,7 @@ class ReadBundle:
 class BundleReport:
     """What was found about a bundle. ``stamped_at`` is when the payload existed by each token that holds.
 
-    ``sentence`` says who signed, for whom, when, and dated by what; ``made`` what the maker of the bundle signed of it.
+    ``sentence`` says who signed, for whom, when, and dated by what; ``made`` what the maker of the bag signed of it.
     """
 
     id: UUID
@@ -134,7 +134,7 @@ class BundleReport:
 
 
 def read_bundle(data: bytes) -> ReadBundle:
-    """The bundle in a ZIP file; raises :class:`EvidenceUnusableError`. Nothing is written anywhere."""
+    """The bag in a ZIP file; raises :class:`EvidenceUnusableError`. Nothing is written anywhere."""
     try:
         folder, files = read_zip(data)
     except FailedError as problem:
@@ -145,7 +145,7 @@ def read_bundle(data: bytes) -> ReadBundle:
 
 
 def bundle_in(folder: str, files: Mapping[str, bytes]) -> ReadBundle:
-    """The bundle in the files of a folder of that name."""
+    """The bag in the files of a folder of that name."""
     return ReadBundle(folder, files, _bag(files))
 
 
@@ -157,9 +157,9 @@ def verify_bag(
     disclosure: Disclosure | None = None,
     tsa_roots: Sequence[x509.Certificate] = (),
 ) -> BundleReport:
-    """Verify all that a bundle says, from ``trusted_root`` (root metadata).
+    """Verify all that a bag says, from ``trusted_root`` (root metadata).
 
-    ``disclosure`` opens a bundle without content; without ``tsa_roots`` tokens are not checked. Raises
+    ``disclosure`` opens a bag without content; without ``tsa_roots`` tokens are not checked. Raises
     :class:`DirectoryUntrustedError`, :class:`DirectoryUnavailableError`, and :class:`MalformedError` and its kin when
     the envelope cannot be read at all.
     """
@@ -254,7 +254,7 @@ def _made(
         signed = parse_bag_statement(bundle.files.get(STATEMENT, b""))
         said = signed.statement
         if said.office not in (envelope.routing.sender, *envelope.routing.recipients):
-            raise ProofInvalidError(f"{said.office} made the bundle, and is neither sender nor recipient")
+            raise ProofInvalidError(f"{said.office} made the bag, and is neither sender nor recipient")
         signed.verify(directory.signing_key(str(said.office), signed.kid, said.made_at))
         _check_holds(said, bundle, envelope, receipts)
     except ComityError as problem:
@@ -262,9 +262,9 @@ def _made(
     who = f"{said.office}{f' ({said.officer})' if said.officer else ''}"
     searched = ", ".join(f"{origin} up to {size}" for origin, size in sorted(said.searched.items())) or "none"
     text = (
-        f"{who} signed, at {to_text(said.made_at)} by its own word, that the bundle holds {len(said.receipts)} "
+        f"{who} signed, at {to_text(said.made_at)} by its own word, that the bag holds {len(said.receipts)} "
         f"receipts, and {said.left_out} that did not hold were left out; logs seen: {searched}. "
-        "What it left out before it signed cannot be seen"
+        "Nobody can see what it left out before it signed"
     )
     if directory.has_ended(said.office, signed.kid):
         ended = f"its key or office was revoked, and nothing else says when it signed; {text}"
@@ -321,7 +321,7 @@ def _opening(envelope: Envelope, opened: Disclosure | None) -> Check:
 
 
 def _disclosed(bundle: ReadBundle, envelope: Envelope) -> Disclosure | None:
-    """The content that is in the bundle itself."""
+    """The content that is in the bag itself."""
     if CONTENT not in bundle.files and SALT not in bundle.files:
         return None
     salt, content = bundle.files.get(SALT, b""), bundle.files.get(CONTENT, b"")
@@ -344,7 +344,7 @@ def _tokens(bundle: ReadBundle, roots: Sequence[x509.Certificate]) -> tuple[list
 
 
 def _program(bundle: ReadBundle) -> Check:
-    """Whether the verifier in the bundle is the one that comes with this version: it will be run by somebody."""
+    """Whether the verifier in the bag is the one that comes with this version: it will be run by somebody."""
     if bundle.files.get(VERIFIER) == verifier():
         return Check("verifier", True)
     return Check("verifier", None, "other-version", f"{VERIFIER} is not the one of this version: do not run it unread")

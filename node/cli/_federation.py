@@ -114,7 +114,7 @@ def sign(
 
 @federation.command("status")
 def status(folder: Folder, as_json: AsJson = False) -> None:
-    """What is published, and what is staged and lacks signatures.
+    """Show what is published, and what is staged and lacks signatures.
 
     Example: comity-node federation status directory
     """

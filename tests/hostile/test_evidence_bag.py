@@ -1,4 +1,4 @@
-"""What somebody does to a bundle on its way: takes receipts out, puts files in, writes its texts anew."""
+"""What somebody does to a bag on its way: takes receipts out, puts files in, writes its texts anew."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ PROGRAM = Path(__file__).resolve().parents[2] / "exchange/verifiers/verify_bag.p
 
 @dataclass
 class Made:
-    """What an exchange left: the contents of the bundle with and without the message's content, and the trust."""
+    """What an exchange left: the contents of the bag with and without the message's content, and the trust."""
 
     world: World
     disclosed: EvidenceContents

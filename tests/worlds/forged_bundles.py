@@ -73,7 +73,7 @@ class Book:
 
 @dataclass
 class Case:
-    """A bundle before it is encoded. ``receipts`` are (node, index, number of the head)."""
+    """A bag before it is encoded. ``receipts`` are (node, index, number of the head)."""
 
     routing: Value
     inside: dict[str, Any]
@@ -419,7 +419,7 @@ def honest(random: Random) -> Case:
 
 
 def variant(random: Random, case: Case) -> Case:
-    """The same message in another bundle: other receipts of it, another maker, opened or not."""
+    """The same message in another bag: other receipts of it, another maker, opened or not."""
     shown = [
         (node, index)
         for node, book in case.books.items()

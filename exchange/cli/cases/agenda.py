@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``comity``."""
-    app.command(help=_("What is due in all cases, the earliest first.\n\nExample: comity agenda --ours"))(agenda)
+    app.command(help=_("List what is due in all cases, the earliest first.\n\nExample: comity agenda --ours"))(agenda)
     app.command(
         help=_(
             "Keep watch: show what arrives, and each deadline as it comes near; tell the webhook and the mail"

@@ -36,8 +36,8 @@ _CODES_OF_HINT = {"power_missing": "power", "route": "follow_up_route"}
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the main application."""
-    app.command(help=_("What both nations' laws say of a draft.\n\nExample: comity compare request.json"))(compare)
-    app.command(help=_("What is known about a nation's law.\n\nExample: comity profile fr"))(profile)
+    app.command(help=_("Show what both nations' laws say of a draft.\n\nExample: comity compare request.json"))(compare)
+    app.command(help=_("Show what is known of a nation's law.\n\nExample: comity profile fr"))(profile)
 
 
 def compare(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # What each kind says, in a sentence that needs no other.
 _MEANING = {
     "two-trees": _("The node signed two different logs of the same length."),
-    "fork": _("What the node signed later does not begin with what it had signed before."),
+    "fork": _("A tree that the node signed later does not begin with one that it had signed before."),
     "index-twice": _("Two different entries stand at one place of the node's log."),
     "rewritten": _("The node gave a receipt for an entry, and put something else in its place."),
     "dropped": _("The node gave a receipt for an entry, and its log no longer has the part that held it."),

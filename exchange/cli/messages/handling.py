@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
         help=_("Pass a message on, as its labels allow.\n\nExample: comity forward 7f3a --to 24-7@gh --reason 'Yours.'")
     )(forward)
     app.command(
-        help=_("What labels and conditions forbid.\n\nExample: comity handling 7f3a --for forward --to 24-7@gh")
+        help=_("Show what labels and conditions forbid.\n\nExample: comity handling 7f3a --for forward --to 24-7@gh")
     )(handling)
 
 

@@ -267,8 +267,8 @@ def _say_what_cannot_be_passed_on(drafts: Sequence[dict[str, Any]]) -> None:
     if not all(map(_can_be_passed_on, drafts)):
         line(
             _(
-                "Who gets this message cannot pass it on to another office: with what proves it, it is too long (some "
-                "400 KB can be passed on). If they may need to, send it in parts: comity send --split."
+                "The recipient cannot pass this message on to another office: with its proofs it is too long (some 400 KB "
+                "can be passed on). If they may need to, send it in parts: comity send --split."
             )
         )
 

@@ -73,7 +73,7 @@ def inside(bundle: bytes) -> list[str]:
 
 
 def altered(bundle: bytes, name: str, change: Callable[[bytes], bytes]) -> dict[str, bytes]:
-    """The files of a bundle, one of them changed; ``name`` is the beginning of its name in the bag."""
+    """The files of a bag, one of them changed; ``name`` is the beginning of its name in the bag."""
     files = files_of(bundle)
     (found, *_) = (full for full in files if full.partition("/")[2].startswith(name))
     return files | {found: change(files[found])}
@@ -297,7 +297,7 @@ async def test_a_key_that_was_revoked_before_the_message_proves_nothing_and_one_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: int, holds: bool
 ) -> None:
     world = World(tmp_path, monkeypatch)
-    async with world.open(KR) as kr, world.open(FR) as fr:  # who made the bundle still has a key that counts
+    async with world.open(KR) as kr, world.open(FR) as fr:  # who made the bag still has a key that counts
         sent = await kr.send(request())
         await fr.sync()
         card = world.cards[KR]

@@ -55,7 +55,7 @@ def _without_comity(case: dict[str, Any]) -> Found:
     return Found(failed, unchecked, bundle.dating.get("grade", "none"))
 
 
-# Bundles that were made before must go on holding. Where this fails after README's text was changed, the text of before
+# Bags that were made before must go on holding. Where this fails after README's text was changed, the text of before
 # is to stay among those that a verifier knows.
 @pytest.mark.parametrize("case", VECTORS["holds"], ids=[case["rule"] for case in VECTORS["holds"]])
 @pytest.mark.parametrize("judge", [_by_comity, _without_comity])
