@@ -7,7 +7,7 @@
     async with Desk.open(home, passphrase) as desk:
         await desk.send(draft)
 
-What a desk shows are the values of :mod:`exchange.views`. Names are loaded when they are first used: the command line
+A desk shows the values of :mod:`exchange.views`. Names are loaded when they are first used: the command line
 starts without what it does not need.
 """
 

@@ -14,7 +14,7 @@ from enum import StrEnum
 from exchange.audit._entry_reader import NAMES, Row, unpack_reference
 from protocol.event import EventName
 
-# What was logged so shortly before a mirror ends may have its counterpart just after it.
+# An entry that was logged so shortly before a mirror ends may have its counterpart just after it.
 IN_FLIGHT_MS = 60_000
 # Two clocks may differ by so much without either being called wrong.
 _CLOCKS_MS = 300_000

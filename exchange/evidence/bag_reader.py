@@ -124,7 +124,7 @@ class BundleReport:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing failed. What was not checked is no failure and no success: see :attr:`unchecked`."""
+        """Whether nothing failed. A check that was not made is no failure and no success: see :attr:`unchecked`."""
         return all(check.ok is not False for check in (*self.checks, *(check for _, check in self.receipts)))
 
     @property

@@ -1,8 +1,8 @@
 """Writing an evidence bag: one message and all that is proved of it, as a BagIt bag (RFC 8493) in a ZIP.
 
 docs/evidence-bag.md is the format. The same message gives the same payload, byte for byte: the ZIP stores without
-compressing and dates every entry 1980-01-01. What says when is signed: the events, the timestamp tokens, and outside of
-the payload the statement of who made the bag.
+compressing and dates every entry 1980-01-01. Everything that says when is signed: the events, the timestamp tokens, and
+outside of the payload the statement of who made the bag.
 """
 
 from __future__ import annotations

@@ -390,7 +390,7 @@ class Directory:
         return {first} | {node for since, node in rows if start <= since <= end}
 
     def witness_rule(self, own: str, now: datetime) -> Callable[[set[str]], bool]:
-        """Whether these members' cosignatures are surely enough for the log of `own`. Who is not here is silent."""
+        """Whether these members' cosignatures are surely enough for the log of `own`. An absent member is silent."""
         rule, members = self.members.get("x-comity-witnesses"), self.members["delegations"]["roles"]
         if rule is not None:
             nodes = {role["name"].removeprefix("nation-") for role in members} - {own}

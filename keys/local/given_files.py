@@ -1,7 +1,7 @@
 """Files that a person gives to a command: read within a limit, and told apart before anything is made of them.
 
-Who gives the wrong file learns what it is, which one was wanted, and what to do. A file is known by how it begins, so
-one that was cut off is known too. What is not known is judged by whoever reads it.
+A person who gives the wrong file learns what it is, which one was wanted, and what to do. A file is known by how it
+begins, so one that was cut off is known too. The reader judges a file of an unknown kind.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ _TEXTS = {
     FileKind.OTHER: "a file of a kind that Comity does not have",
 }
 
-# What a file begins with. The first that fits says what it is.
+# The beginnings of files. The first that fits says what it is.
 _BEGINNINGS: tuple[tuple[bytes, FileKind], ...] = (
     (b"comity-bundle/", FileKind.TRANSFER),
     (b"\xa7\x01\x01\x02\x6aargon2id13", FileKind.KEYSTORE),
@@ -164,7 +164,7 @@ _SCHEMAS = {
     b"disclosure": FileKind.DISCLOSURE,
     b"node-backup": FileKind.MANIFEST,
 }
-# What a draft's type begins with. That of other programs' JSON is something else, or not the first of the text.
+# The beginnings of a draft's type. That of other programs' JSON is something else, or not the first of the text.
 _OF_MESSAGES = frozenset(
     b"acknowledgement answer assistance clarification closure condition consent contact decision emergency forward"
     b" incident information misdirected out-of-order preservation status traffic use withdrawal".split()
@@ -201,7 +201,7 @@ _READ_AS: dict[FileKind, frozenset[FileKind]] = {
     FileKind.TOKEN: frozenset({FileKind.TEXT}),
     FileKind.IDENTITY: frozenset({FileKind.PRIVATE_KEY, FileKind.CERTIFICATES, FileKind.DER}),
 }
-# Who wants one of these must not get a file that only may be one.
+# A command that wants one of these must not get a file that only may be one.
 _SURE = frozenset({FileKind.KEYSTORE, FileKind.TRANSFER, FileKind.EVIDENCE, FileKind.CHECKPOINT})
 
 

@@ -9,7 +9,7 @@ With ``--json`` a refusal is one object on standard output, the problem document
 
     {"error": {"type": "urn:comity:error:<code>", "code": "<code>", "title": …, "status": …, "detail": …}}
 
-Whatever is printed passes :mod:`keys.local.printing`: no text of a stranger reaches the terminal as it came. A
+Everything that is printed passes :mod:`keys.local.printing`: no text of a stranger reaches the terminal as it came. A
 character that the output's encoding lacks is printed as an escape.
 """
 

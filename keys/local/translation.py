@@ -18,7 +18,7 @@ from keys.local.isolates import CLOSE, OPEN, isolated
 
 DOMAIN = "comity"
 FOLDER = Path(__file__).parents[1] / "locale"
-# What a fact of a lifecycle is called has this context.
+# The names of facts of a lifecycle have this context.
 FACT = "fact"
 _NAMING_FIELDS = frozenset({"field", "profile_field"})
 # CLDR, characterOrder: not asked of Babel, as nothing that starts fast imports it.

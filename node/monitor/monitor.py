@@ -6,8 +6,8 @@ proved to extend the last *proved* one. A contradiction is evidence: both
 checkpoints are kept in the witness file, the operator is alarmed, and receipts from that partner count for nothing
 until the operator decides otherwise (``comity-node monitor reinstate``). Messages from and to it are kept.
 
-Where the contradiction can be proved to others, the proof is kept as a file (docs/misbehaviour.md). What cannot be
-proved yet is tried again at each check: the log may have to show more to somebody.
+Where the contradiction can be proved to others, the proof is kept as a file (docs/misbehaviour.md). The node tries
+again at each check to prove what it cannot prove yet: the log may have to show more to somebody.
 """
 
 from __future__ import annotations
@@ -221,7 +221,8 @@ class Monitor:
     async def suspect(self, partner: str, verified: VerifiedCheckpoint) -> None:
         """Have the log prove that ``verified`` is of its one history: who showed it here could not.
 
-        Whoever shows a checkpoint chooses the proof, so a wrong one is no evidence; a log that cannot give one is.
+        A partner that shows a checkpoint chooses the proof, so a wrong one is no evidence; a log that cannot give one
+        is.
         """
         suspects = self._suspects.setdefault(partner, [])
         noted = (without_cosignatures(verified), verified.checkpoint)
@@ -237,7 +238,7 @@ class Monitor:
     async def _check(self, partner: str, client: PartnerClient) -> VerifiedCheckpoint:
         """What the partner serves, proved to extend what is known of its log."""
         verifier = self._directory().log_verifier(partner)
-        # What is known is read first: a log may grow while it is asked, but never shrink.
+        # The known size is read first: a log may grow while it is asked, but never shrink.
         known = await self._known(partner, verifier)
         suspects = tuple(self._suspects.get(partner, ()))
         known += [noted for noted in suspects if noted[1].origin == verifier.origin]
@@ -324,7 +325,7 @@ class Monitor:
     def alarm(self, partner: str, *notes: bytes) -> None:
         """Keep the evidence, tell the operator, stop trusting the partner's receipts. Idempotent.
 
-        What the notes prove by themselves is proved; else the next check asks the log for what is missing.
+        A proof is made where the notes suffice for one; else the next check asks the log for what is missing.
         """
         self._distrust(partner, notes)
         for one, other in combinations(notes[:_MAX_COMPARED], 2):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from protocol.misbehaviour.verify import Proved
     from protocol.receipt import Receipt
 
-# What each kind says, in a sentence that needs no other.
+# The meaning of each kind, in a sentence that needs no other.
 _MEANING = {
     "two-trees": _("The node signed two different logs of the same length."),
     "fork": _("A tree that the node signed later does not begin with one that it had signed before."),
@@ -206,7 +206,7 @@ def _with_misdated(held: Held, mirror: Path, verifier: LogVerifier) -> tuple[Hel
         ):
             found.setdefault(kind, receipt)
     except ComityError as problem:
-        # What is wrong with the mirror is for comity audit verify to say.
+        # comity audit verify says what is wrong with the mirror.
         text = _("The entries of the mirror were not looked through")
         problems.append(LogUnavailableError(f"{text}: {problem.detail}"))
     return Held(held.notes, (*held.receipts, *found.values())), len(unseen), problems

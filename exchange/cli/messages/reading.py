@@ -53,7 +53,9 @@ def register(app: typer.Typer) -> None:
         help=_("Find messages by words in them.\n\nExample: comity search Roubaix mailbox"), cls=TakesNumbersBelowZero
     )(search)
     app.command(help=_("Show a message; its sender learns that it was opened.\n\nExample: comity show 7f3a"))(show)
-    app.command(help=_("Show what is proved of a message, and where its case stands.\n\nExample: comity track 7f3a"))(track)
+    app.command(help=_("Show what is proved of a message, and where its case stands.\n\nExample: comity track 7f3a"))(
+        track
+    )
     app.command(help=_("Verify a message, or an exported file, again.\n\nExample: comity verify 7f3a"))(verify)
     app.command(
         help=_("Write a message with its cryptographic proofs to a file.\n\nExample: comity export 7f3a evidence.cbor")

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from protocol.processing_log import ProcessingRecord
 
 _MORE = ("ground", "count", "key", "subject", "file")
-app = typer.Typer(no_args_is_help=True, help=_("The processing log: what was done with personal data here, when, by whom and why."))
+app = typer.Typer(
+    no_args_is_help=True, help=_("The processing log: who did what with personal data here, when and why.")
+)
 FromOption = Annotated[str | None, typer.Option("--from", help=_("From this date and time on (with time zone)."))]
 ToOption = Annotated[str | None, typer.Option("--to", help=_("Before this date and time (with time zone)."))]
 OperationOption = Annotated[

@@ -28,7 +28,7 @@ from protocol.messages.schema._checksums import (
 )
 from protocol.messages.schema.fields import problem
 
-# What a reader finds: the form on the wire, or None where the address is not of its chain.
+# A reader finds the form on the wire, or None where the address is not of its chain.
 Found = str | None
 
 _HEX_40 = re.compile(r"0x[0-9a-fA-F]{40}")

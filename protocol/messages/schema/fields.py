@@ -60,7 +60,7 @@ _CONTROL = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufff9-\ufffb\ufdd0-\uf
 _BIDI = "\u202a-\u202e\u2066-\u2069"
 _PROSE_REFUSED = re.compile(f"[{_CONTROL}{_BIDI}]")
 _LINE_REFUSED = re.compile(f"[\t\n{_CONTROL}{_BIDI}]")
-# What cannot be seen: two texts that look the same would differ.
+# Nobody sees these: two texts that look the same would differ.
 _UNSEEN = "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u2064\u3164\uffa0"
 # The inside of a character class: what no identifier has.
 HIDDEN = f"\\t\\n{_CONTROL}{_BIDI}{_UNSEEN}"

@@ -100,7 +100,7 @@ def _walk(loc: Sequence[int | str], model: type[BaseModel]) -> tuple[str, Legal 
             names.append(str(step))
             annotation = _item_of(annotation)
             continue
-        # What follows a union is the tag of one of its kinds, whatever the fields of the others are called.
+        # A union is followed by the tag of one of its kinds, whatever the fields of the others are called.
         if len(list(_models_in(annotation))) > 1 and (tagged := _tagged(annotation, step)) is not None:
             annotation = tagged
         elif (found := _field(annotation, step)) is not None:
