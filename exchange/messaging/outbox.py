@@ -36,6 +36,7 @@ from protocol.crypto.signing import Signer
 from protocol.encoding.ids import RANDOM_BYTES, new_message_id
 from protocol.encoding.instants import to_ms, truncate
 from protocol.encoding.padme import SALT_BYTES
+from protocol.encoding.phrase import phrase
 from protocol.envelope import seal
 from protocol.errors import ComityError, InvalidMessageError
 from protocol.event import EventName
@@ -151,7 +152,7 @@ class Outbox:
                     raise
                 problems += [(f"{number}.{where}", rule, text) for where, rule, text in problem.problems]
         if problems:
-            raise InvalidMessageError(f"problems of the drafts: {len(problems)}", (*problems,))
+            raise InvalidMessageError(phrase("problems of the drafts: {count}", count=len(problems)), (*problems,))
         for composed in messages:
             check_next_step(self._store, self._parsed, composed.message)
             self._passing_on.check_outgoing(composed)
@@ -237,7 +238,7 @@ class Outbox:
         now = self._time_of(draft)
         claimed = draft.get("from")
         if claimed is not None and claimed != str(self._address):
-            raise _one_problem("from", f"this desk sends as {self._address}")
+            raise _one_problem("from", phrase("this desk sends as {address}", address=self._address))
         composed = compose_message(
             self._named(draft),
             message_id=self._new_id(now),
@@ -245,7 +246,7 @@ class Outbox:
             sent_at=now,
         )
         if str(self._address) in composed.message.to:
-            raise _one_problem("to", "a message is not sent to its own sender")
+            raise _one_problem("to", phrase("a message is not sent to its own sender"))
         return sign_as_officer(composed, self._acting.signer) if self._acting.signer is not None else composed
 
     def _named(self, draft: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -357,4 +358,4 @@ def batches(messages: Sequence[StoredMessage]) -> Iterator[list[StoredMessage]]:
 
 
 def _one_problem(where: str, text: str) -> InvalidMessageError:
-    return InvalidMessageError("the message has 1 problem", ((where, _FORMAT_RULE, text),))
+    return InvalidMessageError(phrase("problems of the message: {count}", count=1), ((where, _FORMAT_RULE, text),))

@@ -129,7 +129,7 @@ def refusal_lines(error: ComityError) -> list[str]:
     lines = [_("refused ({code}): {detail}").format(code=error.code, detail=printable_line(_(error.detail)))]
     for field, rule, text in getattr(error, "problems", ()):
         said = _("{rule}: {text} [{field}]")
-        told = {"rule": printable_line(_(rule)), "text": printable_line(_(text)), "field": printable_line(field)}
+        told = {"rule": printable_line(_(rule)), "text": printable_line(_(text)), "field": printable_line(_(field))}
         lines.append("  " + said.format(**told))
     return [*lines, printable_line(_(error.advice))]
 

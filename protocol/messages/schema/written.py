@@ -55,7 +55,8 @@ class Canonical(str):
             raise problem(
                 "characters",
                 "there are control characters, or characters that cannot be seen or change the direction of text "
-                f"({', '.join(map(named, found))}): type it anew, or have them removed with --clean",
+                "({marks}): type it anew, or have them removed with --clean",
+                marks=", ".join(map(named, found)),
             )
         value = cls(reader(typed))
         value.typed, value.reader = typed, reader

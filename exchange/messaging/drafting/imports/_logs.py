@@ -16,6 +16,7 @@ from typing import Any
 from exchange.messaging.drafting.imports._found import Export, Seen
 from exchange.messaging.drafting.imports._times import Times
 from protocol.encoding.json_bounds import require_few_items
+from protocol.encoding.phrase import phrase
 from protocol.errors import MalformedError, TooLargeError
 
 _MAX_CELL_ITEMS = 10_000
@@ -77,7 +78,7 @@ def read_web_log(text: str, times: Times) -> Export:
             continue
         found = _WEB.match(line)
         if found is None:
-            export.refuse(number, "line", "this is no line of a web server's log")
+            export.refuse(number, "line", phrase("this is no line of a web server's log"))
             continue
         export.session(number, times, Seen(found[1], found[2].replace(":", " ", 1)))
     return export
@@ -124,7 +125,7 @@ def read_records(value: Any, times: Times) -> Export:
         if isinstance(record, Mapping):
             _record(export, number, times, record)
         else:
-            export.refuse(number, "record", "this record is no object with names")
+            export.refuse(number, "record", phrase("this record is no object with names"))
     return export
 
 

@@ -114,7 +114,9 @@ def _tth(value: str) -> str:
     tree = value.upper().rstrip("=")
     # 39 characters hold 195 bits: the last three are zero.
     if not re.fullmatch(r"[A-Z2-7]{38}[AIQY]", tree):
-        raise problem("file_hash", f"a Tiger tree hash has {_TTH_CHARACTERS} characters A to Z and 2 to 7 (Base32)")
+        raise problem(
+            "file_hash", "a Tiger tree hash has {count} characters A to Z and 2 to 7 (Base32)", count=_TTH_CHARACTERS
+        )
     return tree
 
 
