@@ -35,7 +35,7 @@ MAX_LIST = MAX_TARGETS
 MAX_ITEMS = 100_000
 # Of a forward: the content that others signed, byte for byte.
 _COMMITTED = frozenset({"original", "consents"})
-_NOT_JSON = phrase("this is not JSON with each name used once and at most {limit} items in a list", limit=MAX_LIST)
+_NOT_JSON = phrase("this is not JSON with each name used once and lists no longer than {limit}", limit=MAX_LIST)
 # Stand-ins for what the desk fills in when it sends; valid, so that only the officer's own fields are reported.
 _FILLED_BY_DESK = {
     "id": "00000000-0000-7000-8000-000000000000",
@@ -155,7 +155,7 @@ def compose_message(
     content = message_to_bytes(message)
     if len(content) > MAX_CONTENT_BYTES:
         text = phrase(
-            "the message has {size} bytes, and {limit} can be sealed: {advice}",
+            "bytes of the message: {size}; the most that can be sealed: {limit}; {advice}",
             size=len(content),
             limit=MAX_CONTENT_BYTES,
             advice=_shorten(message),

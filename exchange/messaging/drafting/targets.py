@@ -54,7 +54,7 @@ _NOTHING = phrase("nothing was imported: the table has problems")
 _UNITS = {
     "row": (phrase("row"), phrase("rows")),
     "line": (phrase("line"), phrase("lines")),
-    "record": (phrase("record"), phrase("records")),
+    "item": (phrase("item"), phrase("items")),
     "object": (phrase("object"), phrase("objects")),
     "attribute": (phrase("attribute"), phrase("attributes")),
     "report": (phrase("report"), phrase("reports")),
@@ -336,7 +336,9 @@ def _target(header: list[str], cells: list[str]) -> tuple[dict[str, Any], list[P
         cells = cells[:-1]
     if len(cells) != len(header):
         text = phrase(
-            "the row has {cells} cells, the header {columns}: check separators", cells=len(cells), columns=len(header)
+            "cells in the row: {cells}; in the header: {columns}; check the separators",
+            cells=len(cells),
+            columns=len(header),
         )
         return {}, [("-", _TABLE_RULE, text)]
     given = {column: cell for column, cell in zip(header, cells, strict=True) if cell}
