@@ -35,12 +35,12 @@ import cbor2
 from benchmarks.floor import cpu_us
 from benchmarks.store import BATCH, FR, KR, NOW, PARIS, SEOUL, Signing, incoming
 from exchange.audit.reconcile import reconcile
-from exchange.audit.verify import verify_mirror
+from exchange.audit.verify import LogMirror, VerifyPlan, verify_mirror
 from keys.directory.cards import NodeCard
 from keys.directory.view import Directory
 from keys.members.federation import contact_point_card, node_card
 from keys.members.identity import generate_desk_keys, generate_node_keys
-from node.store.interface import AcceptTransfer, FoundLog
+from node.store.operations import AcceptTransfer, FoundLog
 from node.store.sqlite.store import SqliteStore
 from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
 from protocol.encoding.ids import new_message_id
@@ -166,7 +166,7 @@ def directory(given: list[Any]) -> Directory:
 def measure_verify(folder: Path, node: str, given: list[Any], jobs: int) -> tuple[float, float, int, int]:
     """CPU and wall seconds, entries, and the most memory in MB."""
     began, began_cpu = time.perf_counter(), time.process_time()
-    log = verify_mirror(folder / node, node, SIGNERS[node].verifier, directory(given), jobs=jobs)
+    log = verify_mirror(LogMirror(folder / node, node, SIGNERS[node].verifier), directory(given), VerifyPlan(jobs=jobs))
     wall, cpu = time.perf_counter() - began, time.process_time() - began_cpu
     assert log.ok, log.findings[:3]
     return cpu, wall, log.tree.size, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
@@ -176,7 +176,8 @@ def measure_reconcile(folder: Path, given: list[Any], jobs: int) -> tuple[float,
     """Seconds of all, of its CPU in this process and of the matching; messages; and the most memory in MB."""
     began, began_cpu = time.perf_counter(), time.process_time()
     kr, fr = (
-        verify_mirror(folder / node, node, SIGNERS[node].verifier, directory(given), jobs=jobs) for node in ("kr", "fr")
+        verify_mirror(LogMirror(folder / node, node, SIGNERS[node].verifier), directory(given), VerifyPlan(jobs=jobs))
+        for node in ("kr", "fr")
     )
     verified = time.perf_counter()
     result = reconcile(kr, fr)

@@ -25,8 +25,8 @@ from benchmarks.floor import request
 from exchange.desk.desk import Desk
 from exchange.settings import Home
 from exchange.store.cipher import RowCipher
-from exchange.store.messages import DeskStore, RecipientDelivery
-from exchange.store.rows import Head, StoredMessage
+from exchange.store.desk_store import DeskStore
+from exchange.store.rows import Head, RecipientDelivery, StoredMessage
 from exchange.views import Direction
 from keys.secrets.keystore import Keystore, Purpose
 from protocol.address import Address

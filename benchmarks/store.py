@@ -22,7 +22,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
-from node.store.interface import (
+from node.store.operations import (
     AcceptSubmission,
     AcceptTransfer,
     Done,
@@ -30,10 +30,10 @@ from node.store.interface import (
     Incoming,
     MarkReceiptsSent,
     Operation,
-    OutboundKind,
     RecordRelayed,
     RecordStatement,
 )
+from node.store.reads import OutboundKind
 from node.store.sqlite.store import SqliteStore
 from protocol.address import Address
 from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
@@ -157,17 +157,19 @@ async def measure(folder: Path, count: int) -> None:
     run(store, "AcceptTransfer", transfers)
     with timed("mailbox read, 100 at a time", count):
         after = 0
-        while entries := await store.mailbox(SEOUL, after, 100, 1 << 22):
+        while entries := await store.reads.mailbox(SEOUL, after, 100, 1 << 22):
             after = entries[-1].seq
     run(store, "AcceptTransfer, repeated", transfers[-2048:])
     run(store, "RecordStatement (handover)", [handover(message) for message in received])
-    rows = await store.due_outbound("fr", OutboundKind.RECEIPTS, NOW, count, 1 << 40)
+    rows = await store.reads.due_outbound("fr", OutboundKind.RECEIPTS, NOW, count, 1 << 40)
     run(store, "MarkReceiptsSent", [MarkReceiptsSent((row.outbound_id,)) for row in rows])
 
     sent = [incoming(SEOUL, PARIS) for _ in range(count)]
     run(store, "AcceptSubmission, onward", [AcceptSubmission(message, (), {"fr": (PARIS,)}, NOW) for message in sent])
     done = run(partner, "AcceptTransfer at the partner", [AcceptTransfer(m, "kr", (PARIS,), NOW) for m in sent], FR)
-    queued = {row.digest: row for row in await store.due_outbound("fr", OutboundKind.ENVELOPE, NOW, count, 1 << 40)}
+    queued = {
+        row.digest: row for row in await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, count, 1 << 40)
+    }
     verifier = ReceiptVerifier({FR.origin: FR.verifier}.__getitem__)
     relayed = []
     for message, outcome in zip(sent, done, strict=True):
@@ -176,7 +178,7 @@ async def measure(folder: Path, count: int) -> None:
         relayed.append(RecordRelayed(queued[message.digest].outbound_id, receipts, reference, NOW))
     run(store, "RecordRelayed (two receipts)", relayed)
 
-    stats = await store.stats()
+    stats = await store.reads.stats()
     print(f"log {stats.log_size} leaves, database {stats.database_bytes >> 20} MB, WAL {stats.wal_bytes >> 20} MB")
     await store.close()
     await partner.close()

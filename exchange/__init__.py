@@ -19,24 +19,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
     from exchange.desk.enrolment import create_desk
-    from exchange.evidence.checks import Evidence, verify_evidence
+    from exchange.evidence.bag_reader import read_bundle, verify_bag
     from exchange.settings import DeskSettings, Home, OfficerSettings
 
 __all__ = [
     "Desk",
     "DeskSettings",
-    "Evidence",
     "Home",
     "OfficerSettings",
     "create_desk",
-    "verify_evidence",
+    "read_bundle",
+    "verify_bag",
 ]
 
 _HOMES = {
     "Desk": "exchange.desk.desk",
     "create_desk": "exchange.desk.enrolment",
-    "Evidence": "exchange.evidence.checks",
-    "verify_evidence": "exchange.evidence.checks",
+    "read_bundle": "exchange.evidence.bag_reader",
+    "verify_bag": "exchange.evidence.bag_reader",
     "DeskSettings": "exchange.settings",
     "Home": "exchange.settings",
     "OfficerSettings": "exchange.settings",

@@ -8,17 +8,19 @@ from exchange.audit.mirror import LogSource, Mirrored, NodeSource, TileFolderSou
 from exchange.audit.period import ALWAYS, Period
 from exchange.audit.reconcile import Cited, ReconciledRow, Reconciliation, reconcile
 from exchange.audit.trace import TraceRow, trace
-from exchange.audit.verify import LoggedView, VerifiedLog, verify_mirror
+from exchange.audit.verify import EVERYTHING, LoggedView, LogMirror, VerifiedLog, VerifyPlan, verify_mirror
 from exchange.audit.witnessing import Witnessed, demand_witnessed, witnessed
 from keys.local.tile_folder import PLAIN, SCOPED, BundleForm
 
 __all__ = [
     "ALWAYS",
+    "EVERYTHING",
     "PLAIN",
     "SCOPED",
     "BundleForm",
     "Cited",
     "Finding",
+    "LogMirror",
     "LogSource",
     "LoggedView",
     "Mirrored",
@@ -30,6 +32,7 @@ __all__ = [
     "TileFolderSource",
     "TraceRow",
     "VerifiedLog",
+    "VerifyPlan",
     "Witnessed",
     "demand_witnessed",
     "keep_verified",

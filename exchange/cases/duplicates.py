@@ -16,7 +16,7 @@ from uuid import UUID
 
 from exchange.cases.search import Search
 from exchange.cases.threads import Parsed
-from exchange.store.messages import DeskStore
+from exchange.store.desk_store import DeskStore
 from exchange.views import Direction
 from protocol.address import Address
 from protocol.messages.schema.base import Message

@@ -16,7 +16,7 @@ from typing import Any
 from uuid import UUID
 
 from exchange.cases.threads import Parsed
-from exchange.store.messages import DeskStore
+from exchange.store.desk_store import DeskStore
 from protocol.address import Address
 from protocol.encoding import cbor
 from protocol.encoding.phrase import phrase
@@ -69,7 +69,7 @@ class WithheldTable:
         """Keep what an offer is about, inside a transaction."""
         row = self._row(offer)
         value = cbor.encode([withheld.salt, json.dumps(withheld.draft, ensure_ascii=False)])
-        slot, sealed = self._store.seal_content(b"withheld.sealed", row, value)
+        slot, sealed = self._store.content.seal(b"withheld.sealed", row, value)
         self._database.execute("INSERT INTO withheld (id, sealed, slot) VALUES (?, ?, ?)", (row, sealed, slot))
 
     def get(self, offer: UUID) -> WithheldContent | None:
@@ -78,13 +78,15 @@ class WithheldTable:
         rows = self._database.all("SELECT sealed, slot FROM withheld WHERE id = ?", (row,))
         if not rows:
             return None
-        salt, draft = cbor.decode(self._store.open_content(b"withheld.sealed", row, *rows[0]))
+        salt, draft = cbor.decode(self._store.content.open(b"withheld.sealed", row, *rows[0]))
         return WithheldContent(json.loads(draft), salt)
 
     def remove(self, offer: UUID) -> bool:
         """Take it out, inside a transaction; whether it was there."""
         row = self._row(offer)
-        self._store.doom(slot for (slot,) in self._database.all("SELECT slot FROM withheld WHERE id = ?", (row,)))
+        self._store.content.doom(
+            slot for (slot,) in self._database.all("SELECT slot FROM withheld WHERE id = ?", (row,))
+        )
         return bool(self._database.execute("DELETE FROM withheld WHERE id = ?", (row,)).rowcount)
 
     def _row(self, offer: UUID) -> bytes:
@@ -142,12 +144,12 @@ class Offers:
         Raises :class:`NotFoundError`, :class:`NothingOpenError` when nothing waits, :class:`OfferNeededError` as long
         as a recipient has not accepted.
         """
-        stored = self._store.message(offer_id)
+        stored = self._store.messages.get(offer_id)
         withheld = self._withheld.get(offer_id)
         if withheld is None or stored.erased:
             raise NothingOpenError("nothing waits for the acceptance of that message")
         offer = self._parsed.of(stored)
-        rows = self._store.thread(stored.head.thread)
+        rows = self._store.messages.thread(stored.head.thread)
         thread = [self._parsed.of(other) for _, other, _ in rows if not other.erased]
         acceptances = {other.sender: other for other in thread if accepts_all(other, offer)}
         missing = [recipient for recipient in offer.to if recipient not in acceptances]

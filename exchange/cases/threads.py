@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import pairwise
 from uuid import UUID
 
-from exchange.store.messages import DeskStore
+from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Head, StoredMessage, StoredReceipt
 from exchange.views import Clocks, InboxRow, ReceiptRow, RecipientTracking, TargetRow, Tracking
 from keys.directory.routes import node_path
@@ -75,19 +75,19 @@ class Parsed:
 
 def thread_messages(store: DeskStore, parsed: Parsed, thread: UUID) -> list[ThreadMessage]:
     """The messages of a thread with the events that verified receipts prove of them."""
-    return _with_events(store, parsed, store.thread(thread))
+    return _with_events(store, parsed, store.messages.thread(thread))
 
 
 def thread_messages_of(store: DeskStore, parsed: Parsed, row: bytes) -> list[ThreadMessage]:
     """As :func:`thread_messages`, by the thread's blinded id."""
-    return _with_events(store, parsed, store.thread_of_row(row))
+    return _with_events(store, parsed, store.messages.thread_of_row(row))
 
 
 def _with_events(
     store: DeskStore, parsed: Parsed, rows: Sequence[tuple[int, StoredMessage, datetime | None]]
 ) -> list[ThreadMessage]:
     return [
-        ThreadMessage(parsed.of(stored), _events(store.receipts(stored.head.digest)))
+        ThreadMessage(parsed.of(stored), _events(store.receipts.of(stored.head.digest)))
         for _, stored, _ in rows
         if not stored.erased
     ]
@@ -177,7 +177,7 @@ def received_at(store: DeskStore, head: Head, own: Address) -> datetime:
     """When this desk received a message: the handover that its node logged, else when it was stored."""
     times = [
         event.at
-        for event in _events(store.receipts(head.digest))
+        for event in _events(store.receipts.of(head.digest))
         if event.name == EventName.ContentHandover and event.recipient == str(own)
     ]
     return min(times, default=head.stored_at)

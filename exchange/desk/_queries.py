@@ -20,9 +20,8 @@ from exchange.messaging.receipts import ReceiptJudge
 from exchange.office.office import Office
 from exchange.office.officers import READERS, Acting
 from exchange.office.processing_log import ProcessingLog
-from exchange.store.messages import DeskStore
+from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Head, PendingStatement, StoredMessage
-from exchange.store.short_ids import FEWEST_CHARACTERS
 from exchange.views import Direction, InboxRow, ReceiptRow, SearchResult, ShownMessage, Tracking
 from keys.directory.view import Directory
 from protocol.errors import ConditionsOpenError, DuplicateRequestError, ErasedError, NotFoundError
@@ -76,20 +75,23 @@ class Queries:
         self, direction: Direction, *, unopened: bool = False, limit: int = 100, before: int | None = None
     ) -> list[InboxRow]:
         """The messages of one direction, the newest first."""
-        return [inbox_row(self._store, *row) for row in self._store.heads(direction, limit, before, unopened=unopened)]
+        return [
+            inbox_row(self._store, *row)
+            for row in self._store.messages.heads(direction, limit, before, unopened=unopened)
+        ]
 
     def row(self, message_id: UUID) -> InboxRow:
         """One message; raises :class:`NotFoundError`."""
-        return inbox_row(self._store, *self._store.head(message_id))
+        return inbox_row(self._store, *self._store.messages.head(message_id))
 
     def thread(self, thread: UUID) -> list[InboxRow]:
         """The messages of a thread, in the order they were stored."""
-        rows = self._store.thread(thread)
+        rows = self._store.messages.thread(thread)
         return [inbox_row(self._store, seq, stored.head, opened_at) for seq, stored, opened_at in rows]
 
     def receipts(self, message_id: UUID) -> list[ReceiptRow]:
         """The receipts about a message, in the order they came; raises :class:`NotFoundError`."""
-        return self._receipt_rows(self._store.head(message_id)[1])
+        return self._receipt_rows(self._store.messages.head(message_id).head)
 
     def resolve(self, text: str) -> UUID:
         """See :meth:`exchange.desk.desk.Desk.resolve`."""
@@ -98,10 +100,10 @@ class Queries:
             message_id = UUID(wanted)
         except ValueError:
             return self._resolve_part(wanted)
-        return self._store.head(message_id)[1].id
+        return self._store.messages.head(message_id).head.id
 
     def _resolve_part(self, wanted: str) -> UUID:
-        if len(wanted) < FEWEST_CHARACTERS:
+        if len(wanted) < self._store.short_ids.fewest_characters:
             raise NotFoundError(f"too many messages fit {wanted!r}; give more")
         # Among all of them, however old: what is short and not unique must not open another message.
         found = self._store.short_ids.find(wanted, _MOST_COMPARED)
@@ -123,7 +125,7 @@ class Queries:
 
     def not_searched(self) -> int:
         """See :meth:`exchange.desk.desk.Desk.not_searched`."""
-        return self._store.unindexed()
+        return self._store.search.unindexed()
 
     def index_all(self) -> None:
         """Index whatever is not indexed yet."""
@@ -153,7 +155,7 @@ class Queries:
 
     def peek(self, message_id: UUID) -> Message:
         """The stored message for the program's own use; raises as :meth:`require_open`."""
-        stored = self._store.message(message_id)
+        stored = self._store.messages.get(message_id)
         self.require_open(stored)
         return self._parsed.of(stored)
 
@@ -163,7 +165,7 @@ class Queries:
         Raises as :meth:`exchange.desk.desk.Desk.show`.
         """
         self._acting.require(*READERS)
-        stored = self._store.message(message_id)
+        stored = self._store.messages.get(message_id)
         message, head = self._parsed.of(stored), stored.head
         self.require_open(stored)
         record = self._book.record(Operation.CONSULTATION, "show", head)
@@ -181,10 +183,10 @@ class Queries:
 
     def opened(self, message_id: UUID) -> PendingStatement | None:
         """Note that an officer has seen the message: the statement of it, if that is to be made; durable."""
-        head, statement = self._store.head(message_id)[1], None
+        head, statement = self._store.messages.head(message_id).head, None
         with self._store.database.transaction():
             if head.direction is Direction.RECEIVED:
-                tracking_ = self._mailbox.statement(EventName.ContentAccessTracking, head)
+                tracking_ = self._mailbox.statement(EventName.ContentAccessTracking, head.ref)
                 if self._store.open_message(message_id, self._clock(), tracking_):
                     statement = tracking_
             self._office.note_read(message_id)
@@ -203,14 +205,14 @@ class Queries:
         """The case that a thread makes; raises :class:`NotFoundError`, :class:`ErasedError`."""
         messages = thread_messages(self._store, self._parsed, thread)
         if not messages:
-            if self._store.thread(thread):
+            if self._store.messages.thread(thread):
                 raise ErasedError
             raise NotFoundError(f"this desk has no thread {thread}")
         return fold(messages)
 
     def track(self, message_id: UUID) -> Tracking:
         """See :meth:`exchange.desk.desk.Desk.track`."""
-        seq, head, opened_at = self._store.head(message_id)
+        seq, head, opened_at = self._store.messages.head(message_id)
         messages = thread_messages(self._store, self._parsed, head.thread)
         case = fold(messages)
         row = inbox_row(self._store, seq, head, opened_at)
@@ -222,7 +224,7 @@ class Queries:
     # --- Inside ---
 
     def _receipt_rows(self, head: Head) -> list[ReceiptRow]:
-        stored = self._store.receipts(head.digest)
+        stored = self._store.receipts.of(head.digest)
         proved = {entry.receipt.leaf for entry in stored if entry.error is None}
         # What could not be verified once and was verified later is shown once.
         return [

@@ -6,6 +6,7 @@ it was given, to whom, what for and in which file, after it was.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,9 +15,12 @@ from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
+from cryptography.x509 import Certificate
+
 from exchange.desk._queries import Queries
+from exchange.evidence.bag_reader import BundleTrust, JudgedBundle, ReadBundle, judge_bundle, trust_in
 from exchange.evidence.bag_writer import EvidenceContents, Maker, evidence_of, nations_of
-from exchange.evidence.checks import NOT_ASKED, Evidence, JudgedMessage, inclusion, judge_evidence, judge_message
+from exchange.evidence.checks import NOT_ASKED, JudgedMessage, inclusion, judge_message
 from exchange.evidence.disclosure import Disclosure
 from exchange.evidence.log_monitor import LogWatch
 from exchange.evidence.witness_quorum import WitnessedProofs, check_witnesses
@@ -28,7 +32,7 @@ from exchange.messaging.handling import PassingOn, verify_consents
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
 from exchange.office.officers import READERS, Acting, check_line, check_purpose
 from exchange.office.processing_log import ProcessingLog
-from exchange.store.messages import DeskStore
+from exchange.store.desk_store import DeskStore
 from exchange.store.rows import StoredMessage
 from exchange.views import NOT_DATED, Check, ReceiptCheck, VerificationReport
 from protocol.address import Address
@@ -155,24 +159,44 @@ class Verification:
         if not online:
             return report
         report, upgraded = await self._witnessed(report, [entry.receipt for entry in judged])
-        await self._thread(lambda: self._store.upgrade_receipts(stored.head.digest, upgraded))
+        await self._thread(lambda: self._store.receipts.upgrade(stored.head.digest, upgraded))
         return report
 
-    async def verify_file(self, evidence: bytes) -> VerificationReport:
-        """Verify an evidence file, asking the logs for consistency and for proofs under witnessed checkpoints.
+    async def verify_bag(
+        self,
+        bundle: ReadBundle,
+        *,
+        online: bool = True,
+        disclosure: Disclosure | None = None,
+        tsa_roots: Sequence[Certificate] = (),
+    ) -> VerificationReport:
+        """Verify an evidence bag by this desk's directory, which knows what was revoked since it was made.
 
-        Raises :class:`MalformedError` and its kin when the file cannot be read at all.
+        ``online`` also asks the logs for consistency and for proofs under witnessed checkpoints. Raises
+        :class:`DirectoryUntrustedError`, :class:`DirectoryUnavailableError`, and :class:`MalformedError` and its kin
+        when the envelope cannot be read at all.
         """
+        root = await self._link.with_trust(lambda trust: trust.trusted_root)
+        carried = await asyncio.to_thread(trust_in, bundle, root)
         while True:
-            report, judged = judge_evidence(evidence, self._link.directory, self._clock())
-            watch, checks = self._log_watch(), []
-            for check, entry in zip(report.receipts, judged, strict=True):
-                asked = await watch.check(entry.proved) if entry.proved is not None else check.consistency
-                checks.append(replace(check, consistency=asked))
-            report = replace(report, receipts=tuple(checks))
-            report, _ = await self._witnessed(report, [entry.receipt for entry in judged])
-            if not await self._link.widened():
+            trust = BundleTrust(self._link.directory, carried.shown, carried.from_root)
+            judged = judge_bundle(bundle, trust, self._clock(), disclosure=disclosure, tsa_roots=tsa_roots)
+            report = await self._bundle_report(judged, online)
+            if not (online and await self._link.widened()):
                 return report
+
+    async def _bundle_report(self, judged: JudgedBundle, online: bool) -> VerificationReport:
+        """What was found about a bundle, with what its logs say now."""
+        watch, checks, directory = self._log_watch(), list[ReceiptCheck](), self._link.directory
+        for (row, holds), entry in zip(judged.report.receipts, judged.receipts, strict=True):
+            asked = await watch.check(entry.proved) if online and entry.proved is not None else NOT_ASKED
+            seen = check_witnesses(directory, entry.receipt.checkpoint, self._clock())
+            checks.append(ReceiptCheck(row, holds, asked, seen))
+        about = judged.report
+        report = VerificationReport(about.id, about.digest, about.checks, tuple(checks), about.sentence, about.dating)
+        if online:
+            report, _ = await self._witnessed(report, [entry.receipt for entry in judged.receipts])
+        return report
 
     async def _witnessed(
         self, report: VerificationReport, receipts: Sequence[Receipt]
@@ -206,20 +230,6 @@ class Verification:
             return JudgedMessage((*contradiction, erased), said, NOT_DATED)
         envelope, disclosed = parse_envelope(stored.envelope), (stored.content, stored.salt)
         return judge_message(envelope, disclosed, self._link.directory, whole, self._clock())
-
-    async def export(self, message_id: UUID, *, to: str | None = None, purpose: str | None = None) -> bytes:
-        """An evidence file, with the content in the clear; see :func:`exchange.evidence.checks.verify_evidence`.
-
-        Raises as :meth:`disclosure`.
-        """
-        await self.require_consent(message_id)
-
-        def read() -> bytes:
-            stored = self._disclosed(message_id, "export", self._handing(to, purpose))
-            receipts = tuple(entry.receipt for entry in self._store.receipts(stored.head.digest))
-            return Evidence(stored.envelope, stored.salt, stored.content, receipts).to_bytes()
-
-        return await self._thread(read)
 
     async def disclosure(self, message_id: UUID, *, to: str | None = None, purpose: str | None = None) -> Disclosure:
         """The content and salt of one message, for an auditor.
@@ -278,13 +288,13 @@ class Verification:
     ) -> int:
         """Record that a file was given out, after it was written: the first entry of its custody; the entry's index.
 
-        ``act`` is export, disclose, bundle, or bundle.sealed for a bundle without the content; ``file`` are its bytes.
+        ``act`` is disclose, bundle, or bundle.sealed for a bundle without the content; ``file`` are its bytes.
         Raises :class:`RecipientNeededError`.
         """
 
         def note() -> int:
             handed = self._handing(to, purpose)
-            head = self._store.head(message_id)[1]
+            head = self._store.messages.head(message_id).head
             with self._store.database.transaction():
                 index = self._store.records.frontier().size
                 record = self._book.record(
@@ -320,7 +330,7 @@ class Verification:
     def _disclosed(self, message_id: UUID, act: str, handed: _Handing) -> StoredMessage:
         """A message whose content may be given out, after it was recorded that it is made ready for that."""
         self._acting.require(*READERS)
-        stored = self._store.message(message_id)
+        stored = self._store.messages.get(message_id)
         if stored.erased:
             raise ErasedError
         self._queries.require_open(stored)
@@ -341,20 +351,20 @@ class Verification:
         return stored
 
     def _judged_again(self, message_id: UUID) -> tuple[StoredMessage, JudgedWhole]:
-        stored = self._store.message(message_id)
-        receipts = [entry.receipt for entry in self._store.receipts(stored.head.digest)]
+        stored = self._store.messages.get(message_id)
+        receipts = [entry.receipt for entry in self._store.receipts.of(stored.head.digest)]
         judge = ReceiptJudge(lambda: self._link.directory)  # with no memory of what was verified before
-        return stored, judge_whole(judge, receipts, stored.head, self._clock())
+        return stored, judge_whole(judge, receipts, stored.head.ref, self._clock())
 
     async def _last_checkpoint(self, origin: str) -> bytes | None:
-        return await self._thread(lambda: self._store.state(b"log:" + origin.encode()))
+        return await self._thread(lambda: self._store.state.get(b"log:" + origin.encode()))
 
     async def _remember_checkpoint(self, origin: str, note: bytes) -> None:
         def larger(seen: bytes | None) -> bytes | None:
             """The note, unless this program or another has seen more of the log."""
             return note if seen is None or parse_checkpoint(seen).size < parse_checkpoint(note).size else None
 
-        await self._thread(lambda: self._store.replace_state(b"log:" + origin.encode(), larger))
+        await self._thread(lambda: self._store.state.replace(b"log:" + origin.encode(), larger))
 
 
 def _opened(stored: StoredMessage) -> Disclosure:

@@ -68,7 +68,7 @@ from exchange.report.alike import require_month
 from exchange.report.sources import office_records
 from exchange.settings import DeskSettings, Home
 from exchange.store.cipher import RowCipher
-from exchange.store.messages import DeskStore
+from exchange.store.desk_store import DeskStore
 from exchange.store.processing_log import ProcessingLogTable
 from exchange.views import (
     AgendaItem,
@@ -87,7 +87,8 @@ from keys.directory.view import Directory
 from keys.local.files import LOCK_WAIT_S, acquire_lock, locked, release_lock, write_file
 from keys.secrets.keystore import Keystore, Purpose
 from protocol.address import Address
-from protocol.bundle import DEFAULT_PART_BYTES, BundlePart
+from protocol.bundle import BundlePart
+from protocol.bundle_sizes import DEFAULT_PART_BYTES
 from protocol.encoding.instants import truncate
 from protocol.errors import (
     ComityError,
@@ -599,16 +600,16 @@ class Desk:
 
     async def quarantine(self, *, limit: int = 100, before: int | None = None) -> list[QuarantineRow]:
         """The refused messages, the newest first."""
-        rows = await self.run(self._store.quarantine, limit, before)
+        rows = await self.run(self._store.quarantine.page, limit, before)
         return [quarantine_row(*row) for row in rows]
 
     async def quarantined_envelope(self, digest: bytes) -> bytes:
         """The bytes of a refused message, for evidence; raises :class:`NotFoundError`."""
-        return (await self.run(self._store.quarantined, digest)).envelope
+        return (await self.run(self._store.quarantine.get, digest)).envelope
 
     async def queued(self) -> int:
         """How many messages wait in the outbox."""
-        return await self.run(self._store.queued)
+        return await self.run(self._store.outbox.count)
 
     async def resolve(self, text: str) -> UUID:
         """The id that ``text`` (an id, or its beginning or end) stands for; raises :class:`NotFoundError`.

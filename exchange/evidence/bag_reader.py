@@ -39,8 +39,8 @@ from exchange.evidence.disclosure import Disclosure
 from exchange.evidence.timestamps import verify_token
 from exchange.evidence.witness_quorum import check_witnesses
 from exchange.messaging.contradictions import judge_whole
-from exchange.messaging.inbox import claimed_head
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
+from exchange.store.rows import MessageRef
 from exchange.verifiers.verify_bag import FailedError, check_bag, is_stated, read_zip
 from exchange.views import Check, Dating, ReceiptRow
 from keys.directory.metadata.extract import read_extract
@@ -65,6 +65,7 @@ from protocol.log.proof import decode_tlog_proof
 from protocol.misbehaviour.verify import ALLOWED_SKEW
 from protocol.receipt import Receipt
 
+MAX_BUNDLE_BYTES = 256 * 1024 * 1024
 _BAG_ALTERED = "bag-altered"
 
 
@@ -133,6 +134,28 @@ class BundleReport:
         return tuple(check.name for check in self.checks if check.ok is None)
 
 
+@dataclass(frozen=True, slots=True)
+class BundleTrust:
+    """By what a bag is judged.
+
+    ``directory`` says who held which key: the verifier's own, which may know of later revocations, or the one in the
+    bundle. ``shown`` is the one in the bag: the keys that tools of others are given are those on its cards.
+    ``from_root`` is whether that one leads from a trusted root, and is all of what the bag carries.
+    """
+
+    directory: Directory
+    shown: Directory
+    from_root: Check
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedBundle:
+    """The report on a bag, and the verdicts on its receipts in the order of the report."""
+
+    report: BundleReport
+    receipts: tuple[JudgedReceipt, ...]
+
+
 def read_bundle(data: bytes) -> ReadBundle:
     """The bag in a ZIP file; raises :class:`EvidenceUnusableError`. Nothing is written anywhere."""
     try:
@@ -163,25 +186,30 @@ def verify_bag(
     :class:`DirectoryUntrustedError`, :class:`DirectoryUnavailableError`, and :class:`MalformedError` and its kin when
     the envelope cannot be read at all.
     """
+    trust = trust_in(bundle, trusted_root)
+    return judge_bundle(bundle, trust, now, disclosure=disclosure, tsa_roots=tsa_roots).report
+
+
+def trust_in(bundle: ReadBundle, trusted_root: bytes) -> BundleTrust:
+    """The trust that a bag carries; raises :class:`DirectoryUntrustedError`, :class:`DirectoryUnavailableError`."""
     extract = read_extract(bundle.directory, trusted_root)
-    whole = carried(bundle, extract.directory, extract.used)
-    return judge_bundle(bundle, extract.directory, now, whole, disclosure=disclosure, tsa_roots=tsa_roots)
+    return BundleTrust(extract.directory, extract.directory, carried(bundle, extract.directory, extract.used))
 
 
 def judge_bundle(
     bundle: ReadBundle,
-    directory: Directory,
+    trust: BundleTrust,
     now: datetime,
-    from_root: Check,
     *,
     disclosure: Disclosure | None = None,
     tsa_roots: Sequence[x509.Certificate] = (),
-) -> BundleReport:
-    """As :func:`verify_bag`, by a directory that was read; ``from_root`` is whether that is all of it."""
+) -> JudgedBundle:
+    """As :func:`verify_bag`, by a trust that was established; raises :class:`MalformedError` and its kin."""
+    directory = trust.directory
     envelope = parse_envelope(bundle.files[ENVELOPE])
     receipts, unreadable = bundle.receipts()
     judge = ReceiptJudge(lambda: directory)
-    whole = judge_whole(judge, receipts, claimed_head(envelope, now), now)
+    whole = judge_whole(judge, receipts, MessageRef.of(envelope), now)
     opened = disclosure or _disclosed(bundle, envelope)
     tokens, stamped_at = _tokens(bundle, tsa_roots)
     about = judge_message(
@@ -193,7 +221,7 @@ def judge_bundle(
         stamped_at if bundle.bag.ok else (),  # a token is about the manifest, and the manifest about the envelope
     )
     made, statement = _made(bundle, envelope, receipts, directory)
-    return BundleReport(
+    report = BundleReport(
         id=envelope.routing.id,
         digest=envelope.digest,
         sentence=about.sentence,
@@ -201,9 +229,9 @@ def judge_bundle(
         made=made,
         checks=(
             Check("bag", False, _BAG_ALTERED, unreadable) if unreadable and bundle.bag.ok else bundle.bag,
-            from_root,
+            trust.from_root,
             *_tag_files(bundle, envelope),
-            _vkeys(bundle, whole.judged, directory),
+            _vkeys(bundle, whole.judged, trust.shown),
             *about.checks,
             _opening(envelope, opened),
             *_cosignatures(whole.judged, directory, now),
@@ -216,6 +244,7 @@ def judge_bundle(
         ),
         stamped_at=stamped_at,
     )
+    return JudgedBundle(report, whole.judged)
 
 
 def carried(bundle: ReadBundle, directory: Directory, used: Mapping[str, bytes]) -> Check:

@@ -13,10 +13,9 @@ from uuid import UUID
 from exchange.cases.threads import Parsed
 from exchange.messaging.contradictions import judge_whole
 from exchange.messaging.dating import acceptances, dated_signature, witnessed_since
-from exchange.messaging.inbox import claimed_head
 from exchange.messaging.receipts import ReceiptJudge
-from exchange.store.messages import DeskStore
-from exchange.store.rows import StoredMessage
+from exchange.store.desk_store import DeskStore
+from exchange.store.rows import MessageRef, StoredMessage
 from exchange.views import Dating, Direction
 from keys.directory.view import Directory
 from protocol.address import Address
@@ -195,7 +194,7 @@ class PassingOn:
 
     def received_forward(self, message_id: UUID) -> Forward | None:
         """The message, if another office passed it on to this desk; raises :class:`NotFoundError`."""
-        stored = self._store.message(message_id)
+        stored = self._store.messages.get(message_id)
         if stored.erased or stored.head.direction is not Direction.RECEIVED:
             return None
         message = self._parsed.of(stored)
@@ -217,7 +216,7 @@ class PassingOn:
 
     def _consents_that_lift(self, stored: StoredMessage, recipients: Sequence[Address]) -> list[dict[str, Any]]:
         """The consent without which a recipient could not have the message, with its proofs."""
-        rows = {row.head.id: row for _, row, _ in self._store.thread(stored.head.thread) if not row.erased}
+        rows = {row.head.id: row for _, row, _ in self._store.messages.thread(stored.head.thread) if not row.erased}
         message, now = self._parsed.of(stored), self._clock()
         thread = {key: self._parsed.of(row) for key, row in rows.items()}
         pairs = [
@@ -241,8 +240,8 @@ class PassingOn:
     def _acceptance(self, stored: StoredMessage) -> list[Receipt]:
         """What shows when the originator's signature was there: an acceptance, and a small tree that is witnessed."""
         directory, routing = self._directory(), parse_envelope(stored.envelope).routing
-        receipts = [entry.receipt for entry in self._store.receipts(stored.head.digest)]
-        judged = judge_whole(ReceiptJudge(self._directory), receipts, stored.head, self._clock()).judged
+        receipts = [entry.receipt for entry in self._store.receipts.of(stored.head.digest)]
+        judged = judge_whole(ReceiptJudge(self._directory), receipts, stored.head.ref, self._clock()).judged
         now = self._clock()
         carried = [
             replace(
@@ -272,7 +271,7 @@ class PassingOn:
         return carried
 
     def _stored(self, message_id: UUID) -> StoredMessage:
-        stored = self._store.message(message_id)
+        stored = self._store.messages.get(message_id)
         if stored.erased:
             raise ErasedError
         return stored
@@ -281,7 +280,7 @@ class PassingOn:
         return self._messages_of(stored.head.thread)
 
     def _messages_of(self, thread: UUID) -> list[Message]:
-        rows = self._store.thread(thread)
+        rows = self._store.messages.thread(thread)
         return [self._parsed.of(other) for _, other, _ in rows if not other.erased]
 
 
@@ -315,7 +314,7 @@ def verify_original(original: Original, directory: Directory, now: datetime) -> 
     """
     envelope = original_envelope(original)
     receipts = original_receipts(original)
-    whole = judge_whole(ReceiptJudge(lambda: directory), receipts, claimed_head(envelope, now), now)
+    whole = judge_whole(ReceiptJudge(lambda: directory), receipts, MessageRef.of(envelope), now)
     if whole.found:
         raise ProofInvalidError(whole.check().detail)
     return dated_signature(envelope, whole.judged, directory, now)

@@ -21,13 +21,12 @@ from uuid import UUID
 
 from exchange.cases.threads import Parsed, check_next_step
 from exchange.link.client import MAX_SUBMIT_BYTES
-from exchange.link.directory import DirectoryBehindError
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
 from exchange.office.officers import Acting
 from exchange.office.processing_log import ProcessingLog
 from exchange.settings import DeskSettings
-from exchange.store.messages import DeskStore
+from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Head, Refusal, StoredMessage, StoredReceipt
 from exchange.views import Direction, ReceiptRow, SendStatus
 from keys.directory.view import Directory
@@ -64,10 +63,6 @@ class Outcome:
     status: SendStatus
     error: str | None = None
     receipts: tuple[ReceiptRow, ...] = ()
-
-
-class ThreadMovedError(Exception):
-    """Never shown: a thread got another message since a message for it was composed, so it is composed again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,20 +154,20 @@ class Outbox:
         return [Composed(composed, self._end_before(composed.message)) for composed in messages]
 
     def _end_before(self, message: Message) -> int | None:
-        return None if message.thread == message.id else self._store.thread_end(message.thread)
+        return None if message.thread == message.id else self._store.messages.thread_end(message.thread)
 
     def seal(
         self,
         messages: Sequence[Composed],
         expires_in: timedelta | None,
         keeping: Keeping | None = None,
-    ) -> list[StoredMessage]:
+    ) -> list[StoredMessage] | None:
         """Seal messages and keep them, in the outbox.
 
         ``keeping`` is given each in the transaction that keeps them, before the first is kept: between the two no other
         program keeps one. What it writes is kept with them, and when it raises, none of all this is.
-        Raises what the directory says against a recipient, and :class:`ThreadMovedError`, with nothing kept, when a
-        thread is another one than that in which a message was found to be allowed.
+        None, with nothing kept, when a thread got another message since one for it was composed: that one is to be
+        composed again. Raises what the directory says against a recipient.
         """
         sealed = [self._seal(message.complete, expires_in) for message in messages]
         heads = [message.head for message in sealed]
@@ -182,7 +177,7 @@ class Outbox:
         ]
         with self._store.database.transaction():
             if any(message.after != self._end_before(message.message) for message in messages):
-                raise ThreadMovedError
+                return None
             if keeping is not None:
                 for message in messages:
                     keeping(message.message)
@@ -191,18 +186,17 @@ class Outbox:
 
     def record(
         self, messages: Sequence[StoredMessage], answers: Sequence[EnvelopeAnswer], *, final: bool
-    ) -> Submission:
+    ) -> Submission | None:
         """Verify the node's answers and record them.
 
-        Unless ``final``, raises :class:`DirectoryBehindError`, with nothing recorded, when a newer directory could
-        change the verdict.
+        Unless ``final``: None, with nothing recorded, when a newer directory could change a verdict.
         """
         recording = _Recording()
         unverified = 0
         for message, answer in zip(messages, answers, strict=True):
-            judged = [self._judge.judge(receipt, message.head) for receipt in answer.receipts]
+            judged = [self._judge.judge(receipt, message.head.ref) for receipt in answer.receipts]
             if not final and any(receipt.may_be_ahead for receipt in judged):
-                raise DirectoryBehindError
+                return None
             unverified += sum(receipt.error is not None for receipt in judged)
             self._record_one(message.head, answer.refusal, judged, recording)
         # What was recorded as sent was not: the node refused it for good.
@@ -266,7 +260,7 @@ class Outbox:
         now = truncate(self._clock())
         thread = draft.get("thread")
         try:
-            seen = self._store.last_sent_at(UUID(str(thread))) if thread else None
+            seen = self._store.messages.last_sent_at(UUID(str(thread))) if thread else None
         except ValueError:
             seen = None  # the check of the draft says what is wrong with it
         if seen is None or not timedelta(0) <= seen - now < MAX_CLOCK_SKEW:

@@ -10,7 +10,7 @@ from exchange.cases.threads import Parsed, received_at, thread_messages
 from exchange.messaging.handling import PassingOn
 from exchange.office.officers import Acting
 from exchange.settings import DeskSettings
-from exchange.store.messages import DeskStore
+from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Head, StoredMessage
 from exchange.text.labels import reason_label
 from exchange.views import Direction
@@ -69,7 +69,7 @@ class Replies:
         self, message_id: UUID, reply_type: str, officer: NamedOfficer, fields: Mapping[str, Any]
     ) -> dict[str, Any]:
         """A reply of any type."""
-        message = self._parsed.of(self._store.message(message_id))
+        message = self._parsed.of(self._store.messages.get(message_id))
         signed = self.officer(officer)
         officer_field = {"officer": signed} if signed else {}
         return reply_draft(message, reply_type, by=str(self._address), **officer_field, **fields)
@@ -89,7 +89,7 @@ class Replies:
     def acceptance(self, message_id: UUID, officer: NamedOfficer) -> dict[str, Any]:
         """The acceptance of all conditions that a message sets or offers; :class:`NothingOpenError`."""
         self._received(message_id)
-        conditions = self.conditions(conditions_to_accept, self._store.message(message_id))
+        conditions = self.conditions(conditions_to_accept, self._store.messages.get(message_id))
         if not conditions:
             raise NothingOpenError("no condition of that message waits to be accepted")
         names = sorted({condition.condition for condition in conditions})
@@ -97,12 +97,12 @@ class Replies:
 
     def explanation(self, message_id: UUID, remark: str | None) -> dict[str, Any]:
         """Why a message is out of order, in its own language; :class:`UsageError` when it is not."""
-        head = self._store.head(message_id)[1]
+        head = self._store.messages.head(message_id).head
         case = fold(thread_messages(self._store, self._parsed, head.thread))
         against = [entry for entry in case.out_of_order if entry.fact.message_id == message_id]
         if not against:
             raise UsageError("this message is in order")
-        language = self._parsed.of(self._store.message(message_id)).language
+        language = self._parsed.of(self._store.messages.get(message_id)).language
         reasons = dict.fromkeys(reason_label(entry.reason, translator(language)) for entry in against)
         fields: dict[str, Any] = {"reason": "; ".join(reasons)}
         fields |= {"targets": targets} if (targets := [entry.target for entry in against if entry.target]) else {}
@@ -136,7 +136,7 @@ class Replies:
         self, which: Callable[[Message, Iterable[Message], str], tuple[Condition, ...]], stored: StoredMessage
     ) -> tuple[Condition, ...]:
         """What ``which`` finds of conditions on a message, given its thread."""
-        rows = self._store.thread(stored.head.thread)
+        rows = self._store.messages.thread(stored.head.thread)
         thread = [self._parsed.of(other) for _, other, _ in rows if not other.erased]
         return which(self._parsed.of(stored), thread, str(self._address))
 
@@ -150,7 +150,7 @@ class Replies:
         return {**fields, **{name: value for name, value in contacts if value is not None}}
 
     def _received(self, message_id: UUID) -> Head:
-        head = self._store.head(message_id)[1]
+        head = self._store.messages.head(message_id).head
         if head.direction is not Direction.RECEIVED:
             raise ForbiddenError("this desk sent that message itself")
         return head

@@ -18,19 +18,17 @@ from uuid import UUID
 
 from exchange.cases.search import Search
 from exchange.link.client import MAX_ENTRIES, MAX_WAIT_S, NodeClient
-from exchange.link.directory import DirectoryBehindError
 from exchange.link.link import NodeLink
 from exchange.link.worker import Background, InThread
 from exchange.messaging.inbox import Inbox, TakenPage
 from exchange.messaging.offline import BundleImport, OfflineDesk
-from exchange.messaging.outbox import Composed, Keeping, Outbox, Outcome, ThreadMovedError, batches, sealable
-from exchange.store.messages import DeskStore
+from exchange.messaging.outbox import Composed, Keeping, Outbox, Outcome, batches, sealable
+from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Head, PendingStatement, StoredMessage
 from exchange.views import SendStatus, SentMessage, SyncResult
 from protocol.bundle import BundlePart
 from protocol.errors import (
     ComityError,
-    DirectoryUnavailableError,
     RevokedError,
     UnknownContactPointError,
     UnknownKeyError,
@@ -140,12 +138,13 @@ class NodeSync:
             directory = self._link.directory
             try:
                 sealed = await self._thread(partial(self._outbox.seal, messages, expires_in, keeping))
-                break
-            except ThreadMovedError:
-                messages = await self._thread(lambda: self._compose(drafts, part))
             except _RECIPIENT_MAY_BE_NEW:
                 if not await self._link.renewed(directory):
                     raise
+                continue
+            if sealed is not None:
+                break
+            messages = await self._thread(lambda: self._compose(drafts, part))
         self._in_flight.update(message.head.id for message in sealed)
         return sealed
 
@@ -184,7 +183,7 @@ class NodeSync:
         return SyncResult(submitted=tuple(submitted), refused=tuple(refused))
 
     async def _pending(self, after: int) -> list[tuple[int, StoredMessage]]:
-        return await self._thread(lambda: self._store.pending(MAX_ENVELOPES, after, MAX_PENDING_BYTES))
+        return await self._thread(lambda: self._store.outbox.pending(MAX_ENVELOPES, after, MAX_PENDING_BYTES))
 
     # --- Receiving ---
 
@@ -257,7 +256,7 @@ class NodeSync:
         return await self._link.ask(ask)
 
     async def _take(self, fetched: _Fetched) -> TakenPage:
-        def take(final: bool) -> TakenPage:
+        def take(final: bool) -> TakenPage | None:
             self._renew_keys()  # what was fetched may be sealed to a key that another program made meanwhile
             return self._mailbox.take(fetched.page, final=final, node=fetched.node, after=fetched.after)
 
@@ -282,7 +281,7 @@ class NodeSync:
 
     async def _flush_statements(self) -> int:
         stated = 0
-        while pending := await self._thread(lambda: self._store.pending_statements(MAX_STATEMENTS)):
+        while pending := await self._thread(lambda: self._store.statements.pending(MAX_STATEMENTS)):
             done = await self.state(pending)
             stated += done
             if done < len(pending):
@@ -302,12 +301,7 @@ class NodeSync:
         files = part.contents.directory
         directory = await self._link.take(files) if files else None
         await self._link.load_unread()
-        try:
-            return await self._thread(lambda: self._bundles.take(part, self._link.own_node, directory))
-        except DirectoryBehindError:
-            raise DirectoryUnavailableError(
-                "the bundle names a contact point whose nation's cards are not here; import its first part first"
-            ) from None
+        return await self._thread(lambda: self._bundles.take(part, self._link.own_node, directory))
 
     # --- What is under way ---
 
@@ -325,8 +319,8 @@ class NodeSync:
     def _under_way(self) -> tuple[int, int, int]:
         """How far the mailbox was read, how many messages wait, how many statements."""
         self._renew_keys()
-        self._store.begin_mailbox(self._link.own_node)
-        return self._store.cursor(), self._store.queued(), self._store.unstated()
+        self._store.mailbox.begin(self._link.own_node)
+        return self._store.mailbox.cursor(), self._store.outbox.count(), self._store.statements.count()
 
 
 def _sent(head: Head, outcome: Outcome) -> SentMessage:

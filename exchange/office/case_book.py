@@ -10,7 +10,7 @@ from exchange.office.case_notes import CaseEntry, Casework, EntryKind, casework_
 from exchange.office.office import Office
 from exchange.office.officers import READERS, Acting
 from exchange.office.processing_log import ProcessingLog
-from exchange.store.messages import DeskStore
+from exchange.store.desk_store import DeskStore
 from protocol.encoding.instants import truncate
 from protocol.errors import NotFoundError, UsageError
 from protocol.processing_log import Operation
@@ -38,7 +38,7 @@ class CaseBook:
     def of(self, thread: UUID) -> Casework:
         """See :meth:`exchange.desk.desk.Desk.casework`."""
         self._acting.require(*READERS)
-        return casework_of(self._store.casework(thread))
+        return casework_of(self._store.case_notes.of(thread))
 
     def add(self, thread: UUID, kind: EntryKind, text: str, until: datetime | None, by: str | None) -> CaseEntry:
         """See :meth:`exchange.desk.desk.Desk.add_casework`."""
@@ -47,11 +47,11 @@ class CaseBook:
         if officer is None:
             raise UsageError("name the officer who notes it")
         entry = CaseEntry(kind, truncate(self._clock()), check_text(officer), check_text(text), until)
-        if not self._store.thread(thread):
+        if not self._store.messages.thread(thread):
             raise NotFoundError(f"this desk has no thread {thread}")
         if kind is EntryKind.ASSIGNED:
             self._office.check_assignee(entry.text)
         with self._store.database.transaction():
-            self._store.insert_casework(thread, entry.to_bytes())
+            self._store.case_notes.insert(thread, entry.to_bytes())
             self._store.records.insert([self._book.record(Operation.ALTERATION, f"case.{kind}")])
         return entry

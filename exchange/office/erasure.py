@@ -21,7 +21,7 @@ from exchange.office.processing_log import ProcessingLog
 from exchange.office.release import Proposals, ProposalState
 from exchange.office.rota import DutyRota
 from exchange.settings import RetentionSettings
-from exchange.store.messages import DeskStore
+from exchange.store.desk_store import DeskStore
 from exchange.store.rows import StoredMessage
 from protocol.codes import load_codes
 from protocol.encoding.instants import truncate
@@ -95,7 +95,7 @@ class Erasure:
         now = self._clock()
         before = now - timedelta(days=self._settings.cases_days)
         last: dict[UUID, tuple[datetime, int]] = {}
-        for head in self._store.all_heads():
+        for head in self._store.messages.all_heads():
             at, count = last.get(head.thread, (head.stored_at, 0))
             last[head.thread] = (max(at, head.stored_at), count + 1)
         busy = self._busy(now)
@@ -117,12 +117,12 @@ class Erasure:
         self._acting.require(Role.ADMINISTRATOR)
         if ground not in load_codes("erasure_ground"):
             raise UsageError("the ground is not a code of the list erasure_ground")
-        if not self._store.thread(thread):
+        if not self._store.messages.thread(thread):
             raise NotFoundError(f"this desk has no thread {thread}")
         messages = self._contents(thread)
         if not self._has_content(thread):
             raise ErasureError("the case was erased before")
-        if any(self._store.is_pending(message.head.id) for message in messages):
+        if any(self._store.outbox.has(message.head.id) for message in messages):
             raise ErasureError("a message of the case still waits to be sent")
         if ground not in _AT_ONCE:
             self._require_over(thread)
@@ -136,12 +136,12 @@ class Erasure:
         now = truncate(self._clock())
         before = now - timedelta(days=self._settings.refused_days)
         done, place = 0, None
-        while rows := self._store.quarantine(_QUARANTINE_PAGE, place):
+        while rows := self._store.quarantine.page(_QUARANTINE_PAGE, place):
             place = rows[-1][0]
             old = [refused for _, refused in rows if refused.at < before and refused.code != "erased"]
             with self._store.database.transaction():
                 for refused in old:
-                    self._store.erase_quarantined(refused.digest, now)
+                    self._store.quarantine.erase(refused.digest, now)
                 if old:
                     record = self._book.record(Operation.ERASURE, "erase", ground="retention", count=len(old))
                     self._store.records.insert([record])
@@ -152,17 +152,17 @@ class Erasure:
     # --- Inside ---
 
     def _contents(self, thread: UUID) -> list[StoredMessage]:
-        return [stored for _, stored, _ in self._store.thread(thread) if not stored.erased]
+        return [stored for _, stored, _ in self._store.messages.thread(thread) if not stored.erased]
 
     def _ids(self, thread: UUID) -> list[UUID]:
-        return [stored.head.id for _, stored, _ in self._store.thread(thread)]
+        return [stored.head.id for _, stored, _ in self._store.messages.thread(thread)]
 
     def _has_content(self, thread: UUID) -> bool:
         """Whether something of the case is left to be erased, also when its messages were."""
         ids = self._ids(thread)
         return bool(
             self._contents(thread)
-            or self._store.casework(thread)
+            or self._store.case_notes.of(thread)
             or self._proposals.of_case(thread, ids)
             or any(self._withheld.get(message) for message in ids)
             or any(thread in handover.cases for handover in self._rota.handovers())
@@ -185,21 +185,21 @@ class Erasure:
 
     def _erase(self, thread: UUID, messages: list[StoredMessage], ground: str) -> Erased:
         ids = self._ids(thread)
-        opening = self._store.head(ids[0])[1]
+        opening = self._store.messages.head(ids[0]).head
         elsewhere = self._elsewhere(thread, set(ids))
         with self._store.database.transaction():
             seqs: list[int] = []
             for message in messages:
                 seqs.append(self._store.erase(message))
                 self._store.records.insert([self._book.record(Operation.ERASURE, "erase", message.head, ground=ground)])
-            self._store.forget_words(seqs)
-            notes = self._store.erase_casework(thread) + self._erase_handovers(thread)
+            self._store.search.forget(seqs)
+            notes = self._store.case_notes.erase(thread) + self._erase_handovers(thread)
             drafts = self._erase_drafts(thread, ids)
             for act, count in (("erase.notes", notes), ("erase.drafts", drafts)):
                 if count:
                     record = self._book.record(Operation.ERASURE, act, opening, ground=ground, count=count)
                     self._store.records.insert([record])
-        self._store.destroy_keys()
+        self._store.content.destroy_doomed()
         self._parsed.forget(message.head.digest for message in messages)
         return Erased(thread, len(messages), notes, drafts, elsewhere)
 
@@ -223,10 +223,10 @@ class Erasure:
     def _elsewhere(self, thread: UUID, ids: set[UUID]) -> tuple[UUID, ...]:
         """The other cases in which a message of this one was passed on."""
         found: dict[UUID, None] = {}
-        for head in self._store.all_heads():
+        for head in self._store.messages.all_heads():
             if head.type != Forward.TYPE or head.thread == thread:
                 continue
-            stored = self._store.message(head.id)
+            stored = self._store.messages.get(head.id)
             message = None if stored.erased else self._parsed.of(stored)
             if isinstance(message, Forward) and any(one.message in ids for one in originals_of(message)):
                 found[head.thread] = None

@@ -30,7 +30,7 @@ from exchange.office.release import Proposal, Proposals, ProposalState
 from exchange.office.rota import DutyRota, Gap, Handover, Shift, check_shift, gaps
 from exchange.settings import OfficeSettings
 from exchange.store.database import in_one_transaction
-from exchange.store.messages import DeskStore
+from exchange.store.desk_store import DeskStore
 from protocol.crypto.signing import check_ed25519_public_key
 from protocol.encoding.instants import truncate
 from protocol.errors import (
@@ -375,7 +375,7 @@ class Office:
         giver = self._officer_id()
         if self._present(taker).id == giver:
             raise UsageError("hand over to another officer than yourself")
-        cases = dict.fromkeys(head.thread for head in self._store.all_heads())
+        cases = dict.fromkeys(head.thread for head in self._store.messages.all_heads())
         mine = tuple(case for case in cases if self._assigned_to(case) == giver)
         handover = Handover(uuid4(), giver, taker, self._now(), check_text(note), mine)
         with self._database.transaction():
@@ -396,13 +396,13 @@ class Office:
                 self._rota.put_handover(handover)
                 for case in handover.cases:
                     entry = CaseEntry(EntryKind.ASSIGNED, now, self._acting.name, taker)
-                    self._store.insert_casework(case, entry.to_bytes())
+                    self._store.case_notes.insert(case, entry.to_bytes())
         return taken
 
     # --- Inside ---
 
     def _assigned_to(self, case: UUID) -> str | None:
-        return casework_of(self._store.casework(case)).assigned_to
+        return casework_of(self._store.case_notes.of(case)).assigned_to
 
     def _may(self, role: Role) -> bool:
         return self._acting.officer is not None and role in self._acting.officer.roles

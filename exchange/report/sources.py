@@ -12,7 +12,7 @@ from exchange.cases.threads import Parsed, thread_messages
 from exchange.report._courses import Course, Due, course_of
 from exchange.report.audit_figures import AuditedLog
 from exchange.report.office_figures import CountedMessage, OfficeRecords, RefusedMessage
-from exchange.store.messages import DeskStore
+from exchange.store.desk_store import DeskStore
 from keys.local.tile_folder import read_items, widths
 from protocol.address import Address
 from protocol.directory_seen import DirectorySeen, decode_entry
@@ -74,7 +74,7 @@ def office_records(
     """
     messages: dict[UUID, CountedMessage] = {}
     threads: dict[UUID, None] = {}
-    for head in store.all_heads():
+    for head in store.messages.all_heads():
         messages[head.id] = CountedMessage(head.direction, head.type, head.sent_at, head.thread)
         threads[head.thread] = None
     courses: list[Course] = []
@@ -96,6 +96,6 @@ def office_records(
 
 def _refused(store: DeskStore) -> Iterator[RefusedMessage]:
     before: int | None = None
-    while rows := store.quarantine(_PAGE, before):
+    while rows := store.quarantine.page(_PAGE, before):
         yield from (RefusedMessage(refused.code, refused.at) for _, refused in rows)
         before = rows[-1][0]

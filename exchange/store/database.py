@@ -8,7 +8,7 @@ be written is read inside the transaction.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from importlib import resources
@@ -23,6 +23,8 @@ from protocol.errors import DatabaseDamagedError, DeskBusyError, StorageFullErro
 
 # A program waits so long for those that write before it: far longer than any number of honest ones take.
 BUSY_TIMEOUT_MS = int(LOCK_WAIT_S * 1000)
+# So many values are looked up by one statement.
+_MOST_VALUES = 500
 
 
 class SealedDatabase:
@@ -108,6 +110,15 @@ class SealedDatabase:
         """All rows of a query."""
         with _translated():
             return self._connection.execute(sql, values).fetchall()
+
+    def among(self, sql: str, values: Iterable[object]) -> list[tuple[Any, ...]]:
+        """All rows of a statement that ends with ``IN``, for any number of values."""
+        found: list[tuple[Any, ...]] = []
+        left = list(values)
+        while left:
+            part, left = left[:_MOST_VALUES], left[_MOST_VALUES:]
+            found += self.all(f"{sql} ({','.join('?' * len(part))})", part)
+        return found
 
     def forget_deleted(self) -> None:
         """Empty the write-ahead log into the file, so that nothing that was overwritten is left in it.

@@ -32,8 +32,8 @@ class FileKind(StrEnum):
     TARGETS = "targets"
     BOOTSTRAP = "bootstrap"
     TRANSFER = "transfer-bundle"
-    EVIDENCE = "evidence-bag"
-    EXPORT = "export"
+    EVIDENCE = "evidence-bundle"
+    FORMER_EXPORT = "former-export"
     DISCLOSURE = "disclosure"
     PROOF = "misbehaviour-proof"
     ENTRY_PROOF = "entry-proof"
@@ -85,7 +85,7 @@ _TEXTS = {
     FileKind.BOOTSTRAP: "a federation's bootstrap file, as comity-node federation bootstrap writes it",
     FileKind.TRANSFER: "a bundle that is carried between a node and its desks, as bundle export writes it",
     FileKind.EVIDENCE: "an evidence bag, as comity evidence bag writes it",
-    FileKind.EXPORT: "an exported message with its proofs, as comity export writes it",
+    FileKind.FORMER_EXPORT: "a message in a form that is no longer read: ask for it by comity evidence bag",
     FileKind.DISCLOSURE: "a disclosure of one message, as comity evidence disclose writes it",
     FileKind.PROOF: "a proof that a log lied, as comity audit prove writes it",
     FileKind.ENTRY_PROOF: "a proof that an entry stands in a log (tlog-proof)",
@@ -132,7 +132,7 @@ _TEXTS = {
 _BEGINNINGS: tuple[tuple[bytes, FileKind], ...] = (
     (b"comity-bundle/", FileKind.TRANSFER),
     (b"\xa7\x01\x01\x02\x6aargon2id13", FileKind.KEYSTORE),
-    (b"\xa5\x01\x71comity/evidence/1", FileKind.EXPORT),
+    (b"\xa5\x01\x71comity/evidence/1", FileKind.FORMER_EXPORT),
     (b"\xa4\x01\x75comity/misbehaviour/1", FileKind.PROOF),
     (b"\xd2\x84", FileKind.ENVELOPE),
     (b"SQLite format 3\0", FileKind.DATABASE),
@@ -193,8 +193,9 @@ _READ_AS: dict[FileKind, frozenset[FileKind]] = {
     FileKind.PASSPHRASE: frozenset(FileKind)
     - _SCHEMAS_OF
     - {
-        *(FileKind.KEYSTORE, FileKind.TRANSFER, FileKind.EVIDENCE, FileKind.EXPORT, FileKind.PROOF, FileKind.FOLDER),
+        *(FileKind.KEYSTORE, FileKind.TRANSFER, FileKind.EVIDENCE, FileKind.PROOF, FileKind.FOLDER),
         *(FileKind.DATABASE, FileKind.PDF, FileKind.DRAFT, FileKind.TEMPLATE, FileKind.CERTIFICATES),
+        FileKind.FORMER_EXPORT,
         *(FileKind.PRIVATE_KEY, FileKind.CHECKPOINT, FileKind.ENTRY_PROOF, FileKind.PAGE),
     },
     FileKind.POLICY: frozenset({FileKind.TEXT}),

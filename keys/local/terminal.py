@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from keys.local.isolates import shown
 from keys.local.printing import printable_json, printable_line, printable_text
-from keys.local.translation import _, is_right_to_left
+from keys.local.translation import _
 from protocol.errors import (
     CheckpointInvalidError,
     ComityError,
@@ -178,14 +178,13 @@ def _run(name: str, app: typer.Typer) -> int:
     try:
         # Not the framework's own main(): it turns a reader that went away into "refused", and prints what it was given.
         command = typer.main.get_command(app)
-        if is_right_to_left():
-            _show_helps(command)
         with command.make_context(name, arguments) as context:
             command.invoke(context)
     except typer.Exit as end:
         return end.exit_code
     except TyperException as wrong:
         if type(wrong).__name__ == "NoArgsIsHelpError":  # it has no public name
+            emit(wrong.format_message() + "\n")
             return USAGE
         return refuse(UsageError(wrong.format_message()), as_json=as_json)
     except ComityError as error:
@@ -202,17 +201,6 @@ def _run(name: str, app: typer.Typer) -> int:
     except Exception as defect:  # noqa: BLE001 - the last resort: a defect is named by type, never by its values
         return _defect(name, defect)
     return OK
-
-
-def _show_helps(command: Any) -> None:
-    """The framework prints helps by itself: they get what a person is shown before it does."""
-    for described in (command, *command.params):
-        for name in ("help", "short_help", "epilog"):
-            text = getattr(described, name, None)
-            if isinstance(text, str):
-                setattr(described, name, shown(text))
-    for inner in getattr(command, "commands", {}).values():
-        _show_helps(inner)
 
 
 def _defect(name: str, defect: Exception) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,14 +17,8 @@ from node.cli._setup import Home
 from node.i18n import _
 from protocol.errors import NotFoundError, UnavailableError, UsageError
 
-log = typer.Typer(help=_("The node's transparency log."), no_args_is_help=True)
-monitor = typer.Typer(help=_("Look after the partners' logs: proofs, distrust and trust."), no_args_is_help=True)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
-    app.command()(run)
-    app.command()(health)
+log = typer.Typer(no_args_is_help=True)
+monitor = typer.Typer(no_args_is_help=True)
 
 
 def run(
@@ -40,12 +33,9 @@ def run(
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run the node until SIGTERM or Ctrl-C. When it serves it prints one JSON line: event, node, url, admin.
+    """Run the node until SIGTERM or Ctrl-C. When it serves it prints one JSON line: event, node, url, admin."""
+    import asyncio
 
-    After a restart of the machine it asks its partners how far its log went, and signs nothing until one has answered.
-
-    Example: comity-node run kr --passphrase-file passphrase
-    """
     with edge(as_json):
         from keys.secrets.keystore import Keystore
         from node.server import Node
@@ -69,6 +59,7 @@ def _loop_factory() -> Any:
 
 
 async def _serve(make: Any) -> int:
+    import asyncio
     import signal
 
     stop = asyncio.Event()
@@ -76,7 +67,7 @@ async def _serve(make: Any) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     node = make()
     await node.start()
-    ready = {"event": "ready", "node": node.context.node, "url": node.url, "admin": node.admin_url}
+    ready = {"event": "ready", "node": node.context.name, "url": node.url, "admin": node.admin_url}
     write_json(ready)
     waiting = [asyncio.create_task(stop.wait()), asyncio.create_task(node.failed.wait())]
     try:
@@ -95,10 +86,9 @@ def health(
     url: Annotated[str | None, typer.Option(help=_("The admin listener, if not the one in the settings."))] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask the running node for its state: 0 ok or attention, 4 failing or not running.
+    """Ask the running node for its state: 0 ok or attention, 4 failing or not running."""
+    import asyncio
 
-    Example: comity-node health kr
-    """
     with edge(as_json):
         from urllib.error import HTTPError, URLError
         from urllib.request import ProxyHandler, build_opener
@@ -157,6 +147,8 @@ def count(home: Home, as_json: AsJson = False) -> None:
 
     Example: comity-node log count kr
     """
+    import asyncio
+
     with edge(as_json):
         from node.operations.inspection import open_inspection
         from node.settings import NodeHome, NodeSettings

@@ -21,10 +21,7 @@ if TYPE_CHECKING:
     from keys.secrets.keystore import Keystore
     from node.settings import NodeHome, NodeSettings
 
-app = typer.Typer(
-    help=_("New keys for this node: begin, publish the card, switch, restart, finish, publish the card."),
-    no_args_is_help=True,
-)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()

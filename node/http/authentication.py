@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from keys.directory.cards import Function, NodeCard
+from keys.directory.view import Directory
 from node.http.nonces import NonceJournal
 from node.peers.directory import DirectoryService
 from protocol.address import Address
@@ -55,6 +56,33 @@ class SignedCall:
     headers: Iterable[tuple[str, str]]
     has_body: bool
     network: str
+
+
+class Authorities:
+    """The forms ``host[:port]`` under which this node is reached: by its card, its settings, and where it listens."""
+
+    def __init__(self, node: str, configured: Iterable[str]) -> None:
+        self._node = node
+        self._configured = frozenset(configured)
+        self._bound: frozenset[str] = frozenset()
+        self._on_card: frozenset[str] = frozenset()
+        self.names: frozenset[str] = frozenset()
+
+    def add_bound(self, address: str) -> None:
+        """The node listens there too."""
+        self._bound |= {address}
+        self._make()
+
+    def note(self, directory: Directory) -> None:
+        """The directory is this one now."""
+        node = self._node
+        urls = directory.node(node).urls if node in directory.nodes() else ()
+        self._on_card = frozenset(url.removeprefix("https://") for url in urls)
+        self._make()
+
+    def _make(self) -> None:
+        names = {name.lower() for name in self._bound | self._configured | self._on_card}
+        self.names = frozenset(names | {name.removesuffix(":443") for name in names})
 
 
 class Authenticator:

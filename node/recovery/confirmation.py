@@ -20,7 +20,7 @@ from node.log.files import LogFiles
 from node.log.sequencer import Sequencer
 from node.operations.logging import Log
 from node.peers.client import Partners
-from node.store.interface import SkipNumbers
+from node.store.operations import SkipNumbers
 from protocol.errors import (
     CheckpointInvalidError,
     ComityError,

@@ -18,7 +18,7 @@ from node.log.sequencer import Sequencer
 from node.operations.limits import TokenBuckets
 from node.peers.directory import DirectoryService
 from node.peers.routes import onward_route, route
-from node.store.interface import (
+from node.store.operations import (
     AcceptSubmission,
     AcceptTransfer,
     Failed,

@@ -8,24 +8,14 @@ it that it consigned the message or has custody of it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 
-from keys.directory.view import Directory
-from node.log.sequencer import Sequencer
+from node.context import NodeContext
 from node.monitor.monitor import Monitor
-from node.operations.logging import Log
-from node.operations.metrics import Metrics
-from node.settings import DeliverySettings
-from node.store.interface import (
-    DeferOutbound,
-    Failed,
-    MarkReceiptsSent,
-    Operation,
-    OutboundItem,
-    RecordRefused,
-    RecordRelayed,
-)
+from node.peers.directory import DirectoryService
+from node.store.operations import DeferOutbound, Failed, MarkReceiptsSent, Operation, RecordRefused, RecordRelayed
+from node.store.reads import OutboundItem
 from protocol.errors import (
     ComityError,
     LogForkError,
@@ -36,6 +26,7 @@ from protocol.errors import (
 from protocol.event import EventName, LeafReference
 from protocol.http.problem import is_final
 from protocol.http.wire import EnvelopeAnswer
+from protocol.log.checkpoint import LogVerifier
 from protocol.receipt import Receipt, ReceiptVerifier, VerifiedReceipt
 from protocol.statement import verify_statement
 
@@ -45,15 +36,15 @@ Verdicts = Sequence[ComityError | None]
 class PartnerReceiptJudge:
     """Decides whether a receipt counts: its log, its proof, its statement, and who may state such an event."""
 
-    def __init__(self, directory: Callable[[], Directory], monitor: Monitor) -> None:
+    def __init__(self, directory: DirectoryService, monitor: Monitor) -> None:
         self._directory = directory
         self._monitor = monitor
-        self._verifier = ReceiptVerifier(lambda origin: directory().log_verifier(origin))
+        self._verifier = ReceiptVerifier(self._log_of)
 
     def prove(self, receipt: Receipt) -> VerifiedReceipt:
         """The receipt, proved to be of the log of a node that may state it; raises what is wrong with it."""
         verified = self._verifier.verify(receipt)
-        directory = self._directory()
+        directory = self._directory.current
         node = directory.node_of_origin(verified.origin)
         self._monitor.require_trusted(node)
         self._monitor.require_dated(node, verified)
@@ -73,33 +64,21 @@ class PartnerReceiptJudge:
             raise PeerFailedError(f"the receipt is not of a log of {partner}")
         return verified
 
+    def _log_of(self, origin: str) -> LogVerifier:
+        return self._directory.current.log_verifier(origin)
+
     def node_of(self, receipt: VerifiedReceipt) -> str:
         """The node whose log it is."""
-        return self._directory().node_of_origin(receipt.origin)
+        return self._directory.current.node_of_origin(receipt.origin)
 
 
 class Outcomes:
     """Turns answers into operations and has them written."""
 
-    def __init__(
-        self,
-        node: str,
-        sequencer: Sequencer,
-        judge: PartnerReceiptJudge,
-        monitor: Monitor,
-        settings: DeliverySettings,
-        clock: Callable[[], datetime],
-        metrics: Metrics,
-        log: Log,
-    ) -> None:
+    def __init__(self, node: NodeContext, judge: PartnerReceiptJudge, monitor: Monitor) -> None:
         self._node = node
-        self._sequencer = sequencer
         self._judge = judge
         self._monitor = monitor
-        self._settings = settings
-        self._clock = clock
-        self._metrics = metrics
-        self._log = log
 
     async def answered(
         self, partner: str, items: Sequence[OutboundItem], answers: Sequence[EnvelopeAnswer]
@@ -114,7 +93,7 @@ class Outcomes:
             failed = failed or problem
         written = await self.write(partner, operations)
         relayed = sum(isinstance(operation, RecordRelayed) for operation in operations)
-        self._metrics.delivered.labels(partner, "envelope").inc(relayed)
+        self._node.metrics.delivered.labels(partner, "envelope").inc(relayed)
         return failed or written
 
     async def judged(
@@ -130,18 +109,18 @@ class Outcomes:
                 continue
             for verdict in own:
                 if verdict is not None:
-                    self._metrics.refusals.labels("delivery", verdict.code).inc()
-                    self._log.warning("receipt-refused", partner=partner, code=verdict.code)
+                    self._node.metrics.refusals.labels("delivery", verdict.code).inc()
+                    self._node.log.warning("receipt-refused", partner=partner, code=verdict.code)
             sent.append(item.outbound_id)
         if sent:
             operations.append(MarkReceiptsSent(tuple(sent)))
-            self._metrics.delivered.labels(partner, "receipt").inc(len(sent))
+            self._node.metrics.delivered.labels(partner, "receipt").inc(len(sent))
         return await self.write(partner, operations)
 
     def defer(self, item: OutboundItem, problem: ComityError) -> DeferOutbound:
         """Try the item again later: exponential back-off with full jitter."""
-        wait = timedelta(seconds=self._settings.pause_s(item.attempts))
-        return DeferOutbound(item.outbound_id, item.attempts + 1, self._clock() + wait, problem.code)
+        wait = timedelta(seconds=self._node.settings.delivery.pause_s(item.attempts))
+        return DeferOutbound(item.outbound_id, item.attempts + 1, self._node.clock() + wait, problem.code)
 
     async def write(self, partner: str, operations: Sequence[Operation]) -> ComityError | None:
         """Record; the error if something could not be: :class:`NotRecordedError`, or the partner's contradiction.
@@ -149,7 +128,7 @@ class Outcomes:
         What failed stays queued and is sent again (idempotent).
         """
         problem: ComityError | None = None
-        for operation, outcome in zip(operations, await self._sequencer.submit_many(operations), strict=True):
+        for operation, outcome in zip(operations, await self._node.sequencer.submit_many(operations), strict=True):
             if not isinstance(outcome, Failed) or isinstance(outcome.error, NotFoundError):
                 continue  # not found: it was recorded before, or expired meanwhile
             refused = outcome.error
@@ -166,10 +145,10 @@ class Outcomes:
         self, partner: str, item: OutboundItem, answer: EnvelopeAnswer
     ) -> tuple[Operation, ComityError | None]:
         """What to record of one envelope, and the error if the partner's answer is not one."""
-        now = self._clock()
+        now = self._node.clock()
         if answer.refusal is not None:
             if is_final(answer.refusal):
-                self._metrics.refusals.labels("delivery", answer.refusal.code).inc()
+                self._node.metrics.refusals.labels("delivery", answer.refusal.code).inc()
                 return RecordRefused(item.outbound_id, partner, (answer.refusal.code,), now), None
             return self.defer(item, answer.refusal), None
         try:
@@ -187,7 +166,7 @@ class Outcomes:
         """The partner's RelayAcceptance of this envelope from this node; raises :class:`PeerFailedError`."""
         if any(receipt.event.digest != item.digest for receipt in receipts):
             raise PeerFailedError("a receipt is about another message")
-        own = [r for r in receipts if r.event.name is EventName.RelayAcceptance and r.event.peer == self._node]
+        own = [r for r in receipts if r.event.name is EventName.RelayAcceptance and r.event.peer == self._node.name]
         cared_for = {r.event.recipient for r in receipts if r.event.name is EventName.ContentConsignment}
         cared_for |= {r.event.recipient for r in own if r.event.recipient is not None}
         accepted = next((receipt for receipt in own if receipt.event.recipient is None), None)

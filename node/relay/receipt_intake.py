@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from node.relay.context import RelayContext
-from node.store.interface import Failed, StoreForeignReceipts
+from node.store.operations import Failed, StoreForeignReceipts
 from protocol.errors import ComityError, ForbiddenError, LogForkError
 from protocol.receipt import Receipt, VerifiedReceipt
 
@@ -28,9 +28,9 @@ async def take_receipts(context: RelayContext, peer: str, receipts: Sequence[Rec
         if position % _TURN == _TURN - 1:
             await asyncio.sleep(0)
         try:
-            proved = await context.directory.with_fresh(partial(context.judge.prove, receipt), since)
+            proved = await context.node.directory.with_fresh(partial(context.judge.prove, receipt), since)
             node = context.judge.node_of(proved)
-            if node == context.node:
+            if node == context.node.name:
                 raise ForbiddenError("receipts of this node's own log are not brought from outside")
             by_log.setdefault(node, []).append((position, proved))
         except ComityError as problem:
@@ -38,9 +38,9 @@ async def take_receipts(context: RelayContext, peer: str, receipts: Sequence[Rec
     # Log by log: a contradiction in one must not cost the others theirs, and is that log's alone.
     logs = list(by_log.items())
     operations = [
-        StoreForeignReceipts(peer, tuple(receipt for _, receipt in found), context.clock()) for _, found in logs
+        StoreForeignReceipts(peer, tuple(receipt for _, receipt in found), context.node.clock()) for _, found in logs
     ]
-    for (node, found), outcome in zip(logs, await context.sequencer.submit_many(operations), strict=True):
+    for (node, found), outcome in zip(logs, await context.node.sequencer.submit_many(operations), strict=True):
         if isinstance(outcome, Failed):
             refusal = outcome.error
             if isinstance(refusal, LogForkError):

@@ -71,7 +71,6 @@ def keystore(made: World) -> Keystore:
     return Keystore.open(made.federation.node_home("kr") / "keystore.cbor", PASSPHRASE)
 
 
-@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 async def test_a_node_changes_all_its_keys_while_messages_flow(tmp_path: Path) -> None:
     async with world(tmp_path) as made, desk(made, "kr") as kr, desk(made, "fr") as fr:
         before = await deliver(made, kr, fr)

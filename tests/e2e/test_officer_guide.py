@@ -348,17 +348,13 @@ STEPS = (
     Step("comity case wait 7f3a 2026-12-01T09:00:00+09:00 --for 'the translation'", ids=REQUEST, says=("waits",)),
     Step("comity verify 7f3a", ids=REQUEST, before=read_in_another_language, says=("log still consistent",)),
     Step(
-        "comity export 7f3a evidence.cbor --to 'Seoul Central District Court' --purpose proceedings",
-        ids=REQUEST,
-    ),
-    Step("comity verify evidence.cbor", says=("holds",)),
-    Step(
         "comity evidence bag 7f3a --out evidence.zip --disclose --to 'Seoul Central District Court' "
         "--purpose proceedings",
         ids=REQUEST,
         says=("of the processing log",),
     ),
     Step("comity evidence verify evidence.zip"),
+    Step("comity verify evidence.zip", says=("holds", "log still consistent")),
     Step("comity inbox --refused", says=("Claimed sender",)),
     Step("comity contact-test send --all", says=("24-7@fr", "lab@fr")),
     Step("comity contact-test send 24-7@fr"),
@@ -410,8 +406,8 @@ STEPS = (
     Step("comity --officer kim duty hand-over lee --note 'Paris calls back at 6.'"),
     Step("comity --officer lee duty take-over", says=("Paris calls back at 6.",)),
     Step(
-        "comity --officer kim --because 'Trial 12/26' --purpose proceedings export 7f3a evidence.cbor "
-        "--to 'Seoul Central District Court'",
+        "comity --officer kim --because 'Trial 12/26' --purpose proceedings evidence bag 7f3a --disclose "
+        "--out evidence.zip --to 'Seoul Central District Court'",
         ids=REQUEST,
     ),
     Step("comity records list --operation disclosure", says=("Trial 12/26",)),

@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
-from node.log.checkpoint_file import CheckpointFile
+from node.log.checkpoint_file import CheckpointFile, KeptCheckpoint
 from node.log.sequencer import Sequencer
-from node.store.interface import AcceptTransfer, Done, Incoming
+from node.store.operations import AcceptTransfer, Done, Incoming
 from node.store.sqlite.store import SqliteStore
 from protocol.address import Address
 from protocol.encoding.ids import new_message_id
@@ -37,7 +37,7 @@ def numbered(number: int) -> AcceptTransfer:
 def new_sequencer(folder: Path) -> tuple[Sequencer, SqliteStore]:
     """The node in ``folder``."""
     store = SqliteStore(folder / "node.db", SIGNER.origin)
-    return Sequencer(store, SIGNER, CheckpointFile(folder / "last-checkpoint"), lambda: NOW), store
+    return Sequencer(store, SIGNER, KeptCheckpoint(CheckpointFile(folder / "last-checkpoint")), lambda: NOW), store
 
 
 async def work(folder: Path, first: int, clients: int = 24) -> None:

@@ -18,7 +18,8 @@ from keys.members.federation import bootstrap_bundle
 from keys.secrets.keystore import FAST
 from node.cli.main import app as node_app
 from protocol.address import Address
-from protocol.bundle import DEFAULT_PART_BYTES, MIN_PART_BYTES, BundlePart, Contents, parse_part, write_bundle
+from protocol.bundle import BundlePart, Contents, parse_part, write_bundle
+from protocol.bundle_sizes import DEFAULT_PART_BYTES, MIN_PART_BYTES
 from protocol.encoding.instants import truncate
 from protocol.errors import (
     BundleAlteredError,

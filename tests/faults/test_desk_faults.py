@@ -17,7 +17,10 @@ from typing import Any
 import pytest
 
 from exchange.messaging.sync import NodeSync
-from exchange.store.messages import DeskStore
+from exchange.store._outbox import OutboxTable
+from exchange.store._state import StateTable
+from exchange.store.desk_store import DeskStore
+from exchange.store.messages import MessageTable
 from exchange.views import SendStatus
 from protocol.errors import StorageFullError
 from protocol.event import EventName, decode_event
@@ -25,7 +28,7 @@ from tests.faults.desk_victim import CIPHER, numbered
 from tests.worlds.desks import FR, KR, Client, World, request
 
 ROOT = Path(__file__).resolve().parents[2]
-STORE_STEPS = ("add_sent", "record_submission", "take", "open_message", "record_stated", "set_state")
+STORE_STEPS = ("add_sent", "record_submission", "take", "open_message", "record_stated")
 NETWORK_STEPS = ("submit", "state", "mailbox")
 
 
@@ -42,6 +45,7 @@ class Crash:
         self.armed = True
         for name in STORE_STEPS:
             monkeypatch.setattr(DeskStore, name, self._around(getattr(DeskStore, name)))
+        monkeypatch.setattr(StateTable, "set", self._around(StateTable.set))
         for name in NETWORK_STEPS:
             monkeypatch.setattr(Client, name, self._around_async(getattr(Client, name)))
 
@@ -122,6 +126,7 @@ async def test_a_crash_at_any_step_loses_nothing_and_does_nothing_twice(
             if not crash.happened:
                 break
         at += 1
+    print("AT", at)
     assert at > 15
 
 
@@ -170,7 +175,7 @@ async def test_a_full_disk_accepts_nothing_and_the_message_comes_again(
         sent = await kr.send(request())
         await fr.refresh_directory()
         with monkeypatch.context() as patched:
-            patched.setattr(DeskStore, "_insert_message", full)
+            patched.setattr(MessageTable, "_insert", full)
             with pytest.raises(StorageFullError):
                 await fr.sync()
         assert await fr.inbox() == []
@@ -216,10 +221,12 @@ def test_what_a_killed_desk_called_durable_is_there(tmp_path: Path) -> None:
             said += victim.stdout.readlines()
         promised = int(said[-1]) if said[-1].endswith("\n") else int(said[-2])
         store = DeskStore(path, CIPHER)
-        kept = store.queued()
+        kept = store.outbox.count()
         assert kept >= promised
         assert kept % 5 == 0
-        assert all(store.message(numbered(number).head.id) == numbered(number) for number in range(kept - 10, kept))
+        assert all(
+            store.messages.get(numbered(number).head.id) == numbered(number) for number in range(kept - 10, kept)
+        )
         store.close()
         stored = kept
 
@@ -244,7 +251,7 @@ async def test_a_desk_closes_its_database_only_when_what_was_cancelled_has_ended
 ) -> None:
     started, done = threading.Event(), threading.Event()
 
-    def slow(_: DeskStore) -> int:
+    def slow(_: OutboxTable) -> int:
         started.set()
         time.sleep(0.2)
         done.set()
@@ -252,7 +259,7 @@ async def test_a_desk_closes_its_database_only_when_what_was_cancelled_has_ended
 
     ended_first: list[bool] = []
     close = DeskStore.close
-    monkeypatch.setattr(DeskStore, "queued", slow)
+    monkeypatch.setattr(OutboxTable, "count", slow)
     monkeypatch.setattr(DeskStore, "close", lambda store: (ended_first.append(done.is_set()), close(store)))
 
     async with world.open(KR) as kr:

@@ -90,7 +90,7 @@ async def run_programs(made: World, folder: Path, given: list[str]) -> list[dict
 async def caught_up(made: World) -> tuple[list[Any], Counter[str]]:
     """What fr received of kr, and for kr which events are proved of what it received, when all has arrived."""
     async with desk(made, "kr") as kr, desk(made, "fr") as fr:
-        while await kr.queued() or await kr.run(kr._store.unstated):
+        while await kr.queued() or await kr.run(kr._store.statements.count):
             await kr.sync(1)
         sent = {row.id for row in await kr.inbox(sent=True, limit=1000)}
         with suppress(TimeoutError):
@@ -107,8 +107,8 @@ async def opened(kr: Desk) -> Counter[str]:
     """How often the node of kr logged that each message was opened."""
     counts: Counter[str] = Counter()
     for row in await kr.inbox(limit=1000):
-        head = (await kr.run(kr._store.head, row.id))[1]
-        events = proved_events(await kr.run(kr._store.receipts, head.digest))
+        head = (await kr.run(kr._store.messages.head, row.id)).head
+        events = proved_events(await kr.run(kr._store.receipts.of, head.digest))
         counts[str(row.id)] = sum(event.name is EventName.ContentAccessTracking for event in events)
     return counts
 

@@ -41,10 +41,9 @@ async def records(desk: Desk) -> list[ProcessingRecord]:
 def ways_out(desk: Desk, message: UUID, **given: Any) -> list[Callable[[], Awaitable[object]]]:
     prove = desk.verification
     return [
-        lambda: prove.export(message, **given),
         lambda: prove.disclosure(message, **given),
         lambda: prove.evidence(message, disclose=True, **given),
-        lambda: prove.note_given(message, "export", b"file", **given),
+        lambda: prove.note_given(message, "bundle", b"file", **given),
     ]
 
 
@@ -64,7 +63,7 @@ async def test_nothing_is_given_out_before_it_is_said_to_whom_and_what_for(world
 async def test_giving_a_file_to_a_contact_point_is_passing_the_message_on(world: World) -> None:
     message = await received(world)
     async with world.open(FR) as fr:
-        for way_out in ways_out(fr, message, to="24-7@gh")[:3]:
+        for way_out in ways_out(fr, message, to="24-7@gh")[:2]:
             with pytest.raises(HandlingError):
                 await way_out()
         for to in ("24-7@kr", "24-7@fr", "cyber@fr", "Tribunal judiciaire de Lille", "Greffe, greffe@justice.example"):
@@ -75,7 +74,7 @@ async def test_giving_a_file_to_a_contact_point_is_passing_the_message_on(world:
 async def test_a_contact_point_is_known_however_it_is_written(world: World, to: str) -> None:
     message = await received(world)
     async with world.open(FR) as fr:
-        for way_out in ways_out(fr, message, to=to)[:3]:
+        for way_out in ways_out(fr, message, to=to)[:2]:
             with pytest.raises(HandlingError):
                 await way_out()
 
@@ -94,7 +93,6 @@ def test_only_what_was_given_is_recorded_as_given_with_the_digest_of_the_file(wo
     given = ("--to", "Tribunal judiciaire de Lille", "--purpose", "case_work")
     nowhere, out = str(tmp_path / "no" / "such" / "folder"), tmp_path / "out"
     commands = {
-        "export": ("export", message, "{}"),
         "disclose": ("evidence", "disclose", message, "--out", "{}"),
         "bundle": ("evidence", "bag", message, "--disclose", "--out", "{}"),
         "bundle.sealed": ("evidence", "bag", message, "--out", "{}"),

@@ -91,11 +91,12 @@ def test_the_text_for_people_is_known_in_every_language_it_is_written_in(
 def test_both_say_which_receipts_there_are_how_far_the_logs_were_seen_and_what_cannot_be_seen(
     court: Court, case: Case
 ) -> None:
-    from exchange.evidence.bag_reader import bundle_in, judge_bundle
+    from exchange.evidence.bag_reader import BundleTrust, bundle_in, judge_bundle
     from tests.worlds.forged_bundles import CARRIED
 
     folder, files = court.files_of(replace(case, statement={9: 3}, officer="Kim Ji-woo"))
-    report = judge_bundle(bundle_in(folder, files), court.directory, case.now, CARRIED)
+    trust = BundleTrust(court.directory, court.directory, CARRIED)
+    report = judge_bundle(bundle_in(folder, files), trust, case.now).report
     (ours,) = (check.detail for check in report.checks if check.name == "maker")
     lines: list[program.Line] = []
     args = program.argparse.Namespace(root_sha256="", now=case.now, directory=court.cards)

@@ -117,7 +117,7 @@ async def test_what_came_without_an_offer_is_not_found_peeked_or_counted_and_mov
         assert before[:2] == (0, "delivered")
         assert (await kr.track(request.id)).state == "delivered"
         assert str((await fr.case(request.thread)).state_at(world.clock())) == "delivered"
-        for reading in (kr.show(given.id), kr.peek(given.id), kr.verification.export(given.id)):
+        for reading in (kr.show(given.id), kr.peek(given.id), kr.verification.evidence(given.id, disclose=True)):
             with pytest.raises(ConditionsOpenError):
                 await reading
         await kr.accept_conditions(given.id)

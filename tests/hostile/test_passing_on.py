@@ -15,7 +15,8 @@ from exchange.desk.desk import Desk
 from exchange.messaging.outbox import Outbox
 from exchange.settings import OfficeSettings
 from protocol.address import Address
-from protocol.bundle import DEFAULT_PART_BYTES, Contents, parse_part, write_bundle
+from protocol.bundle import Contents, parse_part, write_bundle
+from protocol.bundle_sizes import DEFAULT_PART_BYTES
 from protocol.errors import ComityError, DirectoryUnavailableError, ForwardTooLargeError, HandlingError
 from protocol.messages.handling_rules import Action
 from protocol.messages.parse import message_to_bytes
@@ -158,9 +159,9 @@ async def test_a_forged_consent_opens_nothing(world: World, monkeypatch: pytest.
             content = forged.model_dump_json(by_alias=True, exclude_none=True).encode()
             (stored,) = await fr.run(lambda: [outbox._seal(type(composed)(forged, content), None)])
         draft = await passing_on(fr, message, GH)
-        asking = (await fr.run(fr._store.message, asked.id)).envelope
+        asking = (await fr.run(fr._store.messages.get, asked.id)).envelope
         assert asking
-        thread_rows = {row.id: await fr.run(fr._store.message, row.id) for row in await fr.thread(message)}
+        thread_rows = {row.id: await fr.run(fr._store.messages.get, row.id) for row in await fr.thread(message)}
         request_row = thread_rows[asked.id]
         carried = {
             "request": _original("consent.request", str(FR), request_row),
@@ -169,7 +170,7 @@ async def test_a_forged_consent_opens_nothing(world: World, monkeypatch: pytest.
         with without_rules(fr):
             sent = await fr.send({**draft, "consents": [carried]})
         assert (await gh.sync()).quarantined == ()
-        for reading in (gh.show(sent.id), gh.peek(sent.id), gh.verification.export(sent.id)):
+        for reading in (gh.show(sent.id), gh.peek(sent.id), gh.verification.evidence(sent.id, disclose=True)):
             with pytest.raises(HandlingError, match="not proved"):
                 await reading
         assert [row.opened_at for row in await gh.inbox()] == [None]

@@ -29,6 +29,8 @@ from keys.members.bootstrap import BootstrapFile
 from keys.members.federation import bootstrap_bundle
 from keys.members.identity import NodeKeys
 from keys.secrets.keystore import FAST, Keystore
+from keys.transport.client import Server
+from keys.transport.signing import Requester
 from protocol.address import Address
 from protocol.envelope import Envelope, parse_envelope, verify_envelope
 from protocol.errors import ComityError, LogUnavailableError, QuorumNotMetError, UnavailableError
@@ -210,10 +212,9 @@ class Node:
 class Client:
     """Stands where the desk's HTTP client stands."""
 
-    def __init__(self, node: Node, holder: Address) -> None:
+    def __init__(self, node: Node, server: Server, holder: Address) -> None:
         self.node = node
-        self.base_url = "https://127.0.0.1:1"
-        self.certificates = node.world.certificates
+        self.server = server
         self._holder = holder
 
     async def close(self) -> None:
@@ -393,5 +394,5 @@ class World:
         self.directory_reads += 1
         return self.ceremony.repository.read(path.removeprefix("/directory/"))
 
-    def _connect(self, node: str, url: str, certificates: Any, holder: Address, *_: Any, **__: Any) -> Client:
-        return Client(self.nodes[node], holder)
+    def _connect(self, server: Server, requester: Requester, **_: Any) -> Client:
+        return Client(self.nodes[server.node], server, Address.parse(requester.holder))

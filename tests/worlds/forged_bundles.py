@@ -23,7 +23,7 @@ from uuid import UUID
 import pytest
 
 from exchange.evidence._bag_readme import readme
-from exchange.evidence.bag_reader import BundleReport, bundle_in, judge_bundle
+from exchange.evidence.bag_reader import BundleReport, BundleTrust, bundle_in, judge_bundle
 from exchange.evidence.bag_writer import BAGIT, DIRECTORY, bag_info, verifier, vkeys_file, vkeys_of
 from exchange.verifiers import verify_bag as program
 from exchange.verifiers.verify_bag import is_stated
@@ -300,7 +300,8 @@ class Court:
         if "data/envelope.cose" not in files:
             return Verdict(None, [], "none", "")
         try:
-            report = judge_bundle(bundle_in(folder, files), directory or self.directory, now, CARRIED)
+            trust = BundleTrust(directory or self.directory, directory or self.directory, CARRIED)
+            report = judge_bundle(bundle_in(folder, files), trust, now).report
         except ComityError as problem:
             return Verdict([problem.code], [], "none", "")
         return of_report(report)
@@ -504,7 +505,7 @@ def _sealed_by(world: World, path: Path, patch: pytest.MonkeyPatch) -> list[Any]
     async def send() -> bytes:
         async with world.open(Address("24-7", "kr")) as desk:
             sent = await desk.send(request())
-            return bytes((await desk.run(desk._store.message, sent.id)).envelope)
+            return bytes((await desk.run(desk._store.messages.get, sent.id)).envelope)
 
     signed = cbor.decode_tagged(18, asyncio.run(send()))
     return list(cbor.decode_tagged(96, signed[2]))

@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli._options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
-from exchange.cli.audit.mirrors import (
+from exchange.cli._options import (
+    DEFAULT_HOME,
     FromOption,
+    HomeOption,
+    JsonOption,
+    PassphraseOption,
+    ToOption,
+    run,
+    with_desk,
+)
+from exchange.cli.audit.mirrors import (
     JobsOption,
     MirrorsArgument,
-    ToOption,
     WitnessedOption,
     partial_object,
     period_of,

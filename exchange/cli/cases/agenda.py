@@ -33,17 +33,6 @@ if TYPE_CHECKING:
     from protocol.address import Address
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``comity``."""
-    app.command(help=_("List what is due in all cases, the earliest first.\n\nExample: comity agenda --ours"))(agenda)
-    app.command(
-        help=_(
-            "Keep watch: show what arrives, and each deadline as it comes near; tell the webhook and the mail"
-            " address of the settings.\n\nExample: comity watch"
-        )
-    )(watch)
-
-
 def agenda(
     ours: Annotated[bool, typer.Option("--ours", help=_("Only what this desk must do."))] = False,
     pressing: Annotated[bool, typer.Option("--pressing", help=_("Only what is near or overdue."))] = False,

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from exchange.desk.desk import Desk
     from exchange.office.case_notes import CaseEntry, EntryKind
 
-app = typer.Typer(no_args_is_help=True, help=_("A case, and what the office notes about it for itself."))
+app = typer.Typer(no_args_is_help=True)
 ByOption = Annotated[str | None, typer.Option("--by", help=_("The officer who notes it, if not that of the settings."))]
 
 

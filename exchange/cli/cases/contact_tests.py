@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli._options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
+from exchange.cli._options import (
+    DEFAULT_HOME,
+    CountryOption,
+    HomeOption,
+    JsonOption,
+    PassphraseOption,
+    RemarkOption,
+    WaitOption,
+    run,
+    with_desk,
+)
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _
 from protocol.address import Address
@@ -17,11 +27,8 @@ if TYPE_CHECKING:
     from exchange.cases.contact_tests import ContactStanding, ContactTestResult
     from exchange.desk.desk import Desk
 
-app = typer.Typer(
-    help=_("Test whether contact points answer.\n\nExample: comity contact-test send --all"), no_args_is_help=True
-)
+app = typer.Typer(no_args_is_help=True)
 
-CountryOption = Annotated[str | None, typer.Option(help=_("Only of this country, such as FR."))]
 ContactsArgument = Annotated[list[str] | None, typer.Argument(help=_("The contact points, such as 24-7@fr."))]
 AllOption = Annotated[bool, typer.Option("--all", help=_("Every contact point of the directory."))]
 
@@ -53,7 +60,7 @@ def send(
 @app.command(help=_("Reply to the contact tests that this desk received.\n\nExample: comity contact-test reply"))
 def reply(
     message_id: Annotated[str | None, typer.Argument(help=_("One test; else all that were not replied to."))] = None,
-    remark: Annotated[str | None, typer.Option("--remark", help=_("A remark for the sender."))] = None,
+    remark: RemarkOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -84,7 +91,7 @@ def results(
     contacts: ContactsArgument = None,
     all_: AllOption = False,
     country: CountryOption = None,
-    wait: Annotated[float, typer.Option("--wait", min=0, max=30, help=_("Seconds to wait for something new."))] = 0,
+    wait: WaitOption = 0,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from exchange.cli._options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
+from exchange.cli._options import (
+    DEFAULT_HOME,
+    DraftArgument,
+    HomeOption,
+    JsonOption,
+    NodeArgument,
+    PassphraseOption,
+    run,
+    with_desk,
+)
 from exchange.cli.messages.files import read_document
 from exchange.cli.output import line, print_json, safe, table
 from exchange.i18n import _, labelled
@@ -34,14 +40,8 @@ _CODES_OF_FIELD = {
 _CODES_OF_HINT = {"power_missing": "power", "route": "follow_up_route"}
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the main application."""
-    app.command(help=_("Show what both nations' laws say of a draft.\n\nExample: comity compare request.json"))(compare)
-    app.command(help=_("Show what is known of a nation's law.\n\nExample: comity profile fr"))(profile)
-
-
 def compare(
-    file: Annotated[Path, typer.Argument(help=_("The draft."))],
+    file: DraftArgument,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -61,7 +61,7 @@ def compare(
 
 
 def profile(
-    node: Annotated[str, typer.Argument(help=_("The node."))],
+    node: NodeArgument,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

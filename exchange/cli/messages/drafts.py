@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from exchange.desk.desk import Desk
     from exchange.office.release import Proposal
 
-app = typer.Typer(no_args_is_help=True, help=_("Drafts that another officer is to release."))
+app = typer.Typer(no_args_is_help=True)
 DraftArgument = Annotated[str, typer.Argument(help=_("The draft's id, or its first or last characters."))]
 
 

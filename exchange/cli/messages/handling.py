@@ -26,19 +26,9 @@ if TYPE_CHECKING:
     from exchange.desk.desk import Desk
     from protocol.messages.handling_rules import Action, Objection
 
-app = typer.Typer(no_args_is_help=True, help=_("The originator's consent to what labels and conditions forbid."))
+app = typer.Typer(no_args_is_help=True)
 ActionOption = Annotated[str, typer.Option("--for", help=_("What is to be done with it: forward or proceedings."))]
 ToOption = Annotated[list[str] | None, typer.Option("--to", help=_("To whom it would be passed on; repeat it."))]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
-    app.command(
-        help=_("Pass a message on, as its labels allow.\n\nExample: comity forward 7f3a --to 24-7@gh --reason 'Yours.'")
-    )(forward)
-    app.command(
-        help=_("Show what labels and conditions forbid.\n\nExample: comity handling 7f3a --for forward --to 24-7@gh")
-    )(handling)
 
 
 def forward(

@@ -14,10 +14,13 @@ import typer
 from exchange.cli._options import (
     DEFAULT_HOME,
     CleanOption,
+    DraftArgument,
     HomeOption,
     IdArgument,
     JsonOption,
+    OutOrPrintOption,
     PassphraseOption,
+    RemarkOption,
     instant,
     run,
     with_desk,
@@ -36,37 +39,9 @@ if TYPE_CHECKING:
     from exchange.messaging.drafting.cleaning import Removed
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
-    app.command(
-        help=_(
-            "Write a draft to fill in.\n\nExample: comity new --template preservation-ip --set port=51544 --out r.json"
-        )
-    )(new)
-    app.command(help=_("Check, seal and send a draft.\n\nExample: comity send request.json"))(send)
-    app.command(help=_("Acknowledge a request.\n\nExample: comity acknowledge 7f3a --eta 2026-11-23T09:00:00+01:00"))(
-        acknowledge
-    )
-    app.command(help=_("Tell the sender why a message is out of order.\n\nExample: comity explain 7f3a"))(explain)
-    app.command(help=_("Answer a request for its targets.\n\nExample: comity answer 7f3a answer.json"))(answer)
-    app.command(
-        name="accept-conditions",
-        help=_("Accept the conditions under which something was given.\n\nExample: comity accept-conditions 7f3a"),
-    )(accept_conditions)
-    app.command(
-        help=_(
-            "Offer what a draft gives under conditions; it stays here until they are accepted.\n\n"
-            "Example: comity offer answer.json"
-        )
-    )(offer)
-    app.command(
-        help=_("Send what was offered, when its conditions are accepted.\n\nExample: comity give 7f3a"),
-    )(give)
-
-
 def new(
     message_type: Annotated[str | None, typer.Argument(help=_("Such as preservation.request."))] = None,
-    out: Annotated[Path | None, typer.Option("--out", help=_("The file to write; else standard output."))] = None,
+    out: OutOrPrintOption = None,
     reply_to: Annotated[
         str | None,
         typer.Option("--reply-to", help=_("The message you answer. The draft takes its recipient and thread.")),
@@ -136,7 +111,7 @@ def new(
 
 
 def send(
-    file: Annotated[Path, typer.Argument(help=_("The draft."))],
+    file: DraftArgument,
     check: Annotated[bool, typer.Option("--check", help=_("Only check the draft; send nothing."))] = False,
     unless_duplicate: Annotated[
         bool, typer.Option("--unless-duplicate", help=_("Send nothing when another case is about the same target."))
@@ -294,7 +269,7 @@ def acknowledge(
     next_update_by: Annotated[
         str | None, typer.Option("--next-update-by", help=_("Or: when the sender will get an update (with time zone)."))
     ] = None,
-    remark: Annotated[str | None, typer.Option("--remark", help=_("A remark for the sender."))] = None,
+    remark: RemarkOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -338,7 +313,7 @@ def answer(
 
 def explain(
     message_id: IdArgument,
-    remark: Annotated[str | None, typer.Option("--remark", help=_("A remark for the sender."))] = None,
+    remark: RemarkOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

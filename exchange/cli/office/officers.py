@@ -12,7 +12,9 @@ from exchange.cli._options import (
     DEFAULT_HOME,
     HomeOption,
     JsonOption,
+    NewPassphraseOption,
     PassphraseOption,
+    QuickDerivationOption,
     read_officer_passphrase,
     run,
     with_desk,
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from exchange.desk.desk import Desk
     from exchange.office.officers import DeskOfficer
 
-app = typer.Typer(no_args_is_help=True, help=_("Officers of this desk, each with a key and roles of their own."))
+app = typer.Typer(no_args_is_help=True)
 OfficerArgument = Annotated[str, typer.Argument(help=_("The officer's id, such as kim."))]
 RolesOption = Annotated[
     list[str], typer.Option("--role", help=_("reader, drafter, releaser or administrator; repeat it."))
@@ -46,13 +48,8 @@ def add(
     name: Annotated[str, typer.Option("--name", help=_("The officer's name, as messages show it."))],
     job_title: Annotated[str, typer.Option("--job-title", help=_("The officer's function, as messages show it."))],
     roles: RolesOption,
-    new_passphrase_file: Annotated[
-        Path | None,
-        typer.Option("--new-passphrase-file", help=_("A file with the new passphrase; else it is asked for.")),
-    ] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick-derivation", help=_("Cheaper passphrase derivation: for demonstrations only."))
-    ] = False,
+    new_passphrase_file: NewPassphraseOption = None,
+    quick: QuickDerivationOption = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -128,10 +125,7 @@ def passphrase(
     old_passphrase_file: Annotated[
         Path | None, typer.Option("--old-passphrase-file", help=_("A file with the present passphrase."))
     ] = None,
-    new_passphrase_file: Annotated[
-        Path | None,
-        typer.Option("--new-passphrase-file", help=_("A file with the new passphrase; else it is asked for.")),
-    ] = None,
+    new_passphrase_file: NewPassphraseOption = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -165,13 +159,8 @@ def passphrase(
     ),
 )
 def key(
-    new_passphrase_file: Annotated[
-        Path | None,
-        typer.Option("--new-passphrase-file", help=_("A file with the new passphrase; else it is asked for.")),
-    ] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick-derivation", help=_("Cheaper passphrase derivation: for demonstrations only."))
-    ] = False,
+    new_passphrase_file: NewPassphraseOption = None,
+    quick: QuickDerivationOption = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

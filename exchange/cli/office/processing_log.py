@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import Progress
 
 from exchange.cli._options import (
     DEFAULT_HOME,
     SHORT_ID,
+    FromOption,
     HomeOption,
     JsonOption,
     PassphraseOption,
+    ToOption,
     instant,
     run,
     with_desk,
 )
-from exchange.cli.output import err, line, print_json, safe, table
+from exchange.cli.output import line, print_json, progress, safe, table
 from exchange.i18n import _, ngettext
 from keys.local.given_files import MAX_FILE_BYTES, FileKind, read_given, require_folder
 from protocol.address import Address
@@ -31,11 +32,7 @@ if TYPE_CHECKING:
     from protocol.processing_log import ProcessingRecord
 
 _MORE = ("ground", "count", "key", "subject", "file")
-app = typer.Typer(
-    no_args_is_help=True, help=_("The processing log: who did what with personal data here, when and why.")
-)
-FromOption = Annotated[str | None, typer.Option("--from", help=_("From this date and time on (with time zone)."))]
-ToOption = Annotated[str | None, typer.Option("--to", help=_("Before this date and time (with time zone)."))]
+app = typer.Typer(no_args_is_help=True)
 OperationOption = Annotated[
     str | None, typer.Option("--operation", help=_("Only this operation, a code of the list record_operation."))
 ]
@@ -122,11 +119,8 @@ def export(
 
         note = await desk.run(desk.signed_records_head)
         try:
-            with Progress(console=err, transient=True, disable=as_json) as shown:
-                task = shown.add_task(_("written"), total=None)
-                count = await desk.run(
-                    export_records, desk.records, folder, note, lambda d, t: shown.update(task, completed=d, total=t)
-                )
+            with progress(_("written"), as_json=as_json) as moved:
+                count = await desk.run(export_records, desk.records, folder, note, moved)
         except OSError as problem:
             raise UsageError(f"cannot write {folder}: {problem.strerror}") from problem
         if as_json:
@@ -162,11 +156,8 @@ def verify(
         card = await desk.judged(lambda directory: directory.contact_point(whose))
         keys = [key.public for key in card.signing_keys]
         before = read_given(seen, FileKind.CHECKPOINT, max_bytes=MAX_FILE_BYTES) if seen is not None else None
-        with Progress(console=err, transient=True, disable=as_json) as shown:
-            task = shown.add_task(_("verified"), total=None)
-            verified = verify_export(
-                folder, whose, keys, before, lambda done, total: shown.update(task, completed=done, total=total)
-            )
+        with progress(_("verified"), as_json=as_json) as moved:
+            verified = verify_export(folder, whose, keys, before, moved)
         rows = list(enumerate(verified.records)) if show else []
         if as_json:
             print_json({"records": verified.checkpoint.size, "root": verified.checkpoint.root, "list": _plain(rows)})

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from exchange.desk.desk import Desk
     from exchange.office.rota import Handover
 
-app = typer.Typer(no_args_is_help=True, help=_("The rota: who is on duty, and the hand-over of a shift."))
+app = typer.Typer(no_args_is_help=True)
 _SHORT = 8
 
 

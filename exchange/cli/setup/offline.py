@@ -18,7 +18,7 @@ from exchange.cli._options import (
 )
 from exchange.cli.output import line, print_json
 from exchange.i18n import _
-from protocol.bundle import DEFAULT_PART_BYTES, MAX_PART_BYTES, MIN_PART_BYTES
+from protocol.bundle_sizes import DEFAULT_PART_BYTES, MAX_PART_BYTES, MIN_PART_BYTES
 from protocol.errors import ReplayedError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from exchange.messaging.offline import BundleImport
     from protocol.bundle import BundlePart
 
-app = typer.Typer(help=_("Exchange with the own node by files, without a network."), no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("export", help=_("Write what waits for the node.\n\nExample: comity bundle export /media/usb/for-node"))

@@ -11,9 +11,11 @@ import typer
 
 from exchange.cli._options import (
     DEFAULT_HOME,
+    CountryOption,
     HomeOption,
     JsonOption,
     PassphraseOption,
+    QuickDerivationOption,
     instant,
     read_passphrase,
     run,
@@ -28,24 +30,6 @@ if TYPE_CHECKING:
     from exchange.cases.contact_tests import ContactStanding
     from exchange.desk.desk import Desk
     from keys.directory.cards import ContactPointCard
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
-    app.command(
-        help=_(
-            "Make a desk's home and its enrolment request.\n\n"
-            "Example: comity init 24-7@kr --bootstrap kr.json --office Cyber --agency KNPA --telephone +82220000247"
-        )
-    )(init)
-    app.command(help=_("Search the directory.\n\nExample: comity directory --country FR --on-duty"))(directory)
-    app.command(help=_("Show the code lists, added ones too.\n\nExample: comity codes refusal_ground"))(codes)
-    app.command(
-        help=_(
-            "Run the main job on this machine: two nations, their desks and auditors.\n\n"
-            "Example: comity demo --scenario all --keep demo"
-        )
-    )(demo)
 
 
 def init(
@@ -97,9 +81,7 @@ def init(
     by_file: Annotated[
         bool, typer.Option("--by-file", help=_("This desk has no network: it reaches its node by bundles."))
     ] = False,
-    quick: Annotated[
-        bool, typer.Option("--quick-derivation", help=_("Cheaper passphrase derivation: for demonstrations only."))
-    ] = False,
+    quick: QuickDerivationOption = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -157,7 +139,7 @@ def _scope(
 
 def directory(
     address: Annotated[str | None, typer.Argument(help=_("A contact point, or nothing for all."))] = None,
-    country: Annotated[str | None, typer.Option(help=_("Only of this country, such as FR."))] = None,
+    country: CountryOption = None,
     language: Annotated[str | None, typer.Option(help=_("Only who works in this language, such as fr."))] = None,
     competence: Annotated[str | None, typer.Option(help=_("Only who has this competence, or part of it."))] = None,
     text: Annotated[str | None, typer.Option(help=_("Only who has this word on the card."))] = None,

@@ -45,7 +45,7 @@ from keys.directory.metadata.repository import (
     role_node,
 )
 from keys.directory.metadata.standing import sanctioned, sanctions_of
-from keys.directory.view import Directory
+from keys.directory.view import Directory, NationsRead, SignedFacts
 from keys.directory.witness_rule import rule_of
 from keys.local.files import acquire_lock, release_lock, write_file
 from protocol.encoding import cbor
@@ -331,14 +331,18 @@ class DirectoryClient:
             min(expiries.values()),
             [card for card in cards if isinstance(card, NodeCard)],
             [card for card in cards if isinstance(card, ContactPointCard)],
-            federation=name if isinstance(name, str) else "",
-            expiries=expiries | reading.expiries,
-            digest=sha256(Metadata(updater.trusted_timestamp()).signed_bytes).digest(),
-            problems={**_shared_keys(cards), **reading.notes, **problems},
-            profiles=reading.profiles,
-            unread=unread,
-            want=self._wanted.add if self._wanted is not None else None,
-            witness_rule=rule_of(targets, nodes),
+            SignedFacts(
+                federation=name if isinstance(name, str) else "",
+                expiries=expiries | reading.expiries,
+                digest=sha256(Metadata(updater.trusted_timestamp()).signed_bytes).digest(),
+                witness_rule=rule_of(targets, nodes),
+            ),
+            NationsRead(
+                profiles=reading.profiles,
+                problems={**_shared_keys(cards), **reading.notes, **problems},
+                unread=unread,
+                want=self._wanted.add if self._wanted is not None else None,
+            ),
         )
 
     def _to_read(

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from node.http.api.endpoint import Endpoint, cbor_response, number, origin
 from node.http.authentication import Caller, require_partner
-from node.http.context import Context
+from node.http.context import HttpContext
 from protocol.errors import NotFoundError
 from protocol.http.wire import MAX_RECEIPTS
 from protocol.log.checkpoint import claimed_time, parse_checkpoint
@@ -21,16 +21,16 @@ from protocol.receipt import encode_receipts
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-async def checkpoint(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
+async def checkpoint(context: HttpContext, caller: Caller, request: web.Request, body: bytes) -> web.Response:
     """The newest checkpoint of the log ``origin`` that this node saw: under a receipt, cosigned here, or proved.
 
     Of one tree, the one that says the latest time: the log must never date another before that.
     """
-    require_partner(context.node, caller)
+    require_partner(context.node.name, caller)
     asked = origin(request)
-    kept = (await context.store.foreign_checkpoint(asked), await context.store.cosigned(asked))
+    kept = (await context.node.store.reads.foreign_checkpoint(asked), await context.node.store.reads.cosigned(asked))
     notes = [seen.note for seen in kept if seen is not None]
-    proved = context.monitor.proved(asked)
+    proved = context.relay.monitor.proved(asked)
     if proved is not None:
         notes.append(proved)
     if not notes:
@@ -39,11 +39,11 @@ async def checkpoint(context: Context, caller: Caller, request: web.Request, bod
     return web.Response(body=newest, content_type="text/plain", charset="utf-8")
 
 
-async def receipts(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
+async def receipts(context: HttpContext, caller: Caller, request: web.Request, body: bytes) -> web.Response:
     """The receipts of the caller's own log that are kept here, of entries from index ``from`` on."""
-    peer = require_partner(context.node, caller)
-    own = context.directory.current.origin(peer)
-    kept = await context.store.foreign_receipts(own, number(request, "from"), MAX_RECEIPTS)
+    peer = require_partner(context.node.name, caller)
+    own = context.node.directory.current.origin(peer)
+    kept = await context.node.store.reads.foreign_receipts(own, number(request, "from"), MAX_RECEIPTS)
     return cbor_response(encode_receipts(kept))
 
 

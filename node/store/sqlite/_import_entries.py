@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from node.store.interface import ImportEntries, OutboundKind
+from node.store.operations import ImportEntries
+from node.store.reads import OutboundKind
 from node.store.sqlite._rows import INSERT_EVENT, MessageRow, Result, Rows
 from protocol.directory_seen import DirectorySeen, decode_entry
 from protocol.encoding.instants import to_ms
@@ -26,7 +27,7 @@ _STATED = frozenset({EventName.ContentAccessTracking, EventName.ContentHandoverF
 
 
 def import_entries(rows: Rows, operation: ImportEntries) -> Result:
-    """See :class:`~node.store.interface.ImportEntries`."""
+    """See :class:`~node.store.operations.ImportEntries`."""
     if operation.first != rows.tree.size:
         raise LogForkError(f"the log has {rows.tree.size} entries; those from {operation.first} on do not follow")
     count = 0

@@ -25,7 +25,7 @@ from exchange.desk.desk import Desk
 from exchange.desk.notify import EmailChannel, Webhook, channels_of
 from exchange.desk.watch import DESK_CHANNEL, tell, watch
 from exchange.settings import DeskSettings, EmailSettings, Home
-from exchange.store.messages import DeskStore
+from exchange.store.desk_store import DeskStore
 from exchange.views import AgendaItem, SyncResult
 from protocol.address import Address
 from protocol.encoding import cbor
@@ -146,7 +146,7 @@ async def test_an_old_database_gets_its_agenda_when_it_is_opened(world: World) -
 def _under_the_desk_key(store: DeskStore) -> None:
     """Seal all content as desks did before each message had a key of its own."""
     for id_, head, body, slot in store.database.all("SELECT id, head, body, slot FROM message"):
-        message = store._message(id_, head, body, slot)
+        message = store.messages.opened(id_, head, body, slot)
         value = cbor.encode([message.envelope, message.content, message.salt])
         sealed = store.database.cipher.seal(b"message.body", id_, value)
         store.database.execute("UPDATE message SET body = ? WHERE id = ?", (sealed, id_))

@@ -14,7 +14,7 @@ from exchange.cases.legal_comparison import Hint, compare
 from exchange.cli.main import app
 from keys.directory.legal_profile import LegalProfile, parse_profile
 from keys.directory.metadata.repository import nation_role
-from keys.directory.view import Directory
+from keys.directory.view import Directory, NationsRead
 from protocol.lifecycle.profiles import acknowledgement_clock
 from protocol.messages.parse import complete_message
 from tests.worlds.desks import FR, KR, NOW, PASSPHRASE, World, request
@@ -32,7 +32,7 @@ def law(**parts: Any) -> LegalProfile:
 def hints(world: World, profile: LegalProfile | None, draft: dict[str, Any] | None = None) -> list[Hint]:
     known = {} if profile is None else {"fr": profile}
     nodes = [world.directory.node(name) for name in ("kr", "fr")]
-    directory = Directory(1, NOW + timedelta(days=1), nodes, world.cards.values(), profiles=known)
+    directory = Directory(1, NOW + timedelta(days=1), nodes, world.cards.values(), read=NationsRead(known))
     message = complete_message(draft or request(), sender=str(KR), sent_at=NOW)
     return compare(message, directory, NOW)
 

@@ -56,7 +56,12 @@ async def test_erased_content_does_not_open_and_its_proofs_still_verify(world: W
         thread, message = await ended(kr, fr)
         receipts = await fr.receipts(message)
         assert (await fr.run(fr.erasure.erase_case, thread, "retention")).messages == 2
-        for refused in (fr.show(message), fr.verification.export(message), fr.peek(message), fr.case(thread)):
+        for refused in (
+            fr.show(message),
+            fr.verification.evidence(message, disclose=True),
+            fr.peek(message),
+            fr.case(thread),
+        ):
             with pytest.raises(ErasedError):
                 await refused
         assert (await fr.search("Roubaix")).messages == ()
@@ -103,7 +108,7 @@ async def test_a_power_cut_between_the_erasure_and_its_key_is_made_good_at_the_n
     async with world.open(FR) as fr:
         with monkeypatch.context() as cut:
             cut.setattr("exchange.store._content_keys.ContentKeys.destroy", lambda *_: None)
-            cut.setattr("exchange.store.messages.DeskStore._note_destroyed", lambda *_: None)
+            cut.setattr("exchange.store._content.ContentSeal._note_destroyed", lambda *_: None)
             await fr.run(fr.erasure.erase_case, thread, "retention")
     async with world.open(FR):
         pass
@@ -115,7 +120,7 @@ async def test_a_power_cut_between_the_erasure_and_its_key_is_made_good_at_the_n
 
 def _body(desk: Desk, message: UUID) -> Any:
     store = desk._store
-    ((body,),) = store.database.all("SELECT body FROM message WHERE id = ?", (store._id(message),))
+    ((body,),) = store.database.all("SELECT body FROM message WHERE id = ?", (store._names.message(message),))
     return body[40:104]  # within one page
 
 

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.evidence.bag_reader import read_bundle
+from exchange.evidence.bag_reader import read_bundle, verify_bag
 from exchange.evidence.bag_writer import CONTENT, DIRECTORY, ENVELOPE, LOGS, RECEIPTS, SALT
 from exchange.evidence.disclosure import Disclosure
 from exchange.verifiers import verify_bag as program
@@ -312,6 +312,31 @@ async def test_a_key_that_was_revoked_before_the_message_proves_nothing_and_one_
 
     assert program_accepts(made, bundle_of(contents)) is holds
     assert comity_accepts(made, bundle_of(contents)) is holds
+
+
+async def test_a_desk_judges_a_bundle_by_what_was_revoked_since_it_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, monkeypatch)
+    async with world.open(KR) as kr, world.open(FR) as fr:
+        sent = await kr.send(request())
+        await fr.sync()
+        bundle = read_bundle(bundle_of(await kr.verification.evidence(sent.id, disclose=True)))
+        before = await fr.verification.verify_bag(bundle)
+        card = world.cards[KR]
+        (key,) = card.signing_keys
+        world.clock.advance(minutes=5)
+        revoked = key.model_copy(update={"revoked_at": NOW - timedelta(minutes=1)})
+        world.publish(card.model_copy(update={"signing_keys": (revoked,), "updated_at": world.clock()}))
+        await fr.refresh_directory()
+        after = await fr.verification.verify_bag(bundle)
+    carried = verify_bag(bundle, world.ceremony.repository.root_bytes(1), world.clock())
+
+    assert (before.ok, before.complete) == (True, True)
+    assert carried.ok
+    assert not after.ok
+    assert "signature" in {check.name for check in after.checks if check.ok is False}
+    assert "directory" not in {check.name for check in after.checks if check.ok is False}
 
 
 async def test_the_chain_of_roots_is_followed_from_the_one_that_is_trusted(

@@ -98,7 +98,7 @@ def test_a_timestamp_is_not_asked_for_without_roots_and_a_silent_authority_leave
 def test_an_exported_file_is_verified_in_one_sentence_first_and_offline_is_no_success(
     made: Made, tmp_path: Path
 ) -> None:
-    secret, out = made.world.path / "passphrase", tmp_path / "evidence.cbor"
+    secret, out = made.world.path / "passphrase", tmp_path / "evidence.zip"
     secret.write_bytes(PASSPHRASE + b"\n")
     secret.chmod(0o600)
     env = {"COMITY_HOME": str(made.world.home(KR)), "COMITY_PASSPHRASE_FILE": str(secret), "LANGUAGE": "en"}
@@ -107,7 +107,8 @@ def test_an_exported_file_is_verified_in_one_sentence_first_and_offline_is_no_su
         done = CliRunner().invoke(app, [*words], env=env, catch_exceptions=False)
         return done.exit_code, done.stdout
 
-    assert run("export", str(made.closed.message_id), str(out), "--to", "the court", "--purpose", "proceedings")[0] == 0
+    given = ("--disclose", "--to", "the court", "--purpose", "proceedings")
+    assert run("evidence", "bag", str(made.closed.message_id), "--out", str(out), *given)[0] == 0
     for words, code in (([], 0), (["--offline"], 6)):
         ended, said = run("verify", str(out), *words)
         first = said.strip().splitlines()[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import pytest
 
 from exchange.desk.desk import Desk
 from exchange.desk.watch import LogContradicted, LogStale, compare_log, watch
-from exchange.evidence.checks import Evidence, verify_evidence
+from exchange.evidence.bag_reader import read_bundle, verify_bag
+from exchange.evidence.bag_writer import write_bundle
 from exchange.views import SendStatus
 from keys.directory.cards import Hosting
 from protocol.address import Address
@@ -78,7 +80,7 @@ async def test_both_desks_make_the_same_case_of_a_preservation(world: World) -> 
 async def test_the_routing_header_says_how_urgent_it_is_and_no_more(world: World) -> None:
     async with world.open(KR) as kr:
         sent = await kr.send(request())
-        raw = (await kr.run(kr._store.message, sent.id)).envelope
+        raw = (await kr.run(kr._store.messages.get, sent.id)).envelope
 
     routing = parse_envelope(raw).routing
     assert (routing.priority, routing.ack_by) == (Priority.URGENT, NOW + timedelta(hours=8))
@@ -337,9 +339,9 @@ async def test_evidence_is_verified_by_who_has_only_the_directory(world: World) 
         sent = await kr.send(request())
         await fr.sync()
         await kr.sync()
-        exported = await fr.verification.export(sent.id)
+        bundle = write_bundle(await fr.verification.evidence(sent.id, disclose=True))
 
-    report = verify_evidence(exported, world.directory, NOW)
+    report = verify_bag(read_bundle(bundle), world.ceremony.repository.root_bytes(1), NOW)
 
     assert report.ok
     assert report.id == sent.id
@@ -348,15 +350,16 @@ async def test_evidence_is_verified_by_who_has_only_the_directory(world: World) 
 async def test_evidence_with_other_content_fails(world: World) -> None:
     async with world.open(KR) as kr:
         sent = await kr.send(request())
-        evidence = Evidence.from_bytes(await kr.verification.export(sent.id))
-    forged = Evidence(
-        evidence.envelope, evidence.salt, evidence.content.replace(b"Roubaix", b"Rouen.."), evidence.receipts
-    )
+        evidence = await kr.verification.evidence(sent.id, disclose=True)
+    opened = evidence.disclosure
+    assert opened is not None
+    other = replace(opened, content=opened.content.replace(b"Roubaix", b"Rouen.."))
+    forged = write_bundle(replace(evidence, disclosure=other))
 
-    report = verify_evidence(forged.to_bytes(), world.directory, NOW)
+    report = verify_bag(read_bundle(forged), world.ceremony.repository.root_bytes(1), NOW)
 
     assert not report.ok
-    assert [check.error for check in report.checks if check.ok is False] == [CommitmentMismatchError.code]
+    assert {check.error for check in report.checks if check.ok is False} == {CommitmentMismatchError.code}
 
 
 async def test_an_id_is_found_by_its_end(world: World) -> None:
@@ -430,7 +433,7 @@ async def test_a_desk_that_moves_to_another_host_reads_the_new_mailbox_from_its_
         world.clock.advance(minutes=2)
 
         sent = await fr.send(request(to=[str(KR)]))
-        envelope = parse_envelope((await fr.run(fr._store.message, sent.id)).envelope)
+        envelope = parse_envelope((await fr.run(fr._store.messages.get, sent.id)).envelope)
         world.nodes["fr"].consign(envelope, KR, world.nodes["fr"])
         result = await kr.sync()
 

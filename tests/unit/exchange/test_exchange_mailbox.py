@@ -320,7 +320,7 @@ async def test_a_receipt_of_another_message_does_not_count(world: World) -> None
 async def test_only_the_recipients_node_can_say_that_a_message_was_consigned(world: World) -> None:
     async with world.open(KR) as kr:
         sent = await kr.send(request())
-        envelope = parse_envelope((await kr.run(kr._store.message, sent.id)).envelope)
+        envelope = parse_envelope((await kr.run(kr._store.messages.get, sent.id)).envelope)
         node = world.nodes["kr"]
         forged = node.log.add(node.event(EventName.ContentConsignment, envelope, recipient=FR))
         node.box(KR).put(None, forged)

@@ -97,9 +97,9 @@ async def test_only_h1_keeps_a_request_out_of_proceedings(
     async with world.open(FR, Login(purpose="proceedings", reason="Trial 12/26")) as fr:
         if codes:
             with pytest.raises(HandlingError):
-                await fr.verification.export(message)
+                await fr.verification.evidence(message, disclose=True)
         else:
-            assert await fr.verification.export(message)
+            assert await fr.verification.evidence(message, disclose=True)
 
 
 async def answered(kr: Desk, fr: Desk, **changes: Any) -> UUID:

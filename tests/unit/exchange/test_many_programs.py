@@ -25,8 +25,8 @@ from exchange.messaging.sync import NodeSync
 from exchange.office.processing_log import check_table
 from exchange.store._content_keys import ContentKeys
 from exchange.store.database import SealedDatabase
-from exchange.store.messages import DeskStore, MailboxMovedError, Place
-from exchange.store.rows import Refusal
+from exchange.store.desk_store import DeskStore
+from exchange.store.rows import Place, Refusal
 from keys.directory.metadata.client import DirectoryClient
 from keys.directory.metadata.shared_client import SharedDirectoryClient
 from keys.local.files import write_file
@@ -109,12 +109,12 @@ def test_a_page_that_was_judged_before_another_program_took_one_is_judged_again(
     stores: tuple[DeskStore, DeskStore],
 ) -> None:
     first, second = stores
-    judged_at = second.place()
+    judged_at = second.mailbox.place()
     first.take(delivery(message(5), cursor=1))
-    with pytest.raises(MailboxMovedError):
-        second.take(delivery(message(6), cursor=1, judged_at=judged_at))
-    second.take(delivery(message(6), cursor=2, judged_at=second.place()))
-    assert first.cursor() == 2
+    assert second.take(delivery(message(6), cursor=1, judged_at=judged_at)) is None
+    assert second.known([message(6).head.digest]) == set()
+    second.take(delivery(message(6), cursor=2, judged_at=second.mailbox.place()))
+    assert first.mailbox.cursor() == 2
 
 
 async def test_a_page_of_the_mailbox_that_was_read_before_is_not_taken_for_the_new_one(world: World) -> None:
@@ -122,9 +122,9 @@ async def test_a_page_of_the_mailbox_that_was_read_before_is_not_taken_for_the_n
         await kr.send(request())
     async with world.open(FR) as slow, world.open(FR) as quick:
         fetched = await slow._node_sync._fetch(0, 0)
-        quick._store.begin_mailbox("kr")  # this desk is hosted elsewhere from now on
+        quick._store.mailbox.begin("kr")  # this desk is hosted elsewhere from now on
         assert (await slow._node_sync._take(fetched)).result.received == ()
-        assert quick._store.place() == Place(0, "kr")
+        assert quick._store.mailbox.place() == Place(0, "kr")
 
 
 async def test_what_two_programs_submit_at_a_time_is_submitted_once_and_told_by_one(world: World) -> None:
@@ -155,7 +155,7 @@ def test_a_refusal_that_comes_after_another_program_recorded_the_acceptance_chan
     first.add_sent([message(5)])
     assert first.record_submission([UUID(int=5)], [], []) == {UUID(int=5)}
     assert second.record_submission([], [(UUID(int=5), Refusal("expired", "", NOW))], []) == set()
-    assert second.refusal(UUID(int=5)) is None
+    assert second.refusals.of(UUID(int=5)) is None
 
 
 async def test_conditions_that_two_programs_accept_at_a_time_are_accepted_once(world: World) -> None:
@@ -271,7 +271,7 @@ def test_a_receipt_of_what_another_program_erased_is_filed_under_what_is_left(
     first.add_sent([sent])
     with second.database.transaction():
         second.erase(sent)
-    assert first.heads_of([sent.head.digest])[sent.head.digest].own_reference is None
+    assert first.messages.heads_of([sent.head.digest])[sent.head.digest].own_reference is None
 
 
 def test_a_thread_that_changes_while_its_agenda_is_derived_is_derived_again(
@@ -279,11 +279,11 @@ def test_a_thread_that_changes_while_its_agenda_is_derived_is_derived_again(
 ) -> None:
     first, second = stores
     first.take(delivery(message(5), cursor=1))
-    stale = first.stale_threads(10)
+    stale = first.agenda.stale(10)
     second.take(delivery(message(6), cursor=2))
-    first.put_agenda(dict.fromkeys(stale, b"what was due before"), stale)
-    assert first.stale_threads(10).keys() == stale.keys()
-    assert first.agenda() == []
+    first.agenda.put(dict.fromkeys(stale, b"what was due before"), stale)
+    assert first.agenda.stale(10).keys() == stale.keys()
+    assert first.agenda.all() == []
 
 
 async def test_a_directory_that_another_program_brought_further_is_used_without_asking_the_node(world: World) -> None:
@@ -430,11 +430,11 @@ def test_a_program_opens_the_desk_while_another_erases(
         first.erase(message(5))
     monkeypatch.setattr("exchange.store.database.BUSY_TIMEOUT_MS", 1)
     with second.database.snapshot():
-        assert second.queued() == 1
+        assert second.outbox.count() == 1
         DeskStore(tmp_path / "desk.sqlite", CIPHER).close()
-    first.destroy_keys()
+    first.content.destroy_doomed()
     with pytest.raises(ErasedError):
-        first._content_keys.secret(0)
+        first.content._keys.secret(0)
 
 
 def test_content_that_two_programs_erase_at_a_time_has_no_key_left(
@@ -454,11 +454,11 @@ def test_content_that_two_programs_erase_at_a_time_has_no_key_left(
             second.erase(other)
 
     monkeypatch.setattr(ContentKeys, "destroy", interrupted)
-    first.destroy_keys()
-    second.destroy_keys()
+    first.content.destroy_doomed()
+    second.content.destroy_doomed()
     for slot in range(2):
         with pytest.raises(ErasedError):
-            first._content_keys.secret(slot)
+            first.content._keys.secret(slot)
 
 
 def test_a_secret_that_a_killed_program_wrote_is_on_the_disk_before_another_uses_it(
@@ -510,12 +510,12 @@ def test_what_is_read_in_a_snapshot_is_of_one_moment_and_nothing_is_written_in_i
     first, second = stores
     first.add_sent([message(5)])
     with second.database.snapshot():
-        assert second.queued() == 1
+        assert second.outbox.count() == 1
         first.add_sent([message(6)])
-        assert second.queued() == 1
+        assert second.outbox.count() == 1
         with pytest.raises(RuntimeError), second.database.transaction():
             pass
-    assert second.queued() == 2
+    assert second.outbox.count() == 2
 
 
 def test_erasing_does_not_say_done_while_another_program_reads_what_it_overwrites(
@@ -526,10 +526,10 @@ def test_erasing_does_not_say_done_while_another_program_reads_what_it_overwrite
     first.add_sent([sent])
     first.database.all("PRAGMA busy_timeout = 1")
     with second.database.snapshot():
-        assert second.message(sent.head.id) == sent
+        assert second.messages.get(sent.head.id) == sent
         with first.database.transaction():
             first.erase(replace(sent))
         with pytest.raises(DeskBusyError):
-            first.destroy_keys()
-    first.destroy_keys()
-    assert second.message(sent.head.id).erased
+            first.content.destroy_doomed()
+    first.content.destroy_doomed()
+    assert second.messages.get(sent.head.id).erased

@@ -157,7 +157,7 @@ async def test_without_an_officer_the_desk_keeps_watch_and_shows_nothing(world: 
             kr.inbox(),
             kr.search("Roubaix"),
             kr.send(request()),
-            kr.verification.export(sent.id),
+            kr.verification.evidence(sent.id, disclose=True),
         ):
             with pytest.raises(OfficerNeededError):
                 await refused

@@ -125,7 +125,7 @@ async def test_sending_receiving_showing_searching_and_exporting_are_recorded(wo
         sent = await asked(kr, fr)
         await fr.show(sent)
         await fr.search("Roubaix")
-        await fr.verification.export(sent)
+        await fr.verification.evidence(sent, disclose=True)
         await fr.add_casework((await fr.row(sent)).thread, EntryKind.NOTE, "Called.")
         assert [(r.operation, r.act) for r in await kr.run(records_of, kr)] == [("disclosure", "send")]
         at_fr = await fr.run(records_of, fr)
@@ -133,7 +133,7 @@ async def test_sending_receiving_showing_searching_and_exporting_are_recorded(wo
             ("collection", "receive"),
             ("consultation", "show"),
             ("consultation", "search"),
-            ("consultation", "export.prepare"),
+            ("consultation", "bundle.prepare"),
             ("alteration", "case.note"),
         ]
         shown = at_fr[1]
@@ -162,7 +162,7 @@ async def test_where_the_office_wants_a_reason_nothing_opens_without_one(world: 
             await fr.show(sent)
         assert (await fr.row(sent)).opened_at is None
         with pytest.raises(JustificationError):
-            await fr.verification.export(sent)
+            await fr.verification.evidence(sent, disclose=True)
         before = await fr.run(records_of, fr)
     assert [r.act for r in before] == ["receive"]
     login = Login(purpose="supervision", reason="Yearly check")
@@ -272,7 +272,8 @@ def test_the_commands_list_check_export_and_verify(world: World, tmp_path: Path)
         return dict(json.loads(ran.stdout))
 
     given = ("--to", "The court", "--purpose", "supervision")
-    comity("--because", "Case 12", "export", str(sent), str(tmp_path / "evidence.cbor"), *given)
+    out = str(tmp_path / "evidence.zip")
+    comity("--because", "Case 12", "evidence", "bag", str(sent), "--disclose", "--offline", "--out", out, *given)
     (listed,) = comity("records", "list", "--operation", "disclosure")["records"]  # type: ignore[misc]
     assert (listed["reason"], listed["message"]) == ("Case 12", str(sent))
     assert (listed["recipients"], listed["purpose"]) == (["The court"], "supervision")
@@ -280,4 +281,4 @@ def test_the_commands_list_check_export_and_verify(world: World, tmp_path: Path)
     assert str(comity("records", "head")["checkpoint"]).startswith("comity-records/24-7@fr\n3\n")
     assert comity("records", "export", str(tmp_path / "out"))["records"] == 3
     verified = comity("records", "verify", str(tmp_path / "out"), "24-7@fr", "--list")
-    assert [row["act"] for row in verified["list"]] == ["receive", "export.prepare", "export"]  # type: ignore[attr-defined]
+    assert [row["act"] for row in verified["list"]] == ["receive", "bundle.prepare", "bundle"]  # type: ignore[attr-defined]

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.cases.search import MAX_QUERY_WORDS, Search, words_in, words_of
-from exchange.store.messages import DeskStore
+from exchange.store.desk_store import DeskStore
 from keys.local.migrations import load_migrations, migrate_sqlite
 from protocol.errors import DatabaseDamagedError, UsageError
 from tests.unit.exchange.test_agenda import comity
@@ -123,7 +123,7 @@ def test_every_target_of_a_large_request_is_found(count: int, tmp_path: Path) ->
             for query in (f"198.51.{number // 250}.{number % 250 + 1}", f"provider{number:04}", f"T{number} zulu"):
                 assert [row.id for row in search.find(query, 5).messages] == [kept.head.id], query
         with store.database.transaction():
-            store.forget_words([store.erase(kept)])
+            store.search.forget([store.erase(kept)])
         assert store.database.all("SELECT count(*) FROM word") == [(0,)]
     finally:
         store.close()
@@ -193,9 +193,9 @@ def test_an_upgrade_empties_the_index_and_what_is_stored_is_found_again(tmp_path
     store = DeskStore(path, CIPHER)
     try:
         assert store.database.all("SELECT count(*) FROM word") == [(0,)]
-        store.set_state(b"indexed", (1 << 40).to_bytes(8, "big"))  # how far the program before the upgrade was
+        store.state.set(b"indexed", (1 << 40).to_bytes(8, "big"))  # how far the program before the upgrade was
         store.take(delivery(replace(message(5), content=b'{"necessity": "Roubaix"}')))
-        assert store.unindexed() == 1
+        assert store.search.unindexed() == 1
         assert len(Search(store, lambda _: (), lambda _: False).find("roubaix", 5).messages) == 1
     finally:
         store.close()
@@ -226,10 +226,10 @@ def test_what_another_program_erases_while_it_is_indexed_gets_no_words(tmp_path:
     first, second = (DeskStore(tmp_path / "desk.sqlite", CIPHER) for _ in range(2))
     kept = replace(message(5), content=b'{"necessity": "Roubaix"}')
     first.take(delivery(kept))
-    rows = first.next_unindexed(10)
+    rows = first.search.next_unindexed(10)
     with second.database.transaction():
-        second.forget_words([second.erase(kept)])
-    first.add_words([(seq, words_in(read)) for seq, read in rows])
+        second.search.forget([second.erase(kept)])
+    first.search.add([(seq, words_in(read)) for seq, read in rows])
     assert first.database.all("SELECT count(*) FROM word") == [(0,)]
     first.close()
     second.close()

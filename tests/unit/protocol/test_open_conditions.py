@@ -76,7 +76,7 @@ async def test_content_whose_conditions_are_not_accepted_is_not_given_out_either
     async with world.open(KR) as kr, world.open(FR) as fr:
         answer = await answered(kr, fr, CONFIDENTIAL)
         prove = kr.verification
-        for give_out in (prove.export, prove.disclosure, lambda message: prove.evidence(message, disclose=True)):
+        for give_out in (prove.disclosure, lambda message: prove.evidence(message, disclose=True)):
             with pytest.raises(ConditionsOpenError):
                 await give_out(answer.id)
         assert (await kr.verification.evidence(answer.id, disclose=False)).disclosure is None

@@ -26,6 +26,9 @@ _OpenId = Callable[[bytes, bytes], UUID]
 class ShortIds:
     """The index in one desk's database."""
 
+    fewest_characters = FEWEST_CHARACTERS
+    """What is looked for has so many."""
+
     def __init__(self, database: SealedDatabase, cipher: RowCipher, open_id: _OpenId) -> None:
         """``open_id(row, head)`` is the id in a message's sealed head, the row its blinded id."""
         self._database = database
