@@ -65,7 +65,7 @@ comity audit prove|evidence|EVIDENCE|kr --offline --evidence FILE --home HOME
 comity audit proof|file|PROOF|FILE --card CARD
 comity audit proof|card|NODE_CARD|PROOF --card FILE
 comity-node init|token_file|TOKEN|NEW --node kr --name x --federation N --url https://127.0.0.1:1 --token-file FILE
-comity-node join|bundle|BOOTSTRAP|FOLDER FILE
+comity-node join|bootstrap|BOOTSTRAP|FOLDER FILE
 comity-node restore|checkpoint|CHECKPOINT|FOLDER --into NEW --checkpoint FILE
 comity-node keys create|token_file|TOKEN|NEW --holder KR --token-file FILE
 comity-node keys public|keystore|KEYSTORE|FILE
