@@ -7,8 +7,8 @@
     async with Desk.open(home, passphrase) as desk:
         await desk.send(draft)
 
-A desk shows the values of :mod:`exchange.views`. Names are loaded when they are first used: the command line
-starts without what it does not need.
+It never imports the node: a desk and a node meet on the wire only. A desk shows the values of
+:mod:`exchange.views`. Names are loaded when they are first used: the command line starts without what it does not need.
 """
 
 from __future__ import annotations

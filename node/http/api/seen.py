@@ -1,7 +1,7 @@
 """``GET /witness/…``: what this node saw of another node's log, for that node to ask before it signs again.
 
-A node whose database was put back to an earlier state cannot know it; its partners do. What is answered is signed by
-the log it is about. Both resources are served also while this node itself waits for such answers.
+A node whose database was put back to an earlier state cannot know it; its partners do. The log that an answer is about
+has signed it. Both resources are served also while this node itself waits for such answers.
 """
 
 from __future__ import annotations
