@@ -1,7 +1,7 @@
 """Telling somebody who is not at the desk: a webhook and an e-mail, both without content.
 
 They say how many deadlines want attention and how pressing the most pressing one is, never what a case is about: mail
-and chat are read by others. What was not told is told again at the next turn, until the channel takes it.
+and chat are read by others. A notice that was not told is told again at the next turn, until the channel takes it.
 """
 
 from __future__ import annotations

@@ -165,7 +165,7 @@ class Outbox:
         """Seal messages and keep them, in the outbox.
 
         ``keeping`` is given each in the transaction that keeps them, before the first is kept: between the two no other
-        program keeps one. What it writes is kept with them, and when it raises, none of all this is.
+        program keeps one. Its writings are kept with them, and when it raises, none of all this is.
         None, with nothing kept, when a thread got another message since one for it was composed: that one is to be
         composed again. Raises what the directory says against a recipient.
         """
@@ -199,7 +199,7 @@ class Outbox:
                 return None
             unverified += sum(receipt.error is not None for receipt in judged)
             self._record_one(message.head, answer.refusal, judged, recording)
-        # What was recorded as sent was not: the node refused it for good.
+        # The envelope that was recorded as sent was not: the node refused it for good.
         gone = {key for key, _ in recording.refused}
         heads = [message.head for message in messages if message.head.id in gone]
         records = {head.id: self._book.record(Operation.ALTERATION, "send.refused", head) for head in heads}

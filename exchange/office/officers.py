@@ -4,7 +4,7 @@ An officer has a signing key in a file of their own, under their own passphrase.
 there are; the office vouches for an officer's key by signing the envelope of what the officer signed. A desk without
 officers in its register works for one person, whom the settings name.
 
-Whose an id is: who registers an id makes its first key and knows its passphrase, so the id counts as the registrar's.
+An id has an owner. Its registrar makes its first key and knows its passphrase, so the id counts as the registrar's.
 It counts as its holder's own from when the holder made a new key for it and another person confirmed that: an officer
 who does not count as the registrar. For the second person of a desk there is nobody else yet: the new key is enough.
 """

@@ -149,7 +149,7 @@ def check_table(table: ProcessingLogTable, last: bytes | None, progress: Progres
     kept, frontier = table.frontier(), Frontier()
     if signed is not None and signed.size > kept.size:
         raise LogForkError(f"{signed.size} records were signed and {kept.size} are left")
-    # What another program records meanwhile is not looked at.
+    # Records that another program makes meanwhile are not looked at.
     for index, leaf, entry in table.entries(0, kept.size):
         if index != frontier.size or leaf_hash(entry) != leaf:
             raise DatabaseDamagedError(f"processing record {frontier.size} is missing or was altered")

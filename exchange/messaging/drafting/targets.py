@@ -34,10 +34,10 @@ _PLAIN = ("target", "description", "relation", "location")
 _CUSTODIAN = {"custodian_name": "name", "custodian_country": "country", "custodian_service": "service"}
 _WINDOW = ("begins_at", "ends_at")
 _COMMON = ("target", "kind", "data_categories", *_WINDOW, "relation", "description", *_CUSTODIAN, "location")
-# What spreadsheets take for the beginning of a formula (OWASP, CSV injection), and what was made harmless before.
+# Spreadsheets take these for the beginning of a formula (OWASP, CSV injection), or they were made harmless before.
 _RUNS = re.compile("'*[=+\\-@\t\r\uff1d\uff0b\uff0d\uff20]")
 _KEPT_AS_TEXT = re.compile('="([^"]*)"')
-# What the sessions of an export share, and it seldom says.
+# The sessions of an export share these, and it seldom says them.
 _SHARED = ("protocol", "precision", "clock_note", "destination_address", "destination_port")
 _PROSE = frozenset({"description", "relation", "clock_note"})
 # Line breaks and tabs too, but in prose.
@@ -50,7 +50,7 @@ _NO_WINDOW = phrase(
 _NOTHING = phrase("nothing was imported: the table has problems")
 
 
-# What rows are called in an export: one, and several.
+# The names of rows in an export: one, and several.
 _UNITS = {
     "row": (phrase("row"), phrase("rows")),
     "line": (phrase("line"), phrase("lines")),
@@ -122,7 +122,7 @@ def with_export(
 ) -> list[dict[str, Any]]:
     """``draft`` with what an export holds behind its own targets; raises as :func:`with_targets`.
 
-    What no export says (categories, window, relation, custodian or location) is that of the draft's first target. As
+    The draft's first target says what no export says: categories, window, relation, custodian or location. As
     long as that names nothing yet it is the form of the others, and is left out. Where it has no window, the window is
     ``around`` the instant. From such a form the transport protocol, the destination and a note on the clock are taken
     too; ``protocol`` says the first for all.

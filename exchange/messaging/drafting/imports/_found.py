@@ -101,5 +101,5 @@ def _number(text: str) -> int | str | None:
     text = text.strip()
     if not text or text in ("-", "0"):
         return None
-    # What is no number stays, and is refused by the field it is for.
+    # A text that is no number stays, and is refused by the field it is for.
     return int(text) if re.fullmatch(r"[0-9]{1,5}", text) else text
