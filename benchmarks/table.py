@@ -44,6 +44,29 @@ SCRIPTS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    model = next(
+        (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), ""
+    )
+    total = next((int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
+    return {
+        "at": datetime.now(UTC).date().isoformat(),
+        "cpu": model or platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(total / 2**20, 1),
+        "python": platform.python_version(),
+        "load_before": round(os.getloadavg()[0], 2),
+    }
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text("utf-8").splitlines()
+    except OSError:
+        return []
+
+
 @dataclass(slots=True)
 class Row:
     """One figure over the rounds. ``peers`` has by peer its value of each round."""
@@ -100,6 +123,7 @@ class Table:
     slopes: dict[str, list[float]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     quick: bool = False
+    machine: dict[str, Any] = field(default_factory=machine)
 
     def take(self, told: Mapping[str, Any]) -> None:
         """The line of one script in one round."""
@@ -122,35 +146,12 @@ class Table:
     def as_json(self) -> dict[str, Any]:
         """The table for programs."""
         return {
-            "machine": machine(),
+            "machine": self.machine,
             "quick": self.quick,
             "rows": [row.as_json() for row in self.rows.values()],
             "slopes": {name: median(values) for name, values in self.slopes.items()},
             "missing": self.missing,
         }
-
-
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    model = next(
-        (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), ""
-    )
-    total = next((int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
-    return {
-        "at": datetime.now(UTC).date().isoformat(),
-        "cpu": model or platform.machine(),
-        "cores": os.cpu_count(),
-        "memory_gb": round(total / 2**20, 1),
-        "python": platform.python_version(),
-        "load_before": round(os.getloadavg()[0], 2),
-    }
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text("utf-8").splitlines()
-    except OSError:
-        return []
 
 
 # --- Running ------------------------------------------------------------------------------------------------------
