@@ -27,7 +27,7 @@ from protocol.messages.types.preservation import PreservationRequest
 
 _REQUESTS = (PreservationRequest, AssistanceRequest, EmergencyRequest)
 _EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
-# What identifies, by kind; the rest describes.
+# These fields identify, by kind; the rest describes.
 _IDENTIFYING: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "ip_range": ("first", "last"),
@@ -89,7 +89,7 @@ def subjects_of(message: Message) -> Iterator[TargetSubject]:
         return
     for target in message.targets:
         window = target.time_window
-        # Who used an address is asked of an instant, whatever the span of the data wanted of them.
+        # A request asks who used an address at an instant, whatever the span of the data wanted of them.
         instant = getattr(target.identifier, "instant", None)
         begins, ends = (instant, instant) if instant else (window.begins_at, window.ends_at) if window else _EVER
         yield TargetSubject(target.target, subject_key(target.identifier), begins, ends)

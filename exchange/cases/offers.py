@@ -19,6 +19,7 @@ from exchange.cases.threads import Parsed
 from exchange.store.desk_store import DeskStore
 from protocol.address import Address
 from protocol.encoding import cbor
+from protocol.encoding.phrase import phrase
 from protocol.errors import InvalidMessageError, NothingOpenError, OfferNeededError, UsageError
 from protocol.messages.parse import ComposedMessage
 from protocol.messages.schema.base import Message
@@ -189,8 +190,10 @@ def _named_once(message: Message) -> list[Condition]:
     found: dict[str, Condition] = {}
     for condition in content_conditions(message):
         if found.setdefault(condition.condition, condition) != condition:
-            text = f"two conditions have the name {condition.condition}: name them apart"
-            raise InvalidMessageError("the message has 1 problem", (("conditions", "message format", text),))
+            text = phrase("two conditions have the name {name}: name them apart", name=condition.condition)
+            raise InvalidMessageError(
+                phrase("problems of the message: {count}", count=1), (("conditions", "message format", text),)
+            )
     return list(found.values())
 
 

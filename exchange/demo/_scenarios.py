@@ -29,7 +29,7 @@ _ASSISTANCE = "messages/assistance.request.json"
 _UNDATED = {"wanted_by": None, "wanted_by_reason": None}
 _ARRIVES_WITHIN_S = 60
 _PROVED = {"SubmissionAcceptance", "RelayAcceptance", "ContentConsignment", "ContentHandover"}
-# What the draft of a reply brings with it, or the desk fills in.
+# The draft of a reply brings these with it, or the desk fills them in.
 _NOT_OF_AN_EXAMPLE = {
     "type",
     "to",

@@ -1,6 +1,6 @@
 """What a desk knows of its messages and cases, as it is shown. Blocking; runs in the desk's thread.
 
-Whatever shows content needs an officer who may read, and is recorded before it is shown.
+A query that shows content needs an officer who may read, and records it before it shows it.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ class Queries:
     def _receipt_rows(self, head: Head) -> list[ReceiptRow]:
         stored = self._store.receipts.of(head.digest)
         proved = {entry.receipt.leaf for entry in stored if entry.error is None}
-        # What could not be verified once and was verified later is shown once.
+        # A receipt that could not be verified once and was verified later is shown once.
         return [
             self._judge.row(entry.receipt, entry.error)
             for entry in stored

@@ -162,7 +162,7 @@ class Verification:
         await self._thread(lambda: self._store.receipts.upgrade(stored.head.digest, upgraded))
         return report
 
-    async def verify_bundle(
+    async def verify_bag(
         self,
         bundle: ReadBundle,
         *,
@@ -170,7 +170,7 @@ class Verification:
         disclosure: Disclosure | None = None,
         tsa_roots: Sequence[Certificate] = (),
     ) -> VerificationReport:
-        """Verify an evidence bundle by this desk's directory, which knows what was revoked since it was made.
+        """Verify an evidence bag by this desk's directory, which knows what was revoked since it was made.
 
         ``online`` also asks the logs for consistency and for proofs under witnessed checkpoints. Raises
         :class:`DirectoryUntrustedError`, :class:`DirectoryUnavailableError`, and :class:`MalformedError` and its kin
@@ -251,7 +251,7 @@ class Verification:
         to: str | None = None,
         purpose: str | None = None,
     ) -> EvidenceContents:
-        """What an evidence bundle of a message holds, with its content if ``disclose``; write_bundle makes the file.
+        """What an evidence bag of a message holds, with its content if ``disclose``; write_bundle makes the file.
 
         With ``online`` the logs are asked first for proofs under checkpoints that witnesses cosigned; a log that cannot
         be asked leaves the proof that there is.

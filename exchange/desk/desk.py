@@ -290,11 +290,11 @@ class Desk:
 
     @property
     def records(self) -> ProcessingLogTable:
-        """The local records."""
+        """The processing log."""
         return self._store.records
 
     def signed_records_head(self) -> bytes:
-        """The head of the local records as they are, signed by the desk; run it with :meth:`run`."""
+        """The head of the processing log as they are, signed by the desk; run it with :meth:`run`."""
         return sign_head(self._store.records.frontier(), self._address, self._signer)
 
     def _sign_records(self, file: Path) -> None:
@@ -334,7 +334,7 @@ class Desk:
     async def offer(self, draft: Draft, *, expires_in: timedelta | None = None) -> SentMessage:
         """Offer what a draft of an answer, or of information, gives under conditions; :meth:`give` sends it.
 
-        What goes out are the conditions and a commitment to the rest, which stays here. The outcome is the offer's.
+        The conditions go out, and a commitment to the rest, which stays here. The outcome is the offer's.
         Raises as :meth:`send` and :meth:`Offers.prepare`.
         """
 
@@ -571,7 +571,7 @@ class Desk:
         return await self._node_sync.export_bundle(max_part_bytes)
 
     async def import_bundle(self, part: BundlePart) -> BundleImport:
-        """Take a part of the own node's bundle; raises as :meth:`OfflineDesk.take`. What it brought is durable."""
+        """Take a part of the own node's bundle; raises as :meth:`OfflineDesk.take`. All that it brought is durable."""
         return await self._node_sync.import_bundle(part)
 
     def listen(self) -> AsyncGenerator[SyncResult, None]:
@@ -738,7 +738,7 @@ class Desk:
     async def duplicates(self, message: Message, *, everything: bool = False) -> list[Duplicate]:
         """Where other cases of this desk are about targets of the request ``message``, the newest first.
 
-        What :meth:`not_searched` counts is not compared, unless ``everything`` is indexed first.
+        It does not compare messages that :meth:`not_searched` counts, unless ``everything`` is indexed first.
         """
         return await self.run(self._queries.duplicates, message, everything=everything)
 
@@ -765,7 +765,7 @@ class Desk:
     async def telling(self, channel: str) -> AsyncIterator[bool]:
         """Whether this program alone tells over ``channel`` in this block: two would tell the same twice.
 
-        Who dies while telling lets go, and what was not noted as given is told again.
+        A program that dies while telling lets go, and what was not noted as given is told again.
         """
         try:
             lock = acquire_lock(self._store.database.path.with_name(f"notices-{channel}.lock"), DeskBusyError)

@@ -1,7 +1,7 @@
 """Keeping watch: what arrives and what becomes due, as soon as it does, for as long as the program runs.
 
-A watch ends only when it is closed. Whatever refuses (the node, the directory, the disk) may work again: the watch says
-once what stands in its way, tells meanwhile what it can see, and tries again.
+A watch ends only when it is closed. A part that refuses (the node, the directory, the disk) may work again: the watch
+says once what stands in its way, tells meanwhile what it can see, and tries again.
 """
 
 from __future__ import annotations

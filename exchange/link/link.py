@@ -147,7 +147,7 @@ class NodeLink:
         """Read the nations that were looked up and not read; True when there were any."""
         return self._desk_directory.lacks and await self.renewed(self.directory)
 
-    # --- What depends on it ---
+    # --- Judgements by it ---
 
     async def judged(self, judge: Callable[[Directory], T]) -> T:
         """What ``judge`` makes of a directory in which nothing that it looks up is unread."""

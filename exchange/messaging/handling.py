@@ -310,7 +310,8 @@ def _legal_basis(message: Message) -> LegalBasis | None:
 def verify_original(original: Original, directory: Directory, now: datetime) -> Dating:
     """What dates the originator's signature on what was passed on, by the receipts that came with it.
 
-    Raises what does not hold. Whatever the dating looks up and the directory has not read yet is wanted by it then.
+    Raises what does not hold. The directory then wants the nations that the dating looks up and that it has not read
+    yet.
     """
     envelope = original_envelope(original)
     receipts = original_receipts(original)

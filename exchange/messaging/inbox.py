@@ -4,11 +4,12 @@ Rules, in this order; the first that fails names the code under which the messag
 1. The envelope is well formed, and no other message of its id is kept.
 2. It is signed by a key that the directory lists for its sender, valid when our node logged it.
 3. It is addressed to this desk and sealed to a key that this desk holds, and its time has not passed.
-4. What opens is what the sender committed to.
+4. The opened content is what the sender committed to.
 5. The content is a message, and its id, sender and recipients are those of the routing header.
 6. If an officer signed it, the signature is that of the key it names over this content.
-7. What it passes on may be passed on, to this desk, under these labels (:mod:`protocol.messages.passing_on`).
-8. What it gives is what was offered, if it was (:mod:`protocol.messages.types.consent`).
+7. The message that it passes on may be passed on, to this desk, under these labels
+   (:mod:`protocol.messages.passing_on`).
+8. If content was offered, it gives exactly that (:mod:`protocol.messages.types.consent`).
 
 A page is stored as a whole with the cursor behind it, together with the statements still to be made; only then are they
 made. Blocking; runs in the desk's thread.

@@ -35,6 +35,7 @@ from protocol.crypto.signing import Signer
 from protocol.encoding.ids import RANDOM_BYTES, new_message_id
 from protocol.encoding.instants import to_ms, truncate
 from protocol.encoding.padme import SALT_BYTES
+from protocol.encoding.phrase import phrase
 from protocol.envelope import seal
 from protocol.errors import ComityError, InvalidMessageError
 from protocol.event import EventName
@@ -146,7 +147,7 @@ class Outbox:
                     raise
                 problems += [(f"{number}.{where}", rule, text) for where, rule, text in problem.problems]
         if problems:
-            raise InvalidMessageError(f"problems of the drafts: {len(problems)}", (*problems,))
+            raise InvalidMessageError(phrase("problems of the drafts: {count}", count=len(problems)), (*problems,))
         for composed in messages:
             check_next_step(self._store, self._parsed, composed.message)
             self._passing_on.check_outgoing(composed)
@@ -164,7 +165,7 @@ class Outbox:
         """Seal messages and keep them, in the outbox.
 
         ``keeping`` is given each in the transaction that keeps them, before the first is kept: between the two no other
-        program keeps one. What it writes is kept with them, and when it raises, none of all this is.
+        program keeps one. Its writings are kept with them, and when it raises, none of all this is.
         None, with nothing kept, when a thread got another message since one for it was composed: that one is to be
         composed again. Raises what the directory says against a recipient.
         """
@@ -198,7 +199,7 @@ class Outbox:
                 return None
             unverified += sum(receipt.error is not None for receipt in judged)
             self._record_one(message.head, answer.refusal, judged, recording)
-        # What was recorded as sent was not: the node refused it for good.
+        # The envelope that was recorded as sent was not: the node refused it for good.
         gone = {key for key, _ in recording.refused}
         heads = [message.head for message in messages if message.head.id in gone]
         records = {head.id: self._book.record(Operation.ALTERATION, "send.refused", head) for head in heads}
@@ -231,7 +232,7 @@ class Outbox:
         now = self._time_of(draft)
         claimed = draft.get("from")
         if claimed is not None and claimed != str(self._address):
-            raise _one_problem("from", f"this desk sends as {self._address}")
+            raise _one_problem("from", phrase("this desk sends as {address}", address=self._address))
         composed = compose_message(
             self._named(draft),
             message_id=self._new_id(now),
@@ -239,7 +240,7 @@ class Outbox:
             sent_at=now,
         )
         if str(self._address) in composed.message.to:
-            raise _one_problem("to", "a message is not sent to its own sender")
+            raise _one_problem("to", phrase("a message is not sent to its own sender"))
         return sign_as_officer(composed, self._acting.signer) if self._acting.signer is not None else composed
 
     def _named(self, draft: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -351,4 +352,4 @@ def batches(messages: Sequence[StoredMessage]) -> Iterator[list[StoredMessage]]:
 
 
 def _one_problem(where: str, text: str) -> InvalidMessageError:
-    return InvalidMessageError("the message has 1 problem", ((where, _FORMAT_RULE, text),))
+    return InvalidMessageError(phrase("problems of the message: {count}", count=1), ((where, _FORMAT_RULE, text),))

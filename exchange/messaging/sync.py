@@ -1,7 +1,7 @@
 """What goes from a desk to its node, and what comes from there.
 
-A message is durable before the network sees it, and stored before its receipt is stated. Whatever is interrupted is
-taken up again by the next :meth:`NodeSync.sync`.
+A message is durable before the network sees it, and stored before its receipt is stated. The next :meth:`NodeSync.sync`
+takes up again what was interrupted.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ _ALL = slice(None)
 _RECIPIENT_MAY_BE_NEW = (UnknownKeyError, UnknownContactPointError, UnknownNodeError, RevokedError)
 # So many batches are on their way to the node at once while the next one is sealed.
 _SUBMITTING = 3
-# What is read of the outbox at once: envelopes with their contents.
+# So much of the outbox is read at once: envelopes with their contents.
 MAX_PENDING_BYTES = 8 * 1024 * 1024
 _RETRY_FIRST_S = 0.2
 _RETRY_MOST_S = 30.0
-# What is not indexed in quiet moments is indexed by the next searches. What arrives waits for so many.
+# Messages that are not indexed in quiet moments are indexed by the next searches. Arrivals wait for so many.
 _INDEXED_AT_ONCE = 16
 _QUIET_AFTER_S = 0.2
 
@@ -114,7 +114,8 @@ class NodeSync:
                     for task in done:
                         outcomes.update(task.result())
         finally:
-            # What was sealed before a later batch was refused is on its way all the same: it is in the outbox.
+            # A message that was sealed before a later batch was refused is on its way all the same: it is in the
+            # outbox.
             for finished in await asyncio.gather(*submitting):
                 outcomes.update(finished)
         return [_sent(message.head, outcomes[message.head.id]) for message in sent]
@@ -303,7 +304,7 @@ class NodeSync:
         await self._link.load_unread()
         return await self._thread(lambda: self._bundles.take(part, self._link.own_node, directory))
 
-    # --- What is under way ---
+    # --- Under way ---
 
     async def _catch_up(self) -> SyncResult:
         """Refresh the directory if that is due, submit what is queued, state what is pending."""

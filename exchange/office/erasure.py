@@ -1,6 +1,6 @@
 """Erasing content: a case at a time, by destroying the keys of its messages.
 
-What stays says that there were messages, between whom and when, with their digests: the logs of the nodes still verify,
+The rest says that there were messages, between whom and when, with their digests: the logs of the nodes still verify,
 and so do the receipts. Of what was in them nothing stays here: not in the index, the notes of the office, drafts,
 offers that were not given, or notes of a hand-over. The record of the erasure names messages by id and digest alone. A
 message of the case that was passed on is content of another case, which is named.
@@ -172,7 +172,7 @@ class Erasure:
         return fold(thread_messages(self._store, self._parsed, thread))
 
     def _busy(self, now: datetime) -> set[UUID]:
-        """The cases in which something is to come due. What is overdue of a case that is over never comes any more."""
+        """The cases in which something is to come due. An overdue item of a case that is over never comes any more."""
         return {item.thread for item in self._agenda.items() if item.due is not None and item.due > now}
 
     def _require_over(self, thread: UUID) -> None:

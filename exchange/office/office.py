@@ -142,7 +142,7 @@ class Office:
     def change_own_key(self, public_key: bytes) -> DeskOfficer:
         """The acting officer has a new key, which nobody else knows; the present one counts no more.
 
-        Whoever acts goes on under the old key until the desk is opened anew. Raises :class:`OfficerNeededError`,
+        An acting officer goes on under the old key until the desk is opened anew. Raises :class:`OfficerNeededError`,
         :class:`WeakKeyError`, :class:`ForbiddenError` for a key that is or was an officer's.
         """
         check_ed25519_public_key(public_key)
@@ -302,7 +302,7 @@ class Office:
         return done
 
     def _wants_four_eyes(self, message_type: str, *, offered: bool) -> bool:
-        # What is offered leaves as a message of the offer's type, and is for both types' second pair of eyes.
+        # Offered content leaves as a message of the offer's type, and is for both types' second pair of eyes.
         types = {message_type, ALL_TYPES} | ({offer_type(message_type)} if offered else set())
         return not types.isdisjoint(self._settings.four_eyes)
 

@@ -1,4 +1,4 @@
-"""Making, exporting and verifying the local records of an office (Directive (EU) 2016/680 Art. 25).
+"""Making, exporting and verifying the processing log of an office (Directive (EU) 2016/680 Art. 25).
 
 The records are a Merkle log of their own (:mod:`protocol.processing_log`). Its head is signed by the desk's key as a
 C2SP checkpoint whose origin is ``comity-records/<address>``, with one Ed25519 line. The last signed head lies outside
@@ -149,17 +149,17 @@ def check_table(table: ProcessingLogTable, last: bytes | None, progress: Progres
     kept, frontier = table.frontier(), Frontier()
     if signed is not None and signed.size > kept.size:
         raise LogForkError(f"{signed.size} records were signed and {kept.size} are left")
-    # What another program records meanwhile is not looked at.
+    # Records that another program makes meanwhile are not looked at.
     for index, leaf, entry in table.entries(0, kept.size):
         if index != frontier.size or leaf_hash(entry) != leaf:
-            raise DatabaseDamagedError(f"local record {frontier.size} is missing or was altered")
+            raise DatabaseDamagedError(f"processing record {frontier.size} is missing or was altered")
         frontier = frontier.append(leaf)
         if signed is not None and frontier.size == signed.size and frontier.root() != signed.root:
-            raise LogForkError("the local records are not those that were signed")
+            raise LogForkError("the processing log is not the one that was signed")
         if progress is not None:
             progress(frontier.size, kept.size)
     if frontier != kept:
-        raise DatabaseDamagedError("the local records do not lead to their own root")
+        raise DatabaseDamagedError("the processing log does not lead to its own root")
     return signed
 
 

@@ -70,7 +70,7 @@ def office_records(
 ) -> OfficeRecords:
     """What a desk's database says up to ``as_of``; blocking. ``progress(done, total)`` counts cases.
 
-    What was given under conditions that nobody accepted is not counted.
+    Content under conditions that nobody accepted is not counted.
     """
     messages: dict[UUID, CountedMessage] = {}
     threads: dict[UUID, None] = {}

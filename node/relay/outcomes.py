@@ -145,7 +145,7 @@ class Outcomes:
     async def write(self, partner: str, operations: Sequence[Operation]) -> ComityError | None:
         """Record; the error if something could not be: :class:`NotRecordedError`, or the partner's contradiction.
 
-        What failed stays queued and is sent again (idempotent).
+        An item that failed stays queued and is sent again (idempotent).
         """
         problem: ComityError | None = None
         for operation, outcome in zip(operations, await self._node.sequencer.submit_many(operations), strict=True):

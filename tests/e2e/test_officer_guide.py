@@ -348,10 +348,10 @@ STEPS = (
     Step("comity case wait 7f3a 2026-12-01T09:00:00+09:00 --for 'the translation'", ids=REQUEST, says=("waits",)),
     Step("comity verify 7f3a", ids=REQUEST, before=read_in_another_language, says=("log still consistent",)),
     Step(
-        "comity evidence bundle 7f3a --out evidence.zip --disclose --to 'Seoul Central District Court' "
+        "comity evidence bag 7f3a --out evidence.zip --disclose --to 'Seoul Central District Court' "
         "--purpose proceedings",
         ids=REQUEST,
-        says=("its custody begins with local record",),
+        says=("of the processing log",),
     ),
     Step("comity evidence verify evidence.zip"),
     Step("comity verify evidence.zip", says=("holds", "log still consistent")),
@@ -406,7 +406,7 @@ STEPS = (
     Step("comity --officer kim duty hand-over lee --note 'Paris calls back at 6.'"),
     Step("comity --officer lee duty take-over", says=("Paris calls back at 6.",)),
     Step(
-        "comity --officer kim --because 'Trial 12/26' --purpose proceedings evidence bundle 7f3a --disclose "
+        "comity --officer kim --because 'Trial 12/26' --purpose proceedings evidence bag 7f3a --disclose "
         "--out evidence.zip --to 'Seoul Central District Court'",
         ids=REQUEST,
     ),

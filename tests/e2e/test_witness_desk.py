@@ -68,7 +68,7 @@ async def test_receipts_are_upgraded_kept_and_exported_with_what_the_witnesses_s
         bundle = read_bundle(write_bundle(contents))
         names = {line.name for receipt in bundle.receipts()[0] for line in parse_note(receipt.checkpoint).signatures}
         assert {"comity-demo/witness/kr", "comity-demo/witness/fr"} <= names
-        file = await fr.verification.verify_bundle(bundle)
+        file = await fr.verification.verify_bag(bundle)
         assert (file.ok, file.witnessed) == (True, True)
 
 
@@ -105,5 +105,5 @@ async def test_evidence_that_was_exported_before_is_upgraded_when_it_is_verified
             sent.id, disclose=True, online=False, to="The court", purpose="case_work"
         )
         await _witnessed(federation)
-        report = await fr.verification.verify_bundle(read_bundle(write_bundle(contents)))
+        report = await fr.verification.verify_bag(read_bundle(write_bundle(contents)))
     assert (report.ok, report.witnessed) == (True, True)

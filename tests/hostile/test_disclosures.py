@@ -94,8 +94,8 @@ def test_only_what_was_given_is_recorded_as_given_with_the_digest_of_the_file(wo
     nowhere, out = str(tmp_path / "no" / "such" / "folder"), tmp_path / "out"
     commands = {
         "disclose": ("evidence", "disclose", message, "--out", "{}"),
-        "bundle": ("evidence", "bundle", message, "--disclose", "--out", "{}"),
-        "bundle.sealed": ("evidence", "bundle", message, "--out", "{}"),
+        "bundle": ("evidence", "bag", message, "--disclose", "--out", "{}"),
+        "bundle.sealed": ("evidence", "bag", message, "--out", "{}"),
     }
     for words in commands.values():
         code, refused = comity(world, *(word.format(out) for word in words))

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from exchange.cli.main import app
 from exchange.evidence.bag_writer import zipped
-from exchange.verifiers import verify_bundle as program
+from exchange.verifiers import verify_bag as program
 from keys.directory.view import Directory
 from protocol.encoding.instants import from_ms, to_ms, to_text
 from protocol.errors import RevokedError
@@ -172,7 +172,7 @@ def _comity(court: Court, file: Path, *args: str) -> Any:
 
 def _program(court: Court, file: Path, monkeypatch: pytest.MonkeyPatch, *args: str) -> int:
     fingerprint = program.sha256(court.root).hexdigest()
-    monkeypatch.setattr(sys, "argv", ["verify_bundle.py", str(file), "--root-sha256", fingerprint, *args])
+    monkeypatch.setattr(sys, "argv", ["verify_bag.py", str(file), "--root-sha256", fingerprint, *args])
     return program.main()
 
 

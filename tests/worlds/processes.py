@@ -74,7 +74,7 @@ class NodeHomes:
         return self.root / f"node-{node}"
 
     def bootstrap(self, node: str) -> Path:
-        """The bootstrap bundle for the desks of ``node``."""
+        """The bootstrap file for the desks of ``node``."""
         return self.root / f"bootstrap-{node}.json"
 
     def enrol(self, enrolment: Path, now: datetime) -> ContactPointCard:

@@ -86,7 +86,7 @@ def reply(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-@app.command(help=_("What the tests showed.\n\nExample: comity contact-test results --all"))
+@app.command(help=_("Show what the tests found.\n\nExample: comity contact-test results --all"))
 def results(
     contacts: ContactsArgument = None,
     all_: AllOption = False,

@@ -246,7 +246,7 @@ def track(
 
 
 def verify(
-    what: Annotated[str, typer.Argument(help=_("A message's id, or an evidence bundle."))],
+    what: Annotated[str, typer.Argument(help=_("A message's id, or an evidence bag."))],
     offline: OfflineOption = False,
     disclosure: DisclosureOption = None,
     tsa_roots: TsaRootsOption = None,
@@ -261,7 +261,7 @@ def verify(
         if file.is_file():
             report = await _verify_bundle(desk, file, disclosure, tsa_roots, offline=offline)
         elif disclosure is not None or tsa_roots is not None:
-            raise UsageError(_("give --disclosure and --tsa-roots with an evidence bundle: this is no file"))
+            raise UsageError(_("give --disclosure and --tsa-roots with an evidence bag: this is no file"))
         else:
             report = await desk.verification.verify(await desk.resolve(what), online=not offline)
         if as_json:
@@ -297,7 +297,7 @@ async def _verify_bundle(
     content = read_given(file, FileKind.EVIDENCE, max_bytes=MAX_BUNDLE_BYTES)
     opened, roots = read_disclosure(disclosure), read_roots(tsa_roots)
     with reading_as(file, content, FileKind.EVIDENCE):
-        return await desk.verification.verify_bundle(
+        return await desk.verification.verify_bag(
             read_bundle(content), online=not offline, disclosure=opened, tsa_roots=roots
         )
 

@@ -134,7 +134,7 @@ def send(
         if len(drafts) > 1:
             return await _send_several(desk, drafts, unless_duplicate, unless_warned, removed, as_json=as_json)
         (draft,) = drafts
-        # Who wants none sent waits until all is indexed; who only wants to be told does not.
+        # An officer who wants none sent waits until all is indexed; one who only wants to be told does not.
         duplicates = await desk.duplicates_of_draft(draft, everything=unless_duplicate)
         not_searched = await desk.not_searched()
         if unless_duplicate:
@@ -242,8 +242,8 @@ def _say_what_cannot_be_passed_on(drafts: Sequence[dict[str, Any]]) -> None:
     if not all(map(_can_be_passed_on, drafts)):
         line(
             _(
-                "Who gets this message cannot pass it on to another office: with what proves it, it is too long (some "
-                "400 KB can be passed on). If they may need to, send it in parts: comity send --split."
+                "The recipient cannot pass this message on to another office: with its proofs it is too long (some 400 "
+                "KB can be passed on). If they may need to, send it in parts: comity send --split."
             )
         )
 

@@ -154,7 +154,7 @@ def passphrase(
     "key",
     help=_(
         "Make a new key of your own, under a passphrase that only you know.\n\n"
-        "Whoever registered you made your first key. From now on it counts no more.\n\n"
+        "The person who registered you made your first key. From now on it counts no more.\n\n"
         "Example: comity officer key"
     ),
 )

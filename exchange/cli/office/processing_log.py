@@ -1,4 +1,4 @@
-"""``comity records``: the local records of the office (Directive (EU) 2016/680 Art. 25), for its supervisor."""
+"""``comity records``: the processing log of the office (Directive (EU) 2016/680 Art. 25), for its supervisor."""
 
 from __future__ import annotations
 

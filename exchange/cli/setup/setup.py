@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 def init(
     address: Annotated[str, typer.Argument(help=_("The contact point's address, such as 24-7@kr."))],
-    bootstrap: Annotated[Path, typer.Option("--bootstrap", help=_("The federation's bootstrap bundle."))],
+    bootstrap: Annotated[Path, typer.Option("--bootstrap", help=_("The federation's bootstrap file."))],
     office: Annotated[str, typer.Option("--office", help=_("The office's name."))],
     agency: Annotated[str, typer.Option("--agency", help=_("The agency it belongs to."))],
     officer: Annotated[str | None, typer.Option("--officer", help=_("Name of the officer at the desk."))] = None,

@@ -80,8 +80,8 @@ class Fetcher(FetcherInterface):
 class TimedUpdater(Updater):
     """The library's updater with the caller's clock and durable writes, and the rules of the directory.
 
-    The library stores what is new here once it verified; that is when the rules are applied (``judge``). What was
-    stored before is not judged again: an old chain is not refused for what it was. A nation's role is judged by whoever
+    The library stores what is new here once it verified; that is when the rules are applied (``judge``). Stored
+    metadata is not judged again: an old chain is not refused for what it was. A nation's role is judged by whoever
     reads the nation.
     """
 
@@ -205,7 +205,7 @@ class MetadataReading:
             try:
                 read = self._known.get(name) or parse_published(target.path, contents[name])
             except ProfileError as problem:
-                # Who cannot describe its law can still be reached.
+                # A nation that cannot describe its law can still be reached.
                 self.notes[node] = problem.detail
                 continue
             except ComityError as problem:

@@ -1,4 +1,4 @@
-"""Evidence bundles: two verifiers that share no code for what is signed, and a third one for bags, agree on them."""
+"""Evidence bags: two verifiers that share no code for what is signed, and a third one for bags, agree on them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.evidence.bag_reader import read_bundle, verify_bundle
+from exchange.evidence.bag_reader import read_bundle, verify_bag
 from exchange.evidence.bag_writer import CONTENT, DIRECTORY, ENVELOPE, LOGS, RECEIPTS, SALT
 from exchange.evidence.disclosure import Disclosure
-from exchange.verifiers import verify_bundle as program
+from exchange.verifiers import verify_bag as program
 from keys.directory.metadata.extract import read_extract, trusted_root_in
 from protocol.encoding import cbor
 from protocol.errors import (
@@ -73,7 +73,7 @@ def inside(bundle: bytes) -> list[str]:
 
 
 def altered(bundle: bytes, name: str, change: Callable[[bytes], bytes]) -> dict[str, bytes]:
-    """The files of a bundle, one of them changed; ``name`` is the beginning of its name in the bag."""
+    """The files of a bag, one of them changed; ``name`` is the beginning of its name in the bag."""
     files = files_of(bundle)
     (found, *_) = (full for full in files if full.partition("/")[2].startswith(name))
     return files | {found: change(files[found])}
@@ -249,7 +249,7 @@ def test_what_only_comity_judges_is_refused_by_it(made: Made, name: str) -> None
 
 
 def test_another_verifier_in_the_bundle_is_pointed_out(made: Made) -> None:
-    forged = zipped(listed_anew(altered(bundle_of(made.disclosed), "verify_bundle.py", lambda _: b"print('fine')")))
+    forged = zipped(listed_anew(altered(bundle_of(made.disclosed), "verify_bag.py", lambda _: b"print('fine')")))
 
     (check,) = (check for check in comity(made, forged).checks if check.name == "verifier")
     assert (check.ok, check.error) == (None, "other-version")
@@ -297,7 +297,7 @@ async def test_a_key_that_was_revoked_before_the_message_proves_nothing_and_one_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: int, holds: bool
 ) -> None:
     world = World(tmp_path, monkeypatch)
-    async with world.open(KR) as kr, world.open(FR) as fr:  # who made the bundle still has a key that counts
+    async with world.open(KR) as kr, world.open(FR) as fr:  # who made the bag still has a key that counts
         sent = await kr.send(request())
         await fr.sync()
         card = world.cards[KR]
@@ -322,15 +322,15 @@ async def test_a_desk_judges_a_bundle_by_what_was_revoked_since_it_was_made(
         sent = await kr.send(request())
         await fr.sync()
         bundle = read_bundle(bundle_of(await kr.verification.evidence(sent.id, disclose=True)))
-        before = await fr.verification.verify_bundle(bundle)
+        before = await fr.verification.verify_bag(bundle)
         card = world.cards[KR]
         (key,) = card.signing_keys
         world.clock.advance(minutes=5)
         revoked = key.model_copy(update={"revoked_at": NOW - timedelta(minutes=1)})
         world.publish(card.model_copy(update={"signing_keys": (revoked,), "updated_at": world.clock()}))
         await fr.refresh_directory()
-        after = await fr.verification.verify_bundle(bundle)
-    carried = verify_bundle(bundle, world.ceremony.repository.root_bytes(1), world.clock())
+        after = await fr.verification.verify_bag(bundle)
+    carried = verify_bag(bundle, world.ceremony.repository.root_bytes(1), world.clock())
 
     assert (before.ok, before.complete) == (True, True)
     assert carried.ok

@@ -35,7 +35,7 @@ def invoke(made: Made, *args: str) -> tuple[int, Any]:
     secret.write_bytes(PASSPHRASE + b"\n")
     secret.chmod(0o600)
     env = {"COMITY_HOME": str(made.world.home(KR)), "COMITY_PASSPHRASE_FILE": str(secret), "LANGUAGE": "en"}
-    given = ("--to", "The court", "--purpose", "proceedings") if args[0] in {"bundle", "disclose"} else ()
+    given = ("--to", "The court", "--purpose", "proceedings") if args[0] in {"bag", "disclose"} else ()
     done = CliRunner().invoke(app, ["evidence", *args, *given, "--json"], env=env, catch_exceptions=False)
     return done.exit_code, json.loads(done.stdout)
 
@@ -44,7 +44,7 @@ def invoke(made: Made, *args: str) -> tuple[int, Any]:
 def test_an_officer_makes_a_bundle_and_an_auditor_verifies_it_without_a_passphrase(made: Made, tmp_path: Path) -> None:
     message, out, opened = str(made.closed.message_id), tmp_path / "evidence.zip", tmp_path / "disclosure.json"
 
-    code, written = invoke(made, "bundle", message, "--out", str(out))
+    code, written = invoke(made, "bag", message, "--out", str(out))
     assert (code, written["receipts"], written["left_out"], written["disclosed"]) == (0, 6, 0, False)
     assert out.read_bytes() == bundle_of(made.closed)
     assert out.stat().st_mode & 0o777 == 0o600
@@ -86,13 +86,13 @@ def test_a_timestamp_is_not_asked_for_without_roots_and_a_silent_authority_leave
     roots = tmp_path / "roots.pem"
     roots.write_bytes(made.world.certificates[0])
 
-    assert invoke(made, "bundle", message, "--out", str(out), "--tsa", "http://127.0.0.1:1/")[0] == 2
+    assert invoke(made, "bag", message, "--out", str(out), "--tsa", "http://127.0.0.1:1/")[0] == 2
     roots.write_bytes(_any_root())
     stamped = ("--tsa", "http://127.0.0.1:1/", "--tsa-roots", str(roots))
-    code, refused = invoke(made, "bundle", message, "--out", str(out), *stamped)
+    code, refused = invoke(made, "bag", message, "--out", str(out), *stamped)
     assert (code, refused["error"]["type"]) == (4, "urn:comity:error:timestamp-unavailable")
     assert not out.exists()
-    assert invoke(made, "bundle", message, "--out", str(out))[0] == 0
+    assert invoke(made, "bag", message, "--out", str(out))[0] == 0
 
 
 def test_an_exported_file_is_verified_in_one_sentence_first_and_offline_is_no_success(
@@ -108,7 +108,7 @@ def test_an_exported_file_is_verified_in_one_sentence_first_and_offline_is_no_su
         return done.exit_code, done.stdout
 
     given = ("--disclose", "--to", "the court", "--purpose", "proceedings")
-    assert run("evidence", "bundle", str(made.closed.message_id), "--out", str(out), *given)[0] == 0
+    assert run("evidence", "bag", str(made.closed.message_id), "--out", str(out), *given)[0] == 0
     for words, code in (([], 0), (["--offline"], 6)):
         ended, said = run("verify", str(out), *words)
         first = said.strip().splitlines()[0]

@@ -13,7 +13,7 @@ import pytest
 
 from exchange.desk.desk import Desk
 from exchange.desk.watch import LogContradicted, LogStale, compare_log, watch
-from exchange.evidence.bag_reader import read_bundle, verify_bundle
+from exchange.evidence.bag_reader import read_bundle, verify_bag
 from exchange.evidence.bag_writer import write_bundle
 from exchange.views import SendStatus
 from keys.directory.cards import Hosting
@@ -341,7 +341,7 @@ async def test_evidence_is_verified_by_who_has_only_the_directory(world: World) 
         await kr.sync()
         bundle = write_bundle(await fr.verification.evidence(sent.id, disclose=True))
 
-    report = verify_bundle(read_bundle(bundle), world.ceremony.repository.root_bytes(1), NOW)
+    report = verify_bag(read_bundle(bundle), world.ceremony.repository.root_bytes(1), NOW)
 
     assert report.ok
     assert report.id == sent.id
@@ -356,7 +356,7 @@ async def test_evidence_with_other_content_fails(world: World) -> None:
     other = replace(opened, content=opened.content.replace(b"Roubaix", b"Rouen.."))
     forged = write_bundle(replace(evidence, disclosure=other))
 
-    report = verify_bundle(read_bundle(forged), world.ceremony.repository.root_bytes(1), NOW)
+    report = verify_bag(read_bundle(forged), world.ceremony.repository.root_bytes(1), NOW)
 
     assert not report.ok
     assert {check.error for check in report.checks if check.ok is False} == {CommitmentMismatchError.code}

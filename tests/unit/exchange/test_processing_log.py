@@ -1,4 +1,4 @@
-"""Local records: every operation leaves one, in a log that cannot be altered or cut off unseen."""
+"""The processing log: every operation leaves one, in a log that cannot be altered or cut off unseen."""
 
 from __future__ import annotations
 
@@ -273,7 +273,7 @@ def test_the_commands_list_check_export_and_verify(world: World, tmp_path: Path)
 
     given = ("--to", "The court", "--purpose", "supervision")
     out = str(tmp_path / "evidence.zip")
-    comity("--because", "Case 12", "evidence", "bundle", str(sent), "--disclose", "--offline", "--out", out, *given)
+    comity("--because", "Case 12", "evidence", "bag", str(sent), "--disclose", "--offline", "--out", out, *given)
     (listed,) = comity("records", "list", "--operation", "disclosure")["records"]  # type: ignore[misc]
     assert (listed["reason"], listed["message"]) == ("Case 12", str(sent))
     assert (listed["recipients"], listed["purpose"]) == (["The court"], "supervision")
