@@ -17,7 +17,7 @@ from keys.members.federation import (
     refresh_federation,
 )
 from protocol.address import Address
-from protocol.errors import DirectoryUnavailableError, DirectoryUntrustedError, UnknownNodeError
+from protocol.errors import DirectoryUnavailableError, DirectoryUntrustedError, NotFoundError, UnknownNodeError
 from tests.worlds.desks import FR, KR, request
 from tests.worlds.desks import World as Desks
 from tests.worlds.federation import Federation, signers
@@ -47,9 +47,12 @@ class World:
         federation = copied(path, found).copied(path / "published")
         self.ceremony, self.registry, self.nations = federation.ceremony, federation.registry, federation.nations
         self.asked: list[str] = []
+        self.archives = True
         self.change: Callable[[str, bytes], bytes] = lambda name, content: content
 
     def fetch(self, name: str) -> bytes:
+        if name.startswith("archives/") and not self.archives:
+            raise NotFoundError(name)
         self.asked.append(name)
         return self.change(name, self.ceremony.repository.read(name))
 
@@ -207,6 +210,7 @@ def test_a_client_that_did_not_read_everything_is_no_mirror(client: DirectoryCli
 
 
 def test_an_altered_file_of_a_nation_that_is_read_later_is_refused_and_the_directory_stays(world: World) -> None:
+    world.archives = False
     altered = [name for name in _names(world) if "2.nation-fr." in name or "/fr/" in name]
     assert len(altered) == 3
     for victim in altered:
