@@ -138,21 +138,21 @@ async def measure(world: World, large: UUID) -> None:
         REPORT.add("desk: start", (time.perf_counter() - began) * 1000, "ms")
         print(f"start {(time.perf_counter() - began) * 1000:.0f} ms (goal 2,000)")
         floor = await _read_floor(desk, 100)
-        await _figure("open the inbox (100 rows)", lambda: desk.inbox(limit=100), 100, floor)
-        await _figure("open a case of 50", lambda: desk.case(large), 100, await _read_floor(desk, LARGE))
-        some = str((await desk.inbox(limit=1))[0].id)[-8:]
-        await _figure("find a message by 8 characters of its id", lambda: desk.resolve(some), 100, floor)
+        await _figure("open the inbox (100 rows)", lambda: desk.messages.inbox(limit=100), 100, floor)
+        await _figure("open a case of 50", lambda: desk.cases.case(large), 100, await _read_floor(desk, LARGE))
+        some = str((await desk.messages.inbox(limit=1))[0].id)[-8:]
+        await _figure("find a message by 8 characters of its id", lambda: desk.messages.resolve(some), 100, floor)
         began = time.perf_counter()
-        await desk.search(
+        await desk.cases.search(
             "nothing-has-this-word", progress=lambda done, total: _progress("indexed", done, total), everything=True
         )
         print(f"first search, which indexes everything: {time.perf_counter() - began:.1f} s, once")
         for query in ("REF-50", "Step 3?", "Step mailbox", "nothing-has-this-word"):
-            await _figure(f"search {query!r}", lambda query=query: desk.search(query), 300, floor / 2)
+            await _figure(f"search {query!r}", lambda query=query: desk.cases.search(query), 300, floor / 2)
         began = time.perf_counter()
-        items = await desk.agenda()
+        items = await desk.cases.agenda()
         print(f"first agenda, which derives every case: {time.perf_counter() - began:.1f} s, once ({len(items)} items)")
-        await _figure("agenda", desk.agenda, 300, floor)
+        await _figure("agenda", desk.cases.agenda, 300, floor)
 
 
 async def _figure(name: str, work: Callable[[], Awaitable[object]], goal_ms: int, floor_s: float) -> None:

@@ -28,7 +28,7 @@ from benchmarks._figures import Report, add_json_option
 from benchmarks.floor import handover_floor, leg_floor, request
 from exchange.demo.processes import Commands, RunningNode
 from exchange.desk.desk import Desk
-from exchange.desk.enrolment import create_desk
+from exchange.desk.enrolment import NewDesk, create_desk
 from exchange.settings import Home, OfficerSettings
 from keys.local.files import write_file
 from keys.members.bootstrap import BootstrapFile
@@ -71,14 +71,14 @@ async def send_all(desk: Desk, count: int, batch: int) -> float:
     async def collect() -> None:
         nonlocal receipts
         while receipts < count * RECEIPTS_PER_LEG:
-            result = await desk.sync(wait=5)
+            result = await desk.messages.sync(wait=5)
             if result.unverified_receipts:
                 raise RuntimeError("a receipt did not verify")
             receipts += result.receipts
 
     collecting = asyncio.create_task(collect())
     for at in range(0, count, batch):
-        sent = await desk.send_many([one] * min(batch, count - at))
+        sent = await desk.messages.send_many([one] * min(batch, count - at))
         if any(item.status != "submitted" for item in sent):
             raise RuntimeError(f"a message was not submitted: {sent[0].error}")
     await collecting
@@ -89,12 +89,14 @@ async def receive_all(desk: Desk, count: int, *, acknowledge: bool) -> None:
     """Take ``count`` messages; acknowledge each when asked to."""
     received = 0
     while received < count:
-        result = await desk.sync(wait=5)
+        result = await desk.messages.sync(wait=5)
         received += len(result.received)
         if acknowledge and result.received:
-            await desk.send_many(
+            await desk.messages.send_many(
                 [
-                    await desk.acknowledgement_draft(row.id, will_answer="yes", form="message", eta=row.expires_at)
+                    await desk.replies.acknowledgement_draft(
+                        row.id, will_answer="yes", form="message", eta=row.expires_at
+                    )
                     for row in result.received
                 ]
             )
@@ -104,7 +106,7 @@ async def await_messages(desk: Desk, count: int) -> None:
     """Synchronise until ``count`` messages came in."""
     received = 0
     while received < count:
-        received += len((await desk.sync(wait=5)).received)
+        received += len((await desk.messages.sync(wait=5)).received)
 
 
 async def sender(home: Path, pipe: Connection) -> None:
@@ -119,12 +121,12 @@ async def sender(home: Path, pipe: Connection) -> None:
                 started = time.perf_counter()
                 waiting = asyncio.create_task(await_messages(desk, count))
                 for at in range(0, count, batch):
-                    await desk.send_many([request()] * min(batch, count - at))
+                    await desk.messages.send_many([request()] * min(batch, count - at))
                 await waiting
                 pipe.send(time.perf_counter() - started)
             else:
                 at_s = time.time()
-                await desk.send(request())
+                await desk.messages.send(request())
                 pipe.send(at_s)
 
 
@@ -135,13 +137,13 @@ async def recipient(home: Path, pipe: Connection) -> None:
         while (order := await asyncio.to_thread(pipe.recv)) is not None:
             kind, count = order
             if kind == "pings":
-                listening = desk.listen()
+                listening = desk.messages.listen()
                 for _ in range(count):
                     pipe.send("listening")
                     async for result in listening:
                         if result.received:
                             break
-                    await desk.show(result.received[0].id)
+                    await desk.messages.show(result.received[0].id)
                     pipe.send(time.time())
                 await listening.aclose()
             else:
@@ -199,13 +201,10 @@ class Bench:
         officer = OfficerSettings(name="Bench", role="duty officer", telephone="+33123456789")
         create_desk(
             home,
-            Address("24-7", node),
+            NewDesk(Address("24-7", node), office="bench", agency="bench", officer=officer),
             PASSPHRASE,
             bundle,
             datetime.now(UTC),
-            office="bench",
-            agency="bench",
-            officer=officer,
             derivation=FAST,
         )
         self.federation.enrol(Home(home).enrolment, datetime.now(UTC))

@@ -5,7 +5,7 @@
     from exchange import Desk
 
     async with Desk.open(home, passphrase) as desk:
-        await desk.send(draft)
+        await desk.messages.send(draft)
 
 It never imports the node: a desk and a node meet on the wire only. A desk shows the values of
 :mod:`exchange.views`. Names are loaded when they are first used: the command line starts without what it does not need.
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
-    from exchange.desk.enrolment import create_desk
+    from exchange.desk.enrolment import NewDesk, create_desk
     from exchange.evidence.bag_reader import read_bundle, verify_bag
     from exchange.settings import DeskSettings, Home, OfficerSettings
 
@@ -26,6 +26,7 @@ __all__ = [
     "Desk",
     "DeskSettings",
     "Home",
+    "NewDesk",
     "OfficerSettings",
     "create_desk",
     "read_bundle",
@@ -34,6 +35,7 @@ __all__ = [
 
 _HOMES = {
     "Desk": "exchange.desk.desk",
+    "NewDesk": "exchange.desk.enrolment",
     "create_desk": "exchange.desk.enrolment",
     "read_bundle": "exchange.evidence.bag_reader",
     "verify_bag": "exchange.evidence.bag_reader",

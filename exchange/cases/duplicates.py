@@ -15,10 +15,11 @@ from types import MappingProxyType
 from uuid import UUID
 
 from exchange.cases.search import Search
-from exchange.cases.threads import Parsed
+from exchange.context.parsed import Parsed
 from exchange.store.desk_store import DeskStore
 from exchange.views import Direction
 from protocol.address import Address
+from protocol.errors import DuplicateRequestError
 from protocol.messages.schema.base import Message
 from protocol.messages.schema.identifiers import Identifier
 from protocol.messages.types.assistance import AssistanceRequest
@@ -108,6 +109,14 @@ def subject_key(identifier: Identifier) -> str:
     elif kind not in _CASE_MATTERS or getattr(identifier, "chain", None) == "ethereum":
         values = [value.casefold().replace(" ", "").replace("-", "") for value in values]
     return json.dumps([kind, *values], ensure_ascii=False)
+
+
+def require_no_duplicate(store: DeskStore, parsed: Parsed, search: Search, message: Message) -> None:
+    """Return if no other case is about a target of the request; raises :class:`DuplicateRequestError`."""
+    search.index()
+    named = sorted({str(found.thread) for found in find_duplicates(store, parsed, search, message)})
+    if named:
+        raise DuplicateRequestError(f"other cases are about the same targets: {', '.join(named)}")
 
 
 def find_duplicates(store: DeskStore, parsed: Parsed, search: Search, message: Message) -> list[Duplicate]:

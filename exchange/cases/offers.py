@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from exchange.cases.threads import Parsed
+from exchange.context.desk_context import DeskContext
 from exchange.store.desk_store import DeskStore
-from protocol.address import Address
 from protocol.encoding import cbor
 from protocol.encoding.phrase import phrase
 from protocol.errors import InvalidMessageError, NothingOpenError, OfferNeededError, UsageError
@@ -96,18 +95,12 @@ class WithheldTable:
 class Offers:
     """Makes offers and makes them good; ``compose`` completes and validates one draft, and checks no thread."""
 
-    def __init__(
-        self,
-        store: DeskStore,
-        parsed: Parsed,
-        address: Address,
-        compose: Callable[[Mapping[str, Any]], ComposedMessage],
-    ) -> None:
-        self._store = store
-        self._parsed = parsed
-        self._address = address
+    def __init__(self, context: DeskContext, compose: Callable[[Mapping[str, Any]], ComposedMessage]) -> None:
+        self._store = context.store
+        self._parsed = context.parsed
+        self._address = context.address
         self._compose = compose
-        self._withheld = WithheldTable(store)
+        self._withheld = WithheldTable(context.store)
 
     def prepare(self, draft: Mapping[str, Any]) -> PreparedOffer:
         """The offer of what ``draft`` gives.

@@ -17,7 +17,7 @@ made. Blocking; runs in the desk's thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,10 +25,9 @@ from hashlib import sha256
 from uuid import UUID
 
 from exchange.cases.listing import inbox_row, quarantine_row
-from exchange.cases.threads import Parsed
+from exchange.context.desk_context import DeskContext
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge, readable
 from exchange.office.processing_log import ProcessingLog
-from exchange.store.desk_store import DeskStore
 from exchange.store.rows import (
     Head,
     MessageRef,
@@ -41,10 +40,8 @@ from exchange.store.rows import (
     StoredReceipt,
 )
 from exchange.views import Direction, SyncResult
-from keys.directory.view import Directory
-from protocol.address import Address, node_of
+from protocol.address import node_of
 from protocol.crypto.hpke import Opener
-from protocol.crypto.signing import Signer
 from protocol.encoding.instants import truncate
 from protocol.envelope import Envelope, open_envelope, parse_envelope, verify_envelope
 from protocol.errors import (
@@ -124,27 +121,16 @@ class _Page:
 class Inbox:
     """Judges and stores what the own node delivers, and makes the desk's statements."""
 
-    def __init__(
-        self,
-        store: DeskStore,
-        judge: ReceiptJudge,
-        parsed: Parsed,
-        directory: Callable[[], Directory],
-        address: Address,
-        openers: Mapping[bytes, Opener],
-        signer: Signer,
-        clock: Callable[[], datetime],
-        book: ProcessingLog,
-    ) -> None:
+    def __init__(self, context: DeskContext, judge: ReceiptJudge, book: ProcessingLog) -> None:
         self._book = book
-        self._store = store
+        self._store = context.store
         self._judge = judge
-        self._parsed = parsed
-        self._directory = directory
-        self._address = address
-        self._openers = openers
-        self._signer = signer
-        self._clock = clock
+        self._parsed = context.parsed
+        self._directory = context.current
+        self._address = context.address
+        self._openers: Mapping[bytes, Opener] = context.keys
+        self._signer = context.signer
+        self._clock = context.clock
 
     def take(self, page: MailboxPage, *, final: bool, node: str | None = None, after: int = 0) -> TakenPage | None:
         """Judge and store one page: what is ``after`` that in the mailbox at ``node`` (None: whichever is read now).

@@ -19,19 +19,16 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from exchange.cases.threads import Parsed, check_next_step
+from exchange.cases.threads import check_next_step
+from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_SUBMIT_BYTES
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
 from exchange.office.officers import Acting
-from exchange.office.processing_log import ProcessingLog
-from exchange.settings import DeskSettings
-from exchange.store.desk_store import DeskStore
+from exchange.office.processing_log import Giving, ProcessingLog
 from exchange.store.rows import Head, Refusal, StoredMessage, StoredReceipt
 from exchange.views import Direction, ReceiptRow, SendStatus
-from keys.directory.view import Directory
 from protocol.address import Address
-from protocol.crypto.signing import Signer
 from protocol.encoding.ids import RANDOM_BYTES, new_message_id
 from protocol.encoding.instants import to_ms, truncate
 from protocol.encoding.padme import SALT_BYTES
@@ -101,14 +98,8 @@ class Outbox:
 
     def __init__(
         self,
-        store: DeskStore,
+        context: DeskContext,
         judge: ReceiptJudge,
-        parsed: Parsed,
-        directory: Callable[[], Directory],
-        address: Address,
-        signer: Signer,
-        settings: DeskSettings,
-        clock: Callable[[], datetime],
         acting: Acting,
         book: ProcessingLog,
         passing_on: PassingOn,
@@ -116,14 +107,14 @@ class Outbox:
         self._passing_on = passing_on
         self._acting = acting
         self._book = book
-        self._store = store
+        self._store = context.store
         self._judge = judge
-        self._parsed = parsed
-        self._directory = directory
-        self._address = address
-        self._signer = signer
-        self._settings = settings
-        self._clock = clock
+        self._parsed = context.parsed
+        self._directory = context.current
+        self._address = context.address
+        self._signer = context.signer
+        self._settings = context.settings
+        self._clock = context.clock
         self._last_id = (0, 0)
 
     def compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Composed]:
@@ -172,7 +163,7 @@ class Outbox:
         sealed = [self._seal(message.complete, expires_in) for message in messages]
         heads = [message.head for message in sealed]
         records = [
-            self._book.record(Operation.DISCLOSURE, "send", head, recipients=head.recipients, evident=True)
+            self._book.record(Operation.DISCLOSURE, "send", head, given=Giving(head.recipients, evident=True))
             for head in heads
         ]
         with self._store.database.transaction():

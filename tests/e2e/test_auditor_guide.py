@@ -95,7 +95,7 @@ async def enrolled(audit: Audit) -> None:
     made.federation.enrol(Home(audit.folder / "auditor").enrolment, audit.now)
     await made.start("kr")
     async with Desk.open(made.root / "desk-kr", PASSPHRASE) as seoul:
-        sent = await seoul.send(request_draft())
+        sent = await seoul.messages.send(request_draft())
         # Paris is away: so the message waits, and can be carried.
         home, carried = made.federation.node_home("kr"), audit.folder / "carried.bundle"
         await made.commands.node("bundle", "export", str(home), "--to", "fr", str(carried))
@@ -103,14 +103,14 @@ async def enrolled(audit: Audit) -> None:
         async with Desk.open(made.root / "desk-fr", PASSPHRASE) as paris:
 
             async def arrived(desk: Desk) -> bool:
-                return any(row.id == sent.id for row in await desk.inbox())
+                return any(row.id == sent.id for row in await desk.messages.inbox())
 
             await paris.wait_for(arrived)
-            await paris.show(sent.id)
-            await paris.sync()
+            await paris.messages.show(sent.id)
+            await paris.messages.sync()
 
         async def proved(desk: Desk) -> bool:
-            return {row.event for row in await desk.receipts(sent.id) if row.verified} >= PROVED
+            return {row.event for row in await desk.messages.receipts(sent.id) if row.verified} >= PROVED
 
         await seoul.wait_for(proved)
     audit.words[GUIDES_ID] = str(sent.id)

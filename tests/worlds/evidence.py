@@ -51,16 +51,16 @@ def exchanged(path: Path) -> Iterator[Made]:
 
 async def _exchange(world: World) -> Made:
     async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.send(request())
-        await fr.sync()
-        await fr.show(sent.id)
-        await fr.sync()
-        await kr.sync()
+        sent = await kr.messages.send(request())
+        await fr.messages.sync()
+        await fr.messages.show(sent.id)
+        await fr.messages.sync()
+        await kr.messages.sync()
         return Made(
             world,
-            await kr.verification.evidence(sent.id, disclose=True),
-            await kr.verification.evidence(sent.id, disclose=False),
-            await kr.verification.disclosure(sent.id),
+            await kr.evidence.gather(sent.id, disclose=True),
+            await kr.evidence.gather(sent.id, disclose=False),
+            await kr.evidence.disclose(sent.id),
             world.ceremony.repository.root_bytes(1),
         )
 

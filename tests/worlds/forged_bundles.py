@@ -46,7 +46,7 @@ from protocol.log.proof import encode_tlog_proof
 from protocol.log.tiles import TileTree
 from protocol.log.witness import SoftWitnessSigner, cosign, with_lines
 from protocol.statement import STATEMENT_CONTEXT, STATEMENT_TYPE
-from tests.worlds.desks import NOW, World, request
+from tests.worlds.desks import NOW, World, in_thread, request
 
 NODES = ("kr", "fr", "de")
 CARRIED = Check("directory", True)
@@ -504,8 +504,8 @@ def _sealed_by(world: World, path: Path, patch: pytest.MonkeyPatch) -> list[Any]
 
     async def send() -> bytes:
         async with world.open(Address("24-7", "kr")) as desk:
-            sent = await desk.send(request())
-            return bytes((await desk.run(desk._store.messages.get, sent.id)).envelope)
+            sent = await desk.messages.send(request())
+            return bytes((await in_thread(desk, desk._works.context.store.messages.get, sent.id)).envelope)
 
     signed = cbor.decode_tagged(18, asyncio.run(send()))
     return list(cbor.decode_tagged(96, signed[2]))
@@ -517,7 +517,7 @@ def _extract(world: World) -> dict[str, bytes]:
     async def read() -> dict[str, bytes]:
         async with world.open(Address("24-7", "kr")) as desk:
             await desk.refresh_directory(everything=True)
-            found: dict[str, bytes] = await desk._link.with_trust(lambda trust: trust.extract(NODES))
+            found: dict[str, bytes] = await desk._works.link.with_trust(lambda trust: trust.extract(NODES))
             return found
 
     return asyncio.run(read())

@@ -73,12 +73,12 @@ def bag(
             raise UsageError(_("give --tsa-roots with --tsa: a token is verified before it is kept"))
         roots = read_roots(tsa_roots)
         who, what_for = read_handing(to, purpose)
-        message = await desk.resolve(message_id)
+        message = await desk.messages.resolve(message_id)
         tokens: list[bytes] = []
         steps = 2 + len(tsa or ())
         with progress(_("gathered"), as_json=as_json) as moved:
             moved(0, steps)
-            contents = await desk.verification.evidence(
+            contents = await desk.evidence.gather(
                 message, disclose=disclose, online=not offline, to=who, purpose=what_for
             )
             moved(1, steps)
@@ -88,7 +88,7 @@ def bag(
             encoded = write_bundle(contents, tokens)
             write_out(out, encoded, PRIVATE_MODE)
             act = "bundle" if disclose else "bundle.sealed"
-            entry = await desk.verification.note_given(message, act, encoded, to=who, purpose=what_for)
+            entry = await desk.evidence.note_given(message, act, encoded, to=who, purpose=what_for)
             moved(steps, steps)
         counts = {"receipts": len(contents.receipts), "left_out": contents.left_out, "timestamps": len(tokens)}
         if as_json:
@@ -168,11 +168,11 @@ def disclose(
 
     async def work(desk: Desk) -> None:
         who, what_for = read_handing(to, purpose)
-        message = await desk.resolve(message_id)
-        disclosure = await desk.verification.disclosure(message, to=who, purpose=what_for)
+        message = await desk.messages.resolve(message_id)
+        disclosure = await desk.evidence.disclose(message, to=who, purpose=what_for)
         encoded = disclosure.to_bytes()
         write_out(out, encoded, PRIVATE_MODE)
-        await desk.verification.note_given(message, "disclose", encoded, to=who, purpose=what_for)
+        await desk.evidence.note_given(message, "disclose", encoded, to=who, purpose=what_for)
         if as_json:
             print_json({"file": str(out), "message": disclosure.message_id, "envelope": disclosure.digest})
         else:

@@ -19,7 +19,6 @@ from exchange.office.officers import Login
 from keys.members.identity import generate_node_keys
 from protocol.errors import ErasedError, HandlingError
 from protocol.messages.handling_rules import Action
-from protocol.processing_log import ProcessingRecord
 from tests.worlds.desks import FR, KR, NOW, PASSPHRASE, World, request
 from tests.worlds.evidence import Made, bundle_of, exchanged
 
@@ -127,12 +126,12 @@ async def test_what_is_made_ready_to_be_given_is_recorded_first_and_as_given_whe
     with pytest.MonkeyPatch.context() as patch:
         world = World(tmp_path, patch)
         async with world.open(KR) as kr:
-            sent = await kr.send(request())
-            await kr.verification.evidence(sent.id, disclose=False)
-            await kr.verification.evidence(sent.id, disclose=True)
-            await kr.verification.disclosure(sent.id)
-            await kr.verification.note_given(sent.id, "disclose", b"the file")
-            entries = await kr.run(lambda: [ProcessingRecord.from_bytes(e) for _, _, e in kr.records.entries()])
+            sent = await kr.messages.send(request())
+            await kr.evidence.gather(sent.id, disclose=False)
+            await kr.evidence.gather(sent.id, disclose=True)
+            await kr.evidence.disclose(sent.id)
+            await kr.evidence.note_given(sent.id, "disclose", b"the file")
+            entries = [record for _, record in await kr.office.records()]
 
     told = [(record.operation.value, record.act, record.message) for record in entries[1:]]
     assert told == [
@@ -148,24 +147,24 @@ async def test_a_label_that_forbids_proceedings_keeps_the_content_out_of_a_bundl
         world = World(tmp_path, patch)
         handling = {"tlp": "AMBER", "codes": ["H1"]}
         async with world.open(KR) as kr:
-            sent = await kr.send(request(handling=handling))
+            sent = await kr.messages.send(request(handling=handling))
         async with world.open(FR, Login(purpose=Action.PROCEEDINGS)) as fr:
-            await fr.sync()
+            await fr.messages.sync()
             with pytest.raises(HandlingError):
-                await fr.verification.evidence(sent.id, disclose=True)
+                await fr.evidence.gather(sent.id, disclose=True)
             with pytest.raises(HandlingError):
-                await fr.verification.disclosure(sent.id)
-            assert (await fr.verification.evidence(sent.id, disclose=False)).disclosure is None
+                await fr.evidence.disclose(sent.id)
+            assert (await fr.evidence.gather(sent.id, disclose=False)).disclosure is None
 
 
 async def test_nothing_is_written_of_a_message_that_was_erased(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         world = World(tmp_path, patch)
         async with world.open(KR) as kr:
-            sent = await kr.send(request())
-            await kr.run(kr.erasure.erase_case, sent.thread, "ordered")
+            sent = await kr.messages.send(request())
+            await kr.office.erase_case(sent.thread, "ordered")
             for disclose in (True, False):
                 with pytest.raises(ErasedError):
-                    await kr.verification.evidence(sent.id, disclose=disclose)
+                    await kr.evidence.gather(sent.id, disclose=disclose)
             with pytest.raises(ErasedError):
-                await kr.verification.disclosure(sent.id)
+                await kr.evidence.disclose(sent.id)
