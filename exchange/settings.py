@@ -47,7 +47,7 @@ class Home:
 
     @property
     def bootstrap(self) -> Path:
-        """The bootstrap bundle the desk began with."""
+        """The bootstrap file the desk began with."""
         return self.path / "bootstrap.json"
 
     @property
@@ -72,7 +72,7 @@ class Home:
 
     @property
     def records_head(self) -> Path:
-        """The last signed head of the local records."""
+        """The last signed head of the processing log."""
         return self.path / "records.checkpoint"
 
     @property

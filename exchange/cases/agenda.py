@@ -8,13 +8,14 @@ every deadline of a case is in the agenda until the case says that it is met: no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from exchange.cases.threads import Parsed, thread_messages_of
-from exchange.store.desk_store import DeskStore
+from exchange.cases.legal_comparison import clocks_of
+from exchange.cases.threads import thread_messages_of
+from exchange.context.desk_context import DeskContext
 from exchange.views import AgendaItem
 from protocol.address import Address
 from protocol.encoding import cbor
@@ -40,19 +41,12 @@ class Notice:
 class Agenda:
     """The agenda of one desk. Blocking; runs in the desk's thread."""
 
-    def __init__(
-        self,
-        store: DeskStore,
-        parsed: Parsed,
-        address: Address,
-        clock: Callable[[], datetime],
-        national: Callable[[AnyCase], NationalClocks],
-    ) -> None:
-        self._store = store
-        self._parsed = parsed
-        self._address = address
-        self._clock = clock
-        self._national = national
+    def __init__(self, context: DeskContext) -> None:
+        self._store = context.store
+        self._parsed = context.parsed
+        self._directory = context.current
+        self._address = context.address
+        self._clock = context.clock
 
     def items(self, at: datetime | None = None) -> list[AgendaItem]:
         """All that is due, as it stands now or would stand ``at``, the earliest first; what stands still comes last."""
@@ -82,7 +76,7 @@ class Agenda:
             derived: dict[bytes, bytes | None] = {}
             for row in stale:
                 case = fold(thread_messages_of(self._store, self._parsed, row))
-                derived[row] = _to_bytes(case, self._national(case))
+                derived[row] = _to_bytes(case, clocks_of(self._directory(), case))
             self._store.agenda.put(derived, stale)
 
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from exchange.cases.threads import Parsed
+from exchange.context.desk_context import DeskContext
 from exchange.store.desk_store import DeskStore
-from protocol.address import Address
 from protocol.encoding import cbor
+from protocol.encoding.phrase import phrase
 from protocol.errors import InvalidMessageError, NothingOpenError, OfferNeededError, UsageError
 from protocol.messages.parse import ComposedMessage
 from protocol.messages.schema.base import Message
@@ -95,18 +95,12 @@ class WithheldTable:
 class Offers:
     """Makes offers and makes them good; ``compose`` completes and validates one draft, and checks no thread."""
 
-    def __init__(
-        self,
-        store: DeskStore,
-        parsed: Parsed,
-        address: Address,
-        compose: Callable[[Mapping[str, Any]], ComposedMessage],
-    ) -> None:
-        self._store = store
-        self._parsed = parsed
-        self._address = address
+    def __init__(self, context: DeskContext, compose: Callable[[Mapping[str, Any]], ComposedMessage]) -> None:
+        self._store = context.store
+        self._parsed = context.parsed
+        self._address = context.address
         self._compose = compose
-        self._withheld = WithheldTable(store)
+        self._withheld = WithheldTable(context.store)
 
     def prepare(self, draft: Mapping[str, Any]) -> PreparedOffer:
         """The offer of what ``draft`` gives.
@@ -189,8 +183,10 @@ def _named_once(message: Message) -> list[Condition]:
     found: dict[str, Condition] = {}
     for condition in content_conditions(message):
         if found.setdefault(condition.condition, condition) != condition:
-            text = f"two conditions have the name {condition.condition}: name them apart"
-            raise InvalidMessageError("the message has 1 problem", (("conditions", "message format", text),))
+            text = phrase("two conditions have the name {name}: name them apart", name=condition.condition)
+            raise InvalidMessageError(
+                phrase("problems of the message: {count}", count=1), (("conditions", "message format", text),)
+            )
     return list(found.values())
 
 

@@ -62,7 +62,7 @@ TSA_ROOTS = typer.Option("--tsa-roots", help=_("PEM file of the timestamp author
 REPLACED_OUT = typer.Option("--out", help=_("The file to write; it is replaced if it exists."))
 TsaRootsOption = Annotated[Path | None, TSA_ROOTS]
 DisclosureOption = Annotated[
-    Path | None, typer.Option("--disclosure", help=_("A disclosure, for a bundle without content."))
+    Path | None, typer.Option("--disclosure", help=_("A disclosure, for a bag without content."))
 ]
 IdArgument = Annotated[str, typer.Argument(help=_("The message's id, or its first or last characters."))]
 SHORT_ID = 8  # the end of an id: its beginning is a time, alike in neighbours

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from exchange.cases.threads import Parsed
+from exchange.context.desk_context import DeskContext
 from exchange.messaging.contradictions import judge_whole
 from exchange.messaging.dating import acceptances, dated_signature, witnessed_since
 from exchange.messaging.receipts import ReceiptJudge
-from exchange.store.desk_store import DeskStore
 from exchange.store.rows import MessageRef, StoredMessage
 from exchange.views import Dating, Direction
 from keys.directory.view import Directory
@@ -63,19 +62,12 @@ _USES = {Action.FORWARD: "onward_transfer", Action.PROCEEDINGS: "proceedings"}
 class PassingOn:
     """What one desk may do with what it holds. Blocking; runs in the desk's thread."""
 
-    def __init__(
-        self,
-        store: DeskStore,
-        parsed: Parsed,
-        address: Address,
-        clock: Callable[[], datetime],
-        directory: Callable[[], Directory],
-    ) -> None:
-        self._directory = directory
-        self._store = store
-        self._parsed = parsed
-        self._address = address
-        self._clock = clock
+    def __init__(self, context: DeskContext) -> None:
+        self._directory = context.current
+        self._store = context.store
+        self._parsed = context.parsed
+        self._address = context.address
+        self._clock = context.clock
 
     @property
     def address(self) -> Address:
@@ -310,7 +302,8 @@ def _legal_basis(message: Message) -> LegalBasis | None:
 def verify_original(original: Original, directory: Directory, now: datetime) -> Dating:
     """What dates the originator's signature on what was passed on, by the receipts that came with it.
 
-    Raises what does not hold. Whatever the dating looks up and the directory has not read yet is wanted by it then.
+    Raises what does not hold. The directory then wants the nations that the dating looks up and that it has not read
+    yet.
     """
     envelope = original_envelope(original)
     receipts = original_receipts(original)

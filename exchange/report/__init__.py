@@ -1,7 +1,8 @@
 """Reports in numbers: of verified logs for an auditor, of its own cases for an office; as HTML or PDF, in any language.
 
-The way: ``sources`` read, figures count (pure), ``audit_document`` and ``office_document`` say it in the reader's
-language, ``html`` and ``pdf`` show it, ``sign`` signs it. Only figures are exported here: the rest loads much.
+It never holds the content of a message. The way: ``sources`` read, figures count (pure), ``audit_document`` and
+``office_document`` say it in the reader's language, ``html`` and ``pdf`` show it, ``sign`` signs it. Only figures are
+exported here: the rest loads much.
 """
 
 from exchange.report._measures import Suppression

@@ -73,7 +73,7 @@ class ContentSeal:
 
     def _note_destroyed(self, slots: Collection[bytes]) -> None:
         with self._database.transaction():
-            # What another program erased meanwhile is not destroyed yet.
+            # A key that another program erased meanwhile is not destroyed yet.
             left = [slot for slot in _slots(self._state.get(_DOOMED) or b"") if slot not in slots]
             self._state.set(_DOOMED, b"".join(left))
 

@@ -1,8 +1,8 @@
 """Finding a message by the beginning or the end of its id, over an index that holds no id.
 
 Ids are UUIDs of version 7: they begin with the time in milliseconds and end with chance. The blinded index has every
-beginning that tells times apart, and the shortest end that is looked for. What it finds is opened and compared whole,
-so that an index entry that is wrong shows nothing.
+beginning that tells times apart, and the shortest end that is looked for. A search opens what it finds and compares it
+whole, so that an index entry that is wrong shows nothing.
 """
 
 from __future__ import annotations

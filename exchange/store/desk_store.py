@@ -123,7 +123,7 @@ class DeskStore:
     ) -> set[UUID]:
         """Take messages out of the outbox: accepted ones, and refused ones with the reason; which were in it.
 
-        Two programs may submit one message at the same time. What the first of them recorded stands. ``records`` are
+        Two programs may submit one message at the same time. The record of the first of them stands. ``records`` are
         kept of those that this one took out.
         """
         taken: set[UUID] = set()
@@ -192,7 +192,7 @@ class DeskStore:
     def erase(self, message: StoredMessage) -> int:
         """Take a message's content and what points into it out of the database, inside a transaction.
 
-        What is left is what proves that there was a message: ids, digest, addresses and times. The content's key is
+        The rest proves that there was a message: ids, digest, addresses and times. The content's key is
         noted to be destroyed: :meth:`ContentSeal.destroy_doomed` does it after the transaction, or the next start after
         a power cut. Returns the message's row number, for :meth:`WordTable.forget`.
         """

@@ -59,8 +59,8 @@ class ReceiptTable:
     def _sealed(self, stored: StoredReceipt, note: bytes) -> tuple[bytes, bytes]:
         """The row of a receipt and its sealed value; ``note`` names the checkpoint."""
         receipt = stored.receipt
-        # A log entry by its bytes and place, whatever checkpoint proves it: a repeat adds nothing. What was not
-        # verified is another row, so that it can never stand in the way of one that is.
+        # A log entry by its bytes and place, whatever checkpoint proves it: a repeat adds nothing. A receipt that was
+        # not verified is another row, so that it can never stand in the way of one that is.
         row = self._cipher.blind(b"receipt", cbor.encode([receipt.leaf, receipt.index, stored.error]))
         value = cbor.encode([receipt.leaf, receipt.index, b"".join(receipt.path), note, stored.error])
         return row, self._cipher.seal(b"receipt.sealed", row, value)

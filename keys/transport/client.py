@@ -7,9 +7,9 @@ The rules stand here and nowhere else:
 2. Each request is signed anew whenever it is sent (:mod:`keys.transport.signing`).
 3. An answer is counted while it is read, and no more is taken than was asked for. It is not compressed.
 4. No redirect is followed, no cookie kept, no proxy or password of the environment used.
-5. A refusal becomes its typed error. What is no answer of this protocol is the node's failure.
+5. A refusal becomes its typed error. An answer that is none of this protocol is the node's failure.
 
-Nothing that a node answers is trusted here: whoever asked verifies it.
+Nothing that a node answers is trusted here: the caller verifies it.
 """
 
 from __future__ import annotations

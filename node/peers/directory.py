@@ -2,7 +2,7 @@
 
 Several sources are asked for their timestamp at once, and the newest that verifies is taken
 (:mod:`keys.directory.metadata.offers`): one source that is old but valid cannot keep the others' news from this node.
-Who disagrees is named in the log, the metrics and ``/health``.
+The log, the metrics and ``/health`` name the sources that disagree.
 
 Refreshing is blocking work of the TUF client: it runs in a thread. A refresh that fails leaves the directory in use.
 """
@@ -44,7 +44,7 @@ GRACE_S = 2.0
 # After so long every source should have what this node has.
 BEHIND_AFTER_S = 900.0
 _THREADS = 8
-# Whoever names an unknown key makes us ask for news: not more often than this.
+# A caller that names an unknown key makes us ask for news: not more often than this.
 MIN_INTERVAL_S = 2.0
 
 T = TypeVar("T")

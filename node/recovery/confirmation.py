@@ -181,7 +181,7 @@ class LogConfirmation:
         return True
 
     async def _resume(self, known: Sequence[VerifiedCheckpoint], *, put_back: bool) -> None:
-        # What begins to exist from here on must not be taken for unsigned again.
+        # A log that begins to exist from here on must not be taken for unsigned again.
         self._files.marks.not_founded.clear()
         await self._sequencer.resume(known)
         if put_back:

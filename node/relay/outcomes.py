@@ -34,6 +34,10 @@ from protocol.statement import verify_statement
 
 Verdicts = Sequence[ComityError | None]
 
+# The receipts of one answer take some 50 microseconds to verify, at most 65 times that: after so many answers others
+# get their turn.
+_TURN = 16
+
 
 class PartnerReceiptJudge:
     """Decides whether a receipt counts: its log, its proof, its statement, and who may state such an event."""
@@ -45,6 +49,10 @@ class PartnerReceiptJudge:
 
     def prove(self, receipt: Receipt) -> VerifiedReceipt:
         """The receipt, proved to be of the log of a node that may state it; raises what is wrong with it."""
+        return self._prove(receipt)[0]
+
+    def _prove(self, receipt: Receipt) -> tuple[VerifiedReceipt, str]:
+        """The same, and the node whose log it is."""
         verified = self._verifier.verify(receipt)
         directory = self._directory.current
         node = directory.node_of_origin(verified.origin)
@@ -56,7 +64,7 @@ class PartnerReceiptJudge:
         if event.recipient is not None and verified.statement is not None:
             key = directory.signing_key(str(event.recipient), verified.statement.kid, event.at)
             verify_statement(verified.statement, key)
-        return verified
+        return verified, node
 
     def needs_origin(self, receipt: VerifiedReceipt) -> bool:
         """Whether it depends on who made the message, and when, if this log may hold the event."""
@@ -69,8 +77,8 @@ class PartnerReceiptJudge:
     def judge(self, receipt: Receipt, partner: str) -> VerifiedReceipt:
         """The receipt, proved to be of ``partner``'s own log; raises what is wrong with it."""
         self._monitor.require_trusted(partner)
-        verified = self.prove(receipt)
-        if self.node_of(verified) != partner:
+        verified, node = self._prove(receipt)
+        if node != partner:
             raise PeerFailedError(f"the receipt is not of a log of {partner}")
         return verified
 
@@ -96,9 +104,11 @@ class Outcomes:
         """Record what ``partner`` answered to envelopes; the first error if an answer is none or was not recorded."""
         operations: list[Operation] = []
         failed: ComityError | None = None
-        for item, answer in zip(items, answers, strict=True):
-            await asyncio.sleep(0)  # an answer has dozens of receipts to verify: others get their turn
-            operation, problem = self._outcome(partner, item, answer)
+        now = self._node.clock()
+        for position, (item, answer) in enumerate(zip(items, answers, strict=True)):
+            if position % _TURN == _TURN - 1:
+                await asyncio.sleep(0)
+            operation, problem = self._outcome(partner, item, answer, now)
             operations.append(operation)
             failed = failed or problem
         written = await self.write(partner, operations)
@@ -135,7 +145,7 @@ class Outcomes:
     async def write(self, partner: str, operations: Sequence[Operation]) -> ComityError | None:
         """Record; the error if something could not be: :class:`NotRecordedError`, or the partner's contradiction.
 
-        What failed stays queued and is sent again (idempotent).
+        An item that failed stays queued and is sent again (idempotent).
         """
         problem: ComityError | None = None
         for operation, outcome in zip(operations, await self._node.sequencer.submit_many(operations), strict=True):
@@ -152,10 +162,9 @@ class Outcomes:
     # --- Inside ---
 
     def _outcome(
-        self, partner: str, item: OutboundItem, answer: EnvelopeAnswer
+        self, partner: str, item: OutboundItem, answer: EnvelopeAnswer, now: datetime
     ) -> tuple[Operation, ComityError | None]:
         """What to record of one envelope, and the error if the partner's answer is not one."""
-        now = self._node.clock()
         if answer.refusal is not None:
             if is_final(answer.refusal):
                 self._node.metrics.refusals.labels("delivery", answer.refusal.code).inc()
@@ -183,12 +192,17 @@ class Outcomes:
 
     def _acceptance(self, item: OutboundItem, receipts: Sequence[VerifiedReceipt]) -> VerifiedReceipt:
         """The partner's RelayAcceptance of this envelope from this node; raises :class:`PeerFailedError`."""
-        if any(receipt.event.digest != item.digest for receipt in receipts):
-            raise PeerFailedError("a receipt is about another message")
-        own = [r for r in receipts if r.event.name is EventName.RelayAcceptance and r.event.peer == self._node.name]
-        cared_for = {r.event.recipient for r in receipts if r.event.name is EventName.ContentConsignment}
-        cared_for |= {r.event.recipient for r in own if r.event.recipient is not None}
-        accepted = next((receipt for receipt in own if receipt.event.recipient is None), None)
+        accepted: VerifiedReceipt | None = None
+        cared_for: set[Address] = set()
+        for receipt in receipts:
+            event = receipt.event
+            if event.digest != item.digest:
+                raise PeerFailedError("a receipt is about another message")
+            own = event.name is EventName.RelayAcceptance and event.peer == self._node.name
+            if event.recipient is not None and (own or event.name is EventName.ContentConsignment):
+                cared_for.add(event.recipient)
+            elif own and accepted is None:
+                accepted = receipt
         if accepted is None or not cared_for or not cared_for.issuperset(item.recipients):
             raise PeerFailedError("the receipts do not say that the message was accepted for every recipient")
         return accepted

@@ -1,6 +1,7 @@
 """Taking receipts that a partner brings: each proved here, kept for the sender's desk or sent on towards it.
 
-A receipt may be of any node's log: relays pass on what the nodes behind them proved. Who brings it adds nothing to it.
+A receipt may be of any node's log: relays pass on what the nodes behind them proved. The node that brings it adds
+nothing to it.
 """
 
 from __future__ import annotations

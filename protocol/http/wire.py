@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from protocol.encoding import cbor
+from protocol.encoding import cbor, exact
 from protocol.errors import ComityError, MalformedError, PeerFailedError, TooLargeError
 from protocol.http.problem import problem_of, problem_text
 from protocol.log.merkle import HASH_BYTES, MAX_SIZE
@@ -43,12 +43,31 @@ class EnvelopeAnswer:
 
 def decode_items(body: bytes, max_items: int, max_bytes: int) -> list[bytes]:
     """An array of 1 to ``max_items`` byte strings; raises :class:`MalformedError` and its kin."""
+    if len(body) <= max_bytes:
+        try:
+            return _exact_items(body, max_items)
+        except exact.NOT_EXACT:
+            pass  # read again below, which says what is wrong
     value = cbor.decode(body, max_bytes=max_bytes, max_depth=2)
     if type(value) is not list or any(type(item) is not bytes for item in value):
         raise MalformedError("the body is not an array of byte strings")
     if not 1 <= len(value) <= max_items:
         raise TooLargeError(f"a request carries 1 to {max_items} items")
     return value
+
+
+def _exact_items(body: bytes, max_items: int) -> list[bytes]:
+    """An array with nothing wrong in it; raises one of :data:`exact.NOT_EXACT` for any other bytes."""
+    count, at = exact.count(body, 0)
+    if not 1 <= count <= max_items:
+        raise exact.InexactError
+    items = []
+    for _ in range(count):
+        item, at = exact.byte_string(body, at)
+        items.append(item)
+    if at != len(body):
+        raise exact.InexactError
+    return items
 
 
 def encode_items(items: Sequence[bytes]) -> bytes:

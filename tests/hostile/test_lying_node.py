@@ -1,6 +1,6 @@
 """A lying node in a federation of four honest ones: every lie is detected, proved to third parties, and has its price.
 
-An *exchange* is what every node does once a minute (``delivery.witness_s``): it checks its partners' logs, then tells
+An *exchange* is what every node does once a minute (``delivery.monitor_s``): it checks its partners' logs, then tells
 its partners what it saw and which proofs it holds. Real nodes, real TLS, real databases.
 """
 
@@ -45,7 +45,7 @@ from tests.worlds.lying_nodes import (
 from tests.worlds.nodes import Desk, Nation, Reply, World
 
 HONEST = ("kr", "us", "br", "jp")
-DELIVERY = {"first_backoff_s": 0.02, "max_backoff_s": 0.2, "timeout_s": 5, "witness_s": 3600}
+DELIVERY = {"first_backoff_s": 0.02, "max_backoff_s": 0.2, "timeout_s": 5, "monitor_s": 3600}
 
 
 @dataclass

@@ -90,7 +90,7 @@ def report(
             from exchange.report.office_document import office_document
 
             with progress(_("cases"), as_json=as_json) as moved:
-                figures = await desk.figures(period, Suppression(suppress_below), moved)
+                figures = await desk.cases.figures(period, Suppression(suppress_below), moved)
             await deliver(wanted, figures, lambda: office_document(figures, wanted.reader), as_json=as_json)
 
         return await with_desk(home, passphrase_file, of_desk)()

@@ -173,7 +173,7 @@ def record_rejection(rows: Rows, operation: RecordRejection) -> Result:
         return Result((known[0],), duplicate=True)
     about = EventSubject(operation.message_id, operation.digest, operation.recipient, operation.peer)
     leaf = rows.leaf(operation.event, operation.at, about, reasons=operation.reasons)
-    # Who sent it is not proved. Whoever handed it over has this entry's receipt, and logged the same.
+    # The sender is not proved. The node that brought it has this entry's receipt, and logged the same.
     told = (operation.peer, None if operation.recipient is None else operation.recipient.node)
     nations = nations_text(node for node in told if node is not None)
     return Result((rows.append(leaf, operation.at, operation.event, None, recipient, same, nations),))

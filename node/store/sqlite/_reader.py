@@ -74,8 +74,10 @@ class ReleasedSeq:
 
 
 class SqliteReader:
-    """Reads on one connection, in one thread, no further than ``released``. What each method promises:
-    :class:`node.store.reads.Reads`."""
+    """Reads on one connection, in one thread, no further than ``released``.
+
+    :class:`node.store.reads.Reads` says what each method promises.
+    """
 
     def __init__(self, path: Path, recent: RecentReceipts) -> None:
         self.released = ReleasedSeq()
