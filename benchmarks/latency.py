@@ -104,7 +104,7 @@ async def sender(home: Path, pipe: Connection) -> None:
         pipe.send("ready")
         while await asyncio.to_thread(pipe.recv) is not None:
             traced.note("ping")
-            await desk.send(request())
+            await desk.messages.send(request())
             pipe.send("sent")
 
 
@@ -113,13 +113,13 @@ async def recipient(home: Path, pipe: Connection) -> None:
     async with Desk.open(home, PASSPHRASE) as desk:
         pipe.send("ready")
         while (count := await asyncio.to_thread(pipe.recv)) is not None:
-            listening = desk.listen()
+            listening = desk.messages.listen()
             for _ in range(count):
                 pipe.send("listening")
                 async for result in listening:
                     if result.received:
                         break
-                await desk.show(result.received[0].id)
+                await desk.messages.show(result.received[0].id)
                 traced.note("shown")
                 pipe.send("opened")
             await listening.aclose()

@@ -103,7 +103,7 @@ def wrap_desk() -> None:
     wrap("exchange.messaging.outbox:Outbox.seal", "seal")
     wrap("exchange.messaging.sync:NodeSync._take", "take")
     wrap("exchange.messaging.inbox:Inbox.take", "take in thread")
-    wrap("exchange.desk.desk:Desk.show", "show")
+    wrap("exchange.desk.messages:DeskMessages.show", "show")
 
 
 def main() -> None:
