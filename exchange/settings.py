@@ -48,7 +48,7 @@ class Home:
 
     @property
     def bootstrap(self) -> Path:
-        """The bootstrap bundle the desk began with."""
+        """The bootstrap file the desk began with."""
         return self.path / "bootstrap.json"
 
     @property
@@ -73,7 +73,7 @@ class Home:
 
     @property
     def records_head(self) -> Path:
-        """The last signed head of the local records."""
+        """The last signed head of the processing log."""
         return self.path / "records.checkpoint"
 
     @property

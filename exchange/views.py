@@ -58,7 +58,7 @@ class ReceiptRow:
 class SentMessage:
     """The outcome of sending one message. ``error`` is the code of the refusal, or of why it is still queued.
 
-    What waits for another officer is not sealed yet: its ``digest`` is empty.
+    A draft that waits for another officer is not sealed yet: its ``digest`` is empty.
     """
 
     id: UUID

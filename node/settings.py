@@ -66,7 +66,7 @@ class NodeHome:
 
     @property
     def bootstrap(self) -> Path:
-        """The bootstrap bundle the node began with."""
+        """The bootstrap file the node began with."""
         return self.path / "bootstrap.json"
 
     @property
@@ -92,7 +92,7 @@ class NodeHome:
     @property
     def monitor(self) -> Path:
         """What is proved of the partners' logs."""
-        return self.path / "witness.cbor"
+        return self.path / "monitor.cbor"
 
     @property
     def cosigned(self) -> Path:
@@ -159,14 +159,14 @@ class LimitSettings(_Table):
 class DeliverySettings(_Table):
     """How partners are asked again: exponential back-off with full jitter up to ``max_backoff_s``.
 
-    Their logs are checked every ``witness_s`` seconds; they are asked to cosign this log at most every ``cosign_s``.
+    Their logs are checked every ``monitor_s`` seconds; they are asked to cosign this log at most every ``cosign_s``.
     """
 
     timeout_s: Seconds = 30
     first_backoff_s: Seconds = 1
     max_backoff_s: Seconds = 60
     requests_at_once: Annotated[int, Field(ge=1, le=16)] = 4
-    witness_s: Seconds = 60
+    monitor_s: Seconds = 60
     cosign_s: Seconds = 1
 
     def pause_s(self, doublings: int) -> float:

@@ -1,4 +1,7 @@
-"""Auditing: mirror nodes' logs, verify them, and reconcile what two of them say, without seeing any content."""
+"""Auditing: mirror nodes' logs, verify them, and reconcile what two of them say.
+
+It never opens an envelope, and never takes a log's word for what the log's own tree can prove.
+"""
 
 from __future__ import annotations
 

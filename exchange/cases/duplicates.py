@@ -15,10 +15,11 @@ from types import MappingProxyType
 from uuid import UUID
 
 from exchange.cases.search import Search
-from exchange.cases.threads import Parsed
-from exchange.store.messages import DeskStore
+from exchange.context.parsed import Parsed
+from exchange.store.desk_store import DeskStore
 from exchange.views import Direction
 from protocol.address import Address
+from protocol.errors import DuplicateRequestError
 from protocol.messages.schema.base import Message
 from protocol.messages.schema.identifiers import Identifier
 from protocol.messages.types.assistance import AssistanceRequest
@@ -27,7 +28,7 @@ from protocol.messages.types.preservation import PreservationRequest
 
 _REQUESTS = (PreservationRequest, AssistanceRequest, EmergencyRequest)
 _EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
-# What identifies, by kind; the rest describes.
+# These fields identify, by kind; the rest describes.
 _IDENTIFYING: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "ip_range": ("first", "last"),
@@ -89,7 +90,7 @@ def subjects_of(message: Message) -> Iterator[TargetSubject]:
         return
     for target in message.targets:
         window = target.time_window
-        # Who used an address is asked of an instant, whatever the span of the data wanted of them.
+        # A request asks who used an address at an instant, whatever the span of the data wanted of them.
         instant = getattr(target.identifier, "instant", None)
         begins, ends = (instant, instant) if instant else (window.begins_at, window.ends_at) if window else _EVER
         yield TargetSubject(target.target, subject_key(target.identifier), begins, ends)
@@ -108,6 +109,14 @@ def subject_key(identifier: Identifier) -> str:
     elif kind not in _CASE_MATTERS or getattr(identifier, "chain", None) == "ethereum":
         values = [value.casefold().replace(" ", "").replace("-", "") for value in values]
     return json.dumps([kind, *values], ensure_ascii=False)
+
+
+def require_no_duplicate(store: DeskStore, parsed: Parsed, search: Search, message: Message) -> None:
+    """Return if no other case is about a target of the request; raises :class:`DuplicateRequestError`."""
+    search.index()
+    named = sorted({str(found.thread) for found in find_duplicates(store, parsed, search, message)})
+    if named:
+        raise DuplicateRequestError(f"other cases are about the same targets: {', '.join(named)}")
 
 
 def find_duplicates(store: DeskStore, parsed: Parsed, search: Search, message: Message) -> list[Duplicate]:

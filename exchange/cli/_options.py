@@ -42,6 +42,31 @@ PassphraseOption = Annotated[
         help=_("A file (mode 0600) whose first line is the keystore's passphrase; else it is asked for."),
     ),
 ]
+NewPassphraseOption = Annotated[
+    Path | None,
+    typer.Option("--new-passphrase-file", help=_("A file with the new passphrase; else it is asked for.")),
+]
+QuickDerivationOption = Annotated[
+    bool, typer.Option("--quick-derivation", help=_("Cheaper passphrase derivation: for demonstrations only."))
+]
+WaitOption = Annotated[float, typer.Option("--wait", min=0, max=30, help=_("Seconds to wait for something new."))]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000)]
+RemarkOption = Annotated[str | None, typer.Option("--remark", help=_("A remark for the sender."))]
+FromOption = Annotated[str | None, typer.Option("--from", help=_("From this date and time on (with time zone)."))]
+ToOption = Annotated[str | None, typer.Option("--to", help=_("Before this date and time (with time zone)."))]
+CountryOption = Annotated[str | None, typer.Option(help=_("Only of this country, such as FR."))]
+OutOrPrintOption = Annotated[Path | None, typer.Option("--out", help=_("The file to write; else standard output."))]
+DraftArgument = Annotated[Path, typer.Argument(help=_("The draft."))]
+PreservationDraftArgument = Annotated[Path, typer.Argument(help=_("The draft of a preservation.request."))]
+NodeArgument = Annotated[str, typer.Argument(help=_("The node."))]
+# Commands that need one and commands that do not take the same option.
+TSA = typer.Option("--tsa", help=_("URL of a timestamp authority (RFC 3161); repeat it."))
+TSA_ROOTS = typer.Option("--tsa-roots", help=_("PEM file of the timestamp authorities' root certificates."))
+REPLACED_OUT = typer.Option("--out", help=_("The file to write; it is replaced if it exists."))
+TsaRootsOption = Annotated[Path | None, TSA_ROOTS]
+DisclosureOption = Annotated[
+    Path | None, typer.Option("--disclosure", help=_("A disclosure, for a bag without content."))
+]
 IdArgument = Annotated[str, typer.Argument(help=_("The message's id, or its first or last characters."))]
 SHORT_ID = 8  # the end of an id: its beginning is a time, alike in neighbours
 DEFAULT_HOME = Path("~/.comity")

@@ -2,8 +2,8 @@
 
 A token is verified before it is kept: granted, our nonce, our imprint, signed by a certificate for timestamping that
 the signature itself names (RFC 5035), that leads to a given root and was valid at the time in the token. Whether that
-certificate was revoked is not asked. What OpenSSL verifies is accepted: also certificates in another order than DER's,
-which is how most authorities and OpenSSL itself send them, and SHA-384 and SHA-512.
+certificate was revoked is not asked. Every token that OpenSSL verifies is accepted: also certificates in another order
+than DER's, which is how most authorities and OpenSSL itself send them, and SHA-384 and SHA-512.
 """
 
 from __future__ import annotations

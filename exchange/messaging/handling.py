@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from exchange.cases.threads import Parsed
+from exchange.context.desk_context import DeskContext
 from exchange.messaging.contradictions import judge_whole
 from exchange.messaging.dating import acceptances, dated_signature, witnessed_since
-from exchange.messaging.inbox import claimed_head
 from exchange.messaging.receipts import ReceiptJudge
-from exchange.store.messages import DeskStore
-from exchange.store.rows import StoredMessage
+from exchange.store.rows import MessageRef, StoredMessage
 from exchange.views import Dating, Direction
 from keys.directory.view import Directory
 from protocol.address import Address
@@ -64,19 +62,12 @@ _USES = {Action.FORWARD: "onward_transfer", Action.PROCEEDINGS: "proceedings"}
 class PassingOn:
     """What one desk may do with what it holds. Blocking; runs in the desk's thread."""
 
-    def __init__(
-        self,
-        store: DeskStore,
-        parsed: Parsed,
-        address: Address,
-        clock: Callable[[], datetime],
-        directory: Callable[[], Directory],
-    ) -> None:
-        self._directory = directory
-        self._store = store
-        self._parsed = parsed
-        self._address = address
-        self._clock = clock
+    def __init__(self, context: DeskContext) -> None:
+        self._directory = context.current
+        self._store = context.store
+        self._parsed = context.parsed
+        self._address = context.address
+        self._clock = context.clock
 
     @property
     def address(self) -> Address:
@@ -195,7 +186,7 @@ class PassingOn:
 
     def received_forward(self, message_id: UUID) -> Forward | None:
         """The message, if another office passed it on to this desk; raises :class:`NotFoundError`."""
-        stored = self._store.message(message_id)
+        stored = self._store.messages.get(message_id)
         if stored.erased or stored.head.direction is not Direction.RECEIVED:
             return None
         message = self._parsed.of(stored)
@@ -217,7 +208,7 @@ class PassingOn:
 
     def _consents_that_lift(self, stored: StoredMessage, recipients: Sequence[Address]) -> list[dict[str, Any]]:
         """The consent without which a recipient could not have the message, with its proofs."""
-        rows = {row.head.id: row for _, row, _ in self._store.thread(stored.head.thread) if not row.erased}
+        rows = {row.head.id: row for _, row, _ in self._store.messages.thread(stored.head.thread) if not row.erased}
         message, now = self._parsed.of(stored), self._clock()
         thread = {key: self._parsed.of(row) for key, row in rows.items()}
         pairs = [
@@ -241,8 +232,8 @@ class PassingOn:
     def _acceptance(self, stored: StoredMessage) -> list[Receipt]:
         """What shows when the originator's signature was there: an acceptance, and a small tree that is witnessed."""
         directory, routing = self._directory(), parse_envelope(stored.envelope).routing
-        receipts = [entry.receipt for entry in self._store.receipts(stored.head.digest)]
-        judged = judge_whole(ReceiptJudge(self._directory), receipts, stored.head, self._clock()).judged
+        receipts = [entry.receipt for entry in self._store.receipts.of(stored.head.digest)]
+        judged = judge_whole(ReceiptJudge(self._directory), receipts, stored.head.ref, self._clock()).judged
         now = self._clock()
         carried = [
             replace(
@@ -272,7 +263,7 @@ class PassingOn:
         return carried
 
     def _stored(self, message_id: UUID) -> StoredMessage:
-        stored = self._store.message(message_id)
+        stored = self._store.messages.get(message_id)
         if stored.erased:
             raise ErasedError
         return stored
@@ -281,7 +272,7 @@ class PassingOn:
         return self._messages_of(stored.head.thread)
 
     def _messages_of(self, thread: UUID) -> list[Message]:
-        rows = self._store.thread(thread)
+        rows = self._store.messages.thread(thread)
         return [self._parsed.of(other) for _, other, _ in rows if not other.erased]
 
 
@@ -311,11 +302,12 @@ def _legal_basis(message: Message) -> LegalBasis | None:
 def verify_original(original: Original, directory: Directory, now: datetime) -> Dating:
     """What dates the originator's signature on what was passed on, by the receipts that came with it.
 
-    Raises what does not hold. Whatever the dating looks up and the directory has not read yet is wanted by it then.
+    Raises what does not hold. The directory then wants the nations that the dating looks up and that it has not read
+    yet.
     """
     envelope = original_envelope(original)
     receipts = original_receipts(original)
-    whole = judge_whole(ReceiptJudge(lambda: directory), receipts, claimed_head(envelope, now), now)
+    whole = judge_whole(ReceiptJudge(lambda: directory), receipts, MessageRef.of(envelope), now)
     if whole.found:
         raise ProofInvalidError(whole.check().detail)
     return dated_signature(envelope, whole.judged, directory, now)

@@ -1,7 +1,7 @@
 """Reports in numbers: of verified logs for an auditor, of its own cases for an office; as HTML or PDF, in any language.
 
-The way: ``sources`` read, figures count (pure), ``audit_document`` and ``office_document`` say it in the reader's
-language, ``html`` and ``pdf`` show it, ``sign`` signs it.
+It never holds the content of a message. The way: ``sources`` read, figures count (pure), ``audit_document`` and
+``office_document`` say it in the reader's language, ``html`` and ``pdf`` show it, ``sign`` signs it.
 """
 
 from __future__ import annotations

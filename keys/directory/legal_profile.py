@@ -58,7 +58,7 @@ class OffenceRule(Sourced):
     """Whether what a published list calls an offence is punishable in this nation."""
 
     list: Literal["budapest", "un", "iccs"]
-    code: Annotated[str, StringConstraints(min_length=1, max_length=20)]
+    code: str
     punishable: bool
     provision: Line | None = None
     penalty_years: Annotated[int, Field(ge=0, le=100)] | None = None
@@ -161,8 +161,8 @@ class LegalProfile(_Part):
     node: NodeName
     country: Country | None = None
     updated_at: Instant
-    offences: Annotated[tuple[OffenceRule, ...], Field(max_length=200)] = ()
-    powers: Annotated[tuple[PowerRule, ...], Field(max_length=50)] = ()
+    offences: tuple[OffenceRule, ...] = ()
+    powers: tuple[PowerRule, ...] = ()
     preservation: Annotated[tuple[PreservationRule, ...], Field(max_length=20)] = ()
     languages: Annotated[tuple[LanguageRule, ...], Field(max_length=50)] = ()
     authorities: Annotated[tuple[AuthorityRule, ...], Field(max_length=50)] = ()

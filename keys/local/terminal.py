@@ -9,7 +9,7 @@ With ``--json`` a refusal is one object on standard output, the problem document
 
     {"error": {"type": "urn:comity:error:<code>", "code": "<code>", "title": …, "status": …, "detail": …}}
 
-Whatever is printed passes :mod:`keys.local.printing`: no text of a stranger reaches the terminal as it came. A
+Everything that is printed passes :mod:`keys.local.printing`: no text of a stranger reaches the terminal as it came. A
 character that the output's encoding lacks is printed as an escape.
 """
 
@@ -134,7 +134,7 @@ def refusal_lines(error: ComityError) -> list[str]:
     lines = [_("refused ({code}): {detail}").format(code=error.code, detail=printable_line(_(error.detail)))]
     for field, rule, text in getattr(error, "problems", ()):
         said = _("{rule}: {text} [{field}]")
-        told = {"rule": printable_line(_(rule)), "text": printable_line(_(text)), "field": printable_line(field)}
+        told = {"rule": printable_line(_(rule)), "text": printable_line(_(text)), "field": printable_line(_(field))}
         lines.append("  " + said.format(**told))
     return [*lines, printable_line(_(error.advice))]
 

@@ -145,15 +145,26 @@ def client_context(certificates: Iterable[bytes]) -> ssl.SSLContext:
     pinned = list(certificates)
     if not pinned:
         raise MalformedError("there is no certificate to pin")
-    for certificate in pinned:
-        check_certificate(certificate)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
-    context.load_verify_locations(cadata=b"".join(to_pem(certificate) for certificate in pinned).decode("ascii"))
+    for certificate in pinned:
+        _require_one(certificate)
+        context.load_verify_locations(cadata=certificate)
     return context
+
+
+def _require_one(certificate: bytes) -> None:
+    """Return if the bytes are one DER certificate: one that hides behind its end would be trusted as well."""
+    alone = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        alone.load_verify_locations(cadata=certificate)
+    except (ssl.SSLError, ValueError) as problem:
+        raise MalformedError("the TLS certificate is not valid DER") from problem
+    if alone.cert_store_stats()["x509"] != 1:
+        raise MalformedError("the TLS certificate has something behind its end")
 
 
 def to_pem(certificate: bytes) -> bytes:

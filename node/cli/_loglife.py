@@ -117,7 +117,7 @@ async def _reconcile(home: Path, passphrase_file: Path | None, *, alone: bool) -
         if alone and nodes:
             node.log.warning("reconciled-without-witnesses")
         await node.require_clock([] if alone else nodes)
-        return await reconcile(node.context.sequencer, node.files, node.partners, nodes, node.log, alone=alone)
+        return await reconcile(node.context.sequencer, node.files, node.context.partners, nodes, node.log, alone=alone)
     finally:
         await node.stop()
 
@@ -242,7 +242,7 @@ def verify_tiles(
 def _show_tiles(as_json: bool, folder: Path, values: dict[str, Any], size: int) -> None:
     head = values.pop("checkpoint")
     shown = {"folder": str(folder), "origin": head["origin"], "size": size, "root": head["root"].hex(), **values}
-    text = _("{folder}; entries: {size}; bundles of entries: {bundles}; entries by hash only: {withheld}")
+    text = _("{folder}; entries: {size}; entry bundles: {bundles}; entries by hash only: {withheld}")
     show(as_json, shown, lambda: text.format(**shown))
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from keys.local.given_files import FileKind, take
+from node.cli._options import OutFile, QuickKeystore
 from node.cli._output import AsJson, edge, show
 from node.cli._secrets import PassphraseFile, TokenFile, open_token, read_passphrase
 from node.i18n import _, labelled
@@ -42,9 +43,7 @@ def init(
     directory_folder: Annotated[
         Path | None, typer.Option(help=_("Folder that the federation's ceremony publishes into, if it is here."))
     ] = None,
-    demonstration: Annotated[
-        bool, typer.Option("--demonstration", help=_("A keystore that opens fast: for tests and demonstrations only."))
-    ] = False,
+    demonstration: QuickKeystore = False,
     passphrase_file: PassphraseFile = None,
     token_file: TokenFile = None,
     as_json: AsJson = False,
@@ -124,17 +123,17 @@ def _check_url(url: str | None) -> None:
 
 def join(
     home: Home,
-    bundle: Annotated[Path, typer.Argument(help=_("The federation's bootstrap bundle."))],
+    bootstrap: Annotated[Path, typer.Argument(help=_("The federation's bootstrap file."))],
     as_json: AsJson = False,
 ) -> None:
-    """Take the federation's bootstrap bundle: the root of trust and the first node to ask."""
+    """Take the federation's bootstrap file: the root of trust and the first node to ask."""
     with edge(as_json):
         from keys.directory.metadata.client import fingerprint
         from keys.local.files import write_file
         from keys.members.bootstrap import BootstrapFile
         from node.settings import NodeHome
 
-        parsed = take(bundle, FileKind.BOOTSTRAP, BootstrapFile.from_bytes)
+        parsed = take(bootstrap, FileKind.BOOTSTRAP, BootstrapFile.from_bytes)
         if not NodeHome(home).settings.exists():
             raise UsageError(f"{home} is not a node's home; run comity-node init first")
         write_file(NodeHome(home).bootstrap, parsed.to_bytes())
@@ -176,10 +175,10 @@ def card(home: Home, as_json: AsJson = False) -> None:
 def bootstrap(
     home: Home,
     url: Annotated[str, typer.Option(help=_("Where its own desks reach it: https://host[:port]."))],
-    out: Annotated[Path, typer.Option(help=_("File to write."))],
+    out: OutFile,
     as_json: AsJson = False,
 ) -> None:
-    """Write the bootstrap bundle for desks that this node serves, also where no partner reaches it."""
+    """Write the bootstrap file for desks that this node serves, also where no partner reaches it."""
     with edge(as_json):
         from keys.directory.cards import parse_node_card
         from keys.directory.metadata.client import fingerprint

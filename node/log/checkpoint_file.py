@@ -12,8 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from keys.local.files import sync_folder, write_file
-from node.store.disk_errors import disk_error
-from protocol.errors import CheckpointFileDamagedError, CheckpointFileError, CheckpointInvalidError
+from node.log._volatile_checkpoint import VolatileCheckpoint
+from node.store.disk_errors import Report, disk_error, unreported
+from protocol.errors import CheckpointFileDamagedError, CheckpointFileError, CheckpointInvalidError, ComityError
 from protocol.log.checkpoint import parse_checkpoint
 
 # A checkpoint is about 4 KB; room for the lines of witnesses.
@@ -70,6 +71,43 @@ class CheckpointFile:
         for leftover in self.path.parent.glob(f".{self.path.name}.*.tmp"):
             with suppress(OSError):
                 leftover.unlink()
+
+
+class KeptCheckpoint:
+    """The newest checkpoint of a log, outside the database: in the ``file``, and in this boot's ``memory`` if there is
+    one. One thread writes."""
+
+    def __init__(
+        self, file: CheckpointFile, memory: VolatileCheckpoint | None = None, report: Report = unreported
+    ) -> None:
+        self.note: bytes | None = None  # what the file holds, as far as it was loaded or written here
+        self._file = file
+        self._memory = memory
+        self._report = report
+        self._remembered: bytes | None = None
+
+    def read(self) -> bytes | None:
+        """See :meth:`CheckpointFile.read`."""
+        return self._file.read()
+
+    def load(self) -> None:
+        """Sweep what a killed process left behind, and know what the file holds. Raises as :meth:`read`."""
+        self._file.sweep()
+        self.note = self._file.read()
+
+    def keep(self, note: bytes) -> None:
+        """Keep ``note``, durably on return. Raises as :meth:`CheckpointFile.write`; the memory may know it then."""
+        if note != self._remembered and self._memory is not None:
+            self._memory.write(note)  # first: it must never know less than the file
+            self._remembered = note
+        if note != self.note:
+            try:
+                self._file.write(note)
+            except ComityError as problem:
+                self._report(self._file.path, problem, "writing")
+                raise
+            self._report(self._file.path, None, "writing")
+            self.note = note
 
 
 def _name(problem: OSError) -> str:

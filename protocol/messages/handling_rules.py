@@ -8,8 +8,8 @@ Rules:
 1. A label or condition binds whoever holds the content, except the office that set it.
 2. It is lifted by the consent of the office that set it, and by nobody else's. An item of an answer may name another
    originator: then its further use is lifted by that office.
-3. What was passed on stays under the labels of its original, whoever passes it on and however often. The labels of the
-   message around it are never weaker; what they add is lifted by who added it.
+3. A message that was passed on stays under the labels of its original, whoever passes it on and however often. The
+   labels of the message around it are never weaker; what they add is lifted by who added it.
 4. Consent answers what the holder asked: this action, for this recipient. The last word counts, and a word on the
    message as a whole replaces all earlier words on its items.
 """
@@ -82,8 +82,8 @@ def objections(
 ) -> tuple[Objection, ...]:
     """What still forbids ``holder`` the action on ``message``, given the consent that ``thread`` holds.
 
-    ``recipient`` is to whom it would be passed on; None is somebody who is no contact point. What an office wrote
-    itself it may do with as it likes. Raises :class:`InvalidMessageError` for an original that cannot be read.
+    ``recipient`` is to whom it would be passed on; None is somebody who is no contact point. An office may do as it
+    likes with what it wrote itself. Raises :class:`InvalidMessageError` for an original that cannot be read.
     """
     open_ = open_barriers(message, action, holder, recipient, thread, now)
     return tuple(dict.fromkeys(barrier.objection for barrier in open_))

@@ -13,11 +13,13 @@ from exchange.audit import Status
 from exchange.audit.mirror import NodeSource, TileFolderSource, mirror
 from exchange.audit.reconcile import reconcile
 from exchange.audit.trace import trace
-from exchange.audit.verify import VerifiedLog, verify_mirror
+from exchange.audit.verify import LogMirror, VerifiedLog, verify_mirror
 from exchange.link.client import NodeClient
 from keys.directory.audit_rights import audit_right
 from keys.directory.cards import AuditScope, Function, card_to_bytes, make_contact_point_card, parse_contact_point_card
 from keys.local.tile_folder import SCOPED
+from keys.transport.client import Server
+from keys.transport.signing import Requester
 from protocol.address import Address
 from protocol.directory_seen import DirectorySeen, decode_entry
 from protocol.encoding.ids import new_message_id
@@ -48,8 +50,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 
 def client(world: World, auditor: Desk, node: str) -> NodeClient:
-    certificates = [world.node_keys[node].tls.certificate]
-    return NodeClient(node, world.url(node), certificates, auditor.address, auditor.signer(), world.clock)
+    server = Server(node, world.url(node), (world.node_keys[node].tls.certificate,))
+    return NodeClient(server, Requester(str(auditor.address), auditor.signer(), world.clock))
 
 
 async def mirrored(world: World, auditor: Desk, node: str, folder: Path) -> VerifiedLog:
@@ -61,7 +63,7 @@ async def mirrored(world: World, auditor: Desk, node: str, folder: Path) -> Veri
         await mirror(NodeSource(asked), folder, verifier, **form)
     finally:
         await asked.close()
-    return verify_mirror(folder, node, verifier, world.directory)
+    return verify_mirror(LogMirror(folder, node, verifier), world.directory)
 
 
 def messages(log: VerifiedLog) -> set[bytes]:
@@ -141,7 +143,7 @@ async def test_hashes_that_are_not_the_logs_do_not_pass_as_withheld(world: World
     path = tmp_path / "mirrors/kr" / scoped_path(0, log.tree.size)
     items = decode_scoped_bundle(path.read_bytes())
     path.write_bytes(encode_scoped_bundle([*items[:-1], Withheld(leaf_hash(b"another"))]))
-    changed = verify_mirror(tmp_path / "mirrors/kr", "kr", verifier, world.directory)
+    changed = verify_mirror(LogMirror(tmp_path / "mirrors/kr", "kr", verifier), world.directory)
     assert [finding.code for finding in changed.findings] == ["altered-entry"]
     with pytest.raises(ProofInvalidError):
         await mirror(TileFolderSource(tmp_path / "mirrors/kr"), tmp_path / "again", verifier, form=SCOPED)

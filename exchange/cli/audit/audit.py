@@ -10,13 +10,22 @@ from uuid import UUID
 
 import typer
 
-from exchange.cli._options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
+from exchange.cli._options import (
+    DEFAULT_HOME,
+    FromOption,
+    HomeOption,
+    JsonOption,
+    NodeArgument,
+    OutOrPrintOption,
+    PassphraseOption,
+    ToOption,
+    run,
+    with_desk,
+)
 from exchange.cli.audit._reconcile import reconcile
 from exchange.cli.audit.mirrors import (
-    FromOption,
     JobsOption,
     MirrorsArgument,
-    ToOption,
     WitnessedOption,
     demanded,
     kept_in,
@@ -61,7 +70,7 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.command(help=_("Mirror a node's log and verify it.\n\nExample: comity audit mirror kr --into mirrors/kr"))
 def mirror(
-    node: Annotated[str, typer.Argument(help=_("The node."))],
+    node: NodeArgument,
     into: Annotated[
         Path | None,
         typer.Option("--into", help=_("The mirror's folder, continued if it exists; else mirrors/NODE in the home.")),
@@ -281,8 +290,8 @@ def report(
     help=_("Write whose cosignatures a node's log needs, as a C2SP tlog-policy.\n\nExample: comity audit policy kr")
 )
 def policy(
-    node: Annotated[str, typer.Argument(help=_("The node."))],
-    out: Annotated[Path | None, typer.Option("--out", help=_("The file to write; else standard output."))] = None,
+    node: NodeArgument,
+    out: OutOrPrintOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

@@ -28,8 +28,6 @@ MirrorsArgument = Annotated[
     list[str],
     typer.Argument(help=_("Mirrors, as NODE (in the home's folder mirrors) or as NODE=FOLDER.")),
 ]
-FromOption = Annotated[str | None, typer.Option("--from", help=_("From this date and time on (with time zone)."))]
-ToOption = Annotated[str | None, typer.Option("--to", help=_("Before this date and time (with time zone)."))]
 JobsOption = Annotated[
     int, typer.Option("--jobs", min=1, max=64, help=_("Processes that read entries at the same time."))
 ]
@@ -77,19 +75,17 @@ async def verified(
     """
     from exchange.audit import keep_verified, verified_before
     from exchange.audit.period import ALWAYS
-    from exchange.audit.verify import verify_mirror
+    from exchange.audit.verify import LogMirror, VerifyPlan, verify_mirror
 
     def work(directory: Directory, moved: Callable[[int, int], None]) -> VerifiedLog:
         verifier = directory.log_verifier(node)
         return verify_mirror(
-            folder,
-            node,
-            verifier,
+            LogMirror(folder, node, verifier),
             directory,
-            moved,
-            period=period,
-            jobs=jobs,
-            before=None if kept is None else verified_before(kept, verifier.origin),
+            VerifyPlan(
+                period=period, jobs=jobs, before=None if kept is None else verified_before(kept, verifier.origin)
+            ),
+            progress=moved,
         )
 
     with progress(_("verified"), as_json=as_json, counted=True) as moved:

@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli._options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
-from exchange.cli.audit.mirrors import FromOption, ToOption, period_of
+from exchange.cli._options import (
+    DEFAULT_HOME,
+    FromOption,
+    HomeOption,
+    JsonOption,
+    PassphraseOption,
+    ToOption,
+    run,
+    with_desk,
+)
+from exchange.cli.audit.mirrors import period_of
 from exchange.cli.messages.files import write_out
 from exchange.cli.output import line, print_json, progress
 from exchange.i18n import _, labelled
@@ -82,7 +91,7 @@ def report(
             from exchange.report.office_document import office_document
 
             with progress(_("cases"), as_json=as_json) as moved:
-                figures = await desk.figures(period, Suppression(suppress_below), moved)
+                figures = await desk.cases.figures(period, Suppression(suppress_below), moved)
             await deliver(wanted, figures, lambda: office_document(figures, wanted.reader), as_json=as_json)
 
         return await with_desk(home, passphrase_file, of_desk)()

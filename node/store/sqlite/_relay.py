@@ -10,7 +10,8 @@ from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
-from node.store.interface import (
+from node.store._leaves import EventSubject
+from node.store.operations import (
     REASON_EXPIRED,
     RecordExpired,
     RecordPeerCheckpoint,
@@ -32,19 +33,13 @@ _INSERT_FOREIGN = (
 
 
 def record_relayed(rows: Rows, operation: RecordRelayed) -> Result:
-    """See :class:`~node.store.interface.RecordRelayed`."""
+    """See :class:`~node.store.operations.RecordRelayed`."""
     message, partner = _queued(rows, operation.outbound_id)
     if any(not _is_about(receipt, message) for receipt in operation.receipts):
         raise PeerFailedError("a receipt is about another message")
     _check_witnessed(rows, operation.receipts)
-    leaf = rows.leaf(
-        EventName.RelayAcceptance,
-        operation.at,
-        message.message_id,
-        message.digest,
-        peer=partner,
-        reference=operation.reference,
-    )
+    about = EventSubject(message.message_id, message.digest, peer=partner)
+    leaf = rows.leaf(EventName.RelayAcceptance, operation.at, about, reference=operation.reference)
     index, seq = _finish(rows, operation.outbound_id, message, leaf, operation.at, EventName.RelayAcceptance)
     if message.peer is None:
         _keep_foreign(rows, operation.receipts, message, seq)
@@ -55,31 +50,19 @@ def record_relayed(rows: Rows, operation: RecordRelayed) -> Result:
 
 
 def record_refused(rows: Rows, operation: RecordRefused) -> Result:
-    """See :class:`~node.store.interface.RecordRefused`."""
+    """See :class:`~node.store.operations.RecordRefused`."""
     message, _ = _queued(rows, operation.outbound_id)
-    leaf = rows.leaf(
-        EventName.RelayRejection,
-        operation.at,
-        message.message_id,
-        message.digest,
-        peer=operation.peer,
-        reasons=operation.reasons,
-    )
+    about = EventSubject(message.message_id, message.digest, peer=operation.peer)
+    leaf = rows.leaf(EventName.RelayRejection, operation.at, about, reasons=operation.reasons)
     index, _ = _finish(rows, operation.outbound_id, message, leaf, operation.at, EventName.RelayRejection)
     return Result((index,))
 
 
 def record_expired(rows: Rows, operation: RecordExpired) -> Result:
-    """See :class:`~node.store.interface.RecordExpired`."""
+    """See :class:`~node.store.operations.RecordExpired`."""
     message, partner = _queued(rows, operation.outbound_id)
-    leaf = rows.leaf(
-        EventName.RelayFailure,
-        operation.at,
-        message.message_id,
-        message.digest,
-        peer=partner,
-        reasons=(REASON_EXPIRED,),
-    )
+    about = EventSubject(message.message_id, message.digest, peer=partner)
+    leaf = rows.leaf(EventName.RelayFailure, operation.at, about, reasons=(REASON_EXPIRED,))
     index, _ = _finish(rows, operation.outbound_id, message, leaf, operation.at, EventName.RelayFailure)
     return Result((index,))
 
@@ -106,7 +89,7 @@ def _finish(
 
 
 def store_foreign_receipts(rows: Rows, operation: StoreForeignReceipts) -> Result:
-    """See :class:`~node.store.interface.StoreForeignReceipts`."""
+    """See :class:`~node.store.operations.StoreForeignReceipts`."""
     _check_witnessed(rows, operation.receipts)
     refused: list[tuple[int, ComityError]] = []
     wanted: dict[int, tuple[MessageRow, list[VerifiedReceipt]]] = {}
@@ -212,7 +195,7 @@ def _witness(rows: Rows, receipts: Iterable[VerifiedReceipt]) -> None:
 
 
 def record_peer_checkpoint(rows: Rows, operation: RecordPeerCheckpoint) -> Result:
-    """See :class:`~node.store.interface.RecordPeerCheckpoint`."""
+    """See :class:`~node.store.operations.RecordPeerCheckpoint`."""
     _check_same(rows, operation.origin, operation.size, operation.root, operation.note)
     rows.seen.add(operation.origin, SeenCheckpoint(operation.size, operation.root, operation.note))
     return Result()

@@ -9,7 +9,7 @@ from datetime import datetime
 from uuid import UUID
 
 from node.store._leaves import EventWriter
-from node.store.interface import OutboundKind
+from node.store.reads import OutboundKind
 from node.store.sqlite._seen import SeenCheckpoints
 from protocol.encoding.instants import to_ms
 from protocol.errors import ComityError, NotFoundError
@@ -19,10 +19,10 @@ from protocol.log.tiles import TileTree
 # mailbox.kind
 MESSAGE = 0
 RECEIPTS = 1
-# outbound.rank of receipts; envelopes have 2 - priority, in a lane of their own
+# outbound.rank of receipts; envelopes are in a lane of their own
 _RECEIPTS_RANK = 0
 
-# What is not said of an entry's nations is as it was said when its message was accepted: that entry's index is the
+# Nations that an entry does not say are those that were said when its message was accepted: that entry's index is the
 # message's id.
 INSERT_EVENT = (
     "INSERT INTO event (idx, leaf, name, message, recipient, rejection, nations)"
@@ -30,7 +30,7 @@ INSERT_EVENT = (
 )
 _INSERT_MAILBOX = "INSERT INTO mailbox (desk, seq, kind, message, event) VALUES (?, ?, ?, ?, ?)"
 _INSERT_OUTBOUND = (
-    "INSERT INTO outbound (id, partner, kind, rank, next_ms, message, digest, event, expires_ms, recipients)"
+    "INSERT INTO outbound (id, partner, next_ms, kind, rank, message, digest, event, expires_ms, recipients)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
@@ -60,6 +60,35 @@ class MessageRow:
     sender: str
     peer: str | None
     expires_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedEnvelope:
+    """A message's envelope on its way to the ``recipients`` behind a partner; a lower ``rank`` goes first."""
+
+    message: int
+    digest: bytes
+    expires_ms: int
+    rank: int
+    recipients: str
+
+    def columns(self) -> tuple[object, ...]:
+        """From ``kind`` on."""
+        kind = int(OutboundKind.ENVELOPE)
+        return kind, self.rank, self.message, self.digest, None, self.expires_ms, self.recipients
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedReceipts:
+    """Receipts about a message on their way back: of this log's ``event``, or (None) those kept under the row's id."""
+
+    message: int
+    digest: bytes
+    event: int | None
+
+    def columns(self) -> tuple[object, ...]:
+        """From ``kind`` on. Receipts are never given up for age."""
+        return int(OutboundKind.RECEIPTS), _RECEIPTS_RANK, self.message, self.digest, self.event, None, None
 
 
 class Rows:
@@ -122,24 +151,10 @@ class Rows:
         self.desks.add(desk)
         return seq
 
-    def queue(
-        self,
-        partner: str,
-        kind: OutboundKind,
-        rank: int,
-        at: datetime,
-        message: int,
-        digest: bytes,
-        event: int | None,
-        expires_ms: int | None,
-        recipients: str | None = None,
-    ) -> int:
-        """Add a row to the queue to ``partner``, due at once; a lower ``rank`` goes first. Returns its id."""
+    def queue(self, partner: str, queued: QueuedEnvelope | QueuedReceipts, at: datetime) -> int:
+        """Add a row to the queue to ``partner``, due at once. Returns its id."""
         row = self.next_seq()
-        self.execute(
-            _INSERT_OUTBOUND,
-            (row, partner, int(kind), rank, to_ms(at), message, digest, event, expires_ms, recipients),
-        )
+        self.execute(_INSERT_OUTBOUND, (row, partner, to_ms(at), *queued.columns()))
         self.partners.add(partner)
         return row
 
@@ -150,9 +165,7 @@ class Rows:
         """
         if message.peer is None:
             return self.put(message.sender, RECEIPTS, message.id, event)
-        return self.queue(
-            message.peer, OutboundKind.RECEIPTS, _RECEIPTS_RANK, at, message.id, message.digest, event, None
-        )
+        return self.queue(message.peer, QueuedReceipts(message.id, message.digest, event), at)
 
     def let_go(self, message: int) -> None:
         """One less needs the payload; the last one takes it along."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from keys.local.migrations import load_migrations, migrate_sqlite
 from node.store._leaves import EventWriter
-from node.store.interface import Applied, Done, Failed, Operation, Outcome, SignCheckpoint
+from node.store.operations import Applied, Done, Failed, Operation, Outcome, SignCheckpoint
 from node.store.sqlite._batch import apply_operation
 from node.store.sqlite._batch_paths import batch_paths
 from node.store.sqlite._file_identity import FileIdentity

@@ -21,6 +21,7 @@ from keys.directory.legal_profile import (
     AuthorityRule,
     ClockRule,
     LegalProfile,
+    OffenceRule,
     PreservationRule,
     check_profile,
     parse_profile,
@@ -123,21 +124,42 @@ def test_a_member_that_stands_twice_is_refused_and_what_is_no_object_is_named_as
 
 
 @pytest.mark.parametrize(
-    ("rule", "kind", "good", "bad"),
+    ("rule", "kind", "rest", "good", "bad"),
     [
-        ("minimum_days", PreservationRule, (1, MAX_DAYS), (0, MAX_DAYS + 1)),
-        ("hours", ClockRule, (1, MAX_HOURS), (0, MAX_HOURS + 1)),
+        ("minimum_days", PreservationRule, {}, (1, MAX_DAYS), (0, MAX_DAYS + 1)),
+        ("maximum_days", PreservationRule, {"minimum_days": 1}, (1, MAX_DAYS), (0, MAX_DAYS + 1)),
+        ("extension_days", PreservationRule, {"minimum_days": 1}, (1, MAX_DAYS), (0, MAX_DAYS + 1)),
+        ("extensions", PreservationRule, {"minimum_days": 1, "extension_days": 1}, (0, 100), (-1, 101)),
+        ("penalty_years", OffenceRule, {"list": "budapest", "code": "2", "punishable": True}, (0, 100), (-1, 101)),
+        ("hours", ClockRule, {"what": "answer"}, (1, MAX_HOURS), (0, MAX_HOURS + 1)),
     ],
 )
-def test_days_and_hours_have_their_bounds(
-    rule: str, kind: type[BaseModel], good: tuple[int, ...], bad: tuple[int, ...]
+def test_days_hours_years_and_extensions_have_their_bounds(
+    rule: str, kind: type[BaseModel], rest: dict[str, Any], good: tuple[int, ...], bad: tuple[int, ...]
 ) -> None:
-    rest = {"what": "answer", **SAID} if kind is ClockRule else SAID
     for value in good:
-        kind.model_validate({rule: value, **rest})
+        kind.model_validate({rule: value, **rest, **SAID})
     for value in bad:
         with pytest.raises(ValidationError):
-            kind.model_validate({rule: value, **rest})
+            kind.model_validate({rule: value, **rest, **SAID})
+
+
+@pytest.mark.parametrize(
+    ("part", "rule", "most"),
+    [
+        ("preservation", {"minimum_days": 1}, 20),
+        ("languages", {"language": "fr"}, 50),
+        ("authorities", {"name": "A"}, 50),
+        ("routes", {"route": "mutual_assistance"}, 50),
+        ("clocks", {"what": "answer", "hours": 1}, 50),
+    ],
+)
+def test_a_profile_says_no_more_of_a_kind_than_a_reader_takes(part: str, rule: dict[str, Any], most: int) -> None:
+    rules = [{**rule, **SAID}] * most
+    assert len(getattr(profile(**{part: rules}), part)) == most
+    with pytest.raises(ProfileError) as refusal:
+        profile(**{part: [*rules, rules[0]]})
+    assert part in [where for where, _ in refusal.value.problems]
 
 
 @pytest.mark.parametrize(("length", "taken"), [(0, False), (1, True), (1000, True), (1001, False)])
@@ -228,7 +250,7 @@ def test_a_profile_that_cannot_be_read_does_not_make_its_nation_unreachable(
 ) -> None:
     with monkeypatch.context() as patch:  # signed by a program that knows another form
         patch.setattr("keys.ceremony.ceremony.profile_to_bytes", lambda _: b'{"schema": "comity/legal-profile/9"}')
-        patch.setattr("keys.ceremony.ceremony.Ceremony._verify", lambda *_: None)
+        patch.setattr("keys.ceremony.ceremony.verified", lambda *_: None)
         patch.setattr("keys.ceremony.ceremony.Ceremony.judge", lambda *_: None)
         ceremony = published(federation, profile())
     with DirectoryClient(tmp_path / "client", ceremony.repository.root_bytes(1), ceremony.repository.read) as client:

@@ -1,8 +1,8 @@
 """Finding a message by the beginning or the end of its id, over an index that holds no id.
 
 Ids are UUIDs of version 7: they begin with the time in milliseconds and end with chance. The blinded index has every
-beginning that tells times apart, and the shortest end that is looked for. What it finds is opened and compared whole,
-so that an index entry that is wrong shows nothing.
+beginning that tells times apart, and the shortest end that is looked for. A search opens what it finds and compares it
+whole, so that an index entry that is wrong shows nothing.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ _OpenId = Callable[[bytes, bytes], UUID]
 
 class ShortIds:
     """The index in one desk's database."""
+
+    fewest_characters = FEWEST_CHARACTERS
+    """What is looked for has so many."""
 
     def __init__(self, database: SealedDatabase, cipher: RowCipher, open_id: _OpenId) -> None:
         """``open_id(row, head)`` is the id in a message's sealed head, the row its blinded id."""
