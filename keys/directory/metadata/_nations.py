@@ -7,7 +7,9 @@ lists the same role and the member list the same keys for it: only its expiry ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -36,6 +38,8 @@ from keys.local.files import write_file
 from protocol.errors import ComityError, NationUnusableError, ProfileError
 
 MAX_CARDS_PER_NATION = 1_024
+_PARSERS = 2
+_MOST_PARSING = 8  # nations whose files are in memory at once
 
 Unused = Callable[[str], None]
 """Told of a nation whose archive is not what was signed, and was not used."""
@@ -132,8 +136,42 @@ class NationsReading:
         self.files: dict[str, NationFiles] = {}
         self.written: list[str] = []
 
-    def read(self, node: str) -> None:
-        """Take over the nation's cards; raises :class:`NationUnusableError`, or what the TUF library raises."""
+    def read(self, nodes: Iterable[str]) -> dict[str, str]:
+        """Take over the cards of these nations; by node, why those of some cannot be used.
+
+        Raises what the TUF library raises. Cards are parsed while the next nations are fetched: half of that work is
+        the examination of keys, which leaves the interpreter free.
+        """
+        problems: dict[str, str] = {}
+        parsing: deque[tuple[str, Future[Nation]]] = deque()
+
+        def take() -> None:
+            node, parsed = parsing.popleft()
+            try:
+                self.nations[node] = parsed.result()
+            except NationUnusableError as problem:
+                problems[node] = problem.detail
+
+        with ThreadPoolExecutor(_PARSERS, thread_name_prefix="cards") as threads:
+            for node in sorted(nodes):
+                try:
+                    to_parse = self._verified(node)
+                except NationUnusableError as problem:
+                    problems[node] = problem.detail
+                    continue
+                if to_parse is not None:
+                    parsing.append((node, threads.submit(self._nation, node, *to_parse)))
+                if len(parsing) > _MOST_PARSING:
+                    take()
+            while parsing:
+                take()
+        return problems
+
+    def _verified(self, node: str) -> tuple[Grounds, Targets, dict[str, bytes]] | None:
+        """What is to be parsed of a nation, verified; None when it was taken over as it was read before.
+
+        Raises :class:`NationUnusableError`, or what the TUF library raises.
+        """
         meta = self._updater.trusted_snapshot().meta.get(f"{nation_role(node)}.json")
         if meta is None:
             raise NationUnusableError("it was admitted but has not published its cards")
@@ -141,14 +179,14 @@ class NationsReading:
         known = self._known.get(node)
         if known is not None and known.grounds == grounds and self._still_stands(known):
             self.files[node], self.nations[node] = known.files, known
-            return
+            return None
         try:
             role, contents = self._obtained(node, meta)
         except DownloadError as problem:
             if self._fetcher.offline:
                 raise NationUnusableError("its files are not in the local copy") from problem
             raise
-        self.nations[node] = self._nation(node, grounds, role, contents)
+        return grounds, role, contents
 
     # --- What was read before ---
 

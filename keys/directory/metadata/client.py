@@ -58,7 +58,6 @@ from protocol.errors import (
     DirectoryUnavailableError,
     DirectoryUntrustedError,
     MalformedError,
-    NationUnusableError,
     NotFoundError,
     TooLargeError,
 )
@@ -342,11 +341,7 @@ class DirectoryClient:
         to_read = self._to_read(unread, updater, fetcher, everything)
         while to_read:
             unread -= to_read
-            for node in sorted(to_read):
-                try:
-                    reading.read(node)
-                except NationUnusableError as problem:
-                    problems[node] = problem.detail
+            problems |= reading.read(to_read)
             read = [card for node in to_read & reading.nations.keys() for card in reading.nations[node].cards.values()]
             to_read = self._at_hand(nations_named(read) & unread, updater, fetcher)
         self._keep(folder, root.version, reading, unread)

@@ -298,9 +298,8 @@ class MetadataRepository:
 def _archive_of(name: str) -> str:
     """The name of the archive to a nation's role of this name; every other name is itself."""
     folder, _, file = name.partition("/")
-    return (
-        f"{ARCHIVES}/{file.removesuffix('.json')}.bin" if folder == "metadata" and f".{NATION_PREFIX}" in name else name
-    )
+    is_nations = folder == "metadata" and f".{NATION_PREFIX}" in file
+    return f"{ARCHIVES}/{file.removesuffix('.json')}.bin" if is_nations else name
 
 
 def parse_metadata(encoded: bytes, kind: type[SignedT]) -> Metadata[SignedT]:
