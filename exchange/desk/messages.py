@@ -284,6 +284,8 @@ class DeskMessages:
             self._works.context.background.start(self._works.node_sync.state((statement,)))
 
     async def _with_proof(self, shown: ShownMessage) -> ShownMessage:
+        from protocol.messages.types.forward import Forward
+
         if isinstance(shown.message, Forward):
             return replace(shown, notes=(*shown.notes, *await proof_of(self._works, shown.message)))
         return shown
