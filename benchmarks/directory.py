@@ -1,6 +1,6 @@
 """What the directory costs a desk, beside the floor of its parts.
 
-    python -m benchmarks.directory [--nations 195] [--contact-points 50]
+    python -m benchmarks.directory [--nations 195] [--contact-points 50] [--json]
 
 A federation of that size is made with real keys and signatures, and served over TLS on loopback. Figures: first refresh
 (time, bytes) of a new client that reads its own nation and three others, and of one that reads everything; refresh
@@ -28,6 +28,7 @@ from pathlib import Path
 
 import urllib3
 
+from benchmarks._figures import Report, add_json_option
 from keys.ceremony.ceremony import Ceremony
 from keys.directory.cards import ContactPointCard
 from keys.directory.metadata.client import DirectoryClient
@@ -41,6 +42,7 @@ from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
 from protocol.errors import NotFoundError, UnknownNodeError
 
 NOW = datetime.now(UTC) - timedelta(hours=1)
+REPORT = Report("directory")
 
 
 class Federation:
@@ -192,10 +194,13 @@ def memory_mb() -> float:
 
 def report(name: str, seconds: float, counted: tuple[int, int], parts: dict[str, float] | None = None) -> None:
     requests, size = counted
+    least_ms = None if parts is None else sum(parts.values()) * 1000
+    REPORT.add(f"directory: {name}", seconds * 1000, "ms", least_ms)
     text = f"{name:34}{seconds * 1000:10.1f} ms{requests:8} requests{size / 1e6:9.2f} MB"
     if parts is not None:
         least = sum(parts.values())
         told = ", ".join(f"{part} {value * 1000:.1f}" for part, value in parts.items())
+        REPORT.add(f"directory: {name}, requests", requests, "requests")
         text += f"   floor {least * 1000:.1f} ms ({told}): {least / seconds:.0%}"
     print(text)
 
@@ -205,8 +210,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nations", type=int, default=195)
     parser.add_argument("--contact-points", type=int, default=50)
+    add_json_option(parser)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with REPORT.shown(given.json), tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         federation = Federation(path / "published", given.nations, given.contact_points)
         before = memory_mb()
@@ -260,6 +266,7 @@ def main() -> None:
                 )
             with DirectoryClient(path / "client", None, fetch) as client:
                 report("start from the own folder", timed(lambda: client.load(now)), fetch.take())
+        REPORT.add("directory: memory with everything read", memory_mb(), "MB")
         print(
             f"memory: {before:.0f} MB with the federation's keys, {lazy:.0f} MB with 4 nations read, "
             f"at most {memory_mb():.0f} MB with two directories"

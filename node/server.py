@@ -270,9 +270,9 @@ class Node:
             jobs |= {
                 "delivery": Delivery(relay).run,
                 "pull": Puller(relay).run,
-                "witness": lambda: relay.monitor.run(every.witness_s),
+                "witness": lambda: relay.monitor.run(every.monitor_s),
                 "cosignatures": lambda: http.gateway.run(every.cosign_s),
-                "proof-exchange": lambda: http.gossip.run(every.witness_s),
+                "proof-exchange": lambda: http.gossip.run(every.monitor_s),
             }
         days = self._settings.log.retention_days
         if days is not None:

@@ -48,7 +48,7 @@ class Receipt:
 class VerifiedReceipt:
     """A receipt that the log ``origin`` cannot deny.
 
-    What is left to the caller: that the event is about the message at hand (id, digest, recipient), and for a desk's
+    The caller has still to check that the event is about the message at hand (id, digest, recipient), and for a desk's
     event the signature on ``statement`` under a key of the event's recipient. ``signed_at`` is the log's own word for
     when it signed the checkpoint, None if it gave none.
     """

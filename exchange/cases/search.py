@@ -1,7 +1,7 @@
 """Finding messages by the words in them, although everything at rest is sealed.
 
-What a message is indexed under (:mod:`exchange.text.words`) is blinded under the desk's index key and kept with the
-message's number. What a search finds that way is opened and looked at before it is shown, so that a chance match is
+The desk blinds the words of a message (:mod:`exchange.text.words`) under its index key and keeps them with the
+message's number. A search opens what it finds that way and looks at it before it shows it, so that a chance match is
 never a result. Messages are indexed in the quiet moments of a watch, and by the next searches: indexing one costs as
 much as receiving it, and must not hold a busy desk up. Nothing is left out silently: a search says how many messages it
 did not look into yet, and whether there are more than it shows.

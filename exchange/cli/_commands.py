@@ -114,27 +114,27 @@ ROWS = (
     CommandRow(
         "track",
         "exchange.cli.messages.reading:track",
-        _("What is proved of a message, and where its case stands.\n\nExample: comity track 7f3a"),
+        _("Show what is proved of a message, and where its case stands.\n\nExample: comity track 7f3a"),
     ),
     CommandRow(
         "verify",
         "exchange.cli.messages.reading:verify",
-        _("Verify a message, or an evidence bundle, again.\n\nExample: comity verify 7f3a"),
+        _("Verify a message, or an evidence bag, again.\n\nExample: comity verify 7f3a"),
     ),
     CommandRow(
         "compare",
         "exchange.cli.cases.laws:compare",
-        _("What both nations' laws say of a draft.\n\nExample: comity compare request.json"),
+        _("Show what both nations' laws say of a draft.\n\nExample: comity compare request.json"),
     ),
     CommandRow(
         "profile",
         "exchange.cli.cases.laws:profile",
-        _("What is known about a nation's law.\n\nExample: comity profile fr"),
+        _("Show what is known of a nation's law.\n\nExample: comity profile fr"),
     ),
     CommandRow(
         "agenda",
         "exchange.cli.cases.agenda:agenda",
-        _("What is due in all cases, the earliest first.\n\nExample: comity agenda --ours"),
+        _("List what is due in all cases, the earliest first.\n\nExample: comity agenda --ours"),
     ),
     CommandRow(
         "watch",
@@ -162,7 +162,7 @@ ROWS = (
     CommandRow(
         "handling",
         "exchange.cli.messages.handling:handling",
-        _("What labels and conditions forbid.\n\nExample: comity handling 7f3a --for forward --to 24-7@gh"),
+        _("Show what labels and conditions forbid.\n\nExample: comity handling 7f3a --for forward --to 24-7@gh"),
     ),
     CommandRow(
         "case", "exchange.cli.cases.case_notes:app", _("A case, and what the office notes about it for itself.")
@@ -173,7 +173,7 @@ ROWS = (
         _("Officers of this desk, each with a key and roles of their own."),
     ),
     CommandRow("draft", "exchange.cli.messages.drafts:app", _("Drafts that another officer is to release.")),
-    CommandRow("duty", "exchange.cli.office.rota:app", _("Who is on duty, and handing over.")),
+    CommandRow("duty", "exchange.cli.office.rota:app", _("The rota: who is on duty, and the hand-over of a shift.")),
     CommandRow(
         "consent",
         "exchange.cli.messages.handling:app",
@@ -182,7 +182,7 @@ ROWS = (
     CommandRow(
         "records",
         "exchange.cli.office.processing_log:app",
-        _("What was done with personal data here, when, by whom and why."),
+        _("The processing log: who did what with personal data here, when and why."),
     ),
     CommandRow(
         "erase",

@@ -41,7 +41,7 @@ def acting(
         str | None, typer.Option("--purpose", help=_("Reason: a code of the list record_purpose; else case_work."))
     ] = None,
     because: Annotated[
-        str | None, typer.Option("--because", help=_("Reason in words; it stands in the local records."))
+        str | None, typer.Option("--because", help=_("Reason in words; it stands in the processing log."))
     ] = None,
 ) -> None:
     """Who acts, and why; before the command."""

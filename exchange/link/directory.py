@@ -49,7 +49,7 @@ class DeskDirectory:
         self._connected: BlockingClient | None = None
         self._last_failure: ComityError | None = None
         self._carried: Mapping[str, bytes] | None = None
-        # Who gets the directory by bundle cannot ask for a nation when it is needed.
+        # A desk that gets the directory by bundle cannot ask for a nation when it is needed.
         everything = settings.transport == "file" or settings.nations == "all"
         nations = None if everything else (address.node,)
         self._client = SharedDirectoryClient(home.directory, self._bundle.root, self._fetch, nations=nations)

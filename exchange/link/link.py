@@ -9,19 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
+from exchange.context.desk_context import DeskContext
+from exchange.context.worker import InThread
 from exchange.link.client import NodeClient
 from exchange.link.directory import DeskDirectory
-from exchange.link.live_keys import LiveSigner
-from exchange.link.worker import Background, InThread
-from exchange.settings import DeskSettings
-from exchange.store.desk_store import DeskStore
 from keys.directory.view import Directory
 from keys.transport.signing import Requester
-from protocol.address import Address
 from protocol.crypto.signing import Signer
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import (
@@ -39,29 +36,18 @@ _REFRESHED = b"refreshed"
 
 
 class NodeLink:
-    """The clients and the directory of one desk. Event loop only; ``thread`` is the desk's, for its store."""
+    """The clients and the directory of one desk. Event loop only."""
 
-    def __init__(
-        self,
-        address: Address,
-        settings: DeskSettings,
-        signer: LiveSigner,
-        trust: DeskDirectory,
-        store: DeskStore,
-        thread: InThread,
-        directory_thread: InThread,
-        background: Background,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._address = address
-        self._settings = settings
-        self._signer = signer
+    def __init__(self, context: DeskContext, trust: DeskDirectory, directory_thread: InThread) -> None:
+        self._address = context.address
+        self._settings = context.settings
+        self._signer = context.signer
+        self._store = context.store
+        self._clock = context.clock
+        self._thread = context.in_thread
+        self._background = context.background
         self._desk_directory = trust
-        self._store = store
-        self._thread = thread
         self._directory_thread = directory_thread
-        self._background = background
-        self._clock = clock
         self._clients: dict[str, NodeClient] = {}
         self._signs_with: Signer | None = None  # the key of all clients
         self._refreshing = asyncio.Lock()
@@ -88,7 +74,7 @@ class NodeLink:
         return await self._directory_thread(lambda: work(self._desk_directory))
 
     async def refresh(self, *, everything: bool = False) -> Directory:
-        """Fetch and verify the directory; see :meth:`exchange.desk.desk.Desk.refresh_directory`."""
+        """Fetch and verify the directory, ``everything`` of it or the nations in use; raises what kept it from that."""
         async with self._refreshing:
             directory = await self._directory_thread(lambda: self._desk_directory.refresh(everything=everything))
         refreshed = to_ms(self._clock()).to_bytes(8, "big")
@@ -147,7 +133,7 @@ class NodeLink:
         """Read the nations that were looked up and not read; True when there were any."""
         return self._desk_directory.lacks and await self.renewed(self.directory)
 
-    # --- What depends on it ---
+    # --- Judgements by it ---
 
     async def judged(self, judge: Callable[[Directory], T]) -> T:
         """What ``judge`` makes of a directory in which nothing that it looks up is unread."""

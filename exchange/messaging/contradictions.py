@@ -153,7 +153,7 @@ def _of_recipient(origin: str, who: str, at: dict[EventName, list[int]]) -> Iter
 def _both(who: str, entries: Sequence[VerifiedReceipt], expires: datetime) -> Iterator[Contradiction]:
     done = {entry.origin for entry in entries if entry.event.name is EventName.ContentConsignment}
     for failed in entries:
-        # What nobody fetched fails when its time is over, and not before.
+        # A message that nobody fetched fails when its time is over, and not before.
         early = expires - failed.event.at > ALLOWED_SKEW
         if done and early and failed.event.name is EventName.ContentConsignmentFailure:
             origin = failed.origin if failed.origin in done else None

@@ -4,11 +4,12 @@ Rules, in this order; the first that fails names the code under which the messag
 1. The envelope is well formed, and no other message of its id is kept.
 2. It is signed by a key that the directory lists for its sender, valid when our node logged it.
 3. It is addressed to this desk and sealed to a key that this desk holds, and its time has not passed.
-4. What opens is what the sender committed to.
+4. The opened content is what the sender committed to.
 5. The content is a message, and its id, sender and recipients are those of the routing header.
 6. If an officer signed it, the signature is that of the key it names over this content.
-7. What it passes on may be passed on, to this desk, under these labels (:mod:`protocol.messages.passing_on`).
-8. What it gives is what was offered, if it was (:mod:`protocol.messages.types.consent`).
+7. The message that it passes on may be passed on, to this desk, under these labels
+   (:mod:`protocol.messages.passing_on`).
+8. If content was offered, it gives exactly that (:mod:`protocol.messages.types.consent`).
 
 A page is stored as a whole with the cursor behind it, together with the statements still to be made; only then are they
 made. Blocking; runs in the desk's thread.
@@ -16,18 +17,18 @@ made. Blocking; runs in the desk's thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from exchange.cases.listing import inbox_row, quarantine_row
-from exchange.cases.threads import Parsed
+from exchange.context.desk_context import DeskContext
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge, readable
 from exchange.office.processing_log import ProcessingLog
-from exchange.store.desk_store import DeskStore
 from exchange.store.rows import (
     Head,
     MessageRef,
@@ -40,10 +41,8 @@ from exchange.store.rows import (
     StoredReceipt,
 )
 from exchange.views import Direction, SyncResult
-from keys.directory.view import Directory
-from protocol.address import Address, node_of
+from protocol.address import node_of
 from protocol.crypto.hpke import Opener
-from protocol.crypto.signing import Signer
 from protocol.encoding.instants import truncate
 from protocol.envelope import Envelope, open_envelope, parse_envelope, verify_envelope
 from protocol.errors import (
@@ -57,17 +56,13 @@ from protocol.errors import (
 )
 from protocol.event import MAX_REASON_CHARS, EventName
 from protocol.http.wire import EnvelopeAnswer, MailboxEntry, MailboxPage
-from protocol.messages.officer_signature import verify_officer
-from protocol.messages.parse import parse_message
-from protocol.messages.passing_on import check_passed_on
-from protocol.messages.schema.base import Message
-from protocol.messages.types.answer import Answer as AnswerMessage
-from protocol.messages.types.consent import check_opening
-from protocol.messages.types.forward import Forward
-from protocol.messages.types.information import InformationSpontaneous
 from protocol.processing_log import Operation
 from protocol.receipt import Receipt
 from protocol.statement import DeskStatement, parse_statement, sign_statement
+
+if TYPE_CHECKING:
+    from protocol.messages.schema.base import Message
+
 
 # Receipts that no message of this desk can be found for are kept under this digest.
 UNATTRIBUTED = bytes(32)
@@ -123,27 +118,16 @@ class _Page:
 class Inbox:
     """Judges and stores what the own node delivers, and makes the desk's statements."""
 
-    def __init__(
-        self,
-        store: DeskStore,
-        judge: ReceiptJudge,
-        parsed: Parsed,
-        directory: Callable[[], Directory],
-        address: Address,
-        openers: Mapping[bytes, Opener],
-        signer: Signer,
-        clock: Callable[[], datetime],
-        book: ProcessingLog,
-    ) -> None:
+    def __init__(self, context: DeskContext, judge: ReceiptJudge, book: ProcessingLog) -> None:
         self._book = book
-        self._store = store
+        self._store = context.store
         self._judge = judge
-        self._parsed = parsed
-        self._directory = directory
-        self._address = address
-        self._openers = openers
-        self._signer = signer
-        self._clock = clock
+        self._parsed = context.parsed
+        self._directory = context.current
+        self._address = context.address
+        self._openers: Mapping[bytes, Opener] = context.keys
+        self._signer = context.signer
+        self._clock = context.clock
 
     def take(self, page: MailboxPage, *, final: bool, node: str | None = None, after: int = 0) -> TakenPage | None:
         """Judge and store one page: what is ``after`` that in the mailbox at ``node`` (None: whichever is read now).
@@ -260,6 +244,14 @@ class Inbox:
             )
 
     def _accept(self, envelope: Envelope, logged_at: datetime, page: _Page) -> StoredMessage:
+        from protocol.messages.officer_signature import verify_officer
+        from protocol.messages.parse import parse_message
+        from protocol.messages.passing_on import check_passed_on
+        from protocol.messages.types.answer import Answer as AnswerMessage
+        from protocol.messages.types.consent import check_opening
+        from protocol.messages.types.forward import Forward
+        from protocol.messages.types.information import InformationSpontaneous
+
         routing = envelope.routing
         if routing.id in page.ids:
             raise IdConflictError("another message of this id is kept here")

@@ -6,22 +6,16 @@ another one. Exporting changes nothing: a message leaves the outbox when the nod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import sha256
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
+from exchange.context.desk_context import DeskContext
 from exchange.messaging.inbox import Inbox
 from exchange.messaging.outbox import Outbox
-from exchange.store.desk_store import DeskStore
 from exchange.views import SendStatus, SyncResult
-from keys.directory.carried_signatures import carried_key
-from keys.directory.view import Directory
-from protocol.address import Address
-from protocol.bundle import BundleAnswer, BundlePart, Contents, verify_part, write_bundle
-from protocol.crypto.signing import Signer
 from protocol.encoding import cbor
 from protocol.encoding.instants import truncate
 from protocol.errors import (
@@ -33,6 +27,10 @@ from protocol.errors import (
 )
 from protocol.http.problem import problem_of
 from protocol.http.wire import EnvelopeAnswer, MailboxPage
+
+if TYPE_CHECKING:
+    from protocol.bundle import BundleAnswer, BundlePart
+
 
 T = TypeVar("T")
 
@@ -54,26 +52,19 @@ class BundleImport:
 class OfflineDesk:
     """Writes and takes the bundles of one desk. Blocking; runs in the desk's thread."""
 
-    def __init__(
-        self,
-        store: DeskStore,
-        outbox: Outbox,
-        mailbox: Inbox,
-        directory: Callable[[], Directory],
-        address: Address,
-        signer: Signer,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._store = store
+    def __init__(self, context: DeskContext, outbox: Outbox, mailbox: Inbox) -> None:
+        self._store = context.store
         self._outbox = outbox
         self._mailbox = mailbox
-        self._directory = directory
-        self._address = address
-        self._signer = signer
-        self._clock = clock
+        self._directory = context.current
+        self._address = context.address
+        self._signer = context.signer
+        self._clock = context.clock
 
     def export(self, node: str, max_part_bytes: int) -> list[bytes]:
         """The parts of a bundle for the own node: the outbox, the statements still to be made, how far was read."""
+        from protocol.bundle import Contents, write_bundle
+
         contents = Contents(
             envelopes=tuple(message.envelope for _, message in self._store.outbox.pending(_ALL, 0)),
             statements=tuple(statement.raw for statement in self._store.statements.pending(_ALL)),
@@ -89,6 +80,9 @@ class OfflineDesk:
         :class:`ReplayedError` (it was taken before), :class:`BundleGapError`, and :class:`DirectoryUnavailableError`
         when it names a holder whose nation was not read here.
         """
+        from keys.directory.carried_signatures import carried_key
+        from protocol.bundle import verify_part
+
         if part.sender != node:
             raise ForbiddenError(f"the bundle is of {part.sender}; {node} serves this desk")
         key = carried_key(self._directory(), part.sender, part.kid, part.created, self._clock())

@@ -7,7 +7,7 @@ Rules:
    the desk's events from the node that serves the recipient it names, by the directory at that time (from when the
    message was made to when the event was logged); relay from the nodes on the way.
 4. A desk's event carries a statement signed by a key of that recipient.
-What fails is kept with the code of the failure, shown, and never counted.
+A receipt that fails is kept with the code of the failure, shown, and never counted.
 """
 
 from __future__ import annotations

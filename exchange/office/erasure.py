@@ -1,6 +1,6 @@
 """Erasing content: a case at a time, by destroying the keys of its messages.
 
-What stays says that there were messages, between whom and when, with their digests: the logs of the nodes still verify,
+The rest says that there were messages, between whom and when, with their digests: the logs of the nodes still verify,
 and so do the receipts. Of what was in them nothing stays here: not in the index, the notes of the office, drafts,
 offers that were not given, or notes of a hand-over. The record of the erasure names messages by id and digest alone. A
 message of the case that was passed on is content of another case, which is named.
@@ -8,28 +8,29 @@ message of the case that was passed on is content of another case, which is name
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from exchange.cases.agenda import Agenda
 from exchange.cases.offers import WithheldTable
-from exchange.cases.threads import Parsed, thread_messages
+from exchange.cases.threads import thread_messages
+from exchange.context.desk_context import DeskContext
 from exchange.office.officers import Acting, Role
 from exchange.office.processing_log import ProcessingLog
 from exchange.office.release import Proposals, ProposalState
 from exchange.office.rota import DutyRota
-from exchange.settings import RetentionSettings
-from exchange.store.desk_store import DeskStore
 from exchange.store.rows import StoredMessage
 from protocol.codes import load_codes
 from protocol.encoding.instants import truncate
 from protocol.errors import ErasureError, NotFoundError, UsageError
-from protocol.lifecycle.case import AnyCase, fold, is_over
-from protocol.messages.passing_on import originals_of
-from protocol.messages.types.forward import Forward
 from protocol.processing_log import Operation
+
+if TYPE_CHECKING:
+    from protocol.lifecycle.case import AnyCase
+
 
 # On these grounds a case is erased however it stands: somebody else decided it.
 _AT_ONCE = frozenset({"ordered", "condition", "data_subject", "misdirected"})
@@ -64,32 +65,25 @@ class Erased:
 class Erasure:
     """Erases for one desk. Blocking; runs in the desk's thread."""
 
-    def __init__(
-        self,
-        store: DeskStore,
-        parsed: Parsed,
-        agenda: Agenda,
-        acting: Acting,
-        book: ProcessingLog,
-        settings: RetentionSettings,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._store = store
-        self._proposals = Proposals(store)
-        self._withheld = WithheldTable(store)
-        self._rota = DutyRota(store.database)
-        self._parsed = parsed
+    def __init__(self, context: DeskContext, agenda: Agenda, acting: Acting, book: ProcessingLog) -> None:
+        self._store = context.store
+        self._proposals = Proposals(context.store)
+        self._withheld = WithheldTable(context.store)
+        self._rota = DutyRota(context.store.database)
+        self._parsed = context.parsed
         self._agenda = agenda
         self._acting = acting
         self._book = book
-        self._settings = settings
-        self._clock = clock
+        self._settings = context.settings.retention
+        self._clock = context.clock
 
     def due(self) -> list[ErasableCase]:
         """The cases that are over, by what was said or by the clock, with a last message older than the retention.
 
         Not those in which something is still to come due.
         """
+        from protocol.lifecycle.case import is_over
+
         if self._settings.cases_days is None:
             return []
         now = self._clock()
@@ -169,13 +163,17 @@ class Erasure:
         )
 
     def _case(self, thread: UUID) -> AnyCase:
+        from protocol.lifecycle.case import fold
+
         return fold(thread_messages(self._store, self._parsed, thread))
 
     def _busy(self, now: datetime) -> set[UUID]:
-        """The cases in which something is to come due. What is overdue of a case that is over never comes any more."""
+        """The cases in which something is to come due. An overdue item of a case that is over never comes any more."""
         return {item.thread for item in self._agenda.items() if item.due is not None and item.due > now}
 
     def _require_over(self, thread: UUID) -> None:
+        from protocol.lifecycle.case import is_over
+
         now = self._clock()
         case = self._case(thread)
         if not is_over(case, now):
@@ -222,6 +220,9 @@ class Erasure:
 
     def _elsewhere(self, thread: UUID, ids: set[UUID]) -> tuple[UUID, ...]:
         """The other cases in which a message of this one was passed on."""
+        from protocol.messages.passing_on import originals_of
+        from protocol.messages.types.forward import Forward
+
         found: dict[UUID, None] = {}
         for head in self._store.messages.all_heads():
             if head.type != Forward.TYPE or head.thread == thread:

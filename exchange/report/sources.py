@@ -8,7 +8,8 @@ from datetime import datetime
 from uuid import UUID
 
 from exchange.audit.verify import VerifiedLog
-from exchange.cases.threads import Parsed, thread_messages
+from exchange.cases.threads import thread_messages
+from exchange.context.parsed import Parsed
 from exchange.report._courses import Course, Due, course_of
 from exchange.report.audit_figures import AuditedLog
 from exchange.report.office_figures import CountedMessage, OfficeRecords, RefusedMessage
@@ -70,7 +71,7 @@ def office_records(
 ) -> OfficeRecords:
     """What a desk's database says up to ``as_of``; blocking. ``progress(done, total)`` counts cases.
 
-    What was given under conditions that nobody accepted is not counted.
+    Content under conditions that nobody accepted is not counted.
     """
     messages: dict[UUID, CountedMessage] = {}
     threads: dict[UUID, None] = {}

@@ -43,7 +43,7 @@ class WordTable:
         if not words:
             return
         with self._database.transaction(redone=True):
-            # What another program erased since it was read has no words any more.
+            # A message that another program erased since it was read has no words any more.
             first, last = words[0][0], words[-1][0]
             erased = self._messages.erased_between(first, last)
             self._insert([(seq, found) for seq, found in words if seq not in erased])

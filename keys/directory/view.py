@@ -140,14 +140,9 @@ class Directory:
                 self._origins.setdefault(log.origin, (node_card.node, []))[1].append(log)
         self._log_verifiers: dict[str, LogVerifier] = {}
         self._witnesses: dict[WitnessCard, WitnessVerifier] = {}
-        cards: list[Card] = [*self._nodes.values(), *self._contact_points.values()]
-        self._signing = {
-            (card.holder, entry.kid): _KeySlot(card, entry) for card in cards for entry in card.signing_keys
-        }
-        self._sealing = {
-            address: tuple(_KeySlot(card, entry) for entry in _newest_first(card.sealing_keys))
-            for address, card in self._contact_points.items()
-        }
+        # Made when they are looked up: a directory has ten thousand keys, and an office deals with a few.
+        self._signing: dict[tuple[str, bytes], _KeySlot] = {}
+        self._sealing: dict[Address, tuple[_KeySlot, ...]] = {}
 
     # --- Members ---
 
@@ -197,9 +192,11 @@ class Directory:
     def require_served(self, address: Address, node: str, start: datetime | None, end: datetime) -> None:
         """Return if ``node`` kept the mailbox of ``address`` at some time from ``start`` (None: ever) to ``end``.
 
-        Raises :class:`ForbiddenError`, or as :meth:`contact_point`.
+        A ``start`` after ``end`` is that of a clock that is ahead: then only ``end`` counts. Raises
+        :class:`ForbiddenError`, or as :meth:`contact_point`.
         """
-        if node not in self.contact_point(address).served_between(start, end):
+        since = None if start is None else min(start, end)
+        if node not in self.contact_point(address).served_between(since, end):
             raise ForbiddenError(f"{node} did not serve {address} then")
 
     def require_may_log(self, event: Event, node: str, sender: Address | None, since: datetime | None) -> None:
@@ -217,6 +214,16 @@ class Directory:
             raise MalformedError("this event names its recipient")
         self.require_served(holder, node, since, event.at)
 
+    def needs_origin(self, event: Event) -> bool:
+        """Whether :meth:`require_may_log` says more of ``event`` by who made its message, and when.
+
+        So it is at the sender's node, and at the recipient's when the recipient was ever hosted elsewhere. Raises as
+        :meth:`contact_point`.
+        """
+        if event.name.logged_at is LoggedAt.RECIPIENTS_NODE and event.recipient is not None:
+            return bool(self.contact_point(event.recipient).hosting)
+        return event.name.logged_at is LoggedAt.SENDERS_NODE
+
     def legal_profile(self, node: str) -> LegalProfile | None:
         """What the nation says of its law, None when it published nothing; raises :class:`UnknownNodeError`."""
         if not self._has_offices(node):
@@ -231,7 +238,7 @@ class Directory:
         Raises :class:`UnknownNodeError`, :class:`UnknownContactPointError`, :class:`UnknownKeyError` or
         :class:`RevokedError`.
         """
-        slot = self._signing.get((holder, kid))
+        slot = self._signing_slot(holder, kid)
         if slot is None:
             self._require_holder(holder)
             raise UnknownKeyError(f"the card of {holder} lists no signing key {kid.hex()}")
@@ -244,7 +251,7 @@ class Directory:
 
         Raises as :meth:`signing_key` does.
         """
-        slot = self._signing.get((str(address), kid))
+        slot = self._signing_slot(str(address), kid)
         if slot is None:
             raise UnknownKeyError(f"the card of {address} lists no signing key {kid.hex()}")
         cards = [slot.card, *(card for card in (self._nodes.get(address.node),) if card is not None)]
@@ -254,7 +261,10 @@ class Directory:
         """The newest sealing key of ``address`` that counts at ``at``; raises as :meth:`signing_key` does."""
         card = self.contact_point(address)
         self._require_active(card, at)
-        slots = self._sealing[address]
+        slots = self._sealing.get(address)
+        if slots is None:
+            slots = tuple(_KeySlot(card, entry) for entry in _newest_first(card.sealing_keys))
+            self._sealing[address] = slots
         for slot in slots:
             if slot.entry.is_valid(at):
                 return slot.sealing_key()
@@ -337,6 +347,27 @@ class Directory:
             if self._want is not None:
                 self._want(node)
             raise UnknownNodeError(f"the cards of {node} were not read yet: refresh the directory")
+
+    def _signing_slot(self, holder: str, kid: bytes) -> _KeySlot | None:
+        """The key ``kid`` of ``holder``, None where there is none."""
+        slot = self._signing.get((holder, kid))
+        if slot is None:
+            card = self._card_of(holder)
+            entry = next((entry for entry in card.signing_keys if entry.kid == kid), None) if card else None
+            if card is None or entry is None:
+                return None
+            slot = self._signing[holder, kid] = _KeySlot(card, entry)
+        return slot
+
+    def _card_of(self, holder: str) -> Card | None:
+        if "@" not in holder:
+            return self._nodes.get(holder)
+        try:
+            address = Address.parse(holder)
+        except InvalidAddressError:
+            return None
+        # Addresses are looked up as they are written: another spelling is nobody's.
+        return self._contact_points.get(address) if str(address) == holder else None
 
     def _require_holder(self, holder: str) -> Card:
         if "@" not in holder:

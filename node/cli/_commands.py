@@ -19,7 +19,7 @@ ROWS = (
         "join",
         "node.cli._setup:join",
         _(
-            "Take the federation's bootstrap bundle: the root of trust and the first node to ask.\n\n"
+            "Take the federation's bootstrap file: the root of trust and the first node to ask.\n\n"
             "Example: comity-node join kr bootstrap.json"
         ),
     ),
@@ -32,7 +32,7 @@ ROWS = (
         "bootstrap",
         "node.cli._setup:bootstrap",
         _(
-            "Write the bootstrap bundle for desks that this node serves, also where no partner reaches "
+            "Write the bootstrap file for desks that this node serves, also where no partner reaches "
             "it.\n\n"
             "Example: comity-node bootstrap /var/lib/comity --url https://10.0.0.5:8443 --out desks.json"
         ),
@@ -69,7 +69,7 @@ ROWS = (
         "partners",
         "node.cli._inspection:partners",
         _(
-            "What waits for each partner, and how far its log was seen. The node may be running.\n\n"
+            "Show what waits for each partner, and how far its log was seen. The node may be running.\n\n"
             "Example: comity-node partners kr"
         ),
     ),
@@ -109,5 +109,9 @@ ROWS = (
     ),
     CommandRow("bundle", "node.cli._bundle:bundle", _("Exchange by files with a node or a desk that has no network.")),
     CommandRow("log", "node.cli._loglife:log", _("The node's transparency log.")),
-    CommandRow("witness", "node.cli._operation:witness", _("What is proved of the partners' logs.")),
+    CommandRow(
+        "monitor",
+        "node.cli._operation:monitor",
+        _("Look after the partners' logs: proofs, distrust and trust."),
+    ),
 )

@@ -38,7 +38,7 @@ def trace(
 
 
 def partners(home: Home, as_json: AsJson = False) -> None:
-    """What waits for each partner, and how far its log was seen. The node may be running."""
+    """Show what waits for each partner, and how far its log was seen. The node may be running."""
     with edge(as_json):
 
         async def both(inspection: Inspection) -> tuple[list[PartnerState], dict[str, int]]:
@@ -89,7 +89,7 @@ def _told(found: Trace, now: datetime) -> str:
         "ended": _("ended without reaching everyone"),
     }
     came = (
-        _("from {sender}, handed over by {node}, expires {at}")
+        _("from {sender}, relayed by {node}, expires {at}")
         if found.peer
         else _("from {sender}, submitted here, expires {at}")
     )

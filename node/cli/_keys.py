@@ -34,7 +34,7 @@ def create(
     token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make directory keys in a new or existing keystore. What the others enrol is shown by ``keys public``.
+    """Make directory keys in a new or existing keystore. ``keys public`` shows what the others enrol.
 
     With --token-file the keys are made in the token and stay there; the keystore only names them.
 

@@ -242,7 +242,7 @@ def verify_tiles(
 def _show_tiles(as_json: bool, folder: Path, values: dict[str, Any], size: int) -> None:
     head = values.pop("checkpoint")
     shown = {"folder": str(folder), "origin": head["origin"], "size": size, "root": head["root"].hex(), **values}
-    text = _("{folder}; entries: {size}; bundles of entries: {bundles}; entries by hash only: {withheld}")
+    text = _("{folder}; entries: {size}; entry bundles: {bundles}; entries by hash only: {withheld}")
     show(as_json, shown, lambda: text.format(**shown))
 
 

@@ -153,7 +153,7 @@ def readmit(folder: Folder, node: NationArgument, as_json: AsJson = False) -> No
 
 @nation.command("expel")
 def expel(folder: Folder, node: NationArgument, as_json: AsJson = False) -> None:
-    """Stage that a nation is expelled, for good. What it signed before can still be verified. Root holders sign it.
+    """Stage that a nation is expelled, for good. Its earlier signatures can still be verified. Root holders sign it.
 
     Example: comity-node nation expel directory kr
     """

@@ -1,4 +1,4 @@
-"""``comity-node run``, ``health``, ``log``, ``witness``: what an operator does with a node that is set up."""
+"""``comity-node run``, ``health``, ``log``, ``monitor``: what an operator does with a node that is set up."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from node.operations.garbage import settle
 from protocol.errors import NotFoundError, UnavailableError, UsageError
 
 log = typer.Typer(no_args_is_help=True)
-witness = typer.Typer(no_args_is_help=True)
+monitor = typer.Typer(no_args_is_help=True)
 
 
 def run(
@@ -167,12 +167,12 @@ def count(home: Home, as_json: AsJson = False) -> None:
         show(as_json, values, lambda: "\n".join([*text, *(f"{name}: {number}" for name, number in events.items())]))
 
 
-@witness.command("status")
-def witness_status(home: Home, as_json: AsJson = False) -> None:
+@monitor.command("status")
+def monitor_status(home: Home, as_json: AsJson = False) -> None:
     """The proved checkpoint of each partner's log, the partners whose log contradicted itself and the proofs of it,
     and how far this node's own log is cosigned.
 
-    Example: comity-node witness status kr
+    Example: comity-node monitor status kr
     """
     with edge(as_json):
         from node.monitor.monitor import MonitorState
@@ -207,7 +207,7 @@ def witness_status(home: Home, as_json: AsJson = False) -> None:
         show(as_json, values, lambda: "\n".join(lines) or _("nothing is proved yet"))
 
 
-@witness.command()
+@monitor.command()
 def proof(
     home: Home,
     node: Annotated[str, typer.Argument(help=_("The partner whose log lied."))],
@@ -217,7 +217,7 @@ def proof(
 ) -> None:
     """Write a proof that a partner's log lied, for others to verify: with comity audit proof, or without Comity.
 
-    Example: comity-node witness proof kr fr --out fr.proof
+    Example: comity-node monitor proof kr fr --out fr.proof
     """
     with edge(as_json):
         from keys.local.files import write_file
@@ -235,7 +235,7 @@ def proof(
         show(as_json, values, lambda: f"{values['kind']}: {out}")
 
 
-@witness.command()
+@monitor.command()
 def evidence(
     home: Home,
     node: Annotated[str, typer.Argument(help=_("The partner."))],
@@ -244,7 +244,7 @@ def evidence(
 ) -> None:
     """Write the checkpoints with which a partner's log contradicted itself.
 
-    Example: comity-node witness evidence kr fr --out evidence
+    Example: comity-node monitor evidence kr fr --out evidence
     """
     with edge(as_json):
         from keys.local.files import write_file
@@ -261,15 +261,15 @@ def evidence(
         show(as_json, {"files": [str(path) for path in names]}, lambda: "\n".join(map(str, names)))
 
 
-@witness.command()
-def restore(
+@monitor.command()
+def reinstate(
     home: Home,
     node: Annotated[str, typer.Argument(help=_("The partner to trust again."))],
     as_json: AsJson = False,
 ) -> None:
     """Trust a partner's receipts again, from its present checkpoint on. Stop the node first; keep the evidence.
 
-    Example: comity-node witness restore kr fr
+    Example: comity-node monitor reinstate kr fr
     """
     with edge(as_json):
         from node.log.sequencer import utc_now
@@ -279,10 +279,10 @@ def restore(
         files = NodeHome(home)
         with _stopped(home / NodeSettings.load(files.settings).database) as database:
             reinstate_trust(files, database, node, utc_now())
-        show(as_json, {"restored": node}, lambda: _("Receipts of {node} count again.").format(node=node))
+        show(as_json, {"reinstated": node}, lambda: _("Receipts of {node} count again.").format(node=node))
 
 
-@witness.command()
+@monitor.command()
 def rebuild(
     home: Home,
     distrusted: Annotated[
@@ -293,12 +293,12 @@ def rebuild(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a damaged witness.cbor anew. Stop the node first. Who is distrusted stays so; the damaged file is kept.
+    """Make a damaged monitor.cbor anew. Stop the node first. The damaged file is kept, and nobody is trusted again.
 
-    Example: comity-node witness rebuild kr
+    Example: comity-node monitor rebuild kr
     """
     with edge(as_json):
-        from node.monitor.reinstate import rebuild_witness
+        from node.monitor.reinstate import rebuild_monitor
         from node.settings import NodeHome, NodeSettings
         from protocol.address import parse_node
 
@@ -306,8 +306,8 @@ def rebuild(
             raise UsageError("name the distrusted partners, or say that there are none")
         files, named = NodeHome(home), [parse_node(one) for one in distrusted or ()]
         with _stopped(home / NodeSettings.load(files.settings).database) as database:
-            held = rebuild_witness(files, database, named, nobody=nobody)
-        lines = [_("The witness file is made anew. The partners' logs are compared again when the node starts.")]
+            held = rebuild_monitor(files, database, named, nobody=nobody)
+        lines = [_("The monitor's file is made anew. The partners' logs are compared again when the node starts.")]
         lines += [_("{node}: DISTRUSTED").format(node=node) for node in held]
         show(as_json, {"distrusted": held}, lambda: "\n".join(lines))
 

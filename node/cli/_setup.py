@@ -123,17 +123,17 @@ def _check_url(url: str | None) -> None:
 
 def join(
     home: Home,
-    bundle: Annotated[Path, typer.Argument(help=_("The federation's bootstrap bundle."))],
+    bootstrap: Annotated[Path, typer.Argument(help=_("The federation's bootstrap file."))],
     as_json: AsJson = False,
 ) -> None:
-    """Take the federation's bootstrap bundle: the root of trust and the first node to ask."""
+    """Take the federation's bootstrap file: the root of trust and the first node to ask."""
     with edge(as_json):
         from keys.directory.metadata.client import fingerprint
         from keys.local.files import write_file
         from keys.members.bootstrap import BootstrapFile
         from node.settings import NodeHome
 
-        parsed = take(bundle, FileKind.BOOTSTRAP, BootstrapFile.from_bytes)
+        parsed = take(bootstrap, FileKind.BOOTSTRAP, BootstrapFile.from_bytes)
         if not NodeHome(home).settings.exists():
             raise UsageError(f"{home} is not a node's home; run comity-node init first")
         write_file(NodeHome(home).bootstrap, parsed.to_bytes())
@@ -178,7 +178,7 @@ def bootstrap(
     out: OutFile,
     as_json: AsJson = False,
 ) -> None:
-    """Write the bootstrap bundle for desks that this node serves, also where no partner reaches it."""
+    """Write the bootstrap file for desks that this node serves, also where no partner reaches it."""
     with edge(as_json):
         from keys.directory.cards import parse_node_card
         from keys.directory.metadata.client import fingerprint

@@ -3,8 +3,8 @@
 Gate, in this order: form of the request (no Upgrade, no Content-Encoding, body only where one belongs), signature over
 its head, replay; then, by the caller's key alone, connections, requests under way, rate and size; only then is the body
 read, within its time, and held against the digest that was signed. So a stranger's body is never waited for, and what
-strangers do never refuses a request that authenticates. What goes wrong anywhere becomes a problem document; what
-nobody foresaw becomes code ``internal`` and a log line with its place, no values.
+strangers do never refuses a request that authenticates. Every failure becomes a problem document; one that nobody
+foresaw becomes code ``internal`` and a log line with its place, no values.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from aiohttp import web
 
 from node.http.api import (
     directory,
+    heads,
     log,
     mailbox,
     misbehaviour,
     pull,
     receipts,
-    seen,
     statements,
     submit,
     transfer,
@@ -60,7 +60,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *log.ENDPOINTS,
     *witness.ENDPOINTS,
     *misbehaviour.ENDPOINTS,
-    *seen.ENDPOINTS,
+    *heads.ENDPOINTS,
 )
 _ROUTE = web.RequestKey("route", str)
 _STRANGER = web.RequestKey("stranger", bool)
@@ -220,10 +220,10 @@ def _problem(context: HttpContext, request: web.Request, problem: ComityError) -
         content_type=PROBLEM_TYPE,
         headers=HEADERS,
     )
-    # What is left of a body that was refused is not read.
+    # The rest of a body that was refused is not read.
     if not request.content.is_eof() or request.can_read_body or isinstance(problem, BodyTimeoutError):
         response.force_close()
-    # Whoever did not say who they are begins again with a handshake.
+    # A caller that did not say who it is begins again with a handshake.
     if _STRANGER in request:
         response.force_close()
     return response

@@ -35,7 +35,8 @@ MAX_NEWCOMERS_PER_NETWORK = 4
 class Caller:
     """Who signed the request, with an active card. Exactly one of ``desk`` and ``peer`` is set.
 
-    ``served_by`` is the node that keeps the desk's mailbox now. What an auditor may see: :mod:`node.log.entry_access`.
+    ``served_by`` is the node that keeps the desk's mailbox now. :mod:`node.log.entry_access` says what an auditor may
+    see.
     """
 
     holder: str
@@ -107,7 +108,7 @@ class Authenticator:
     async def authenticate(self, call: SignedCall) -> tuple[Caller, AuthenticatedRequest]:
         """The caller, by the request's head alone; raises what is wrong with it (401, 403, 409, 503).
 
-        Who is known here never waits for anybody else. The body is still to be judged by ``require_body``.
+        A caller that is known here never waits for anybody else. The body is still to be judged by ``require_body``.
         """
         headers = single_fields(call.headers)
         if "signature-input" not in headers or "signature" not in headers:

@@ -1,6 +1,6 @@
 """The operator's way into a running node: a socket in its home folder that only its own user may open.
 
-It carries bundles in and out, and erases log entries; nothing else. Whoever can open the socket can also read the
+It carries bundles in and out, and erases log entries; nothing else. A user that can open the socket can also read the
 keystore file.
 """
 

@@ -47,7 +47,7 @@ async def shows_proof(desk: Address | None, directory: Directory, reads: Reads, 
 
 
 def _seen(right: AuditRight, item: BundleItem, nations: frozenset[str]) -> BundleItem:
-    """The entry if it is for this auditor. What is about no message names nobody, and is for every auditor."""
+    """The entry if it is for this auditor. An entry about no message names nobody, and is for every auditor."""
     if isinstance(item, Withheld):
         return item
     event = decode_entry(item)

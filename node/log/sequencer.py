@@ -4,13 +4,13 @@ Handlers add operations to the open batch and await its outcome. One thread appl
 the signed checkpoint in a file outside the database, and only then may anyone see the batch: its waiters, mailboxes,
 partners. When idle a batch is one operation; under load it is what arrived while the last batch was being written.
 
-What holds when something fails:
+These hold when something fails:
 
 - The transaction cannot be written: nothing of the batch stands, every waiter gets the error, the next one tries anew.
 - It was committed, but the checkpoint file cannot be written: the batch stands and stays invisible. Its waiters get
   ``ReceiptPendingError`` (a repeat gets the same receipts), and no batch is taken until the file is written. Releasing
   without the file would open a gap: after a restore from backup the log could be forked unnoticed.
-- What was committed cannot be known any more: the sequencer halts, and the node must be restarted.
+- The sequencer cannot know any more what was committed: it halts, and the node must be restarted.
 - The clock is ahead of the partners' (:mod:`node.log.clock`): nothing is dated until it is right again.
 - The clock goes back: checkpoints keep the latest time signed, and what would be dated before it by more than the
   allowed skew is refused until the clock is right. Either would be proof against this node (docs/misbehaviour.md).
@@ -72,10 +72,10 @@ from protocol.log.freshness import is_due
 from protocol.misbehaviour.verify import ALLOWED_SKEW
 
 RETRY_FILE_S = 1.0
-# Who asks for the newest checkpoint waits so long for it to be signed anew.
+# A reader of the newest checkpoint waits so long for it to be signed anew.
 RENEWAL_S = 2.0
 
-# What dates no entry of the log.
+# These date no entry of the log.
 _UNDATED = DeferOutbound | EraseEntries | MarkReceiptsSent | PurgeDelivered | RecordCosigned | SkipNumbers
 
 T = TypeVar("T")
@@ -178,7 +178,7 @@ class Sequencer:
     async def open(self) -> None:
         """Open the store. Until :meth:`resume` nothing is signed, taken or shown. Raises what :meth:`Store.open` does.
 
-        What is read of the log meanwhile (:meth:`committed`) may be an older state than was signed once.
+        Readers may see an older state of the log meanwhile (:meth:`committed`) than was signed once.
         """
         await self._store.open()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="log-writer")
@@ -225,6 +225,7 @@ class Sequencer:
         if self._renewal is not None:
             await asyncio.wait((self._renewal,))
         if self._thread is not None:
+            await self._calling(self._kept.close)
             self._thread.shutdown()
             self._thread = None
             await self._store.close()
@@ -309,8 +310,8 @@ class Sequencer:
         """The newest checkpoint that may be seen, signed anew when that is due (:mod:`protocol.log.freshness`).
 
         It has the time of now then, in the checkpoint file too; what the store keeps and receipts show is the one that
-        was signed first. What keeps the log from being written keeps it from being signed anew: then it is shown as it
-        is, and its age tells. :attr:`renewal_problem` says why.
+        was signed first. A fault that keeps the log from being written keeps it from being signed anew: then it is
+        shown as it is, and its age tells. :attr:`renewal_problem` says why.
         """
         note = await self._newest_now()
         at = claimed_time(note)
@@ -526,7 +527,8 @@ class Sequencer:
         """The database's own head, if it leads to everything that was signed as far as this node can know."""
         verified = self._opened(self._store.head(), "database")
         outside = self._opened(self._kept.read(), "checkpoint file")
-        # What others show counts as a time only under the present keys: whoever stole former ones could stop the log.
+        # A checkpoint that others show counts as a time only under the present keys: a thief of former ones could stop
+        # the log.
         counting = [verified, outside, *(seen for seen in known if self._is_of_present_keys(seen.note))]
         signed = [seen.signed_at for seen in counting if seen is not None]
         self._signed_at = max((at for at in signed if at is not None), default=None)

@@ -1,6 +1,6 @@
 """From a contradiction to its consequences: the proof as a file, the alarm, and a partner that is not trusted.
 
-Whatever finds a contradiction comes here: receipts, checks of a log, partners. Proofs are verified here again before
+Every finder of a contradiction comes here: receipts, checks of a log, partners. Proofs are verified here again before
 anything follows from them, wherever they come from.
 """
 

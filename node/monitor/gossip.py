@@ -1,9 +1,9 @@
 """Comparing notes with partners: which checkpoints they saw of every log, and which lies they hold proof of.
 
 A node that shows two partners two logs is consistent towards each. So the partners tell each other, once an interval,
-the newest size and root that they saw of every log. What is not the beginning of the log as it is shown here is asked
-for with its signatures, and becomes a proof. Proofs are offered to whoever has none against that log, and fetched from
-who has; each node verifies them itself. What a partner says here is believed of nobody.
+the newest size and root that they saw of every log. The node asks for a tree that is not the beginning of the log as it
+is shown here, with its signatures; that becomes a proof. Proofs are offered to whoever has none against that log, and
+fetched from who has; each node verifies them itself. Nobody believes a partner's word here.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 from node.context import NodeContext
 from node.monitor._proof_search import extends
+from node.monitor.heads import known_heads
 from node.monitor.monitor import Checked, Monitor
 from node.peers.client import PartnerClient
 from protocol.address import node_of
@@ -35,7 +36,7 @@ class Gossip:
     def __init__(self, node: NodeContext, monitor: Monitor) -> None:
         self._node = node
         self._monitor = monitor
-        # What was compared and found right, and which proofs were judged: neither needs to be looked at again.
+        # Sizes that were compared and found right, and proofs that were judged: neither needs to be looked at again.
         self._agreed: OrderedDict[_Seen, None] = OrderedDict()
         self._judged: OrderedDict[bytes, None] = OrderedDict()
         # By partner and origin: what it saw that is larger than what is proved here.
@@ -45,7 +46,8 @@ class Gossip:
 
     async def heads(self) -> Heads:
         """What this node tells partners."""
-        seen = [(head.origin, head.size, head.root) for head in await self._node.store.reads.foreign_heads()]
+        known = await known_heads(self._node.store.reads, self._monitor)
+        seen = [(head.tree.origin, head.tree.size, head.tree.root) for head in known]
         shared = [kept for kept in self._monitor.proofs.open() if not shows_entry(kept.proof)]
         return Heads(tuple(seen), tuple((kept.proof.origin, kept.digest) for kept in shared))
 
@@ -73,7 +75,7 @@ class Gossip:
             await self._fetch(client, theirs)
             await self._offer(client, theirs)
         except ComityError as problem:
-            self._node.metrics.witness_failures.labels(partner, problem.code).inc()
+            self._node.metrics.monitor_failures.labels(partner, problem.code).inc()
             self._node.log.info("exchange-not-completed", partner=partner, code=problem.code)
             return False
         return True
@@ -103,7 +105,7 @@ class Gossip:
     # --- Heads ---
 
     async def _compare_all(self, client: PartnerClient, theirs: Heads) -> None:
-        """Compare what the partner saw. What is larger than the log is known here waits for the next exchange."""
+        """Compare what the partner saw. A size beyond the log as it is known here waits for the next exchange."""
         before = self._ahead.pop(client.node, {})
         ahead: dict[str, _Seen] = {}
         for seen in (*before.values(), *theirs.seen):
@@ -154,7 +156,8 @@ class Gossip:
         """Compare the signed checkpoint that the partner saw with the log as it shows itself here afterwards."""
         accused = self._node.directory.current.node_of_origin(origin)
         verifier = self._node.directory.current.log_verifier(origin)
-        theirs = verify_checkpoint(own_lines(await client.head(origin), verifier), verifier)
+        # The one that was signed first: what contradicts it may have been signed since.
+        theirs = verify_checkpoint(own_lines((await client.head(origin))[0], verifier), verifier)
         checked = await self._monitor.check(accused)
         answered = checked in {Checked.PROVED, Checked.STALE}
         note = self._monitor.proved(origin)

@@ -4,10 +4,10 @@ Every receipt that a partner gives shows a checkpoint of its log, and so does ev
 a minute, and at start, the newest one seen, the newest one cosigned here and the newest one that the partner serves are
 proved to extend the last *proved* one. A contradiction is evidence: both
 checkpoints are kept in the witness file, the operator is alarmed, and receipts from that partner count for nothing
-until the operator decides otherwise (``comity-node witness restore``). Messages from and to it are kept.
+until the operator decides otherwise (``comity-node monitor reinstate``). Messages from and to it are kept.
 
-Where the contradiction can be proved to others, the proof is kept as a file (docs/misbehaviour.md). What cannot be
-proved yet is tried again at each check: the log may have to show more to somebody.
+Where the contradiction can be proved to others, the proof is kept as a file (docs/misbehaviour.md). The node tries
+again at each check to prove what it cannot prove yet: the log may have to show more to somebody.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from protocol.errors import (
     ComityError,
     LogForkError,
     MalformedError,
+    MonitorDamagedError,
     ProofInvalidError,
     TooLargeError,
-    WitnessDamagedError,
 )
 from protocol.log.checkpoint import (
     Checkpoint,
@@ -78,7 +78,7 @@ class MonitorState:
     def load(cls, path: Path) -> MonitorState:
         """Read the file, and who is distrusted also from its second home (:mod:`node.monitor.distrust`).
 
-        Without files it is empty. Raises :class:`WitnessDamagedError`.
+        Without files it is empty. Raises :class:`MonitorDamagedError`.
         """
         state = cls._read(path)
         for node, notes in (Distrust(path.with_name(FOLDER)).read() or {}).items():
@@ -95,7 +95,7 @@ class MonitorState:
             return cls()
         except (OSError, MalformedError, TooLargeError, KeyError, TypeError, AttributeError, ValueError) as problem:
             text = f"{path} is damaged: it says which partners' logs contradicted themselves"
-            raise WitnessDamagedError(text) from problem
+            raise MonitorDamagedError(text) from problem
 
     def save(self, path: Path) -> None:
         """Write the files durably, first who is distrusted; raises :class:`OSError`."""
@@ -152,6 +152,10 @@ class Monitor:
         note = self._state.proved.get(node_of(origin))
         return note if note is not None and parse_checkpoint(note).origin == origin else None
 
+    def proved_notes(self) -> list[bytes]:
+        """The last proved checkpoint of each log."""
+        return list(self._state.proved.values())
+
     async def run(self, interval_s: float) -> None:
         """Check all partners at once, and again ``interval_s`` seconds after the slowest answered or timed out."""
         while True:
@@ -172,12 +176,12 @@ class Monitor:
             await self._compare_receipts(partner, self._node.partners.get(partner))
             require_fresh(served, asked_at)  # last: what contradicts something is more than old
         except LogForkError as problem:
-            self._node.metrics.witness_failures.labels(partner, problem.code).inc()
+            self._node.metrics.monitor_failures.labels(partner, problem.code).inc()
             await self._investigate(partner)
             return Checked.CONTRADICTED
         except ComityError as problem:
-            self._node.metrics.witness_failures.labels(partner, problem.code).inc()
-            self._node.log.info("witness-not-completed", partner=partner, code=problem.code)
+            self._node.metrics.monitor_failures.labels(partner, problem.code).inc()
+            self._node.log.info("monitoring-not-completed", partner=partner, code=problem.code)
             return Checked.STALE if isinstance(problem, CheckpointStaleError) else Checked.NOT_COMPLETED
         return Checked.PROVED
 
@@ -195,7 +199,8 @@ class Monitor:
     async def suspect(self, partner: str, verified: VerifiedCheckpoint) -> None:
         """Have the log prove that ``verified`` is of its one history: who showed it here could not.
 
-        Whoever shows a checkpoint chooses the proof, so a wrong one is no evidence; a log that cannot give one is.
+        A partner that shows a checkpoint chooses the proof, so a wrong one is no evidence; a log that cannot give one
+        is.
         """
         suspects = self._suspects.setdefault(partner, [])
         noted = (without_cosignatures(verified), verified.checkpoint)
@@ -211,7 +216,7 @@ class Monitor:
     async def _check(self, partner: str, client: PartnerClient) -> VerifiedCheckpoint:
         """What the partner serves, proved to extend what is known of its log."""
         verifier = self._node.directory.current.log_verifier(partner)
-        # What is known is read first: a log may grow while it is asked, but never shrink.
+        # The known size is read first: a log may grow while it is asked, but never shrink.
         known = await self._known(partner, verifier)
         suspects = tuple(self._suspects.get(partner, ()))
         known += [noted for noted in suspects if noted[1].origin == verifier.origin]
@@ -271,7 +276,7 @@ class Monitor:
         return self.proofs.is_settled(verified.checkpoint.origin, verified.signed_at)
 
     async def _take(self, partner: str, served_note: bytes, served: Checkpoint) -> None:
-        self._node.metrics.witness_size.labels(partner).set(served.size)
+        self._node.metrics.proved_size.labels(partner).set(served.size)
         await self._node.sequencer.submit(
             RecordPeerCheckpoint(served.origin, served.size, served.root, served_note, self._node.clock())
         )
@@ -301,7 +306,7 @@ class Monitor:
     def alarm(self, partner: str, *notes: bytes) -> None:
         """Keep the evidence, tell the operator, stop trusting the partner's receipts. Idempotent.
 
-        What the notes prove by themselves is proved; else the next check asks the log for what is missing.
+        A proof is made where the notes suffice for one; else the next check asks the log for what is missing.
         """
         self._distrust(partner, notes)
         for one, other in combinations(notes[:_MAX_COMPARED], 2):

@@ -43,10 +43,10 @@ class Metrics:
         self.proofs = gauge(
             "misbehaviour_proofs", "Proofs held that a log lied, not settled by the operator: ALARM", "partner", "kind"
         )
-        self.witness_failures = counter(
-            "witness_failures", "Checks of a partner's log not completed", "partner", "code"
+        self.monitor_failures = counter(
+            "monitor_failures", "Checks of a partner's log not completed", "partner", "code"
         )
-        self.witness_size = gauge("partner_log_size", "Size to which the partner's log is proved consistent", "partner")
+        self.proved_size = gauge("partner_log_size", "Size to which the partner's log is proved consistent", "partner")
         self.cosigned = counter("cosigned", "Checkpoints of partners' logs that this node cosigned", "partner")
         self.cosignature_failures = counter(
             "cosignature_failures", "Requests to a partner to cosign a checkpoint that failed", "partner", "code"

@@ -2,7 +2,7 @@
 
 Several sources are asked for their timestamp at once, and the newest that verifies is taken
 (:mod:`keys.directory.metadata.offers`): one source that is old but valid cannot keep the others' news from this node.
-Who disagrees is named in the log, the metrics and ``/health``.
+The log, the metrics and ``/health`` name the sources that disagree.
 
 Refreshing is blocking work of the TUF client: it runs in a thread. A refresh that fails leaves the directory in use.
 """
@@ -44,7 +44,7 @@ GRACE_S = 2.0
 # After so long every source should have what this node has.
 BEHIND_AFTER_S = 900.0
 _THREADS = 8
-# Whoever names an unknown key makes us ask for news: not more often than this.
+# A caller that names an unknown key makes us ask for news: not more often than this.
 MIN_INTERVAL_S = 2.0
 
 T = TypeVar("T")
@@ -122,7 +122,7 @@ class DirectoryService:
         self._report = report
         self.served = home.served
         self._source: Source | None = None
-        self._client = DirectoryClient(home.folder, home.trusted_root, self._fetch)
+        self._client = DirectoryClient(home.folder, home.trusted_root, self._fetch, unused=self._archive_unused)
         self._sources = sources
         self._clock = clock
         self._metrics = metrics
@@ -241,6 +241,11 @@ class DirectoryService:
         if self._source is None:
             raise DirectoryUnavailableError("there is no source of the directory")
         return self._source.fetch(name)
+
+    def _archive_unused(self, nation: str) -> None:
+        """A source's archive of a nation is not what was signed; its files are fetched one by one."""
+        source = self._source.name if self._source is not None else None
+        self._log.warning("directory-archive-unused", source=source, partner=nation)
 
     async def _refresh(self, sources: Sequence[Source]) -> bool:
         began = self._last_began = time.monotonic()

@@ -2,10 +2,10 @@
 
 One task per partner with a queue, woken by the sequencer after a commit: a partner that is down or slow delays nobody
 else. While the partner cannot be reached its queue pauses, longer each time; when it calls this node meanwhile, it is
-there again and is asked soon. What is queued, how often it was tried and when it is due again are durable rows, so a
+there again and is asked soon. The queue, how often each item was tried and when it is due again are durable rows, so a
 restart forgets nothing. A partner without an address of its own is not asked: what is queued for it waits until it
 pulls or a bundle is made.
-What the answers come to: see :mod:`node.relay.outcomes`.
+:mod:`node.relay.outcomes` says what the answers come to.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class PartnerQueue:
         pause_s = settings.pause_s(self._failures - 1)
         least_s = min(pause_s, settings.pause_s(min(self._failures - 1, _CALLED_DOUBLINGS)))
         await asyncio.sleep(least_s)
-        # What called while it was being asked counts too.
+        # A call while it was being asked counts too.
         self._called = await calls.wait(max(pause_s - least_s, 0.001))
 
     async def _until_due_s(self) -> float:

@@ -1,7 +1,7 @@
 """What a node checks before it takes an envelope: who sent it, when, and to whom. It never sees the content.
 
-Order: parse, sender's identity, sender's key at this instant, signature, times, recipients, route. What passed all of
-it becomes an operation for the sequencer; what did not becomes a typed refusal of that envelope alone.
+Order: parse, sender's identity, sender's key at this instant, signature, times, recipients, route. An envelope that
+passed all of it becomes an operation for the sequencer; any other gets a typed refusal of its own.
 
 Final refusals are logged. The log is kept for ever, so a refusal of what no known sender signed, which anybody can make
 in any number, is logged for each caller at most :data:`UNSIGNED_BURST` times at once and as often a day.
@@ -209,7 +209,7 @@ class Intake:
     async def _log_refusals(
         self, checked: Sequence[_Checked], answers: Sequence[EnvelopeAnswer], caller: str, peer: str | None
     ) -> None:
-        """Log final refusals of what is at least an envelope. What may be sent again is not logged as refused."""
+        """Log final refusals of envelopes; one that may be sent again is not logged as refused."""
         event = EventName.SubmissionRejection if peer is None else EventName.RelayRejection
         now = self._clock()
         rejections = [
@@ -237,6 +237,7 @@ def _incoming(verified: VerifiedEnvelope) -> Incoming:
         message_id=routing.id,
         sender=routing.sender,
         recipients=routing.recipients,
+        created=routing.created,
         expires=routing.expires,
         priority=int(routing.priority),
         commitment=routing.commitment,

@@ -45,7 +45,7 @@ from protocol.http.problem import problem_of, problem_text
 from protocol.http.wire import MAX_ENVELOPES, MAX_RECEIPTS, MAX_STATEMENTS, EnvelopeAnswer, MailboxEntry
 from protocol.log.merkle import leaf_hash
 
-# What one export carries at most; what is left stays queued for the next one.
+# One export carries at most so much; the rest stays queued for the next one.
 MAX_EXPORT_BYTES = 64 * 1024 * 1024
 _PAGE = 128
 

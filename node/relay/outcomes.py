@@ -17,6 +17,7 @@ from node.peers.directory import DirectoryService
 from node.store.operations import DeferOutbound, Failed, MarkReceiptsSent, Operation, RecordRefused, RecordRelayed
 from node.store.reads import OutboundItem
 from protocol.address import Address
+from protocol.envelope import parse_envelope
 from protocol.errors import (
     ComityError,
     LogForkError,
@@ -64,6 +65,14 @@ class PartnerReceiptJudge:
             key = directory.signing_key(str(event.recipient), verified.statement.kid, event.at)
             verify_statement(verified.statement, key)
         return verified, node
+
+    def needs_origin(self, receipt: VerifiedReceipt) -> bool:
+        """Whether it depends on who made the message, and when, if this log may hold the event."""
+        return self._directory.current.needs_origin(receipt.event)
+
+    def require_place(self, receipt: VerifiedReceipt, sender: Address, created: datetime | None) -> None:
+        """Return if this log may hold an event about the message that ``sender`` made then; raises what forbids it."""
+        self._directory.current.require_may_log(receipt.event, self.node_of(receipt), sender, created)
 
     def judge(self, receipt: Receipt, partner: str) -> VerifiedReceipt:
         """The receipt, proved to be of ``partner``'s own log; raises what is wrong with it."""
@@ -136,7 +145,7 @@ class Outcomes:
     async def write(self, partner: str, operations: Sequence[Operation]) -> ComityError | None:
         """Record; the error if something could not be: :class:`NotRecordedError`, or the partner's contradiction.
 
-        What failed stays queued and is sent again (idempotent).
+        An item that failed stays queued and is sent again (idempotent).
         """
         problem: ComityError | None = None
         for operation, outcome in zip(operations, await self._node.sequencer.submit_many(operations), strict=True):
@@ -163,6 +172,7 @@ class Outcomes:
             return self.defer(item, answer.refusal), None
         try:
             verified = tuple(self._judge.judge(receipt, partner) for receipt in answer.receipts)
+            self._require_places(item, verified)
             accepted = self._acceptance(item, verified)
         except LogForkError as problem:
             return self.defer(item, problem), problem
@@ -171,6 +181,14 @@ class Outcomes:
             return self.defer(item, failure), failure
         reference = LeafReference(accepted.origin, accepted.index, accepted.leaf_hash)
         return RecordRelayed(item.outbound_id, verified, reference, now), None
+
+    def _require_places(self, item: OutboundItem, receipts: Sequence[VerifiedReceipt]) -> None:
+        """Return if each of the logs may hold its event about this envelope; raises what forbids it."""
+        dependent = [receipt for receipt in receipts if self._judge.needs_origin(receipt)]
+        if dependent and item.raw is not None:
+            routing = parse_envelope(item.raw).routing
+            for receipt in dependent:
+                self._judge.require_place(receipt, routing.sender, routing.created)
 
     def _acceptance(self, item: OutboundItem, receipts: Sequence[VerifiedReceipt]) -> VerifiedReceipt:
         """The partner's RelayAcceptance of this envelope from this node; raises :class:`PeerFailedError`."""

@@ -1,7 +1,7 @@
 """A node that nobody can reach fetches what waits for it at its relay, by one request after another of its own.
 
 Each request says what became of what the one before brought, and waits for more: so what arrives at the relay is here
-after half a round trip, as with a push. What is said is said again until the relay has it; taking is idempotent.
+after half a round trip, as with a push. The node says it again until the relay has it; taking is idempotent.
 """
 
 from __future__ import annotations

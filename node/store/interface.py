@@ -1,6 +1,6 @@
 """What a node's store promises: one writer, and readers who see only what was released.
 
-What is written is described in :mod:`node.store.operations`, what can be read in :mod:`node.store.reads`.
+:mod:`node.store.operations` describes what is written, :mod:`node.store.reads` what can be read.
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ class Incoming:
     message_id: UUID
     sender: Address
     recipients: tuple[Address, ...]
+    created: datetime
     expires: datetime
     priority: int
     commitment: bytes
@@ -264,10 +265,10 @@ class SkipNumbers:
 class ImportEntries:
     """Append entries that this log had signed and that the database lost, from index ``first`` on, in order.
 
-    An entry of which only the leaf hash is known is :class:`Withheld`. What they say of messages that are still here is
-    done again: mailbox entries close, queued envelopes that a partner took go, senders get their receipts (again).
-    Refused with ``LogForkError`` if ``first`` is not the size of the log. ``Done.count`` says how many were appended.
-    Nothing is signed anew: apply it with a ``sign`` that returns the checkpoint over exactly these entries.
+    An entry of which only the leaf hash is known is :class:`Withheld`. The store does again what they say of messages
+    that are still here: mailbox entries close, queued envelopes that a partner took go, senders get their receipts
+    (again). Refused with ``LogForkError`` if ``first`` is not the size of the log. ``Done.count`` says how many were
+    appended. Nothing is signed anew: apply it with a ``sign`` that returns the checkpoint over exactly these entries.
     """
 
     first: int

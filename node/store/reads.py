@@ -74,6 +74,14 @@ class StoreStats:
     wal_bytes: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class MessageOrigin:
+    """Who made a message, and when, as it was signed; ``created`` is None where this node did not keep it."""
+
+    sender: Address
+    created: datetime | None
+
+
 class Reads(Protocol):
     """All that is read of a store while it is open, from the event loop.
 
@@ -128,6 +136,9 @@ class Reads(Protocol):
     async def message_nations(self, message_id: UUID, digest: bytes) -> frozenset[str]:
         """From and to which nations a message goes of which this node still keeps rows; empty for another."""
 
+    async def message_origin(self, message_id: UUID, digest: bytes) -> MessageOrigin | None:
+        """Who made a message of which this node still keeps rows, and when; None for another."""
+
     async def leaf(self, index: int) -> bytes:
         """One leaf. Raises ``LogUnavailableError``, ``EntriesErasedError``."""
 
@@ -148,6 +159,9 @@ class Reads(Protocol):
 
     async def foreign_heads(self) -> list[PeerCheckpoint]:
         """The newest checkpoint seen of every other log, by origin."""
+
+    async def cosigned_heads(self) -> list[PeerCheckpoint]:
+        """What :meth:`cosigned` says of every other log, by origin."""
 
     async def foreign_notes(self, origin: str, after: int, limit: int) -> list[tuple[int, bytes]]:
         """Checkpoints of the log ``origin`` with receipts under them, by number, those above ``after``."""

@@ -115,7 +115,7 @@ ComityError                              internal                 _base
 ├─ FontsMissingError                     fonts-missing            _evidence
 ├─ SettingsError                         settings                 _machine
 │  ├─ HomeNotPrivateError                home-not-private         _node
-│  └─ WitnessDamagedError                witness-damaged          _node
+│  └─ MonitorDamagedError                monitor-damaged          _node
 ├─ UsageError                            usage                    _machine
 ├─ OutputError                           output                   _machine
 ├─ DatabaseDamagedError                  database-damaged         _machine
@@ -210,10 +210,10 @@ from protocol.errors._node import HomeNotPrivateError as HomeNotPrivateError
 from protocol.errors._node import LogMovedError as LogMovedError
 from protocol.errors._node import LogRolledBackError as LogRolledBackError
 from protocol.errors._node import LogUnconfirmedError as LogUnconfirmedError
+from protocol.errors._node import MonitorDamagedError as MonitorDamagedError
 from protocol.errors._node import StoreDamagedError as StoreDamagedError
 from protocol.errors._node import StoreInUseError as StoreInUseError
 from protocol.errors._node import StoreReplacedError as StoreReplacedError
-from protocol.errors._node import WitnessDamagedError as WitnessDamagedError
 from protocol.errors._office import ErasedError as ErasedError
 from protocol.errors._office import ErasureError as ErasureError
 from protocol.errors._office import HandlingError as HandlingError

@@ -1,4 +1,4 @@
-"""Evidence bundles, their timestamps, and reports."""
+"""Evidence bags, their timestamps, and reports."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from protocol.errors._http import UnavailableError
 
 
 class EvidenceUnusableError(ComityError):
-    """The file is not an evidence bundle that can be read without danger."""
+    """The file is not an evidence bag that can be read without danger."""
 
     code = "evidence-unusable"
     http_status = 422
@@ -19,14 +19,14 @@ class TimestampInvalidError(ComityError):
 
     code = "timestamp-invalid"
     http_status = 422
-    advice = "Try another authority, or make the bundle without --tsa; it can be stamped later as well."
+    advice = "Try another authority, or make the bag without --tsa; it can be stamped later as well."
 
 
 class TimestampUnavailableError(UnavailableError):
     """The timestamp authority cannot be reached."""
 
     code = "timestamp-unavailable"
-    advice = "Try again later or another authority, or make the bundle without --tsa and stamp it later."
+    advice = "Try again later or another authority, or make the bag without --tsa and stamp it later."
 
 
 class SigningIdentityError(ComityError):

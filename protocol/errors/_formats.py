@@ -49,9 +49,7 @@ class ForwardTooLargeError(TooLargeError):
     """The message is too long to be passed on with all that proves it."""
 
     code = "forward-too-large"
-    advice = (
-        "Ask its sender to send it to that office, in parts (comity send --split); or give an evidence bundle of it."
-    )
+    advice = "Ask its sender to send it to that office, in parts (comity send --split); or give an evidence bag of it."
 
 
 class UnsupportedVersionError(ComityError):

@@ -112,7 +112,7 @@ class EntriesErasedError(LogUnavailableError):
 
     code = "entries-erased"
     http_status = 410
-    advice = "Read the scoped bundle, which has the hashes of erased entries, or ask who mirrored the log before."
+    advice = "Read the scoped entry bundle, which has the hashes of erased entries, or ask who mirrored the log before."
 
 
 class OldSizeError(ComityError):

@@ -25,7 +25,7 @@ class UsageError(ComityError):
 class OutputError(ComityError):
     """The output cannot be written: nobody has read it.
 
-    What the command did before stands, so its advice is not simply to run it again: that would send a message twice.
+    The command's earlier acts stand, so its advice is not simply to run it again: that would send a message twice.
     """
 
     code = "output"

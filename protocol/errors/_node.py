@@ -15,11 +15,11 @@ class HomeNotPrivateError(SettingsError):
     advice = "Run chmod 700 on the home folder: it holds the node's keys, its database, and who wrote to whom."
 
 
-class WitnessDamagedError(SettingsError):
-    """What this node knows of its partners' logs cannot be read, so it must not vouch for any of them."""
+class MonitorDamagedError(SettingsError):
+    """This node cannot read what it knows of its partners' logs, so it must not vouch for any of them."""
 
-    code = "witness-damaged"
-    advice = "Stop the node, then: comity-node witness rebuild HOME. The operator guide, section 9, has every step."
+    code = "monitor-damaged"
+    advice = "Stop the node, then: comity-node monitor rebuild HOME. The operator guide, section 9, has every step."
 
 
 class StoreDamagedError(ComityError):

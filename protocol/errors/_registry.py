@@ -96,7 +96,7 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "old-size": _log.OldSizeError,
         "quorum-not-met": _log.QuorumNotMetError,
         "home-not-private": _node.HomeNotPrivateError,
-        "witness-damaged": _node.WitnessDamagedError,
+        "monitor-damaged": _node.MonitorDamagedError,
         "store-damaged": _node.StoreDamagedError,
         "store-replaced": _node.StoreReplacedError,
         "store-in-use": _node.StoreInUseError,

@@ -44,7 +44,7 @@ class ReceiptPendingError(UnavailableError):
 
 
 class NotRecordedError(UnavailableError):
-    """What a partner answered could not be written here. The fault is this node's own; the partner did its part."""
+    """This node could not write down what a partner answered. The fault is its own; the partner did its part."""
 
     code = "not-recorded"
     advice = "Look at this node's disk (comity-node health); what is not recorded is asked for again."

@@ -10,6 +10,7 @@ from protocol.encoding import cbor, exact
 from protocol.errors import ComityError, MalformedError, PeerFailedError, TooLargeError
 from protocol.http.problem import problem_of, problem_text
 from protocol.log.merkle import HASH_BYTES, MAX_SIZE
+from protocol.log.note import MAX_NOTE_BYTES
 from protocol.receipt import Receipt, exact_receipts, receipts_from_value, receipts_to_value
 from protocol.routing import MAX_RECIPIENTS
 
@@ -27,6 +28,9 @@ MAX_ANSWER_BYTES = 12 * 1024 * 1024
 MAX_ANSWER_RECEIPTS = 1 + 2 * MAX_RECIPIENTS
 # Of all receipts that one body judges.
 MAX_VERDICTS = 4_096
+# What is told of one log's head: the checkpoint that was signed first, and the latest of the same tree.
+MAX_HEAD_NOTES = 2
+MAX_HEAD_BYTES = MAX_HEAD_NOTES * (MAX_NOTE_BYTES + 16)
 
 # What the bytes of a page of a mailbox and of the answers to a batch begin with.
 _PAGE_START, _ANSWERS_START = bytes.fromhex("a301"), bytes.fromhex("a201")
@@ -379,6 +383,21 @@ def decode_heads(body: bytes, source: str) -> Heads:
     if any(len(row[-1]) != HASH_BYTES for row in (*seen, *proofs)) or any(not 0 <= row[1] <= MAX_SIZE for row in seen):
         raise _nonsense(source)
     return Heads(seen, proofs)
+
+
+def encode_head(notes: Sequence[bytes]) -> bytes:
+    """``[signed note, ...]``: what is known of one log's newest tree, in the order of their times; one or two."""
+    return cbor.encode(list(notes))
+
+
+def decode_head(body: bytes, source: str) -> tuple[bytes, ...]:
+    """The notes, not verified; raises :class:`PeerFailedError` for anything else."""
+    value = _decode(body, source)
+    if type(value) is not list or not 1 <= len(value) <= MAX_HEAD_NOTES:
+        raise _nonsense(source)
+    if any(type(note) is not bytes for note in value):
+        raise _nonsense(source)
+    return tuple(value)
 
 
 def _rows(value: Any, kinds: tuple[type, ...], source: str) -> tuple[Any, ...]:

@@ -41,7 +41,7 @@ from node.store.operations import (
     RecordUnclaimed,
     StoreForeignReceipts,
 )
-from node.store.reads import OutboundKind
+from node.store.reads import MessageOrigin, OutboundKind
 from protocol.address import Address
 from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
 from protocol.directory_seen import DirectorySeen, decode_entry
@@ -91,7 +91,7 @@ def incoming(
     raw = raw if raw is not None else _random.randbytes(300)
     message_id = message_id or new_message_id(NOW, _random.randbytes(10))
     return Incoming(
-        raw, sha256(raw).digest(), message_id, sender, recipients, expires, priority, sha256(b"c" + raw).digest()
+        raw, sha256(raw).digest(), message_id, sender, recipients, NOW, expires, priority, sha256(b"c" + raw).digest()
     )
 
 
@@ -642,6 +642,10 @@ class StoreConformance:
 
         assert await store.reads.entry_nations(0) == known
         assert await store.reads.message_nations(message.message_id, message.digest) == both
+        assert await store.reads.message_origin(message.message_id, message.digest) == MessageOrigin(
+            message.sender, NOW
+        )
+        assert await store.reads.message_origin(message.message_id, bytes(32)) is None
         assert await store.reads.message_nations(message.message_id, bytes(32)) == frozenset()
         done(store, PurgeDelivered(LATER))
         assert await store.reads.entry_nations(0) == known
@@ -844,9 +848,10 @@ class StoreConformance:
         await store.close()
         again = self.new_store(tmp_path)
         await again.open()
-        kept = await again.reads.cosigned(FR.origin)
+        kept, heads = await again.reads.cosigned(FR.origin), await again.reads.cosigned_heads()
         await again.close()
         assert kept is not None
+        assert heads == [kept]
         assert kept.size == 7
 
     async def test_two_entries_at_one_index_are_a_conflict_and_nothing_is_stored(self, store: Store) -> None:

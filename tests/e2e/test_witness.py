@@ -360,7 +360,7 @@ async def test_a_witness_that_dies_between_recording_and_answering_gives_the_cos
         recorded.set()
         return Failed(StorageFullError("the power went"))
 
-    fr.http.witness._sequencer.submit = dies
+    fr.context.sequencer.submit = dies
     async with asyncio.timeout(10):
         await recorded.wait()
     await world.stop("fr")
@@ -390,7 +390,7 @@ async def test_nothing_is_cosigned_that_could_not_be_recorded(world: World) -> N
     async def full(operation: object) -> object:
         return Failed(StorageFullError("the disk is full"))
 
-    fr.http.witness._sequencer.submit = full
+    fr.context.sequencer.submit = full
     reply = await add(world, "kr", "fr", encode_add_checkpoint(0, [], note))
     assert (reply.status, reply.code) == (507, "storage-full")
     assert b"witness/fr" not in reply.body

@@ -30,7 +30,9 @@ def numbered(number: int) -> AcceptTransfer:
     seed = sha256(number.to_bytes(8, "big")).digest()
     raw = seed * 64
     message_id = new_message_id(NOW, seed[:10])
-    message = Incoming(raw, sha256(raw).digest(), message_id, SENDER, (DESK,), NOW + timedelta(days=1), 0, bytes(32))
+    message = Incoming(
+        raw, sha256(raw).digest(), message_id, SENDER, (DESK,), NOW, NOW + timedelta(days=1), 0, bytes(32)
+    )
     return AcceptTransfer(message, "fr", (DESK,), NOW)
 
 

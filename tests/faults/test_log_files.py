@@ -52,7 +52,7 @@ def transfer(number: int, at: datetime) -> AcceptTransfer:
     """An envelope for nobody here: it is over when it expires."""
     raw = sha256(number.to_bytes(8, "big")).digest() * 8
     message_id = new_message_id(at, raw[:10])
-    message = Incoming(raw, sha256(raw).digest(), message_id, SENDER, (DESK,), at + timedelta(days=1), 0, bytes(32))
+    message = Incoming(raw, sha256(raw).digest(), message_id, SENDER, (DESK,), at, at + timedelta(days=1), 0, bytes(32))
     return AcceptTransfer(message, "fr", (), at)
 
 

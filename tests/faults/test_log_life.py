@@ -32,6 +32,7 @@ from protocol.envelope import Envelope
 from protocol.errors import LogMovedError, LogRolledBackError
 from protocol.event import EventName
 from protocol.http.problem import problem_of
+from protocol.http.wire import decode_head
 from protocol.log.checkpoint import claimed_time, open_checkpoint, parse_checkpoint
 from protocol.log.layout import decode_bundle
 from protocol.log.scoped import Withheld, decode_scoped_bundle, item_hash
@@ -320,13 +321,14 @@ async def test_partner_shows_what_it_saw_to_partners_only(world: World) -> None:
     origin = world.nodes["fr"].context.directory.current.origin("kr")
     verifier = world.nodes["fr"].context.directory.current.log_verifier("kr")
 
-    reply = await world.node_call("kr", "fr", "GET", f"/witness/checkpoint?origin={origin}")
-    assert open_checkpoint(reply.body, verifier).size == await size(world)
-    unknown = await world.node_call("kr", "fr", "GET", "/witness/checkpoint?origin=other/kr")
+    reply = await world.node_call("kr", "fr", "GET", f"/v1/head?origin={origin}")
+    notes = decode_head(reply.body, "fr")
+    assert {open_checkpoint(note, verifier).size for note in notes} == {await size(world)}
+    unknown = await world.node_call("kr", "fr", "GET", "/v1/head?origin=other/kr")
     assert unknown.code == "not-found"
-    for target in ("/witness/checkpoint", f"/witness/checkpoint?origin={origin}&origin={origin}"):
+    for target in ("/v1/head", f"/v1/head?origin={origin}&origin={origin}"):
         assert (await world.node_call("kr", "fr", "GET", target)).code == "malformed"
-    desk = await world.desk_call(world.desks["24-7@fr"], "GET", f"/witness/checkpoint?origin={origin}")
+    desk = await world.desk_call(world.desks["24-7@fr"], "GET", f"/v1/head?origin={origin}")
     assert desk.code == "forbidden"
     assert (await world.desk_call(world.desks["24-7@fr"], "GET", "/witness/receipts?from=0")).code == "forbidden"
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from keys.directory.cards import CardStatus
+from keys.directory.cards import CardStatus, Hosting
 from keys.members.federation import with_revoked_key, with_status
 from node.log.sequencer import Sequencer
 from node.relay.context import RelayContext
@@ -252,6 +252,46 @@ async def test_of_the_receipts_that_a_partner_brings_only_true_ones_are_kept(sta
     assert sorted(kept) == sorted(receipt.leaf for receipt, code in brought if code is None)
 
 
+async def hosted_in_turn(stage: Stage) -> None:
+    """Paris is served by us for ten minutes from now on, then by fr again. Ten minutes later a message is made."""
+    world, paris = stage.world, stage.world.desks["24-7@fr"]
+    hosting: tuple[Hosting, ...] = ()
+    for host in ("us", "fr"):
+        hosting = (*hosting, Hosting(node=host, since=stage.now))
+        world.publish("fr", paris.card.model_copy(update={"hosting": hosting, "updated_at": stage.now}))
+        world.clock.shift += timedelta(minutes=10)
+    await stage.relay.node.directory.refresh()
+    stage.envelope = world.seal(world.desks["24-7@kr"], [paris])
+    assert (await world.submit(world.desks["24-7@kr"], stage.envelope))[0].code is None
+
+
+async def test_a_node_that_served_the_recipient_until_the_message_was_made_cannot_say_what_happened_there(
+    stage: Stage,
+) -> None:
+    before = stage.at_recipient(EventName.ContentConsignment, at=stage.now + timedelta(minutes=5))
+    await hosted_in_turn(stage)
+    since = stage.at_recipient(EventName.ContentConsignment)
+    brought = [
+        (stage.logs["us"].receipt(since), "forbidden"),
+        (stage.logs["us"].receipt(before), None),
+        (stage.logs["fr"].receipt(since), None),
+    ]
+    verdicts = await take_receipts(stage.relay, "us", [receipt for receipt, _ in brought])
+    assert [None if verdict is None else verdict.code for verdict in verdicts] == [code for _, code in brought]
+    accepted = stage.event(EventName.RelayAcceptance, peer="kr")
+    for node, counts in (("us", False), ("fr", True)):
+        log = stage.logs[node]
+        operation = await outcome(stage, [log.receipt(accepted), log.receipt(since)], partner=node)
+        assert isinstance(operation, RecordRelayed) is counts
+
+
+async def test_of_a_message_that_is_known_here_no_other_node_can_say_that_it_was_submitted_there(stage: Stage) -> None:
+    submitted = stage.logs["us"].receipt(stage.event(EventName.SubmissionAcceptance))
+    (verdict,) = await take_receipts(stage.relay, "us", [submitted])
+    assert verdict is not None
+    assert verdict.code == "forbidden"
+
+
 # --- Answers to an envelope ----------------------------------------------------------------------------------------
 
 
@@ -275,11 +315,13 @@ class Recorded:
         return self._outcomes or [Done()] * len(operations)
 
 
-async def outcome(stage: Stage, receipts: Sequence[Receipt], recipients: tuple[Address, ...] = (PARIS,)) -> Any:
-    """What the node would record of such an answer of the node fr."""
+async def outcome(
+    stage: Stage, receipts: Sequence[Receipt], recipients: tuple[Address, ...] = (PARIS,), partner: str = "fr"
+) -> Any:
+    """What the node would record of such an answer of a partner."""
     recorded = Recorded(stage)
     item = queued(stage, recipients=recipients)
-    problem = await stage.relay.outcomes.answered("fr", [item], [EnvelopeAnswer(tuple(receipts))])
+    problem = await stage.relay.outcomes.answered(partner, [item], [EnvelopeAnswer(tuple(receipts))])
     (operation,) = recorded.operations
     assert (problem is None) == isinstance(operation, RecordRelayed)
     return operation

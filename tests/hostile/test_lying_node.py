@@ -1,6 +1,6 @@
 """A lying node in a federation of four honest ones: every lie is detected, proved to third parties, and has its price.
 
-An *exchange* is what every node does once a minute (``delivery.witness_s``): it checks its partners' logs, then tells
+An *exchange* is what every node does once a minute (``delivery.monitor_s``): it checks its partners' logs, then tells
 its partners what it saw and which proofs it holds. Real nodes, real TLS, real databases.
 """
 
@@ -45,7 +45,7 @@ from tests.worlds.lying_nodes import (
 from tests.worlds.nodes import Desk, Nation, Reply, World
 
 HONEST = ("kr", "us", "br", "jp")
-DELIVERY = {"first_backoff_s": 0.02, "max_backoff_s": 0.2, "timeout_s": 5, "witness_s": 3600}
+DELIVERY = {"first_backoff_s": 0.02, "max_backoff_s": 0.2, "timeout_s": 5, "monitor_s": 3600}
 
 
 @dataclass
@@ -416,12 +416,12 @@ async def test_partners_and_auditors_read_heads_and_proofs_and_only_auditors_of_
         ("audit@kr", world.desks["audit@kr"].signer(), 200),
     ):
         assert await status(holder, signer, "/v1/heads") == 200
-        assert await status(holder, signer, "/v1/heads/note?origin=test-federation/fr") == 200
-        assert await status(holder, signer, "/v1/heads/note?origin=test-federation/xx") == 404
-        assert await status(holder, signer, "/v1/heads/note") == 400
+        assert await status(holder, signer, "/v1/head?origin=test-federation/fr") == 200
+        assert await status(holder, signer, "/v1/head?origin=test-federation/xx") == 404
+        assert await status(holder, signer, "/v1/head") == 400
         assert await status(holder, signer, f"/v1/misbehaviour/{hashes}") == 200
         assert await status(holder, signer, f"/v1/misbehaviour/{rewritten}") == entries
-    for target in ("/v1/heads", "/v1/heads/note?origin=test-federation/fr", f"/v1/misbehaviour/{hashes}"):
+    for target in ("/v1/heads", "/v1/head?origin=test-federation/fr", f"/v1/misbehaviour/{hashes}"):
         assert await status("24-7@kr", seoul.signer(), target) == 403
 
 

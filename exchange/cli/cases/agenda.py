@@ -45,7 +45,7 @@ def agenda(
 
     async def work(desk: Desk) -> None:
         reached = await synced(desk, offline=not sync)
-        items = [item for item in await desk.agenda() if (item.ours or not ours) and (item.level or not pressing)]
+        items = [item for item in await desk.cases.agenda() if (item.ours or not ours) and (item.level or not pressing)]
         if as_json:
             print_json({"synced": reached.done, **reached.members(), "items": [item_object(item) for item in items]})
             return

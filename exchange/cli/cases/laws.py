@@ -49,7 +49,7 @@ def compare(
     """Compare laws."""
 
     async def work(desk: Desk) -> None:
-        hints = await desk.compare(read_document(file))
+        hints = await desk.cases.compare_laws(read_document(file))
         if as_json:
             print_json({"hints": hints})
         elif hints:
@@ -69,7 +69,7 @@ def profile(
     """Show a legal profile."""
 
     async def work(desk: Desk) -> None:
-        known = await desk.legal_profile(node)
+        known = await desk.cases.legal_profile(node)
         if known is None:
             raise NotFoundError(f"{node} has published no legal profile: ask its contact point")
         if as_json:

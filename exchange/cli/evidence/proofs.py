@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from protocol.misbehaviour.verify import Proved
     from protocol.receipt import Receipt
 
-# What each kind says, in a sentence that needs no other.
+# The meaning of each kind, in a sentence that needs no other.
 _MEANING = {
     "two-trees": _("The node signed two different logs of the same length."),
-    "fork": _("What the node signed later does not begin with what it had signed before."),
+    "fork": _("A tree that the node signed later does not begin with one that it had signed before."),
     "index-twice": _("Two different entries stand at one place of the node's log."),
     "rewritten": _("The node gave a receipt for an entry, and put something else in its place."),
     "dropped": _("The node gave a receipt for an entry, and its log no longer has the part that held it."),
@@ -66,7 +66,7 @@ def prove(
     ] = None,
     evidence: Annotated[
         list[Path] | None,
-        typer.Option("--evidence", help=_("An evidence bundle whose receipts count; repeatable.")),
+        typer.Option("--evidence", help=_("An evidence bag whose receipts count; repeatable.")),
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help=_("Do not ask the node for its present log."))] = False,
     home: HomeOption = DEFAULT_HOME,
@@ -163,7 +163,7 @@ def _own_heads(mirror: Path, verifier: LogVerifier) -> tuple[list[bytes], list[C
 
 
 def _receipts_in(bundles: list[Path]) -> tuple[list[Receipt], list[ComityError]]:
-    """The receipts in evidence bundles, and why there are others that cannot be read. Nothing is verified."""
+    """The receipts in evidence bags, and why there are others that cannot be read. Nothing is verified."""
     from exchange.evidence.bag_reader import MAX_BUNDLE_BYTES, read_bundle
 
     found: list[Receipt] = []
@@ -216,7 +216,7 @@ def _with_misdated(held: Held, mirror: Path, verifier: LogVerifier) -> tuple[Hel
         ):
             found.setdefault(kind, receipt)
     except ComityError as problem:
-        # What is wrong with the mirror is for comity audit verify to say.
+        # comity audit verify says what is wrong with the mirror.
         text = _("The entries of the mirror were not looked through")
         problems.append(LogUnavailableError(f"{text}: {problem.detail}"))
     return Held(held.notes, (*held.receipts, *found.values())), len(unseen), problems

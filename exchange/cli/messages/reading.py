@@ -57,7 +57,7 @@ def search(
 
     async def work(desk: Desk) -> None:
         with progress(_("indexed"), as_json=as_json) as moved:
-            found = await desk.search(
+            found = await desk.cases.search(
                 " ".join(words),
                 limit=limit,
                 everything=everything,
@@ -114,16 +114,16 @@ def inbox(
     async def work(desk: Desk) -> None:
         reached = await synced(desk, wait, offline=offline)
         if refused:
-            kept = await desk.quarantine(limit=limit)
+            kept = await desk.messages.quarantine(limit=limit)
             if as_json:
                 print_json({"refused": kept, **reached.members()})
                 return
             rows = [(row.at, row.code, row.claimed_sender, row.detail) for row in kept]
             table(_("Refused"), [_("At"), _("Code"), _("Claimed sender"), _("Why")], rows)
             return
-        messages = await desk.inbox(sent=sent, unopened=unopened, limit=limit)
+        messages = await desk.messages.inbox(sent=sent, unopened=unopened, limit=limit)
         if unread:
-            left = await desk.run(desk.office.unread, [row.id for row in messages])
+            left = await desk.messages.unread([row.id for row in messages])
             messages = [row for row in messages if row.id in left]
         if as_json:
             print_json({"messages": messages, **reached.members()})
@@ -159,16 +159,16 @@ def show(
 
     async def work(desk: Desk) -> None:
 
-        known = await desk.resolve(message_id)
-        shown = await desk.read(known)
-        duplicates, not_searched = await desk.duplicates(shown.message), await desk.not_searched()
+        known = await desk.messages.resolve(message_id)
+        shown = await desk.messages.read(known)
+        duplicates, not_searched = await desk.cases.duplicates(shown.message), await desk.cases.not_searched()
         # Rendered as a whole, then written: its sender is told that it was opened when it was, and not before.
         with at_once():
             if as_json:
                 print_json(_shown_object(shown, duplicates, not_searched))
             else:
                 _print_shown(shown, duplicates, not_searched)
-        await desk.opened(known)
+        await desk.messages.opened(known)
         # The sender is told at once; if the node is away, the next synchronisation tells.
         (await synced(desk)).say()
 
@@ -214,7 +214,7 @@ def track(
 
     async def work(desk: Desk) -> None:
         reached = await synced(desk, wait, offline=offline)
-        tracking = await desk.track(await desk.resolve(message_id))
+        tracking = await desk.messages.track(await desk.messages.resolve(message_id))
         if as_json:
             print_json({**tracking_object(tracking), **reached.members()})
             return
@@ -246,7 +246,7 @@ def track(
 
 
 def verify(
-    what: Annotated[str, typer.Argument(help=_("A message's id, or an evidence bundle."))],
+    what: Annotated[str, typer.Argument(help=_("A message's id, or an evidence bag."))],
     offline: OfflineOption = False,
     disclosure: DisclosureOption = None,
     tsa_roots: TsaRootsOption = None,
@@ -259,11 +259,11 @@ def verify(
     async def work(desk: Desk) -> int | None:
         file = Path(what)
         if file.is_file():
-            report = await _verify_bundle(desk, file, disclosure, tsa_roots, offline=offline)
+            report = await _verify_bag(desk, file, disclosure, tsa_roots, offline=offline)
         elif disclosure is not None or tsa_roots is not None:
-            raise UsageError(_("give --disclosure and --tsa-roots with an evidence bundle: this is no file"))
+            raise UsageError(_("give --disclosure and --tsa-roots with an evidence bag: this is no file"))
         else:
-            report = await desk.verification.verify(await desk.resolve(what), online=not offline)
+            report = await desk.evidence.verify(await desk.messages.resolve(what), online=not offline)
         if as_json:
             flags = {"ok": report.ok and report.complete, "complete": report.complete, "witnessed": report.witnessed}
             print_json({**plain(report), **flags, "unchecked": report.unchecked})
@@ -289,7 +289,7 @@ def verify(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-async def _verify_bundle(
+async def _verify_bag(
     desk: Desk, file: Path, disclosure: Path | None, tsa_roots: Path | None, *, offline: bool
 ) -> VerificationReport:
     from exchange.evidence.bag_reader import MAX_BUNDLE_BYTES, read_bundle
@@ -297,7 +297,7 @@ async def _verify_bundle(
     content = read_given(file, FileKind.EVIDENCE, max_bytes=MAX_BUNDLE_BYTES)
     opened, roots = read_disclosure(disclosure), read_roots(tsa_roots)
     with reading_as(file, content, FileKind.EVIDENCE):
-        return await desk.verification.verify_bundle(
+        return await desk.evidence.verify_bag(
             read_bundle(content), online=not offline, disclosure=opened, tsa_roots=roots
         )
 

@@ -27,8 +27,8 @@ def case(
     """Erase one case."""
 
     async def work(desk: Desk) -> None:
-        thread = (await desk.row(await desk.resolve(message_id))).thread
-        erased = await desk.run(desk.erasure.erase_case, thread, ground)
+        thread = (await desk.messages.row(await desk.messages.resolve(message_id))).thread
+        erased = await desk.office.erase_case(thread, ground)
         if as_json:
             print_json(erased)
         else:
@@ -53,14 +53,14 @@ def due(
     """Erase what is due."""
 
     async def work(desk: Desk) -> None:
-        cases = await desk.run(desk.erasure.due)
+        cases = await desk.office.erasable_cases()
         erased = []
         if not dry_run:
             with progress(_("erased"), as_json=as_json) as moved:
                 for one in cases:
-                    erased.append(await desk.run(desk.erasure.erase_case, one.thread, "retention"))
+                    erased.append(await desk.office.erase_case(one.thread, "retention"))
                     moved(len(erased), len(cases))
-            refused = await desk.run(desk.erasure.erase_refused)
+            refused = await desk.office.erase_refused()
             erased += [refused] if refused.messages else []
         if as_json:
             print_json({"due": cases, "erased": erased})

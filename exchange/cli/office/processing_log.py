@@ -1,4 +1,4 @@
-"""``comity records``: the local records of the office (Directive (EU) 2016/680 Art. 25), for its supervisor."""
+"""``comity records``: the processing log of the office (Directive (EU) 2016/680 Art. 25), for its supervisor."""
 
 from __future__ import annotations
 
@@ -50,15 +50,9 @@ def list_(
     """List records."""
 
     async def work(desk: Desk) -> None:
-        from protocol.processing_log import ProcessingRecord
-
         first, last = instant(since), instant(until)
-
-        def read() -> list[tuple[int, ProcessingRecord]]:
-            found = ((index, ProcessingRecord.from_bytes(entry)) for index, _, entry in desk.records.entries())
-            return [(index, record) for index, record in found if _fits(record, first, last, operation)]
-
-        _print(await desk.run(read), as_json=as_json)
+        found = await desk.office.records(lambda record: _fits(record, first, last, operation))
+        _print(found, as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -70,13 +64,8 @@ def check(
     """Verify the own records."""
 
     async def work(desk: Desk) -> None:
-        from exchange.office.processing_log import check_table
-        from exchange.settings import Home
-
-        head = Home(home.expanduser()).records_head
-        signed = head.read_bytes() if head.exists() else None
-        last = await desk.run(check_table, desk.records, signed)
-        count = (await desk.run(desk.records.frontier)).size
+        last = await desk.office.check_records()
+        count = await desk.office.count_records()
         if as_json:
             print_json({"records": count, "signed": last.size if last else None})
         else:
@@ -96,7 +85,7 @@ def head(
     """Print the signed head."""
 
     async def work(desk: Desk) -> None:
-        note = await desk.run(desk.signed_records_head)
+        note = await desk.office.sign_records_head()
         if as_json:
             print_json({"checkpoint": note.decode()})
         else:
@@ -115,12 +104,9 @@ def export(
     """Export records."""
 
     async def work(desk: Desk) -> None:
-        from exchange.office.processing_log import export_records
-
-        note = await desk.run(desk.signed_records_head)
         try:
             with progress(_("written"), as_json=as_json) as moved:
-                count = await desk.run(export_records, desk.records, folder, note, moved)
+                count = await desk.office.export_records(folder, moved)
         except OSError as problem:
             raise UsageError(f"cannot write {folder}: {problem.strerror}") from problem
         if as_json:

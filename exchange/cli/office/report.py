@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from pyhanko.sign.signers import SimpleSigner
 
     from exchange.desk.desk import Desk
-    from exchange.report import AuditFigures, OfficeFigures
+    from exchange.report.audit_figures import AuditFigures
     from exchange.report.document import Document
     from exchange.report.language import Reader
+    from exchange.report.office_figures import OfficeFigures
 
 OutOption = Annotated[Path | None, typer.Option("--out", help=_("The file to write: its name ends in .pdf or .html."))]
 LanguageOption = Annotated[
@@ -90,7 +91,7 @@ def report(
             from exchange.report.office_document import office_document
 
             with progress(_("cases"), as_json=as_json) as moved:
-                figures = await desk.figures(period, Suppression(suppress_below), moved)
+                figures = await desk.cases.figures(period, Suppression(suppress_below), moved)
             await deliver(wanted, figures, lambda: office_document(figures, wanted.reader), as_json=as_json)
 
         return await with_desk(home, passphrase_file, of_desk)()

@@ -44,7 +44,7 @@ def export(
     async def work(desk: Desk) -> None:
         from keys.local.bundle_files import write_parts
 
-        parts = await desk.export_bundle(max_part_bytes)
+        parts = await desk.messages.export_bundle(max_part_bytes)
         files = write_parts(file, parts)
         if as_json:
             print_json({"files": [str(path) for path in files], "size_bytes": sum(map(len, parts))})
@@ -99,7 +99,7 @@ async def _import(desk: Desk, parts: list[BundlePart]) -> list[BundleImport]:
     replayed: ReplayedError | None = None
     for part in parts:
         try:
-            done.append(await desk.import_bundle(part))
+            done.append(await desk.messages.import_bundle(part))
         except ReplayedError as problem:  # an earlier import got this far: go on with the next part
             replayed = problem
     if not done and replayed is not None:

@@ -1,6 +1,6 @@
 """``POST /v1/pull``: a partner that cannot be reached fetches what waits for it here, and says what it took before.
 
-What it says is judged as if it had answered a push: an envelope leaves the queue only for receipts that are proved.
+The node judges its word as if it had answered a push: an envelope leaves the queue only for receipts that are proved.
 """
 
 from __future__ import annotations

@@ -27,7 +27,8 @@ from protocol.errors import IdConflictError, MalformedError, NotFoundError
 from protocol.event import EventName
 
 _INSERT_MESSAGE = (
-    "INSERT INTO message (id, message_id, sender, digest, peer, expires_ms, holds) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO message (id, message_id, sender, digest, peer, created_ms, expires_ms, holds)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _INSERT_PAYLOAD = "INSERT INTO payload (message, raw) VALUES (?, ?)"
 
@@ -70,7 +71,7 @@ def _accept(
     holds = len(local) + len(onward)
     rows.run(
         _INSERT_MESSAGE,
-        (message, incoming.message_id.bytes, sender, incoming.digest, peer, expires_ms, holds),
+        (message, incoming.message_id.bytes, sender, incoming.digest, peer, to_ms(incoming.created), expires_ms, holds),
     )
     if holds:
         rows.later(_INSERT_PAYLOAD, (message, incoming.raw))
@@ -173,7 +174,7 @@ def record_rejection(rows: Rows, operation: RecordRejection) -> Result:
         return Result((known[0],), duplicate=True)
     about = EventSubject(operation.message_id, operation.digest, operation.recipient, operation.peer)
     leaf = rows.leaf(operation.event, operation.at, about, reasons=operation.reasons)
-    # Who sent it is not proved. Whoever handed it over has this entry's receipt, and logged the same.
+    # The sender is not proved. The node that brought it has this entry's receipt, and logged the same.
     told = (operation.peer, None if operation.recipient is None else operation.recipient.node)
     nations = nations_text(node for node in told if node is not None)
     return Result((rows.append(leaf, operation.at, operation.event, None, recipient, same, nations),))

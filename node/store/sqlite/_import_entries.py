@@ -1,7 +1,7 @@
 """Appending entries that the log had signed and the database lost, and doing again what they say.
 
-The envelopes of the lost time are gone: a message that was accepted in it has entries here and no rows. What the
-entries say of messages that are older is done again, so that nothing is delivered, announced or given up twice.
+The envelopes of the lost time are gone: a message that was accepted in it has entries here and no rows. The store does
+again what the entries say of messages that are older, so that nothing is delivered, announced or given up twice.
 """
 
 from __future__ import annotations

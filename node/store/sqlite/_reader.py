@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 from node.store.operations import RecordExpired, RecordUnclaimed
-from node.store.reads import OutboundItem, OutboundKind, PeerCheckpoint, StoredMailboxEntry, StoreStats
+from node.store.reads import MessageOrigin, OutboundItem, OutboundKind, PeerCheckpoint, StoredMailboxEntry, StoreStats
 from node.store.sqlite.connection import open_reader
 from node.store.sqlite.log import ReceiptSource, RecentReceipts, read_tile, stored_item, stored_leaf
 from protocol.address import Address
@@ -74,8 +74,10 @@ class ReleasedSeq:
 
 
 class SqliteReader:
-    """Reads on one connection, in one thread, no further than ``released``. What each method promises:
-    :class:`node.store.reads.Reads`."""
+    """Reads on one connection, in one thread, no further than ``released``.
+
+    :class:`node.store.reads.Reads` says what each method promises.
+    """
 
     def __init__(self, path: Path, recent: RecentReceipts) -> None:
         self.released = ReleasedSeq()
@@ -241,6 +243,15 @@ class SqliteReader:
         ).fetchone()
         return frozenset() if row is None else _nations(row[0])
 
+    def message_origin(self, message_id: UUID, digest: bytes) -> MessageOrigin | None:
+        """See :meth:`node.store.reads.Reads.message_origin`."""
+        row = self._connection.execute(
+            "SELECT sender, created_ms FROM message WHERE message_id = ? AND digest = ?", (message_id.bytes, digest)
+        ).fetchone()
+        if row is None:
+            return None
+        return MessageOrigin(Address.parse(row[0]), from_ms(row[1]) if row[1] is not None else None)
+
     def leaf(self, index: int) -> bytes:
         """One released leaf."""
         self._check(index)
@@ -290,6 +301,11 @@ class SqliteReader:
     def foreign_heads(self) -> list[PeerCheckpoint]:
         """See :meth:`node.store.reads.Reads.foreign_heads`."""
         rows = self._connection.execute("SELECT origin, size, root, note FROM peer_checkpoint ORDER BY origin")
+        return [PeerCheckpoint(*row) for row in rows]
+
+    def cosigned_heads(self) -> list[PeerCheckpoint]:
+        """See :meth:`node.store.reads.Reads.cosigned_heads`."""
+        rows = self._connection.execute("SELECT origin, size, root, note FROM cosigned ORDER BY origin")
         return [PeerCheckpoint(*row) for row in rows]
 
     def foreign_notes(self, origin: str, after: int, limit: int) -> list[tuple[int, bytes]]:

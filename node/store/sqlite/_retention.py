@@ -25,7 +25,7 @@ def erase_entries(rows: Rows, operation: EraseEntries) -> Result:
     erased = [(leaf_hash(leaf), index) for index, leaf in found if index not in waiting]
     if not erased:
         return Result()
-    # What SQLite lets go of is overwritten; this costs writes, so it is on for these rows only.
+    # SQLite overwrites what it lets go of; this costs writes, so it is on for these rows only.
     rows.execute("PRAGMA secure_delete = ON").fetchone()
     try:
         rows.executemany(_ERASE, erased)

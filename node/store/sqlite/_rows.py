@@ -23,7 +23,7 @@ RECEIPTS = 1
 # outbound.rank of receipts; envelopes are in a lane of their own
 _RECEIPTS_RANK = 0
 
-# What is not said of an entry's nations is as it was said when its message was accepted: that entry's index is the
+# Nations that an entry does not say are those that were said when its message was accepted: that entry's index is the
 # message's id.
 INSERT_EVENT = (
     "INSERT INTO event (idx, leaf, name, message, recipient, rejection, nations)"

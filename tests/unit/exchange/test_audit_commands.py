@@ -73,8 +73,8 @@ class Auditing:
 async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(tmp_path, monkeypatch)
     async with world.open(KR) as seoul, world.open(FR) as paris:
-        await seoul.send(request())
-        await paris.sync()
+        await seoul.messages.send(request())
+        await paris.messages.sync()
     return world
 
 

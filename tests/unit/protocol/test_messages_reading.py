@@ -102,7 +102,7 @@ def test_a_message_is_written_to_its_longest_and_no_further() -> None:
     assert len(compose_message(draft).content) == MAX_CONTENT_BYTES
     ((where, _, text),) = check_outgoing(with_rest(MAX_CONTENT_BYTES - start + 1))
     assert where == "message"
-    assert f"the message has {MAX_CONTENT_BYTES + 1} bytes" in text
+    assert f"bytes of the message: {MAX_CONTENT_BYTES + 1};" in text
     assert "split its targets over several requests" in text
 
 

@@ -1,4 +1,4 @@
-"""Local records: every operation leaves one, in a log that cannot be altered or cut off unseen."""
+"""The processing log: every operation leaves one, in a log that cannot be altered or cut off unseen."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from exchange.cli.main import app
 from exchange.desk.desk import Desk
 from exchange.office.case_notes import EntryKind
 from exchange.office.officers import Login
-from exchange.office.processing_log import check_table, export_records, open_head, verify_export
+from exchange.office.processing_log import open_head, verify_export
 from exchange.settings import OfficeSettings
 from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms
@@ -34,7 +34,7 @@ from protocol.log.frontier import Frontier
 from protocol.log.layout import entries_path
 from protocol.log.merkle import leaf_hash
 from protocol.processing_log import MAX_ROLES, Operation, ProcessingRecord, RecordedOfficer
-from tests.worlds.desks import FR, KR, PASSPHRASE, World, request
+from tests.worlds.desks import FR, KR, PASSPHRASE, World, in_thread, request
 from tests.worlds.naive_tree import root
 
 TEXT = st.text(min_size=1, max_size=50).filter(lambda text: text.isprintable())
@@ -70,13 +70,13 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return World(tmp_path, monkeypatch)
 
 
-def records_of(desk: Desk) -> list[ProcessingRecord]:
-    return [ProcessingRecord.from_bytes(entry) for _, _, entry in desk.records.entries()]
+async def records_of(desk: Desk) -> list[ProcessingRecord]:
+    return [record for _, record in await desk.office.records()]
 
 
 async def asked(kr: Desk, fr: Desk) -> UUID:
-    sent = await kr.send(request())
-    await fr.sync()
+    sent = await kr.messages.send(request())
+    await fr.messages.sync()
     return sent.id
 
 
@@ -123,12 +123,12 @@ def test_the_frontier_has_the_root_of_the_whole_tree(leaves: list[bytes]) -> Non
 async def test_sending_receiving_showing_searching_and_exporting_are_recorded(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         sent = await asked(kr, fr)
-        await fr.show(sent)
-        await fr.search("Roubaix")
-        await fr.verification.evidence(sent, disclose=True)
-        await fr.add_casework((await fr.row(sent)).thread, EntryKind.NOTE, "Called.")
-        assert [(r.operation, r.act) for r in await kr.run(records_of, kr)] == [("disclosure", "send")]
-        at_fr = await fr.run(records_of, fr)
+        await fr.messages.show(sent)
+        await fr.cases.search("Roubaix")
+        await fr.evidence.gather(sent, disclose=True)
+        await fr.cases.add_note((await fr.messages.row(sent)).thread, EntryKind.NOTE, "Called.")
+        assert [(r.operation, r.act) for r in await records_of(kr)] == [("disclosure", "send")]
+        at_fr = await records_of(fr)
         assert [(r.operation, r.act) for r in at_fr] == [
             ("collection", "receive"),
             ("consultation", "show"),
@@ -138,16 +138,17 @@ async def test_sending_receiving_showing_searching_and_exporting_are_recorded(wo
         ]
         shown = at_fr[1]
         assert (shown.message, shown.officer, shown.purpose) == (sent, "Claire Martin", "case_work")
-        (given,) = await kr.run(records_of, kr)
+        (given,) = await records_of(kr)
         assert given.recipients == (str(FR),)
 
 
 async def test_records_hold_nothing_of_what_was_read_or_searched_for(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         sent = await asked(kr, fr)
-        content = (await fr.show(sent)).content
-        await fr.search("Roubaix")
-        entries = b"".join([entry for _, _, entry in await fr.run(lambda: list(fr.records.entries()))])
+        content = (await fr.messages.show(sent)).content
+        await fr.cases.search("Roubaix")
+        records = fr._works.context.store.records
+        entries = b"".join([entry for _, _, entry in await in_thread(fr, lambda: list(records.entries()))])
         facts = json.loads(content)
         for text in (facts["own_reference"], "Roubaix", facts["targets"][0]["identifier"]["address"]):
             assert text.encode() not in entries
@@ -159,16 +160,16 @@ async def test_where_the_office_wants_a_reason_nothing_opens_without_one(world: 
     world.change_settings(FR, office=OfficeSettings(justification="required"))
     async with world.open(FR) as fr:
         with pytest.raises(JustificationError):
-            await fr.show(sent)
-        assert (await fr.row(sent)).opened_at is None
+            await fr.messages.show(sent)
+        assert (await fr.messages.row(sent)).opened_at is None
         with pytest.raises(JustificationError):
-            await fr.verification.evidence(sent, disclose=True)
-        before = await fr.run(records_of, fr)
+            await fr.evidence.gather(sent, disclose=True)
+        before = await records_of(fr)
     assert [r.act for r in before] == ["receive"]
     login = Login(purpose="supervision", reason="Yearly check")
     async with world.open(FR, login) as fr:
-        await fr.show(sent)
-        last = (await fr.run(records_of, fr))[-1]
+        await fr.messages.show(sent)
+        last = (await records_of(fr))[-1]
     assert (last.purpose, last.reason) == ("supervision", "Yearly check")
 
 
@@ -184,29 +185,28 @@ async def test_a_purpose_that_is_not_of_the_list_is_refused(world: World) -> Non
 async def filled(world: World, fr: Desk, kr: Desk, *, shows: int = 5) -> None:
     sent = await asked(kr, fr)
     for _ in range(shows):
-        await fr.show(sent)
+        await fr.messages.show(sent)
 
 
 @pytest.mark.long
 async def test_an_export_verifies_and_extends_the_head_seen_before(world: World, tmp_path: Path) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         await filled(world, fr, kr)
-        seen = await fr.run(fr.signed_records_head)
+        seen = await fr.office.sign_records_head()
         await filled(world, fr, kr, shows=300)
-        note = await fr.run(fr.signed_records_head)
         folder = tmp_path / "export"
-        count = await fr.run(export_records, fr.records, folder, note)
+        count = await fr.office.export_records(folder)
         verified = verify_export(folder, FR, key_of(world, fr), seen)
         assert verified.checkpoint.size == count == len(verified.records) > 256
-        assert list(verified.records) == await fr.run(records_of, fr)
+        assert list(verified.records) == await records_of(fr)
 
 
 async def test_an_altered_missing_or_foreign_export_is_refused(world: World, tmp_path: Path) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         await filled(world, fr, kr)
         keys, folder = key_of(world, fr), tmp_path / "export"
-        note = await fr.run(fr.signed_records_head)
-        count = await fr.run(export_records, fr.records, folder, note)
+        note = await fr.office.sign_records_head()
+        count = await fr.office.export_records(folder)
         bundle = folder / entries_path(0, count)
         content = bundle.read_bytes()
         bundle.write_bytes(content.replace(b"show", b"shew", 1))
@@ -226,18 +226,17 @@ async def test_an_altered_missing_or_foreign_export_is_refused(world: World, tmp
 async def test_records_that_were_cut_off_or_written_anew_are_found_out(world: World, tmp_path: Path) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         await filled(world, fr, kr)
-        signed = await fr.run(fr.signed_records_head)
-        assert await fr.run(check_table, fr.records, signed) is not None
-        await fr.run(fr._store.database.execute, "DELETE FROM record WHERE seq = 3")
+        signed = await fr.office.sign_records_head()
+        assert await fr.office.check_records(signed) is not None
+        await in_thread(fr, fr._works.context.store.database.execute, "DELETE FROM record WHERE seq = 3")
         with pytest.raises(DatabaseDamagedError):
-            await fr.run(check_table, fr.records, signed)
-        await fr.run(fr._store.database.execute, "DELETE FROM record")
-        row = fr._store.database.cipher.blind(b"state", b"record-frontier")
-        await fr.run(fr._store.database.execute, "DELETE FROM state WHERE id = ?", (row,))
+            await fr.office.check_records(signed)
+        await in_thread(fr, fr._works.context.store.database.execute, "DELETE FROM record")
+        row = fr._works.context.store.database.cipher.blind(b"state", b"record-frontier")
+        await in_thread(fr, fr._works.context.store.database.execute, "DELETE FROM state WHERE id = ?", (row,))
         with pytest.raises(LogForkError):
-            await fr.run(check_table, fr.records, signed)
-        note = await fr.run(fr.signed_records_head)
-        await fr.run(export_records, fr.records, tmp_path / "cut", note)
+            await fr.office.check_records(signed)
+        await fr.office.export_records(tmp_path / "cut")
         with pytest.raises(LogForkError):
             verify_export(tmp_path / "cut", FR, key_of(world, fr), signed)
 
@@ -273,7 +272,7 @@ def test_the_commands_list_check_export_and_verify(world: World, tmp_path: Path)
 
     given = ("--to", "The court", "--purpose", "supervision")
     out = str(tmp_path / "evidence.zip")
-    comity("--because", "Case 12", "evidence", "bundle", str(sent), "--disclose", "--offline", "--out", out, *given)
+    comity("--because", "Case 12", "evidence", "bag", str(sent), "--disclose", "--offline", "--out", out, *given)
     (listed,) = comity("records", "list", "--operation", "disclosure")["records"]  # type: ignore[misc]
     assert (listed["reason"], listed["message"]) == ("Case 12", str(sent))
     assert (listed["recipients"], listed["purpose"]) == (["The court"], "supervision")

@@ -1,4 +1,4 @@
-"""Every rule of a local record: an entry in canonical form that breaks one of them is refused, and its edge is read."""
+"""Every rule of a processing record: an entry in canonical form that breaks one is refused, and its edge is read."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ RULES: dict[str, tuple[dict[int, Any], type[ComityError]]] = {
 
 
 @pytest.mark.parametrize(("changes", "error"), RULES.values(), ids=RULES)
-def test_each_rule_of_a_local_record_refuses_by_itself(changes: dict[int, Any], error: type[ComityError]) -> None:
+def test_each_rule_of_a_processing_record_refuses_by_itself(changes: dict[int, Any], error: type[ComityError]) -> None:
     with pytest.raises(ComityError) as refusal:
         ProcessingRecord.from_bytes(changed(changes))
     assert refusal.type is error
@@ -103,7 +103,7 @@ def test_each_rule_of_a_local_record_refuses_by_itself(changes: dict[int, Any], 
         officer(2, MANY_ROLES[:MAX_ROLES]),
     ],
 )
-def test_a_local_record_at_the_edge_of_its_rules_is_read(changes: dict[int, Any]) -> None:
+def test_a_processing_record_at_the_edge_of_its_rules_is_read(changes: dict[int, Any]) -> None:
     entry = changed(changes)
     assert ProcessingRecord.from_bytes(entry).to_bytes() == entry
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Verify Comity evidence without Comity: with Python 3.11 or later and the `cryptography` package, nothing else.
 
-    python3 -I verify_bundle.py evidence.zip --root-sha256 FINGERPRINT
+    python3 -I verify_bag.py evidence.zip --root-sha256 FINGERPRINT
 
 FINGERPRINT is the SHA-256 of the federation's first root metadata. Get it, and this program, from somebody you trust.
 Prints who signed, for whom, when and dated by what, then a line per check. Exit code 0: all checks were made and hold,
 1: one fails, 2: the file cannot be used, 3: none fails, and some could not be made; they are listed. ML-DSA-44 needs
 `cryptography` 48 or later. Never checked: whether the directory is the newest and logs are consistent beyond what the
-bundle shows; the signature of a timestamp (it says how OpenSSL checks that); the words of README.txt, beyond that the
+bag shows; the signature of a timestamp (it says how OpenSSL checks that); the words of README.txt, beyond that the
 maker signed them; whether a key that is not of small order has a part that is.
 """
 
@@ -110,7 +110,7 @@ def read_zip(data: bytes) -> tuple[str, dict[str, bytes]]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             infos = archive.infolist()
             total = sum(info.file_size for info in infos)
-            require(len(infos) <= MAX_FILES and total <= MAX_TOTAL_BYTES, "the ZIP holds more than a bundle may")
+            require(len(infos) <= MAX_FILES and total <= MAX_TOTAL_BYTES, "the ZIP holds more than a bag may")
             for info in infos:
                 why = next((why for why, found in faults(info).items() if found), None)
                 require(not why, f"the ZIP holds {why}")
@@ -127,14 +127,14 @@ def faults(info: zipfile.ZipInfo) -> dict[str, bool]:
     kind, most = stat.S_IFMT(info.external_attr >> 16), 0 if info.is_dir() else MAX_FILE_BYTES
     odd = re.fullmatch(f"{PART}(/{PART})*/?", info.orig_filename) is None or info.filename != info.orig_filename
     return {
-        "a name that leads out of its folder, or that no bundle has": odd,
+        "a name that leads out of its folder, or that no bag has": odd,
         "a link or a special file": kind not in (0, stat.S_IFDIR if info.is_dir() else stat.S_IFREG),
-        "what is compressed in a way that no bundle is": info.compress_type not in (0, zipfile.ZIP_DEFLATED),
+        "what is compressed in a way that no bag is": info.compress_type not in (0, zipfile.ZIP_DEFLATED),
         "what unpacks to more than it may": info.file_size > min(most, MAX_RATIO * (info.compress_size + 1024)),
     }
 
 BAGIT = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
-TAGS = {"bagit.txt", "bag-info.txt", "README.txt", "statement.cose", "verify_bundle.py", "manifest-sha256.txt",
+TAGS = {"bagit.txt", "bag-info.txt", "README.txt", "statement.cose", "verify_bag.py", "manifest-sha256.txt",
         "tagmanifest-sha256.txt"}
 OTHERS = tuple(f"{kind}manifest-{name}.txt" for kind in ("", "tag") for name in ("md5", "sha1", "sha512"))
 PAYLOAD = re.compile(rf"""data/(envelope\.cose|content\.json|salt\.bin|receipts/\d{{4,5}}\.(entry|tlog-proof)
@@ -142,7 +142,7 @@ PAYLOAD = re.compile(rf"""data/(envelope\.cose|content\.json|salt\.bin|receipts/
     |directory/targets/{NODE}/[0-9a-f]{{64}}\.[a-z0-9][a-z0-9.-]{{0,80}}|logs/{NODE}\.vkeys)""", re.VERBOSE | re.ASCII)
 
 def check_bag(files: Mapping[str, bytes]) -> str:
-    """Every file is one that a bundle has, and is listed with its hash; every listed file is there."""
+    """Every file is one that a bag has, and is listed with its hash; every listed file is there."""
     require(files.get("bagit.txt") == BAGIT, "it is not a bag of BagIt 1.0 in UTF-8")
     payload = {name for name in files if name.startswith("data/")}
     tags, tokens = set(files) - payload, {name for name in files if name.startswith("timestamps/")}
@@ -150,7 +150,7 @@ def check_bag(files: Mapping[str, bytes]) -> str:
     proofs = sorted({name[14:-11] for name in files if re.fullmatch(r"data/receipts/\d+\.tlog-proof", name)})
     unknown = {name for name in payload if not PAYLOAD.fullmatch(name)} | (tags - TAGS - tokens - set(OTHERS))
     unknown |= tokens - {f"timestamps/{number}.tst" for number in range(1, len(tokens) + 1)}
-    require(not unknown, f"no bundle has {', '.join(sorted(unknown)[:5])}")
+    require(not unknown, f"no bag has {', '.join(sorted(unknown)[:5])}")
     require(tags >= TAGS, f"it has no {', '.join(sorted(TAGS - tags))}")
     right = numbers == proofs == sorted(f"{number:04}" for number in range(1, len(numbers) + 1))
     require(right, "the receipts are not numbered from 0001, each an entry and its proof")
@@ -390,7 +390,7 @@ class Directory:
         return {first} | {node for since, node in rows if start <= since <= end}
 
     def witness_rule(self, own: str, now: datetime) -> Callable[[set[str]], bool]:
-        """Whether these members' cosignatures are surely enough for the log of `own`. Who is not here is silent."""
+        """Whether these members' cosignatures are surely enough for the log of `own`. An absent member is silent."""
         rule, members = self.members.get("x-comity-witnesses"), self.members["delegations"]["roles"]
         if rule is not None:
             nodes = {role["name"].removeprefix("nation-") for role in members} - {own}
@@ -626,7 +626,7 @@ def first_and_last(receipts: list[Receipt]) -> dict[str, tuple[int, int]]:
     kinds = grouped(receipts, lambda one: one.kind)
     return {kind: (min(one.index for one in found), max(one.index for one in found)) for kind, found in kinds}
 
-# --- A bundle (docs/evidence-bundle.md).
+# --- A bag (docs/evidence-bag.md).
 class Bundle:
     """One message and all that is proved of it."""
 
@@ -635,7 +635,7 @@ class Bundle:
         self.now: datetime = getattr(args, "now", None) or datetime.now(UTC)
         self.sentence, self.dating, self.trees = "", dict[str, Any](), dict[bytes, Checkpoint]()
         self.directory: Any = getattr(args, "directory", None)
-        require("data/envelope.cose" in self.files, "it is a ZIP, and no evidence bundle")
+        require("data/envelope.cose" in self.files, "it is a ZIP, and no evidence bag")
 
     def verify(self, lines: list[Line]) -> None:
         run(lines, "bag", lambda: check_bag(self.files))
@@ -864,8 +864,8 @@ class Bundle:
         require(all(one.at - at <= SKEW for one in read), "its maker says a time before that of an entry in it")
         logs = ", ".join(f"{origin} up to {size}" for origin, size in sorted(made[8].items())) or "none"
         text = (f"{office}{f' ({officer})' if 10 in made else ''} signed, at {said(at)} by its own word, that it holds "
-                f"{len(read)} receipts, and {made[9]} that did not hold were left out; logs seen: {logs}. What it left "
-                "out before it signed cannot be seen")
+                f"{len(read)} receipts, and {made[9]} that did not hold were left out; logs seen: {logs}. Nobody "
+                "can see what it left out before it signed")
         active = [self.directory.cards[one].get("status", "active") == "active" for one in
                   {office, office.rpartition("@")[2]} if one in self.directory.cards]
         standing = office.rpartition("@")[2] in self.directory.members.get("x-comity-standing", {})
@@ -875,9 +875,9 @@ class Bundle:
 
     def check_verifier(self) -> str:
         with open(__file__, "rb") as own:
-            if self.files["verify_bundle.py"] != own.read():
-                raise FailedError("verify_bundle.py in it is not this program: do not run it unread", None)
-        return "verify_bundle.py in it is this program"
+            if self.files["verify_bag.py"] != own.read():
+                raise FailedError("verify_bag.py in it is not this program: do not run it unread", None)
+        return "verify_bag.py in it is this program"
 
     def check_timestamp(self, name: str) -> str:
         manifest, kinds = self.files["manifest-sha256.txt"], ("sha256", "sha384", "sha512")

@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any, Protocol, TypeVar
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class InThread(Protocol):
     """Runs functions in one thread, one after the other."""
 
     async def __call__(self, function: Callable[[], T], /) -> T: ...
+
+
+class HasThread(Protocol):
+    """What runs acts in the desk's thread."""
+
+    @property
+    def _in_thread(self) -> InThread: ...
+
+
+S = TypeVar("S", bound=HasThread)
+
+
+def in_desk_thread(act: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
+    """An act that is written as blocking code, and awaited by its callers: it runs in the desk's thread."""
+
+    @wraps(act)
+    async def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._in_thread(lambda: act(self, *args, **kwargs))
+
+    return run
 
 
 @asynccontextmanager
