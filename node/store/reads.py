@@ -97,9 +97,15 @@ class Reads(Protocol):
         """The highest seq of the mailbox, 0 if it never had an entry."""
 
     async def due_outbound(
-        self, partner: str, kind: OutboundKind, now: datetime, limit: int, max_bytes: int
+        self,
+        partner: str,
+        kind: OutboundKind,
+        now: datetime,
+        limit: int,
+        max_bytes: int,
+        without: Sequence[int] = (),
     ) -> list[OutboundItem]:
-        """Rows of ``kind`` to send to ``partner`` now: higher priority first, then the older."""
+        """Rows of ``kind`` to send to ``partner`` now, but for ``without``: higher priority first, then the older."""
 
     async def outbound(
         self, partner: str, kind: OutboundKind, after: int, limit: int, max_bytes: int
