@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Any, SupportsIndex
 
 from protocol.errors import MalformedError
@@ -57,7 +58,7 @@ def parse_instant(text: str) -> WrittenInstant:
     found = _RFC3339.fullmatch(text)
     if found is None:
         raise MalformedError(_OFFSET_ADVICE if _NO_OFFSET.fullmatch(text) else _ADVICE)
-    year, month, day, hour, minute, second = (int(number) for number in found.groups()[:6])
+    year, month, day, hour, minute, second = map(int, found.groups()[:6])
     micros = int((found[7] or "").ljust(6, "0")[:6])
     zone = timezone(_offset(found[8], found[9], found[10]))
     leap = second == 60
@@ -75,6 +76,7 @@ def parse_instant(text: str) -> WrittenInstant:
     return instant
 
 
+@lru_cache(maxsize=256)  # a desk writes one offset or two
 def _offset(sign: str | None, hours: str, minutes: str) -> timedelta:
     """The offset; without a sign there is none, and what stands for hours and minutes is not looked at."""
     if sign is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
+from collections.abc import Sequence
 
 import idna
 from pydantic import ValidationError
@@ -47,6 +48,8 @@ _SHARED_IPV6 = {
         "ff00::/8": phrase("is multicast"),
     }.items()
 }
+_SHARED_IPV4_NUMBERS = [(int(one[0]), int(one[-1]), what) for one, what in _SHARED_IPV4.items()]
+_SHARED_IPV6_NUMBERS = [(int(one[0]), int(one[-1]), what) for one, what in _SHARED_IPV6.items()]
 # The largest blocks that one holder was ever given.
 _WIDEST = {4: 8, 6: 12}
 
@@ -86,7 +89,7 @@ def ipv4(text: str) -> str:
         if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3}){3}", text) and re.search(r"(^|\.)0[0-9]", text):
             raise problem("ipv4", "write the numbers without a zero in front: some programs read it as octal") from None
         raise problem("ipv4", "write the IPv4 address as four numbers up to 255, such as 203.0.113.7") from None
-    _refuse_shared(address, _SHARED_IPV4)
+    _refuse_shared(address, _SHARED_IPV4_NUMBERS)
     return str(address)
 
 
@@ -101,7 +104,7 @@ def ipv6(text: str) -> str:
         address = ipaddress.IPv6Address(text)
     except ValueError:
         raise problem("ipv6", "write the IPv6 address in full or compressed, such as 2001:db8::7") from None
-    _refuse_shared(address, _SHARED_IPV6)
+    _refuse_shared(address, _SHARED_IPV6_NUMBERS)
     return str(address)
 
 
@@ -116,10 +119,11 @@ def _refuse_around_address(text: str) -> None:
 
 def _refuse_shared(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address,
-    shared: dict[ipaddress.IPv4Network, str] | dict[ipaddress.IPv6Network, str],
+    shared: Sequence[tuple[int, int, str]],
 ) -> None:
-    for network, what in shared.items():
-        if address in network:
+    number = int(address)
+    for first, last, what in shared:
+        if first <= number <= last:
             raise problem(
                 "ip", "this address {what}: many networks use it at once, and nobody can be found by it", what=what
             )

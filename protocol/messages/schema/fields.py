@@ -94,9 +94,14 @@ def named(character: str) -> str:
 
 
 def _checked(refused: re.Pattern[str], text: str) -> Callable[[str], str]:
+    spaces = refused.search(" ") is None  # whether it lets the space pass
+
     def check(value: str) -> str:
         if not value.strip():
             raise problem("blank", "fill in this field: it is empty")
+        # What most fields hold: ASCII that can be seen, in which no pattern finds anything but the space.
+        if value.isascii() and value.isprintable() and (spaces or " " not in value):
+            return value
         if found := refused.search(value):
             raise problem("characters", "{text}; here is {mark}", text=text, mark=named(found[0]))
         return value
