@@ -105,6 +105,14 @@ def test_sentences_of_the_codes_prose_begin_with_their_subject(package: str) -> 
     assert found == {}
 
 
+def test_every_attack_of_the_threat_model_stands_in_it_once_and_begins_with_who_attacks() -> None:
+    rows = [line for line in (ROOT / "docs/threat-model.md").read_text("utf-8").splitlines() if line.startswith("| ")]
+    attacks = [row.split(" | ")[0].removeprefix("| ") for row in rows if not row.startswith("| attack |")]
+    assert len(attacks) > 100
+    assert [attack for attack in attacks if not attack[0].isupper()] == []
+    assert len(set(attacks)) == len(attacks)
+
+
 def test_every_room_says_what_it_holds_and_what_it_never_does() -> None:
     silent = []
     for package in PACKAGES:
