@@ -217,11 +217,11 @@ def _is_plain(value: Any, wanted: Any, info: Any) -> bool:
         if rules or not (info.file_okay and info.dir_okay) or not isinstance(value, str | Path):
             return False
         return os.access(value, os.R_OK) or not os.path.lexists(value)
-    if wanted is int:
+    if wanted in {int, float}:
         low, high = info.min, info.max
-        if info.clamp or not (type(value) is int or (isinstance(value, str) and _DIGITS.fullmatch(value))):
+        if info.clamp or not (type(value) in {int, wanted} or (type(value) is str and _DIGITS.fullmatch(value))):
             return False
-        return (low is None or low <= int(value)) and (high is None or int(value) <= high)
+        return (low is None or low <= wanted(value)) and (high is None or wanted(value) <= high)
     return wanted in {str, bool} and type(value) is wanted
 
 

@@ -17,8 +17,11 @@ from keys.local.terminal import INTERRUPTED, ask, refuse
 from protocol.errors import ComityError, MalformedError, RecipientNeededError, UsageError
 
 if TYPE_CHECKING:
+    from asyncio import Future
+
     from exchange.desk.desk import Desk
     from exchange.office.officers import Login
+    from keys.secrets.keystore import Keystore
 
 T = TypeVar("T")
 
@@ -188,10 +191,23 @@ def with_desk(
     """``work`` on the opened desk."""
 
     async def opened() -> int | None:
+        secret, folder = read_passphrase(passphrase_file), home.expanduser()
+        keystore = _begin_to_open(folder, secret)
         from exchange.desk.desk import Desk, utc_now
 
-        secret = read_passphrase(passphrase_file)
-        async with Desk.open(home.expanduser(), secret, clock=utc_now, login=read_login()) as desk:
+        async with Desk.open(folder, secret, clock=utc_now, login=read_login(), keystore=keystore) as desk:
             return await work(desk)
 
     return opened
+
+
+def _begin_to_open(home: Path, passphrase: bytes) -> Future[Keystore]:
+    """Derive the key of the desk's keystore on another core, while what a desk is made of is imported on this one."""
+    import asyncio
+
+    from keys.secrets.keystore import FILE_NAME, Keystore
+
+    opening = asyncio.get_running_loop().run_in_executor(None, Keystore.open, home / FILE_NAME, passphrase)
+    # Where the settings are refused first, nobody asks what came of it.
+    opening.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return opening

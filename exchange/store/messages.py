@@ -23,7 +23,6 @@ from protocol.address import Address
 from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms
 from protocol.errors import ErasedError, NotFoundError
-from protocol.messages.types.contact import ContactTest
 
 _RECENT_HEADS = 4096
 _AT_ONCE = 1000
@@ -244,6 +243,8 @@ class ContactTestTable:
 
     def insert(self, heads: Iterable[Head]) -> None:
         """Note those of the messages that are tests, inside a transaction."""
+        from protocol.messages.types.contact import ContactTest
+
         for head in heads:
             if head.type == ContactTest.TYPE:
                 named = [(self._names.contact(contact), head.id.bytes) for contact in head.recipients]

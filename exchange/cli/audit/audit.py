@@ -84,10 +84,10 @@ def mirror(
     """Mirror a log."""
 
     async def work(desk: Desk) -> int | None:
-        from exchange.audit import PLAIN, SCOPED
         from exchange.audit.mirror import NodeSource
         from exchange.audit.mirror import mirror as mirror_log
         from exchange.audit.period import ALWAYS
+        from keys.local.tile_folder import PLAIN, SCOPED
 
         folder = into if into is not None else mirror_of(home, node)[1]
         require_folder(folder, FileKind.MIRROR)
@@ -266,9 +266,9 @@ def report(
 
         async def of_desk(desk: Desk) -> int | None:
             from exchange.audit.period import ALWAYS
-            from exchange.report import Suppression, audit_figures
+            from exchange.report import Suppression
             from exchange.report.audit_document import audit_document
-            from exchange.report.audit_figures import stands_at
+            from exchange.report.audit_figures import audit_figures, stands_at
             from exchange.report.sources import audited
 
             logs = await verified_all(
