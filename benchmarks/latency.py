@@ -5,7 +5,7 @@ stages of the message begin and end (:mod:`benchmarks.traced`); the table has th
 of each stage, in the order in which they follow each other. The floor is the same number of commits, files and HTTP
 round trips, one after the other, with nothing else done, in the same run.
 
-    PYTHONPATH=. .venv/bin/python benchmarks/latency.py [--pings N] [--floor N]
+    python -m benchmarks.latency [--pings N] [--floor N] [--json]
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ import aiohttp
 from aiohttp import web
 
 from benchmarks import traced
+from benchmarks._figures import Report, add_json_option
 from benchmarks.floor import request
 from benchmarks.throughput import IDLE_S, PASSPHRASE, WARM_UP_PINGS, Bench, percentile
 from exchange.demo.processes import READY_TIMEOUT_S, Commands, RunningNode
@@ -38,7 +39,7 @@ from exchange.desk.desk import Desk
 from keys.local.files import write_file
 from keys.transport.tls import client_context, make_certificate, server_context
 
-# What follows what, and the words for the time until then from the line before.
+# The stages in their order, and the words for the time until each from the line before.
 PATH = (
     ("sender", "ping", ""),
     ("sender", "compose<", "desk: draft checked against law, case and directory"),
@@ -164,7 +165,7 @@ class TracedBench(Bench):
         return {name: json.loads((home / "trace.json").read_text("utf-8")) for name, home in homes.items()}
 
 
-# --- What the traces say --------------------------------------------------------------------------------------------
+# --- The traces ----------------------------------------------------------------------------------------------------
 
 
 def follow(traces: dict[str, list[tuple[int, str]]]) -> list[list[int]]:
@@ -307,8 +308,9 @@ async def floor(root: Path, count: int) -> list[float]:
     return took[WARM_UP_PINGS:]
 
 
-async def measure(pings: int, floors: int) -> None:
+async def measure(pings: int, floors: int, report: Report) -> None:
     """Run both and print the tables."""
+    least: list[float] = []
     with tempfile.TemporaryDirectory(prefix="comity-latency-") as folder:
         root = Path(folder)
         if floors:
@@ -322,7 +324,12 @@ async def measure(pings: int, floors: int) -> None:
             bench.pings(pings)
         finally:
             await bench.stop()
-        print_stages(follow(bench.traces())[WARM_UP_PINGS:])
+        followed = follow(bench.traces())[WARM_UP_PINGS:]
+        print_stages(followed)
+        took = [(way[-1] - way[0]) / 1e6 for way in followed]
+        for name, share in (("p50", 0.5), ("p99", 0.99)):
+            floor_ms = percentile(least, share) if least else None
+            report.add(f"latency, submit to opened, {name}", percentile(took, share), "ms", floor_ms)
 
 
 def main() -> None:
@@ -330,8 +337,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pings", type=int, default=100)
     parser.add_argument("--floor", type=int, default=50, help="messages of the floor, 0 for none")
+    add_json_option(parser)
     arguments = parser.parse_args()
-    asyncio.run(measure(arguments.pings, arguments.floor))
+    report = Report("latency")
+    with report.shown(arguments.json):
+        asyncio.run(measure(arguments.pings, arguments.floor, report))
 
 
 if __name__ == "__main__":
