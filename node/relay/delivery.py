@@ -18,7 +18,7 @@ from node.log.wakeups import ANY_PARTNER, Watch, calling
 from node.operations.logging import log_defect
 from node.relay.context import RelayContext
 from node.store.operations import RecordExpired
-from node.store.reads import OutboundItem, OutboundKind
+from node.store.reads import OutboundItem, Portion
 from protocol.errors import ComityError, NotRecordedError
 from protocol.http.wire import MAX_ENVELOPES, MAX_RECEIPTS
 
@@ -121,10 +121,7 @@ class PartnerQueue:
         ahead = timedelta(seconds=self._node.settings.delivery.max_backoff_s) if self._called else timedelta(0)
         self._called = False
         due_at = self._node.clock() + ahead
-        envelopes, receipts = await asyncio.gather(
-            self._due(OutboundKind.ENVELOPE, due_at, MAX_ENVELOPES * self._node.settings.delivery.requests_at_once),
-            self._due(OutboundKind.RECEIPTS, due_at, MAX_RECEIPTS),
-        )
+        envelopes, receipts = await self._due(due_at)
         if not envelopes and not receipts:
             return False
         work = [self._transfer(batch) for batch in _batches(envelopes)]
@@ -134,9 +131,10 @@ class PartnerQueue:
         self._settle(problem)
         return True
 
-    async def _due(self, kind: OutboundKind, at: datetime, limit: int) -> list[OutboundItem]:
-        size = BATCH_BYTES * (self._node.settings.delivery.requests_at_once if kind is OutboundKind.ENVELOPE else 1)
-        return await self._node.store.reads.due_outbound(self._partner, kind, at, limit, size)
+    async def _due(self, at: datetime) -> tuple[list[OutboundItem], list[OutboundItem]]:
+        requests = self._node.settings.delivery.requests_at_once
+        envelopes = Portion(MAX_ENVELOPES * requests, BATCH_BYTES * requests)
+        return await self._node.store.reads.due(self._partner, at, envelopes, Portion(MAX_RECEIPTS, BATCH_BYTES))
 
     def _settle(self, problem: ComityError | None) -> None:
         metrics = self._node.metrics

@@ -41,7 +41,7 @@ from node.store.operations import (
     RecordUnclaimed,
     StoreForeignReceipts,
 )
-from node.store.reads import MessageOrigin, OutboundKind
+from node.store.reads import MessageOrigin, OutboundKind, Portion
 from protocol.address import Address
 from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
 from protocol.directory_seen import DirectorySeen, decode_entry
@@ -486,6 +486,9 @@ class StoreConformance:
         outcome = done(store, stated(message))
 
         (row,) = await store.reads.due_outbound("fr", OutboundKind.RECEIPTS, NOW, 10, 1 << 20)
+        envelopes = await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, 10, 1 << 20)
+        assert await store.reads.due("fr", NOW, Portion(10, 1 << 20), Portion(10, 1 << 20)) == (envelopes, [row])
+        assert (await store.reads.due("fr", NOW, Portion(10, 1 << 20), Portion(0, 1)))[1] == []
         assert (row.receipts, row.raw, row.digest, row.expires) == (outcome.receipts, None, message.digest, None)
         assert done(store, MarkReceiptsSent((row.outbound_id,))).count == 1
         assert await queue(store, kind=OutboundKind.RECEIPTS) == []
@@ -667,6 +670,7 @@ class StoreConformance:
 
         (entry,) = await store.reads.mailbox(SEOUL, head, 10, 1 << 20)
         assert entry.seq == await store.reads.mailbox_head(SEOUL) > head
+        assert await store.reads.mailbox_page(SEOUL, head, 10, 1 << 20) == ([entry], entry.seq)
 
     # --- Receipts from other logs ----------------------------------------------------------------------------
 

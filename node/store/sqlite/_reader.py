@@ -10,7 +10,15 @@ from pathlib import Path
 from uuid import UUID
 
 from node.store.operations import RecordExpired, RecordUnclaimed
-from node.store.reads import MessageOrigin, OutboundItem, OutboundKind, PeerCheckpoint, StoredMailboxEntry, StoreStats
+from node.store.reads import (
+    MessageOrigin,
+    OutboundItem,
+    OutboundKind,
+    PeerCheckpoint,
+    Portion,
+    StoredMailboxEntry,
+    StoreStats,
+)
 from node.store.sqlite.connection import open_reader
 from node.store.sqlite.log import ReceiptSource, RecentReceipts, read_tile, stored_item, stored_leaf
 from protocol.address import Address
@@ -115,6 +123,12 @@ class SqliteReader:
         ).fetchone()
         return int(row[0]) if row is not None else 0
 
+    def mailbox_page(
+        self, desk: Address, after: int, limit: int, max_bytes: int
+    ) -> tuple[list[StoredMailboxEntry], int]:
+        """See :meth:`node.store.reads.Reads.mailbox_page`."""
+        return self.mailbox(desk, after, limit, max_bytes), self.mailbox_head(desk)
+
     def _message_receipts(self, message: int, event: int) -> tuple[Receipt, ...]:
         return self._source.receipt(message), self._source.receipt(event)
 
@@ -127,6 +141,14 @@ class SqliteReader:
         return (*own, *foreign)
 
     # --- The outbound queue --------------------------------------------------------------------------------------
+
+    def due(
+        self, partner: str, now: datetime, envelopes: Portion, receipts: Portion
+    ) -> tuple[list[OutboundItem], list[OutboundItem]]:
+        """See :meth:`node.store.reads.Reads.due`."""
+        kinds = ((OutboundKind.ENVELOPE, envelopes), (OutboundKind.RECEIPTS, receipts))
+        first, second = (self.due_outbound(partner, kind, now, most.rows, most.size_bytes) for kind, most in kinds)
+        return first, second
 
     def due_outbound(
         self, partner: str, kind: OutboundKind, now: datetime, limit: int, max_bytes: int
