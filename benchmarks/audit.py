@@ -1,6 +1,6 @@
 """What auditing costs at scale, beside the floor of its parts.
 
-    python -m benchmarks.audit [--entries N] [--log-entries N] [--full] [folder]
+    python -m benchmarks.audit [--entries N] [--log-entries N] [--full] [--json] [folder]
 
 Figures: entries verified a second by one core, of a log without statements, of an honest node's log (a third of the
 entries are signed by desks) and of the most that a log can have signed (half); two such logs reconciled, in time and in
@@ -32,15 +32,16 @@ from typing import Any
 
 import cbor2
 
+from benchmarks._figures import Report, add_json_option
 from benchmarks.floor import cpu_us
 from benchmarks.store import BATCH, FR, KR, NOW, PARIS, SEOUL, Signing, incoming
 from exchange.audit.reconcile import reconcile
-from exchange.audit.verify import verify_mirror
+from exchange.audit.verify import LogMirror, VerifyPlan, verify_mirror
 from keys.directory.cards import NodeCard
 from keys.directory.view import Directory
 from keys.members.federation import contact_point_card, node_card
 from keys.members.identity import generate_desk_keys, generate_node_keys
-from node.store.interface import AcceptTransfer, FoundLog
+from node.store.operations import AcceptTransfer, FoundLog
 from node.store.sqlite.store import SqliteStore
 from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
 from protocol.encoding.ids import new_message_id
@@ -56,6 +57,9 @@ SIGNERS = {"kr": KR, "fr": FR}
 DESKS = {"kr": SEOUL, "fr": PARIS}
 KEYS = {node: generate_desk_keys() for node in DESKS}
 ENROLLED = BEGIN - timedelta(days=1)
+REPORT = Report("audit")
+# CPU microseconds of the parts, once they were measured.
+_FLOOR: dict[str, float] = {}
 HANDED, OPENED = EventName.ContentHandover, EventName.ContentAccessTracking
 
 
@@ -166,7 +170,7 @@ def directory(given: list[Any]) -> Directory:
 def measure_verify(folder: Path, node: str, given: list[Any], jobs: int) -> tuple[float, float, int, int]:
     """CPU and wall seconds, entries, and the most memory in MB."""
     began, began_cpu = time.perf_counter(), time.process_time()
-    log = verify_mirror(folder / node, node, SIGNERS[node].verifier, directory(given), jobs=jobs)
+    log = verify_mirror(LogMirror(folder / node, node, SIGNERS[node].verifier), directory(given), VerifyPlan(jobs=jobs))
     wall, cpu = time.perf_counter() - began, time.process_time() - began_cpu
     assert log.ok, log.findings[:3]
     return cpu, wall, log.tree.size, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
@@ -176,7 +180,8 @@ def measure_reconcile(folder: Path, given: list[Any], jobs: int) -> tuple[float,
     """Seconds of all, of its CPU in this process and of the matching; messages; and the most memory in MB."""
     began, began_cpu = time.perf_counter(), time.process_time()
     kr, fr = (
-        verify_mirror(folder / node, node, SIGNERS[node].verifier, directory(given), jobs=jobs) for node in ("kr", "fr")
+        verify_mirror(LogMirror(folder / node, node, SIGNERS[node].verifier), directory(given), VerifyPlan(jobs=jobs))
+        for node in ("kr", "fr")
     )
     verified = time.perf_counter()
     result = reconcile(kr, fr)
@@ -267,6 +272,7 @@ async def measure_store(folder: Path, short: int, long: int) -> None:
     # In turns, so that what else the machine does falls on both.
     rounds = [[append_us(store, 20) for store in stores] for _ in range(10)]
     at_short, at_long = (statistics.median(costs) for costs in zip(*rounds, strict=True))
+    REPORT.add(f"audit: append at {long:,} entries", at_long, "µs CPU", at_short)
     print(f"append at {short:,} entries          {at_short:8.1f} µs CPU/op")
     print(f"append at {long:,} entries      {at_long:8.1f} µs CPU/op   {at_long / at_short:5.2f} times (at most 1.2)")
     times = []
@@ -274,9 +280,10 @@ async def measure_store(folder: Path, short: int, long: int) -> None:
     for _ in range(2000):
         index = picker.randrange(long)
         began = time.perf_counter()
-        await stores[1].inclusion_path(index)
+        await stores[1].reads.inclusion_path(index)
         times.append((time.perf_counter() - began) * 1e3)
     times.sort()
+    REPORT.add(f"audit: proof of any of {long:,} entries, slowest", times[-1], "ms")
     print(
         f"proof of any of {long:,} entries {statistics.median(times):7.2f} ms median"
         f"   {times[int(len(times) * 0.99)]:6.2f} ms of 99 %   {times[-1]:6.2f} ms slowest (at most 5)"
@@ -299,14 +306,21 @@ def print_floor(rounds: int = 20_000) -> None:
     connection.execute("BEGIN")
     rows = [(None, entry)] * 256
     insert = cpu_us(lambda: connection.executemany("INSERT INTO row VALUES (?, ?)", rows), rounds // 256) / 256
-    print(f"floor: hash a leaf {cpu_us(lambda: leaf_hash(entry), rounds):21.2f} µs")
-    print(f"floor: bare CBOR decode {cpu_us(lambda: cbor2.loads(entry), rounds):16.2f} µs")
-    print(f"floor: libsodium verify {cpu_us(lambda: verifier.verify(entry, signature), rounds // 10):16.2f} µs")
+    _FLOOR["hash"] = cpu_us(lambda: leaf_hash(entry), rounds)
+    _FLOOR["decode"] = cpu_us(lambda: cbor2.loads(entry), rounds)
+    _FLOOR["verify"] = cpu_us(lambda: verifier.verify(entry, signature), rounds // 10)
+    print(f"floor: hash a leaf {_FLOOR['hash']:21.2f} µs")
+    print(f"floor: bare CBOR decode {_FLOOR['decode']:16.2f} µs")
+    print(f"floor: libsodium verify {_FLOOR['verify']:16.2f} µs")
     print(f"floor: SQLite row {insert:22.2f} µs")
 
 
-def print_verify(name: str, figures: tuple[float, float, int, int]) -> None:
+def print_verify(name: str, figures: tuple[float, float, int, int], signed: float | None) -> None:
+    """Of the entries the share ``signed`` has a signature to verify; None where other processes verify them."""
     cpu, wall, entries, peak = figures
+    least = None if signed is None else _FLOOR["hash"] + _FLOOR["decode"] + signed * _FLOOR["verify"]
+    REPORT.add(f"audit: {name.strip()}", cpu / entries * 1e6, "µs CPU", least)
+    REPORT.slopes[f"memory MB of {entries:,} entries, {name.strip()}"] = peak
     print(
         f"{name:44} {entries / cpu:9,.0f} entries/s of CPU   {cpu / entries * 1e6:6.1f} µs"
         f"   {wall:6.1f} s wall   {peak} MB"
@@ -319,23 +333,27 @@ def main() -> None:
     arguments.add_argument("--entries", type=int, default=60_000, help="entries of each log that is verified")
     arguments.add_argument("--log-entries", type=int, default=300_000, help="entries of the long log")
     arguments.add_argument("--full", action="store_true", help="1,000,000 and 10,000,000 entries")
+    add_json_option(arguments)
     given = arguments.parse_args()
     entries, long = (1_000_000, 10_000_000) if given.full else (given.entries, given.log_entries)
-    with tempfile.TemporaryDirectory(dir=given.folder) as name:
+    with REPORT.shown(given.json), tempfile.TemporaryDirectory(dir=given.folder) as name:
         folder = Path(name)
         print_floor()
         known = cards()
         for part, stated in (("without", False), ("half", True)):
             write_one(folder / part, min(entries, 200_000), stated=stated)
         write_pair(folder / "pair", entries)
-        print_verify("verify, no statements", alone(measure_verify, folder / "without", "fr", known, 1))
-        print_verify("verify, a third signed", alone(measure_verify, folder / "pair", "fr", known, 1))
-        print_verify("verify, half signed", alone(measure_verify, folder / "half", "fr", known, 1))
+        print_verify("verify, no statements", alone(measure_verify, folder / "without", "fr", known, 1), 0)
+        print_verify("verify, a third signed", alone(measure_verify, folder / "pair", "fr", known, 1), 1 / 3)
+        print_verify("verify, half signed", alone(measure_verify, folder / "half", "fr", known, 1), 1 / 2)
         print_verify(
-            "  the same with two processes (parent's CPU)", alone(measure_verify, folder / "half", "fr", known, 2)
+            "  the same with two processes (parent's CPU)",
+            alone(measure_verify, folder / "half", "fr", known, 2),
+            1 / 2,
         )
         for jobs in (1, 2):
             total, cpu, matching, messages, peak = alone(measure_reconcile, folder / "pair", known, jobs)
+            REPORT.add(f"audit: reconcile two logs of {entries:,}, --jobs {jobs}", total, "s")
             print(
                 f"reconcile two logs of {entries:,}, --jobs {jobs}: {total:.1f} s ({cpu:.1f} s CPU of one"
                 f" process), of which matching {matching:.1f} s;"

@@ -1,6 +1,6 @@
 """What the directory costs a desk, beside the floor of its parts.
 
-    python -m benchmarks.directory [--nations 195] [--contact-points 50]
+    python -m benchmarks.directory [--nations 195] [--contact-points 50] [--json]
 
 A federation of that size is made with real keys and signatures, and served over TLS on loopback. A process of its own
 reads it with the desk's client: pinned TLS, signed requests. Figures: first refresh of a client that reads its own
@@ -35,6 +35,7 @@ from pathlib import Path
 
 import urllib3
 
+from benchmarks._figures import Report, add_json_option
 from keys.ceremony.ceremony import Ceremony
 from keys.directory.cards import ContactPointCard
 from keys.directory.metadata.client import DirectoryClient
@@ -52,6 +53,7 @@ from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier, check_ed2551
 from protocol.errors import NotFoundError, UnknownNodeError
 
 NOW = datetime.now(UTC) - timedelta(hours=1)
+REPORT = Report("directory")
 
 
 class Federation:
@@ -227,7 +229,7 @@ def memory_mb() -> float:
 
 
 @dataclass(frozen=True)
-class Figure:
+class Measured:
     """One figure: seconds by the clock and of the processor, what was fetched, the most memory so far."""
 
     name: str
@@ -297,7 +299,7 @@ class Measuring:
         self._fetch.take()
         cpu = time.process_time()
         wall = timed(work)
-        self._pipe.send(Figure(name, wall, time.process_time() - cpu, *self._fetch.take(), memory_mb()))
+        self._pipe.send(Measured(name, wall, time.process_time() - cpu, *self._fetch.take(), memory_mb()))
         self._pipe.recv()  # the parent may measure the floor meanwhile
 
     def _look_ups(self, client: DirectoryClient) -> None:
@@ -316,10 +318,14 @@ def measure(pipe: Connection, server: Server, folder: Path, root: bytes, repeat:
     Measuring(pipe, server, folder, root).run(repeat)
 
 
-def report(figures: list[Figure], parts: dict[str, float] | None) -> None:
+def report(figures: list[Measured], parts: dict[str, float] | None) -> None:
     """One line: the median of what was measured several times, and the floor in this run."""
     wall, cpu = (statistics.median(getattr(each, key) for each in figures) for key in ("wall_s", "cpu_s"))
     last = figures[-1]
+    REPORT.add(f"directory: {last.name}", wall * 1000, "ms", None if parts is None else sum(parts.values()) * 1000)
+    if parts is not None:
+        REPORT.add(f"directory: {last.name}, requests", last.requests, "requests")
+        REPORT.add(f"directory: {last.name}, memory", last.memory_mb, "MB")
     text = f"{last.name:38}{wall * 1000:9.1f} ms (CPU {cpu * 1000:7.1f}){last.requests:6} requests"
     text += f"{last.size / 1e6:8.2f} MB  peak {last.memory_mb:.0f} MB"
     if parts is not None:
@@ -335,8 +341,9 @@ def main() -> None:
     parser.add_argument("--nations", type=int, default=195)
     parser.add_argument("--contact-points", type=int, default=50)
     parser.add_argument("--repeat", type=int, default=5, help="how often the first reading and the change are measured")
+    add_json_option(parser)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with REPORT.shown(given.json), tempfile.TemporaryDirectory() as folder:
         published = Path(folder) / "published"
         federation = Federation(published, given.nations, given.contact_points)
         print(f"{given.nations} nations with {given.contact_points} contact points each")
@@ -352,7 +359,7 @@ def main() -> None:
 
 def follow(pipe: Connection, federation: Federation, server: Server, published: Path) -> None:
     """Print what the reading process tells, and change a card when it asks."""
-    figures: list[Figure] = []
+    figures: list[Measured] = []
 
     def print_figures() -> None:
         if figures:
@@ -361,7 +368,7 @@ def follow(pipe: Connection, federation: Federation, server: Server, published: 
             figures.clear()
 
     while (told := pipe.recv()) is not None:
-        if isinstance(told, Figure):
+        if isinstance(told, Measured):
             if figures and figures[-1].name != told.name:
                 print_figures()
             figures.append(told)

@@ -7,6 +7,7 @@ entries every time, and which keys count is asked of the directory every time: w
 
 from __future__ import annotations
 
+from enum import IntEnum
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,13 +20,22 @@ from protocol.log.checkpoint import Checkpoint
 _MAX_BYTES = 1024
 
 
+class _Key(IntEnum):
+    """The members of the file."""
+
+    ORIGIN = 1
+    SIZE = 2
+    ROOT = 3
+
+
 def verified_before(folder: Path, origin: str) -> Checkpoint | None:
     """The tree up to which the log was verified; None if it never was, or if what is kept of it cannot be read."""
     try:
         value = cbor.decode(_path(folder, origin).read_bytes(), max_bytes=_MAX_BYTES)
-        return Checkpoint(value[1], value[2], value[3]) if value[1] == origin else None
+        kept = Checkpoint(value[_Key.ORIGIN], value[_Key.SIZE], value[_Key.ROOT])
     except (OSError, ComityError, LookupError, TypeError):
         return None  # then everything is verified
+    return kept if kept.origin == origin else None
 
 
 def keep_verified(folder: Path, log: VerifiedLog) -> None:
@@ -36,7 +46,9 @@ def keep_verified(folder: Path, log: VerifiedLog) -> None:
         return
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        written = cbor.encode({1: log.origin, 2: size, 3: log.tree.root(size)})
+        written = cbor.encode(
+            {_Key.ORIGIN.value: log.origin, _Key.SIZE.value: size, _Key.ROOT.value: log.tree.root(size)}
+        )
         write_file(_path(folder, log.origin), written, mode=PRIVATE_MODE)
     except OSError as problem:
         raise UnavailableError(f"cannot write into {folder}: {problem.strerror}") from problem

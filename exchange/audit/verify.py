@@ -7,7 +7,7 @@ Rules:
    key of that desk that counted when the node logged it.
 4. No entry says a time that the log's checkpoints, or the entries around it, show to be false.
 
-What breaks rule 1, or leaves no leaves that lead to the root, refuses the mirror; everything else is a finding.
+A mirror that breaks rule 1, or has no leaves that lead to the root, is refused; everything else is a finding.
 Memory grows by some 50 bytes an entry; what is more stands in temporary files.
 """
 
@@ -48,6 +48,33 @@ from protocol.log.scoped import Withheld, item_hash
 _REFUTED = frozenset({"post-dated", "back-dated"})
 
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LogMirror:
+    """A mirror: the folder, the node whose log lies in it, and the keys that this log signs with."""
+
+    folder: Path
+    node: str
+    verifier: LogVerifier
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyPlan:
+    """What of a mirror is judged, and by how many processes.
+
+    Events and statements are judged that were logged in ``period``; the tree and the entries are verified whole.
+    ``before`` is a tree whose statements were verified: if the mirror begins with it, their signatures are not
+    verified again. ``jobs`` is the number of processes that read entries.
+    """
+
+    period: Period = ALWAYS
+    jobs: int = 1
+    before: Checkpoint | None = None
+
+
+EVERYTHING = VerifyPlan()
+"""Events and statements of all times, every signature, in this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,81 +165,64 @@ class VerifiedLog:
 
 
 def verify_mirror(
-    folder: Path,
-    node: str,
-    verifier: LogVerifier,
-    directory: Directory,
-    progress: Progress | None = None,
-    *,
-    period: Period = ALWAYS,
-    jobs: int = 1,
-    before: Checkpoint | None = None,
+    mirror: LogMirror, directory: Directory, plan: VerifyPlan = EVERYTHING, progress: Progress | None = None
 ) -> VerifiedLog:
-    """Verify the whole mirror of ``node``; events and statements are judged that were logged in ``period``.
+    """Verify a whole mirror as ``plan`` says.
 
-    ``jobs`` is the number of processes that read entries. ``before`` is a tree whose statements were verified: if this
-    mirror begins with it, their signatures are not verified again. Raises :class:`CheckpointInvalidError`,
-    :class:`ProofInvalidError` (neither entries nor tiles lead to the root), :class:`NoMirrorError` (there is no
-    checkpoint), :class:`LogUnavailableError` (both tile and entries of some stretch are missing) or
-    :class:`FolderBusyError` (it is being written).
+    Raises :class:`CheckpointInvalidError`, :class:`ProofInvalidError` (neither entries nor tiles lead to the root),
+    :class:`NoMirrorError` (there is no checkpoint), :class:`LogUnavailableError` (both tile and entries of some stretch
+    are missing) or :class:`FolderBusyError` (it is being written).
     """
-    if not (folder / CHECKPOINT).exists():
-        raise NoMirrorError(f"there is no mirror in {folder}")
-    with read_whole(folder):
-        return _verify(folder, node, verifier, directory, progress, period, jobs, before)
+    if not (mirror.folder / CHECKPOINT).exists():
+        raise NoMirrorError(f"there is no mirror in {mirror.folder}")
+    with read_whole(mirror.folder):
+        return _verify(mirror, directory, plan, progress)
 
 
-def _verify(
-    folder: Path,
-    node: str,
-    verifier: LogVerifier,
-    directory: Directory,
-    progress: Progress | None,
-    period: Period,
-    jobs: int,
-    before: Checkpoint | None,
-) -> VerifiedLog:
-    head = _head(folder, verifier)
+def _verify(mirror: LogMirror, directory: Directory, plan: VerifyPlan, progress: Progress | None) -> VerifiedLog:
+    folder = mirror.folder
+    head = _head(mirror)
     findings = Findings(head.checkpoint.origin)
     tree = authentic_tree(folder, head.checkpoint, findings)
-    checkpoints = (head, *other_heads(folder, head, verifier, tree, findings))
+    checkpoints = (head, *other_heads(folder, head, mirror.verifier, tree, findings))
     strange_files(folder, tree, findings)
-    bounds = period.bounds_ms()
+    bounds = plan.period.bounds_ms()
     work = _Verification(folder, directory, tree, findings)
-    for bundle, result in read_all(Job(folder, _desk_keys(directory), bounds, _known(tree, before)), tree.size, jobs):
+    job = Job(folder, _desk_keys(directory), bounds, _known(tree, plan.before))
+    for bundle, result in read_all(job, tree.size, plan.jobs):
         work.take(bundle, result)
         if progress is not None:
             progress(min(tree.size, (bundle + 1) * TILE_WIDTH), tree.size)
     false_times = work.times.false(checkpoints)
     for bad in false_times:
-        # What a checkpoint refutes is found in every audit: by its own word it would be of no period, or of another.
+        # Every audit finds an entry that a checkpoint refutes: by its own word it would be of no period, or of another.
         if bad.code in _REFUTED or any(bounds[0] <= ms <= bounds[1] for ms in (bad.at_ms, bad.logged_ms)):
             findings.add(bad.index, bad.code, bad.text)
-    rules = EventRules(node, directory, tree.leaf_hash, bounds, work.unseen_from)
+    rules = EventRules(mirror.node, directory, tree.leaf_hash, bounds, work.unseen_from)
     for index, code, text in rules.breaches(work.index.by_message()):
         findings.add(index, code, text)
     return VerifiedLog(
-        node,
-        folder,
-        head,
-        checkpoints,
-        tree,
-        work.index,
-        findings.in_order(),
-        tuple(work.views),
-        work.withheld,
-        work.unread,
-        {bad.index: bad.logged_ms for bad in false_times},
-        work.unseen_from,
+        node=mirror.node,
+        folder=folder,
+        head=head,
+        checkpoints=checkpoints,
+        tree=tree,
+        index=work.index,
+        findings=findings.in_order(),
+        views=tuple(work.views),
+        withheld=work.withheld,
+        unread=work.unread,
+        false_times={bad.index: bad.logged_ms for bad in false_times},
+        unseen_from=work.unseen_from,
     )
 
 
-def _head(folder: Path, verifier: LogVerifier) -> VerifiedCheckpoint:
-    note = read_resource(folder, CHECKPOINT)
-    origin = parse_checkpoint(note).origin
-    if origin != verifier.origin:
-        raise WrongOriginError(f"the mirror {folder} is of the log {origin}, not of {verifier.origin}")
-    return verify_checkpoint(note, verifier)
+def _head(mirror: LogMirror) -> VerifiedCheckpoint:
+    note = read_resource(mirror.folder, CHECKPOINT)
+    origin, wanted = parse_checkpoint(note).origin, mirror.verifier.origin
+    if origin != wanted:
+        raise WrongOriginError(f"the mirror {mirror.folder} is of the log {origin}, not of {wanted}")
+    return verify_checkpoint(note, mirror.verifier)
 
 
 def _known(tree: AuthenticTree, before: Checkpoint | None) -> int:

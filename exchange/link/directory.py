@@ -30,10 +30,6 @@ from protocol.errors import (
 )
 
 
-class DirectoryBehindError(Exception):
-    """Something names a key or a holder that the directory in use does not have: a newer or wider one may."""
-
-
 class DeskDirectory:
     """The directory in use. ``current`` changes with :meth:`refresh` alone. Blocking; one thread at a time."""
 
@@ -53,7 +49,7 @@ class DeskDirectory:
         self._connected: BlockingClient | None = None
         self._last_failure: ComityError | None = None
         self._carried: Mapping[str, bytes] | None = None
-        # Who gets the directory by bundle cannot ask for a nation when it is needed.
+        # A desk that gets the directory by bundle cannot ask for a nation when it is needed.
         everything = settings.transport == "file" or settings.nations == "all"
         nations = None if everything else (address.node,)
         self._client = SharedDirectoryClient(home.directory, self._bundle.root, self._fetch, nations=nations)
@@ -70,6 +66,11 @@ class DeskDirectory:
         if self._client.current is None:
             raise DirectoryUnavailableError("no directory was verified yet")
         return self._client.current
+
+    @property
+    def trusted_root(self) -> bytes:
+        """The root metadata that everything is verified from: that of the bootstrap file."""
+        return self._bundle.root
 
     @property
     def lacks(self) -> bool:

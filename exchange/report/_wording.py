@@ -1,22 +1,50 @@
-"""What both reports share in words: the head, counts that were left out, times, and the bars of the months."""
+"""What both reports share: the frame of the document, and in words the head, counts left out, times, and months."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Protocol
 
 from exchange.report._measures import Count, Spread, Suppression
-from exchange.report.document import Bar, Chart, Column, Fact, TextKind
+from exchange.report.document import Bar, Chart, Column, Document, Fact, Section, TextKind
 from exchange.report.language import Reader
+
+
+class Figures(Protocol):
+    """What every report's figures say of themselves: the period, their date, and below how many they were left out."""
+
+    @property
+    def since(self) -> datetime | None: ...
+    @property
+    def until(self) -> datetime | None: ...
+    @property
+    def as_of(self) -> datetime: ...
+    @property
+    def suppressed_below(self) -> int: ...
 
 
 class Wording:
     """Writes figures as a reader of one language reads them."""
 
-    def __init__(self, reader: Reader, suppressed_below: int) -> None:
+    def __init__(self, reader: Reader, figures: Figures) -> None:
         self.reader = reader
-        self._suppression = Suppression(suppressed_below)
+        self._figures = figures
+        self._suppression = Suppression(figures.suppressed_below)
+
+    def document(self, title: str, first: Iterable[Fact], sections: tuple[Section, ...]) -> Document:
+        """The report: its head begins with the facts ``first``."""
+        _ = self.reader.text
+        return Document(
+            language=self.reader.tag,
+            direction=self.reader.direction,
+            title=title,
+            as_of=self._figures.as_of,
+            facts=self._head(first),
+            sections=sections,
+            page=_("Page {page} of {pages}"),
+        )
 
     def count(self, count: Count) -> str:
         """A count; words where it was left out, or may have been."""
@@ -44,8 +72,7 @@ class Wording:
     def spread_columns(self, counted: str) -> tuple[Column, ...]:
         """The columns of a spread; ``counted`` names what was measured."""
         _ = self.reader.text
-        headings = (counted, _("Median"), _("90 % within"), _("Longest"))
-        return tuple(Column(heading, TextKind.NUMBER) for heading in headings)
+        return self.numbers(counted, _("Median"), _("90 % within"), _("Longest"))
 
     def backwards(self, spreads: Iterable[Spread]) -> tuple[str, ...]:
         """A note on times that cannot be, if there are any."""
@@ -56,11 +83,14 @@ class Wording:
         text = _("Not measured, because the clocks of two places contradict each other: {count}.")
         return (text.format(count=self.count(backwards)),)
 
-    def head(
-        self, first: Iterable[Fact], since: datetime | None, until: datetime | None, as_of: datetime
-    ) -> tuple[Fact, ...]:
+    def numbers(self, *headings: str) -> tuple[Column, ...]:
+        """Columns of numbers."""
+        return tuple(Column(heading, TextKind.NUMBER) for heading in headings)
+
+    def _head(self, first: Iterable[Fact]) -> tuple[Fact, ...]:
         """The lines of the head: ``first``, then the period, and what was left out."""
         _ = self.reader.text
+        since, until, as_of = self._figures.since, self._figures.until, self._figures.as_of
         facts = [
             *first,
             Fact(_("Period begins"), _("at the beginning") if since is None else self.reader.instant(since)),

@@ -11,7 +11,7 @@ from exchange.report.language import Reader, printable
 def audit_document(figures: AuditFigures, reader: Reader) -> Document:
     """The report on some logs, in the reader's language."""
     _ = reader.text
-    words = Wording(reader, figures.suppressed_below)
+    words = Wording(reader, figures)
     findings = sum(log.findings for log in figures.logs)
     first = (
         Fact(_("Logs of"), ", ".join(log.node for log in figures.logs)),
@@ -19,13 +19,10 @@ def audit_document(figures: AuditFigures, reader: Reader) -> Document:
         Fact(_("Messages"), words.count(figures.messages)),
         Fact(_("Findings"), reader.number(findings)),
     )
-    return Document(
-        language=reader.tag,
-        direction=reader.direction,
-        title=_("Report on the logs of the network"),
-        as_of=figures.as_of,
-        facts=words.head(first, figures.since, figures.until, figures.as_of),
-        sections=(
+    return words.document(
+        _("Report on the logs of the network"),
+        first,
+        (
             _messages(figures, words),
             _times(figures, words),
             _findings(figures, words),
@@ -33,7 +30,6 @@ def audit_document(figures: AuditFigures, reader: Reader) -> Document:
             _events(figures, words),
             _reasons(figures, words),
         ),
-        page=_("Page {page} of {pages}"),
     )
 
 

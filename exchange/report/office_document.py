@@ -12,7 +12,7 @@ from exchange.text.labels import list_of_state
 def office_document(figures: OfficeFigures, reader: Reader) -> Document:
     """The report of one office, in the reader's language."""
     _ = reader.text
-    words = Wording(reader, figures.suppressed_below)
+    words = Wording(reader, figures)
     first = [
         Fact(_("Office"), figures.office, TextKind.CODE),
         Fact(_("Messages received"), words.count(figures.received)),
@@ -20,13 +20,10 @@ def office_document(figures: OfficeFigures, reader: Reader) -> Document:
     ]
     if figures.erased_cases != 0:
         first.append(Fact(_("Cases that were erased, and count as messages only"), words.count(figures.erased_cases)))
-    return Document(
-        language=reader.tag,
-        direction=reader.direction,
-        title=_("Report of the contact point"),
-        as_of=figures.as_of,
-        facts=words.head(first, figures.since, figures.until, figures.as_of),
-        sections=(
+    return words.document(
+        _("Report of the contact point"),
+        first,
+        (
             _messages(figures, words),
             _times(figures, words),
             _deadlines(figures, words),
@@ -35,7 +32,6 @@ def office_document(figures: OfficeFigures, reader: Reader) -> Document:
             _cases(figures, words),
             _refused_messages(figures, words),
         ),
-        page=_("Page {page} of {pages}"),
     )
 
 
@@ -127,7 +123,7 @@ def _deadlines(figures: OfficeFigures, words: Wording) -> Section:
         tables=(
             Table(
                 _("What became of deadlines"),
-                (Column(_("What")), Column(_("Owed by")), *(Column(heading, TextKind.NUMBER) for heading in headings)),
+                (Column(_("What")), Column(_("Owed by")), *words.numbers(*headings)),
                 tuple(
                     (
                         names.get(row.what) or isolated(row.what),
@@ -162,7 +158,7 @@ def _lapses(figures: OfficeFigures, words: Wording) -> Section:
         tables=(
             Table(
                 _("Lapses prevented, and lapses"),
-                (Column(_("Asked for by")), *(Column(heading, TextKind.NUMBER) for heading in headings)),
+                (Column(_("Asked for by")), *words.numbers(*headings)),
                 tuple(
                     (
                         words.who(ours=row.ours),

@@ -5,7 +5,7 @@ after the other, here (:meth:`Ceremony.sign`) or on another machine (:meth:`Cere
 :meth:`Ceremony.add_signature`). Publishing refuses with the names of who has not signed, verifies the result as a
 client would, and replaces ``timestamp.json`` last.
 
-Who may sign what::
+The holders of each role may sign::
 
     root, targets     k of n root holders (governments): who is a member, which keys count for what
     nation-<nn>       k of n keys of that nation: its cards, paths <nn>/* only

@@ -192,9 +192,11 @@ class Directory:
     def require_served(self, address: Address, node: str, start: datetime | None, end: datetime) -> None:
         """Return if ``node`` kept the mailbox of ``address`` at some time from ``start`` (None: ever) to ``end``.
 
-        Raises :class:`ForbiddenError`, or as :meth:`contact_point`.
+        A ``start`` after ``end`` is that of a clock that is ahead: then only ``end`` counts. Raises
+        :class:`ForbiddenError`, or as :meth:`contact_point`.
         """
-        if node not in self.contact_point(address).served_between(start, end):
+        since = None if start is None else min(start, end)
+        if node not in self.contact_point(address).served_between(since, end):
             raise ForbiddenError(f"{node} did not serve {address} then")
 
     def require_may_log(self, event: Event, node: str, sender: Address | None, since: datetime | None) -> None:
@@ -211,6 +213,16 @@ class Directory:
         if holder is None:
             raise MalformedError("this event names its recipient")
         self.require_served(holder, node, since, event.at)
+
+    def needs_origin(self, event: Event) -> bool:
+        """Whether :meth:`require_may_log` says more of ``event`` by who made its message, and when.
+
+        So it is at the sender's node, and at the recipient's when the recipient was ever hosted elsewhere. Raises as
+        :meth:`contact_point`.
+        """
+        if event.name.logged_at is LoggedAt.RECIPIENTS_NODE and event.recipient is not None:
+            return bool(self.contact_point(event.recipient).hosting)
+        return event.name.logged_at is LoggedAt.SENDERS_NODE
 
     def legal_profile(self, node: str) -> LegalProfile | None:
         """What the nation says of its law, None when it published nothing; raises :class:`UnknownNodeError`."""

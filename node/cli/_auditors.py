@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from node.cli._federation import Folder, Keys, Registry, change_card, now
+from node.cli._federation import Folder, Keys, Registry, card, change_card, now
+from node.cli._options import NationKeys
 from node.cli._output import AsJson, edge
 from node.cli._review import Approval, State
 from node.cli._secrets import PassphraseFile
@@ -17,17 +18,13 @@ from node.i18n import _
 from protocol.errors import UsageError
 
 
-def register(card: typer.Typer) -> None:
-    """Add the command to ``cards``."""
-    card.command("auditors")(auditors)
-
-
+@card.command("auditors")
 def auditors(
     folder: Folder,
     node: Annotated[str, typer.Argument(help=_("The node whose log it is."))],
     auditor: Annotated[list[str], typer.Argument(help=_("Auditors of other nations, such as audit@fr."))],
     reads: Annotated[str, typer.Option("--reads", help=_("all, scoped, nothing, or default to take it back."))],
-    key: Annotated[list[str], typer.Option(help=_("Key of the nation in the keystore."))],
+    key: NationKeys,
     registry: Registry,
     since: Annotated[
         str | None,

@@ -19,6 +19,7 @@ import typer
 from keys.local.given_files import FileKind, recognised, require_folder, take
 from keys.local.terminal import REFUSED
 from node.cli._keys import KeyRing, require_keystore
+from node.cli._options import NationArgument, NationKeys, OutFile, RoleArgument
 from node.cli._output import AsJson, edge, show
 from node.cli._review import (
     Approval,
@@ -41,9 +42,9 @@ if TYPE_CHECKING:
     from keys.directory.legal_profile import LegalProfile
     from keys.directory.view import Directory
 
-federation = typer.Typer(help=_("Found a federation and keep its directory published."), no_args_is_help=True)
-nation = typer.Typer(help=_("Admit nations."), no_args_is_help=True)
-card = typer.Typer(help=_("Publish and change the cards of nodes and contact points."), no_args_is_help=True)
+federation = typer.Typer(no_args_is_help=True)
+nation = typer.Typer(no_args_is_help=True)
+card = typer.Typer(no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Argument(help=_("The folder that the directory is published into."))]
 Keys = Annotated[Path | None, typer.Option("--keys", help=_("Keystore of directory keys to sign with."))]
@@ -86,7 +87,7 @@ def create(
 @federation.command("sign")
 def sign(
     folder: Folder,
-    role: Annotated[str, typer.Argument(help=_("root, targets, nation-<nn>, snapshot or timestamp."))],
+    role: RoleArgument,
     key: Annotated[list[str], typer.Option(help=_("Key in the keystore."))],
     keys: Keys = None,
     digest: Digest = None,
@@ -114,7 +115,7 @@ def sign(
 
 @federation.command("status")
 def status(folder: Folder, as_json: AsJson = False) -> None:
-    """What is published, and what is staged and lacks signatures.
+    """Show what is published, and what is staged and lacks signatures.
 
     Example: comity-node federation status directory
     """
@@ -155,16 +156,16 @@ def publish(
         raise typer.Exit(REFUSED)
 
 
-@federation.command("bundle")
-def bundle(
+@federation.command("bootstrap")
+def bootstrap(
     folder: Folder,
     node: Annotated[str, typer.Argument(help=_("The first node that newcomers ask."))],
-    out: Annotated[Path, typer.Option(help=_("File to write."))],
+    out: OutFile,
     as_json: AsJson = False,
 ) -> None:
-    """Write the bootstrap bundle: what a new desk or node needs to begin.
+    """Write the bootstrap file: what a new desk or node needs to begin.
 
-    Example: comity-node federation bundle directory kr --out bootstrap.json
+    Example: comity-node federation bootstrap directory kr --out bootstrap.json
     """
     with edge(as_json):
         from keys.directory.cards import NodeCard
@@ -192,7 +193,7 @@ def bundle(
 @nation.command("admit")
 def admit(
     folder: Folder,
-    node: Annotated[str, typer.Argument(help=_("The nation's node, such as kr."))],
+    node: NationArgument,
     key: Annotated[list[str], typer.Option(help=_("Key of the nation: a name in the keystore, or a file."))],
     threshold: Threshold,
     holder: Annotated[
@@ -251,8 +252,8 @@ def publish_card(
 
 @card.command("new-profile")
 def new_profile(
-    node: Annotated[str, typer.Argument(help=_("The nation's node, such as kr."))],
-    out: Annotated[Path, typer.Option(help=_("File to write."))],
+    node: NationArgument,
+    out: OutFile,
     as_json: AsJson = False,
 ) -> None:
     """Begin a legal profile with what public sources say of the nation's law: complete it, then publish it.
@@ -281,7 +282,7 @@ def revoke_key(
     folder: Folder,
     holder: Annotated[str, typer.Argument(help=_("Node or address whose key it is."))],
     kid: Annotated[str, typer.Argument(help=_("The key id in hexadecimal."))],
-    key: Annotated[list[str], typer.Option(help=_("Key of the nation in the keystore."))],
+    key: NationKeys,
     registry: Registry,
     keys: Keys = None,
     state: State = None,
@@ -318,7 +319,7 @@ def set_status(
     folder: Folder,
     holder: Annotated[str, typer.Argument(help=_("Node or address."))],
     status_name: Annotated[str, typer.Argument(metavar="STATUS", help=_("active, suspended or revoked (final)."))],
-    key: Annotated[list[str], typer.Option(help=_("Key of the nation in the keystore."))],
+    key: NationKeys,
     registry: Registry,
     keys: Keys = None,
     state: State = None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from keys.local.given_files import FileKind, require_file, take
+from node.cli._options import QuickKeystore
 from node.cli._output import AsJson, edge, show
 from node.cli._secrets import HARDWARE_FILE_VARIABLE, PassphraseFile, TokenFile, open_token, read_passphrase
 from node.i18n import _
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from keys.directory.metadata.tuf_key import DirectoryPublicKey, DirectorySigner
     from keys.secrets.keystore import Keystore
 
-app = typer.Typer(help=_("Keys of those who sign the directory."), no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 Store = Annotated[Path, typer.Argument(help=_("The holder's keystore file."))]
 SCHEMA = "comity/directory-key/1"
@@ -28,14 +29,12 @@ SCHEMA = "comity/directory-key/1"
 def create(
     keystore: Store,
     holder: Annotated[list[str], typer.Option(help=_("Who holds the key; repeat for several keys."))],
-    demonstration: Annotated[
-        bool, typer.Option("--demonstration", help=_("A keystore that opens fast: for tests and demonstrations only."))
-    ] = False,
+    demonstration: QuickKeystore = False,
     passphrase_file: PassphraseFile = None,
     token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make directory keys in a new or existing keystore. What the others enrol is shown by ``keys public``.
+    """Make directory keys in a new or existing keystore. ``keys public`` shows what the others enrol.
 
     With --token-file the keys are made in the token and stay there; the keystore only names them.
 

@@ -16,6 +16,7 @@ from keys.local.given_files import MAX_FILE_BYTES, FileKind, read_given, reading
 from keys.local.printing import printable
 from node.cli._federation import Folder, Keys, Threshold, federation, nation, now, open_ceremony
 from node.cli._keys import KeyRing, require_keystore
+from node.cli._options import NationArgument, OutFile, RoleArgument
 from node.cli._output import AsJson, edge, show
 from node.cli._review import (
     Approval,
@@ -36,10 +37,9 @@ if TYPE_CHECKING:
     from keys.ceremony.ceremony_file import CeremonyFile
     from keys.directory.metadata.standing import Standing
 
-ceremony = typer.Typer(help=_("Review and sign a change that a registry sent; needs no network."), no_args_is_help=True)
+ceremony = typer.Typer(no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(help=_("The ceremony file."))]
-Node = Annotated[str, typer.Argument(help=_("The nation's node, such as kr."))]
 
 
 # --- At the registry ---
@@ -48,8 +48,8 @@ Node = Annotated[str, typer.Argument(help=_("The nation's node, such as kr."))]
 @federation.command("export")
 def export(
     folder: Folder,
-    role: Annotated[str, typer.Argument(help=_("root, targets, nation-<nn>, snapshot or timestamp."))],
-    out: Annotated[Path, typer.Option(help=_("File to write."))],
+    role: RoleArgument,
+    out: OutFile,
     as_json: AsJson = False,
 ) -> None:
     """Write what is staged for a role to a file, for its holders to review and sign on their own machines.
@@ -114,7 +114,7 @@ def rotate_root(
 @nation.command("rotate-keys")
 def rotate_keys(
     folder: Folder,
-    node: Node,
+    node: NationArgument,
     key: Annotated[list[str], typer.Option(help=_("Every key of the nation from now on: a file."))],
     threshold: Threshold,
     keys: Keys = None,
@@ -132,7 +132,7 @@ def rotate_keys(
 
 
 @nation.command("suspend")
-def suspend(folder: Folder, node: Node, as_json: AsJson = False) -> None:
+def suspend(folder: Folder, node: NationArgument, as_json: AsJson = False) -> None:
     """Stage that a nation is suspended: nobody accepts what it signs from now on. Root holders sign it.
 
     Example: comity-node nation suspend directory kr
@@ -143,7 +143,7 @@ def suspend(folder: Folder, node: Node, as_json: AsJson = False) -> None:
 
 
 @nation.command("readmit")
-def readmit(folder: Folder, node: Node, as_json: AsJson = False) -> None:
+def readmit(folder: Folder, node: NationArgument, as_json: AsJson = False) -> None:
     """Stage that a nation's suspension ends. Root holders sign it.
 
     Example: comity-node nation readmit directory kr
@@ -152,8 +152,8 @@ def readmit(folder: Folder, node: Node, as_json: AsJson = False) -> None:
 
 
 @nation.command("expel")
-def expel(folder: Folder, node: Node, as_json: AsJson = False) -> None:
-    """Stage that a nation is expelled, for good. What it signed before can still be verified. Root holders sign it.
+def expel(folder: Folder, node: NationArgument, as_json: AsJson = False) -> None:
+    """Stage that a nation is expelled, for good. Its earlier signatures can still be verified. Root holders sign it.
 
     Example: comity-node nation expel directory kr
     """

@@ -21,7 +21,7 @@ def calling(partner: str) -> str:
 class Watch:
     """One waiter's view of a key: use as a context manager, read the store, then :meth:`wait`.
 
-    What changed between entering (or the last wait) and :meth:`wait` is not missed.
+    A change between entering (or the last wait) and :meth:`wait` is not missed.
     """
 
     def __init__(self, changes: Wakeups, key: str) -> None:

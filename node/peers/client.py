@@ -101,9 +101,13 @@ class PartnerClient:
         """What the partner saw of all logs, and which of them it holds proof against; nothing of it is verified."""
         return wire.decode_heads(await self._get("/v1/heads", wire.MAX_BATCH_BYTES), self._source)
 
-    async def head(self, origin: str) -> bytes:
-        """The newest checkpoint that the partner saw of a log, not verified."""
-        return await self._get(f"/v1/heads/note?{urlencode({'origin': origin})}", MAX_NOTE_BYTES)
+    async def head(self, origin: str) -> tuple[bytes, ...]:
+        """The checkpoints that the partner knows of a log's newest tree: the first, and the latest if it is another.
+
+        Not verified. Raises ``NotFoundError``.
+        """
+        answer = await self._get(f"/v1/head?{urlencode({'origin': origin})}", wire.MAX_HEAD_BYTES)
+        return wire.decode_head(answer, self._source)
 
     async def proof(self, digest: bytes) -> bytes:
         """A proof of misbehaviour that the partner holds, not verified."""
@@ -112,10 +116,6 @@ class PartnerClient:
     async def offer(self, proof: bytes) -> None:
         """Hand over a proof of misbehaviour; the partner verifies it itself."""
         await self._post("/v1/misbehaviour", proof, MAX_PROBLEM_BYTES)
-
-    async def seen_checkpoint(self, origin: str) -> bytes:
-        """The newest checkpoint of the log ``origin`` that the partner saw, not verified; raises ``NotFoundError``."""
-        return await self._get(f"/witness/checkpoint?{urlencode({'origin': origin})}", MAX_NOTE_BYTES)
 
     async def own_receipts(self, first: int) -> list[Receipt]:
         """Receipts of this node's own log that the partner keeps, of entries from ``first`` on, not verified."""

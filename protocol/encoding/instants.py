@@ -30,7 +30,7 @@ _FIRST_YEAR, _LAST_YEAR = 1971, 2199
 class WrittenInstant(datetime):
     """An instant as somebody wrote it: a datetime, and beside it the text with every digit and the offset.
 
-    A datetime holds no nanosecond and no second 60. What is computed from it (a sum, another zone) nobody wrote.
+    A datetime holds no nanosecond and no second 60. Nobody wrote what is computed from it (a sum, another zone).
     """
 
     _written: str | None = None

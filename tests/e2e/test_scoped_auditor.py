@@ -9,14 +9,15 @@ from uuid import UUID
 
 import pytest
 
-from exchange.audit import SCOPED, Status
+from exchange.audit import Status
 from exchange.audit.mirror import NodeSource, TileFolderSource, mirror
 from exchange.audit.reconcile import reconcile
 from exchange.audit.trace import trace
-from exchange.audit.verify import VerifiedLog, verify_mirror
+from exchange.audit.verify import LogMirror, VerifiedLog, verify_mirror
 from exchange.link.client import NodeClient
 from keys.directory.audit_rights import audit_right
 from keys.directory.cards import AuditScope, Function, card_to_bytes, make_contact_point_card, parse_contact_point_card
+from keys.local.tile_folder import SCOPED
 from keys.transport.client import Server
 from keys.transport.signing import Requester
 from protocol.address import Address
@@ -62,7 +63,7 @@ async def mirrored(world: World, auditor: Desk, node: str, folder: Path) -> Veri
         await mirror(NodeSource(asked), folder, verifier, **form)
     finally:
         await asked.close()
-    return verify_mirror(folder, node, verifier, world.directory)
+    return verify_mirror(LogMirror(folder, node, verifier), world.directory)
 
 
 def messages(log: VerifiedLog) -> set[bytes]:
@@ -142,7 +143,7 @@ async def test_hashes_that_are_not_the_logs_do_not_pass_as_withheld(world: World
     path = tmp_path / "mirrors/kr" / scoped_path(0, log.tree.size)
     items = decode_scoped_bundle(path.read_bytes())
     path.write_bytes(encode_scoped_bundle([*items[:-1], Withheld(leaf_hash(b"another"))]))
-    changed = verify_mirror(tmp_path / "mirrors/kr", "kr", verifier, world.directory)
+    changed = verify_mirror(LogMirror(tmp_path / "mirrors/kr", "kr", verifier), world.directory)
     assert [finding.code for finding in changed.findings] == ["altered-entry"]
     with pytest.raises(ProofInvalidError):
         await mirror(TileFolderSource(tmp_path / "mirrors/kr"), tmp_path / "again", verifier, form=SCOPED)

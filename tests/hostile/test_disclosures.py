@@ -28,23 +28,21 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 async def received(world: World, tlp: str = "AMBER") -> UUID:
     async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.send(request(handling={"tlp": tlp}))
-        await fr.sync()
+        sent = await kr.messages.send(request(handling={"tlp": tlp}))
+        await fr.messages.sync()
         return sent.id
 
 
 async def records(desk: Desk) -> list[ProcessingRecord]:
-    entries = await desk.run(lambda: list(desk.records.entries()))
-    return [ProcessingRecord.from_bytes(entry) for _, _, entry in entries]
+    return [record for _, record in await desk.office.records()]
 
 
 def ways_out(desk: Desk, message: UUID, **given: Any) -> list[Callable[[], Awaitable[object]]]:
-    prove = desk.verification
+    prove = desk.evidence
     return [
-        lambda: prove.export(message, **given),
-        lambda: prove.disclosure(message, **given),
-        lambda: prove.evidence(message, disclose=True, **given),
-        lambda: prove.note_given(message, "export", b"file", **given),
+        lambda: prove.disclose(message, **given),
+        lambda: prove.gather(message, disclose=True, **given),
+        lambda: prove.note_given(message, "bundle", b"file", **given),
     ]
 
 
@@ -64,18 +62,18 @@ async def test_nothing_is_given_out_before_it_is_said_to_whom_and_what_for(world
 async def test_giving_a_file_to_a_contact_point_is_passing_the_message_on(world: World) -> None:
     message = await received(world)
     async with world.open(FR) as fr:
-        for way_out in ways_out(fr, message, to="24-7@gh")[:3]:
+        for way_out in ways_out(fr, message, to="24-7@gh")[:2]:
             with pytest.raises(HandlingError):
                 await way_out()
         for to in ("24-7@kr", "24-7@fr", "cyber@fr", "Tribunal judiciaire de Lille", "Greffe, greffe@justice.example"):
-            await fr.verification.disclosure(message, to=to)
+            await fr.evidence.disclose(message, to=to)
 
 
 @pytest.mark.parametrize("to", ["24-7@GH", " 24-7@gh", "Accra (24-7@gh)", "24-7@fr, 24-7@gh.", "<24-7@gh>"])
 async def test_a_contact_point_is_known_however_it_is_written(world: World, to: str) -> None:
     message = await received(world)
     async with world.open(FR) as fr:
-        for way_out in ways_out(fr, message, to=to)[:3]:
+        for way_out in ways_out(fr, message, to=to)[:2]:
             with pytest.raises(HandlingError):
                 await way_out()
 
@@ -94,10 +92,9 @@ def test_only_what_was_given_is_recorded_as_given_with_the_digest_of_the_file(wo
     given = ("--to", "Tribunal judiciaire de Lille", "--purpose", "case_work")
     nowhere, out = str(tmp_path / "no" / "such" / "folder"), tmp_path / "out"
     commands = {
-        "export": ("export", message, "{}"),
         "disclose": ("evidence", "disclose", message, "--out", "{}"),
-        "bundle": ("evidence", "bundle", message, "--disclose", "--out", "{}"),
-        "bundle.sealed": ("evidence", "bundle", message, "--out", "{}"),
+        "bundle": ("evidence", "bag", message, "--disclose", "--out", "{}"),
+        "bundle.sealed": ("evidence", "bag", message, "--out", "{}"),
     }
     for words in commands.values():
         code, refused = comity(world, *(word.format(out) for word in words))
@@ -116,6 +113,6 @@ def test_only_what_was_given_is_recorded_as_given_with_the_digest_of_the_file(wo
 async def test_a_message_that_the_node_refused_is_recorded_as_not_sent(world: World) -> None:
     async with world.open(KR) as kr:
         world.nodes["kr"].refuse = ForbiddenError("not today")
-        sent = await kr.send(request())
+        sent = await kr.messages.send(request())
         told = [(record.operation.value, record.act, record.message) for record in await records(kr)]
         assert told == [("disclosure", "send", sent.id), ("alteration", "send.refused", sent.id)]

@@ -203,10 +203,10 @@ async def test_open_mailboxes_count_messages_that_a_desk_has_not_taken_and_go_ba
     seoul = world.desks["24-7@kr"]
     envelopes = [world.seal(seoul, [seoul]) for _ in range(3)]
     await world.submit(seoul, *envelopes)
-    assert (await kr.context.store.stats()).mailbox_open == 3
+    assert (await kr.context.store.reads.stats()).mailbox_open == 3
     for envelope in envelopes:
         await world.state(seoul, EventName.ContentHandover, envelope)
-    assert (await kr.context.store.stats()).mailbox_open == 0
+    assert (await kr.context.store.reads.stats()).mailbox_open == 0
 
 
 def test_publishing_that_lacks_signatures_is_no_success(tmp_path: Path) -> None:

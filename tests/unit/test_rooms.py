@@ -64,3 +64,15 @@ def test_no_two_public_classes_have_one_name() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 homes.setdefault(node.name, []).append(module)
     assert {name: where for name, where in homes.items() if len(where) > 1} == {}
+
+
+@pytest.mark.parametrize("program", ["exchange.cli", "node.cli"])
+def test_an_option_or_argument_that_several_commands_take_is_declared_once(program: str) -> None:
+    declared = Counter(
+        ast.unparse(found)
+        for module, path in rooms.modules().items()
+        if module.startswith(f"{program}.")
+        for found in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(found, ast.Subscript) and ast.unparse(found.value) == "Annotated"
+    )
+    assert [text for text, times in declared.items() if times > 1 and "typer." in text] == []

@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli._options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
-from exchange.cli.audit.mirrors import (
+from exchange.cli._options import (
+    DEFAULT_HOME,
     FromOption,
+    HomeOption,
+    JsonOption,
+    PassphraseOption,
+    ToOption,
+    run,
+    with_desk,
+)
+from exchange.cli.audit.mirrors import (
     JobsOption,
     MirrorsArgument,
-    ToOption,
     WitnessedOption,
     partial_object,
     period_of,
@@ -39,7 +46,7 @@ def reconcile(
     until: ToOption = None,
     late_after: Annotated[
         float | None,
-        typer.Option("--late-after", min=0, help=_("Seconds after which a hand-over is late; else the logs say.")),
+        typer.Option("--late-after", min=0, help=_("Seconds after which a message is late; else the logs say.")),
     ] = None,
     proofs: Annotated[
         Path | None,

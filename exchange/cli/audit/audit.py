@@ -10,16 +10,24 @@ from uuid import UUID
 
 import typer
 
-from exchange.cli._options import DEFAULT_HOME, HomeOption, JsonOption, PassphraseOption, run, with_desk
+from exchange.cli._options import (
+    DEFAULT_HOME,
+    FromOption,
+    HomeOption,
+    JsonOption,
+    NodeArgument,
+    OutOrPrintOption,
+    PassphraseOption,
+    ToOption,
+    run,
+    with_desk,
+)
 from exchange.cli.audit._reconcile import reconcile
 from exchange.cli.audit.mirrors import (
-    FromOption,
     JobsOption,
     MirrorsArgument,
-    ToOption,
     WitnessedOption,
     demanded,
-    entries_progress,
     kept_in,
     log_object,
     mirror_of,
@@ -44,7 +52,7 @@ from exchange.cli.office.report import (
     deliver,
     wanted_of,
 )
-from exchange.cli.output import line, print_json, table
+from exchange.cli.output import line, print_json, progress, table
 from exchange.i18n import _, labelled
 from keys.local.given_files import FileKind, require_file, require_folder
 from keys.local.terminal import NOTHING, UNCHECKED, UNVERIFIED, refuse
@@ -57,12 +65,12 @@ if TYPE_CHECKING:
     from keys.directory.view import Directory
     from protocol.address import Address
 
-app = typer.Typer(no_args_is_help=True, help=_("Mirror and verify nodes' logs, without seeing any content."))
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command(help=_("Mirror a node's log and verify it.\n\nExample: comity audit mirror kr --into mirrors/kr"))
 def mirror(
-    node: Annotated[str, typer.Argument(help=_("The node."))],
+    node: NodeArgument,
     into: Annotated[
         Path | None,
         typer.Option("--into", help=_("The mirror's folder, continued if it exists; else mirrors/NODE in the home.")),
@@ -76,10 +84,10 @@ def mirror(
     """Mirror a log."""
 
     async def work(desk: Desk) -> int | None:
-        from exchange.audit import PLAIN, SCOPED
         from exchange.audit.mirror import NodeSource
         from exchange.audit.mirror import mirror as mirror_log
         from exchange.audit.period import ALWAYS
+        from keys.local.tile_folder import PLAIN, SCOPED
 
         folder = into if into is not None else mirror_of(home, node)[1]
         require_folder(folder, FileKind.MIRROR)
@@ -88,13 +96,12 @@ def mirror(
         whole = await desk.judged(lambda directory: _sees_all(directory, node, desk.address))
         folder.mkdir(parents=True, exist_ok=True)
         asked_at = datetime.now(UTC)
-        with entries_progress(as_json=as_json) as shown:
-            task = shown.add_task(_("entries"), total=None)
+        with progress(_("entries"), as_json=as_json, counted=True) as moved:
             done = await mirror_log(
                 NodeSource(desk.node_client(node)),
                 folder,
                 verifier,
-                lambda completed, total: shown.update(task, completed=completed, total=total),
+                moved,
                 form=PLAIN if whole else SCOPED,
             )
         log = await verified(desk, node, folder, ALWAYS, jobs, kept=kept_in(home), as_json=as_json)
@@ -259,9 +266,9 @@ def report(
 
         async def of_desk(desk: Desk) -> int | None:
             from exchange.audit.period import ALWAYS
-            from exchange.report import Suppression, audit_figures
+            from exchange.report import Suppression
             from exchange.report.audit_document import audit_document
-            from exchange.report.audit_figures import stands_at
+            from exchange.report.audit_figures import audit_figures, stands_at
             from exchange.report.sources import audited
 
             logs = await verified_all(
@@ -283,8 +290,8 @@ def report(
     help=_("Write whose cosignatures a node's log needs, as a C2SP tlog-policy.\n\nExample: comity audit policy kr")
 )
 def policy(
-    node: Annotated[str, typer.Argument(help=_("The node."))],
-    out: Annotated[Path | None, typer.Option("--out", help=_("The file to write; else standard output."))] = None,
+    node: NodeArgument,
+    out: OutOrPrintOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from exchange.cli._options import instant
-from exchange.cli.output import err, line, safe, table
+from exchange.cli.output import line, progress, safe, table
 from exchange.i18n import _
 from keys.local.given_files import FileKind, require_folder
 from protocol.address import parse_node
@@ -29,8 +28,6 @@ MirrorsArgument = Annotated[
     list[str],
     typer.Argument(help=_("Mirrors, as NODE (in the home's folder mirrors) or as NODE=FOLDER.")),
 ]
-FromOption = Annotated[str | None, typer.Option("--from", help=_("From this date and time on (with time zone)."))]
-ToOption = Annotated[str | None, typer.Option("--to", help=_("Before this date and time (with time zone)."))]
 JobsOption = Annotated[
     int, typer.Option("--jobs", min=1, max=64, help=_("Processes that read entries at the same time."))
 ]
@@ -40,12 +37,6 @@ WitnessedOption = Annotated[
     bool,
     typer.Option("--require-witnessed", help=_("Report a finding if not enough partners cosigned what is looked at.")),
 ]
-
-
-def entries_progress(*, as_json: bool) -> Progress:
-    """A bar that counts entries on standard error."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=err, transient=True, disable=as_json)
 
 
 def mirror_of(home: Path, text: str) -> tuple[str, Path]:
@@ -84,24 +75,21 @@ async def verified(
     """
     from exchange.audit import keep_verified, verified_before
     from exchange.audit.period import ALWAYS
-    from exchange.audit.verify import verify_mirror
+    from exchange.audit.verify import LogMirror, VerifyPlan, verify_mirror
 
-    def work(directory: Directory) -> VerifiedLog:
+    def work(directory: Directory, moved: Callable[[int, int], None]) -> VerifiedLog:
         verifier = directory.log_verifier(node)
         return verify_mirror(
-            folder,
-            node,
-            verifier,
+            LogMirror(folder, node, verifier),
             directory,
-            lambda completed, total: shown.update(task, completed=completed, total=total),
-            period=period,
-            jobs=jobs,
-            before=None if kept is None else verified_before(kept, verifier.origin),
+            VerifyPlan(
+                period=period, jobs=jobs, before=None if kept is None else verified_before(kept, verifier.origin)
+            ),
+            progress=moved,
         )
 
-    with entries_progress(as_json=as_json) as shown:
-        task = shown.add_task(_("verified"), total=None)
-        log = await desk.judged(work)
+    with progress(_("verified"), as_json=as_json, counted=True) as moved:
+        log = await desk.judged(lambda directory: work(directory, moved))
     if kept is not None and period == ALWAYS:
         keep_verified(kept, log)
     return log

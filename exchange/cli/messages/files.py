@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keys.local.files import PUBLIC_MODE, write_file
 from keys.local.given_files import FileKind, take
 from protocol.errors import UsageError
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+    from exchange.evidence.disclosure import Disclosure
 
 
 def write_out(path: Path, content: bytes, mode: int = PUBLIC_MODE) -> None:
@@ -23,3 +28,17 @@ def read_document(path: Path, wanted: FileKind = FileKind.DRAFT) -> dict[str, An
     from exchange.text.documents import read_object
 
     return take(path, wanted, lambda content: read_object(content, path.name))
+
+
+def read_disclosure(path: Path | None) -> Disclosure | None:
+    """The disclosure in a file, if one was given; raises :class:`WrongFileError` and relatives."""
+    from exchange.evidence.disclosure import Disclosure
+
+    return take(path, FileKind.DISCLOSURE, Disclosure.from_bytes) if path is not None else None
+
+
+def read_roots(pem: Path | None) -> tuple[Certificate, ...]:
+    """The timestamp authorities' root certificates in a PEM file, if one was given; raises as the other readers."""
+    from exchange.evidence.timestamps import load_roots
+
+    return take(pem, FileKind.CERTIFICATES, load_roots) if pem is not None else ()

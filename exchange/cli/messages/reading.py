@@ -4,37 +4,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
-from rich.progress import Progress
 
 from exchange.cli._options import (
     DEFAULT_HOME,
     SHORT_ID,
+    DisclosureOption,
     HomeOption,
     IdArgument,
     JsonOption,
+    LimitOption,
     PassphraseOption,
-    PurposeOption,
-    RecipientOption,
-    TakesNumbersBelowZero,
-    read_handing,
+    TsaRootsOption,
+    WaitOption,
     run,
     with_desk,
 )
-from exchange.cli.messages.files import write_out
+from exchange.cli.messages.files import read_disclosure, read_roots
 from exchange.cli.messages.printing import print_duplicates, print_receipts, receipt_object, target_cells
 from exchange.cli.messages.syncing import synced
-from exchange.cli.output import err, line, plain, print_json, safe, table
+from exchange.cli.output import line, plain, print_json, progress, safe, table
 from exchange.i18n import _, labelled, ngettext
 from exchange.text.labels import code_label, state_label
-from keys.local.files import PRIVATE_MODE
-from keys.local.given_files import MAX_FILE_BYTES, FileKind, read_given, reading_as
+from keys.local.given_files import FileKind, read_given, reading_as
 from keys.local.terminal import UNCHECKED, UNVERIFIED, at_once
+from protocol.errors import UsageError
 
 if TYPE_CHECKING:
     from exchange.cases.duplicates import Duplicate
@@ -42,27 +40,12 @@ if TYPE_CHECKING:
     from exchange.text.rendering import ReadLine
     from exchange.views import ShownMessage, Tracking, VerificationReport
 
-WaitOption = Annotated[float, typer.Option("--wait", min=0, max=30, help=_("Seconds to wait for something new."))]
 OfflineOption = Annotated[bool, typer.Option("--offline", help=_("Do not contact the node."))]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
-    app.command(help=_("Fetch and list messages.\n\nExample: comity inbox --wait 20"))(inbox)
-    app.command(
-        help=_("Find messages by words in them.\n\nExample: comity search Roubaix mailbox"), cls=TakesNumbersBelowZero
-    )(search)
-    app.command(help=_("Show a message; its sender learns that it was opened.\n\nExample: comity show 7f3a"))(show)
-    app.command(help=_("What is proved of a message, and where its case stands.\n\nExample: comity track 7f3a"))(track)
-    app.command(help=_("Verify a message, or an exported file, again.\n\nExample: comity verify 7f3a"))(verify)
-    app.command(
-        help=_("Write a message with its cryptographic proofs to a file.\n\nExample: comity export 7f3a evidence.cbor")
-    )(export)
 
 
 def search(
     words: Annotated[list[str], typer.Argument(help=_("Words that all stand in the message."))],
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 50,
+    limit: LimitOption = 50,
     everything: Annotated[
         bool, typer.Option("--all", help=_("Look into all messages, however long it takes to index them first."))
     ] = False,
@@ -73,13 +56,12 @@ def search(
     """Search messages."""
 
     async def work(desk: Desk) -> None:
-        with Progress(console=err, transient=True, disable=as_json) as shown:
-            task = shown.add_task(_("indexed"), total=None)
-            found = await desk.search(
+        with progress(_("indexed"), as_json=as_json) as moved:
+            found = await desk.cases.search(
                 " ".join(words),
                 limit=limit,
                 everything=everything,
-                progress=lambda done, total: shown.update(task, completed=done, total=total),
+                progress=moved,
             )
         if as_json:
             print_json(found)
@@ -120,7 +102,7 @@ def inbox(
     unopened: Annotated[bool, typer.Option("--unopened", help=_("Only what nobody here has opened."))] = False,
     unread: Annotated[bool, typer.Option("--unread", help=_("Only what the acting officer has not read."))] = False,
     refused: Annotated[bool, typer.Option("--refused", help=_("Show instead what was refused, and why."))] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 50,
+    limit: LimitOption = 50,
     wait: WaitOption = 0,
     offline: OfflineOption = False,
     home: HomeOption = DEFAULT_HOME,
@@ -132,16 +114,16 @@ def inbox(
     async def work(desk: Desk) -> None:
         reached = await synced(desk, wait, offline=offline)
         if refused:
-            kept = await desk.quarantine(limit=limit)
+            kept = await desk.messages.quarantine(limit=limit)
             if as_json:
                 print_json({"refused": kept, **reached.members()})
                 return
             rows = [(row.at, row.code, row.claimed_sender, row.detail) for row in kept]
             table(_("Refused"), [_("At"), _("Code"), _("Claimed sender"), _("Why")], rows)
             return
-        messages = await desk.inbox(sent=sent, unopened=unopened, limit=limit)
+        messages = await desk.messages.inbox(sent=sent, unopened=unopened, limit=limit)
         if unread:
-            left = await desk.run(desk.office.unread, [row.id for row in messages])
+            left = await desk.messages.unread([row.id for row in messages])
             messages = [row for row in messages if row.id in left]
         if as_json:
             print_json({"messages": messages, **reached.members()})
@@ -177,16 +159,16 @@ def show(
 
     async def work(desk: Desk) -> None:
 
-        known = await desk.resolve(message_id)
-        shown = await desk.read(known)
-        duplicates, not_searched = await desk.duplicates(shown.message), await desk.not_searched()
+        known = await desk.messages.resolve(message_id)
+        shown = await desk.messages.read(known)
+        duplicates, not_searched = await desk.cases.duplicates(shown.message), await desk.cases.not_searched()
         # Rendered as a whole, then written: its sender is told that it was opened when it was, and not before.
         with at_once():
             if as_json:
                 print_json(_shown_object(shown, duplicates, not_searched))
             else:
                 _print_shown(shown, duplicates, not_searched)
-        await desk.opened(known)
+        await desk.messages.opened(known)
         # The sender is told at once; if the node is away, the next synchronisation tells.
         (await synced(desk)).say()
 
@@ -232,7 +214,7 @@ def track(
 
     async def work(desk: Desk) -> None:
         reached = await synced(desk, wait, offline=offline)
-        tracking = await desk.track(await desk.resolve(message_id))
+        tracking = await desk.messages.track(await desk.messages.resolve(message_id))
         if as_json:
             print_json({**tracking_object(tracking), **reached.members()})
             return
@@ -264,8 +246,10 @@ def track(
 
 
 def verify(
-    what: Annotated[str, typer.Argument(help=_("A message's id, or an exported file."))],
+    what: Annotated[str, typer.Argument(help=_("A message's id, or an evidence bag."))],
     offline: OfflineOption = False,
+    disclosure: DisclosureOption = None,
+    tsa_roots: TsaRootsOption = None,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -275,11 +259,11 @@ def verify(
     async def work(desk: Desk) -> int | None:
         file = Path(what)
         if file.is_file():
-            content = read_given(file, FileKind.EXPORT, max_bytes=MAX_FILE_BYTES)
-            with reading_as(file, content, FileKind.EXPORT):
-                report = await _verify_file(desk, content, offline=offline)
+            report = await _verify_bag(desk, file, disclosure, tsa_roots, offline=offline)
+        elif disclosure is not None or tsa_roots is not None:
+            raise UsageError(_("give --disclosure and --tsa-roots with an evidence bag: this is no file"))
         else:
-            report = await desk.verification.verify(await desk.resolve(what), online=not offline)
+            report = await desk.evidence.verify(await desk.messages.resolve(what), online=not offline)
         if as_json:
             flags = {"ok": report.ok and report.complete, "complete": report.complete, "witnessed": report.witnessed}
             print_json({**plain(report), **flags, "unchecked": report.unchecked})
@@ -305,38 +289,17 @@ def verify(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-def export(
-    message_id: IdArgument,
-    out: Annotated[Path, typer.Argument(help=_("The file to write; it holds the content."))],
-    to: RecipientOption = None,
-    purpose: PurposeOption = None,
-    home: HomeOption = DEFAULT_HOME,
-    passphrase_file: PassphraseOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Export a message."""
+async def _verify_bag(
+    desk: Desk, file: Path, disclosure: Path | None, tsa_roots: Path | None, *, offline: bool
+) -> VerificationReport:
+    from exchange.evidence.bag_reader import MAX_BUNDLE_BYTES, read_bundle
 
-    async def work(desk: Desk) -> None:
-        who, what_for = read_handing(to, purpose)
-        message = await desk.resolve(message_id)
-        evidence = await desk.verification.export(message, to=who, purpose=what_for)
-        write_out(out, evidence, PRIVATE_MODE)
-        entry = await desk.verification.note_given(message, "export", evidence, to=who, purpose=what_for)
-        if as_json:
-            print_json({"file": str(out), "size_bytes": len(evidence), "record": entry})
-        else:
-            line(f"{out} ({len(evidence)} B)")
-
-    run(with_desk(home, passphrase_file, work), as_json=as_json)
-
-
-async def _verify_file(desk: Desk, file: bytes, *, offline: bool) -> VerificationReport:
-    from exchange.evidence.checks import verify_evidence
-
-    now = datetime.now(UTC)
-    if offline:
-        return verify_evidence(file, desk.directory, now)
-    return await desk.verification.verify_file(file)
+    content = read_given(file, FileKind.EVIDENCE, max_bytes=MAX_BUNDLE_BYTES)
+    opened, roots = read_disclosure(disclosure), read_roots(tsa_roots)
+    with reading_as(file, content, FileKind.EVIDENCE):
+        return await desk.evidence.verify_bag(
+            read_bundle(content), online=not offline, disclosure=opened, tsa_roots=roots
+        )
 
 
 def tracking_object(tracking: Tracking) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from exchange.cli._options import CleanOption, JsonOption, run
+from exchange.cli._options import CleanOption, JsonOption, PreservationDraftArgument, run
 from exchange.cli.messages.files import read_document
 from exchange.cli.messages.printing import print_removed
 from exchange.cli.output import line, print_json, table
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from exchange.messaging.drafting.cleaning import Removed
     from exchange.messaging.drafting.imports import Export
 
-# What a provider hands out in one file; a draft has less.
+# A provider hands out so much in one file; a draft has less.
 MAX_EXPORT_BYTES = 32 * 1024 * 1024
 
-app = typer.Typer(no_args_is_help=True, help=_("Targets of a request from a table."))
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command(
@@ -39,7 +39,7 @@ app = typer.Typer(no_args_is_help=True, help=_("Targets of a request from a tabl
     ),
 )
 def import_(
-    draft: Annotated[Path, typer.Argument(help=_("The draft of a preservation.request."))],
+    draft: PreservationDraftArgument,
     file: Annotated[Path, typer.Argument(help=_("The table, log, report or bundle, UTF-8."))],
     form: Annotated[
         str | None,
@@ -114,7 +114,7 @@ def import_(
     )
 )
 def export(
-    draft: Annotated[Path, typer.Argument(help=_("The draft of a preservation.request."))],
+    draft: PreservationDraftArgument,
     out: Annotated[Path | None, typer.Argument(help=_("The table to write; else standard output."))] = None,
     as_json: JsonOption = False,
 ) -> None:

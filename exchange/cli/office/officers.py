@@ -12,7 +12,9 @@ from exchange.cli._options import (
     DEFAULT_HOME,
     HomeOption,
     JsonOption,
+    NewPassphraseOption,
     PassphraseOption,
+    QuickDerivationOption,
     read_officer_passphrase,
     run,
     with_desk,
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from exchange.desk.desk import Desk
     from exchange.office.officers import DeskOfficer
 
-app = typer.Typer(no_args_is_help=True, help=_("Officers of this desk, each with a key and roles of their own."))
+app = typer.Typer(no_args_is_help=True)
 OfficerArgument = Annotated[str, typer.Argument(help=_("The officer's id, such as kim."))]
 RolesOption = Annotated[
     list[str], typer.Option("--role", help=_("reader, drafter, releaser or administrator; repeat it."))
@@ -46,13 +48,8 @@ def add(
     name: Annotated[str, typer.Option("--name", help=_("The officer's name, as messages show it."))],
     job_title: Annotated[str, typer.Option("--job-title", help=_("The officer's function, as messages show it."))],
     roles: RolesOption,
-    new_passphrase_file: Annotated[
-        Path | None,
-        typer.Option("--new-passphrase-file", help=_("A file with the new passphrase; else it is asked for.")),
-    ] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick-derivation", help=_("Cheaper passphrase derivation: for demonstrations only."))
-    ] = False,
+    new_passphrase_file: NewPassphraseOption = None,
+    quick: QuickDerivationOption = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -68,7 +65,7 @@ def add(
         secret = read_officer_passphrase(new_passphrase_file, officer, "--new-passphrase-file", new=True)
         public_key = new_officer_key(folder, officer, secret, FAST if quick else STANDARD, datetime.now(UTC))
         try:
-            added = await desk.run(desk.office.add_officer, officer, name, job_title, wanted, public_key)
+            added = await desk.office.add_officer(officer, name, job_title, wanted, public_key)
         except BaseException:
             key_file(folder, officer).unlink()
             raise
@@ -84,7 +81,7 @@ def list_(
     """List officers."""
 
     async def work(desk: Desk) -> None:
-        _print(await desk.run(desk.office.officers), as_json=as_json)
+        _print(await desk.office.officers(), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -102,7 +99,7 @@ def roles_(
     async def work(desk: Desk) -> None:
         from exchange.office.officers import parse_roles
 
-        _print([await desk.run(desk.office.change_roles, officer, parse_roles(roles))], as_json=as_json)
+        _print([await desk.office.change_roles(officer, parse_roles(roles))], as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -117,7 +114,7 @@ def leave(
     """An officer leaves."""
 
     async def work(desk: Desk) -> None:
-        _print([await desk.run(desk.office.withdraw_officer, officer)], as_json=as_json)
+        _print([await desk.office.withdraw_officer(officer)], as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -128,10 +125,7 @@ def passphrase(
     old_passphrase_file: Annotated[
         Path | None, typer.Option("--old-passphrase-file", help=_("A file with the present passphrase."))
     ] = None,
-    new_passphrase_file: Annotated[
-        Path | None,
-        typer.Option("--new-passphrase-file", help=_("A file with the new passphrase; else it is asked for.")),
-    ] = None,
+    new_passphrase_file: NewPassphraseOption = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -160,18 +154,13 @@ def passphrase(
     "key",
     help=_(
         "Make a new key of your own, under a passphrase that only you know.\n\n"
-        "Whoever registered you made your first key. From now on it counts no more.\n\n"
+        "The person who registered you made your first key. From now on it counts no more.\n\n"
         "Example: comity officer key"
     ),
 )
 def key(
-    new_passphrase_file: Annotated[
-        Path | None,
-        typer.Option("--new-passphrase-file", help=_("A file with the new passphrase; else it is asked for.")),
-    ] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick-derivation", help=_("Cheaper passphrase derivation: for demonstrations only."))
-    ] = False,
+    new_passphrase_file: NewPassphraseOption = None,
+    quick: QuickDerivationOption = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -191,7 +180,7 @@ def key(
         secret = read_officer_passphrase(new_passphrase_file, acting.id, "--new-passphrase-file", new=True)
         derivation = FAST if quick else STANDARD
         public_key = new_officer_key(folder, acting.id, secret, derivation, datetime.now(UTC), waiting=True)
-        changed = await desk.run(desk.office.change_own_key, public_key)
+        changed = await desk.office.change_own_key(public_key)
         waiting_key_file(folder, acting.id).replace(key_file(folder, acting.id))
         sync_folder(folder)
         _print([changed], as_json=as_json)
@@ -216,7 +205,7 @@ def confirm(
     """Confirm an officer."""
 
     async def work(desk: Desk) -> None:
-        _print([await desk.run(desk.office.confirm_officer, officer)], as_json=as_json)
+        _print([await desk.office.confirm_officer(officer)], as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 

@@ -89,7 +89,7 @@ class Fetcher(FetcherInterface):
     def archive(self, name: str) -> bytes | None:
         """The archive of that name, not verified; None when the source has none that can be used.
 
-        Whatever keeps it from coming may keep the single files from coming too: they are asked for next, and say so.
+        A fault that keeps it from coming may keep the single files too: they are asked for next, and say so.
         """
         if self.offline or self._archives_missing >= _MOST_MISSING:
             return None
@@ -117,9 +117,9 @@ class KnownMembers:
 class TimedUpdater(Updater):
     """The library's updater with the caller's clock and durable writes, and the rules of the directory.
 
-    The library stores what is new here once it verified; that is when the rules are applied (``judge``). What was
-    stored before is not judged again: an old chain is not refused for what it was. A nation's role is kept and judged
-    by whoever reads the nation.
+    The library stores what is new here once it verified; that is when the rules are applied (``judge``). Stored
+    metadata is not judged again: an old chain is not refused for what it was. A nation's role is kept and judged by
+    whoever reads the nation.
 
     ``known`` is the member list that was verified last: the same file under the same keys is not verified again.
     """

@@ -4,14 +4,14 @@ The TUF library's ``Updater`` does the workflow of the TUF specification §5 (ro
 mix-and-match) on files that an injected ``fetch`` brings from any node: nobody between the signers and this client is
 trusted. Blocking; run it in a thread.
 
-What stays with us:
+These stay with us:
 1. The reference time is the caller's ``now``.
 2. The trust anchor is kept in ``trusted-root.json`` and every refresh starts from it.
 3. Cached metadata is written durably, so that a power cut cannot take the rollback protection away.
 4. A file that is not what the signed snapshot or the nation's role says is the mirror's fault: the refresh fails and
    the directory in use stays. Metadata or cards that are what the snapshot says but are unusable are the nation's
-   fault: that nation is left out and named in ``problems``, the others go on. What was fetched of it is kept, so that
-   a mirror passes on exactly what it was given.
+   fault: that nation is left out and named in ``problems``, the others go on. The client keeps what it fetched of it,
+   so that a mirror passes on exactly what it was given.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ _NEVER_EXPIRED = datetime.min.replace(tzinfo=UTC)
 class DirectoryClient:
     """Keeps one folder of verified metadata and makes a :class:`Directory` of it.
 
-    ``trusted_root`` is the root metadata from the bootstrap bundle; None once the folder has it. ``fetch(name)`` brings
+    ``trusted_root`` is the root metadata from the bootstrap file; None once the folder has it. ``fetch(name)`` brings
     a file such as ``metadata/timestamp.json`` and raises :class:`NotFoundError` when the source has no such file; any
     other exception counts as unreachable. ``current`` is the last verified directory and stays usable when a refresh
     fails. ``durable=False`` is for a throw-away folder. ``unused`` is told of a nation whose archive is not what was
@@ -229,9 +229,7 @@ class DirectoryClient:
             try:
                 return path.read_bytes()
             except OSError as problem:
-                raise DirectoryUnavailableError(
-                    "there is no trusted root here; import the bootstrap bundle"
-                ) from problem
+                raise DirectoryUnavailableError("there is no trusted root here; import the bootstrap file") from problem
         parse_metadata(given, Root)
         if not path.exists() or path.read_bytes() != given:
             write_file(path, given, durable=self._durable)
@@ -263,7 +261,7 @@ class DirectoryClient:
             updater.known = self._members
             updater.refresh()
             version = updater.trusted_timestamp().version
-            # What was amiss with a nation may be over (its file was missing here): then it is read again.
+            # A fault of a nation may be over (its file was missing here): then it is read again.
             if whole is None or whole.version != version or whole.problems:
                 built = self._build(updater, fetcher, folder, everything)
                 whole = self.current = current if current is not None and current.is_same_as(built) else built
@@ -280,8 +278,8 @@ class DirectoryClient:
     def _nothing_new(self, current: Directory, fetcher: Fetcher, now: datetime) -> bool:
         """Whether the source has the very timestamp that was verified last, under the same root, and it still counts.
 
-        Then the workflow would end where it ended before (TUF §5.4.3.1), and nothing is to be parsed. Whatever else
-        the source says or fails to say is for the workflow to judge.
+        Then the workflow would end where it ended before (TUF §5.4.3.1), and nothing is to be parsed. The workflow
+        judges all else that the source says or fails to say.
         """
         if current.problems or current.is_stale(now):
             return False
@@ -313,8 +311,8 @@ class DirectoryClient:
     def _keep(self, folder: Path, root_version: int, reading: NationsReading, unread: Collection[str]) -> None:
         """Store what was verified as one file, then drop archives that are no longer needed.
 
-        The updater's own files may be ahead of it: a refresh can break off between its metadata and the cards. What was
-        kept of nations that are not read now stays, for when they are read again: it is verified anew then.
+        The updater's own files may be ahead of it: a refresh can break off between its metadata and the cards. Files of
+        nations that are not read now stay, for when they are read again: they are verified anew then.
         """
         state = {metadata_name(role, n): (folder / f"{role}.json").read_bytes() for role, n in reading.versions.items()}
         for path in (folder / "root_history").glob("*.root.json"):

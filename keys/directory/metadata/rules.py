@@ -61,7 +61,7 @@ from protocol.errors import DirectoryUntrustedError
 
 MAX_FEDERATION_CHARS = 120
 AnyMetadata = Metadata[Root] | Metadata[Targets] | Metadata[Snapshot] | Metadata[Timestamp]
-# Who holds a key that already has a role, by each part of the key.
+# The holder of a key that already has a role, by each part of the key.
 Taken = dict[bytes, str]
 
 

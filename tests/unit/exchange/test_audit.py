@@ -13,7 +13,7 @@ from exchange.audit import Status
 from exchange.audit.mirror import TileFolderSource, mirror
 from exchange.audit.reconcile import reconcile
 from exchange.audit.trace import trace
-from exchange.audit.verify import VerifiedLog, verify_mirror
+from exchange.audit.verify import LogMirror, VerifiedLog, verify_mirror
 from keys.directory.view import Directory
 from protocol.address import Address
 from protocol.crypto.signing import Ed25519Signer
@@ -73,7 +73,7 @@ def story(count: int) -> tuple[list[Event], list[Event]]:
 
 
 def verified(folder: Path, node: str) -> VerifiedLog:
-    return verify_mirror(folder, node, LOGS[node].verifier, NOBODY)
+    return verify_mirror(LogMirror(folder, node, LOGS[node].verifier), NOBODY)
 
 
 async def test_an_honest_pair_of_logs_is_mirrored_verified_and_tells_one_story(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ async def test_a_log_that_changes_its_past_is_caught_and_the_proof_kept(tmp_path
 def test_the_log_of_another_node_is_refused(tmp_path: Path) -> None:
     folder = write(tmp_path / "fr", "fr", story(1)[1])
     with pytest.raises(WrongOriginError):
-        verify_mirror(folder, "kr", LOGS["kr"].verifier, NOBODY)
+        verify_mirror(LogMirror(folder, "kr", LOGS["kr"].verifier), NOBODY)
 
 
 def test_a_head_that_the_log_signed_long_before_it_was_asked_is_a_finding(tmp_path: Path) -> None:

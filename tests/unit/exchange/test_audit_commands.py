@@ -11,10 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from exchange.audit.envelopes import check_envelopes, envelopes_of
-from exchange.audit.verify import verify_mirror
+from exchange.audit.verify import LogMirror, verify_mirror
 from exchange.cli.main import app
 from keys.directory.metadata.client import DirectoryClient
-from protocol.bundle import DEFAULT_PART_BYTES, Contents, parse_part, write_bundle
+from protocol.bundle import Contents, parse_part, write_bundle
+from protocol.bundle_sizes import DEFAULT_PART_BYTES
 from protocol.crypto.signing import Ed25519Signer
 from protocol.encoding.instants import to_text
 from protocol.envelope import parse_envelope
@@ -72,8 +73,8 @@ class Auditing:
 async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(tmp_path, monkeypatch)
     async with world.open(KR) as seoul, world.open(FR) as paris:
-        await seoul.send(request())
-        await paris.sync()
+        await seoul.messages.send(request())
+        await paris.messages.sync()
     return world
 
 
@@ -229,7 +230,9 @@ def test_the_senders_of_carried_envelopes_are_verified_against_the_log(auditing:
 def test_an_envelope_whose_sender_did_not_sign_it_is_a_finding(world: World, auditing: Auditing) -> None:
     envelope = raw(world)
     forged = envelope[:-1] + bytes([envelope[-1] ^ 1])
-    log = verify_mirror(auditing.home / "mirrors/kr", "kr", world.directory.log_verifier("kr"), world.directory)
+    log = verify_mirror(
+        LogMirror(auditing.home / "mirrors/kr", "kr", world.directory.log_verifier("kr")), world.directory
+    )
     elsewhere = check_envelopes(log, [forged, b"nonsense"], world.directory)
     assert (elsewhere.logged, elsewhere.elsewhere) == (0, 1)
     assert [finding.code for finding in elsewhere.findings] == ["malformed"]
@@ -237,7 +240,9 @@ def test_an_envelope_whose_sender_did_not_sign_it_is_a_finding(world: World, aud
     accepted = parse_envelope(forged)
     world.nodes["kr"].log.add(world.nodes["kr"].event(EventName.SubmissionAcceptance, accepted))
     auditing.mirror()
-    again = verify_mirror(auditing.home / "mirrors/kr", "kr", world.directory.log_verifier("kr"), world.directory)
+    again = verify_mirror(
+        LogMirror(auditing.home / "mirrors/kr", "kr", world.directory.log_verifier("kr")), world.directory
+    )
     found = check_envelopes(again, [forged], world.directory)
     assert sha256(forged).digest() == accepted.digest
     assert [(finding.index, finding.code) for finding in found.findings] == [(2, "signature-invalid")]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exchange.audit.mirror import TileFolderSource, mirror
-from exchange.audit.verify import verify_mirror
+from exchange.audit.verify import LogMirror, verify_mirror
 from keys.local.tile_folder import LOCK, read_whole, written_alone
 from protocol.errors import FolderBusyError, LogForkError, LogUnavailableError, ProofInvalidError, UnavailableError
 from protocol.event import Event, EventName, encode_event
@@ -53,7 +53,7 @@ async def test_a_mirror_that_was_broken_off_does_not_fetch_its_bundles_again(tmp
     done = await mirror(again, tmp_path / "mirror", VERIFIER)
     assert done.new_entries == 1_000
     assert not {entries_path(0, 256), entries_path(1, 256)} & set(again.paths)
-    assert verify_mirror(tmp_path / "mirror", "kr", VERIFIER, NOBODY).ok
+    assert verify_mirror(LogMirror(tmp_path / "mirror", "kr", VERIFIER), NOBODY).ok
 
 
 @pytest.mark.parametrize("left_behind", [b"", b"nonsense", encode_bundle([b"x"] * 256)])
@@ -63,7 +63,7 @@ async def test_a_wrong_bundle_that_a_broken_off_run_left_is_fetched_anew(tmp_pat
     path.parent.mkdir(parents=True)
     path.write_bytes(left_behind)
     await mirror(TileFolderSource(served), tmp_path / "mirror", VERIFIER)
-    assert verify_mirror(tmp_path / "mirror", "kr", VERIFIER, NOBODY).ok
+    assert verify_mirror(LogMirror(tmp_path / "mirror", "kr", VERIFIER), NOBODY).ok
 
 
 async def test_a_served_bundle_cannot_replace_entries_that_are_mirrored(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ async def test_a_served_bundle_cannot_replace_entries_that_are_mirrored(tmp_path
     replace_entry(served, 1, 256, 7)  # entry 263, which the mirror has; the tiles and the head are honest
     with pytest.raises(ProofInvalidError):
         await mirror(TileFolderSource(served), tmp_path / "mirror", VERIFIER)
-    assert verify_mirror(tmp_path / "mirror", "kr", VERIFIER, NOBODY).checkpoint.size == 300
+    assert verify_mirror(LogMirror(tmp_path / "mirror", "kr", VERIFIER), NOBODY).checkpoint.size == 300
 
 
 async def test_wrong_entries_under_an_honest_head_are_no_proof_of_a_fork(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ async def test_a_tile_that_does_not_hold_the_hashes_of_its_entries_is_refused(tm
     with pytest.raises(ProofInvalidError):
         await mirror(TileFolderSource(served), tmp_path / "mirror", VERIFIER)
     with pytest.raises(LogUnavailableError):
-        verify_mirror(tmp_path / "mirror", "kr", VERIFIER, NOBODY)
+        verify_mirror(LogMirror(tmp_path / "mirror", "kr", VERIFIER), NOBODY)
 
 
 async def test_progress_tells_how_many_entries_are_new(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ async def test_every_head_that_the_log_signed_is_kept_also_one_that_contradicts(
         with pytest.raises(LogForkError):
             await mirror(TileFolderSource(lying), folder, VERIFIER)
     assert {path.read_bytes() for path in (folder / "heads").iterdir()} == heads
-    log = verify_mirror(folder, "kr", VERIFIER, NOBODY)
+    log = verify_mirror(LogMirror(folder, "kr", VERIFIER), NOBODY)
     assert len(log.checkpoints) == 3
     assert [finding.code for finding in log.findings] == ["log-fork"]
 
@@ -143,10 +143,10 @@ async def test_a_smaller_head_that_was_signed_later_is_found_in_what_is_kept(tmp
     await mirror(TileFolderSource(write(tmp_path / "served", "kr", submissions(20))), folder, VERIFIER)
     smaller = write(tmp_path / "smaller", "kr", submissions(10), signed_at=NOW + timedelta(hours=1))
     (folder / "heads/10-0123456789abcdef").write_bytes((smaller / "checkpoint").read_bytes())
-    log = verify_mirror(folder, "kr", VERIFIER, NOBODY)
+    log = verify_mirror(LogMirror(folder, "kr", VERIFIER), NOBODY)
     assert [finding.code for finding in log.findings] == ["log-went-back"]
     (folder / "heads/garbage").write_bytes(b"nothing")
-    codes = [finding.code for finding in verify_mirror(folder, "kr", VERIFIER, NOBODY).findings]
+    codes = [finding.code for finding in verify_mirror(LogMirror(folder, "kr", VERIFIER), NOBODY).findings]
     assert sorted(codes) == ["extra-file", "log-went-back"]
 
 
@@ -172,12 +172,12 @@ async def test_two_programs_never_mirror_into_one_folder_and_none_judges_what_is
         refused.append(busy.value.code)
         if (folder / "checkpoint").exists():
             with pytest.raises(FolderBusyError):
-                verify_mirror(folder, "kr", VERIFIER, NOBODY)
+                verify_mirror(LogMirror(folder, "kr", VERIFIER), NOBODY)
 
     for count in (300, 700):
         served = write(tmp_path / f"served-{count}", "kr", submissions(count))
         assert (await mirror(Meanwhile(served, meanwhile), folder, VERIFIER)).checkpoint.size == count
-        assert verify_mirror(folder, "kr", VERIFIER, NOBODY).ok
+        assert verify_mirror(LogMirror(folder, "kr", VERIFIER), NOBODY).ok
     assert set(refused) == {"folder-busy"}
     assert second.paths == []  # refused before the node was asked for anything
 
@@ -186,7 +186,7 @@ async def test_a_mirror_is_not_written_while_it_is_verified_and_any_number_verif
     folder, served = tmp_path / "mirror", write(tmp_path / "served", "kr", submissions(300))
     await mirror(TileFolderSource(served), folder, VERIFIER)
     with read_whole(folder):
-        assert verify_mirror(folder, "kr", VERIFIER, NOBODY).ok
+        assert verify_mirror(LogMirror(folder, "kr", VERIFIER), NOBODY).ok
         with pytest.raises(FolderBusyError):
             await mirror(TileFolderSource(served), folder, VERIFIER)
     await mirror(TileFolderSource(served), folder, VERIFIER)
@@ -194,10 +194,12 @@ async def test_a_mirror_is_not_written_while_it_is_verified_and_any_number_verif
 
 async def test_the_lock_is_no_place_to_hide_something_and_reading_leaves_none(tmp_path: Path) -> None:
     folder = write(tmp_path / "served", "kr", submissions(3))
-    assert verify_mirror(folder, "kr", VERIFIER, NOBODY).ok
+    assert verify_mirror(LogMirror(folder, "kr", VERIFIER), NOBODY).ok
     assert not (folder / LOCK).exists()
     with written_alone(folder):
         pass
-    assert verify_mirror(folder, "kr", VERIFIER, NOBODY).ok
+    assert verify_mirror(LogMirror(folder, "kr", VERIFIER), NOBODY).ok
     (folder / LOCK).write_bytes(b"something")
-    assert [finding.code for finding in verify_mirror(folder, "kr", VERIFIER, NOBODY).findings] == ["extra-file"]
+    assert [finding.code for finding in verify_mirror(LogMirror(folder, "kr", VERIFIER), NOBODY).findings] == [
+        "extra-file"
+    ]

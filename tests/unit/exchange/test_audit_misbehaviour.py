@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from exchange.audit.misbehaviour import Held, folder_source, misdated_entries, prove
 from exchange.cli.main import app
+from exchange.evidence.bag_writer import write_bundle
 from keys.directory.cards import card_to_bytes
 from protocol.errors import LogUnavailableError
 from protocol.event import decode_event
@@ -139,15 +140,15 @@ def comity(world: World, *arguments: str) -> tuple[int, str]:
 async def _exchanged(world: World) -> bytes:
     """A request from Seoul to Paris; the evidence of it."""
     async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.send(request())
-        await fr.sync()
-        await kr.sync()
-        return await kr.verification.export(sent.id)
+        sent = await kr.messages.send(request())
+        await fr.messages.sync()
+        await kr.messages.sync()
+        return write_bundle(await kr.evidence.gather(sent.id, disclose=True))
 
 
 @pytest.mark.long
 def test_an_auditor_proves_with_an_office_s_receipts_that_a_node_rewrote_its_log(world: World) -> None:
-    evidence = world.path / "case.evidence"
+    evidence = world.path / "evidence.zip"
     evidence.write_bytes(asyncio.run(_exchanged(world)))
     honest = world.nodes["fr"].log
     mirror = mirrored(world.path / "mirrors" / "fr", honest.leaves, honest.checkpoint())

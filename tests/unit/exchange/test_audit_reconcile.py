@@ -253,13 +253,15 @@ def test_a_reconciliation_is_told_to_a_program_whole(tmp_path: Path) -> None:
 
 @pytest.mark.outside
 def test_reading_in_two_processes_tells_the_same(tmp_path: Path) -> None:
-    from exchange.audit.verify import verify_mirror
+    from exchange.audit.verify import LogMirror, VerifyPlan, verify_mirror
     from tests.unit.exchange.test_audit import NOBODY
 
     seoul, _ = story(2100)
     nonsense = b"nonsense"
     folder = write(tmp_path / "kr", "kr", [*seoul, nonsense])
-    one, two = (verify_mirror(folder, "kr", LOGS["kr"].verifier, NOBODY, jobs=jobs) for jobs in (1, 2))
+    one, two = (
+        verify_mirror(LogMirror(folder, "kr", LOGS["kr"].verifier), NOBODY, VerifyPlan(jobs=jobs)) for jobs in (1, 2)
+    )
     assert one.findings == two.findings
     assert [finding.code for finding in one.findings] == ["malformed"]
     assert list(one.index.by_message()) == list(two.index.by_message())

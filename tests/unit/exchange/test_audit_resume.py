@@ -9,7 +9,7 @@ import pytest
 
 from exchange.audit import _entry_reader as reading
 from exchange.audit import keep_verified, verified_before
-from exchange.audit.verify import VerifiedLog, verify_mirror
+from exchange.audit.verify import LogMirror, VerifiedLog, VerifyPlan, verify_mirror
 from protocol.crypto.signing import Ed25519Signer
 from protocol.encoding import cbor
 from protocol.event import Event, EventName, encode_event
@@ -43,11 +43,9 @@ class Counted:
 def run(tmp_path: Path, events: Sequence[Event]) -> VerifiedLog:
     """What ``comity audit mirror`` does once the entries are there."""
     log = verify_mirror(
-        write(tmp_path / "fr", "fr", events),
-        "fr",
-        LOGS["fr"].verifier,
+        LogMirror(write(tmp_path / "fr", "fr", events), "fr", LOGS["fr"].verifier),
         DIRECTORY,
-        before=verified_before(tmp_path / "kept", ORIGIN),
+        VerifyPlan(before=verified_before(tmp_path / "kept", ORIGIN)),
     )
     keep_verified(tmp_path / "kept", log)
     return log
@@ -86,7 +84,7 @@ def test_what_had_a_finding_or_was_not_seen_is_verified_again(tmp_path: Path, mo
     path = folder / scoped_path(0, 4)
     path.parent.mkdir(parents=True)
     path.write_bytes(encode_scoped_bundle([*leaves[:2], Withheld(leaf_hash(leaves[2])), leaves[3]]))
-    log = verify_mirror(folder, "fr", LOGS["fr"].verifier, DIRECTORY)
+    log = verify_mirror(LogMirror(folder, "fr", LOGS["fr"].verifier), DIRECTORY)
     keep_verified(tmp_path / "scoped", log)
     seen = verified_before(tmp_path / "scoped", ORIGIN)
     assert seen is not None
@@ -111,5 +109,5 @@ def test_what_is_kept_and_does_not_fit_spares_nothing(
 def test_only_the_root_of_the_mirror_itself_counts(tmp_path: Path) -> None:
     folder = write(tmp_path / "fr", "fr", [TAKEN, CONSIGNED, FORGED])
     claimed = Checkpoint(ORIGIN, 3, bytes(32))
-    log = verify_mirror(folder, "fr", LOGS["fr"].verifier, DIRECTORY, before=claimed)
+    log = verify_mirror(LogMirror(folder, "fr", LOGS["fr"].verifier), DIRECTORY, VerifyPlan(before=claimed))
     assert [finding.index for finding in log.findings] == [2]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange.audit.verify import verify_mirror
+from exchange.audit.verify import LogMirror, verify_mirror
 from keys.directory.cards import Hosting
 from keys.directory.view import Directory
 from keys.members.federation import contact_point_card, node_card, with_revoked_key
@@ -42,7 +42,7 @@ def stated(name: EventName, desk: Address = PARIS, *, signer: Ed25519Signer | No
 
 
 def codes(tmp_path: Path, events: Sequence[Event], directory: Directory = DIRECTORY) -> list[tuple[int | None, str]]:
-    log = verify_mirror(write(tmp_path / "fr", "fr", events), "fr", LOGS["fr"].verifier, directory)
+    log = verify_mirror(LogMirror(write(tmp_path / "fr", "fr", events), "fr", LOGS["fr"].verifier), directory)
     return [(finding.index, finding.code) for finding in log.findings]
 
 

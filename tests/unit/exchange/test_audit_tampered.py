@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from exchange.audit._finding import MAX_FINDINGS, Findings
 from exchange.audit.mirror import TileFolderSource, mirror
 from exchange.audit.trace import trace
-from exchange.audit.verify import verify_mirror
+from exchange.audit.verify import LogMirror, verify_mirror
 from exchange.cli.output import print_json, safe
 from keys.local.tile_folder import LOCK
 from protocol.encoding import cbor
@@ -212,7 +212,7 @@ async def test_another_logs_head_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(WrongOriginError, match=r"test/fr, not of test/kr"):
         await mirror(TileFolderSource(other), tmp_path / "mirror", VERIFIER)
     with pytest.raises(WrongOriginError, match=r"test/fr, not of test/kr"):
-        verify_mirror(other, "kr", VERIFIER, NOBODY)
+        verify_mirror(LogMirror(other, "kr", VERIFIER), NOBODY)
 
 
 async def test_a_log_that_goes_back_is_told_from_one_that_forks(tmp_path: Path) -> None:

@@ -152,14 +152,14 @@ async def test_the_requested_nations_own_clock_counts_on_both_sides(world: World
     async with world.open(KR) as kr, world.open(FR) as fr:
         for desk in (kr, fr):
             await desk.refresh_directory(everything=True)
-        sent = await kr.send(request(urgency="urgent"))
-        await fr.sync()
-        await kr.sync()
+        sent = await kr.messages.send(request(urgency="urgent"))
+        await fr.messages.sync()
+        await kr.messages.sync()
         for desk in (kr, fr):
-            (item,) = await desk.agenda()
+            (item,) = await desk.cases.agenda()
             assert (item.what, item.due) == ("acknowledgement", NOW + timedelta(hours=2))
             assert item.source == "a law (fr)"
-            assert (await desk.track(sent.id)).clocks.acknowledgement_due == NOW + timedelta(hours=2)
+            assert (await desk.messages.track(sent.id)).clocks.acknowledgement_due == NOW + timedelta(hours=2)
 
 
 @pytest.mark.long

@@ -14,7 +14,7 @@ import pytest
 
 from exchange.audit.mirror import CHECKPOINT, COSIGNED, TileFolderSource, mirror
 from exchange.audit.period import Period
-from exchange.audit.verify import verify_mirror
+from exchange.audit.verify import LogMirror, verify_mirror
 from exchange.audit.witnessing import demand_witnessed, witnessed
 from exchange.evidence.witness_quorum import WitnessedProofs, check_witnesses
 from exchange.views import Check, ReceiptCheck, ReceiptRow, VerificationReport
@@ -190,7 +190,7 @@ def test_a_report_says_whether_all_is_witnessed_and_fails_for_a_wrong_cosignatur
 
 async def mirrored(served: Path, into: Path) -> Any:
     await mirror(TileFolderSource(served), into, KR.verifier)
-    return verify_mirror(into, "kr", KR.verifier, FOUR)
+    return verify_mirror(LogMirror(into, "kr", KR.verifier), FOUR)
 
 
 async def test_a_mirror_keeps_the_lines_of_witnesses_and_says_who_vouches_up_to_where(tmp_path: Path) -> None:
@@ -262,7 +262,7 @@ async def test_a_cosigned_checkpoint_that_the_entries_do_not_lead_to_is_a_findin
         (LOG.note(257, "fr", "de").replace(b"\n257\n", b"\n256\n"), "extra-file"),
     ):
         path.write_bytes(wrong)
-        log = verify_mirror(tmp_path / "mirror", "kr", KR.verifier, FOUR)
+        log = verify_mirror(LogMirror(tmp_path / "mirror", "kr", KR.verifier), FOUR)
         assert code in {finding.code for finding in log.findings}
         assert wrong not in {seen.note for seen in log.checkpoints}
 

@@ -247,6 +247,28 @@ def test_of_each_event_the_log_that_may_hold_it_is_known(name: EventName) -> Non
                 directory.require_may_log(event, node, sender, None)
 
 
+def test_a_message_that_a_clock_ahead_dated_after_the_event_is_judged_by_the_event() -> None:
+    moved = _office(hosting=(Hosting(node="fr", since=NOW),))
+    directory = Directory(7, NOW, [], [moved])
+    before, after = NOW - timedelta(minutes=1), NOW + timedelta(minutes=1)
+    directory.require_served(OFFICE, "kr", after, before)
+    with pytest.raises(ForbiddenError):
+        directory.require_served(OFFICE, "fr", after, before)
+    with pytest.raises(ForbiddenError):
+        directory.require_served(OFFICE, "kr", after, after)
+
+
+def test_who_made_a_message_matters_at_the_senders_node_and_where_the_recipient_was_hosted() -> None:
+    hosted = Directory(7, NOW, [], [_office(hosting=HOSTED)])
+    for name in (name for name in EventName if name not in DESK_EVENTS):
+        event = Event(
+            name, NOW, MESSAGE, bytes(32), bytes(16), recipient=OFFICE, reasons=("x",) if name.negative else ()
+        )
+        place = name.logged_at
+        assert _directory().needs_origin(event) is (place is LoggedAt.SENDERS_NODE)
+        assert hosted.needs_origin(event) is (place is not LoggedAt.ON_THE_WAY)
+
+
 def test_an_event_at_the_recipients_node_names_the_recipient() -> None:
     event = Event(EventName.ContentConsignment, NOW, MESSAGE, bytes(32), bytes(16))
     with pytest.raises(MalformedError):
