@@ -1,6 +1,6 @@
 """How long a person waits for a command, beside the floor of the same interpreter.
 
-    python -m benchmarks.commands [--rounds 9] [--json FILE]
+    python -m benchmarks.commands [--rounds 9] [--json]
 
 Two nodes run on loopback. Each desk's keystore is under the cheap derivation of demonstrations, one copy of a desk
 under the one that an office has. Each row is a program that is started and waited for: median wall time and least CPU
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import shutil
 import statistics
@@ -23,14 +22,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks._figures import Report, add_json_option
 from exchange.demo.processes import variables
 from exchange.settings import Home
 from keys.secrets.keystore import STANDARD, Keystore
 from tests.worlds.processes import EXAMPLE, PASSPHRASE, World, world
 
+INTERPRETER, DERIVATION = "floor: python -c pass", "floor: one derivation of an office's key"
 ROOT = Path(__file__).resolve().parents[1]
 _HELLO = """
 import typer
@@ -59,14 +60,18 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--json", type=Path, help="write the rows there too")
+    add_json_option(parser)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    report = Report("commands")
+    with report.shown(given.json), tempfile.TemporaryDirectory() as folder:
         rows = asyncio.run(measure(Path(folder), given.rounds))
-    for row in rows:
-        print(f"{row.name:48}{row.wall_ms:8.0f} ms{row.cpu_ms:8.0f} ms CPU{row.times_floor:8.1f} x the interpreter")
-    if given.json is not None:
-        given.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n", "utf-8")
+        for row in rows:
+            print(f"{row.name:48}{row.wall_ms:8.0f} ms{row.cpu_ms:8.0f} ms CPU{row.times_floor:8.1f} x the interpreter")
+        floors = {row.name: row.wall_ms for row in rows if row.name.startswith("floor: ")}
+        for row in rows:
+            if row.name not in floors:
+                least = floors[DERIVATION if row.name.endswith("office's derivation") else INTERPRETER]
+                report.add(f"command: {row.name}", row.wall_ms, "ms", least)
 
 
 async def measure(folder: Path, rounds: int) -> list[Row]:
@@ -88,9 +93,9 @@ def programs(made: World, office: Path) -> dict[str, list[str]]:
     node = [sys.executable, "-m", "node.cli.main"]
     desk, home = ["--home", str(made.root / "desk-fr"), "--json"], str(made.federation.node_home("fr"))
     return {
-        "floor: python -c pass": [sys.executable, "-c", "pass"],
+        INTERPRETER: [sys.executable, "-c", "pass"],
         "floor: Typer, two commands, --help": [sys.executable, "-c", _HELLO, "--help"],
-        "floor: one derivation of an office's key": [sys.executable, "-c", _DERIVE],
+        DERIVATION: [sys.executable, "-c", _DERIVE],
         "comity --help": [*comity, "--help"],
         "comity officer --help": [*comity, "officer", "--help"],
         "comity inbox --help": [*comity, "inbox", "--help"],

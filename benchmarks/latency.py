@@ -5,7 +5,7 @@ stages of the message begin and end (:mod:`benchmarks.traced`); the table has th
 of each stage, in the order in which they follow each other. The floor is the same number of commits, files and HTTP
 round trips, one after the other, with nothing else done, in the same run.
 
-    PYTHONPATH=. .venv/bin/python benchmarks/latency.py [--pings N] [--floor N]
+    python -m benchmarks.latency [--pings N] [--floor N] [--json]
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ import aiohttp
 from aiohttp import web
 
 from benchmarks import traced
+from benchmarks._figures import Report, add_json_option
 from benchmarks.floor import request
 from benchmarks.throughput import IDLE_S, PASSPHRASE, WARM_UP_PINGS, Bench, percentile
 from exchange.demo.processes import READY_TIMEOUT_S, Commands, RunningNode
 from exchange.desk.desk import Desk
-from keys.local.files import write_file
 from keys.transport.tls import client_context, make_certificate, server_context
 
-# What follows what, and the words for the time until then from the line before.
+# The stages in their order, and the words for the time until each from the line before.
 PATH = (
     ("sender", "ping", ""),
     ("sender", "compose<", "desk: draft checked against law, case and directory"),
@@ -164,7 +164,7 @@ class TracedBench(Bench):
         return {name: json.loads((home / "trace.json").read_text("utf-8")) for name, home in homes.items()}
 
 
-# --- What the traces say --------------------------------------------------------------------------------------------
+# --- The traces ----------------------------------------------------------------------------------------------------
 
 
 def follow(traces: dict[str, list[tuple[int, str]]]) -> list[list[int]]:
@@ -207,10 +207,10 @@ def shares(took: list[float]) -> str:
 
 
 class Kept:
-    """What a party keeps of a message: a row, durably; a node also a file beside it."""
+    """What a party keeps of a message: a row, durably; a node also a note in a file beside it."""
 
     def __init__(self, folder: Path) -> None:
-        self._file = folder / "checkpoint"
+        self._file = os.open(folder / "checkpoint", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._database = sqlite3.connect(folder / "floor.sqlite", isolation_level=None)
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=FULL")
@@ -221,9 +221,10 @@ class Kept:
         self._database.execute("INSERT INTO row (body) VALUES (?)", (body,))
 
     def node(self, body: bytes) -> None:
-        """Commit one row, and replace the file."""
+        """Commit one row, and append to the file."""
         self.row(body)
-        write_file(self._file, body)
+        os.write(self._file, body)
+        os.fdatasync(self._file)
 
 
 def floor_node(folder: Path, onward: str | None, pipe: Connection) -> None:
@@ -307,8 +308,9 @@ async def floor(root: Path, count: int) -> list[float]:
     return took[WARM_UP_PINGS:]
 
 
-async def measure(pings: int, floors: int) -> None:
+async def measure(pings: int, floors: int, report: Report) -> None:
     """Run both and print the tables."""
+    least: list[float] = []
     with tempfile.TemporaryDirectory(prefix="comity-latency-") as folder:
         root = Path(folder)
         if floors:
@@ -322,7 +324,12 @@ async def measure(pings: int, floors: int) -> None:
             bench.pings(pings)
         finally:
             await bench.stop()
-        print_stages(follow(bench.traces())[WARM_UP_PINGS:])
+        followed = follow(bench.traces())[WARM_UP_PINGS:]
+        print_stages(followed)
+        took = [(way[-1] - way[0]) / 1e6 for way in followed]
+        for name, share in (("p50", 0.5), ("p99", 0.99)):
+            floor_ms = percentile(least, share) if least else None
+            report.add(f"latency, submit to opened, {name}", percentile(took, share), "ms", floor_ms)
 
 
 def main() -> None:
@@ -330,8 +337,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pings", type=int, default=100)
     parser.add_argument("--floor", type=int, default=50, help="messages of the floor, 0 for none")
+    add_json_option(parser)
     arguments = parser.parse_args()
-    asyncio.run(measure(arguments.pings, arguments.floor))
+    report = Report("latency")
+    with report.shown(arguments.json):
+        asyncio.run(measure(arguments.pings, arguments.floor, report))
 
 
 if __name__ == "__main__":

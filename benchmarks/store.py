@@ -22,7 +22,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
-from benchmarks._figures import Report, add_json_option
+from benchmarks._figures import Report, add_json_option, database_bytes
 from node.store.operations import (
     AcceptSubmission,
     AcceptTransfer,
@@ -34,7 +34,7 @@ from node.store.operations import (
     RecordRelayed,
     RecordStatement,
 )
-from node.store.reads import OutboundKind
+from node.store.reads import OutboundKind, Portion
 from node.store.sqlite.store import SqliteStore
 from protocol.address import Address
 from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
@@ -171,14 +171,15 @@ async def measure(folder: Path, count: int) -> None:
             after = entries[-1].seq
     run(store, "AcceptTransfer, repeated", transfers[-2048:])
     run(store, "RecordStatement (handover)", [handover(message) for message in received])
-    rows = await store.reads.due_outbound("fr", OutboundKind.RECEIPTS, NOW, count, 1 << 40)
+    rows = await store.reads.due_outbound("fr", OutboundKind.RECEIPTS, NOW, Portion(count, 1 << 40))
     run(store, "MarkReceiptsSent", [MarkReceiptsSent((row.outbound_id,)) for row in rows])
 
     sent = [incoming(SEOUL, PARIS) for _ in range(count)]
     run(store, "AcceptSubmission, onward", [AcceptSubmission(message, (), {"fr": (PARIS,)}, NOW) for message in sent])
     done = run(partner, "AcceptTransfer at the partner", [AcceptTransfer(m, "kr", (PARIS,), NOW) for m in sent], FR)
     queued = {
-        row.digest: row for row in await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, count, 1 << 40)
+        row.digest: row
+        for row in await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, Portion(count, 1 << 40))
     }
     verifier = ReceiptVerifier({FR.origin: FR.verifier}.__getitem__)
     relayed = []
@@ -189,7 +190,7 @@ async def measure(folder: Path, count: int) -> None:
     run(store, "RecordRelayed (two receipts)", relayed)
 
     stats = await store.reads.stats()
-    REPORT.slopes["disk bytes a log entry, store"] = stats.database_bytes / max(1, stats.log_size)
+    REPORT.slopes["disk bytes a log entry, store"] = database_bytes(folder / "node.db") / max(1, stats.log_size)
     print(f"log {stats.log_size} leaves, database {stats.database_bytes >> 20} MB, WAL {stats.wal_bytes >> 20} MB")
     await store.close()
     await partner.close()

@@ -9,7 +9,7 @@
         ...                                        # show it to an officer, then say so:
         await desk.messages.opened(row.id)
 
-What shows content needs an officer who may read, and is durable in the processing log before it is returned.
+An act that shows content needs an officer who may read, and is durable in the processing log before it is returned.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class DeskMessages:
     async def offer(self, draft: Draft, *, expires_in: timedelta | None = None) -> SentMessage:
         """Offer what a draft of an answer, or of information, gives under conditions; :meth:`give` sends it.
 
-        What goes out are the conditions and a commitment to the rest, which stays here. The outcome is the offer's.
+        The conditions go out, and a commitment to the rest, which stays here. The outcome is the offer's.
         Raises as :meth:`send` and :meth:`Offers.prepare`.
         """
         office, outbox, offers = self._works.office, self._works.outbox, self._works.offers

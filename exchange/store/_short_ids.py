@@ -38,7 +38,7 @@ class ShortIds:
     def add(self, rows: Sequence[tuple[int, UUID]]) -> None:
         """Index messages by row number, within the caller's transaction."""
         parts = [(part, seq) for seq, message_id in rows for part in _parts(str(message_id))]
-        # What was made at one time begins alike.
+        # Ids that were made at one time begin alike.
         blinded = {part: self._part(*part) for part in {part for part, _ in parts}}
         # In the order of the index: pages are touched once.
         named = sorted((blinded[part], seq) for part, seq in parts)

@@ -52,7 +52,7 @@ class RowCipher(ValueCipher):
         super().__init__(database_key)
         self._content_key = hmac.digest(database_key, _CONTENT_DOMAIN, "sha256")
         self._index_key = index_key
-        # What was hashed of the key and of a purpose is not hashed again for each value.
+        # The key and a purpose are hashed once, not again for each value.
         self._begun: dict[bytes, hmac.HMAC] = {}
 
     def for_content(self, secret: bytes) -> ValueCipher:

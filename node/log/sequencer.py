@@ -415,19 +415,19 @@ class Sequencer:
             self._halted = written.withheld
             pending = Failed(ReceiptPendingError())
             outcomes = [pending if isinstance(outcome, Done) else outcome for outcome in outcomes]
+        keys = written.applied.desks | written.applied.partners
+        if written.withheld is None:
+            self._notify(keys)  # first: what goes on towards its recipient goes before the answer to its sender
+        else:
+            self._withheld |= keys
         at = 0
         for group in groups:
             group.settle(outcomes[at : at + len(group.operations)])
             at += len(group.operations)
-        keys = written.applied.desks | written.applied.partners
-        if written.withheld is None:
-            self._notify(keys)
-        else:
-            self._withheld |= keys
 
     def _notify(self, keys: Set[str]) -> None:
-        self.wakeups.notify(keys)
-        if any("@" not in key for key in keys):
+        watched = self.wakeups.notify(keys)
+        if any("@" not in key for key in keys - watched):
             self.wakeups.notify((ANY_PARTNER,))
 
     async def _in_thread(self, work: Callable[[], T]) -> tuple[T | None, BaseException | None]:

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from node.log.wakeups import ANY_PARTNER, Watch, calling
 from node.operations.logging import log_defect
 from node.relay.context import RelayContext
 from node.store.operations import RecordExpired
-from node.store.reads import OutboundItem, OutboundKind
+from node.store.reads import OutboundItem, OutboundKind, Portion
 from protocol.errors import ComityError, NotRecordedError
 from protocol.http.wire import MAX_ENVELOPES, MAX_RECEIPTS
 
@@ -158,24 +158,24 @@ class PartnerQueue:
         ahead = timedelta(seconds=self._node.settings.delivery.max_backoff_s) if self._called else timedelta(0)
         self._called = False
         due_at = self._node.clock() + ahead
-        envelopes, receipts = await asyncio.gather(
-            self._due(OutboundKind.ENVELOPE, due_at, MAX_ENVELOPES, self._node.settings.delivery.requests_at_once),
-            self._due(OutboundKind.RECEIPTS, due_at, MAX_RECEIPTS, _RECEIPT_REQUESTS_AT_ONCE),
+        at_once = self._node.settings.delivery.requests_at_once
+        envelopes, receipts = await self._node.store.reads.due(
+            self._partner,
+            due_at,
+            self._room(OutboundKind.ENVELOPE, MAX_ENVELOPES, at_once),
+            self._room(OutboundKind.RECEIPTS, MAX_RECEIPTS, _RECEIPT_REQUESTS_AT_ONCE),
         )
         for batch in _batches(envelopes):
             self._under_way[asyncio.create_task(self._transfer(batch))] = batch
         for batch in receipt_batches(receipts):
             self._under_way[asyncio.create_task(self._receipts(batch))] = batch
 
-    async def _due(self, kind: OutboundKind, at: datetime, of_one: int, at_once: int) -> list[OutboundItem]:
-        """The rows of as many requests as may be begun, ``of_one`` rows in each."""
+    def _room(self, kind: OutboundKind, of_one: int, at_once: int) -> Portion:
+        """The rows of as many requests as may be begun, ``of_one`` rows in each, but for those under way."""
         under_way = [items for items in self._under_way.values() if items[0].kind is kind]
-        room = at_once - len(under_way)
-        if room <= 0:
-            return []
-        without = [item.outbound_id for items in under_way for item in items]
-        reads = self._node.store.reads
-        return await reads.due_outbound(self._partner, kind, at, of_one * room, BATCH_BYTES * room, without)
+        room = max(0, at_once - len(under_way))
+        without = tuple(item.outbound_id for items in under_way for item in items)
+        return Portion(of_one * room, BATCH_BYTES * room, without)
 
     def _ended(self) -> ComityError | None:
         """What the partner failed with, of the requests that have ended; raises what a defect raised."""

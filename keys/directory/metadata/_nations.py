@@ -1,8 +1,8 @@
 """Reading nations under refreshed top-level metadata: each one's role, its targets, its cards.
 
-A nation's files come as one archive, or one by one where there is no archive or it is not what was signed. What was
-verified is kept as one archive a nation. A nation that was verified before is not verified again while the snapshot
-lists the same role and the member list the same keys for it: only its expiry can have changed the verdict.
+A nation's files come as one archive, or one by one where there is no archive or it is not what was signed. The client
+keeps what it verified as one archive a nation. A nation that was verified before is not verified again while the
+snapshot lists the same role and the member list the same keys for it: only its expiry can have changed the verdict.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _MOST_PARSING = 8  # nations whose files are in memory at once
 Unused = Callable[[str], None]
 """Told of a nation whose archive is not what was signed, and was not used."""
 
-# What a nation's verdict rests on: its role as the snapshot lists it, and who signs for it.
+# A nation's verdict rests on these: its role as the snapshot lists it, and who signs for it.
 Grounds = tuple[int, str, frozenset[str], int]
 
 
@@ -193,7 +193,7 @@ class NationsReading:
             raise
         return grounds, role, contents
 
-    # --- What was read before ---
+    # --- Read before ---
 
     def _grounds(self, node: str, meta: MetaFile) -> Grounds:
         delegations = self._updater.trusted_targets().delegations
@@ -314,7 +314,7 @@ class NationsReading:
             try:
                 read = known.get(name) or parse_published(target.path, contents[target.path])
             except ProfileError as problem:
-                # Who cannot describe its law can still be reached.
+                # A nation that cannot describe its law can still be reached.
                 note = problem.detail
                 continue
             except ComityError as problem:

@@ -89,7 +89,7 @@ class Fetcher(FetcherInterface):
     def archive(self, name: str) -> bytes | None:
         """The archive of that name, not verified; None when the source has none that can be used.
 
-        Whatever keeps it from coming may keep the single files from coming too: they are asked for next, and say so.
+        A fault that keeps it from coming may keep the single files too: they are asked for next, and say so.
         """
         if self.offline or self._archives_missing >= _MOST_MISSING:
             return None

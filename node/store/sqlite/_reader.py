@@ -11,7 +11,15 @@ from pathlib import Path
 from uuid import UUID
 
 from node.store.operations import RecordExpired, RecordUnclaimed
-from node.store.reads import MessageOrigin, OutboundItem, OutboundKind, PeerCheckpoint, StoredMailboxEntry, StoreStats
+from node.store.reads import (
+    MessageOrigin,
+    OutboundItem,
+    OutboundKind,
+    PeerCheckpoint,
+    Portion,
+    StoredMailboxEntry,
+    StoreStats,
+)
 from node.store.sqlite.connection import open_reader
 from node.store.sqlite.log import ReceiptSource, RecentReceipts, read_tile, stored_item, stored_leaf
 from protocol.address import Address
@@ -116,6 +124,12 @@ class SqliteReader:
         ).fetchone()
         return int(row[0]) if row is not None else 0
 
+    def mailbox_page(
+        self, desk: Address, after: int, limit: int, max_bytes: int
+    ) -> tuple[list[StoredMailboxEntry], int]:
+        """See :meth:`node.store.reads.Reads.mailbox_page`."""
+        return self.mailbox(desk, after, limit, max_bytes), self.mailbox_head(desk)
+
     def _message_receipts(self, message: int, event: int) -> tuple[Receipt, ...]:
         return self._source.receipt(message), self._source.receipt(event)
 
@@ -129,24 +143,25 @@ class SqliteReader:
 
     # --- The outbound queue --------------------------------------------------------------------------------------
 
-    def due_outbound(
-        self,
-        partner: str,
-        kind: OutboundKind,
-        now: datetime,
-        limit: int,
-        max_bytes: int,
-        without: Sequence[int] = (),
-    ) -> list[OutboundItem]:
+    def due(
+        self, partner: str, now: datetime, envelopes: Portion, receipts: Portion
+    ) -> tuple[list[OutboundItem], list[OutboundItem]]:
+        """See :meth:`node.store.reads.Reads.due`."""
+        return (
+            self.due_outbound(partner, OutboundKind.ENVELOPE, now, envelopes),
+            self.due_outbound(partner, OutboundKind.RECEIPTS, now, receipts),
+        )
+
+    def due_outbound(self, partner: str, kind: OutboundKind, now: datetime, most: Portion) -> list[OutboundItem]:
         """See :meth:`node.store.reads.Reads.due_outbound`."""
-        left_out = json.dumps(list(without))
+        left_out = json.dumps(most.without)
         items: list[OutboundItem] = []
         size = 0
         for rank in range(3 if kind is OutboundKind.ENVELOPE else 1):
-            parameters = (partner, int(kind), rank, to_ms(now), self.released.seq, left_out, limit - len(items))
+            parameters = (partner, int(kind), rank, to_ms(now), self.released.seq, left_out, most.rows - len(items))
             for item in self._items(kind, _DUE, parameters):
                 size += len(item.raw or b"") + len(item.receipts) * _RECEIPT_BYTES
-                if items and size > max_bytes:
+                if items and size > most.size_bytes:
                     return items
                 items.append(item)
         return items

@@ -98,9 +98,9 @@ class QueuedReceipts:
 class Rows:
     """One batch: its new leaves, and who has something new to fetch.
 
-    What most operations write is written together, a statement for all (:meth:`later`): before :meth:`execute`, which
-    sees all of it, and when the batch ends. :meth:`run` does not wait for that. Whoever uses it asks for nothing that
-    may be still to be written, or names what is to be written first, or looks into :attr:`logged`, :attr:`foreign` and
+    The rows of most operations are written together, a statement for all (:meth:`later`): before :meth:`execute`, which
+    sees all of it, and when the batch ends. :meth:`run` does not wait for that. A caller asks for nothing that may be
+    still to be written, or names what is to be written first, or looks into :attr:`logged`, :attr:`foreign` and
     :attr:`left` too.
 
     ``notes`` maps a foreign checkpoint to its row; it outlives the batch and is dropped when a batch is rolled back.

@@ -260,16 +260,17 @@ async def test_refusals_of_a_withheld_batch_are_told_at_once(running: Running) -
     assert [type(error(outcome)) for outcome in outcomes] == [ReceiptPendingError, IdConflictError]
 
 
-async def test_commit_wakes_the_mailbox_and_the_partner_it_is_for_and_no_other(running: Running) -> None:
+@pytest.mark.parametrize(("partner", "woken"), [("fr", [True, True, False, False]), ("de", [True, False, False, True])])
+async def test_commit_wakes_the_mailbox_and_the_partner_it_is_for_or_who_watches_for_partners_that_nobody_watches(
+    running: Running, partner: str, woken: list[bool]
+) -> None:
     sequencer, _, _ = running
     watches = [sequencer.wakeups.watch(key) for key in ("24-7@kr", "fr", "jp", ANY_PARTNER)]
     with ExitStack() as stack:
         for watch in watches:
             stack.enter_context(watch)
-        await sequencer.submit(submission(incoming(BUSAN), local=(SEOUL,), partners=("fr",)))
-        woken = [await watch.wait(0) for watch in watches]
-
-    assert woken == [True, True, False, True]
+        await sequencer.submit(submission(incoming(BUSAN), local=(SEOUL,), partners=(partner,)))
+        assert [await watch.wait(0) for watch in watches] == woken
 
 
 async def test_change_between_reading_and_waiting_is_not_missed(running: Running) -> None:
