@@ -99,7 +99,7 @@ def _checked(refused: re.Pattern[str], text: str) -> Callable[[str], str]:
     def check(value: str) -> str:
         if not value.strip():
             raise problem("blank", "fill in this field: it is empty")
-        # What most fields hold: ASCII that can be seen, in which no pattern finds anything but the space.
+        # Most fields hold visible ASCII, in which no pattern finds anything but the space.
         if value.isascii() and value.isprintable() and (spaces or " " not in value):
             return value
         if found := refused.search(value):
