@@ -583,6 +583,13 @@ class StoreConformance:
         assert len(await store.reads.mailbox(BUSAN, 0, 3, 1 << 20)) == 3
         assert len(await store.reads.mailbox(BUSAN, 0, 5, 1)) == 1
 
+    async def test_what_is_under_way_is_left_out_and_takes_no_place(self, store: Store) -> None:
+        for _ in range(5):
+            done(store, submission(incoming(SEOUL), partners=("fr",)))
+        rows = await queue(store)
+        due = await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, 2, 1 << 20, rows[:2])
+        assert [row.outbound_id for row in due] == rows[2:4]
+
     async def test_partners_are_listed_with_their_earliest_row(self, store: Store) -> None:
         apply(store, *(submission(incoming(SEOUL), partners=(partner,)) for partner in ("fr", "jp", "fr", "de")))
 
