@@ -1,20 +1,18 @@
 """How long a person waits for a command, beside the floor of the same interpreter.
 
-    python -m benchmarks.commands [--rounds 9] [--json FILE]
+    python -m benchmarks.commands [--rounds 9] [--json]
 
 Two nodes run on loopback. Each desk's keystore is under the cheap derivation of demonstrations, one copy of a desk
 under the one that an office has. Each row is a program that is started and waited for: median wall time and least CPU
-time of the rounds, and the median as a multiple of ``python -c pass``. The rows go round together, so that load meets
-all alike.
-Floors: the interpreter alone, Typer with two commands that do nothing, one derivation of the office's key. A row with
-"office's derivation" cannot be faster than that derivation, which nothing here shortens: imports go on beside it.
+time of the rounds. The rows go round together, so that load meets all alike. Floors, in the same run: the interpreter
+alone; where a row says "office's derivation", one derivation of such a key, which nothing here shortens: imports go on
+beside it. Typer with two commands that do nothing is beside them.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import shutil
 import statistics
@@ -23,15 +21,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks._figures import Report, add_json_option
 from exchange.demo.processes import variables
 from exchange.settings import Home
 from keys.secrets.keystore import STANDARD, Keystore
 from tests.worlds.processes import EXAMPLE, PASSPHRASE, World, world
 
 ROOT = Path(__file__).resolve().parents[1]
+_INTERPRETER, _DERIVATION = "python -c pass", "one derivation of an office's key"
+_OFFICE = "office's derivation"
 _HELLO = """
 import typer
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -52,21 +53,20 @@ class Row:
     name: str
     wall_ms: float
     cpu_ms: float
-    times_floor: float
+    floor_ms: float
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--json", type=Path, help="write the rows there too")
+    add_json_option(parser)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        rows = asyncio.run(measure(Path(folder), given.rounds))
-    for row in rows:
-        print(f"{row.name:48}{row.wall_ms:8.0f} ms{row.cpu_ms:8.0f} ms CPU{row.times_floor:8.1f} x the interpreter")
-    if given.json is not None:
-        given.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n", "utf-8")
+    report = Report("commands")
+    with report.shown(given.json), tempfile.TemporaryDirectory() as folder:
+        for row in asyncio.run(measure(Path(folder), given.rounds)):
+            print(f"{row.name:44}{row.wall_ms:8.0f} ms{row.cpu_ms:8.0f} ms CPU, floor {row.floor_ms:.0f} ms")
+            report.add(row.name, row.wall_ms, "ms", row.floor_ms)
 
 
 async def measure(folder: Path, rounds: int) -> list[Row]:
@@ -88,9 +88,9 @@ def programs(made: World, office: Path) -> dict[str, list[str]]:
     node = [sys.executable, "-m", "node.cli.main"]
     desk, home = ["--home", str(made.root / "desk-fr"), "--json"], str(made.federation.node_home("fr"))
     return {
-        "floor: python -c pass": [sys.executable, "-c", "pass"],
-        "floor: Typer, two commands, --help": [sys.executable, "-c", _HELLO, "--help"],
-        "floor: one derivation of an office's key": [sys.executable, "-c", _DERIVE],
+        _INTERPRETER: [sys.executable, "-c", "pass"],
+        "Typer, two commands, --help": [sys.executable, "-c", _HELLO, "--help"],
+        _DERIVATION: [sys.executable, "-c", _DERIVE],
         "comity --help": [*comity, "--help"],
         "comity officer --help": [*comity, "officer", "--help"],
         "comity inbox --help": [*comity, "inbox", "--help"],
@@ -98,8 +98,8 @@ def programs(made: World, office: Path) -> dict[str, list[str]]:
         "comity inbox": [*comity, "inbox", *desk],
         "comity agenda": [*comity, "agenda", *desk],
         "comity send": [*comity, "send", str(EXAMPLE), "--home", str(made.root / "desk-kr"), "--json"],
-        "comity duty show, office's derivation": [*comity, "duty", "show", "--home", str(office), "--json"],
-        "comity inbox, office's derivation": [*comity, "inbox", "--home", str(office), "--json"],
+        f"comity duty show, {_OFFICE}": [*comity, "duty", "show", "--home", str(office), "--json"],
+        f"comity inbox, {_OFFICE}": [*comity, "inbox", "--home", str(office), "--json"],
         "comity-node --help": [*node, "--help"],
         "comity-node cards --help": [*node, "cards", "--help"],
         "comity-node run --help": [*node, "run", "--help"],
@@ -125,9 +125,11 @@ def _rounds(wanted: Mapping[str, Sequence[str]], environment: Mapping[str, str],
             if number:
                 wall[name].append(time.perf_counter() - began)
                 cpu[name].append(used.ru_utime + used.ru_stime)
-    floor = statistics.median(wall[next(iter(wanted))])
-    medians = {name: statistics.median(taken) for name, taken in wall.items()}
-    return [Row(name, medians[name] * 1000, min(cpu[name]) * 1000, medians[name] / floor) for name in wanted]
+    medians = {name: statistics.median(taken) * 1000 for name, taken in wall.items()}
+    return [
+        Row(name, medians[name], min(cpu[name]) * 1000, medians[_DERIVATION if _OFFICE in name else _INTERPRETER])
+        for name in wanted
+    ]
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ TIMEOUT_S = 3600
 SCRIPTS: Mapping[str, tuple[str, ...]] = {
     "throughput": ("--messages", "320", "--cycles", "64", "--pings", "5"),
     "latency": (),
-    "commands": (),
+    "commands": ("--rounds", "1"),
     "desk": ("--messages", "1000", "--cases", "200"),
     "store": ("--count", "512"),
     "directory": ("--nations", "6", "--contact-points", "4"),

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Coroutine
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -69,6 +70,8 @@ DisclosureOption = Annotated[
 ]
 IdArgument = Annotated[str, typer.Argument(help=_("The message's id, or its first or last characters."))]
 SHORT_ID = 8  # the end of an id: its beginning is a time, alike in neighbours
+# Wanted by most commands once the desk is open: loaded while the key is derived, and only as long as that takes.
+_MEANWHILE = ("aiohttp", "protocol.messages.parse", "protocol.lifecycle.case")
 DEFAULT_HOME = Path("~/.comity")
 # As people write an instant: with a space for the T, and to the minute.
 _AS_TYPED = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(:[\d.]+)?(?=[Zz+-])", re.ASCII)
@@ -195,6 +198,10 @@ def with_desk(
         keystore = _begin_to_open(folder, secret)
         from exchange.desk.desk import Desk, utc_now
 
+        for module in _MEANWHILE:
+            if keystore.done():
+                break
+            import_module(module)
         async with Desk.open(folder, secret, clock=utc_now, login=read_login(), keystore=keystore) as desk:
             return await work(desk)
 
