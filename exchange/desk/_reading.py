@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -95,6 +96,18 @@ def note_opened(works: Works, message_id: UUID) -> PendingStatement | None:
                 statement = access
         works.office.note_read(message_id)
     return statement
+
+
+def read_and_opened(works: Works, message_id: UUID) -> tuple[ShownMessage, PendingStatement | None]:
+    """Both in one transaction, so that a reader waits for the disk once; the row says that it was opened.
+
+    Raises as :func:`read`; then nothing is noted.
+    """
+    store = works.context.store
+    with store.database.transaction():
+        shown = read(works, message_id)
+        statement = note_opened(works, message_id)
+    return replace(shown, row=inbox_row(store, *store.messages.head(message_id))), statement
 
 
 async def proof_of(works: Works, forward: Forward) -> tuple[str, ...]:

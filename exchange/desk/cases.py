@@ -118,7 +118,7 @@ class DeskCases:
         """
         return self._works.case_book.add(thread, kind, text, until, by)
 
-    # --- What is due ---
+    # --- Due ---
 
     @in_desk_thread
     def agenda(self, at: datetime | None = None) -> list[AgendaItem]:
@@ -144,7 +144,7 @@ class DeskCases:
     async def telling(self, channel: str) -> AsyncIterator[bool]:
         """Whether this program alone tells over ``channel`` in this block: two would tell the same twice.
 
-        Who dies while telling lets go, and what was not noted as given is told again.
+        A program that dies while telling lets go, and what was not noted as given is told again.
         """
         try:
             lock = acquire_lock(self._store.database.path.with_name(f"notices-{channel}.lock"), DeskBusyError)
@@ -182,7 +182,7 @@ class DeskCases:
     def duplicates(self, message: Message, *, everything: bool = False) -> list[Duplicate]:
         """Where other cases of this desk are about targets of the request ``message``, the newest first.
 
-        What :meth:`not_searched` counts is not compared, unless ``everything`` is indexed first.
+        It does not compare messages that :meth:`not_searched` counts, unless ``everything`` is indexed first.
         """
         works = self._works
         works.search.index(None if everything else INDEXED_BEFORE_SENDING)

@@ -32,9 +32,7 @@ from exchange.store.rows import StoredMessage
 from exchange.views import NOT_DATED, Check, ReceiptCheck, VerificationReport
 from protocol.encoding.instants import truncate
 from protocol.envelope import parse_envelope
-from protocol.errors import (
-    ErasedError,
-)
+from protocol.errors import ErasedError
 from protocol.log.checkpoint import parse_checkpoint
 from protocol.processing_log import Operation
 from protocol.receipt import Receipt

@@ -9,7 +9,7 @@
         ...                                        # show it to an officer, then say so:
         await desk.messages.opened(row.id)
 
-What shows content needs an officer who may read, and is durable in the processing log before it is returned.
+An act that shows content needs an officer who may read, and is durable in the processing log before it is returned.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from exchange.cases.listing import inbox_row, quarantine_row
 from exchange.cases.threads import thread_messages, tracking, ways_of
 from exchange.context.worker import in_desk_thread
 from exchange.desk._opening import require_consent, require_open
-from exchange.desk._reading import note_opened, proof_of, read, receipt_rows, resolved
+from exchange.desk._reading import note_opened, proof_of, read, read_and_opened, receipt_rows, resolved
 from exchange.desk._works import Draft, Works
 from exchange.messaging.offline import BundleImport
 from exchange.office.officers import READERS
 from exchange.office.release import Proposal
+from exchange.store.rows import PendingStatement
 from exchange.views import (
     Direction,
     InboxRow,
@@ -95,7 +96,7 @@ class DeskMessages:
     async def offer(self, draft: Draft, *, expires_in: timedelta | None = None) -> SentMessage:
         """Offer what a draft of an answer, or of information, gives under conditions; :meth:`give` sends it.
 
-        What goes out are the conditions and a commitment to the rest, which stays here. The outcome is the offer's.
+        The conditions go out, and a commitment to the rest, which stays here. The outcome is the offer's.
         Raises as :meth:`send` and :meth:`Offers.prepare`.
         """
         office, outbox, offers = self._works.office, self._works.outbox, self._works.offers
@@ -253,9 +254,10 @@ class DeskMessages:
 
         The statement that it was opened is durable before the content is returned. Raises as :meth:`read`.
         """
-        shown = await self.read(message_id)
-        await self.opened(message_id)
-        return replace(shown, row=await self.row(message_id))
+        await require_consent(self._works, message_id)
+        shown, statement = await self._in_thread(lambda: read_and_opened(self._works, message_id))
+        self._state_opening(statement)
+        return await self._with_proof(shown)
 
     async def read(self, message_id: UUID) -> ShownMessage:
         """The message, to be shown to an officer; that it was looked at is in the records.
@@ -266,22 +268,27 @@ class DeskMessages:
         accepted: it stays unopened. So does what was passed on by a consent that is not proved: :class:`HandlingError`,
         or :class:`UnavailableError` where the directory of who gave it cannot be read now.
         """
-        from protocol.messages.types.forward import Forward
 
         await require_consent(self._works, message_id)
-        shown = await self._in_thread(lambda: read(self._works, message_id))
-        if isinstance(shown.message, Forward):
-            return replace(shown, notes=(*shown.notes, *await proof_of(self._works, shown.message)))
-        return shown
+        return await self._with_proof(await self._in_thread(lambda: read(self._works, message_id)))
 
     async def opened(self, message_id: UUID) -> None:
         """State that an officer has the message before their eyes: call it when that is so, not before.
 
         The first time for a received message, ContentAccessTracking is stated; the statement is durable.
         """
-        statement = await self._in_thread(lambda: note_opened(self._works, message_id))
+        self._state_opening(await self._in_thread(lambda: note_opened(self._works, message_id)))
+
+    def _state_opening(self, statement: PendingStatement | None) -> None:
         if statement is not None:
             self._works.context.background.start(self._works.node_sync.state((statement,)))
+
+    async def _with_proof(self, shown: ShownMessage) -> ShownMessage:
+        from protocol.messages.types.forward import Forward
+
+        if isinstance(shown.message, Forward):
+            return replace(shown, notes=(*shown.notes, *await proof_of(self._works, shown.message)))
+        return shown
 
     async def peek(self, message_id: UUID) -> Message:
         """The stored message for the program's own use: states nothing, records nothing. Raises as :meth:`read`."""

@@ -214,7 +214,7 @@ class NodeSync:
         return result + SyncResult(statements=stated)
 
     async def listen(self) -> AsyncGenerator[SyncResult, None]:
-        """Take each page as soon as it is there. What is retryable is tried again, after a pause that grows."""
+        """Take each page as soon as it is there. A failure that may pass is tried again, after a pause that grows."""
         failures = 0
         while True:
             try:

@@ -225,6 +225,7 @@ class Sequencer:
         if self._renewal is not None:
             await asyncio.wait((self._renewal,))
         if self._thread is not None:
+            await self._calling(self._kept.close)
             self._thread.shutdown()
             self._thread = None
             await self._store.close()

@@ -19,7 +19,7 @@ class InexactError(ValueError):
     """The bytes are not of the shape."""
 
 
-# What a reader of a fixed shape ends with when the bytes are of another: a length beyond the end among them.
+# A reader of a fixed shape ends with these when the bytes are of another: a length beyond the end among them.
 NOT_EXACT = (ValueError, IndexError, ComityError)
 
 

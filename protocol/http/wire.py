@@ -28,7 +28,7 @@ MAX_ANSWER_BYTES = 12 * 1024 * 1024
 MAX_ANSWER_RECEIPTS = 1 + 2 * MAX_RECIPIENTS
 # Of all receipts that one body judges.
 MAX_VERDICTS = 4_096
-# What is told of one log's head: the checkpoint that was signed first, and the latest of the same tree.
+# It tells of one log's head: the checkpoint that was signed first, and the latest of the same tree.
 MAX_HEAD_NOTES = 2
 MAX_HEAD_BYTES = MAX_HEAD_NOTES * (MAX_NOTE_BYTES + 16)
 

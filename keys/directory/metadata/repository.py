@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -165,16 +165,17 @@ class MetadataRepository:
     def install(self, files: Mapping[str, bytes]) -> None:
         """Write files durably, ``timestamp.json`` last. The caller has verified that they belong together.
 
-        A file that is there under its name and with its length is left as it is. The archives of the nations whose
+        A target that is there under its hash and with its length is left as it is. The archives of the nations whose
         roles come with them are made here.
         """
         for name in files:
             if not _METADATA_NAME.match(name) and not _TARGET_NAME.match(name):
                 raise MalformedError("this is not the name of a directory file")
         there = self._sizes()
-        new = {name: content for name, content in files.items() if there.get(name) != len(content)}
+        new = {name: content for name, content in files.items() if not self._is_there(name, content, there)}
         new.pop(TIMESTAMP_NAME, None)
-        write_files({self.path / name: content for name, content in (new | self._archives(files, there)).items()})
+        roles = [name for name in files if name in new or _archive_of(name) not in there]
+        write_files({self.path / name: content for name, content in (new | self._archives(roles, files)).items()})
         if TIMESTAMP_NAME in files:
             write_files({self.path / TIMESTAMP_NAME: files[TIMESTAMP_NAME]})
 
@@ -271,8 +272,13 @@ class MetadataRepository:
                 continue
         return found
 
-    def _archives(self, files: Mapping[str, bytes], there: Mapping[str, int]) -> dict[str, bytes]:
-        """The archives of the nations whose roles are in ``files``, but those that are there.
+    def _is_there(self, name: str, content: bytes, there: Mapping[str, int]) -> bool:
+        if there.get(name) != len(content):
+            return False
+        return _TARGET_NAME.match(name) is not None or (self.path / name).read_bytes() == content
+
+    def _archives(self, names: Iterable[str], files: Mapping[str, bytes]) -> dict[str, bytes]:
+        """The archives of the nations whose roles are among ``names``.
 
         Where a file of one is missing there is none: what is published stays readable file by file.
         """
@@ -282,12 +288,12 @@ class MetadataRepository:
             return files[name] if name in files else self.read(name)
 
         made: dict[str, bytes] = {}
-        for name, content in files.items():
+        for name in names:
             archive = _archive_of(name)
-            if archive == name or archive in there:
+            if archive == name:
                 continue
             try:
-                joined = join(content, parse_metadata(content, Targets).signed, read, MAX_FILE_BYTES)
+                joined = join(files[name], parse_metadata(files[name], Targets).signed, read, MAX_FILE_BYTES)
             except (NotFoundError, DirectoryUntrustedError, MalformedError):
                 continue
             if joined is not None:
@@ -298,9 +304,8 @@ class MetadataRepository:
 def _archive_of(name: str) -> str:
     """The name of the archive to a nation's role of this name; every other name is itself."""
     folder, _, file = name.partition("/")
-    return (
-        f"{ARCHIVES}/{file.removesuffix('.json')}.bin" if folder == "metadata" and f".{NATION_PREFIX}" in name else name
-    )
+    is_nations = folder == "metadata" and f".{NATION_PREFIX}" in file
+    return f"{ARCHIVES}/{file.removesuffix('.json')}.bin" if is_nations else name
 
 
 def parse_metadata(encoded: bytes, kind: type[SignedT]) -> Metadata[SignedT]:
