@@ -7,11 +7,9 @@ snapshot lists the same role and the member list the same keys for it: only its 
 
 from __future__ import annotations
 
-import gc
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -159,7 +157,7 @@ class NationsReading:
             except NationUnusableError as problem:
                 problems[node] = problem.detail
 
-        with _no_collections(), ThreadPoolExecutor(_PARSERS, thread_name_prefix="cards") as threads:
+        with ThreadPoolExecutor(_PARSERS, thread_name_prefix="cards") as threads:
             for node in sorted(nodes):
                 try:
                     to_parse = self._verified(node)
@@ -339,18 +337,6 @@ class NationsReading:
             frozenset(entry.kid for card in cards.values() for entry in card.all_keys()),
             nations_named(cards.values()),
         )
-
-
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """Without Python's search for cycles: it would look at all the new cards again and again, and finds nothing."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _is(target: TargetFile, content: bytes) -> bool:
