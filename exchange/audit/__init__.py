@@ -2,8 +2,8 @@
 
 from exchange.audit._finding import Finding
 from exchange.audit._handovers import Status
+from exchange.audit._ledger import Keeper
 from exchange.audit._proofs import proof_name, write_proofs
-from exchange.audit._resume import keep_verified, verified_before
 from exchange.audit.mirror import LogSource, Mirrored, NodeSource, TileFolderSource, mirror
 from exchange.audit.period import ALWAYS, Period
 from exchange.audit.reconcile import Cited, ReconciledRow, Reconciliation, reconcile
@@ -20,6 +20,7 @@ __all__ = [
     "BundleForm",
     "Cited",
     "Finding",
+    "Keeper",
     "LogMirror",
     "LogSource",
     "LoggedView",
@@ -35,12 +36,10 @@ __all__ = [
     "VerifyPlan",
     "Witnessed",
     "demand_witnessed",
-    "keep_verified",
     "mirror",
     "proof_name",
     "reconcile",
     "trace",
-    "verified_before",
     "verify_mirror",
     "witnessed",
     "write_proofs",

@@ -34,8 +34,8 @@ _AFTER_FOR_RECIPIENT: dict[EventName, frozenset[EventName]] = {
 }
 _AT_RECIPIENT = frozenset({*_AFTER_FOR_RECIPIENT, EventName.ContentConsignment})
 
-Breach = tuple[int, str, str]
-"""Index, code and text."""
+Breach = tuple[int, int, str, str]
+"""Index, time (Unix ms), code and text."""
 
 
 @dataclass(slots=True)
@@ -45,12 +45,24 @@ class _Message:
     names: set[EventName] = field(default_factory=set)
     by_recipient: dict[str | None, set[EventName]] = field(default_factory=lambda: defaultdict(set))
     said: set[tuple[EventName, str | None, str | None]] = field(default_factory=set)
-    first_with: dict[bytes, int] = field(default_factory=dict)  # by leaf hash
+    first: dict[tuple[object, ...], int] = field(default_factory=dict)  # by all that an entry says
+    alike: dict[tuple[object, ...], dict[bytes, int]] = field(default_factory=dict)  # the same, then by leaf hash
 
     def add(self, name: EventName, row: Row) -> None:
         self.names.add(name)
         self.by_recipient[row.recipient].add(name)
         self.said.add((name, row.recipient, row.peer))
+
+    def first_of(self, row: Row, leaf_hash: Callable[[int], bytes]) -> int:
+        """The first entry that is the same as this one; hashes are asked for only where two say the same."""
+        said = row[1:]
+        first = self.first.setdefault(said, row.number)
+        if first == row.number:
+            return first
+        by_hash = self.alike.setdefault(said, {})
+        if not by_hash:
+            by_hash[leaf_hash(first)] = first
+        return by_hash.setdefault(leaf_hash(row.number), row.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +86,10 @@ class EventRules:
             message = _Message()
             for row in events:
                 name = NAMES[row.name]
-                first = message.first_with.setdefault(self.leaf_hash(row.number), row.number)
+                first = message.first_of(row, self.leaf_hash)
                 if first_ms <= row.at_ms <= last_ms:
                     for code, text in self._of_event(name, row, message, first):
-                        yield row.number, code, text
+                        yield row.number, row.at_ms, code, text
                 message.add(name, row)
 
     def _of_event(self, name: EventName, row: Row, message: _Message, first: int) -> Iterator[tuple[str, str]]:

@@ -287,6 +287,10 @@ class Desk:
         """The client of a node; raises :class:`UnknownNodeError`; :class:`UnavailableError` for a desk by bundles."""
         return self._link.client(node)
 
+    def audit_key(self) -> bytes:
+        """The key by which this desk knows what it kept of its audits (32 bytes): nobody else has it."""
+        return self._store.database.cipher.blind(b"audit", b"kept")
+
     @property
     def records(self) -> ProcessingLogTable:
         """The local records."""
