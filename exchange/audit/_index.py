@@ -1,7 +1,7 @@
 """The index of a verified log: its events as rows of an SQLite database, so that no log must stand in memory.
 
 Either the database is private and ends with the index, or it is kept for the next run. What is kept is proved: the rows
-of each of 65,536 buckets, by message and again by envelope, are chained by hashes, which whoever keeps the index
+of each of 16,384 buckets, by message and again by envelope, are chained by hashes, which whoever keeps the index
 authenticates. So one message is looked up by reading one bucket, and neither a row nor the lack of one is believed that
 was not written here.
 """
@@ -20,7 +20,8 @@ from protocol.errors import KeptAuditAlteredError
 from protocol.log.merkle import HASH_BYTES
 
 _CACHE_KIB = 32_768
-_BUCKETS = 65_536
+_BUCKETS = 1 << 14
+_SHIFT = 2  # a bucket has so many bits fewer than the two bytes that are looked up
 CHAINS_BYTES = 2 * _BUCKETS * HASH_BYTES
 
 # The columns are a row's fields, in their order.
@@ -78,12 +79,12 @@ def _places(row: Row) -> tuple[int, int]:
 
 def message_place(message_id: bytes) -> int:
     """Where the chain of a message's bucket stands."""
-    return int.from_bytes(message_id[-2:], "big") * HASH_BYTES
+    return (int.from_bytes(message_id[-2:], "big") >> _SHIFT) * HASH_BYTES
 
 
 def envelope_place(digest: bytes) -> int:
     """Where the chain of an envelope's bucket stands."""
-    return (_BUCKETS + int.from_bytes(digest[:2], "big")) * HASH_BYTES
+    return (_BUCKETS + (int.from_bytes(digest[:2], "big") >> _SHIFT)) * HASH_BYTES
 
 
 def private_database() -> sqlite3.Connection:
@@ -141,21 +142,21 @@ class EntryIndex:
 
     def with_envelopes(self, digests: Iterable[bytes]) -> Iterator[Row]:
         """All events of these envelopes, in the order of :meth:`by_message`."""
-        for name, same in groupby(sorted(digests), key=lambda digest: digest[:2]):
+        for place, same in groupby(sorted(digests), key=envelope_place):
             ours = set(same)
-            bucket = self._bucket(_BY_ENVELOPE, name, envelope_place(name))
+            bucket = self._bucket(_BY_ENVELOPE, place)
             yield from sorted((row for row in bucket if row.digest in ours), key=attrgetter("digest", "number"))
 
     def of_message(self, message_id: UUID) -> list[Row]:
         """The events of a message, in the order of the log."""
         name = message_id.bytes
-        return [row for row in self._bucket(_BY_MESSAGE, name[-2:], message_place(name)) if row.message_id == name]
+        return [row for row in self._bucket(_BY_MESSAGE, message_place(name)) if row.message_id == name]
 
     def of_envelope(self, digest: bytes) -> list[Row]:
         """The events of an envelope, in the order of the log."""
         if self._chains is None:
             self.complete()
-        return [row for row in self._bucket(_BY_ENVELOPE, digest[:2], envelope_place(digest)) if row.digest == digest]
+        return [row for row in self._bucket(_BY_ENVELOPE, envelope_place(digest)) if row.digest == digest]
 
     def at(self, index: int) -> Row | None:
         """The event at ``index``, if that entry is one and can be read."""
@@ -195,8 +196,11 @@ class EntryIndex:
                 raise
             raise altered("database") from problem
 
-    def _bucket(self, column: str, name: bytes, place: int) -> list[Row]:
-        rows = list(self._select(f"SELECT * FROM entry WHERE {column} = ? ORDER BY idx", name))  # noqa: S608 - ours
+    def _bucket(self, column: str, place: int) -> list[Row]:
+        first = place // HASH_BYTES % _BUCKETS << _SHIFT
+        ends = [number.to_bytes(2, "big") for number in (first, first + (1 << _SHIFT) - 1)]
+        query = f"SELECT * FROM entry WHERE {column} BETWEEN ? AND ? ORDER BY idx"  # noqa: S608 - the column is ours
+        rows = list(self._select(query, *ends))
         if not self._proved and self._chains is not None:
             self._chains.require(place, rows)
         return rows

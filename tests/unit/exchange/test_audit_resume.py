@@ -178,7 +178,7 @@ def test_what_had_a_finding_or_was_not_seen_is_verified_again(tmp_path: Path, mo
 def forged_state(tmp_path: Path) -> None:
     """A state by another key: what somebody writes who has the program and not the desk."""
     other = Keeper(tmp_path / "other", bytes(32))
-    verify(tmp_path / "fr", VerifyPlan(keeper=other))
+    verify(tmp_path / "fr", VerifyPlan(keeper=other)).index.close()
     shutil.copy(other.path(ORIGIN), keeper(tmp_path).path(ORIGIN))
 
 
@@ -202,7 +202,7 @@ STATEMENTS = {
 def test_what_is_kept_and_does_not_fit_spares_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str
 ) -> None:
-    run(tmp_path, HONEST)
+    run(tmp_path, HONEST).index.close()  # so that all of it stands in the one file
     if harm in HARM:
         HARM[harm](tmp_path)
     else:
