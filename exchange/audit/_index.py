@@ -1,7 +1,7 @@
 """The index of a verified log: its events as rows of an SQLite database, so that no log must stand in memory.
 
 Either the database is private and ends with the index, or it is kept for the next run. What is kept is proved: the rows
-of each of 16,384 buckets, by message and again by envelope, are chained by hashes, which whoever keeps the index
+of each of 65,536 buckets, by message and again by envelope, are chained by hashes, which whoever keeps the index
 authenticates. So one message is looked up by reading one bucket, and neither a row nor the lack of one is believed that
 was not written here.
 """
@@ -9,7 +9,7 @@ was not written here.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import groupby
 from operator import attrgetter
@@ -20,9 +20,11 @@ from protocol.errors import KeptAuditAlteredError
 from protocol.log.merkle import HASH_BYTES
 
 _CACHE_KIB = 32_768
-_BUCKETS = 1 << 14
-_SHIFT = 2  # a bucket has so many bits fewer than the two bytes that are looked up
-CHAINS_BYTES = 2 * _BUCKETS * HASH_BYTES
+_BUCKETS = 65_536
+_PAGE_BUCKETS = 256
+_PAGES = 2 * _BUCKETS // _PAGE_BUCKETS
+HASHES_BYTES = _PAGES * HASH_BYTES
+_EMPTY_HASH = sha256(bytes(_PAGE_BUCKETS * HASH_BYTES)).digest()
 
 # The columns are a row's fields, in their order.
 _TABLE = (
@@ -34,38 +36,77 @@ _BY_MESSAGE, _BY_ENVELOPE = "substr(message_id, 15, 2)", "substr(digest, 1, 2)"
 
 
 class Chains:
-    """The hash chain of each bucket of rows, in the order of the log: those by message, then those by envelope."""
+    """The hash chain of each bucket of rows, in the order of the log: those by message, then those by envelope.
 
-    def __init__(self, content: bytes | bytearray = bytes(CHAINS_BYTES)) -> None:
-        self.content = content
+    They lie in pages, which ``load`` gives by number (None: nothing was ever in it). ``hashes`` are those of the pages:
+    who knows them to be true needs no more than the page that is looked at.
+    """
 
-    def _changeable(self) -> bytearray:
-        if not isinstance(self.content, bytearray):  # most are only read
-            self.content = bytearray(self.content)
-        return self.content
+    def __init__(self, hashes: bytes | None = None, load: Callable[[int], bytes | None] = lambda _number: None) -> None:
+        self._hashes = bytearray(_EMPTY_HASH * _PAGES if hashes is None else hashes)
+        self._load = load
+        self._pages: dict[int, list[bytes]] = {}
+        self._changed: set[int] = set()
 
     def add(self, row: Row) -> None:
         """Take a row into its two chains."""
-        content, packed = self._changeable(), repr(tuple(row)).encode()
-        for at in _places(row):
-            content[at : at + HASH_BYTES] = sha256(content[at : at + HASH_BYTES] + packed).digest()
+        packed = tuple.__repr__(row).encode()
+        for bucket in (message_bucket(row.message_id), envelope_bucket(row.digest)):
+            number, place = divmod(bucket, _PAGE_BUCKETS)
+            page = self._pages.get(number) or self._page(number)
+            page[place] = sha256(page[place] + packed).digest()
+            self._changed.add(number)
 
     def touched_by(self, rows: Iterable[Row]) -> dict[int, bytes]:
-        """The chains, by their place, that these rows will change, as they are now."""
-        return {at: bytes(self.content[at : at + HASH_BYTES]) for row in rows for at in _places(row)}
+        """The chains, by their bucket, that these rows will change, as they are now."""
+        buckets = {of for row in rows for of in (message_bucket(row.message_id), envelope_bucket(row.digest))}
+        return {bucket: self._chain(bucket) for bucket in sorted(buckets)}
 
-    def put_back(self, before: dict[int, bytes]) -> None:
+    def put_back(self, before: Mapping[int, bytes]) -> None:
         """Undo what was added since."""
-        for at, chain in before.items():
-            self._changeable()[at : at + HASH_BYTES] = chain
+        for bucket, chain in before.items():
+            number, place = divmod(bucket, _PAGE_BUCKETS)
+            self._page(number)[place] = chain
+            self._changed.add(number)
 
-    def require(self, place: int, rows: Iterable[Row]) -> None:
+    def require(self, bucket: int, rows: Iterable[Row]) -> None:
         """Return if these are all rows of one bucket; raises :class:`KeptAuditAlteredError`."""
         chain = bytes(HASH_BYTES)
         for row in rows:
-            chain = sha256(chain + repr(tuple(row)).encode()).digest()
-        if chain != self.content[place : place + HASH_BYTES]:
+            chain = sha256(chain + tuple.__repr__(row).encode()).digest()
+        if chain != self._chain(bucket):
             raise altered("entries")
+
+    def take_changed(self) -> list[tuple[int, bytes]]:
+        """The pages that changed since the last call, by number, to be written with :attr:`hashes`."""
+        changed = [(number, b"".join(self._pages[number])) for number in sorted(self._changed)]
+        self._hashes = bytearray(self.hashes)
+        self._changed.clear()
+        return changed
+
+    @property
+    def hashes(self) -> bytes:
+        """The hashes of all pages as they are now."""
+        hashes = bytearray(self._hashes)
+        for number in self._changed:
+            content = b"".join(self._pages[number])
+            hashes[number * HASH_BYTES : (number + 1) * HASH_BYTES] = sha256(content).digest()
+        return bytes(hashes)
+
+    def _chain(self, bucket: int) -> bytes:
+        number, place = divmod(bucket, _PAGE_BUCKETS)
+        return self._page(number)[place]
+
+    def _page(self, number: int) -> list[bytes]:
+        page = self._pages.get(number)
+        if page is None:
+            content = self._load(number)
+            content = bytes(_PAGE_BUCKETS * HASH_BYTES) if content is None else content
+            if sha256(content).digest() != self._hashes[number * HASH_BYTES : (number + 1) * HASH_BYTES]:
+                raise altered("chains")
+            page = [content[at : at + HASH_BYTES] for at in range(0, len(content), HASH_BYTES)]
+            self._pages[number] = page
+        return page
 
 
 def altered(what: str) -> KeptAuditAlteredError:
@@ -73,18 +114,14 @@ def altered(what: str) -> KeptAuditAlteredError:
     return KeptAuditAlteredError(f"what was kept of the verification of this log was altered: its {what}")
 
 
-def _places(row: Row) -> tuple[int, int]:
-    return message_place(row.message_id), envelope_place(row.digest)
+def message_bucket(message_id: bytes) -> int:
+    """The bucket of a message."""
+    return int.from_bytes(message_id[-2:], "big")
 
 
-def message_place(message_id: bytes) -> int:
-    """Where the chain of a message's bucket stands."""
-    return (int.from_bytes(message_id[-2:], "big") >> _SHIFT) * HASH_BYTES
-
-
-def envelope_place(digest: bytes) -> int:
-    """Where the chain of an envelope's bucket stands."""
-    return (_BUCKETS + (int.from_bytes(digest[:2], "big") >> _SHIFT)) * HASH_BYTES
+def envelope_bucket(digest: bytes) -> int:
+    """The bucket of an envelope."""
+    return _BUCKETS + int.from_bytes(digest[:2], "big")
 
 
 def private_database() -> sqlite3.Connection:
@@ -142,21 +179,21 @@ class EntryIndex:
 
     def with_envelopes(self, digests: Iterable[bytes]) -> Iterator[Row]:
         """All events of these envelopes, in the order of :meth:`by_message`."""
-        for place, same in groupby(sorted(digests), key=envelope_place):
+        for number, same in groupby(sorted(digests), key=envelope_bucket):
             ours = set(same)
-            bucket = self._bucket(_BY_ENVELOPE, place)
+            bucket = self._bucket(_BY_ENVELOPE, number)
             yield from sorted((row for row in bucket if row.digest in ours), key=attrgetter("digest", "number"))
 
     def of_message(self, message_id: UUID) -> list[Row]:
         """The events of a message, in the order of the log."""
         name = message_id.bytes
-        return [row for row in self._bucket(_BY_MESSAGE, message_place(name)) if row.message_id == name]
+        return [row for row in self._bucket(_BY_MESSAGE, message_bucket(name)) if row.message_id == name]
 
     def of_envelope(self, digest: bytes) -> list[Row]:
         """The events of an envelope, in the order of the log."""
         if self._chains is None:
             self.complete()
-        return [row for row in self._bucket(_BY_ENVELOPE, envelope_place(digest)) if row.digest == digest]
+        return [row for row in self._bucket(_BY_ENVELOPE, envelope_bucket(digest)) if row.digest == digest]
 
     def at(self, index: int) -> Row | None:
         """The event at ``index``, if that entry is one and can be read."""
@@ -196,13 +233,11 @@ class EntryIndex:
                 raise
             raise altered("database") from problem
 
-    def _bucket(self, column: str, place: int) -> list[Row]:
-        first = place // HASH_BYTES % _BUCKETS << _SHIFT
-        ends = [number.to_bytes(2, "big") for number in (first, first + (1 << _SHIFT) - 1)]
-        query = f"SELECT * FROM entry WHERE {column} BETWEEN ? AND ? ORDER BY idx"  # noqa: S608 - the column is ours
-        rows = list(self._select(query, *ends))
+    def _bucket(self, column: str, bucket: int) -> list[Row]:
+        query = f"SELECT * FROM entry WHERE {column} = ? ORDER BY idx"  # noqa: S608 - the column is ours
+        rows = list(self._select(query, (bucket % _BUCKETS).to_bytes(2, "big")))
         if not self._proved and self._chains is not None:
-            self._chains.require(place, rows)
+            self._chains.require(bucket, rows)
         return rows
 
     def _prove(self) -> None:
@@ -212,6 +247,6 @@ class EntryIndex:
         found = Chains()
         for row in self._select("SELECT * FROM entry ORDER BY idx"):
             found.add(row)
-        if found.content != self._chains.content:
+        if found.hashes != self._chains.hashes:
             raise altered("entries")
         self._proved = True

@@ -8,6 +8,7 @@ when a card has changed on which it depends. Whatever does not fit is verified f
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -101,9 +102,11 @@ class _Continued:
         self._directory = directory
         self._plan = plan
         self._progress = progress
+        self._whole = head.checkpoint.size // TILE_WIDTH
         self._verifier = sha256(repr(mirror.verifier).encode()).digest()
         self._marks = _settled(file_marks(mirror.folder))
         self._files = _digest(self._marks)
+        self._known: set[str] = set()  # the files that are those which were read before
 
     # --- Nothing is new ---
 
@@ -118,7 +121,7 @@ class _Continued:
     def unchanged(self, ledger: Ledger) -> VerifiedLog:
         """The log as it was verified before."""
         findings = Findings(self._head.checkpoint.origin)
-        return self._log(ledger.state, self._tree(ledger.bundles, findings), ledger.index())
+        return self._log(ledger.state, self._tree(ledger.tile_roots(self._whole), findings), ledger.index())
 
     # --- Something is ---
 
@@ -140,7 +143,7 @@ class _Continued:
 
     def _fitting_tree(self, account: _Account, findings: Findings) -> AuthenticTree:
         try:
-            tree = self._tree(account.bundles, findings)
+            tree = self._tree(b"".join([bundle.root for bundle in account.bundles[: self._whole]]), findings)
             if not account.size or tree.root(account.size) == account.root:
                 return tree
         except ProofInvalidError:
@@ -148,9 +151,7 @@ class _Continued:
                 raise
         raise _OtherHistoryError
 
-    def _tree(self, bundles: Sequence[KeptBundle], findings: Findings) -> AuthenticTree:
-        whole = self._head.checkpoint.size // TILE_WIDTH
-        known = b"".join([bundle.root for bundle in bundles[:whole]])
+    def _tree(self, known: bytes, findings: Findings) -> AuthenticTree:
         return authentic_tree(self._folder, self._head.checkpoint, findings, known)
 
     def _looked_at(self, number: int, kept: KeptBundle, tree: AuthenticTree, findings: Findings) -> KeptBundle:
@@ -164,14 +165,17 @@ class _Continued:
                 raise NotKeptError
             if _bits(place for place, item in enumerate(items) if isinstance(item, Withheld)) != kept.withheld:
                 raise _OtherHistoryError  # the same entries, and another view of them
-        return kept if (entries, tile) == (kept.entries, kept.tile) else replace(kept, entries=entries, tile=tile)
+        if (entries, tile) != (kept.entries, kept.tile):
+            return replace(kept, entries=entries, tile=tile)
+        self._known |= {tile_path(0, number), self._path_of_entries(number, TILE_WIDTH)}
+        return kept
+
+    def _path_of_entries(self, number: int, width: int) -> str:
+        path = PLAIN.path(number, width)
+        return path if path in self._marks else SCOPED.path(number, width)
 
     def _mark_of_entries(self, number: int, width: int) -> FileMark | None:
-        for form in (PLAIN, SCOPED):
-            path = form.path(number, width)
-            if path in self._marks:
-                return self._marks[path]
-        return None
+        return self._marks.get(self._path_of_entries(number, width))
 
     def _items(self, number: int) -> list[BundleItem]:
         try:
@@ -257,11 +261,11 @@ class _Continued:
     def _ended(self, account: _Account, tree: AuthenticTree, index: EntryIndex, findings: Findings) -> KeptState:
         """What is kept of a run that came to its end."""
         compare_above(self._folder, tree, findings)
-        strange_files(self._folder, self._marks, tree, findings)
+        strange_files(self._folder, (path for path in self._marks if path not in self._known), tree, findings)
         about_files = tuple((finding.code, finding.text) for finding in findings.in_order())
         if len(about_files) > MAX_FINDINGS:
             raise NotKeptError
-        opened = _Opened(self._mirror.verifier, frozenset())
+        opened = _Opened(self._mirror.verifier, account.heads if account.verifier == self._verifier else frozenset())
         checkpoints = (self._head, *other_heads(self._folder, self._head, opened, tree, findings))
         views = _views(account.views)
         times = EntryTimes(tree.size, TILE_WIDTH, lambda first, end: _proved_times(index, views, first, end))
@@ -320,6 +324,7 @@ class _Account:
         self.root = kept.root if kept.size == self.size else kept.whole_root
         self.rules_to = min(kept.rules_to, self.size)
         self.cards = kept.cards
+        self.heads, self.verifier = kept.heads, kept.verifier
         self.problems = [one for one in kept.problems if one.number < self.size]
         self.keys = [one for one in kept.keys if one.number < self.size]
         self.breaches = [one for one in kept.breaches if one.number < self.size]
@@ -404,15 +409,20 @@ def _bits(places: Iterable[int]) -> int:
     return sum(1 << place for place in places)
 
 
-def _settled(marks: Marks) -> dict[str, FileMark | None]:
+def _settled(marks: Marks) -> Marks:
     """The marks of files that did not change just now."""
     latest = time.time_ns() - _SETTLED_NS
+    if all(mark is not None and mark.changed_ns < latest for mark in marks.values()):
+        return marks
     return {path: mark if mark is not None and mark.changed_ns < latest else None for path, mark in marks.items()}
 
 
 def _digest(marks: Marks) -> bytes:
     """The digest of all marks; b"" if a file has none."""
-    if None in marks.values():
-        return b""
-    lines = [f"{path}\0{mark[0]} {mark[1]} {mark[2]} {mark[3]}\n" for path, mark in marks.items() if mark is not None]
-    return sha256("".join(lines).encode("utf-8", "surrogateescape")).digest()
+    numbers = array("q")
+    for mark in marks.values():
+        if mark is None:
+            return b""
+        numbers.extend(mark)
+    paths = "\0".join(marks).encode("utf-8", "surrogateescape")
+    return sha256(sha256(paths).digest() + numbers.tobytes()).digest()

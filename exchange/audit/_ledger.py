@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from exchange.audit._entry_reader import Problem
-from exchange.audit._index import CHAINS_BYTES, Chains, EntryIndex, altered
+from exchange.audit._index import HASHES_BYTES, Chains, EntryIndex, altered
 from exchange.audit._times import FalseTime, TimeSpan
 from keys.local.files import PRIVATE_MODE, acquire_lock, release_lock
 from keys.local.tile_folder import FileMark
@@ -39,6 +39,11 @@ _MAX_STATE_BYTES = 64 * 1024 * 1024
 _SPAN = struct.Struct(">qqB")
 _MARK = struct.Struct(">QqqQ")
 _NO_MARK = bytes(_MARK.size)
+_TABLES = (
+    "bundle (idx INTEGER PRIMARY KEY, record BLOB NOT NULL)",
+    "chain (number INTEGER PRIMARY KEY, page BLOB NOT NULL)",
+    "kept (name TEXT PRIMARY KEY, value BLOB NOT NULL)",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +180,9 @@ class Ledger:
         self._empty()
 
     def _empty(self) -> None:
-        self.state, self.bundles, self.chains = KeptState(), list[KeptBundle](), Chains()
+        self.state, self.chains = KeptState(), Chains()
+        self._records: list[bytes] = []
+        self._bundles: list[KeptBundle] | None = None
 
     def read(self) -> None:
         """Open the file, if it is there, and authenticate what is in it.
@@ -199,17 +206,33 @@ class Ledger:
         state, mac, chains = (kept.get(name) for name in ("state", "mac", "chains"))
         if type(state) is not bytes or type(mac) is not bytes or type(chains) is not bytes:
             raise altered("state")
-        if len(chains) != CHAINS_BYTES or not hmac.compare_digest(mac, self._mac(state, chains, records)):
+        if len(chains) != HASHES_BYTES or not hmac.compare_digest(mac, self._mac(state, chains, records)):
             raise altered("state")
         value = cbor.decode(state, max_bytes=_MAX_STATE_BYTES, max_items=_MAX_STATE_BYTES)
         if value[0] != VERSION:
             return  # by other rules
         self.state = KeptState.from_value(value[1])
-        self.bundles = [KeptBundle.from_bytes(record) for record in records]
-        self.chains = Chains(chains)
+        self._records = records
+        self.chains = Chains(chains, self._page)
 
-    def _mac(self, state: bytes, chains: bytes | bytearray, records: list[bytes]) -> bytes:
-        parts = (self._origin.encode(), state, bytes(chains), *records)
+    def _page(self, number: int) -> bytes | None:
+        with _reading():
+            found = self._open().execute("SELECT page FROM chain WHERE number = ?", (number,)).fetchone()
+        return None if found is None else bytes(found[0])
+
+    @property
+    def bundles(self) -> list[KeptBundle]:
+        """The bundles that were verified."""
+        if self._bundles is None:
+            self._bundles = [KeptBundle.from_bytes(record) for record in self._records]
+        return self._bundles
+
+    def tile_roots(self, count: int) -> bytes:
+        """The roots of the first ``count`` tiles."""
+        return b"".join([record[:HASH_BYTES] for record in self._records[:count]])
+
+    def _mac(self, state: bytes, chains: bytes, records: list[bytes]) -> bytes:
+        parts = (self._origin.encode(), state, chains, *records)
         hashed = b"".join(sha256(part).digest() for part in parts)
         return hmac.digest(self._keeper.key, _DOMAIN + hashed, "sha256")
 
@@ -243,30 +266,34 @@ class Ledger:
         whole = self.state.size // TILE_WIDTH * TILE_WIDTH
         if whole == self.state.size:
             return
-        self.chains.put_back(dict(self.state.before_tail))
+        self.chains.put_back(self.state.before_tail)
         self._write("DELETE FROM entry WHERE idx >= ?", whole)
         self._write("DELETE FROM bundle WHERE idx >= ?", whole // TILE_WIDTH)
-        del self.bundles[whole // TILE_WIDTH :]
+        del self.bundles[whole // TILE_WIDTH :], self._records[whole // TILE_WIDTH :]
 
     def commit(self, state: KeptState, bundles: list[KeptBundle]) -> None:
         """Keep ``state``, durably with all that was added; ``bundles`` are all that it speaks of."""
         encoded = cbor.encode([VERSION, state.to_value()])
-        records = [bundle.to_bytes() for bundle in bundles]
+        known = self.bundles
+        changed = [
+            (number, bundle.to_bytes())
+            for number, bundle in enumerate(bundles)
+            if number >= len(known) or bundle is not known[number]
+        ]
+        records = self._records + [b""] * (len(bundles) - len(self._records))
+        for number, record in changed:
+            records[number] = record
         with _reading():
             connection = self._open()
-            changed = [
-                (number, record)
-                for number, record in enumerate(records)
-                if number >= len(self.bundles) or bundles[number] is not self.bundles[number]
-            ]
             connection.executemany("INSERT OR REPLACE INTO bundle VALUES (?, ?)", changed)
-            mac = self._mac(encoded, self.chains.content, records)
-            for name, value in (("state", encoded), ("mac", mac), ("chains", bytes(self.chains.content))):
+            connection.executemany("INSERT OR REPLACE INTO chain VALUES (?, ?)", self.chains.take_changed())
+            hashes = self.chains.hashes
+            for name, value in (("state", encoded), ("mac", self._mac(encoded, hashes, records)), ("chains", hashes)):
                 self._write("INSERT OR REPLACE INTO kept VALUES (?, ?)", name, value)
             connection.execute("COMMIT")
             connection.execute("BEGIN")
             connection.execute("SELECT count(*) FROM kept").fetchone()  # from here on it is read as it is now
-        self.state, self.bundles = state, list(bundles)
+        self.state, self._records, self._bundles = state, records, list(bundles)
 
     def end(self) -> None:
         """Let other programs write."""
@@ -295,10 +322,8 @@ class Ledger:
         with _reading():
             connection = self._connection = self._connected()
             EntryIndex.create(connection)
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS bundle (idx INTEGER PRIMARY KEY, record BLOB NOT NULL) STRICT"
-            )
-            connection.execute("CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT")
+            for table in _TABLES:
+                connection.execute(f"CREATE TABLE IF NOT EXISTS {table} STRICT")
             connection.execute("BEGIN")
 
     def _connected(self) -> sqlite3.Connection:

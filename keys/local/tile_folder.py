@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ CHECKPOINT = "checkpoint"
 COSIGNED = "cosigned/checkpoint"
 CONFLICT = "checkpoint.conflict"
 LOCK = ".lock"
+_MAX_SIGNED = (1 << 63) - 1
 HEADS = "heads"
 """The folder with every signed head that a mirror was ever shown, of this history or of another."""
 MAX_BUNDLE_BYTES = 4 * 1024 * 1024
@@ -151,16 +153,18 @@ def _mark(place: str, prefix: str, found: dict[str, FileMark | None]) -> None:
     folders = []
     try:
         with os.scandir(place) as entries:
-            listed = sorted(entries, key=lambda entry: entry.name)
+            listed = sorted(entries, key=attrgetter("name"))
     except OSError:
         return
     for entry in listed:
-        if entry.is_dir(follow_symlinks=False):
+        if entry.is_file(follow_symlinks=False):
+            seen = entry.stat(follow_symlinks=False)
+            mark = FileMark(seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino & _MAX_SIGNED)
+            found[prefix + entry.name] = mark
+        elif entry.is_dir(follow_symlinks=False):
             folders.append(entry.name)
         elif not (entry.is_symlink() and entry.is_dir()):
-            seen = entry.stat(follow_symlinks=False) if entry.is_file(follow_symlinks=False) else None
-            path = prefix + entry.name
-            found[path] = seen and FileMark(seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino)
+            found[prefix + entry.name] = None
     for name in folders:
         _mark(f"{place}/{name}", f"{prefix}{name}/", found)
 
