@@ -36,11 +36,8 @@ desk-long: setup-dev ## many commands of eight programs on one desk, some of the
 
 check: setup-dev lint types layers test ## everything that must hold before a change lands
 
-bench: setup-dev ## print every figure, with the floor of its parts
-	@for script in benchmarks/[a-z]*.py; do \
-		grep -q '__main__' $$script || continue; \
-		echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script; \
-	done
+bench: setup-dev ## one table: every figure, its floor, peers where they can be had (BENCH="--rounds 1 --quick": does it work)
+	@$(BIN)/python -m benchmarks.table $(BENCH)
 
 mutate: export PYTHONDONTWRITEBYTECODE := 1
 mutate: setup-dev ## take guards of the security core away, one at a time, and name those that no test misses

@@ -1,6 +1,6 @@
 """What auditing costs at scale, beside the floor of its parts.
 
-    python -m benchmarks.audit [--entries N] [--log-entries N] [--full] [folder]
+    python -m benchmarks.audit [--entries N] [--log-entries N] [--full] [--json] [folder]
 
 Each row is a figure, its floor in the same run, and their ratio.
 
@@ -36,6 +36,7 @@ from typing import Any
 import cbor2
 
 from benchmarks import kept_audit
+from benchmarks._figures import Report, add_json_option
 from benchmarks.floor import cpu_us
 from benchmarks.kept_audit import alone, leaves
 from benchmarks.store import BATCH, FR, KR, NOW, PARIS, SEOUL, Signing, incoming
@@ -45,7 +46,7 @@ from keys.directory.cards import NodeCard
 from keys.directory.view import Directory
 from keys.members.federation import contact_point_card, node_card
 from keys.members.identity import generate_desk_keys, generate_node_keys
-from node.store.interface import AcceptTransfer, FoundLog
+from node.store.operations import AcceptTransfer, FoundLog
 from node.store.sqlite.store import SqliteStore
 from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
 from protocol.encoding.ids import new_message_id
@@ -61,6 +62,8 @@ SIGNERS = {"kr": KR, "fr": FR}
 DESKS = {"kr": SEOUL, "fr": PARIS}
 KEYS = {node: generate_desk_keys() for node in DESKS}
 ENROLLED = BEGIN - timedelta(days=1)
+REPORT = Report("audit")
+# CPU microseconds of the parts, once they were measured.
 HANDED, OPENED = EventName.ContentHandover, EventName.ContentAccessTracking
 
 
@@ -245,6 +248,7 @@ async def measure_store(folder: Path, short: int, long: int) -> None:
     # In turns, so that what else the machine does falls on both.
     rounds = [[append_us(store, 20) for store in stores] for _ in range(10)]
     at_short, at_long = (statistics.median(costs) for costs in zip(*rounds, strict=True))
+    REPORT.add(f"audit: append at {long:,} entries", at_long, "µs CPU", at_short)
     print(f"append at {short:,} entries          {at_short:8.1f} µs CPU/op")
     print(f"append at {long:,} entries      {at_long:8.1f} µs CPU/op   {at_long / at_short:5.2f} times (at most 1.2)")
     times = []
@@ -252,9 +256,10 @@ async def measure_store(folder: Path, short: int, long: int) -> None:
     for _ in range(2000):
         index = picker.randrange(long)
         began = time.perf_counter()
-        await stores[1].inclusion_path(index)
+        await stores[1].reads.inclusion_path(index)
         times.append((time.perf_counter() - began) * 1e3)
     times.sort()
+    REPORT.add(f"audit: proof of any of {long:,} entries, slowest", times[-1], "ms")
     print(
         f"proof of any of {long:,} entries {statistics.median(times):7.2f} ms median"
         f"   {times[int(len(times) * 0.99)]:6.2f} ms of 99 %   {times[-1]:6.2f} ms slowest (at most 5)"
@@ -307,6 +312,8 @@ def measure_floor(rounds: int = 20_000) -> Floor:
 def print_verify(name: str, figures: tuple[float, float, int, int], floor_us: float | None) -> None:
     cpu, wall, entries, peak = figures
     each = cpu / entries * 1e6
+    REPORT.add(f"audit: {name.strip()}", each, "µs CPU", floor_us)
+    REPORT.slopes[f"memory MB of {entries:,} entries, {name.strip()}"] = peak
     beside = "" if floor_us is None else f"   floor {floor_us:6.1f} µs   ratio {each / floor_us:5.1f}"
     print(
         f"{name:44} {entries / cpu:9,.0f} entries/s of CPU   {each:6.1f} µs{beside}   {wall:6.1f} s wall   {peak} MB",
@@ -320,9 +327,10 @@ def main() -> None:
     arguments.add_argument("--entries", type=int, default=60_000, help="entries of each log that is verified")
     arguments.add_argument("--log-entries", type=int, default=300_000, help="entries of the long log")
     arguments.add_argument("--full", action="store_true", help="1,000,000 and 10,000,000 entries")
+    add_json_option(arguments)
     given = arguments.parse_args()
     entries, long = (1_000_000, 10_000_000) if given.full else (given.entries, given.log_entries)
-    with tempfile.TemporaryDirectory(dir=given.folder) as name:
+    with REPORT.shown(given.json), tempfile.TemporaryDirectory(dir=given.folder) as name:
         folder = Path(name)
         floor = measure_floor()
         known = cards()
@@ -340,6 +348,7 @@ def main() -> None:
         for jobs in (1, 2):
             total, cpu, matching, messages, peak = alone(measure_reconcile, folder / "pair", known, jobs)
             least = 2 * entries * floor.of(1 / 3) / 1e6
+            REPORT.add(f"audit: reconcile two logs of {entries:,}, --jobs {jobs}", total, "s", least)
             print(
                 f"reconcile two logs of {entries:,}, --jobs {jobs}: {total:.1f} s ({cpu:.1f} s CPU of one"
                 f" process; floor {least:.1f} s, ratio {cpu / least:.1f}), of which matching {matching:.1f} s;"
@@ -348,7 +357,7 @@ def main() -> None:
         asyncio.run(measure_store(folder, 10_000, long))
         for left in folder.iterdir():
             shutil.rmtree(left) if left.is_dir() else left.unlink()
-        kept_audit.measure_both(folder, entries, long, floor.of(0))
+        kept_audit.measure_both(REPORT, folder, entries, long, floor.of(0))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What a desk with a long past costs: inbox, case, search, start and memory, beside the floor of the same work.
 
-    python -m benchmarks.desk [--messages 100000] [--cases 20000]
+    python -m benchmarks.desk [--messages 100000] [--cases 20000] [--json]
 
 The database is filled directly with sealed rows as the desk itself makes them: real messages, each case with a request
 and replies, one case with 50. The floor, in the same run: decrypting and reading as many rows as each figure needs.
@@ -21,12 +21,13 @@ from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
+from benchmarks._figures import Report, add_json_option
 from benchmarks.floor import request
 from exchange.desk.desk import Desk
 from exchange.settings import Home
 from exchange.store.cipher import RowCipher
-from exchange.store.messages import DeskStore, RecipientDelivery
-from exchange.store.rows import Head, StoredMessage
+from exchange.store.desk_store import DeskStore
+from exchange.store.rows import Head, RecipientDelivery, StoredMessage
 from exchange.views import Direction
 from keys.secrets.keystore import Keystore, Purpose
 from protocol.address import Address
@@ -37,6 +38,7 @@ from tests.worlds.desks import FR, KR, PASSPHRASE, World
 
 LARGE = 50
 PAGE = 1_000
+REPORT = Report("desk")
 _OFFICER = {"name": "Camille Martin", "role": "Duty officer"}
 
 
@@ -57,13 +59,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=100_000)
     parser.add_argument("--cases", type=int, default=20_000)
+    add_json_option(parser)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with REPORT.shown(given.json), tempfile.TemporaryDirectory() as folder:
         world = World(Path(folder), _Patch())  # type: ignore[arg-type]
         home = world.home(KR)
         large = fill(home, given.messages, given.cases)
         asyncio.run(measure(world, large))
         size = sum(file.stat().st_size for file in home.glob("desk.sqlite*"))
+        REPORT.slopes["disk bytes a message, desk database"] = size / given.messages
+        REPORT.slopes["memory MB, desk with this past"] = memory_mb()
         print(f"database {size / 1e6:.0f} MB, most memory {memory_mb():.0f} MB")
 
 
@@ -130,23 +135,24 @@ async def measure(world: World, large: UUID) -> None:
     """Print each figure with its floor and goal."""
     began = time.perf_counter()
     async with world.open(KR) as desk:
+        REPORT.add("desk: start", (time.perf_counter() - began) * 1000, "ms")
         print(f"start {(time.perf_counter() - began) * 1000:.0f} ms (goal 2,000)")
         floor = await _read_floor(desk, 100)
-        await _figure("open the inbox (100 rows)", lambda: desk.inbox(limit=100), 100, floor)
-        await _figure("open a case of 50", lambda: desk.case(large), 100, await _read_floor(desk, LARGE))
-        some = str((await desk.inbox(limit=1))[0].id)[-8:]
-        await _figure("find a message by 8 characters of its id", lambda: desk.resolve(some), 100, floor)
+        await _figure("open the inbox (100 rows)", lambda: desk.messages.inbox(limit=100), 100, floor)
+        await _figure("open a case of 50", lambda: desk.cases.case(large), 100, await _read_floor(desk, LARGE))
+        some = str((await desk.messages.inbox(limit=1))[0].id)[-8:]
+        await _figure("find a message by 8 characters of its id", lambda: desk.messages.resolve(some), 100, floor)
         began = time.perf_counter()
-        await desk.search(
+        await desk.cases.search(
             "nothing-has-this-word", progress=lambda done, total: _progress("indexed", done, total), everything=True
         )
         print(f"first search, which indexes everything: {time.perf_counter() - began:.1f} s, once")
         for query in ("REF-50", "Step 3?", "Step mailbox", "nothing-has-this-word"):
-            await _figure(f"search {query!r}", lambda query=query: desk.search(query), 300, floor / 2)
+            await _figure(f"search {query!r}", lambda query=query: desk.cases.search(query), 300, floor / 2)
         began = time.perf_counter()
-        items = await desk.agenda()
+        items = await desk.cases.agenda()
         print(f"first agenda, which derives every case: {time.perf_counter() - began:.1f} s, once ({len(items)} items)")
-        await _figure("agenda", desk.agenda, 300, floor)
+        await _figure("agenda", desk.cases.agenda, 300, floor)
 
 
 async def _figure(name: str, work: Callable[[], Awaitable[object]], goal_ms: int, floor_s: float) -> None:
@@ -156,6 +162,7 @@ async def _figure(name: str, work: Callable[[], Awaitable[object]], goal_ms: int
         await work()
         times.append(time.perf_counter() - began)
     first, best = times[0] * 1000, min(times) * 1000
+    REPORT.add(f"desk: {name}", best, "ms", floor_s * 1000)
     print(f"{name:34}{first:9.1f} ms first {best:9.1f} ms then (goal {goal_ms}); floor {floor_s * 1000:.2f} ms")
 
 

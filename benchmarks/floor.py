@@ -7,10 +7,13 @@ leaves and nodes, four durable rows in group commit, three HTTP exchanges.
 
 A message that a desk takes has more: it is checked field by field by both desks, and the recipient's desk signs that it
 has it, which its node, the sender's node and the sender's desk verify. Those are the parts of the handover.
+
+    python -m benchmarks.floor [--batch 64] [--json]
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import os
@@ -26,6 +29,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from benchmarks._figures import Report, add_json_option
 from keys.transport.tls import client_context, make_certificate, server_context
 from protocol.address import Address
 from protocol.crypto.hpke import HybridOpener, SealingKey
@@ -171,3 +175,22 @@ def request() -> dict[str, Any]:
     for name in ("investigating_authority", "prosecuting_authority", "attachments"):
         draft.pop(name, None)
     return draft
+
+
+def main() -> None:
+    """Print each part, and the sums."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch", type=int, default=64, help="messages in a request")
+    add_json_option(parser)
+    given = parser.parse_args()
+    report = Report("floor")
+    with report.shown(given.json):
+        bare, handover = leg_floor(given.batch), handover_floor()
+        for name, us in [*bare.items(), *handover.items()]:
+            print(f"{name}: {us:.0f} µs")
+        report.add("floor of a bare leg", bare["total"], "µs CPU")
+        report.add("floor of message and handover", handover["total"], "µs CPU")
+
+
+if __name__ == "__main__":
+    main()

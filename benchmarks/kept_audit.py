@@ -19,9 +19,12 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from benchmarks._figures import Report
 from benchmarks.store import KR, NOW
-from exchange.audit import EVERYTHING, Keeper, LogMirror, VerifiedLog, VerifyPlan, trace, verify_mirror
+from exchange.audit import Keeper
 from exchange.audit.mirror import TileFolderSource, mirror
+from exchange.audit.trace import trace
+from exchange.audit.verify import EVERYTHING, LogMirror, VerifiedLog, VerifyPlan, verify_mirror
 from keys.directory.view import Directory
 from protocol.encoding.ids import new_message_id
 from protocol.event import Event, EventName, encode_event
@@ -214,14 +217,29 @@ def floor_of_trace(folder: Path, size: int) -> float:
 # --- Printing ------------------------------------------------------------------------------------------------------
 
 
-def row(name: str, figure: float, unit: str, floor: float | None = None, note: str = "") -> None:
+Row = Callable[..., None]
+"""Prints and keeps a figure: name, value, unit, and if there are any its floor and a note."""
+
+
+def rows_of(report: Report, about: str) -> Row:
+    """Rows of ``report`` on what is ``about``."""
+
+    def row(name: str, figure: float, unit: str, floor: float | None = None, note: str = "") -> None:
+        report.add(f"audit: {name.strip()}, {about}", figure, unit, floor)
+        show(name, figure, unit, floor, note)
+
+    return row
+
+
+def show(name: str, figure: float, unit: str, floor: float | None = None, note: str = "") -> None:
     """A figure, its floor and their ratio."""
     beside = "" if floor is None else f"   floor {floor:10,.2f} {unit}   ratio {figure / floor:6.1f}"
     print(f"{name:52} {figure:12,.2f} {unit}{beside}{note and f'   {note}'}", flush=True)
 
 
-def measure(folder: Path, size: int, entry_floor_us: float) -> dict[str, float]:
+def measure(report: Report, folder: Path, size: int, entry_floor_us: float) -> dict[str, float]:
     """Print what a log of ``size`` entries costs; the most memory of each kind of run (MB)."""
+    row = rows_of(report, f"{size:,} entries")
     served, kept, beside = folder / "served", folder / "kept", folder / "mirror"
     alone(serve, served, (size, size + GROWTH))
     small, large = served / str(size), served / str(size + GROWTH)
@@ -262,22 +280,26 @@ def measure(folder: Path, size: int, entry_floor_us: float) -> dict[str, float]:
     return memory
 
 
-def measure_both(folder: Path, short: int, long: int, entry_floor_us: float) -> None:
+def measure_both(report: Report, folder: Path, short: int, long: int, entry_floor_us: float) -> None:
     """Print the figures of a short log and of a long one, and how memory grows from one to the other."""
-    at_short, at_long = (measure(folder, size, entry_floor_us) for size in (short, long))
+    at_short, at_long = (measure(report, folder, size, entry_floor_us) for size in (short, long))
     print("--- memory by length")
     for name, peak in at_long.items():
         slope = (peak - at_short[name]) / ((long - short) / 1e6)
         note = f"{at_short[name]:.0f} MB, then {peak:.0f}, at most 300"
-        row(f"{name}, a million entries more", slope, "MB", None, note)
+        report.slopes[f"memory MB of a million entries more, {name}"] = slope
+        show(f"{name}, a million entries more", slope, "MB", None, note)
     size = short // 10
     alone(serve, folder / "served", (size, short))
     first, second = (
         alone(measure_mirror, folder / "served" / str(one), folder / f"mirrored-{one}") for one in (size, short)
     )
     slope = (second.peak_mb - first.peak_mb) / ((short - size) / 1e6)
-    row("mirror from nothing, an entry", second.cpu_s / short * 1e6, "µs", None, f"{second.wall_s:.1f} s wall")
+    rows_of(report, f"{short:,} entries")(
+        "mirror from nothing, an entry", second.cpu_s / short * 1e6, "µs", None, f"{second.wall_s:.1f} s wall"
+    )
     note = f"{first.peak_mb} MB, then {second.peak_mb}, at most 300"
-    row("  memory, a million entries more", slope, "MB", None, note)
+    report.slopes["memory MB of a million entries more, mirror from nothing"] = slope
+    show("  memory, a million entries more", slope, "MB", None, note)
     for name in ("served", f"mirrored-{size}", f"mirrored-{short}"):
         shutil.rmtree(folder / name)

@@ -1,6 +1,6 @@
 """What storing costs, beside the floor of what the machine can do.
 
-    python -m benchmarks.store [folder]
+    python -m benchmarks.store [folder] [--count 10240] [--json]
 
 Figure: CPU per operation of ``apply`` for batches of 64 transfers of 3 KB (two leaves, tiles, proofs, rows), and of the
 other operations of a message's life. Floor, in the same run: bare SQLite inserts of the same bytes in the same
@@ -9,11 +9,11 @@ batches, fsync of this disk, one checkpoint signature. CPU is process time: it l
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import itertools
 import os
 import sqlite3
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,8 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
-from node.store.interface import (
+from benchmarks._figures import Report, add_json_option, database_bytes
+from node.store.operations import (
     AcceptSubmission,
     AcceptTransfer,
     Done,
@@ -30,10 +31,10 @@ from node.store.interface import (
     Incoming,
     MarkReceiptsSent,
     Operation,
-    OutboundKind,
     RecordRelayed,
     RecordStatement,
 )
+from node.store.reads import OutboundKind
 from node.store.sqlite.store import SqliteStore
 from protocol.address import Address
 from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
@@ -45,6 +46,7 @@ from protocol.statement import DeskStatement, parse_statement, sign_statement, v
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 BATCH = 64
+INSERT = "floor: bare insert of the bytes"
 ENVELOPE_BYTES = 3072
 SEOUL, PARIS = Address.parse("24-7@kr"), Address.parse("24-7@fr")
 KR = SoftLogSigner("kr.example/log", bytes(32), bytes([1]) * 32)
@@ -60,7 +62,7 @@ def incoming(sender: Address, recipient: Address) -> Incoming:
     # Ids sort by time, as they do in life: 2,000 a second.
     message_id = new_message_id(NOW + timedelta(seconds=next(_made) / 2000), os.urandom(10))
     return Incoming(
-        raw, sha256(raw).digest(), message_id, sender, (recipient,), NOW + timedelta(days=30), 0, os.urandom(32)
+        raw, sha256(raw).digest(), message_id, sender, (recipient,), NOW, NOW + timedelta(days=30), 0, os.urandom(32)
     )
 
 
@@ -89,6 +91,11 @@ class Signing:
         return note
 
 
+REPORT = Report("store")
+# CPU microseconds of one bare insert of an envelope's bytes, once it was measured.
+_FLOOR: dict[str, float] = {}
+
+
 def run(store: SqliteStore, name: str, operations: Sequence[Operation], signer: SoftLogSigner = KR) -> list[Done]:
     signing = Signing(signer)
     outcomes: list[Done] = []
@@ -107,6 +114,7 @@ def run(store: SqliteStore, name: str, operations: Sequence[Operation], signer: 
         f"   {signing.cpu_s / count * 1e6:6.1f} µs signing/op   {count / wall:8.0f} op/s"
         f"   slowest batch {slowest * 1e3:6.1f} ms"
     )
+    REPORT.add(f"store: {name}", (cpu - signing.cpu_s) / count * 1e6, "µs CPU", _FLOOR.get("insert"))
     return outcomes
 
 
@@ -115,6 +123,8 @@ def timed(name: str, count: int) -> Iterator[None]:
     began, began_cpu = time.perf_counter(), time.process_time()
     yield
     wall, cpu = time.perf_counter() - began, time.process_time() - began_cpu
+    if name == INSERT:
+        _FLOOR["insert"] = cpu / count * 1e6
     print(f"{name:34} {cpu / count * 1e6:7.1f} µs CPU/op   {wall / count * 1e6:8.1f} µs wall/op")
 
 
@@ -126,7 +136,7 @@ def floor_inserts(folder: Path, count: int) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("CREATE TABLE row (id INTEGER PRIMARY KEY, raw BLOB)")
     rows = [(None, os.urandom(ENVELOPE_BYTES)) for _ in range(count)]
-    with timed("floor: bare insert of the bytes", count):
+    with timed(INSERT, count):
         for at in range(0, count, BATCH):
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany("INSERT INTO row VALUES (?, ?)", rows[at : at + BATCH])
@@ -157,17 +167,19 @@ async def measure(folder: Path, count: int) -> None:
     run(store, "AcceptTransfer", transfers)
     with timed("mailbox read, 100 at a time", count):
         after = 0
-        while entries := await store.mailbox(SEOUL, after, 100, 1 << 22):
+        while entries := await store.reads.mailbox(SEOUL, after, 100, 1 << 22):
             after = entries[-1].seq
     run(store, "AcceptTransfer, repeated", transfers[-2048:])
     run(store, "RecordStatement (handover)", [handover(message) for message in received])
-    rows = await store.due_outbound("fr", OutboundKind.RECEIPTS, NOW, count, 1 << 40)
+    rows = await store.reads.due_outbound("fr", OutboundKind.RECEIPTS, NOW, count, 1 << 40)
     run(store, "MarkReceiptsSent", [MarkReceiptsSent((row.outbound_id,)) for row in rows])
 
     sent = [incoming(SEOUL, PARIS) for _ in range(count)]
     run(store, "AcceptSubmission, onward", [AcceptSubmission(message, (), {"fr": (PARIS,)}, NOW) for message in sent])
     done = run(partner, "AcceptTransfer at the partner", [AcceptTransfer(m, "kr", (PARIS,), NOW) for m in sent], FR)
-    queued = {row.digest: row for row in await store.due_outbound("fr", OutboundKind.ENVELOPE, NOW, count, 1 << 40)}
+    queued = {
+        row.digest: row for row in await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, count, 1 << 40)
+    }
     verifier = ReceiptVerifier({FR.origin: FR.verifier}.__getitem__)
     relayed = []
     for message, outcome in zip(sent, done, strict=True):
@@ -176,16 +188,21 @@ async def measure(folder: Path, count: int) -> None:
         relayed.append(RecordRelayed(queued[message.digest].outbound_id, receipts, reference, NOW))
     run(store, "RecordRelayed (two receipts)", relayed)
 
-    stats = await store.stats()
+    stats = await store.reads.stats()
+    REPORT.slopes["disk bytes a log entry, store"] = database_bytes(folder / "node.db") / max(1, stats.log_size)
     print(f"log {stats.log_size} leaves, database {stats.database_bytes >> 20} MB, WAL {stats.wal_bytes >> 20} MB")
     await store.close()
     await partner.close()
 
 
 def main() -> None:
-    count = int(os.environ.get("COMITY_BENCH_COUNT", "10240"))
-    base = sys.argv[1] if len(sys.argv) > 1 else None
-    with tempfile.TemporaryDirectory(dir=base) as name:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", help="where to work")
+    parser.add_argument("--count", type=int, default=10240)
+    add_json_option(parser)
+    given = parser.parse_args()
+    count = given.count
+    with REPORT.shown(given.json), tempfile.TemporaryDirectory(dir=given.folder) as name:
         folder = Path(name)
         floor_fsync(folder)
         floor_inserts(folder, count)

@@ -4,15 +4,16 @@ Two nodes and two desks, four processes, real TLS and databases. A *leg* is one 
 both nodes with the destination's receipts verified by the sender's desk (and here also the handover's). A *cycle* is a
 leg and the recipient's sealed acknowledgement leg back.
 
-    PYTHONPATH=. .venv/bin/python benchmarks/throughput.py [--messages N] [--cycles N] [--batch N] [--pings N]
+    python -m benchmarks.throughput [--messages N] [--cycles N] [--batch N] [--pings N] [--json]
 
-``--soak N`` sends N more messages and prints the nodes' memory after every tenth of them.
+``--soak N`` sends N more messages and prints the nodes' memory after every tenth of them; its slope is theirs.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import multiprocessing
 import os
 import statistics
@@ -24,10 +25,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from benchmarks._figures import Report, add_json_option, home_bytes
 from benchmarks.floor import handover_floor, leg_floor, request
 from exchange.demo.processes import Commands, RunningNode
 from exchange.desk.desk import Desk
-from exchange.desk.enrolment import create_desk
+from exchange.desk.enrolment import NewDesk, create_desk
 from exchange.settings import Home, OfficerSettings
 from keys.local.files import write_file
 from keys.members.bootstrap import BootstrapFile
@@ -39,6 +41,9 @@ PASSPHRASE = b"benchmark"
 CORES = 2
 WARM_UP_PINGS = 5
 IDLE_S = 0.2
+# Names by which peers are compared.
+LEGS = "legs: sealed message with verified receipts"
+CYCLES = "cycles: sealed message, sealed reply"
 RECEIPTS_PER_LEG = 4  # RelayAcceptance of both nodes, ContentConsignment, ContentHandover
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -67,14 +72,14 @@ async def send_all(desk: Desk, count: int, batch: int) -> float:
     async def collect() -> None:
         nonlocal receipts
         while receipts < count * RECEIPTS_PER_LEG:
-            result = await desk.sync(wait=5)
+            result = await desk.messages.sync(wait=5)
             if result.unverified_receipts:
                 raise RuntimeError("a receipt did not verify")
             receipts += result.receipts
 
     collecting = asyncio.create_task(collect())
     for at in range(0, count, batch):
-        sent = await desk.send_many([one] * min(batch, count - at))
+        sent = await desk.messages.send_many([one] * min(batch, count - at))
         if any(item.status != "submitted" for item in sent):
             raise RuntimeError(f"a message was not submitted: {sent[0].error}")
     await collecting
@@ -85,12 +90,14 @@ async def receive_all(desk: Desk, count: int, *, acknowledge: bool) -> None:
     """Take ``count`` messages; acknowledge each when asked to."""
     received = 0
     while received < count:
-        result = await desk.sync(wait=5)
+        result = await desk.messages.sync(wait=5)
         received += len(result.received)
         if acknowledge and result.received:
-            await desk.send_many(
+            await desk.messages.send_many(
                 [
-                    await desk.acknowledgement_draft(row.id, will_answer="yes", form="message", eta=row.expires_at)
+                    await desk.replies.acknowledgement_draft(
+                        row.id, will_answer="yes", form="message", eta=row.expires_at
+                    )
                     for row in result.received
                 ]
             )
@@ -100,7 +107,7 @@ async def await_messages(desk: Desk, count: int) -> None:
     """Synchronise until ``count`` messages came in."""
     received = 0
     while received < count:
-        received += len((await desk.sync(wait=5)).received)
+        received += len((await desk.messages.sync(wait=5)).received)
 
 
 async def sender(home: Path, pipe: Connection) -> None:
@@ -115,12 +122,12 @@ async def sender(home: Path, pipe: Connection) -> None:
                 started = time.perf_counter()
                 waiting = asyncio.create_task(await_messages(desk, count))
                 for at in range(0, count, batch):
-                    await desk.send_many([request()] * min(batch, count - at))
+                    await desk.messages.send_many([request()] * min(batch, count - at))
                 await waiting
                 pipe.send(time.perf_counter() - started)
             else:
                 at_s = time.time()
-                await desk.send(request())
+                await desk.messages.send(request())
                 pipe.send(at_s)
 
 
@@ -131,13 +138,13 @@ async def recipient(home: Path, pipe: Connection) -> None:
         while (order := await asyncio.to_thread(pipe.recv)) is not None:
             kind, count = order
             if kind == "pings":
-                listening = desk.listen()
+                listening = desk.messages.listen()
                 for _ in range(count):
                     pipe.send("listening")
                     async for result in listening:
                         if result.received:
                             break
-                    await desk.show(result.received[0].id)
+                    await desk.messages.show(result.received[0].id)
                     pipe.send(time.time())
                 await listening.aclose()
             else:
@@ -190,17 +197,19 @@ class Bench:
         officer = OfficerSettings(name="Bench", role="duty officer", telephone="+33123456789")
         create_desk(
             home,
-            Address("24-7", node),
+            NewDesk(Address("24-7", node), office="bench", agency="bench", officer=officer),
             PASSPHRASE,
             bundle,
             datetime.now(UTC),
-            office="bench",
-            agency="bench",
-            officer=officer,
             derivation=FAST,
         )
         self.federation.enrol(Home(home).enrolment, datetime.now(UTC))
         return home
+
+    def all_homes(self) -> dict[str, Path]:
+        """The folders that nodes and desks write, by the names of their processes."""
+        nodes = {f"node {node}": self.federation.node_home(node) for node in ("kr", "fr")}
+        return {**nodes, "sender": self.homes["kr"], "recipient": self.homes["fr"]}
 
     async def start(self) -> None:
         """Start the nodes, then the desks."""
@@ -265,7 +274,7 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
-async def measure(arguments: argparse.Namespace) -> float:
+async def measure(arguments: argparse.Namespace, report: Report) -> float:
     """Run everything and print the figures; the legs per second."""
     with tempfile.TemporaryDirectory(prefix="comity-bench-") as folder:
         bench = Bench(Path(folder))
@@ -276,34 +285,59 @@ async def measure(arguments: argparse.Namespace) -> float:
             print(f"idle, submit to opened: p50 {statistics.median(took):.1f} ms, p99 {percentile(took, 0.99):.1f} ms")
             bench.legs(min(200, arguments.messages), arguments.batch)
             memory = {name: memory_mb(bench.pids[name]) for name in ("node kr", "node fr")}
+            homes = bench.all_homes()
+            disk = {name: home_bytes(home) for name, home in homes.items()}
             seconds, cpu = bench.legs(arguments.messages, arguments.batch)
             rate = arguments.messages / seconds
+            report.slopes |= {f"CPU µs a message, {name}": us for name, us in cpu.items()}
+            for name, home in homes.items():
+                report.slopes[f"disk bytes a message, {name}"] = (home_bytes(home) - disk[name]) / arguments.messages
+            for name, pid in bench.pids.items():
+                report.slopes[f"memory MB, {name}"] = memory_mb(pid)
+            report.add("idle, submit to opened, p50", statistics.median(took), "ms")
+            report.add("idle, submit to opened, p99", percentile(took, 0.99), "ms")
             print(f"legs: {rate:.0f}/s ({arguments.messages} messages, {arguments.batch} a request)")
             for name, us in cpu.items():
                 print(f"  CPU per leg, {name}: {us:.0f} µs")
             for name, before in memory.items():
                 print(f"  memory, {name}: {before:.0f} MB before, {memory_mb(bench.pids[name]):.0f} MB after")
             if arguments.cycles:
-                print(f"cycles: {arguments.cycles / bench.cycles(arguments.cycles, arguments.batch):.0f}/s")
+                cycles = arguments.cycles / bench.cycles(arguments.cycles, arguments.batch)
+                print(f"cycles: {cycles:.0f}/s")
+                report.add(CYCLES, cycles, "/s", more_is_better=True)
             if arguments.soak:
-                soak(bench, arguments.soak, arguments.batch)
+                for name, slope in soak(bench, arguments.soak, arguments.batch).items():
+                    report.slopes[f"memory bytes a message, {name}"] = slope
         finally:
             await bench.stop()
     return rate
 
 
-def soak(bench: Bench, count: int, batch: int) -> None:
-    """Send ``count`` messages, and print what the nodes' memory does meanwhile."""
+def soak(bench: Bench, count: int, batch: int) -> dict[str, float]:
+    """Send ``count`` messages, and print what the nodes' memory does meanwhile; the bytes that a message adds to each.
+
+    The slope is the median of the slopes between all pairs of instants, so that no single one decides it.
+    """
+    seen: dict[str, list[tuple[int, float]]] = {name: [] for name in ("node kr", "node fr")}
     for part in range(10):
         seconds, _ = bench.legs(count // 10, batch)
-        memory = ", ".join(f"{name} {memory_mb(bench.pids[name]):.0f} MB" for name in ("node kr", "node fr"))
+        for name, samples in seen.items():
+            samples.append(((part + 1) * (count // 10), memory_mb(bench.pids[name])))
+        memory = ", ".join(f"{name} {samples[-1][1]:.0f} MB" for name, samples in seen.items())
         print(
             f"after {(part + 1) * (count // 10)} more messages: {memory} ({count // 10 / seconds:.0f} legs/s)",
             flush=True,
         )
+    return {
+        name: statistics.median(
+            (later[1] - earlier[1]) * 2**20 / (later[0] - earlier[0])
+            for earlier, later in itertools.combinations(samples, 2)
+        )
+        for name, samples in seen.items()
+    }
 
 
-def print_floor(rate: float, batch: int) -> None:
+def print_floor(rate: float, batch: int, report: Report) -> None:
     """The floor of the parts, and how near ``rate`` is to it."""
     for per_request in sorted({1, 16, batch}):
         parts = leg_floor(per_request)
@@ -314,6 +348,10 @@ def print_floor(rate: float, batch: int) -> None:
         f"floor with the messages and the handover, {batch} a request", parts["total"] + handover["total"], rate
     )
     print_parts(handover)
+    least = parts["total"] + handover["total"]
+    spent = sum(us for name, us in report.slopes.items() if name.startswith("CPU µs a message"))
+    report.add(LEGS, rate, "/s", CORES / least * 1e6, more_is_better=True)
+    report.add("a leg, message and handover", spent, "µs CPU", least)
 
 
 def print_ceiling(what: str, us: float, rate: float) -> None:
@@ -336,9 +374,12 @@ def main() -> None:
     parser.add_argument("--cycles", type=int, default=300)
     parser.add_argument("--batch", type=int, default=64, help="messages given to the desk at once")
     parser.add_argument("--pings", type=int, default=50)
-    parser.add_argument("--soak", type=int, default=0)
+    parser.add_argument("--soak", type=int, default=5000, help="more messages, for the slope of memory; 0 for none")
+    add_json_option(parser)
     arguments = parser.parse_args()
-    print_floor(asyncio.run(measure(arguments)), arguments.batch)
+    report = Report("throughput")
+    with report.shown(arguments.json):
+        print_floor(asyncio.run(measure(arguments, report)), arguments.batch, report)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@
     from exchange import Desk
 
     async with Desk.open(home, passphrase) as desk:
-        await desk.send(draft)
+        await desk.messages.send(draft)
 
-What a desk shows are the values of :mod:`exchange.views`. Names are loaded when they are first used: the command line
-starts without what it does not need.
+It never imports the node: a desk and a node meet on the wire only. A desk shows the values of
+:mod:`exchange.views`. Names are loaded when they are first used: the command line starts without what it does not need.
 """
 
 from __future__ import annotations
@@ -18,25 +18,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
-    from exchange.desk.enrolment import create_desk
-    from exchange.evidence.bag_reader import read_bundle, verify_bundle
+    from exchange.desk.enrolment import NewDesk, create_desk
+    from exchange.evidence.bag_reader import read_bundle, verify_bag
     from exchange.settings import DeskSettings, Home, OfficerSettings
 
 __all__ = [
     "Desk",
     "DeskSettings",
     "Home",
+    "NewDesk",
     "OfficerSettings",
     "create_desk",
     "read_bundle",
-    "verify_bundle",
+    "verify_bag",
 ]
 
 _HOMES = {
     "Desk": "exchange.desk.desk",
+    "NewDesk": "exchange.desk.enrolment",
     "create_desk": "exchange.desk.enrolment",
     "read_bundle": "exchange.evidence.bag_reader",
-    "verify_bundle": "exchange.evidence.bag_reader",
+    "verify_bag": "exchange.evidence.bag_reader",
     "DeskSettings": "exchange.settings",
     "Home": "exchange.settings",
     "OfficerSettings": "exchange.settings",

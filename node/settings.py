@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from keys.directory.cards import NodeName
+from keys.secrets.keystore import FILE_NAME
 from protocol.errors import HomeNotPrivateError, SettingsError
 
 
@@ -56,7 +57,7 @@ class NodeHome:
     @property
     def keystore(self) -> Path:
         """The encrypted keys."""
-        return self.path / "keystore.cbor"
+        return self.path / FILE_NAME
 
     @property
     def card(self) -> Path:
@@ -65,7 +66,7 @@ class NodeHome:
 
     @property
     def bootstrap(self) -> Path:
-        """The bootstrap bundle the node began with."""
+        """The bootstrap file the node began with."""
         return self.path / "bootstrap.json"
 
     @property
@@ -91,7 +92,7 @@ class NodeHome:
     @property
     def monitor(self) -> Path:
         """What is proved of the partners' logs."""
-        return self.path / "witness.cbor"
+        return self.path / "monitor.cbor"
 
     @property
     def cosigned(self) -> Path:
@@ -105,7 +106,7 @@ class NodeHome:
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 Rate = Annotated[float, Field(gt=0, le=1_000_000)]
@@ -158,14 +159,14 @@ class LimitSettings(_Table):
 class DeliverySettings(_Table):
     """How partners are asked again: exponential back-off with full jitter up to ``max_backoff_s``.
 
-    Their logs are checked every ``witness_s`` seconds; they are asked to cosign this log at most every ``cosign_s``.
+    Their logs are checked every ``monitor_s`` seconds; they are asked to cosign this log at most every ``cosign_s``.
     """
 
     timeout_s: Seconds = 30
     first_backoff_s: Seconds = 1
     max_backoff_s: Seconds = 60
     requests_at_once: Annotated[int, Field(ge=1, le=16)] = 4
-    witness_s: Seconds = 60
+    monitor_s: Seconds = 60
     cosign_s: Seconds = 1
 
     def pause_s(self, doublings: int) -> float:

@@ -19,7 +19,8 @@ from protocol.errors import InvalidAddressError, UsageError
 _CONTACT_POINT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?\Z")
 _NODE = re.compile(r"[a-z](?:[a-z0-9-]{0,30}[a-z0-9])\Z")
 
-# What people write for a country whose code is another: its name in English, and what the European Union writes for it.
+# People write these for a country whose code is another: its name in English, and what the European Union writes for
+# it.
 MISTAKEN_COUNTRIES: Mapping[str, str] = MappingProxyType({"UK": "GB", "EL": "GR"})
 
 

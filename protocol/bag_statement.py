@@ -7,7 +7,7 @@
       7: [ [origin, index, leaf hash], ... ], 8: { origin: size of the log }, 9: receipts left out, ? 10: officer }
 
 The office signs it with its key. It says nothing that the receipts must prove; it keeps what was in the bag from being
-taken out, put in or written anew unseen. What its maker left out before signing nobody can see.
+taken out, put in or written anew unseen. Nobody can see what its maker left out before signing.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from hashlib import sha256
 from typing import Any
 
 from protocol.address import Address, parse_node
+from protocol.bundle_sizes import MAX_PART_BYTES, MIN_PART_BYTES
 from protocol.crypto import cose
 from protocol.crypto.signing import Ed25519Verifier, Signer
 from protocol.encoding import cbor
@@ -43,9 +44,6 @@ BUNDLE_CONTEXT = b"comity/v1/bundle"
 LENGTH_BYTES = 8
 ID_BYTES = 16
 DIGEST_BYTES = 32
-MAX_PART_BYTES = 32 * 1024 * 1024
-MIN_PART_BYTES = 2 * 1024 * 1024  # holds the largest envelope with its receipts
-DEFAULT_PART_BYTES = 7 * 1024 * 1024  # fits mail of 10 MB after base64
 MAX_PARTS = 10_000
 # Receipts of one part: below what may travel together.
 _PART_RECEIPTS = 1_000

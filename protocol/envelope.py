@@ -55,7 +55,7 @@ _WRAPPED_KEY_BYTES = KEY_BYTES + 16
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A well-formed envelope. Who signed it is claimed by ``kid`` and ``routing.sender``, not yet known."""
+    """A well-formed envelope. ``kid`` and ``routing.sender`` claim who signed it; that is not yet known."""
 
     raw: bytes
     digest: bytes

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from protocol.address import Address, parse_node
-from protocol.encoding import cbor
+from protocol.encoding import cbor, exact
 from protocol.encoding.ids import is_message_id, parse_message_id
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import MalformedError, UnsupportedVersionError
@@ -28,6 +28,13 @@ MAX_REASON_CHARS = 64
 MAX_STATEMENT_BYTES = 2048
 MAX_ORIGIN_BYTES = 255
 MAX_INDEX = (1 << 63) - 1
+
+# An entry's first two keys and the version between them, the heads of its next parts, and those of the salt.
+_START = bytes.fromhex("010102")
+_AT, _MESSAGE_ID, _DIGEST = bytes.fromhex("031b"), bytes.fromhex("0450"), bytes.fromhex("055820")
+_SALT = bytes.fromhex("0950")
+_REFERENCE = bytes.fromhex("0b83")
+_REFERENCE_HASH = bytes.fromhex("5820")
 
 _URI_PREFIX = "http://uri.etsi.org/19522/Event/"
 _REQUIRED = {1, 2, 3, 4, 5, 9}
@@ -93,6 +100,7 @@ DESK_EVENTS = frozenset({EventName.ContentHandover, EventName.ContentHandoverFai
 """Events that happen at a desk: a node logs them only with the desk's signed statement."""
 
 _NAMES = {name.value: name for name in EventName}
+_NAMES_IN_BYTES = {name.encode(): event for name, event in _NAMES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,30 +169,103 @@ class Event:
 
 def encode_event(event: Event) -> bytes:
     """The log entry of ``event``: canonical CBOR, at most :data:`MAX_EVENT_BYTES`; raises :class:`MalformedError`."""
-    value: dict[int, Any] = {
-        1: VERSION,
-        2: event.name.value,
-        3: to_ms(event.at),
-        4: event.message_id.bytes,
-        5: event.digest,
-        9: event.salt,
-    }
+    parts = [
+        _START,
+        exact.put_text(event.name.value),
+        b"\x03",
+        exact.put_unsigned(to_ms(event.at)),
+        _MESSAGE_ID,
+        event.message_id.bytes,
+        _DIGEST,
+        event.digest,
+    ]
+    fields = 6
     if event.recipient is not None:
-        value[6] = str(event.recipient)
+        parts += (b"\x06", exact.put_text(str(event.recipient)))
+        fields += 1
     if event.peer is not None:
-        value[7] = event.peer
+        parts += (b"\x07", exact.put_text(event.peer))
+        fields += 1
     if event.reasons:
-        value[8] = list(event.reasons)
+        parts += (b"\x08", exact.head(0x80, len(event.reasons)), *map(exact.put_text, event.reasons))
+        fields += 1
+    parts += (_SALT, event.salt)
     if event.statement is not None:
-        value[10] = event.statement
+        parts += (b"\x0a", exact.put_bytes(event.statement))
+        fields += 1
     if event.reference is not None:
-        value[11] = [event.reference.origin, event.reference.index, event.reference.leaf_hash]
-    return cbor.encode(value)
+        origin, index = exact.put_text(event.reference.origin), exact.put_unsigned(event.reference.index)
+        parts += (_REFERENCE, origin, index, _REFERENCE_HASH, event.reference.leaf_hash)
+        fields += 1
+    return exact.head(0xA0, fields) + b"".join(parts)
 
 
 def decode_event(data: bytes) -> Event:
     """The event in a log entry; raises :class:`MalformedError` and its kin."""
+    if len(data) <= MAX_EVENT_BYTES:
+        try:
+            return _exact_event(data)
+        except exact.NOT_EXACT:
+            pass  # read again below, which says what is wrong
     return event_of_value(cbor.decode(data, max_bytes=MAX_EVENT_BYTES, max_depth=3, max_items=MAX_EVENT_ITEMS))
+
+
+def _exact_event(data: bytes) -> Event:
+    """An event with nothing wrong in it; raises one of :data:`exact.NOT_EXACT` for any other bytes.
+
+    One with reasons, which is rare, is not found here.
+    """
+    if not data.startswith(_START, 1):
+        raise exact.InexactError
+    name, at = exact.text(data, 1 + len(_START))
+    # Heads and values of fixed sizes: eight bytes of time, sixteen of the message's id, 32 of the digest.
+    if not (data.startswith(_AT, at) and data.startswith(_MESSAGE_ID, at + 10) and data.startswith(_DIGEST, at + 28)):
+        raise exact.InexactError
+    ms, message_id, digest = exact.milliseconds(data, at + 2), data[at + 12 : at + 28], data[at + 31 : at + 63]
+    at += 63
+    fields = 6
+    recipient, peer, statement, reference = None, None, None, None
+    if data[at] == 6:
+        encoded, at = exact.text(data, at + 1)
+        recipient = Address.parse(encoded.decode())
+        fields += 1
+    if data[at] == 7:
+        encoded, at = exact.text(data, at + 1)
+        peer = encoded.decode()
+        fields += 1
+    salt = data[at + 2 : at + 18]
+    if not data.startswith(_SALT, at):
+        raise exact.InexactError
+    at += 18
+    if at < len(data) and data[at] == 10:
+        statement, at = exact.byte_string(data, at + 1)
+        fields += 1
+    if at < len(data):
+        reference, at = _exact_reference(data, at)
+        fields += 1
+    if at != len(data) or data[0] != 0xA0 + fields or name not in _NAMES_IN_BYTES:
+        raise exact.InexactError
+    return Event(
+        name=_NAMES_IN_BYTES[name],
+        at=from_ms(ms),
+        message_id=UUID(bytes=message_id),
+        digest=digest,
+        salt=salt,
+        recipient=recipient,
+        peer=peer,
+        statement=statement,
+        reference=reference,
+    )
+
+
+def _exact_reference(data: bytes, at: int) -> tuple[LeafReference, int]:
+    if not data.startswith(_REFERENCE, at):
+        raise exact.InexactError
+    origin, at = exact.text(data, at + 2)
+    index, at = exact.unsigned(data, at)
+    if not data.startswith(_REFERENCE_HASH, at):
+        raise exact.InexactError
+    return LeafReference(origin.decode(), index, data[at + 2 : at + 34]), at + 34
 
 
 def event_of_value(value: Any) -> Event:

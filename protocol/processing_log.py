@@ -1,4 +1,4 @@
-"""Local records: what an office did with personal data, as entries of a log of its own.
+"""The processing log: what an office did with personal data, as entries of a log of its own.
 
 Directive (EU) 2016/680 Art. 25.1 names six operations; of consultation and disclosure the record lets one establish the
 justification, the time, the person and the recipients. An entry is canonical CBOR, a map::
@@ -114,11 +114,11 @@ class ProcessingRecord:
         """Read an entry; raises :class:`MalformedError` or :class:`UnsupportedVersionError`."""
         value = cbor.decode(entry, max_bytes=MAX_ENTRY_BYTES)
         if not isinstance(value, dict) or not set(value) >= set(_REQUIRED):
-            raise MalformedError("the entry is not a local record")
+            raise MalformedError("the entry is not a processing record")
         if value[1] != VERSION or type(value[1]) is not int:  # true equals 1 in Python
-            raise UnsupportedVersionError("the local record is of another version")
+            raise UnsupportedVersionError("the processing record is of another version")
         if not set(value) <= set(_TYPES) or any(type(item) is not _TYPES[key] for key, item in value.items()):
-            raise MalformedError("the local record has a field that is not of its type")
+            raise MalformedError("the processing record has a field that is not of its type")
         return cls(
             operation=_operation(value[2]),
             at=from_ms(value[3]),
@@ -165,39 +165,39 @@ def _operation(text: str) -> Operation:
     try:
         return Operation(text)
     except ValueError:
-        raise MalformedError("the local record is of an operation that is not known") from None
+        raise MalformedError("the processing record is of an operation that is not known") from None
 
 
 def _text(text: str) -> str:
     if not 0 < len(text) <= MAX_TEXT:
-        raise MalformedError(f"a text of a local record has 1 to {MAX_TEXT} characters")
+        raise MalformedError(f"a text of a processing record has 1 to {MAX_TEXT} characters")
     return text
 
 
 def _exactly(value: bytes, size: int) -> bytes:
     if len(value) != size:
-        raise MalformedError("a field of the local record has another length")
+        raise MalformedError("a field of the processing record has another length")
     return value
 
 
 def _count(value: int) -> int:
     if value < 0:
-        raise MalformedError("a count of the local record is below 0")
+        raise MalformedError("a count of the processing record is below 0")
     return value
 
 
 def _recipients(values: list[Any]) -> tuple[str, ...]:
     if not 0 < len(values) <= MAX_RECIPIENTS or any(type(value) is not str for value in values):
-        raise MalformedError("the recipients of the local record are not a list of names")
+        raise MalformedError("the recipients of the processing record are not a list of names")
     return tuple(_text(value) for value in values)
 
 
 def _subject(values: list[Any]) -> RecordedOfficer:
     if len(values) != 3 or [type(value) for value in values] != [str, bytes, list]:
-        raise MalformedError("the officer of the local record is not an id, a key id and roles")
+        raise MalformedError("the officer of the processing record is not an id, a key id and roles")
     officer, key, roles = values
     if len(roles) > MAX_ROLES or any(type(role) is not str for role in roles):
-        raise MalformedError("the roles of the local record are not a list of names")
+        raise MalformedError("the roles of the processing record are not a list of names")
     if sorted(set(roles)) != roles:
-        raise MalformedError("the roles of the local record are not in order, each once")
+        raise MalformedError("the roles of the processing record are not in order, each once")
     return RecordedOfficer(_text(officer), _exactly(key, KID_BYTES), tuple(_text(role) for role in roles))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from struct import Struct
 from typing import Any
 
 from protocol.encoding import cbor
@@ -25,6 +26,8 @@ from protocol.statement import SignedStatement, parse_statement
 MAX_RECEIPTS = 8192
 MAX_CHECKPOINTS = 1024
 DEFAULT_CACHED_CHECKPOINTS = 4096  # some 500 bytes each
+# By the number of hashes in it: a path cut into them.
+_HASHES = tuple(Struct(f"{HASH_BYTES}s" * count) for count in range(MAX_PATH_HASHES + 1))
 _REMEMBERED_TREES = 16  # the receipts of one batch, or of a few that cross, are under one tree
 
 
@@ -45,7 +48,7 @@ class Receipt:
 class VerifiedReceipt:
     """A receipt that the log ``origin`` cannot deny.
 
-    What is left to the caller: that the event is about the message at hand (id, digest, recipient), and for a desk's
+    The caller has still to check that the event is about the message at hand (id, digest, recipient), and for a desk's
     event the signature on ``statement`` under a key of the event's recipient. ``signed_at`` is the log's own word for
     when it signed the checkpoint, None if it gave none.
     """
@@ -74,6 +77,7 @@ class ReceiptVerifier:
         self._max_cached = cached_checkpoints
         # By the digest of the note: who verified it, what it says, and when it was signed.
         self._verified: OrderedDict[bytes, tuple[LogVerifier, Checkpoint, datetime | None]] = OrderedDict()
+        self._last: tuple[bytes, LogVerifier, tuple[Checkpoint, datetime | None, InclusionVerifier]] | None = None
         # Of the last few trees: what is already proved to be in them. By size and root, whoever signed them.
         self._trees: OrderedDict[tuple[int, bytes], InclusionVerifier] = OrderedDict()
 
@@ -84,9 +88,9 @@ class ReceiptVerifier:
         under it. :class:`MalformedError` and its kin: the entry is not an event, or a desk's event does not say what
         its statement says.
         """
-        checkpoint, signed_at = self._checkpoint(receipt.checkpoint)
+        checkpoint, signed_at, tree = self._under(receipt.checkpoint)
         hash_ = leaf_hash(receipt.leaf)
-        self._tree(checkpoint).verify(hash_, receipt.index, receipt.path)
+        tree.verify(hash_, receipt.index, receipt.path)
         event = decode_event(receipt.leaf)
         return VerifiedReceipt(
             event=event,
@@ -100,6 +104,17 @@ class ReceiptVerifier:
             signed_at=signed_at,
         )
 
+    def _under(self, note: bytes) -> tuple[Checkpoint, datetime | None, InclusionVerifier]:
+        """What the note says, verified, and its tree. Receipts that came together share the very object ``note``."""
+        last = self._last
+        # The keys are asked for every time: the directory may have withdrawn them since.
+        if last is not None and last[0] is note and self._verifier_for(last[2][0].origin) is last[1]:
+            return last[2]
+        verifier, checkpoint, signed_at = self._checkpoint(note)
+        found = checkpoint, signed_at, self._tree(checkpoint)
+        self._last = note, verifier, found
+        return found
+
     def _tree(self, checkpoint: Checkpoint) -> InclusionVerifier:
         key = (checkpoint.size, checkpoint.root)
         tree = self._trees.get(key)
@@ -109,19 +124,18 @@ class ReceiptVerifier:
                 self._trees.popitem(last=False)
         return tree
 
-    def _checkpoint(self, note: bytes) -> tuple[Checkpoint, datetime | None]:
+    def _checkpoint(self, note: bytes) -> tuple[LogVerifier, Checkpoint, datetime | None]:
         key = sha256(note).digest()
         known = self._verified.get(key)
-        # The keys are asked for every time: the directory may have withdrawn them since.
         verifier = self._verifier_for(known[1].origin if known else parse_checkpoint(note).origin)
         if known is not None and known[0] == verifier:
             self._verified.move_to_end(key)
-            return known[1], known[2]
+            return verifier, known[1], known[2]
         verified = verify_checkpoint(note, verifier)
         self._verified[key] = (verifier, verified.checkpoint, verified.signed_at)
         while len(self._verified) > self._max_cached:
             self._verified.popitem(last=False)
-        return verified.checkpoint, verified.signed_at
+        return verifier, verified.checkpoint, verified.signed_at
 
 
 def statement_of(event: Event) -> SignedStatement | None:
@@ -207,5 +221,4 @@ def _receipt(row: object, notes: list[Any]) -> Receipt:
         raise MalformedError(f"a path is at most {MAX_PATH_HASHES} hashes of {HASH_BYTES} bytes")
     if type(number) is not int or not 0 <= number < len(notes):
         raise MalformedError("a receipt names one of the checkpoints by its number")
-    hashes = tuple(path[at : at + HASH_BYTES] for at in range(0, len(path), HASH_BYTES))
-    return Receipt(leaf, index, hashes, notes[number])
+    return Receipt(leaf, index, _HASHES[len(path) // HASH_BYTES].unpack(path), notes[number])

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from protocol.address import Address
-from protocol.encoding import cbor
+from protocol.encoding import cbor, exact
 from protocol.encoding.ids import is_message_id, parse_message_id
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import ExpiredError, MalformedError, NotYetValidError, UnsupportedVersionError
@@ -21,6 +21,14 @@ _MAX_ITEMS = 256
 # A year: longer than any treaty request takes, short enough that nothing waits in a queue for ever.
 MAX_LIFETIME = timedelta(days=366)
 MAX_CLOCK_SKEW = timedelta(minutes=5)
+
+# The header's bytes up to its id, without an acknowledgement and with one, and the other parts' heads.
+_PLAIN, _TO_BE_ACKNOWLEDGED = bytes.fromhex("a801010250"), bytes.fromhex("a901010250")
+_ID_AT = len(_PLAIN)
+_ID_END = _ID_AT + 16
+_CREATED, _EXPIRES, _PRIORITY = bytes.fromhex("051b"), bytes.fromhex("061b"), 0x07
+_ACK_BY, _COMMITMENT = bytes.fromhex("081b"), bytes.fromhex("095820")
+_MAX_BYTES = 4096
 
 _REQUIRED = {1, 2, 3, 4, 5, 6, 7, 9}
 _ALL_FIELDS = _REQUIRED | {8}
@@ -54,24 +62,36 @@ class Routing:
 def encode_routing(routing: Routing) -> bytes:
     """The canonical CBOR map; raises :class:`MalformedError` when the header breaks a rule of its own."""
     _check(routing)
-    value: dict[int, Any] = {
-        1: VERSION,
-        2: routing.id.bytes,
-        3: str(routing.sender),
-        4: [str(recipient) for recipient in routing.recipients],
-        5: to_ms(routing.created),
-        6: to_ms(routing.expires),
-        7: int(routing.priority),
-        9: routing.commitment,
-    }
-    if routing.ack_by is not None:
-        value[8] = to_ms(routing.ack_by)
-    return cbor.encode(value)
+    recipients = routing.recipients
+    return b"".join(
+        (
+            _PLAIN if routing.ack_by is None else _TO_BE_ACKNOWLEDGED,
+            routing.id.bytes,
+            b"\x03",
+            exact.put_text(str(routing.sender)),
+            b"\x04",
+            exact.head(0x80, len(recipients)),
+            *(exact.put_text(str(recipient)) for recipient in recipients),
+            b"\x05",
+            exact.put_unsigned(to_ms(routing.created)),
+            b"\x06",
+            exact.put_unsigned(to_ms(routing.expires)),
+            b"\x07",
+            exact.put_unsigned(routing.priority),
+            b"" if routing.ack_by is None else b"\x08" + exact.put_unsigned(to_ms(routing.ack_by)),
+            _COMMITMENT,
+            routing.commitment,
+        )
+    )
 
 
 def decode_routing(data: bytes) -> Routing:
     """The header in canonical ``data``; raises :class:`MalformedError` and its kin."""
-    value = cbor.decode(data, max_bytes=4096, max_depth=3, max_items=_MAX_ITEMS)
+    try:
+        return _exact_routing(data)
+    except exact.NOT_EXACT:
+        pass  # read again below, which says what is wrong
+    value = cbor.decode(data, max_bytes=_MAX_BYTES, max_depth=3, max_items=_MAX_ITEMS)
     if type(value) is not dict:
         raise MalformedError("the routing header is not a map")
     if value.get(1) != VERSION or type(value[1]) is not int:  # true equals 1 in Python
@@ -87,6 +107,48 @@ def decode_routing(data: bytes) -> Routing:
         priority=_priority(value[7]),
         ack_by=from_ms(value[8]) if 8 in value else None,
         commitment=value[9],
+    )
+    _check(routing)
+    return routing
+
+
+def _exact_routing(data: bytes) -> Routing:
+    """A header with nothing wrong in it; raises one of :data:`exact.NOT_EXACT` for any other bytes."""
+    acknowledged = data.startswith(_TO_BE_ACKNOWLEDGED)
+    if len(data) > _MAX_BYTES or not (acknowledged or data.startswith(_PLAIN)) or data[_ID_END] != 3:
+        raise exact.InexactError
+    sender, at = exact.text(data, _ID_END + 1)
+    count = data[at + 1] - 0x80
+    if data[at] != 4 or not 0 <= count < 24:
+        raise exact.InexactError
+    at += 2
+    recipients = []
+    for _ in range(count):
+        recipient, at = exact.text(data, at)
+        recipients.append(Address.parse(recipient.decode()))
+    # Eight bytes each after their heads: created, expires.
+    if not data.startswith(_CREATED, at) or not data.startswith(_EXPIRES, at + 10) or data[at + 20] != _PRIORITY:
+        raise exact.InexactError
+    created, expires = exact.milliseconds(data, at + 2), exact.milliseconds(data, at + 12)
+    priority = data[at + 21]
+    at += 22
+    ack_by = None
+    if acknowledged:
+        if not data.startswith(_ACK_BY, at):
+            raise exact.InexactError
+        ack_by = from_ms(exact.milliseconds(data, at + 2))
+        at += 10
+    if not data.startswith(_COMMITMENT, at) or len(data) != at + 3 + COMMITMENT_BYTES or priority not in _PRIORITIES:
+        raise exact.InexactError
+    routing = Routing(
+        id=UUID(bytes=data[_ID_AT:_ID_END]),
+        sender=Address.parse(sender.decode()),
+        recipients=tuple(recipients),
+        created=from_ms(created),
+        expires=from_ms(expires),
+        priority=_PRIORITIES[priority],
+        ack_by=ack_by,
+        commitment=data[at + 3 :],
     )
     _check(routing)
     return routing

@@ -15,7 +15,7 @@ from uuid import UUID
 from protocol.address import Address
 from protocol.crypto import cose
 from protocol.crypto.signing import Ed25519Verifier, Signer
-from protocol.encoding import cbor
+from protocol.encoding import cbor, exact
 from protocol.encoding.ids import parse_message_id
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import MalformedError, SignatureInvalidError, UnsupportedVersionError
@@ -24,6 +24,11 @@ from protocol.event import DESK_EVENTS, MAX_REASON_CHARS, MAX_REASONS, MAX_STATE
 STATEMENT_TYPE = "application/vnd.comity.statement+cose"
 STATEMENT_CONTEXT = b"comity/v1/statement"
 VERSION = 1
+
+# Six fields, the version and the second key; the heads of the parts after the event's name.
+_START = bytes.fromhex("a6010102")
+_AT, _MESSAGE_ID, _DIGEST, _RECIPIENT = (bytes.fromhex(head) for head in ("031b", "0450", "055820", "06"))
+_EVENTS_IN_BYTES = {event.value.encode(): event for event in DESK_EVENTS if not event.negative}
 
 _REQUIRED = {1, 2, 3, 4, 5, 6}
 _ALL_FIELDS = _REQUIRED | {7}
@@ -83,6 +88,10 @@ def sign_statement(statement: DeskStatement, signer: Signer) -> bytes:
 def parse_statement(data: bytes) -> SignedStatement:
     """The statement in ``data``, checked for all that needs no key; raises :class:`MalformedError` and its kin."""
     signed = cose.parse_sign1(data, STATEMENT_TYPE, max_bytes=MAX_STATEMENT_BYTES)
+    try:
+        return SignedStatement(data, _exact_statement(signed.payload), signed)
+    except exact.NOT_EXACT:
+        pass  # read again below, which says what is wrong
     value = cbor.decode(signed.payload, max_bytes=MAX_STATEMENT_BYTES, max_depth=3)
     if type(value) is not dict:
         raise MalformedError("a statement is a map")
@@ -100,6 +109,33 @@ def parse_statement(data: bytes) -> SignedStatement:
     )
     _check(statement)
     return SignedStatement(data, statement, signed)
+
+
+def _exact_statement(data: bytes) -> DeskStatement:
+    """A statement with nothing wrong in it; raises one of :data:`exact.NOT_EXACT` for any other bytes.
+
+    One with reasons, which is rare, is not found here.
+    """
+    name, at = exact.text(data, len(_START))
+    # Heads and values of fixed sizes: eight bytes of time, sixteen of the message's id, 32 of the digest.
+    if not (
+        data.startswith(_START)
+        and data.startswith(_AT, at)
+        and data.startswith(_MESSAGE_ID, at + 10)
+        and data.startswith(_DIGEST, at + 28)
+        and data.startswith(_RECIPIENT, at + 63)
+    ):
+        raise exact.InexactError
+    recipient, end = exact.text(data, at + 64)
+    if end != len(data) or name not in _EVENTS_IN_BYTES:
+        raise exact.InexactError
+    return DeskStatement(
+        event=_EVENTS_IN_BYTES[name],
+        message_id=parse_message_id(data[at + 12 : at + 28]),
+        digest=data[at + 31 : at + 63],
+        recipient=Address.parse(recipient.decode()),
+        at=from_ms(exact.milliseconds(data, at + 2)),
+    )
 
 
 def verify_statement(signed: SignedStatement, verifier: Ed25519Verifier) -> VerifiedStatement:

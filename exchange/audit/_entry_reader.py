@@ -1,6 +1,6 @@
 """Reading one bundle of a log: from bytes to compact rows, with the statements of desks verified.
 
-Pure: it may run in another process. What a key's *time* is worth is judged by who has the directory.
+Pure: it may run in another process. The holder of the directory judges what a key's *time* is worth.
 """
 
 from __future__ import annotations

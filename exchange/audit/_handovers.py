@@ -1,6 +1,6 @@
-"""What two logs say of one envelope's hand-over between their nodes, and whether it is the same.
+"""What two logs say of the relaying of one envelope between their nodes, and whether it is the same.
 
-A hand-over is logged three times: the sender's node accepts the message; the receiver's node logs RelayAcceptance with
+A relaying is logged three times: the sender's node accepts the message; the receiver's node logs RelayAcceptance with
 the sender as peer (the *take*); the sender's node logs RelayAcceptance with the receiver as peer and a reference to the
 take (the *claim*). A refusal is logged by both as RelayRejection. Nothing here reads or writes: rows in, rows out.
 """
@@ -14,14 +14,14 @@ from enum import StrEnum
 from exchange.audit._entry_reader import NAMES, Row, unpack_reference
 from protocol.event import EventName
 
-# What was logged so shortly before a mirror ends may have its counterpart just after it.
+# An entry that was logged so shortly before a mirror ends may have its counterpart just after it.
 IN_FLIGHT_MS = 60_000
 # Two clocks may differ by so much without either being called wrong.
 _CLOCKS_MS = 300_000
 
 
 class Status(StrEnum):
-    """What came of matching one hand-over, refusal or message in two logs."""
+    """What came of matching one relaying, refusal or message in two logs."""
 
     MATCHED = "matched"
     LATE = "late"
@@ -61,7 +61,7 @@ class LogSide:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One hand-over judged: by entries of the sender's log and of the receiver's. ``delay_ms`` from acceptance to take,
+    """One relaying judged: by entries of the sender's log and of the receiver's. ``delay_ms`` from acceptance to take,
     None where there are not both."""
 
     status: Status
@@ -72,7 +72,7 @@ class Verdict:
 
 
 def judge(sent: Sequence[Row], taken: Sequence[Row], sender: LogSide, receiver: LogSide) -> Iterator[Verdict]:
-    """The hand-overs of one envelope from ``sender`` to ``receiver``; all its rows in each log, in their order."""
+    """The relayings of one envelope from ``sender`` to ``receiver``; all its rows in each log, in their order."""
     accepted = next((row for row in sent if _is_acceptance(row) and row.peer != receiver.node), None)
     takes = {row.number: row for row in taken if _is_acceptance(row) and row.peer == sender.node}
     claimed: set[int] = set()
@@ -152,7 +152,7 @@ def _judge_claim(
     if index not in takes:
         return contradicts(f"entry {index} of {receiver.node} is not an acceptance of this node's message", take)
     if index in claimed:
-        return contradicts(f"a second entry claims the hand-over that entry {index} of {receiver.node} is of", take)
+        return contradicts(f"a second entry claims the relaying that entry {index} of {receiver.node} is of", take)
     here = (claim,) if accepted is None else (accepted, claim)
     liars = [side.node for side, rows in ((sender, here), (receiver, (take,))) if any(map(side.is_false, rows))]
     delay = take.at_ms - here[0].at_ms
@@ -163,16 +163,16 @@ def _judge_claim(
         return Verdict(Status.CONTRADICTORY, text, (accepted, claim), (take,), delay), index
     if liars:
         # The finding is about who says the false time; a delay from it would be held against the other.
-        return Verdict(Status.MATCHED, "both logs hold the hand-over", here, (take,)), index
-    return Verdict(Status.MATCHED, "both logs hold the hand-over", here, (take,), delay), index
+        return Verdict(Status.MATCHED, "both logs hold the relaying", here, (take,)), index
+    return Verdict(Status.MATCHED, "both logs hold the relaying", here, (take,), delay), index
 
 
 def _judge_unclaimed(take: Row, failures: tuple[Row, ...], sender: LogSide, receiver: LogSide) -> Verdict:
     if failures:
-        text = f"{receiver.node} took this message, of which {sender.node} says that it could not be handed over"
+        text = f"{receiver.node} took this message, of which {sender.node} says that it could not be relayed"
         return Verdict(Status.CONTRADICTORY, text, failures, (take,))
     if not sender.whole:
-        text = f"the hand-over may be among the entries of {sender.node} that cannot be seen"
+        text = f"the relaying may be among the entries of {sender.node} that cannot be seen"
         return Verdict(Status.WITHHELD, text, (), (take,))
     if receiver.logged_ms(take) > sender.reaches_ms - IN_FLIGHT_MS:
         text = f"{receiver.node} took this message about when the mirror of {sender.node} ends; mirror again"

@@ -17,7 +17,7 @@ from protocol.event import EventName
 _CONSIGNED = frozenset({EventName.ContentConsignment})
 _NOTHING: frozenset[EventName] = frozenset()
 
-# What must stand in the log before an event may: one of these events of the same message.
+# The log may hold an event only after one of these events of the same message.
 _AFTER_IN_MESSAGE: dict[EventName, frozenset[EventName]] = {
     EventName.ContentConsignment: ACCEPTED,
     EventName.RelayFailure: ACCEPTED,

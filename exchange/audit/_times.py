@@ -2,7 +2,7 @@
 
 Rules:
 1. An entry that was there when a checkpoint was signed says no later time than that, and one that was not there no
-   earlier time, but for the allowed skew. What breaks this is a lie that can be proved (docs/misbehaviour.md).
+   earlier time, but for the allowed skew. A breach of this is a lie that can be proved (docs/misbehaviour.md).
 2. Entries are logged in the order of their times, but for the same skew. Where they are not, those are false that
    fewest others agree with: a single entry dated ahead is blamed, and not the honest ones after it. Where as many agree
    with either side, the log does not say which are false, and both are named.

@@ -1,7 +1,7 @@
 """A mirror's tree, proved to lead to the root that the log signed, and what of the mirror's files is not part of it.
 
 The hashes of the leaves stand in a mirror twice: in the tiles of level 0, and in the entries that they are the hashes
-of. Whichever of the two leads to the signed root is the log's; the other is then known to have been altered, and where.
+of. The log's are those that lead to the signed root; the other is then known to have been altered, and where.
 """
 
 from __future__ import annotations

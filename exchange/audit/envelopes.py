@@ -28,7 +28,7 @@ class CheckedEnvelopes:
 
 
 def envelopes_of(part: BundlePart) -> Iterator[bytes]:
-    """The envelopes that a part of a bundle carries. Whoever made the bundle, each proves its own sender."""
+    """The envelopes that a part of a bundle carries. Each proves its own sender, whoever made the bundle."""
     yield from part.contents.envelopes
     yield from (entry.envelope for entry in part.contents.mailbox if entry.envelope is not None)
 

@@ -37,7 +37,7 @@ from protocol.receipt import Receipt
 
 Progress = Callable[[int, int], None]
 
-# What keeps one source from answering; the next may.
+# These keep one source from answering; the next may.
 _SILENT = (ProofInvalidError, LogUnavailableError, TooLargeError, PeerFailedError, UnavailableError)
 # So many trees are tried, the largest first, until one can be had that the others are held against.
 _REFERENCES = 8

@@ -1,7 +1,8 @@
-"""Two nations' logs, matched message by message: what either mentions of hand-overs between them, the other must hold.
+"""Two nations' logs, matched message by message: what either mentions of messages relayed between them, the other must
+hold.
 
 The logs are read side by side in the order of the envelopes' digests, so memory does not grow with them, but for eight
-bytes a hand-over and the rows that are kept. A message belongs to the period in which either log first mentions it:
+bytes a relaying and the rows that are kept. A message belongs to the period in which either log first mentions it:
 periods that follow one another count every message once.
 """
 
@@ -45,7 +46,7 @@ class Cited:
 
 @dataclass(frozen=True, slots=True)
 class ReconciledRow:
-    """One hand-over, refusal or message that did not simply match, in one line, with all entries that say so.
+    """One relaying, refusal or message that did not simply match, in one line, with all entries that say so.
 
     ``sender`` and ``receiver`` are nodes; for what has no direction they are the two in the order given.
     """
@@ -65,9 +66,9 @@ class Reconciliation:
     """What came of it.
 
     ``messages`` are all that either log mentions in the period, ``elsewhere`` those that did not pass between the two
-    nodes. ``counts`` are hand-overs, refusals and open messages by status. ``rows`` are all that are not matched or
+    nodes. ``counts`` are relayings, refusals and open messages by status. ``rows`` are all that are not matched or
     refused, the gravest first, at most 10,000; ``more_rows`` says how many more there are.
-    ``late_after_s`` is the threshold that was applied, ``median_delay_s`` None without matched hand-overs.
+    ``late_after_s`` is the threshold that was applied, ``median_delay_s`` None without matched relayings.
     """
 
     nodes: tuple[str, str]
@@ -82,7 +83,7 @@ class Reconciliation:
 
     @property
     def unexplained(self) -> int:
-        """How many hand-overs and refusals only one log holds, or both tell differently."""
+        """How many relayings and refusals only one log holds, or both tell differently."""
         return sum(count for status, count in self.counts.items() if status.unexplained)
 
     @property
@@ -101,7 +102,7 @@ def reconcile(
 ) -> Reconciliation:
     """Match everything between two nodes, in both directions.
 
-    A hand-over is late when more than ``late_after_s`` passed from the acceptance at the sender's node to that at the
+    A relaying is late when more than ``late_after_s`` passed from the acceptance at the sender's node to that at the
     receiver's. By default that is ten times the median of these logs, and at least a minute.
     """
     work = _Work(first, second)
@@ -137,7 +138,7 @@ class _Work:
         self._counts: Counter[Status] = Counter()
         self._kept: dict[Status, list[ReconciledRow]] = {status: [] for status in Status}
         self._delays = array("q")
-        # The slowest hand-overs, the least slow on top: which of them are late is known at the end.
+        # The slowest relayings, the least slow on top: which of them are late is known at the end.
         self._slowest: list[tuple[int, int, Verdict, int]] = []
 
     def take(self, first: list[Row], second: list[Row]) -> None:

@@ -7,7 +7,7 @@ Rules:
    key of that desk that counted when the node logged it.
 4. No entry says a time that the log's checkpoints, or the entries around it, show to be false.
 
-What breaks rule 1, or leaves no leaves that lead to the root, refuses the mirror; everything else is a finding.
+A mirror that breaks rule 1, or has no leaves that lead to the root, is refused; everything else is a finding.
 Memory does not grow with a log, but by some 40 bytes for 256 entries; what is more stands in files. An auditor keeps
 what was verified and goes on from there: see :mod:`exchange.audit._ledger`.
 """
@@ -92,7 +92,7 @@ def _verify(
             progress(min(tree.size, (bundle + 1) * TILE_WIDTH), tree.size)
     false_times = work.times.false(checkpoints)
     for bad in false_times:
-        # What a checkpoint refutes is found in every audit: by its own word it would be of no period, or of another.
+        # Every audit finds an entry that a checkpoint refutes: by its own word it would be of no period, or of another.
         if bad.code in REFUTED or any(bounds[0] <= ms <= bounds[1] for ms in (bad.at_ms, bad.logged_ms)):
             findings.add(bad.index, bad.code, bad.text)
     rules = EventRules(mirror.node, directory, tree.leaf_hash, bounds, work.unseen_from)

@@ -8,22 +8,23 @@ every deadline of a case is in the agenda until the case says that it is met: no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from exchange.cases.threads import Parsed, thread_messages_of
-from exchange.store.messages import DeskStore
+from exchange.cases.threads import thread_messages_of
+from exchange.context.desk_context import DeskContext
 from exchange.views import AgendaItem
 from protocol.address import Address
 from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms, to_ms
-from protocol.lifecycle.case import AnyCase, fold
-from protocol.lifecycle.deadlines import Deadline, deadlines
-from protocol.lifecycle.profiles import NationalClocks
-from protocol.lifecycle.rules import Side
-from protocol.lifecycle.warnings import level_at, next_change
+
+if TYPE_CHECKING:
+    from protocol.lifecycle.case import AnyCase
+    from protocol.lifecycle.profiles import NationalClocks
+
 
 # So many threads are derived in one transaction.
 _AT_ONCE = 256
@@ -40,36 +41,29 @@ class Notice:
 class Agenda:
     """The agenda of one desk. Blocking; runs in the desk's thread."""
 
-    def __init__(
-        self,
-        store: DeskStore,
-        parsed: Parsed,
-        address: Address,
-        clock: Callable[[], datetime],
-        national: Callable[[AnyCase], NationalClocks],
-    ) -> None:
-        self._store = store
-        self._parsed = parsed
-        self._address = address
-        self._clock = clock
-        self._national = national
+    def __init__(self, context: DeskContext) -> None:
+        self._store = context.store
+        self._parsed = context.parsed
+        self._directory = context.current
+        self._address = context.address
+        self._clock = context.clock
 
     def items(self, at: datetime | None = None) -> list[AgendaItem]:
         """All that is due, as it stands now or would stand ``at``, the earliest first; what stands still comes last."""
         self._derive()
         now = at or self._clock()
-        items = [item for value in self._store.agenda() for item in _items(value, self._address, now)]
+        items = [item for value in self._store.agenda.all() for item in _items(value, self._address, now)]
         return sorted(items, key=lambda item: (item.due is None, item.due or now, item.thread, item.what, item.target))
 
     def notices(self, channel: str) -> list[Notice]:
         """The items with a level that was not told over ``channel`` yet."""
         found = [Notice(item, _name(item, channel)) for item in self.items() if item.level is not None]
-        given = self._store.given_notices([notice.name for notice in found])
+        given = self._store.agenda.given_notices([notice.name for notice in found])
         return [notice for notice in found if notice.name not in given]
 
     def note_given(self, notices: Sequence[Notice]) -> None:
         """These are not told again."""
-        self._store.note_given(notice.name for notice in notices)
+        self._store.agenda.note_given(notice.name for notice in notices)
 
     def next_change(self) -> datetime | None:
         """When the next level is reached, if no message comes before."""
@@ -78,15 +72,20 @@ class Agenda:
         return min((change for change in changes if change is not None and change > now), default=None)
 
     def _derive(self) -> None:
-        while stale := self._store.stale_threads(_AT_ONCE):
+        from exchange.cases.legal_comparison import clocks_of
+        from protocol.lifecycle.case import fold
+
+        while stale := self._store.agenda.stale(_AT_ONCE):
             derived: dict[bytes, bytes | None] = {}
             for row in stale:
                 case = fold(thread_messages_of(self._store, self._parsed, row))
-                derived[row] = _to_bytes(case, self._national(case))
-            self._store.put_agenda(derived, stale)
+                derived[row] = _to_bytes(case, clocks_of(self._directory(), case))
+            self._store.agenda.put(derived, stale)
 
 
 def _to_bytes(case: AnyCase, national: NationalClocks) -> bytes | None:
+    from protocol.lifecycle.deadlines import deadlines
+
     opening, due = case.opening, deadlines(case, national)
     if opening is None or not due:
         return None
@@ -96,6 +95,10 @@ def _to_bytes(case: AnyCase, national: NationalClocks) -> bytes | None:
 
 
 def _items(value: bytes, own: Address, now: datetime) -> list[AgendaItem]:
+    from protocol.lifecycle.deadlines import Deadline
+    from protocol.lifecycle.rules import Side
+    from protocol.lifecycle.warnings import level_at, next_change
+
     (thread, kind, requester, requested, urgency), rows = cbor.decode(value)
     side = Side.REQUESTER if requester == str(own) else Side.REQUESTED
     peers = tuple(Address.parse(text) for text in (requested if side is Side.REQUESTER else [requester]))

@@ -15,12 +15,11 @@ from uuid import UUID
 
 from exchange.cases.listing import inbox_row
 from exchange.cases.threads import proved_events
-from exchange.store.messages import DeskStore
+from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Head, StoredMessage
 from exchange.views import Direction, InboxRow, SentMessage
 from protocol.address import Address
 from protocol.event import Event, EventName
-from protocol.messages.types.contact import ContactTest, ContactTestReply
 
 # How many of the latest tests are looked at for the last reply.
 # A test that is further down than so many messages was waited for in vain long ago.
@@ -96,6 +95,8 @@ class ContactTestSent:
 
 def draft_of_test(contact: Address, officer: Mapping[str, str] | None) -> dict[str, Any]:
     """The draft of a test of one contact point; its language is of no matter, for it has no text."""
+    from protocol.messages.types.contact import ContactTest
+
     draft: dict[str, Any] = {
         "type": ContactTest.TYPE,
         "to": [str(contact)],
@@ -107,22 +108,24 @@ def draft_of_test(contact: Address, officer: Mapping[str, str] | None) -> dict[s
 
 def _is_unanswered_test(store: DeskStore, head: Head) -> bool:
     """Whether the message is a test that this desk received and did not reply to."""
+    from protocol.messages.types.contact import ContactTest
+
     return (
         head.type == ContactTest.TYPE
         and head.direction is Direction.RECEIVED
-        and not any(_is_reply(stored, Direction.SENT) for _, stored, _ in store.thread(head.thread))
+        and not any(_is_reply(stored, Direction.SENT) for _, stored, _ in store.messages.thread(head.thread))
     )
 
 
 def unanswered_tests(store: DeskStore) -> list[InboxRow]:
     """The tests among the latest messages that nobody here replied to, the newest first."""
-    rows = store.heads(Direction.RECEIVED, _TESTS_LOOKED_FOR_AMONG, None, unopened=False)
+    rows = store.messages.heads(Direction.RECEIVED, _TESTS_LOOKED_FOR_AMONG, None, unopened=False)
     return [inbox_row(store, *row) for row in rows if _is_unanswered_test(store, row[1])]
 
 
 def contact_standing(store: DeskStore, contact: Address, policy: ContactTestPolicy, now: datetime) -> ContactStanding:
     """What this desk's tests say of ``contact`` at ``now``."""
-    results = [_result(store, message, contact) for message in store.tests_of(contact, _TESTS_KEPT_IN_VIEW)]
+    results = [_result(store, message, contact) for message in store.contact_tests.of(contact, _TESTS_KEPT_IN_VIEW)]
     latest = results[0] if results else None
     replied = next((result for result in results if result.replied_at is not None), None)
     return ContactStanding(contact, _standing(latest, replied, policy, now), latest, replied)
@@ -142,10 +145,10 @@ def _standing(
 
 
 def _result(store: DeskStore, message_id: UUID, contact: Address) -> ContactTestResult:
-    head = store.head(message_id)[1]
+    head = store.messages.head(message_id).head
     events = [
         event
-        for event in proved_events(store.receipts(head.digest))
+        for event in proved_events(store.receipts.of(head.digest))
         if event.recipient is None or event.recipient == contact
     ]
     reply = _reply_of(store, head, contact)
@@ -163,17 +166,21 @@ def _result(store: DeskStore, message_id: UUID, contact: Address) -> ContactTest
 
 
 def _reply_of(store: DeskStore, test: Head, contact: Address) -> Head | None:
-    replies = (stored.head for _, stored, _ in store.thread(test.thread) if _is_reply(stored, Direction.RECEIVED))
+    replies = (
+        stored.head for _, stored, _ in store.messages.thread(test.thread) if _is_reply(stored, Direction.RECEIVED)
+    )
     return next((head for head in replies if head.sender == contact and head.in_reply_to == test.id), None)
 
 
 def _is_reply(stored: StoredMessage, direction: Direction) -> bool:
+    from protocol.messages.types.contact import ContactTestReply
+
     return stored.head.type == ContactTestReply.TYPE and stored.head.direction is direction
 
 
 def _first_logged(store: DeskStore, head: Head) -> datetime:
     """The earliest time that a verified log entry states for a message; without one, when this desk stored it."""
-    return min((event.at for event in proved_events(store.receipts(head.digest))), default=head.stored_at)
+    return min((event.at for event in proved_events(store.receipts.of(head.digest))), default=head.stored_at)
 
 
 def _first(events: Sequence[Event], name: EventName) -> datetime | None:

@@ -12,22 +12,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from exchange.cases.search import Search
-from exchange.cases.threads import Parsed
-from exchange.store.messages import DeskStore
+from exchange.context.parsed import Parsed
+from exchange.store.desk_store import DeskStore
 from exchange.views import Direction
 from protocol.address import Address
-from protocol.messages.schema.base import Message
-from protocol.messages.schema.identifiers import Identifier
-from protocol.messages.types.assistance import AssistanceRequest
-from protocol.messages.types.emergency import EmergencyRequest
-from protocol.messages.types.preservation import PreservationRequest
+from protocol.errors import DuplicateRequestError
 
-_REQUESTS = (PreservationRequest, AssistanceRequest, EmergencyRequest)
+if TYPE_CHECKING:
+    from protocol.messages.schema.base import Message
+    from protocol.messages.schema.identifiers import Identifier
+
+
 _EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
-# What identifies, by kind; the rest describes.
+# These fields identify, by kind; the rest describes.
 _IDENTIFYING: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "ip_range": ("first", "last"),
@@ -85,11 +86,15 @@ class Duplicate:
 
 def subjects_of(message: Message) -> Iterator[TargetSubject]:
     """The targets of a request with an identifier; none of another message."""
-    if not isinstance(message, _REQUESTS):
+    from protocol.messages.types.assistance import AssistanceRequest
+    from protocol.messages.types.emergency import EmergencyRequest
+    from protocol.messages.types.preservation import PreservationRequest
+
+    if not isinstance(message, PreservationRequest | AssistanceRequest | EmergencyRequest):
         return
     for target in message.targets:
         window = target.time_window
-        # Who used an address is asked of an instant, whatever the span of the data wanted of them.
+        # A request asks who used an address at an instant, whatever the span of the data wanted of them.
         instant = getattr(target.identifier, "instant", None)
         begins, ends = (instant, instant) if instant else (window.begins_at, window.ends_at) if window else _EVER
         yield TargetSubject(target.target, subject_key(target.identifier), begins, ends)
@@ -108,6 +113,14 @@ def subject_key(identifier: Identifier) -> str:
     elif kind not in _CASE_MATTERS or getattr(identifier, "chain", None) == "ethereum":
         values = [value.casefold().replace(" ", "").replace("-", "") for value in values]
     return json.dumps([kind, *values], ensure_ascii=False)
+
+
+def require_no_duplicate(store: DeskStore, parsed: Parsed, search: Search, message: Message) -> None:
+    """Return if no other case is about a target of the request; raises :class:`DuplicateRequestError`."""
+    search.index()
+    named = sorted({str(found.thread) for found in find_duplicates(store, parsed, search, message)})
+    if named:
+        raise DuplicateRequestError(f"other cases are about the same targets: {', '.join(named)}")
 
 
 def find_duplicates(store: DeskStore, parsed: Parsed, search: Search, message: Message) -> list[Duplicate]:

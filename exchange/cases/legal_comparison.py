@@ -166,7 +166,7 @@ class _Comparison:
             return "dual_criminality_unclear", None
         if not theirs.punishable:
             return "dual_criminality_missing", theirs
-        # Who asks prosecutes it: only an own profile that denies that casts doubt.
+        # The side that asks prosecutes it: only an own profile that denies that casts doubt.
         return ("dual_criminality_unclear" if ours and not ours.punishable else "dual_criminality_met"), theirs
 
     # --- Preservation ---

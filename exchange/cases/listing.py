@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from exchange.store.messages import DeskStore
+from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Head, Quarantined
 from exchange.views import Direction, InboxRow, QuarantineRow, SendStatus
 
@@ -32,9 +32,9 @@ def inbox_row(store: DeskStore, sequence: int, head: Head, opened_at: datetime |
 
 def send_status(store: DeskStore, head: Head) -> SendStatus:
     """Where a sent message stands at its first hop."""
-    if store.is_pending(head.id):
+    if store.outbox.has(head.id):
         return SendStatus.QUEUED
-    return SendStatus.REFUSED if store.refusal(head.id) else SendStatus.SUBMITTED
+    return SendStatus.REFUSED if store.refusals.of(head.id) else SendStatus.SUBMITTED
 
 
 def quarantine_row(sequence: int, refused: Quarantined) -> QuarantineRow:

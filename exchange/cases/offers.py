@@ -12,25 +12,22 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from exchange.cases.threads import Parsed
-from exchange.store.messages import DeskStore
-from protocol.address import Address
+from exchange.context.desk_context import DeskContext
+from exchange.store.desk_store import DeskStore
 from protocol.encoding import cbor
+from protocol.encoding.phrase import phrase
 from protocol.errors import InvalidMessageError, NothingOpenError, OfferNeededError, UsageError
-from protocol.messages.parse import ComposedMessage
-from protocol.messages.schema.base import Message
-from protocol.messages.schema.conditions import ConditionPropose
-from protocol.messages.schema.parts import Condition
-from protocol.messages.types.answer import Answer
-from protocol.messages.types.consent import accepts_all, content_conditions
-from protocol.messages.types.information import InformationSpontaneous
-from protocol.messages.types.offer import SALT_BYTES, commitment_to
+
+if TYPE_CHECKING:
+    from protocol.messages.parse import ComposedMessage
+    from protocol.messages.schema.base import Message
+    from protocol.messages.schema.parts import Condition
+
 
 _NOBODY = str(UUID(int=0))
-_PLACE = {"message": _NOBODY, "salt": bytes(SALT_BYTES).hex()}
 _COMMON = ("language", "urgency", "urgency_reason", "handling", "legal_basis", "own_reference", "peer_reference")
 _OF_INFORMATION = ("subject", "usefulness", "evidential_status", "countries", "request_expected")
 
@@ -53,6 +50,9 @@ class PreparedOffer:
 
 def offer_type(draft_type: str) -> str:
     """The type of the message that offers what a draft of this type gives."""
+    from protocol.messages.schema.conditions import ConditionPropose
+    from protocol.messages.types.answer import Answer
+
     return ConditionPropose.TYPE if draft_type == Answer.TYPE else draft_type
 
 
@@ -68,7 +68,7 @@ class WithheldTable:
         """Keep what an offer is about, inside a transaction."""
         row = self._row(offer)
         value = cbor.encode([withheld.salt, json.dumps(withheld.draft, ensure_ascii=False)])
-        slot, sealed = self._store.seal_content(b"withheld.sealed", row, value)
+        slot, sealed = self._store.content.seal(b"withheld.sealed", row, value)
         self._database.execute("INSERT INTO withheld (id, sealed, slot) VALUES (?, ?, ?)", (row, sealed, slot))
 
     def get(self, offer: UUID) -> WithheldContent | None:
@@ -77,13 +77,15 @@ class WithheldTable:
         rows = self._database.all("SELECT sealed, slot FROM withheld WHERE id = ?", (row,))
         if not rows:
             return None
-        salt, draft = cbor.decode(self._store.open_content(b"withheld.sealed", row, *rows[0]))
+        salt, draft = cbor.decode(self._store.content.open(b"withheld.sealed", row, *rows[0]))
         return WithheldContent(json.loads(draft), salt)
 
     def remove(self, offer: UUID) -> bool:
         """Take it out, inside a transaction; whether it was there."""
         row = self._row(offer)
-        self._store.doom(slot for (slot,) in self._database.all("SELECT slot FROM withheld WHERE id = ?", (row,)))
+        self._store.content.doom(
+            slot for (slot,) in self._database.all("SELECT slot FROM withheld WHERE id = ?", (row,))
+        )
         return bool(self._database.execute("DELETE FROM withheld WHERE id = ?", (row,)).rowcount)
 
     def _row(self, offer: UUID) -> bytes:
@@ -93,18 +95,12 @@ class WithheldTable:
 class Offers:
     """Makes offers and makes them good; ``compose`` completes and validates one draft, and checks no thread."""
 
-    def __init__(
-        self,
-        store: DeskStore,
-        parsed: Parsed,
-        address: Address,
-        compose: Callable[[Mapping[str, Any]], ComposedMessage],
-    ) -> None:
-        self._store = store
-        self._parsed = parsed
-        self._address = address
+    def __init__(self, context: DeskContext, compose: Callable[[Mapping[str, Any]], ComposedMessage]) -> None:
+        self._store = context.store
+        self._parsed = context.parsed
+        self._address = context.address
         self._compose = compose
-        self._withheld = WithheldTable(store)
+        self._withheld = WithheldTable(context.store)
 
     def prepare(self, draft: Mapping[str, Any]) -> PreparedOffer:
         """The offer of what ``draft`` gives.
@@ -112,6 +108,8 @@ class Offers:
         Raises :class:`InvalidMessageError`, and :class:`UsageError` for a draft that gives nothing under conditions, or
         in an emergency, where nothing waits.
         """
+        from protocol.messages.types.offer import SALT_BYTES, commitment_to
+
         opened = {name: value for name, value in draft.items() if name != "offer"}
         composed = self._compose(self._completed(opened))
         message = composed.message
@@ -141,12 +139,14 @@ class Offers:
         Raises :class:`NotFoundError`, :class:`NothingOpenError` when nothing waits, :class:`OfferNeededError` as long
         as a recipient has not accepted.
         """
-        stored = self._store.message(offer_id)
+        from protocol.messages.types.consent import accepts_all
+
+        stored = self._store.messages.get(offer_id)
         withheld = self._withheld.get(offer_id)
         if withheld is None or stored.erased:
             raise NothingOpenError("nothing waits for the acceptance of that message")
         offer = self._parsed.of(stored)
-        rows = self._store.thread(stored.head.thread)
+        rows = self._store.messages.thread(stored.head.thread)
         thread = [self._parsed.of(other) for _, other, _ in rows if not other.erased]
         acceptances = {other.sender: other for other in thread if accepts_all(other, offer)}
         missing = [recipient for recipient in offer.to if recipient not in acceptances]
@@ -176,23 +176,34 @@ class Offers:
 
     def _completed(self, draft: Mapping[str, Any]) -> dict[str, Any]:
         """The draft with what it will have when it is sent, to be checked as it will be then."""
+        from protocol.messages.types.answer import Answer
+        from protocol.messages.types.information import InformationSpontaneous
+        from protocol.messages.types.offer import SALT_BYTES
+
         if draft.get("type") not in {Answer.TYPE, InformationSpontaneous.TYPE}:
             raise UsageError("an answer, or information, is offered; other messages are sent")
-        given = {**draft, "offer": _PLACE}
+        place = {"message": _NOBODY, "salt": bytes(SALT_BYTES).hex()}
+        given = {**draft, "offer": place}
         return given if draft.get("in_reply_to") else {**given, "in_reply_to": _NOBODY}
 
 
 def _named_once(message: Message) -> list[Condition]:
     """The conditions, each once; raises :class:`InvalidMessageError` where one name stands for two."""
+    from protocol.messages.types.consent import content_conditions
+
     found: dict[str, Condition] = {}
     for condition in content_conditions(message):
         if found.setdefault(condition.condition, condition) != condition:
-            text = f"two conditions have the name {condition.condition}: name them apart"
-            raise InvalidMessageError("the message has 1 problem", (("conditions", "message format", text),))
+            text = phrase("two conditions have the name {name}: name them apart", name=condition.condition)
+            raise InvalidMessageError(
+                phrase("problems of the message: {count}", count=1), (("conditions", "message format", text),)
+            )
     return list(found.values())
 
 
 def _of_its_type(message: Message, fields: Mapping[str, Any]) -> dict[str, Any]:
+    from protocol.messages.types.answer import Answer
+
     if isinstance(message, Answer):
         targets = dict.fromkeys(target for item in message.items for target in item.targets)
         reply = {"thread": str(message.thread), "in_reply_to": str(message.in_reply_to)}

@@ -1,7 +1,7 @@
 """Finding messages by the words in them, although everything at rest is sealed.
 
-What a message is indexed under (:mod:`exchange.text.words`) is blinded under the desk's index key and kept with the
-message's number. What a search finds that way is opened and looked at before it is shown, so that a chance match is
+The desk blinds the words of a message (:mod:`exchange.text.words`) under its index key and keeps them with the
+message's number. A search opens what it finds that way and looks at it before it shows it, so that a chance match is
 never a result. Messages are indexed in the quiet moments of a watch, and by the next searches: indexing one costs as
 much as receiving it, and must not hold a busy desk up. Nothing is left out silently: a search says how many messages it
 did not look into yet, and whether there are more than it shows.
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 from exchange.cases.listing import inbox_row
-from exchange.store.messages import DeskStore
+from exchange.store.desk_store import DeskStore
 from exchange.store.rows import StoredMessage
 from exchange.text.words import Query, keys_of, pieces_of
 from exchange.views import InboxRow, SearchResult
@@ -61,19 +61,19 @@ class Search:
     def index(self, most: int | None = None, progress: Progress | None = None) -> int:
         """Index what came since the last time, at most so many messages; returns how many were left."""
         self._index_opened()
-        total, done = self._store.unindexed(), 0
+        total, done = self._store.search.unindexed(), 0
         wanted = total if most is None else min(most, total)
         while done < wanted:
-            rows = self._store.next_unindexed(min(_AT_ONCE, wanted - done))
+            rows = self._store.search.next_unindexed(min(_AT_ONCE, wanted - done))
             closed = {seq for seq, message in rows if self._is_closed(message)}
             words = [(seq, frozenset() if seq in closed else self._words(message)) for seq, message in rows]
-            self._store.add_words(words, closed)
+            self._store.search.add(words, closed)
             done += len(rows)
             if progress is not None:
                 progress(done, wanted)
             if not rows:
                 break
-        return self._store.unindexed() if done < total else 0
+        return self._store.search.unindexed() if done < total else 0
 
     def find(
         self, query: str, limit: int, progress: Progress | None = None, *, everything: bool = False
@@ -102,9 +102,9 @@ class Search:
 
     def _index_opened(self) -> None:
         """Index what was closed when it came and is open now."""
-        opened = [(seq, message) for seq, message in self._store.closed() if not self._is_closed(message)]
+        opened = [(seq, message) for seq, message in self._store.search.closed() if not self._is_closed(message)]
         if opened:
-            self._store.add_words_of_opened([(seq, self._words(message)) for seq, message in opened])
+            self._store.search.add_opened([(seq, self._words(message)) for seq, message in opened])
 
     def _words(self, message: StoredMessage) -> frozenset[str]:
         return words_in(message) | self.subject_words(message)
@@ -116,7 +116,7 @@ class Search:
     def _candidates(self, keys: set[str], at_once: int) -> Iterator[tuple[int, StoredMessage, datetime | None]]:
         """What is indexed under all of the keys, the newest first."""
         before: int | None = None
-        while rows := self._store.with_words(keys, at_once, before):
+        while rows := self._store.search.with_words(keys, at_once, before):
             yield from rows
             before = rows[-1][0]
 

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from exchange.store.messages import DeskStore
+from exchange.context.parsed import Parsed
+from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Head, StoredMessage, StoredReceipt
 from exchange.views import Clocks, InboxRow, ReceiptRow, RecipientTracking, TargetRow, Tracking
 from keys.directory.routes import node_path
 from keys.directory.view import Directory
 from protocol.address import Address
-from protocol.errors import ComityError, ErasedError, NotFoundError, TransitionError
+from protocol.errors import ComityError, NotFoundError, TransitionError
 from protocol.event import Event, EventName, decode_event
-from protocol.lifecycle.assistance import AssistanceCase
-from protocol.lifecycle.case import AnyCase, check_step
-from protocol.lifecycle.clocks import acknowledgement_due, expiry_warnings
-from protocol.lifecycle.deadlines import deadlines, overdue
-from protocol.lifecycle.preservation import PreservationCase, state_at
-from protocol.lifecycle.profiles import NO_NATIONAL_CLOCKS, NationalClocks
-from protocol.lifecycle.thread import ThreadEvent, ThreadMessage
-from protocol.messages.parse import parse_message
-from protocol.messages.schema.base import Message
+from protocol.lifecycle.profiles import NO_NATIONAL_CLOCKS
+
+if TYPE_CHECKING:
+    from protocol.lifecycle.case import AnyCase
+    from protocol.lifecycle.profiles import NationalClocks
+    from protocol.lifecycle.thread import ThreadEvent, ThreadMessage
+    from protocol.messages.schema.base import Message
+
 
 Ways = Mapping[Address, tuple[str, ...]]
 
@@ -40,54 +40,23 @@ _PROGRESS = (
 _RANK = {name.value: rank for rank, name in enumerate(_PROGRESS)}
 
 
-class Parsed:
-    """The latest messages in their parsed form, so that taking, answering and showing one parses it once."""
-
-    def __init__(self, most: int = 256) -> None:
-        self._most = most
-        self._messages: OrderedDict[bytes, Message] = OrderedDict()
-
-    def of(self, stored: StoredMessage) -> Message:
-        """The parsed content of a stored message; raises :class:`ErasedError` when it was erased."""
-        if stored.erased:
-            raise ErasedError
-        message = self._messages.get(stored.head.digest)
-        if message is None:
-            message = parse_message(stored.content)
-            self.keep(stored.head.digest, message)
-        return message
-
-    def forget(self, digests: Iterable[bytes]) -> None:
-        """Forget what was parsed from these envelopes."""
-        for digest in digests:
-            self._messages.pop(digest, None)
-
-    def forget_all(self) -> None:
-        """Forget everything: another program may have erased any of it."""
-        self._messages.clear()
-
-    def keep(self, digest: bytes, message: Message) -> None:
-        """Keep what was parsed from the envelope with this digest."""
-        self._messages[digest] = message
-        if len(self._messages) > self._most:
-            self._messages.popitem(last=False)
-
-
 def thread_messages(store: DeskStore, parsed: Parsed, thread: UUID) -> list[ThreadMessage]:
     """The messages of a thread with the events that verified receipts prove of them."""
-    return _with_events(store, parsed, store.thread(thread))
+    return _with_events(store, parsed, store.messages.thread(thread))
 
 
 def thread_messages_of(store: DeskStore, parsed: Parsed, row: bytes) -> list[ThreadMessage]:
     """As :func:`thread_messages`, by the thread's blinded id."""
-    return _with_events(store, parsed, store.thread_of_row(row))
+    return _with_events(store, parsed, store.messages.thread_of_row(row))
 
 
 def _with_events(
     store: DeskStore, parsed: Parsed, rows: Sequence[tuple[int, StoredMessage, datetime | None]]
 ) -> list[ThreadMessage]:
+    from protocol.lifecycle.thread import ThreadMessage
+
     return [
-        ThreadMessage(parsed.of(stored), _events(store.receipts(stored.head.digest)))
+        ThreadMessage(parsed.of(stored), _events(store.receipts.of(stored.head.digest)))
         for _, stored, _ in rows
         if not stored.erased
     ]
@@ -98,6 +67,8 @@ def check_next_step(store: DeskStore, parsed: Parsed, message: Message) -> None:
 
     Raises :class:`NotFoundError` when this desk does not have the thread, :class:`TransitionError` with the reason.
     """
+    from protocol.lifecycle.case import check_step
+
     if message.thread == message.id:
         return
     thread = thread_messages(store, parsed, message.thread)
@@ -132,6 +103,10 @@ def tracking(
 
     ``national`` are the requested nation's own clocks.
     """
+    from protocol.lifecycle.clocks import acknowledgement_due, expiry_warnings
+    from protocol.lifecycle.deadlines import deadlines, overdue
+    from protocol.lifecycle.preservation import PreservationCase
+
     direct = {recipient: (row.sender.node, recipient.node) for recipient in row.recipients}
     preservation = case if isinstance(case, PreservationCase) else None
     return Tracking(
@@ -154,6 +129,9 @@ def tracking(
 
 def target_rows(case: AnyCase, now: datetime) -> list[TargetRow]:
     """The targets of the request at ``now``; none of a thread that asks for nothing."""
+    from protocol.lifecycle.assistance import AssistanceCase
+    from protocol.lifecycle.preservation import PreservationCase, state_at
+
     if isinstance(case, PreservationCase):
         return [
             TargetRow(
@@ -177,7 +155,7 @@ def received_at(store: DeskStore, head: Head, own: Address) -> datetime:
     """When this desk received a message: the handover that its node logged, else when it was stored."""
     times = [
         event.at
-        for event in _events(store.receipts(head.digest))
+        for event in _events(store.receipts.of(head.digest))
         if event.name == EventName.ContentHandover and event.recipient == str(own)
     ]
     return min(times, default=head.stored_at)
@@ -189,6 +167,8 @@ def proved_events(receipts: Sequence[StoredReceipt]) -> list[Event]:
 
 
 def _events(receipts: Sequence[StoredReceipt]) -> tuple[ThreadEvent, ...]:
+    from protocol.lifecycle.thread import ThreadEvent
+
     return tuple(
         ThreadEvent(event.name.value, str(event.recipient), event.at)
         for event in proved_events(receipts)

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import signal
 import sys
 from collections.abc import Callable, Coroutine
-from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
-from typer.core import TyperCommand
 
+from exchange.cli._acting import given_login
 from exchange.i18n import _
-from exchange.office.officers import Login
-from keys.local.passphrase import ask_passphrase, read_passphrase_file
 from keys.local.terminal import INTERRUPTED, ask, refuse
-from protocol.encoding.instants import parse_instant
 from protocol.errors import ComityError, MalformedError, RecipientNeededError, UsageError
 
 if TYPE_CHECKING:
+    from asyncio import Future
+
     from exchange.desk.desk import Desk
+    from exchange.office.officers import Login
+    from keys.secrets.keystore import Keystore
 
 T = TypeVar("T")
 
@@ -68,37 +65,20 @@ TSA_ROOTS = typer.Option("--tsa-roots", help=_("PEM file of the timestamp author
 REPLACED_OUT = typer.Option("--out", help=_("The file to write; it is replaced if it exists."))
 TsaRootsOption = Annotated[Path | None, TSA_ROOTS]
 DisclosureOption = Annotated[
-    Path | None, typer.Option("--disclosure", help=_("A disclosure, for a bundle without content."))
+    Path | None, typer.Option("--disclosure", help=_("A disclosure, for a bag without content."))
 ]
 IdArgument = Annotated[str, typer.Argument(help=_("The message's id, or its first or last characters."))]
 SHORT_ID = 8  # the end of an id: its beginning is a time, alike in neighbours
-_ENDING = (signal.SIGINT, signal.SIGTERM)
 DEFAULT_HOME = Path("~/.comity")
 # As people write an instant: with a space for the T, and to the minute.
 _AS_TYPED = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(:[\d.]+)?(?=[Zz+-])", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class GivenLogin:
-    """Who acts and why, as the command line says before the command."""
-
-    officer: str | None = None
-    passphrase_file: Path | None = None
-    purpose: str | None = None
-    reason: str | None = None
-
-
-_given: ContextVar[GivenLogin | None] = ContextVar("given", default=None)
-
-
-def give_login(login: GivenLogin) -> None:
-    """Keep who acts for the command that follows."""
-    _given.set(login)
-
-
 def read_login() -> Login:
     """Who acts, the officer's passphrase read or asked for. :class:`UsageError`, :class:`KeystoreError`."""
-    given = _given.get() or GivenLogin()
+    from exchange.office.officers import Login
+
+    given = given_login()
     if given.officer is None:
         return Login(purpose=given.purpose, reason=given.reason)
     read = read_officer_passphrase(given.passphrase_file, given.officer, "--officer-passphrase-file")
@@ -107,6 +87,8 @@ def read_login() -> Login:
 
 def read_passphrase(path: Path | None, *, new: bool = False) -> bytes:
     """The passphrase; for a ``new`` keystore it is asked twice. :class:`UsageError`, :class:`KeystoreError`."""
+    from keys.local.passphrase import ask_passphrase, read_passphrase_file
+
     if path is not None:
         return read_passphrase_file(path)
     return ask_passphrase(_("Passphrase: "), _("Again: ") if new else None)
@@ -114,6 +96,8 @@ def read_passphrase(path: Path | None, *, new: bool = False) -> bytes:
 
 def read_officer_passphrase(path: Path | None, officer: str, option: str, *, new: bool = False) -> bytes:
     """As :func:`read_passphrase`, for an officer's own key; ``option`` is that which names the file."""
+    from keys.local.passphrase import ask_passphrase, read_passphrase_file
+
     if path is not None:
         return read_passphrase_file(path)
     prompt = _("Passphrase of {officer}: ").format(officer=officer)
@@ -124,6 +108,8 @@ def instant(text: str | None) -> datetime | None:
     """The instant that a person wrote, with its offset; seconds may be left out. Raises :class:`UsageError`."""
     if text is None:
         return None
+    from protocol.encoding.instants import parse_instant
+
     try:
         return parse_instant(_AS_TYPED.sub(lambda found: f"{found[1]}T{found[2]}{found[3] or ':00'}", text, count=1))
     except MalformedError as problem:
@@ -132,6 +118,8 @@ def instant(text: str | None) -> datetime | None:
 
 def run(work: Callable[[], Coroutine[Any, Any, int | None]], *, as_json: bool) -> None:
     """Run a command to its exit code; a typed error is shown, whatever else is a defect and shown without values."""
+    import asyncio
+
     try:
         code = asyncio.run(work())
     except ComityError as error:
@@ -143,9 +131,13 @@ def run(work: Callable[[], Coroutine[Any, Any, int | None]], *, as_json: bool) -
 
 async def until_signalled(work: Coroutine[Any, Any, None]) -> int | None:
     """Do ``work`` until it ends, or until SIGINT or SIGTERM ends it in order; the exit code."""
+    import asyncio
+    import signal
+
+    ending = (signal.SIGINT, signal.SIGTERM)
     loop, working, received = asyncio.get_running_loop(), asyncio.ensure_future(work), list[int]()
 
-    before = {number: signal.getsignal(number) for number in _ENDING}
+    before = {number: signal.getsignal(number) for number in ending}
 
     def end(number: int) -> None:
         if not received:
@@ -155,11 +147,11 @@ async def until_signalled(work: Coroutine[Any, Any, None]) -> int | None:
         received.append(number)
 
     def leave_to_others() -> None:
-        for number in _ENDING:
+        for number in ending:
             if loop.remove_signal_handler(number):
                 signal.signal(number, before[number])
 
-    for number in _ENDING:
+    for number in ending:
         loop.add_signal_handler(number, end, number)
     try:
         await working
@@ -185,7 +177,7 @@ def read_handing(to: str | None, purpose: str | None) -> tuple[str, str]:
 
     Raises :class:`RecipientNeededError` when nobody can be asked.
     """
-    given = (to, purpose or (_given.get() or GivenLogin()).purpose)
+    given = (to, purpose or given_login().purpose)
     if not all(given) and not sys.stdin.isatty():
         raise RecipientNeededError("it was not said who gets it, or what for")
     questions = (_("Who gets it?"), _("What for (a code of the list record_purpose)?"))
@@ -199,25 +191,23 @@ def with_desk(
     """``work`` on the opened desk."""
 
     async def opened() -> int | None:
+        secret, folder = read_passphrase(passphrase_file), home.expanduser()
+        keystore = _begin_to_open(folder, secret)
         from exchange.desk.desk import Desk, utc_now
 
-        secret = read_passphrase(passphrase_file)
-        async with Desk.open(home.expanduser(), secret, clock=utc_now, login=read_login()) as desk:
+        async with Desk.open(folder, secret, clock=utc_now, login=read_login(), keystore=keystore) as desk:
             return await work(desk)
 
     return opened
 
 
-class TakesNumbersBelowZero(TyperCommand):
-    """A command whose arguments may be identifiers that begin with a hyphen, as groups of Telegram have them.
+def _begin_to_open(home: Path, passphrase: bytes) -> Future[Keystore]:
+    """Derive the key of the desk's keystore on another core, while what a desk is made of is imported on this one."""
+    import asyncio
 
-    No option is called like a number, so that nobody who mistypes one is understood in another way.
-    """
+    from keys.secrets.keystore import FILE_NAME, Keystore
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """The arguments, those numbers last and behind ``--``."""
-        if "--" not in args:
-            numbers = [one for one in args if re.fullmatch(r"-[0-9]{5,}", one)]
-            if numbers:
-                args = [*(one for one in args if one not in numbers), "--", *numbers]
-        return super().parse_args(ctx, args)
+    opening = asyncio.get_running_loop().run_in_executor(None, Keystore.open, home / FILE_NAME, passphrase)
+    # Where the settings are refused first, nobody asks what came of it.
+    opening.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return opening

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 from uuid import UUID
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from keys.local.isolates import shown as as_shown
 from keys.local.printing import printable_line
@@ -20,10 +17,6 @@ from keys.local.terminal import emit, write, write_json
 from keys.local.translation import isolated_value
 from protocol.address import Address
 from protocol.encoding.instants import to_text
-
-out = Console(soft_wrap=True, highlight=False)
-_piped = Console(soft_wrap=True, highlight=False, width=10_000)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 def plain(value: Any) -> Any:
@@ -73,6 +66,11 @@ def safe(value: object) -> str:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table for a person."""
+    # Only here: a program that reads JSON does not wait for what draws.
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     shown = Table(title=as_shown(title), title_justify="left", show_edge=False)
     for number, column in enumerate(columns):
         # Folded, never cut: a name or an instant is of use only as a whole.
@@ -80,11 +78,32 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     for row in rows:
         shown.add_row(*(Text(as_shown(isolated_value(_cell(cell)))) for cell in row))
     # Only a terminal has a width; what reads a pipe wants a row in a line.
-    console = out if out.is_terminal else _piped
+    console = Console(soft_wrap=True, highlight=False)
+    if not console.is_terminal:
+        console = Console(soft_wrap=True, highlight=False, width=10_000)
     with console.capture() as drawn:
         console.print(shown)
     # Drawn by us out of cells that are safe: the frame's own control sequences are meant.
     emit(drawn.get())
+
+
+@contextmanager
+def progress(text: str, *, as_json: bool, counted: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error for the length of a block, moved on by (completed, total); none for programs.
+
+    ``counted``: it counts what is done of how much, instead of showing a share.
+    """
+    if as_json:
+        yield lambda _completed, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    with Progress(*(columns if counted else ()), console=console, transient=True) as shown:
+        task = shown.add_task(text, total=None)
+        yield lambda completed, total: shown.update(task, completed=completed, total=total)
 
 
 def _cell(value: object) -> str:

@@ -1,4 +1,6 @@
-"""The demonstration: a whole federation on this machine, with real processes, TLS and databases."""
+"""The demonstration: a whole federation on this machine, with real processes, TLS and databases.
+
+It never opens a port to other machines, and never touches a home that it did not make."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class DemoFederation:
         return self.root / f"node-{node}"
 
     def bootstrap(self, node: str) -> Path:
-        """The bootstrap bundle for the desks of ``node``."""
+        """The bootstrap file for the desks of ``node``."""
         return self.root / f"bootstrap-{node}.json"
 
     async def found(self) -> None:
@@ -137,7 +137,7 @@ class DemoFederation:
 
     async def _join(self, node: str) -> None:
         bundle = str(self.bootstrap(node))
-        await self.commands.node("federation", "bundle", self._directory, node, "--out", bundle)
+        await self.commands.node("federation", "bootstrap", self._directory, node, "--out", bundle)
         await self.commands.node("join", str(self.node_home(node)), bundle)
 
     async def _publish(self) -> None:

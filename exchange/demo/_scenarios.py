@@ -29,7 +29,7 @@ _ASSISTANCE = "messages/assistance.request.json"
 _UNDATED = {"wanted_by": None, "wanted_by_reason": None}
 _ARRIVES_WITHIN_S = 60
 _PROVED = {"SubmissionAcceptance", "RelayAcceptance", "ContentConsignment", "ContentHandover"}
-# What the draft of a reply brings with it, or the desk fills in.
+# The draft of a reply brings these with it, or the desk fills them in.
 _NOT_OF_AN_EXAMPLE = {
     "type",
     "to",
@@ -70,7 +70,7 @@ class Cast:
             if key not in _NOT_OF_AN_EXAMPLE
         }
         given = {key: value for key, value in {**fields, **changes}.items() if value is not None}
-        return await by.reply_draft(about, reply_type, **given)
+        return await by.replies.draft(about, reply_type, **given)
 
     async def answer_under_conditions(self, by: Desk, about: UUID, **changes: Any) -> None:
         """Offer the example answer, have its conditions accepted, and give it."""
@@ -79,15 +79,17 @@ class Cast:
     async def give_under_conditions(self, by: Desk, draft: Mapping[str, Any]) -> UUID:
         """Offer what ``draft`` gives, have its conditions accepted by the other, and give it; the offer's id."""
         other = self.paris if by is self.seoul else self.seoul
-        offer = await self._sent(by, await by.offer(draft), "offer")
+        offer = await self._sent(by, await by.messages.offer(draft), "offer")
         await self.reply(other, offer, "condition.accept", targets=None)
-        await self._sent(by, await by.give(offer), str(draft["type"]))
+        await self._sent(by, await by.messages.give(offer), str(draft["type"]))
         return offer
 
     async def acknowledge(self, by: Desk, about: UUID) -> UUID:
         """Acknowledge a request, with a time for the answer."""
         eta = datetime.now(UTC) + timedelta(hours=6)
-        return await self._say(by, await by.acknowledgement_draft(about, will_answer="yes", form="message", eta=eta))
+        return await self._say(
+            by, await by.replies.acknowledgement_draft(about, will_answer="yes", form="message", eta=eta)
+        )
 
     async def preserve(self, by: Desk, about: UUID, days: Mapping[str, int]) -> tuple[UUID, datetime]:
         """Answer that targets are preserved for so many days; the answer's id and the earliest expiry."""
@@ -96,21 +98,21 @@ class Cast:
             {"target": name, "result": "preserved", "preserved_at": _text(now), "expires_at": _text(now + span * _DAY)}
             for name, span in days.items()
         ]
-        answer = await self._say(by, await by.reply_draft(about, "preservation.answer", targets=targets))
+        answer = await self._say(by, await by.replies.draft(about, "preservation.answer", targets=targets))
         return answer, now + min(days.values()) * _DAY
 
     async def _say(self, by: Desk, draft: Mapping[str, Any]) -> UUID:
-        return await self._sent(by, await by.send(draft), str(draft["type"]))
+        return await self._sent(by, await by.messages.send(draft), str(draft["type"]))
 
     async def _sent(self, by: Desk, sent: SentMessage, what: str) -> UUID:
         self.said.append((by, sent))
         other = self.paris if by is self.seoul else self.seoul
 
         async def arrived(desk: Desk) -> bool:
-            return any(row.id == sent.id for row in await desk.inbox())
+            return any(row.id == sent.id for row in await desk.messages.inbox())
 
         await other.wait_for(arrived, _ARRIVES_WITHIN_S)
-        await by.sync()
+        await by.messages.sync()
         self.stage.tell(f"   {_name(by)}: {what} {sent.id}")
         return sent.id
 
@@ -226,7 +228,7 @@ async def _levels(desk: Desk, thread: UUID, expiry: datetime) -> list[str]:
     seen: dict[str, None] = {}
     day = _now()
     while day <= expiry + _DAY:
-        for item in await desk.agenda(day):
+        for item in await desk.cases.agenda(day):
             if item.thread == thread and item.what == "expiry" and item.due == expiry and item.level is not None:
                 seen[item.level] = None
         day += _DAY
@@ -236,7 +238,7 @@ async def _levels(desk: Desk, thread: UUID, expiry: datetime) -> list[str]:
 async def _emergency(cast: Cast) -> UUID:
     due = _text(_now() + 5 * _DAY)
     request = await cast.open_case(cast.seoul, "messages/emergency.request.json", needed_by=None, supplement_by=due)
-    shown = await cast.paris.show(request)
+    shown = await cast.paris.messages.show(request)
     call_back = shown.message.model_dump(mode="json")["call_back"]
     text = _("Paris calls {person} back, on a number that Paris found out by itself")
     cast.stage.tell("   " + text.format(person=call_back["name"]))
@@ -265,12 +267,12 @@ async def _clarification(cast: Cast) -> UUID:
     )
     question = await cast.reply(cast.paris, request, "clarification.ask", pauses_clock=True, questions=[_QUESTION])
     for desk in (cast.seoul, cast.paris):
-        items = [item for item in await desk.agenda() if item.thread == request and item.what == "answer"]
+        items = [item for item in await desk.cases.agenda() if item.thread == request and item.what == "answer"]
         if [item.due for item in items] != [None]:
             raise DemoStepError(f"the clock of the answer does not stand still at {desk.address}")
     cast.stage.tell("   " + _("the clock of the answer stands still on both sides"))
     await cast.reply(cast.seoul, question, "clarification.reply")
-    items = [item for item in await cast.paris.agenda() if item.thread == request and item.what == "answer"]
+    items = [item for item in await cast.paris.cases.agenda() if item.thread == request and item.what == "answer"]
     cast.stage.tell("   " + _("the answer is due not later than {due}").format(due=safe(items[0].due)))
     return request
 
@@ -337,7 +339,7 @@ async def _outcome(cast: Cast, scenario: Scenario, thread: UUID) -> dict[str, An
     now = datetime.now(UTC)
     sides = {}
     for desk in (cast.seoul, cast.paris):
-        case = await desk.case(thread)
+        case = await desk.cases.case(thread)
         sides[str(desk.address)] = {
             "state": str(case.state_at(now)),
             "targets": {row.target: row.state for row in target_rows(case, now)},
@@ -361,10 +363,10 @@ async def _outcome(cast: Cast, scenario: Scenario, thread: UUID) -> dict[str, An
 
 async def _receipts(desk: Desk, message_id: UUID) -> list[dict[str, Any]]:
     async def proved(desk: Desk) -> bool:
-        return {row.event for row in await desk.receipts(message_id) if row.verified} >= _PROVED
+        return {row.event for row in await desk.messages.receipts(message_id) if row.verified} >= _PROVED
 
     await desk.wait_for(proved, _ARRIVES_WITHIN_S)
-    return [{"event": row.event, "verified": row.verified} for row in await desk.receipts(message_id)]
+    return [{"event": row.event, "verified": row.verified} for row in await desk.messages.receipts(message_id)]
 
 
 def _answer_of(*targets: str) -> dict[str, Any]:

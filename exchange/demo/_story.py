@@ -57,7 +57,7 @@ class Story:
             await self._proved(self._paris, answered["id"], PROVED_REPLY),
         ]
         final = await self._commands.comity(self._seoul, "track", request["id"])
-        self._tell(_("7. What Seoul can prove of its request:"))
+        self._tell(_("7. Seoul can prove of its request:"))
         self._tell_receipts(tracked[0])
         for target in final["targets"]:
             self._tell(f"   {target['target']}: {target['state']} {target['expires_at'] or ''}")

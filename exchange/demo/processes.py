@@ -25,7 +25,7 @@ def variables(passphrase_file: Path) -> dict[str, str]:
     return {
         "COMITY_PASSPHRASE_FILE": str(passphrase_file),
         "COMITY_NODE_PASSPHRASE_FILE": str(passphrase_file),
-        # What is remembered between two starts of a node goes when the demonstration goes.
+        # The memory between two starts of a node goes when the demonstration goes.
         "COMITY_NODE_LOG__BOOT_FOLDER": str(passphrase_file.parent),
     }
 

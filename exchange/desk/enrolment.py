@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -27,38 +28,54 @@ from protocol.errors import KeystoreError
 from protocol.messages.schema.languages import language_tag
 
 
+@dataclass(frozen=True, slots=True)
+class NewDesk:
+    """Whose desk is made, as its card says (``office``, ``agency``, ``languages``) and as it is set up.
+
+    ``officer`` is who works there, ``node_url`` where its node is reached if not as the directory says, ``transport``
+    whether by HTTPS or by bundles. ``card_fields`` are further fields of the card, such as ``phones``.
+    """
+
+    address: Address
+    office: str
+    agency: str
+    languages: Sequence[str] = ("en",)
+    officer: OfficerSettings | None = None
+    node_url: str | None = None
+    transport: Literal["https", "file"] = "https"
+    card_fields: Mapping[str, Any] = field(default_factory=dict)
+
+
 def create_desk(
     home: Path,
-    address: Address,
+    new: NewDesk,
     passphrase: bytes,
     bundle: BootstrapFile,
     now: datetime,
     *,
-    office: str,
-    agency: str,
-    languages: Sequence[str] = ("en",),
-    officer: OfficerSettings | None = None,
-    node_url: str | None = None,
-    transport: Literal["https", "file"] = "https",
     derivation: Derivation = STANDARD,
-    **card_fields: Any,
 ) -> ContactPointCard:
     """Make the home folder of a new desk and return its card for the nation to sign (also in ``enrolment.json``).
 
-    The folder appears whole or not at all; one that holds something is refused. ``card_fields`` are further fields of
-    the card, such as ``phones``. Raises :class:`KeystoreError`, :class:`MalformedError` for a card that is not valid,
-    :class:`UsageError` for a country that does not exist, and :class:`PlatformUnfitError`.
+    The folder appears whole or not at all; one that holds something is refused. Raises :class:`KeystoreError`,
+    :class:`MalformedError` for a card that is not valid, :class:`UsageError` for a country that does not exist, and
+    :class:`PlatformUnfitError`.
     """
     check_platform()
-    check_new_node(address.node)
-    if card_fields.get("country") is not None:
-        card_fields["country"] = check_new_country(card_fields["country"])
-    languages = [language_tag(language, known=True) for language in languages]
+    check_new_node(new.address.node)
+    fields = dict(new.card_fields)
+    if fields.get("country") is not None:
+        fields["country"] = check_new_country(fields["country"])
+    languages = [language_tag(language, known=True) for language in new.languages]
     if home.exists() and (not home.is_dir() or any(home.iterdir())):
         raise KeystoreError(f"{home} already exists and is not empty; choose another folder")
     keys = generate_desk_keys()
-    card = contact_point_card(address, keys, now, office=office, agency=agency, languages=languages, **card_fields)
-    settings = DeskSettings(address=str(address), node_url=node_url, officer=officer, transport=transport)
+    card = contact_point_card(
+        new.address, keys, now, office=new.office, agency=new.agency, languages=languages, **fields
+    )
+    settings = DeskSettings(
+        address=str(new.address), node_url=new.node_url, officer=new.officer, transport=new.transport
+    )
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{home.name}.", dir=home.parent))

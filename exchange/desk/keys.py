@@ -1,8 +1,8 @@
 """A desk's keys change hands: sealing keys by a schedule published ahead, the signing key when that is wanted.
 
-Whoever takes a desk can open what was sealed to the private keys it holds. So sealing keys are short-lived: several are
+A thief of a desk can open what was sealed to the private keys it holds. So sealing keys are short-lived: several are
 published ahead, each sender uses the newest that counts, and the private key is destroyed once nothing sealed to it can
-still be on its way. What came before stays closed, also to whoever recorded it and takes the desk later.
+still be on its way. Earlier messages stay closed, also to somebody who recorded them and takes the desk later.
 
 All functions take the contact point's *published* card, and those that make one return it for the nation to publish.
 """

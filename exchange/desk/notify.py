@@ -1,7 +1,7 @@
 """Telling somebody who is not at the desk: a webhook and an e-mail, both without content.
 
 They say how many deadlines want attention and how pressing the most pressing one is, never what a case is about: mail
-and chat are read by others. What was not told is told again at the next turn, until the channel takes it.
+and chat are read by others. A notice that was not told is told again at the next turn, until the channel takes it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class EmailChannel:
         mail.set_content(
             shown(_("Overdue: {overdue}. Coming up: {due}. Of these this desk must act on: {ours}.").format(**told))
             + "\n\n"
-            + shown(_("What they are about is at the desk: comity agenda"))
+            + shown(_("Only the desk shows what they are about: comity agenda"))
             + "\n"
         )
         try:

@@ -1,7 +1,7 @@
 """Keeping watch: what arrives and what becomes due, as soon as it does, for as long as the program runs.
 
-A watch ends only when it is closed. Whatever refuses (the node, the directory, the disk) may work again: the watch says
-once what stands in its way, tells meanwhile what it can see, and tries again.
+A watch ends only when it is closed. A part that refuses (the node, the directory, the disk) may work again: the watch
+says once what stands in its way, tells meanwhile what it can see, and tries again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from datetime import datetime, timedelta
 from typing import ParamSpec, TypeVar
 
 from exchange.cases.agenda import Notice
-from exchange.desk.desk import Clock, Desk
+from exchange.context.desk_context import Clock
+from exchange.desk.desk import Desk
 from exchange.desk.notify import Channel
 from exchange.views import SyncResult
 from protocol.errors import CheckpointStaleError, ComityError, UnavailableError
@@ -153,7 +154,7 @@ class _Arrivals:
                 await asyncio.sleep(min(pause, timeout_s))
                 return None
             if self._listening is None:
-                self._listening = self._desk.listen()
+                self._listening = self._desk.messages.listen()
             self._next = asyncio.ensure_future(anext(self._listening))
         done, _ = await asyncio.wait({self._next}, timeout=timeout_s)
         if not done:
@@ -200,7 +201,7 @@ class _LogTurn:
 
 async def compare_log(desk: Desk) -> LogContradicted | LogStale | None:
     """Compare the log of the desk's own node with what was seen of it before; None if nothing is known against it."""
-    check = await desk.verification.check_own_log()
+    check = await desk.evidence.check_own_log()
     if check.ok is False:
         return LogContradicted(check.detail)
     return LogStale(check.detail) if check.error == CheckpointStaleError.code else None
@@ -211,28 +212,28 @@ async def told_here(desk: Desk) -> AsyncGenerator[Notice, None]:
 
     Nothing while another program of this desk tells: what that one does not finish is told at the next turn.
     """
-    async with desk.telling(DESK_CHANNEL) as alone:
-        for notice in await desk.notices(DESK_CHANNEL) if alone else ():
+    async with desk.cases.telling(DESK_CHANNEL) as alone:
+        for notice in await desk.cases.notices(DESK_CHANNEL) if alone else ():
             yield notice
-            await desk.note_given([notice])
+            await desk.cases.note_given([notice])
 
 
 async def tell(desk: Desk, channel: Channel) -> TryFailed | None:
     """Tell over a channel what was not told there yet; nothing while another program of this desk does so."""
-    async with desk.telling(channel.name) as alone:
-        notices = await desk.notices(channel.name) if alone else []
+    async with desk.cases.telling(channel.name) as alone:
+        notices = await desk.cases.notices(channel.name) if alone else []
         if not notices:
             return None
         try:
             await asyncio.to_thread(channel.tell, desk.address, notices)
         except ComityError as problem:
             return TryFailed(channel.name, problem)
-        await desk.note_given(notices)
+        await desk.cases.note_given(notices)
     return None
 
 
 async def _until_next(desk: Desk, clock: Clock, turn_s: float) -> float:
-    change = await desk.next_change()
+    change = await desk.cases.next_change()
     if change is None:
         return turn_s
     return min(turn_s, max(0.05, (change - clock()).total_seconds()))

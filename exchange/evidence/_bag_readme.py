@@ -1,4 +1,4 @@
-"""The plain-language text in every evidence bundle: what it is, and how to verify it with tools of others."""
+"""The plain-language text in every evidence bag: what it is, and how to verify it with tools of others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keys.local.translation import current, languages, translator
 
 
 def readme(message_id: UUID, *, disclosed: bool, _: Callable[[str], str] | None = None) -> str:
-    """The text for one bundle, in the language of the environment or of the translation that is given.
+    """The text for one bag, in the language of the environment or of the translation that is given.
 
     It is a file that others judge byte by byte: it holds none of the marks that a terminal gets.
     """
@@ -19,7 +19,7 @@ def readme(message_id: UUID, *, disclosed: bool, _: Callable[[str], str] | None 
 
 
 def readmes(message_id: UUID, *, disclosed: bool) -> Iterator[str]:
-    """The text in every language that there is: what a bundle of this version may say. The likely ones come first."""
+    """The text in every language that there is: what a bag of this version may say. The likely ones come first."""
     yield readme(message_id, disclosed=disclosed)
     for name in ("en", *languages()):
         yield readme(message_id, disclosed=disclosed, _=_in(name))
@@ -61,7 +61,7 @@ data/directory/        the signed directory: which keys belong to which office a
 data/logs/             the public keys of the nodes' logs, in the form that tools of others read
 timestamps/            tokens of timestamp authorities (RFC 3161), if there are any; they can be added later
 statement.cose         what its maker, one of the two offices, signed: which files and receipts are in this folder
-verify_bundle.py       a program of some 900 lines that checks all of it
+verify_bag.py          a program of some 900 lines that checks all of it
 
 BEFORE YOU BEGIN
 Ask the federation, or an office that you trust, for the fingerprint of its first root: 64 hexadecimal digits. It is the
@@ -74,12 +74,12 @@ This alone proves nothing about the message: whoever alters a file can write the
 
 2. ALL OF IT AT ONCE
 With Python 3.11 or later and its package "cryptography" 48 or later, on the ZIP file that this folder came in:
-    python3 -I verify_bundle.py evidence.zip --root-sha256 FINGERPRINT
+    python3 -I verify_bag.py evidence.zip --root-sha256 FINGERPRINT
 Take the program from somebody you trust: the copy in this folder is as good as who gave you the folder. Or with Comity:
     comity evidence verify evidence.zip --root-sha256 FINGERPRINT
-The first line says who signed, for whom, when, and who else says when. Every other line must say that it holds. What is
-"not checked" is no failure and no success: the line says what is missing. Receipts that the maker left out before it
-signed cannot be seen; the maker's line says how far it had seen each log.
+The first line says who signed, for whom, when, and who else says when. Every other line must say that it holds. A line
+that says "not checked" is no failure and no success: it says what is missing. Nobody can see receipts that the maker
+left out before it signed; the maker's line says how far it had seen each log.
 
 3. THE TIME, WITH OPENSSL
 A timestamp token says that manifest-sha256.txt, and so every file in data/, existed at a time. ROOTS.pem holds the
@@ -96,8 +96,8 @@ golang.org/x/mod/sumdb/note and golang.org/x/mod/sumdb/tlog read it:
 The second line of each .vkeys file is the log's post-quantum key (ML-DSA-44), which Go's package ignores.
 
 5. THE SENDER'S SIGNATURE, WITH OPENSSL
-The key stands on the sender's card in data/directory/targets/, as base64 of 32 bytes. What is signed is a few bytes of
-the envelope in another order; docs/evidence-bundle.md of Comity says how to cut it out.
+The key stands on the sender's card in data/directory/targets/, as base64 of 32 bytes. The signature covers a few
+bytes of the envelope in another order; docs/evidence-bag.md of Comity says how to cut them out.
     openssl pkeyutl -verify -pubin -inkey key.der -keyform DER -rawin -in to-be-signed.bin -sigfile signature.bin
 """
     )

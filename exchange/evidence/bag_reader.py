@@ -1,6 +1,6 @@
-"""Reading and verifying an evidence bundle with Comity's own code, from a trusted root and the bundle alone.
+"""Reading and verifying an evidence bag with Comity's own code, from a trusted root and the bag alone.
 
-The container is read by the same functions that :mod:`exchange.verifiers.verify_bundle` uses; everything that is
+The container is read by the same functions that :mod:`exchange.verifiers.verify_bag` uses; everything that is
 signed is verified here by the protocol's code, so the two programs check each other.
 """
 
@@ -39,9 +39,9 @@ from exchange.evidence.disclosure import Disclosure
 from exchange.evidence.timestamps import verify_token
 from exchange.evidence.witness_quorum import check_witnesses
 from exchange.messaging.contradictions import judge_whole
-from exchange.messaging.inbox import claimed_head
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
-from exchange.verifiers.verify_bundle import FailedError, check_bag, is_stated, read_zip
+from exchange.store.rows import MessageRef
+from exchange.verifiers.verify_bag import FailedError, check_bag, is_stated, read_zip
 from exchange.views import Check, Dating, ReceiptRow
 from keys.directory.metadata.extract import read_extract
 from keys.directory.view import Directory
@@ -111,7 +111,7 @@ class ReadBundle:
 class BundleReport:
     """What was found about a bundle. ``stamped_at`` is when the payload existed by each token that holds.
 
-    ``sentence`` says who signed, for whom, when, and dated by what; ``made`` what the maker of the bundle signed of it.
+    ``sentence`` says who signed, for whom, when, and dated by what; ``made`` what the maker of the bag signed of it.
     """
 
     id: UUID
@@ -125,7 +125,7 @@ class BundleReport:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing failed. What was not checked is no failure and no success: see :attr:`unchecked`."""
+        """Whether nothing failed. A check that was not made is no failure and no success: see :attr:`unchecked`."""
         return all(check.ok is not False for check in (*self.checks, *(check for _, check in self.receipts)))
 
     @property
@@ -136,11 +136,11 @@ class BundleReport:
 
 @dataclass(frozen=True, slots=True)
 class BundleTrust:
-    """By what a bundle is judged.
+    """By what a bag is judged.
 
     ``directory`` says who held which key: the verifier's own, which may know of later revocations, or the one in the
-    bundle. ``shown`` is the one in the bundle: the keys that tools of others are given are those on its cards.
-    ``from_root`` is whether that one leads from a trusted root, and is all of what the bundle carries.
+    bundle. ``shown`` is the one in the bag: the keys that tools of others are given are those on its cards.
+    ``from_root`` is whether that one leads from a trusted root, and is all of what the bag carries.
     """
 
     directory: Directory
@@ -150,29 +150,29 @@ class BundleTrust:
 
 @dataclass(frozen=True, slots=True)
 class JudgedBundle:
-    """The report on a bundle, and the verdicts on its receipts in the order of the report."""
+    """The report on a bag, and the verdicts on its receipts in the order of the report."""
 
     report: BundleReport
     receipts: tuple[JudgedReceipt, ...]
 
 
 def read_bundle(data: bytes) -> ReadBundle:
-    """The bundle in a ZIP file; raises :class:`EvidenceUnusableError`. Nothing is written anywhere."""
+    """The bag in a ZIP file; raises :class:`EvidenceUnusableError`. Nothing is written anywhere."""
     try:
         folder, files = read_zip(data)
     except FailedError as problem:
         raise EvidenceUnusableError(str(problem)) from problem
     if ENVELOPE not in files:
-        raise EvidenceUnusableError("it is a ZIP, and no evidence bundle")
+        raise EvidenceUnusableError("it is a ZIP, and no evidence bag")
     return bundle_in(folder, files)
 
 
 def bundle_in(folder: str, files: Mapping[str, bytes]) -> ReadBundle:
-    """The bundle in the files of a folder of that name."""
+    """The bag in the files of a folder of that name."""
     return ReadBundle(folder, files, _bag(files))
 
 
-def verify_bundle(
+def verify_bag(
     bundle: ReadBundle,
     trusted_root: bytes,
     now: datetime,
@@ -180,9 +180,9 @@ def verify_bundle(
     disclosure: Disclosure | None = None,
     tsa_roots: Sequence[x509.Certificate] = (),
 ) -> BundleReport:
-    """Verify all that a bundle says, from ``trusted_root`` (root metadata).
+    """Verify all that a bag says, from ``trusted_root`` (root metadata).
 
-    ``disclosure`` opens a bundle without content; without ``tsa_roots`` tokens are not checked. Raises
+    ``disclosure`` opens a bag without content; without ``tsa_roots`` tokens are not checked. Raises
     :class:`DirectoryUntrustedError`, :class:`DirectoryUnavailableError`, and :class:`MalformedError` and its kin when
     the envelope cannot be read at all.
     """
@@ -191,7 +191,7 @@ def verify_bundle(
 
 
 def trust_in(bundle: ReadBundle, trusted_root: bytes) -> BundleTrust:
-    """The trust that a bundle carries; raises :class:`DirectoryUntrustedError`, :class:`DirectoryUnavailableError`."""
+    """The trust that a bag carries; raises :class:`DirectoryUntrustedError`, :class:`DirectoryUnavailableError`."""
     extract = read_extract(bundle.directory, trusted_root)
     return BundleTrust(extract.directory, extract.directory, carried(bundle, extract.directory, extract.used))
 
@@ -204,12 +204,12 @@ def judge_bundle(
     disclosure: Disclosure | None = None,
     tsa_roots: Sequence[x509.Certificate] = (),
 ) -> JudgedBundle:
-    """As :func:`verify_bundle`, by a trust that was established; raises :class:`MalformedError` and its kin."""
+    """As :func:`verify_bag`, by a trust that was established; raises :class:`MalformedError` and its kin."""
     directory = trust.directory
     envelope = parse_envelope(bundle.files[ENVELOPE])
     receipts, unreadable = bundle.receipts()
     judge = ReceiptJudge(lambda: directory)
-    whole = judge_whole(judge, receipts, claimed_head(envelope, now), now)
+    whole = judge_whole(judge, receipts, MessageRef.of(envelope), now)
     opened = disclosure or _disclosed(bundle, envelope)
     tokens, stamped_at = _tokens(bundle, tsa_roots)
     about = judge_message(
@@ -283,7 +283,7 @@ def _made(
         signed = parse_bag_statement(bundle.files.get(STATEMENT, b""))
         said = signed.statement
         if said.office not in (envelope.routing.sender, *envelope.routing.recipients):
-            raise ProofInvalidError(f"{said.office} made the bundle, and is neither sender nor recipient")
+            raise ProofInvalidError(f"{said.office} made the bag, and is neither sender nor recipient")
         signed.verify(directory.signing_key(str(said.office), signed.kid, said.made_at))
         _check_holds(said, bundle, envelope, receipts)
     except ComityError as problem:
@@ -291,9 +291,9 @@ def _made(
     who = f"{said.office}{f' ({said.officer})' if said.officer else ''}"
     searched = ", ".join(f"{origin} up to {size}" for origin, size in sorted(said.searched.items())) or "none"
     text = (
-        f"{who} signed, at {to_text(said.made_at)} by its own word, that the bundle holds {len(said.receipts)} "
+        f"{who} signed, at {to_text(said.made_at)} by its own word, that the bag holds {len(said.receipts)} "
         f"receipts, and {said.left_out} that did not hold were left out; logs seen: {searched}. "
-        "What it left out before it signed cannot be seen"
+        "Nobody can see what it left out before it signed"
     )
     if directory.has_ended(said.office, signed.kid):
         ended = f"its key or office was revoked, and nothing else says when it signed; {text}"
@@ -350,7 +350,7 @@ def _opening(envelope: Envelope, opened: Disclosure | None) -> Check:
 
 
 def _disclosed(bundle: ReadBundle, envelope: Envelope) -> Disclosure | None:
-    """The content that is in the bundle itself."""
+    """The content that is in the bag itself."""
     if CONTENT not in bundle.files and SALT not in bundle.files:
         return None
     salt, content = bundle.files.get(SALT, b""), bundle.files.get(CONTENT, b"")
@@ -373,7 +373,7 @@ def _tokens(bundle: ReadBundle, roots: Sequence[x509.Certificate]) -> tuple[list
 
 
 def _program(bundle: ReadBundle) -> Check:
-    """Whether the verifier in the bundle is the one that comes with this version: it will be run by somebody."""
+    """Whether the verifier in the bag is the one that comes with this version: it will be run by somebody."""
     if bundle.files.get(VERIFIER) == verifier():
         return Check("verifier", True)
     return Check("verifier", None, "other-version", f"{VERIFIER} is not the one of this version: do not run it unread")

@@ -1,8 +1,8 @@
-"""Writing an evidence bundle: one message and all that is proved of it, as a BagIt bag (RFC 8493) in a ZIP.
+"""Writing an evidence bag: one message and all that is proved of it, as a BagIt bag (RFC 8493) in a ZIP.
 
-docs/evidence-bundle.md is the format. The same message gives the same payload, byte for byte: the ZIP stores without
-compressing and dates every entry 1980-01-01. What says when is signed: the events, the timestamp tokens, and outside of
-the payload the statement of who made the bag.
+docs/evidence-bag.md is the format. The same message gives the same payload, byte for byte: the ZIP stores without
+compressing and dates every entry 1980-01-01. Everything that says when is signed: the events, the timestamp tokens, and
+outside of the payload the statement of who made the bag.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from protocol.receipt import Receipt, to_tlog_proof
 BAGIT = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 MANIFEST = "manifest-sha256.txt"
 TAG_MANIFEST = "tagmanifest-sha256.txt"
-VERIFIER = "verify_bundle.py"
+VERIFIER = "verify_bag.py"
 README = "README.txt"
 STATEMENT = "statement.cose"
 BAG_INFO = "bag-info.txt"
@@ -57,7 +57,7 @@ _FILE_MODE = 0o100644
 
 @dataclass(frozen=True, slots=True)
 class Maker:
-    """Who makes a bundle, when, and how large each log was (by origin) when its head was last seen there.
+    """Who makes a bag, when, and how large each log was (by origin) when its head was last seen there.
 
     ``officer`` is None where the office does not say who acted.
     """
@@ -71,7 +71,7 @@ class Maker:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceContents:
-    """What goes into a bundle: all of it verified by the desk. ``left_out`` receipts did not hold and are not in it.
+    """What goes into a bag: all of it verified by the desk. ``left_out`` receipts did not hold and are not in it.
 
     ``directory`` is files by published name, ``vkeys`` the verifier keys of each node's log, ``disclosure`` None when
     the content stays closed.
@@ -111,7 +111,7 @@ def evidence_of(
     extract: Callable[[Iterable[str]], dict[str, bytes]],
     maker: Maker,
 ) -> EvidenceContents:
-    """The contents of a stored message's bundle: each proved entry once, in the order of time.
+    """The contents of a stored message's bag: each proved entry once, in the order of time.
 
     ``extract(nodes)`` gives the directory's files that vouch for these nations; raises what it raises.
     """
@@ -145,7 +145,7 @@ def vkeys_file(keys: Iterable[str]) -> bytes:
 
 
 def nations_of(stored: StoredMessage, judged: Sequence[JudgedReceipt], directory: Directory) -> frozenset[str]:
-    """The nations whose cards a bundle needs: both sides', those of the logs, and those that cosigned their heads.
+    """The nations whose cards a bag needs: both sides', those of the logs, and those that cosigned their heads.
 
     Each is looked up, so that what was not read is read next. A witness from outside is among them, and nobody's.
     """
@@ -210,7 +210,7 @@ def _statement(contents: EvidenceContents, files: Mapping[str, bytes]) -> bytes:
 
 
 def verifier() -> bytes:
-    """The program that verifies bundles without Comity."""
+    """The program that verifies bags without Comity."""
     return (package_files("exchange.verifiers") / VERIFIER).read_bytes()
 
 

@@ -1,4 +1,4 @@
-"""The checks of one message from its bytes: the same for what a desk stores and for what a bundle carries."""
+"""The checks of one message from its bytes: the same for what a desk stores and for what a bag carries."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Whether a log still holds what it once signed: the checkpoint of a receipt against the log's present head.
 
 The head seen last is remembered for each log, so that a log which was rolled back or forked since is found out even
-when it can prove the rest to itself. What contradicts a log is kept as a proof for others where it can be proved.
+when it can prove the rest to itself. The desk keeps a contradiction as a proof for others where it can be proved.
 """
 
 from __future__ import annotations

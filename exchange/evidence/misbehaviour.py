@@ -1,6 +1,6 @@
 """Making proof of a log's lie from what a desk or an auditor holds, and keeping it as a file.
 
-What is missing comes from the accused log itself, or from a mirror of it: hashes that prove something only when they
+Missing parts come from the accused log itself, or from a mirror of it: hashes that prove something only when they
 lead to what the log signed. So nobody need be believed for a proof to hold.
 """
 

@@ -2,8 +2,8 @@
 
 A token is verified before it is kept: granted, our nonce, our imprint, signed by a certificate for timestamping that
 the signature itself names (RFC 5035), that leads to a given root and was valid at the time in the token. Whether that
-certificate was revoked is not asked. What OpenSSL verifies is accepted: also certificates in another order than DER's,
-which is how most authorities and OpenSSL itself send them, and SHA-384 and SHA-512.
+certificate was revoked is not asked. Every token that OpenSSL verifies is accepted: also certificates in another order
+than DER's, which is how most authorities and OpenSSL itself send them, and SHA-384 and SHA-512.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from datetime import datetime
 from hashlib import new as new_hash
 from typing import Any, ClassVar
 
-import aiohttp
 from asn1crypto import cms, core, tsp
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -194,6 +193,8 @@ def _checked(url: str) -> URL:
 
 
 async def _post(url: URL, query: bytes) -> bytes:
+    import aiohttp
+
     headers = {"Content-Type": "application/timestamp-query", "Accept": "application/timestamp-reply"}
     where = f"the timestamp authority {url.host}"
     try:

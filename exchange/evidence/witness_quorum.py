@@ -2,7 +2,7 @@
 
 A node answers at once, under a checkpoint that nobody else has seen. Partners cosign a little later, and perhaps
 another, newer checkpoint. The entry stands under that one too: the node gives the proof, and the receipt is *upgraded*
-to it. What is proved then is what a quorum of nations vouches for: that this is the one history of the log.
+to it. A quorum of nations then vouches for what is proved: that this is the one history of the log.
 """
 
 from __future__ import annotations

@@ -1,57 +1,33 @@
 """The desk's view of the directory: loaded from its own folder, refreshed from its own node.
 
-The directory's client is blocking and verifies everything itself; here it gets signed requests over pinned TLS, and
-runs in a thread.
+The directory's client is blocking and verifies everything itself. It runs in a thread; the one signed client brings it
+what the node has.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
-import urllib3
-
 from exchange.settings import DeskSettings, Home
+from keys.directory.metadata.repository import MAX_FILE_BYTES
 from keys.directory.metadata.shared_client import SharedDirectoryClient
 from keys.directory.view import Directory
 from keys.members.bootstrap import BootstrapFile
-from keys.transport.tls import any_server_context, client_context
+from keys.transport.client import BlockingClient, HttpRequest, Reach, Server
+from keys.transport.signing import Requester
 from protocol.address import Address
 from protocol.crypto.signing import Signer
 from protocol.errors import (
-    CertificateUnknownError,
     ComityError,
     DirectoryUnavailableError,
-    DirectoryUntrustedError,
-    MalformedError,
     NotEnrolledError,
     NotFoundError,
     UnavailableError,
     UnknownContactPointError,
     UnknownNodeError,
 )
-from protocol.http.problem import problem_of
-from protocol.http.signature import NONCE_BYTES, sign_request
-
-MAX_FILE_BYTES = 16 * 1024 * 1024
-_CONNECT_TIMEOUT_S = 10
-# Said of files that prove themselves (see DeskDirectory._fetch), to people whom it would only alarm.
-urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-
-
-class DirectoryBehindError(Exception):
-    """Something names a key or a holder that the directory in use does not have: a newer or wider one may."""
-
-
-@dataclass(frozen=True, slots=True)
-class NodeRoute:
-    """Where a node is reached, and the certificates that it may show."""
-
-    url: str
-    certificates: tuple[bytes, ...]
 
 
 class DeskDirectory:
@@ -67,14 +43,13 @@ class DeskDirectory:
     ) -> None:
         self._settings = settings
         self._address = address
-        self._signer = signer
+        self._caller = Requester(str(address), signer, clock)
         self._clock = clock
         self._bundle = _read_bundle(home)
-        self._unknown_certificate = False
-        self._pool: tuple[NodeRoute, urllib3.HTTPSConnectionPool] | None = None
+        self._connected: BlockingClient | None = None
         self._last_failure: ComityError | None = None
         self._carried: Mapping[str, bytes] | None = None
-        # Who gets the directory by bundle cannot ask for a nation when it is needed.
+        # A desk that gets the directory by bundle cannot ask for a nation when it is needed.
         everything = settings.transport == "file" or settings.nations == "all"
         nations = None if everything else (address.node,)
         self._client = SharedDirectoryClient(home.directory, self._bundle.root, self._fetch, nations=nations)
@@ -82,8 +57,8 @@ class DeskDirectory:
     def close(self) -> None:
         """Close the connection to the node."""
         self._client.close()
-        if self._pool is not None:
-            self._pool[1].close()
+        if self._connected is not None:
+            self._connected.close()
 
     @property
     def current(self) -> Directory:
@@ -145,8 +120,6 @@ class DeskDirectory:
         request with.
         """
         self._last_failure = None
-        # First over the certificates of the card; each refresh tries them anew.
-        self._unknown_certificate = False
         try:
             return self._client.refresh(self._clock(), everything=everything)
         except DirectoryUnavailableError:
@@ -162,7 +135,7 @@ class DeskDirectory:
         """The directory files that vouch for these nations; raises as :meth:`DirectoryClient.extract`."""
         return self._client.extract(nodes)
 
-    def route(self, node: str) -> NodeRoute:
+    def route(self, node: str) -> Server:
         """How to reach ``node``; raises :class:`UnknownNodeError`."""
         own = node == self.own_node
         elsewhere = self._settings.node_url if own else None
@@ -176,7 +149,7 @@ class DeskDirectory:
             url, certificates = elsewhere or self._bundle.url, ()
         if own and not certificates:
             certificates = self._bundle.tls_certificates
-        return NodeRoute(url, tuple(certificates))
+        return Server(node, url, tuple(certificates))
 
     def _fetch(self, name: str) -> bytes:
         if self._carried is not None:
@@ -186,74 +159,23 @@ class DeskDirectory:
         try:
             if self._settings.transport == "file":
                 raise UnavailableError("this desk reaches its node by bundles only")
-            path = f"/directory/{quote(name)}"
-            try:
-                return self._get(path)
-            except CertificateUnknownError:
-                # The directory proves itself, and it may be what names the new certificate. Any address would do for
-                # that: so only the node that this desk began with is asked so.
-                if self.own_node != self._bundle.node:
-                    raise
-                self._unknown_certificate = True
-                return self._get(path)
+            return self._get(f"/directory/{quote(name)}")
         except ComityError as problem:
             self._last_failure = problem
             raise
 
     def _get(self, path: str) -> bytes:
-        route, pool = self._connection()
-        headers = sign_request(
-            "GET",
-            route.url.rstrip("/") + path,
-            None,
-            None,
-            str(self._address),
-            self._signer,
-            self._clock(),
-            os.urandom(NONCE_BYTES),
-        )
-        try:
-            with pool.request("GET", path, headers=headers, redirect=False, preload_content=False) as response:
-                body = response.read(MAX_FILE_BYTES + 1, decode_content=False)
-        except urllib3.exceptions.SSLError as problem:
-            if self._unknown_certificate or "CERTIFICATE_VERIFY_FAILED" not in str(problem):
-                raise UnavailableError(f"the node {self.own_node} cannot be reached (SSLError)") from problem
-            raise CertificateUnknownError(
-                f"the node {self.own_node} shows a certificate that is not on its card"
-            ) from problem
-        except (urllib3.exceptions.HTTPError, OSError) as problem:
-            kind = type(problem).__name__
-            raise UnavailableError(f"the node {self.own_node} cannot be reached ({kind})") from problem
-        if len(body) > MAX_FILE_BYTES:
-            raise DirectoryUntrustedError("a directory file is larger than it may be")
-        if response.status != 200:
-            raise problem_of(body, f"the node {self.own_node}")
-        return body
+        request = HttpRequest(path, MAX_FILE_BYTES)
+        began_here = self.own_node == self._bundle.node
+        return self._connection().run(lambda client: client.call_for_proof(request, began_here=began_here))
 
-    def _connection(self) -> tuple[NodeRoute, urllib3.HTTPSConnectionPool]:
-        route = self.route(self.own_node)
-        if self._unknown_certificate:
-            route = NodeRoute(route.url, ())
-        if self._pool is None or self._pool[0] != route:
-            try:
-                parsed = urllib3.util.parse_url(route.url)
-            except urllib3.exceptions.LocationParseError as problem:
-                raise MalformedError("the node's address is not an https URL") from problem
-            if parsed.scheme != "https" or not parsed.host:
-                raise MalformedError("the node's address is not an https URL")
-            if self._pool is not None:
-                self._pool[1].close()
-            pool = urllib3.HTTPSConnectionPool(
-                parsed.host,
-                parsed.port,
-                ssl_context=client_context(route.certificates) if route.certificates else any_server_context(),
-                assert_hostname=False,
-                maxsize=1,
-                retries=False,
-                timeout=urllib3.Timeout(connect=_CONNECT_TIMEOUT_S, read=self._settings.request_timeout_s),
-            )
-            self._pool = (route, pool)
-        return self._pool
+    def _connection(self) -> BlockingClient:
+        server = self.route(self.own_node)
+        if self._connected is None or self._connected.server != server:
+            if self._connected is not None:
+                self._connected.close()
+            self._connected = BlockingClient(server, self._caller, Reach(self._settings.request_timeout_s, 1))
+        return self._connected
 
 
 def _read_bundle(home: Home) -> BootstrapFile:

@@ -9,17 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
+from exchange.context.desk_context import DeskContext
+from exchange.context.worker import InThread
 from exchange.link.client import NodeClient
-from exchange.link.directory import DeskDirectory, DirectoryBehindError
-from exchange.link.live_keys import LiveSigner
-from exchange.link.worker import Background, InThread
-from exchange.settings import DeskSettings
-from exchange.store.messages import DeskStore
+from exchange.link.directory import DeskDirectory
 from keys.directory.view import Directory
-from protocol.address import Address
+from keys.transport.signing import Requester
 from protocol.crypto.signing import Signer
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import (
@@ -37,29 +36,18 @@ _REFRESHED = b"refreshed"
 
 
 class NodeLink:
-    """The clients and the directory of one desk. Event loop only; ``thread`` is the desk's, for its store."""
+    """The clients and the directory of one desk. Event loop only."""
 
-    def __init__(
-        self,
-        address: Address,
-        settings: DeskSettings,
-        signer: LiveSigner,
-        trust: DeskDirectory,
-        store: DeskStore,
-        thread: InThread,
-        directory_thread: InThread,
-        background: Background,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._address = address
-        self._settings = settings
-        self._signer = signer
+    def __init__(self, context: DeskContext, trust: DeskDirectory, directory_thread: InThread) -> None:
+        self._address = context.address
+        self._settings = context.settings
+        self._signer = context.signer
+        self._store = context.store
+        self._clock = context.clock
+        self._thread = context.in_thread
+        self._background = context.background
         self._desk_directory = trust
-        self._store = store
-        self._thread = thread
         self._directory_thread = directory_thread
-        self._background = background
-        self._clock = clock
         self._clients: dict[str, NodeClient] = {}
         self._signs_with: Signer | None = None  # the key of all clients
         self._refreshing = asyncio.Lock()
@@ -86,11 +74,11 @@ class NodeLink:
         return await self._directory_thread(lambda: work(self._desk_directory))
 
     async def refresh(self, *, everything: bool = False) -> Directory:
-        """Fetch and verify the directory; see :meth:`exchange.desk.desk.Desk.refresh_directory`."""
+        """Fetch and verify the directory, ``everything`` of it or the nations in use; raises what kept it from that."""
         async with self._refreshing:
             directory = await self._directory_thread(lambda: self._desk_directory.refresh(everything=everything))
         refreshed = to_ms(self._clock()).to_bytes(8, "big")
-        await self._thread(lambda: self._store.set_state(_REFRESHED, refreshed))
+        await self._thread(lambda: self._store.state.set(_REFRESHED, refreshed))
         return directory
 
     async def refresh_if_due(self) -> None:
@@ -102,7 +90,7 @@ class NodeLink:
             async with self._refreshing:
                 with suppress(DirectoryUntrustedError):  # the present one stays in use
                     await self._directory_thread(self._desk_directory.load)
-        stored = await self._thread(lambda: self._store.state(_REFRESHED))
+        stored = await self._thread(lambda: self._store.state.get(_REFRESHED))
         due = timedelta(seconds=self._settings.directory_refresh_s)
         if stored is None or self._clock() - from_ms(int.from_bytes(stored, "big")) >= due:
             await self._try_refresh()
@@ -145,7 +133,7 @@ class NodeLink:
         """Read the nations that were looked up and not read; True when there were any."""
         return self._desk_directory.lacks and await self.renewed(self.directory)
 
-    # --- What depends on it ---
+    # --- Judgements by it ---
 
     async def judged(self, judge: Callable[[Directory], T]) -> T:
         """What ``judge`` makes of a directory in which nothing that it looks up is unread."""
@@ -159,15 +147,18 @@ class NodeLink:
                 if not await self.widened():
                     return result
 
-    async def settled(self, judge: Callable[[bool], T]) -> T:
-        """What ``judge(final)`` says in the desk's thread when no newer or wider directory could change it."""
+    async def settled(self, judge: Callable[[bool], T | None]) -> T:
+        """What ``judge(final)`` says in the desk's thread when no newer or wider directory could change it.
+
+        It says None when one could, and then stores nothing. Asked for the ``final`` verdict, it always gives one.
+        """
+        final = False
         while True:
             directory = self.directory
-            try:
-                return await self._thread(lambda: judge(False))
-            except DirectoryBehindError:
-                if not await self.renewed(directory):
-                    return await self._thread(lambda: judge(True))
+            verdict = await self._thread(partial(judge, final))
+            if verdict is not None:
+                return verdict
+            final = not await self.renewed(directory)
 
     # --- The nodes ---
 
@@ -191,16 +182,9 @@ class NodeLink:
                 self._background.start(outdated.close())
             self._clients.clear()
         client = self._clients.get(node)
-        if client is None or (client.base_url, client.certificates) != (route.url.rstrip("/"), route.certificates):
+        if client is None or client.server != route:
             if client is not None:
                 self._background.start(client.close())
-            client = self._clients[node] = NodeClient(
-                node,
-                route.url,
-                route.certificates,
-                self._address,
-                self._signs_with,
-                self._clock,
-                timeout_s=self._settings.request_timeout_s,
-            )
+            requester = Requester(str(self._address), self._signs_with, self._clock)
+            client = self._clients[node] = NodeClient(route, requester, timeout_s=self._settings.request_timeout_s)
         return client

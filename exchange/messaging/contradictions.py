@@ -17,7 +17,7 @@ from operator import itemgetter
 from typing import TypeVar
 
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
-from exchange.store.rows import Head
+from exchange.store.rows import MessageRef
 from exchange.views import Check
 from protocol.encoding.instants import to_text
 from protocol.errors import LogForkError, ProofInvalidError
@@ -61,7 +61,7 @@ class JudgedWhole:
         return Check("whole", False, "contradiction", "; ".join(dict.fromkeys(one.text for one in self.found)))
 
 
-def judge_whole(judge: ReceiptJudge, receipts: Sequence[Receipt], about: Head, now: datetime) -> JudgedWhole:
+def judge_whole(judge: ReceiptJudge, receipts: Sequence[Receipt], about: MessageRef, now: datetime) -> JudgedWhole:
     """The verdicts on receipts that came together as ones about ``about``."""
     proved = [judge.prove(receipt) for receipt in receipts]
     own = [entry.proved for entry in proved if entry.proved is not None]
@@ -153,7 +153,7 @@ def _of_recipient(origin: str, who: str, at: dict[EventName, list[int]]) -> Iter
 def _both(who: str, entries: Sequence[VerifiedReceipt], expires: datetime) -> Iterator[Contradiction]:
     done = {entry.origin for entry in entries if entry.event.name is EventName.ContentConsignment}
     for failed in entries:
-        # What nobody fetched fails when its time is over, and not before.
+        # A message that nobody fetched fails when its time is over, and not before.
         early = expires - failed.event.at > ALLOWED_SKEW
         if done and early and failed.event.name is EventName.ContentConsignmentFailure:
             origin = failed.origin if failed.origin in done else None

@@ -4,11 +4,12 @@ Rules, in this order; the first that fails names the code under which the messag
 1. The envelope is well formed, and no other message of its id is kept.
 2. It is signed by a key that the directory lists for its sender, valid when our node logged it.
 3. It is addressed to this desk and sealed to a key that this desk holds, and its time has not passed.
-4. What opens is what the sender committed to.
+4. The opened content is what the sender committed to.
 5. The content is a message, and its id, sender and recipients are those of the routing header.
 6. If an officer signed it, the signature is that of the key it names over this content.
-7. What it passes on may be passed on, to this desk, under these labels (:mod:`protocol.messages.passing_on`).
-8. What it gives is what was offered, if it was (:mod:`protocol.messages.types.consent`).
+7. The message that it passes on may be passed on, to this desk, under these labels
+   (:mod:`protocol.messages.passing_on`).
+8. If content was offered, it gives exactly that (:mod:`protocol.messages.types.consent`).
 
 A page is stored as a whole with the cursor behind it, together with the statements still to be made; only then are they
 made. Blocking; runs in the desk's thread.
@@ -16,25 +17,32 @@ made. Blocking; runs in the desk's thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from exchange.cases.listing import inbox_row, quarantine_row
-from exchange.cases.threads import Parsed
-from exchange.link.directory import DirectoryBehindError
+from exchange.context.desk_context import DeskContext
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge, readable
 from exchange.office.processing_log import ProcessingLog
-from exchange.store.messages import DeskStore, MailboxMovedError, Place, RecipientDelivery
-from exchange.store.rows import Head, PendingStatement, Quarantined, Refusal, StoredMessage, StoredReceipt
+from exchange.store.rows import (
+    Head,
+    MessageRef,
+    PendingStatement,
+    Place,
+    Quarantined,
+    RecipientDelivery,
+    Refusal,
+    StoredMessage,
+    StoredReceipt,
+)
 from exchange.views import Direction, SyncResult
-from keys.directory.view import Directory
-from protocol.address import Address, node_of
+from protocol.address import node_of
 from protocol.crypto.hpke import Opener
-from protocol.crypto.signing import Signer
 from protocol.encoding.instants import truncate
 from protocol.envelope import Envelope, open_envelope, parse_envelope, verify_envelope
 from protocol.errors import (
@@ -48,17 +56,13 @@ from protocol.errors import (
 )
 from protocol.event import MAX_REASON_CHARS, EventName
 from protocol.http.wire import EnvelopeAnswer, MailboxEntry, MailboxPage
-from protocol.messages.officer_signature import verify_officer
-from protocol.messages.parse import parse_message
-from protocol.messages.passing_on import check_passed_on
-from protocol.messages.schema.base import Message
-from protocol.messages.types.answer import Answer as AnswerMessage
-from protocol.messages.types.consent import check_opening
-from protocol.messages.types.forward import Forward
-from protocol.messages.types.information import InformationSpontaneous
 from protocol.processing_log import Operation
 from protocol.receipt import Receipt
 from protocol.statement import DeskStatement, parse_statement, sign_statement
+
+if TYPE_CHECKING:
+    from protocol.messages.schema.base import Message
+
 
 # Receipts that no message of this desk can be found for are kept under this digest.
 UNATTRIBUTED = bytes(32)
@@ -103,7 +107,7 @@ class _Page:
     now: datetime
     known: set[bytes]  # digests of envelopes that were accepted or refused
     ids: set[UUID]  # ids of messages that are kept
-    final: bool
+    behind: bool = False  # whether a newer directory could change a verdict
     messages: list[StoredMessage] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
     statements: list[PendingStatement] = field(default_factory=list)
@@ -114,75 +118,73 @@ class _Page:
 class Inbox:
     """Judges and stores what the own node delivers, and makes the desk's statements."""
 
-    def __init__(
-        self,
-        store: DeskStore,
-        judge: ReceiptJudge,
-        parsed: Parsed,
-        directory: Callable[[], Directory],
-        address: Address,
-        openers: Mapping[bytes, Opener],
-        signer: Signer,
-        clock: Callable[[], datetime],
-        book: ProcessingLog,
-    ) -> None:
+    def __init__(self, context: DeskContext, judge: ReceiptJudge, book: ProcessingLog) -> None:
         self._book = book
-        self._store = store
+        self._store = context.store
         self._judge = judge
-        self._parsed = parsed
-        self._directory = directory
-        self._address = address
-        self._openers = openers
-        self._signer = signer
-        self._clock = clock
+        self._parsed = context.parsed
+        self._directory = context.current
+        self._address = context.address
+        self._openers: Mapping[bytes, Opener] = context.keys
+        self._signer = context.signer
+        self._clock = context.clock
 
-    def take(self, page: MailboxPage, *, final: bool, node: str | None = None, after: int = 0) -> TakenPage:
+    def take(self, page: MailboxPage, *, final: bool, node: str | None = None, after: int = 0) -> TakenPage | None:
         """Judge and store one page: what is ``after`` that in the mailbox at ``node`` (None: whichever is read now).
 
         Entries at or before the cursor are passed over: another program may have taken them since they were asked for,
-        or while they were judged. Unless ``final``, raises :class:`DirectoryBehindError`, with nothing stored, when a
-        newer directory could change the verdict.
+        or while they were judged. Unless ``final``: None, with nothing stored, when a newer directory could change a
+        verdict.
         """
         while True:
-            place = self._store.place()
+            place = self._store.mailbox.place()
             if node not in {None, place.node} or after > place.cursor:
                 return TakenPage(SyncResult(cursor=place.cursor), ())  # this mailbox is not read any more, or anew
-            try:
-                return self._take(page, place, final)
-            except MailboxMovedError:
-                continue
+            entries = [entry for entry in page.entries if entry.sequence > place.cursor]
+            if not entries:
+                return TakenPage(SyncResult(cursor=place.cursor), ())
+            gathered = self._judged(entries, final)
+            if gathered.behind and not final:
+                return None
+            kept = self._keep(gathered, entries[-1].sequence, place)
+            if kept is not None:
+                return kept
 
-    def _take(self, page: MailboxPage, place: Place, final: bool) -> TakenPage:
-        cursor = place.cursor
-        entries = [entry for entry in page.entries if entry.sequence > cursor]
-        if not entries:
-            return TakenPage(SyncResult(cursor=cursor), ())
+    def _judged(self, entries: Sequence[MailboxEntry], final: bool) -> _Page:
+        """What is to be stored of ``entries``."""
         arrived = [_Arrived.of(entry) for entry in entries if entry.envelope is not None]
         known = self._store.known([item.digest for item in arrived])
-        ids = self._store.known_ids([item.envelope.routing.id for item in arrived if item.envelope is not None])
+        ids = self._store.messages.known_ids(
+            [item.envelope.routing.id for item in arrived if item.envelope is not None]
+        )
         if not final:
             self._look_up_senders(arrived)
-        gathered = _Page(truncate(self._clock()), known, ids, final)
+        gathered = _Page(truncate(self._clock()), known, ids)
         for item in arrived:
             self._take_envelope(item, gathered)
         self._take_receipts([receipt for e in entries if e.envelope is None for receipt in e.receipts], gathered)
-        return self._keep(gathered, entries[-1].sequence, place)
+        return gathered
 
-    def statement(self, event: EventName, head: Head, reasons: tuple[str, ...] = ()) -> PendingStatement:
+    def statement(self, event: EventName, about: MessageRef, reasons: tuple[str, ...] = ()) -> PendingStatement:
         """This desk's signed statement about a message."""
-        return self._statement(event, head.id, head.digest, reasons, truncate(self._clock()))
+        return self._statement(event, about, reasons, truncate(self._clock()))
 
     def record_stated(
         self, statements: Sequence[PendingStatement], answers: Sequence[EnvelopeAnswer], *, final: bool
-    ) -> tuple[int, int]:
-        """Verify and record the node's answers: how many were logged, how many receipts did not verify."""
+    ) -> tuple[int, int] | None:
+        """Verify and record the node's answers: how many were logged, how many receipts did not verify.
+
+        Unless ``final``: None, with nothing recorded, when a newer directory could change a verdict.
+        """
         done: list[PendingStatement] = []
         refused: list[tuple[PendingStatement, Refusal]] = []
         receipts: list[StoredReceipt] = []
         for pending, answer in zip(statements, answers, strict=True):
             stated = parse_statement(pending.raw).statement
             about = self._subject(stated)
-            proved = self._proved(answer.receipts, final)
+            proved = [self._judge.prove(receipt) for receipt in answer.receipts]
+            if not final and any(receipt.may_be_ahead for receipt in proved):
+                return None
             judged = [self._judge.relate(receipt, about, pending.raw) for receipt in proved]
             receipts += [receipt.stored(about.digest) for receipt in judged]
             if any(receipt.proved is not None and receipt.proved.event.name is stated.event for receipt in judged):
@@ -203,17 +205,16 @@ class Inbox:
 
     def _take_receipts(self, receipts: Sequence[Receipt], page: _Page) -> None:
         """Receipts about messages that this desk sent: each is filed under the message that it names."""
-        proved = self._proved(receipts, page.final)
+        proved = self._proved(receipts, page)
         events = [judged.proved.event if judged.proved else readable(judged.receipt) for judged in proved]
-        heads = self._store.heads_of(event.digest for event in events if event is not None)
+        heads = self._store.messages.heads_of(event.digest for event in events if event is not None)
         for judged, event in zip(proved, events, strict=True):
             head = heads.get(event.digest) if event is not None else None
             if head is None:
                 page.receipts.append(StoredReceipt(UNATTRIBUTED, judged.receipt, "not-found"))
                 continue
-            related = self._judge.relate(judged, head)
-            if related.may_be_ahead and not page.final:
-                raise DirectoryBehindError
+            related = self._judge.relate(judged, head.ref)
+            page.behind |= related.may_be_ahead
             page.receipts.append(related.stored(head.digest))
 
     def _take_envelope(self, item: _Arrived, page: _Page) -> None:
@@ -223,8 +224,8 @@ class Inbox:
                 page.known.add(digest)
                 page.quarantined.append(Quarantined(item.raw, digest, item.problem.code, item.problem.detail, page.now))
             return
-        claimed = claimed_head(envelope, page.now)
-        judged = [self._judge.relate(receipt, claimed) for receipt in self._proved(item.receipts, page.final)]
+        about = MessageRef.of(envelope)
+        judged = [self._judge.relate(receipt, about) for receipt in self._proved(item.receipts, page)]
         page.receipts += [receipt.stored(digest) for receipt in judged]
         if digest in page.known:
             page.duplicates += 1
@@ -232,20 +233,25 @@ class Inbox:
         page.known.add(digest)
         try:
             message = self._accept(envelope, _logged_at(judged, self._own_nodes(page.now), page.now), page)
-        except _MAY_BE_NEW as problem:
-            if not page.final:
-                raise DirectoryBehindError from problem
-            self._refuse(envelope, problem, page)
         except ComityError as problem:
+            page.behind |= isinstance(problem, _MAY_BE_NEW)
             self._refuse(envelope, problem, page)
         else:
             page.messages.append(message)
             page.ids.add(message.head.id)
             page.statements.append(
-                self._statement(EventName.ContentHandover, message.head.id, digest, (), page.now),
+                self._statement(EventName.ContentHandover, about, (), page.now),
             )
 
     def _accept(self, envelope: Envelope, logged_at: datetime, page: _Page) -> StoredMessage:
+        from protocol.messages.officer_signature import verify_officer
+        from protocol.messages.parse import parse_message
+        from protocol.messages.passing_on import check_passed_on
+        from protocol.messages.types.answer import Answer as AnswerMessage
+        from protocol.messages.types.consent import check_opening
+        from protocol.messages.types.forward import Forward
+        from protocol.messages.types.information import InformationSpontaneous
+
         routing = envelope.routing
         if routing.id in page.ids:
             raise IdConflictError("another message of this id is kept here")
@@ -257,7 +263,7 @@ class Inbox:
         if isinstance(message, Forward):
             check_passed_on(message)
         elif isinstance(message, AnswerMessage | InformationSpontaneous):
-            rows = self._store.thread(message.thread)
+            rows = self._store.messages.thread(message.thread)
             check_opening(message, opened.content, [self._parsed.of(row) for _, row, _ in rows if not row.erased])
         self._parsed.keep(envelope.digest, message)
         head = Head(
@@ -285,35 +291,34 @@ class Inbox:
             return frozenset((self._address.node,))
 
     def _refuse(self, envelope: Envelope, problem: ComityError, page: _Page) -> None:
-        routing, digest = envelope.routing, envelope.digest
+        about = MessageRef.of(envelope)
         page.quarantined.append(
-            Quarantined(envelope.raw, digest, problem.code, problem.detail, page.now, routing.id, routing.sender)
+            Quarantined(envelope.raw, about.digest, problem.code, problem.detail, page.now, about.id, about.sender)
         )
         reason = problem.code[:MAX_REASON_CHARS]
-        page.statements.append(
-            self._statement(EventName.ContentHandoverFailure, routing.id, digest, (reason,), page.now)
-        )
+        page.statements.append(self._statement(EventName.ContentHandoverFailure, about, (reason,), page.now))
 
-    def _proved(self, receipts: Sequence[Receipt], final: bool) -> list[JudgedReceipt]:
+    def _proved(self, receipts: Sequence[Receipt], page: _Page) -> list[JudgedReceipt]:
         proved = [self._judge.prove(receipt) for receipt in receipts]
-        if not final and any(receipt.may_be_ahead for receipt in proved):
-            raise DirectoryBehindError
+        page.behind |= any(receipt.may_be_ahead for receipt in proved)
         return proved
 
-    def _keep(self, page: _Page, cursor: int, place: Place) -> TakenPage:
+    def _keep(self, page: _Page, cursor: int, place: Place) -> TakenPage | None:
         records = [self._book.record(Operation.COLLECTION, "receive", message.head) for message in page.messages]
         delivery = RecipientDelivery(
             page.messages, page.quarantined, page.statements, page.receipts, cursor, records, place
         )
-        kept, held = self._store.take(delivery)
+        rows = self._store.take(delivery)
+        if rows is None:
+            return None
         unverified = sum(stored.error is not None for stored in page.receipts)
         result = SyncResult(
             received=tuple(
                 inbox_row(self._store, seq, message.head, None)
-                for seq, message in zip(kept, page.messages, strict=True)
+                for seq, message in zip(rows.messages, page.messages, strict=True)
             ),
             quarantined=tuple(
-                quarantine_row(seq, refused) for seq, refused in zip(held, page.quarantined, strict=True)
+                quarantine_row(seq, refused) for seq, refused in zip(rows.quarantined, page.quarantined, strict=True)
             ),
             receipts=len(page.receipts) - unverified,
             unverified_receipts=unverified,
@@ -323,27 +328,14 @@ class Inbox:
         return TakenPage(result, tuple(page.statements))
 
     def _statement(
-        self, event: EventName, message_id: UUID, digest: bytes, reasons: tuple[str, ...], at: datetime
+        self, event: EventName, about: MessageRef, reasons: tuple[str, ...], at: datetime
     ) -> PendingStatement:
-        stated = DeskStatement(event, message_id, digest, self._address, at, reasons)
-        return PendingStatement(digest + event.value.encode(), sign_statement(stated, self._signer))
+        stated = DeskStatement(event, about.id, about.digest, self._address, at, reasons)
+        return PendingStatement(about.digest + event.value.encode(), sign_statement(stated, self._signer))
 
-    def _subject(self, stated: DeskStatement) -> Head:
-        return Head(
-            id=stated.message_id,
-            thread=stated.message_id,
-            in_reply_to=None,
-            direction=Direction.RECEIVED,
-            type="",
-            urgency="",
-            sender=self._address,
-            recipients=(self._address,),
-            own_reference=None,
-            sent_at=stated.at,
-            stored_at=stated.at,
-            expires_at=stated.at,
-            digest=stated.digest,
-        )
+    def _subject(self, stated: DeskStatement) -> MessageRef:
+        """What a log may say in answer to a statement of this desk: something of this desk, whoever the sender is."""
+        return MessageRef(stated.message_id, stated.digest, self._address, (self._address,), stated.at, stated.at)
 
 
 def check_inner(message: Message, envelope: Envelope) -> None:
@@ -358,26 +350,6 @@ def check_inner(message: Message, envelope: Envelope) -> None:
         raise RoutingMismatchError("the id inside is not the one in the routing header")
     if set(message.to) != {str(recipient) for recipient in routing.recipients}:
         raise RoutingMismatchError("the recipients inside are not those in the routing header")
-
-
-def claimed_head(envelope: Envelope, now: datetime) -> Head:
-    """What the header says, for comparing the node's receipts with it."""
-    routing = envelope.routing
-    return Head(
-        id=routing.id,
-        thread=routing.id,
-        in_reply_to=None,
-        direction=Direction.RECEIVED,
-        type="",
-        urgency="",
-        sender=routing.sender,
-        recipients=routing.recipients,
-        own_reference=None,
-        sent_at=routing.created,
-        stored_at=now,
-        expires_at=routing.expires,
-        digest=envelope.digest,
-    )
 
 
 def _logged_at(judged: Sequence[JudgedReceipt], nodes: frozenset[str], now: datetime) -> datetime:

@@ -6,26 +6,33 @@ another one. Exporting changes nothing: a message leaves the outbox when the nod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import sha256
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
+from exchange.context.desk_context import DeskContext
 from exchange.messaging.inbox import Inbox
 from exchange.messaging.outbox import Outbox
-from exchange.store.messages import DeskStore
 from exchange.views import SendStatus, SyncResult
-from keys.directory.carried_signatures import carried_key
-from keys.directory.view import Directory
-from protocol.address import Address
-from protocol.bundle import BundleAnswer, BundlePart, Contents, verify_part, write_bundle
-from protocol.crypto.signing import Signer
 from protocol.encoding import cbor
 from protocol.encoding.instants import truncate
-from protocol.errors import BundleGapError, ForbiddenError, MalformedError, ReplayedError
+from protocol.errors import (
+    BundleGapError,
+    DirectoryUnavailableError,
+    ForbiddenError,
+    MalformedError,
+    ReplayedError,
+)
 from protocol.http.problem import problem_of
 from protocol.http.wire import EnvelopeAnswer, MailboxPage
+
+if TYPE_CHECKING:
+    from protocol.bundle import BundleAnswer, BundlePart
+
+
+T = TypeVar("T")
 
 _SEEN = b"bundles-seen"
 _MAX_SEEN = 256
@@ -45,30 +52,23 @@ class BundleImport:
 class OfflineDesk:
     """Writes and takes the bundles of one desk. Blocking; runs in the desk's thread."""
 
-    def __init__(
-        self,
-        store: DeskStore,
-        outbox: Outbox,
-        mailbox: Inbox,
-        directory: Callable[[], Directory],
-        address: Address,
-        signer: Signer,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._store = store
+    def __init__(self, context: DeskContext, outbox: Outbox, mailbox: Inbox) -> None:
+        self._store = context.store
         self._outbox = outbox
         self._mailbox = mailbox
-        self._directory = directory
-        self._address = address
-        self._signer = signer
-        self._clock = clock
+        self._directory = context.current
+        self._address = context.address
+        self._signer = context.signer
+        self._clock = context.clock
 
     def export(self, node: str, max_part_bytes: int) -> list[bytes]:
         """The parts of a bundle for the own node: the outbox, the statements still to be made, how far was read."""
+        from protocol.bundle import Contents, write_bundle
+
         contents = Contents(
-            envelopes=tuple(message.envelope for _, message in self._store.pending(_ALL, 0)),
-            statements=tuple(statement.raw for statement in self._store.pending_statements(_ALL)),
-            after=self._store.cursor(),
+            envelopes=tuple(message.envelope for _, message in self._store.outbox.pending(_ALL, 0)),
+            statements=tuple(statement.raw for statement in self._store.statements.pending(_ALL)),
+            after=self._store.mailbox.cursor(),
         )
         now = truncate(self._clock())
         return write_bundle(str(self._address), node, now, contents, self._signer, max_part_bytes)
@@ -77,9 +77,12 @@ class OfflineDesk:
         """Take one part from the own node.
 
         Raises :class:`ForbiddenError` (another node's), what :func:`carried_key` and :func:`verify_part` raise,
-        :class:`ReplayedError` (it was taken before), :class:`BundleGapError`, and :class:`DirectoryBehindError` when it
-        names a holder whose nation was not read here.
+        :class:`ReplayedError` (it was taken before), :class:`BundleGapError`, and :class:`DirectoryUnavailableError`
+        when it names a holder whose nation was not read here.
         """
+        from keys.directory.carried_signatures import carried_key
+        from protocol.bundle import verify_part
+
         if part.sender != node:
             raise ForbiddenError(f"the bundle is of {part.sender}; {node} serves this desk")
         key = carried_key(self._directory(), part.sender, part.kid, part.created, self._clock())
@@ -89,40 +92,47 @@ class OfflineDesk:
         seen = self._seen()
         if part.digest in seen:
             raise ReplayedError(f"part {part.number} of {part.count} of this bundle was imported before")
-        if contents.after is not None and contents.after > self._store.cursor():
+        if contents.after is not None and contents.after > self._store.mailbox.cursor():
             raise BundleGapError(f"part {part.number} begins where an earlier one ends that was not imported")
         final = not self._directory().unread
         answers = {answer.key: answer for answer in contents.answers}
         result = self._answered(answers, node, final)
         if contents.mailbox:
             page = MailboxPage(contents.mailbox, contents.mailbox[-1].sequence)
-            result += self._mailbox.take(page, final=final).result
-        self._store.replace_state(_SEEN, lambda seen: cbor.encode([*_digests(seen), part.digest][-_MAX_SEEN:]))
+            result += _judged(self._mailbox.take(page, final=final)).result
+        self._store.state.replace(_SEEN, lambda seen: cbor.encode([*_digests(seen), part.digest][-_MAX_SEEN:]))
         return BundleImport(part.number, part.count, result, directory)
 
     # --- Inside ---
 
     def _answered(self, answers: Mapping[bytes, BundleAnswer], node: str, final: bool) -> SyncResult:
-        messages = [m for _, m in self._store.pending(_ALL, 0) if m.head.digest in answers]
+        messages = [m for _, m in self._store.outbox.pending(_ALL, 0) if m.head.digest in answers]
         said = [_answer(answers[message.head.digest], node) for message in messages]
-        submission = self._outbox.record(messages, said, final=final)
+        submission = _judged(self._outbox.record(messages, said, final=final))
 
         def with_status(status: SendStatus) -> tuple[UUID, ...]:
             return tuple(key for key, outcome in submission.outcomes.items() if outcome.status is status)
 
-        pending = [s for s in self._store.pending_statements(_ALL) if sha256(s.raw).digest() in answers]
-        stated, _ = self._mailbox.record_stated(
-            pending, [_answer(answers[sha256(statement.raw).digest()], node) for statement in pending], final=final
-        )
+        pending = [s for s in self._store.statements.pending(_ALL) if sha256(s.raw).digest() in answers]
+        said = [_answer(answers[sha256(statement.raw).digest()], node) for statement in pending]
+        stated, _ = _judged(self._mailbox.record_stated(pending, said, final=final))
         return SyncResult(
             submitted=with_status(SendStatus.SUBMITTED),
             refused=with_status(SendStatus.REFUSED),
             statements=stated,
-            cursor=self._store.cursor(),
+            cursor=self._store.mailbox.cursor(),
         )
 
     def _seen(self) -> list[bytes]:
-        return _digests(self._store.state(_SEEN))
+        return _digests(self._store.state.get(_SEEN))
+
+
+def _judged(verdict: T | None) -> T:
+    if verdict is None:
+        raise DirectoryUnavailableError(
+            "the bundle names a contact point whose nation's cards are not here; import its first part first"
+        )
+    return verdict
 
 
 def _digests(stored: bytes | None) -> list[bytes]:

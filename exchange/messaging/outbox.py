@@ -16,40 +16,38 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
-from exchange.cases.threads import Parsed, check_next_step
+from exchange.cases.threads import check_next_step
+from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_SUBMIT_BYTES
-from exchange.link.directory import DirectoryBehindError
 from exchange.messaging.handling import PassingOn
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
 from exchange.office.officers import Acting
-from exchange.office.processing_log import ProcessingLog
-from exchange.settings import DeskSettings
-from exchange.store.messages import DeskStore
+from exchange.office.processing_log import Giving, ProcessingLog
 from exchange.store.rows import Head, Refusal, StoredMessage, StoredReceipt
 from exchange.views import Direction, ReceiptRow, SendStatus
-from keys.directory.view import Directory
 from protocol.address import Address
-from protocol.crypto.signing import Signer
 from protocol.encoding.ids import RANDOM_BYTES, new_message_id
 from protocol.encoding.instants import to_ms, truncate
 from protocol.encoding.padme import SALT_BYTES
+from protocol.encoding.phrase import phrase
 from protocol.envelope import seal
 from protocol.errors import ComityError, InvalidMessageError
 from protocol.event import EventName
 from protocol.http.wire import MAX_ENVELOPES, EnvelopeAnswer
-from protocol.lifecycle.profiles import acknowledgement_period
-from protocol.messages.officer_signature import PLACEHOLDER, key_text, sign_as_officer
-from protocol.messages.parse import ComposedMessage, compose_message
-from protocol.messages.schema.base import Message
 from protocol.processing_log import Operation
 from protocol.routing import COMMITMENT_BYTES, MAX_CLOCK_SKEW, Priority, Routing
 
+if TYPE_CHECKING:
+    from protocol.messages.parse import ComposedMessage
+    from protocol.messages.schema.base import Message
+
+
 _PRIORITIES = {"routine": Priority.ROUTINE, "urgent": Priority.URGENT, "emergency": Priority.EMERGENCY}
 _FORMAT_RULE = "message format"
-Keeping = Callable[[Message], None]
+Keeping: TypeAlias = "Callable[[Message], None]"
 """What is done with a message in the transaction that keeps it, before it is kept; it may raise."""
 
 # Contents of the messages that are sealed and kept in one transaction, unless one alone has more.
@@ -63,10 +61,6 @@ class Outcome:
     status: SendStatus
     error: str | None = None
     receipts: tuple[ReceiptRow, ...] = ()
-
-
-class ThreadMovedError(Exception):
-    """Never shown: a thread got another message since a message for it was composed, so it is composed again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +99,8 @@ class Outbox:
 
     def __init__(
         self,
-        store: DeskStore,
+        context: DeskContext,
         judge: ReceiptJudge,
-        parsed: Parsed,
-        directory: Callable[[], Directory],
-        address: Address,
-        signer: Signer,
-        settings: DeskSettings,
-        clock: Callable[[], datetime],
         acting: Acting,
         book: ProcessingLog,
         passing_on: PassingOn,
@@ -120,14 +108,14 @@ class Outbox:
         self._passing_on = passing_on
         self._acting = acting
         self._book = book
-        self._store = store
+        self._store = context.store
         self._judge = judge
-        self._parsed = parsed
-        self._directory = directory
-        self._address = address
-        self._signer = signer
-        self._settings = settings
-        self._clock = clock
+        self._parsed = context.parsed
+        self._directory = context.current
+        self._address = context.address
+        self._signer = context.signer
+        self._settings = context.settings
+        self._clock = context.clock
         self._last_id = (0, 0)
 
     def compose(self, drafts: Sequence[Mapping[str, Any]]) -> list[Composed]:
@@ -151,37 +139,37 @@ class Outbox:
                     raise
                 problems += [(f"{number}.{where}", rule, text) for where, rule, text in problem.problems]
         if problems:
-            raise InvalidMessageError(f"problems of the drafts: {len(problems)}", (*problems,))
+            raise InvalidMessageError(phrase("problems of the drafts: {count}", count=len(problems)), (*problems,))
         for composed in messages:
             check_next_step(self._store, self._parsed, composed.message)
             self._passing_on.check_outgoing(composed)
         return [Composed(composed, self._end_before(composed.message)) for composed in messages]
 
     def _end_before(self, message: Message) -> int | None:
-        return None if message.thread == message.id else self._store.thread_end(message.thread)
+        return None if message.thread == message.id else self._store.messages.thread_end(message.thread)
 
     def seal(
         self,
         messages: Sequence[Composed],
         expires_in: timedelta | None,
         keeping: Keeping | None = None,
-    ) -> list[StoredMessage]:
+    ) -> list[StoredMessage] | None:
         """Seal messages and keep them, in the outbox.
 
         ``keeping`` is given each in the transaction that keeps them, before the first is kept: between the two no other
-        program keeps one. What it writes is kept with them, and when it raises, none of all this is.
-        Raises what the directory says against a recipient, and :class:`ThreadMovedError`, with nothing kept, when a
-        thread is another one than that in which a message was found to be allowed.
+        program keeps one. Its writings are kept with them, and when it raises, none of all this is.
+        None, with nothing kept, when a thread got another message since one for it was composed: that one is to be
+        composed again. Raises what the directory says against a recipient.
         """
         sealed = [self._seal(message.complete, expires_in) for message in messages]
         heads = [message.head for message in sealed]
         records = [
-            self._book.record(Operation.DISCLOSURE, "send", head, recipients=head.recipients, evident=True)
+            self._book.record(Operation.DISCLOSURE, "send", head, given=Giving(head.recipients, evident=True))
             for head in heads
         ]
         with self._store.database.transaction():
             if any(message.after != self._end_before(message.message) for message in messages):
-                raise ThreadMovedError
+                return None
             if keeping is not None:
                 for message in messages:
                     keeping(message.message)
@@ -190,21 +178,20 @@ class Outbox:
 
     def record(
         self, messages: Sequence[StoredMessage], answers: Sequence[EnvelopeAnswer], *, final: bool
-    ) -> Submission:
+    ) -> Submission | None:
         """Verify the node's answers and record them.
 
-        Unless ``final``, raises :class:`DirectoryBehindError`, with nothing recorded, when a newer directory could
-        change the verdict.
+        Unless ``final``: None, with nothing recorded, when a newer directory could change a verdict.
         """
         recording = _Recording()
         unverified = 0
         for message, answer in zip(messages, answers, strict=True):
-            judged = [self._judge.judge(receipt, message.head) for receipt in answer.receipts]
+            judged = [self._judge.judge(receipt, message.head.ref) for receipt in answer.receipts]
             if not final and any(receipt.may_be_ahead for receipt in judged):
-                raise DirectoryBehindError
+                return None
             unverified += sum(receipt.error is not None for receipt in judged)
             self._record_one(message.head, answer.refusal, judged, recording)
-        # What was recorded as sent was not: the node refused it for good.
+        # The envelope that was recorded as sent was not: the node refused it for good.
         gone = {key for key, _ in recording.refused}
         heads = [message.head for message in messages if message.head.id in gone]
         records = {head.id: self._book.record(Operation.ALTERATION, "send.refused", head) for head in heads}
@@ -234,10 +221,13 @@ class Outbox:
 
     def complete(self, draft: Mapping[str, Any]) -> ComposedMessage:
         """The message of one draft, checked by itself and signed by who acts; raises :class:`InvalidMessageError`."""
+        from protocol.messages.officer_signature import sign_as_officer
+        from protocol.messages.parse import compose_message
+
         now = self._time_of(draft)
         claimed = draft.get("from")
         if claimed is not None and claimed != str(self._address):
-            raise _one_problem("from", f"this desk sends as {self._address}")
+            raise _one_problem("from", phrase("this desk sends as {address}", address=self._address))
         composed = compose_message(
             self._named(draft),
             message_id=self._new_id(now),
@@ -245,11 +235,13 @@ class Outbox:
             sent_at=now,
         )
         if str(self._address) in composed.message.to:
-            raise _one_problem("to", "a message is not sent to its own sender")
+            raise _one_problem("to", phrase("a message is not sent to its own sender"))
         return sign_as_officer(composed, self._acting.signer) if self._acting.signer is not None else composed
 
     def _named(self, draft: Mapping[str, Any]) -> Mapping[str, Any]:
         """The draft with the officer who releases it, where officers sign."""
+        from protocol.messages.officer_signature import PLACEHOLDER, key_text
+
         officer = self._acting.officer
         if officer is None:
             return draft
@@ -265,7 +257,7 @@ class Outbox:
         now = truncate(self._clock())
         thread = draft.get("thread")
         try:
-            seen = self._store.last_sent_at(UUID(str(thread))) if thread else None
+            seen = self._store.messages.last_sent_at(UUID(str(thread))) if thread else None
         except ValueError:
             seen = None  # the check of the draft says what is wrong with it
         if seen is None or not timedelta(0) <= seen - now < MAX_CLOCK_SKEW:
@@ -283,6 +275,8 @@ class Outbox:
         return new_message_id(now, counter.to_bytes(2, "big") + os.urandom(RANDOM_BYTES - 2))
 
     def _seal(self, composed: ComposedMessage, expires_in: timedelta | None) -> StoredMessage:
+        from protocol.lifecycle.profiles import acknowledgement_period
+
         message, content = composed.message, composed.content
         recipients = tuple(sorted(Address.parse(text) for text in message.to))
         lifetime = expires_in or timedelta(seconds=self._settings.lifetimes.of(message.urgency))
@@ -357,4 +351,4 @@ def batches(messages: Sequence[StoredMessage]) -> Iterator[list[StoredMessage]]:
 
 
 def _one_problem(where: str, text: str) -> InvalidMessageError:
-    return InvalidMessageError("the message has 1 problem", ((where, _FORMAT_RULE, text),))
+    return InvalidMessageError(phrase("problems of the message: {count}", count=1), ((where, _FORMAT_RULE, text),))

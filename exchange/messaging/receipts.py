@@ -7,7 +7,7 @@ Rules:
    the desk's events from the node that serves the recipient it names, by the directory at that time (from when the
    message was made to when the event was logged); relay from the nodes on the way.
 4. A desk's event carries a statement signed by a key of that recipient.
-What fails is kept with the code of the failure, shown, and never counted.
+A receipt that fails is kept with the code of the failure, shown, and never counted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from exchange.store.rows import Head, StoredReceipt
+from exchange.store.rows import MessageRef, StoredReceipt
 from exchange.views import ReceiptRow
 from keys.directory.view import Directory
 from protocol.errors import (
@@ -57,7 +57,7 @@ class ReceiptJudge:
         self._directory = directory
         self._verifier = ReceiptVerifier(self._log_verifier)
 
-    def judge(self, receipt: Receipt, about: Head) -> JudgedReceipt:
+    def judge(self, receipt: Receipt, about: MessageRef) -> JudgedReceipt:
         """The verdict on a receipt that came as one about the message ``about``."""
         return self.relate(self.prove(receipt), about)
 
@@ -68,7 +68,7 @@ class ReceiptJudge:
         except ComityError as problem:
             return JudgedReceipt(receipt, None, problem)
 
-    def relate(self, judged: JudgedReceipt, about: Head, own_statement: bytes | None = None) -> JudgedReceipt:
+    def relate(self, judged: JudgedReceipt, about: MessageRef, own_statement: bytes | None = None) -> JudgedReceipt:
         """Whether a proved receipt is about ``about`` and from who can say so (rules 2 to 4).
 
         ``own_statement`` is one that this desk signed itself: found in the entry as it is, it needs no verification.
@@ -123,13 +123,13 @@ class ReceiptJudge:
             # As with any unknown key: a newer directory may have it.
             raise UnknownKeyError(problem.detail) from problem
 
-    def _check_subject(self, event: Event, about: Head) -> None:
+    def _check_subject(self, event: Event, about: MessageRef) -> None:
         if (event.message_id, event.digest) != (about.id, about.digest):
             raise ProofInvalidError("the entry is about another message")
         if event.recipient is not None and event.recipient not in about.recipients:
             raise ProofInvalidError("the entry names someone to whom the message was not addressed")
 
-    def _check_place(self, proved: VerifiedReceipt, about: Head) -> None:
+    def _check_place(self, proved: VerifiedReceipt, about: MessageRef) -> None:
         event, directory = proved.event, self._directory()
         node = directory.node_of_origin(proved.origin)
         try:
@@ -145,7 +145,7 @@ class ReceiptJudge:
             verify_statement(signed, self._directory().signing_key(holder, signed.kid, proved.event.at))
 
 
-def _check_time(event: Event, about: Head) -> None:
+def _check_time(event: Event, about: MessageRef) -> None:
     # A node takes nothing that was created more than this ahead of its clock.
     if about.sent_at - event.at > MAX_CLOCK_SKEW:
         raise ProofInvalidError("the entry says a time before the message was made")

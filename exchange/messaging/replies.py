@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from exchange.cases.threads import Parsed, received_at, thread_messages
+from exchange.cases.threads import received_at, thread_messages
+from exchange.context.desk_context import DeskContext
 from exchange.messaging.handling import PassingOn
 from exchange.office.officers import Acting
-from exchange.settings import DeskSettings
-from exchange.store.messages import DeskStore
 from exchange.store.rows import Head, StoredMessage
 from exchange.text.labels import reason_label
 from exchange.views import Direction
 from keys.local.translation import translator
 from protocol.address import Address
 from protocol.errors import ForbiddenError, NothingOpenError, UsageError
-from protocol.lifecycle.case import fold
-from protocol.messages.handling_rules import Action
-from protocol.messages.out_of_order import OutOfOrderNotice
-from protocol.messages.schema.base import Message
-from protocol.messages.schema.conditions import ConditionAccept
-from protocol.messages.schema.parts import Condition
-from protocol.messages.schema.use import ConsentReply, ConsentRequest
-from protocol.messages.types.acknowledgement import Acknowledgement
-from protocol.messages.types.consent import conditions_to_accept
-from protocol.messages.types.contact import ContactTest, ContactTestReply
-from protocol.messages.types.preservation import PreservationAnswer
-from protocol.messages.types.reply import reply_draft
 
-NamedOfficer = Mapping[str, str] | None
+if TYPE_CHECKING:
+    from protocol.messages.handling_rules import Action
+    from protocol.messages.schema.base import Message
+    from protocol.messages.schema.parts import Condition
 
 
 class Replies:
@@ -40,103 +30,109 @@ class Replies:
     :class:`ForbiddenError` for one that it sent itself.
     """
 
-    def __init__(
-        self,
-        store: DeskStore,
-        parsed: Parsed,
-        passing_on: PassingOn,
-        address: Address,
-        settings: DeskSettings,
-        acting: Acting,
-    ) -> None:
-        self._store = store
-        self._parsed = parsed
+    def __init__(self, context: DeskContext, passing_on: PassingOn, acting: Acting) -> None:
+        self._store = context.store
+        self._parsed = context.parsed
         self._passing_on = passing_on
-        self._address = address
-        self._settings = settings
+        self._address = context.address
+        self._settings = context.settings
         self._acting = acting
 
-    def officer(self, given: NamedOfficer = None) -> NamedOfficer:
-        """Who a draft names: the officer who acts, else the one ``given``, else that of the settings."""
+    def officer(self) -> dict[str, str] | None:
+        """Who a draft names: the officer who acts, else that of the settings."""
         if self._acting.officer is not None:
             return {"name": self._acting.officer.name, "role": self._acting.officer.job_title}
-        if given is not None:
-            return dict(given)
         default = self._settings.officer
         return {"name": default.name, "role": default.role} if default else None
 
-    def reply(
-        self, message_id: UUID, reply_type: str, officer: NamedOfficer, fields: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def reply(self, message_id: UUID, reply_type: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         """A reply of any type."""
-        message = self._parsed.of(self._store.message(message_id))
-        signed = self.officer(officer)
+        from protocol.messages.types.reply import reply_draft
+
+        message = self._parsed.of(self._store.messages.get(message_id))
+        signed = self.officer()
         officer_field = {"officer": signed} if signed else {}
         return reply_draft(message, reply_type, by=str(self._address), **officer_field, **fields)
 
-    def acknowledgement(self, request_id: UUID, officer: NamedOfficer, fields: Mapping[str, Any]) -> dict[str, Any]:
+    def acknowledgement(self, request_id: UUID, fields: Mapping[str, Any]) -> dict[str, Any]:
         """An acknowledgement; without ``handler`` in the fields, of the officer who acts."""
+        from protocol.messages.types.acknowledgement import Acknowledgement
+
         times = {"received_at": received_at(self._store, self._received(request_id), self._address)}
         handler = fields.get("handler") or self._handler()
         given = {**times, **fields, **({"handler": handler} if handler is not None else {})}
-        return self.reply(request_id, Acknowledgement.TYPE, officer, given)
+        return self.reply(request_id, Acknowledgement.TYPE, given)
 
-    def answer(self, request_id: UUID, officer: NamedOfficer, fields: Mapping[str, Any]) -> dict[str, Any]:
+    def answer(self, request_id: UUID, fields: Mapping[str, Any]) -> dict[str, Any]:
         """An answer to a preservation request."""
-        self._received(request_id)
-        return self.reply(request_id, PreservationAnswer.TYPE, officer, fields)
+        from protocol.messages.types.preservation import PreservationAnswer
 
-    def acceptance(self, message_id: UUID, officer: NamedOfficer) -> dict[str, Any]:
+        self._received(request_id)
+        return self.reply(request_id, PreservationAnswer.TYPE, fields)
+
+    def acceptance(self, message_id: UUID) -> dict[str, Any]:
         """The acceptance of all conditions that a message sets or offers; :class:`NothingOpenError`."""
+        from protocol.messages.schema.conditions import ConditionAccept
+        from protocol.messages.types.consent import conditions_to_accept
+
         self._received(message_id)
-        conditions = self.conditions(conditions_to_accept, self._store.message(message_id))
+        conditions = self.conditions(conditions_to_accept, self._store.messages.get(message_id))
         if not conditions:
             raise NothingOpenError("no condition of that message waits to be accepted")
         names = sorted({condition.condition for condition in conditions})
-        return self.reply(message_id, ConditionAccept.TYPE, officer, {"conditions": names})
+        return self.reply(message_id, ConditionAccept.TYPE, {"conditions": names})
 
     def explanation(self, message_id: UUID, remark: str | None) -> dict[str, Any]:
         """Why a message is out of order, in its own language; :class:`UsageError` when it is not."""
-        head = self._store.head(message_id)[1]
+        from protocol.lifecycle.case import fold
+        from protocol.messages.out_of_order import OutOfOrderNotice
+
+        head = self._store.messages.head(message_id).head
         case = fold(thread_messages(self._store, self._parsed, head.thread))
         against = [entry for entry in case.out_of_order if entry.fact.message_id == message_id]
         if not against:
             raise UsageError("this message is in order")
-        language = self._parsed.of(self._store.message(message_id)).language
+        language = self._parsed.of(self._store.messages.get(message_id)).language
         reasons = dict.fromkeys(reason_label(entry.reason, translator(language)) for entry in against)
         fields: dict[str, Any] = {"reason": "; ".join(reasons)}
         fields |= {"targets": targets} if (targets := [entry.target for entry in against if entry.target]) else {}
         fields |= {"remark": remark} if remark is not None else {}
-        return self.reply(message_id, OutOfOrderNotice.TYPE, None, fields)
+        return self.reply(message_id, OutOfOrderNotice.TYPE, fields)
 
     def consent_request(
         self, message_id: UUID, action: Action, recipients: Sequence[Address], purpose: str, more: Mapping[str, Any]
     ) -> dict[str, Any]:
         """A request for the originator's consent to what the labels of a message forbid."""
+        from protocol.messages.schema.use import ConsentRequest
+
         self._received(message_id)
         fields = self._passing_on.consent_fields(message_id, action, recipients, purpose)
-        return self.reply(message_id, ConsentRequest.TYPE, None, {**fields, **more})
+        return self.reply(message_id, ConsentRequest.TYPE, {**fields, **more})
 
     def consent_reply(self, request_id: UUID, consent: str, terms: Mapping[str, Any]) -> dict[str, Any]:
         """The same word on all items of a consent request."""
+        from protocol.messages.schema.use import ConsentReply
+
         self._received(request_id)
         fields = self._passing_on.consent_reply_fields(request_id, consent, dict(terms))
-        return self.reply(request_id, ConsentReply.TYPE, None, fields)
+        return self.reply(request_id, ConsentReply.TYPE, fields)
 
     def contact_reply(self, test_id: UUID, remark: str | None) -> dict[str, Any]:
         """The reply to a contact test."""
+        from protocol.messages.types.contact import ContactTest, ContactTestReply
+
         head = self._received(test_id)
         if head.type != ContactTest.TYPE:
             raise ForbiddenError("that message is not a contact test")
         fields: dict[str, Any] = {"received_at": received_at(self._store, head, self._address)}
         fields |= {"remark": remark} if remark is not None else {}
-        return self.reply(test_id, ContactTestReply.TYPE, None, fields)
+        return self.reply(test_id, ContactTestReply.TYPE, fields)
 
     def conditions(
         self, which: Callable[[Message, Iterable[Message], str], tuple[Condition, ...]], stored: StoredMessage
     ) -> tuple[Condition, ...]:
         """What ``which`` finds of conditions on a message, given its thread."""
-        rows = self._store.thread(stored.head.thread)
+        rows = self._store.messages.thread(stored.head.thread)
         thread = [self._parsed.of(other) for _, other, _ in rows if not other.erased]
         return which(self._parsed.of(stored), thread, str(self._address))
 
@@ -150,7 +146,7 @@ class Replies:
         return {**fields, **{name: value for name, value in contacts if value is not None}}
 
     def _received(self, message_id: UUID) -> Head:
-        head = self._store.head(message_id)[1]
+        head = self._store.messages.head(message_id).head
         if head.direction is not Direction.RECEIVED:
             raise ForbiddenError("this desk sent that message itself")
         return head

@@ -1,7 +1,7 @@
 """What goes from a desk to its node, and what comes from there.
 
-A message is durable before the network sees it, and stored before its receipt is stated. Whatever is interrupted is
-taken up again by the next :meth:`NodeSync.sync`.
+A message is durable before the network sees it, and stored before its receipt is stated. The next :meth:`NodeSync.sync`
+takes up again what was interrupted.
 """
 
 from __future__ import annotations
@@ -13,24 +13,20 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from math import ceil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from exchange.cases.search import Search
+from exchange.context.desk_context import DeskContext
 from exchange.link.client import MAX_ENTRIES, MAX_WAIT_S, NodeClient
-from exchange.link.directory import DirectoryBehindError
 from exchange.link.link import NodeLink
-from exchange.link.worker import Background, InThread
 from exchange.messaging.inbox import Inbox, TakenPage
 from exchange.messaging.offline import BundleImport, OfflineDesk
-from exchange.messaging.outbox import Composed, Keeping, Outbox, Outcome, ThreadMovedError, batches, sealable
-from exchange.store.messages import DeskStore
+from exchange.messaging.outbox import Composed, Keeping, Outbox, Outcome, batches, sealable
 from exchange.store.rows import Head, PendingStatement, StoredMessage
 from exchange.views import SendStatus, SentMessage, SyncResult
-from protocol.bundle import BundlePart
 from protocol.errors import (
     ComityError,
-    DirectoryUnavailableError,
     RevokedError,
     UnknownContactPointError,
     UnknownKeyError,
@@ -38,16 +34,20 @@ from protocol.errors import (
 )
 from protocol.http.wire import MAX_ENVELOPES, MAX_STATEMENTS, MailboxPage
 
+if TYPE_CHECKING:
+    from protocol.bundle import BundlePart
+
+
 Drafts = Sequence[Mapping[str, Any]] | Callable[[], Sequence[Mapping[str, Any]]]
 _ALL = slice(None)
 _RECIPIENT_MAY_BE_NEW = (UnknownKeyError, UnknownContactPointError, UnknownNodeError, RevokedError)
 # So many batches are on their way to the node at once while the next one is sealed.
 _SUBMITTING = 3
-# What is read of the outbox at once: envelopes with their contents.
+# So much of the outbox is read at once: envelopes with their contents.
 MAX_PENDING_BYTES = 8 * 1024 * 1024
 _RETRY_FIRST_S = 0.2
 _RETRY_MOST_S = 30.0
-# What is not indexed in quiet moments is indexed by the next searches. What arrives waits for so many.
+# Messages that are not indexed in quiet moments are indexed by the next searches. Arrivals wait for so many.
 _INDEXED_AT_ONCE = 16
 _QUIET_AFTER_S = 0.2
 
@@ -62,29 +62,26 @@ class _Fetched:
 
 
 class NodeSync:
-    """Sends, fetches and states for one desk. Event loop only; ``thread`` is the desk's, for everything stored."""
+    """Sends, fetches and states for one desk. Event loop only; what is stored is the desk's thread's."""
 
     def __init__(
         self,
-        store: DeskStore,
+        context: DeskContext,
+        link: NodeLink,
         outbox: Outbox,
         mailbox: Inbox,
         bundles: OfflineDesk,
         search: Search,
-        link: NodeLink,
-        thread: InThread,
-        background: Background,
-        renew_keys: Callable[[], None],
     ) -> None:
-        self._store = store
+        self._store = context.store
         self._outbox = outbox
         self._mailbox = mailbox
         self._bundles = bundles
         self._search = search
         self._link = link
-        self._thread = thread
-        self._background = background
-        self._renew_keys = renew_keys
+        self._thread = context.in_thread
+        self._background = context.background
+        self._renew = context.renew
         self._in_flight: set[UUID] = set()  # messages that are being submitted
         self._stating = 0  # statements that are being made
 
@@ -96,8 +93,9 @@ class NodeSync:
         expires_in: timedelta | None,
         keeping: Keeping | None = None,
     ) -> list[SentMessage]:
-        """Check, seal, store and submit; raises as :meth:`exchange.desk.desk.Desk.send_many`.
+        """Check, seal, store and submit; one outcome per draft, in order.
 
+        Raises what :meth:`Outbox.compose` and :meth:`Outbox.seal` raise; a node that cannot be reached is an outcome.
         ``drafts`` may be a function of the desk's thread that writes them from what is stored: it is asked again when
         another program wrote into the same thread before they were stored. ``keeping``: see :meth:`Outbox.seal`; when
         it raises for a message, that one is not sent.
@@ -116,14 +114,15 @@ class NodeSync:
                     for task in done:
                         outcomes.update(task.result())
         finally:
-            # What was sealed before a later batch was refused is on its way all the same: it is in the outbox.
+            # A message that was sealed before a later batch was refused is on its way all the same: it is in the
+            # outbox.
             for finished in await asyncio.gather(*submitting):
                 outcomes.update(finished)
         return [_sent(message.head, outcomes[message.head.id]) for message in sent]
 
     def _compose(self, drafts: Drafts, part: slice = _ALL) -> Sequence[Composed]:
         """The messages of drafts, written and checked as things stand at one moment."""
-        self._renew_keys()
+        self._renew()
         with self._store.database.snapshot():
             return self._outbox.compose((drafts() if callable(drafts) else drafts)[part])
 
@@ -140,12 +139,13 @@ class NodeSync:
             directory = self._link.directory
             try:
                 sealed = await self._thread(partial(self._outbox.seal, messages, expires_in, keeping))
-                break
-            except ThreadMovedError:
-                messages = await self._thread(lambda: self._compose(drafts, part))
             except _RECIPIENT_MAY_BE_NEW:
                 if not await self._link.renewed(directory):
                     raise
+                continue
+            if sealed is not None:
+                break
+            messages = await self._thread(lambda: self._compose(drafts, part))
         self._in_flight.update(message.head.id for message in sealed)
         return sealed
 
@@ -184,12 +184,12 @@ class NodeSync:
         return SyncResult(submitted=tuple(submitted), refused=tuple(refused))
 
     async def _pending(self, after: int) -> list[tuple[int, StoredMessage]]:
-        return await self._thread(lambda: self._store.pending(MAX_ENVELOPES, after, MAX_PENDING_BYTES))
+        return await self._thread(lambda: self._store.outbox.pending(MAX_ENVELOPES, after, MAX_PENDING_BYTES))
 
     # --- Receiving ---
 
     async def sync(self, wait: float) -> SyncResult:
-        """See :meth:`exchange.desk.desk.Desk.sync`."""
+        """Flush the outbox, take what waits, page by page, and state its handover. ``wait``: in seconds."""
         result = await self._catch_up()
         stating: list[asyncio.Task[int]] = []
         following: asyncio.Task[_Fetched] | None = None
@@ -214,7 +214,7 @@ class NodeSync:
         return result + SyncResult(statements=stated)
 
     async def listen(self) -> AsyncGenerator[SyncResult, None]:
-        """See :meth:`exchange.desk.desk.Desk.listen`."""
+        """Take each page as soon as it is there. A failure that may pass is tried again, after a pause that grows."""
         failures = 0
         while True:
             try:
@@ -257,8 +257,8 @@ class NodeSync:
         return await self._link.ask(ask)
 
     async def _take(self, fetched: _Fetched) -> TakenPage:
-        def take(final: bool) -> TakenPage:
-            self._renew_keys()  # what was fetched may be sealed to a key that another program made meanwhile
+        def take(final: bool) -> TakenPage | None:
+            self._renew()  # what was fetched may be sealed to a key that another program made meanwhile
             return self._mailbox.take(fetched.page, final=final, node=fetched.node, after=fetched.after)
 
         return await self._link.settled(take)
@@ -282,7 +282,7 @@ class NodeSync:
 
     async def _flush_statements(self) -> int:
         stated = 0
-        while pending := await self._thread(lambda: self._store.pending_statements(MAX_STATEMENTS)):
+        while pending := await self._thread(lambda: self._store.statements.pending(MAX_STATEMENTS)):
             done = await self.state(pending)
             stated += done
             if done < len(pending):
@@ -292,24 +292,21 @@ class NodeSync:
     # --- By bundles ---
 
     async def export_bundle(self, max_part_bytes: int) -> list[bytes]:
-        """See :meth:`exchange.desk.desk.Desk.export_bundle`."""
+        """The parts of a bundle for the node that serves this desk now."""
         await self._thread(self._under_way)
         return await self._thread(lambda: self._bundles.export(self._link.own_node, max_part_bytes))
 
     async def import_bundle(self, part: BundlePart) -> BundleImport:
-        """See :meth:`exchange.desk.desk.Desk.import_bundle`."""
+        """Take a part with the directory that it carries; raises as :meth:`OfflineDesk.take`, and
+        :class:`DirectoryUnavailableError` for a part that names a nation whose cards came with another part.
+        """
         await self._thread(self._under_way)
         files = part.contents.directory
         directory = await self._link.take(files) if files else None
         await self._link.load_unread()
-        try:
-            return await self._thread(lambda: self._bundles.take(part, self._link.own_node, directory))
-        except DirectoryBehindError:
-            raise DirectoryUnavailableError(
-                "the bundle names a contact point whose nation's cards are not here; import its first part first"
-            ) from None
+        return await self._thread(lambda: self._bundles.take(part, self._link.own_node, directory))
 
-    # --- What is under way ---
+    # --- Under way ---
 
     async def _catch_up(self) -> SyncResult:
         """Refresh the directory if that is due, submit what is queued, state what is pending."""
@@ -324,9 +321,9 @@ class NodeSync:
 
     def _under_way(self) -> tuple[int, int, int]:
         """How far the mailbox was read, how many messages wait, how many statements."""
-        self._renew_keys()
-        self._store.begin_mailbox(self._link.own_node)
-        return self._store.cursor(), self._store.queued(), self._store.unstated()
+        self._renew()
+        self._store.mailbox.begin(self._link.own_node)
+        return self._store.mailbox.cursor(), self._store.outbox.count(), self._store.statements.count()
 
 
 def _sent(head: Head, outcome: Outcome) -> SentMessage:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
+from exchange.context.desk_context import DeskContext
 from exchange.office.case_notes import CaseEntry, Casework, EntryKind, casework_of, check_text
 from exchange.office.office import Office
 from exchange.office.officers import READERS, Acting
 from exchange.office.processing_log import ProcessingLog
-from exchange.store.messages import DeskStore
 from protocol.encoding.instants import truncate
 from protocol.errors import NotFoundError, UsageError
 from protocol.processing_log import Operation
@@ -19,39 +18,35 @@ from protocol.processing_log import Operation
 class CaseBook:
     """What one office noted about its cases. Blocking; runs in the desk's thread."""
 
-    def __init__(
-        self,
-        store: DeskStore,
-        office: Office,
-        acting: Acting,
-        book: ProcessingLog,
-        default: str | None,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._store = store
+    def __init__(self, context: DeskContext, office: Office, acting: Acting, book: ProcessingLog) -> None:
+        self._store = context.store
         self._office = office
         self._acting = acting
         self._book = book
-        self._default = default
-        self._clock = clock
+        named = context.settings.officer
+        self._default = named.name if named else None
+        self._clock = context.clock
 
     def of(self, thread: UUID) -> Casework:
-        """See :meth:`exchange.desk.desk.Desk.casework`."""
+        """What was noted about a case; empty for one that is not known."""
         self._acting.require(*READERS)
-        return casework_of(self._store.casework(thread))
+        return casework_of(self._store.case_notes.of(thread))
 
     def add(self, thread: UUID, kind: EntryKind, text: str, until: datetime | None, by: str | None) -> CaseEntry:
-        """See :meth:`exchange.desk.desk.Desk.add_casework`."""
+        """Note something about a case, as the officer who acts, else ``by``, else that of the settings; durable.
+
+        Raises :class:`NotFoundError`, :class:`UsageError`.
+        """
         self._acting.require(*READERS)
         officer = self._acting.name if self._acting.officer else by or self._default
         if officer is None:
             raise UsageError("name the officer who notes it")
         entry = CaseEntry(kind, truncate(self._clock()), check_text(officer), check_text(text), until)
-        if not self._store.thread(thread):
+        if not self._store.messages.thread(thread):
             raise NotFoundError(f"this desk has no thread {thread}")
         if kind is EntryKind.ASSIGNED:
             self._office.check_assignee(entry.text)
         with self._store.database.transaction():
-            self._store.insert_casework(thread, entry.to_bytes())
+            self._store.case_notes.insert(thread, entry.to_bytes())
             self._store.records.insert([self._book.record(Operation.ALTERATION, f"case.{kind}")])
         return entry

@@ -1,6 +1,6 @@
 """What an office notes for itself about a case, and never sends: notes, who works on it, until when it waits.
 
-Entries are only added. Who works on a case, and until when it waits, is what the last entry of that kind says.
+Entries are only added. The last entry of a kind says who works on a case, or until when it waits.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from exchange.cases.offers import offer_type
+from exchange.context.desk_context import DeskContext
 from exchange.office.case_notes import CaseEntry, EntryKind, casework_of, check_text
 from exchange.office.officers import (
     READERS,
@@ -28,9 +29,7 @@ from exchange.office.officers import (
 from exchange.office.processing_log import ProcessingLog
 from exchange.office.release import Proposal, Proposals, ProposalState
 from exchange.office.rota import DutyRota, Gap, Handover, Shift, check_shift, gaps
-from exchange.settings import OfficeSettings
 from exchange.store.database import in_one_transaction
-from exchange.store.messages import DeskStore
 from protocol.crypto.signing import check_ed25519_public_key
 from protocol.encoding.instants import truncate
 from protocol.errors import (
@@ -60,25 +59,17 @@ class DutyView:
 class Office:
     """What officers do at one desk among themselves; ``acting`` is who does it."""
 
-    def __init__(
-        self,
-        store: DeskStore,
-        register: OfficerRegister,
-        acting: Acting,
-        book: ProcessingLog,
-        settings: OfficeSettings,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._store = store
-        self._database = store.database
-        self._register = register
+    def __init__(self, context: DeskContext, acting: Acting, book: ProcessingLog) -> None:
+        self._store = context.store
+        self._database = context.store.database
+        self._register = OfficerRegister(context.store.database)
         self._acting = acting
         self._book = book
-        self._settings = settings
-        self._clock = clock
-        self._proposals = Proposals(store)
-        self._readings = Readings(store.database)
-        self._rota = DutyRota(store.database)
+        self._settings = context.settings.office
+        self._clock = context.clock
+        self._proposals = Proposals(context.store)
+        self._readings = Readings(context.store.database)
+        self._rota = DutyRota(context.store.database)
 
     @property
     def acting(self) -> Acting:
@@ -142,7 +133,7 @@ class Office:
     def change_own_key(self, public_key: bytes) -> DeskOfficer:
         """The acting officer has a new key, which nobody else knows; the present one counts no more.
 
-        Whoever acts goes on under the old key until the desk is opened anew. Raises :class:`OfficerNeededError`,
+        An acting officer goes on under the old key until the desk is opened anew. Raises :class:`OfficerNeededError`,
         :class:`WeakKeyError`, :class:`ForbiddenError` for a key that is or was an officer's.
         """
         check_ed25519_public_key(public_key)
@@ -302,7 +293,7 @@ class Office:
         return done
 
     def _wants_four_eyes(self, message_type: str, *, offered: bool) -> bool:
-        # What is offered leaves as a message of the offer's type, and is for both types' second pair of eyes.
+        # Offered content leaves as a message of the offer's type, and is for both types' second pair of eyes.
         types = {message_type, ALL_TYPES} | ({offer_type(message_type)} if offered else set())
         return not types.isdisjoint(self._settings.four_eyes)
 
@@ -375,7 +366,7 @@ class Office:
         giver = self._officer_id()
         if self._present(taker).id == giver:
             raise UsageError("hand over to another officer than yourself")
-        cases = dict.fromkeys(head.thread for head in self._store.all_heads())
+        cases = dict.fromkeys(head.thread for head in self._store.messages.all_heads())
         mine = tuple(case for case in cases if self._assigned_to(case) == giver)
         handover = Handover(uuid4(), giver, taker, self._now(), check_text(note), mine)
         with self._database.transaction():
@@ -396,13 +387,13 @@ class Office:
                 self._rota.put_handover(handover)
                 for case in handover.cases:
                     entry = CaseEntry(EntryKind.ASSIGNED, now, self._acting.name, taker)
-                    self._store.insert_casework(case, entry.to_bytes())
+                    self._store.case_notes.insert(case, entry.to_bytes())
         return taken
 
     # --- Inside ---
 
     def _assigned_to(self, case: UUID) -> str | None:
-        return casework_of(self._store.casework(case)).assigned_to
+        return casework_of(self._store.case_notes.of(case)).assigned_to
 
     def _may(self, role: Role) -> bool:
         return self._acting.officer is not None and role in self._acting.officer.roles

@@ -4,7 +4,7 @@ An officer has a signing key in a file of their own, under their own passphrase.
 there are; the office vouches for an officer's key by signing the envelope of what the officer signed. A desk without
 officers in its register works for one person, whom the settings name.
 
-Whose an id is: who registers an id makes its first key and knows its passphrase, so the id counts as the registrar's.
+An id has an owner. Its registrar makes its first key and knows its passphrase, so the id counts as the registrar's.
 It counts as its holder's own from when the holder made a new key for it and another person confirmed that: an officer
 who does not count as the registrar. For the second person of a desk there is nobody else yet: the new key is enough.
 """
@@ -61,7 +61,7 @@ class DeskOfficer:
     """One officer. ``id`` names the officer in commands; ``public_key`` is the Ed25519 key (32 bytes).
 
     ``registrar`` is the id of who registered this one (None: the first officer of the desk), ``has_own_key`` whether
-    the holder made the present key, ``confirmed_by`` who confirmed that. ``record`` is the index of the local record
+    the holder made the present key, ``confirmed_by`` who confirmed that. ``record`` is the index in the processing log
     of the last change.
     """
 
@@ -80,7 +80,7 @@ class DeskOfficer:
 
     @property
     def recorded(self) -> RecordedOfficer:
-        """As local records name the officer."""
+        """As records name the officer."""
         return RecordedOfficer(self.id, ed25519_kid(self.public_key), tuple(sorted(self.roles)))
 
     def to_bytes(self) -> bytes:

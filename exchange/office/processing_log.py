@@ -1,4 +1,4 @@
-"""Making, exporting and verifying the local records of an office (Directive (EU) 2016/680 Art. 25).
+"""Making, exporting and verifying the processing log of an office (Directive (EU) 2016/680 Art. 25).
 
 The records are a Merkle log of their own (:mod:`protocol.processing_log`). Its head is signed by the desk's key as a
 C2SP checkpoint whose origin is ``comity-records/<address>``, with one Ed25519 line. The last signed head lies outside
@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from exchange.context.desk_context import DeskContext
 from exchange.office.officers import Acting
 from exchange.store.processing_log import ProcessingLogTable
 from exchange.store.rows import Head
-from keys.local.files import write_file
+from keys.local.files import LOCK_WAIT_S, locked, write_file
 from keys.local.tile_folder import written_alone
 from protocol.address import Address
 from protocol.crypto.signing import Ed25519Verifier, Signer
@@ -26,6 +27,7 @@ from protocol.errors import (
     CheckpointInvalidError,
     ComityError,
     DatabaseDamagedError,
+    DeskBusyError,
     JustificationError,
     LogForkError,
     LogUnavailableError,
@@ -52,6 +54,23 @@ def origin_of(address: Address) -> str:
     return f"comity-records/{address}"
 
 
+@dataclass(frozen=True, slots=True)
+class Giving:
+    """Content that goes out: to contact points, or persons and courts in words; what for, and as which file.
+
+    ``purpose`` is a code of the list record_purpose, of this act alone; ``file`` the SHA-256 of the file's bytes.
+    ``evident``: what is given says itself why.
+    """
+
+    recipients: Sequence[Address | str]
+    purpose: str | None = None
+    file: bytes | None = None
+    evident: bool = False
+
+
+_NOT_GIVEN = Giving(())
+
+
 class ProcessingLog:
     """Makes the records of what is done at one desk by who acts there."""
 
@@ -66,23 +85,21 @@ class ProcessingLog:
         act: str,
         head: Head | None = None,
         *,
-        evident: bool = False,
-        recipients: Sequence[Address | str] = (),
+        given: Giving = _NOT_GIVEN,
         ground: str | None = None,
         count: int | None = None,
         subject: RecordedOfficer | None = None,
-        file: bytes | None = None,
-        purpose: str | None = None,
     ) -> ProcessingRecord:
-        """The record of one act, about the message ``head``; ``evident``: what is sent gives its own reason.
+        """The record of one act, about the message ``head``, which is ``given`` to somebody.
 
-        ``recipients`` are contact points, or persons and courts in words; ``purpose`` is that of this act alone.
+        ``ground`` is a code of the list erasure_ground, ``count`` how many messages or entries the act is about.
+        ``subject`` is the officer whom it is about.
 
         Raises :class:`JustificationError` for a consultation or disclosure when the office wants a reason and none was
         given.
         """
         justified = operation in _JUSTIFIED
-        if justified and self._reason_needed and not evident and self._acting.reason is None:
+        if justified and self._reason_needed and not given.evident and self._acting.reason is None:
             raise JustificationError
         return ProcessingRecord(
             operation=operation,
@@ -90,17 +107,17 @@ class ProcessingLog:
             officer=self._acting.name,
             act=act,
             salt=os.urandom(SALT_BYTES),
-            purpose=(purpose or self._acting.purpose or _DEFAULT_PURPOSE) if justified else None,
+            purpose=(given.purpose or self._acting.purpose or _DEFAULT_PURPOSE) if justified else None,
             reason=self._acting.reason,
             message=head.id if head else None,
             digest=head.digest if head else None,
             thread=head.thread if head else None,
-            recipients=tuple(str(recipient) for recipient in recipients),
+            recipients=tuple(str(recipient) for recipient in given.recipients),
             ground=ground,
             count=count,
             key=ed25519_kid(officer.public_key) if (officer := self._acting.officer) is not None else None,
             subject=subject,
-            file=file,
+            file=given.file,
         )
 
 
@@ -118,6 +135,20 @@ def sign_head(frontier: Frontier, address: Address, signer: Signer) -> bytes:
     text = Checkpoint(origin, frontier.size, frontier.root()).text
     key = VerifierKey(origin, SignatureType.ED25519, signer.public_key)
     return serialize_note(text, (NoteSignature(origin, key.key_id, signer.sign(text.encode())),))
+
+
+def signed_head(context: DeskContext) -> bytes:
+    """The signed head of a desk's records as they are now. In the desk's thread."""
+    return sign_head(context.store.records.frontier(), context.address, context.signer)
+
+
+def keep_signed_head(context: DeskContext) -> None:
+    """Keep the signed head outside the database: the largest that any program signed. In the desk's thread."""
+    file = context.home.records_head
+    with locked(file.with_name(f".{file.name}.lock"), DeskBusyError, wait_s=LOCK_WAIT_S):
+        note = signed_head(context)
+        if not file.exists() or parse_checkpoint(file.read_bytes()).size < parse_checkpoint(note).size:
+            write_file(file, note)
 
 
 def open_head(note: bytes, address: Address, keys: Sequence[bytes]) -> Checkpoint:
@@ -149,17 +180,17 @@ def check_table(table: ProcessingLogTable, last: bytes | None, progress: Progres
     kept, frontier = table.frontier(), Frontier()
     if signed is not None and signed.size > kept.size:
         raise LogForkError(f"{signed.size} records were signed and {kept.size} are left")
-    # What another program records meanwhile is not looked at.
+    # Records that another program makes meanwhile are not looked at.
     for index, leaf, entry in table.entries(0, kept.size):
         if index != frontier.size or leaf_hash(entry) != leaf:
-            raise DatabaseDamagedError(f"local record {frontier.size} is missing or was altered")
+            raise DatabaseDamagedError(f"processing record {frontier.size} is missing or was altered")
         frontier = frontier.append(leaf)
         if signed is not None and frontier.size == signed.size and frontier.root() != signed.root:
-            raise LogForkError("the local records are not those that were signed")
+            raise LogForkError("the processing log is not the one that was signed")
         if progress is not None:
             progress(frontier.size, kept.size)
     if frontier != kept:
-        raise DatabaseDamagedError("the local records do not lead to their own root")
+        raise DatabaseDamagedError("the processing log does not lead to its own root")
     return signed
 
 

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from exchange.store.messages import DeskStore
+from exchange.store.desk_store import DeskStore
 from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms, to_ms
 from protocol.errors import NotFoundError, NothingOpenError
@@ -107,8 +107,8 @@ class Proposals:
     def put(self, proposal: Proposal) -> None:
         """Keep a proposal as it is now, inside a transaction."""
         row = self._row(proposal.id)
-        self._store.doom(slot for (slot,) in self._database.all("SELECT slot FROM draft WHERE id = ?", (row,)))
-        slot, sealed = self._store.seal_content(b"draft.sealed", row, proposal.to_bytes())
+        self._store.content.doom(slot for (slot,) in self._database.all("SELECT slot FROM draft WHERE id = ?", (row,)))
+        slot, sealed = self._store.content.seal(b"draft.sealed", row, proposal.to_bytes())
         self._database.execute(
             "INSERT INTO draft (id, sealed, slot) VALUES (?, ?, ?)"
             " ON CONFLICT (id) DO UPDATE SET sealed = excluded.sealed, slot = excluded.slot",
@@ -118,7 +118,7 @@ class Proposals:
     def all(self) -> list[Proposal]:
         """All proposals, the oldest first."""
         rows = self._database.all("SELECT id, sealed, slot FROM draft ORDER BY seq")
-        opened = (self._store.open_content(b"draft.sealed", row, sealed, slot) for row, sealed, slot in rows)
+        opened = (self._store.content.open(b"draft.sealed", row, sealed, slot) for row, sealed, slot in rows)
         return [Proposal.from_bytes(value) for value in opened]
 
     def of_case(self, thread: UUID, messages: Collection[UUID]) -> list[Proposal]:

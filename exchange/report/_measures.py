@@ -33,7 +33,7 @@ class Spread:
 class Suppression:
     """Leaves out counts from 1 to ``below`` - 1, and every total that would give one of them away; 0: none.
 
-    What is published is made of frequent units alone: see :mod:`exchange.report.alike`.
+    A published report is made of frequent units alone: see :mod:`exchange.report.alike`.
     """
 
     below: int = 0

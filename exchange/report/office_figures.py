@@ -1,6 +1,6 @@
 """An office's figures: what its own cases say in numbers, without ids, names or anything of what a case is about.
 
-Pure. What is counted is what happened in the period; what is open or overdue is as it stood at the end of it.
+Pure. The figures count what happened in the period, and what was open or overdue at the end of it.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def read_identity(path: Path, passphrase: bytes | None, now: datetime) -> Simple
     try:
         opened = (_open_pkcs12 if path.suffix.lower() in _PKCS12 else _open_pem)(content, passphrase)
     except (ValueError, TypeError, UnsupportedAlgorithm) as problem:
-        # What the library says may quote the file: the cause alone is told.
+        # The library's words may quote the file: the cause alone is told.
         raise SigningIdentityError(f"{path} holds no key with its certificate, or the passphrase is wrong") from problem
     _check(path, opened, now)
     key, certificate, others = opened

@@ -8,11 +8,12 @@ from datetime import datetime
 from uuid import UUID
 
 from exchange.audit.verify import VerifiedLog
-from exchange.cases.threads import Parsed, thread_messages
+from exchange.cases.threads import thread_messages
+from exchange.context.parsed import Parsed
 from exchange.report._courses import Course, Due, course_of
 from exchange.report.audit_figures import AuditedLog
 from exchange.report.office_figures import CountedMessage, OfficeRecords, RefusedMessage
-from exchange.store.messages import DeskStore
+from exchange.store.desk_store import DeskStore
 from keys.local.tile_folder import read_items, widths
 from protocol.address import Address
 from protocol.directory_seen import DirectorySeen, decode_entry
@@ -70,11 +71,11 @@ def office_records(
 ) -> OfficeRecords:
     """What a desk's database says up to ``as_of``; blocking. ``progress(done, total)`` counts cases.
 
-    What was given under conditions that nobody accepted is not counted.
+    Content under conditions that nobody accepted is not counted.
     """
     messages: dict[UUID, CountedMessage] = {}
     threads: dict[UUID, None] = {}
-    for head in store.all_heads():
+    for head in store.messages.all_heads():
         messages[head.id] = CountedMessage(head.direction, head.type, head.sent_at, head.thread)
         threads[head.thread] = None
     courses: list[Course] = []
@@ -96,6 +97,6 @@ def office_records(
 
 def _refused(store: DeskStore) -> Iterator[RefusedMessage]:
     before: int | None = None
-    while rows := store.quarantine(_PAGE, before):
+    while rows := store.quarantine.page(_PAGE, before):
         yield from (RefusedMessage(refused.code, refused.at) for _, refused in rows)
         before = rows[-1][0]

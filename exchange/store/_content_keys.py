@@ -56,7 +56,7 @@ class ContentKeys:
                     raise DatabaseDamagedError(f"{self._path.name} lacks keys that the desk's database needs")
                 if slot == count:
                     os.pwrite(self._file, os.urandom(_AT_ONCE * SECRET_BYTES), count * SECRET_BYTES)
-                # Who wrote them may have been killed before they were on the disk.
+                # The program that wrote them may have been killed before they were on the disk.
                 os.fsync(self._file)
                 self._durable = self._count()
             finally:

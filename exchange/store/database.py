@@ -1,14 +1,14 @@
 """A desk's database file: one connection, its pragmas and migrations, and what SQLite's errors mean.
 
-Any number of programs have one open at a time. Whoever writes waits for the others, and nobody holds the file while
-waiting for anything else: a transaction has no network, no person and no key derivation in it. What is read in order to
-be written is read inside the transaction.
+Any number of programs have one open at a time. A program that writes waits for the others, and nobody holds the file
+while waiting for anything else: a transaction has no network, no person and no key derivation in it. A program reads
+inside the transaction what it is going to write.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from importlib import resources
@@ -23,6 +23,8 @@ from protocol.errors import DatabaseDamagedError, DeskBusyError, StorageFullErro
 
 # A program waits so long for those that write before it: far longer than any number of honest ones take.
 BUSY_TIMEOUT_MS = int(LOCK_WAIT_S * 1000)
+# So many values are looked up by one statement.
+_MOST_VALUES = 500
 
 
 class SealedDatabase:
@@ -41,7 +43,7 @@ class SealedDatabase:
         try:
             # The first to open a new file changes its mode, for which SQLite lets nobody wait: one at a time.
             with locked(path.with_name(f"{path.name}.opening"), DeskBusyError, wait_s=LOCK_WAIT_S), _translated():
-                # What is erased is overwritten, not only unlinked.
+                # SQLite overwrites erased rows, and does not only unlink them.
                 more = ("secure_delete = ON",)
                 set_up(self._connection, busy_timeout_ms=BUSY_TIMEOUT_MS, cache_kib=16384, more=more)
                 files = load_migrations(resources.files("exchange.store.migrations"), DatabaseDamagedError)
@@ -108,6 +110,20 @@ class SealedDatabase:
         """All rows of a query."""
         with _translated():
             return self._connection.execute(sql, values).fetchall()
+
+    def last_given(self, table: str) -> int:
+        """The last row number that a table with AUTOINCREMENT gave, 0 before the first; inside a transaction."""
+        rows = self.all("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,))
+        return int(rows[0][0]) if rows else 0
+
+    def among(self, sql: str, values: Iterable[object], then: str = "") -> list[tuple[Any, ...]]:
+        """All rows of a statement: ``sql``, which ends with ``IN``, then the values, however many, then ``then``."""
+        found: list[tuple[Any, ...]] = []
+        left = list(values)
+        while left:
+            part, left = left[:_MOST_VALUES], left[_MOST_VALUES:]
+            found += self.all(f"{sql} ({','.join('?' * len(part))}){then}", part)
+        return found
 
     def forget_deleted(self) -> None:
         """Empty the write-ahead log into the file, so that nothing that was overwritten is left in it.

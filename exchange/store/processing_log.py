@@ -1,4 +1,4 @@
-"""The table of local records: entry, leaf hash and the tree's right edge commit together with the act itself."""
+"""The table of the processing log: entry, leaf hash and the tree's right edge commit together with the act itself."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FRONTIER = b"record-frontier"
 
 
 class ProcessingLogTable:
-    """The local records of one desk, in the order they were made; entry 0 is the first."""
+    """The processing log of one desk, its records in the order they were made; entry 0 is the first."""
 
     def __init__(self, database: SealedDatabase) -> None:
         self._database = database
@@ -27,15 +27,14 @@ class ProcessingLogTable:
         if not records:
             return
         frontier = self.frontier()
-        for record in records:
-            entry = record.to_bytes()
-            leaf = leaf_hash(entry)
-            self._database.execute(
-                "INSERT INTO record (seq, leaf, sealed) VALUES (?, ?, ?)",
-                (frontier.size + 1, leaf, self._cipher.seal(b"record.sealed", _row(frontier.size), entry)),
-            )
-            frontier = frontier.append(leaf)
-        self._keep(frontier)
+        entries = [record.to_bytes() for record in records]
+        leaves = [leaf_hash(entry) for entry in entries]
+        rows = [
+            (index + 1, leaf, self._cipher.seal(b"record.sealed", _row(index), entry))
+            for index, (leaf, entry) in enumerate(zip(leaves, entries, strict=True), frontier.size)
+        ]
+        self._database.execute_all("INSERT INTO record (seq, leaf, sealed) VALUES (?, ?, ?)", rows)
+        self._keep(frontier.extended(leaves))
 
     def frontier(self) -> Frontier:
         """The right edge of the tree; raises :class:`DatabaseDamagedError`."""
@@ -54,7 +53,7 @@ class ProcessingLogTable:
         rows = self._database.all("SELECT leaf, sealed FROM record WHERE seq = ?", (index + 1,))
         entry = self._cipher.open(b"record.sealed", _row(index), rows[0][1]) if rows else b""
         if not rows or leaf_hash(entry) != rows[0][0]:
-            raise DatabaseDamagedError(f"local record {index} is missing or was altered")
+            raise DatabaseDamagedError(f"processing record {index} is missing or was altered")
         return entry
 
     def entries(self, first: int = 0, stop: int | None = None) -> Iterator[tuple[int, bytes, bytes]]:

@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from exchange.views import Direction
 from protocol.address import Address
 from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms, to_ms
+from protocol.envelope import Envelope
+from protocol.processing_log import ProcessingRecord
 from protocol.receipt import Receipt
 
 _DIRECTIONS = (Direction.RECEIVED, Direction.SENT)
 
 
 @dataclass(frozen=True, slots=True)
+class MessageRef:
+    """Which message is meant, and what a receipt about it is compared with: all of it stands in the routing header.
+
+    ``digest`` is that of the envelope.
+    """
+
+    id: UUID
+    digest: bytes
+    sender: Address
+    recipients: tuple[Address, ...]
+    sent_at: datetime
+    expires_at: datetime
+
+    @classmethod
+    def of(cls, envelope: Envelope) -> MessageRef:
+        """What an envelope says of itself, whether a message is kept for it or not."""
+        routing = envelope.routing
+        return cls(routing.id, envelope.digest, routing.sender, routing.recipients, routing.created, routing.expires)
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
-    """What a list shows of a message, and what a receipt about it is compared with."""
+    """What a list shows of a message that is kept here."""
 
     id: UUID
     thread: UUID
@@ -33,6 +57,11 @@ class Head:
     stored_at: datetime
     expires_at: datetime
     digest: bytes
+
+    @property
+    def ref(self) -> MessageRef:
+        """What a receipt about the message is compared with."""
+        return MessageRef(self.id, self.digest, self.sender, self.recipients, self.sent_at, self.expires_at)
 
     def to_bytes(self) -> bytes:
         """The stored form."""
@@ -58,20 +87,22 @@ class Head:
     def from_bytes(cls, encoded: bytes) -> Head:
         """The head in its stored form, which the seal proved to be ours."""
         row: list[Any] = cbor.decode(encoded)
+        id_, thread, in_reply_to, direction, type_, urgency, sender, recipients, own_reference, *times, digest = row
+        sent_at, stored_at, expires_at = times
         return cls(
-            id=UUID(bytes=row[0]),
-            thread=UUID(bytes=row[1]),
-            in_reply_to=UUID(bytes=row[2]) if row[2] else None,
-            direction=_DIRECTIONS[row[3]],
-            type=row[4],
-            urgency=row[5],
-            sender=Address.parse(row[6]),
-            recipients=tuple(Address.parse(text) for text in row[7]),
-            own_reference=row[8],
-            sent_at=from_ms(row[9]),
-            stored_at=from_ms(row[10]),
-            expires_at=from_ms(row[11]),
-            digest=row[12],
+            id=UUID(bytes=id_),
+            thread=UUID(bytes=thread),
+            in_reply_to=UUID(bytes=in_reply_to) if in_reply_to else None,
+            direction=_DIRECTIONS[direction],
+            type=type_,
+            urgency=urgency,
+            sender=Address.parse(sender),
+            recipients=tuple(Address.parse(text) for text in recipients),
+            own_reference=own_reference,
+            sent_at=from_ms(sent_at),
+            stored_at=from_ms(stored_at),
+            expires_at=from_ms(expires_at),
+            digest=digest,
         )
 
 
@@ -88,6 +119,22 @@ class StoredMessage:
     def erased(self) -> bool:
         """Whether the content was erased: then only the head is left."""
         return not self.content
+
+
+class HeadRow(NamedTuple):
+    """One row of a list: the row number, the head, and when the message was opened (None: not yet)."""
+
+    seq: int
+    head: Head
+    opened_at: datetime | None
+
+
+class ThreadRow(NamedTuple):
+    """One row of a thread: the row number, the message, and when it was opened (None: not yet)."""
+
+    seq: int
+    message: StoredMessage
+    opened_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,3 +211,35 @@ class Refusal:
         """The value of the stored form."""
         code, detail, at = cbor.decode(encoded)
         return cls(code, detail, from_ms(at))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far the mailbox was read, and whose it is: the name of the node, None before there was one."""
+
+    cursor: int
+    node: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientDelivery:
+    """One page of the mailbox, judged: stored as a whole, together with the cursor behind it.
+
+    ``judged_at`` is the place at which it was judged, None where nobody else can have moved it.
+    """
+
+    messages: Sequence[StoredMessage]
+    quarantined: Sequence[Quarantined]
+    statements: Sequence[PendingStatement]
+    receipts: Sequence[StoredReceipt]
+    cursor: int
+    records: Sequence[ProcessingRecord] = ()
+    judged_at: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TakenRows:
+    """The row numbers of what was kept of a page, in its order."""
+
+    messages: tuple[int, ...]
+    quarantined: tuple[int, ...]

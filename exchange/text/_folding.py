@@ -20,7 +20,7 @@ def _ranges(*bounds: tuple[int, int]) -> frozenset[int]:
     return frozenset(code for first, last in bounds for code in range(first, last + 1))
 
 
-# What is written or left out at will.
+# Marks that people write or leave out at will.
 _DROPPED = _ranges(
     (0x0300, 0x036F),  # accents of Latin, Greek and Cyrillic letters; the dot that is left of a Turkish İ
     (0x0591, 0x05BD),  # Hebrew accents and vowel points

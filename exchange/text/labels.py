@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from gettext import NullTranslations
+from typing import TYPE_CHECKING
 
 from keys.local.translation import FACT, _, current, label_context, language, pgettext
 from protocol.codes import Code, load_codes
-from protocol.lifecycle.facts import CaseFact
-from protocol.lifecycle.reasons import Reason
+
+if TYPE_CHECKING:
+    from protocol.lifecycle.facts import CaseFact
+    from protocol.lifecycle.reasons import Reason
 
 _NAMED_BY_CLDR = {"country": "territories", "language": "languages"}
 

@@ -1,7 +1,7 @@
 """A message in the reader's language: labels of fields and codes are translated, what people wrote is not.
 
-What people wrote stays as it is and is marked with the language it is in, so that nobody takes a translation for the
-original or misses that there is something to translate.
+The words that people wrote stay as they are and are marked with their language, so that nobody takes a translation for
+the original or misses that there is something to translate.
 """
 
 from __future__ import annotations

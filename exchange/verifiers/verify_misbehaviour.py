@@ -111,7 +111,7 @@ def prefix_root(old: Checkpoint, new: Checkpoint, nodes: list[bytes]) -> bytes:
     require(whole == new.root, "the hashes do not lead to the second root")
     return left
 
-# --- What is proved
+# --- The proof
 def judge(kind: str, part: dict[str, Any], first: Checkpoint, second: Checkpoint) -> str:
     index, path, leaf = int(part.get("index", 0)), part.get("path"), part.get("leaf")
     timed, ordered = kind not in ("two-trees", "fork", "index-twice"), kind not in ("rewritten", "dropped")

@@ -1,4 +1,4 @@
-"""Ceremonies at a holder: its own verified chain, the review of a change, the signature over what was shown.
+"""Ceremonies: a change of the directory is staged, reviewed by each holder, signed, and published once enough signed.
 
-Nothing here publishes: that is the registry's work. Nothing here needs a network.
+Nobody's machine believes what a file says of itself, and no signature is made over what was not shown.
 """

@@ -16,7 +16,7 @@ from protocol.errors import CeremonyError
 def sign_file(file: CeremonyFile, signer: DirectorySigner, now: datetime) -> CeremonyFile:
     """The file with this holder's signature, if the rules allow what it asks; a second time it stays as it is.
 
-    What the file says of the published directory is believed: a holder with a machine of its own signs through
+    This believes what the file says of the published directory: a holder with a machine of its own signs through
     :class:`keys.ceremony.holder.HolderChain`, which believes nothing. Raises :class:`CeremonyError` when the change has
     expired, is not the next after the published version, breaks the rules, or the signer holds no key of the role.
     """

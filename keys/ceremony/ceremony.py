@@ -5,7 +5,7 @@ after the other, here (:meth:`Ceremony.sign`) or on another machine (:meth:`Cere
 :meth:`Ceremony.add_signature`). Publishing refuses with the names of who has not signed, verifies the result as a
 client would, and replaces ``timestamp.json`` last.
 
-Who may sign what::
+The holders of each role may sign::
 
     root, targets     k of n root holders (governments): who is a member, which keys count for what
     nation-<nn>       k of n keys of that nation: its cards, paths <nn>/* only
@@ -19,11 +19,9 @@ import copy
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
 from securesystemslib.signer import Signature
-from tuf.api.exceptions import LengthOrHashMismatchError, RepositoryError
+from tuf.api.exceptions import LengthOrHashMismatchError
 from tuf.api.metadata import (
     DelegatedRole,
     Delegations,
@@ -32,17 +30,18 @@ from tuf.api.metadata import (
     Role,
     Root,
     Snapshot,
-    TargetFile,
     Targets,
     Timestamp,
 )
 
+from keys.ceremony._drafts import Drafts
+from keys.ceremony._signatures import Signatures, as_ours
+from keys.ceremony._verifying import verified
 from keys.ceremony.ceremony_file import CeremonyFile, require_fresh
 from keys.ceremony.review import check_change, refuse
 from keys.directory.card_rules import check_cards
 from keys.directory.cards import Card, ContactPointCard, NodeCard, card_to_bytes
 from keys.directory.legal_profile import LegalProfile, check_profile, profile_to_bytes
-from keys.directory.metadata.client import DirectoryClient
 from keys.directory.metadata.repository import (
     FEDERATION_FIELD,
     ROOT,
@@ -54,7 +53,6 @@ from keys.directory.metadata.repository import (
     delegated_nodes,
     metadata_name,
     nation_role,
-    parse_card,
     parse_metadata,
     parse_published,
     profile_path,
@@ -74,9 +72,8 @@ from keys.directory.metadata.standing import Sanction, Standing, sanctions_of, w
 from keys.directory.metadata.tuf_key import DirectoryPublicKey, DirectorySigner
 from keys.directory.view import Directory
 from keys.directory.witness_rule import with_rule
-from keys.local.files import write_file
 from protocol.address import parse_node
-from protocol.errors import CeremonyError, ComityError, DirectoryUntrustedError, NotFoundError
+from protocol.errors import CeremonyError, ComityError
 
 
 class Ceremony:
@@ -86,8 +83,9 @@ class Ceremony:
         self, repository: MetadataRepository, staging: Path | None = None, lifetimes: RoleLifetimes | None = None
     ) -> None:
         self.repository = repository
-        self._staging = staging or repository.path / "staged"
         self._lifetimes = lifetimes or RoleLifetimes()
+        self._drafts = Drafts(repository, staging or repository.path / "staged", self._lifetimes)
+        self._signatures = Signatures(self._drafts)
 
     # --- Staging ---
 
@@ -107,7 +105,7 @@ class Ceremony:
         Every holder has ML-DSA-44 beside Ed25519; ``classical`` founds a federation without, for readers that cannot
         verify it. Of the registry's keys the Ed25519 part counts.
         """
-        if self.repository.root_versions() or self._path(ROOT).exists():
+        if self.repository.root_versions() or self._drafts.path(ROOT).exists():
             raise CeremonyError("a federation was already founded in this folder")
         if not is_name(name, MAX_FEDERATION_CHARS):
             raise CeremonyError(f"a federation is named by 1 to {MAX_FEDERATION_CHARS} printable characters")
@@ -135,22 +133,22 @@ class Ceremony:
         targets = Targets(
             version=1, expires=whole_seconds(now + self._lifetimes.targets), delegations=Delegations({}, {})
         )
-        self._stage(ROOT, Metadata(root))
-        self._stage(TARGETS, Metadata(targets))
+        self._drafts.stage(ROOT, Metadata(root))
+        self._drafts.stage(TARGETS, Metadata(targets))
 
     def admit_nation(self, node: str, keys: Sequence[DirectoryPublicKey], threshold: int, now: datetime) -> None:
         """Stage a nation's admission (or new keys for it): root holders sign that these keys speak for ``node``."""
         parse_node(node)
         refuse(key_set_faults(nation_role(node), keys, threshold))
-        root = self._newest_root()
-        draft = self._draft(TARGETS, now)
+        root = self._drafts.newest_root()
+        draft = self._drafts.draft(TARGETS, now)
         delegations = draft.signed.delegations
         if delegations is None or delegations.roles is None:
             raise CeremonyError("the member list is damaged")
         taken = [key for key in root.signed.keys.values() if isinstance(key, DirectoryPublicKey)]
         for name, role in delegations.roles.items():
             if name != nation_role(node):
-                taken += [_as_ours(delegations.keys[keyid]) for keyid in role.keyids]
+                taken += [as_ours(delegations.keys[keyid]) for keyid in role.keyids]
         refuse(sharing_faults(taken, keys))
         delegations.roles[nation_role(node)] = DelegatedRole(
             nation_role(node), [key.keyid for key in keys], threshold, terminating=True, paths=[f"{node}/*"]
@@ -161,11 +159,11 @@ class Ceremony:
             for keyid, key in {**delegations.keys, **{key.keyid: key for key in keys}}.items()
             if keyid in used
         }
-        self._stage(TARGETS, draft)
+        self._drafts.stage(TARGETS, draft)
 
     def rotate_nation(self, node: str, keys: Sequence[DirectoryPublicKey], threshold: int, now: datetime) -> None:
         """Stage other keys for an admitted nation; its present cards are to be signed again by the new keys."""
-        if node not in self._admitted():
+        if node not in self._drafts.admitted():
             raise CeremonyError(f"{node} is not admitted")
         self.admit_nation(node, keys, threshold, now)
         if self.repository.version(nation_role(node)):
@@ -185,14 +183,14 @@ class Ceremony:
         The old holders and the new ones sign the root, each to their threshold (TUF §6.1); the member list is staged
         again too, since only the new holders count for it then. Raises :class:`CeremonyError`.
         """
-        root = self._newest_root()
-        kept = [_as_ours(root.signed.keys[keyid]) for keyid in root.signed.roles[SNAPSHOT].keyids]
+        root = self._drafts.newest_root()
+        kept = [as_ours(root.signed.keys[keyid]) for keyid in root.signed.roles[SNAPSHOT].keyids]
         serving = kept if registry is None else [key.classical() for key in registry]
         needed = root.signed.roles[SNAPSHOT].threshold if registry is None else registry_threshold
         refuse(key_set_faults("root", holders, threshold))
         refuse(key_set_faults("registry", serving, needed))
         refuse(sharing_faults(serving, self._nations_keys(), holders))
-        if not self._is_staged(ROOT):
+        if not self._drafts.has(ROOT):
             root.signed.version += 1
         root.signed.keys = {key.keyid: key for key in [*holders, *serving]}
         for role, keys, enough in (
@@ -204,7 +202,7 @@ class Ceremony:
             root.signed.roles[role] = Role([key.keyid for key in keys], enough)
         root.signed.expires = whole_seconds(now + self._lifetimes.root)
         root.signatures.clear()
-        self._stage(ROOT, root)
+        self._drafts.stage(ROOT, root)
         self.renew(TARGETS, now)
 
     def sanction(self, node: str, standing: Standing | None, now: datetime) -> None:
@@ -212,9 +210,9 @@ class Ceremony:
 
         Raises :class:`CeremonyError`: who was expelled stays so.
         """
-        if node not in self._admitted():
+        if node not in self._drafts.admitted():
             raise CeremonyError(f"{node} is not admitted")
-        draft = self._draft(TARGETS, now)
+        draft = self._drafts.draft(TARGETS, now)
         sanctions = sanctions_of(draft.signed)
         present = sanctions.pop(node, None)
         if present is not None and present.standing is Standing.EXPELLED:
@@ -224,16 +222,16 @@ class Ceremony:
         if standing is not None:
             sanctions[node] = Sanction(standing, whole_seconds(now))
         with_sanctions(draft.signed, sanctions)
-        self._stage(TARGETS, draft)
+        self._drafts.stage(TARGETS, draft)
 
     def set_witness_rule(self, rule: str | None, now: datetime) -> None:
         """Stage whose cosignatures are enough: ``group`` and ``quorum`` lines over the members' nodes; None: majority.
 
         Raises :class:`CeremonyError` for a rule that is malformed, or that some member's log could never meet.
         """
-        draft = self._draft(TARGETS, now)
+        draft = self._drafts.draft(TARGETS, now)
         with_rule(draft.signed, rule, delegated_nodes(draft.signed))
-        self._stage(TARGETS, draft)
+        self._drafts.stage(TARGETS, draft)
 
     def stage_cards(self, node: str, cards: Iterable[Card], now: datetime) -> None:
         """Stage new or changed cards of one nation, to be signed by that nation.
@@ -243,8 +241,8 @@ class Ceremony:
         """
         changed = list(cards)
         self._require_member(node)
-        draft = self._draft(nation_role(node), now)
-        before = {card.holder: card for card in self._cards_of(draft.signed)}
+        draft = self._drafts.draft(nation_role(node), now)
+        before = {card.holder: card for card in self._drafts.cards_of(draft.signed)}
         others = [
             card for nation in self.repository.nations() if nation != node for card in self.repository.cards(nation)
         ]
@@ -256,8 +254,8 @@ class Ceremony:
                 f"the first card of {node} is its node's, unless another's node hosts its contact points"
             )
         for card in changed:
-            self._put(draft.signed, card_path(card.holder), card_to_bytes(card))
-        self._stage(nation_role(node), draft)
+            self._drafts.put(draft.signed, card_path(card.holder), card_to_bytes(card))
+        self._drafts.stage(nation_role(node), draft)
 
     def stage_profile(self, node: str, profile: LegalProfile, now: datetime) -> None:
         """Stage a nation's legal profile, to be signed by that nation.
@@ -266,40 +264,31 @@ class Ceremony:
         """
         self._require_member(node)
         check_profile(node, profile, self.repository.legal_profile(node))
-        draft = self._draft(nation_role(node), now)
-        self._put(draft.signed, profile_path(node), profile_to_bytes(profile))
-        self._stage(nation_role(node), draft)
+        draft = self._drafts.draft(nation_role(node), now)
+        self._drafts.put(draft.signed, profile_path(node), profile_to_bytes(profile))
+        self._drafts.stage(nation_role(node), draft)
 
     def renew(self, role: str, now: datetime) -> None:
         """Stage the next version of root, targets or a nation's role with nothing changed but its expiry."""
-        if role == ROOT:
-            root = self._newest_root()
-            if not self._is_staged(ROOT):
-                root.signed.version += 1
-            root.signed.expires = whole_seconds(now + self._lifetimes.root)
-            root.signatures.clear()
-            self._stage(ROOT, root)
-        else:
-            self._stage(role, self._draft(role, now))
+        self._drafts.renew(role, now)
 
     def discard(self, role: str) -> None:
         """Give up what is staged for ``role``, if anything is."""
-        if self._is_staged(role):
-            self._path(role).unlink()
+        self._drafts.discard(role)
 
     def stage_release(self, now: datetime, roles: Iterable[str] | None = None) -> None:
         """Stage snapshot and timestamp over what is published plus the staged ``roles`` (all of them when None).
 
         Raises :class:`CeremonyError` naming the signatures that are missing.
         """
-        included = self._changes() if roles is None else list(roles)
-        self._require_complete(included)
+        included = self._drafts.changes() if roles is None else list(roles)
+        self._signatures.require_complete(included)
         for role in included:
             self.judge(role)
         meta = self._published_meta()
         for role in included:
             if role != ROOT:
-                encoded = self._path(role).read_bytes()
+                encoded = self._drafts.path(role).read_bytes()
                 version = parse_metadata(encoded, Targets).signed.version
                 meta[f"{role}.json"] = MetaFile.from_data(version, encoded, ["sha256"])
         versions = (self.repository.version(SNAPSHOT) + 1, self.repository.version(TIMESTAMP) + 1)
@@ -307,21 +296,18 @@ class Ceremony:
         timestamp = Timestamp(
             versions[1], expires=whole_seconds(now + self._lifetimes.timestamp), snapshot_meta=MetaFile(versions[0])
         )
-        self._stage(SNAPSHOT, Metadata(snapshot))
-        self._stage(TIMESTAMP, Metadata(timestamp))
+        self._drafts.stage(SNAPSHOT, Metadata(snapshot))
+        self._drafts.stage(TIMESTAMP, Metadata(timestamp))
 
     # --- Signing ---
 
     def staged(self) -> list[str]:
         """The roles that have something staged, root first."""
-        order = [ROOT, TARGETS]
-        names = sorted(path.stem for path in self._staging.glob("*.json"))
-        present = [name for name in names if self._is_staged(name)]
-        return sorted(present, key=lambda name: order.index(name) if name in order else len(order))
+        return self._drafts.roles()
 
     def to_sign(self, role: str) -> bytes:
         """The exact bytes that the holders of ``role`` sign (TUF canonical JSON); raises :class:`CeremonyError`."""
-        return self._staged(role).signed_bytes
+        return self._drafts.read(role).signed_bytes
 
     def sign(self, role: str, signer: DirectorySigner) -> None:
         """Add a holder's signature, if the rules allow what is staged.
@@ -330,34 +316,34 @@ class Ceremony:
         """
         signer = signing_as(signer, role)
         self.judge(role)
-        self._holder_key(role, signer.public_key.keyid, signer.public_key.holder)
+        self._signatures.holder_key(role, signer.public_key.keyid, signer.public_key.holder)
         self.add_signature(role, signer.public_key.keyid, bytes.fromhex(signer.sign(self.to_sign(role)).signature))
 
     def add_signature(self, role: str, keyid: str, signature: bytes) -> None:
         """Import a signature that was made elsewhere over :meth:`to_sign`; raises :class:`CeremonyError`."""
-        metadata, entry = self._staged(role), Signature(keyid, signature.hex())
-        self._verify_signature(role, keyid, entry, metadata)
+        metadata, entry = self._drafts.read(role), Signature(keyid, signature.hex())
+        self._signatures.verify(role, keyid, entry, metadata)
         metadata.signatures[keyid] = entry
-        self._write(self._path(role), metadata.to_bytes())
+        self._drafts.stage(role, metadata)
 
     # --- Signing elsewhere ---
 
     def export(self, role: str) -> CeremonyFile:
         """What is staged for ``role`` as a file that its holders review and sign; raises :class:`CeremonyError`."""
-        metadata, node = self._staged(role), role_node(role)
+        metadata, node = self._drafts.read(role), role_node(role)
         published = None if role in {ROOT, TARGETS} else self.repository.role_bytes(role)
         cards: dict[str, bytes] = {}
         replaced: dict[str, bytes] = {}
         if isinstance(metadata.signed, Targets) and node is not None:
             old = _target_names(parse_metadata(published, Targets).signed) if published is not None else set()
             new = _target_names(metadata.signed)
-            cards = {name: content for name in new - old if (content := self._content(name)) is not None}
-            replaced = {name: content for name in old - new if (content := self._content(name)) is not None}
-        proposed = None if role == ROOT else self._staged_bytes(ROOT if node is None else TARGETS)
+            cards = {name: content for name in new - old if (content := self._drafts.content(name)) is not None}
+            replaced = {name: content for name in old - new if (content := self._drafts.content(name)) is not None}
+        proposed = None if role == ROOT else self._drafts.encoded(ROOT if node is None else TARGETS)
         return CeremonyFile(
-            federation=self._federation(),
+            federation=self._drafts.federation(),
             role=role,
-            metadata=self._path(role).read_bytes(),
+            metadata=self._drafts.path(role).read_bytes(),
             roots=tuple(self.repository.root_bytes(version) for version in self.repository.root_versions()),
             members=self.repository.role_bytes(TARGETS),
             published=published,
@@ -375,7 +361,7 @@ class Ceremony:
         check_change(file)
         if role == SNAPSHOT:
             snapshot = file.parsed().signed
-            refuse(listing_faults(snapshot, self._member_list()) if isinstance(snapshot, Snapshot) else ())
+            refuse(listing_faults(snapshot, self._drafts.member_list()) if isinstance(snapshot, Snapshot) else ())
 
     def bring_back(self, file: CeremonyFile, now: datetime) -> list[str]:
         """Take over the signatures of a file that came back; the holders whose signature is new.
@@ -384,19 +370,19 @@ class Ceremony:
         the exact mismatch, and then nothing is changed.
         """
         metadata = file.parsed()
-        if file.federation != self._federation():
-            raise CeremonyError(f"the file is of the federation {file.federation!r}, not {self._federation()!r}")
+        if file.federation != self._drafts.federation():
+            raise CeremonyError(f"the file is of the federation {file.federation!r}, not {self._drafts.federation()!r}")
         require_fresh(file.role, metadata, now)
         expected = self.repository.version(file.role) + 1
         if metadata.signed.version != expected:
             raise CeremonyError(
                 f"the file is for version {metadata.signed.version} of {file.role}; the next one here is {expected}"
             )
-        staged = self._staged(file.role) if self._is_staged(file.role) else None
+        staged = self._drafts.read(file.role) if self._drafts.has(file.role) else None
         if staged is not None and staged.signed_bytes != metadata.signed_bytes:
             raise CeremonyError(f"the file is for another draft of {file.role} than the one that is staged here")
         for keyid, entry in metadata.signatures.items():
-            self._verify_signature(file.role, keyid, entry, metadata)
+            self._signatures.verify(file.role, keyid, entry, metadata)
         if staged is None:
             self._take_over(file, metadata, now)
         try:
@@ -405,23 +391,15 @@ class Ceremony:
             if staged is None:
                 self.discard(file.role)
             raise
-        before = set(self._staged(file.role).signatures)
+        before = set(self._drafts.read(file.role).signatures)
         for keyid, entry in metadata.signatures.items():
             self.add_signature(file.role, keyid, bytes.fromhex(entry.signature))
         keys = file.listed()
         return sorted(keys[keyid].holder for keyid in metadata.signatures if keyid not in before)
 
     def missing(self, role: str) -> Missing:
-        """How many signatures the staged ``role`` has and who has not signed."""
-        metadata = self._staged(role)
-        results = [
-            delegator.get_verification_result(role, metadata.signed_bytes, metadata.signatures)
-            for delegator in self._delegators(role)
-        ]
-        worst = min(results, key=lambda result: len(result.signed) - result.threshold)
-        return Missing(
-            role, len(worst.signed), worst.threshold, tuple(_as_ours(key).holder for key in worst.unsigned.values())
-        )
+        """How many signatures the staged ``role`` has and who has not signed; raises :class:`CeremonyError`."""
+        return self._signatures.missing(role)
 
     # --- Publishing ---
 
@@ -431,25 +409,25 @@ class Ceremony:
         Raises :class:`CeremonyError`, naming missing signatures, or :class:`DirectoryUntrustedError`. Nothing is
         published then.
         """
-        if not self._is_staged(SNAPSHOT) or not self._is_staged(TIMESTAMP):
+        if not self._drafts.has(SNAPSHOT) or not self._drafts.has(TIMESTAMP):
             raise CeremonyError("no release is staged; stage one first")
-        snapshot = parse_metadata(self._path(SNAPSHOT).read_bytes(), Snapshot)
-        included = [role for role in self._changes() if self._is_included(role, snapshot.signed)]
-        self._require_complete([*included, SNAPSHOT, TIMESTAMP])
+        snapshot = parse_metadata(self._drafts.path(SNAPSHOT).read_bytes(), Snapshot)
+        included = [role for role in self._drafts.changes() if self._is_included(role, snapshot.signed)]
+        self._signatures.require_complete([*included, SNAPSHOT, TIMESTAMP])
         for role in [*included, SNAPSHOT, TIMESTAMP]:
             self.judge(role)
         files: dict[str, bytes] = {}
         for role in [*included, SNAPSHOT, TIMESTAMP]:
-            encoded = self._path(role).read_bytes()
-            files[metadata_name(role, self._staged(role).signed.version)] = encoded
+            encoded = self._drafts.path(role).read_bytes()
+            files[metadata_name(role, self._drafts.read(role).signed.version)] = encoded
             if role_node(role) is not None:
-                files.update(self._staged_targets(parse_metadata(encoded, Targets).signed))
-        directory = self._verify(files, now)
+                files.update(self._drafts.targets_of(parse_metadata(encoded, Targets).signed))
+        directory = verified(self.repository, files, now)
         self.repository.install(files)
         for role in [*included, SNAPSHOT, TIMESTAMP]:
-            self._path(role).unlink()
+            self._drafts.path(role).unlink()
         for name in files:
-            (self._staging / name).unlink(missing_ok=True)
+            (self._drafts.folder / name).unlink(missing_ok=True)
         return directory
 
     def published(self) -> dict[str, bytes]:
@@ -492,135 +470,22 @@ class Ceremony:
         self.stage_cards(node, [card for card in changed if isinstance(card, NodeCard | ContactPointCard)], now)
         for profile in (item for item in changed if isinstance(item, LegalProfile)):
             self.stage_profile(node, profile, now)
-        ours = parse_metadata(self._path(file.role).read_bytes(), Targets).signed
+        ours = parse_metadata(self._drafts.path(file.role).read_bytes(), Targets).signed
         if ours.targets != metadata.signed.targets:
-            self._path(file.role).unlink()
+            self._drafts.path(file.role).unlink()
             raise CeremonyError(f"the file drops or keeps other cards of {node} than those that are published")
-        self._stage(file.role, Metadata(metadata.signed))
-
-    def _put(self, role: Targets, path: str, encoded: bytes) -> None:
-        """List a file of a nation in its role, and keep it for the day that the role is published."""
-        target = TargetFile.from_data(path, encoded, ["sha256"])
-        role.targets[path] = target
-        self._write(self._staging / target_name(target), encoded)
+        self._drafts.stage(file.role, Metadata(metadata.signed))
 
     def _require_member(self, node: str) -> None:
-        if node not in self._admitted():
+        if node not in self._drafts.admitted():
             raise CeremonyError(f"{node} is not admitted: the root holders sign its admission first")
-        sanction = sanctions_of(self._member_list()).get(node)
+        sanction = sanctions_of(self._drafts.member_list()).get(node)
         if sanction is not None and sanction.standing is Standing.EXPELLED:
             raise CeremonyError(f"{node} was expelled: its cards are not changed any more")
 
     def _nations_keys(self) -> list[DirectoryPublicKey]:
-        delegations = self._member_list().delegations
-        return [_as_ours(key) for key in delegations.keys.values()] if delegations else []
-
-    def _federation(self) -> str:
-        published = bool(self.repository.root_versions())
-        root = self.repository.root() if published else self._newest_root()
-        return str(root.signed.unrecognized_fields.get(FEDERATION_FIELD, ""))
-
-    def _staged_bytes(self, role: str) -> bytes | None:
-        return self._path(role).read_bytes() if self._is_staged(role) else None
-
-    def _content(self, name: str) -> bytes | None:
-        """A target's bytes, staged or published; None when they are nowhere."""
-        try:
-            staged = self._staging / name
-            return staged.read_bytes() if staged.exists() else self.repository.read(name)
-        except NotFoundError:
-            return None
-
-    def _path(self, role: str) -> Path:
-        return self._staging / f"{role}.json"
-
-    def _write(self, path: Path, content: bytes) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, content)
-
-    def _stage(self, role: str, metadata: AnyMetadata) -> None:
-        self._write(self._path(role), metadata.to_bytes())
-
-    def _staged(self, role: str) -> AnyMetadata:
-        if not self._is_staged(role):
-            raise CeremonyError(f"nothing is staged for {role}")
-        return _any_metadata(self._path(role).read_bytes())
-
-    def _is_staged(self, role: str) -> bool:
-        """A staged version that was already published (the power went between) no longer counts."""
-        path = self._path(role)
-        return path.exists() and _any_metadata(path.read_bytes()).signed.version > self.repository.version(role)
-
-    def _changes(self) -> list[str]:
-        return [role for role in self.staged() if role not in {SNAPSHOT, TIMESTAMP}]
-
-    def _draft(self, role: str, now: datetime) -> Metadata[Targets]:
-        """The staged version without its signatures (it is about to change), or the next after the published one."""
-        if role != TARGETS and role_node(role) is None:
-            raise CeremonyError(f"{role} is not a role that is authored")
-        lifetime = self._lifetimes.targets if role == TARGETS else self._lifetimes.nation
-        expires = whole_seconds(now + lifetime)
-        if self._is_staged(role):
-            draft = parse_metadata(self._path(role).read_bytes(), Targets)
-        else:
-            published = self.repository.targets(role)
-            if published is None:
-                return Metadata(Targets(version=1, expires=expires))
-            draft = published
-            draft.signed.version += 1
-        draft.signed.expires = expires
-        draft.signatures.clear()
-        return draft
-
-    def _newest_root(self) -> Metadata[Root]:
-        if self._is_staged(ROOT):
-            return parse_metadata(self._path(ROOT).read_bytes(), Root)
-        try:
-            return self.repository.root()
-        except NotFoundError as problem:
-            raise CeremonyError("no federation was founded here") from problem
-
-    def _member_list(self) -> Targets:
-        if self._is_staged(TARGETS):
-            return parse_metadata(self._path(TARGETS).read_bytes(), Targets).signed
-        published = self.repository.targets()
-        if published is None:
-            raise CeremonyError("no federation was founded here")
-        return published.signed
-
-    def _admitted(self) -> list[str]:
-        return delegated_nodes(self._member_list())
-
-    def _delegators(self, role: str) -> list[Root | Targets]:
-        """Whose thresholds the role must meet; a new root must meet the old root's too."""
-        if role_node(role) is not None:
-            return [self._member_list()]
-        delegators: list[Root | Targets] = [self._newest_root().signed]
-        if role == ROOT and self.repository.root_versions():
-            delegators.append(self.repository.root().signed)
-        return delegators
-
-    def _holder_key(self, role: str, keyid: str, name: str) -> DirectoryPublicKey:
-        holders: dict[str, DirectoryPublicKey] = {}
-        for delegator in self._delegators(role):
-            for listed in delegator.get_delegated_role(role).keyids:
-                holders[listed] = _as_ours(delegator.get_key(listed))
-        if keyid not in holders:
-            names = ", ".join(key.holder for key in holders.values())
-            raise CeremonyError(f"{name} holds no key of {role}; its holders are: {names}")
-        return holders[keyid]
-
-    def _verify_signature(self, role: str, keyid: str, entry: Signature, metadata: AnyMetadata) -> None:
-        key = self._holder_key(role, keyid, keyid[:16])
-        try:
-            key.verify_signature(entry, metadata.signed_bytes)
-        except (UnverifiedSignatureError, VerificationError) as problem:
-            raise CeremonyError(f"the signature of {key.holder} is not over the staged {role}") from problem
-
-    def _require_complete(self, roles: Iterable[str]) -> None:
-        missing = [status for status in map(self.missing, roles) if not status.complete]
-        if missing:
-            raise CeremonyError(". ".join(str(status) for status in missing))
+        delegations = self._drafts.member_list().delegations
+        return [as_ours(key) for key in delegations.keys.values()] if delegations else []
 
     def _published_meta(self) -> dict[str, MetaFile]:
         encoded = self.repository.role_bytes(SNAPSHOT)
@@ -628,71 +493,10 @@ class Ceremony:
 
     def _is_included(self, role: str, snapshot: Snapshot) -> bool:
         if role == ROOT:
-            return self.missing(ROOT).complete
+            return self._signatures.missing(ROOT).complete
         meta = snapshot.meta.get(f"{role}.json")
-        return meta is not None and meta.version == self._staged(role).signed.version
-
-    def _staged_targets(self, role: Targets) -> dict[str, bytes]:
-        names = (target_name(target) for target in role.targets.values())
-        return {name: (self._staging / name).read_bytes() for name in names if (self._staging / name).exists()}
-
-    def _cards_of(self, role: Targets) -> list[Card]:
-        cards = []
-        for path, target in role.targets.items():
-            name = target_name(target)
-            staged = self._staging / name
-            card = parse_card(path, staged.read_bytes() if staged.exists() else self.repository.read(name))
-            if card is not None:
-                cards.append(card)
-        return cards
-
-    def _verify(self, files: dict[str, bytes], now: datetime) -> Directory:
-        """The directory a client would see; raises :class:`DirectoryUntrustedError` if it would refuse."""
-
-        def fetch(name: str) -> bytes:
-            return files[name] if name in files else self.repository.read(name)
-
-        # From the newest root: what was published before was judged then.
-        published = bool(self.repository.root_versions())
-        root = self.repository.root_bytes() if published else files[metadata_name(ROOT, 1)]
-        with (
-            TemporaryDirectory(prefix="comity-ceremony-") as folder,
-            DirectoryClient(Path(folder), root, fetch, durable=False) as client,
-        ):
-            directory = client.refresh(now)
-        changed = {role_node(name.split(".")[1]) for name in files} | self._readmitted(files)
-        problems = {node: why for node, why in directory.problems.items() if node in changed}
-        if problems:
-            raise DirectoryUntrustedError("; ".join(f"{node}: {why}" for node, why in problems.items()))
-        return directory
-
-    def _readmitted(self, files: dict[str, bytes]) -> set[str | None]:
-        """The nations with cards whose keys a new member list changes: what they published must count under both."""
-        published = self.repository.targets()
-        if published is None:
-            return set()
-        encoded = files.get(metadata_name(TARGETS, published.signed.version + 1))
-        if encoded is None:
-            return set()
-        before, after = (
-            (targets.delegations.roles or {}) if targets.delegations else {}
-            for targets in (published.signed, parse_metadata(encoded, Targets).signed)
-        )
-        return {role_node(role) for role in before if before[role] != after.get(role) and self.repository.version(role)}
+        return meta is not None and meta.version == self._drafts.read(role).signed.version
 
 
 def _target_names(role: Targets) -> set[str]:
     return {target_name(target) for target in role.targets.values()}
-
-
-def _as_ours(key: object) -> DirectoryPublicKey:
-    if not isinstance(key, DirectoryPublicKey):
-        raise CeremonyError("the metadata lists a key of another kind than the directory's")
-    return key
-
-
-def _any_metadata(encoded: bytes) -> AnyMetadata:
-    try:
-        return Metadata.from_bytes(encoded)
-    except RepositoryError as problem:
-        raise CeremonyError("a staged file is damaged; stage it again") from problem

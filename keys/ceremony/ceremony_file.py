@@ -15,8 +15,8 @@ One JSON object::
     replaced    {target file name: base64}: what the published version lists and the new one does not
 
 Signing needs nothing else but the holder's own chain (:mod:`keys.ceremony.holder`): neither the directory's folder nor
-a network. What the file says of itself is believed as far as that chain bears it out. Files signed apart from each
-other are brought back in any order, and twice does no harm.
+a network. A holder believes what the file says of itself as far as that chain bears it out. Files signed apart from
+each other are brought back in any order, and twice does no harm.
 """
 
 from __future__ import annotations

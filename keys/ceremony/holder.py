@@ -1,15 +1,15 @@
 """A holder's own verified chain: what was really published, as far as this machine has verified or signed it.
 
-A ceremony file comes from elsewhere. Whoever made it could show an old or an invented directory as the published one,
+A ceremony file comes from elsewhere. Its maker could show an old or an invented directory as the published one,
 and let the change look smaller than it is. So each holder keeps a folder of its own, and judges every file against it:
 
-1. The federation's first root is compared out of band, once, by its fingerprint. Who signed that root when the
+1. The federation's first root is compared out of band, once, by its fingerprint. A holder who signed that root when the
    federation was founded has seen all of it, and need not.
 2. From the newest root that was verified here, each further root must be signed by the holders before and its own
    (TUF §5.3), and follow the rules of the directory; so must the member list under it, and the nation's role under
-   that. What was verified before is not judged again.
+   that. Versions that were verified before are not judged again.
 3. No published version may be older than one that was verified here, or be another one of the same number.
-4. What was signed here is remembered. Another draft of a version that was signed already is signed only when the
+4. The folder remembers what was signed here. Another draft of a version that was signed already is signed only when the
    holder names the one that it replaces.
 
 The folder holds one file, ``chain.json`` (mode 0600)::
@@ -337,7 +337,7 @@ def _signed_sha256(metadata: AnyMetadata) -> str:
 def _require_fingerprint(given: str | None, encoded: bytes, signed: str) -> None:
     """Raise :class:`CeremonyError` for a given fingerprint of another root, also where the right one is known already.
 
-    Who gives one wants it compared: a wrong one that is passed over looks like one that was found right.
+    A holder who gives one wants it compared: a wrong one that is passed over looks like one that was found right.
     """
     if given is not None and plain_hex(given) not in {signed, sha256(encoded).hexdigest()}:
         raise CeremonyError("the federation's first root has another fingerprint than the one that you gave")

@@ -1,11 +1,11 @@
 """What a staged change changes, for the holder who is asked to sign it: all of it, or a refusal.
 
 The review is the structural difference between the published version and the staged one: of the metadata whole, and of
-every card and legal profile that it brings or takes away. What could stand in there unseen is refused: see
+every card and legal profile that it brings or takes away. A part that could stand in there unseen is refused: see
 :mod:`keys.directory.metadata.rules`, and here a card with a member that this version does not know, a target of an
 unknown kind, and a target without its bytes.
 
-:meth:`Review.digest` covers every line. Who signs by a digest signs what was shown under it, and nothing else.
+:meth:`Review.digest` covers every line. A holder who signs by a digest signs what was shown under it, and nothing else.
 """
 
 from __future__ import annotations

@@ -1,1 +1,4 @@
-"""The signed directory: who is a member, which contact points and keys each nation runs (TUF)."""
+"""The signed directory as a value: who is a member, whose keys count when, who may read what.
+
+It never fetches and never verifies a file's signature: :mod:`keys.directory.metadata` does.
+"""

@@ -44,7 +44,7 @@ MessageType = Annotated[str, _code_of("message_type")]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Sourced(_Part):
@@ -153,14 +153,16 @@ class ClockRule(Sourced):
 class LegalProfile(_Part):
     """All that a nation says of its law. ``node`` is whose profile it is."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", arbitrary_types_allowed=True, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", arbitrary_types_allowed=True, populate_by_name=True, defer_build=True
+    )
 
     schema_name: Literal["comity/legal-profile/1"] = Field(default="comity/legal-profile/1", alias="schema")
     node: NodeName
     country: Country | None = None
     updated_at: Instant
-    offences: Annotated[tuple[OffenceRule, ...], Field(max_length=200)] = ()
-    powers: Annotated[tuple[PowerRule, ...], Field(max_length=50)] = ()
+    offences: tuple[OffenceRule, ...] = ()
+    powers: tuple[PowerRule, ...] = ()
     preservation: Annotated[tuple[PreservationRule, ...], Field(max_length=20)] = ()
     languages: Annotated[tuple[LanguageRule, ...], Field(max_length=50)] = ()
     authorities: Annotated[tuple[AuthorityRule, ...], Field(max_length=50)] = ()

@@ -47,7 +47,7 @@ def _fits(directory: Directory, card: ContactPointCard, wanted: Wanted, at: date
         and (wanted.competence is None or any(_holds(own, wanted.competence) for own in card.competences))
         and (wanted.text is None or any(_holds(own, wanted.text) for own in _words(card)))
         and set(wanted.functions) <= set(card.functions)
-        # Whose zone is unknown here may be on duty: an officer in need is not kept from trying.
+        # A contact point whose zone is unknown here may be on duty: an officer in need is not kept from trying.
         and (not wanted.on_duty or on_duty(card, at) is not False)
         and (wanted.inactive or _is_active(directory, card, at))
     )

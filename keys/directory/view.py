@@ -15,6 +15,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
@@ -60,13 +61,35 @@ class _KeySlot:
         return self._sealing_key
 
 
+@dataclass(frozen=True, slots=True)
+class SignedFacts:
+    """What the top-level metadata says of itself: the federation's name, the expiry of each role (UTC), the timestamp's
+    digest (32 bytes), and what the root holders signed of whose cosignatures are enough
+    (:mod:`keys.directory.witnesses`)."""
+
+    federation: str = ""
+    expiries: Mapping[str, datetime] = field(default_factory=dict)
+    digest: bytes = bytes(32)
+    witness_rule: Policy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NationsRead:
+    """How the nations were read: their legal profiles by node, ``problems`` with the cards or the profile of some, and
+    the ``unread`` ones. ``want`` is told of an unread nation that something was looked up of."""
+
+    profiles: Mapping[str, LegalProfile] = field(default_factory=dict)
+    problems: Mapping[str, str] = field(default_factory=dict)
+    unread: Iterable[str] = ()
+    want: Callable[[str], None] | None = None
+
+
 class Directory:
     """An immutable, verified directory.
 
     ``version`` grows with every publication (the TUF timestamp's version), ``expires_at`` is when it must have been
     refreshed (UTC), ``problems`` says per node why its cards were left out, ``unread`` names the nations that were not
-    read. ``witness_rule`` is what the root holders signed of whose cosignatures are enough: see
-    :mod:`keys.directory.witnesses`.
+    read.
     """
 
     __slots__ = (
@@ -95,26 +118,19 @@ class Directory:
         expires_at: datetime,
         node_cards: Iterable[NodeCard],
         contact_point_cards: Iterable[ContactPointCard],
-        *,
-        federation: str = "",
-        digest: bytes = bytes(32),
-        expiries: Mapping[str, datetime] | None = None,
-        problems: Mapping[str, str] | None = None,
-        unread: Iterable[str] = (),
-        profiles: Mapping[str, LegalProfile] | None = None,
-        want: Callable[[str], None] | None = None,
-        witness_rule: Policy | None = None,
+        facts: SignedFacts = SignedFacts(),
+        read: NationsRead = NationsRead(),
     ) -> None:
         self.version = version
         self.expires_at = expires_at
-        self.federation = federation
-        self.digest = digest
-        self.expiries: Mapping[str, datetime] = MappingProxyType(dict(expiries or {}))
-        self.problems: Mapping[str, str] = MappingProxyType(dict(problems or {}))
-        self.unread = frozenset(unread)
-        self._profiles = dict(profiles or {})
-        self.witness_rule = witness_rule
-        self._want = want
+        self.federation = facts.federation
+        self.digest = facts.digest
+        self.expiries: Mapping[str, datetime] = MappingProxyType(dict(facts.expiries))
+        self.witness_rule = facts.witness_rule
+        self.problems: Mapping[str, str] = MappingProxyType(dict(read.problems))
+        self.unread = frozenset(read.unread)
+        self._profiles = dict(read.profiles)
+        self._want = read.want
         self._nodes = {card.node: card for card in node_cards}
         self._contact_points = {card.address: card for card in contact_point_cards}
         # Every key that each log ever had; a card lists the present ones first.
@@ -124,14 +140,9 @@ class Directory:
                 self._origins.setdefault(log.origin, (node_card.node, []))[1].append(log)
         self._log_verifiers: dict[str, LogVerifier] = {}
         self._witnesses: dict[WitnessCard, WitnessVerifier] = {}
-        cards: list[Card] = [*self._nodes.values(), *self._contact_points.values()]
-        self._signing = {
-            (card.holder, entry.kid): _KeySlot(card, entry) for card in cards for entry in card.signing_keys
-        }
-        self._sealing = {
-            address: tuple(_KeySlot(card, entry) for entry in _newest_first(card.sealing_keys))
-            for address, card in self._contact_points.items()
-        }
+        # Made when they are looked up: a directory has ten thousand keys, and an office deals with a few.
+        self._signing: dict[tuple[str, bytes], _KeySlot] = {}
+        self._sealing: dict[Address, tuple[_KeySlot, ...]] = {}
 
     # --- Members ---
 
@@ -181,9 +192,11 @@ class Directory:
     def require_served(self, address: Address, node: str, start: datetime | None, end: datetime) -> None:
         """Return if ``node`` kept the mailbox of ``address`` at some time from ``start`` (None: ever) to ``end``.
 
-        Raises :class:`ForbiddenError`, or as :meth:`contact_point`.
+        A ``start`` after ``end`` is that of a clock that is ahead: then only ``end`` counts. Raises
+        :class:`ForbiddenError`, or as :meth:`contact_point`.
         """
-        if node not in self.contact_point(address).served_between(start, end):
+        since = None if start is None else min(start, end)
+        if node not in self.contact_point(address).served_between(since, end):
             raise ForbiddenError(f"{node} did not serve {address} then")
 
     def require_may_log(self, event: Event, node: str, sender: Address | None, since: datetime | None) -> None:
@@ -201,6 +214,16 @@ class Directory:
             raise MalformedError("this event names its recipient")
         self.require_served(holder, node, since, event.at)
 
+    def needs_origin(self, event: Event) -> bool:
+        """Whether :meth:`require_may_log` says more of ``event`` by who made its message, and when.
+
+        So it is at the sender's node, and at the recipient's when the recipient was ever hosted elsewhere. Raises as
+        :meth:`contact_point`.
+        """
+        if event.name.logged_at is LoggedAt.RECIPIENTS_NODE and event.recipient is not None:
+            return bool(self.contact_point(event.recipient).hosting)
+        return event.name.logged_at is LoggedAt.SENDERS_NODE
+
     def legal_profile(self, node: str) -> LegalProfile | None:
         """What the nation says of its law, None when it published nothing; raises :class:`UnknownNodeError`."""
         if not self._has_offices(node):
@@ -215,7 +238,7 @@ class Directory:
         Raises :class:`UnknownNodeError`, :class:`UnknownContactPointError`, :class:`UnknownKeyError` or
         :class:`RevokedError`.
         """
-        slot = self._signing.get((holder, kid))
+        slot = self._signing_slot(holder, kid)
         if slot is None:
             self._require_holder(holder)
             raise UnknownKeyError(f"the card of {holder} lists no signing key {kid.hex()}")
@@ -228,7 +251,7 @@ class Directory:
 
         Raises as :meth:`signing_key` does.
         """
-        slot = self._signing.get((str(address), kid))
+        slot = self._signing_slot(str(address), kid)
         if slot is None:
             raise UnknownKeyError(f"the card of {address} lists no signing key {kid.hex()}")
         cards = [slot.card, *(card for card in (self._nodes.get(address.node),) if card is not None)]
@@ -238,7 +261,10 @@ class Directory:
         """The newest sealing key of ``address`` that counts at ``at``; raises as :meth:`signing_key` does."""
         card = self.contact_point(address)
         self._require_active(card, at)
-        slots = self._sealing[address]
+        slots = self._sealing.get(address)
+        if slots is None:
+            slots = tuple(_KeySlot(card, entry) for entry in _newest_first(card.sealing_keys))
+            self._sealing[address] = slots
         for slot in slots:
             if slot.entry.is_valid(at):
                 return slot.sealing_key()
@@ -321,6 +347,27 @@ class Directory:
             if self._want is not None:
                 self._want(node)
             raise UnknownNodeError(f"the cards of {node} were not read yet: refresh the directory")
+
+    def _signing_slot(self, holder: str, kid: bytes) -> _KeySlot | None:
+        """The key ``kid`` of ``holder``, None where there is none."""
+        slot = self._signing.get((holder, kid))
+        if slot is None:
+            card = self._card_of(holder)
+            entry = next((entry for entry in card.signing_keys if entry.kid == kid), None) if card else None
+            if card is None or entry is None:
+                return None
+            slot = self._signing[holder, kid] = _KeySlot(card, entry)
+        return slot
+
+    def _card_of(self, holder: str) -> Card | None:
+        if "@" not in holder:
+            return self._nodes.get(holder)
+        try:
+            address = Address.parse(holder)
+        except InvalidAddressError:
+            return None
+        # Addresses are looked up as they are written: another spelling is nobody's.
+        return self._contact_points.get(address) if str(address) == holder else None
 
     def _require_holder(self, holder: str) -> Card:
         if "@" not in holder:

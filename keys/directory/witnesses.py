@@ -4,7 +4,7 @@ Rules:
 1. A witness is a member's node whose card lists witness keys. It is none for its own log.
 2. It cosigned when both lines of one pair of its keys are there, each made while these keys counted and while the node
    was neither suspended nor revoked, by the time that the line states, and not in the future.
-3. What is enough the root holders signed (:mod:`keys.directory.witness_rule`). Where they signed nothing, it is a
+3. The root holders signed what is enough (:mod:`keys.directory.witness_rule`). Where they signed nothing, it is a
    majority of all other members that are witnesses and can be reached now.
 """
 
@@ -57,7 +57,8 @@ def witness_policy(directory: Directory, origin: str, now: datetime) -> Policy:
 def strictest_policy(directory: Directory, origin: str, now: datetime) -> Policy:
     """As :func:`witness_policy`, of a directory in which nations are unread: each counts as a witness that is silent.
 
-    Who is enough by it is enough by the whole directory too. Raises :class:`UnknownNodeError` for a log of nobody's.
+    Witnesses that are enough by it are enough by the whole directory too. Raises :class:`UnknownNodeError` for a log of
+    nobody's.
     """
     return _policy(directory, origin, now, directory.unread)
 

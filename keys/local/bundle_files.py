@@ -7,7 +7,8 @@ from pathlib import Path
 
 from keys.local.files import PRIVATE_MODE, write_file
 from keys.local.given_files import FileKind, read_given, reading_as
-from protocol.bundle import MAX_PART_BYTES, BundlePart, parse_part
+from protocol.bundle import BundlePart, parse_part
+from protocol.bundle_sizes import MAX_PART_BYTES
 from protocol.errors import UsageError
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,6 +19,8 @@ PUBLIC_MODE = 0o644
 # Where one of several programs on the same files waits for another: longer than any honest one takes.
 LOCK_WAIT_S = 60.0
 _LOOK_AGAIN_S = 0.01
+# From so many files on, a sync of the whole file system is cheaper than two for each file.
+_MANY_FILES = 32
 
 
 def write_file(path: Path, content: bytes, *, mode: int = PUBLIC_MODE, durable: bool = True) -> None:
@@ -54,9 +57,62 @@ def drop_left_behind(folder: Path) -> None:
                 os.unlink(os.path.join(place, name))
 
 
+def write_files(files: Mapping[Path, bytes], *, durable: bool = True) -> None:
+    """Replace many files, each whole; all of them are durable when this returns. Missing folders are made.
+
+    Raises :class:`OSError`; some of the files may be replaced then, each whole.
+    """
+    for folder in {path.parent for path in files}:
+        _make_folder(folder, durable=durable)
+    for path, content in files.items():
+        write_file(path, content, durable=False)
+    if durable:
+        make_durable(files)
+
+
+def make_durable(paths: Collection[Path]) -> None:
+    """Make files and their names durable that were written without; raises :class:`OSError`."""
+    folders = {path.parent for path in paths}
+    if len(paths) <= _MANY_FILES:
+        for path in paths:
+            _sync(path, os.O_RDONLY)
+        for folder in folders:
+            sync_folder(folder)
+        return
+    # One wait for the disk, where each file by itself would take one of its own.
+    by_device = {os.stat(folder).st_dev: folder for folder in folders}
+    for folder in by_device.values():
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            _sync_file_system(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _sync_file_system(descriptor: int) -> None:
+    # Python has sync(2), which reports no failure, and not Linux's syncfs(2), which does.
+    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if syncfs is None:
+        os.sync()
+    elif syncfs(descriptor) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def _make_folder(folder: Path, *, durable: bool) -> None:
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing if durable else ():
+        sync_folder(path.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames and new names in ``folder`` durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:

@@ -1,7 +1,7 @@
 """Files that a person gives to a command: read within a limit, and told apart before anything is made of them.
 
-Who gives the wrong file learns what it is, which one was wanted, and what to do. A file is known by how it begins, so
-one that was cut off is known too. What is not known is judged by whoever reads it.
+A person who gives the wrong file learns what it is, which one was wanted, and what to do. A file is known by how it
+begins, so one that was cut off is known too. The reader judges a file of an unknown kind.
 """
 
 from __future__ import annotations
@@ -82,10 +82,10 @@ _TEXTS = {
     FileKind.ANSWER: 'a JSON or YAML object with "targets": what became of each',
     FileKind.TEMPLATE: "a template of requests, as comity template export writes it",
     FileKind.TARGETS: "a table of targets, as comity targets template begins it, or a provider's export",
-    FileKind.BOOTSTRAP: "a federation's bootstrap bundle, as comity-node federation bundle writes it",
+    FileKind.BOOTSTRAP: "a federation's bootstrap file, as comity-node federation bootstrap writes it",
     FileKind.TRANSFER: "a bundle that is carried between a node and its desks, as bundle export writes it",
-    FileKind.EVIDENCE: "an evidence bundle, as comity evidence bundle writes it",
-    FileKind.FORMER_EXPORT: "a message in a form that is no longer read: ask for it by comity evidence bundle",
+    FileKind.EVIDENCE: "an evidence bag, as comity evidence bag writes it",
+    FileKind.FORMER_EXPORT: "a message in a form that is no longer read: ask for it by comity evidence bag",
     FileKind.DISCLOSURE: "a disclosure of one message, as comity evidence disclose writes it",
     FileKind.PROOF: "a proof that a log lied, as comity audit prove writes it",
     FileKind.ENTRY_PROOF: "a proof that an entry stands in a log (tlog-proof)",
@@ -112,7 +112,7 @@ _TEXTS = {
     FileKind.FOLDER: "a folder",
     FileKind.MIRROR: "the folder of a log, as comity audit mirror or comity-node log export-tiles writes it",
     FileKind.BACKUP: "the folder of a node's backup, as comity-node backup writes it",
-    FileKind.RECORDS: "the folder of local records, as comity records export writes it",
+    FileKind.RECORDS: "the folder of a processing log, as comity records export writes it",
     FileKind.CHAIN: "the folder of what a holder verified and signed, KEYSTORE.chain",
     FileKind.DIRECTORY: "the folder that the federation's directory is published into",
     FileKind.PDF: "a PDF document",
@@ -128,7 +128,7 @@ _TEXTS = {
     FileKind.OTHER: "a file of a kind that Comity does not have",
 }
 
-# What a file begins with. The first that fits says what it is.
+# The beginnings of files. The first that fits says what it is.
 _BEGINNINGS: tuple[tuple[bytes, FileKind], ...] = (
     (b"comity-bundle/", FileKind.TRANSFER),
     (b"\xa7\x01\x01\x02\x6aargon2id13", FileKind.KEYSTORE),
@@ -164,7 +164,7 @@ _SCHEMAS = {
     b"disclosure": FileKind.DISCLOSURE,
     b"node-backup": FileKind.MANIFEST,
 }
-# What a draft's type begins with. That of other programs' JSON is something else, or not the first of the text.
+# The beginnings of a draft's type. That of other programs' JSON is something else, or not the first of the text.
 _OF_MESSAGES = frozenset(
     b"acknowledgement answer assistance clarification closure condition consent contact decision emergency forward"
     b" incident information misdirected out-of-order preservation status traffic use withdrawal".split()
@@ -202,7 +202,7 @@ _READ_AS: dict[FileKind, frozenset[FileKind]] = {
     FileKind.TOKEN: frozenset({FileKind.TEXT}),
     FileKind.IDENTITY: frozenset({FileKind.PRIVATE_KEY, FileKind.CERTIFICATES, FileKind.DER}),
 }
-# Who wants one of these must not get a file that only may be one.
+# A command that wants one of these must not get a file that only may be one.
 _SURE = frozenset({FileKind.KEYSTORE, FileKind.TRANSFER, FileKind.EVIDENCE, FileKind.CHECKPOINT})
 
 

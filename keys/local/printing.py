@@ -1,7 +1,7 @@
 """Text that others wrote, made safe to show at a terminal.
 
 A terminal obeys control characters: text that is printed as it came can move the cursor, hide what stands beside it,
-or turn the order of letters. What is escaped here is shown as ``\\u{1b}``, so that it is seen and never obeyed. The
+or turn the order of letters. An escaped character is shown as ``\\u{1b}``, so that it is seen and never obeyed. The
 marks of :mod:`keys.local.isolates`, which only this process can write, pass; in JSON they vanish.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from keys.local.isolates import CLOSE, MARKS, OPEN, bare
 
-# What prose in some languages needs: joiners of letters (Persian, Hindi), spaces that do not break (French).
+# Prose in some languages needs these: joiners of letters (Persian, Hindi), spaces that do not break (French).
 _PROSE = frozenset("\n\t\u00a0\u200c\u200d\u202f\u3000")
 
 

@@ -11,7 +11,7 @@ from protocol.errors import MalformedError
 def require_unique_members(encoded: bytes) -> None:
     """Return if no object in the JSON names a member twice; raises :class:`MalformedError`.
 
-    What is no JSON at all is left to whoever reads it as what it should be.
+    A text that is no JSON at all is left to the reader of what it should be.
     """
     try:
         json.loads(encoded, object_pairs_hook=each_name_once)

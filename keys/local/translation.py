@@ -15,10 +15,11 @@ from io import BytesIO
 from pathlib import Path
 
 from keys.local.isolates import CLOSE, OPEN, isolated
+from protocol.encoding.phrase import Phrase
 
 DOMAIN = "comity"
 FOLDER = Path(__file__).parents[1] / "locale"
-# What a fact of a lifecycle is called has this context.
+# The names of facts of a lifecycle have this context.
 FACT = "fact"
 _NAMING_FIELDS = frozenset({"field", "profile_field"})
 # CLDR, characterOrder: not asked of Babel, as nothing that starts fast imports it.
@@ -29,7 +30,9 @@ _VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
 
 
 def _(text: str) -> str:
-    """``text`` in the user's language, or itself."""
+    """``text`` in the user's language, or itself; of a phrase the text and each of its values."""
+    if isinstance(text, Phrase):
+        return _(text.template).format(**{name: value and _(value) for name, value in text.values.items()})
     return _directed(_current().gettext(text))
 
 

@@ -1,4 +1,4 @@
-"""The bootstrap bundle: the one file a new desk or node is given, over a channel that is trusted for other reasons.
+"""The bootstrap file: the one file a new desk or node is given, over a channel that is trusted for other reasons.
 
 It is public, but whoever can replace it chooses the federation: compare its fingerprint by telephone.
 """
@@ -44,14 +44,14 @@ class BootstrapFile(BaseModel):
         """Read the JSON file; raises :class:`MalformedError`, :class:`TooLargeError` or, for a root that does not
         verify under its own keys, :class:`DirectoryUntrustedError`."""
         if len(encoded) > MAX_BUNDLE_BYTES:
-            raise TooLargeError(f"a bootstrap bundle has at most {MAX_BUNDLE_BYTES} bytes")
+            raise TooLargeError(f"a bootstrap file has at most {MAX_BUNDLE_BYTES} bytes")
         require_few_items(encoded, MAX_BUNDLE_ITEMS)
         require_unique_members(encoded)
         try:
             bundle = cls.model_validate_json(encoded)
         except ValidationError as problem:
             where = ", ".join(".".join(map(str, error["loc"])) for error in problem.errors(include_input=False))
-            raise MalformedError(f"the bootstrap bundle is not valid: {where}") from None
+            raise MalformedError(f"the bootstrap file is not valid: {where}") from None
         check_root(bundle.root)
         return bundle
 

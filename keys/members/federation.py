@@ -24,7 +24,6 @@ from keys.directory.cards import (
     make_node_card,
 )
 from keys.directory.metadata.repository import ROOT, TARGETS, MetadataRepository, nation_role
-from keys.directory.metadata.roles import RoleLifetimes
 from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.directory.view import Directory
 from keys.members.bootstrap import BootstrapFile
@@ -41,14 +40,13 @@ def found_federation(
     registry: Sequence[DirectorySigner],
     now: datetime,
     *,
-    lifetimes: RoleLifetimes | None = None,
     classical: bool = False,
 ) -> Ceremony:
     """Found a federation in folder ``path`` and publish its empty member list; raises :class:`CeremonyError`.
 
     ``classical`` as in :meth:`Ceremony.create_federation`.
     """
-    ceremony = Ceremony(MetadataRepository(path), lifetimes=lifetimes)
+    ceremony = Ceremony(MetadataRepository(path))
     ceremony.create_federation(
         name,
         [holder.public_key for holder in holders],

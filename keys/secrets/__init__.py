@@ -1,3 +1,4 @@
 """Private keys at rest: the keystore file, and hardware tokens.
 
-It never writes a secret outside them."""
+It never writes a secret outside them.
+"""

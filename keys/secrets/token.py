@@ -222,7 +222,7 @@ class Token:
 
 
 class TokenSigner:
-    """Signs with one Ed25519 key of a token. What the token returns is verified before it is used."""
+    """Signs with one Ed25519 key of a token. Each signature of the token is verified before it is used."""
 
     __slots__ = ("_label", "_token", "_verifier", "kid", "public_key")
 

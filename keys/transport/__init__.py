@@ -1,4 +1,4 @@
-"""How a member's programs reach a node over the network: signed requests, and which addresses may be reached.
+"""How a member's programs reach a node: one client, which signs, pins TLS and judges addresses before it connects.
 
-Never decides whom to trust: the certificates to pin and the keys that count come from the directory.
+It never decides whom to trust: the certificates to pin and the keys that count come from the directory.
 """

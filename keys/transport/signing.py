@@ -9,28 +9,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
-
-from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse
+from typing import TYPE_CHECKING
 
 from protocol.crypto.signing import Signer
-from protocol.http.signature import NONCE_BYTES, sign_request
+from protocol.http.signature import NONCE_BYTES, SignedBody, sign_request
+
+if TYPE_CHECKING:
+    from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse
 
 
-def signing(
-    method: str,
-    url: str,
-    body: bytes | None,
-    content_type: str | None,
-    holder: str,
-    signer: Signer,
-    clock: Callable[[], datetime],
-) -> ClientMiddlewareType:
+@dataclass(frozen=True, slots=True)
+class Requester:
+    """Who asks: an address or a node, the key that signs its requests, and the clock that dates them."""
+
+    holder: str
+    signer: Signer
+    clock: Callable[[], datetime]
+
+
+def signing(method: str, url: str, body: SignedBody | None, by: Requester) -> ClientMiddlewareType:
     """What signs this one request (see :func:`protocol.http.signature.sign_request`) anew whenever it is sent."""
 
     async def sign(request: ClientRequest, send: ClientHandlerType) -> ClientResponse:
         nonce = os.urandom(NONCE_BYTES)
-        request.headers.update(sign_request(method, url, body, content_type, holder, signer, clock(), nonce))
+        headers = sign_request(method, url, body, by.holder, by.signer, by.clock(), nonce)
+        request.headers.update(headers)
         return await send(request)
 
     return sign

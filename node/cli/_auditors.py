@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from node.cli._federation import Folder, Keys, Registry, change_card, now
+from node.cli._federation import Folder, Keys, Registry, card, change_card, now
 from node.cli._options import NationKeys
 from node.cli._output import AsJson, edge
 from node.cli._review import Approval, State
@@ -18,11 +18,7 @@ from node.i18n import _
 from protocol.errors import UsageError
 
 
-def register(card: typer.Typer) -> None:
-    """Add the command to ``cards``."""
-    card.command("auditors")(auditors)
-
-
+@card.command("auditors")
 def auditors(
     folder: Folder,
     node: Annotated[str, typer.Argument(help=_("The node whose log it is."))],

@@ -14,12 +14,6 @@ from node.cli._setup import Home
 from node.i18n import _
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
-    app.command()(backup)
-    app.command()(restore)
-
-
 def backup(
     home: Home,
     folder: Annotated[Path, typer.Argument(help=_("The new folder to write."))],
@@ -31,10 +25,7 @@ def backup(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a consistent copy of the node with a list of hashes. The node may be running, but not for --final.
-
-    Example: comity-node backup kr /backup/kr-monday
-    """
+    """Write a consistent copy of the node with a list of hashes. The node may be running, but not for --final."""
     with edge(as_json):
         from node.recovery.backup import make_backup, make_final_backup
         from node.settings import NodeHome, NodeSettings
@@ -67,10 +58,7 @@ def restore(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a home from a backup, every file verified. The node signs nothing before ``log reconcile``.
-
-    Example: comity-node restore /backup/kr-monday --into kr
-    """
+    """Make a home from a backup, every file verified. The node signs nothing before ``log reconcile``."""
     with edge(as_json):
         from node.recovery.backup import restore_backup
 

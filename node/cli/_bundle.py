@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -15,14 +14,14 @@ from node.cli._running import ask_running, is_running
 from node.cli._secrets import PassphraseFile, open_token, read_passphrase
 from node.cli._setup import Home
 from node.i18n import _
-from protocol.bundle import DEFAULT_PART_BYTES, MAX_PART_BYTES, MIN_PART_BYTES
+from protocol.bundle_sizes import DEFAULT_PART_BYTES, MAX_PART_BYTES, MIN_PART_BYTES
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
     from node.relay.offline import OfflineExchange
     from protocol.bundle import BundlePart
 
-bundle = typer.Typer(help=_("Exchange by files with a node or a desk that has no network."), no_args_is_help=True)
+bundle = typer.Typer(no_args_is_help=True)
 
 
 @bundle.command("export")
@@ -40,6 +39,8 @@ def export(
 
     The node may be running. Example: comity-node bundle export /var/lib/comity --to ki /media/usb/for-ki
     """
+    import asyncio
+
     with edge(as_json):
         from keys.local.bundle_files import write_parts
 
@@ -60,6 +61,8 @@ def take(
 
     The node may be running. Example: comity-node bundle import /var/lib/comity /media/usb/from-fr
     """
+    import asyncio
+
     with edge(as_json):
         from keys.local.bundle_files import read_parts
         from node.settings import NodeHome, NodeSettings
@@ -81,7 +84,7 @@ class _Running:
 
     async def export(self, to: str, max_part_bytes: int) -> list[bytes]:
         from node.http.control import EXPORT
-        from protocol.bundle import MAX_PART_BYTES as LARGEST
+        from protocol.bundle_sizes import MAX_PART_BYTES as LARGEST
         from protocol.encoding import cbor
 
         body = await ask_running(self._path, EXPORT, b"", {"to": to, "max_part_bytes": str(max_part_bytes)})

@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from keys.directory.legal_profile import LegalProfile
     from keys.directory.view import Directory
 
-federation = typer.Typer(help=_("Found a federation and keep its directory published."), no_args_is_help=True)
-nation = typer.Typer(help=_("Admit nations."), no_args_is_help=True)
-card = typer.Typer(help=_("Publish and change the cards of nodes and contact points."), no_args_is_help=True)
+federation = typer.Typer(no_args_is_help=True)
+nation = typer.Typer(no_args_is_help=True)
+card = typer.Typer(no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Argument(help=_("The folder that the directory is published into."))]
 Keys = Annotated[Path | None, typer.Option("--keys", help=_("Keystore of directory keys to sign with."))]
@@ -115,7 +115,7 @@ def sign(
 
 @federation.command("status")
 def status(folder: Folder, as_json: AsJson = False) -> None:
-    """What is published, and what is staged and lacks signatures.
+    """Show what is published, and what is staged and lacks signatures.
 
     Example: comity-node federation status directory
     """
@@ -156,16 +156,16 @@ def publish(
         raise typer.Exit(REFUSED)
 
 
-@federation.command("bundle")
-def bundle(
+@federation.command("bootstrap")
+def bootstrap(
     folder: Folder,
     node: Annotated[str, typer.Argument(help=_("The first node that newcomers ask."))],
     out: OutFile,
     as_json: AsJson = False,
 ) -> None:
-    """Write the bootstrap bundle: what a new desk or node needs to begin.
+    """Write the bootstrap file: what a new desk or node needs to begin.
 
-    Example: comity-node federation bundle directory kr --out bootstrap.json
+    Example: comity-node federation bootstrap directory kr --out bootstrap.json
     """
     with edge(as_json):
         from keys.directory.cards import NodeCard

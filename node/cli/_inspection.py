@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -22,21 +21,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
-    app.command()(trace)
-    app.command()(partners)
-
-
 def trace(
     home: Home,
     message_id: Annotated[str, typer.Argument(help=_("The message's id, or its first or last characters."))],
     as_json: AsJson = False,
 ) -> None:
-    """Why a message is where it is: what was logged, what waits, and the last error. The node may be running.
-
-    Example: comity-node trace kr 7f3a
-    """
+    """Why a message is where it is: what was logged, what waits, and the last error. The node may be running."""
     with edge(as_json):
         found = _ask(home, lambda inspection: inspection.trace(message_id))
         now = datetime.now(UTC)
@@ -48,10 +38,7 @@ def trace(
 
 
 def partners(home: Home, as_json: AsJson = False) -> None:
-    """What waits for each partner, and how far its log was seen. The node may be running.
-
-    Example: comity-node partners kr
-    """
+    """Show what waits for each partner, and how far its log was seen. The node may be running."""
     with edge(as_json):
 
         async def both(inspection: Inspection) -> tuple[list[PartnerState], dict[str, int]]:
@@ -69,6 +56,8 @@ def partners(home: Home, as_json: AsJson = False) -> None:
 
 
 def _ask(home: Path, question: Callable[[Inspection], Awaitable[T]]) -> T:
+    import asyncio
+
     from node.operations.inspection import open_inspection
     from node.settings import NodeHome, NodeSettings
 
@@ -100,7 +89,7 @@ def _told(found: Trace, now: datetime) -> str:
         "ended": _("ended without reaching everyone"),
     }
     came = (
-        _("from {sender}, handed over by {node}, expires {at}")
+        _("from {sender}, relayed by {node}, expires {at}")
         if found.peer
         else _("from {sender}, submitted here, expires {at}")
     )

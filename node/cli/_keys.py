@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from keys.directory.metadata.tuf_key import DirectoryPublicKey, DirectorySigner
     from keys.secrets.keystore import Keystore
 
-app = typer.Typer(help=_("Keys of those who sign the directory."), no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 Store = Annotated[Path, typer.Argument(help=_("The holder's keystore file."))]
 SCHEMA = "comity/directory-key/1"
@@ -34,7 +34,7 @@ def create(
     token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make directory keys in a new or existing keystore. What the others enrol is shown by ``keys public``.
+    """Make directory keys in a new or existing keystore. ``keys public`` shows what the others enrol.
 
     With --token-file the keys are made in the token and stay there; the keystore only names them.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import asdict
@@ -14,6 +13,7 @@ import typer
 
 from keys.local.given_files import FileKind, require_folder
 from keys.local.terminal import UNVERIFIED
+from node.cli._operation import log
 from node.cli._output import AsJson, edge, progress, show
 from node.cli._running import ask_running, is_running
 from node.cli._secrets import PassphraseFile, open_token, read_passphrase
@@ -33,16 +33,7 @@ if TYPE_CHECKING:
 Yes = Annotated[bool, typer.Option("--yes", help=_("Do it; without this it only says what it would do."))]
 
 
-def register(log: typer.Typer) -> None:
-    """Add the commands to ``log``."""
-    log.command()(erase)
-    log.command()(reconcile)
-    log.command("import-entries")(import_entries)
-    log.command("export-tiles")(export_tiles)
-    log.command("verify-tiles")(verify_tiles)
-    log.command("found-anew")(found_anew)
-
-
+@log.command()
 def erase(
     home: Home,
     older_than: Annotated[int, typer.Option(min=1, max=36_600, help=_("Days since the entries were signed."))],
@@ -54,6 +45,8 @@ def erase(
 
     Entries of messages that are not over stay. Example: comity-node log erase kr --older-than 3650 --yes
     """
+    import asyncio
+
     with edge(as_json):
         if not yes:
             raise UsageError(_("what is erased cannot be had back from this node: add --yes"))
@@ -89,6 +82,7 @@ async def _erase(home: Path, passphrase_file: Path | None, days: int, shown: Cal
             await node.stop()
 
 
+@log.command()
 def reconcile(
     home: Home,
     without_witnesses: Annotated[
@@ -103,6 +97,8 @@ def reconcile(
 
     Example: comity-node log reconcile kr
     """
+    import asyncio
+
     with edge(as_json):
         report = asyncio.run(_reconcile(home, passphrase_file, alone=without_witnesses))
         show(as_json, {"ok": report.ok, **asdict(report)}, lambda: _told(home, report))
@@ -121,7 +117,7 @@ async def _reconcile(home: Path, passphrase_file: Path | None, *, alone: bool) -
         if alone and nodes:
             node.log.warning("reconciled-without-witnesses")
         await node.require_clock([] if alone else nodes)
-        return await reconcile(node.context.sequencer, node.files, node.partners, nodes, node.log, alone=alone)
+        return await reconcile(node.context.sequencer, node.files, node.context.partners, nodes, node.log, alone=alone)
     finally:
         await node.stop()
 
@@ -156,6 +152,7 @@ def _ways_out(home: Path) -> list[str]:
     ]
 
 
+@log.command("import-entries")
 def import_entries(
     home: Home,
     mirror: Annotated[Path, typer.Argument(help=_("The mirror's folder: an auditor's, or exported tiles."))],
@@ -166,6 +163,8 @@ def import_entries(
 
     Example: comity-node log import-entries kr mirrors/kr
     """
+    import asyncio
+
     with edge(as_json):
         from node.log.files import LogFiles
         from node.recovery.import_entries import import_mirror
@@ -192,6 +191,7 @@ def import_entries(
         show(as_json, values, lambda: "\n".join(lines))
 
 
+@log.command("export-tiles")
 def export_tiles(
     home: Home,
     folder: Annotated[Path, typer.Argument(help=_("The folder; it is continued if it exists."))],
@@ -220,6 +220,7 @@ def export_tiles(
         _show_tiles(as_json, folder, asdict(done), done.checkpoint.size)
 
 
+@log.command("verify-tiles")
 def verify_tiles(
     home: Home,
     folder: Annotated[Path, typer.Argument(help=_("The folder of tiles."))],
@@ -241,10 +242,11 @@ def verify_tiles(
 def _show_tiles(as_json: bool, folder: Path, values: dict[str, Any], size: int) -> None:
     head = values.pop("checkpoint")
     shown = {"folder": str(folder), "origin": head["origin"], "size": size, "root": head["root"].hex(), **values}
-    text = _("{folder}; entries: {size}; bundles of entries: {bundles}; entries by hash only: {withheld}")
+    text = _("{folder}; entries: {size}; entry bundles: {bundles}; entries by hash only: {withheld}")
     show(as_json, shown, lambda: text.format(**shown))
 
 
+@log.command("found-anew")
 def found_anew(
     home: Home,
     yes: Yes = False,
@@ -257,6 +259,8 @@ def found_anew(
 
     Example: comity-node log found-anew kr --yes
     """
+    import asyncio
+
     with edge(as_json):
         if not yes:
             raise UsageError(_("the old log can never be signed again: add --yes"))

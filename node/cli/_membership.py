@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from keys.ceremony.ceremony_file import CeremonyFile
     from keys.directory.metadata.standing import Standing
 
-ceremony = typer.Typer(help=_("Review and sign a change that a registry sent; needs no network."), no_args_is_help=True)
+ceremony = typer.Typer(no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(help=_("The ceremony file."))]
 
@@ -153,7 +153,7 @@ def readmit(folder: Folder, node: NationArgument, as_json: AsJson = False) -> No
 
 @nation.command("expel")
 def expel(folder: Folder, node: NationArgument, as_json: AsJson = False) -> None:
-    """Stage that a nation is expelled, for good. What it signed before can still be verified. Root holders sign it.
+    """Stage that a nation is expelled, for good. Its earlier signatures can still be verified. Root holders sign it.
 
     Example: comity-node nation expel directory kr
     """

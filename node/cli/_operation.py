@@ -1,8 +1,7 @@
-"""``comity-node run``, ``health``, ``log``, ``witness``: what an operator does with a node that is set up."""
+"""``comity-node run``, ``health``, ``log``, ``monitor``: what an operator does with a node that is set up."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,16 +15,11 @@ from node.cli._output import AsJson, edge, show
 from node.cli._secrets import PassphraseFile, open_token, read_passphrase
 from node.cli._setup import Home
 from node.i18n import _
+from node.operations.garbage import settle
 from protocol.errors import NotFoundError, UnavailableError, UsageError
 
-log = typer.Typer(help=_("The node's transparency log."), no_args_is_help=True)
-witness = typer.Typer(help=_("What is proved of the partners' logs."), no_args_is_help=True)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
-    app.command()(run)
-    app.command()(health)
+log = typer.Typer(no_args_is_help=True)
+monitor = typer.Typer(no_args_is_help=True)
 
 
 def run(
@@ -40,12 +34,9 @@ def run(
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run the node until SIGTERM or Ctrl-C. When it serves it prints one JSON line: event, node, url, admin.
+    """Run the node until SIGTERM or Ctrl-C. When it serves it prints one JSON line: event, node, url, admin."""
+    import asyncio
 
-    After a restart of the machine it asks its partners how far its log went, and signs nothing until one has answered.
-
-    Example: comity-node run kr --passphrase-file passphrase
-    """
     with edge(as_json):
         from keys.secrets.keystore import Keystore
         from node.server import Node
@@ -69,6 +60,7 @@ def _loop_factory() -> Any:
 
 
 async def _serve(make: Any) -> int:
+    import asyncio
     import signal
 
     stop = asyncio.Event()
@@ -76,7 +68,8 @@ async def _serve(make: Any) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     node = make()
     await node.start()
-    ready = {"event": "ready", "node": node.context.node, "url": node.url, "admin": node.admin_url}
+    settle()
+    ready = {"event": "ready", "node": node.context.name, "url": node.url, "admin": node.admin_url}
     write_json(ready)
     waiting = [asyncio.create_task(stop.wait()), asyncio.create_task(node.failed.wait())]
     try:
@@ -95,10 +88,9 @@ def health(
     url: Annotated[str | None, typer.Option(help=_("The admin listener, if not the one in the settings."))] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask the running node for its state: 0 ok or attention, 4 failing or not running.
+    """Ask the running node for its state: 0 ok or attention, 4 failing or not running."""
+    import asyncio
 
-    Example: comity-node health kr
-    """
     with edge(as_json):
         from urllib.error import HTTPError, URLError
         from urllib.request import ProxyHandler, build_opener
@@ -157,6 +149,8 @@ def count(home: Home, as_json: AsJson = False) -> None:
 
     Example: comity-node log count kr
     """
+    import asyncio
+
     with edge(as_json):
         from node.operations.inspection import open_inspection
         from node.settings import NodeHome, NodeSettings
@@ -173,12 +167,12 @@ def count(home: Home, as_json: AsJson = False) -> None:
         show(as_json, values, lambda: "\n".join([*text, *(f"{name}: {number}" for name, number in events.items())]))
 
 
-@witness.command("status")
-def witness_status(home: Home, as_json: AsJson = False) -> None:
+@monitor.command("status")
+def monitor_status(home: Home, as_json: AsJson = False) -> None:
     """The proved checkpoint of each partner's log, the partners whose log contradicted itself and the proofs of it,
     and how far this node's own log is cosigned.
 
-    Example: comity-node witness status kr
+    Example: comity-node monitor status kr
     """
     with edge(as_json):
         from node.monitor.monitor import MonitorState
@@ -213,7 +207,7 @@ def witness_status(home: Home, as_json: AsJson = False) -> None:
         show(as_json, values, lambda: "\n".join(lines) or _("nothing is proved yet"))
 
 
-@witness.command()
+@monitor.command()
 def proof(
     home: Home,
     node: Annotated[str, typer.Argument(help=_("The partner whose log lied."))],
@@ -223,7 +217,7 @@ def proof(
 ) -> None:
     """Write a proof that a partner's log lied, for others to verify: with comity audit proof, or without Comity.
 
-    Example: comity-node witness proof kr fr --out fr.proof
+    Example: comity-node monitor proof kr fr --out fr.proof
     """
     with edge(as_json):
         from keys.local.files import write_file
@@ -241,7 +235,7 @@ def proof(
         show(as_json, values, lambda: f"{values['kind']}: {out}")
 
 
-@witness.command()
+@monitor.command()
 def evidence(
     home: Home,
     node: Annotated[str, typer.Argument(help=_("The partner."))],
@@ -250,7 +244,7 @@ def evidence(
 ) -> None:
     """Write the checkpoints with which a partner's log contradicted itself.
 
-    Example: comity-node witness evidence kr fr --out evidence
+    Example: comity-node monitor evidence kr fr --out evidence
     """
     with edge(as_json):
         from keys.local.files import write_file
@@ -267,15 +261,15 @@ def evidence(
         show(as_json, {"files": [str(path) for path in names]}, lambda: "\n".join(map(str, names)))
 
 
-@witness.command()
-def restore(
+@monitor.command()
+def reinstate(
     home: Home,
     node: Annotated[str, typer.Argument(help=_("The partner to trust again."))],
     as_json: AsJson = False,
 ) -> None:
     """Trust a partner's receipts again, from its present checkpoint on. Stop the node first; keep the evidence.
 
-    Example: comity-node witness restore kr fr
+    Example: comity-node monitor reinstate kr fr
     """
     with edge(as_json):
         from node.log.sequencer import utc_now
@@ -285,10 +279,10 @@ def restore(
         files = NodeHome(home)
         with _stopped(home / NodeSettings.load(files.settings).database) as database:
             reinstate_trust(files, database, node, utc_now())
-        show(as_json, {"restored": node}, lambda: _("Receipts of {node} count again.").format(node=node))
+        show(as_json, {"reinstated": node}, lambda: _("Receipts of {node} count again.").format(node=node))
 
 
-@witness.command()
+@monitor.command()
 def rebuild(
     home: Home,
     distrusted: Annotated[
@@ -299,12 +293,12 @@ def rebuild(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a damaged witness.cbor anew. Stop the node first. Who is distrusted stays so; the damaged file is kept.
+    """Make a damaged monitor.cbor anew. Stop the node first. The damaged file is kept, and nobody is trusted again.
 
-    Example: comity-node witness rebuild kr
+    Example: comity-node monitor rebuild kr
     """
     with edge(as_json):
-        from node.monitor.reinstate import rebuild_witness
+        from node.monitor.reinstate import rebuild_monitor
         from node.settings import NodeHome, NodeSettings
         from protocol.address import parse_node
 
@@ -312,8 +306,8 @@ def rebuild(
             raise UsageError("name the distrusted partners, or say that there are none")
         files, named = NodeHome(home), [parse_node(one) for one in distrusted or ()]
         with _stopped(home / NodeSettings.load(files.settings).database) as database:
-            held = rebuild_witness(files, database, named, nobody=nobody)
-        lines = [_("The witness file is made anew. The partners' logs are compared again when the node starts.")]
+            held = rebuild_monitor(files, database, named, nobody=nobody)
+        lines = [_("The monitor's file is made anew. The partners' logs are compared again when the node starts.")]
         lines += [_("{node}: DISTRUSTED").format(node=node) for node in held]
         show(as_json, {"distrusted": held}, lambda: "\n".join(lines))
 

@@ -227,7 +227,7 @@ def _lines(review: Review, file: CeremonyFile, proposed: bool) -> Iterator[str]:
     yield labelled(_("Compared with"), review.before_sha256 or _("nothing: it is the first version"))
     yield labelled(_("SHA-256 of what is signed"), review.signed_sha256)
     if proposed:
-        yield _("Who may sign is itself proposed, and not yet known to be signed by enough:")
+        yield _("This change proposes the signers itself, and enough signatures for that are not known yet:")
     yield _("May sign:")
     for keyid, holder in review.holders:
         yield f"  {printable(holder)} {keyid}"

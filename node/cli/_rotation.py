@@ -21,10 +21,7 @@ if TYPE_CHECKING:
     from keys.secrets.keystore import Keystore
     from node.settings import NodeHome, NodeSettings
 
-app = typer.Typer(
-    help=_("New keys for this node: begin, publish the card, switch, restart, finish, publish the card."),
-    no_args_is_help=True,
-)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()
@@ -179,12 +176,12 @@ def _open(home: Path, passphrase_file: Path | None) -> tuple[NodeHome, NodeSetti
 
 
 def published_card(files: NodeHome, node: str) -> NodeCard:
-    """This node's card in the directory that it serves, verified from the bootstrap bundle on; it may be running."""
+    """This node's card in the directory that it serves, verified from the bootstrap file on; it may be running."""
     return published_directory(files).node(node)
 
 
 def published_directory(files: NodeHome) -> Directory:
-    """The directory that this node serves, verified from the bootstrap bundle on; it may be running."""
+    """The directory that this node serves, verified from the bootstrap file on; it may be running."""
     from keys.directory.metadata.client import DirectoryClient
     from keys.directory.metadata.repository import MetadataRepository
     from keys.members.bootstrap import BootstrapFile

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 from protocol.errors import PeerFailedError
@@ -35,6 +34,8 @@ async def ask_running(socket: Path, route: str, body: bytes, query: dict[str, st
 
 async def is_running(socket: Path) -> bool:
     """Whether a node listens on the control socket."""
+    import asyncio
+
     from node.http.control import socket_address
 
     try:

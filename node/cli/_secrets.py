@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from keys.local.passphrase import ask_passphrase, read_passphrase_file
 from node.i18n import _
 
 if TYPE_CHECKING:
@@ -47,6 +46,8 @@ def open_token(file: Path | None) -> Token | None:
 
 def read_passphrase(file: Path | None, *, new: bool = False) -> bytes:
     """The passphrase; for a ``new`` keystore it is asked twice. :class:`UsageError`, :class:`KeystoreError`."""
+    from keys.local.passphrase import ask_passphrase, read_passphrase_file
+
     if file is not None:
         return read_passphrase_file(file)
     return ask_passphrase(_("Passphrase: "), _("Again: ") if new else None)

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from keys.local.given_files import FileKind, take
-from keys.transport.urls import read_url
 from node.cli._options import OutFile, QuickKeystore
 from node.cli._output import AsJson, edge, show
 from node.cli._secrets import PassphraseFile, TokenFile, open_token, read_passphrase
@@ -18,14 +17,6 @@ from protocol.address import check_new_country, check_new_node
 from protocol.errors import KeystoreError, UsageError
 
 Home = Annotated[Path, typer.Argument(help=_("The node's home folder."))]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
-    app.command()(init)
-    app.command()(join)
-    app.command()(card)
-    app.command()(bootstrap)
 
 
 def init(
@@ -57,11 +48,9 @@ def init(
     token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a node: keys, TLS certificate, settings, and the card that its nation signs.
+    """Make a node: keys, TLS certificate, settings, and the card that its nation signs."""
+    from keys.transport.urls import read_url
 
-    Example: comity-node init kr --node kr --name "Republic of Korea" --url https://node.example:8443
-    --federation "Example Network"
-    """
     with edge(as_json):
         from keys.directory.cards import card_to_bytes
         from keys.local.files import write_file
@@ -120,6 +109,8 @@ def init(
 
 
 def _check_url(url: str | None) -> None:
+    from keys.transport.urls import read_url
+
     if url is None:
         return
     try:
@@ -132,20 +123,17 @@ def _check_url(url: str | None) -> None:
 
 def join(
     home: Home,
-    bundle: Annotated[Path, typer.Argument(help=_("The federation's bootstrap bundle."))],
+    bootstrap: Annotated[Path, typer.Argument(help=_("The federation's bootstrap file."))],
     as_json: AsJson = False,
 ) -> None:
-    """Take the federation's bootstrap bundle: the root of trust and the first node to ask.
-
-    Example: comity-node join kr bootstrap.json
-    """
+    """Take the federation's bootstrap file: the root of trust and the first node to ask."""
     with edge(as_json):
         from keys.directory.metadata.client import fingerprint
         from keys.local.files import write_file
         from keys.members.bootstrap import BootstrapFile
         from node.settings import NodeHome
 
-        parsed = take(bundle, FileKind.BOOTSTRAP, BootstrapFile.from_bytes)
+        parsed = take(bootstrap, FileKind.BOOTSTRAP, BootstrapFile.from_bytes)
         if not NodeHome(home).settings.exists():
             raise UsageError(f"{home} is not a node's home; run comity-node init first")
         write_file(NodeHome(home).bootstrap, parsed.to_bytes())
@@ -160,10 +148,7 @@ def join(
 
 
 def card(home: Home, as_json: AsJson = False) -> None:
-    """Show the node's card as it was made, for its nation to sign.
-
-    Example: comity-node card kr
-    """
+    """Show the node's card as it was made, for its nation to sign."""
     with edge(as_json):
         import json
 
@@ -193,10 +178,7 @@ def bootstrap(
     out: OutFile,
     as_json: AsJson = False,
 ) -> None:
-    """Write the bootstrap bundle for desks that this node serves, also where no partner reaches it.
-
-    Example: comity-node bootstrap /var/lib/comity --url https://10.0.0.5:8443 --out desks.json
-    """
+    """Write the bootstrap file for desks that this node serves, also where no partner reaches it."""
     with edge(as_json):
         from keys.directory.cards import parse_node_card
         from keys.directory.metadata.client import fingerprint

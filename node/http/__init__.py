@@ -1,3 +1,4 @@
-"""The node's listeners and the connections that they hold: who may connect, for how long, and who goes first.
+"""The node's listeners and their connections: who may connect, for how long, who goes first, who asks.
 
-Nothing here knows what a request asks for; that begins in :mod:`node.http.app`."""
+It never reads a body before its sender is known; what a request asks for is the business of the endpoints.
+"""

@@ -3,8 +3,8 @@
 Gate, in this order: form of the request (no Upgrade, no Content-Encoding, body only where one belongs), signature over
 its head, replay; then, by the caller's key alone, connections, requests under way, rate and size; only then is the body
 read, within its time, and held against the digest that was signed. So a stranger's body is never waited for, and what
-strangers do never refuses a request that authenticates. What goes wrong anywhere becomes a problem document; what
-nobody foresaw becomes code ``internal`` and a log line with its place, no values.
+strangers do never refuses a request that authenticates. Every failure becomes a problem document; one that nobody
+foresaw becomes code ``internal`` and a log line with its place, no values.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from aiohttp import web
 
 from node.http.api import (
     directory,
+    heads,
     log,
     mailbox,
     misbehaviour,
     pull,
     receipts,
-    seen,
     statements,
     submit,
     transfer,
@@ -32,7 +32,7 @@ from node.http.api import (
 from node.http.api.endpoint import Endpoint
 from node.http.authentication import Caller, SignedCall
 from node.http.connections import Connection
-from node.http.context import CONTEXT, Context
+from node.http.context import CONTEXT, HttpContext
 from node.http.listener import TrackedHandler
 from node.http.refusals import HEADERS
 from node.operations.limits import network_of
@@ -60,7 +60,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *log.ENDPOINTS,
     *witness.ENDPOINTS,
     *misbehaviour.ENDPOINTS,
-    *seen.ENDPOINTS,
+    *heads.ENDPOINTS,
 )
 _ROUTE = web.RequestKey("route", str)
 _STRANGER = web.RequestKey("stranger", bool)
@@ -68,7 +68,7 @@ _STRANGER = web.RequestKey("stranger", bool)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def build_app(context: Context) -> web.Application:
+def build_app(context: HttpContext) -> web.Application:
     """The application with all endpoints of docs/http-api.md."""
     # Bodies are read and limited by our own gate; aiohttp's own limit stays as a second fence.
     app = web.Application(middlewares=[_problems], client_max_size=wire.MAX_BATCH_BYTES + 1)
@@ -79,7 +79,7 @@ def build_app(context: Context) -> web.Application:
     return app
 
 
-def _gate(context: Context, endpoint: Endpoint) -> Handler:
+def _gate(context: HttpContext, endpoint: Endpoint) -> Handler:
     async def serve(request: web.Request) -> web.StreamResponse:
         request[_ROUTE] = endpoint.name
         began = time.perf_counter()
@@ -89,9 +89,9 @@ def _gate(context: Context, endpoint: Endpoint) -> Handler:
                 caller, signed = await _authenticate(context, endpoint, request)
                 context.connections.authenticated(connection, caller.holder)
                 context.heard_from(caller.peer)
-                under_way.enter_context(context.requests.take(caller.holder))
-                if context.sequencer.held is not None and not endpoint.early:
-                    raise context.sequencer.held
+                under_way.enter_context(context.allowances.requests.take(caller.holder))
+                if context.node.sequencer.held is not None and not endpoint.early:
+                    raise context.node.sequencer.held
                 body = await _body(context, endpoint, caller, request)
                 signed.require_body(body)
                 if endpoint.waits:
@@ -99,13 +99,13 @@ def _gate(context: Context, endpoint: Endpoint) -> Handler:
                 return await endpoint.handler(context, caller, request, body)
         finally:
             if not endpoint.waits:
-                context.metrics.request_seconds.labels(endpoint.name).observe(time.perf_counter() - began)
+                context.node.metrics.request_seconds.labels(endpoint.name).observe(time.perf_counter() - began)
 
     return serve
 
 
 async def _authenticate(
-    context: Context, endpoint: Endpoint, request: web.Request
+    context: HttpContext, endpoint: Endpoint, request: web.Request
 ) -> tuple[Caller, AuthenticatedRequest]:
     """Who asks, by the request's head. Only what fails counts against the network that it came from."""
     network = network_of(request.remote or "")
@@ -118,7 +118,7 @@ async def _authenticate(
         )
     except ComityError:
         request[_STRANGER] = True
-        context.failure_buckets.take(network)
+        context.allowances.failures.take(network)
         raise
 
 
@@ -129,18 +129,18 @@ def _connection(request: web.Request) -> Connection:
     return handler.connection
 
 
-async def _body(context: Context, endpoint: Endpoint, caller: Caller, request: web.Request) -> bytes:
+async def _body(context: HttpContext, endpoint: Endpoint, caller: Caller, request: web.Request) -> bytes:
     """The body, charged to the caller before it is read."""
     desk = caller.desk is not None
-    (context.desk_buckets if desk else context.partner_buckets).take(caller.holder)
+    (context.allowances.desk if desk else context.allowances.partner).take(caller.holder)
     if not _has_body(request):
         return b""
     size = request.content_length
     if size is None:
         size = endpoint.max_bytes  # a chunked one may become as long
-    (context.desk_byte_buckets if desk else context.partner_byte_buckets).take(caller.holder, size)
-    with context.bodies.take(caller.holder, size):
-        return await _read_body(request, endpoint.max_bytes, context.limits.body_timeout_s)
+    (context.allowances.desk_bytes if desk else context.allowances.partner_bytes).take(caller.holder, size)
+    with context.allowances.bodies.take(caller.holder, size):
+        return await _read_body(request, endpoint.max_bytes, context.node.settings.limits.body_timeout_s)
 
 
 def _has_body(request: web.Request) -> bool:
@@ -199,8 +199,8 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
         status = 499  # the caller went away while it was answered
         raise
     except Exception as problem:  # noqa: BLE001 - the last edge: a defect becomes "internal", without values
-        context.metrics.internal_errors.inc()
-        log_defect(context.log, problem, route=_route(request))
+        context.node.metrics.internal_errors.inc()
+        log_defect(context.node.log, problem, route=_route(request))
         return _problem(context, request, ComityError("the node met a defect; nothing more is known to the caller"))
     else:
         status = response.status
@@ -208,22 +208,22 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
             response.headers.update(HEADERS)
         return response
     finally:
-        context.metrics.requests.labels(_route(request), str(status)).inc()
+        context.node.metrics.requests.labels(_route(request), str(status)).inc()
 
 
-def _problem(context: Context, request: web.Request, problem: ComityError) -> web.Response:
-    context.metrics.refusals.labels(_route(request), problem.code).inc()
-    context.log.debug("refused", route=_route(request), code=problem.code, status=problem.http_status)
+def _problem(context: HttpContext, request: web.Request, problem: ComityError) -> web.Response:
+    context.node.metrics.refusals.labels(_route(request), problem.code).inc()
+    context.node.log.debug("refused", route=_route(request), code=problem.code, status=problem.http_status)
     response = web.Response(
         status=problem.http_status,
         body=problem_text(problem).encode(),
         content_type=PROBLEM_TYPE,
         headers=HEADERS,
     )
-    # What is left of a body that was refused is not read.
+    # The rest of a body that was refused is not read.
     if not request.content.is_eof() or request.can_read_body or isinstance(problem, BodyTimeoutError):
         response.force_close()
-    # Whoever did not say who they are begins again with a handshake.
+    # A caller that did not say who it is begins again with a handshake.
     if _STRANGER in request:
         response.force_close()
     return response

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from keys.directory.cards import Function, NodeCard
+from keys.directory.view import Directory
 from node.http.nonces import NonceJournal
 from node.peers.directory import DirectoryService
 from protocol.address import Address
@@ -34,7 +35,8 @@ MAX_NEWCOMERS_PER_NETWORK = 4
 class Caller:
     """Who signed the request, with an active card. Exactly one of ``desk`` and ``peer`` is set.
 
-    ``served_by`` is the node that keeps the desk's mailbox now. What an auditor may see: :mod:`node.log.entry_access`.
+    ``served_by`` is the node that keeps the desk's mailbox now. :mod:`node.log.entry_access` says what an auditor may
+    see.
     """
 
     holder: str
@@ -55,6 +57,33 @@ class SignedCall:
     headers: Iterable[tuple[str, str]]
     has_body: bool
     network: str
+
+
+class Authorities:
+    """The forms ``host[:port]`` under which this node is reached: by its card, its settings, and where it listens."""
+
+    def __init__(self, node: str, configured: Iterable[str]) -> None:
+        self._node = node
+        self._configured = frozenset(configured)
+        self._bound: frozenset[str] = frozenset()
+        self._on_card: frozenset[str] = frozenset()
+        self.names: frozenset[str] = frozenset()
+
+    def add_bound(self, address: str) -> None:
+        """The node listens there too."""
+        self._bound |= {address}
+        self._make()
+
+    def note(self, directory: Directory) -> None:
+        """The directory is this one now."""
+        node = self._node
+        urls = directory.node(node).urls if node in directory.nodes() else ()
+        self._on_card = frozenset(url.removeprefix("https://") for url in urls)
+        self._make()
+
+    def _make(self) -> None:
+        names = {name.lower() for name in self._bound | self._configured | self._on_card}
+        self.names = frozenset(names | {name.removesuffix(":443") for name in names})
 
 
 class Authenticator:
@@ -79,7 +108,7 @@ class Authenticator:
     async def authenticate(self, call: SignedCall) -> tuple[Caller, AuthenticatedRequest]:
         """The caller, by the request's head alone; raises what is wrong with it (401, 403, 409, 503).
 
-        Who is known here never waits for anybody else. The body is still to be judged by ``require_body``.
+        A caller that is known here never waits for anybody else. The body is still to be judged by ``require_body``.
         """
         headers = single_fields(call.headers)
         if "signature-input" not in headers or "signature" not in headers:

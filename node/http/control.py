@@ -1,6 +1,6 @@
 """The operator's way into a running node: a socket in its home folder that only its own user may open.
 
-It carries bundles in and out, and erases log entries; nothing else. Whoever can open the socket can also read the
+It carries bundles in and out, and erases log entries; nothing else. A user that can open the socket can also read the
 keystore file.
 """
 
@@ -19,10 +19,10 @@ from aiohttp import web
 
 from keys.local.files import PRIVATE_MODE
 from node.http.api.endpoint import MAX_NUMBER
-from node.http.context import Context
+from node.http.context import HttpContext
 from node.log.retention import erase_part
 from node.relay.offline import OfflineExchange
-from protocol.bundle import DEFAULT_PART_BYTES, MAX_PART_BYTES
+from protocol.bundle_sizes import DEFAULT_PART_BYTES, MAX_PART_BYTES
 from protocol.encoding import cbor
 from protocol.errors import ComityError, MalformedError, SettingsError
 from protocol.http import wire
@@ -38,7 +38,7 @@ _MAX_PATH_BYTES = 107
 MAX_DAYS = 36_600
 
 
-def build_control(bundles: OfflineExchange, context: Context) -> web.Application:
+def build_control(bundles: OfflineExchange, context: HttpContext) -> web.Application:
     """The application behind the socket."""
 
     async def export(request: web.Request) -> web.Response:
@@ -58,8 +58,8 @@ def build_control(bundles: OfflineExchange, context: Context) -> web.Application
             raise MalformedError("days and first are numbers")
         if int(days) > MAX_DAYS or int(first) > MAX_NUMBER:
             raise MalformedError("days or first is larger than any of a log")
-        before = context.clock() - timedelta(days=int(days))
-        part = await erase_part(context.store, context.sequencer, before, int(first))
+        before = context.node.clock() - timedelta(days=int(days))
+        part = await erase_part(context.node.store, context.node.sequencer, before, int(first))
         return web.json_response(asdict(part))
 
     app = web.Application(middlewares=[_typed_refusals], client_max_size=MAX_PART_BYTES + 1)

@@ -11,6 +11,7 @@ import errno
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -37,6 +38,16 @@ _OF_THE_CONNECTION = frozenset(
         errno.EOPNOTSUPP,
     }
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """How a connection begins: ``tls`` within ``timeout_s`` (None: without), and how long somebody may then say nothing
+    that authenticates (None: for ever)."""
+
+    tls: ssl.SSLContext | None
+    timeout_s: float
+    unknown_timeout_s: float | None
 
 
 class TrackedHandler(PlainHandler):
@@ -66,10 +77,7 @@ class Listener:
         connections: Connections,
         descriptors: Descriptors,
         log: Log,
-        *,
-        tls: ssl.SSLContext | None,
-        handshake_timeout_s: float,
-        unknown_timeout_s: float | None,
+        handshake: Handshake,
     ) -> None:
         self._sockets = sockets
         self._server = server
@@ -77,9 +85,7 @@ class Listener:
         self._connections = connections
         self._descriptors = descriptors
         self._log = log
-        self._tls = tls
-        self._handshake_timeout_s = handshake_timeout_s
-        self._unknown_timeout_s = unknown_timeout_s
+        self._handshake = handshake
         self._loop = asyncio.get_running_loop()
         self._opening: set[asyncio.Task[asyncio.Transport | None]] = set()
         self._short = False
@@ -137,8 +143,9 @@ class Listener:
         self._expect_somebody(connection)
 
     def _expect_somebody(self, connection: Connection) -> None:
-        if self._unknown_timeout_s is not None:
-            connection.timer = self._loop.call_later(self._unknown_timeout_s, self._expire, connection)
+        timeout_s = self._handshake.unknown_timeout_s
+        if timeout_s is not None:
+            connection.timer = self._loop.call_later(timeout_s, self._expire, connection)
 
     async def _shake_hands(self, accepted: socket.socket, connection: Connection) -> asyncio.Transport | None:
         """The TLS handshake; then the library's handler has the connection. None if it came to nothing."""
@@ -156,8 +163,8 @@ class Listener:
             transport, _ = await self._loop.connect_accepted_socket(
                 handler,
                 accepted,
-                ssl=self._tls,
-                ssl_handshake_timeout=self._handshake_timeout_s if self._tls is not None else None,
+                ssl=self._handshake.tls,
+                ssl_handshake_timeout=self._handshake.timeout_s if self._handshake.tls is not None else None,
             )
         except OSError:
             return None  # who connects may go at any moment, or speak no TLS

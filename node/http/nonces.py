@@ -1,7 +1,7 @@
 """Which signed requests were seen: a request counts once, also after the process was killed and started again.
 
-A signature lives at most 60 s and may be dated 30 s ahead. What was seen is kept by the time that the signature itself
-says, in one append-only file for each :data:`SPAN_S` seconds of it. So it does not matter where this node's clock was
+A signature lives at most 60 s and may be dated 30 s ahead. A signature that was seen is kept by the time that it says
+itself, in one append-only file for each :data:`SPAN_S` seconds of it. So it does not matter where this node's clock was
 meanwhile: a request that becomes fresh again, because the clock went ahead and came back, finds its file still there.
 Files are dropped only for their number: one file is begun for each span in which requests were served, so
 :data:`MAX_FILES` of them are days of service, whatever the clock said in these days.

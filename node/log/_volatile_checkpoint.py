@@ -30,7 +30,7 @@ class VolatileCheckpoint:
         return self._read(self.path)
 
     def write(self, note: bytes) -> None:
-        """Remember ``note``. What cannot be written is not remembered: an older memory vouches for less, never more."""
+        """Remember ``note``, unless it cannot be written: an older memory vouches for less, never more."""
         self._write(self.path, note)
 
     def read_clock(self) -> bytes | None:

@@ -3,7 +3,7 @@
 A log that once signed a time that is far ahead can sign nothing until that time has come: whatever it dates earlier
 contradicts what it signed. So a wrong clock must be found out before. Three things speak for or against it:
 
-- **Continuity.** What the clock says goes on from what it said before as the machine's own monotonic time does
+- **Continuity.** The clock goes on from what it said before as the machine's own monotonic time does
   (``CLOCK_BOOTTIME``, which nobody sets). The last state is kept for the time until the machine is started again.
 - **The partners.** Every answer over a pinned connection says the partner's time (the ``Date`` field), also a refusal.
 - **The log itself.** Nothing is dated behind what it signed (:mod:`node.log.sequencer`).
@@ -38,7 +38,7 @@ from protocol.misbehaviour.verify import ALLOWED_SKEW
 BOUND = ALLOWED_SKEW
 ASK_S = 3.0
 LOOK_S = 2.0
-# What a partner said speaks for or against the clock for so long.
+# A partner's word speaks for or against the clock for so long.
 _VOICE_S = 3600.0
 _KEEP_EVERY_S = 60.0
 
@@ -86,7 +86,7 @@ class ClockWatch:
         self._kept_at = float("-inf")
         self._told: str | None = None
 
-    # --- What is known ---
+    # --- Voices ---
 
     def heard(self, partner: str, date: str | None) -> None:
         """``partner`` answered just now over its pinned connection, with this ``Date`` field."""

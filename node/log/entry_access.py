@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from keys.directory.audit_rights import AuditRight, audit_right
 from keys.directory.view import Directory
-from node.store.interface import Store
+from node.store.reads import Reads
 from protocol.address import Address
 from protocol.directory_seen import decode_entry
 from protocol.errors import ComityError, ForbiddenError
@@ -34,20 +34,20 @@ def seen_by(right: AuditRight, items: Sequence[BundleItem], nations: Sequence[fr
     return [_seen(right, item, known) for item, known in zip(items, nations, strict=True)]
 
 
-async def shows_proof(desk: Address | None, directory: Directory, store: Store, proof: Proof) -> bool:
+async def shows_proof(desk: Address | None, directory: Directory, reads: Reads, proof: Proof) -> bool:
     """Whether a desk, an auditor's, may see the entry in a proof, of whichever log; True when none is in it."""
     entry = entry_of(proof)
     if entry is None:
         return True
     try:
         right = right_of(desk, directory, directory.node_of_origin(proof.origin))
-        return right.everything or not isinstance(_seen(right, entry, await _nations(store, entry)), Withheld)
+        return right.everything or not isinstance(_seen(right, entry, await _nations(reads, entry)), Withheld)
     except ComityError:
         return False  # the log is of nobody any more, or the entry is none: then it is for nobody else
 
 
 def _seen(right: AuditRight, item: BundleItem, nations: frozenset[str]) -> BundleItem:
-    """The entry if it is for this auditor. What is about no message names nobody, and is for every auditor."""
+    """The entry if it is for this auditor. An entry about no message names nobody, and is for every auditor."""
     if isinstance(item, Withheld):
         return item
     event = decode_entry(item)
@@ -58,6 +58,6 @@ def _seen(right: AuditRight, item: BundleItem, nations: frozenset[str]) -> Bundl
     return item if right.covers(event.at, event.message_id, nations) else Withheld(leaf_hash(item))
 
 
-async def _nations(store: Store, entry: bytes) -> frozenset[str]:
+async def _nations(reads: Reads, entry: bytes) -> frozenset[str]:
     event = decode_entry(entry)
-    return await store.message_nations(event.message_id, event.digest) if isinstance(event, Event) else frozenset()
+    return await reads.message_nations(event.message_id, event.digest) if isinstance(event, Event) else frozenset()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from keys.secrets.keystore import Keystore, Purpose
 from node.log._volatile_checkpoint import VolatileCheckpoint
-from node.log.checkpoint_file import CheckpointFile
+from node.log.checkpoint_file import CheckpointFile, KeptCheckpoint
 from node.log.marks import LogMarks
 from node.settings import NodeHome, NodeSettings
 from node.store.disk_errors import Report, unreported
@@ -39,6 +39,10 @@ class LogFiles:
             VolatileCheckpoint(settings.log.boot_folder, home.path),
             LogMarks(home.path),
         )
+
+    def kept(self, report: Report = unreported) -> KeptCheckpoint:
+        """The newest checkpoint outside the database, nothing of it read."""
+        return KeptCheckpoint(self.checkpoint, self.memory, report)
 
     def store(self, report: Report = unreported) -> SqliteStore:
         """The store, not open."""

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 
 from node.log.sequencer import Sequencer
 from node.operations.logging import Log
-from node.store.interface import EraseEntries, Store
+from node.store.interface import Store
+from node.store.operations import EraseEntries
 from protocol.errors import ComityError
 
 WINDOW = 4096
@@ -30,7 +31,7 @@ async def erase_part(store: Store, sequencer: Sequencer, before: datetime, first
 
     A part that is done stays done; to go on after a break, begin again at 0. Raises what the store refuses with.
     """
-    end = await store.size_at(before)
+    end = await store.reads.size_at(before)
     if first >= end:
         return ErasedPart(0, end, end)
     part_end = min(first + WINDOW, end)

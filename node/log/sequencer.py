@@ -4,13 +4,13 @@ Handlers add operations to the open batch and await its outcome. One thread appl
 the signed checkpoint in a file outside the database, and only then may anyone see the batch: its waiters, mailboxes,
 partners. When idle a batch is one operation; under load it is what arrived while the last batch was being written.
 
-What holds when something fails:
+These hold when something fails:
 
 - The transaction cannot be written: nothing of the batch stands, every waiter gets the error, the next one tries anew.
 - It was committed, but the checkpoint file cannot be written: the batch stands and stays invisible. Its waiters get
   ``ReceiptPendingError`` (a repeat gets the same receipts), and no batch is taken until the file is written. Releasing
   without the file would open a gap: after a restore from backup the log could be forked unnoticed.
-- What was committed cannot be known any more: the sequencer halts, and the node must be restarted.
+- The sequencer cannot know any more what was committed: it halts, and the node must be restarted.
 - The clock is ahead of the partners' (:mod:`node.log.clock`): nothing is dated until it is right again.
 - The clock goes back: checkpoints keep the latest time signed, and what would be dated before it by more than the
   allowed skew is refused until the clock is right. Either would be proof against this node (docs/misbehaviour.md).
@@ -27,11 +27,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from node.log._volatile_checkpoint import VolatileCheckpoint
-from node.log.checkpoint_file import CheckpointFile
+from node.log.checkpoint_file import KeptCheckpoint
 from node.log.wakeups import ANY_PARTNER, Wakeups
-from node.store.disk_errors import Report, unreported
-from node.store.interface import (
+from node.store.interface import Store
+from node.store.operations import (
     AcceptSubmission,
     AcceptTransfer,
     Applied,
@@ -47,7 +46,6 @@ from node.store.interface import (
     RecordCosigned,
     RenewCheckpoint,
     SkipNumbers,
-    Store,
 )
 from protocol.encoding.instants import to_text
 from protocol.errors import (
@@ -73,16 +71,11 @@ from protocol.log.checkpoint import (
 from protocol.log.freshness import is_due
 from protocol.misbehaviour.verify import ALLOWED_SKEW
 
-MAX_BATCH = 512
-MAX_PENDING = 16_384
-# Of the envelopes in one batch, unless one caller brought more together; and of all that wait to be written.
-MAX_BATCH_BYTES = 16 * 1024 * 1024
-MAX_PENDING_BYTES = 128 * 1024 * 1024
 RETRY_FILE_S = 1.0
-# Who asks for the newest checkpoint waits so long for it to be signed anew.
+# A reader of the newest checkpoint waits so long for it to be signed anew.
 RENEWAL_S = 2.0
 
-# What dates no entry of the log.
+# These date no entry of the log.
 _UNDATED = DeferOutbound | EraseEntries | MarkReceiptsSent | PurgeDelivered | RecordCosigned | SkipNumbers
 
 T = TypeVar("T")
@@ -95,6 +88,19 @@ def _envelope_bytes(operation: Operation) -> int:
 def utc_now() -> datetime:
     """The system clock."""
     return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """How many operations one batch takes and how many may wait, and how many bytes of envelopes they may bring.
+
+    One caller's operations stay together: what it brought may be more bytes than ``batch_bytes``.
+    """
+
+    batch: int = 512
+    pending: int = 16_384
+    batch_bytes: int = 16 * 1024 * 1024
+    pending_bytes: int = 128 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -128,29 +134,19 @@ class Sequencer:
         self,
         store: Store,
         log_signer: LogSigner,
-        checkpoint_file: CheckpointFile,
+        kept: KeptCheckpoint,
         clock: Callable[[], datetime] = utc_now,
         *,
-        memory: VolatileCheckpoint | None = None,
-        report: Report = unreported,
         problem_with: Callable[[datetime], ComityError | None] = lambda at: None,
-        max_batch: int = MAX_BATCH,
-        max_pending: int = MAX_PENDING,
-        max_batch_bytes: int = MAX_BATCH_BYTES,
-        max_pending_bytes: int = MAX_PENDING_BYTES,
+        limits: BatchLimits = BatchLimits(),
     ) -> None:
         self.wakeups = Wakeups()
         self._store = store
         self._signer = log_signer
-        self._file = checkpoint_file
-        self._memory = memory
-        self._report = report
+        self._kept = kept
         self._problem_with = problem_with
         self._clock = clock
-        self._max_batch = max_batch
-        self._max_pending = max_pending
-        self._max_batch_bytes = max_batch_bytes
-        self._max_pending_bytes = max_pending_bytes
+        self._limits = limits
         self._pending: deque[_Group] = deque()
         self._pending_count = 0
         self._pending_bytes = 0
@@ -165,10 +161,8 @@ class Sequencer:
         self._renew_from = 0.0  # monotonic
         self._renewed: bytes | None = None  # the newest tree, signed again; set by the writer thread
         self._withheld: set[str] = set()  # whom to wake once the withheld batch is released
-        self._kept: bytes | None = None  # writer thread only: what the checkpoint file holds
         self._published: bytes | None = None  # writer thread only: the head that was kept and released
         self._signed_at: datetime | None = None  # writer thread only: the latest time that a checkpoint says
-        self._remembered: bytes | None = None  # the same of the memory
 
     # --- Life ------------------------------------------------------------------------------------------------
 
@@ -184,7 +178,7 @@ class Sequencer:
     async def open(self) -> None:
         """Open the store. Until :meth:`resume` nothing is signed, taken or shown. Raises what :meth:`Store.open` does.
 
-        What is read of the log meanwhile (:meth:`committed`) may be an older state than was signed once.
+        Readers may see an older state of the log meanwhile (:meth:`committed`) than was signed once.
         """
         await self._store.open()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="log-writer")
@@ -231,6 +225,7 @@ class Sequencer:
         if self._renewal is not None:
             await asyncio.wait((self._renewal,))
         if self._thread is not None:
+            await self._calling(self._kept.close)
             self._thread.shutdown()
             self._thread = None
             await self._store.close()
@@ -288,7 +283,7 @@ class Sequencer:
 
     async def submit_many(self, operations: Sequence[Operation]) -> list[Outcome]:
         """Apply operations in order, in as few batches as possible; an outcome for each."""
-        parts = [operations[at : at + self._max_batch] for at in range(0, len(operations), self._max_batch)]
+        parts = [operations[at : at + self._limits.batch] for at in range(0, len(operations), self._limits.batch)]
         results = await asyncio.gather(*(self._enqueue(part) for part in parts))
         return [outcome for part in results for outcome in part]
 
@@ -297,10 +292,10 @@ class Sequencer:
             return [Failed(UnavailableError("the node is not running"))] * len(operations)
         if self._held is not None:
             return [Failed(self._held)] * len(operations)
-        if self._pending_count + len(operations) > self._max_pending:
+        if self._pending_count + len(operations) > self._limits.pending:
             return [Failed(UnavailableError("too many operations wait to be written"))] * len(operations)
         size_bytes = sum(map(_envelope_bytes, operations))
-        if self._pending and self._pending_bytes + size_bytes > self._max_pending_bytes:
+        if self._pending and self._pending_bytes + size_bytes > self._limits.pending_bytes:
             return [Failed(UnavailableError("too many bytes wait to be written"))] * len(operations)
         group = _Group(operations, asyncio.get_running_loop().create_future(), size_bytes)
         self._pending.append(group)
@@ -315,8 +310,8 @@ class Sequencer:
         """The newest checkpoint that may be seen, signed anew when that is due (:mod:`protocol.log.freshness`).
 
         It has the time of now then, in the checkpoint file too; what the store keeps and receipts show is the one that
-        was signed first. What keeps the log from being written keeps it from being signed anew: then it is shown as it
-        is, and its age tells. :attr:`renewal_problem` says why.
+        was signed first. A fault that keeps the log from being written keeps it from being signed anew: then it is
+        shown as it is, and its age tells. :attr:`renewal_problem` says why.
         """
         note = await self._newest_now()
         at = claimed_time(note)
@@ -330,7 +325,7 @@ class Sequencer:
         return await self._newest_now()
 
     async def _newest_now(self) -> bytes:
-        released, renewed = await self._store.checkpoint(), self._renewed
+        released, renewed = await self._store.reads.checkpoint(), self._renewed
         if renewed is None or parse_checkpoint(renewed) != parse_checkpoint(released):
             return released
         return renewed
@@ -375,8 +370,8 @@ class Sequencer:
         count, size_bytes = len(groups[0].operations), groups[0].size_bytes
         while (
             self._pending
-            and count + len(self._pending[0].operations) <= self._max_batch
-            and size_bytes + self._pending[0].size_bytes <= self._max_batch_bytes
+            and count + len(self._pending[0].operations) <= self._limits.batch
+            and size_bytes + self._pending[0].size_bytes <= self._limits.batch_bytes
         ):
             groups.append(self._pending.popleft())
             count += len(groups[-1].operations)
@@ -420,19 +415,19 @@ class Sequencer:
             self._halted = written.withheld
             pending = Failed(ReceiptPendingError())
             outcomes = [pending if isinstance(outcome, Done) else outcome for outcome in outcomes]
+        keys = written.applied.desks | written.applied.partners
+        if written.withheld is None:
+            self._notify(keys)  # first: what goes on towards its recipient goes before the answer to its sender
+        else:
+            self._withheld |= keys
         at = 0
         for group in groups:
             group.settle(outcomes[at : at + len(group.operations)])
             at += len(group.operations)
-        keys = written.applied.desks | written.applied.partners
-        if written.withheld is None:
-            self._notify(keys)
-        else:
-            self._withheld |= keys
 
     def _notify(self, keys: Set[str]) -> None:
-        self.wakeups.notify(keys)
-        if any("@" not in key for key in keys):
+        watched = self.wakeups.notify(keys)
+        if any("@" not in key for key in keys - watched):
             self.wakeups.notify((ANY_PARTNER,))
 
     async def _in_thread(self, work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
@@ -485,29 +480,16 @@ class Sequencer:
             self._store.release()
             return
         renewed = self._latest_of(note) if self._published is None else None
-        self._keep(renewed or note)
+        self._kept.keep(renewed or note)
         self._store.release()  # before what was signed anew is forgotten: until then the tree before this one is shown
         self._renewed, self._published = renewed, note
-
-    def _keep(self, note: bytes) -> None:
-        if note != self._remembered and self._memory is not None:
-            self._memory.write(note)  # first: it must never know less than the file
-            self._remembered = note
-        if note != self._kept:
-            try:
-                self._file.write(note)
-            except ComityError as problem:
-                self._report(self._file.path, problem, "writing")
-                raise
-            self._report(self._file.path, None, "writing")
-            self._kept = note
 
     def _sign_anew(self) -> None:
         """Sign the tree of the newest batch again, unless that batch is withheld: it waits for the same file."""
         head = self._store.head()
         if head is not None and head == self._published:
             note = self._sign(parse_checkpoint(head), self._present())
-            self._keep(note)
+            self._kept.keep(note)
             self._renewed = note
 
     def _latest_of(self, head: bytes) -> bytes | None:
@@ -518,16 +500,15 @@ class Sequencer:
         first, latest = claimed_time(head), self._signed_at
         if first is None or latest is None or latest.replace(microsecond=0) <= first:
             return None
-        tree, kept = parse_checkpoint(head), self._kept
+        tree, kept = parse_checkpoint(head), self._kept.note
         if kept is None or (claimed_time(kept), parse_checkpoint(kept)) != (latest, tree):
             return self._sign(tree, latest)
         return kept if self._is_of_present_keys(kept) else self._sign(tree, latest)
 
     def _recover(self, known: Sequence[VerifiedCheckpoint]) -> None:
         """Check what the database holds, found the log if there is none, renew its head if the keys were changed."""
-        self._file.sweep()
         stored = self._check(known)
-        self._kept = self._file.read()
+        self._kept.load()
         if stored is None:
             self._store.apply((FoundLog(self._present()),), self._sign)
         elif not self._is_of_present_keys(self._store.head() or b""):
@@ -545,8 +526,9 @@ class Sequencer:
     def _check(self, known: Sequence[VerifiedCheckpoint]) -> Checkpoint | None:
         """The database's own head, if it leads to everything that was signed as far as this node can know."""
         verified = self._opened(self._store.head(), "database")
-        outside = self._opened(self._file.read(), "checkpoint file")
-        # What others show counts as a time only under the present keys: whoever stole former ones could stop the log.
+        outside = self._opened(self._kept.read(), "checkpoint file")
+        # A checkpoint that others show counts as a time only under the present keys: a thief of former ones could stop
+        # the log.
         counting = [verified, outside, *(seen for seen in known if self._is_of_present_keys(seen.note))]
         signed = [seen.signed_at for seen in counting if seen is not None]
         self._signed_at = max((at for at in signed if at is not None), default=None)

@@ -1,6 +1,6 @@
 """From a contradiction to its consequences: the proof as a file, the alarm, and a partner that is not trusted.
 
-Whatever finds a contradiction comes here: receipts, checks of a log, partners. Proofs are verified here again before
+Every finder of a contradiction comes here: receipts, checks of a log, partners. Proofs are verified here again before
 anything follows from them, wherever they come from.
 """
 
@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from keys.directory.view import Directory
+from node.context import NodeContext
 from node.monitor._proof_search import held
 from node.monitor.proof_files import ProofFiles
-from node.operations.logging import Log
-from node.operations.metrics import Metrics
 from protocol.errors import ComityError, LogConflictError, LogForkError, ProofNotKeptError
 from protocol.log.checkpoint import VerifiedCheckpoint, parse_checkpoint, verify_checkpoint
 from protocol.misbehaviour.proof import Proof, decode_proof, encode_proof, notes_of, proof_digest, without_entry
@@ -26,21 +24,10 @@ Distrust = Callable[[str, Sequence[bytes]], None]
 class ProvenMisbehaviour:
     """What is proved against logs. ``distrust`` stops trusting a partner, with the checkpoints that say why."""
 
-    def __init__(
-        self,
-        node: str,
-        proofs: ProofFiles,
-        directory: Callable[[], Directory],
-        distrust: Distrust,
-        metrics: Metrics,
-        log: Log,
-    ) -> None:
+    def __init__(self, node: NodeContext, proofs: ProofFiles, distrust: Distrust) -> None:
         self._node = node
         self._proofs = proofs
-        self._directory = directory
         self._distrust = distrust
-        self._metrics = metrics
-        self._log = log
         self._dated: dict[str, VerifiedCheckpoint] = {}
 
     def take(self, written: bytes) -> None:
@@ -49,7 +36,7 @@ class ProvenMisbehaviour:
         One that says what the operator has settled changes nothing.
         """
         proof = decode_proof(written)
-        self.act_on(self._directory().node_of_origin(proof.origin), proof)
+        self.act_on(self._node.directory.current.node_of_origin(proof.origin), proof)
 
     def act_on(self, partner: str, proof: Proof) -> bool:
         """Keep a proof, alarm, stop trusting the partner's receipts; False if the operator has settled the matter.
@@ -57,7 +44,7 @@ class ProvenMisbehaviour:
         Raises what is wrong with the proof. Beside one that shows an entry, one that shows hashes only is kept where
         there is one: it is what partners get.
         """
-        proved = verify_proof(proof, self._directory().log_verifier(proof.origin))
+        proved = verify_proof(proof, self._node.directory.current.log_verifier(proof.origin))
         if not self._proofs.counts(proved, proof_digest(encode_proof(proof))):
             return False
         shared = without_entry(proof)
@@ -65,16 +52,16 @@ class ProvenMisbehaviour:
             try:
                 self._proofs.add(kept, encode_proof(kept))
             except ProofNotKeptError as problem:
-                self._log.error("proof-not-kept", partner=partner, code=problem.code)
-            self._metrics.proofs.labels(partner, kept.kind.value).set(1)
-        self._log.error("partner-log-lied", partner=partner, code=proof.kind.value)
-        if partner != self._node:
+                self._node.log.error("proof-not-kept", partner=partner, code=problem.code)
+            self._node.metrics.proofs.labels(partner, kept.kind.value).set(1)
+        self._node.log.error("partner-log-lied", partner=partner, code=proof.kind.value)
+        if partner != self._node.name:
             self._distrust(partner, notes_of(proof))
         return True
 
     def by_statements(self, partner: str, kept: Receipt | bytes, shown: Receipt | bytes) -> bool:
         """Convict by two receipts or checkpoints that are at hand, if they prove a lie by themselves."""
-        verifier_of = self._directory().log_verifier
+        verifier_of = self._node.directory.current.log_verifier
         return self._if_proved(partner, lambda: held(kept, shown, verifier_of(_origin(kept))))
 
     def by_conflict(self, partner: str, problem: LogForkError) -> bool:
@@ -100,7 +87,7 @@ class ProvenMisbehaviour:
         if not is_late(at, under) and (known is None or not is_early(at, receipt.index, known)):
             return
         notes = [known.note] if known is not None and known.checkpoint.origin == receipt.origin else []
-        verifier = self._directory().log_verifier(receipt.origin)
+        verifier = self._node.directory.current.log_verifier(receipt.origin)
         if self._if_proved(partner, lambda: misdated(receipt.receipt, notes, verifier)):
             raise LogForkError(f"the log of {partner} says a time that it contradicts itself")
 
@@ -110,12 +97,12 @@ class ProvenMisbehaviour:
             proof = find()
             return proof is not None and self.act_on(partner, proof)
         except ComityError as problem:
-            self._log.info("misbehaviour-not-proved", partner=partner, code=problem.code)
+            self._node.log.info("misbehaviour-not-proved", partner=partner, code=problem.code)
             return False
 
     def _is_settled(self, kept: Receipt | bytes) -> bool:
         origin = _origin(kept)
-        verified = verify_checkpoint(_note(kept), self._directory().log_verifier(origin))
+        verified = verify_checkpoint(_note(kept), self._node.directory.current.log_verifier(origin))
         return self._proofs.is_settled(origin, verified.signed_at)
 
     def _opened(self, partner: str, note: bytes | None) -> VerifiedCheckpoint | None:
@@ -124,7 +111,7 @@ class ProvenMisbehaviour:
         if note is None or (known is not None and known.note == note):
             return known
         try:
-            known = verify_checkpoint(note, self._directory().log_verifier(parse_checkpoint(note).origin))
+            known = verify_checkpoint(note, self._node.directory.current.log_verifier(parse_checkpoint(note).origin))
         except ComityError:  # of a log that the directory does not have any more
             return None
         self._dated[partner] = known

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 
 from node.peers.client import PartnerClient
-from node.store.interface import Store
+from node.store.reads import Reads
 from protocol.errors import LogUnavailableError
 from protocol.log.checkpoint import Checkpoint, LogVerifier, parse_checkpoint
 from protocol.log.merkle import prefix_root
@@ -51,15 +51,15 @@ def held(kept: Receipt | bytes, shown: Receipt | bytes, verifier: LogVerifier) -
 class ProofSearch:
     """Looks for proofs. Raises whatever keeps it from finding out, as typed errors."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, reads: Reads) -> None:
+        self._reads = reads
 
     async def notes(self, client: PartnerClient, one: bytes, other: bytes, verifier: LogVerifier) -> Proof | None:
         """What two checkpoints prove with the log's own tiles; with the entry where a receipt under one is kept."""
         sizes = {parse_checkpoint(note).size: note for note in (one, other)}
         tree, head = RemoteTree(max(sizes)), sizes[max(sizes)]
         for note in (one, other):
-            receipt = await self._store.foreign_receipt(note)
+            receipt = await self._reads.foreign_receipt(note)
             if receipt is not None and note != head:
                 return await answer(tree, client.tile, lambda: about_receipt(receipt, head, verifier, tree.tree))  # noqa: B023 - awaited here
         return await answer(tree, client.tile, lambda: between_checkpoints(one, other, verifier, tree.tree))

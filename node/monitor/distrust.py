@@ -12,7 +12,7 @@ from pathlib import Path
 
 from keys.local.files import PRIVATE_MODE, sync_folder, write_file
 from protocol.encoding import cbor
-from protocol.errors import ComityError, WitnessDamagedError
+from protocol.errors import ComityError, MonitorDamagedError
 
 FOLDER = "distrusted"
 _MAX_BYTES = 4 * 1024 * 1024
@@ -25,7 +25,7 @@ class Distrust:
         self.folder = folder
 
     def read(self) -> dict[str, list[bytes]] | None:
-        """By node the notes that show it, None if there is no folder; raises :class:`WitnessDamagedError`."""
+        """By node the notes that show it, None if there is no folder; raises :class:`MonitorDamagedError`."""
         if not self.folder.is_dir():
             return None
         found = {}
@@ -34,10 +34,10 @@ class Distrust:
                 written = path.read_bytes()
                 notes = cbor.decode(written, max_bytes=_MAX_BYTES) if written else []
                 if not isinstance(notes, list) or not all(isinstance(note, bytes) for note in notes):
-                    raise WitnessDamagedError(f"{path} is damaged")
+                    raise MonitorDamagedError(f"{path} is damaged")
             except (OSError, ComityError) as problem:
                 # Its name alone says who is distrusted: nothing is lost but what shows it.
-                raise WitnessDamagedError(
+                raise MonitorDamagedError(
                     f"{path} is damaged: restore it from a backup, or put an empty file of that name in its place"
                 ) from problem
             found[path.stem] = notes

@@ -1,25 +1,22 @@
 """Comparing notes with partners: which checkpoints they saw of every log, and which lies they hold proof of.
 
 A node that shows two partners two logs is consistent towards each. So the partners tell each other, once an interval,
-the newest size and root that they saw of every log. What is not the beginning of the log as it is shown here is asked
-for with its signatures, and becomes a proof. Proofs are offered to whoever has none against that log, and fetched from
-who has; each node verifies them itself. What a partner says here is believed of nobody.
+the newest size and root that they saw of every log. The node asks for a tree that is not the beginning of the log as it
+is shown here, with its signatures; that becomes a proof. Proofs are offered to whoever has none against that log, and
+fetched from who has; each node verifies them itself. Nobody believes a partner's word here.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Any
 
-from keys.directory.view import Directory
+from node.context import NodeContext
 from node.monitor._proof_search import extends
+from node.monitor.heads import known_heads
 from node.monitor.monitor import Checked, Monitor
-from node.operations.logging import Log
-from node.operations.metrics import Metrics
-from node.peers.client import PartnerClient, Partners
-from node.store.interface import Store
+from node.peers.client import PartnerClient
 from protocol.address import node_of
 from protocol.errors import ComityError, LogUnavailableError, ProofInvalidError
 from protocol.http.wire import Heads
@@ -36,24 +33,10 @@ _Seen = tuple[str, int, bytes]
 class Gossip:
     """One node's part in it. Never raises for what partners do."""
 
-    def __init__(
-        self,
-        node: str,
-        directory: Callable[[], Directory],
-        partners: Partners,
-        store: Store,
-        monitor: Monitor,
-        metrics: Metrics,
-        log: Log,
-    ) -> None:
+    def __init__(self, node: NodeContext, monitor: Monitor) -> None:
         self._node = node
-        self._directory = directory
-        self._partners = partners
-        self._store = store
         self._monitor = monitor
-        self._metrics = metrics
-        self._log = log
-        # What was compared and found right, and which proofs were judged: neither needs to be looked at again.
+        # Sizes that were compared and found right, and proofs that were judged: neither needs to be looked at again.
         self._agreed: OrderedDict[_Seen, None] = OrderedDict()
         self._judged: OrderedDict[bytes, None] = OrderedDict()
         # By partner and origin: what it saw that is larger than what is proved here.
@@ -63,7 +46,8 @@ class Gossip:
 
     async def heads(self) -> Heads:
         """What this node tells partners."""
-        seen = [(head.origin, head.size, head.root) for head in await self._store.foreign_heads()]
+        known = await known_heads(self._node.store.reads, self._monitor)
+        seen = [(head.tree.origin, head.tree.size, head.tree.root) for head in known]
         shared = [kept for kept in self._monitor.proofs.open() if not shows_entry(kept.proof)]
         return Heads(tuple(seen), tuple((kept.proof.origin, kept.digest) for kept in shared))
 
@@ -75,20 +59,24 @@ class Gossip:
 
     async def round(self) -> None:
         """One exchange with each partner that can be reached."""
-        nodes = [node for node in self._directory().nodes() if node != self._node and self._partners.can_reach(node)]
+        nodes = [
+            node
+            for node in self._node.directory.current.nodes()
+            if node != self._node.name and self._node.partners.can_reach(node)
+        ]
         await asyncio.gather(*(self.exchange(node) for node in nodes))
 
     async def exchange(self, partner: str) -> bool:
         """Compare with one partner; True if it answered."""
         try:
-            client = self._partners.get(partner)
+            client = self._node.partners.get(partner)
             theirs = await client.heads()
             await self._compare_all(client, theirs)
             await self._fetch(client, theirs)
             await self._offer(client, theirs)
         except ComityError as problem:
-            self._metrics.witness_failures.labels(partner, problem.code).inc()
-            self._log.info("exchange-not-completed", partner=partner, code=problem.code)
+            self._node.metrics.monitor_failures.labels(partner, problem.code).inc()
+            self._node.log.info("exchange-not-completed", partner=partner, code=problem.code)
             return False
         return True
 
@@ -102,7 +90,7 @@ class Gossip:
             try:
                 self._monitor.misbehaviour.take(written)
             except ComityError as problem:
-                self._log.warning("proof-refused", partner=client.node, code=problem.code)
+                self._node.log.warning("proof-refused", partner=client.node, code=problem.code)
             _remember(self._judged, digest)
 
     async def _offer(self, client: PartnerClient, theirs: Heads) -> None:
@@ -117,7 +105,7 @@ class Gossip:
     # --- Heads ---
 
     async def _compare_all(self, client: PartnerClient, theirs: Heads) -> None:
-        """Compare what the partner saw. What is larger than the log is known here waits for the next exchange."""
+        """Compare what the partner saw. A size beyond the log as it is known here waits for the next exchange."""
         before = self._ahead.pop(client.node, {})
         ahead: dict[str, _Seen] = {}
         for seen in (*before.values(), *theirs.seen):
@@ -127,7 +115,7 @@ class Gossip:
                 elif self._is_ahead(seen):
                     ahead[seen[0]] = seen
             except ComityError as problem:
-                self._log.info("comparison-not-completed", partner=client.node, code=problem.code)
+                self._node.log.info("comparison-not-completed", partner=client.node, code=problem.code)
         self._ahead[client.node] = ahead
 
     async def _is_fine(self, client: PartnerClient, seen: _Seen) -> bool:
@@ -135,9 +123,9 @@ class Gossip:
         origin, size, root = seen
         if seen in self._agreed or self._monitor.proofs.open_of(origin):
             return True
-        accused = self._directory().node_of_origin(origin)
+        accused = self._node.directory.current.node_of_origin(origin)
         note = self._monitor.proved(origin)
-        if accused in (self._node, client.node) or note is None:
+        if accused in (self._node.name, client.node) or note is None:
             return True
         if not await self._agrees(accused, note, size, root):
             return False
@@ -162,13 +150,14 @@ class Gossip:
             return False
 
     def _fetch_of(self, accused: str) -> Fetch:
-        return self._partners.get(accused).tile
+        return self._node.partners.get(accused).tile
 
     async def _confront(self, client: PartnerClient, origin: str) -> None:
         """Compare the signed checkpoint that the partner saw with the log as it shows itself here afterwards."""
-        accused = self._directory().node_of_origin(origin)
-        verifier = self._directory().log_verifier(origin)
-        theirs = verify_checkpoint(own_lines(await client.head(origin), verifier), verifier)
+        accused = self._node.directory.current.node_of_origin(origin)
+        verifier = self._node.directory.current.log_verifier(origin)
+        # The one that was signed first: what contradicts it may have been signed since.
+        theirs = verify_checkpoint(own_lines((await client.head(origin))[0], verifier), verifier)
         checked = await self._monitor.check(accused)
         answered = checked in {Checked.PROVED, Checked.STALE}
         note = self._monitor.proved(origin)

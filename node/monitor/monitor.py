@@ -4,34 +4,30 @@ Every receipt that a partner gives shows a checkpoint of its log, and so does ev
 a minute, and at start, the newest one seen, the newest one cosigned here and the newest one that the partner serves are
 proved to extend the last *proved* one. A contradiction is evidence: both
 checkpoints are kept in the witness file, the operator is alarmed, and receipts from that partner count for nothing
-until the operator decides otherwise (``comity-node witness restore``). Messages from and to it are kept.
+until the operator decides otherwise (``comity-node monitor reinstate``). Messages from and to it are kept.
 
-Where the contradiction can be proved to others, the proof is kept as a file (docs/misbehaviour.md). What cannot be
-proved yet is tried again at each check: the log may have to show more to somebody.
+Where the contradiction can be proved to others, the proof is kept as a file (docs/misbehaviour.md). The node tries
+again at each check to prove what it cannot prove yet: the log may have to show more to somebody.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum, auto
 from itertools import combinations
 from pathlib import Path
 
-from keys.directory.view import Directory
 from keys.local.files import PRIVATE_MODE, write_file
-from node.log.sequencer import Sequencer
+from node.context import NodeContext
 from node.monitor._misbehaviour import ProvenMisbehaviour
 from node.monitor._proof_search import NOTES_AT_ONCE, ProofSearch
 from node.monitor.distrust import FOLDER, Distrust
 from node.monitor.proof_files import ProofFiles
-from node.operations.logging import Log
-from node.operations.metrics import Metrics
-from node.peers.client import PartnerClient, Partners
-from node.store.disk_errors import Report, unreported
-from node.store.interface import RecordPeerCheckpoint, Store
+from node.peers.client import PartnerClient
+from node.store.operations import RecordPeerCheckpoint
 from protocol.address import node_of
 from protocol.encoding import cbor
 from protocol.errors import (
@@ -39,9 +35,9 @@ from protocol.errors import (
     ComityError,
     LogForkError,
     MalformedError,
+    MonitorDamagedError,
     ProofInvalidError,
     TooLargeError,
-    WitnessDamagedError,
 )
 from protocol.log.checkpoint import (
     Checkpoint,
@@ -82,7 +78,7 @@ class MonitorState:
     def load(cls, path: Path) -> MonitorState:
         """Read the file, and who is distrusted also from its second home (:mod:`node.monitor.distrust`).
 
-        Without files it is empty. Raises :class:`WitnessDamagedError`.
+        Without files it is empty. Raises :class:`MonitorDamagedError`.
         """
         state = cls._read(path)
         for node, notes in (Distrust(path.with_name(FOLDER)).read() or {}).items():
@@ -99,7 +95,7 @@ class MonitorState:
             return cls()
         except (OSError, MalformedError, TooLargeError, KeyError, TypeError, AttributeError, ValueError) as problem:
             text = f"{path} is damaged: it says which partners' logs contradicted themselves"
-            raise WitnessDamagedError(text) from problem
+            raise MonitorDamagedError(text) from problem
 
     def save(self, path: Path) -> None:
         """Write the files durably, first who is distrusted; raises :class:`OSError`."""
@@ -119,49 +115,27 @@ class Checked(Enum):
 class Monitor:
     """The proved state of every partner's log."""
 
-    def __init__(
-        self,
-        node: str,
-        path: Path,
-        directory: Callable[[], Directory],
-        partners: Partners,
-        store: Store,
-        sequencer: Sequencer,
-        clock: Callable[[], datetime],
-        metrics: Metrics,
-        log: Log,
-        proofs: ProofFiles,
-        *,
-        report: Report = unreported,
-    ) -> None:
-        self._report = report
-        self.proofs = proofs
-        self.misbehaviour = ProvenMisbehaviour(node, proofs, directory, self._distrust, metrics, log)
-        self._proof_search = ProofSearch(store)
+    def __init__(self, node: NodeContext, path: Path, proofs: ProofFiles) -> None:
         self._node = node
+        self.proofs = proofs
+        self.misbehaviour = ProvenMisbehaviour(node, proofs, self._distrust)
+        self._proof_search = ProofSearch(node.store.reads)
         self._path = path
         self._state = MonitorState.load(path)
-        self._directory = directory
-        self._partners = partners
-        self._store = store
-        self._sequencer = sequencer
-        self._clock = clock
-        self._metrics = metrics
-        self._log = log
         # By node: checkpoints whose consistency was not proved by who showed them. The log is asked at the next check.
         self._suspects: dict[str, list[_Noted]] = {}
         self._examining: set[str] = set()
         self._saved_at: dict[str, datetime] = {}  # what the file's note of each partner's log says
         for kept in proofs.open():
             accused = node_of(kept.proof.origin)
-            metrics.proofs.labels(accused, kept.proof.kind.value).set(1)
-            if accused != node:  # also when the process ended before the witness file was written
+            node.metrics.proofs.labels(accused, kept.proof.kind.value).set(1)
+            if accused != node.name:  # also when the process ended before the witness file was written
                 self._state.evidence.setdefault(accused, list(notes_of(kept.proof)))
         if not path.with_name(FOLDER).is_dir():
             self._save()  # a node of an earlier version, or a new one
         for partner in self._state.evidence:
-            metrics.distrusted.labels(partner).set(1)
-            log.error("partner-log-distrusted", partner=partner)
+            node.metrics.distrusted.labels(partner).set(1)
+            node.log.error("partner-log-distrusted", partner=partner)
 
     def require_trusted(self, partner: str) -> None:
         """Return if the partner's log never contradicted itself; raises :class:`LogForkError`."""
@@ -178,10 +152,14 @@ class Monitor:
         note = self._state.proved.get(node_of(origin))
         return note if note is not None and parse_checkpoint(note).origin == origin else None
 
+    def proved_notes(self) -> list[bytes]:
+        """The last proved checkpoint of each log."""
+        return list(self._state.proved.values())
+
     async def run(self, interval_s: float) -> None:
         """Check all partners at once, and again ``interval_s`` seconds after the slowest answered or timed out."""
         while True:
-            nodes = [node for node in self._directory().nodes() if node != self._node]
+            nodes = [node for node in self._node.directory.current.nodes() if node != self._node.name]
             await asyncio.gather(*(self.check(node) for node in nodes))
             await asyncio.sleep(interval_s)
 
@@ -191,19 +169,19 @@ class Monitor:
             await self._investigate(partner)
             return Checked.CONTRADICTED
         try:
-            if not self._directory().node(partner).urls:
+            if not self._node.directory.current.node(partner).urls:
                 return Checked.NOT_COMPLETED
-            asked_at = self._clock()
-            served = await self._check(partner, self._partners.get(partner))
-            await self._compare_receipts(partner, self._partners.get(partner))
+            asked_at = self._node.clock()
+            served = await self._check(partner, self._node.partners.get(partner))
+            await self._compare_receipts(partner, self._node.partners.get(partner))
             require_fresh(served, asked_at)  # last: what contradicts something is more than old
         except LogForkError as problem:
-            self._metrics.witness_failures.labels(partner, problem.code).inc()
+            self._node.metrics.monitor_failures.labels(partner, problem.code).inc()
             await self._investigate(partner)
             return Checked.CONTRADICTED
         except ComityError as problem:
-            self._metrics.witness_failures.labels(partner, problem.code).inc()
-            self._log.info("witness-not-completed", partner=partner, code=problem.code)
+            self._node.metrics.monitor_failures.labels(partner, problem.code).inc()
+            self._node.log.info("monitoring-not-completed", partner=partner, code=problem.code)
             return Checked.STALE if isinstance(problem, CheckpointStaleError) else Checked.NOT_COMPLETED
         return Checked.PROVED
 
@@ -213,7 +191,7 @@ class Monitor:
         Else alarm, keep both, and raise :class:`ProofInvalidError`.
         """
         checkpoint = verified.checkpoint
-        for note, known in await self._known(partner, self._directory().log_verifier(checkpoint.origin)):
+        for note, known in await self._known(partner, self._node.directory.current.log_verifier(checkpoint.origin)):
             if known.size == checkpoint.size and known.root != checkpoint.root:
                 self.alarm(partner, note, without_cosignatures(verified))
                 raise ProofInvalidError(f"the log of {partner} signed two trees of {known.size} entries")
@@ -221,7 +199,8 @@ class Monitor:
     async def suspect(self, partner: str, verified: VerifiedCheckpoint) -> None:
         """Have the log prove that ``verified`` is of its one history: who showed it here could not.
 
-        Whoever shows a checkpoint chooses the proof, so a wrong one is no evidence; a log that cannot give one is.
+        A partner that shows a checkpoint chooses the proof, so a wrong one is no evidence; a log that cannot give one
+        is.
         """
         suspects = self._suspects.setdefault(partner, [])
         noted = (without_cosignatures(verified), verified.checkpoint)
@@ -236,8 +215,8 @@ class Monitor:
 
     async def _check(self, partner: str, client: PartnerClient) -> VerifiedCheckpoint:
         """What the partner serves, proved to extend what is known of its log."""
-        verifier = self._directory().log_verifier(partner)
-        # What is known is read first: a log may grow while it is asked, but never shrink.
+        verifier = self._node.directory.current.log_verifier(partner)
+        # The known size is read first: a log may grow while it is asked, but never shrink.
         known = await self._known(partner, verifier)
         suspects = tuple(self._suspects.get(partner, ()))
         known += [noted for noted in suspects if noted[1].origin == verifier.origin]
@@ -281,7 +260,10 @@ class Monitor:
 
     async def _known(self, partner: str, verifier: LogVerifier) -> list[_Noted]:
         """What was seen, cosigned and proved of the log before."""
-        kept = (await self._store.foreign_checkpoint(verifier.origin), await self._store.cosigned(verifier.origin))
+        kept = (
+            await self._node.store.reads.foreign_checkpoint(verifier.origin),
+            await self._node.store.reads.cosigned(verifier.origin),
+        )
         counting = (one for one in kept if one is not None and not self._is_settled(one.note, verifier))
         known = [(one.note, Checkpoint(one.origin, one.size, one.root)) for one in counting]
         note = self._state.proved.get(partner)
@@ -294,9 +276,9 @@ class Monitor:
         return self.proofs.is_settled(verified.checkpoint.origin, verified.signed_at)
 
     async def _take(self, partner: str, served_note: bytes, served: Checkpoint) -> None:
-        self._metrics.witness_size.labels(partner).set(served.size)
-        await self._sequencer.submit(
-            RecordPeerCheckpoint(served.origin, served.size, served.root, served_note, self._clock())
+        self._node.metrics.proved_size.labels(partner).set(served.size)
+        await self._node.sequencer.submit(
+            RecordPeerCheckpoint(served.origin, served.size, served.root, served_note, self._node.clock())
         )
 
     @staticmethod
@@ -324,7 +306,7 @@ class Monitor:
     def alarm(self, partner: str, *notes: bytes) -> None:
         """Keep the evidence, tell the operator, stop trusting the partner's receipts. Idempotent.
 
-        What the notes prove by themselves is proved; else the next check asks the log for what is missing.
+        A proof is made where the notes suffice for one; else the next check asks the log for what is missing.
         """
         self._distrust(partner, notes)
         for one, other in combinations(notes[:_MAX_COMPARED], 2):
@@ -335,16 +317,16 @@ class Monitor:
         if partner not in self._state.evidence:
             self._state.evidence[partner] = list(notes)
             self._save()
-        self._metrics.distrusted.labels(partner).set(1)
-        self._log.error("partner-log-distrusted", partner=partner)
+        self._node.metrics.distrusted.labels(partner).set(1)
+        self._node.log.error("partner-log-distrusted", partner=partner)
 
     def _save(self) -> None:
         try:
             self._state.save(self._path)
         except OSError as problem:
-            self._report(self._path, problem, "writing")
+            self._node.disk(self._path, problem, "writing")
         else:
-            self._report(self._path, None, "writing")
+            self._node.disk(self._path, None, "writing")
 
     # --- Proof ---------------------------------------------------------------------------------------------------
 
@@ -365,26 +347,26 @@ class Monitor:
         """Ask the log for what is missing to prove that it contradicted itself, unless that is proved."""
         notes = self._state.evidence.get(partner, [])
         try:
-            verifier = self._directory().log_verifier(partner)
+            verifier = self._node.directory.current.log_verifier(partner)
             if self.proofs.open_of(verifier.origin):
                 return
-            client = self._partners.get(partner)
+            client = self._node.partners.get(partner)
             for one, other in combinations(notes[:_MAX_COMPARED], 2):
                 proof = await self._proof_search.notes(client, one, other, verifier)
                 if proof is not None and self.misbehaviour.act_on(partner, proof):
                     return
         except ComityError as problem:
-            self._log.info("misbehaviour-not-proved", partner=partner, code=problem.code)
+            self._node.log.info("misbehaviour-not-proved", partner=partner, code=problem.code)
 
     async def _compare_receipts(self, partner: str, client: PartnerClient) -> None:
         """Compare the checkpoints of all receipts with the proved one; raises :class:`LogForkError` after an alarm."""
         head = self._state.proved.get(partner)
         if head is None:
             return
-        origin, full = self._directory().origin(partner), True
+        origin, full = self._node.directory.current.origin(partner), True
         while full:
             after = self._state.compared.get(partner, 0)
-            notes = await self._store.foreign_notes(origin, after, NOTES_AT_ONCE)
+            notes = await self._node.store.reads.foreign_notes(origin, after, NOTES_AT_ONCE)
             last, unlike = await self._proof_search.unlike(client, head, notes)
             if last is not None:
                 self._state.compared[partner] = last

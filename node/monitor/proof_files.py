@@ -71,7 +71,8 @@ class ProofFiles:
     def counts(self, proved: Proved, digest: bytes) -> bool:
         """Whether a proof says something that the operator has not settled yet.
 
-        What a log signed before the operator settled the matter is past: any later checkpoint contradicts it again.
+        Checkpoints that a log signed before the operator settled the matter are past: any later checkpoint contradicts
+        it again.
         """
         if digest in self._settled.digests:
             return False

@@ -20,7 +20,7 @@ from node.settings import NodeHome
 from node.store.disk_errors import storage_errors
 from node.store.sqlite.connection import database_errors
 from protocol.address import node_of
-from protocol.errors import CheckpointInvalidError, NotFoundError, UsageError, WitnessDamagedError
+from protocol.errors import CheckpointInvalidError, MonitorDamagedError, NotFoundError, UsageError
 from protocol.log.checkpoint import parse_checkpoint
 
 
@@ -45,28 +45,28 @@ def reinstate_trust(files: NodeHome, database: Path, node: str, at: datetime) ->
     Distrust(files.monitor.with_name(FOLDER)).drop(node)
 
 
-def rebuild_witness(files: NodeHome, database: Path, named: Sequence[str], *, nobody: bool) -> list[str]:
+def rebuild_monitor(files: NodeHome, database: Path, named: Sequence[str], *, nobody: bool) -> list[str]:
     """Make a damaged witness file anew; who is distrusted then. The caller holds the database's lock.
 
     The trees that this witness cosigned and saw stand in the database and are not touched: it signs nothing that it
     would not have signed before. ``named`` are distrusted beside those that :mod:`node.monitor.distrust` has; with
-    ``nobody`` the operator says that there are none. Raises :class:`WitnessDamagedError` when nobody knows who is
+    ``nobody`` the operator says that there are none. Raises :class:`MonitorDamagedError` when nobody knows who is
     distrusted or what was cosigned, and :class:`UsageError` when the file is not damaged.
     """
     try:
         MonitorState.load(files.monitor)
-    except WitnessDamagedError:
+    except MonitorDamagedError:
         pass
     else:
         raise UsageError(f"{files.monitor} is not damaged: nothing is to be done")
     if not database.exists():
-        raise WitnessDamagedError(
+        raise MonitorDamagedError(
             "the database is missing too: nobody knows which trees were cosigned here, and the witness could sign a"
             " fork. Restore the newest backup, or take new witness keys (comity-node rotate begin --witness)"
         )
     kept = Distrust(files.monitor.with_name(FOLDER)).read()
     if kept is None and not named and not nobody:
-        raise WitnessDamagedError(
+        raise MonitorDamagedError(
             "the folder distrusted is missing too: nobody knows whose logs contradicted themselves. Restore both from"
             " the newest backup; without one, name each partner that the journal calls partner-log-distrusted with"
             " --distrusted, or say --nobody-distrusted"

@@ -1,4 +1,4 @@
-"""What an operator watches of a running node: its disk and its clock.
+"""What an operator watches of a running node: metrics, log lines, its disk, limits, background tasks.
 
-Never decides what a message or a receipt is worth; it says what is wrong with this machine, and where.
+It never decides what a message or a receipt is worth.
 """

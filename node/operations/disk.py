@@ -1,7 +1,7 @@
 """This node's own files: which of them cannot be written or read, why, and whether the database is still there.
 
-What fails is told once, when it begins and when it is over, with the file and the cause as the system names it. So a
-full disk here is never taken for a partner that is down. Every folder that the node writes into is tried every
+The log tells a failure once when it begins and once when it is over, with the file and the cause as the system names
+it. So a full disk here is never taken for a partner that is down. Every folder that the node writes into is tried every
 :data:`PROBE_S` seconds: a disk that fails while nobody sends anything is found out all the same.
 """
 
@@ -22,7 +22,7 @@ from node.operations.metrics import Metrics
 from protocol.errors import ComityError, StoreDamagedError
 
 PROBE_S = 2.0
-# What one batch may need, so that the trial fails before a batch does.
+# One batch may need so much, so that the trial fails before a batch does.
 _PROBE_BYTES = 1024 * 1024
 _PROBE_NAME = ".comity-disk-probe"
 
@@ -108,7 +108,8 @@ class Disk:
             self(folder, problem, "writing")
             return
         for file, use in list(self._failing):
-            # What failed for want of room is tried again by whoever needs it; until then nothing speaks against it.
+            # A caller that failed for want of room tries again when it needs the file; until then nothing speaks
+            # against it.
             if use == "writing" and (folder == file or folder in file.parents):
                 self._works(file, use)
 

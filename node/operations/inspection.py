@@ -16,7 +16,7 @@ from uuid import UUID
 
 import aiosqlite
 
-from node.store.interface import OutboundKind
+from node.store.reads import OutboundKind
 from node.store.sqlite.connection import storage_error
 from protocol.encoding.instants import from_ms
 from protocol.errors import NotFoundError, SettingsError, UnavailableError, UsageError

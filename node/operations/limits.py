@@ -10,8 +10,10 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network, ip_address
 
+from node.settings import LimitSettings
 from protocol.errors import RateLimitedError, UnavailableError
 
 MAX_BUCKETS = 10_000
@@ -90,6 +92,36 @@ class Room:
             self._taken[key] -= amount
             if not self._taken[key]:
                 del self._taken[key]
+
+
+_TOO_MANY_BYTES = "too many bytes from this caller; send less, or later"
+_TOO_MANY_FAILED = "too many requests that failed from this network; slow down"
+
+
+@dataclass(frozen=True, slots=True)
+class Allowances:
+    """How much each caller may ask of this node: desks and partners by key, requests that fail by network."""
+
+    desk: TokenBuckets
+    partner: TokenBuckets
+    desk_bytes: TokenBuckets
+    partner_bytes: TokenBuckets
+    failures: TokenBuckets
+    requests: Room
+    bodies: Room
+
+    @classmethod
+    def of(cls, limits: LimitSettings) -> Allowances:
+        """Those of the settings, all unused."""
+        return cls(
+            desk=TokenBuckets(limits.desk_requests_per_s, limits.desk_burst),
+            partner=TokenBuckets(limits.partner_requests_per_s, limits.partner_burst),
+            desk_bytes=TokenBuckets(limits.desk_bytes_per_s, limits.desk_bytes_burst, detail=_TOO_MANY_BYTES),
+            partner_bytes=TokenBuckets(limits.partner_bytes_per_s, limits.partner_bytes_burst, detail=_TOO_MANY_BYTES),
+            failures=TokenBuckets(limits.failures_per_s, limits.failures_burst, detail=_TOO_MANY_FAILED),
+            requests=Room(limits.requests_at_once, limits.requests_per_key, "requests"),
+            bodies=Room(limits.body_bytes_at_once, limits.body_bytes_per_key, "bytes of bodies"),
+        )
 
 
 def network_of(address: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from node.store.interface import StoreStats
+from node.store.reads import StoreStats
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -43,10 +43,10 @@ class Metrics:
         self.proofs = gauge(
             "misbehaviour_proofs", "Proofs held that a log lied, not settled by the operator: ALARM", "partner", "kind"
         )
-        self.witness_failures = counter(
-            "witness_failures", "Checks of a partner's log not completed", "partner", "code"
+        self.monitor_failures = counter(
+            "monitor_failures", "Checks of a partner's log not completed", "partner", "code"
         )
-        self.witness_size = gauge("partner_log_size", "Size to which the partner's log is proved consistent", "partner")
+        self.proved_size = gauge("partner_log_size", "Size to which the partner's log is proved consistent", "partner")
         self.cosigned = counter("cosigned", "Checkpoints of partners' logs that this node cosigned", "partner")
         self.cosignature_failures = counter(
             "cosignature_failures", "Requests to a partner to cosign a checkpoint that failed", "partner", "code"

@@ -1,3 +1,4 @@
-"""Other nodes as this one sees them: their clients, the directory, and which way a message goes.
+"""Other nodes as this one sees them: their clients, the directory and its sources, and which way a message goes.
 
-It never judges what they say."""
+It never judges what they say.
+"""

@@ -2,7 +2,7 @@
 
 Several sources are asked for their timestamp at once, and the newest that verifies is taken
 (:mod:`keys.directory.metadata.offers`): one source that is old but valid cannot keep the others' news from this node.
-Who disagrees is named in the log, the metrics and ``/health``.
+The log, the metrics and ``/health`` name the sources that disagree.
 
 Refreshing is blocking work of the TUF client: it runs in a thread. A refresh that fails leaves the directory in use.
 """
@@ -14,6 +14,7 @@ import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -43,7 +44,7 @@ GRACE_S = 2.0
 # After so long every source should have what this node has.
 BEHIND_AFTER_S = 900.0
 _THREADS = 8
-# Whoever names an unknown key makes us ask for news: not more often than this.
+# A caller that names an unknown key makes us ask for news: not more often than this.
 MIN_INTERVAL_S = 2.0
 
 T = TypeVar("T")
@@ -92,6 +93,15 @@ def _code(problem: BaseException) -> str:
     return problem.code if isinstance(problem, ComityError) else type(problem).__name__
 
 
+@dataclass(frozen=True, slots=True)
+class DirectoryHome:
+    """Where a node keeps the directory: what it verified, the root it trusted first, and what it serves of it."""
+
+    folder: Path
+    trusted_root: bytes | None
+    served: MetadataRepository
+
+
 class DirectoryService:
     """The verified directory and its refreshing. Event loop only, but for the thread inside a refresh.
 
@@ -100,9 +110,7 @@ class DirectoryService:
 
     def __init__(
         self,
-        folder: Path,
-        trusted_root: bytes | None,
-        served: MetadataRepository,
+        home: DirectoryHome,
         sources: Callable[[Directory | None], Sequence[Source]],
         clock: Callable[[], datetime],
         metrics: Metrics,
@@ -110,11 +118,11 @@ class DirectoryService:
         *,
         report: Report = unreported,
     ) -> None:
-        self._folder = folder
+        self._folder = home.folder
         self._report = report
-        self.served = served
+        self.served = home.served
         self._source: Source | None = None
-        self._client = DirectoryClient(folder, trusted_root, self._fetch)
+        self._client = DirectoryClient(home.folder, home.trusted_root, self._fetch, unused=self._archive_unused)
         self._sources = sources
         self._clock = clock
         self._metrics = metrics
@@ -233,6 +241,11 @@ class DirectoryService:
         if self._source is None:
             raise DirectoryUnavailableError("there is no source of the directory")
         return self._source.fetch(name)
+
+    def _archive_unused(self, nation: str) -> None:
+        """A source's archive of a nation is not what was signed; its files are fetched one by one."""
+        source = self._source.name if self._source is not None else None
+        self._log.warning("directory-archive-unused", source=source, partner=nation)
 
     async def _refresh(self, sources: Sequence[Source]) -> bool:
         began = self._last_began = time.monotonic()

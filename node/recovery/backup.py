@@ -2,7 +2,7 @@
 
 The copy is made inside one read transaction, so it is the database of one moment, and the checkpoint beside it is the
 one that the copy itself ends with. The folder gets its name when everything in it is on disk: a backup is whole or not
-there. What is restored says so in its home, and signs nothing until the partners were asked
+there. A restored node says so in its home, and signs nothing until the partners were asked
 (:mod:`node.recovery.reconcile`).
 """
 
@@ -35,7 +35,7 @@ FORMAT = "comity/node-backup/1"
 MANIFEST, DATABASE, CHECKPOINT = "manifest.json", "database.sqlite", "log-checkpoint"
 _HOME = "home"
 _KEYSTORE = "keystore.cbor"
-_FILES = ("node.toml", "card.json", "bootstrap.json", "witness.cbor", "cosigned-checkpoint")
+_FILES = ("node.toml", "card.json", "bootstrap.json", "monitor.cbor", "cosigned-checkpoint")
 _FOLDERS = ("directory", "served", "bundles", "misbehaviour", "distrusted")
 _STEP_PAGES = 256
 _CHUNK_BYTES = 1 << 20

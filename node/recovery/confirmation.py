@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from keys.directory.view import Directory
 from node.log.clock import ClockWatch
@@ -20,7 +21,7 @@ from node.log.files import LogFiles
 from node.log.sequencer import Sequencer
 from node.operations.logging import Log
 from node.peers.client import Partners
-from node.store.interface import SkipNumbers
+from node.store.operations import SkipNumbers
 from protocol.errors import (
     CheckpointInvalidError,
     ComityError,
@@ -35,6 +36,8 @@ from protocol.log.checkpoint import (
     parse_checkpoint,
     verify_checkpoint,
 )
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 ASK_S = 3.0
 ASK_AGAIN_S = 2.0
@@ -64,12 +67,13 @@ async def ask_partners(
     async def ask(node: str) -> VerifiedCheckpoint | None:
         try:
             async with asyncio.timeout(timeout_s):
-                note = await partners.get(node).seen_checkpoint(verifier.origin)
+                notes = await partners.get(node).head(verifier.origin)
         except NotFoundError:
             return None
         except TimeoutError:
             raise UnavailableError(f"{node} did not answer in time") from None
-        return verify_checkpoint(note, verifier)
+        shown = [verify_checkpoint(note, verifier) for note in notes]
+        return max(shown, key=lambda one: (one.checkpoint.size, one.signed_at or _NEVER))
 
     answers = await asyncio.gather(*(ask(node) for node in nodes), return_exceptions=True)
     seen: dict[str, VerifiedCheckpoint | None] = {}
@@ -177,7 +181,7 @@ class LogConfirmation:
         return True
 
     async def _resume(self, known: Sequence[VerifiedCheckpoint], *, put_back: bool) -> None:
-        # What begins to exist from here on must not be taken for unsigned again.
+        # A log that begins to exist from here on must not be taken for unsigned again.
         self._files.marks.not_founded.clear()
         await self._sequencer.resume(known)
         if put_back:

@@ -16,7 +16,7 @@ from uuid import UUID
 from keys.local.tile_folder import CHECKPOINT, read_resource
 from node.log.files import LogFiles
 from node.log.tile_export import read_bundle
-from node.store.interface import Done, ImportEntries, SkipNumbers
+from node.store.operations import Done, ImportEntries, SkipNumbers
 from node.store.sqlite.connection import open_reader
 from node.store.sqlite.log import open_tree
 from protocol.directory_seen import decode_entry

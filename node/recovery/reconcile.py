@@ -20,7 +20,7 @@ from node.operations.logging import Log
 from node.peers.client import Partners
 from node.recovery.confirmation import WitnessedSize, ask_partners, remembered_of
 from node.store.disk_errors import storage_errors
-from node.store.interface import SkipNumbers
+from node.store.operations import SkipNumbers
 from protocol.errors import (
     CheckpointFileDamagedError,
     CheckpointInvalidError,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from keys.local.files import locked, sync_folder
 from node.log.checkpoint_file import CheckpointFile
-from node.store.interface import SkipNumbers
+from node.store.operations import SkipNumbers
 from node.store.sqlite.connection import database_errors, open_reader, open_writer
 from node.store.sqlite.log import open_tree
 from node.store.sqlite.store import SqliteStore

@@ -1,7 +1,7 @@
 """What is to be answered to a counterpart's bundles: one small file for each, replaced as a whole.
 
-The answers only save the counterpart from asking again. Whoever gets none brings the same envelopes and receipts with
-the next bundle, and gets the same answers; so losing this file loses nothing.
+The answers only save the counterpart from asking again. A counterpart that gets none brings the same envelopes and
+receipts with the next bundle, and gets the same answers; so losing this file loses nothing.
 """
 
 from __future__ import annotations

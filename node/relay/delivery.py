@@ -2,27 +2,23 @@
 
 One task per partner with a queue, woken by the sequencer after a commit: a partner that is down or slow delays nobody
 else. While the partner cannot be reached its queue pauses, longer each time; when it calls this node meanwhile, it is
-there again and is asked soon. What is queued, how often it was tried and when it is due again are durable rows, so a
+there again and is asked soon. The queue, how often each item was tried and when it is due again are durable rows, so a
 restart forgets nothing. A partner without an address of its own is not asked: what is queued for it waits until it
 pulls or a bundle is made.
-What the answers come to: see :mod:`node.relay.outcomes`.
+:mod:`node.relay.outcomes` says what the answers come to.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from node.log.sequencer import Sequencer
 from node.log.wakeups import ANY_PARTNER, Watch, calling
-from node.monitor.monitor import Monitor
-from node.operations.logging import Log, log_defect
-from node.operations.metrics import Metrics
-from node.peers.client import Partners
-from node.relay.outcomes import Outcomes
-from node.settings import DeliverySettings
-from node.store.interface import OutboundItem, OutboundKind, RecordExpired, Store
+from node.operations.logging import log_defect
+from node.relay.context import RelayContext
+from node.store.operations import RecordExpired
+from node.store.reads import OutboundItem, Portion
 from protocol.errors import ComityError, NotRecordedError
 from protocol.http.wire import MAX_ENVELOPES, MAX_RECEIPTS
 
@@ -37,45 +33,27 @@ _CALLED_DOUBLINGS = 2
 class Delivery:
     """All outbound queues of one node."""
 
-    def __init__(
-        self,
-        store: Store,
-        sequencer: Sequencer,
-        partners: Partners,
-        outcomes: Outcomes,
-        monitor: Monitor,
-        settings: DeliverySettings,
-        clock: Callable[[], datetime],
-        metrics: Metrics,
-        log: Log,
-    ) -> None:
-        self.store = store
-        self.sequencer = sequencer
-        self.partners = partners
-        self.outcomes = outcomes
-        self.monitor = monitor
-        self.settings = settings
-        self.clock = clock
-        self.metrics = metrics
-        self.log = log
+    def __init__(self, context: RelayContext) -> None:
+        self._context = context
+        self._node = context.node
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Keep one task per partner that has something queued; returns only by cancellation, its tasks with it."""
         try:
-            with self.sequencer.wakeups.watch(ANY_PARTNER) as watch:
+            with self._node.sequencer.wakeups.watch(ANY_PARTNER) as watch:
                 while True:
                     try:
-                        waiting = await self.store.partners_with_due(self.clock())
+                        waiting = await self._node.store.reads.partners_with_due(self._node.clock())
                     except ComityError as problem:  # the store cannot be read now: what waits, waits
-                        self.log.warning("delivery-interrupted", code=problem.code)
-                        await asyncio.sleep(self.settings.max_backoff_s)
+                        self._node.log.warning("delivery-interrupted", code=problem.code)
+                        await asyncio.sleep(self._node.settings.delivery.max_backoff_s)
                         continue
                     for partner, _ in waiting:
                         queue = self._tasks.get(partner)  # one that ended by a passing error is begun again
-                        if (queue is None or queue.done()) and self.partners.can_reach(partner):
+                        if (queue is None or queue.done()) and self._node.partners.can_reach(partner):
                             self._tasks[partner] = asyncio.create_task(
-                                PartnerQueue(self, partner).run(), name=f"delivery-{partner}"
+                                PartnerQueue(self._context, partner).run(), name=f"delivery-{partner}"
                             )
                     await watch.wait(_MAX_SLEEP_S)
         finally:
@@ -89,29 +67,30 @@ class Delivery:
 class PartnerQueue:
     """The queue to one partner: envelopes first, then receipts; pauses as a whole while the partner fails."""
 
-    def __init__(self, delivery: Delivery, partner: str) -> None:
-        self._all = delivery
+    def __init__(self, context: RelayContext, partner: str) -> None:
+        self._context = context
+        self._node = context.node
         self._partner = partner
         self._failures = 0
         self._called = False
 
     async def run(self) -> None:
         """Deliver for ever."""
-        changes = self._all.sequencer.wakeups
+        changes = self._node.sequencer.wakeups
         with changes.watch(self._partner) as watch, changes.watch(calling(self._partner)) as calls:
             while True:
-                if not self._all.partners.can_reach(self._partner):  # its card changed: it pulls now
+                if not self._node.partners.can_reach(self._partner):  # its card changed: it pulls now
                     await watch.wait(_MAX_SLEEP_S)
                     continue
                 try:
                     worked = await self._round()
                 except ComityError as problem:  # the store cannot be read, or such: nothing to do with the partner
-                    self._all.log.warning("delivery-interrupted", partner=self._partner, code=problem.code)
+                    self._node.log.warning("delivery-interrupted", partner=self._partner, code=problem.code)
                     self._failures += 1
                     worked = False
                 except Exception as problem:  # noqa: BLE001 - a defect in one queue must not end it for good
-                    self._all.metrics.internal_errors.inc()
-                    log_defect(self._all.log, problem, partner=self._partner)
+                    self._node.metrics.internal_errors.inc()
+                    log_defect(self._node.log, problem, partner=self._partner)
                     self._failures += 1
                     worked = False
                 if self._failures:
@@ -121,16 +100,16 @@ class PartnerQueue:
 
     async def _pause(self, calls: Watch) -> None:
         """Wait for the next attempt, not to the end when the partner calls meanwhile."""
-        settings = self._all.settings
+        settings = self._node.settings.delivery
         pause_s = settings.pause_s(self._failures - 1)
         least_s = min(pause_s, settings.pause_s(min(self._failures - 1, _CALLED_DOUBLINGS)))
         await asyncio.sleep(least_s)
-        # What called while it was being asked counts too.
+        # A call while it was being asked counts too.
         self._called = await calls.wait(max(pause_s - least_s, 0.001))
 
     async def _until_due_s(self) -> float:
-        now = self._all.clock()
-        for partner, at in await self._all.store.partners_with_due(now):
+        now = self._node.clock()
+        for partner, at in await self._node.store.reads.partners_with_due(now):
             if partner == self._partner:
                 return min(max((at - now).total_seconds(), 0.001), _MAX_SLEEP_S)
         return _MAX_SLEEP_S
@@ -139,13 +118,10 @@ class PartnerQueue:
 
     async def _round(self) -> bool:
         """Send what is due, or all that waits for a partner that called; True if there was something."""
-        ahead = timedelta(seconds=self._all.settings.max_backoff_s) if self._called else timedelta(0)
+        ahead = timedelta(seconds=self._node.settings.delivery.max_backoff_s) if self._called else timedelta(0)
         self._called = False
-        due_at = self._all.clock() + ahead
-        envelopes, receipts = await asyncio.gather(
-            self._due(OutboundKind.ENVELOPE, due_at, MAX_ENVELOPES * self._all.settings.requests_at_once),
-            self._due(OutboundKind.RECEIPTS, due_at, MAX_RECEIPTS),
-        )
+        due_at = self._node.clock() + ahead
+        envelopes, receipts = await self._due(due_at)
         if not envelopes and not receipts:
             return False
         work = [self._transfer(batch) for batch in _batches(envelopes)]
@@ -155,59 +131,62 @@ class PartnerQueue:
         self._settle(problem)
         return True
 
-    async def _due(self, kind: OutboundKind, at: datetime, limit: int) -> list[OutboundItem]:
-        size = BATCH_BYTES * (self._all.settings.requests_at_once if kind is OutboundKind.ENVELOPE else 1)
-        return await self._all.store.due_outbound(self._partner, kind, at, limit, size)
+    async def _due(self, at: datetime) -> tuple[list[OutboundItem], list[OutboundItem]]:
+        requests = self._node.settings.delivery.requests_at_once
+        envelopes = Portion(MAX_ENVELOPES * requests, BATCH_BYTES * requests)
+        return await self._node.store.reads.due(self._partner, at, envelopes, Portion(MAX_RECEIPTS, BATCH_BYTES))
 
     def _settle(self, problem: ComityError | None) -> None:
-        metrics = self._all.metrics
+        metrics = self._node.metrics
         answered = problem is None or isinstance(problem, NotRecordedError)
         metrics.partner_up.labels(self._partner).set(1 if answered else 0)
         if problem is None:
             if self._failures:
-                self._all.log.info("partner-back", partner=self._partner)
+                self._node.log.info("partner-back", partner=self._partner)
             self._failures = 0
             return
         self._failures += 1
         if isinstance(problem, NotRecordedError):
-            self._all.log.error("delivery-not-recorded", partner=self._partner, code=problem.code)
+            self._node.log.error("delivery-not-recorded", partner=self._partner, code=problem.code)
             return
         metrics.delivery_failures.labels(self._partner, problem.code).inc()
-        self._all.log.warning("delivery-failed", partner=self._partner, code=problem.code, attempts=self._failures)
+        self._node.log.warning("delivery-failed", partner=self._partner, code=problem.code, attempts=self._failures)
 
     async def _transfer(self, items: Sequence[OutboundItem]) -> ComityError | None:
         """Hand over one batch and record the outcome; the error if the partner as a whole failed."""
-        now = self._all.clock()
+        now = self._node.clock()
         expired = [item for item in items if item.expires is not None and item.expires <= now]
         if expired:
-            await self._all.outcomes.write(self._partner, [RecordExpired(item.outbound_id, now) for item in expired])
-            self._all.metrics.expired.inc(len(expired))
+            await self._context.outcomes.write(
+                self._partner, [RecordExpired(item.outbound_id, now) for item in expired]
+            )
+            self._node.metrics.expired.inc(len(expired))
         ready = [item for item in items if item.raw is not None and item not in expired]
         if not ready:
             return None
         try:
-            self._all.monitor.require_trusted(self._partner)
-            client = self._all.partners.get(self._partner)
+            self._context.monitor.require_trusted(self._partner)
+            client = self._node.partners.get(self._partner)
             answers = await client.transfer([item.raw for item in ready if item.raw is not None])
         except ComityError as problem:
             await self._defer(ready, problem)
             return problem
-        return await self._all.outcomes.answered(self._partner, ready, answers)
+        return await self._context.outcomes.answered(self._partner, ready, answers)
 
     async def _receipts(self, items: Sequence[OutboundItem]) -> ComityError | None:
         """Hand over receipts and record what the partner has; the error if the partner as a whole failed."""
         receipts = [receipt for item in items for receipt in item.receipts]
         try:
-            client = self._all.partners.get(self._partner)
+            client = self._node.partners.get(self._partner)
             verdicts = iter(await client.receipts(receipts))
         except ComityError as problem:
             await self._defer(items, problem)
             return problem
         by_item = [[next(verdicts) for _ in item.receipts] for item in items]
-        return await self._all.outcomes.judged(self._partner, items, by_item)
+        return await self._context.outcomes.judged(self._partner, items, by_item)
 
     async def _defer(self, items: Sequence[OutboundItem], problem: ComityError) -> None:
-        outcomes = self._all.outcomes
+        outcomes = self._context.outcomes
         await outcomes.write(self._partner, [outcomes.defer(item, problem) for item in items])
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from node.context import NodeContext
 from node.log.sequencer import Sequencer
-from node.operations.logging import Log
-from node.operations.metrics import Metrics
-from node.store.interface import Done, PurgeDelivered, Store
+from node.store.interface import Store
+from node.store.operations import Done, PurgeDelivered
 from protocol.errors import ComityError
 
 _BATCH = 500
@@ -19,7 +18,7 @@ _PURGE_EVERY = timedelta(hours=1)
 async def expire(store: Store, sequencer: Sequencer, now: datetime) -> int:
     """Record every message that expired before ``now``; how many. Stops early when nothing can be written."""
     total = 0
-    while operations := await store.expired(now, _BATCH):
+    while operations := await store.reads.expired(now, _BATCH):
         outcomes = await sequencer.submit_many(operations)
         done = sum(isinstance(outcome, Done) for outcome in outcomes)
         total += done
@@ -38,26 +37,19 @@ async def purge(sequencer: Sequencer, before: datetime) -> int:
         total += outcome.count
 
 
-async def run(
-    store: Store,
-    sequencer: Sequencer,
-    clock: Callable[[], datetime],
-    interval_s: float,
-    retention: timedelta,
-    metrics: Metrics,
-    log: Log,
-) -> None:
-    """Do both for ever, expiry every ``interval_s`` seconds."""
+async def run(node: NodeContext) -> None:
+    """Do both for ever."""
+    retention = timedelta(days=node.settings.retention_days)
     purged_at: datetime | None = None
     while True:
         try:
-            count = await expire(store, sequencer, clock())
+            count = await expire(node.store, node.sequencer, node.clock())
             if count:
-                metrics.expired.inc(count)
-                log.info("expired", count=count)
-            if purged_at is None or clock() - purged_at > _PURGE_EVERY:
-                await purge(sequencer, clock() - retention)
-                purged_at = clock()
+                node.metrics.expired.inc(count)
+                node.log.info("expired", count=count)
+            if purged_at is None or node.clock() - purged_at > _PURGE_EVERY:
+                await purge(node.sequencer, node.clock() - retention)
+                purged_at = node.clock()
         except ComityError as problem:
-            log.warning("housekeeping-interrupted", code=problem.code)
-        await asyncio.sleep(interval_s)
+            node.log.warning("housekeeping-interrupted", code=problem.code)
+        await asyncio.sleep(node.settings.housekeeping_s)

@@ -1,7 +1,7 @@
 """What a node checks before it takes an envelope: who sent it, when, and to whom. It never sees the content.
 
-Order: parse, sender's identity, sender's key at this instant, signature, times, recipients, route. What passed all of
-it becomes an operation for the sequencer; what did not becomes a typed refusal of that envelope alone.
+Order: parse, sender's identity, sender's key at this instant, signature, times, recipients, route. An envelope that
+passed all of it becomes an operation for the sequencer; any other gets a typed refusal of its own.
 
 Final refusals are logged. The log is kept for ever, so a refusal of what no known sender signed, which anybody can make
 in any number, is logged for each caller at most :data:`UNSIGNED_BURST` times at once and as often a day.
@@ -13,12 +13,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
+from keys.directory.view import Directory
 from node.log.sequencer import Sequencer
 from node.operations.limits import TokenBuckets
 from node.peers.directory import DirectoryService
-from node.peers.routes import onward_route, route
-from node.store.interface import (
+from node.peers.routes import Route, onward_route, route
+from node.store.operations import (
     AcceptSubmission,
     AcceptTransfer,
     Failed,
@@ -28,17 +30,18 @@ from node.store.interface import (
     RecordStatement,
 )
 from protocol.address import Address
+from protocol.crypto.signing import Ed25519Verifier
 from protocol.envelope import Envelope, VerifiedEnvelope, parse_envelope, verify_envelope
 from protocol.errors import ComityError, ForbiddenError, NotYetValidError, RateLimitedError, SenderMismatchError
 from protocol.event import EventName
 from protocol.http.problem import is_final
 from protocol.http.wire import EnvelopeAnswer
-from protocol.routing import MAX_CLOCK_SKEW, check_time
+from protocol.routing import MAX_CLOCK_SKEW, Routing, check_time
 from protocol.statement import parse_statement, verify_statement
 
 UNSIGNED_BURST = 32.0
 
-Admit = Callable[[VerifiedEnvelope, datetime], AcceptSubmission | AcceptTransfer]
+Admit = Callable[[VerifiedEnvelope, "_Lookups"], AcceptSubmission | AcceptTransfer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,45 @@ class _Checked:
     operation: AcceptSubmission | AcceptTransfer | None
     refusal: ComityError | None
     signed: bool
+
+
+class _Lookups:
+    """What the directory says at the instant at which a batch is judged: each key and each way is looked up once.
+
+    A refresh in between makes another directory, of which everything is asked anew.
+    """
+
+    def __init__(self, service: DirectoryService, now: datetime) -> None:
+        self.now = now
+        self._service = service
+        self._directory: Directory | None = None
+        self._keys: dict[tuple[Address, bytes], Ed25519Verifier] = {}
+        self._ways: dict[tuple[Address, tuple[Address, ...]], Route] = {}
+
+    def key(self, sender: Address, kid: bytes) -> Ed25519Verifier:
+        """As :meth:`Directory.signing_key`."""
+        directory = self._current()
+        found = self._keys.get((sender, kid))
+        if found is None:
+            found = self._keys[sender, kid] = directory.signing_key(str(sender), kid, self.now)
+        return found
+
+    def way(self, routing: Routing, find: Callable[[Directory], Route]) -> Route:
+        """The way of every message of this sender to these recipients."""
+        directory = self._current()
+        parties = routing.sender, routing.recipients
+        found = self._ways.get(parties)
+        if found is None:
+            found = self._ways[parties] = find(directory)
+        return found
+
+    def _current(self) -> Directory:
+        current = self._service.current
+        if current is not self._directory:
+            self._directory = current
+            self._keys.clear()
+            self._ways.clear()
+        return current
 
 
 class Intake:
@@ -69,8 +111,9 @@ class Intake:
     async def submit(self, envelopes: Sequence[bytes], desk: Address) -> list[EnvelopeAnswer]:
         """Take envelopes that ``desk``, authenticated, submitted."""
 
-        def admit(verified: VerifiedEnvelope, now: datetime) -> AcceptSubmission:
-            way = route(self._node, verified.routing.recipients, self._directory.current, now)
+        def admit(verified: VerifiedEnvelope, lookups: _Lookups) -> AcceptSubmission:
+            routing, now = verified.routing, lookups.now
+            way = lookups.way(routing, lambda directory: route(self._node, routing.recipients, directory, now))
             return AcceptSubmission(_incoming(verified), way.local, way.onward, now)
 
         def require_sender(envelope: Envelope) -> None:
@@ -82,20 +125,23 @@ class Intake:
     async def transfer(self, envelopes: Sequence[bytes], peer: str) -> list[EnvelopeAnswer]:
         """Take envelopes that node ``peer``, authenticated, handed over, for mailboxes here and to hand on."""
 
-        def admit(verified: VerifiedEnvelope, now: datetime) -> AcceptTransfer:
-            routing, directory = verified.routing, self._directory.current
-            way = onward_route(self._node, peer, routing.sender, routing.recipients, directory, now)
+        def admit(verified: VerifiedEnvelope, lookups: _Lookups) -> AcceptTransfer:
+            routing, now = verified.routing, lookups.now
+            way = lookups.way(
+                routing,
+                lambda directory: onward_route(self._node, peer, routing.sender, routing.recipients, directory, now),
+            )
             return AcceptTransfer(_incoming(verified), peer, way.local, now, way.onward)
 
         return await self._take(envelopes, lambda _: None, admit, peer, peer)
 
     async def state(self, statements: Sequence[bytes], desk: Address) -> list[EnvelopeAnswer]:
         """Log statements that ``desk``, authenticated, made."""
-        since = time.monotonic()
+        since, lookups = time.monotonic(), _Lookups(self._directory, self._clock())
         checked: list[RecordStatement | ComityError] = []
         for raw in statements:
             try:
-                checked.append(await self._statement(raw, desk, since))
+                checked.append(await self._statement(raw, desk, since, lookups))
             except ComityError as problem:
                 checked.append(problem)
         operations = [item for item in checked if isinstance(item, RecordStatement)]
@@ -115,8 +161,8 @@ class Intake:
         caller: str,
         peer: str | None,
     ) -> list[EnvelopeAnswer]:
-        since = time.monotonic()
-        checked = [await self._check(raw, require_sender, admit, since) for raw in envelopes]
+        since, lookups = time.monotonic(), _Lookups(self._directory, self._clock())
+        checked = [await self._check(raw, require_sender, admit, since, lookups) for raw in envelopes]
         operations = [item.operation for item in checked if item.operation is not None]
         outcomes = iter(await self._sequencer.submit_many(operations))
         answers = [
@@ -127,45 +173,43 @@ class Intake:
         return answers
 
     async def _check(
-        self, raw: bytes, require_sender: Callable[[Envelope], None], admit: Admit, since: float
+        self, raw: bytes, require_sender: Callable[[Envelope], None], admit: Admit, since: float, lookups: _Lookups
     ) -> _Checked:
         envelope: Envelope | None = None
         signed = False
-        try:
-            envelope = parsed = parse_envelope(raw)
-            require_sender(envelope)
-            verified = await self._directory.with_fresh(lambda: self._verify(parsed), since)
+
+        def judge(parsed: Envelope) -> AcceptSubmission | AcceptTransfer:
+            nonlocal signed
+            verified = verify_envelope(parsed, lookups.key(parsed.routing.sender, parsed.kid))
             signed = True
-            operation = await self._directory.with_fresh(lambda: self._admit(verified, admit), since)
+            return self._admit(verified, admit, lookups)
+
+        try:
+            envelope = parse_envelope(raw)
+            require_sender(envelope)
+            operation = await self._directory.with_fresh(partial(judge, envelope), since)
         except ComityError as problem:
             return _Checked(envelope, None, problem, signed)
         return _Checked(envelope, operation, None, signed)
 
-    def _verify(self, envelope: Envelope) -> VerifiedEnvelope:
-        sender = str(envelope.routing.sender)
-        return verify_envelope(envelope, self._directory.current.signing_key(sender, envelope.kid, self._clock()))
+    @staticmethod
+    def _admit(verified: VerifiedEnvelope, admit: Admit, lookups: _Lookups) -> AcceptSubmission | AcceptTransfer:
+        check_time(verified.routing, lookups.now)
+        return admit(verified, lookups)
 
-    def _admit(self, verified: VerifiedEnvelope, admit: Admit) -> AcceptSubmission | AcceptTransfer:
-        now = self._clock()
-        check_time(verified.routing, now)
-        return admit(verified, now)
-
-    async def _statement(self, raw: bytes, desk: Address, since: float) -> RecordStatement:
+    async def _statement(self, raw: bytes, desk: Address, since: float, lookups: _Lookups) -> RecordStatement:
         signed = parse_statement(raw)
         if signed.statement.recipient != desk:
             raise ForbiddenError(f"{desk} states only what happened at its own desk")
-        now = self._clock()
-        if signed.statement.at - now > MAX_CLOCK_SKEW:
+        if signed.statement.at - lookups.now > MAX_CLOCK_SKEW:
             raise NotYetValidError("the statement was made in the future")
-        key = await self._directory.with_fresh(
-            lambda: self._directory.current.signing_key(str(desk), signed.kid, now), since
-        )
-        return RecordStatement(verify_statement(signed, key), now)
+        key = await self._directory.with_fresh(partial(lookups.key, desk, signed.kid), since)
+        return RecordStatement(verify_statement(signed, key), lookups.now)
 
     async def _log_refusals(
         self, checked: Sequence[_Checked], answers: Sequence[EnvelopeAnswer], caller: str, peer: str | None
     ) -> None:
-        """Log final refusals of what is at least an envelope. What may be sent again is not logged as refused."""
+        """Log final refusals of envelopes; one that may be sent again is not logged as refused."""
         event = EventName.SubmissionRejection if peer is None else EventName.RelayRejection
         now = self._clock()
         rejections = [
@@ -193,6 +237,7 @@ def _incoming(verified: VerifiedEnvelope) -> Incoming:
         message_id=routing.id,
         sender=routing.sender,
         recipients=routing.recipients,
+        created=routing.created,
         expires=routing.expires,
         priority=int(routing.priority),
         commitment=routing.commitment,

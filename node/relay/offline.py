@@ -20,7 +20,7 @@ from node.relay._offline_state import BundleState
 from node.relay.context import RelayContext
 from node.relay.delivery import BATCH_BYTES
 from node.relay.receipt_intake import take_receipts
-from node.store.interface import OutboundItem, OutboundKind
+from node.store.reads import OutboundItem, OutboundKind
 from protocol.address import Address
 from protocol.bundle import (
     BundleAnswer,
@@ -45,7 +45,7 @@ from protocol.http.problem import problem_of, problem_text
 from protocol.http.wire import MAX_ENVELOPES, MAX_RECEIPTS, MAX_STATEMENTS, EnvelopeAnswer, MailboxEntry
 from protocol.log.merkle import leaf_hash
 
-# What one export carries at most; what is left stays queued for the next one.
+# One export carries at most so much; the rest stays queued for the next one.
 MAX_EXPORT_BYTES = 64 * 1024 * 1024
 _PAGE = 128
 
@@ -95,13 +95,13 @@ class OfflineExchange:
             self._require_counterpart(to)
             state = await asyncio.to_thread(BundleState.load, self._folder, to)
             contents = await (self._for_desk(to, state) if "@" in to else self._for_node(to, state))
-            now = truncate(self._context.clock())
+            now = truncate(self._context.node.clock())
             return await asyncio.to_thread(
-                write_bundle, self._context.node, to, now, contents, self._signer, max_part_bytes
+                write_bundle, self._context.node.name, to, now, contents, self._signer, max_part_bytes
             )
 
     async def _for_node(self, node: str, state: BundleState) -> Contents:
-        now = self._context.clock()
+        now = self._context.node.clock()
         envelopes = [
             item.raw
             async for item in self._queued(node, OutboundKind.ENVELOPE)
@@ -109,7 +109,7 @@ class OfflineExchange:
         ]
         receipts = [receipt async for item in self._queued(node, OutboundKind.RECEIPTS) for receipt in item.receipts]
         return Contents(
-            directory=await self._context.directory.files(),
+            directory=await self._context.node.directory.files(),
             answers=tuple(state.answers.values()),
             verdicts=tuple(state.verdicts.values()),
             passed_on=tuple(receipts),
@@ -120,14 +120,14 @@ class OfflineExchange:
         entries: list[MailboxEntry] = []
         after, size = state.after, 0
         while size < MAX_EXPORT_BYTES:
-            page = await self._context.store.mailbox(Address.parse(desk), after, _PAGE, BATCH_BYTES)
+            page = await self._context.node.store.reads.mailbox(Address.parse(desk), after, _PAGE, BATCH_BYTES)
             if not page:
                 break
             after = page[-1].seq
             entries += [MailboxEntry(entry.seq, entry.envelope, entry.receipts) for entry in page]
             size += sum(len(entry.envelope or b"") + 1024 * len(entry.receipts) for entry in page)
         return Contents(
-            directory=await self._context.directory.files(),
+            directory=await self._context.node.directory.files(),
             answers=tuple(state.answers.values()),
             mailbox=tuple(entries),
             after=state.after,
@@ -137,7 +137,7 @@ class OfflineExchange:
         """What is queued for the node, due or not, up to the limit of an export."""
         after, size = 0, 0
         while size < MAX_EXPORT_BYTES:
-            page = await self._context.store.outbound(node, kind, after, _PAGE, BATCH_BYTES)
+            page = await self._context.node.store.reads.outbound(node, kind, after, _PAGE, BATCH_BYTES)
             if not page:
                 return
             for item in page:
@@ -153,7 +153,7 @@ class OfflineExchange:
         Raises what :func:`parse_part` and :func:`verify_part` raise, :class:`ReplayedError` for a part that was taken
         as a whole before, and what the directory says against its sender.
         """
-        part = parse_part(data, self._context.node)
+        part = parse_part(data, self._context.node.name)
         async with self._one_at_a_time:
             state = await asyncio.to_thread(BundleState.load, self._folder, part.sender)
             directory, contents = await self._verified(part)
@@ -170,7 +170,7 @@ class OfflineExchange:
             state.finish(part)
             imported.missing = state.missing(part)
             await asyncio.to_thread(state.save, self._folder, part.sender)
-        self._context.log.info("bundle-imported", partner=part.sender, count=imported.envelopes)
+        self._context.node.log.info("bundle-imported", partner=part.sender, count=imported.envelopes)
         return imported
 
     async def _verified(self, part: BundlePart) -> tuple[bool | None, Contents]:
@@ -184,24 +184,24 @@ class OfflineExchange:
         except (UnknownKeyError, UnknownNodeError, UnknownContactPointError):
             if not files:
                 raise
-            directory = await self._context.directory.refresh_from(FilesSource(part.sender, files))
+            directory = await self._context.node.directory.refresh_from(FilesSource(part.sender, files))
             contents = verify_part(part, self._key(part))
         if files and directory is None:
-            directory = await self._context.directory.refresh_from(FilesSource(part.sender, files))
+            directory = await self._context.node.directory.refresh_from(FilesSource(part.sender, files))
         self._require_counterpart(part.sender)
         return directory, contents
 
     def _key(self, part: BundlePart) -> Ed25519Verifier:
-        directory, now = self._context.directory.current, self._context.clock()
+        directory, now = self._context.node.directory.current, self._context.node.clock()
         return carried_key(directory, part.sender, part.kid, part.created, now)
 
     def _require_counterpart(self, holder: str) -> None:
-        now = self._context.clock()
-        card = self._context.directory.current.require_active(holder, now)
+        now = self._context.node.clock()
+        card = self._context.node.directory.current.require_active(holder, now)
         if isinstance(card, ContactPointCard):
-            if card.served_by(now) != self._context.node or Function.EXCHANGE not in card.functions:
-                raise ForbiddenError(f"{self._context.node} does not serve {holder}")
-        elif holder == self._context.node:
+            if card.served_by(now) != self._context.node.name or Function.EXCHANGE not in card.functions:
+                raise ForbiddenError(f"{self._context.node.name} does not serve {holder}")
+        elif holder == self._context.node.name:
             raise ForbiddenError("a bundle goes to another node, or to a contact point")
 
     async def _from_node(self, node: str, contents: Contents, state: BundleState, imported: ImportedBundle) -> None:

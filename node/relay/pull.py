@@ -1,7 +1,7 @@
 """A node that nobody can reach fetches what waits for it at its relay, by one request after another of its own.
 
 Each request says what became of what the one before brought, and waits for more: so what arrives at the relay is here
-after half a round trip, as with a push. What is said is said again until the relay has it; taking is idempotent.
+after half a round trip, as with a push. The node says it again until the relay has it; taking is idempotent.
 """
 
 from __future__ import annotations
@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 
 from node.operations.logging import log_defect
-from node.peers.client import Partners
 from node.relay.context import RelayContext
 from node.relay.receipt_intake import take_receipts
-from node.settings import DeliverySettings
 from protocol.errors import ComityError
 from protocol.http.problem import is_final
 from protocol.http.wire import Taken, Waiting
@@ -25,10 +23,8 @@ _CARD_S = 5.0
 class Puller:
     """Pulls from the relay that this node's card names, as long as the card has no address of its own."""
 
-    def __init__(self, context: RelayContext, partners: Partners, settings: DeliverySettings) -> None:
+    def __init__(self, context: RelayContext) -> None:
         self._context = context
-        self._partners = partners
-        self._settings = settings
         self._taken = Taken()
         self._failures = 0
 
@@ -44,35 +40,35 @@ class Puller:
             except ComityError as problem:
                 if is_final(problem):
                     self._taken = Taken()  # what the relay cannot take it would never take: it shows what is left
-                self._context.metrics.delivery_failures.labels(relay, problem.code).inc()
+                self._context.node.metrics.delivery_failures.labels(relay, problem.code).inc()
                 await self._failed(relay, problem.code)
             except Exception as problem:  # noqa: BLE001 - a defect in one round must not end the pulling for good
-                self._context.metrics.internal_errors.inc()
-                log_defect(self._context.log, problem, partner=relay)
+                self._context.node.metrics.internal_errors.inc()
+                log_defect(self._context.node.log, problem, partner=relay)
                 await self._failed(relay, "internal")
 
     def _relay(self) -> str | None:
-        directory, node = self._context.directory.current, self._context.node
+        directory, node = self._context.node.directory.current, self._context.node.name
         if node not in directory.nodes() or directory.node(node).urls:
             return None
         return directory.node(node).relay
 
     async def _round(self, relay: str) -> None:
         self._context.monitor.require_trusted(relay)
-        waiting = await self._partners.get(relay).pull(self._taken, WAIT_S)
+        waiting = await self._context.node.partners.get(relay).pull(self._taken, WAIT_S)
         # The relay has recorded what was said with this request; a lost answer only has it said again.
         self._taken = Taken()
         if self._failures:
-            self._context.log.info("partner-back", partner=relay)
+            self._context.node.log.info("partner-back", partner=relay)
             self._failures = 0
-        self._context.metrics.partner_up.labels(relay).set(1)
+        self._context.node.metrics.partner_up.labels(relay).set(1)
         self._taken = await take_waiting(self._context, relay, waiting)
 
     async def _failed(self, relay: str, code: str) -> None:
         self._failures += 1
-        self._context.metrics.partner_up.labels(relay).set(0)
-        self._context.log.warning("pull-failed", partner=relay, code=code, attempts=self._failures)
-        await asyncio.sleep(self._settings.pause_s(self._failures - 1))
+        self._context.node.metrics.partner_up.labels(relay).set(0)
+        self._context.node.log.warning("pull-failed", partner=relay, code=code, attempts=self._failures)
+        await asyncio.sleep(self._context.node.settings.delivery.pause_s(self._failures - 1))
 
 
 async def take_waiting(context: RelayContext, peer: str, waiting: Waiting) -> Taken:

@@ -1,6 +1,7 @@
 """Taking receipts that a partner brings: each proved here, kept for the sender's desk or sent on towards it.
 
-A receipt may be of any node's log: relays pass on what the nodes behind them proved. Who brings it adds nothing to it.
+A receipt may be of any node's log: relays pass on what the nodes behind them proved. The node that brings it adds
+nothing to it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from node.relay.context import RelayContext
-from node.store.interface import Failed, StoreForeignReceipts
+from node.store.operations import Failed, StoreForeignReceipts
 from protocol.errors import ComityError, ForbiddenError, LogForkError
 from protocol.receipt import Receipt, VerifiedReceipt
 
@@ -28,19 +29,20 @@ async def take_receipts(context: RelayContext, peer: str, receipts: Sequence[Rec
         if position % _TURN == _TURN - 1:
             await asyncio.sleep(0)
         try:
-            proved = await context.directory.with_fresh(partial(context.judge.prove, receipt), since)
+            proved = await context.node.directory.with_fresh(partial(context.judge.prove, receipt), since)
             node = context.judge.node_of(proved)
-            if node == context.node:
+            if node == context.node.name:
                 raise ForbiddenError("receipts of this node's own log are not brought from outside")
+            await _require_place(context, proved)
             by_log.setdefault(node, []).append((position, proved))
         except ComityError as problem:
             verdicts[position] = problem
     # Log by log: a contradiction in one must not cost the others theirs, and is that log's alone.
     logs = list(by_log.items())
     operations = [
-        StoreForeignReceipts(peer, tuple(receipt for _, receipt in found), context.clock()) for _, found in logs
+        StoreForeignReceipts(peer, tuple(receipt for _, receipt in found), context.node.clock()) for _, found in logs
     ]
-    for (node, found), outcome in zip(logs, await context.sequencer.submit_many(operations), strict=True):
+    for (node, found), outcome in zip(logs, await context.node.sequencer.submit_many(operations), strict=True):
         if isinstance(outcome, Failed):
             refusal = outcome.error
             if isinstance(refusal, LogForkError):
@@ -52,3 +54,15 @@ async def take_receipts(context: RelayContext, peer: str, receipts: Sequence[Rec
         for at, refusal in outcome.refused:
             verdicts[found[at][0]] = refusal
     return verdicts
+
+
+async def _require_place(context: RelayContext, proved: VerifiedReceipt) -> None:
+    """Return if the log may hold the event, as far as this node knows the message; raises what forbids it.
+
+    One about a message that is not known here is refused when it is recorded.
+    """
+    if context.judge.needs_origin(proved):
+        event = proved.event
+        made = await context.node.store.reads.message_origin(event.message_id, event.digest)
+        if made is not None:
+            context.judge.require_place(proved, made.sender, made.created)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -11,6 +12,16 @@ from protocol.address import Address
 from protocol.event import Event, EventName, LeafReference, encode_event
 
 RandomBytes = Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class EventSubject:
+    """What an event is about: a message, of its recipients one (None: all), and the other node, if there is one."""
+
+    message_id: UUID
+    digest: bytes
+    recipient: Address | None = None
+    peer: str | None = None
 
 
 class EventWriter:
@@ -23,11 +34,8 @@ class EventWriter:
         self,
         name: EventName,
         at: datetime,
-        message_id: UUID,
-        digest: bytes,
+        about: EventSubject,
         *,
-        recipient: Address | None = None,
-        peer: str | None = None,
         reasons: tuple[str, ...] = (),
         statement: bytes | None = None,
         reference: LeafReference | None = None,
@@ -36,11 +44,11 @@ class EventWriter:
         event = Event(
             name=name,
             at=at,
-            message_id=message_id,
-            digest=digest,
+            message_id=about.message_id,
+            digest=about.digest,
             salt=self._random(16),
-            recipient=recipient,
-            peer=peer,
+            recipient=about.recipient,
+            peer=about.peer,
             reasons=reasons,
             statement=statement,
             reference=reference,

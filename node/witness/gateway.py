@@ -10,17 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from datetime import datetime
 
-from keys.directory.view import Directory
 from keys.directory.witnesses import cosigned_by, judge_quorum, witness_policy
-from node.operations.logging import Log, log_defect
-from node.operations.metrics import Metrics
-from node.peers.client import PartnerClient, Partners
-from node.settings import DeliverySettings
-from node.store.disk_errors import Report, unreported
-from node.store.interface import Store
+from node.context import NodeContext
+from node.operations.logging import log_defect
+from node.peers.client import PartnerClient
 from node.witness.cosignatures import Cosignatures
 from protocol.errors import ComityError, OldSizeError, PeerFailedError, UnknownNodeError
 from protocol.log.checkpoint import Checkpoint, parse_checkpoint, verify_checkpoint
@@ -37,30 +31,10 @@ _TRIES = 3
 class WitnessGateway:
     """Asks the witnesses of one log. Event loop only."""
 
-    def __init__(
-        self,
-        origin: str,
-        cosignatures: Cosignatures,
-        directory: Callable[[], Directory],
-        partners: Partners,
-        store: Store,
-        settings: DeliverySettings,
-        clock: Callable[[], datetime],
-        metrics: Metrics,
-        log: Log,
-        *,
-        report: Report = unreported,
-    ) -> None:
-        self._report = report
+    def __init__(self, node: NodeContext, origin: str, cosignatures: Cosignatures) -> None:
+        self._node = node
         self._origin = origin
         self._cosignatures = cosignatures
-        self._directory = directory
-        self._partners = partners
-        self._store = store
-        self._settings = settings
-        self._clock = clock
-        self._metrics = metrics
-        self._log = log
         self._target: tuple[bytes, Checkpoint] | None = None
         self._target_since = 0.0
         self._asking: dict[str, asyncio.Task[None]] = {}
@@ -87,7 +61,7 @@ class WitnessGateway:
     def _policy(self) -> Policy | None:
         """Whom to ask; None while nobody has to be, or while this node's own log is not in the directory."""
         try:
-            policy = witness_policy(self._directory(), self._origin, self._clock())
+            policy = witness_policy(self._node.directory.current, self._origin, self._node.clock())
         except UnknownNodeError:
             return None
         return None if policy.quorum == NONE else policy
@@ -100,7 +74,7 @@ class WitnessGateway:
         under_way = bool(self._asking) and now - self._target_since < ROUND_S
         if target is not None and under_way and not self._cosignatures.is_enough(policy, target[1]):
             return
-        note = await self._store.checkpoint()
+        note = await self._node.store.reads.checkpoint()
         if target is None or note != target[0]:
             self._target, self._target_since = (note, parse_checkpoint(note)), now
 
@@ -111,7 +85,7 @@ class WitnessGateway:
         now = time.monotonic()
         for node in sorted(policy.decisive - self._asking.keys()):
             due = self._failures.get(node, (0, 0.0))[1]
-            if now < due or self._cosignatures.has(checkpoint, node) or not self._partners.can_reach(node):
+            if now < due or self._cosignatures.has(checkpoint, node) or not self._node.partners.can_reach(node):
                 continue
             task = asyncio.create_task(self._ask(node, note, checkpoint), name=f"witness-{node}")
             task.add_done_callback(self._ended)
@@ -120,12 +94,12 @@ class WitnessGateway:
     async def _ask(self, node: str, note: bytes, checkpoint: Checkpoint) -> None:
         """Ask one witness; never raises for what it does."""
         try:
-            lines = await self._lines_of(node, self._partners.get(node), note, checkpoint)
+            lines = await self._lines_of(node, self._node.partners.get(node), note, checkpoint)
             self._cosignatures.add(note, checkpoint, node, lines)
             self._failures.pop(node, None)
         except ComityError as problem:
-            self._metrics.cosignature_failures.labels(node, problem.code).inc()
-            self._log.info("cosignature-not-given", partner=node, code=problem.code)
+            self._node.metrics.cosignature_failures.labels(node, problem.code).inc()
+            self._node.log.info("cosignature-not-given", partner=node, code=problem.code)
             self._put_off(node)
         finally:
             del self._asking[node]
@@ -133,12 +107,12 @@ class WitnessGateway:
     def _ended(self, task: asyncio.Task[None]) -> None:
         problem = None if task.cancelled() else task.exception()
         if problem is not None:
-            self._metrics.internal_errors.inc()
-            log_defect(self._log, problem, route=task.get_name())
+            self._node.metrics.internal_errors.inc()
+            log_defect(self._node.log, problem, route=task.get_name())
 
     def _put_off(self, node: str) -> None:
         failures = self._failures.get(node, (0, 0.0))[0] + 1
-        self._failures[node] = (failures, time.monotonic() + self._settings.pause_s(failures))
+        self._failures[node] = (failures, time.monotonic() + self._node.settings.delivery.pause_s(failures))
 
     async def _lines_of(
         self, node: str, client: PartnerClient, note: bytes, checkpoint: Checkpoint
@@ -146,14 +120,16 @@ class WitnessGateway:
         """The witness's verified lines; raises typed errors."""
         for _ in range(_TRIES):
             old = self._old_sizes.get(node, 0)
-            path = await self._store.consistency_path(old, checkpoint.size) if 0 < old < checkpoint.size else []
+            path = (
+                await self._node.store.reads.consistency_path(old, checkpoint.size) if 0 < old < checkpoint.size else []
+            )
             try:
                 answered = await client.add_checkpoint(old, path, note)
             except OldSizeError as conflict:
                 await self._compare(node, conflict.size, checkpoint)
                 continue
             self._old_sizes[node] = checkpoint.size
-            lines = cosigned_by(self._directory(), node, checkpoint, answered, self._clock())
+            lines = cosigned_by(self._node.directory.current, node, checkpoint, answered, self._node.clock())
             if not lines:
                 raise PeerFailedError(f"{node} answered without the cosignatures of its card's keys")
             return lines
@@ -162,10 +138,10 @@ class WitnessGateway:
     async def _compare(self, node: str, size: int, checkpoint: Checkpoint) -> None:
         """Take over the size that the witness names; raises :class:`OldSizeError` when the checkpoint is behind it."""
         self._old_sizes[node] = size
-        if size > await self._store.log_size():
+        if size > await self._node.store.reads.log_size():
             # It cosigned what this log does not have: the database was rolled back and the log must not go on.
             self.ahead.add(node)
-            self._log.error("witness-ahead-of-own-log", partner=node, size=size)
+            self._node.log.error("witness-ahead-of-own-log", partner=node, size=size)
         if size > checkpoint.size:
             raise OldSizeError(f"{node} cosigned a larger tree of this log", size)
 
@@ -179,30 +155,33 @@ class WitnessGateway:
         try:
             await asyncio.to_thread(self._cosignatures.write, witnessed)
         except OSError as problem:
-            self._report(self._cosignatures.path, problem, "writing")
+            self._node.disk(self._cosignatures.path, problem, "writing")
             return
-        self._report(self._cosignatures.path, None, "writing")
+        self._node.disk(self._cosignatures.path, None, "writing")
         self._cosignatures.keep(witnessed)
-        self._metrics.witnessed_size.set(parse_checkpoint(witnessed).size)
+        self._node.metrics.witnessed_size.set(parse_checkpoint(witnessed).size)
 
     async def _resume(self) -> None:
         """Serve what an earlier process kept, if it is of this log's history."""
+        reads = self._node.store.reads
         try:
             note = self._cosignatures.read()
             if note is None:
                 return
-            verified = verify_checkpoint(note, self._directory().log_verifier(self._origin))
-            kept, newest = verified.checkpoint, parse_checkpoint(await self._store.checkpoint())
-            path = await self._store.consistency_path(kept.size, newest.size) if kept.size < newest.size else []
+            verified = verify_checkpoint(note, self._node.directory.current.log_verifier(self._origin))
+            kept, newest = verified.checkpoint, parse_checkpoint(await reads.checkpoint())
+            path = (
+                await self._node.store.reads.consistency_path(kept.size, newest.size) if kept.size < newest.size else []
+            )
             verify_consistency(kept.size, kept.root, newest.size, newest.root, path)
-            quorum = judge_quorum(self._directory(), verified, self._clock())
+            quorum = judge_quorum(self._node.directory.current, verified, self._node.clock())
             quorum.require()
         except ComityError as problem:
-            self._log.error("cosigned-checkpoint-not-usable", code=problem.code)
+            self._node.log.error("cosigned-checkpoint-not-usable", code=problem.code)
             return
         bare = without_cosignatures(verified)
         for node in quorum.cosigned:
-            lines = cosigned_by(self._directory(), node, kept, verified.others, self._clock())
+            lines = cosigned_by(self._node.directory.current, node, kept, verified.others, self._node.clock())
             self._cosignatures.add(bare, kept, node, lines)
         self._cosignatures.keep(note)
-        self._metrics.witnessed_size.set(kept.size)
+        self._node.metrics.witnessed_size.set(kept.size)

@@ -8,15 +8,12 @@ recorded, and gets a cosignature of the same tree.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
 from hashlib import sha256
 
-from keys.directory.view import Directory
-from node.log.sequencer import Sequencer
+from node.context import NodeContext
 from node.monitor.monitor import Monitor
-from node.operations.metrics import Metrics
-from node.store.interface import PeerCheckpoint, RecordCosigned, Store
+from node.store.operations import RecordCosigned
+from node.store.reads import PeerCheckpoint
 from protocol.errors import (
     CheckpointInvalidError,
     ForbiddenError,
@@ -37,25 +34,10 @@ from protocol.log.witness import WitnessSigner, cosign, with_lines, without_cosi
 class Witness:
     """The witness of one node. ``signer`` is None for a node that has no witness keys."""
 
-    def __init__(
-        self,
-        node: str,
-        signer: WitnessSigner | None,
-        directory: Callable[[], Directory],
-        store: Store,
-        sequencer: Sequencer,
-        monitor: Monitor,
-        clock: Callable[[], datetime],
-        metrics: Metrics,
-    ) -> None:
+    def __init__(self, node: NodeContext, signer: WitnessSigner | None, monitor: Monitor) -> None:
         self._node = node
         self._signer = signer
-        self._directory = directory
-        self._store = store
-        self._sequencer = sequencer
         self._monitor = monitor
-        self._clock = clock
-        self._metrics = metrics
 
     async def add(self, request: AddCheckpoint) -> tuple[NoteSignature, ...]:
         """Cosign the checkpoint of ``request``; returns when that is recorded.
@@ -73,25 +55,25 @@ class Witness:
         checkpoint = verified.checkpoint
         if not request.old_size <= checkpoint.size:
             raise MalformedError("the checkpoint is of a smaller tree than the old size, or beyond every size")
-        last = await self._store.cosigned(checkpoint.origin)
+        last = await self._node.store.reads.cosigned(checkpoint.origin)
         await self._monitor.require_consistent(node, verified)
         await self._require_extends(node, request, verified, last)
-        now = self._clock()
-        self._sequencer.require_clock(now)
+        now = self._node.clock()
+        self._node.sequencer.require_clock(now)
         lines = cosign(checkpoint, signer, now)
         note = with_lines(without_cosignatures(verified), lines)
         operation = RecordCosigned(checkpoint.origin, request.old_size, checkpoint.size, checkpoint.root, note)
-        await self._sequencer.perform(operation)
-        self._metrics.cosigned.labels(node).inc()
+        await self._node.sequencer.perform(operation)
+        self._node.metrics.cosigned.labels(node).inc()
         return lines
 
     async def newest(self, origin_hash: str) -> bytes:
         """The last checkpoint cosigned of the log whose origin has that SHA-256; :class:`LogUnavailableError`."""
-        directory = self._directory()
+        directory = self._node.directory.current
         for node in directory.nodes():
             for origin in {log.origin for log in directory.node(node).logs()}:
                 if sha256(origin.encode()).hexdigest() == origin_hash:
-                    cosigned = await self._store.cosigned(origin)
+                    cosigned = await self._node.store.reads.cosigned(origin)
                     if cosigned is not None:
                         return cosigned.note
         raise LogUnavailableError("no checkpoint of this log was cosigned here")
@@ -100,14 +82,14 @@ class Witness:
 
     def _log_of(self, origin: str) -> str:
         """The node whose log it is; raises :class:`NotFoundError` for this node's own, ``UnknownNodeError``."""
-        node = self._directory().node_of_origin(origin)
-        if node == self._node:
+        node = self._node.directory.current.node_of_origin(origin)
+        if node == self._node.name:
             raise NotFoundError("a node is no witness of its own log")
         return node
 
     def _verified(self, note: bytes, node: str) -> VerifiedCheckpoint:
-        directory = self._directory()
-        directory.require_active(node, self._clock())
+        directory = self._node.directory.current
+        directory.require_active(node, self._node.clock())
         if node in self._monitor.distrusted:
             raise ForbiddenError(f"the log of {node} contradicted itself; it is not cosigned any more")
         try:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from protocol.crypto.signing import SIGNATURE_BYTES, Ed25519Verifier, Signer
-from protocol.encoding import cbor
+from protocol.encoding import cbor, exact
 from protocol.encoding.keyid import KID_BYTES
 from protocol.errors import MalformedError, UnsupportedVersionError
 
@@ -38,6 +38,19 @@ IV_BYTES = 12
 # Keys, values and containers: of an object with the most recipients, and of a header.
 _MAX_ITEMS = 1_024
 _MAX_HEADER_ITEMS = 64
+_MAX_HEADER_BYTES = 8192
+
+# The bytes of each object begin with these, and these stand between its parts.
+_SIGN1_START = bytes.fromhex("d284")
+_NO_UNPROTECTED = 0xA0
+_SIGNATURE_HEAD = bytes.fromhex("5840")
+_ENCRYPT_START = bytes.fromhex("d86084")
+_ENCRYPTED_HEADER = bytes.fromhex("a4010302813a00011170054c")
+_ROUTING_LABEL = bytes.fromhex("3a00011170")
+_IV_AT = len(_ENCRYPTED_HEADER)
+_ROUTING_AT = _IV_AT + IV_BYTES
+_RECIPIENT_START = 0x83
+_ENCAPSULATED_START = bytes.fromhex("a123")
 
 _SIGNED = frozenset({HEADER_ALG, HEADER_CONTENT_TYPE, HEADER_KID})
 _SEALED = frozenset({HEADER_ALG, HEADER_CRIT, HEADER_IV, HEADER_ROUTING})
@@ -76,31 +89,59 @@ class Encrypted:
     recipients: tuple[Recipient, ...]
 
 
+_SIGNATURE1 = bytes.fromhex("84") + exact.put_text("Signature1")
+
+
 def _to_be_signed(protected: bytes, context: bytes, payload: bytes) -> bytes:
     # RFC 9052 §4.4; the external_aad holds the domain context of the object's type.
-    return cbor.encode(["Signature1", protected, context, payload])
+    return _SIGNATURE1 + exact.put_bytes(protected) + exact.put_bytes(context) + exact.put_bytes(payload)
 
 
 def sign1(payload: bytes, content_type: str, context: bytes, signer: Signer) -> bytes:
     """The tagged COSE_Sign1 of ``payload`` in the domain ``context``."""
     protected = cbor.encode({HEADER_ALG: ALG_ED25519, HEADER_CONTENT_TYPE: content_type, HEADER_KID: signer.kid})
     signature = signer.sign(_to_be_signed(protected, context, payload))
-    return cbor.encode_tagged(TAG_SIGN1, [protected, {}, payload, signature])
+    return b"".join(
+        (_SIGN1_START, exact.put_bytes(protected), b"\xa0", exact.put_bytes(payload), _SIGNATURE_HEAD, signature)
+    )
 
 
 def parse_sign1(data: bytes, content_type: str, *, max_bytes: int) -> Sign1:
     """Take a COSE_Sign1 of ``content_type`` apart; raises :class:`MalformedError` and its kin."""
+    if len(data) <= max_bytes:
+        try:
+            return _exact_sign1(data, content_type)
+        except exact.NOT_EXACT:
+            pass  # read again below, which says what is wrong
     protected, unprotected, payload, signature = _array(data, TAG_SIGN1, 4, max_bytes)
     if unprotected != {}:
         raise MalformedError("a signed object has no unprotected headers")
-    header = _known_header(protected, _SIGNED)
+    kid = _kid_of(_bytes(protected, "protected header"), content_type)
+    _bytes(payload, "payload")
+    _bytes(signature, "signature", SIGNATURE_BYTES)
+    return Sign1(protected, kid, content_type, payload, signature)
+
+
+@lru_cache(maxsize=256)  # a signer writes the same header into every object of a type
+def _kid_of(protected: bytes, content_type: str) -> bytes:
+    header = _header(protected, _SIGNED)
     if header[HEADER_ALG] != ALG_ED25519:
         raise UnsupportedVersionError("the object is not signed with Ed25519")
     if header[HEADER_CONTENT_TYPE] != content_type:
         raise MalformedError(f"the signed object is not of type {content_type}")
-    _bytes(payload, "payload")
-    _bytes(signature, "signature", SIGNATURE_BYTES)
-    return Sign1(protected, _bytes(header[HEADER_KID], "kid", KID_BYTES), content_type, payload, signature)
+    return _bytes(header[HEADER_KID], "kid", KID_BYTES)
+
+
+def _exact_sign1(data: bytes, content_type: str) -> Sign1:
+    """A COSE_Sign1 with nothing wrong in it; raises one of :data:`exact.NOT_EXACT` for any other bytes."""
+    protected, at = exact.byte_string(data, len(_SIGN1_START))
+    if not data.startswith(_SIGN1_START) or data[at] != _NO_UNPROTECTED:
+        raise exact.InexactError
+    payload, at = exact.byte_string(data, at + 1)
+    signature = data[at + len(_SIGNATURE_HEAD) :]
+    if not data.startswith(_SIGNATURE_HEAD, at) or len(signature) != SIGNATURE_BYTES:
+        raise exact.InexactError
+    return Sign1(protected, _kid_of(protected, content_type), content_type, payload, signature)
 
 
 def verify_sign1(signed: Sign1, context: bytes, verifier: Ed25519Verifier) -> None:
@@ -139,6 +180,11 @@ def encode_encrypted(encrypted: Encrypted) -> bytes:
 
 def parse_encrypted(data: bytes, *, max_bytes: int) -> Encrypted:
     """Take a COSE_Encrypt apart; raises :class:`MalformedError` and its kin."""
+    if len(data) <= max_bytes:
+        try:
+            return _exact_encrypted(data)
+        except exact.NOT_EXACT:
+            pass  # read again below, which says what is wrong
     protected, unprotected, ciphertext, recipients = _array(data, TAG_ENCRYPT, 4, max_bytes)
     if unprotected != {}:
         raise MalformedError("a sealed object has no unprotected headers")
@@ -158,18 +204,51 @@ def parse_encrypted(data: bytes, *, max_bytes: int) -> Encrypted:
     )
 
 
+def _exact_encrypted(data: bytes) -> Encrypted:
+    """A COSE_Encrypt with nothing wrong in it; raises one of :data:`exact.NOT_EXACT` for any other bytes."""
+    protected, at = exact.byte_string(data, len(_ENCRYPT_START))
+    if not data.startswith(_ENCRYPT_START) or data[at] != _NO_UNPROTECTED:
+        raise exact.InexactError
+    if not protected.startswith(_ENCRYPTED_HEADER) or not protected.startswith(_ROUTING_LABEL, _ROUTING_AT):
+        raise exact.InexactError
+    routing, end = exact.byte_string(protected, _ROUTING_AT + len(_ROUTING_LABEL))
+    if end != len(protected) or end > _MAX_HEADER_BYTES:
+        raise exact.InexactError
+    ciphertext, at = exact.byte_string(data, at + 1)
+    count = data[at] - 0x80
+    if not 0 <= count < 24:
+        raise exact.InexactError
+    at += 1
+    recipients = []
+    for _ in range(count):
+        recipient, at = _exact_recipient(data, at)
+        recipients.append(recipient)
+    if at != len(data):
+        raise exact.InexactError
+    return Encrypted(protected, protected[_IV_AT:_ROUTING_AT], routing, ciphertext, tuple(recipients))
+
+
+def _exact_recipient(data: bytes, at: int) -> tuple[Recipient, int]:
+    if data[at] != _RECIPIENT_START:
+        raise exact.InexactError
+    protected, at = exact.byte_string(data, at + 1)
+    if not data.startswith(_ENCAPSULATED_START, at):
+        raise exact.InexactError
+    encapsulated, at = exact.byte_string(data, at + len(_ENCAPSULATED_START))
+    ciphertext, at = exact.byte_string(data, at)
+    return Recipient(protected, _wrapped_kid(protected), encapsulated, ciphertext), at
+
+
 def _recipient(item: Any) -> Recipient:
     if type(item) is not list or len(item) != 3:
         raise MalformedError("a recipient is an array of three")
     protected, unprotected, ciphertext = item
-    header = _known_header(protected, _WRAPPED)
-    if header[HEADER_ALG] != ALG_HPKE_MLKEM768_X25519:
-        raise UnsupportedVersionError("the recipient's algorithm is not MLKEM768-X25519")
+    kid = _wrapped_kid(_bytes(protected, "protected header"))
     if type(unprotected) is not dict or set(unprotected) != {HEADER_ENCAPSULATED_KEY}:
         raise MalformedError("a recipient's unprotected header is its encapsulated key")
     return Recipient(
         protected=protected,
-        kid=_bytes(header[HEADER_KID], "kid", KID_BYTES),
+        kid=kid,
         encapsulated=_bytes(unprotected[HEADER_ENCAPSULATED_KEY], "encapsulated key"),
         ciphertext=_bytes(ciphertext, "recipient ciphertext"),
     )
@@ -184,19 +263,19 @@ def _array(data: bytes, tag: int, length: int, max_bytes: int) -> list[Any]:
 
 def _header(protected: Any, labels: Set[int]) -> Mapping[int, Any]:
     header = cbor.decode(
-        _bytes(protected, "protected header"), max_bytes=8192, max_depth=4, max_items=_MAX_HEADER_ITEMS
+        _bytes(protected, "protected header"), max_bytes=_MAX_HEADER_BYTES, max_depth=4, max_items=_MAX_HEADER_ITEMS
     )
     if type(header) is not dict or header.keys() != labels:
         raise MalformedError("the protected header does not hold exactly the headers of this version")
     return header
 
 
-# A signer, and a recipient's key, write the same header into every message.
-_same_header = lru_cache(maxsize=256)(_header)
-
-
-def _known_header(protected: Any, labels: frozenset[int]) -> Mapping[int, Any]:
-    return _same_header(_bytes(protected, "protected header"), labels)
+@lru_cache(maxsize=256)  # whoever seals to a key writes the same header into every message
+def _wrapped_kid(protected: bytes) -> bytes:
+    header = _header(protected, _WRAPPED)
+    if header[HEADER_ALG] != ALG_HPKE_MLKEM768_X25519:
+        raise UnsupportedVersionError("the recipient's algorithm is not MLKEM768-X25519")
+    return _bytes(header[HEADER_KID], "kid", KID_BYTES)
 
 
 def _bytes(value: Any, name: str, length: int | None = None) -> bytes:

@@ -16,6 +16,7 @@ Rules, all on decoding:
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import cbor2
@@ -31,6 +32,7 @@ MAX_FILE_ITEMS = 4_000_000
 
 _LEAVES = frozenset({int, bytes, str, bool, type(None)})
 _CONTAINERS = frozenset({list, dict})
+_KINDS = _LEAVES | _CONTAINERS
 _INTEGERS = frozenset({int})
 # Negative keys come after all positive ones, in the order of their absolute values.
 _NEGATIVE_RANK = 1 << 64
@@ -61,8 +63,13 @@ _REFUSED_TAGS = dict.fromkeys(_SEMANTIC_TAGS, _refuse_tag)
 def encode(value: Any) -> bytes:
     """The core deterministic encoding of ``value`` (RFC 8949 §4.2.1)."""
     # Only maps have an order to be put right, and only they make cbor2 look for one.
-    flat = type(value) is list and _CONTAINERS.isdisjoint(map(type, value))
-    return cbor2.dumps(value, canonical=not flat)
+    if type(value) is dict and _INTEGERS.issuperset(map(type, value)):
+        keys = list(value)
+        ordered = keys == sorted(keys) and (not keys or keys[0] >= 0)
+        items: Collection[Any] = value.values()
+    else:
+        ordered, items = type(value) is list, value
+    return cbor2.dumps(value, canonical=not (ordered and _CONTAINERS.isdisjoint(map(type, items))))
 
 
 def encode_tagged(tag: int, value: Any) -> bytes:
@@ -144,16 +151,17 @@ def _tag_head(tag: int) -> bytes:
 def _check(container: Any) -> None:
     if type(container) is dict:
         _check_keys(container)
-        items = container.values()
+        items: Collection[Any] = container.values()
     else:
         items = container
+    kinds = set(map(type, items))
+    if kinds <= _LEAVES:
+        return  # as most maps and arrays are
+    if not kinds <= _KINDS:
+        raise MalformedError(_FOREIGN_VALUE)
     for item in items:
-        kind = type(item)
-        if kind in _LEAVES:
-            continue
-        if kind not in _CONTAINERS:
-            raise MalformedError(_FOREIGN_VALUE)
-        _check(item)
+        if type(item) in _CONTAINERS:
+            _check(item)
 
 
 def _check_keys(value: dict[Any, Any]) -> None:

@@ -30,7 +30,7 @@ _FIRST_YEAR, _LAST_YEAR = 1971, 2199
 class WrittenInstant(datetime):
     """An instant as somebody wrote it: a datetime, and beside it the text with every digit and the offset.
 
-    A datetime holds no nanosecond and no second 60. What is computed from it (a sum, another zone) nobody wrote.
+    A datetime holds no nanosecond and no second 60. Nobody wrote what is computed from it (a sum, another zone).
     """
 
     _written: str | None = None
@@ -125,4 +125,8 @@ def to_text(instant: datetime) -> str:
 
 def truncate(instant: datetime) -> datetime:
     """The instant as the wire can carry it: whole milliseconds, UTC."""
+    if type(instant) is datetime and instant.tzinfo is not None and 1970 < instant.year < 9999:
+        # The same, and much faster: a directory has tens of thousands of instants.
+        there = instant.astimezone(UTC)
+        return there.replace(microsecond=there.microsecond // 1000 * 1000)
     return from_ms(to_ms(instant))

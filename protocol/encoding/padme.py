@@ -32,7 +32,7 @@ def unpad(plaintext: bytes) -> tuple[bytes, bytes]:
     if len(plaintext) < _PREFIX_BYTES:
         raise OpenFailedError("the sealed content is too short")
     end = _PREFIX_BYTES + int.from_bytes(plaintext[SALT_BYTES:_PREFIX_BYTES], "big")
-    # What ends behind the plaintext has a larger size than the plaintext.
+    # An end behind the plaintext has a larger size than the plaintext.
     if padded_size(end) != len(plaintext) or any(plaintext[end:]):
         raise OpenFailedError("the sealed content is not padded as this version pads")
     return plaintext[:SALT_BYTES], plaintext[_PREFIX_BYTES:end]

@@ -91,11 +91,18 @@ class AuthenticatedRequest:
             raise UnauthenticatedError("the content digest is not the body's")
 
 
+@dataclass(frozen=True, slots=True)
+class SignedBody:
+    """The body of a request with the value of its ``Content-Type``, which the signature covers too."""
+
+    content: bytes
+    content_type: str
+
+
 def sign_request(
     method: str,
     url: str,
-    body: bytes | None,
-    content_type: str | None,
+    body: SignedBody | None,
     holder: str,
     signer: Signer,
     now: datetime,
@@ -111,7 +118,7 @@ def sign_request(
         f'expires={created + int(LIFETIME.total_seconds())};nonce="{nonce.hex()}";'
         f'keyid="{KeyRef(holder, signer.kid)}";alg="{_ALGORITHM}";tag="{TAG}"'
     )
-    headers = {} if body is None else {"Content-Type": content_type or "", "Content-Digest": _digest(body)}
+    headers = {} if body is None else {"Content-Type": body.content_type, "Content-Digest": _digest(body.content)}
     signature = signer.sign(_signature_base(method, url, headers, parameters))
     headers["Signature-Input"] = f"{LABEL}={parameters}"
     headers["Signature"] = f"{LABEL}=:{b64encode(signature).decode('ascii')}:"

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from protocol.encoding import cbor
+from protocol.encoding import cbor, exact
 from protocol.errors import ComityError, MalformedError, PeerFailedError, TooLargeError
 from protocol.http.problem import problem_of, problem_text
 from protocol.log.merkle import HASH_BYTES, MAX_SIZE
+from protocol.log.note import MAX_NOTE_BYTES
 from protocol.receipt import Receipt, receipts_from_value, receipts_to_value
 from protocol.routing import MAX_RECIPIENTS
 
@@ -27,6 +28,9 @@ MAX_ANSWER_BYTES = 12 * 1024 * 1024
 MAX_ANSWER_RECEIPTS = 1 + 2 * MAX_RECIPIENTS
 # Of all receipts that one body judges.
 MAX_VERDICTS = 4_096
+# It tells of one log's head: the checkpoint that was signed first, and the latest of the same tree.
+MAX_HEAD_NOTES = 2
+MAX_HEAD_BYTES = MAX_HEAD_NOTES * (MAX_NOTE_BYTES + 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +43,31 @@ class EnvelopeAnswer:
 
 def decode_items(body: bytes, max_items: int, max_bytes: int) -> list[bytes]:
     """An array of 1 to ``max_items`` byte strings; raises :class:`MalformedError` and its kin."""
+    if len(body) <= max_bytes:
+        try:
+            return _exact_items(body, max_items)
+        except exact.NOT_EXACT:
+            pass  # read again below, which says what is wrong
     value = cbor.decode(body, max_bytes=max_bytes, max_depth=2)
     if type(value) is not list or any(type(item) is not bytes for item in value):
         raise MalformedError("the body is not an array of byte strings")
     if not 1 <= len(value) <= max_items:
         raise TooLargeError(f"a request carries 1 to {max_items} items")
     return value
+
+
+def _exact_items(body: bytes, max_items: int) -> list[bytes]:
+    """An array with nothing wrong in it; raises one of :data:`exact.NOT_EXACT` for any other bytes."""
+    count, at = exact.count(body, 0)
+    if not 1 <= count <= max_items:
+        raise exact.InexactError
+    items = []
+    for _ in range(count):
+        item, at = exact.byte_string(body, at)
+        items.append(item)
+    if at != len(body):
+        raise exact.InexactError
+    return items
 
 
 def encode_items(items: Sequence[bytes]) -> bytes:
@@ -288,6 +311,21 @@ def decode_heads(body: bytes, source: str) -> Heads:
     if any(len(row[-1]) != HASH_BYTES for row in (*seen, *proofs)) or any(not 0 <= row[1] <= MAX_SIZE for row in seen):
         raise _nonsense(source)
     return Heads(seen, proofs)
+
+
+def encode_head(notes: Sequence[bytes]) -> bytes:
+    """``[signed note, ...]``: what is known of one log's newest tree, in the order of their times; one or two."""
+    return cbor.encode(list(notes))
+
+
+def decode_head(body: bytes, source: str) -> tuple[bytes, ...]:
+    """The notes, not verified; raises :class:`PeerFailedError` for anything else."""
+    value = _decode(body, source)
+    if type(value) is not list or not 1 <= len(value) <= MAX_HEAD_NOTES:
+        raise _nonsense(source)
+    if any(type(note) is not bytes for note in value):
+        raise _nonsense(source)
+    return tuple(value)
 
 
 def _rows(value: Any, kinds: tuple[type, ...], source: str) -> tuple[Any, ...]:

@@ -62,7 +62,7 @@ class AssistanceCase(Case[WantedCase]):
     def _is_done(self, target: WantedCase, now: datetime) -> bool:
         state = self.target_state_at(target, now)
         wanted_by = self.opening.wanted_by if self.opening else None
-        # Who it was forwarded to may still answer, as long as that is of use.
+        # The office that it was forwarded to may still answer, as long as that is of use.
         too_late = state is S.FORWARDED and wanted_by is not None and now >= wanted_by
         return state in TERMINAL or state is S.ANSWERED or too_late
 

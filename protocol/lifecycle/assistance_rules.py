@@ -105,7 +105,7 @@ ASSISTANCE_RULES: tuple[Rule[AssistanceState], ...] = (
         "Art. 27.6, 28.2",
     ),
     Rule((S.ACCEPTED_WITH_CONDITIONS,), f.ConditionsProposed, None, None, "Art. 28.3"),
-    # What was executed is offered under conditions before it is given.
+    # The result is offered under conditions before it is given.
     Rule(
         (S.CONDITIONS_AGREED, S.IN_EXECUTION, S.PARTIALLY_ANSWERED, S.ANSWERED),
         f.ConditionsProposed,

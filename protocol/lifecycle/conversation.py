@@ -61,7 +61,7 @@ CONVERSATION_RULES: tuple[Rule[ConversationState], ...] = (
 )
 CONVERSATION_RULE_FOR = by_state_and_fact(CONVERSATION_RULES)
 _ENDED = frozenset({S.ANSWERED, S.WITHDRAWN, S.CLOSED, S.CONDITIONS_DECLINED})
-# What else is said in such a thread moves nothing, and is in order whenever it comes.
+# All else in such a thread moves nothing, and is in order whenever it comes.
 _MOVING = frozenset({f.Explained, *(rule.fact for rule in CONVERSATION_RULES)})
 
 

@@ -17,7 +17,7 @@ from uuid import UUID
 class CaseFact:
     """Base: ``message_id`` of the message, ``by`` the contact point that did it, ``about`` the message replied to."""
 
-    # What this fact needs to be sorted after others of the same message; also its name in the table and diagrams.
+    # The name in the table and diagrams. A fact that needs one is sorted after others of the same message by it.
     NAME: ClassVar[str] = ""
 
     message_id: UUID

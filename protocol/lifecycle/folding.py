@@ -3,7 +3,7 @@
 Facts are sorted by an order that both sides share: a fact is never before the message it replies to, then by time,
 then by id. So a clock that is wrong on one side cannot put an answer before its question.
 
-What differs between lifecycles (their table, what a target remembers) is given as a :class:`Lifecycle`.
+A :class:`Lifecycle` gives what differs between lifecycles: their table, and what a target remembers.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ RULES: tuple[Rule[State], ...] = (
     Rule((S.FOLLOWED_UP,), f.AnsweredInPart, _DOES, None, "Art. 31"),
     Rule((S.FOLLOWED_UP,), f.Answered, _DOES, S.PRODUCED, "Art. 31"),
     Rule((S.LAPSED,), f.Answered, _DOES, S.PRODUCED, "Art. 31", _followed_up_in_time),
-    # What the request that followed asked for is offered under conditions before it is given.
+    # The data that the request that followed asked for are offered under conditions before they are given.
     Rule((S.FOLLOWED_UP,), f.ConditionsProposed, _DOES, None, "Art. 28.2"),
     Rule((S.LAPSED,), f.ConditionsProposed, _DOES, None, "Art. 28.2", _followed_up_in_time),
     Rule((S.FOLLOWED_UP,), f.FollowUpRefused, _DOES, S.FOLLOW_UP_REFUSED, "Art. 27.4, 27.7"),

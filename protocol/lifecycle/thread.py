@@ -70,7 +70,7 @@ def facts_of(message: Message) -> tuple[f.CaseFact, ...]:
 def facts_of_thread(thread: Iterable[ThreadMessage]) -> list[f.CaseFact]:
     """The facts of all messages and of the handover receipts about them.
 
-    What was given under conditions that nobody accepted states nothing yet, on either side.
+    Content under conditions that nobody accepted states nothing yet, on either side.
     """
     facts: list[f.CaseFact] = []
     entries = tuple(thread)

@@ -81,8 +81,8 @@ class VerifiedCheckpoint:
 class FormerLogKeys:
     """Keys that a log signed with before. They count for trees of at most ``final``'s size; None: of any size still.
 
-    ``final`` is the head of the log when the present keys took over. Whoever steals former keys can sign no tree that
-    is larger, and none of that size that is another.
+    ``final`` is the head of the log when the present keys took over. A thief of former keys can sign no tree that is
+    larger, and none of that size that is another.
     """
 
     keys: LogVerifier

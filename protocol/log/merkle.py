@@ -14,6 +14,10 @@ MAX_PATH_HASHES = 64
 # The specifications leave 64 bits; a number is kept in signed ones everywhere (databases, other languages).
 MAX_SIZE = (1 << 63) - 1
 
+_BYTES = frozenset({bytes})
+_HASH_SIZE = frozenset({HASH_BYTES})
+_NO_HASH = f"a hash of the tree has {HASH_BYTES} bytes"
+
 # Inner nodes of one tree that are remembered, about 1 KB each: more than those of a batch of receipts.
 MAX_PROVED = 2048
 
@@ -163,6 +167,7 @@ def _verify_trivial(old_size: int, old_root: bytes, new_size: int, new_root: byt
 def _check_hashes(path: Sequence[bytes], *ends: bytes) -> None:
     if len(path) > MAX_PATH_HASHES:
         raise ProofInvalidError(f"a path has at most {MAX_PATH_HASHES} hashes")
-    for hash_ in (*ends, *path):
-        if type(hash_) is not bytes or len(hash_) != HASH_BYTES:
-            raise ProofInvalidError(f"a hash of the tree has {HASH_BYTES} bytes")
+    if not (_BYTES.issuperset(map(type, path)) and _HASH_SIZE.issuperset(map(len, path))):
+        raise ProofInvalidError(_NO_HASH)
+    if not (_BYTES.issuperset(map(type, ends)) and _HASH_SIZE.issuperset(map(len, ends))):
+        raise ProofInvalidError(_NO_HASH)

@@ -1,4 +1,4 @@
-"""A log's tree by tiles that are fetched as they are asked for. Whoever computes with it does no I/O itself.
+"""A log's tree by tiles that are fetched as they are asked for. A caller that computes with it does no I/O itself.
 
 A question to the tree raises :class:`TileNeededError` for a tile that is not here yet; the caller fetches it, adds it,
 and asks again. Nothing that was fetched is trusted: what a tree answers counts when it leads to a signed root.

@@ -1,4 +1,5 @@
-"""What contact points say to each other: typed messages in JSON, inside the seal.
+"""What contact points say to each other: typed messages in JSON, inside the seal. A type is one module and one line in
+the registry.
 
-Adding a type takes one module with its model and one line in :mod:`protocol.messages.registry`.
+It never seals, sends or stores a message.
 """

@@ -8,8 +8,8 @@ Rules:
 1. A label or condition binds whoever holds the content, except the office that set it.
 2. It is lifted by the consent of the office that set it, and by nobody else's. An item of an answer may name another
    originator: then its further use is lifted by that office.
-3. What was passed on stays under the labels of its original, whoever passes it on and however often. The labels of the
-   message around it are never weaker; what they add is lifted by who added it.
+3. A message that was passed on stays under the labels of its original, whoever passes it on and however often. The
+   labels of the message around it are never weaker; what they add is lifted by who added it.
 4. Consent answers what the holder asked: this action, for this recipient. The last word counts, and a word on the
    message as a whole replaces all earlier words on its items.
 """
@@ -20,16 +20,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from protocol.address import Address
-from protocol.messages.parse import parse_message
-from protocol.messages.schema.base import Handling, Message
-from protocol.messages.schema.use import ConsentReply, ConsentRequest
-from protocol.messages.types.answer import Answer
-from protocol.messages.types.consent import conditions_of
-from protocol.messages.types.forward import Forward, Original
-from protocol.messages.types.information import InformationSpontaneous
+
+if TYPE_CHECKING:
+    from protocol.messages.schema.base import Handling, Message
+    from protocol.messages.schema.use import ConsentReply, ConsentRequest
+    from protocol.messages.types.forward import Original
+
 
 _GRANTED = frozenset({"granted", "granted_with_conditions"})
 
@@ -82,8 +82,8 @@ def objections(
 ) -> tuple[Objection, ...]:
     """What still forbids ``holder`` the action on ``message``, given the consent that ``thread`` holds.
 
-    ``recipient`` is to whom it would be passed on; None is somebody who is no contact point. What an office wrote
-    itself it may do with as it likes. Raises :class:`InvalidMessageError` for an original that cannot be read.
+    ``recipient`` is to whom it would be passed on; None is somebody who is no contact point. An office may do as it
+    likes with what it wrote itself. Raises :class:`InvalidMessageError` for an original that cannot be read.
     """
     open_ = open_barriers(message, action, holder, recipient, thread, now)
     return tuple(dict.fromkeys(barrier.objection for barrier in open_))
@@ -107,6 +107,8 @@ def open_barriers(
 
 def barriers(message: Message, action: Action, holder: Address, recipient: Address | None) -> tuple[Barrier, ...]:
     """What forbids the action as long as nobody consents."""
+    from protocol.messages.types.forward import Forward
+
     inner: tuple[Barrier, ...] = ()
     if isinstance(message, Forward):
         inner = barriers(read_original(message.original), action, holder, recipient)
@@ -121,6 +123,8 @@ def barriers(message: Message, action: Action, holder: Address, recipient: Addre
 
 def read_original(original: Original) -> Message:
     """The message that was passed on; nothing is verified. Raises :class:`InvalidMessageError`."""
+    from protocol.messages.parse import parse_message
+
     return parse_message(original.content.encode())
 
 
@@ -144,6 +148,8 @@ def weakened(outer: Handling, inner: Handling) -> tuple[str, ...]:
 
 def items_of(message: Message) -> tuple[str | None, ...]:
     """The items that consent is asked for: those of an answer, else the message as a whole (None)."""
+    from protocol.messages.types.answer import Answer
+
     if isinstance(message, Answer) and message.items:
         return tuple(item.item for item in message.items)
     return (None,)
@@ -155,6 +161,8 @@ def _rank(labels: Sequence[str], label: str) -> int:
 
 
 def _forwarding(message: Message, holder: Address, recipient: Address | None) -> Iterator[Barrier]:
+    from protocol.messages.types.answer import Answer
+
     handling = message.handling
     if recipient is None or str(recipient) not in (*message.to, message.sender):
         code = _tlp_objection(handling.tlp, holder, recipient)
@@ -187,6 +195,9 @@ def _tlp_objection(tlp: str, holder: Address, recipient: Address | None) -> str 
 
 
 def _proceedings(message: Message) -> Iterator[Barrier]:
+    from protocol.messages.types.answer import Answer
+    from protocol.messages.types.information import InformationSpontaneous
+
     if "H1" in message.handling.codes:
         yield _of(message, Objection("h1"))
     yield from _by_condition(message, frozenset({"no_judicial_use"}))
@@ -199,6 +210,9 @@ def _proceedings(message: Message) -> Iterator[Barrier]:
 
 
 def _by_condition(message: Message, kinds: frozenset[str]) -> Iterator[Barrier]:
+    from protocol.messages.types.answer import Answer
+    from protocol.messages.types.consent import conditions_of
+
     if isinstance(message, Answer):
         for item in message.items:
             for condition in item.conditions:
@@ -228,6 +242,8 @@ class _Consents:
         thread: tuple[Message, ...],
         now: datetime,
     ) -> None:
+        from protocol.messages.schema.use import ConsentReply, ConsentRequest
+
         asked = {
             other.id
             for other in thread

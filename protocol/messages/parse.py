@@ -15,6 +15,7 @@ from pydantic_core import PydanticSerializationError
 from protocol.encoding.instants import as_written
 from protocol.encoding.json_bounds import require_few_items
 from protocol.encoding.json_names import each_name_once
+from protocol.encoding.phrase import phrase
 from protocol.envelope import MAX_CONTENT_BYTES
 from protocol.errors import InvalidMessageError, TooLargeError
 from protocol.messages.registry import MESSAGE_TYPES
@@ -32,9 +33,10 @@ _TEXTS = {
 MAX_LIST = MAX_TARGETS
 # All names and values of a message.
 MAX_ITEMS = 100_000
+_CARRIAGE_RETURN = rb"\r"  # as JSON writes it: most drafts have none, and need not be looked through
 # Of a forward: the content that others signed, byte for byte.
 _COMMITTED = frozenset({"original", "consents"})
-_NOT_JSON = f"this is not JSON with each name used once and at most {MAX_LIST} items in a list"
+_NOT_JSON = phrase("this is not JSON with each name used once and lists no longer than {limit}", limit=MAX_LIST)
 # Stand-ins for what the desk fills in when it sends; valid, so that only the officer's own fields are reported.
 _FILLED_BY_DESK = {
     "id": "00000000-0000-7000-8000-000000000000",
@@ -134,7 +136,7 @@ def compose_message(
 
     Raises :class:`InvalidMessageError` with all problems.
     """
-    fields: dict[str, Any] = {**_FILLED_BY_DESK, **_with_line_feeds(draft)}
+    fields: dict[str, Any] = {**_FILLED_BY_DESK, **draft}
     if message_id is not None:
         fields["id"] = str(message_id)
     if sender is not None:
@@ -150,10 +152,18 @@ def compose_message(
     fields.setdefault("schema_version", model.SCHEMA_VERSION)
     if fields["schema_version"] != model.SCHEMA_VERSION:
         raise _invalid((("schema_version", _FORMAT_RULE, _TEXTS["version"]),))
-    message = _validate(_dump(fields), model, newer=False, received=False)
+    written = _dump(fields)
+    if _CARRIAGE_RETURN in written:
+        written = _dump(_with_line_feeds(fields))
+    message = _validate(written, model, newer=False, received=False)
     content = message_to_bytes(message)
     if len(content) > MAX_CONTENT_BYTES:
-        text = f"the message has {len(content)} bytes, and {MAX_CONTENT_BYTES} can be sealed: {_shorten(message)}"
+        text = phrase(
+            "bytes of the message: {size}; the most that can be sealed: {limit}; {advice}",
+            size=len(content),
+            limit=MAX_CONTENT_BYTES,
+            advice=_shorten(message),
+        )
         raise _invalid((("message", _FORMAT_RULE, text),))
     return ComposedMessage(message, content)
 
@@ -176,10 +186,12 @@ def _line_feeds(value: Any) -> Any:
 
 def _shorten(message: Message) -> str:
     if message.type == "forward":
-        return "it is too long to be passed on with all that proves it; ask its sender to send it to that office"
+        return phrase(
+            "it is too long to be passed on with all that proves it; ask its sender to send it to that office"
+        )
     if message.thread == message.id and hasattr(message, "targets"):
-        return "split its targets over several requests (--split does)"
-    return "shorten its texts, or say it in several messages"
+        return phrase("split its targets over several requests (--split does)")
+    return phrase("shorten its texts, or say it in several messages")
 
 
 def json_schema(message_type: str) -> dict[str, Any]:
@@ -205,8 +217,7 @@ def _validate(content: bytes, model: type[Message], *, newer: bool, received: bo
 
 
 def _invalid(problems: tuple[Problem, ...]) -> InvalidMessageError:
-    count = len(problems)
-    return InvalidMessageError(f"the message has {count} problem{'' if count == 1 else 's'}", problems)
+    return InvalidMessageError(phrase("problems of the message: {count}", count=len(problems)), problems)
 
 
 def _dump(fields: Mapping[str, Any]) -> bytes:
@@ -223,6 +234,8 @@ def _plain(value: object) -> object:
         return str(value)
     if isinstance(value, datetime):
         return as_written(value)
+    if isinstance(value, Mapping):
+        return dict(value)
     raise TypeError("not a JSON value")
 
 

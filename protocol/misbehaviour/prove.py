@@ -1,4 +1,4 @@
-"""Making proofs: one function a kind, each from what a partner holds. What one returns was verified.
+"""Making proofs: one function a kind, each from what a partner holds. Each returns what it verified.
 
 Every function raises as :func:`protocol.misbehaviour.verify.verify_proof` does when its parts prove nothing. Notes are
 cut down to the accused log's own lines: who cosigned them is nobody's business.

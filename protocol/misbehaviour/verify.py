@@ -1,6 +1,6 @@
 """Whether a proof file proves what it says: from its bytes and the accused log's public keys, and nothing else.
 
-What a log states by signing a checkpoint of size *n* at time *T*: these are its first *n* leaves, for ever; and at *T*
+A log that signs a checkpoint of size *n* at time *T* states this: these are its first *n* leaves, for ever; and at *T*
 it had no more than these. Each kind shows two statements that cannot both be true, or one that is false by itself:
 
 1. ``two-trees``: one size, two roots.
@@ -47,7 +47,7 @@ ALLOWED_SKEW = timedelta(minutes=5)
 class Proved:
     """A proof that holds. ``index`` is the entry's, where there is one; ``at`` its time, where that is the lie.
 
-    ``former_keys``: a checkpoint is signed with keys that the log has replaced. Whoever stole those could have made it,
+    ``former_keys``: a checkpoint is signed with keys that the log has replaced. A thief of those could have made it,
     so ask when they were replaced and whether they were ever lost.
     """
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +15,8 @@ from uuid import UUID
 
 import pytest
 
-from node.store.interface import (
+from node.store.interface import Store
+from node.store.operations import (
     AcceptSubmission,
     AcceptTransfer,
     Applied,
@@ -26,7 +28,7 @@ from node.store.interface import (
     Incoming,
     MarkReceiptsSent,
     Operation,
-    OutboundKind,
+    Outcome,
     PurgeDelivered,
     RecordCosigned,
     RecordDirectory,
@@ -37,9 +39,9 @@ from node.store.interface import (
     RecordRelayed,
     RecordStatement,
     RecordUnclaimed,
-    Store,
     StoreForeignReceipts,
 )
+from node.store.reads import MessageOrigin, OutboundKind, Portion
 from protocol.address import Address
 from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
 from protocol.directory_seen import DirectorySeen, decode_entry
@@ -89,7 +91,7 @@ def incoming(
     raw = raw if raw is not None else _random.randbytes(300)
     message_id = message_id or new_message_id(NOW, _random.randbytes(10))
     return Incoming(
-        raw, sha256(raw).digest(), message_id, sender, recipients, expires, priority, sha256(b"c" + raw).digest()
+        raw, sha256(raw).digest(), message_id, sender, recipients, NOW, expires, priority, sha256(b"c" + raw).digest()
     )
 
 
@@ -188,6 +190,15 @@ def apply(store: Store, *operations: Operation) -> Applied:
     return applied
 
 
+def _told(outcome: Outcome) -> tuple[object, ...]:
+    """An outcome, but for what is drawn at random or depends on the checkpoint."""
+    if isinstance(outcome, Failed):
+        return type(outcome.error), outcome.error.detail
+    indexes = [receipt.index for receipt in outcome.receipts]
+    refused = [(at, type(error)) for at, error in outcome.refused]
+    return indexes, names(outcome.receipts), outcome.duplicate, refused, outcome.count
+
+
 def done(store: Store, operation: Operation) -> Done:
     """The outcome of an operation that must stand."""
     outcome = apply(store, operation).outcomes[0]
@@ -204,13 +215,13 @@ def failed(store: Store, operation: Operation) -> Exception:
 
 async def inbox(store: Store, desk: Address = SEOUL, after: int = 0) -> list[tuple[bytes | None, list[EventName]]]:
     """What the desk would fetch: envelopes and the events of the receipts."""
-    entries = await store.mailbox(desk, after, 1000, 1 << 30)
+    entries = await store.reads.mailbox(desk, after, 1000, 1 << 30)
     return [(entry.envelope, names(entry.receipts)) for entry in entries]
 
 
 async def queue(store: Store, partner: str = "fr", kind: OutboundKind = OutboundKind.ENVELOPE) -> list[int]:
     """The ids of the outbound rows that are due."""
-    return [row.outbound_id for row in await store.due_outbound(partner, kind, NOW, 1000, 1 << 30)]
+    return [row.outbound_id for row in await store.reads.due_outbound(partner, kind, NOW, 1000, 1 << 30)]
 
 
 class StoreConformance:
@@ -227,6 +238,75 @@ class StoreConformance:
         apply(store, FoundLog(NOW))
         yield store
         await store.close()
+
+    async def test_operations_have_one_outcome_whether_they_share_a_batch_or_not(
+        self, store: Store, tmp_path: Path
+    ) -> None:
+        (tmp_path / "other").mkdir()
+        other = self.new_store(tmp_path / "other")
+        await other.open()
+        apply(other, FoundLog(NOW))
+        operations = await self._life(store)
+        together = store.apply(operations, sign).outcomes
+        store.release()
+        alone = [apply(other, operation).outcomes[0] for operation in operations]
+        assert [_told(outcome) for outcome in together] == [_told(outcome) for outcome in alone]
+        assert sum(isinstance(outcome, Failed) for outcome in together) == 8
+        for desk in (SEOUL, BUSAN):
+            assert await inbox(store, desk) == await inbox(other, desk)
+        for partner in ("fr", "jp"):
+            for kind in OutboundKind:
+                assert await queue(store, partner, kind) == await queue(other, partner, kind)
+        assert replace(await store.reads.stats(), database_bytes=0, wal_bytes=0) == replace(
+            await other.reads.stats(), database_bytes=0, wal_bytes=0
+        )
+        await other.close()
+
+    async def _life(self, store: Store) -> list[Operation]:
+        """Operations that need, repeat and contradict each other. The first outbound row is number 1, and so on."""
+        sent, refused, late, over, came, both = (
+            incoming(SEOUL, (PARIS,)),
+            incoming(SEOUL, (PARIS,)),
+            incoming(SEOUL, (PARIS,)),
+            incoming(SEOUL, (PARIS,)),
+            incoming(),
+            incoming(PARIS, (SEOUL, BUSAN)),
+        )
+        log = ForeignLog()
+        theirs = log.receipts(sent, EventName.RelayAcceptance, EventName.ContentConsignment)
+        handed = log.receipts(sent, EventName.ContentConsignment)
+        lie = ForeignLog().receipts(sent, *[EventName.ContentConsignment] * 4, salt=2)[2:3]
+        return [
+            *(submission(message, partners=("fr",)) for message in (sent, refused, late, over)),  # rows 1 to 4
+            RecordRelayed(1, theirs, reference(theirs[0]), NOW),
+            RecordRelayed(1, theirs, reference(theirs[0]), NOW),  # gone
+            RecordRefused(1, "fr", ("no-route",), NOW),  # gone
+            RecordRefused(2, "fr", ("no-route",), NOW),
+            RecordExpired(3, NOW),
+            DeferOutbound(3, 1, LATER, "timeout"),
+            DeferOutbound(4, 1, LATER, "timeout"),
+            StoreForeignReceipts("fr", (*theirs, *handed), NOW),
+            StoreForeignReceipts("fr", handed, NOW),  # the same
+            StoreForeignReceipts("fr", lie, NOW),  # another entry at one place
+            transfer(came),
+            stated(came),
+            stated(came, seconds=5),  # the same
+            transfer(came),  # the same
+            RecordUnclaimed(came.message_id, came.digest, SEOUL, NOW),  # handed over
+            stated(incoming()),  # not here
+            transfer(both),
+            transfer(both, SEOUL, BUSAN),  # one more
+            stated(both, EventName.ContentAccessTracking),
+            stated(both, recipient=BUSAN),
+            RecordUnclaimed(both.message_id, both.digest, SEOUL, NOW),
+            RecordUnclaimed(both.message_id, both.digest, SEOUL, NOW),  # over
+            relayed(incoming(), TOKYO),
+            RecordRelayed(99, theirs, reference(theirs[0]), NOW),  # never there
+            PurgeDelivered(LATER),
+            transfer(came),  # forgotten: taken anew
+            MarkReceiptsSent((5, 6, 7, 8, 9, 10, 11, 12)),
+            stated(sent),  # not consigned here
+        ]
 
     # --- Accepting -------------------------------------------------------------------------------------------
 
@@ -255,7 +335,7 @@ class StoreConformance:
         assert names(outcome.receipts) == [EventName.SubmissionAcceptance, EventName.ContentConsignment]
         assert applied.desks == frozenset({"busan@kr"})
         assert applied.partners == frozenset({"fr", "jp"})
-        (row,) = await store.due_outbound("fr", OutboundKind.ENVELOPE, NOW, 10, 1 << 20)
+        (row,) = await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, 10, 1 << 20)
         assert (row.raw, row.digest, row.expires, row.attempts) == (message.raw, message.digest, message.expires, 0)
         assert len(await queue(store, "jp")) == 1
 
@@ -263,13 +343,13 @@ class StoreConformance:
         message = incoming()
         first = done(store, transfer(message))
         done(store, transfer(incoming()))
-        size = await store.log_size()
+        size = await store.reads.log_size()
 
         again = done(store, transfer(message))
 
         assert again.receipts == first.receipts
         assert again.duplicate
-        assert await store.log_size() == size
+        assert await store.reads.log_size() == size
         assert len(await inbox(store)) == 2
 
     async def test_repeat_after_restart_gets_the_same_receipts(self, store: Store, tmp_path: Path) -> None:
@@ -306,11 +386,11 @@ class StoreConformance:
     async def test_other_content_under_the_same_id_is_refused_and_changes_nothing(self, store: Store) -> None:
         message = incoming()
         done(store, transfer(message))
-        size = await store.log_size()
+        size = await store.reads.log_size()
 
         assert isinstance(failed(store, transfer(incoming(message_id=message.message_id))), IdConflictError)
 
-        assert await store.log_size() == size
+        assert await store.reads.log_size() == size
         assert len(await inbox(store)) == 1
 
     async def test_same_id_from_another_sender_is_another_message(self, store: Store) -> None:
@@ -371,7 +451,7 @@ class StoreConformance:
         event = verified(outcome.receipts[0]).event
         assert (event.name, event.recipient) == (EventName.ContentHandover, SEOUL)
         assert await inbox(store) == []
-        assert (await store.stats()).payload_count == 0
+        assert (await store.reads.stats()).payload_count == 0
 
     async def test_payload_stays_until_the_last_recipient_has_it(self, store: Store) -> None:
         message = incoming(recipients=(SEOUL, BUSAN))
@@ -380,7 +460,7 @@ class StoreConformance:
 
         assert [envelope for envelope, _ in await inbox(store, BUSAN)] == [message.raw]
         done(store, stated(message, recipient=BUSAN))
-        assert (await store.stats()).payload_count == 0
+        assert (await store.reads.stats()).payload_count == 0
 
     async def test_opening_and_failed_opening_leave_the_message_in_the_mailbox(self, store: Store) -> None:
         message = incoming()
@@ -405,7 +485,10 @@ class StoreConformance:
         done(store, transfer(message))
         outcome = done(store, stated(message))
 
-        (row,) = await store.due_outbound("fr", OutboundKind.RECEIPTS, NOW, 10, 1 << 20)
+        (row,) = await store.reads.due_outbound("fr", OutboundKind.RECEIPTS, NOW, 10, 1 << 20)
+        envelopes = await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, 10, 1 << 20)
+        assert await store.reads.due("fr", NOW, Portion(10, 1 << 20), Portion(10, 1 << 20)) == (envelopes, [row])
+        assert (await store.reads.due("fr", NOW, Portion(10, 1 << 20), Portion(0, 1)))[1] == []
         assert (row.receipts, row.raw, row.digest, row.expires) == (outcome.receipts, None, message.digest, None)
         assert done(store, MarkReceiptsSent((row.outbound_id,))).count == 1
         assert await queue(store, kind=OutboundKind.RECEIPTS) == []
@@ -443,10 +526,10 @@ class StoreConformance:
 
         own = verified(outcome.receipts[0]).event
         assert (own.name, own.peer, own.reference) == (EventName.RelayAcceptance, "fr", reference(theirs[0]))
-        (entry,) = await store.mailbox(SEOUL, 0, 10, 1 << 20)
+        (entry,) = await store.reads.mailbox(SEOUL, 0, 10, 1 << 20)
         assert entry.receipts == (*outcome.receipts, *(receipt.receipt for receipt in theirs))
         assert await queue(store) == []
-        assert (await store.stats()).payload_count == 0
+        assert (await store.reads.stats()).payload_count == 0
         assert isinstance(failed(store, RecordRelayed(row, theirs, reference(theirs[0]), NOW)), NotFoundError)
 
     async def test_receipts_about_another_message_do_not_end_a_relay(self, store: Store) -> None:
@@ -469,7 +552,7 @@ class StoreConformance:
         expected = EventName.RelayRejection if how == "refused" else EventName.RelayFailure
         assert await inbox(store) == [(None, [expected])]
         assert await queue(store) == []
-        assert (await store.stats()).payload_count == 0
+        assert (await store.reads.stats()).payload_count == 0
 
     async def test_deferred_row_is_not_due_before_its_time(self, store: Store) -> None:
         done(store, submission(incoming(SEOUL), partners=("fr",)))
@@ -479,31 +562,31 @@ class StoreConformance:
         assert done(store, DeferOutbound(row, 3, next_at, "peer-failed")).count == 1
 
         assert await queue(store) == []
-        assert await store.partners_with_due(NOW) == [("fr", next_at)]
-        (item,) = await store.due_outbound("fr", OutboundKind.ENVELOPE, next_at, 10, 1 << 20)
+        assert await store.reads.partners_with_due(NOW) == [("fr", next_at)]
+        (item,) = await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, next_at, 10, 1 << 20)
         assert (item.outbound_id, item.attempts) == (row, 3)
 
     async def test_emergency_goes_before_routine(self, store: Store) -> None:
         messages = [incoming(SEOUL, priority=priority) for priority in (0, 2, 1, 2)]
         apply(store, *(submission(message, partners=("fr",)) for message in messages))
 
-        due = await store.due_outbound("fr", OutboundKind.ENVELOPE, NOW, 10, 1 << 20)
+        due = await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, 10, 1 << 20)
 
         assert [item.raw for item in due] == [messages[at].raw for at in (1, 3, 2, 0)]
 
     async def test_answers_are_bounded_in_number_and_bytes_but_never_empty(self, store: Store) -> None:
         apply(store, *(submission(incoming(SEOUL, (BUSAN,)), local=(BUSAN,), partners=("fr",)) for _ in range(5)))
 
-        assert len(await store.due_outbound("fr", OutboundKind.ENVELOPE, NOW, 3, 1 << 20)) == 3
-        assert len(await store.due_outbound("fr", OutboundKind.ENVELOPE, NOW, 5, 700)) == 2
-        assert len(await store.due_outbound("fr", OutboundKind.ENVELOPE, NOW, 5, 1)) == 1
-        assert len(await store.mailbox(BUSAN, 0, 3, 1 << 20)) == 3
-        assert len(await store.mailbox(BUSAN, 0, 5, 1)) == 1
+        assert len(await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, 3, 1 << 20)) == 3
+        assert len(await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, 5, 700)) == 2
+        assert len(await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, 5, 1)) == 1
+        assert len(await store.reads.mailbox(BUSAN, 0, 3, 1 << 20)) == 3
+        assert len(await store.reads.mailbox(BUSAN, 0, 5, 1)) == 1
 
     async def test_partners_are_listed_with_their_earliest_row(self, store: Store) -> None:
         apply(store, *(submission(incoming(SEOUL), partners=(partner,)) for partner in ("fr", "jp", "fr", "de")))
 
-        assert await store.partners_with_due(NOW) == [("de", NOW), ("fr", NOW), ("jp", NOW)]
+        assert await store.reads.partners_with_due(NOW) == [("de", NOW), ("fr", NOW), ("jp", NOW)]
 
     # --- Expiry and upkeep -----------------------------------------------------------------------------------
 
@@ -512,14 +595,14 @@ class StoreConformance:
         done(store, submission(waiting, local=(BUSAN,), partners=("fr",)))
         done(store, transfer(incoming()))
 
-        operations = await store.expired(NOW, 100)
+        operations = await store.reads.expired(NOW, 100)
 
         assert {type(operation) for operation in operations} == {RecordExpired, RecordUnclaimed}
         assert all(isinstance(outcome, Done) for outcome in apply(store, *operations).outcomes)
         told = {name for envelope, found in await inbox(store) if envelope is None for name in found}
         assert told == {EventName.ContentConsignmentFailure, EventName.RelayFailure}
         assert await inbox(store, BUSAN) == []
-        assert await store.expired(NOW, 100) == []
+        assert await store.reads.expired(NOW, 100) == []
 
     async def test_handed_over_message_cannot_be_unclaimed(self, store: Store) -> None:
         message = incoming()
@@ -537,7 +620,7 @@ class StoreConformance:
         (row,) = await queue(store)
         theirs = ForeignLog().receipts(sent, EventName.RelayAcceptance)
         done(store, RecordRelayed(row, theirs, reference(theirs[0]), NOW))
-        size = await store.log_size()
+        size = await store.reads.log_size()
 
         assert done(store, PurgeDelivered(NOW)).count == 0
         assert done(store, PurgeDelivered(LATER)).count == 2
@@ -545,8 +628,8 @@ class StoreConformance:
 
         assert [envelope for envelope, _ in await inbox(store)] == [waits.raw]
         assert len(await queue(store, kind=OutboundKind.RECEIPTS)) == 1
-        assert await store.log_size() == size
-        assert len(await store.entries(0)) == size
+        assert await store.reads.log_size() == size
+        assert len(await store.reads.entries(0)) == size
 
     async def test_entries_keep_from_and_to_which_nations_their_message_went_until_they_are_erased(
         self, store: Store
@@ -560,20 +643,24 @@ class StoreConformance:
         both = frozenset({message.sender.node, *(recipient.node for recipient in message.recipients)})
         known = [both, both, both, frozenset({"jp"}), frozenset(), frozenset()]
 
-        assert await store.entry_nations(0) == known
-        assert await store.message_nations(message.message_id, message.digest) == both
-        assert await store.message_nations(message.message_id, bytes(32)) == frozenset()
+        assert await store.reads.entry_nations(0) == known
+        assert await store.reads.message_nations(message.message_id, message.digest) == both
+        assert await store.reads.message_origin(message.message_id, message.digest) == MessageOrigin(
+            message.sender, NOW
+        )
+        assert await store.reads.message_origin(message.message_id, bytes(32)) is None
+        assert await store.reads.message_nations(message.message_id, bytes(32)) == frozenset()
         done(store, PurgeDelivered(LATER))
-        assert await store.entry_nations(0) == known
-        assert await store.message_nations(message.message_id, message.digest) == frozenset()
+        assert await store.reads.entry_nations(0) == known
+        assert await store.reads.message_nations(message.message_id, message.digest) == frozenset()
         # The third waits for the sender's node: it stays, and says still whose it is.
         assert done(store, EraseEntries(0, 3)).count == 2
-        assert await store.entry_nations(0) == [frozenset(), frozenset(), *known[2:]]
+        assert await store.reads.entry_nations(0) == [frozenset(), frozenset(), *known[2:]]
 
     async def test_sequence_numbers_are_not_used_again_after_a_purge(self, store: Store) -> None:
         message = incoming()
         done(store, transfer(message))
-        head = await store.mailbox_head(SEOUL)
+        head = await store.reads.mailbox_head(SEOUL)
         done(store, stated(message))
         done(store, PurgeDelivered(LATER))
         await store.close()
@@ -581,8 +668,9 @@ class StoreConformance:
 
         done(store, transfer(incoming()))
 
-        (entry,) = await store.mailbox(SEOUL, head, 10, 1 << 20)
-        assert entry.seq == await store.mailbox_head(SEOUL) > head
+        (entry,) = await store.reads.mailbox(SEOUL, head, 10, 1 << 20)
+        assert entry.seq == await store.reads.mailbox_head(SEOUL) > head
+        assert await store.reads.mailbox_page(SEOUL, head, 10, 1 << 20) == ([entry], entry.seq)
 
     # --- Receipts from other logs ----------------------------------------------------------------------------
 
@@ -595,7 +683,7 @@ class StoreConformance:
         again = done(store, StoreForeignReceipts("fr", theirs, NOW))
 
         assert (first.count, first.duplicate, again.count, again.duplicate) == (2, False, 0, True)
-        (entry,) = await store.mailbox(SEOUL, 0, 10, 1 << 20)
+        (entry,) = await store.reads.mailbox(SEOUL, 0, 10, 1 << 20)
         assert entry.receipts == tuple(receipt.receipt for receipt in theirs)
 
     async def test_a_relay_takes_custody_of_each_recipient_and_queues_the_envelope_once(self, store: Store) -> None:
@@ -614,10 +702,10 @@ class StoreConformance:
         ]
         assert again.receipts == first.receipts
         assert (first.duplicate, again.duplicate) == (False, True)
-        (item,) = await store.outbound("jp", OutboundKind.ENVELOPE, 0, 10, 1 << 20)
+        (item,) = await store.reads.outbound("jp", OutboundKind.ENVELOPE, 0, 10, 1 << 20)
         assert (item.raw, item.recipients) == (message.raw, (TOKYO, BUSAN))
-        assert await store.outbound_items("jp", [item.outbound_id, 999]) == {item.outbound_id: item}
-        assert await store.outbound_items("fr", [item.outbound_id]) == {}
+        assert await store.reads.outbound_items("jp", [item.outbound_id, 999]) == {item.outbound_id: item}
+        assert await store.reads.outbound_items("fr", [item.outbound_id]) == {}
 
     async def test_a_recipient_that_the_relay_did_not_know_at_first_is_taken_care_of_with_the_repeat(
         self, store: Store
@@ -628,16 +716,16 @@ class StoreConformance:
         outcome = done(store, relayed(message, TOKYO, BUSAN))
 
         assert not outcome.duplicate
-        items = await store.outbound("jp", OutboundKind.ENVELOPE, 0, 10, 1 << 20)
+        items = await store.reads.outbound("jp", OutboundKind.ENVELOPE, 0, 10, 1 << 20)
         assert [item.recipients for item in items] == [(TOKYO,), (BUSAN,)]
         for item in items:
             done(store, RecordRefused(item.outbound_id, "jp", ("forbidden",), NOW))
-        assert (await store.stats()).payload_count == 0
+        assert (await store.reads.stats()).payload_count == 0
 
     async def test_receipts_of_what_a_relay_handed_on_go_back_the_way_the_message_came(self, store: Store) -> None:
         message = incoming(PARIS, (TOKYO,))
         done(store, relayed(message, TOKYO))
-        (item,) = await store.outbound("jp", OutboundKind.ENVELOPE, 0, 10, 1 << 20)
+        (item,) = await store.reads.outbound("jp", OutboundKind.ENVELOPE, 0, 10, 1 << 20)
         log = ForeignLog()
         theirs = log.receipts(message, EventName.RelayAcceptance)
         done(store, RecordRelayed(item.outbound_id, theirs, reference(theirs[0]), NOW))
@@ -645,31 +733,33 @@ class StoreConformance:
         first = done(store, StoreForeignReceipts("jp", later, NOW))
         again = done(store, StoreForeignReceipts("jp", later, NOW))
 
-        rows = await store.outbound("fr", OutboundKind.RECEIPTS, 0, 10, 1 << 20)
+        rows = await store.reads.outbound("fr", OutboundKind.RECEIPTS, 0, 10, 1 << 20)
 
         assert (first.count, again.count, again.duplicate) == (1, 0, True)
         own, foreign, last = [row.receipts for row in rows]
         assert names(own) == [EventName.RelayAcceptance]
         assert foreign == tuple(receipt.receipt for receipt in theirs)
         assert last == tuple(receipt.receipt for receipt in later)
-        assert [row.receipts for row in await store.due_outbound("fr", OutboundKind.RECEIPTS, NOW, 10, 1 << 20)] == [
+        assert [
+            row.receipts for row in await store.reads.due_outbound("fr", OutboundKind.RECEIPTS, NOW, 10, 1 << 20)
+        ] == [
             own,
             foreign,
             last,
         ]
         assert done(store, MarkReceiptsSent(tuple(row.outbound_id for row in rows))).count == 3
-        assert await store.outbound("fr", OutboundKind.RECEIPTS, 0, 10, 1 << 20) == []
+        assert await store.reads.outbound("fr", OutboundKind.RECEIPTS, 0, 10, 1 << 20) == []
 
     async def test_receipts_that_wait_for_a_partner_outlive_their_message(self, store: Store) -> None:
         message = incoming(PARIS, (TOKYO,))
         done(store, relayed(message, TOKYO))
-        (item,) = await store.outbound("jp", OutboundKind.ENVELOPE, 0, 10, 1 << 20)
+        (item,) = await store.reads.outbound("jp", OutboundKind.ENVELOPE, 0, 10, 1 << 20)
         theirs = ForeignLog().receipts(message, EventName.RelayAcceptance)
         done(store, RecordRelayed(item.outbound_id, theirs, reference(theirs[0]), NOW))
         while done(store, PurgeDelivered(LATER)).count:
             pass
 
-        rows = await store.outbound("fr", OutboundKind.RECEIPTS, 0, 10, 1 << 20)
+        rows = await store.reads.outbound("fr", OutboundKind.RECEIPTS, 0, 10, 1 << 20)
 
         assert [receipt for row in rows for receipt in row.receipts][1:] == [receipt.receipt for receipt in theirs]
 
@@ -696,12 +786,12 @@ class StoreConformance:
         log = ForeignLog()
         older = log.receipts(message, EventName.RelayAcceptance)
         newer = log.receipts(message, EventName.ContentConsignment)
-        assert await store.foreign_checkpoint(FR.origin) is None
+        assert await store.reads.foreign_checkpoint(FR.origin) is None
 
         done(store, StoreForeignReceipts("fr", newer, NOW))
         done(store, StoreForeignReceipts("fr", older, NOW))
 
-        seen = await store.foreign_checkpoint(FR.origin)
+        seen = await store.reads.foreign_checkpoint(FR.origin)
         assert seen is not None
         assert (seen.size, seen.root, seen.note) == (2, newer[0].root, newer[0].receipt.checkpoint)
 
@@ -724,7 +814,7 @@ class StoreConformance:
 
     async def test_what_was_cosigned_only_moves_on_from_where_it_stands(self, store: Store) -> None:
         roots = [sha256(bytes([size])).digest() for size in range(10)]
-        assert await store.cosigned(FR.origin) is None
+        assert await store.reads.cosigned(FR.origin) is None
         for wrong in (1, 3):
             refused = failed(store, RecordCosigned(FR.origin, wrong, 3, roots[3], b"note 3"))
             assert isinstance(refused, OldSizeError)
@@ -737,11 +827,11 @@ class StoreConformance:
 
         assert isinstance(late, OldSizeError)
         assert late.size == 7
-        kept = await store.cosigned(FR.origin)
+        kept = await store.reads.cosigned(FR.origin)
         assert kept is not None
         assert (kept.size, kept.root, kept.note) == (7, roots[7], b"note 7")
-        assert await store.cosigned("another.example/log") is None
-        assert await store.foreign_checkpoint(FR.origin) is None
+        assert await store.reads.cosigned("another.example/log") is None
+        assert await store.reads.foreign_checkpoint(FR.origin) is None
 
     async def test_of_two_cosignings_in_one_batch_the_second_must_follow_the_first(self, store: Store) -> None:
         root = bytes(32)
@@ -752,7 +842,7 @@ class StoreConformance:
             RecordCosigned(FR.origin, 2, 4, root, b"second"),
         )
         assert [isinstance(outcome, Done) for outcome in applied.outcomes] == [True, False, True]
-        assert await store.log_size() == 0  # nothing of this is an event
+        assert await store.reads.log_size() == 0  # nothing of this is an event
 
     async def test_what_was_cosigned_is_found_again(self, tmp_path: Path) -> None:
         store = self.new_store(tmp_path)
@@ -762,9 +852,10 @@ class StoreConformance:
         await store.close()
         again = self.new_store(tmp_path)
         await again.open()
-        kept = await again.cosigned(FR.origin)
+        kept, heads = await again.reads.cosigned(FR.origin), await again.reads.cosigned_heads()
         await again.close()
         assert kept is not None
+        assert heads == [kept]
         assert kept.size == 7
 
     async def test_two_entries_at_one_index_are_a_conflict_and_nothing_is_stored(self, store: Store) -> None:
@@ -792,74 +883,80 @@ class StoreConformance:
         done(store, StoreForeignReceipts("fr", first, NOW))
         done(store, StoreForeignReceipts("fr", second, NOW))
 
-        found = await store.foreign_notes(FR.origin, 0, 10)
+        found = await store.reads.foreign_notes(FR.origin, 0, 10)
 
         notes = [first[0].receipt.checkpoint, second[0].receipt.checkpoint]
         assert [note for _, note in found] == notes
-        assert await store.foreign_notes(FR.origin, found[0][0], 10) == found[1:]
-        assert await store.foreign_notes(FR.origin, 0, 1) == found[:1]
-        assert await store.foreign_notes("test-federation/f", 0, 10) == []
-        assert await store.foreign_receipt(notes[1]) == second[0].receipt
-        assert await store.foreign_receipt(b"another") is None
-        assert [head.note for head in await store.foreign_heads()] == notes[1:]
+        assert await store.reads.foreign_notes(FR.origin, found[0][0], 10) == found[1:]
+        assert await store.reads.foreign_notes(FR.origin, 0, 1) == found[:1]
+        assert await store.reads.foreign_notes("test-federation/f", 0, 10) == []
+        assert await store.reads.foreign_receipt(notes[1]) == second[0].receipt
+        assert await store.reads.foreign_receipt(b"another") is None
+        assert [head.note for head in await store.reads.foreign_heads()] == notes[1:]
 
     # --- The log ---------------------------------------------------------------------------------------------
 
     async def test_log_is_founded_once(self, store: Store) -> None:
-        assert open_checkpoint(await store.checkpoint(), KR.verifier).size == 0
+        assert open_checkpoint(await store.reads.checkpoint(), KR.verifier).size == 0
         assert isinstance(failed(store, FoundLog(NOW)), LogForkError)
 
     async def test_each_checkpoint_extends_the_one_before_and_every_leaf_is_under_it(self, store: Store) -> None:
-        checkpoints = [open_checkpoint(await store.checkpoint(), KR.verifier)]
+        checkpoints = [open_checkpoint(await store.reads.checkpoint(), KR.verifier)]
         for count in (1, 120, 3, 300, 64):
             apply(store, *(transfer(incoming()) for _ in range(count)))
-            checkpoints.append(open_checkpoint(await store.checkpoint(), KR.verifier))
+            checkpoints.append(open_checkpoint(await store.reads.checkpoint(), KR.verifier))
 
         last = checkpoints[-1]
         for old in checkpoints[1:]:
-            proof = await store.consistency_path(old.size)
+            proof = await store.reads.consistency_path(old.size)
             verify_consistency(old.size, old.root, last.size, last.root, proof)
             assert store.root_at(old.size) == old.root
         for index in range(0, last.size, 37):
-            leaf = await store.leaf(index)
-            verify_inclusion(leaf_hash(leaf), index, last.size, await store.inclusion_path(index), last.root)
-            assert verified(await store.receipt(index)).index == index
+            leaf = await store.reads.leaf(index)
+            verify_inclusion(leaf_hash(leaf), index, last.size, await store.reads.inclusion_path(index), last.root)
+            assert verified(await store.reads.receipt(index)).index == index
 
     async def test_tiles_and_bundles_hold_the_whole_log(self, store: Store) -> None:
         apply(store, *(transfer(incoming()) for _ in range(300)))
-        leaves = [leaf for bundle in range(3) for leaf in await store.entries(bundle)]
+        leaves = [leaf for bundle in range(3) for leaf in await store.reads.entries(bundle)]
 
         assert len(leaves) == 600
-        assert b"".join([await store.tile(0, index) for index in range(3)]) == b"".join(map(leaf_hash, leaves))
-        assert len(await store.tile(1, 0)) == 2 * 32
-        for missing in (store.tile(0, 3), store.tile(2, 0), store.entries(3), store.leaf(600), store.receipt(600)):
+        assert b"".join([await store.reads.tile(0, index) for index in range(3)]) == b"".join(map(leaf_hash, leaves))
+        assert len(await store.reads.tile(1, 0)) == 2 * 32
+        for missing in (
+            store.reads.tile(0, 3),
+            store.reads.tile(2, 0),
+            store.reads.entries(3),
+            store.reads.leaf(600),
+            store.reads.receipt(600),
+        ):
             with pytest.raises(LogUnavailableError):
                 await missing
 
     async def test_batch_without_events_signs_no_checkpoint(self, store: Store) -> None:
-        before = await store.checkpoint()
+        before = await store.reads.checkpoint()
         applied = apply(store, DeferOutbound(77, 1, NOW, "peer-failed"), MarkReceiptsSent((1, 2)))
 
-        assert applied.note == before == await store.checkpoint()
+        assert applied.note == before == await store.reads.checkpoint()
 
     async def test_readers_see_nothing_of_a_batch_before_its_release(self, store: Store) -> None:
-        before = await store.checkpoint()
+        before = await store.reads.checkpoint()
         message = incoming(BUSAN, (SEOUL, PARIS))
         store.apply((submission(message, local=(SEOUL,), partners=("fr",)),), sign)
 
         assert await inbox(store) == []
-        assert await store.mailbox_head(SEOUL) == 0
+        assert await store.reads.mailbox_head(SEOUL) == 0
         assert await queue(store) == []
-        assert await store.partners_with_due(NOW) == []
-        assert (await store.checkpoint(), await store.log_size()) == (before, 0)
+        assert await store.reads.partners_with_due(NOW) == []
+        assert (await store.reads.checkpoint(), await store.reads.log_size()) == (before, 0)
         with pytest.raises(LogUnavailableError):
-            await store.receipt(0)
+            await store.reads.receipt(0)
         with pytest.raises(LogUnavailableError):
-            await store.tile(0, 0)
+            await store.reads.tile(0, 0)
 
         store.release()
         assert len(await inbox(store)) == 1
-        assert await store.log_size() == 2
+        assert await store.reads.log_size() == 2
 
     async def test_second_process_cannot_open_the_store(self, store: Store, tmp_path: Path) -> None:
         with pytest.raises(StoreInUseError):

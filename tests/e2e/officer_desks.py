@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from exchange.cli.main import app
 from exchange.demo.processes import Commands
 from exchange.desk.desk import Desk
-from exchange.desk.enrolment import create_desk
+from exchange.desk.enrolment import NewDesk, create_desk
 from exchange.settings import DeskSettings, Home, OfficerSettings
 from keys.directory.legal_profile import parse_profile
 from keys.directory.metadata.repository import nation_role
@@ -79,8 +79,8 @@ class Office:
     async def arrived(self, desk: str, name: str) -> None:
         """Fetch until the message that is called ``name`` is at ``desk``."""
         async with self.open(desk) as opened, asyncio.timeout(20):
-            while UUID(self.ids[name]) not in {row.id for row in await opened.inbox()}:
-                await opened.sync(2)
+            while UUID(self.ids[name]) not in {row.id for row in await opened.messages.inbox()}:
+                await opened.messages.sync(2)
 
     async def type(
         self, desk: str, line: str, *, code: int = 0, language: str = "en", extra: tuple[str, ...] = ()
@@ -156,10 +156,10 @@ def make_desk(office: Office, desk: str, address: str, **card: Any) -> None:
     office.folder(desk).mkdir()
     home = office.folder(desk) / "home"
     officer = OfficerSettings(name="Luc Martin", role="duty officer", telephone="+33123456789")
-    create_desk(
-        home, Address.parse(address), PASSPHRASE, bundle, office.now, office="OFAC", agency="Police nationale",
-        languages=("fr", "en"), officer=officer, derivation=FAST, **card,
-    )  # fmt: skip
+    new = NewDesk(
+        Address.parse(address), "OFAC", "Police nationale", languages=("fr", "en"), officer=officer, card_fields=card
+    )
+    create_desk(home, new, PASSPHRASE, bundle, office.now, derivation=FAST)
     office.world.federation.enrol(Home(home).enrolment, office.now)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from exchange.demo._ports import free_port
 from exchange.demo.processes import Commands, RunningNode
 from exchange.desk.desk import Desk
-from exchange.desk.enrolment import create_desk
+from exchange.desk.enrolment import NewDesk, create_desk
 from exchange.settings import OfficerSettings
 from keys.directory.cards import Card, Hosting
 from keys.local.bundle_files import read_parts
@@ -95,14 +95,14 @@ class Reach:
     async def carry_desk(self, nation: str, desk: Desk) -> None:
         """The desk's bundle to its node, and the node's to the desk."""
         up = self.file()
-        for part in await desk.export_bundle():
+        for part in await desk.messages.export_bundle():
             write_file(up, part)
         await self.typed.node("bundle", "import", str(self.home(nation)), str(up))
         down = await self.typed.node(
             "bundle", "export", str(self.home(nation)), str(self.file()), "--to", str(desk.address)
         )
         for part, _data in read_parts([Path(name) for name in down["files"]], str(desk.address)):
-            await desk.import_bundle(part)
+            await desk.messages.import_bundle(part)
 
 
 @asynccontextmanager
@@ -174,17 +174,19 @@ def _found(root: Path, passphrase_file: Path) -> Mapping[str, NodeKeys]:
         cards.append(
             create_desk(
                 root / f"desk-{nation}",
-                Address("24-7", nation),
+                NewDesk(
+                    Address("24-7", nation),
+                    office="office",
+                    agency="agency",
+                    officer=OfficerSettings(name="Duty Officer", role="duty officer", telephone="+33123456789"),
+                    node_url=urls["ki"] if nation == "ki" else None,
+                    transport="file" if nation == "la" else "https",
+                    card_fields={"hosting": () if host == nation else (Hosting(node=host, since=now),)},
+                ),
                 PASSPHRASE,
                 bundle,
                 now,
-                office="office",
-                agency="agency",
-                officer=OfficerSettings(name="Duty Officer", role="duty officer", telephone="+33123456789"),
                 derivation=FAST,
-                node_url=urls["ki"] if nation == "ki" else None,
-                transport="file" if nation == "la" else "https",
-                hosting=() if host == nation else (Hosting(node=host, since=now),),
             )
         )
         federation.publish(now, *cards)

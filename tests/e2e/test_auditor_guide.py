@@ -95,7 +95,7 @@ async def enrolled(audit: Audit) -> None:
     made.federation.enrol(Home(audit.folder / "auditor").enrolment, audit.now)
     await made.start("kr")
     async with Desk.open(made.root / "desk-kr", PASSPHRASE) as seoul:
-        sent = await seoul.send(request_draft())
+        sent = await seoul.messages.send(request_draft())
         # Paris is away: so the message waits, and can be carried.
         home, carried = made.federation.node_home("kr"), audit.folder / "carried.bundle"
         await made.commands.node("bundle", "export", str(home), "--to", "fr", str(carried))
@@ -103,14 +103,14 @@ async def enrolled(audit: Audit) -> None:
         async with Desk.open(made.root / "desk-fr", PASSPHRASE) as paris:
 
             async def arrived(desk: Desk) -> bool:
-                return any(row.id == sent.id for row in await desk.inbox())
+                return any(row.id == sent.id for row in await desk.messages.inbox())
 
             await paris.wait_for(arrived)
-            await paris.show(sent.id)
-            await paris.sync()
+            await paris.messages.show(sent.id)
+            await paris.messages.sync()
 
         async def proved(desk: Desk) -> bool:
-            return {row.event for row in await desk.receipts(sent.id) if row.verified} >= PROVED
+            return {row.event for row in await desk.messages.receipts(sent.id) if row.verified} >= PROVED
 
         await seoul.wait_for(proved)
     audit.words[GUIDES_ID] = str(sent.id)
@@ -150,7 +150,7 @@ async def a_bag_by_hand(audit: Audit) -> None:
         packed.extractall(audit.folder / "unpacked")
     (bag,) = (audit.folder / "unpacked").iterdir()
     bag.rename(audit.folder / "bag")
-    shutil.copy(audit.folder / "bag" / "verify_bundle.py", audit.folder)
+    shutil.copy(audit.folder / "bag" / "verify_bag.py", audit.folder)
     for manifest in ("manifest-sha256.txt", "tagmanifest-sha256.txt"):
         check = [require_program("sha256sum"), "--strict", "--quiet", "-c", manifest]
         await asyncio.to_thread(subprocess.run, check, cwd=audit.folder / "bag", check=True, timeout=60)
@@ -272,7 +272,7 @@ STEPS = (
         before=the_proof_has_its_name,
     ),
     Step(
-        f"comity evidence bundle {GUIDES_ID} --out evidence.zip --to 'The auditor' --purpose supervision",
+        f"comity evidence bag {GUIDES_ID} --out evidence.zip --to 'The auditor' --purpose supervision",
         ("receipts: 6",),
     ),
     Step(
@@ -284,7 +284,7 @@ STEPS = (
         ("commitment", "disclosure", "holds"),
     ),
     Step(
-        f"comity evidence bundle {GUIDES_ID} --out evidence.zip --disclose --to 'The court' --purpose supervision"
+        f"comity evidence bag {GUIDES_ID} --out evidence.zip --disclose --to 'The court' --purpose supervision"
         " --tsa http://timestamp.example.org --tsa-roots authority.pem",
         run=stamped,
     ),
@@ -292,9 +292,7 @@ STEPS = (
         "comity evidence stamp evidence.zip --tsa http://timestamp.example.org --tsa-roots authority.pem",
         run=stamped_later,
     ),
-    Step(
-        "python3 -I verify_bundle.py evidence.zip --root-sha256 FINGERPRINT", before=a_bag_by_hand, run=without_comity
-    ),
+    Step("python3 -I verify_bag.py evidence.zip --root-sha256 FINGERPRINT", before=a_bag_by_hand, run=without_comity),
     Step(
         "comity audit report kr fr --from 2026-10-01T00:00:00Z --to 2026-11-01T00:00:00Z --out report.pdf"
         " --home auditor",

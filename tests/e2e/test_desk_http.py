@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from exchange.desk.desk import Desk
-from exchange.desk.enrolment import create_desk
+from exchange.desk.enrolment import NewDesk, create_desk
 from exchange.settings import Home
 from exchange.views import SendStatus
 from keys.local.files import write_file
@@ -51,13 +51,10 @@ class Federation:
     def enrol(self, address: Address) -> None:
         create_desk(
             self.home(address),
-            address,
+            NewDesk(address, office="office", agency="agency", officer=OFFICER),
             PASSPHRASE,
             BootstrapFile.from_bytes(self.made.bootstrap(address.node).read_bytes()),
             datetime.now(UTC),
-            office="office",
-            agency="agency",
-            officer=OFFICER,
             derivation=FAST,
         )
         self.made.enrol(Home(self.home(address)).enrolment, datetime.now(UTC))
@@ -94,30 +91,30 @@ async def federation(tmp_path: Path) -> AsyncIterator[Federation]:
 
 
 async def proved(desk: Desk, message_id: Any) -> set[tuple[str, str]]:
-    rows = await desk.receipts(message_id)
+    rows = await desk.messages.receipts(message_id)
     assert all(row.verified for row in rows), [row.error for row in rows]
     return {(row.event, row.node) for row in rows}
 
 
 async def test_a_request_is_delivered_proved_and_answered_across_two_nodes(federation: Federation) -> None:
     async with federation.desk("24-7@kr") as kr, federation.desk("24-7@fr") as fr:
-        sent = await kr.send(request())
+        sent = await kr.messages.send(request())
         assert (sent.status, sent.error) == (SendStatus.SUBMITTED, None)
         await fr.wait_for(lambda desk: has_message(desk, sent.id))
         await kr.wait_for(lambda desk: reached(desk, sent.id, PROVED_IN_ONE_LEG))
 
-        await fr.show(sent.id)
+        await fr.messages.show(sent.id)
         until = datetime.now(UTC) + timedelta(days=90)
-        acknowledged = await fr.acknowledge(sent.id, will_answer="yes", form="message", eta=until)
+        acknowledged = await fr.replies.acknowledge(sent.id, will_answer="yes", form="message", eta=until)
         preserved = {"target": "t1", "result": "preserved", "preserved_at": acknowledged_at(), "expires_at": until}
-        answered = await fr.answer(sent.id, [preserved])
+        answered = await fr.replies.answer(sent.id, [preserved])
         await kr.wait_for(lambda desk: has_message(desk, answered.id))
         await fr.wait_for(lambda desk: reached(desk, answered.id, {("ContentHandover", "kr")}))
         await kr.wait_for(lambda desk: reached(desk, sent.id, {("ContentAccessTracking", "fr")}))
 
-        tracking = await kr.track(sent.id)
-        report = await kr.verification.verify(sent.id)
-        cases = [await desk.case(sent.thread) for desk in (kr, fr)]
+        tracking = await kr.messages.track(sent.id)
+        report = await kr.evidence.verify(sent.id)
+        cases = [await desk.cases.case(sent.thread) for desk in (kr, fr)]
 
     assert acknowledged.status is SendStatus.SUBMITTED
     assert [row.state for row in tracking.targets] == ["preserved", "acknowledged"]
@@ -128,33 +125,33 @@ async def test_a_request_is_delivered_proved_and_answered_across_two_nodes(feder
 
 async def test_an_unreachable_node_delays_a_message_and_loses_nothing(federation: Federation) -> None:
     async with federation.desk("24-7@kr") as kr:
-        await kr.send(request())  # to have fr's cards
+        await kr.messages.send(request())  # to have fr's cards
         await federation.stop("kr")
-        sent = await kr.send(request())
+        sent = await kr.messages.send(request())
         assert (sent.status, sent.error) == (SendStatus.QUEUED, "unavailable")
         await federation.start("kr")
 
-        assert (await kr.sync()).submitted == (sent.id,)
+        assert (await kr.messages.sync()).submitted == (sent.id,)
 
 
 async def test_a_batch_of_messages_is_delivered_each_once(federation: Federation) -> None:
     async with federation.desk("24-7@kr") as kr, federation.desk("24-7@fr") as fr:
-        sent = await kr.send_many([request(own_reference=f"R-{number}") for number in range(100)])
+        sent = await kr.messages.send_many([request(own_reference=f"R-{number}") for number in range(100)])
         assert {message.status for message in sent} == {SendStatus.SUBMITTED}
         received = 0
         async with asyncio.timeout(60):
             while received < 100:
-                received += len((await fr.sync(wait=5)).received)
+                received += len((await fr.messages.sync(wait=5)).received)
 
-        assert {row.id for row in await fr.inbox(limit=200)} == {message.id for message in sent}
-        assert await fr.quarantine() == []
+        assert {row.id for row in await fr.messages.inbox(limit=200)} == {message.id for message in sent}
+        assert await fr.messages.quarantine() == []
 
 
 async def test_a_desk_of_the_same_node_is_reached_without_a_partner(federation: Federation) -> None:
     federation.enrol(Address.parse("night@kr"))
     await federation.nodes["kr"].context.directory.refresh()
     async with federation.desk("24-7@kr") as day, federation.desk("night@kr") as night:
-        sent = await day.send(request(to=["night@kr"]))
+        sent = await day.messages.send(request(to=["night@kr"]))
         await night.wait_for(lambda desk: has_message(desk, sent.id))
         await day.wait_for(lambda desk: reached(desk, sent.id, {("ContentHandover", "kr")}))
 
@@ -164,7 +161,7 @@ def acknowledged_at() -> str:
 
 
 async def has_message(desk: Desk, message_id: Any) -> bool:
-    return message_id in {row.id for row in await desk.inbox()}
+    return message_id in {row.id for row in await desk.messages.inbox()}
 
 
 async def reached(desk: Desk, message_id: Any, wanted: set[tuple[str, str]]) -> bool:

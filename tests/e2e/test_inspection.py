@@ -27,7 +27,7 @@ def home(made: World, node: str) -> str:
 async def test_a_trace_says_why_a_message_is_where_it_is(tmp_path: Path) -> None:
     async with world(tmp_path) as made, desk(made, "kr") as kr, desk(made, "fr") as fr:
         await made.kill("fr")
-        sent = await kr.send(request_draft())
+        sent = await kr.messages.send(request_draft())
         while not (waiting := (await ask("partners", home(made, "kr")))["waiting"]) or not waiting[0]["last_error"]:
             pass  # each question reads the node's files: that is pause enough
         (held,) = (await ask("trace", home(made, "kr"), str(sent.id)))["messages"]
@@ -35,7 +35,7 @@ async def test_a_trace_says_why_a_message_is_where_it_is(tmp_path: Path) -> None
         await made.start("fr")
         while not (await sync(made, fr)).received:
             pass
-        while len(await kr.receipts(sent.id)) < 5:
+        while len(await kr.messages.receipts(sent.id)) < 5:
             await sync(made, kr)
         (there,) = (await ask("trace", home(made, "fr"), str(sent.id)[-8:]))["messages"]
         (here,) = (await ask("trace", home(made, "kr"), str(sent.id)))["messages"]

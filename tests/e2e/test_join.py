@@ -115,10 +115,10 @@ async def test_a_newcomer_joins_by_the_guide_and_is_reached(tmp_path: Path) -> N
                 draft = {**request_draft(), "to": ["24-7@jp"]}
                 while "jp" not in (await kr.refresh_directory()).nodes():
                     await sync(made, kr, wait=1)  # its node looks for news every few seconds
-                sent = await kr.send(draft)
+                sent = await kr.messages.send(draft)
                 while True:
                     await sync(made, kr)
-                    if "ContentHandover" in {row.event for row in await kr.receipts(sent.id) if row.verified}:
+                    if "ContentHandover" in {row.event for row in await kr.messages.receipts(sent.id) if row.verified}:
                         break
                     await mine.run("comity inbox --wait 2")
             listed = await mine.run("comity inbox")
@@ -136,9 +136,9 @@ async def test_a_newcomer_joins_by_the_guide_and_is_reached(tmp_path: Path) -> N
 async def reply_to_test(made: World) -> None:
     """The officer at the partner's desk."""
     async with desk(made, "kr") as kr:
-        while not (tests := await kr.unanswered_contact_tests()):
+        while not (tests := await kr.cases.unanswered_contact_tests()):
             await sync(made, kr, wait=1)
-        await kr.reply_to_contact_test(tests[0].id)
+        await kr.replies.answer_contact_test(tests[0].id)
 
 
 def post(registry: Path, folder: Path) -> None:

@@ -33,9 +33,9 @@ ALL_STEPS = {
 
 async def deliver(made: World, kr: Any, fr: Any) -> Any:
     """A message from kr to fr, until the sender has the proof of its handover."""
-    sent = await kr.send(request_draft())
+    sent = await kr.messages.send(request_draft())
     async with asyncio.timeout(60):
-        while not {(row.event, row.node) for row in await kr.receipts(sent.id) if row.verified} >= ALL_STEPS:
+        while not {(row.event, row.node) for row in await kr.messages.receipts(sent.id) if row.verified} >= ALL_STEPS:
             await sync(made, fr, wait=1)
             await sync(made, kr, wait=1)
     return sent.id
@@ -71,7 +71,6 @@ def keystore(made: World) -> Keystore:
     return Keystore.open(made.federation.node_home("kr") / "keystore.cbor", PASSPHRASE)
 
 
-@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 async def test_a_node_changes_all_its_keys_while_messages_flow(tmp_path: Path) -> None:
     async with world(tmp_path) as made, desk(made, "kr") as kr, desk(made, "fr") as fr:
         before = await deliver(made, kr, fr)
@@ -95,7 +94,7 @@ async def test_a_node_changes_all_its_keys_while_messages_flow(tmp_path: Path) -
         await made.nodes.pop("kr").stop()
         await made.start("kr")
         during = await deliver(made, kr, fr)
-        assert proved(await kr.receipts(during)) >= ALL_STEPS
+        assert proved(await kr.messages.receipts(during)) >= ALL_STEPS
 
         await rotate(made, "finish")
         card = publish(made, "kr")
@@ -106,7 +105,7 @@ async def test_a_node_changes_all_its_keys_while_messages_flow(tmp_path: Path) -
                 await sync(made, kr, wait=1)
         after = await deliver(made, kr, fr)
         for message in (before, during, after):
-            report = await kr.verification.verify(message)
+            report = await kr.evidence.verify(message)
             assert report.ok, report
             assert report.complete
         assert await rotate(made, "finish") == {"card": None}
@@ -179,10 +178,12 @@ async def test_a_desk_changes_its_keys_by_its_officers_commands(tmp_path: Path) 
             await fr.refresh_directory()
             assert await deliver(made, kr, fr)
             # What the new signing key signs is accepted by node and partner.
-            (row,) = await fr.inbox()
-            await fr.acknowledge(row.id, will_answer="yes", form="message", eta=datetime.now(UTC) + timedelta(hours=4))
+            (row,) = await fr.messages.inbox()
+            await fr.replies.acknowledge(
+                row.id, will_answer="yes", form="message", eta=datetime.now(UTC) + timedelta(hours=4)
+            )
             async with asyncio.timeout(60):
-                while not await kr.inbox():
+                while not await kr.messages.inbox():
                     await sync(made, fr, wait=1)
                     await sync(made, kr, wait=1)
         assert await comity("keys", "retire") == {"destroyed": []}
@@ -207,12 +208,12 @@ async def test_a_stolen_desk_key_is_of_no_use_once_it_is_revoked(tmp_path: Path)
             async with asyncio.timeout(60):
                 while "revoked" not in refusals:
                     try:
-                        await thief.sync()
+                        await thief.messages.sync()
                     except ComityError as problem:
                         refusals.add(problem.code)
-            sent = await thief.send(request_draft())
+            sent = await thief.messages.send(request_draft())
             assert sent.status is not SendStatus.SUBMITTED
         await sync(made, fr, wait=1)
-        assert [row.id for row in await fr.inbox()] == [before]
+        assert [row.id for row in await fr.messages.inbox()] == [before]
         # What was signed before it was stolen is judged by the card of then.
-        assert (await fr.verification.verify(before)).ok
+        assert (await fr.evidence.verify(before)).ok

@@ -118,8 +118,8 @@ async def write_the_answer(office: Office) -> None:
 
 async def fill_in_the_extension(office: Office) -> None:
     async with office.open(KR) as kr:
-        while str((await kr.track(UUID(office.ids["request"]))).state) != "partly_preserved":
-            await kr.sync(2)
+        while str((await kr.messages.track(UUID(office.ids["request"]))).state) != "partly_preserved":
+            await kr.messages.sync(2)
     fill_in(
         office.file(KR, "extend.json"),
         previous_reference="KNPA-CY-2026-004417",
@@ -133,19 +133,23 @@ async def fill_in_the_extension(office: Office) -> None:
 async def messages_cross(office: Office) -> None:
     """A request is withdrawn, and answered before the withdrawal is there."""
     async with office.open(KR) as kr, office.open(FR) as fr, asyncio.timeout(20):
-        request = await kr.send({**example("preservation-request.json"), "own_reference": "KNPA-CY-2026-004418"})
-        while request.id not in {row.id for row in await fr.inbox()}:
-            await fr.sync(2)
-        await kr.send(await kr.reply_draft(request.id, "withdrawal", reason="The suspect gave the data himself."))
-        answer = await fr.answer(request.id, [{"target": "t1", "result": "not_held"}])
-        while not (await kr.case(request.thread)).out_of_order:
-            await kr.sync(2)
+        request = await kr.messages.send(
+            {**example("preservation-request.json"), "own_reference": "KNPA-CY-2026-004418"}
+        )
+        while request.id not in {row.id for row in await fr.messages.inbox()}:
+            await fr.messages.sync(2)
+        await kr.messages.send(
+            await kr.replies.draft(request.id, "withdrawal", reason="The suspect gave the data himself.")
+        )
+        answer = await fr.replies.answer(request.id, [{"target": "t1", "result": "not_held"}])
+        while not (await kr.cases.case(request.thread)).out_of_order:
+            await kr.messages.sync(2)
     office.ids["too late"] = str(answer.id)
 
 
 async def an_offer_comes(office: Office) -> None:
     async with office.open(FR) as fr:
-        offer = await fr.send(example("messages/information.spontaneous.json"))
+        offer = await fr.messages.send(example("messages/information.spontaneous.json"))
     office.ids["offer"] = str(offer.id)
     await office.arrived(KR, "offer")
     await office.type(KR, f"comity show {offer.id}")
@@ -166,8 +170,8 @@ async def the_offer_is_accepted(office: Office) -> None:
     await office.arrived(KR, "own offer")
     await office.type(KR, f"comity accept-conditions {offer}")
     async with office.open(FR) as fr, asyncio.timeout(20):
-        while str((await fr.track(UUID(offer))).state) != "conditions_agreed":
-            await fr.sync(2)
+        while str((await fr.messages.track(UUID(offer))).state) != "conditions_agreed":
+            await fr.messages.sync(2)
 
 
 async def consent_is_asked(office: Office) -> None:
@@ -200,14 +204,14 @@ async def read_in_another_language(office: Office) -> None:
 async def contact_tests_arrive(office: Office) -> None:
     """All tests of the first desk are at the second."""
     async with office.open(FR) as fr, asyncio.timeout(20):
-        while len(await fr.unanswered_contact_tests()) < 2:
-            await fr.sync(2)
+        while len(await fr.cases.unanswered_contact_tests()) < 2:
+            await fr.messages.sync(2)
 
 
 async def contact_replies_arrive(office: Office) -> None:
     async with office.open(KR) as kr, asyncio.timeout(20):
-        while sum(row.type == "contact.test-reply" for row in await kr.inbox()) < 2:
-            await kr.sync(2)
+        while sum(row.type == "contact.test-reply" for row in await kr.messages.inbox()) < 2:
+            await kr.messages.sync(2)
 
 
 async def the_node_writes_a_bundle(office: Office) -> None:
@@ -247,7 +251,7 @@ async def keeps_watch(office: Office, line: str) -> None:
     )
     assert watching.stdout is not None
     async with office.open(FR) as fr:
-        query = await fr.send({**example("messages/contact.test.json"), "to": ["24-7@kr"]})
+        query = await fr.messages.send({**example("messages/contact.test.json"), "to": ["24-7@kr"]})
     async with asyncio.timeout(30):
         told = b""
         while str(query.id).encode() not in told:
@@ -348,10 +352,10 @@ STEPS = (
     Step("comity case wait 7f3a 2026-12-01T09:00:00+09:00 --for 'the translation'", ids=REQUEST, says=("waits",)),
     Step("comity verify 7f3a", ids=REQUEST, before=read_in_another_language, says=("log still consistent",)),
     Step(
-        "comity evidence bundle 7f3a --out evidence.zip --disclose --to 'Seoul Central District Court' "
+        "comity evidence bag 7f3a --out evidence.zip --disclose --to 'Seoul Central District Court' "
         "--purpose proceedings",
         ids=REQUEST,
-        says=("its custody begins with local record",),
+        says=("of the processing log",),
     ),
     Step("comity evidence verify evidence.zip"),
     Step("comity verify evidence.zip", says=("holds", "log still consistent")),
@@ -406,7 +410,7 @@ STEPS = (
     Step("comity --officer kim duty hand-over lee --note 'Paris calls back at 6.'"),
     Step("comity --officer lee duty take-over", says=("Paris calls back at 6.",)),
     Step(
-        "comity --officer kim --because 'Trial 12/26' --purpose proceedings evidence bundle 7f3a --disclose "
+        "comity --officer kim --because 'Trial 12/26' --purpose proceedings evidence bag 7f3a --disclose "
         "--out evidence.zip --to 'Seoul Central District Court'",
         ids=REQUEST,
     ),

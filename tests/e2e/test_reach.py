@@ -17,20 +17,20 @@ ROUNDS = 30
 async def exchange(made: Reach, opened: dict[str, Desk]) -> Counter[tuple[str, str]]:
     """Everyone looks once; who got which message from whom."""
     got: Counter[tuple[str, str]] = Counter()
-    before = {nation: {row.id for row in await desk.inbox(limit=1000)} for nation, desk in opened.items()}
+    before = {nation: {row.id for row in await desk.messages.inbox(limit=1000)} for nation, desk in opened.items()}
     for nation, desk in opened.items():
         if nation == "la":
             await made.carry_desk("la", desk)
             continue
         try:
-            await desk.sync(0)
+            await desk.messages.sync(0)
         except UnavailableError:
             continue
     if "ki" in made.nodes and "de" in made.nodes:
         await made.carry("ki", "de")
         await made.carry("de", "ki")
     for nation, desk in opened.items():
-        for row in await desk.inbox(limit=1000):
+        for row in await desk.messages.inbox(limit=1000):
             if row.id not in before[nation]:
                 got[row.sender.node, nation] += 1
     return got
@@ -46,7 +46,7 @@ def expected(opened: dict[str, Desk], sender: str, recipient: str) -> set[tuple[
 
 async def proved(desk: Desk, message_id: UUID) -> set[tuple[str, str]]:
     """(event, node) of the receipts that the desk itself verified; none may have failed."""
-    receipts = await desk.receipts(message_id)
+    receipts = await desk.messages.receipts(message_id)
     assert [receipt.error for receipt in receipts if not receipt.verified] == []
     return {(receipt.event, receipt.node) for receipt in receipts}
 
@@ -73,7 +73,9 @@ async def test_a_message_between_every_two_nations_arrives_exactly_once_with_ver
         sent: dict[tuple[str, str], UUID] = {}
         for sender, desk in opened.items():
             others = [nation for nation in NATIONS if nation != sender]
-            for recipient, message in zip(others, await desk.send_many([draft(n) for n in others]), strict=True):
+            for recipient, message in zip(
+                others, await desk.messages.send_many([draft(n) for n in others]), strict=True
+            ):
                 sent[sender, recipient] = message.id
         await everything_arrives_once_and_proved(made, opened, sent, Counter())
 
@@ -82,7 +84,10 @@ async def test_a_message_between_every_two_nations_arrives_exactly_once_with_ver
 async def test_a_relay_killed_mid_way_loses_nothing_and_repeats_nothing(tmp_path: Path, victim: str) -> None:
     pairs = [("kr", "la"), ("la", "ki"), ("ki", "kr"), ("va", "la")]
     async with reach(tmp_path) as made, desks(made) as opened:
-        sent = {(sender, recipient): (await opened[sender].send(draft(recipient))).id for sender, recipient in pairs}
+        sent = {
+            (sender, recipient): (await opened[sender].messages.send(draft(recipient))).id
+            for sender, recipient in pairs
+        }
         await made.kill(victim)
         await made.start(victim)
         arrived = await exchange(made, opened)

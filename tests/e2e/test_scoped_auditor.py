@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from exchange.audit import SCOPED, Status
+from exchange.audit import Status
 from exchange.audit.mirror import NodeSource, TileFolderSource, mirror
 from exchange.audit.reconcile import reconcile
 from exchange.audit.trace import trace
@@ -17,6 +17,9 @@ from exchange.audit.verify import LogMirror, VerifiedLog, verify_mirror
 from exchange.link.client import NodeClient
 from keys.directory.audit_rights import audit_right
 from keys.directory.cards import AuditScope, Function, card_to_bytes, make_contact_point_card, parse_contact_point_card
+from keys.local.tile_folder import SCOPED
+from keys.transport.client import Server
+from keys.transport.signing import Requester
 from protocol.address import Address
 from protocol.directory_seen import DirectorySeen, decode_entry
 from protocol.encoding.ids import new_message_id
@@ -47,8 +50,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 
 def client(world: World, auditor: Desk, node: str) -> NodeClient:
-    certificates = [world.node_keys[node].tls.certificate]
-    return NodeClient(node, world.url(node), certificates, auditor.address, auditor.signer(), world.clock)
+    server = Server(node, world.url(node), (world.node_keys[node].tls.certificate,))
+    return NodeClient(server, Requester(str(auditor.address), auditor.signer(), world.clock))
 
 
 async def mirrored(world: World, auditor: Desk, node: str, folder: Path) -> VerifiedLog:

@@ -26,7 +26,7 @@ async def test_a_running_watch_tells_of_a_message_as_it_arrives_and_ends_in_orde
         )
         assert watching.stdout is not None
         async with desk(made, "kr") as seoul, asyncio.timeout(60):
-            sent = await seoul.send(request_draft())
+            sent = await seoul.messages.send(request_draft())
             told: dict[str, object] = {}
             while told.get("received") != [str(sent.id)]:
                 told = json.loads(await watching.stdout.readline())

@@ -16,7 +16,7 @@ from keys.directory.witnesses import judge_quorum, policy_file
 from keys.members.federation import with_status
 from node.monitor.monitor import Checked
 from node.server import Node
-from node.store.interface import Failed
+from node.store.operations import Failed
 from protocol.errors import StorageFullError
 from protocol.http.add_checkpoint import decode_cosignatures, decode_old_size, encode_add_checkpoint
 from protocol.log.checkpoint import Checkpoint, SoftLogSigner, parse_checkpoint, sign_checkpoint, verify_checkpoint
@@ -74,11 +74,11 @@ async def cosigned(world: World, node: Node, size: int = 1) -> bytes:
     """The node's witnessed checkpoint once it has at least ``size`` entries."""
 
     def there() -> bool:
-        kept = node.context.cosignatures.kept
+        kept = node.http.cosignatures.kept
         return kept is not None and parse_checkpoint(kept).size >= size
 
     await world.until(there)
-    return node.context.cosignatures.require_kept()
+    return node.http.cosignatures.require_kept()
 
 
 # --- The whole way ---
@@ -89,7 +89,7 @@ async def test_a_log_that_grows_is_cosigned_by_its_partners_and_serves_the_proof
     for nation in ("fr", "de"):
         await world.start(nation)
     await grow(world, 5)
-    size = await node.context.store.log_size()
+    size = await node.context.store.reads.log_size()
 
     note = await cosigned(world, node, size)
 
@@ -101,7 +101,7 @@ async def test_a_log_that_grows_is_cosigned_by_its_partners_and_serves_the_proof
     assert (await world.desk_call(desk, "GET", "/log/cosigned/checkpoint")).body == note
     assert (await world.desk_call(desk, "GET", "/log/checkpoint")).body == note
     proof = decode_tlog_proof((await world.desk_call(desk, "GET", "/log/cosigned/proof/3")).body)
-    leaf = leaf_hash(await node.context.store.leaf(3))
+    leaf = leaf_hash(await node.context.store.reads.leaf(3))
     verify_inclusion(leaf, 3, size, proof.path, verified.checkpoint.root)
     assert proof.checkpoint == note
     beyond = await world.desk_call(desk, "GET", f"/log/cosigned/proof/{size}")
@@ -128,7 +128,7 @@ async def test_a_dead_witness_delays_neither_the_log_nor_the_others(world: World
         await world.start(nation)
     for _ in range(3):
         await grow(world)
-        await cosigned(world, node, await node.context.store.log_size())
+        await cosigned(world, node, await node.context.store.reads.log_size())
     failures = node.metrics.render(None, 0, False).decode()
     assert 'comity_cosignature_failures_total{code="unavailable",partner="jp"}' in failures
 
@@ -137,8 +137,8 @@ async def test_without_enough_witnesses_there_is_no_witnessed_checkpoint(world: 
     node = await world.start("kr", delivery=COSIGNING)
     await world.start("fr")
     await grow(world)
-    newest = parse_checkpoint(await node.context.store.checkpoint())
-    await world.until(lambda: node.context.cosignatures.has(newest, "fr"))
+    newest = parse_checkpoint(await node.context.store.reads.checkpoint())
+    await world.until(lambda: node.http.cosignatures.has(newest, "fr"))
 
     reply = await world.desk_call(world.desks["24-7@kr"], "GET", "/log/cosigned/checkpoint")
 
@@ -289,7 +289,7 @@ async def test_two_trees_of_one_size_raise_the_alarm_and_are_both_kept(world: Wo
     refused = await add(world, "de", "fr", encode_add_checkpoint(1, [], other))
 
     assert (refused.status, refused.code) == (422, "proof-invalid")
-    witness = fr.context.monitor
+    witness = fr.relay.monitor
     assert witness.distrusted == ("kr",)
     kept = [parse_checkpoint(note).root for note in witness._state.evidence["kr"]]
     assert kept == [parse_checkpoint(one).root, parse_checkpoint(other).root]
@@ -302,7 +302,7 @@ async def test_a_log_that_cannot_prove_what_it_signed_is_found_out_by_asking_it(
     await world.start("kr")
     fr = await world.start("fr")
     await grow(world, 2)
-    real = await world.nodes["kr"].context.store.checkpoint()
+    real = await world.nodes["kr"].context.store.reads.checkpoint()
     assert (await add(world, "kr", "fr", encode_add_checkpoint(0, [], real))).status == 200
     size = parse_checkpoint(real).size
     forged = sign_checkpoint(Checkpoint("test-federation/kr", size + 1, bytes(32)), log_of(world, "kr"), world.clock())
@@ -311,7 +311,7 @@ async def test_a_log_that_cannot_prove_what_it_signed_is_found_out_by_asking_it(
     refused = await add(world, "kr", "fr", encode_add_checkpoint(size, [bytes(32)], forged))
 
     assert refused.status == 422
-    assert fr.context.monitor.distrusted == ("kr",)
+    assert fr.relay.monitor.distrusted == ("kr",)
 
 
 async def test_a_wrong_proof_alone_accuses_nobody(world: World) -> None:
@@ -320,16 +320,16 @@ async def test_a_wrong_proof_alone_accuses_nobody(world: World) -> None:
     fr = await world.start("fr")
     await grow(world)
     store = world.nodes["kr"].context.store
-    first = await store.checkpoint()
+    first = await store.reads.checkpoint()
     assert (await add(world, "kr", "fr", encode_add_checkpoint(0, [], first))).status == 200
     await grow(world)
-    second = await store.checkpoint()
+    second = await store.reads.checkpoint()
 
     refused = await add(world, "de", "fr", encode_add_checkpoint(parse_checkpoint(first).size, [bytes(32)], second))
 
     assert refused.status == 422
-    assert fr.context.monitor.distrusted == ()
-    path = await store.consistency_path(parse_checkpoint(first).size, parse_checkpoint(second).size)
+    assert fr.relay.monitor.distrusted == ()
+    path = await store.reads.consistency_path(parse_checkpoint(first).size, parse_checkpoint(second).size)
     assert (
         await add(world, "kr", "fr", encode_add_checkpoint(parse_checkpoint(first).size, path, second))
     ).status == 200
@@ -342,9 +342,9 @@ async def test_what_was_cosigned_is_part_of_what_the_monitor_proves(world: World
     await world.start("kr")
     await grow(world)
 
-    assert await fr.context.monitor.check("kr") is Checked.CONTRADICTED
+    assert await fr.relay.monitor.check("kr") is Checked.CONTRADICTED
 
-    assert fr.context.monitor.distrusted == ("kr",)
+    assert fr.relay.monitor.distrusted == ("kr",)
 
 
 # --- Broken off in the middle ---
@@ -360,7 +360,7 @@ async def test_a_witness_that_dies_between_recording_and_answering_gives_the_cos
         recorded.set()
         return Failed(StorageFullError("the power went"))
 
-    fr.context.witness._sequencer.submit = dies
+    fr.context.sequencer.submit = dies
     async with asyncio.timeout(10):
         await recorded.wait()
     await world.stop("fr")
@@ -370,7 +370,7 @@ async def test_a_witness_that_dies_between_recording_and_answering_gives_the_cos
     await world.start("de")
     await grow(world)
 
-    note = await cosigned(world, node, await node.context.store.log_size())
+    note = await cosigned(world, node, await node.context.store.reads.log_size())
     assert parse_checkpoint(note).size > cosigned_before > 0
 
 
@@ -390,7 +390,7 @@ async def test_nothing_is_cosigned_that_could_not_be_recorded(world: World) -> N
     async def full(operation: object) -> object:
         return Failed(StorageFullError("the disk is full"))
 
-    fr.context.witness._sequencer.submit = full
+    fr.context.sequencer.submit = full
     reply = await add(world, "kr", "fr", encode_add_checkpoint(0, [], note))
     assert (reply.status, reply.code) == (507, "storage-full")
     assert b"witness/fr" not in reply.body
@@ -406,7 +406,7 @@ async def test_of_two_requests_at_once_only_one_moves_the_witness(world: World) 
     )
 
     statuses = [reply.status for reply in replies]
-    kept = await fr.context.store.cosigned("test-federation/kr")
+    kept = await fr.context.store.reads.cosigned("test-federation/kr")
     assert kept is not None
     assert statuses.count(200) == 1
     assert statuses.count(409) == 5
@@ -422,6 +422,6 @@ async def test_a_witness_that_knows_more_than_the_log_is_reported(world: World) 
     node = await world.start("kr", delivery=COSIGNING)
 
     await world.until(lambda: '"witness-ahead-of-own-log"' in world.logs["kr"].getvalue())
-    assert node.context.gateway.ahead == {"fr"}
+    assert node.http.gateway.ahead == {"fr"}
     async with world.sessions[0].get(f"{node.admin_url}/health") as response:
         assert "log-behind-witness:fr" in json.loads(await response.read())["problems"]

@@ -33,8 +33,8 @@ async def _witnessed(federation: Federation) -> None:
     """Both logs are witnessed up to their heads."""
     for node in federation.nodes.values():
         async with asyncio.timeout(20):
-            size = await node.context.store.log_size()
-            seen = node.context.cosignatures
+            size = await node.context.store.reads.log_size()
+            seen = node.http.cosignatures
             while seen.kept is None or parse_checkpoint(seen.kept).size < size:  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(0.01)
 
@@ -43,13 +43,13 @@ async def test_receipts_are_upgraded_kept_and_exported_with_what_the_witnesses_s
     federation: Federation,
 ) -> None:
     async with federation.desk("24-7@kr") as kr, federation.desk("24-7@fr") as fr:
-        sent = await kr.send(request())
+        sent = await kr.messages.send(request())
         await fr.wait_for(lambda desk: has_message(desk, sent.id))
         await kr.wait_for(lambda desk: reached(desk, sent.id, PROVED_IN_ONE_LEG))
-        before = await kr.verification.verify(sent.id, online=False)
+        before = await kr.evidence.verify(sent.id, online=False)
         await _witnessed(federation)
 
-        report = await kr.verification.verify(sent.id)
+        report = await kr.evidence.verify(sent.id)
 
         assert (report.ok, report.complete, report.witnessed) == (True, True, True), report
         # One other member, so it alone is the majority; kr's entries fr vouches for, and the other way round.
@@ -57,24 +57,24 @@ async def test_receipts_are_upgraded_kept_and_exported_with_what_the_witnesses_s
         assert said == {("kr", "1 of 1: fr"), ("fr", "1 of 1: kr")}
         assert not before.witnessed
         assert len(before.receipts) == len(report.receipts)
-        assert [row.verified for row in await kr.receipts(sent.id)] == [True] * len(report.receipts)
+        assert [row.verified for row in await kr.messages.receipts(sent.id)] == [True] * len(report.receipts)
 
         for name in tuple(federation.nodes):
             await federation.stop(name)
-        offline = await kr.verification.verify(sent.id, online=False)
+        offline = await kr.evidence.verify(sent.id, online=False)
         assert (offline.ok, offline.witnessed) == (True, True)
         given = {"to": "The court", "purpose": "case_work"}
-        contents = await kr.verification.evidence(sent.id, disclose=True, online=False, **given)
+        contents = await kr.evidence.gather(sent.id, disclose=True, online=False, **given)
         bundle = read_bundle(write_bundle(contents))
         names = {line.name for receipt in bundle.receipts()[0] for line in parse_note(receipt.checkpoint).signatures}
         assert {"comity-demo/witness/kr", "comity-demo/witness/fr"} <= names
-        file = await fr.verification.verify_bundle(bundle)
+        file = await fr.evidence.verify_bag(bundle)
         assert (file.ok, file.witnessed) == (True, True)
 
 
 async def test_officers_and_auditors_see_by_command_who_vouches(federation: Federation) -> None:
     async with federation.desk("24-7@kr") as kr, federation.desk("24-7@fr") as fr:
-        sent = await kr.send(request())
+        sent = await kr.messages.send(request())
         await fr.wait_for(lambda desk: has_message(desk, sent.id))
     await _witnessed(federation)
 
@@ -99,11 +99,9 @@ async def _comity(federation: Federation, *arguments: str) -> Any:
 
 async def test_evidence_that_was_exported_before_is_upgraded_when_it_is_verified(federation: Federation) -> None:
     async with federation.desk("24-7@kr") as kr, federation.desk("24-7@fr") as fr:
-        sent = await kr.send(request())
+        sent = await kr.messages.send(request())
         await fr.wait_for(lambda desk: has_message(desk, sent.id))
-        contents = await kr.verification.evidence(
-            sent.id, disclose=True, online=False, to="The court", purpose="case_work"
-        )
+        contents = await kr.evidence.gather(sent.id, disclose=True, online=False, to="The court", purpose="case_work")
         await _witnessed(federation)
-        report = await fr.verification.verify_bundle(read_bundle(write_bundle(contents)))
+        report = await fr.evidence.verify_bag(read_bundle(write_bundle(contents)))
     assert (report.ok, report.witnessed) == (True, True)

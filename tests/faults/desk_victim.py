@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 from exchange.store.cipher import RowCipher
-from exchange.store.messages import DeskStore
+from exchange.store.desk_store import DeskStore
 from exchange.store.rows import Head, StoredMessage
 from exchange.views import Direction
 from protocol.address import Address

@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
-from node.log.checkpoint_file import CheckpointFile
+from node.log.checkpoint_file import CheckpointFile, KeptCheckpoint
 from node.log.sequencer import Sequencer
-from node.store.interface import AcceptTransfer, Done, Incoming
+from node.store.operations import AcceptTransfer, Done, Incoming
 from node.store.sqlite.store import SqliteStore
 from protocol.address import Address
 from protocol.encoding.ids import new_message_id
@@ -30,14 +30,16 @@ def numbered(number: int) -> AcceptTransfer:
     seed = sha256(number.to_bytes(8, "big")).digest()
     raw = seed * 64
     message_id = new_message_id(NOW, seed[:10])
-    message = Incoming(raw, sha256(raw).digest(), message_id, SENDER, (DESK,), NOW + timedelta(days=1), 0, bytes(32))
+    message = Incoming(
+        raw, sha256(raw).digest(), message_id, SENDER, (DESK,), NOW, NOW + timedelta(days=1), 0, bytes(32)
+    )
     return AcceptTransfer(message, "fr", (DESK,), NOW)
 
 
 def new_sequencer(folder: Path) -> tuple[Sequencer, SqliteStore]:
     """The node in ``folder``."""
     store = SqliteStore(folder / "node.db", SIGNER.origin)
-    return Sequencer(store, SIGNER, CheckpointFile(folder / "last-checkpoint"), lambda: NOW), store
+    return Sequencer(store, SIGNER, KeptCheckpoint(CheckpointFile(folder / "last-checkpoint")), lambda: NOW), store
 
 
 async def work(folder: Path, first: int, clients: int = 24) -> None:

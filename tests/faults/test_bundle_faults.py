@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from node.relay._offline_state import BundleState
-from protocol.bundle import DEFAULT_PART_BYTES, MIN_PART_BYTES, Contents, parse_part, write_bundle
+from protocol.bundle import Contents, parse_part, write_bundle
+from protocol.bundle_sizes import DEFAULT_PART_BYTES, MIN_PART_BYTES
 from protocol.encoding.instants import truncate
 from protocol.errors import (
     BundleAlteredError,
@@ -43,19 +44,19 @@ async def export(world: World, source: str, to: str, size: int = DEFAULT_PART_BY
 
 
 async def mailbox(world: World, desk: Desk) -> list[bytes]:
-    entries = await world.nodes[desk.address.node].context.store.mailbox(desk.address, 0, 100, 1 << 24)
+    entries = await world.nodes[desk.address.node].context.store.reads.mailbox(desk.address, 0, 100, 1 << 24)
     return [entry.envelope for entry in entries if entry.envelope is not None]
 
 
 async def events(world: World, desk: Desk) -> list[tuple[str, str]]:
     """(log, event) of what the desk's mailbox proves to it."""
-    entries = await world.nodes[desk.address.node].context.store.mailbox(desk.address, 0, 100, 1 << 24)
+    entries = await world.nodes[desk.address.node].context.store.reads.mailbox(desk.address, 0, 100, 1 << 24)
     found = [world.verify(receipt) for entry in entries if entry.envelope is None for receipt in entry.receipts]
     return sorted((receipt.origin, receipt.event.name.value) for receipt in found)
 
 
 async def queued(world: World, node: str, to: str) -> int:
-    stats = await world.nodes[node].context.store.stats()
+    stats = await world.nodes[node].context.store.reads.stats()
     return stats.outbound.get(to, 0)
 
 
@@ -69,7 +70,7 @@ async def test_envelopes_and_receipts_travel_both_ways_and_leave_the_queue_only_
     assert (imported.envelopes, imported.directory, imported.missing, imported.refused) == (1, True, (), ())
     assert await mailbox(world, tarawa) == [envelope.raw]
     said = DeskStatement(EventName.ContentHandover, envelope.routing.id, envelope.digest, tarawa.address, world.clock())
-    await world.nodes["ki"].context.intake.state([sign_statement(said, tarawa.signer())], tarawa.address)
+    await world.nodes["ki"].relay.intake.state([sign_statement(said, tarawa.signer())], tarawa.address)
     (back,) = await export(world, "ki", "kr")
     imported = await world.nodes["kr"].bundles.take(back)
     assert (imported.answers, imported.receipts) == (1, 1)
@@ -94,10 +95,10 @@ async def test_the_same_bundle_again_is_refused_as_replayed_and_changes_nothing(
     await world.submit(seoul, world.seal(seoul, [tarawa]))
     (there,) = await export(world, "kr", "ki")
     await world.nodes["ki"].bundles.take(there)
-    size = await world.nodes["ki"].context.store.log_size()
+    size = await world.nodes["ki"].context.store.reads.log_size()
     with pytest.raises(ReplayedError):
         await world.nodes["ki"].bundles.take(there)
-    assert await world.nodes["ki"].context.store.log_size() == size
+    assert await world.nodes["ki"].context.store.reads.log_size() == size
     assert len(await mailbox(world, tarawa)) == 1
 
 
@@ -151,7 +152,7 @@ async def test_a_bundle_that_is_not_as_it_was_written_is_refused_and_nothing_of_
     seoul, tarawa = world.desks["24-7@kr"], world.desks["24-7@ki"]
     await world.submit(seoul, world.seal(seoul, [tarawa]))
     (there,) = await export(world, "kr", "ki")
-    ki, size = world.nodes["ki"].bundles, await world.nodes["ki"].context.store.log_size()
+    ki, size = world.nodes["ki"].bundles, await world.nodes["ki"].context.store.reads.log_size()
     altered = bytearray(there)
     altered[-80] ^= 1
     for data, refusal in (
@@ -164,7 +165,7 @@ async def test_a_bundle_that_is_not_as_it_was_written_is_refused_and_nothing_of_
             await ki.take(data)
     with pytest.raises(BundleElsewhereError):
         await world.nodes["kr"].bundles.take(there)
-    assert await world.nodes["ki"].context.store.log_size() == size
+    assert await world.nodes["ki"].context.store.reads.log_size() == size
     assert await mailbox(world, tarawa) == []
     assert (await ki.take(there)).envelopes == 1
 

@@ -11,14 +11,15 @@ from typer.testing import CliRunner
 
 from exchange.cli.main import app as desk_app
 from exchange.desk.desk import Desk
-from exchange.desk.enrolment import create_desk
+from exchange.desk.enrolment import NewDesk, create_desk
 from exchange.settings import OfficerSettings
 from keys.local.bundle_files import read_parts, write_parts
 from keys.members.federation import bootstrap_bundle
 from keys.secrets.keystore import FAST
 from node.cli.main import app as node_app
 from protocol.address import Address
-from protocol.bundle import DEFAULT_PART_BYTES, MIN_PART_BYTES, BundlePart, Contents, parse_part, write_bundle
+from protocol.bundle import BundlePart, Contents, parse_part, write_bundle
+from protocol.bundle_sizes import DEFAULT_PART_BYTES, MIN_PART_BYTES
 from protocol.encoding.instants import truncate
 from protocol.errors import (
     BundleAlteredError,
@@ -45,15 +46,17 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         assert world.directory is not None
         card = create_desk(
             world.path / address,
-            Address.parse(address),
+            NewDesk(
+                Address.parse(address),
+                office="Office",
+                agency="Police",
+                officer=OfficerSettings(name="Kim", role="Duty officer", telephone="+8222222222"),
+                transport=transport,  # type: ignore[arg-type]
+            ),
             PASSPHRASE,
             bootstrap_bundle(world.directory, world.found().repository, "kr"),
             world.clock(),
-            office="Office",
-            agency="Police",
-            officer=OfficerSettings(name="Kim", role="Duty officer", telephone="+8222222222"),
             derivation=FAST,
-            transport=transport,  # type: ignore[arg-type]
         )
         world.publish("kr", card)
     await world.start("kr")
@@ -71,10 +74,10 @@ def opened(world: World, address: str = ADDRESS, carried: Any = None) -> Any:
 
 async def carry(world: World, desk: Desk) -> None:
     """There and back once."""
-    for part in await desk.export_bundle():
+    for part in await desk.messages.export_bundle():
         await world.nodes["kr"].bundles.take(part)
     for part in await from_node(world):
-        await desk.import_bundle(part)
+        await desk.messages.import_bundle(part)
 
 
 def draft(to: str) -> dict[str, Any]:
@@ -97,27 +100,30 @@ def part_version(world: World) -> int:
 async def test_messages_go_both_ways_by_files_with_every_receipt_verified(world: World) -> None:
     (first,) = await from_node(world)
     async with opened(world, carried=first.contents.directory) as desk, opened(world, "busan@kr") as busan:
-        sent = await desk.send(draft("busan@kr"))
+        sent = await desk.messages.send(draft("busan@kr"))
         assert str(sent.status) == "queued"
         await carry(world, desk)
-        assert {row.event for row in await desk.receipts(sent.id)} == {"SubmissionAcceptance", "ContentConsignment"}
-        await busan.sync()
-        answer = await busan.send(draft(ADDRESS))
+        assert {row.event for row in await desk.messages.receipts(sent.id)} == {
+            "SubmissionAcceptance",
+            "ContentConsignment",
+        }
+        await busan.messages.sync()
+        answer = await busan.messages.send(draft(ADDRESS))
         await carry(world, desk)
-        assert [row.id for row in await desk.inbox()] == [answer.id]
-        receipts = await desk.receipts(sent.id)
+        assert [row.id for row in await desk.messages.inbox()] == [answer.id]
+        receipts = await desk.messages.receipts(sent.id)
         assert all(row.verified for row in receipts)
         assert {"SubmissionAcceptance", "ContentHandover"} <= {row.event for row in receipts}
         await carry(world, desk)  # brings the desk's own statement to the node
-        await busan.sync()
-        assert {row.event for row in await busan.receipts(answer.id) if row.verified} >= {"ContentHandover"}
+        await busan.messages.sync()
+        assert {row.event for row in await busan.messages.receipts(answer.id) if row.verified} >= {"ContentHandover"}
 
 
 async def test_a_desk_by_file_opens_no_connection(world: World) -> None:
     (part,) = await from_node(world)
     async with opened(world, carried=part.contents.directory) as desk:
         with pytest.raises(UnavailableError, match="bundles only"):
-            await desk.sync()
+            await desk.messages.sync()
         with pytest.raises(UnavailableError, match="bundles only"):
             desk.node_client("fr")
 
@@ -125,18 +131,18 @@ async def test_a_desk_by_file_opens_no_connection(world: World) -> None:
 async def test_a_bundle_again_of_another_or_altered_is_refused_and_changes_nothing(world: World) -> None:
     (part,) = await from_node(world)
     async with opened(world, carried=part.contents.directory) as desk, opened(world, "busan@kr") as busan:
-        message = await busan.send(draft(ADDRESS))
+        message = await busan.messages.send(draft(ADDRESS))
         raw = (await world.nodes["kr"].bundles.export(ADDRESS, DEFAULT_PART_BYTES))[0]
         altered = bytearray(raw)
         altered[-10] ^= 1
         with pytest.raises(BundleAlteredError):
-            await desk.import_bundle(parse_part(bytes(altered), ADDRESS))
+            await desk.messages.import_bundle(parse_part(bytes(altered), ADDRESS))
         with pytest.raises(BundleElsewhereError):
             parse_part(raw, "busan@kr")
-        await desk.import_bundle(parse_part(raw, ADDRESS))
+        await desk.messages.import_bundle(parse_part(raw, ADDRESS))
         with pytest.raises(ReplayedError):
-            await desk.import_bundle(parse_part(raw, ADDRESS))
-        assert [row.id for row in await desk.inbox()] == [message.id]
+            await desk.messages.import_bundle(parse_part(raw, ADDRESS))
+        assert [row.id for row in await desk.messages.inbox()] == [message.id]
 
 
 async def test_a_bundle_of_a_node_that_does_not_serve_the_desk_is_refused(world: World) -> None:
@@ -145,12 +151,12 @@ async def test_a_bundle_of_a_node_that_does_not_serve_the_desk_is_refused(world:
         now, signer = truncate(world.clock()), world.node_keys["fr"].signer()
         (foreign,) = write_bundle("fr", ADDRESS, now, Contents(after=0), signer, DEFAULT_PART_BYTES)
         with pytest.raises(ForbiddenError):
-            await desk.import_bundle(parse_part(foreign, ADDRESS))
+            await desk.messages.import_bundle(parse_part(foreign, ADDRESS))
         (odd,) = write_bundle(
             "kr", ADDRESS, now, Contents(envelopes=(b"x",)), world.node_keys["kr"].signer(), DEFAULT_PART_BYTES
         )
         with pytest.raises(MalformedError):
-            await desk.import_bundle(parse_part(odd, ADDRESS))
+            await desk.messages.import_bundle(parse_part(odd, ADDRESS))
 
 
 async def test_a_part_that_would_pass_over_messages_is_refused_until_the_one_before_it_is_there(world: World) -> None:
@@ -158,14 +164,14 @@ async def test_a_part_that_would_pass_over_messages_is_refused_until_the_one_bef
     async with opened(world, carried=part.contents.directory) as desk, opened(world, "busan@kr") as busan:
         target = {**draft(ADDRESS)["targets"][0], "description": "x" * 2_000}
         targets = [{**target, "target": f"t{n}"} for n in range(250)]
-        sent = await busan.send_many([{**draft(ADDRESS), "targets": targets}] * 5)
+        sent = await busan.messages.send_many([{**draft(ADDRESS), "targets": targets}] * 5)
         parts = await from_node(world, size=MIN_PART_BYTES)
         assert len(parts) > 1
         with pytest.raises(BundleGapError):
-            await desk.import_bundle(parts[-1])
+            await desk.messages.import_bundle(parts[-1])
         for one in parts:
-            await desk.import_bundle(one)
-        assert {row.id for row in await desk.inbox(limit=1000)} == {message.id for message in sent}
+            await desk.messages.import_bundle(one)
+        assert {row.id for row in await desk.messages.inbox(limit=1000)} == {message.id for message in sent}
 
 
 async def test_the_commands_write_and_take_bundles_and_refuse_with_code_and_exit_code(world: World) -> None:

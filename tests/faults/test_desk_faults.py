@@ -17,7 +17,10 @@ from typing import Any
 import pytest
 
 from exchange.messaging.sync import NodeSync
-from exchange.store.messages import DeskStore
+from exchange.store._outbox import OutboxTable
+from exchange.store._state import StateTable
+from exchange.store.desk_store import DeskStore
+from exchange.store.messages import MessageTable
 from exchange.views import SendStatus
 from protocol.errors import StorageFullError
 from protocol.event import EventName, decode_event
@@ -25,7 +28,7 @@ from tests.faults.desk_victim import CIPHER, numbered
 from tests.worlds.desks import FR, KR, Client, World, request
 
 ROOT = Path(__file__).resolve().parents[2]
-STORE_STEPS = ("add_sent", "record_submission", "take", "open_message", "record_stated", "set_state")
+STORE_STEPS = ("add_sent", "record_submission", "take", "open_message", "record_stated")
 NETWORK_STEPS = ("submit", "state", "mailbox")
 
 
@@ -42,6 +45,7 @@ class Crash:
         self.armed = True
         for name in STORE_STEPS:
             monkeypatch.setattr(DeskStore, name, self._around(getattr(DeskStore, name)))
+        monkeypatch.setattr(StateTable, "set", self._around(StateTable.set))
         for name in NETWORK_STEPS:
             monkeypatch.setattr(Client, name, self._around_async(getattr(Client, name)))
 
@@ -88,13 +92,13 @@ def events(world: World, node: str) -> Counter[tuple[EventName, bytes]]:
 
 async def the_whole_story(world: World) -> None:
     async with world.open(KR) as kr:
-        sent = await kr.send(request())
+        sent = await kr.messages.send(request())
     async with world.open(FR) as fr:
-        await fr.sync()
-        await fr.show(sent.id)
-        await fr.sync()
+        await fr.messages.sync()
+        await fr.messages.show(sent.id)
+        await fr.messages.sync()
     async with world.open(KR) as kr:
-        await kr.sync()
+        await kr.messages.sync()
 
 
 async def settle(world: World) -> None:
@@ -102,7 +106,7 @@ async def settle(world: World) -> None:
     for _ in range(2):
         for address in (KR, FR):
             async with world.open(address) as desk:
-                await desk.sync()
+                await desk.messages.sync()
 
 
 async def test_a_crash_at_any_step_loses_nothing_and_does_nothing_twice(
@@ -122,24 +126,25 @@ async def test_a_crash_at_any_step_loses_nothing_and_does_nothing_twice(
             if not crash.happened:
                 break
         at += 1
+    print("AT", at)
     assert at > 15
 
 
 async def check_invariants(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
-        sent, received = await kr.inbox(sent=True), await fr.inbox()
+        sent, received = await kr.messages.inbox(sent=True), await fr.messages.inbox()
         assert len(sent) <= 1
         assert [row.id for row in received] == [row.id for row in sent]
-        assert await fr.quarantine() == []
+        assert await fr.messages.quarantine() == []
         for row in sent:
             assert row.status is SendStatus.SUBMITTED
-            tracking = await kr.track(row.id)
+            tracking = await kr.messages.track(row.id)
             opened = received[0].opened_at is not None
             assert tracking.recipients[0].reached == ("ContentAccessTracking" if opened else "ContentHandover")
             proved = [(r.event, r.node) for r in tracking.recipients[0].receipts]
             assert len(proved) == len(set(proved))
             assert all(r.verified for r in tracking.recipients[0].receipts)
-            assert (await fr.verification.verify(row.id)).ok
+            assert (await fr.evidence.verify(row.id)).ok
     for node in ("kr", "fr"):
         assert set(events(world, node).values()) <= {1}
 
@@ -147,14 +152,14 @@ async def check_invariants(world: World) -> None:
 async def test_lost_answers_are_asked_for_again_and_mean_nothing_happened_twice(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         world.nodes["kr"].lose_answers = 2
-        sent = await kr.send(request())
+        sent = await kr.messages.send(request())
         assert sent.status is SendStatus.QUEUED
-        await kr.sync()
-        assert (await kr.sync()).submitted == (sent.id,)
+        await kr.messages.sync()
+        assert (await kr.messages.sync()).submitted == (sent.id,)
         world.nodes["fr"].lose_answers = 1
-        first = await fr.sync()
+        first = await fr.messages.sync()
         assert (len(first.received), first.statements) == (1, 0)
-        assert (await fr.sync()).statements == 1
+        assert (await fr.messages.sync()).statements == 1
 
     assert set(events(world, "kr").values()) == {1}
     assert set(events(world, "fr").values()) == {1}
@@ -167,29 +172,29 @@ async def test_a_full_disk_accepts_nothing_and_the_message_comes_again(
         raise StorageFullError
 
     async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.send(request())
+        sent = await kr.messages.send(request())
         await fr.refresh_directory()
         with monkeypatch.context() as patched:
-            patched.setattr(DeskStore, "_insert_message", full)
+            patched.setattr(MessageTable, "insert", full)
             with pytest.raises(StorageFullError):
-                await fr.sync()
-        assert await fr.inbox() == []
+                await fr.messages.sync()
+        assert await fr.messages.inbox() == []
         assert EventName.ContentHandover not in {name for name, _ in events(world, "fr")}
 
-        result = await fr.sync()
+        result = await fr.messages.sync()
 
     assert [row.id for row in result.received] == [sent.id]
 
 
 async def test_an_opening_is_stated_after_a_crash_before_the_statement_left(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.send(request())
-        await fr.sync()
+        sent = await kr.messages.send(request())
+        await fr.messages.sync()
         world.nodes["fr"].down = True
-        await fr.show(sent.id)
+        await fr.messages.show(sent.id)
     world.nodes["fr"].down = False
     async with world.open(FR) as fr:
-        assert (await fr.sync()).statements == 1
+        assert (await fr.messages.sync()).statements == 1
 
     assert EventName.ContentAccessTracking in {name for name, _ in events(world, "fr")}
 
@@ -197,11 +202,11 @@ async def test_an_opening_is_stated_after_a_crash_before_the_statement_left(worl
 async def test_two_programs_use_one_desk_at_once_and_a_message_of_either_is_durable_for_both(world: World) -> None:
     world.nodes["kr"].down = True
     async with world.open(KR) as first, world.open(KR) as second:
-        sent = [await first.send(request()), await second.send(request())]
+        sent = [await first.messages.send(request()), await second.messages.send(request())]
         assert {message.status for message in sent} == {SendStatus.QUEUED}
     world.nodes["kr"].down = False
     async with world.open(KR) as third:
-        assert set((await third.sync()).submitted) == {message.id for message in sent}
+        assert set((await third.messages.sync()).submitted) == {message.id for message in sent}
 
 
 def test_what_a_killed_desk_called_durable_is_there(tmp_path: Path) -> None:
@@ -216,10 +221,12 @@ def test_what_a_killed_desk_called_durable_is_there(tmp_path: Path) -> None:
             said += victim.stdout.readlines()
         promised = int(said[-1]) if said[-1].endswith("\n") else int(said[-2])
         store = DeskStore(path, CIPHER)
-        kept = store.queued()
+        kept = store.outbox.count()
         assert kept >= promised
         assert kept % 5 == 0
-        assert all(store.message(numbered(number).head.id) == numbered(number) for number in range(kept - 10, kept))
+        assert all(
+            store.messages.get(numbered(number).head.id) == numbered(number) for number in range(kept - 10, kept)
+        )
         store.close()
         stored = kept
 
@@ -234,9 +241,9 @@ async def test_a_desk_that_is_cancelled_while_it_sends_finds_the_message_in_its_
         with monkeypatch.context() as patched:
             patched.setattr(NodeSync, "_submit", never)
             with pytest.raises(CrashError):
-                await kr.send(request())
+                await kr.messages.send(request())
     async with world.open(KR) as kr:
-        assert len((await kr.sync()).submitted) == 1
+        assert len((await kr.messages.sync()).submitted) == 1
 
 
 async def test_a_desk_closes_its_database_only_when_what_was_cancelled_has_ended(
@@ -244,7 +251,7 @@ async def test_a_desk_closes_its_database_only_when_what_was_cancelled_has_ended
 ) -> None:
     started, done = threading.Event(), threading.Event()
 
-    def slow(_: DeskStore) -> int:
+    def slow(_: OutboxTable) -> int:
         started.set()
         time.sleep(0.2)
         done.set()
@@ -252,11 +259,11 @@ async def test_a_desk_closes_its_database_only_when_what_was_cancelled_has_ended
 
     ended_first: list[bool] = []
     close = DeskStore.close
-    monkeypatch.setattr(DeskStore, "queued", slow)
+    monkeypatch.setattr(OutboxTable, "count", slow)
     monkeypatch.setattr(DeskStore, "close", lambda store: (ended_first.append(done.is_set()), close(store)))
 
     async with world.open(KR) as kr:
-        syncing = asyncio.create_task(kr.sync())
+        syncing = asyncio.create_task(kr.messages.sync())
         await asyncio.to_thread(started.wait)
         syncing.cancel()
         with contextlib.suppress(asyncio.CancelledError):

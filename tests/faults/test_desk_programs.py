@@ -17,8 +17,8 @@ from typing import Any
 
 from exchange.cases.threads import proved_events
 from exchange.desk.desk import Desk
-from exchange.office.processing_log import check_table
 from protocol.event import EventName
+from tests.worlds.desks import in_thread
 from tests.worlds.processes import World, desk, request_draft, world
 
 PROGRAMS = 8
@@ -41,11 +41,11 @@ async def give_under_conditions(made: World, count: int) -> list[str]:
     item = {**example("answer")["items"][0], "conditions": [condition], "targets": [], "available_at": "By post."}
     item.pop("attachment", None)
     async with desk(made, "kr") as kr, desk(made, "fr") as fr:
-        sent = await kr.send_many([draft for _ in range(count)])
-        while len(await fr.inbox(limit=1000)) < count:
-            await fr.sync(2)
-        given = [await fr.reply_draft(m.id, "answer", completeness="final", items=[item]) for m in sent]
-        return [str((await fr.offer(answer)).id) for answer in given]
+        sent = await kr.messages.send_many([draft for _ in range(count)])
+        while len(await fr.messages.inbox(limit=1000)) < count:
+            await fr.messages.sync(2)
+        given = [await fr.replies.draft(m.id, "answer", completeness="final", items=[item]) for m in sent]
+        return [str((await fr.messages.offer(answer)).id) for answer in given]
 
 
 async def run_programs(made: World, folder: Path, given: list[str]) -> list[dict[str, Any]]:
@@ -90,25 +90,25 @@ async def run_programs(made: World, folder: Path, given: list[str]) -> list[dict
 async def caught_up(made: World) -> tuple[list[Any], Counter[str]]:
     """What fr received of kr, and for kr which events are proved of what it received, when all has arrived."""
     async with desk(made, "kr") as kr, desk(made, "fr") as fr:
-        while await kr.queued() or await kr.run(kr._store.unstated):
-            await kr.sync(1)
-        sent = {row.id for row in await kr.inbox(sent=True, limit=1000)}
+        while await kr.messages.queued() or await in_thread(kr, kr._works.context.store.statements.count):
+            await kr.messages.sync(1)
+        sent = {row.id for row in await kr.messages.inbox(sent=True, limit=1000)}
         with suppress(TimeoutError):
             async with asyncio.timeout(60):
-                while not sent <= {row.id for row in await fr.inbox(limit=1000)}:
-                    await fr.sync(2)
-        received = await fr.inbox(limit=1000)
+                while not sent <= {row.id for row in await fr.messages.inbox(limit=1000)}:
+                    await fr.messages.sync(2)
+        received = await fr.messages.inbox(limit=1000)
         assert sent == {row.id for row in received}
-        assert await fr.quarantine() == []
+        assert await fr.messages.quarantine() == []
         return received, await opened(kr)
 
 
 async def opened(kr: Desk) -> Counter[str]:
     """How often the node of kr logged that each message was opened."""
     counts: Counter[str] = Counter()
-    for row in await kr.inbox(limit=1000):
-        head = (await kr.run(kr._store.head, row.id))[1]
-        events = proved_events(await kr.run(kr._store.receipts, head.digest))
+    for row in await kr.messages.inbox(limit=1000):
+        head = (await in_thread(kr, kr._works.context.store.messages.head, row.id)).head
+        events = proved_events(await in_thread(kr, kr._works.context.store.receipts.of, head.digest))
         counts[str(row.id)] = sum(event.name is EventName.ContentAccessTracking for event in events)
     return counts
 
@@ -142,5 +142,5 @@ async def test_eight_programs_that_are_killed_as_they_work_refuse_lose_and_doubl
         assert openings == Counter(given)
         async with desk(made, "kr") as kr:
             head = (made.root / "desk-kr" / "records.checkpoint").read_bytes()
-            assert await kr.run(check_table, kr.records, head) is not None
-            assert await kr.quarantine() == []
+            assert await kr.office.check_records(head) is not None
+            assert await kr.messages.quarantine() == []

@@ -36,10 +36,10 @@ async def receive(made: World, paris: Desk, count: int) -> list[str]:
 
 async def prove(made: World, seoul: Desk, message_id: UUID, expected: set[tuple[str, str]]) -> None:
     for _ in range(ROUNDS):
-        if expected <= proved(await seoul.receipts(message_id)):
+        if expected <= proved(await seoul.messages.receipts(message_id)):
             return
         await sync(made, seoul)
-    assert expected <= proved(await seoul.receipts(message_id))
+    assert expected <= proved(await seoul.messages.receipts(message_id))
 
 
 def head(made: World, node: str) -> int:
@@ -54,7 +54,7 @@ async def test_a_node_killed_at_this_stage_loses_nothing_and_repeats_nothing(
     async with world(tmp_path) as made, desk(made, "kr") as seoul, desk(made, "fr") as paris:
         if stage == "submitted":
             await made.kill("fr")
-        sent = await seoul.send(request_draft())
+        sent = await seoul.messages.send(request_draft())
         assert sent.status == "submitted"
         if stage == "submitted":
             if victim == "kr":
@@ -75,7 +75,7 @@ async def test_a_node_killed_at_this_stage_loses_nothing_and_repeats_nothing(
         await prove(made, seoul, sent.id, DELIVERED)
         again = await sync(made, paris, 0)
         assert again is None or not again.received
-        report = await seoul.verification.verify(sent.id)
+        report = await seoul.evidence.verify(sent.id)
         assert report.ok, report
 
 
@@ -92,7 +92,7 @@ async def test_random_kills_under_load_lose_nothing_and_hand_nothing_over_twice(
         assert sorted(received) == sorted(sent)
         extra = await sync(made, paris, 0)
         assert extra is None or not extra.received
-        for row in await seoul.inbox(sent=True, limit=count):
+        for row in await seoul.messages.inbox(sent=True, limit=count):
             await prove(made, seoul, row.id, DELIVERED)
 
 
@@ -100,10 +100,10 @@ async def send_through(made: World, seoul: Desk, count: int) -> list[str]:
     """Send ``count`` messages; one that a dead node did not take stays in the outbox and goes with a later sync."""
     ids = []
     for _ in range(count):
-        ids.append(str((await seoul.send(request_draft())).id))
+        ids.append(str((await seoul.messages.send(request_draft())).id))
         await sync(made, seoul, 0)
     for _ in range(ROUNDS):
-        if await seoul.queued() == 0:
+        if await seoul.messages.queued() == 0:
             break
         await sync(made, seoul)
     return ids

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from protocol.bundle import MIN_PART_BYTES, parse_part
+from protocol.bundle import parse_part
+from protocol.bundle_sizes import MIN_PART_BYTES
 from protocol.encoding import cbor
 from protocol.envelope import MAX_CONTENT_BYTES, MAX_ENVELOPE_BYTES
 from protocol.http.wire import MAX_ANSWER_BYTES

@@ -29,11 +29,12 @@ from keys.members.identity import generate_node_keys
 from keys.secrets.keystore import FAST, Keystore
 from node.cli.main import app
 from node.log._volatile_checkpoint import VolatileCheckpoint
+from node.log.checkpoint_file import KeptCheckpoint
 from node.log.files import LogFiles
 from node.log.sequencer import Sequencer
 from node.recovery.reconcile import ranges
 from node.settings import NodeHome, NodeSettings
-from node.store.interface import AcceptTransfer, Done, EraseEntries, Incoming, PurgeDelivered
+from node.store.operations import AcceptTransfer, Done, EraseEntries, Incoming, PurgeDelivered
 from protocol.address import Address
 from protocol.encoding.ids import new_message_id
 from protocol.errors import EntriesErasedError
@@ -51,7 +52,7 @@ def transfer(number: int, at: datetime) -> AcceptTransfer:
     """An envelope for nobody here: it is over when it expires."""
     raw = sha256(number.to_bytes(8, "big")).digest() * 8
     message_id = new_message_id(at, raw[:10])
-    message = Incoming(raw, sha256(raw).digest(), message_id, SENDER, (DESK,), at + timedelta(days=1), 0, bytes(32))
+    message = Incoming(raw, sha256(raw).digest(), message_id, SENDER, (DESK,), at, at + timedelta(days=1), 0, bytes(32))
     return AcceptTransfer(message, "fr", (), at)
 
 
@@ -59,7 +60,7 @@ async def fill(home: Path, first: int, count: int, at: datetime, purge_before: d
     """Let the node in ``home`` log messages at ``at``, with no network and nobody to ask."""
     files, settings = NodeHome(home), NodeSettings.load(home / "node.toml")
     log = LogFiles.of(files, settings, Keystore.open(files.keystore, b"test"))
-    sequencer = Sequencer(log.store(), log.signer, log.checkpoint, lambda: at, memory=log.memory)
+    sequencer = Sequencer(log.store(), log.signer, log.kept(), lambda: at)
     await sequencer.start()
     for start in range(first, first + count, 100):
         outcomes = await sequencer.submit_many([transfer(n, at) for n in range(start, min(start + 100, first + count))])
@@ -239,7 +240,7 @@ async def opened(home: Path) -> tuple[Sequencer, Any]:
     files, settings = NodeHome(home), NodeSettings.load(home / "node.toml")
     log = LogFiles.of(files, settings, Keystore.open(files.keystore, b"test"))
     store = log.store()
-    sequencer = Sequencer(store, log.signer, log.checkpoint, lambda: datetime.now(UTC))
+    sequencer = Sequencer(store, log.signer, KeptCheckpoint(log.checkpoint), lambda: datetime.now(UTC))
     await sequencer.start()
     return sequencer, store
 
@@ -247,28 +248,28 @@ async def opened(home: Path) -> tuple[Sequencer, Any]:
 async def test_only_what_was_signed_before_is_erased_and_the_tree_stays(home: Path) -> None:
     await fill(home, MESSAGES, 50, YEAR_AGO + timedelta(days=100), YEAR_AGO + timedelta(days=102))
     sequencer, store = await opened(home)
-    note, size = await store.checkpoint(), await store.log_size()
-    before = [await store.inclusion_path(index) for index in (0, 255, 699)]
+    note, size = await store.reads.checkpoint(), await store.reads.log_size()
+    before = [await store.reads.inclusion_path(index) for index in (0, 255, 699)]
 
-    assert await store.size_at(YEAR_AGO - timedelta(seconds=1)) == 0
-    assert await store.size_at(YEAR_AGO + timedelta(days=50)) == MESSAGES
-    assert await store.size_at(datetime.now(UTC)) == size
+    assert await store.reads.size_at(YEAR_AGO - timedelta(seconds=1)) == 0
+    assert await store.reads.size_at(YEAR_AGO + timedelta(days=50)) == MESSAGES
+    assert await store.reads.size_at(datetime.now(UTC)) == size
     done = await sequencer.submit(EraseEntries(0, MESSAGES))
 
     assert isinstance(done, Done)
     assert done.count == MESSAGES
-    assert await store.checkpoint() == note
-    assert [await store.inclusion_path(index) for index in (0, 255, 699)] == before
-    for read in (store.leaf, store.receipt):
+    assert await store.reads.checkpoint() == note
+    assert [await store.reads.inclusion_path(index) for index in (0, 255, 699)] == before
+    for read in (store.leaf, store.reads.receipt):
         with pytest.raises(EntriesErasedError):
             await read(0)
-    assert await store.leaf(MESSAGES)
+    assert await store.reads.leaf(MESSAGES)
     again = await sequencer.submit(EraseEntries(0, MESSAGES))
     assert isinstance(again, Done)
     assert again.count == 0
     await sequencer.stop()
     sequencer, store = await opened(home)  # the tail is still what the tiles say
-    assert await store.log_size() == size
+    assert await store.reads.log_size() == size
     await sequencer.stop()
 
 
@@ -280,7 +281,7 @@ async def test_entry_whose_message_is_still_here_is_not_erased(home: Path) -> No
 
     assert isinstance(done, Done)
     assert done.count == 5
-    assert await store.receipt(MESSAGES)
+    assert await store.reads.receipt(MESSAGES)
     await sequencer.stop()
 
 

@@ -32,6 +32,7 @@ from protocol.envelope import Envelope
 from protocol.errors import LogMovedError, LogRolledBackError
 from protocol.event import EventName
 from protocol.http.problem import problem_of
+from protocol.http.wire import decode_head
 from protocol.log.checkpoint import claimed_time, open_checkpoint, parse_checkpoint
 from protocol.log.layout import decode_bundle
 from protocol.log.scoped import Withheld, decode_scoped_bundle, item_hash
@@ -174,12 +175,12 @@ async def deliver(world: World, sender: Desk, recipient: Desk) -> None:
 
 
 async def size(world: World, node: str = "kr") -> int:
-    return await world.nodes[node].context.store.log_size()
+    return await world.nodes[node].context.store.reads.log_size()
 
 
 async def known_to(world: World, partner: str, node: str = "kr") -> None:
     """Let ``partner`` see the newest checkpoint of ``node``'s log."""
-    assert await world.nodes[partner].context.monitor.check(node) is Checked.PROVED
+    assert await world.nodes[partner].relay.monitor.check(node) is Checked.PROVED
 
 
 def replace_home(world: World, source: Path) -> None:
@@ -320,13 +321,14 @@ async def test_partner_shows_what_it_saw_to_partners_only(world: World) -> None:
     origin = world.nodes["fr"].context.directory.current.origin("kr")
     verifier = world.nodes["fr"].context.directory.current.log_verifier("kr")
 
-    reply = await world.node_call("kr", "fr", "GET", f"/witness/checkpoint?origin={origin}")
-    assert open_checkpoint(reply.body, verifier).size == await size(world)
-    unknown = await world.node_call("kr", "fr", "GET", "/witness/checkpoint?origin=other/kr")
+    reply = await world.node_call("kr", "fr", "GET", f"/v1/head?origin={origin}")
+    notes = decode_head(reply.body, "fr")
+    assert {open_checkpoint(note, verifier).size for note in notes} == {await size(world)}
+    unknown = await world.node_call("kr", "fr", "GET", "/v1/head?origin=other/kr")
     assert unknown.code == "not-found"
-    for target in ("/witness/checkpoint", f"/witness/checkpoint?origin={origin}&origin={origin}"):
+    for target in ("/v1/head", f"/v1/head?origin={origin}&origin={origin}"):
         assert (await world.node_call("kr", "fr", "GET", target)).code == "malformed"
-    desk = await world.desk_call(world.desks["24-7@fr"], "GET", f"/witness/checkpoint?origin={origin}")
+    desk = await world.desk_call(world.desks["24-7@fr"], "GET", f"/v1/head?origin={origin}")
     assert desk.code == "forbidden"
     assert (await world.desk_call(world.desks["24-7@fr"], "GET", "/witness/receipts?from=0")).code == "forbidden"
 
@@ -446,13 +448,13 @@ async def test_mirror_brings_lost_entries_back_and_the_log_goes_on_without_a_for
 async def test_the_time_at_which_a_tree_was_signed_anew_outlives_a_backup_and_its_restore(
     later: World, tmp_path: Path
 ) -> None:
-    operator, fr = Operator(later), later.nodes["fr"].context.monitor
+    operator, fr = Operator(later), later.nodes["fr"].relay.monitor
     await exchange(later)
     later.clock.shift = timedelta(minutes=4)
     await known_to(later, "fr")
     again = fr.proved_note("kr")
     assert again is not None
-    assert again != await later.nodes["kr"].context.store.checkpoint()
+    assert again != await later.nodes["kr"].context.store.reads.checkpoint()
     await operator.do("backup", operator.home(), str(tmp_path / "backup"), "--with-keystore")
     await later.stop("kr")
     later.clock.shift = timedelta(0)  # as on a machine whose clock is behind

@@ -23,7 +23,7 @@ from protocol.crypto.signing import Ed25519Signer
 from protocol.directory_seen import decode_entry
 from protocol.encoding import cbor
 from protocol.event import Event, EventName
-from protocol.http.signature import sign_request
+from protocol.http.signature import SignedBody, sign_request
 from protocol.log.checkpoint import Checkpoint, SoftLogSigner, sign_checkpoint
 from protocol.receipt import receipts_to_value
 from tests.worlds.nodes import World, answers
@@ -73,7 +73,13 @@ def _signed_head(world: World, body: bytes) -> bytes:
     desk = world.desks["24-7@kr"]
     url = world.url("kr") + "/v1/submit"
     headers = sign_request(
-        "POST", url, body, "application/cbor", str(desk.address), desk.signer(), world.clock(), os.urandom(16)
+        "POST",
+        url,
+        SignedBody(body, "application/cbor"),
+        str(desk.address),
+        desk.signer(),
+        world.clock(),
+        os.urandom(16),
     )
     lines = ["POST /v1/submit HTTP/1.1", f"Host: 127.0.0.1:{world.ports['kr']}", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
@@ -323,11 +329,11 @@ async def test_an_envelope_to_nobody_is_refused_and_the_refusal_is_logged(kr: Wo
     seoul = kr.desks["24-7@kr"]
     ghost = kr.add_desk("ghost@kr")
     ghost.address = Address.parse("nobody@kr")
-    before = await kr.nodes["kr"].context.store.log_size()
+    before = await kr.nodes["kr"].context.store.reads.log_size()
     (answer,) = await kr.submit(seoul, kr.seal(seoul, [ghost]))
     assert answer.code == "unknown-contact-point"
     store = kr.nodes["kr"].context.store
-    logged = [decode_entry(await store.leaf(index)) for index in range(before, await store.log_size())]
+    logged = [decode_entry(await store.reads.leaf(index)) for index in range(before, await store.reads.log_size())]
     assert [entry.name for entry in logged if isinstance(entry, Event)] == [EventName.SubmissionRejection]
 
 
@@ -522,26 +528,26 @@ async def test_a_partner_whose_log_contradicts_itself_is_not_trusted_any_more(kr
     await kr.start("fr")
     await kr.submit(seoul, kr.seal(seoul, [paris]))
     await kr.events(seoul, 3)
-    context = kr.nodes["kr"].context
+    monitor = kr.nodes["kr"].relay.monitor
     other_history = sign_checkpoint(Checkpoint("test-federation/fr", 1, bytes(32)), _log_of(kr, "fr"), kr.clock())
-    context.monitor._state.proved["fr"] = other_history
+    monitor._state.proved["fr"] = other_history
 
-    assert await context.monitor.check("fr") is Checked.CONTRADICTED
+    assert await monitor.check("fr") is Checked.CONTRADICTED
 
-    assert context.monitor.distrusted == ("fr",)
+    assert monitor.distrusted == ("fr",)
     await kr.submit(seoul, kr.seal(seoul, [paris]))
     reply = await kr.node_call("fr", "kr", "POST", "/v1/receipts", [[], []])
     assert reply.status == 413
     await kr.until(lambda: '"log-fork"' in kr.logs["kr"].getvalue())
     await kr.stop("kr")
     await kr.start("kr")
-    assert kr.nodes["kr"].context.monitor.distrusted == ("fr",)
+    assert kr.nodes["kr"].relay.monitor.distrusted == ("fr",)
 
 
 async def test_a_log_that_grows_is_proved_and_remembered(kr: World) -> None:
     seoul, paris = kr.desks["24-7@kr"], kr.desks["24-7@fr"]
     await kr.start("fr")
-    witness = kr.nodes["kr"].context.monitor
+    witness = kr.nodes["kr"].relay.monitor
     assert await witness.check("fr") is Checked.PROVED
     for _ in range(3):
         await kr.submit(seoul, kr.seal(seoul, [paris]))
@@ -556,7 +562,7 @@ async def test_a_log_that_grows_is_proved_and_remembered(kr: World) -> None:
 async def test_stopping_answers_those_who_wait(kr: World) -> None:
     seoul = kr.desks["24-7@kr"]
     poll = asyncio.create_task(kr.mailbox(seoul, wait=30))
-    await kr.until(lambda: kr.nodes["kr"].context.polls["24-7@kr"] == 1)
+    await kr.until(lambda: kr.nodes["kr"].http.polls["24-7@kr"] == 1)
     await kr.stop("kr")
     assert await poll == ([], 0)
 
@@ -564,7 +570,7 @@ async def test_stopping_answers_those_who_wait(kr: World) -> None:
 async def test_an_event_stream_tells_that_something_came_and_nothing_else(kr: World) -> None:
     seoul = kr.desks["24-7@kr"]
     url = kr.url("kr") + "/v1/mailbox/events?after=0"
-    headers = sign_request("GET", url, None, None, str(seoul.address), seoul.signer(), kr.clock(), os.urandom(16))
+    headers = sign_request("GET", url, None, str(seoul.address), seoul.signer(), kr.clock(), os.urandom(16))
     async with kr.session("kr").get(url, headers=headers) as stream:
         assert await stream.content.readuntil(b"\n\n") == b": comity\n\n"
         await kr.submit(seoul, kr.seal(seoul, [seoul]))

@@ -43,7 +43,7 @@ async def in_mailbox(world: World, desk: Desk, count: int) -> list[bytes]:
     context = world.nodes["la"].context
     with context.sequencer.wakeups.watch(str(desk.address)) as watch:
         while True:
-            entries = await context.store.mailbox(desk.address, 0, 100, 1 << 24)
+            entries = await context.store.reads.mailbox(desk.address, 0, 100, 1 << 24)
             found = [entry.envelope for entry in entries if entry.envelope is not None]
             if len(found) >= count:
                 return found
@@ -69,8 +69,8 @@ async def test_a_message_reaches_a_node_that_listens_nowhere_and_every_hop_is_pr
     said = DeskStatement(
         EventName.ContentHandover, envelope.routing.id, envelope.digest, vientiane.address, world.clock()
     )
-    context = world.nodes["la"].context
-    (answer,) = await context.intake.state([sign_statement(said, vientiane.signer())], vientiane.address)
+    relay = world.nodes["la"].relay
+    (answer,) = await relay.intake.state([sign_statement(said, vientiane.signer())], vientiane.address)
     assert answer.refusal is None
     await proved(world, seoul, TO_LA | {(LA, EventName.ContentHandover, None)})
 
@@ -78,8 +78,8 @@ async def test_a_message_reaches_a_node_that_listens_nowhere_and_every_hop_is_pr
 async def test_what_such_a_node_sends_leaves_through_its_relay_and_its_receipts_come_back(world: World) -> None:
     seoul, vientiane = world.desks["24-7@kr"], world.desks["24-7@la"]
     envelope = world.seal(vientiane, [seoul])
-    context = world.nodes["la"].context
-    (answer,) = await context.intake.submit([envelope.raw], vientiane.address)
+    context, relay = world.nodes["la"].context, world.nodes["la"].relay
+    (answer,) = await relay.intake.submit([envelope.raw], vientiane.address)
     assert answer.refusal is None
     entries, _ = await world.mailbox(seoul, wait=20)
     assert [entry.envelope for entry in entries] == [envelope.raw]
@@ -95,7 +95,7 @@ async def test_what_such_a_node_sends_leaves_through_its_relay_and_its_receipts_
     seen: set[Any] = set()
     with context.sequencer.wakeups.watch(str(vientiane.address)) as watch:
         while not wanted <= seen:
-            entries_ = await context.store.mailbox(vientiane.address, 0, 100, 1 << 24)
+            entries_ = await context.store.reads.mailbox(vientiane.address, 0, 100, 1 << 24)
             verified = [world.verify(receipt) for entry in entries_ for receipt in entry.receipts]
             seen = {(r.origin, r.event.name, r.event.peer) for r in verified}
             assert wanted <= seen or await watch.wait(20)
@@ -148,7 +148,7 @@ async def test_what_is_said_without_proof_takes_nothing_off_the_queue(world: Wor
     taken = wire.encode_taken(Taken(((number, wire.EnvelopeAnswer(tuple(submitted.receipts))),)))
     body = await world.call("de", "POST", "/v1/pull", taken, holder="la", signer=world.node_keys["la"].signer())
     assert body.status == 200
-    assert list(await store.outbound_items("la", [number])) == [number]
+    assert list(await store.reads.outbound_items("la", [number])) == [number]
 
 
 async def test_a_node_gets_only_what_is_queued_for_itself_and_a_desk_gets_nothing(world: World) -> None:

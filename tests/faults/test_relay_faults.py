@@ -65,7 +65,7 @@ async def arrives_once(world: World, desk: Desk, *envelopes: Envelope) -> None:
 
 def relay_client(world: World, to: str) -> PartnerClient:
     """The relay's own client to another node."""
-    return world.nodes["de"]._partners.get(to)
+    return world.nodes["de"].context.partners.get(to)
 
 
 async def test_a_relay_hands_on_and_every_hop_is_proved_to_the_senders_desk(world: World) -> None:
@@ -199,7 +199,7 @@ async def test_a_relay_without_proof_of_custody_is_not_believed_and_the_message_
     world: World, monkeypatch: pytest.MonkeyPatch, forgery: str
 ) -> None:
     seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
-    client = world.nodes["kr"]._partners.get("de")
+    client = world.nodes["kr"].context.partners.get("de")
     transfer = client.transfer
     other = world.seal(seoul, [paris])
     asked = 0

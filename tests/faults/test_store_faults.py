@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from node.store.interface import Done, FoundLog
+from node.store.operations import Done, FoundLog
 from node.store.sqlite.store import SqliteStore
 from protocol.errors import MigrationError, StorageFullError, StoreDamagedError, UnavailableError
 from protocol.log.checkpoint import Checkpoint, open_checkpoint
@@ -161,7 +161,7 @@ async def test_full_filesystem_refuses_keeps_serving_and_recovers(small_disk: Pa
             break
 
     assert refused is not None
-    assert len(acknowledged) == len(await store.mailbox(DESK, 0, 100_000, 1 << 30))
+    assert len(acknowledged) == len(await store.reads.mailbox(DESK, 0, 100_000, 1 << 30))
     ballast.unlink()
     again = await sequencer.submit_many([numbered(each) for each in range(refused, refused + 20)])
     assert all(isinstance(outcome, Done) for outcome in again)
@@ -173,7 +173,7 @@ async def test_full_filesystem_refuses_keeps_serving_and_recovers(small_disk: Pa
 
     sequencer, store = new_sequencer(small_disk)
     await sequencer.start()
-    assert await store.log_size() == 2 * (len(acknowledged) + 20)
+    assert await store.reads.log_size() == 2 * (len(acknowledged) + 20)
     await sequencer.stop()
 
 
@@ -194,7 +194,7 @@ async def test_file_that_may_not_grow_refuses_and_recovers(tmp_path: Path) -> No
     again = await sequencer.submit(numbered(number))
     assert isinstance(again, Done)
     assert verified(again.receipts[0]).index == 2 * number
-    assert len(await store.mailbox(DESK, 0, 100_000, 1 << 30)) == accepted + 1
+    assert len(await store.reads.mailbox(DESK, 0, 100_000, 1 << 30)) == accepted + 1
     await sequencer.stop()
 
 
@@ -242,7 +242,7 @@ async def test_killed_node_loses_nothing_it_acknowledged_and_never_forks(tmp_pat
 
     sequencer, store = new_sequencer(tmp_path)
     await sequencer.start()
-    last = open_checkpoint(await store.checkpoint(), SIGNER.verifier)
+    last = open_checkpoint(await store.reads.checkpoint(), SIGNER.verifier)
     repeats = await sequencer.submit_many([numbered(each.number) for each in acknowledged])
     for each, repeat in zip(acknowledged, repeats, strict=True):
         assert isinstance(repeat, Done)
@@ -250,9 +250,9 @@ async def test_killed_node_loses_nothing_it_acknowledged_and_never_forks(tmp_pat
         assert repeat.receipts[0].index == each.index
         assert sha256(repeat.receipts[0].checkpoint).hexdigest() == each.note
     for size, root in {(each.size, each.root) for each in acknowledged}:
-        proof = await store.consistency_path(size, last.size)
+        proof = await store.reads.consistency_path(size, last.size)
         verify_consistency(size, bytes.fromhex(root), last.size, last.root, proof)
-    entries = await store.mailbox(DESK, 0, 1_000_000, 1 << 40)
+    entries = await store.reads.mailbox(DESK, 0, 1_000_000, 1 << 40)
     envelopes = [entry.envelope for entry in entries]
     assert len(envelopes) == len(set(envelopes)) >= len(acknowledged)
     await sequencer.stop()

@@ -19,8 +19,9 @@ from babel.messages.pofile import write_po
 
 import exchange
 import node
+from keys.commands import documented
 from keys.local.translation import FACT, label_context
-from node.cli.main import app, helps
+from node.cli._commands import ROWS
 from protocol.codes.loader import list_names, load_codes
 from protocol.errors import ComityError
 from protocol.lifecycle.facts import CaseFact
@@ -39,7 +40,7 @@ def texts() -> Iterator[tuple[SourceText, str]]:
             for text in texts_in(file):
                 yield text, file.relative_to(ROOT).as_posix()
     yield SourceText(Legal("").missing), "protocol/messages/schema/fields.py"
-    for help_text in helps(app):
+    for help_text in documented(ROWS):
         yield SourceText(help_text), "node/cli"
     for kind in sorted(_errors(), key=lambda kind: (kind.__module__, kind.code)):
         file = kind.__module__.replace(".", "/") + ".py"

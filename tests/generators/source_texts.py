@@ -19,6 +19,7 @@ class SourceText(NamedTuple):
 # Which arguments of these calls are texts.
 CALLS: Mapping[str, tuple[int, ...]] = {
     "_": (0,),
+    "phrase": (0,),
     "Legal": (0, 1),
     "problem": (1,),
     "after": (1,),

@@ -13,7 +13,7 @@ from keys.directory.audit_rights import audit_right
 from keys.directory.cards import AuditScope, ForeignAuditor, Function
 from keys.members.federation import with_foreign_auditors
 from node.log.tile_export import export_tiles
-from node.store.interface import PurgeDelivered
+from node.store.operations import PurgeDelivered
 from protocol.directory_seen import decode_entry
 from protocol.envelope import Envelope
 from protocol.errors import UsageError
@@ -53,7 +53,7 @@ async def ask(world: World, auditor: Desk, node: str, target: str) -> Reply:
 
 async def read(world: World, auditor: str, node: str) -> tuple[set[UUID], int]:
     """The messages of which an auditor is shown entries in the log of a node, and how many entries are withheld."""
-    width = await world.nodes[node].context.store.log_size()
+    width = await world.nodes[node].context.store.reads.log_size()
     reply = await ask(world, world.desks[auditor], node, f"/log/scoped/000.p/{width}")
     assert reply.status == 200, reply.code
     items = decode_scoped_bundle(reply.body)
@@ -73,7 +73,7 @@ async def test_an_auditor_by_its_own_word_sees_only_messages_of_its_nation_in_an
     assert (await read(world, "audit@kr", "fr"))[0] == {ours.routing.id}
     assert (await read(world, "audit@us", "fr"))[0] == {theirs.routing.id}
     assert await read(world, "audit@fr", "fr") == ({ours.routing.id, theirs.routing.id}, 0)
-    width = await world.nodes["fr"].context.store.log_size()
+    width = await world.nodes["fr"].context.store.reads.log_size()
     plain = f"/log/tile/entries/000.p/{width}"
     assert (await ask(world, world.desks["audit@kr"], "fr", plain)).code == "forbidden"
     assert len(decode_bundle((await ask(world, world.desks["audit@fr"], "fr", plain)).body)) == width
@@ -115,13 +115,13 @@ async def test_a_proof_with_an_entry_is_shown_to_auditors_who_may_see_the_entry(
     """As in bundles: a proof of misbehaviour is kept at any node, whichever log it is about."""
     ours = await exchanged(world, "kr", "fr")
     store = world.nodes["fr"].context.store
-    receipts = [await store.receipt(index) for index in range(await store.log_size())]
+    receipts = [await store.reads.receipt(index) for index in range(await store.reads.log_size())]
     held = next(one for one in receipts if _consigns(one.leaf, ours))
     origin = world.nodes["fr"].context.directory.current.origin("fr")
     proof = PostDated(origin, held.checkpoint, held.index, held.leaf, held.path)
     written = encode_proof(proof)
     for node in ("kr", "us"):
-        world.nodes[node].context.monitor.proofs.add(proof, written)
+        world.nodes[node].relay.monitor.proofs.add(proof, written)
 
     async def status(auditor: str, node: str) -> int:
         target = f"/v1/misbehaviour/{proof_digest(written).hex()}"

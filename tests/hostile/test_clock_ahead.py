@@ -61,7 +61,7 @@ async def test_a_node_that_starts_with_a_clock_ahead_signs_nothing_until_it_is_s
     status, told = await problems(kr)
     assert (status, told[0]) == (503, "clock-ahead")
     assert await submit(world) == "clock-ahead"
-    assert await kr.context.store.log_size() == 0
+    assert await kr.context.store.reads.log_size() == 0
     world.clocks["kr"].shift = timedelta(0)
     await settled(world)
     assert await submit(world) is None
@@ -73,12 +73,12 @@ async def test_a_clock_that_jumps_ahead_stops_the_signing_and_no_longer_than_it_
     kr = await world.start("kr")
     assert await submit(world) is None
     await settled(world)
-    size = await kr.context.store.log_size()
+    size = await kr.context.store.reads.log_size()
     world.clocks["kr"].shift = DAY
     assert await submit(world) in {"clock-ahead", "clock-unconfirmed"}
     await world.until(lambda: getattr(kr.clock_watch.problem, "code", "") == "clock-ahead")
     assert "clock-ahead" in (await problems(kr))[1]
-    assert await kr.context.store.log_size() == size
+    assert await kr.context.store.reads.log_size() == size
     signed = claimed_time(await kr.context.sequencer.newest())
     assert signed is not None
     assert signed - datetime.now(UTC) < timedelta(minutes=5)

@@ -33,7 +33,7 @@ async def exchange(world: World) -> None:
     (answer,) = await world.submit(seoul, envelope)
     assert answer.code is None
     await world.events(seoul, 2, envelope)
-    await world.nodes["fr"].context.monitor.check("kr")
+    await world.nodes["fr"].relay.monitor.check("kr")
 
 
 async def reconciled(world: World) -> Reconciled:
@@ -69,7 +69,7 @@ async def test_it_is_made_anew_from_the_database_and_the_partners(world: World) 
     path = world.home("kr").path / "log-checkpoint"
     await exchange(world)
     for damage in (emptied, cut, zeroed, changed):
-        size = await world.nodes["kr"].context.store.log_size()
+        size = await world.nodes["kr"].context.store.reads.log_size()
         await world.stop("kr")
         whole = path.read_bytes()
         path.write_bytes(damage(whole))
@@ -82,7 +82,7 @@ async def test_it_is_made_anew_from_the_database_and_the_partners(world: World) 
         assert (path.parent / report.damaged).read_bytes() == damage(whole)
         await world.start("kr")
         await world.submit(world.desks["24-7@kr"], world.seal(world.desks["24-7@kr"], [world.desks["24-7@kr"]]))
-        assert await world.nodes["kr"].context.store.log_size() > size
+        assert await world.nodes["kr"].context.store.reads.log_size() > size
 
 
 async def test_a_database_that_was_put_back_too_is_still_found_out(world: World) -> None:

@@ -18,6 +18,7 @@ import aiohttp
 import pytest
 
 from keys.members.federation import bootstrap_bundle
+from node.operations.tasks import Tasks
 from node.relay.delivery import PartnerQueue
 from node.server import Node
 from protocol.errors import ComityError, NotFoundError, StorageFullError, UnavailableError
@@ -63,7 +64,7 @@ async def test_bare_connections_push_out_their_own_and_nobody_else(world: World)
             # The oldest are closed from the other side.
             assert await asyncio.get_running_loop().sock_recv(opened[0], 1) == b""
         await works(world)
-        assert node.context.connections.unknown <= 8
+        assert node.http.connections.unknown <= 8
         assert (await world.desk_call(seoul, "GET", "/v1/mailbox")).status == 200
 
 
@@ -137,7 +138,7 @@ DEFECTS = (
 
 
 async def test_no_background_task_ends_by_an_error_that_passes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("node.server._AGAIN_S", 0)
+    monkeypatch.setattr("node.operations.tasks._AGAIN_S", 0)
     node = await world.start("kr")
     left, done = list(PASSING), asyncio.Event()
 
@@ -147,7 +148,7 @@ async def test_no_background_task_ends_by_an_error_that_passes(world: World, mon
         done.set()
         await asyncio.Event().wait()
 
-    node._spawn("work", work)
+    node.tasks.spawn("work", work)
     async with asyncio.timeout(PATIENCE_S):
         await done.wait()
     assert not node.failed.is_set()
@@ -181,7 +182,7 @@ async def test_a_defect_still_ends_the_node_that_has_it(world: World) -> None:
         async def work(problem: Exception = problem) -> None:
             raise problem
 
-        node._spawn("work", work)
+        node.tasks.spawn("work", work)
         async with asyncio.timeout(PATIENCE_S):
             await node.failed.wait()
 
@@ -212,7 +213,7 @@ async def test_a_connection_that_would_take_a_spare_descriptor_is_not_kept(
     with ExitStack() as held:
         (rests,) = await bare_connections(world, 1, held)
         async with asyncio.timeout(PATIENCE_S):
-            while node.context.connections.unknown < 1:  # noqa: ASYNC110 - it is inside the node
+            while node.http.connections.unknown < 1:  # noqa: ASYNC110 - it is inside the node
                 await asyncio.sleep(0.01)
         monkeypatch.setattr("node.http.descriptors.Descriptors.is_near", lambda *_: True)
         # The one that says nothing makes room for the desk's.
@@ -222,5 +223,6 @@ async def test_a_connection_that_would_take_a_spare_descriptor_is_not_kept(
 
 
 def test_every_task_of_a_node_is_begun_where_errors_that_pass_are_met() -> None:
-    source = Path(sys.modules[Node.__module__].__file__ or "").read_text("utf-8")
-    assert source.count("create_task(") == source.count("self._again(") == 2
+    node, begun = (Path(sys.modules[one.__module__].__file__ or "").read_text("utf-8") for one in (Node, Tasks))
+    assert "create_task(" not in node
+    assert begun.count("create_task(") == begun.count("self._again(") == 1

@@ -212,10 +212,10 @@ def stored(world: Published) -> dict[str, bytes]:
 def loaded(world: Published, folder: Path, files: dict[str, bytes], **how: Any) -> Any:
     """What a client makes of these files in its folder, without a source."""
     folder.mkdir()
-    for name, content in files.items():
-        if name.startswith("targets/"):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(content)
+    published = MetadataRepository(folder / "published")
+    published.install(files)
+    if files:
+        shutil.move(published.path / "archives", folder / "archives")
     metadata = {name: content for name, content in files.items() if name.startswith("metadata/")}
     (folder / STATE_NAME).write_bytes(cbor.encode(metadata))
     with client_of(world, folder, fetch=unreachable) as client:
@@ -228,7 +228,7 @@ def test_what_was_stored_before_is_judged_by_the_rules_only_where_that_is_asked(
     republish(world, TARGETS, lambda members: members.update(note="y"))
     assert loaded(world, tmp_path / "own", stored(world)).nodes() == ["fr", "kr"]
     with pytest.raises(DirectoryUntrustedError, match="does not know: note"):
-        loaded(world, tmp_path / "carried", stored(world), judge=True)
+        loaded(world, tmp_path / "carried", {}, carried=stored(world))
 
 
 def test_a_federation_that_is_known_from_a_later_root_did_not_have_ml_dsa_44_from_the_start(tmp_path: Path) -> None:
@@ -290,17 +290,26 @@ def test_cards_are_counted_and_measured_before_they_are_fetched(world: Published
 def test_a_card_that_a_source_altered_is_neither_taken_nor_kept(world: Published, tmp_path: Path) -> None:
     def altered(name: str) -> bytes:
         content = world.repository.read(name)
-        return content.replace(b"Police", b"Bandit") if name.startswith("targets/") else content
+        return content if name.startswith("metadata/") else content.replace(b"Police", b"Bandit")
 
     with client_of(world, tmp_path / "member", fetch=altered) as client, pytest.raises(DirectoryUntrustedError):
         client.refresh(SOON)
-    assert not any(b"Bandit" in path.read_bytes() for path in (tmp_path / "member").rglob("*.json"))
+    kept = [path for path in (tmp_path / "member").rglob("*") if path.is_file()]
+    assert kept
+    assert not any(b"Bandit" in path.read_bytes() for path in kept)
     with client_of(world, tmp_path / "member") as client:
         client.refresh(SOON)
-    card = next((tmp_path / "member" / "targets" / "kr").glob("*.contact-24-7.json"))
+    card = kept_of(tmp_path / "member", "kr")
+    assert b"Police" in card.read_bytes()
     card.write_bytes(card.read_bytes().replace(b"Police", b"Bandit"))
     refreshed(world)
     assert {office.agency for office in world.read(tmp_path / "member").contact_points()} == {"Police"}
+
+
+def kept_of(folder: Path, nation: str) -> Path:
+    """What a client keeps of a nation."""
+    (path,) = (folder / "archives").glob(f"*.nation-{nation}.bin")
+    return path
 
 
 # --- What is kept ----------------------------------------------------------------------------------------------------
@@ -339,13 +348,13 @@ def test_who_deals_with_some_nations_lacks_what_is_asked_for_and_vouches_for_no_
             directory.node("fr")
         assert client.lacks()
         assert client.refresh(SOON).nodes() == ["fr", "kr"]
-    cards = list((tmp_path / "desk" / "targets" / "fr").glob("*"))
+    cards = kept_of(tmp_path / "desk", "fr").read_bytes()
     with client_of(world, tmp_path / "other", nations=("kr",)) as client:
         client.refresh(SOON, everything=True)
         assert client.refresh(SOON).nodes() == ["fr", "kr"]
         refreshed(world)
         assert client.refresh(SOON).unread == {"fr"}
-        assert len(list((tmp_path / "other" / "targets" / "fr").glob("*"))) == len(cards) > 0
+        assert kept_of(tmp_path / "other", "fr").read_bytes() == cards
         assert client.load(SOON, everything=True).nodes() == ["fr", "kr"]
 
 
@@ -371,7 +380,7 @@ def test_what_is_loaded_is_verified_again_although_it_was_verified_before(world:
 def test_what_was_missing_is_read_when_it_is_there_again(world: Published, tmp_path: Path) -> None:
     with client_of(world, tmp_path / "member") as client:
         client.refresh(SOON)
-    shutil.rmtree(tmp_path / "member" / "targets" / "kr")
+    kept_of(tmp_path / "member", "kr").unlink()
     with client_of(world, tmp_path / "member") as client:
         assert client.load(SOON).problems == {"kr": "its files are not in the local copy"}
         assert not client.refresh(SOON).problems
@@ -379,6 +388,7 @@ def test_what_was_missing_is_read_when_it_is_there_again(world: Published, tmp_p
     state = cbor.decode(path.read_bytes(), max_bytes=10**7)
     assert isinstance(state, dict)
     path.write_bytes(cbor.encode({name: part for name, part in state.items() if "nation-kr" not in str(name)}))
+    kept_of(tmp_path / "member", "kr").unlink()
     with client_of(world, tmp_path / "member", fetch=unreachable) as client:
         directory = client.load(SOON)
         assert (set(directory.problems), directory.unread) == ({"kr"}, frozenset())
@@ -486,10 +496,10 @@ def test_a_card_that_another_program_dropped_is_passed_on_as_it_was(world: Publi
     for act in (lambda: client.refresh(SOON), lambda: client.load(SOON)):
         act()
         before = client.files()
-        shutil.copytree(tmp_path / "desk" / "targets", tmp_path / "kept")
-        shutil.rmtree(tmp_path / "desk" / "targets")
+        shutil.copytree(tmp_path / "desk" / "archives", tmp_path / "kept")
+        shutil.rmtree(tmp_path / "desk" / "archives")
         assert client.files() == before
-        shutil.move(tmp_path / "kept", tmp_path / "desk" / "targets")
+        shutil.move(tmp_path / "kept", tmp_path / "desk" / "archives")
 
 
 def test_a_state_that_is_replaced_while_it_is_read_is_read_again_where_something_was_amiss(
@@ -500,7 +510,7 @@ def test_a_state_that_is_replaced_while_it_is_read_is_read_again_where_something
     stamps = iter(range(10**6))
     monkeypatch.setattr(SharedDirectoryClient, "_stamp", lambda _: (next(stamps), 0, 0))
     assert client.load(SOON).nodes() == ["fr", "kr"]
-    shutil.rmtree(tmp_path / "desk" / "targets" / "kr")
+    kept_of(tmp_path / "desk", "kr").unlink()
     with pytest.raises(DeskBusyError):
         shared(world, tmp_path / "desk").load(SOON)
     monkeypatch.undo()

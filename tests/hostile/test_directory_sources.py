@@ -17,7 +17,7 @@ from keys.members.federation import publish_cards
 from node.operations.logging import make_log
 from node.operations.metrics import Metrics
 from node.peers import directory
-from node.peers.directory import DirectoryService, Source
+from node.peers.directory import DirectoryHome, DirectoryService, Source
 from protocol.errors import NotAdmittedError, UnavailableError
 from tests.worlds.nodes import World
 
@@ -72,9 +72,7 @@ def service(world: World, metrics: Metrics, sources: list[Source], log: StringIO
     number = len(list(world.path.glob("service-*")))
     home = world.path / f"service-{number}"
     return DirectoryService(
-        home / "directory",
-        root,
-        MetadataRepository(home / "served"),
+        DirectoryHome(home / "directory", root, MetadataRepository(home / "served")),
         lambda _: sources,
         world.clock,
         metrics,
@@ -182,6 +180,6 @@ async def test_a_node_that_is_not_admitted_yet_is_told_so(world: World) -> None:
 
 async def test_health_names_a_node_that_no_directory_has(world: World) -> None:
     kr = await world.start("kr")
-    kr.context.node = "xx"
+    object.__setattr__(kr.context, "name", "xx")
     async with aiohttp.ClientSession() as session, session.get(f"{kr.admin_url}/health") as answer:
         assert "not-admitted" in (await answer.json())["problems"]

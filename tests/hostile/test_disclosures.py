@@ -28,21 +28,20 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 async def received(world: World, tlp: str = "AMBER") -> UUID:
     async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.send(request(handling={"tlp": tlp}))
-        await fr.sync()
+        sent = await kr.messages.send(request(handling={"tlp": tlp}))
+        await fr.messages.sync()
         return sent.id
 
 
 async def records(desk: Desk) -> list[ProcessingRecord]:
-    entries = await desk.run(lambda: list(desk.records.entries()))
-    return [ProcessingRecord.from_bytes(entry) for _, _, entry in entries]
+    return [record for _, record in await desk.office.records()]
 
 
 def ways_out(desk: Desk, message: UUID, **given: Any) -> list[Callable[[], Awaitable[object]]]:
-    prove = desk.verification
+    prove = desk.evidence
     return [
-        lambda: prove.disclosure(message, **given),
-        lambda: prove.evidence(message, disclose=True, **given),
+        lambda: prove.disclose(message, **given),
+        lambda: prove.gather(message, disclose=True, **given),
         lambda: prove.note_given(message, "bundle", b"file", **given),
     ]
 
@@ -67,7 +66,7 @@ async def test_giving_a_file_to_a_contact_point_is_passing_the_message_on(world:
             with pytest.raises(HandlingError):
                 await way_out()
         for to in ("24-7@kr", "24-7@fr", "cyber@fr", "Tribunal judiciaire de Lille", "Greffe, greffe@justice.example"):
-            await fr.verification.disclosure(message, to=to)
+            await fr.evidence.disclose(message, to=to)
 
 
 @pytest.mark.parametrize("to", ["24-7@GH", " 24-7@gh", "Accra (24-7@gh)", "24-7@fr, 24-7@gh.", "<24-7@gh>"])
@@ -94,8 +93,8 @@ def test_only_what_was_given_is_recorded_as_given_with_the_digest_of_the_file(wo
     nowhere, out = str(tmp_path / "no" / "such" / "folder"), tmp_path / "out"
     commands = {
         "disclose": ("evidence", "disclose", message, "--out", "{}"),
-        "bundle": ("evidence", "bundle", message, "--disclose", "--out", "{}"),
-        "bundle.sealed": ("evidence", "bundle", message, "--out", "{}"),
+        "bundle": ("evidence", "bag", message, "--disclose", "--out", "{}"),
+        "bundle.sealed": ("evidence", "bag", message, "--out", "{}"),
     }
     for words in commands.values():
         code, refused = comity(world, *(word.format(out) for word in words))
@@ -114,6 +113,6 @@ def test_only_what_was_given_is_recorded_as_given_with_the_digest_of_the_file(wo
 async def test_a_message_that_the_node_refused_is_recorded_as_not_sent(world: World) -> None:
     async with world.open(KR) as kr:
         world.nodes["kr"].refuse = ForbiddenError("not today")
-        sent = await kr.send(request())
+        sent = await kr.messages.send(request())
         told = [(record.operation.value, record.act, record.message) for record in await records(kr)]
         assert told == [("disclosure", "send", sent.id), ("alteration", "send.refused", sent.id)]

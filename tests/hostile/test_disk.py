@@ -160,9 +160,9 @@ async def test_nothing_is_acknowledged_into_a_database_that_is_not_there_any_mor
     assert status == 503
     assert "store-replaced" in problems
     assert "store-replaced" in {line["code"] for line in lines(world, "kr", "disk-failing")}
-    size = await kr.context.store.log_size()
+    size = await kr.context.store.reads.log_size()
     assert await submit(world) == "store-replaced"
-    assert await kr.context.store.log_size() == size
+    assert await kr.context.store.reads.log_size() == size
 
 
 @pytest.mark.parametrize("happens", [removed, replaced])

@@ -18,7 +18,7 @@ from exchange.settings import OfficeSettings, RetentionSettings
 from keys.secrets.keystore import FAST
 from protocol.address import Address
 from protocol.errors import ErasedError, ErasureError
-from tests.worlds.desks import FR, KR, ROOT, World, request
+from tests.worlds.desks import FR, KR, ROOT, World, in_thread, request
 
 GH = Address.parse("24-7@gh")
 SECRET = "Grunewaldstrasse"
@@ -39,10 +39,10 @@ def example(name: str) -> dict[str, Any]:
 async def one_officer(world: World) -> None:
     key = new_officer_key(world.home(FR) / "officers", "boss", b"boss", FAST, world.clock())
     async with world.open(FR) as fr:
-        await fr.run(fr.office.add_officer, "boss", "Boss", "Head", frozenset(Role), key)
+        await fr.office.add_officer("boss", "Boss", "Head", frozenset(Role), key)
         key = new_officer_key(world.home(FR) / "officers", "lee", b"lee", FAST, world.clock())
     async with world.open(FR, BOSS) as fr:
-        await fr.run(fr.office.add_officer, "lee", "Lee", "Inspector", frozenset(Role), key)
+        await fr.office.add_officer("lee", "Lee", "Inspector", frozenset(Role), key)
     world.change_settings(FR, office=OfficeSettings(four_eyes=("all",)))
 
 
@@ -59,46 +59,46 @@ async def test_erasing_a_case_reaches_drafts_notes_hand_overs_and_all_words_howe
 ) -> None:
     await one_officer(world)
     async with world.open(KR) as kr, world.open(FR, BOSS) as fr:
-        sent = await kr.send(request(facts=f"They met at {SECRET} 12."))
-        await fr.sync()
-        assert len((await fr.search(SECRET)).messages) == 1
+        sent = await kr.messages.send(request(facts=f"They met at {SECRET} 12."))
+        await fr.messages.sync()
+        assert len((await fr.cases.search(SECRET)).messages) == 1
         case = sent.thread
-        reply = await fr.reply_draft(sent.id, "clarification.ask", pauses_clock=False)
+        reply = await fr.replies.draft(sent.id, "clarification.ask", pauses_clock=False)
         question = {**reply, "questions": [{"question": "q1", "text": f"Which number of {SECRET}?"}]}
-        waiting, returned = await fr.send(question), await fr.send(question)
-        await fr.run(fr.office.return_draft, str(returned.id), f"Ask about {SECRET} too.")
-        await fr.add_casework(case, EntryKind.NOTE, f"Called about {SECRET}.")
-        await fr.add_casework(case, EntryKind.ASSIGNED, "boss")
-        await fr.run(fr.office.hand_over, "lee", f"Somebody waits in {SECRET}.")
-        other = await kr.send(request(facts="Another case."))
-        await fr.sync()
-        about = await fr.reply_draft(other.id, "clarification.ask", pauses_clock=False)
-        kept = await fr.send({**about, "questions": question["questions"]})
-        assert len((await fr.search("Another")).messages) == 1
+        waiting, returned = await fr.messages.send(question), await fr.messages.send(question)
+        await fr.office.return_draft(str(returned.id), f"Ask about {SECRET} too.")
+        await fr.cases.add_note(case, EntryKind.NOTE, f"Called about {SECRET}.")
+        await fr.cases.add_note(case, EntryKind.ASSIGNED, "boss")
+        await fr.office.hand_over("lee", f"Somebody waits in {SECRET}.")
+        other = await kr.messages.send(request(facts="Another case."))
+        await fr.messages.sync()
+        about = await fr.replies.draft(other.id, "clarification.ask", pauses_clock=False)
+        kept = await fr.messages.send({**about, "questions": question["questions"]})
+        assert len((await fr.cases.search("Another")).messages) == 1
     shutil.copy(world.home(FR) / "desk.sqlite", tmp_path / "backup.sqlite")
 
     # A later program breaks words in another way: what an earlier one indexed goes all the same.
     monkeypatch.setattr("exchange.cases.search.words_in", lambda message: frozenset())
     async with world.open(FR, BOSS) as fr:
-        erased = await fr.run(fr.erasure.erase_case, case, "ordered")
+        erased = await fr.office.erase_case(case, "ordered")
         assert (erased.messages, erased.notes, erased.drafts) == (1, 3, 2)
-        assert [proposal.id for proposal in await fr.run(fr.office.proposals)] == [kept.id]
+        assert [proposal.id for proposal in await fr.office.proposals()] == [kept.id]
         for proposal in (waiting, returned):
-            left = await fr.run(fr.office.proposal, str(proposal.id))
+            left = await fr.office.proposal(str(proposal.id))
             assert (dict(left.draft), left.remark) == ({}, None)
-        assert (await fr.casework(case)).entries == ()
-        assert [handover.note for handover in (await fr.run(fr.office.duty)).handovers] == [""]
-        words = await fr.run(fr._store.database.all, "SELECT count(DISTINCT seq) FROM word")
+        assert (await fr.cases.notes(case)).entries == ()
+        assert [handover.note for handover in (await fr.office.duty()).handovers] == [""]
+        words = await in_thread(fr, fr._works.context.store.database.all, "SELECT count(DISTINCT seq) FROM word")
         assert words == [(1,)]
         # What the office writes later about the case is erased as well.
-        await fr.add_casework(case, EntryKind.NOTE, f"Called again about {SECRET}.")
-        assert (await fr.run(fr.erasure.erase_case, case, "ordered")).notes == 1
+        await fr.cases.add_note(case, EntryKind.NOTE, f"Called again about {SECRET}.")
+        assert (await fr.office.erase_case(case, "ordered")).notes == 1
         with pytest.raises(ErasureError):
-            await fr.run(fr.erasure.erase_case, case, "ordered")
+            await fr.office.erase_case(case, "ordered")
     # An old copy of the database comes back, with the key file as it is.
     shutil.copy(tmp_path / "backup.sqlite", world.home(FR) / "desk.sqlite")
     async with world.open(FR, BOSS) as fr:
-        for reading in (fr.casework(case), fr.run(fr.office.proposals), fr.show(sent.id)):
+        for reading in (fr.cases.notes(case), fr.office.proposals(), fr.messages.show(sent.id)):
             with pytest.raises(ErasedError):
                 await reading
 
@@ -106,21 +106,21 @@ async def test_erasing_a_case_reaches_drafts_notes_hand_overs_and_all_words_howe
 async def test_what_was_offered_and_not_given_is_erased_with_its_case(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         fields = {name: value for name, value in example("information.spontaneous").items() if name != "commitment"}
-        offer = await fr.offer({**fields, "stage": "disclosure", "facts": f"They live in {SECRET}."})
-        await kr.sync()
+        offer = await fr.messages.offer({**fields, "stage": "disclosure", "facts": f"They live in {SECRET}."})
+        await kr.messages.sync()
         with pytest.raises(ErasureError):
-            await fr.run(fr.erasure.erase_case, offer.thread, "retention")
-        assert (await fr.run(fr.erasure.erase_case, offer.thread, "ordered")).drafts == 1
-        rows = await fr.run(fr._store.database.all, "SELECT count(*) FROM withheld")
+            await fr.office.erase_case(offer.thread, "retention")
+        assert (await fr.office.erase_case(offer.thread, "ordered")).drafts == 1
+        rows = await in_thread(fr, fr._works.context.store.database.all, "SELECT count(*) FROM withheld")
         assert rows == [(0,)]
 
 
 async def test_an_erasure_names_the_other_cases_that_hold_a_copy(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.send(request(handling={"tlp": "GREEN"}))
-        await fr.sync()
-        passed = await fr.forward(sent.id, [GH], "This concerns you.")
-        assert (await fr.run(fr.erasure.erase_case, sent.thread, "ordered")).elsewhere == (passed.thread,)
+        sent = await kr.messages.send(request(handling={"tlp": "GREEN"}))
+        await fr.messages.sync()
+        passed = await fr.messages.forward(sent.id, [GH], "This concerns you.")
+        assert (await fr.office.erase_case(sent.thread, "ordered")).elsewhere == (passed.thread,)
 
 
 # --- By the clock ---------------------------------------------------------------------------------------------------
@@ -128,13 +128,13 @@ async def test_an_erasure_names_the_other_cases_that_hold_a_copy(world: World) -
 
 async def preserved(world: World, kr: Desk, fr: Desk) -> Any:
     """A request whose targets are preserved for 60 days; with the answer."""
-    sent = await kr.send(request())
-    await fr.sync()
+    sent = await kr.messages.send(request())
+    await fr.messages.sync()
     ends = (world.clock() + timedelta(days=DAYS)).isoformat()
     target = {"result": "preserved", "preserved_at": world.clock().isoformat(), "expires_at": ends}
     names = [target["target"] for target in request()["targets"]]
-    await fr.answer(sent.id, [{**target, "target": name} for name in names])
-    await kr.sync()
+    await fr.replies.answer(sent.id, [{**target, "target": name} for name in names])
+    await kr.messages.sync()
     return sent
 
 
@@ -145,23 +145,23 @@ async def lapsed(world: World, kr: Desk, fr: Desk) -> UUID:
 async def closed_after_lapse(world: World, kr: Desk, fr: Desk) -> UUID:
     sent = await preserved(world, kr, fr)
     world.clock.advance(days=DAYS + 1)
-    await kr.send(await kr.reply_draft(sent.id, "closure", reason="answered"))
-    await fr.sync()
+    await kr.messages.send(await kr.replies.draft(sent.id, "closure", reason="answered"))
+    await fr.messages.sync()
     return UUID(str(sent.thread))
 
 
 async def expired_unanswered(world: World, kr: Desk, fr: Desk) -> UUID:
     wanted = (world.clock() + timedelta(days=20)).isoformat()
-    sent = await kr.send(
+    sent = await kr.messages.send(
         {**example("assistance.request"), "wanted_by": wanted, "wanted_by_reason": "The trial begins."}
     )
-    await fr.sync()
+    await fr.messages.sync()
     return UUID(str(sent.thread))
 
 
 async def told(world: World, kr: Desk, fr: Desk) -> UUID:
-    sent = await kr.send({**example("contact.test"), "to": [str(FR)]})
-    await fr.sync()
+    sent = await kr.messages.send({**example("contact.test"), "to": [str(FR)]})
+    await fr.messages.sync()
     return UUID(str(sent.thread))
 
 
@@ -174,11 +174,11 @@ async def test_a_case_that_ended_by_the_clock_or_asks_for_nothing_is_erased_when
     async with world.open(KR) as kr, world.open(FR) as fr:
         case = await ending(world, kr, fr)
         for desk in (kr, fr):
-            assert await desk.run(desk.erasure.due) == []
+            assert await desk.office.erasable_cases() == []
         world.clock.advance(days=366)
         for desk in (kr, fr):
-            assert [due.thread for due in await desk.run(desk.erasure.due)] == [case]
-            assert (await desk.run(desk.erasure.erase_case, case, "retention")).messages > 0
+            assert [due.thread for due in await desk.office.erasable_cases()] == [case]
+            assert (await desk.office.erase_case(case, "retention")).messages > 0
 
 
 async def test_a_preservation_that_a_request_followed_in_time_and_an_open_request_are_kept_whatever_the_clock_says(
@@ -196,15 +196,15 @@ async def test_a_preservation_that_a_request_followed_in_time_and_an_open_reques
         names = [target["target"] for target in request()["targets"]]
         given = {**fields, "targets": names, "previous_request": None, "issued_at": world.clock().isoformat()}
         given = {name: value for name, value in given.items() if value is not None and name != "submitted_at"}
-        await kr.send(await kr.reply_draft(sent.id, "preservation.follow-up", **given))
-        await fr.sync()
-        await kr.sync()
+        await kr.messages.send(await kr.replies.draft(sent.id, "preservation.follow-up", **given))
+        await fr.messages.sync()
+        await kr.messages.sync()
         undated = {name: value for name, value in example("assistance.request").items() if "wanted_by" not in name}
-        asked = await kr.send(undated)
-        await fr.sync()
+        asked = await kr.messages.send(undated)
+        await fr.messages.sync()
         world.clock.advance(days=3650)
         for desk in (kr, fr):
-            assert await desk.run(desk.erasure.due) == []
+            assert await desk.office.erasable_cases() == []
             for case in (sent.thread, asked.thread):
                 with pytest.raises(ErasureError):
-                    await desk.run(desk.erasure.erase_case, case, "retention")
+                    await desk.office.erase_case(case, "retention")

@@ -1,4 +1,4 @@
-"""What somebody does to a bundle on its way: takes receipts out, puts files in, writes its texts anew."""
+"""What somebody does to a bag on its way: takes receipts out, puts files in, writes its texts anew."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from exchange.evidence._bag_readme import readme
 from exchange.evidence.bag_writer import zipped
-from exchange.verifiers import verify_bundle as program
+from exchange.verifiers import verify_bag as program
 from protocol.encoding.ids import new_message_id
 from tests.worlds.desks import NOW
 from tests.worlds.forged_bundles import Case, Court, full, manifest
@@ -54,7 +54,7 @@ def _other_text(files: dict[str, bytes]) -> None:
 
 
 def _other_program(files: dict[str, bytes]) -> None:
-    files["verify_bundle.py"] = b"print('holds')\n"
+    files["verify_bag.py"] = b"print('holds')\n"
 
 
 @pytest.mark.parametrize("change", [_without_last_receipt, _without_content, _other_text, _other_program])
@@ -161,7 +161,7 @@ def test_without_ml_dsa_nothing_is_a_success_and_what_is_missing_is_listed(
         monkeypatch.setattr(program, "check_holder", lambda key, message, signature: None)
     monkeypatch.setattr(program, "SKEW", program.timedelta(days=9_000))  # this world lies in the future
     fingerprint = program.sha256(court.root).hexdigest()
-    monkeypatch.setattr(sys, "argv", ["verify_bundle.py", str(file), "--root-sha256", fingerprint, "--json"])
+    monkeypatch.setattr(sys, "argv", ["verify_bag.py", str(file), "--root-sha256", fingerprint, "--json"])
     code = program.main()
     said = json.loads(capsys.readouterr().out)
 

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from exchange.cli.main import app
 from exchange.evidence.bag_writer import zipped
-from exchange.verifiers import verify_bundle as program
+from exchange.verifiers import verify_bag as program
 from keys.directory.view import Directory
 from protocol.encoding.instants import from_ms, to_ms, to_text
 from protocol.errors import RevokedError
@@ -172,7 +172,7 @@ def _comity(court: Court, file: Path, *args: str) -> Any:
 
 def _program(court: Court, file: Path, monkeypatch: pytest.MonkeyPatch, *args: str) -> int:
     fingerprint = program.sha256(court.root).hexdigest()
-    monkeypatch.setattr(sys, "argv", ["verify_bundle.py", str(file), "--root-sha256", fingerprint, *args])
+    monkeypatch.setattr(sys, "argv", ["verify_bag.py", str(file), "--root-sha256", fingerprint, *args])
     return program.main()
 
 
@@ -251,10 +251,10 @@ async def test_what_is_passed_on_is_proved_by_an_acceptance_from_before_the_key_
     world = World(tmp_path, monkeypatch, "gh")
     gh = replace(KR, node="gh")
     async with world.open(KR) as kr, world.open(FR) as fr, world.open(gh) as third:
-        sent = await kr.send(request(handling={"tlp": "GREEN"}))
-        await fr.sync()
+        sent = await kr.messages.send(request(handling={"tlp": "GREEN"}))
+        await fr.messages.sync()
         logged = world.clock()
-        draft = await fr.run(fr.passing_on.forward_draft, sent.id, [gh], "This concerns you.", None)
+        draft = await fr.messages.forward_draft(sent.id, [gh], "This concerns you.")
         assert len(b64decode(draft["original"]["acceptance"])) < 8_000
         world.clock.advance(minutes=5)
         card = world.cards[KR]
@@ -262,9 +262,9 @@ async def test_what_is_passed_on_is_proved_by_an_acceptance_from_before_the_key_
         ended = key.model_copy(update={"revoked_at": logged + timedelta(minutes=minutes)})
         world.publish(card.model_copy(update={"signing_keys": (ended,), "updated_at": world.clock()}))
         officer = {"name": "Claire Martin", "role": "Duty officer"}
-        passed = await fr.send({**draft, "original": change(draft["original"]), "officer": officer})
+        passed = await fr.messages.send({**draft, "original": change(draft["original"]), "officer": officer})
         await third.refresh_directory(everything=True)
-        await third.sync()
-        first, *_ = (await third.show(passed.id)).notes
+        await third.messages.sync()
+        first, *_ = (await third.messages.show(passed.id)).notes
 
     assert first.startswith(note)

@@ -12,7 +12,7 @@ import pytest
 
 from exchange.evidence.bag_reader import ReadBundle, carried
 from exchange.evidence.bag_writer import DIRECTORY
-from exchange.verifiers import verify_bundle as program
+from exchange.verifiers import verify_bag as program
 from exchange.views import Check
 from keys.directory.metadata.extract import read_extract
 from protocol.errors import ComityError

@@ -7,23 +7,17 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from keys.directory.cards import CardStatus
+from keys.directory.cards import CardStatus, Hosting
 from keys.members.federation import with_revoked_key, with_status
-from node.http.context import Context
+from node.log.sequencer import Sequencer
+from node.relay.context import RelayContext
 from node.relay.receipt_intake import take_receipts
-from node.store.interface import (
-    DeferOutbound,
-    Done,
-    Failed,
-    MarkReceiptsSent,
-    OutboundItem,
-    OutboundKind,
-    RecordRelayed,
-)
+from node.store.operations import DeferOutbound, Done, Failed, MarkReceiptsSent, RecordRelayed
+from node.store.reads import OutboundItem, OutboundKind
 from protocol.address import Address
 from protocol.crypto.signing import Signer
 from protocol.envelope import Envelope
@@ -81,7 +75,7 @@ class Stage:
     """The node kr, which sent a message to Paris, and the log of every node."""
 
     world: World
-    context: Context
+    relay: RelayContext
     envelope: Envelope
     logs: dict[str, Log]
 
@@ -110,7 +104,7 @@ class Stage:
     def refused(self, receipt: Receipt, problem: type[ComityError]) -> None:
         """The judge refuses it for that reason and no other."""
         with pytest.raises(problem) as caught:
-            self.context.judge.prove(receipt)
+            self.relay.judge.prove(receipt)
         assert type(caught.value) is problem
 
 
@@ -125,13 +119,13 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         name: Log(SoftLogSigner(f"test-federation/{name}", keys.log_ed25519_seed, keys.log_mldsa_seed))
         for name, keys in world.node_keys.items()
     }
-    yield Stage(world, node.context, envelope, logs)
+    yield Stage(world, node.relay, envelope, logs)
     await world.close()
 
 
 async def test_what_a_recipients_node_and_desk_truly_say_counts(stage: Stage) -> None:
     for name in AT_RECIPIENT:
-        assert stage.context.judge.prove(stage.logs["fr"].receipt(stage.at_recipient(name))).event.name is name
+        assert stage.relay.judge.prove(stage.logs["fr"].receipt(stage.at_recipient(name))).event.name is name
 
 
 async def test_a_statement_that_the_desk_did_not_sign_does_not_count(stage: Stage) -> None:
@@ -152,14 +146,14 @@ async def test_a_statement_of_another_desk_does_not_count(stage: Stage) -> None:
     seoul = stage.world.desks["24-7@kr"]
     own = stage.stated(EventName.ContentHandover, seoul.signer(), seoul.address)
     with pytest.raises(ComityError) as caught:
-        stage.context.judge.prove(stage.logs["fr"].receipt(replace(own, recipient=PARIS)))
+        stage.relay.judge.prove(stage.logs["fr"].receipt(replace(own, recipient=PARIS)))
     assert caught.value.code == "malformed"
 
 
 async def test_a_statement_under_a_key_that_was_revoked_before_does_not_count(stage: Stage) -> None:
     world, paris = stage.world, stage.world.desks["24-7@fr"]
     world.publish("fr", with_revoked_key(paris.card, paris.signer().kid, stage.now))
-    await stage.context.directory.refresh()
+    await stage.relay.node.directory.refresh()
     for name in DESK_EVENTS:
         event = stage.stated(name, paris.signer(), at=stage.now + timedelta(minutes=1))
         stage.refused(stage.logs["fr"].receipt(event), RevokedError)
@@ -168,7 +162,7 @@ async def test_a_statement_under_a_key_that_was_revoked_before_does_not_count(st
 async def test_a_statement_of_a_desk_that_was_revoked_before_does_not_count(stage: Stage) -> None:
     world, paris = stage.world, stage.world.desks["24-7@fr"]
     world.publish("fr", with_status(paris.card, CardStatus.REVOKED, stage.now))
-    await stage.context.directory.refresh()
+    await stage.relay.node.directory.refresh()
     event = stage.stated(EventName.ContentHandover, paris.signer(), at=stage.now + timedelta(minutes=1))
     stage.refused(stage.logs["fr"].receipt(event), RevokedError)
 
@@ -188,9 +182,9 @@ async def test_nothing_counts_about_a_recipient_whom_the_directory_does_not_know
 
 async def test_a_receipt_of_another_members_log_is_not_the_partners_word(stage: Stage) -> None:
     foreign = stage.logs["us"].receipt(stage.event(EventName.RelayAcceptance, peer="kr"))
-    assert stage.context.judge.judge(foreign, "us").event.peer == "kr"
+    assert stage.relay.judge.judge(foreign, "us").event.peer == "kr"
     with pytest.raises(PeerFailedError):
-        stage.context.judge.judge(foreign, "fr")
+        stage.relay.judge.judge(foreign, "fr")
 
 
 class Distrusting:
@@ -211,7 +205,7 @@ class Distrusting:
 
 
 async def test_what_a_log_says_that_contradicted_itself_or_dates_falsely_does_not_count(stage: Stage) -> None:
-    judge, fork = stage.context.judge, LogForkError("two trees of one size")
+    judge, fork = stage.relay.judge, LogForkError("two trees of one size")
     consigned = stage.logs["fr"].receipt(stage.at_recipient(EventName.ContentConsignment))
     foreign = stage.logs["us"].receipt(stage.event(EventName.RelayAcceptance, peer="kr"))
     for witness in (Distrusting(fork, lambda node: node != "fr"), Distrusting(fork, lambda node: True, dated=False)):
@@ -228,7 +222,7 @@ async def test_a_node_on_the_way_may_name_a_recipient_and_a_recipients_node_need
         ("us", stage.event(EventName.RelayAcceptance, peer="kr", recipient=PARIS)),
         ("fr", stage.event(EventName.ContentConsignment)),
     ):
-        assert stage.context.judge.prove(stage.logs[node].receipt(event)).event.recipient == event.recipient
+        assert stage.relay.judge.prove(stage.logs[node].receipt(event)).event.recipient == event.recipient
 
 
 # --- Receipts that a partner brings --------------------------------------------------------------------------------
@@ -248,7 +242,7 @@ async def test_of_the_receipts_that_a_partner_brings_only_true_ones_are_kept(sta
         (stage.logs["fr"].receipt(stage.at_recipient(EventName.ContentConsignment)), None),
         (stage.logs["fr"].receipt(stage.stated(outcomes, paris)), None),
     ]
-    verdicts = await take_receipts(stage.context.relaying, "fr", [receipt for receipt, _ in brought])
+    verdicts = await take_receipts(stage.relay, "fr", [receipt for receipt, _ in brought])
     assert [None if verdict is None else verdict.code for verdict in verdicts] == [code for _, code in brought]
     own = verdicts[4]
     assert own is not None
@@ -256,6 +250,46 @@ async def test_of_the_receipts_that_a_partner_brings_only_true_ones_are_kept(sta
     entries, _ = await world.mailbox(world.desks["24-7@kr"])
     kept = [receipt.leaf for entry in entries for receipt in entry.receipts if receipt.leaf in stage.logs["fr"].leaves]
     assert sorted(kept) == sorted(receipt.leaf for receipt, code in brought if code is None)
+
+
+async def hosted_in_turn(stage: Stage) -> None:
+    """Paris is served by us for ten minutes from now on, then by fr again. Ten minutes later a message is made."""
+    world, paris = stage.world, stage.world.desks["24-7@fr"]
+    hosting: tuple[Hosting, ...] = ()
+    for host in ("us", "fr"):
+        hosting = (*hosting, Hosting(node=host, since=stage.now))
+        world.publish("fr", paris.card.model_copy(update={"hosting": hosting, "updated_at": stage.now}))
+        world.clock.shift += timedelta(minutes=10)
+    await stage.relay.node.directory.refresh()
+    stage.envelope = world.seal(world.desks["24-7@kr"], [paris])
+    assert (await world.submit(world.desks["24-7@kr"], stage.envelope))[0].code is None
+
+
+async def test_a_node_that_served_the_recipient_until_the_message_was_made_cannot_say_what_happened_there(
+    stage: Stage,
+) -> None:
+    before = stage.at_recipient(EventName.ContentConsignment, at=stage.now + timedelta(minutes=5))
+    await hosted_in_turn(stage)
+    since = stage.at_recipient(EventName.ContentConsignment)
+    brought = [
+        (stage.logs["us"].receipt(since), "forbidden"),
+        (stage.logs["us"].receipt(before), None),
+        (stage.logs["fr"].receipt(since), None),
+    ]
+    verdicts = await take_receipts(stage.relay, "us", [receipt for receipt, _ in brought])
+    assert [None if verdict is None else verdict.code for verdict in verdicts] == [code for _, code in brought]
+    accepted = stage.event(EventName.RelayAcceptance, peer="kr")
+    for node, counts in (("us", False), ("fr", True)):
+        log = stage.logs[node]
+        operation = await outcome(stage, [log.receipt(accepted), log.receipt(since)], partner=node)
+        assert isinstance(operation, RecordRelayed) is counts
+
+
+async def test_of_a_message_that_is_known_here_no_other_node_can_say_that_it_was_submitted_there(stage: Stage) -> None:
+    submitted = stage.logs["us"].receipt(stage.event(EventName.SubmissionAcceptance))
+    (verdict,) = await take_receipts(stage.relay, "us", [submitted])
+    assert verdict is not None
+    assert verdict.code == "forbidden"
 
 
 # --- Answers to an envelope ----------------------------------------------------------------------------------------
@@ -273,7 +307,7 @@ class Recorded:
     def __init__(self, stage: Stage, *outcomes: Done | Failed) -> None:
         self.operations: list[Any] = []
         self._outcomes = outcomes
-        stage.context.outcomes._sequencer = self  # type: ignore[assignment]
+        stage.relay.outcomes._node = replace(stage.relay.node, sequencer=cast(Sequencer, self))
 
     async def submit_many(self, operations: Sequence[Any]) -> Sequence[Any]:
         """See :class:`~node.log.sequencer.Sequencer`."""
@@ -281,11 +315,13 @@ class Recorded:
         return self._outcomes or [Done()] * len(operations)
 
 
-async def outcome(stage: Stage, receipts: Sequence[Receipt], recipients: tuple[Address, ...] = (PARIS,)) -> Any:
-    """What the node would record of such an answer of the node fr."""
+async def outcome(
+    stage: Stage, receipts: Sequence[Receipt], recipients: tuple[Address, ...] = (PARIS,), partner: str = "fr"
+) -> Any:
+    """What the node would record of such an answer of a partner."""
     recorded = Recorded(stage)
     item = queued(stage, recipients=recipients)
-    problem = await stage.context.outcomes.answered("fr", [item], [EnvelopeAnswer(tuple(receipts))])
+    problem = await stage.relay.outcomes.answered(partner, [item], [EnvelopeAnswer(tuple(receipts))])
     (operation,) = recorded.operations
     assert (problem is None) == isinstance(operation, RecordRelayed)
     return operation
@@ -344,7 +380,7 @@ async def test_one_answer_that_does_not_hold_is_told_wherever_it_stands_among_go
     good, empty = honest_answer(stage), EnvelopeAnswer(())
     for answers in ([empty, good], [good, empty]):
         recorded = Recorded(stage)
-        problem = await stage.context.outcomes.answered("fr", [queued(stage, 1), queued(stage, 2)], answers)
+        problem = await stage.relay.outcomes.answered("fr", [queued(stage, 1), queued(stage, 2)], answers)
         assert type(problem) is PeerFailedError
         kinds = [RecordRelayed if answer is good else DeferOutbound for answer in answers]
         assert [type(operation) for operation in recorded.operations] == kinds
@@ -352,7 +388,7 @@ async def test_one_answer_that_does_not_hold_is_told_wherever_it_stands_among_go
 
 async def test_an_answer_that_contradicts_the_partners_log_keeps_the_message_and_is_told_as_such(stage: Stage) -> None:
     """The log of fr shows another tree of a size that it had signed before."""
-    outcomes, judge = stage.context.outcomes, stage.context.judge
+    outcomes, judge = stage.relay.outcomes, stage.relay.judge
     fork = LogForkError("two trees of one size")
 
     class Witness:
@@ -367,7 +403,7 @@ async def test_an_answer_that_contradicts_the_partners_log_keeps_the_message_and
 
 
 async def test_only_a_contradiction_in_what_a_partner_proved_accuses_it(stage: Stage) -> None:
-    outcomes, fork = stage.context.outcomes, LogForkError("two trees of one size")
+    outcomes, fork = stage.relay.outcomes, LogForkError("two trees of one size")
     accused: list[tuple[str, ComityError]] = []
 
     class Witness:
@@ -396,12 +432,12 @@ async def test_only_a_contradiction_in_what_a_partner_proved_accuses_it(stage: S
 
 async def test_an_answer_that_could_not_be_recorded_is_told(stage: Stage) -> None:
     Recorded(stage, Failed(ForbiddenError("no")))
-    problem = await stage.context.outcomes.answered("fr", [queued(stage)], [honest_answer(stage)])
+    problem = await stage.relay.outcomes.answered("fr", [queued(stage)], [honest_answer(stage)])
     assert type(problem) is NotRecordedError
 
 
 async def test_a_receipt_leaves_the_queue_when_it_stands_or_is_refused_for_good(stage: Stage) -> None:
-    outcomes = stage.context.outcomes
+    outcomes = stage.relay.outcomes
     cases: list[tuple[list[ComityError | None], type[Any]]] = [
         ([None], MarkReceiptsSent),
         ([None, ForbiddenError("no")], MarkReceiptsSent),
@@ -428,7 +464,7 @@ async def test_a_node_logs_no_statement_that_is_not_the_callers_own_true_and_tim
     await world.submit(seoul, note)
     said = DeskStatement(EventName.ContentHandover, note.routing.id, note.digest, seoul.address, stage.now)
     own, late = seoul.signer(), replace(said, at=stage.now + timedelta(minutes=6))
-    before = await stage.context.store.log_size()
+    before = await stage.relay.node.store.reads.log_size()
     cases = {
         "signature-invalid": sign_statement(said, Forger(own, paris.signer())),
         "unknown-key": sign_statement(said, paris.signer()),
@@ -437,11 +473,11 @@ async def test_a_node_logs_no_statement_that_is_not_the_callers_own_true_and_tim
         "not-found": sign_statement(replace(said, digest=bytes(32)), own),
     }
     for code, statement in cases.items():
-        (answer,) = await stage.context.intake.state([statement], seoul.address)
+        (answer,) = await stage.relay.intake.state([statement], seoul.address)
         assert answer.refusal is not None
         assert answer.refusal.code == code
-    assert await stage.context.store.log_size() == before
-    (true,) = await stage.context.intake.state([sign_statement(said, own)], seoul.address)
+    assert await stage.relay.node.store.reads.log_size() == before
+    (true,) = await stage.relay.intake.state([sign_statement(said, own)], seoul.address)
     assert true.refusal is None
 
 
@@ -449,13 +485,13 @@ async def test_a_desk_submits_no_envelope_of_another_sender(stage: Stage) -> Non
     world = stage.world
     seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
     foreign = world.seal(paris, [seoul])
-    (answer,) = await stage.context.intake.submit([foreign.raw], seoul.address)
+    (answer,) = await stage.relay.intake.submit([foreign.raw], seoul.address)
     assert answer.refusal is not None
     assert answer.refusal.code == "sender-mismatch"
 
 
 async def test_a_node_takes_envelopes_and_statements_by_its_own_clock(stage: Stage) -> None:
-    world, intake = stage.world, stage.context.intake
+    world, intake = stage.world, stage.relay.intake
     seoul = world.desks["24-7@kr"]
     note = world.seal(seoul, [seoul])
     now = note.routing.created
@@ -475,13 +511,13 @@ async def test_a_node_takes_envelopes_and_statements_by_its_own_clock(stage: Sta
 async def test_a_refusal_is_logged_when_it_is_final_and_of_an_envelope(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    intake, store = stage.context.intake, stage.context.store
+    intake, store = stage.relay.intake, stage.relay.node.store
     seoul = stage.world.desks["24-7@kr"]
     note = stage.world.seal(seoul, [seoul])
-    before = await store.log_size()
+    before = await store.reads.log_size()
     (answer,) = await intake.submit([b"no envelope"], seoul.address)
     assert answer.refusal is not None
-    assert await store.log_size() == before
+    assert await store.reads.log_size() == before
     for problem, logged in ((PeerFailedError("later"), 0), (ForbiddenError("no"), 1)):
 
         def refuse(*_: object, problem: ComityError = problem) -> None:
@@ -490,4 +526,4 @@ async def test_a_refusal_is_logged_when_it_is_final_and_of_an_envelope(
         monkeypatch.setattr(intake, "_admit", refuse)
         (answer,) = await intake.submit([note.raw], seoul.address)
         assert answer.refusal is problem
-        assert await store.log_size() == before + logged
+        assert await store.reads.log_size() == before + logged

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from exchange.messaging.receipts import ReceiptJudge
-from exchange.store.rows import Head
-from exchange.views import Direction
+from exchange.store.rows import MessageRef
 from protocol.address import Address
 from protocol.crypto.signing import Ed25519Signer
 from protocol.encoding.ids import new_message_id
@@ -28,20 +27,13 @@ from tests.worlds.desks import FR, KR, NOW, World
 
 GH = Address.parse("24-7@gh")
 SENT = NOW - timedelta(minutes=30)
-ABOUT = Head(
+ABOUT = MessageRef(
     id=new_message_id(SENT, bytes(10)),
-    thread=new_message_id(SENT, bytes(10)),
-    in_reply_to=None,
-    direction=Direction.SENT,
-    type="preservation.request",
-    urgency="urgent",
+    digest=bytes([7]) * 32,
     sender=KR,
     recipients=(FR,),
-    own_reference=None,
     sent_at=SENT,
-    stored_at=SENT,
     expires_at=SENT + timedelta(days=7),
-    digest=bytes([7]) * 32,
 )
 OTHER_ID = new_message_id(SENT, bytes([1]) * 10)
 MALLORY = Ed25519Signer(bytes([9]) * 32)

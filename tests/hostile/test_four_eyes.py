@@ -27,8 +27,8 @@ from protocol.errors import (
     NothingOpenError,
     OfficerRoleError,
 )
-from protocol.processing_log import ProcessingRecord, RecordedOfficer
-from tests.worlds.desks import KR, World, request
+from protocol.processing_log import RecordedOfficer
+from tests.worlds.desks import KR, World, in_thread, request
 
 BOTH = (Role.DRAFTER, Role.RELEASER)
 TYPES = OfficeSettings(four_eyes=("all",))
@@ -46,19 +46,19 @@ def login(officer: str) -> Login:
 async def register(world: World, by: str | None, officer: str, *roles: Role) -> None:
     key = new_officer_key(world.home(KR) / "officers", officer, officer.encode(), FAST, world.clock())
     async with world.open(KR, *([login(by)] if by else [])) as desk:
-        await desk.run(desk.office.add_officer, officer, officer.title(), "Inspector", frozenset(roles), key)
+        await desk.office.add_officer(officer, officer.title(), "Inspector", frozenset(roles), key)
 
 
 async def take_key(world: World, officer: str) -> None:
     folder = world.home(KR) / "officers"
     async with world.open(KR, login(officer)) as desk:
         key = new_officer_key(folder, officer, officer.encode(), FAST, world.clock(), waiting=True)
-        await desk.run(desk.office.change_own_key, key)
+        await desk.office.change_own_key(key)
 
 
 async def confirm(world: World, by: str, officer: str) -> None:
     async with world.open(KR, login(by)) as desk:
-        await desk.run(desk.office.confirm_officer, officer)
+        await desk.office.confirm_officer(officer)
 
 
 async def office_of_two(world: World) -> None:
@@ -71,19 +71,19 @@ async def office_of_two(world: World) -> None:
 
 async def draft(world: World, by: str) -> str:
     async with world.open(KR, login(by)) as desk:
-        proposed = await desk.send(request())
+        proposed = await desk.messages.send(request())
     assert proposed.status is SendStatus.PROPOSED
     return str(proposed.id)
 
 
 async def release(world: World, by: str, proposal: str) -> None:
     async with world.open(KR, login(by)) as desk:
-        assert (await desk.release(proposal)).status is SendStatus.SUBMITTED
+        assert (await desk.office.release(proposal)).status is SendStatus.SUBMITTED
 
 
 async def sent(world: World) -> int:
     async with world.open(KR, login("boss")) as desk:
-        return len(await desk.inbox(sent=True))
+        return len(await desk.messages.inbox(sent=True))
 
 
 async def test_an_administrators_second_id_neither_releases_its_draft_nor_drafts_what_it_releases(world: World) -> None:
@@ -129,10 +129,10 @@ async def test_an_id_is_another_persons_when_its_holder_has_a_key_of_its_own_and
 async def test_whose_an_id_is_follows_the_chain_of_registrars_to_a_confirmed_one(world: World) -> None:
     await office_of_two(world)
     async with world.open(KR, login("kim")) as desk:
-        officers = {officer.id: officer for officer in await desk.run(desk.office.officers)}
+        officers = {officer.id: officer for officer in await desk.office.officers()}
         assert {name: person_of(name, officers.values()) for name in officers} == {"boss": "boss", "kim": "kim"}
         with pytest.raises(NothingOpenError):
-            await desk.run(desk.office.confirm_officer, "boss")
+            await desk.office.confirm_officer("boss")
 
 
 # --- Once ------------------------------------------------------------------------------------------------------------
@@ -143,14 +143,16 @@ async def test_of_two_officers_who_release_one_draft_at_once_one_does(world: Wor
     await register(world, "boss", "lee", *BOTH)
     proposal = await draft(world, "kim")
     async with world.open(KR, login("lee")) as desk:
-        seen = await desk.run(desk.office.releasable, proposal)
+        seen = await in_thread(desk, desk._works.office.releasable, proposal)
     async with world.open(KR, login("boss")) as desk:
-        done = await asyncio.gather(desk.release(proposal), desk.release(proposal), return_exceptions=True)
+        done = await asyncio.gather(
+            desk.office.release(proposal), desk.office.release(proposal), return_exceptions=True
+        )
         assert sorted(type(outcome).__name__ for outcome in done) == ["NothingOpenError", "SentMessage"]
     async with world.open(KR, login("lee")) as desk:  # who had looked at it before it was sent
-        desk.office.releasable = _returning(seen)
+        desk._works.office.releasable = _returning(seen)
         with pytest.raises(NothingOpenError):
-            await desk.release(proposal)
+            await desk.office.release(proposal)
     assert await sent(world) == 1
 
 
@@ -163,17 +165,17 @@ async def test_a_draft_that_was_returned_or_dropped_meanwhile_is_not_sent_and_a_
 ) -> None:
     await office_of_two(world)
     acts: list[Callable[[Desk, str], Awaitable[Any]]] = [
-        lambda desk, proposal: desk.run(desk.office.return_draft, proposal, "Mend it."),
-        lambda desk, proposal: desk.run(desk.office.drop_draft, proposal),
+        lambda desk, proposal: desk.office.return_draft(proposal, "Mend it."),
+        lambda desk, proposal: desk.office.drop_draft(proposal),
     ]
     for act in acts:
         proposal = await draft(world, "kim")
         async with world.open(KR, login("boss")) as desk:
-            seen = await desk.run(desk.office.releasable, proposal)
+            seen = await in_thread(desk, desk._works.office.releasable, proposal)
             await act(desk, proposal)
-            desk.office.releasable = _returning(seen)
+            desk._works.office.releasable = _returning(seen)
             with pytest.raises(NothingOpenError):
-                await desk.release(proposal)
+                await desk.office.release(proposal)
     assert await sent(world) == 0
     proposal = await draft(world, "kim")
     await release(world, "boss", proposal)
@@ -213,16 +215,16 @@ async def test_a_kill_around_the_release_sends_the_draft_once_or_leaves_it_waiti
     await asyncio.to_thread(_run, victim)
     assert victim.exitcode == -signal.SIGKILL
     async with world.open(KR, login("boss")) as desk:
-        kept = await desk.run(desk.office.proposal, proposal)
+        kept = await desk.office.proposal(proposal)
         assert kept.state is (ProposalState.RELEASED if committed else ProposalState.WAITING)
-        assert len(await desk.inbox(sent=True)) == committed
+        assert len(await desk.messages.inbox(sent=True)) == committed
         if committed:
             with pytest.raises(NothingOpenError):
-                await desk.release(proposal)
-            await desk.sync()
+                await desk.office.release(proposal)
+            await desk.messages.sync()
         else:
-            await desk.release(proposal)
-        (row,) = await desk.inbox(sent=True)
+            await desk.office.release(proposal)
+        (row,) = await desk.messages.inbox(sent=True)
         assert row.status is SendStatus.SUBMITTED
 
 
@@ -237,12 +239,10 @@ def _run(victim: Any) -> None:
 async def test_every_registration_leaves_the_id_the_key_and_the_roles_in_the_records(world: World) -> None:
     await office_of_two(world)
     async with world.open(KR, login("boss")) as desk:
-        await desk.run(desk.office.change_roles, "kim", frozenset({Role.READER}))
-        await desk.run(desk.office.change_roles, "kim", frozenset(BOTH))
-        keys = {officer.id: ed25519_kid(officer.public_key) for officer in await desk.run(desk.office.officers)}
-        entries = [
-            ProcessingRecord.from_bytes(entry) for _, _, entry in await desk.run(lambda: list(desk.records.entries()))
-        ]
+        await desk.office.change_roles("kim", frozenset({Role.READER}))
+        await desk.office.change_roles("kim", frozenset(BOTH))
+        keys = {officer.id: ed25519_kid(officer.public_key) for officer in await desk.office.officers()}
+        entries = [record for _, record in await desk.office.records()]
     told = [(record.act, record.subject) for record in entries if record.subject is not None]
     assert [act for act, _ in told] == ["officer.add", "officer.add", "officer.key", "officer.roles", "officer.roles"]
     first, second = told[1][1], told[2][1]
@@ -259,13 +259,13 @@ async def test_a_key_that_was_put_into_the_register_past_the_program_does_not_ac
     (folder / "kim.new.cbor").unlink(missing_ok=True)
     stolen = new_officer_key(folder, "kim", b"kim", FAST, world.clock())
     async with world.open(KR, login("boss")) as desk:
-        known = {officer.id: officer for officer in await desk.run(desk.office.officers)}
+        known = {officer.id: officer for officer in await desk.office.officers()}
 
         def swap() -> None:
-            with desk._store.database.transaction():
-                desk.office._register.put(type(known["kim"])(**{**_fields(known["kim"]), "public_key": stolen}))
+            with desk._works.context.store.database.transaction():
+                desk._works.office._register.put(type(known["kim"])(**{**_fields(known["kim"]), "public_key": stolen}))
 
-        await desk.run(swap)
+        await in_thread(desk, swap)
     with pytest.raises(DatabaseDamagedError):
         async with world.open(KR, login("kim")):
             pass
@@ -278,6 +278,6 @@ def _fields(officer: Any) -> dict[str, Any]:
 async def test_nobody_takes_a_key_that_is_an_officers_already(world: World) -> None:
     await office_of_two(world)
     async with world.open(KR, login("kim")) as desk:
-        for officer in await desk.run(desk.office.officers):
+        for officer in await desk.office.officers():
             with pytest.raises(ForbiddenError):
-                await desk.run(desk.office.change_own_key, officer.public_key)
+                await desk.office.change_own_key(officer.public_key)

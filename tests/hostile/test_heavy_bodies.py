@@ -14,7 +14,7 @@ from protocol.encoding import cbor
 from protocol.errors import PeerFailedError, TooLargeError
 from protocol.http import wire
 from protocol.http.problem import problem_of
-from protocol.http.signature import NONCE_BYTES, sign_request
+from protocol.http.signature import NONCE_BYTES, SignedBody, sign_request
 from protocol.receipt import receipts_from_value
 from tests.worlds.nodes import Nation, World, answers
 
@@ -47,7 +47,7 @@ async def test_no_call_decodes_a_body_of_more_items_than_any_honest_one_has(
         for holder, keys in (("24-7@kr", world.desks["24-7@kr"].signer()), ("fr", world.node_keys["fr"].signer())):
             url = world.url("kr") + endpoint.path
             headers = sign_request(
-                "POST", url, body, endpoint.body_type, holder, keys, world.clock(), os.urandom(NONCE_BYTES)
+                "POST", url, SignedBody(body, endpoint.body_type), holder, keys, world.clock(), os.urandom(NONCE_BYTES)
             )
             reply = await world.call("kr", "POST", endpoint.path, body, holder=holder, signer=keys, headers=headers)
             codes.add(reply.code)

@@ -12,7 +12,7 @@ from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.signer import KEY_FOR_TYPE_AND_SCHEME, Key, Signature
 from tuf.api.metadata import Metadata
 
-from exchange.verifiers import verify_bundle
+from exchange.verifiers import verify_bag
 from keys.ceremony._signing import sign_file
 from keys.ceremony.holder import HolderChain
 from keys.directory.metadata.extract import read_extract
@@ -141,9 +141,9 @@ def test_a_client_that_verified_a_hybrid_root_never_takes_one_without(world: Pub
     with pytest.raises(DirectoryUntrustedError, match="gives up ML-DSA-44"):
         read_extract(carried, world.repository.root_bytes(1))
     bag = {f"data/directory/{name}": content for name, content in carried.items()}
-    first = verify_bundle.sha256(world.repository.root_bytes(1)).hexdigest()
-    with pytest.raises(verify_bundle.FailedError, match="gives up ML-DSA-44"):
-        verify_bundle.Directory(bag, first)
+    first = verify_bag.sha256(world.repository.root_bytes(1)).hexdigest()
+    with pytest.raises(verify_bag.FailedError, match="gives up ML-DSA-44"):
+        verify_bag.Directory(bag, first)
 
 
 def test_a_root_of_which_one_holder_lacks_it_is_no_way_back(world: Published, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_no_holder_signs_a_root_that_gives_it_up(world: Published, tmp_path: Pat
     simple = signers("AR", "BR", "FR", hybrid=False)
     world.ceremony.rotate_root([key.public_key for key in simple], 2, SOON)
     file = world.ceremony.export(ROOT)
-    fingerprint = verify_bundle.sha256(world.repository.root_bytes(1)).hexdigest()
+    fingerprint = verify_bag.sha256(world.repository.root_bytes(1)).hexdigest()
     with (
         HolderChain.open(tmp_path / "holder") as chain,
         pytest.raises(CeremonyError, match="gives up ML-DSA-44"),

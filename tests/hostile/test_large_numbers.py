@@ -97,9 +97,9 @@ async def test_a_node_meets_no_defect_whatever_number_is_asked_for(world: World)
 async def test_a_reader_of_the_store_refuses_what_its_integers_do_not_hold(world: World) -> None:
     store = world.nodes["kr"].context.store
     with pytest.raises(MalformedError):
-        await store.mailbox(Address.parse("24-7@kr"), 1 << 63, 1, 1)
+        await store.reads.mailbox(Address.parse("24-7@kr"), 1 << 63, 1, 1)
     with pytest.raises(ComityError):
-        await store.outbound_items("fr", [1 << 64])
+        await store.reads.outbound_items("fr", [1 << 64])
 
 
 def test_signers_and_clients_are_what_they_were() -> None:

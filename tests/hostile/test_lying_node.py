@@ -1,6 +1,6 @@
 """A lying node in a federation of four honest ones: every lie is detected, proved to third parties, and has its price.
 
-An *exchange* is what every node does once a minute (``delivery.witness_s``): it checks its partners' logs, then tells
+An *exchange* is what every node does once a minute (``delivery.monitor_s``): it checks its partners' logs, then tells
 its partners what it saw and which proofs it holds. Real nodes, real TLS, real databases.
 """
 
@@ -45,7 +45,7 @@ from tests.worlds.lying_nodes import (
 from tests.worlds.nodes import Desk, Nation, Reply, World
 
 HONEST = ("kr", "us", "br", "jp")
-DELIVERY = {"first_backoff_s": 0.02, "max_backoff_s": 0.2, "timeout_s": 5, "witness_s": 3600}
+DELIVERY = {"first_backoff_s": 0.02, "max_backoff_s": 0.2, "timeout_s": 5, "monitor_s": 3600}
 
 
 @dataclass
@@ -63,11 +63,12 @@ class Federation:
 
     async def exchange(self) -> None:
         """One exchange of every honest node with every other."""
-        contexts = [self.world.nodes[name].context for name in HONEST]
-        for context in contexts:
-            await asyncio.gather(*(context.monitor.check(name) for name in ("fr", *HONEST) if name != context.node))
-        for context in contexts:
-            await context.gossip.round()
+        nodes = [self.world.nodes[name] for name in HONEST]
+        for node in nodes:
+            others = [name for name in ("fr", *HONEST) if name != node.context.name]
+            await asyncio.gather(*(node.relay.monitor.check(name) for name in others))
+        for node in nodes:
+            await node.http.gossip.round()
 
     async def send(self, sender: str, receipts: int = 3) -> None:
         """A message from a desk to Paris; returns when that many receipts of its way are there."""
@@ -88,7 +89,7 @@ class Federation:
         return self.world.desks[f"24-7@{nation}"]
 
     def proofs(self, node: str) -> ProofFiles:
-        return self.world.nodes[node].context.monitor.proofs
+        return self.world.nodes[node].relay.monitor.proofs
 
     def kinds(self, node: str) -> set[MisbehaviourKind]:
         return {kept.proof.kind for kept in self.proofs(node).open()}
@@ -109,12 +110,12 @@ class Federation:
     async def require_price(self, *nodes: str) -> None:
         """These nodes take no receipts from the liar, keep messages for it, and tell their operators."""
         for node in nodes:
-            context = self.world.nodes[node].context
+            monitor = self.world.nodes[node].relay.monitor
             with pytest.raises(LogForkError):
-                context.monitor.require_trusted("fr")
+                monitor.require_trusted("fr")
             assert '"partner-log-lied"' in self.world.logs[node].getvalue()
         await self.send("kr", receipts=0)
-        kept = await self.world.nodes["kr"].context.store.stats()
+        kept = await self.world.nodes["kr"].context.store.reads.stats()
         assert kept.outbound["fr"] >= 1
 
 
@@ -134,7 +135,7 @@ async def test_an_honest_federation_accuses_nobody(federation: Federation) -> No
         await federation.send(sender)
         await federation.exchange()
     for name in HONEST:
-        witness = federation.world.nodes[name].context.monitor
+        witness = federation.world.nodes[name].relay.monitor
         assert (witness.distrusted, witness.proofs.all()) == ((), [])
         assert "not-completed" not in federation.world.logs[name].getvalue()[before[name] :]
 
@@ -189,9 +190,9 @@ async def test_a_rewritten_entry_is_proved_by_those_who_cosigned_an_older_tree_o
     world = federation.world
     await federation.start()
     await federation.send("kr")
-    older = await world.nodes["fr"].context.store.checkpoint()
+    older = await world.nodes["fr"].context.store.reads.checkpoint()
     for name in HONEST:
-        await world.nodes[name].context.witness.add(AddCheckpoint(0, (), older))
+        await world.nodes[name].http.witness.add(AddCheckpoint(0, (), older))
     await federation.send("kr")
     await federation.exchange()
     await federation.lie_while_stopped(lambda leaves: [leaves[0], entry(99, world.clock()), *leaves[2:]])
@@ -227,7 +228,7 @@ async def test_a_second_receipt_for_one_index_or_size_is_proved_by_itself(
     await federation.lie_while_stopped(lambda leaves: leaves[:-cut])
 
     await federation.send("kr", receipts=0)
-    kr = federation.world.nodes["kr"].context
+    kr = federation.world.nodes["kr"].relay
     await federation.world.until(lambda: bool(kr.monitor.distrusted))
 
     assert federation.kinds("kr") == {kind}
@@ -258,7 +259,7 @@ async def test_an_event_of_an_earlier_time_is_proved_by_its_receipt_alone(
 ) -> None:
     await federation.start(BackDatingNode)
     await federation.send("kr", receipts=0)
-    kr = federation.world.nodes["kr"].context
+    kr = federation.world.nodes["kr"].relay
     await federation.world.until(lambda: bool(kr.monitor.distrusted))
 
     assert federation.verify_alone("kr", tmp_path) == {"back-dated"}
@@ -271,7 +272,7 @@ async def test_an_event_of_an_earlier_time_is_proved_by_its_receipt_alone(
 async def test_an_event_of_a_later_time_is_proved_by_its_receipt_alone(federation: Federation, tmp_path: Path) -> None:
     await federation.start(PostDatingNode)
     await federation.send("kr", receipts=0)
-    kr = federation.world.nodes["kr"].context
+    kr = federation.world.nodes["kr"].relay
     await federation.world.until(lambda: bool(kr.monitor.distrusted))
 
     assert federation.verify_alone("kr", tmp_path) == {"post-dated"}
@@ -284,12 +285,12 @@ async def test_a_log_shown_as_it_was_before_its_receipts_raises_the_alarm_withou
     await federation.start(StaleNode)
     store = federation.world.nodes["fr"].context.store
     assert isinstance(store, StaleStore)
-    await store.freeze()
+    await store.reads.freeze()
     await federation.send("kr")
 
     await federation.exchange()
 
-    kr = federation.world.nodes["kr"].context
+    kr = federation.world.nodes["kr"].relay
     assert kr.monitor.distrusted == ("fr",)
     assert federation.kinds("kr") == set()
     with pytest.raises(LogForkError):
@@ -302,7 +303,7 @@ async def test_a_log_that_signs_its_tree_of_before_its_receipts_anew_is_proved_w
     await federation.start(RenewingStaleNode)
     store = federation.world.nodes["fr"].context.store
     assert isinstance(store, StaleStore)
-    await store.freeze()
+    await store.reads.freeze()
     await federation.send("kr")
     federation.world.clock.shift = timedelta(seconds=2)  # a checkpoint says whole seconds
 
@@ -316,9 +317,9 @@ async def test_a_log_that_signs_its_tree_of_before_its_receipts_anew_is_proved_w
 async def test_a_log_that_shows_what_it_signed_long_before_has_not_answered(federation: Federation) -> None:
     world = federation.world
     await federation.start(StaleNode)
-    store, us = world.nodes["fr"].context.store, world.nodes["us"].context
+    store, us = world.nodes["fr"].context.store, world.nodes["us"].relay
     assert isinstance(store, StaleStore)
-    await store.freeze()
+    await store.reads.freeze()
     await federation.send("kr")
 
     world.clock.shift = FRESH_WITHIN + timedelta(minutes=1)
@@ -326,10 +327,11 @@ async def test_a_log_that_shows_what_it_signed_long_before_has_not_answered(fede
     assert '"code": "checkpoint-stale"' in world.logs["us"].getvalue()
     assert us.monitor.distrusted == ()  # a log that says nothing is not one that lies
 
-    store.frozen = None
+    store.reads.frozen = None
     assert await us.monitor.check("fr") is Checked.PROVED
     latest = us.monitor.proved_note("fr")
-    store.frozen = (0, await store.checkpoint())  # the present tree, with the time at which it was signed first
+    # The present tree, with the time at which it was signed first.
+    store.reads.frozen = (0, await store.reads.checkpoint())
     world.nodes["fr"].context.sequencer._renewed = None
     world.nodes["fr"].context.sequencer._renew_from = time.monotonic() + 60
     assert await us.monitor.check("fr") is Checked.STALE
@@ -343,7 +345,7 @@ async def test_a_log_that_shows_an_old_tree_long_after_is_distrusted_by_all_to_w
     await federation.start(StaleNode)
     store = world.nodes["fr"].context.store
     assert isinstance(store, StaleStore)
-    await store.freeze()
+    await store.reads.freeze()
     await federation.send("kr")
     world.clock.shift = FRESH_WITHIN + timedelta(minutes=1)
 
@@ -351,7 +353,7 @@ async def test_a_log_that_shows_an_old_tree_long_after_is_distrusted_by_all_to_w
     await federation.exchange()
 
     for name in HONEST:
-        assert world.nodes[name].context.monitor.distrusted == ("fr",)
+        assert world.nodes[name].relay.monitor.distrusted == ("fr",)
 
 
 async def test_the_operators_decision_holds_against_what_was_signed_before_and_not_against_a_new_lie(
@@ -368,20 +370,20 @@ async def test_the_operators_decision_holds_against_what_was_signed_before_and_n
 
     await world.stop("kr")
     await world.start("kr", delivery=DELIVERY)
-    assert world.nodes["kr"].context.monitor.distrusted == ("fr",)
+    assert world.nodes["kr"].relay.monitor.distrusted == ("fr",)
     await world.stop("kr")
     reinstate_trust(world.home("kr"), world.home("kr").path / "node.sqlite", "fr", world.clock() + timedelta(seconds=3))
     with pytest.raises(NotFoundError):
         reinstate_trust(world.home("kr"), world.home("kr").path / "node.sqlite", "fr", world.clock())
     world.clock.shift = timedelta(seconds=4)
     await world.start("kr", delivery=DELIVERY)
-    kr = world.nodes["kr"].context
+    kr = world.nodes["kr"].relay
 
     # The message that was kept arrives, and what the others still hold does not count here any more.
     await world.events(federation.desk("kr"), 6)
     await federation.exchange()
     assert (kr.monitor.distrusted, len(kr.monitor.proofs.all())) == ((), 2)
-    assert world.nodes["us"].context.monitor.distrusted == ("fr",)
+    assert world.nodes["us"].relay.monitor.distrusted == ("fr",)
 
     await federation.lie_while_stopped(lambda leaves: [*leaves[:-1], entry(98, world.clock())])
     await federation.exchange()
@@ -414,12 +416,12 @@ async def test_partners_and_auditors_read_heads_and_proofs_and_only_auditors_of_
         ("audit@kr", world.desks["audit@kr"].signer(), 200),
     ):
         assert await status(holder, signer, "/v1/heads") == 200
-        assert await status(holder, signer, "/v1/heads/note?origin=test-federation/fr") == 200
-        assert await status(holder, signer, "/v1/heads/note?origin=test-federation/xx") == 404
-        assert await status(holder, signer, "/v1/heads/note") == 400
+        assert await status(holder, signer, "/v1/head?origin=test-federation/fr") == 200
+        assert await status(holder, signer, "/v1/head?origin=test-federation/xx") == 404
+        assert await status(holder, signer, "/v1/head") == 400
         assert await status(holder, signer, f"/v1/misbehaviour/{hashes}") == 200
         assert await status(holder, signer, f"/v1/misbehaviour/{rewritten}") == entries
-    for target in ("/v1/heads", "/v1/heads/note?origin=test-federation/fr", f"/v1/misbehaviour/{hashes}"):
+    for target in ("/v1/heads", "/v1/head?origin=test-federation/fr", f"/v1/misbehaviour/{hashes}"):
         assert await status("24-7@kr", seoul.signer(), target) == 403
 
 
@@ -437,7 +439,7 @@ async def test_a_proof_from_a_partner_is_verified_before_it_is_believed(federati
         us = world.node_keys["us"].signer()
         return await world.call("kr", "POST", "/v1/misbehaviour", proof, holder="us", signer=us)
 
-    witness = world.nodes["kr"].context.monitor
+    witness = world.nodes["kr"].relay.monitor
     assert (await offer(stranger)).code == "checkpoint-invalid"
     assert (witness.distrusted, witness.proofs.all()) == ((), [])
     for _ in range(2):

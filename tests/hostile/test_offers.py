@@ -26,7 +26,7 @@ from protocol.errors import (
     UsageError,
 )
 from protocol.messages.types.offer import NOT_COMMITTED, SALT_BYTES, check_commitment, commitment_to
-from tests.worlds.desks import FR, KR, ROOT, World, without_rules
+from tests.worlds.desks import FR, KR, ROOT, World, in_thread, without_rules
 
 CONFIDENTIAL = {"condition": "c1", "kind": "confidential", "text": "To be kept confidential."}
 LIMITED = {"condition": "c2", "kind": "use_limited", "text": "For the investigation named only."}
@@ -44,8 +44,8 @@ def example(name: str) -> dict[str, Any]:
 
 
 async def asked(kr: Desk, fr: Desk, kind: str = "assistance.request") -> Any:
-    sent = await kr.send(example(kind))
-    await fr.sync()
+    sent = await kr.messages.send(example(kind))
+    await fr.messages.sync()
     return sent
 
 
@@ -55,7 +55,7 @@ async def answer(fr: Desk, request: Any, *conditions: dict[str, str], **changes:
         **{key: value for key, value in example("answer")["items"][0].items() if key != "attachment"},
         **{"conditions": list(conditions), "targets": [], "available_at": "By post.", "description": f"{SECRET} 12"},
     }
-    return {**await fr.reply_draft(request.id, "answer", completeness="final", items=[item]), **changes}
+    return {**await fr.replies.draft(request.id, "answer", completeness="final", items=[item]), **changes}
 
 
 def information(**changes: Any) -> dict[str, Any]:
@@ -65,9 +65,9 @@ def information(**changes: Any) -> dict[str, Any]:
 
 
 async def accepted(kr: Desk, fr: Desk, offer: Any) -> None:
-    await kr.sync()
-    await kr.accept_conditions(offer.id)
-    await fr.sync()
+    await kr.messages.sync()
+    await kr.replies.accept_conditions(offer.id)
+    await fr.messages.sync()
 
 
 # --- Before the acceptance ------------------------------------------------------------------------------------------
@@ -79,55 +79,61 @@ async def test_what_is_under_conditions_is_at_the_other_desk_only_when_they_are_
 ) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         draft = information() if kind == "information" else await answer(fr, await asked(kr, fr), CONFIDENTIAL, LIMITED)
-        for early in (fr.send(draft), fr.send_many([draft])):
+        for early in (fr.messages.send(draft), fr.messages.send_many([draft])):
             with pytest.raises((OfferNeededError, InvalidMessageError)):
                 await early
-        offer = await fr.offer(draft)
+        offer = await fr.messages.offer(draft)
         with pytest.raises(OfferNeededError, match=str(KR)):
-            await fr.give(offer.id)
-        (received,) = (await kr.sync()).received
-        shown = await kr.show(received.id)
+            await fr.messages.give(offer.id)
+        (received,) = (await kr.messages.sync()).received
+        shown = await kr.messages.show(received.id)
         assert {condition.condition for condition in shown.message.conditions} == {"c1", "c2"}
         assert SECRET.encode() not in shown.content
-        await kr.accept_conditions(offer.id)
-        await fr.sync()
-        given = await fr.give(offer.id)
-        await kr.sync()
-        assert SECRET.encode() in (await kr.show(given.id)).content
-        assert [str((await desk.case(offer.thread)).state_at(world.clock())) for desk in (kr, fr)] == ["answered"] * 2
+        await kr.replies.accept_conditions(offer.id)
+        await fr.messages.sync()
+        given = await fr.messages.give(offer.id)
+        await kr.messages.sync()
+        assert SECRET.encode() in (await kr.messages.show(given.id)).content
+        assert [str((await desk.cases.case(offer.thread)).state_at(world.clock())) for desk in (kr, fr)] == [
+            "answered"
+        ] * 2
         with pytest.raises(NothingOpenError):
-            await fr.give(offer.id)
+            await fr.messages.give(offer.id)
 
 
 async def test_what_came_without_an_offer_is_not_found_peeked_or_counted_and_moves_no_state(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         request = await asked(kr, fr)
         with without_rules(fr):
-            given = await fr.send(await answer(fr, request, CONFIDENTIAL))
-        await kr.sync()
+            given = await fr.messages.send(await answer(fr, request, CONFIDENTIAL))
+        await kr.messages.sync()
 
         async def seen(desk: Desk) -> tuple[int, str, int]:
-            figures = await desk.figures(Period(None, None), Suppression())
+            figures = await desk.cases.figures(Period(None, None), Suppression())
             answered = sum(volume.type == "answer" for volume in figures.volumes)
             answered += sum(time.what == "answer" for time in figures.times)
-            state = str((await desk.case(request.thread)).state_at(world.clock()))
-            return len((await desk.search(SECRET)).messages), state, answered
+            state = str((await desk.cases.case(request.thread)).state_at(world.clock()))
+            return len((await desk.cases.search(SECRET)).messages), state, answered
 
         before = await seen(kr)
         assert before[:2] == (0, "delivered")
-        assert (await kr.track(request.id)).state == "delivered"
-        assert str((await fr.case(request.thread)).state_at(world.clock())) == "delivered"
-        for reading in (kr.show(given.id), kr.peek(given.id), kr.verification.evidence(given.id, disclose=True)):
+        assert (await kr.messages.track(request.id)).state == "delivered"
+        assert str((await fr.cases.case(request.thread)).state_at(world.clock())) == "delivered"
+        for reading in (
+            kr.messages.show(given.id),
+            kr.messages.peek(given.id),
+            kr.evidence.gather(given.id, disclose=True),
+        ):
             with pytest.raises(ConditionsOpenError):
                 await reading
-        await kr.accept_conditions(given.id)
-        await fr.sync()
+        await kr.replies.accept_conditions(given.id)
+        await fr.messages.sync()
         after = await seen(kr)
         assert after[:2] == (1, "answered")
         assert (before[2], bool(after[2])) == (0, True)
-        assert str((await fr.case(request.thread)).state_at(world.clock())) == "answered"
+        assert str((await fr.cases.case(request.thread)).state_at(world.clock())) == "answered"
     async with world.open(KR) as kr:
-        assert len((await kr.search(SECRET)).messages) == 1
+        assert len((await kr.cases.search(SECRET)).messages) == 1
 
 
 async def test_in_an_emergency_content_comes_and_opens_at_once(world: World) -> None:
@@ -135,15 +141,15 @@ async def test_in_an_emergency_content_comes_and_opens_at_once(world: World) -> 
         request = await asked(kr, fr, "emergency.request")
         draft = await answer(fr, request, CONFIDENTIAL)
         with pytest.raises(UsageError):
-            await fr.offer(draft)
-        given = await fr.send(draft)
+            await fr.messages.offer(draft)
+        given = await fr.messages.send(draft)
         urgent = information(urgency="emergency", urgency_reason="An attack is under way.")
-        told = await fr.send(urgent)
-        await kr.sync()
+        told = await fr.messages.send(urgent)
+        await kr.messages.sync()
         for message in (given, told):
-            assert SECRET.encode() in (await kr.show(message.id)).content
-        assert len((await kr.search(SECRET)).messages) == 2
-        assert str((await kr.case(request.thread)).state_at(world.clock())) == "supplement_due"
+            assert SECRET.encode() in (await kr.messages.show(message.id)).content
+        assert len((await kr.cases.search(SECRET)).messages) == 2
+        assert str((await kr.cases.case(request.thread)).state_at(world.clock())) == "supplement_due"
 
 
 # --- The commitment -------------------------------------------------------------------------------------------------
@@ -151,9 +157,9 @@ async def test_in_an_emergency_content_comes_and_opens_at_once(world: World) -> 
 
 async def test_other_content_than_was_offered_is_neither_sent_nor_taken(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
-        offer = await fr.offer(information())
+        offer = await fr.messages.offer(information())
         await accepted(kr, fr, offer)
-        draft = await fr.run(fr._offers.opening_draft, offer.id)
+        draft = await in_thread(fr, fr._works.offers.opening_draft, offer.id)
         opening = draft["offer"]
         changes = [
             {"facts": "The servers stand elsewhere."},
@@ -168,30 +174,30 @@ async def test_other_content_than_was_offered_is_neither_sent_nor_taken(world: W
         drafts = [{key: value for key, value in {**draft, **change}.items() if value is not None} for change in changes]
         for altered in drafts:
             with pytest.raises(CommitmentMismatchError):
-                await fr.send(altered)
+                await fr.messages.send(altered)
         with without_rules(fr):
             for altered in drafts:
-                await fr.send(altered)
-                result = await kr.sync()
+                await fr.messages.send(altered)
+                result = await kr.messages.sync()
                 assert (result.received, [row.code for row in result.quarantined]) == ((), ["commitment-mismatch"])
-            await fr.give(offer.id)
-        assert [row.type for row in (await kr.sync()).received] == ["information.spontaneous"]
+            await fr.messages.give(offer.id)
+        assert [row.type for row in (await kr.messages.sync()).received] == ["information.spontaneous"]
 
 
 async def test_an_answer_accepted_on_a_commitment_is_not_given_past_it(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         request = await asked(kr, fr)
-        offer = await fr.offer(await answer(fr, request, CONFIDENTIAL))
+        offer = await fr.messages.offer(await answer(fr, request, CONFIDENTIAL))
         await accepted(kr, fr, offer)
         other = await answer(fr, request, CONFIDENTIAL, text="Something else.")
         with pytest.raises(CommitmentMismatchError):
-            await fr.send(other)
+            await fr.messages.send(other)
         with without_rules(fr):
-            await fr.send(other)
-        assert [row.code for row in (await kr.sync()).quarantined] == ["commitment-mismatch"]
-        await fr.give(offer.id)
-        await kr.sync()
-        assert len((await kr.search(SECRET)).messages) == 1
+            await fr.messages.send(other)
+        assert [row.code for row in (await kr.messages.sync()).quarantined] == ["commitment-mismatch"]
+        await fr.messages.give(offer.id)
+        await kr.messages.sync()
+        assert len((await kr.cases.search(SECRET)).messages) == 1
 
 
 def test_a_commitment_binds_every_member_that_is_known_before_it_is_sent() -> None:
@@ -218,11 +224,11 @@ def test_a_commitment_binds_every_member_that_is_known_before_it_is_sent() -> No
 
 async def test_what_was_offered_is_given_once_also_by_two_at_once(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
-        offer = await fr.offer(information())
+        offer = await fr.messages.offer(information())
         await accepted(kr, fr, offer)
-        done = await asyncio.gather(fr.give(offer.id), fr.give(offer.id), return_exceptions=True)
+        done = await asyncio.gather(fr.messages.give(offer.id), fr.messages.give(offer.id), return_exceptions=True)
         assert sorted(type(outcome).__name__ for outcome in done) == ["NothingOpenError", "SentMessage"]
-        assert len((await kr.sync()).received) == 1
+        assert len((await kr.messages.sync()).received) == 1
 
 
 async def with_two_officers(world: World, *four_eyes: str) -> dict[str, Login]:
@@ -232,10 +238,10 @@ async def with_two_officers(world: World, *four_eyes: str) -> dict[str, Login]:
     for officer in logins:
         key = new_officer_key(world.home(FR) / "officers", officer, officer.encode(), FAST, world.clock())
         async with world.open(FR, *([logins["boss"]] if officer != "boss" else [])) as fr:
-            await fr.run(fr.office.add_officer, officer, officer, "Inspector", roles, key)
+            await fr.office.add_officer(officer, officer, "Inspector", roles, key)
     async with world.open(FR, logins["kim"]) as fr:
         key = new_officer_key(world.home(FR) / "officers", "kim", b"kim", FAST, world.clock(), waiting=True)
-        await fr.run(fr.office.change_own_key, key)
+        await fr.office.change_own_key(key)
     world.change_settings(FR, office=OfficeSettings(four_eyes=four_eyes))
     return logins
 
@@ -248,28 +254,28 @@ async def test_an_offer_is_for_the_second_pair_of_eyes_of_what_it_gives_and_of_w
     async with world.open(KR) as kr:
         async with world.open(FR, logins["kim"]) as fr:
             request = await asked(kr, fr)
-            proposed = await fr.offer(await answer(fr, request, CONFIDENTIAL))
+            proposed = await fr.messages.offer(await answer(fr, request, CONFIDENTIAL))
             assert proposed.status is SendStatus.PROPOSED
             with pytest.raises(OfficerRoleError):
-                await fr.release(str(proposed.id))
+                await fr.office.release(str(proposed.id))
         async with world.open(FR, logins["boss"]) as fr:
-            offer = await fr.release(str(proposed.id))
-            assert (await fr.row(offer.id)).type == "condition.propose"
+            offer = await fr.office.release(str(proposed.id))
+            assert (await fr.messages.row(offer.id)).type == "condition.propose"
 
 
 async def test_with_a_second_pair_of_eyes_an_offer_and_its_opening_are_both_released(world: World) -> None:
     logins = await with_two_officers(world, "all")
     async with world.open(FR, logins["kim"]) as fr:
-        proposed = await fr.offer(information())
+        proposed = await fr.messages.offer(information())
         assert proposed.status is SendStatus.PROPOSED
     async with world.open(KR) as kr:
         async with world.open(FR, logins["boss"]) as fr:
-            offer = await fr.release(str(proposed.id))
-            assert (await fr.row(offer.id)).type == "information.spontaneous"
+            offer = await fr.office.release(str(proposed.id))
+            assert (await fr.messages.row(offer.id)).type == "information.spontaneous"
             await accepted(kr, fr, offer)
-            opening = await fr.give(offer.id)
+            opening = await fr.messages.give(offer.id)
             assert opening.status is SendStatus.PROPOSED
         async with world.open(FR, logins["kim"]) as fr:
-            given = await fr.release(str(opening.id))
-        await kr.sync()
-        assert SECRET.encode() in (await kr.show(given.id)).content
+            given = await fr.office.release(str(opening.id))
+        await kr.messages.sync()
+        assert SECRET.encode() in (await kr.messages.show(given.id)).content

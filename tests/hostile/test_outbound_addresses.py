@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from exchange.link.directory import DeskDirectory
+from keys.transport.client import Reach, Server
 from keys.transport.networks import is_allowed
+from keys.transport.signing import Requester
 from keys.transport.tls import make_certificate, server_context
-from node.peers.client import Identity, PartnerClient
+from node.peers.client import PartnerClient
 from protocol.crypto.signing import Ed25519Signer
 from protocol.errors import CertificateUnknownError, NetworkNotAllowedError, NotFoundError
 from tests.worlds.nodes import World
@@ -73,11 +75,15 @@ async def listening(shown: Any = TLS) -> AsyncIterator[tuple[int, list[bytes]]]:
         server.close()
 
 
+def partner(port: int, reach: Reach, *, host: str = "127.0.0.1", is_first: bool = False) -> PartnerClient:
+    server = Server("kr", f"https://{host}:{port}", (TLS.certificate,))
+    return PartnerClient(server, Requester("fr", SIGNER, lambda: datetime.now(UTC)), reach, is_first=is_first)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"])
 async def test_a_card_that_names_this_machine_reaches_nothing(host: str) -> None:
     async with listening() as (port, heads):
-        identity = Identity("fr", SIGNER, lambda: datetime.now(UTC))
-        client = PartnerClient("kr", f"https://{host}:{port}", [TLS.certificate], identity, 5)
+        client = partner(port, Reach(5, networks=()), host=host)
         with pytest.raises(NetworkNotAllowedError):
             await client.checkpoint()
         with pytest.raises(NetworkNotAllowedError):
@@ -89,16 +95,7 @@ async def test_a_card_that_names_this_machine_reaches_nothing(host: str) -> None
 @pytest.mark.parametrize("is_first", [False, True])
 async def test_the_directory_is_fetched_over_an_unknown_certificate_from_the_first_node_alone(is_first: bool) -> None:
     async with listening(OTHER) as (port, heads):
-        identity = Identity("fr", SIGNER, lambda: datetime.now(UTC))
-        client = PartnerClient(
-            "kr",
-            f"https://127.0.0.1:{port}",
-            [TLS.certificate],
-            identity,
-            5,
-            allowed=LOOPBACK,
-            is_first=is_first,
-        )
+        client = partner(port, Reach(5, networks=LOOPBACK), is_first=is_first)
         if is_first:
             assert await client.directory_file("metadata/timestamp.json") == b"ok"
         else:
@@ -108,26 +105,39 @@ async def test_the_directory_is_fetched_over_an_unknown_certificate_from_the_fir
         await client.close()
 
 
-def test_a_desk_fetches_over_an_unknown_certificate_from_the_node_that_it_began_with_alone() -> None:
+@pytest.mark.parametrize("own_node", ["xx", "kr"])
+async def test_a_desk_fetches_over_an_unknown_certificate_from_the_node_that_it_began_with_alone(own_node: str) -> None:
     class Moved(DeskDirectory):
-        """Served by another node than the one that it began with, which shows an unknown certificate."""
+        """Served by ``own_node``, which shows an unknown certificate. It began with kr."""
 
-        own_node = "xx"  # type: ignore[assignment]
-        asked = 0
-
-        def __init__(self) -> None:
+        def __init__(self, port: int) -> None:
             self._carried = None
-            self._settings = type("Settings", (), {"transport": "https"})()  # type: ignore[assignment]
+            self._connected = None
+            self._port = port
+            self._caller = Requester("24-7@kr", SIGNER, lambda: datetime.now(UTC))
+            settings = {"transport": "https", "request_timeout_s": 5}
+            self._settings = type("Settings", (), settings)()  # type: ignore[assignment]
             self._bundle = type("Bundle", (), {"node": "kr"})()  # type: ignore[assignment]
 
-        def _get(self, path: str) -> bytes:
-            self.asked += 1
-            raise CertificateUnknownError("not on its card")
+        def route(self, node: str) -> Server:
+            return Server(node, f"https://127.0.0.1:{self._port}", (TLS.certificate,))
 
-    trust = Moved()
-    with pytest.raises(CertificateUnknownError):
-        trust._fetch("metadata/timestamp.json")
-    assert trust.asked == 1
+    Moved.own_node = own_node  # type: ignore[assignment, method-assign]
+
+    def fetched(trust: DeskDirectory) -> bytes:
+        try:
+            return trust._fetch("metadata/timestamp.json")
+        finally:
+            assert trust._connected is not None
+            trust._connected.close()
+
+    async with listening(OTHER) as (port, heads):
+        if own_node == "kr":
+            assert await asyncio.to_thread(fetched, Moved(port)) == b"ok"
+        else:
+            with pytest.raises(CertificateUnknownError):
+                await asyncio.to_thread(fetched, Moved(port))
+            assert heads == []
 
 
 async def test_a_node_reaches_partners_in_networks_that_its_settings_name_alone(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ async def test_what_waits_for_a_partner_is_handed_over_as_soon_as_it_calls(
     monkeypatch.setattr(DeliverySettings, "pause_s", lambda _, doublings: 0.01 if doublings < 3 else 3000.0)
     seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
     # Its own checks of logs find nothing out: only what the partner asks tells that it is there.
-    delivery = {"first_backoff_s": 0.01, "max_backoff_s": 3000, "timeout_s": 5, "cosign_s": 3600, "witness_s": 3600}
+    delivery = {"first_backoff_s": 0.01, "max_backoff_s": 3000, "timeout_s": 5, "cosign_s": 3600, "monitor_s": 3600}
     await world.start("kr", delivery=delivery)
     await world.submit(seoul, world.seal(seoul, [paris]))
     await world.until(lambda: world.logs["kr"].getvalue().count("delivery-failed") >= 4)

@@ -11,9 +11,10 @@ from ipaddress import ip_network
 import pytest
 
 from exchange.link.client import NodeClient
+from keys.transport.client import Reach, Server
+from keys.transport.signing import Requester
 from keys.transport.tls import make_certificate, server_context
-from node.peers.client import Identity, PartnerClient
-from protocol.address import Address
+from node.peers.client import PartnerClient
 from protocol.crypto.signing import Ed25519Signer
 from protocol.encoding import cbor
 
@@ -64,14 +65,16 @@ async def dropping() -> AsyncIterator[DroppingServer]:
 
 @asynccontextmanager
 async def a_desk(url: str) -> AsyncIterator[Callable[[], Awaitable[object]]]:
-    client = NodeClient("kr", url, [TLS.certificate], Address.parse("24-7@kr"), SIGNER, now, timeout_s=5)
+    client = NodeClient(Server("kr", url, (TLS.certificate,)), Requester("24-7@kr", SIGNER, now), timeout_s=5)
     yield client.checkpoint
     await client.close()
 
 
 @asynccontextmanager
 async def a_node(url: str) -> AsyncIterator[Callable[[], Awaitable[object]]]:
-    client = PartnerClient("kr", url, [TLS.certificate], Identity("fr", SIGNER, now), 5, allowed=(LOOPBACK,))
+    client = PartnerClient(
+        Server("kr", url, (TLS.certificate,)), Requester("fr", SIGNER, now), Reach(5, networks=(LOOPBACK,))
+    )
     yield client.checkpoint
     await client.close()
 

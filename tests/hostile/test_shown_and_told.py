@@ -12,10 +12,8 @@ from typing import Any
 import pytest
 
 from exchange.cli.main import app
-from exchange.desk.desk import Desk
 from keys.local.terminal import run_program
 from protocol.errors import ClockSkewError, ComityError, NotEnrolledError, RateLimitedError, StorageFullError
-from protocol.processing_log import ProcessingRecord
 from tests.worlds.desks import FR, KR, PASSPHRASE, World, request
 
 Comity = Callable[..., tuple[int, str, str]]
@@ -52,8 +50,8 @@ def received(world: World) -> str:
 
     async def exchange() -> str:
         async with world.open(KR) as kr, world.open(FR) as fr:
-            sent = await kr.send(request())
-            await fr.sync()
+            sent = await kr.messages.send(request())
+            await fr.messages.sync()
             return str(sent.id)
 
     return asyncio.run(exchange())
@@ -67,12 +65,9 @@ def stated(world: World) -> list[str]:
 def looked_at(world: World) -> int:
     """How many times the desk in Paris recorded that a message was looked at."""
 
-    def acts(desk: Desk) -> list[str]:
-        return [ProcessingRecord.from_bytes(entry).act for _, _, entry in desk.records.entries()]
-
     async def count() -> int:
         async with world.open(FR) as fr:
-            return (await fr.run(acts, fr)).count("show")
+            return len(await fr.office.records(lambda record: record.act == "show"))
 
     return asyncio.run(count())
 
@@ -131,7 +126,7 @@ def test_whatever_keeps_the_desk_from_its_node_is_named_and_what_is_here_is_show
     async def sync(self: Any, wait: float = 0) -> None:
         raise problem
 
-    monkeypatch.setattr("exchange.desk.desk.Desk.sync", sync)
+    monkeypatch.setattr("exchange.desk.messages.DeskMessages.sync", sync)
     for words in (("inbox",), ("track", message), ("agenda",), ("show", message)):
         code, shown, said = comity(*words)
         assert code == 0, words

@@ -17,11 +17,12 @@ from typer.testing import CliRunner
 
 from exchange.link.client import NodeClient
 from keys.local.terminal import OK, REFUSED, UNAVAILABLE, USAGE
+from keys.transport.client import Reach, Server
+from keys.transport.signing import Requester
 from keys.transport.tls import client_context
 from node.cli.main import app
-from node.peers.client import Identity, PartnerClient
+from node.peers.client import PartnerClient
 from node.settings import NodeSettings
-from protocol.address import Address
 from protocol.errors import HomeNotPrivateError, MalformedError, SettingsError
 from protocol.event import EventName
 from tests.worlds.nodes import World
@@ -56,20 +57,12 @@ def test_init_takes_no_port_that_is_none(tmp_path: Path) -> None:
 
 async def test_a_card_whose_address_is_none_is_refused_by_name(world: World) -> None:
     keys = world.node_keys["kr"]
-    client = PartnerClient(
-        "kr", "https://127.0.0.1:99999", [keys.tls.certificate], Identity("fr", keys.signer(), world.clock), 5
-    )
+    server = Server("kr", "https://127.0.0.1:99999", (keys.tls.certificate,))
+    client = PartnerClient(server, Requester("fr", keys.signer(), world.clock), Reach(5, networks=()))
     with pytest.raises(MalformedError):
         await client.checkpoint()
     await client.close()
-    desk = NodeClient(
-        "kr",
-        "https://127.0.0.1:99999",
-        [keys.tls.certificate],
-        Address.parse("24-7@kr"),
-        keys.signer(),
-        world.clock,
-    )
+    desk = NodeClient(server, Requester("24-7@kr", keys.signer(), world.clock))
     with pytest.raises(MalformedError):
         await desk.checkpoint()
     await desk.close()
@@ -210,10 +203,10 @@ async def test_open_mailboxes_count_messages_that_a_desk_has_not_taken_and_go_ba
     seoul = world.desks["24-7@kr"]
     envelopes = [world.seal(seoul, [seoul]) for _ in range(3)]
     await world.submit(seoul, *envelopes)
-    assert (await kr.context.store.stats()).mailbox_open == 3
+    assert (await kr.context.store.reads.stats()).mailbox_open == 3
     for envelope in envelopes:
         await world.state(seoul, EventName.ContentHandover, envelope)
-    assert (await kr.context.store.stats()).mailbox_open == 0
+    assert (await kr.context.store.reads.stats()).mailbox_open == 0
 
 
 def test_publishing_that_lacks_signatures_is_no_success(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from exchange.evidence.bag_writer import zipped
-from exchange.verifiers import verify_bundle, verify_misbehaviour
+from exchange.verifiers import verify_bag, verify_misbehaviour
 from protocol.encoding import cbor
 from tests.unit.exchange.test_evidence_vectors import VECTORS
 from tests.vectors.make_evidence_vectors import files_in
@@ -40,9 +40,9 @@ def test_an_output_that_lacks_a_letter_shows_all_the_same_what_was_found(
     (case,) = (case for case in VECTORS["holds"] if case["rule"] == "the maker names its officer")
     file, output = tmp_path / "evidence.zip", io.BytesIO()
     file.write_bytes(zipped(case["folder"], files_in(VECTORS, case)))
-    monkeypatch.setattr(verify_bundle, "SKEW", verify_bundle.timedelta(days=9_000))  # this world lies in the future
-    monkeypatch.setattr(sys, "argv", ["verify_bundle.py", str(file), "--root-sha256", VECTORS["root_sha256"]])
+    monkeypatch.setattr(verify_bag, "SKEW", verify_bag.timedelta(days=9_000))  # this world lies in the future
+    monkeypatch.setattr(sys, "argv", ["verify_bag.py", str(file), "--root-sha256", VECTORS["root_sha256"]])
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(output, encoding="ascii", write_through=True))
 
-    assert verify_bundle.main() == 3  # the program in the vector is another one
+    assert verify_bag.main() == 3  # the program in the vector is another one
     assert b"(Am\\xe9lie) signed, at " in output.getvalue()

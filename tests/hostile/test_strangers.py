@@ -16,7 +16,7 @@ from keys.transport.tls import client_context
 from node.http.app import ENDPOINTS
 from protocol.crypto.signing import Signer
 from protocol.encoding import cbor
-from protocol.http.signature import sign_request
+from protocol.http.signature import SignedBody, sign_request
 from tests.worlds.nodes import Forger, Nation, World
 
 PATIENCE_S = 15
@@ -73,7 +73,7 @@ def signed(
 ) -> bytes:
     """The head of an upload of ``body``, rightly signed; it announces ``size`` bytes."""
     url = world.url("kr") + path
-    headers = sign_request("POST", url, body, body_type, holder, signer, world.clock(), os.urandom(16))
+    headers = sign_request("POST", url, SignedBody(body, body_type), holder, signer, world.clock(), os.urandom(16))
     size = len(body) if size is None else size
     lines = [f"POST {path} HTTP/1.1", f"Host: 127.0.0.1:{world.ports['kr']}", f"Content-Length: {size}"]
     return "\r\n".join([*lines, *(f"{name}: {value}" for name, value in headers.items()), "", ""]).encode()
@@ -103,7 +103,7 @@ async def test_a_body_without_a_key_is_never_waited_for_by_any_call(world: World
             await liar.send(signed(world, endpoint.path, b"x", "24-7@kr", forged, size, endpoint.body_type))
             assert b" 401 " in await nobody.status()
             assert b" 403 " in await liar.status()
-        assert world.nodes["kr"].context.bodies.total == 0
+        assert world.nodes["kr"].http.allowances.bodies.total == 0
 
 
 async def test_a_body_that_is_not_the_signed_one_is_refused_after_it_was_read(world: World) -> None:
@@ -127,28 +127,28 @@ async def test_idle_uploads_without_a_key_do_not_keep_a_desk_out(world: World) -
             wired = await open_ones.enter_async_context(wire(world))
             await wired.send(unsigned("/v1/pull?wait=30", 1_000_000))
         await works(world)
-        assert world.nodes["kr"].context.requests.total == 0
+        assert world.nodes["kr"].http.allowances.requests.total == 0
 
 
 async def test_uploads_of_one_key_leave_room_for_the_others(world: World) -> None:
     await world.start("kr", limits={"requests_at_once": 4, "requests_per_key": 2})
-    fr, context = world.node_keys["fr"].signer(), world.nodes["kr"].context
+    fr, http = world.node_keys["fr"].signer(), world.nodes["kr"].http
     async with AsyncExitStack() as open_ones:
         for _ in range(2):
             wired = await open_ones.enter_async_context(wire(world))
             await wired.send(signed(world, "/v1/pull?wait=0", bytes(50_000), "fr", fr))
-        await until(lambda: context.requests.total == 2)
+        await until(lambda: http.allowances.requests.total == 2)
         third = await open_ones.enter_async_context(wire(world))
         await third.send(signed(world, "/v1/pull?wait=0", bytes(50_000), "fr", fr))
         assert b" 429 " in await third.status()
         await works(world)
-    await until(lambda: context.requests.total == 0)
+    await until(lambda: http.allowances.requests.total == 0)
 
 
 async def test_memory_for_bodies_is_bounded_in_all_and_for_each_key(world: World) -> None:
     limits = {"body_bytes_at_once": 300_000, "body_bytes_per_key": 200_000}
     await world.start("kr", limits=limits)
-    fr, context = world.node_keys["fr"].signer(), world.nodes["kr"].context
+    fr, http = world.node_keys["fr"].signer(), world.nodes["kr"].http
     async with AsyncExitStack() as open_ones:
         for status in (None, b" 429 "):
             wired = await open_ones.enter_async_context(wire(world))
@@ -156,20 +156,20 @@ async def test_memory_for_bodies_is_bounded_in_all_and_for_each_key(world: World
             if status is not None:
                 assert status in await wired.status()
             else:
-                await until(lambda: context.bodies.total == 150_000)
+                await until(lambda: http.allowances.bodies.total == 150_000)
         seoul = world.desks["24-7@kr"].signer()
         wired = await open_ones.enter_async_context(wire(world))
         await wired.send(signed(world, "/v1/submit", bytes(160_000), "24-7@kr", seoul))
         assert b" 503 " in await wired.status()
         await works(world)
-    await until(lambda: context.bodies.total == 0)
+    await until(lambda: http.allowances.bodies.total == 0)
 
 
 async def test_a_key_is_charged_for_the_bytes_that_it_sends(world: World) -> None:
     limits = {"desk_bytes_burst": 100_000, "desk_bytes_per_s": 64 * 1024}
     await world.start("kr", limits=limits)
     seoul = world.desks["24-7@kr"]
-    buckets = world.nodes["kr"].context.desk_byte_buckets
+    buckets = world.nodes["kr"].http.allowances.desk_bytes
     buckets._timer = lambda: 0.0
     body = cbor.encode({1: bytes(90_000)})
     async with wire(world) as first, wire(world) as second:
@@ -207,7 +207,7 @@ async def test_who_is_not_known_here_waits_in_few_places_and_who_is_known_in_non
         asyncio.create_task(world.call("kr", "GET", "/v1/heads", holder=f"desk-{number}@kr", signer=keys))
         for number in range(4)
     ]
-    await until(lambda: node.context.authenticator._newcomers.total() == 4)
+    await until(lambda: node.http.authenticator._newcomers.total() == 4)
     fifth = await world.call("kr", "GET", "/v1/heads", holder="desk-5@kr", signer=keys)
     assert (fifth.status, fifth.code) == (503, "unavailable")
     await works(world)

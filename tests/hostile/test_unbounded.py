@@ -30,7 +30,7 @@ async def test_refusals_of_what_no_known_sender_signed_do_not_fill_the_log(world
     seoul, paris = world.desks["24-7@kr"], world.desks["24-7@fr"]
     store = world.nodes["kr"].context.store
     stranger = Forger(paris.signer())
-    before = await store.log_size()
+    before = await store.reads.log_size()
     for _ in range(4):
         forged = [world.seal(paris, [seoul], signer=stranger).raw for _ in range(32)]
         refused = answers(await world.node_call("fr", "kr", "POST", "/v1/transfer", forged))
@@ -39,13 +39,13 @@ async def test_refusals_of_what_no_known_sender_signed_do_not_fill_the_log(world
         refused = answers(await world.desk_call(seoul, "POST", "/v1/submit", others))
         assert {answer.code for answer in refused} == {"sender-mismatch"}
     # The node itself logs which directory it works with.
-    assert 2 * UNSIGNED_BURST <= await store.log_size() - before <= 2 * UNSIGNED_BURST + 1
+    assert 2 * UNSIGNED_BURST <= await store.reads.log_size() - before <= 2 * UNSIGNED_BURST + 1
     # What a known sender signed is logged, as before.
-    size = await store.log_size()
+    size = await store.reads.log_size()
     late = world.seal(seoul, [paris], lifetime=SECOND, created=world.clock() - 10 * SECOND)
     (answer,) = await world.submit(seoul, late)
     assert answer.code == "expired"
-    assert await store.log_size() == size + 1
+    assert await store.reads.log_size() == size + 1
 
 
 def test_the_memory_of_verified_paths_does_not_grow_with_the_leaves_that_are_shown() -> None:

@@ -33,7 +33,9 @@ class RefusingDesk:
         self.settings = SimpleNamespace(transport="https")
         self.address = "24-7@kr"
         self._left = {name: list(errors) for name in ("listen", "notices", "next_change", "check")}
-        self.verification = SimpleNamespace(check_own_log=self._check)
+        self.messages = SimpleNamespace(listen=self._listen)
+        self.cases = SimpleNamespace(telling=self._telling, notices=self._notices, next_change=self._next_change)
+        self.evidence = SimpleNamespace(check_own_log=self._check)
         self.arrived = 0
 
     def _fail(self, part: str) -> None:
@@ -43,21 +45,21 @@ class RefusingDesk:
     def all_failed(self) -> bool:
         return not any(self._left.values())
 
-    async def listen(self) -> AsyncGenerator[SyncResult, None]:
+    async def _listen(self) -> AsyncGenerator[SyncResult, None]:
         while True:
             self._fail("listen")
             self.arrived += 1
             yield SyncResult(cursor=self.arrived, receipts=1)
 
     @asynccontextmanager
-    async def telling(self, channel: str) -> AsyncIterator[bool]:
+    async def _telling(self, channel: str) -> AsyncIterator[bool]:
         yield True
 
-    async def notices(self, channel: str) -> list[Any]:
+    async def _notices(self, channel: str) -> list[Any]:
         self._fail("notices")
         return []
 
-    async def next_change(self) -> datetime | None:
+    async def _next_change(self) -> datetime | None:
         self._fail("next_change")
         return None
 

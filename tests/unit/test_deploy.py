@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from exchange.demo._stage import example_folders
 from node.cli.main import app
-from node.log.sequencer import MAX_BATCH_BYTES, MAX_PENDING_BYTES
+from node.log.sequencer import BatchLimits
 from node.settings import NodeSettings
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
@@ -162,5 +162,6 @@ def test_the_units_memory_is_above_all_that_the_limits_allow_at_once() -> None:
     # A body, its copy and what is decoded of it; the buffers of a connection; what waits to be written, and is written;
     # and the program itself.
     allowed = 4 * limits.body_bytes_at_once + limits.unknown_connections * (512 << 10) + (300 << 20)
-    allowed += MAX_PENDING_BYTES + MAX_BATCH_BYTES
+    limits = BatchLimits()
+    allowed += limits.pending_bytes + limits.batch_bytes
     assert allowed < high < most

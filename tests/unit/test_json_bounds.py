@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.verifiers import verify_bundle
+from exchange.verifiers import verify_bag
 from protocol.encoding.json_bounds import require_few_items
 from protocol.encoding.json_names import RepeatedNameError, each_name_once
 from protocol.errors import TooLargeError
@@ -34,7 +34,7 @@ OWN_WORDS = {
     "exchange/messaging/drafting/splitting.py",
     "exchange/office/release.py",
     "exchange/cases/search.py",
-    "exchange/verifiers/verify_bundle.py",
+    "exchange/verifiers/verify_bag.py",
     "exchange/verifiers/verify_misbehaviour.py",
     "exchange/messaging/drafting/targets.py",
     "keys/ceremony/holder.py",
@@ -105,13 +105,13 @@ def test_the_stand_alone_verifier_counts_as_the_program_does(value: object, most
     try:
         require_few_items(json.dumps(value, separators=signs), most)
     except TooLargeError:
-        assert verify_bundle.marks(value) >= most
+        assert verify_bag.marks(value) >= most
     else:
-        assert verify_bundle.marks(value) < most or len(json.dumps(value, separators=signs)) <= most
+        assert verify_bag.marks(value) < most or len(json.dumps(value, separators=signs)) <= most
 
 
 def test_the_stand_alone_verifier_has_the_limit_of_the_program() -> None:
-    assert verify_bundle.MAX_ITEMS == MAX_ITEMS
+    assert verify_bag.MAX_ITEMS == MAX_ITEMS
 
 
 def test_nothing_parses_json_from_outside_before_it_is_counted() -> None:
@@ -151,7 +151,7 @@ def test_that_each_name_stands_once_is_written_in_one_place() -> None:
                     hooks.setdefault(ast.unparse(found.value), []).append(str(path.relative_to(ROOT)))
     assert set(hooks) == {"each_name_once", "hook", "unique"}
     assert hooks["hook"] == ["protocol/messages/parse.py"]
-    assert hooks["unique"] == ["exchange/verifiers/verify_bundle.py"]
+    assert hooks["unique"] == ["exchange/verifiers/verify_bag.py"]
 
 
 def test_a_url_is_read_in_one_place() -> None:

@@ -1,4 +1,4 @@
-"""The published vectors of witnesses, misbehaviour and local records, and of what every implementation must refuse."""
+"""The vectors of witnesses, misbehaviour and the processing log, and of what every implementation must refuse."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def test_each_kind_of_lie_is_proved_by_its_vector() -> None:
     assert make_misbehaviour_vectors.vectors()["says"] == vectors["says"]
 
 
-def test_local_records_lead_to_their_signed_head() -> None:
-    vectors = load("local-records")
+def test_a_processing_log_leads_to_its_signed_head() -> None:
+    vectors = load("processing-log")
     assert make_record_vectors.vectors() == vectors
     tree = TileTree(0, lambda level, index: b"")
     operations = []

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from protocol import errors
 from protocol.errors import (
     ComityError,
     ExpiredError,
@@ -22,6 +23,7 @@ from protocol.errors import (
     registry,
 )
 from protocol.http.problem import MAX_PROBLEM_BYTES, is_final, problem_of, problem_text
+from tests.generators import error_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,9 +48,20 @@ def test_every_error_of_either_program_stands_in_the_one_registry_under_a_code_o
     assert len(made) == len(registry())
 
 
-def test_the_registry_holds_errors_alone_however_often_it_is_made() -> None:
-    assert registry.__wrapped__() == registry()
+def test_the_registry_names_each_class_by_its_own_code_and_nobody_can_add_to_it() -> None:
     assert all(issubclass(kind, ComityError) for kind in registry().values())
+    assert {code: kind.code for code, kind in registry().items()} == {code: code for code in registry()}
+    with pytest.raises(TypeError):
+        registry()["malformed"] = ComityError  # type: ignore[index]
+
+
+def test_a_caller_has_every_class_from_the_room_itself_and_no_class_besides() -> None:
+    exported = {name: value for name, value in vars(errors).items() if isinstance(value, type)}
+    assert exported == {kind.__name__: kind for kind in registry().values()}
+
+
+def test_the_tree_in_the_docstring_is_that_of_the_classes() -> None:
+    assert error_tree.kept() == error_tree.drawn(), "run python -m tests.generators.error_tree --write"
 
 
 @pytest.mark.outside

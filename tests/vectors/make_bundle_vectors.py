@@ -11,7 +11,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from protocol.bundle import DEFAULT_PART_BYTES, BundleAnswer, BundleVerdict, Contents, write_bundle
+from protocol.bundle import BundleAnswer, BundleVerdict, Contents, write_bundle
+from protocol.bundle_sizes import DEFAULT_PART_BYTES
 from protocol.crypto.signing import Ed25519Signer
 from protocol.encoding.instants import to_ms
 from protocol.http.wire import MailboxEntry

@@ -1,10 +1,10 @@
-"""Writes ``evidence.json``: evidence bundles that hold, and one that breaks each rule (docs/evidence-bundle.md, 7).
+"""Writes ``evidence.json``: evidence bags that hold, and one that breaks each rule (docs/evidence-bag.md, 7).
 
-Run as ``python -m tests.vectors.make_evidence_vectors``. Every bundle is signed with real keys, and a bundle that
+Run as ``python -m tests.vectors.make_evidence_vectors``. Every bag is signed with real keys, and a bag that
 breaks a rule is signed anew, so that no signature hides the rule. Keys and ML-DSA-44 signatures are random: the file
 is kept as long as its names are these. ``--anew`` writes it in any case.
 
-``verify_bundle.py`` in each bundle is a line of text, so that the vectors do not change with the program.
+``verify_bag.py`` in each bag is a line of text, so that the vectors do not change with the program.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ Files = dict[str, bytes]
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle that both verifiers judged: ``rule`` is the one that it breaks, else what it is an example of.
+    """A bag that both verifiers judged: ``rule`` is the one that it breaks, else what it is an example of.
 
-    ``about``: what a bundle that holds says, or which checks of each verifier fail.
+    ``about``: what a bag that holds says, or which checks of each verifier fail.
     """
 
     rule: str
@@ -59,7 +59,7 @@ class Bundle:
     about: dict[str, Any]
 
 
-# --- Bundles ---
+# --- Bags ---
 
 
 def _examples() -> dict[str, Callable[[Case], bool]]:
@@ -139,7 +139,7 @@ def _differs(case: Case, story: Case, receipt: tuple[str, int, int]) -> bool:
 
 
 def _same_failures(court: Court, case: Case, small: tuple[Verdict, Verdict]) -> bool:
-    """Whether the smaller bundle fails by what the whole fails by."""
+    """Whether the smaller bag fails by what the whole fails by."""
     whole = _verdicts(court, *court.files_of(case), case.now)
     return all(
         {_kind(name) for name in one.failed or ["file"]} == {_kind(name) for name in other.failed or ["file"]}
@@ -287,7 +287,7 @@ def vectors() -> dict[str, Any]:
     """The content of the file."""
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(courts, "verifier", lambda: PROGRAM)
-        for randomised in ("sign_checkpoint", "cosign"):  # signed once, so that bundles share what they have in common
+        for randomised in ("sign_checkpoint", "cosign"):  # signed once, so that bags share what they have in common
             patch.setattr(courts, randomised, _once(getattr(courts, randomised)))
         court = Court(Path(folder))
         court.sealed[2] = court.sealed[2][:CIPHERTEXT_BYTES]
@@ -365,7 +365,7 @@ def _written(bundle: Bundle) -> dict[str, Any]:
 
 
 def files_in(made: dict[str, Any], case: dict[str, Any]) -> Files:
-    """The files of a bundle in the vectors."""
+    """The files of a bag in the vectors."""
     given = {name: content for name, content in case["files"].items() if content != MADE}
     parts = {name: text.encode() for name, text in made["texts"].items()}
     parts |= {name: b64decode(text) for name, text in made["bytes"].items()}
@@ -376,7 +376,7 @@ def files_in(made: dict[str, Any], case: dict[str, Any]) -> Files:
 
 
 def rules() -> list[str]:
-    """What the bundles of the file break, in order."""
+    """What the bags of the file break, in order."""
     return [*(rule for rule in RULES if rule not in TOO_LARGE), *(DIRECTORY + name for name in DIRECTORY_RULES)]
 
 

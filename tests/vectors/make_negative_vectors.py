@@ -48,7 +48,7 @@ def load(name: str) -> Any:
 
 
 LOG, ENVELOPES, BUNDLES, WITNESS = load("log"), load("envelope"), load("bundle"), load("witness")
-RECORDS, LIES = load("local-records"), load("misbehaviour")
+RECORDS, LIES = load("processing-log"), load("misbehaviour")
 LOG_VERIFIER = log_signer().verifier
 DESK = Ed25519Signer(bytes.fromhex(LOG["desk_ed25519_seed"]))
 SENDER = Ed25519Signer(bytes.fromhex(ENVELOPES["signing_seed"]))
@@ -105,7 +105,7 @@ JUDGES: dict[str, Callable[[bytes], object]] = {
     "scoped bundle": decode_scoped_bundle,
     "tile path": lambda data: parse_tile_path(data.decode()),
     "bundle part": lambda data: verify_part(parse_part(data, "fr"), CARRIER_VERIFIER),
-    "local record": ProcessingRecord.from_bytes,
+    "processing record": ProcessingRecord.from_bytes,
     "misbehaviour": _misbehaviour,
 }
 
@@ -361,7 +361,7 @@ def _of_records() -> Iterator[Case]:
         ("a count below 0", {14: -1}, "malformed"),
         ("a count that is true", {14: True}, "malformed"),
     ):
-        yield "local record", rule, _changed(value, change), code
+        yield "processing record", rule, _changed(value, change), code
 
 
 def _of_misbehaviour() -> Iterator[Case]:

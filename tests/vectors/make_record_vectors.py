@@ -1,4 +1,4 @@
-"""Writes ``local-records.json``: entries of an office's local records, and their signed head (docs/protocol.md, 4.3).
+"""Writes ``processing-log.json``: entries of an office's processing log, and its signed head (docs/protocol.md, 4.3).
 
 Run as ``python -m tests.vectors.make_record_vectors``. Nothing in it is random.
 """
@@ -20,7 +20,7 @@ from protocol.log.tiles import TileTree
 from protocol.processing_log import Operation, ProcessingRecord
 from tests.vectors.make_witness_vectors import write
 
-TARGET = Path(__file__).with_name("local-records.json")
+TARGET = Path(__file__).with_name("processing-log.json")
 SEED = bytes(range(64, 96))
 ADDRESS = Address.parse("24-7@kr")
 AT = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)

@@ -1,7 +1,7 @@
-"""One way to break each rule of a bundle, everything signed anew so that this rule alone is broken.
+"""One way to break each rule of a bag, everything signed anew so that this rule alone is broken.
 
 ``RULES`` maps the rule to what Comity's verifier calls the check that fails (None: the file is refused as a whole) and
-to what breaks it. ``docs/evidence-bundle.md`` has the rules.
+to what breaks it. ``docs/evidence-bag.md`` has the rules.
 """
 
 from __future__ import annotations
@@ -155,11 +155,11 @@ def _split(random: Random, case: Case) -> Case:
 
 # --- The bag ---
 
-payload("bag: every payload file is one that a bundle has", lambda r, f: _put(f, f"data/{_name(r)}", b"x"), "bag")
-tags("bag: every tag file is one that a bundle has", lambda r, f: _put(f, _name(r), b"x"))
+payload("bag: every payload file is one that a bag has", lambda r, f: _put(f, f"data/{_name(r)}", b"x"), "bag")
+tags("bag: every tag file is one that a bag has", lambda r, f: _put(f, _name(r), b"x"))
 tags(
     "bag: no tag file is missing",
-    lambda r, f: _drop(f, r.choice(("bagit.txt", "bag-info.txt", "README.txt", "verify_bundle.py"))),
+    lambda r, f: _drop(f, r.choice(("bagit.txt", "bag-info.txt", "README.txt", "verify_bag.py"))),
 )
 tags("bag: bagit.txt is that of BagIt 1.0 in UTF-8", lambda r, f: _put(f, "bagit.txt", _flip(r, f["bagit.txt"])))
 tags(

@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import pytest
 
 from exchange.desk.desk import NOBODY, Desk
-from exchange.desk.enrolment import create_desk
+from exchange.desk.enrolment import NewDesk, create_desk
 from exchange.office.officers import Login
 from exchange.settings import DeskSettings, Home, OfficerSettings
 from keys.ceremony.ceremony import Ceremony
@@ -29,6 +29,8 @@ from keys.members.bootstrap import BootstrapFile
 from keys.members.federation import bootstrap_bundle
 from keys.members.identity import NodeKeys
 from keys.secrets.keystore import FAST, Keystore
+from keys.transport.client import Server
+from keys.transport.signing import Requester
 from protocol.address import Address
 from protocol.envelope import Envelope, parse_envelope, verify_envelope
 from protocol.errors import ComityError, LogUnavailableError, QuorumNotMetError, UnavailableError
@@ -43,6 +45,9 @@ from protocol.receipt import Receipt
 from protocol.statement import parse_statement, verify_statement
 from tests.worlds.federation import Federation, signers
 from tests.worlds.moulds import copied
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
@@ -64,9 +69,14 @@ READER = Login(purpose="case_work", recipient="The court")
 def without_rules(desk: Desk) -> Iterator[None]:
     """A desk whose program keeps to no rule of conditions or passing on when it composes."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(desk.passing_on, "check_outgoing", lambda composed: None)
-        patched.setattr(desk.passing_on, "require", lambda *_: None)
+        patched.setattr(desk._works.passing_on, "check_outgoing", lambda composed: None)
+        patched.setattr(desk._works.passing_on, "require", lambda *_: None)
         yield
+
+
+async def in_thread(desk: Desk, look: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What ``look`` finds inside of a desk, in the thread where that may be looked at."""
+    return await desk._works.context.in_thread(lambda: look(*args, **kwargs))
 
 
 class Clock:
@@ -210,10 +220,9 @@ class Node:
 class Client:
     """Stands where the desk's HTTP client stands."""
 
-    def __init__(self, node: Node, holder: Address) -> None:
+    def __init__(self, node: Node, server: Server, holder: Address) -> None:
         self.node = node
-        self.base_url = "https://127.0.0.1:1"
-        self.certificates = node.world.certificates
+        self.server = server
         self._holder = holder
 
     async def close(self) -> None:
@@ -293,13 +302,10 @@ def _found(path: Path, *nations: str) -> Founded:
 def _create_desk(home: Path, address: Address, bundle: BootstrapFile, now: datetime) -> ContactPointCard:
     return create_desk(
         home,
-        address,
+        NewDesk(address, office=str(address), agency="Police", officer=OFFICER),
         PASSPHRASE,
         bundle,
         now - timedelta(seconds=30),
-        office=str(address),
-        agency="Police",
-        officer=OFFICER,
         derivation=FAST,
     )
 
@@ -393,5 +399,5 @@ class World:
         self.directory_reads += 1
         return self.ceremony.repository.read(path.removeprefix("/directory/"))
 
-    def _connect(self, node: str, url: str, certificates: Any, holder: Address, *_: Any, **__: Any) -> Client:
-        return Client(self.nodes[node], holder)
+    def _connect(self, server: Server, requester: Requester, **_: Any) -> Client:
+        return Client(self.nodes[server.node], server, Address.parse(requester.holder))

@@ -1,4 +1,4 @@
-"""Evidence bundles of a real exchange between two desks, made once for a module's tests, and ways to alter them."""
+"""Evidence bags of a real exchange between two desks, made once for a module's tests, and ways to alter them."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from typing import Any
 
 import pytest
 
-from exchange.evidence.bag_reader import BundleReport, read_bundle, verify_bundle
+from exchange.evidence.bag_reader import BundleReport, read_bundle, verify_bag
 from exchange.evidence.bag_writer import MANIFEST, TAG_MANIFEST, EvidenceContents, write_bundle
 from exchange.evidence.disclosure import Disclosure
 from keys.directory.metadata.extract import trusted_root_in
 from tests.worlds.desks import FR, KR, NOW, World, request
 
-PROGRAM = Path(__file__).resolve().parents[2] / "exchange/verifiers/verify_bundle.py"
+PROGRAM = Path(__file__).resolve().parents[2] / "exchange/verifiers/verify_bag.py"
 
 
 @dataclass
 class Made:
-    """What an exchange left: the contents of the bundle with and without the message's content, and the trust."""
+    """What an exchange left: the contents of the bag with and without the message's content, and the trust."""
 
     world: World
     disclosed: EvidenceContents
@@ -51,16 +51,16 @@ def exchanged(path: Path) -> Iterator[Made]:
 
 async def _exchange(world: World) -> Made:
     async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.send(request())
-        await fr.sync()
-        await fr.show(sent.id)
-        await fr.sync()
-        await kr.sync()
+        sent = await kr.messages.send(request())
+        await fr.messages.sync()
+        await fr.messages.show(sent.id)
+        await fr.messages.sync()
+        await kr.messages.sync()
         return Made(
             world,
-            await kr.verification.evidence(sent.id, disclose=True),
-            await kr.verification.evidence(sent.id, disclose=False),
-            await kr.verification.disclosure(sent.id),
+            await kr.evidence.gather(sent.id, disclose=True),
+            await kr.evidence.gather(sent.id, disclose=False),
+            await kr.evidence.disclose(sent.id),
             world.ceremony.repository.root_bytes(1),
         )
 
@@ -106,7 +106,7 @@ def bundle_of(contents: EvidenceContents, tokens: tuple[bytes, ...] = ()) -> byt
 def comity(made: Made, bundle: bytes, **more: Any) -> BundleReport:
     """What Comity's own code says."""
     read = read_bundle(bundle)
-    return verify_bundle(read, trusted_root_in(read.directory, made.fingerprint), NOW, **more)
+    return verify_bag(read, trusted_root_in(read.directory, made.fingerprint), NOW, **more)
 
 
 def standalone(made: Made, bundle: bytes, path: Path, *args: str) -> tuple[int, dict[str, Any]]:

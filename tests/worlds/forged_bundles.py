@@ -1,4 +1,4 @@
-"""Evidence bundles made from raw values and signed with real keys, so that each can break exactly one rule.
+"""Evidence bags made from raw values and signed with real keys, so that each can break exactly one rule.
 
 One world (three nations, their cards, logs, witnesses and desks) is signed once; a case is values that are encoded and
 signed anew. Both verifiers get the same files and the same directory.
@@ -25,8 +25,8 @@ import pytest
 from exchange.evidence._bag_readme import readme
 from exchange.evidence.bag_reader import BundleReport, BundleTrust, bundle_in, judge_bundle
 from exchange.evidence.bag_writer import BAGIT, DIRECTORY, bag_info, verifier, vkeys_file, vkeys_of
-from exchange.verifiers import verify_bundle as program
-from exchange.verifiers.verify_bundle import is_stated
+from exchange.verifiers import verify_bag as program
+from exchange.verifiers.verify_bag import is_stated
 from exchange.views import Check
 from keys.directory.cards import ContactPointCard, NodeCard
 from keys.directory.metadata.extract import read_extract
@@ -46,7 +46,7 @@ from protocol.log.proof import encode_tlog_proof
 from protocol.log.tiles import TileTree
 from protocol.log.witness import SoftWitnessSigner, cosign, with_lines
 from protocol.statement import STATEMENT_CONTEXT, STATEMENT_TYPE
-from tests.worlds.desks import NOW, World, request
+from tests.worlds.desks import NOW, World, in_thread, request
 
 NODES = ("kr", "fr", "de")
 CARRIED = Check("directory", True)
@@ -73,7 +73,7 @@ class Book:
 
 @dataclass
 class Case:
-    """A bundle before it is encoded. ``receipts`` are (node, index, number of the head)."""
+    """A bag before it is encoded. ``receipts`` are (node, index, number of the head)."""
 
     routing: Value
     inside: dict[str, Any]
@@ -192,7 +192,7 @@ class Court:
             "bagit.txt": BAGIT,
             "bag-info.txt": bag_info(message, payload),
             "README.txt": readme(message, disclosed=case.disclosed).encode(),
-            "verify_bundle.py": verifier(),
+            "verify_bag.py": verifier(),
             "manifest-sha256.txt": manifest(payload),
         }
         case.tags(files)
@@ -420,7 +420,7 @@ def honest(random: Random) -> Case:
 
 
 def variant(random: Random, case: Case) -> Case:
-    """The same message in another bundle: other receipts of it, another maker, opened or not."""
+    """The same message in another bag: other receipts of it, another maker, opened or not."""
     shown = [
         (node, index)
         for node, book in case.books.items()
@@ -504,8 +504,8 @@ def _sealed_by(world: World, path: Path, patch: pytest.MonkeyPatch) -> list[Any]
 
     async def send() -> bytes:
         async with world.open(Address("24-7", "kr")) as desk:
-            sent = await desk.send(request())
-            return bytes((await desk.run(desk._store.message, sent.id)).envelope)
+            sent = await desk.messages.send(request())
+            return bytes((await in_thread(desk, desk._works.context.store.messages.get, sent.id)).envelope)
 
     signed = cbor.decode_tagged(18, asyncio.run(send()))
     return list(cbor.decode_tagged(96, signed[2]))
@@ -517,7 +517,7 @@ def _extract(world: World) -> dict[str, bytes]:
     async def read() -> dict[str, bytes]:
         async with world.open(Address("24-7", "kr")) as desk:
             await desk.refresh_directory(everything=True)
-            found: dict[str, bytes] = await desk._link.with_trust(lambda trust: trust.extract(NODES))
+            found: dict[str, bytes] = await desk._works.link.with_trust(lambda trust: trust.extract(NODES))
             return found
 
     return asyncio.run(read())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, ClassVar
 
 from aiohttp import web
@@ -15,13 +16,17 @@ from keys.secrets.keystore import Purpose
 from node.http.api.endpoint import Endpoint
 from node.http.app import ENDPOINTS, _gate, _problems
 from node.http.authentication import Caller
-from node.http.context import CONTEXT, Context
+from node.http.context import CONTEXT, HttpContext
 from node.log._volatile_checkpoint import VolatileCheckpoint
-from node.log.checkpoint_file import CheckpointFile
+from node.log.checkpoint_file import CheckpointFile, KeptCheckpoint
 from node.log.sequencer import Sequencer
+from node.operations.tasks import Work
 from node.relay.intake import Intake
 from node.server import Node
-from node.store.interface import Applied, Operation, SignCheckpoint
+from node.store.disk_errors import unreported
+from node.store.interface import Store
+from node.store.operations import Applied, Operation, SignCheckpoint
+from node.store.sqlite._reads import DEFAULT_READERS, SqliteReads
 from node.store.sqlite.store import SqliteStore
 from protocol.log.checkpoint import Checkpoint, LogSigner, SoftLogSigner, parse_checkpoint, sign_checkpoint
 from protocol.log.merkle import leaf_hash
@@ -55,13 +60,13 @@ class PostDatingStore(MisdatingStore):
     shift = timedelta(hours=2)
 
 
-class StaleStore(SqliteStore):
-    """Gives receipts as it should, and shows everybody who asks the log as it was when it began to lie."""
+class StaleReads(SqliteReads):
+    """Shows everybody who asks the log as it was when it began to lie."""
 
     frozen: tuple[int, bytes] | None = None
 
     async def checkpoint(self) -> bytes:
-        """See :class:`~node.store.interface.Store`."""
+        """See :meth:`node.store.reads.Reads.checkpoint`."""
         return self.frozen[1] if self.frozen is not None else await super().checkpoint()
 
     async def freeze(self) -> None:
@@ -69,24 +74,40 @@ class StaleStore(SqliteStore):
         self.frozen = (await self.log_size(), await super().checkpoint())
 
 
-class RenewingStaleStore(StaleStore):
+class RenewingStaleReads(StaleReads):
     """The same, but signs the old tree anew, as a log must that is asked."""
 
     signer: LogSigner
     clock: Callable[[], datetime]
 
     async def checkpoint(self) -> bytes:
-        """See :class:`~node.store.interface.Store`."""
+        """See :meth:`node.store.reads.Reads.checkpoint`."""
         shown = await super().checkpoint()
         return sign_checkpoint(parse_checkpoint(shown), self.signer, self.clock()) if self.frozen else shown
+
+
+class StaleStore(SqliteStore):
+    """Gives receipts as it should; of what it shows see :class:`StaleReads`."""
+
+    reads: StaleReads
+    reads_class: ClassVar[type[StaleReads]] = StaleReads
+
+    def __init__(self, path: Path, origin: str) -> None:
+        super().__init__(path, origin)
+        self.reads = self.reads_class(path, self._recent, DEFAULT_READERS, unreported)
+
+
+class RenewingStaleStore(StaleStore):
+    """See :class:`RenewingStaleReads`."""
+
+    reads_class = RenewingStaleReads
 
 
 class UnwitnessedNode(Node):
     """Has nobody cosign its log: a liar is not keen on witnesses."""
 
-    def _spawn(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        if name != "cosignatures":
-            super()._spawn(name, work)
+    def _jobs(self) -> Mapping[str, Work]:
+        return {name: work for name, work in super()._jobs().items() if name != "cosignatures"}
 
 
 class HostileNode(UnwitnessedNode):
@@ -94,10 +115,10 @@ class HostileNode(UnwitnessedNode):
 
     store_class: ClassVar[type[SqliteStore]]
 
-    async def _open_log(self) -> tuple[Sequencer, SqliteStore]:
+    async def _open_log(self) -> tuple[Sequencer, Store]:
         files = self.files
         store = self.store_class(files.database, files.signer.origin)
-        sequencer = Sequencer(store, files.signer, files.checkpoint, self._clock, memory=files.memory)
+        sequencer = Sequencer(store, files.signer, files.kept(), self._clock)
         await sequencer.open()
         self._stack.push_async_callback(sequencer.stop)
         return sequencer, store
@@ -126,10 +147,10 @@ class RenewingStaleNode(HostileNode):
 
     store_class = RenewingStaleStore
 
-    async def _open_log(self) -> tuple[Sequencer, SqliteStore]:
+    async def _open_log(self) -> tuple[Sequencer, Store]:
         sequencer, store = await super()._open_log()
-        assert isinstance(store, RenewingStaleStore)
-        store.signer, store.clock = self.files.signer, self._clock
+        assert isinstance(store.reads, RenewingStaleReads)
+        store.reads.signer, store.reads.clock = self.files.signer, self._clock
         return sequencer, store
 
 
@@ -143,25 +164,25 @@ class TwoFacedNode(UnwitnessedNode):
         origin = self._keystore.entry(Purpose.LOG_ED25519).metadata["origin"]
         store = SqliteStore(self._home.path / "second.sqlite", origin)
         file = CheckpointFile(self._home.path / "second-checkpoint")
-        sequencer = Sequencer(store, self._keystore.log_signer(origin), file, self._clock)
+        sequencer = Sequencer(store, self._keystore.log_signer(origin), KeptCheckpoint(file), self._clock)
         await sequencer.start()
         self._stack.push_async_callback(sequencer.stop)
         intake = Intake(self._settings.node, self.context.directory, sequencer, self._clock)
-        self.second = replace(self.context, store=store, sequencer=sequencer, intake=intake)
+        node = replace(self.context, store=store, sequencer=sequencer)
+        self.second = replace(self.http, relay=replace(self.relay, node=node, intake=intake))
 
-    async def _serve(self, app: web.Application, where: str, tls: Any) -> tuple[str, int]:
-        return await super()._serve(app if tls is None else self._two_faced(), where, tls)
-
-    def _two_faced(self) -> web.Application:
+    def _public_app(self) -> web.Application:
         app = web.Application(middlewares=[_problems])
-        app[CONTEXT] = self.context
+        app[CONTEXT] = self.http
         for endpoint in ENDPOINTS:
             two_faced = replace(endpoint, handler=self._choosing(endpoint))
-            app.router.add_route(endpoint.method, endpoint.path, _gate(self.context, two_faced))
+            app.router.add_route(endpoint.method, endpoint.path, _gate(self.http, two_faced))
         return app
 
     def _choosing(self, endpoint: Endpoint) -> Any:
-        async def handler(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.StreamResponse:
+        async def handler(
+            context: HttpContext, caller: Caller, request: web.Request, body: bytes
+        ) -> web.StreamResponse:
             shown = self.second if caller.peer in self.deceived else context
             return await endpoint.handler(shown, caller, request, body)
 

@@ -35,7 +35,7 @@ from protocol.encoding import cbor
 from protocol.encoding.ids import new_message_id
 from protocol.envelope import Envelope, parse_envelope, seal
 from protocol.event import EventName
-from protocol.http.signature import NONCE_BYTES, sign_request
+from protocol.http.signature import NONCE_BYTES, SignedBody, sign_request
 from protocol.receipt import Receipt, ReceiptVerifier, VerifiedReceipt, receipts_from_value
 from protocol.routing import Priority, Routing
 from protocol.statement import DeskStatement, sign_statement
@@ -293,8 +293,7 @@ class World:
             headers = sign_request(
                 method,
                 sign_url or url,
-                body,
-                None if body is None else body_type,
+                None if body is None else SignedBody(body, body_type),
                 holder,
                 signer,
                 now or self.clock(),

@@ -18,7 +18,7 @@ from exchange.cli.main import app as officers_app
 from exchange.demo._ports import free_port, is_free
 from exchange.demo.processes import Commands, RunningNode, variables
 from exchange.desk.desk import Desk
-from exchange.desk.enrolment import create_desk
+from exchange.desk.enrolment import NewDesk, create_desk
 from exchange.settings import Home, OfficerSettings
 from exchange.views import ReceiptRow
 from keys.ceremony.ceremony import Ceremony
@@ -74,7 +74,7 @@ class NodeHomes:
         return self.root / f"node-{node}"
 
     def bootstrap(self, node: str) -> Path:
-        """The bootstrap bundle for the desks of ``node``."""
+        """The bootstrap file for the desks of ``node``."""
         return self.root / f"bootstrap-{node}.json"
 
     def enrol(self, enrolment: Path, now: datetime) -> ContactPointCard:
@@ -149,13 +149,15 @@ def _make_desk(homes: NodeHomes, node: str, now: datetime) -> Path:
     home = homes.root / f"desk-{node}"
     create_desk(
         home,
-        Address("24-7", node),
+        NewDesk(
+            Address("24-7", node),
+            office="office",
+            agency="agency",
+            officer=OfficerSettings(name="Duty Officer", role="duty officer", telephone="+33123456789"),
+        ),
         PASSPHRASE,
         BootstrapFile.from_bytes(homes.bootstrap(node).read_bytes()),
         now,
-        office="office",
-        agency="agency",
-        officer=OfficerSettings(name="Duty Officer", role="duty officer", telephone="+33123456789"),
         derivation=FAST,
     )
     homes.enrol(Home(home).enrolment, now)
@@ -244,7 +246,7 @@ async def sync(made: World, opened: Desk, wait: float = 2) -> Any:
     """Synchronise; None when the node could not be reached, then only after a node was started (or two seconds)."""
     made.changed.clear()
     try:
-        return await opened.sync(wait)
+        return await opened.messages.sync(wait)
     except UnavailableError:
         with suppress(TimeoutError):
             async with asyncio.timeout(2):

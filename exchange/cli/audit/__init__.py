@@ -1,1 +1,4 @@
-"""Commands of auditors."""
+"""Commands of auditors: mirror, verify, trace, reconcile, prove, report.
+
+They never judge a log themselves: :mod:`exchange.audit` does.
+"""

@@ -48,7 +48,7 @@ def reconcile(
     until: ToOption = None,
     late_after: Annotated[
         float | None,
-        typer.Option("--late-after", min=0, help=_("Seconds after which a hand-over is late; else the logs say.")),
+        typer.Option("--late-after", min=0, help=_("Seconds after which a message is late; else the logs say.")),
     ] = None,
     proofs: Annotated[
         Path | None,

@@ -29,7 +29,6 @@ from exchange.cli.audit.mirrors import (
     MirrorsArgument,
     WitnessedOption,
     demanded,
-    entries_progress,
     log_object,
     mirror_of,
     partial_object,
@@ -54,7 +53,7 @@ from exchange.cli.office.report import (
     deliver,
     wanted_of,
 )
-from exchange.cli.output import line, print_json, table
+from exchange.cli.output import line, print_json, progress, table
 from exchange.i18n import _, labelled
 from keys.local.given_files import FileKind, require_file, require_folder
 from keys.local.terminal import NOTHING, UNCHECKED, UNVERIFIED, refuse
@@ -67,7 +66,7 @@ if TYPE_CHECKING:
     from keys.directory.view import Directory
     from protocol.address import Address
 
-app = typer.Typer(no_args_is_help=True, help=_("Mirror and verify nodes' logs, without seeing any content."))
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command(help=_("Mirror a node's log and verify it.\n\nExample: comity audit mirror kr --into mirrors/kr"))
@@ -87,10 +86,10 @@ def mirror(
     """Mirror a log."""
 
     async def work(desk: Desk) -> int | None:
-        from exchange.audit import PLAIN, SCOPED
         from exchange.audit.mirror import NodeSource
         from exchange.audit.mirror import mirror as mirror_log
         from exchange.audit.period import ALWAYS
+        from keys.local.tile_folder import PLAIN, SCOPED
 
         folder = into if into is not None else mirror_of(home, node)[1]
         require_folder(folder, FileKind.MIRROR)
@@ -99,13 +98,12 @@ def mirror(
         whole = await desk.judged(lambda directory: _sees_all(directory, node, desk.address))
         folder.mkdir(parents=True, exist_ok=True)
         asked_at = datetime.now(UTC)
-        with entries_progress(as_json=as_json) as shown:
-            task = shown.add_task(_("entries"), total=None)
+        with progress(_("entries"), as_json=as_json, counted=True) as moved:
             done = await mirror_log(
                 NodeSource(desk.node_client(node)),
                 folder,
                 verifier,
-                lambda completed, total: shown.update(task, completed=completed, total=total),
+                moved,
                 form=PLAIN if whole else SCOPED,
             )
         log = await verified(desk, node, folder, plan_of(desk, home, ALWAYS, jobs, anew=anew), as_json=as_json)
@@ -271,9 +269,9 @@ def report(
 
         async def of_desk(desk: Desk) -> int | None:
             from exchange.audit.period import ALWAYS
-            from exchange.report import Suppression, audit_figures
+            from exchange.report import Suppression
             from exchange.report.audit_document import audit_document
-            from exchange.report.audit_figures import stands_at
+            from exchange.report.audit_figures import audit_figures, stands_at
             from exchange.report.sources import audited
 
             plan = plan_of(desk, home, ALWAYS, jobs, anew=anew)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from exchange.cli._options import instant
-from exchange.cli.output import err, line, safe, table
+from exchange.cli.output import line, progress, safe, table
 from exchange.i18n import _
 from keys.local.given_files import FileKind, require_folder
 from protocol.address import parse_node
@@ -41,12 +40,6 @@ WitnessedOption = Annotated[
     bool,
     typer.Option("--require-witnessed", help=_("Report a finding if not enough partners cosigned what is looked at.")),
 ]
-
-
-def entries_progress(*, as_json: bool) -> Progress:
-    """A bar that counts entries on standard error."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=err, transient=True, disable=as_json)
 
 
 def mirror_of(home: Path, text: str) -> tuple[str, Path]:
@@ -90,18 +83,17 @@ async def verified(desk: Desk, node: str, folder: Path, plan: VerifyPlan, *, as_
 
     plans = [plan]  # by a wider directory it goes on from what it has just found
 
-    def work(directory: Directory) -> VerifiedLog:
+    def work(directory: Directory, moved: Callable[[int, int], None]) -> VerifiedLog:
         mirror = LogMirror(folder, node, directory.log_verifier(node))
         return verify_mirror(
             mirror,
             directory,
             plans.pop() if plans else replace(plan, anew=False),
-            lambda completed, total: shown.update(task, completed=completed, total=total),
+            moved,
         )
 
-    with entries_progress(as_json=as_json) as shown:
-        task = shown.add_task(_("verified"), total=None)
-        return await desk.judged(work)
+    with progress(_("verified"), as_json=as_json, counted=True) as moved:
+        return await desk.judged(lambda directory: work(directory, moved))
 
 
 async def verified_all(

@@ -33,17 +33,6 @@ if TYPE_CHECKING:
     from protocol.address import Address
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``comity``."""
-    app.command(help=_("What is due in all cases, the earliest first.\n\nExample: comity agenda --ours"))(agenda)
-    app.command(
-        help=_(
-            "Keep watch: show what arrives, and each deadline as it comes near; tell the webhook and the mail"
-            " address of the settings.\n\nExample: comity watch"
-        )
-    )(watch)
-
-
 def agenda(
     ours: Annotated[bool, typer.Option("--ours", help=_("Only what this desk must do."))] = False,
     pressing: Annotated[bool, typer.Option("--pressing", help=_("Only what is near or overdue."))] = False,
@@ -56,7 +45,7 @@ def agenda(
 
     async def work(desk: Desk) -> None:
         reached = await synced(desk, offline=not sync)
-        items = [item for item in await desk.agenda() if (item.ours or not ours) and (item.level or not pressing)]
+        items = [item for item in await desk.cases.agenda() if (item.ours or not ours) and (item.level or not pressing)]
         if as_json:
             print_json({"synced": reached.done, **reached.members(), "items": [item_object(item) for item in items]})
             return

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from exchange.desk.desk import Desk
     from exchange.office.case_notes import CaseEntry, EntryKind
 
-app = typer.Typer(no_args_is_help=True, help=_("A case, and what the office notes about it for itself."))
+app = typer.Typer(no_args_is_help=True)
 ByOption = Annotated[str | None, typer.Option("--by", help=_("The officer who notes it, if not that of the settings."))]
 
 
@@ -52,13 +52,18 @@ def show(
     """Show a case."""
 
     async def work(desk: Desk) -> None:
+        from exchange.cases.legal_comparison import clocks_of
         from exchange.cases.threads import target_rows
         from protocol.lifecycle.deadlines import deadlines
 
         thread = await _thread(desk, message_id)
         now = datetime.now(UTC)
-        case, rows, noted = await desk.case(thread), await desk.thread(thread), await desk.casework(thread)
-        targets, due = target_rows(case, now), deadlines(case, desk.national_clocks(case))
+        case, rows, noted = (
+            await desk.cases.case(thread),
+            await desk.cases.thread(thread),
+            await desk.cases.notes(thread),
+        )
+        targets, due = target_rows(case, now), deadlines(case, clocks_of(desk.directory, case))
         if as_json:
             print_json(
                 {
@@ -199,14 +204,14 @@ def wait(
 
 
 async def _thread(desk: Desk, text: str) -> UUID:
-    return (await desk.row(await desk.resolve(text))).thread
+    return (await desk.messages.row(await desk.messages.resolve(text))).thread
 
 
 async def _add(
     desk: Desk, text_id: str, kind: EntryKind, text: str, until: datetime | None, by: str | None, *, as_json: bool
 ) -> None:
     thread = await _thread(desk, text_id)
-    entry = await desk.add_casework(thread, kind, text, until=until, by=by)
+    entry = await desk.cases.add_note(thread, kind, text, until=until, by=by)
     if as_json:
         print_json({"thread": thread, "entry": entry})
     else:

@@ -27,9 +27,7 @@ if TYPE_CHECKING:
     from exchange.cases.contact_tests import ContactStanding, ContactTestResult
     from exchange.desk.desk import Desk
 
-app = typer.Typer(
-    help=_("Test whether contact points answer.\n\nExample: comity contact-test send --all"), no_args_is_help=True
-)
+app = typer.Typer(no_args_is_help=True)
 
 ContactsArgument = Annotated[list[str] | None, typer.Argument(help=_("The contact points, such as 24-7@fr."))]
 AllOption = Annotated[bool, typer.Option("--all", help=_("Every contact point of the directory."))]
@@ -47,8 +45,8 @@ def send(
     """Send a round of tests."""
 
     async def work(desk: Desk) -> int | None:
-        await desk.sync()
-        round_ = await desk.test_contacts(await _chosen(desk, contacts, country, all_=all_, needed=True))
+        await desk.messages.sync()
+        round_ = await desk.cases.test_contacts(await _chosen(desk, contacts, country, all_=all_, needed=True))
         if as_json:
             print_json({"tests": round_})
         else:
@@ -70,16 +68,16 @@ def reply(
     """Reply to tests."""
 
     async def work(desk: Desk) -> None:
-        await desk.sync()
+        await desk.messages.sync()
         if message_id is not None:
-            tests = [await desk.resolve(message_id)]
+            tests = [await desk.messages.resolve(message_id)]
         else:
-            tests = [row.id for row in await desk.unanswered_contact_tests()]
+            tests = [row.id for row in await desk.cases.unanswered_contact_tests()]
         replies = []
         for test in tests:
-            await desk.show(test)  # a person replies: the test is opened
-            replies.append(await desk.reply_to_contact_test(test, remark=remark))
-        await desk.sync()
+            await desk.messages.show(test)  # a person replies: the test is opened
+            replies.append(await desk.replies.answer_contact_test(test, remark=remark))
+        await desk.messages.sync()
         if as_json:
             print_json({"replies": replies})
         else:
@@ -88,7 +86,7 @@ def reply(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-@app.command(help=_("What the tests showed.\n\nExample: comity contact-test results --all"))
+@app.command(help=_("Show what the tests found.\n\nExample: comity contact-test results --all"))
 def results(
     contacts: ContactsArgument = None,
     all_: AllOption = False,
@@ -101,8 +99,8 @@ def results(
     """Show results."""
 
     async def work(desk: Desk) -> None:
-        await desk.sync(wait=wait)
-        standings = await desk.contact_standings(await _chosen(desk, contacts, country, all_=all_, needed=False))
+        await desk.messages.sync(wait=wait)
+        standings = await desk.cases.contact_standings(await _chosen(desk, contacts, country, all_=all_, needed=False))
         shown = standings if contacts or all_ else [entry for entry in standings if entry.latest is not None]
         if as_json:
             print_json({"contact_points": [standing_object(entry) for entry in shown]})

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import typer
-
 from exchange.cli._options import (
     DEFAULT_HOME,
     DraftArgument,
@@ -42,12 +40,6 @@ _CODES_OF_FIELD = {
 _CODES_OF_HINT = {"power_missing": "power", "route": "follow_up_route"}
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the main application."""
-    app.command(help=_("What both nations' laws say of a draft.\n\nExample: comity compare request.json"))(compare)
-    app.command(help=_("What is known about a nation's law.\n\nExample: comity profile fr"))(profile)
-
-
 def compare(
     file: DraftArgument,
     home: HomeOption = DEFAULT_HOME,
@@ -57,7 +49,7 @@ def compare(
     """Compare laws."""
 
     async def work(desk: Desk) -> None:
-        hints = await desk.compare(read_document(file))
+        hints = await desk.cases.compare_laws(read_document(file))
         if as_json:
             print_json({"hints": hints})
         elif hints:
@@ -77,7 +69,7 @@ def profile(
     """Show a legal profile."""
 
     async def work(desk: Desk) -> None:
-        known = await desk.legal_profile(node)
+        known = await desk.cases.legal_profile(node)
         if known is None:
             raise NotFoundError(f"{node} has published no legal profile: ask its contact point")
         if as_json:

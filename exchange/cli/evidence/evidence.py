@@ -1,4 +1,4 @@
-"""``comity evidence``: bundles that prove a message to a court, and disclosures to an auditor."""
+"""``comity evidence``: bags that prove a message to a court, and disclosures to an auditor."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import Progress
 
 from exchange.cli._options import (
     DEFAULT_HOME,
@@ -28,7 +27,7 @@ from exchange.cli._options import (
     with_desk,
 )
 from exchange.cli.messages.files import read_disclosure, read_roots, write_out
-from exchange.cli.output import err, line, plain, print_json, safe, table
+from exchange.cli.output import line, plain, print_json, progress, safe, table
 from exchange.i18n import _
 from keys.local.files import PRIVATE_MODE
 from keys.local.given_files import FileKind, read_given, reading_as, take
@@ -39,19 +38,17 @@ if TYPE_CHECKING:
     from exchange.desk.desk import Desk
     from exchange.evidence.bag_reader import BundleReport
 
-app = typer.Typer(
-    no_args_is_help=True, help=_("Evidence of a message for a court or an auditor, who can verify it without Comity.")
-)
+app = typer.Typer(no_args_is_help=True)
 OutOption = Annotated[Path, REPLACED_OUT]
 
 
 @app.command(
     help=_(
-        "Write a message with all its cryptographic proofs as a bundle that verifies offline.\n\nExample:"
-        " comity evidence bundle 7f3a --out evidence.zip --disclose"
+        "Write a message with all its cryptographic proofs as a bag that verifies offline.\n\nExample:"
+        " comity evidence bag 7f3a --out evidence.zip --disclose"
     )
 )
-def bundle(
+def bag(
     message_id: IdArgument,
     out: OutOption,
     disclose: Annotated[bool, typer.Option("--disclose", help=_("Put the content into it, in the clear."))] = False,
@@ -66,7 +63,7 @@ def bundle(
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a bundle."""
+    """Write a bag."""
 
     async def work(desk: Desk) -> None:
         from exchange.evidence.bag_writer import write_bundle
@@ -76,22 +73,23 @@ def bundle(
             raise UsageError(_("give --tsa-roots with --tsa: a token is verified before it is kept"))
         roots = read_roots(tsa_roots)
         who, what_for = read_handing(to, purpose)
-        message = await desk.resolve(message_id)
+        message = await desk.messages.resolve(message_id)
         tokens: list[bytes] = []
-        with Progress(console=err, transient=True, disable=as_json) as shown:
-            task = shown.add_task(_("gathered"), total=2 + len(tsa or ()))
-            contents = await desk.verification.evidence(
+        steps = 2 + len(tsa or ())
+        with progress(_("gathered"), as_json=as_json) as moved:
+            moved(0, steps)
+            contents = await desk.evidence.gather(
                 message, disclose=disclose, online=not offline, to=who, purpose=what_for
             )
-            shown.advance(task)
+            moved(1, steps)
             for url in tsa or ():
                 tokens.append(await request_timestamp(url, contents.manifest(), roots))
-                shown.advance(task)
+                moved(1 + len(tokens), steps)
             encoded = write_bundle(contents, tokens)
             write_out(out, encoded, PRIVATE_MODE)
             act = "bundle" if disclose else "bundle.sealed"
-            entry = await desk.verification.note_given(message, act, encoded, to=who, purpose=what_for)
-            shown.advance(task)
+            entry = await desk.evidence.note_given(message, act, encoded, to=who, purpose=what_for)
+            moved(steps, steps)
         counts = {"receipts": len(contents.receipts), "left_out": contents.left_out, "timestamps": len(tokens)}
         if as_json:
             digest = {"sha256": sha256(encoded).digest(), "record": entry}
@@ -103,7 +101,7 @@ def bundle(
                 " hold: {left_out}"
             ).format(file=out, **counts)
         )
-        begun = _("SHA-256 {digest}: its custody begins with local record {entry}")
+        begun = _("SHA-256 {digest}: its custody begins with entry {entry} of the processing log")
         line(begun.format(digest=sha256(encoded).hexdigest(), entry=entry))
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
@@ -111,18 +109,18 @@ def bundle(
 
 @app.command(
     help=_(
-        "Add tokens of timestamp authorities to a bundle that was made before. What is in it stays as it is.\n\n"
+        "Add tokens of timestamp authorities to a bag that was made before. Its contents stay as they are.\n\n"
         "Example: comity evidence stamp evidence.zip --tsa http://timestamp.example.org --tsa-roots authority.pem"
     )
 )
 def stamp(
-    file: Annotated[Path, typer.Argument(help=_("The bundle; it is replaced unless --out names another file."))],
+    file: Annotated[Path, typer.Argument(help=_("The evidence bag; it is replaced unless --out names another file."))],
     tsa: Annotated[list[str], TSA],
     tsa_roots: Annotated[Path, TSA_ROOTS],
     out: Annotated[Path | None, REPLACED_OUT] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Add timestamps to a bundle."""
+    """Add timestamps to a bag."""
 
     async def work() -> None:
         from exchange.evidence.bag_reader import MAX_BUNDLE_BYTES, read_bundle
@@ -170,11 +168,11 @@ def disclose(
 
     async def work(desk: Desk) -> None:
         who, what_for = read_handing(to, purpose)
-        message = await desk.resolve(message_id)
-        disclosure = await desk.verification.disclosure(message, to=who, purpose=what_for)
+        message = await desk.messages.resolve(message_id)
+        disclosure = await desk.evidence.disclose(message, to=who, purpose=what_for)
         encoded = disclosure.to_bytes()
         write_out(out, encoded, PRIVATE_MODE)
-        await desk.verification.note_given(message, "disclose", encoded, to=who, purpose=what_for)
+        await desk.evidence.note_given(message, "disclose", encoded, to=who, purpose=what_for)
         if as_json:
             print_json({"file": str(out), "message": disclosure.message_id, "envelope": disclosure.digest})
         else:
@@ -185,13 +183,13 @@ def disclose(
 
 @app.command(
     help=_(
-        "Verify a bundle, offline and without a desk's keys.\n\n"
+        "Verify an evidence bag, offline and without a desk's keys.\n\n"
         "Example: comity evidence verify evidence.zip --root-sha256 9f2c...\n\n"
         "Without --root-sha256 the root of the desk in --home is the one that is trusted."
     )
 )
 def verify(
-    file: Annotated[Path, typer.Argument(help=_("The bundle."))],
+    file: Annotated[Path, typer.Argument(help=_("The evidence bag."))],
     root_sha256: Annotated[
         str | None, typer.Option("--root-sha256", help=_("SHA-256 of the federation's first root, hexadecimal."))
     ] = None,
@@ -200,19 +198,18 @@ def verify(
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Verify a bundle."""
+    """Verify an evidence bag."""
 
     async def work() -> int | None:
-        from exchange.evidence.bag_reader import MAX_BUNDLE_BYTES, read_bundle, verify_bundle
+        from exchange.evidence.bag_reader import MAX_BUNDLE_BYTES, read_bundle, verify_bag
 
-        with Progress(console=err, transient=True, disable=as_json) as shown:
-            shown.add_task(_("verified"), total=None)
+        with progress(_("verified"), as_json=as_json):
             content = read_given(file, FileKind.EVIDENCE, max_bytes=MAX_BUNDLE_BYTES)
             opened, roots = read_disclosure(disclosure), read_roots(tsa_roots)
             with reading_as(file, content, FileKind.EVIDENCE):
                 read = read_bundle(content)
                 trusted = _trusted_root(read.directory, root_sha256, home)
-                report = verify_bundle(read, trusted, datetime.now(UTC), disclosure=opened, tsa_roots=roots)
+                report = verify_bag(read, trusted, datetime.now(UTC), disclosure=opened, tsa_roots=roots)
         if as_json:
             print_json(_object(report))
         else:
@@ -248,7 +245,7 @@ def root(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
 
 
 def _trusted_root(files: dict[str, bytes], root_sha256: str | None, home: Path) -> bytes:
-    """The root by its fingerprint, else that of the desk's bootstrap bundle."""
+    """The root by its fingerprint, else that of the desk's bootstrap file."""
     from exchange.settings import Home
     from keys.directory.metadata.extract import trusted_root_in
     from keys.members.bootstrap import BootstrapFile

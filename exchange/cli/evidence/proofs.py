@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import Progress
 
 from exchange.cli._options import DEFAULT_HOME, HomeOption, JsonOption, NodeArgument, PassphraseOption, run, with_desk
+from exchange.cli.audit.audit import app as audit
 from exchange.cli.audit.mirrors import mirror_of
-from exchange.cli.output import err, line, print_json, safe, table
+from exchange.cli.output import line, print_json, progress, safe, table
 from exchange.i18n import _, labelled
 from keys.local.given_files import FileKind, require_file, require_folder, take
 from keys.local.terminal import NOTHING, UNCHECKED
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from protocol.misbehaviour.verify import Proved
     from protocol.receipt import Receipt
 
-# What each kind says, in a sentence that needs no other.
+# The meaning of each kind, in a sentence that needs no other.
 _MEANING = {
     "two-trees": _("The node signed two different logs of the same length."),
-    "fork": _("What the node signed later does not begin with what it had signed before."),
+    "fork": _("A tree that the node signed later does not begin with one that it had signed before."),
     "index-twice": _("Two different entries stand at one place of the node's log."),
     "rewritten": _("The node gave a receipt for an entry, and put something else in its place."),
     "dropped": _("The node gave a receipt for an entry, and its log no longer has the part that held it."),
@@ -46,20 +46,13 @@ _MEANING = {
 }
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``comity audit``."""
-    app.command(
-        help=_(
-            "Prove that a node lied, from the mirror, checkpoints and receipts at hand."
-            " Exit code 5: nothing contradicts. 6: not everything could be compared."
-            "\n\nExample: comity audit prove kr --evidence evidence.zip"
-        )
-    )(prove)
-    app.command(
-        help=_("Verify a proof that a node lied, and say what it proves.\n\nExample: comity audit proof kr.proof")
-    )(proof)
-
-
+@audit.command(
+    help=_(
+        "Prove that a node lied, from the mirror, checkpoints and receipts at hand."
+        " Exit code 5: nothing contradicts. 6: not everything could be compared."
+        "\n\nExample: comity audit prove kr --evidence evidence.zip"
+    )
+)
 def prove(
     node: NodeArgument,
     mirror: Annotated[
@@ -73,7 +66,7 @@ def prove(
     ] = None,
     evidence: Annotated[
         list[Path] | None,
-        typer.Option("--evidence", help=_("An evidence bundle whose receipts count; repeatable.")),
+        typer.Option("--evidence", help=_("An evidence bag whose receipts count; repeatable.")),
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help=_("Do not ask the node for its present log."))] = False,
     home: HomeOption = DEFAULT_HOME,
@@ -103,11 +96,8 @@ def prove(
             held = _with_note(held, await client.checkpoint())
             sources.append(lambda path: client.get(f"/log/{path}"))
         held, unseen, not_read = _with_misdated(held, folder, verifier)
-        with Progress(console=err, transient=True, disable=as_json) as shown:
-            task = shown.add_task(_("comparisons"), total=None)
-            proven = await prove_from(
-                held, verifier, sources, lambda done, total: shown.update(task, completed=done, total=total)
-            )
+        with progress(_("comparisons"), as_json=as_json) as moved:
+            proven = await prove_from(held, verifier, sources, moved)
         kept = [(proof, keep_proof(folder.parent / FOLDER, proof)) for proof in proven.proofs]
         undecided = sorted({problem.detail for problem in (*unusable, *unread, *not_read, *proven.undecided)})
         _show_proven(node, kept, undecided, unseen, as_json=as_json)
@@ -118,6 +108,9 @@ def prove(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
+@audit.command(
+    help=_("Verify a proof that a node lied, and say what it proves.\n\nExample: comity audit proof kr.proof")
+)
 def proof(
     file: Annotated[Path, typer.Argument(help=_("The proof file."))],
     card: Annotated[
@@ -170,7 +163,7 @@ def _own_heads(mirror: Path, verifier: LogVerifier) -> tuple[list[bytes], list[C
 
 
 def _receipts_in(bundles: list[Path]) -> tuple[list[Receipt], list[ComityError]]:
-    """The receipts in evidence bundles, and why there are others that cannot be read. Nothing is verified."""
+    """The receipts in evidence bags, and why there are others that cannot be read. Nothing is verified."""
     from exchange.evidence.bag_reader import MAX_BUNDLE_BYTES, read_bundle
 
     found: list[Receipt] = []
@@ -223,7 +216,7 @@ def _with_misdated(held: Held, mirror: Path, verifier: LogVerifier) -> tuple[Hel
         ):
             found.setdefault(kind, receipt)
     except ComityError as problem:
-        # What is wrong with the mirror is for comity audit verify to say.
+        # comity audit verify says what is wrong with the mirror.
         text = _("The entries of the mirror were not looked through")
         problems.append(LogUnavailableError(f"{text}: {problem.detail}"))
     return Held(held.notes, (*held.receipts, *found.values())), len(unseen), problems

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from exchange.desk.desk import Desk
     from exchange.office.release import Proposal
 
-app = typer.Typer(no_args_is_help=True, help=_("Drafts that another officer is to release."))
+app = typer.Typer(no_args_is_help=True)
 DraftArgument = Annotated[str, typer.Argument(help=_("The draft's id, or its first or last characters."))]
 
 
@@ -27,7 +27,7 @@ def list_(
     """List drafts."""
 
     async def work(desk: Desk) -> None:
-        waiting = await desk.run(desk.office.proposals)
+        waiting = await desk.office.proposals()
         if as_json:
             print_json({"drafts": [_plain(proposal) for proposal in waiting]})
             return
@@ -60,7 +60,7 @@ def show(
     """Show a draft."""
 
     async def work(desk: Desk) -> None:
-        proposal = await desk.run(desk.office.proposal, draft)
+        proposal = await desk.office.proposal(draft)
         if as_json:
             print_json({**_plain(proposal), "draft": proposal.draft})
             return
@@ -82,7 +82,7 @@ def release(
     """Release a draft."""
 
     async def work(desk: Desk) -> int | None:
-        return report_sent(await desk.release(draft), as_json=as_json)
+        return report_sent(await desk.office.release(draft), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -98,7 +98,7 @@ def return_(
     """Return a draft."""
 
     async def work(desk: Desk) -> None:
-        _print(await desk.run(desk.office.return_draft, draft, remark), as_json=as_json)
+        _print(await desk.office.return_draft(draft, remark), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -113,7 +113,7 @@ def drop(
     """Drop a draft."""
 
     async def work(desk: Desk) -> None:
-        _print(await desk.run(desk.office.drop_draft, draft), as_json=as_json)
+        _print(await desk.office.drop_draft(draft), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 

@@ -26,19 +26,9 @@ if TYPE_CHECKING:
     from exchange.desk.desk import Desk
     from protocol.messages.handling_rules import Action, Objection
 
-app = typer.Typer(no_args_is_help=True, help=_("The originator's consent to what labels and conditions forbid."))
+app = typer.Typer(no_args_is_help=True)
 ActionOption = Annotated[str, typer.Option("--for", help=_("What is to be done with it: forward or proceedings."))]
 ToOption = Annotated[list[str] | None, typer.Option("--to", help=_("To whom it would be passed on; repeat it."))]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
-    app.command(
-        help=_("Pass a message on, as its labels allow.\n\nExample: comity forward 7f3a --to 24-7@gh --reason 'Yours.'")
-    )(forward)
-    app.command(
-        help=_("What labels and conditions forbid.\n\nExample: comity handling 7f3a --for forward --to 24-7@gh")
-    )(handling)
 
 
 def forward(
@@ -53,7 +43,7 @@ def forward(
 
     async def work(desk: Desk) -> int | None:
         recipients = [Address.parse(text) for text in to]
-        sent = await desk.forward(await desk.resolve(message_id), recipients, reason)
+        sent = await desk.messages.forward(await desk.messages.resolve(message_id), recipients, reason)
         return report_sent(sent, as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
@@ -73,10 +63,10 @@ def handling(
         from exchange.messaging.handling import text_of
 
         wanted, recipients = _action(action, to)
-        message = await desk.resolve(message_id)
+        message = await desk.messages.resolve(message_id)
         found: list[Objection] = []
         for recipient in recipients or (None,):
-            found += await desk.run(desk.passing_on.objections, message, wanted, recipient)
+            found += await desk.messages.objections(message, wanted, recipient)
         if as_json:
             print_json({"action": wanted, "allowed": not found, "objections": found})
         elif not found:
@@ -112,7 +102,9 @@ def ask(
         wanted, recipients = _action(action, to)
         by = instant(answer_by)
         more = {"answer_by": by} if by is not None else {}
-        sent = await desk.ask_consent(await desk.resolve(message_id), wanted, recipients, purpose, **more)
+        sent = await desk.replies.ask_consent(
+            await desk.messages.resolve(message_id), wanted, recipients, purpose, **more
+        )
         return report_sent(sent, as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
@@ -143,7 +135,10 @@ def give(
                 {"condition": f"c{number}", "kind": "other", "text": text} for number, text in enumerate(condition, 1)
             ]
         consent = "granted_with_conditions" if condition else "granted"
-        return report_sent(await desk.answer_consent(await desk.resolve(message_id), consent, **terms), as_json=as_json)
+        return report_sent(
+            await desk.replies.answer_consent(await desk.messages.resolve(message_id), consent, **terms),
+            as_json=as_json,
+        )
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -161,7 +156,7 @@ def refuse(
     """Refuse consent."""
 
     async def work(desk: Desk) -> int | None:
-        sent = await desk.answer_consent(await desk.resolve(message_id), "refused", reason=reason)
+        sent = await desk.replies.answer_consent(await desk.messages.resolve(message_id), "refused", reason=reason)
         return report_sent(sent, as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
-from rich.progress import Progress
 
 from exchange.cli._options import (
     DEFAULT_HOME,
@@ -20,7 +19,6 @@ from exchange.cli._options import (
     JsonOption,
     LimitOption,
     PassphraseOption,
-    TakesNumbersBelowZero,
     TsaRootsOption,
     WaitOption,
     run,
@@ -29,7 +27,7 @@ from exchange.cli._options import (
 from exchange.cli.messages.files import read_disclosure, read_roots
 from exchange.cli.messages.printing import print_duplicates, print_receipts, receipt_object, target_cells
 from exchange.cli.messages.syncing import synced
-from exchange.cli.output import err, line, plain, print_json, safe, table
+from exchange.cli.output import line, plain, print_json, progress, safe, table
 from exchange.i18n import _, labelled, ngettext
 from exchange.text.labels import code_label, state_label
 from keys.local.given_files import FileKind, read_given, reading_as
@@ -45,17 +43,6 @@ if TYPE_CHECKING:
 OfflineOption = Annotated[bool, typer.Option("--offline", help=_("Do not contact the node."))]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
-    app.command(help=_("Fetch and list messages.\n\nExample: comity inbox --wait 20"))(inbox)
-    app.command(
-        help=_("Find messages by words in them.\n\nExample: comity search Roubaix mailbox"), cls=TakesNumbersBelowZero
-    )(search)
-    app.command(help=_("Show a message; its sender learns that it was opened.\n\nExample: comity show 7f3a"))(show)
-    app.command(help=_("What is proved of a message, and where its case stands.\n\nExample: comity track 7f3a"))(track)
-    app.command(help=_("Verify a message, or an evidence bundle, again.\n\nExample: comity verify 7f3a"))(verify)
-
-
 def search(
     words: Annotated[list[str], typer.Argument(help=_("Words that all stand in the message."))],
     limit: LimitOption = 50,
@@ -69,13 +56,12 @@ def search(
     """Search messages."""
 
     async def work(desk: Desk) -> None:
-        with Progress(console=err, transient=True, disable=as_json) as shown:
-            task = shown.add_task(_("indexed"), total=None)
-            found = await desk.search(
+        with progress(_("indexed"), as_json=as_json) as moved:
+            found = await desk.cases.search(
                 " ".join(words),
                 limit=limit,
                 everything=everything,
-                progress=lambda done, total: shown.update(task, completed=done, total=total),
+                progress=moved,
             )
         if as_json:
             print_json(found)
@@ -128,16 +114,16 @@ def inbox(
     async def work(desk: Desk) -> None:
         reached = await synced(desk, wait, offline=offline)
         if refused:
-            kept = await desk.quarantine(limit=limit)
+            kept = await desk.messages.quarantine(limit=limit)
             if as_json:
                 print_json({"refused": kept, **reached.members()})
                 return
             rows = [(row.at, row.code, row.claimed_sender, row.detail) for row in kept]
             table(_("Refused"), [_("At"), _("Code"), _("Claimed sender"), _("Why")], rows)
             return
-        messages = await desk.inbox(sent=sent, unopened=unopened, limit=limit)
+        messages = await desk.messages.inbox(sent=sent, unopened=unopened, limit=limit)
         if unread:
-            left = await desk.run(desk.office.unread, [row.id for row in messages])
+            left = await desk.messages.unread([row.id for row in messages])
             messages = [row for row in messages if row.id in left]
         if as_json:
             print_json({"messages": messages, **reached.members()})
@@ -173,16 +159,16 @@ def show(
 
     async def work(desk: Desk) -> None:
 
-        known = await desk.resolve(message_id)
-        shown = await desk.read(known)
-        duplicates, not_searched = await desk.duplicates(shown.message), await desk.not_searched()
+        known = await desk.messages.resolve(message_id)
+        shown = await desk.messages.read(known)
+        duplicates, not_searched = await desk.cases.duplicates(shown.message), await desk.cases.not_searched()
         # Rendered as a whole, then written: its sender is told that it was opened when it was, and not before.
         with at_once():
             if as_json:
                 print_json(_shown_object(shown, duplicates, not_searched))
             else:
                 _print_shown(shown, duplicates, not_searched)
-        await desk.opened(known)
+        await desk.messages.opened(known)
         # The sender is told at once; if the node is away, the next synchronisation tells.
         (await synced(desk)).say()
 
@@ -228,7 +214,7 @@ def track(
 
     async def work(desk: Desk) -> None:
         reached = await synced(desk, wait, offline=offline)
-        tracking = await desk.track(await desk.resolve(message_id))
+        tracking = await desk.messages.track(await desk.messages.resolve(message_id))
         if as_json:
             print_json({**tracking_object(tracking), **reached.members()})
             return
@@ -260,7 +246,7 @@ def track(
 
 
 def verify(
-    what: Annotated[str, typer.Argument(help=_("A message's id, or an evidence bundle."))],
+    what: Annotated[str, typer.Argument(help=_("A message's id, or an evidence bag."))],
     offline: OfflineOption = False,
     disclosure: DisclosureOption = None,
     tsa_roots: TsaRootsOption = None,
@@ -273,11 +259,11 @@ def verify(
     async def work(desk: Desk) -> int | None:
         file = Path(what)
         if file.is_file():
-            report = await _verify_bundle(desk, file, disclosure, tsa_roots, offline=offline)
+            report = await _verify_bag(desk, file, disclosure, tsa_roots, offline=offline)
         elif disclosure is not None or tsa_roots is not None:
-            raise UsageError(_("give --disclosure and --tsa-roots with an evidence bundle: this is no file"))
+            raise UsageError(_("give --disclosure and --tsa-roots with an evidence bag: this is no file"))
         else:
-            report = await desk.verification.verify(await desk.resolve(what), online=not offline)
+            report = await desk.evidence.verify(await desk.messages.resolve(what), online=not offline)
         if as_json:
             flags = {"ok": report.ok and report.complete, "complete": report.complete, "witnessed": report.witnessed}
             print_json({**plain(report), **flags, "unchecked": report.unchecked})
@@ -303,7 +289,7 @@ def verify(
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
 
-async def _verify_bundle(
+async def _verify_bag(
     desk: Desk, file: Path, disclosure: Path | None, tsa_roots: Path | None, *, offline: bool
 ) -> VerificationReport:
     from exchange.evidence.bag_reader import MAX_BUNDLE_BYTES, read_bundle
@@ -311,7 +297,7 @@ async def _verify_bundle(
     content = read_given(file, FileKind.EVIDENCE, max_bytes=MAX_BUNDLE_BYTES)
     opened, roots = read_disclosure(disclosure), read_roots(tsa_roots)
     with reading_as(file, content, FileKind.EVIDENCE):
-        return await desk.verification.verify_bundle(
+        return await desk.evidence.verify_bag(
             read_bundle(content), online=not offline, disclosure=opened, tsa_roots=roots
         )
 

@@ -44,7 +44,7 @@ async def synced(desk: Desk, wait: float = 0, *, offline: bool = False) -> Synce
     if offline:
         return Synced(False)
     try:
-        await desk.sync(wait)
+        await desk.messages.sync(wait)
     except ComityError as problem:
         return Synced(False, problem)
     return Synced(True)

@@ -13,7 +13,7 @@ from exchange.i18n import _
 from keys.local.given_files import FileKind, take
 from protocol.errors import UsageError
 
-app = typer.Typer(no_args_is_help=True, help=_("Templates of requests that are written often."))
+app = typer.Typer(no_args_is_help=True)
 NameArgument = Annotated[str, typer.Argument(help=_("The template's name."))]
 
 

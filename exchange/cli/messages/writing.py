@@ -39,34 +39,6 @@ if TYPE_CHECKING:
     from exchange.messaging.drafting.cleaning import Removed
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
-    app.command(
-        help=_(
-            "Write a draft to fill in.\n\nExample: comity new --template preservation-ip --set port=51544 --out r.json"
-        )
-    )(new)
-    app.command(help=_("Check, seal and send a draft.\n\nExample: comity send request.json"))(send)
-    app.command(help=_("Acknowledge a request.\n\nExample: comity acknowledge 7f3a --eta 2026-11-23T09:00:00+01:00"))(
-        acknowledge
-    )
-    app.command(help=_("Tell the sender why a message is out of order.\n\nExample: comity explain 7f3a"))(explain)
-    app.command(help=_("Answer a request for its targets.\n\nExample: comity answer 7f3a answer.json"))(answer)
-    app.command(
-        name="accept-conditions",
-        help=_("Accept the conditions under which something was given.\n\nExample: comity accept-conditions 7f3a"),
-    )(accept_conditions)
-    app.command(
-        help=_(
-            "Offer what a draft gives under conditions; it stays here until they are accepted.\n\n"
-            "Example: comity offer answer.json"
-        )
-    )(offer)
-    app.command(
-        help=_("Send what was offered, when its conditions are accepted.\n\nExample: comity give 7f3a"),
-    )(give)
-
-
 def new(
     message_type: Annotated[str | None, typer.Argument(help=_("Such as preservation.request."))] = None,
     out: OutOrPrintOption = None,
@@ -90,7 +62,7 @@ def new(
 
     async def reply(desk: Desk) -> None:
         begun, _missing = begin()
-        write(plain(await desk.reply_draft(await desk.resolve(reply_to or ""), begun["type"])))
+        write(plain(await desk.replies.draft(await desk.messages.resolve(reply_to or ""), begun["type"])))
 
     def begin() -> tuple[dict[str, Any], Mapping[str, str]]:
         """What template and case file give, with the type, and the placeholders without a value."""
@@ -162,17 +134,17 @@ def send(
         if len(drafts) > 1:
             return await _send_several(desk, drafts, unless_duplicate, unless_warned, removed, as_json=as_json)
         (draft,) = drafts
-        # Who wants none sent waits until all is indexed; who only wants to be told does not.
-        duplicates = await desk.duplicates_of_draft(draft, everything=unless_duplicate)
-        not_searched = await desk.not_searched()
+        # An officer who wants none sent waits until all is indexed; one who only wants to be told does not.
+        duplicates = await desk.cases.duplicates_of_draft(draft, everything=unless_duplicate)
+        not_searched = await desk.cases.not_searched()
         if unless_duplicate:
             _require_no_duplicate(duplicates)
-        hints = await desk.compare(draft)
+        hints = await desk.cases.compare_laws(draft)
         if unless_warned:
             _require_no_warning(hints)
         if not as_json:
             _say_what_cannot_be_passed_on(drafts)
-        sent = await desk.send(draft, unless_duplicate=unless_duplicate)
+        sent = await desk.messages.send(draft, unless_duplicate=unless_duplicate)
         return report_sent(
             sent, as_json=as_json, duplicates=duplicates, not_searched=not_searched, hints=hints, removed=removed
         )
@@ -239,21 +211,21 @@ async def _send_several(
 ) -> int | None:
     """Send the parts of one request: all of them are checked before the first is sent; the exit code."""
     duplicates = [
-        found for part in drafts for found in await desk.duplicates_of_draft(part, everything=unless_duplicate)
+        found for part in drafts for found in await desk.cases.duplicates_of_draft(part, everything=unless_duplicate)
     ]
     if unless_duplicate:
         _require_no_duplicate(duplicates)
     if not as_json:
         _say_what_cannot_be_passed_on(drafts)
-    hints = await desk.compare(drafts[0])  # all that the laws speak of is the same in each part
+    hints = await desk.cases.compare_laws(drafts[0])  # all that the laws speak of is the same in each part
     if unless_warned:
         _require_no_warning(hints)
-    sent = await desk.send_many(drafts, unless_duplicate=unless_duplicate)
+    sent = await desk.messages.send_many(drafts, unless_duplicate=unless_duplicate)
     return report_sent_many(
         sent,
         as_json=as_json,
         duplicates=duplicates,
-        not_searched=await desk.not_searched(),
+        not_searched=await desk.cases.not_searched(),
         hints=hints,
         removed=removed,
     )
@@ -270,8 +242,8 @@ def _say_what_cannot_be_passed_on(drafts: Sequence[dict[str, Any]]) -> None:
     if not all(map(_can_be_passed_on, drafts)):
         line(
             _(
-                "Who gets this message cannot pass it on to another office: with what proves it, it is too long (some "
-                "400 KB can be passed on). If they may need to, send it in parts: comity send --split."
+                "The recipient cannot pass this message on to another office: with its proofs it is too long (some 400 "
+                "KB can be passed on). If they may need to, send it in parts: comity send --split."
             )
         )
 
@@ -305,8 +277,8 @@ def acknowledge(
     """Acknowledge a request."""
 
     async def work(desk: Desk) -> int | None:
-        sent = await desk.acknowledge(
-            await desk.resolve(message_id),
+        sent = await desk.replies.acknowledge(
+            await desk.messages.resolve(message_id),
             will_answer=will_answer,
             form=form,
             eta=instant(eta),
@@ -333,7 +305,9 @@ def answer(
         unknown = set(given) - {"targets", "own_reference"}
         if not isinstance(targets, list) or not all(isinstance(target, dict) for target in targets) or unknown:
             raise UsageError(_('the answer file holds "targets", a list of objects, and perhaps "own_reference"'))
-        sent = await desk.answer(await desk.resolve(message_id), targets, own_reference=given.get("own_reference"))
+        sent = await desk.replies.answer(
+            await desk.messages.resolve(message_id), targets, own_reference=given.get("own_reference")
+        )
         return report_sent(sent, as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
@@ -349,7 +323,9 @@ def explain(
     """Explain what is out of order."""
 
     async def work(desk: Desk) -> int | None:
-        return report_sent(await desk.explain(await desk.resolve(message_id), remark=remark), as_json=as_json)
+        return report_sent(
+            await desk.replies.explain(await desk.messages.resolve(message_id), remark=remark), as_json=as_json
+        )
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -363,7 +339,9 @@ def accept_conditions(
     """Accept conditions."""
 
     async def work(desk: Desk) -> int | None:
-        return report_sent(await desk.accept_conditions(await desk.resolve(message_id)), as_json=as_json)
+        return report_sent(
+            await desk.replies.accept_conditions(await desk.messages.resolve(message_id)), as_json=as_json
+        )
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -377,7 +355,7 @@ def offer(
     """Offer what a draft gives."""
 
     async def work(desk: Desk) -> int | None:
-        return report_sent(await desk.offer(read_document(file)), as_json=as_json)
+        return report_sent(await desk.messages.offer(read_document(file)), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -391,7 +369,7 @@ def give(
     """Send what was offered."""
 
     async def work(desk: Desk) -> int | None:
-        return report_sent(await desk.give(await desk.resolve(message_id)), as_json=as_json)
+        return report_sent(await desk.messages.give(await desk.messages.resolve(message_id)), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 

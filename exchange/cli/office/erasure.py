@@ -5,18 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import Progress
 
 from exchange.cli._options import DEFAULT_HOME, HomeOption, IdArgument, JsonOption, PassphraseOption, run, with_desk
-from exchange.cli.output import err, line, print_json, table
+from exchange.cli.output import line, print_json, progress, table
 from exchange.i18n import _, ngettext
 
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
 
-app = typer.Typer(
-    no_args_is_help=True, help=_("Erase content for good; cryptographic proofs and logs stay verifiable.")
-)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("case", help=_("Erase one case.\n\nExample: comity erase case 7f3a --ground ordered"))
@@ -30,8 +27,8 @@ def case(
     """Erase one case."""
 
     async def work(desk: Desk) -> None:
-        thread = (await desk.row(await desk.resolve(message_id))).thread
-        erased = await desk.run(desk.erasure.erase_case, thread, ground)
+        thread = (await desk.messages.row(await desk.messages.resolve(message_id))).thread
+        erased = await desk.office.erase_case(thread, ground)
         if as_json:
             print_json(erased)
         else:
@@ -56,15 +53,14 @@ def due(
     """Erase what is due."""
 
     async def work(desk: Desk) -> None:
-        cases = await desk.run(desk.erasure.due)
+        cases = await desk.office.erasable_cases()
         erased = []
         if not dry_run:
-            with Progress(console=err, transient=True, disable=as_json) as shown:
-                task = shown.add_task(_("erased"), total=len(cases))
+            with progress(_("erased"), as_json=as_json) as moved:
                 for one in cases:
-                    erased.append(await desk.run(desk.erasure.erase_case, one.thread, "retention"))
-                    shown.advance(task)
-            refused = await desk.run(desk.erasure.erase_refused)
+                    erased.append(await desk.office.erase_case(one.thread, "retention"))
+                    moved(len(erased), len(cases))
+            refused = await desk.office.erase_refused()
             erased += [refused] if refused.messages else []
         if as_json:
             print_json({"due": cases, "erased": erased})

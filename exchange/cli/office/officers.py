@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from exchange.desk.desk import Desk
     from exchange.office.officers import DeskOfficer
 
-app = typer.Typer(no_args_is_help=True, help=_("Officers of this desk, each with a key and roles of their own."))
+app = typer.Typer(no_args_is_help=True)
 OfficerArgument = Annotated[str, typer.Argument(help=_("The officer's id, such as kim."))]
 RolesOption = Annotated[
     list[str], typer.Option("--role", help=_("reader, drafter, releaser or administrator; repeat it."))
@@ -65,7 +65,7 @@ def add(
         secret = read_officer_passphrase(new_passphrase_file, officer, "--new-passphrase-file", new=True)
         public_key = new_officer_key(folder, officer, secret, FAST if quick else STANDARD, datetime.now(UTC))
         try:
-            added = await desk.run(desk.office.add_officer, officer, name, job_title, wanted, public_key)
+            added = await desk.office.add_officer(officer, name, job_title, wanted, public_key)
         except BaseException:
             key_file(folder, officer).unlink()
             raise
@@ -81,7 +81,7 @@ def list_(
     """List officers."""
 
     async def work(desk: Desk) -> None:
-        _print(await desk.run(desk.office.officers), as_json=as_json)
+        _print(await desk.office.officers(), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -99,7 +99,7 @@ def roles_(
     async def work(desk: Desk) -> None:
         from exchange.office.officers import parse_roles
 
-        _print([await desk.run(desk.office.change_roles, officer, parse_roles(roles))], as_json=as_json)
+        _print([await desk.office.change_roles(officer, parse_roles(roles))], as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -114,7 +114,7 @@ def leave(
     """An officer leaves."""
 
     async def work(desk: Desk) -> None:
-        _print([await desk.run(desk.office.withdraw_officer, officer)], as_json=as_json)
+        _print([await desk.office.withdraw_officer(officer)], as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -154,7 +154,7 @@ def passphrase(
     "key",
     help=_(
         "Make a new key of your own, under a passphrase that only you know.\n\n"
-        "Whoever registered you made your first key. From now on it counts no more.\n\n"
+        "The person who registered you made your first key. From now on it counts no more.\n\n"
         "Example: comity officer key"
     ),
 )
@@ -180,7 +180,7 @@ def key(
         secret = read_officer_passphrase(new_passphrase_file, acting.id, "--new-passphrase-file", new=True)
         derivation = FAST if quick else STANDARD
         public_key = new_officer_key(folder, acting.id, secret, derivation, datetime.now(UTC), waiting=True)
-        changed = await desk.run(desk.office.change_own_key, public_key)
+        changed = await desk.office.change_own_key(public_key)
         waiting_key_file(folder, acting.id).replace(key_file(folder, acting.id))
         sync_folder(folder)
         _print([changed], as_json=as_json)
@@ -205,7 +205,7 @@ def confirm(
     """Confirm an officer."""
 
     async def work(desk: Desk) -> None:
-        _print([await desk.run(desk.office.confirm_officer, officer)], as_json=as_json)
+        _print([await desk.office.confirm_officer(officer)], as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 

@@ -1,4 +1,4 @@
-"""``comity records``: the local records of the office (Directive (EU) 2016/680 Art. 25), for its supervisor."""
+"""``comity records``: the processing log of the office (Directive (EU) 2016/680 Art. 25), for its supervisor."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import Progress
 
 from exchange.cli._options import (
     DEFAULT_HOME,
@@ -22,7 +21,7 @@ from exchange.cli._options import (
     run,
     with_desk,
 )
-from exchange.cli.output import err, line, print_json, safe, table
+from exchange.cli.output import line, print_json, progress, safe, table
 from exchange.i18n import _, ngettext
 from keys.local.given_files import MAX_FILE_BYTES, FileKind, read_given, require_folder
 from protocol.address import Address
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from protocol.processing_log import ProcessingRecord
 
 _MORE = ("ground", "count", "key", "subject", "file")
-app = typer.Typer(no_args_is_help=True, help=_("What was done with personal data here, when, by whom and why."))
+app = typer.Typer(no_args_is_help=True)
 OperationOption = Annotated[
     str | None, typer.Option("--operation", help=_("Only this operation, a code of the list record_operation."))
 ]
@@ -51,15 +50,9 @@ def list_(
     """List records."""
 
     async def work(desk: Desk) -> None:
-        from protocol.processing_log import ProcessingRecord
-
         first, last = instant(since), instant(until)
-
-        def read() -> list[tuple[int, ProcessingRecord]]:
-            found = ((index, ProcessingRecord.from_bytes(entry)) for index, _, entry in desk.records.entries())
-            return [(index, record) for index, record in found if _fits(record, first, last, operation)]
-
-        _print(await desk.run(read), as_json=as_json)
+        found = await desk.office.records(lambda record: _fits(record, first, last, operation))
+        _print(found, as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -71,13 +64,8 @@ def check(
     """Verify the own records."""
 
     async def work(desk: Desk) -> None:
-        from exchange.office.processing_log import check_table
-        from exchange.settings import Home
-
-        head = Home(home.expanduser()).records_head
-        signed = head.read_bytes() if head.exists() else None
-        last = await desk.run(check_table, desk.records, signed)
-        count = (await desk.run(desk.records.frontier)).size
+        last = await desk.office.check_records()
+        count = await desk.office.count_records()
         if as_json:
             print_json({"records": count, "signed": last.size if last else None})
         else:
@@ -97,7 +85,7 @@ def head(
     """Print the signed head."""
 
     async def work(desk: Desk) -> None:
-        note = await desk.run(desk.signed_records_head)
+        note = await desk.office.sign_records_head()
         if as_json:
             print_json({"checkpoint": note.decode()})
         else:
@@ -116,15 +104,9 @@ def export(
     """Export records."""
 
     async def work(desk: Desk) -> None:
-        from exchange.office.processing_log import export_records
-
-        note = await desk.run(desk.signed_records_head)
         try:
-            with Progress(console=err, transient=True, disable=as_json) as shown:
-                task = shown.add_task(_("written"), total=None)
-                count = await desk.run(
-                    export_records, desk.records, folder, note, lambda d, t: shown.update(task, completed=d, total=t)
-                )
+            with progress(_("written"), as_json=as_json) as moved:
+                count = await desk.office.export_records(folder, moved)
         except OSError as problem:
             raise UsageError(f"cannot write {folder}: {problem.strerror}") from problem
         if as_json:
@@ -160,11 +142,8 @@ def verify(
         card = await desk.judged(lambda directory: directory.contact_point(whose))
         keys = [key.public for key in card.signing_keys]
         before = read_given(seen, FileKind.CHECKPOINT, max_bytes=MAX_FILE_BYTES) if seen is not None else None
-        with Progress(console=err, transient=True, disable=as_json) as shown:
-            task = shown.add_task(_("verified"), total=None)
-            verified = verify_export(
-                folder, whose, keys, before, lambda done, total: shown.update(task, completed=done, total=total)
-            )
+        with progress(_("verified"), as_json=as_json) as moved:
+            verified = verify_export(folder, whose, keys, before, moved)
         rows = list(enumerate(verified.records)) if show else []
         if as_json:
             print_json({"records": verified.checkpoint.size, "root": verified.checkpoint.root, "list": _plain(rows)})

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import Progress
 
 from exchange.cli._options import (
     DEFAULT_HOME,
@@ -23,7 +22,7 @@ from exchange.cli._options import (
 )
 from exchange.cli.audit.mirrors import period_of
 from exchange.cli.messages.files import write_out
-from exchange.cli.output import err, line, print_json
+from exchange.cli.output import line, print_json, progress
 from exchange.i18n import _, labelled
 from keys.local.passphrase import read_passphrase_file
 from keys.local.translation import language as environment_language
@@ -33,9 +32,10 @@ if TYPE_CHECKING:
     from pyhanko.sign.signers import SimpleSigner
 
     from exchange.desk.desk import Desk
-    from exchange.report import AuditFigures, OfficeFigures
+    from exchange.report.audit_figures import AuditFigures
     from exchange.report.document import Document
     from exchange.report.language import Reader
+    from exchange.report.office_figures import OfficeFigures
 
 OutOption = Annotated[Path | None, typer.Option("--out", help=_("The file to write: its name ends in .pdf or .html."))]
 LanguageOption = Annotated[
@@ -68,16 +68,6 @@ class WantedReport:
     identity: SimpleSigner | None
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to ``comity``."""
-    app.command(
-        help=_(
-            "Write a report of this office in numbers: messages, acknowledgements, answers, deadlines, lapses,"
-            " refusals. No names, ids or contents.\n\nExample: comity report --out report.pdf --language fr"
-        )
-    )(report)
-
-
 def report(
     out: OutOption = None,
     since: FromOption = None,
@@ -100,13 +90,8 @@ def report(
             from exchange.report import Suppression
             from exchange.report.office_document import office_document
 
-            with Progress(console=err, transient=True, disable=as_json) as shown:
-                task = shown.add_task(_("cases"), total=None)
-                figures = await desk.figures(
-                    period,
-                    Suppression(suppress_below),
-                    lambda completed, total: shown.update(task, completed=completed, total=total),
-                )
+            with progress(_("cases"), as_json=as_json) as moved:
+                figures = await desk.cases.figures(period, Suppression(suppress_below), moved)
             await deliver(wanted, figures, lambda: office_document(figures, wanted.reader), as_json=as_json)
 
         return await with_desk(home, passphrase_file, of_desk)()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from exchange.desk.desk import Desk
     from exchange.office.rota import Handover
 
-app = typer.Typer(no_args_is_help=True, help=_("Who is on duty, and handing over."))
+app = typer.Typer(no_args_is_help=True)
 _SHORT = 8
 
 
@@ -27,7 +27,7 @@ def show(
     """Show the rota."""
 
     async def work(desk: Desk) -> None:
-        view = await desk.run(desk.office.duty)
+        view = await desk.office.duty()
         if as_json:
             print_json(view)
             return
@@ -66,7 +66,7 @@ def add(
         first, last = instant(begins), instant(ends)
         if first is None or last is None:
             raise UsageError(_("give the beginning and the end of the shift"))
-        shift = await desk.run(desk.office.add_shift, officer, first, last)
+        shift = await desk.office.add_shift(officer, first, last)
         if as_json:
             print_json(shift)
         else:
@@ -85,7 +85,7 @@ def remove(
     """Remove a shift."""
 
     async def work(desk: Desk) -> None:
-        removed = await desk.run(desk.office.remove_shift, shift)
+        removed = await desk.office.remove_shift(shift)
         if as_json:
             print_json(removed)
         else:
@@ -108,7 +108,7 @@ def hand_over(
     """Hand over."""
 
     async def work(desk: Desk) -> None:
-        _print([await desk.run(desk.office.hand_over, officer, note)], as_json=as_json)
+        _print([await desk.office.hand_over(officer, note)], as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 
@@ -120,7 +120,7 @@ def take_over(
     """Take over."""
 
     async def work(desk: Desk) -> None:
-        _print(await desk.run(desk.office.take_over), as_json=as_json)
+        _print(await desk.office.take_over(), as_json=as_json)
 
     run(with_desk(home, passphrase_file, work), as_json=as_json)
 

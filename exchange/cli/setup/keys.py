@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from keys.directory.cards import ContactPointCard
     from keys.secrets.keystore import Keystore
 
-app = typer.Typer(help=_("The desk's keys.\n\nExample: comity keys status"), no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 Work = Callable[["Keystore", "ContactPointCard", datetime], Awaitable[None]]
 

@@ -18,7 +18,7 @@ from exchange.cli._options import (
 )
 from exchange.cli.output import line, print_json
 from exchange.i18n import _
-from protocol.bundle import DEFAULT_PART_BYTES, MAX_PART_BYTES, MIN_PART_BYTES
+from protocol.bundle_sizes import DEFAULT_PART_BYTES, MAX_PART_BYTES, MIN_PART_BYTES
 from protocol.errors import ReplayedError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from exchange.messaging.offline import BundleImport
     from protocol.bundle import BundlePart
 
-app = typer.Typer(help=_("Exchange with the own node by files, without a network."), no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("export", help=_("Write what waits for the node.\n\nExample: comity bundle export /media/usb/for-node"))
@@ -44,7 +44,7 @@ def export(
     async def work(desk: Desk) -> None:
         from keys.local.bundle_files import write_parts
 
-        parts = await desk.export_bundle(max_part_bytes)
+        parts = await desk.messages.export_bundle(max_part_bytes)
         files = write_parts(file, parts)
         if as_json:
             print_json({"files": [str(path) for path in files], "size_bytes": sum(map(len, parts))})
@@ -99,7 +99,7 @@ async def _import(desk: Desk, parts: list[BundlePart]) -> list[BundleImport]:
     replayed: ReplayedError | None = None
     for part in parts:
         try:
-            done.append(await desk.import_bundle(part))
+            done.append(await desk.messages.import_bundle(part))
         except ReplayedError as problem:  # an earlier import got this far: go on with the next part
             replayed = problem
     if not done and replayed is not None:

@@ -32,27 +32,9 @@ if TYPE_CHECKING:
     from keys.directory.cards import ContactPointCard
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
-    app.command(
-        help=_(
-            "Make a desk's home and its enrolment request.\n\n"
-            "Example: comity init 24-7@kr --bootstrap kr.json --office Cyber --agency KNPA --telephone +82220000247"
-        )
-    )(init)
-    app.command(help=_("Search the directory.\n\nExample: comity directory --country FR --on-duty"))(directory)
-    app.command(help=_("Show the code lists, added ones too.\n\nExample: comity codes refusal_ground"))(codes)
-    app.command(
-        help=_(
-            "Run the main job on this machine: two nations, their desks and auditors.\n\n"
-            "Example: comity demo --scenario all --keep demo"
-        )
-    )(demo)
-
-
 def init(
     address: Annotated[str, typer.Argument(help=_("The contact point's address, such as 24-7@kr."))],
-    bootstrap: Annotated[Path, typer.Option("--bootstrap", help=_("The federation's bootstrap bundle."))],
+    bootstrap: Annotated[Path, typer.Option("--bootstrap", help=_("The federation's bootstrap file."))],
     office: Annotated[str, typer.Option("--office", help=_("The office's name."))],
     agency: Annotated[str, typer.Option("--agency", help=_("The agency it belongs to."))],
     officer: Annotated[str | None, typer.Option("--officer", help=_("Name of the officer at the desk."))] = None,
@@ -107,7 +89,7 @@ def init(
     """Make a desk's home."""
 
     async def work() -> None:
-        from exchange.desk.enrolment import create_desk
+        from exchange.desk.enrolment import NewDesk, create_desk
         from exchange.settings import Home, OfficerSettings
         from keys.directory.cards import Function, Hosting
         from keys.members.bootstrap import BootstrapFile
@@ -117,25 +99,29 @@ def init(
         first = phones[0] if phones else None
         create_desk(
             folder,
-            Address.parse(address),
+            NewDesk(
+                Address.parse(address),
+                office=office,
+                agency=agency,
+                languages=tuple(language or ["en"]),
+                officer=None if officer is None else OfficerSettings(name=officer, role=role, telephone=first),
+                node_url=node_url,
+                transport="file" if by_file else "https",
+                card_fields={
+                    "country": country,
+                    "time_zone": time_zone,
+                    "phones": phones,
+                    "deputy": None if deputy is None else Address.parse(deputy),
+                    "escalation_contact": escalation,
+                    "functions": (Function.AUDIT,) if auditor else (Function.EXCHANGE,),
+                    "audit_scope": _scope(scope_node, scope_from, scope_to, scope_message),
+                    "hosting": () if hosted_by is None else (Hosting(node=parse_node(hosted_by), since=now),),
+                },
+            ),
             read_passphrase(passphrase_file, new=True),
             take(bootstrap, FileKind.BOOTSTRAP, BootstrapFile.from_bytes),
             now,
-            office=office,
-            agency=agency,
-            languages=tuple(language or ["en"]),
-            officer=None if officer is None else OfficerSettings(name=officer, role=role, telephone=first),
             derivation=FAST if quick else STANDARD,
-            country=country,
-            time_zone=time_zone,
-            phones=phones,
-            deputy=None if deputy is None else Address.parse(deputy),
-            escalation_contact=escalation,
-            functions=(Function.AUDIT,) if auditor else (Function.EXCHANGE,),
-            audit_scope=_scope(scope_node, scope_from, scope_to, scope_message),
-            hosting=() if hosted_by is None else (Hosting(node=parse_node(hosted_by), since=now),),
-            node_url=node_url,
-            transport="file" if by_file else "https",
         )
         enrolment = Home(folder).enrolment
         if as_json:
@@ -188,7 +174,9 @@ def directory(
             known = desk.directory
         else:
             cards = find(known, Wanted(country, language, competence, text, on_duty=duty, inactive=not duty), now)
-        standings = {entry.contact: entry for entry in await desk.contact_standings([card.address for card in cards])}
+        standings = {
+            entry.contact: entry for entry in await desk.cases.contact_standings([card.address for card in cards])
+        }
         if as_json:
             print_json(
                 {

@@ -22,6 +22,7 @@ from exchange.messaging.drafting.imports import Export, Found
 from exchange.messaging.drafting.splitting import REQUEST, split_request
 from exchange.text.text_files import decoded
 from protocol.encoding.instants import parse_instant
+from protocol.encoding.phrase import phrase
 from protocol.envelope import MAX_CONTENT_BYTES
 from protocol.errors import InvalidMessageError, MalformedError, TooLargeError, UsageError
 from protocol.messages.schema.identifiers import Identifier
@@ -33,18 +34,31 @@ _PLAIN = ("target", "description", "relation", "location")
 _CUSTODIAN = {"custodian_name": "name", "custodian_country": "country", "custodian_service": "service"}
 _WINDOW = ("begins_at", "ends_at")
 _COMMON = ("target", "kind", "data_categories", *_WINDOW, "relation", "description", *_CUSTODIAN, "location")
-# What spreadsheets take for the beginning of a formula (OWASP, CSV injection), and what was made harmless before.
+# Spreadsheets take these for the beginning of a formula (OWASP, CSV injection), or they were made harmless before.
 _RUNS = re.compile("'*[=+\\-@\t\r\uff1d\uff0b\uff0d\uff20]")
 _KEPT_AS_TEXT = re.compile('="([^"]*)"')
-# What the sessions of an export share, and it seldom says.
+# The sessions of an export share these, and it seldom says them.
 _SHARED = ("protocol", "precision", "clock_note", "destination_address", "destination_port")
 _PROSE = frozenset({"description", "relation", "clock_note"})
 # Line breaks and tabs too, but in prose.
 _REFUSED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _PROSE_REFUSED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-_TABLE_RULE = "table format"
-_NO_WINDOW = "the time window is missing: fill it in in the first target of the draft, or give --around with minutes"
-_NOTHING = "nothing was imported: the table has problems"
+_TABLE_RULE = phrase("table format")
+_NO_WINDOW = phrase(
+    "the time window is missing: fill it in in the first target of the draft, or give --around with minutes"
+)
+_NOTHING = phrase("nothing was imported: the table has problems")
+
+
+# The names of rows in an export: one, and several.
+_UNITS = {
+    "row": (phrase("row"), phrase("rows")),
+    "line": (phrase("line"), phrase("lines")),
+    "item": (phrase("item"), phrase("items")),
+    "object": (phrase("object"), phrase("objects")),
+    "attribute": (phrase("attribute"), phrase("attributes")),
+    "report": (phrase("report"), phrase("reports")),
+}
 
 
 def _kinds() -> dict[str, type[BaseModel]]:
@@ -108,7 +122,7 @@ def with_export(
 ) -> list[dict[str, Any]]:
     """``draft`` with what an export holds behind its own targets; raises as :func:`with_targets`.
 
-    What no export says (categories, window, relation, custodian or location) is that of the draft's first target. As
+    The draft's first target says what no export says: categories, window, relation, custodian or location. As
     long as that names nothing yet it is the form of the others, and is left out. Where it has no window, the window is
     ``around`` the instant. From such a form the transport protocol, the destination and a note on the clock are taken
     too; ``protocol`` says the first for all.
@@ -200,11 +214,18 @@ class _Gathered:
             raise InvalidMessageError(
                 _NOTHING,
                 tuple(
-                    (f"{self._unit}{'s' if len(set(rows)) > 1 else ''} {_spans(rows)}, column {column}", rule, text)
+                    (_place(self._unit, rows, column), rule, text)
                     for (column, rule, text), rows in self.problems.items()
                 ),
             )
         return self.targets
+
+
+def _place(unit: str, numbers: Sequence[int], column: str) -> str:
+    """``rows 2-5, 9, column port``: where a problem is, in words that are put into the reader's language."""
+    one, several = _UNITS[unit]
+    named = several if len(set(numbers)) > 1 else one
+    return phrase("{unit} {numbers}, column {column}", unit=named, numbers=_spans(numbers), column=column)
 
 
 def _spans(numbers: Sequence[int]) -> str:
@@ -300,12 +321,12 @@ def _header(cells: list[str]) -> list[str]:
     if not cells:
         raise MalformedError("the table has no header")
     # By place, never by its text: that may be anything.
-    strange = [f"row 1, column {at}" for at, cell in enumerate(cells, 1) if cell not in known]
+    strange = [_place("row", [1], str(at)) for at, cell in enumerate(cells, 1) if cell not in known]
     if strange:
-        text = "this column is not known: comity targets template prints those that are"
+        text = phrase("this column is not known: comity targets template prints those that are")
         raise InvalidMessageError(_NOTHING, tuple((place, _TABLE_RULE, text) for place in strange[:MAX_PROBLEMS]))
     if len(set(cells)) != len(cells) or "kind" not in cells:
-        text = "the header names each column once, and has the column kind"
+        text = phrase("the header names each column once, and has the column kind")
         raise InvalidMessageError(_NOTHING, (("row 1", _TABLE_RULE, text),))
     return cells
 
@@ -314,7 +335,12 @@ def _target(header: list[str], cells: list[str]) -> tuple[dict[str, Any], list[P
     while len(cells) > len(header) and not cells[-1]:
         cells = cells[:-1]
     if len(cells) != len(header):
-        return {}, [("-", _TABLE_RULE, f"the row has {len(cells)} cells, the header {len(header)}: check separators")]
+        text = phrase(
+            "cells in the row: {cells}; in the header: {columns}; check the separators",
+            cells=len(cells),
+            columns=len(header),
+        )
+        return {}, [("-", _TABLE_RULE, text)]
     given = {column: cell for column, cell in zip(header, cells, strict=True) if cell}
     wrong = [(column, _TABLE_RULE, text) for column, cell in given.items() if (text := _unsafe(column, cell))]
     return ({}, wrong) if wrong else (_assembled({column: _unescaped(cell) for column, cell in given.items()}), [])
@@ -330,9 +356,11 @@ def _unescaped(cell: str) -> str:
 
 def _unsafe(column: str, cell: str) -> str:
     if (_PROSE_REFUSED if column in _PROSE else _REFUSED).search(cell):
-        return "control characters, line breaks and characters that change the direction of text: remove them"
+        return phrase("control characters, line breaks and characters that change the direction of text: remove them")
     if cell.startswith("=") and not _KEPT_AS_TEXT.fullmatch(cell):
-        return "a cell beginning with = is a formula, and its result is wanted: copy the column and paste its values"
+        return phrase(
+            "a cell beginning with = is a formula, and its result is wanted: copy the column and paste its values"
+        )
     return ""
 
 
@@ -356,7 +384,9 @@ def _value(name: str, cell: str) -> str | int:
 
 def _broken(target: dict[str, Any], names: set[str]) -> list[Problem]:
     if target["target"] in names:
-        return [("target", _TABLE_RULE, "this short name is taken: give each target its own, or leave it empty")]
+        return [
+            ("target", _TABLE_RULE, phrase("this short name is taken: give each target its own, or leave it empty"))
+        ]
     try:
         Target.model_validate_json(json.dumps(target, ensure_ascii=False))
     except ValidationError as error:

@@ -1,3 +1,4 @@
-"""The signed metadata of the directory (TUF): its rules, its files, and the clients that refresh and verify them.
+"""The directory's signed files (TUF): their names and rules, and the clients that fetch, verify and keep them.
 
-It never says what a card means."""
+It never says what a card means.
+"""

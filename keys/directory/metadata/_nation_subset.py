@@ -46,7 +46,7 @@ class WantedNations:
     def keep(self) -> None:
         """Store the names if there are new ones, beside those that other programs stored. One program at a time.
 
-        What is lost here is asked for again: it need not be durable.
+        A name that is lost here is asked for again: it need not be durable.
         """
         self.adopt()
         names = self.names()

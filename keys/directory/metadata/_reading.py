@@ -1,39 +1,42 @@
-"""One pass over the directory's files: the TUF library's updater with our clock and disk, then each nation's cards."""
+"""The TUF library's updater with our source, clock, disk and rules."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from tuf.api.exceptions import DownloadError, DownloadHTTPError, LengthOrHashMismatchError, RepositoryError
-from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Timestamp
+from tuf.api.exceptions import (
+    BadVersionNumberError,
+    DownloadError,
+    DownloadHTTPError,
+    DownloadLengthMismatchError,
+    ExpiredMetadataError,
+    LengthOrHashMismatchError,
+    RepositoryError,
+)
+from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 from tuf.ngclient import Updater, UpdaterConfig
 from tuf.ngclient.fetcher import FetcherInterface
 
-from keys.directory.cards import MAX_CARD_BYTES, Card, ContactPointCard, NodeCard
-from keys.directory.legal_profile import LegalProfile
 from keys.directory.metadata.repository import (
     MAX_FILE_BYTES,
     MAX_FILE_ITEMS,
     MAX_ROOT_BYTES,
-    NATION_PREFIX,
     SNAPSHOT,
     TARGETS,
     TIMESTAMP,
-    metadata_name,
+    archive_node,
     nation_role,
     parse_metadata,
-    parse_published,
     role_node,
-    target_name,
 )
 from keys.directory.metadata.rules import (
     file_faults,
     is_hybrid,
     listing_faults,
     member_faults,
-    nation_faults,
     root_faults,
     shared_faults,
     snapshot_faults,
@@ -42,11 +45,12 @@ from keys.directory.metadata.rules import (
 )
 from keys.local.files import write_file
 from protocol.encoding.json_bounds import require_few_items
-from protocol.errors import ComityError, NationUnusableError, NotFoundError, ProfileError
+from protocol.errors import ComityError, NotFoundError
 
 Fetch = Callable[[str], bytes]
 
-MAX_CARDS_PER_NATION = 1_024
+# A source that lacks so many archives one after the other has none: an older program, or files without them.
+_MOST_MISSING = 3
 _CONFIG = UpdaterConfig(
     root_max_length=MAX_ROOT_BYTES,
     timestamp_max_length=16_384,
@@ -57,12 +61,12 @@ _CONFIG = UpdaterConfig(
 
 
 class Fetcher(FetcherInterface):
-    """Hands the TUF library's downloads to ``fetch``; its base class enforces the length limits."""
+    """Hands the TUF library's downloads to ``fetch``, and enforces the length limits."""
 
     def __init__(self, fetch: Fetch, *, offline: bool = False) -> None:
         self._fetch_file = fetch
         self.offline = offline
-        self.nation_files: dict[str, bytes] = {}
+        self._archives_missing = 0
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         try:
@@ -70,20 +74,57 @@ class Fetcher(FetcherInterface):
         except NotFoundError as problem:
             # The library takes 404 as "there is no newer root".
             raise DownloadHTTPError(problem.detail, 404) from problem
-        # The library parses it before it judges any signature.
-        require_few_items(content[: MAX_FILE_BYTES + 1], MAX_FILE_ITEMS)
-        if NATION_PREFIX in url:
-            self.nation_files[url] = content
+        if archive_node(url) is None:
+            # The library parses it before it judges any signature.
+            require_few_items(content[: MAX_FILE_BYTES + 1], MAX_FILE_ITEMS)
         return iter([content])
+
+    def download_bytes(self, url: str, max_length: int) -> bytes:
+        """See :class:`FetcherInterface`, whose own way is over a temporary file."""
+        content = b"".join(self.fetch(url))
+        if len(content) > max_length:
+            raise DownloadLengthMismatchError(f"{url} has more than {max_length} bytes")
+        return content
+
+    def archive(self, name: str) -> bytes | None:
+        """The archive of that name, not verified; None when the source has none that can be used.
+
+        A fault that keeps it from coming may keep the single files too: they are asked for next, and say so.
+        """
+        if self.offline or self._archives_missing >= _MOST_MISSING:
+            return None
+        try:
+            content = b"".join(self.fetch(name))
+        except DownloadHTTPError:
+            self._archives_missing += 1
+            return None
+        except DownloadError:
+            return None
+        self._archives_missing = 0
+        return content if len(content) <= MAX_FILE_BYTES else None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownMembers:
+    """A member list that was verified: its SHA-256 by the snapshot, and the keys and the threshold that it met."""
+
+    sha256: str
+    keyids: frozenset[str]
+    threshold: int
+    targets: Targets
 
 
 class TimedUpdater(Updater):
     """The library's updater with the caller's clock and durable writes, and the rules of the directory.
 
-    The library stores what is new here once it verified; that is when the rules are applied (``judge``). What was
-    stored before is not judged again: an old chain is not refused for what it was. A nation's role is judged by whoever
-    reads the nation.
+    The library stores what is new here once it verified; that is when the rules are applied (``judge``). Stored
+    metadata is not judged again: an old chain is not refused for what it was. A nation's role is kept and judged by
+    whoever reads the nation.
+
+    ``known`` is the member list that was verified last: the same file under the same keys is not verified again.
     """
+
+    known: KnownMembers | None = None
 
     def __init__(
         self, folder: Path, fetcher: Fetcher, root: bytes, now: datetime, *, durable: bool, judge: bool = True
@@ -106,6 +147,35 @@ class TimedUpdater(Updater):
             trusted = self._trusted_set
             _refuse(shared_faults(trusted.root, trusted.targets))
             _refuse(listing_faults(trusted.snapshot, trusted.targets))
+
+    def known_members(self) -> KnownMembers | None:
+        """The member list of this refresh, for the next one."""
+        role = self._trusted_set.root.roles[TARGETS]
+        listed = (self._trusted_set.snapshot.meta[f"{TARGETS}.json"].hashes or {}).get("sha256")
+        if listed is None:
+            return None
+        return KnownMembers(listed, frozenset(role.keyids), role.threshold, self._trusted_set.targets)
+
+    def _load_targets(self, role: str, parent_role: str) -> Targets:
+        if role == TARGETS and self.known is not None and self._is_known(self.known):
+            self._trusted_set._check_final_snapshot()
+            self._trusted_set._add(TARGETS, self.known.targets, parent_role)
+            return self.known.targets
+        return super()._load_targets(role, parent_role)
+
+    def _is_known(self, known: KnownMembers) -> bool:
+        """Whether all that the verdict on the member list rests on is as it was, and the list has not expired."""
+        meta = self._trusted_set.snapshot.meta.get(f"{TARGETS}.json")
+        keys = self._trusted_set.root.roles[TARGETS]
+        if meta is None or (meta.hashes or {}).get("sha256") != known.sha256 or meta.version != known.targets.version:
+            return False
+        if (frozenset(keys.keyids), keys.threshold) != (known.keyids, known.threshold):
+            return False
+        try:
+            meta.verify_length_and_hashes(self._load_local_metadata(TARGETS))
+        except (OSError, LengthOrHashMismatchError):
+            return False
+        return not known.targets.is_expired(self._trusted_set.reference_time)
 
     def _persist_root(self, version: int, data: bytes) -> None:
         if self._judge:
@@ -151,120 +221,32 @@ class TimedUpdater(Updater):
     def trusted_targets(self) -> Targets:
         return self._trusted_set.targets
 
-    def nation_targets(self, node: str) -> Targets:
-        """The nation's verified role, which is in the folder from then on."""
-        return self._load_targets(nation_role(node), TARGETS)
+    def nation_role(self, node: str, encoded: bytes) -> Metadata[Targets]:
+        """The nation's role in ``encoded``, verified as the library verifies one (TUF §5.6.2 to §5.6.5).
+
+        Raises :class:`LengthOrHashMismatchError` when it is not what the snapshot lists, and another
+        :class:`RepositoryError` when it is and does not verify.
+        """
+        role = nation_role(node)
+        meta = self.trusted_snapshot().meta[f"{role}.json"]
+        meta.verify_length_and_hashes(encoded)
+        metadata = Metadata[Targets].from_bytes(encoded)
+        if not isinstance(metadata.signed, Targets):
+            raise RepositoryError(f"{role} is of another kind than a nation's role")
+        self.trusted_targets().verify_delegate(role, metadata.signed_bytes, metadata.signatures)
+        if metadata.signed.version != meta.version:
+            raise BadVersionNumberError(f"{role} is not of the version that the snapshot lists")
+        if metadata.signed.is_expired(self._trusted_set.reference_time):
+            raise ExpiredMetadataError(f"{role} has expired")
+        return metadata
+
+    @property
+    def reference_time(self) -> datetime:
+        """The time by which expiry is judged."""
+        return self._trusted_set.reference_time
 
 
 def _refuse(faults: Iterable[str]) -> None:
     found = list(faults)
     if found:
         raise RepositoryError("; ".join(found[:5]))
-
-
-class MetadataReading:
-    """Reads nations under refreshed top-level metadata, and keeps account of which files were verified.
-
-    ``versions`` are the verified role versions (root excepted), ``targets`` the file names of verified targets,
-    ``cards`` the cards by file name, ``profiles`` the legal profiles by node, ``notes`` why a profile cannot be used.
-    ``known`` are cards parsed before, by the same content-addressed names.
-    """
-
-    def __init__(
-        self, updater: TimedUpdater, fetcher: Fetcher, metadata_dir: Path, cache_dir: Path, known: Mapping[str, Card]
-    ) -> None:
-        self._updater = updater
-        self._fetcher = fetcher
-        self._metadata_dir = metadata_dir
-        self._cache_dir = cache_dir
-        self._known = known
-        self.versions = {
-            TIMESTAMP: updater.trusted_timestamp().version,
-            SNAPSHOT: updater.trusted_snapshot().version,
-            TARGETS: updater.trusted_targets().version,
-        }
-        self.targets: set[str] = set()
-        self.expiries: dict[str, datetime] = {}
-        self.cards: dict[str, Card] = {}
-        self.profiles: dict[str, LegalProfile] = {}
-        self.notes: dict[str, str] = {}
-
-    def read_nation(self, node: str) -> None:
-        """Take over the nation's cards; raises :class:`NationUnusableError`, or what the TUF library raises."""
-        try:
-            role = self._role(node)
-            targets = {target_name(target): target for target in _checked_targets(role)}
-            contents = {name: self._target(name, target) for name, target in targets.items()}
-        except DownloadError as problem:
-            if self._fetcher.offline:
-                raise NationUnusableError("its files are not in the local copy") from problem
-            raise
-        self.targets.update(targets)
-        cards: dict[str, Card] = {}
-        for name, target in targets.items():
-            try:
-                read = self._known.get(name) or parse_published(target.path, contents[name])
-            except ProfileError as problem:
-                # Who cannot describe its law can still be reached.
-                self.notes[node] = problem.detail
-                continue
-            except ComityError as problem:
-                raise NationUnusableError(f"{target.path} cannot be used: {problem.detail}") from problem
-            if isinstance(read, LegalProfile):
-                self.profiles[node] = read
-            elif read is not None:
-                cards[name] = read
-        has_node = any(isinstance(card, NodeCard) for card in cards.values())
-        offices = [card for card in cards.values() if isinstance(card, ContactPointCard)]
-        if not cards or not (has_node or all(office.hosting for office in offices)):
-            raise NationUnusableError("it has no node card, and not every contact point is hosted by another's node")
-        self.cards.update(cards)
-
-    def _role(self, node: str) -> Targets:
-        """The nation's verified role."""
-        role = nation_role(node)
-        meta = self._updater.trusted_snapshot().meta.get(f"{role}.json")
-        if meta is None:
-            raise NationUnusableError("it was admitted but has not published its cards")
-        path = self._metadata_dir / f"{role}.json"
-        try:
-            targets = self._updater.nation_targets(node)
-        except LengthOrHashMismatchError:
-            raise
-        except RepositoryError as problem:
-            if not meta.hashes:
-                raise
-            # It is what the snapshot says, so the fault is the nation's. Keep it: a mirror passes on what it was given.
-            fetched = self._fetcher.nation_files[metadata_name(role, meta.version)]
-            write_file(path, fetched, durable=self._updater.durable)
-            self.versions[role] = meta.version
-            raise NationUnusableError(f"its metadata does not verify: {problem}") from problem
-        self.versions[role] = meta.version
-        # Judged each time, wherever it was read from: what a nation signed is kept for mirrors, whatever it is.
-        faults = [*file_faults(parse_metadata(path.read_bytes(), Targets)), *nation_faults(node, targets)]
-        if faults:
-            raise NationUnusableError(f"its metadata breaks the rules: {'; '.join(faults[:5])}")
-        self.expiries[role] = targets.expires
-        return targets
-
-    def _target(self, name: str, target: TargetFile) -> bytes:
-        """The target's verified bytes, from the cache or from the source."""
-        path = self._cache_dir / name
-        try:
-            encoded = path.read_bytes()
-            target.verify_length_and_hashes(encoded)
-        except (OSError, LengthOrHashMismatchError):
-            encoded = self._fetcher.download_bytes(name, target.length)
-            target.verify_length_and_hashes(encoded)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_file(path, encoded, durable=self._updater.durable)
-        return encoded
-
-
-def _checked_targets(role: Targets) -> list[TargetFile]:
-    """What a nation signed, if it is within limits; raises :class:`NationUnusableError`."""
-    if len(role.targets) > MAX_CARDS_PER_NATION:
-        raise NationUnusableError(f"it has more than {MAX_CARDS_PER_NATION} cards")
-    if any(target.length > MAX_CARD_BYTES for target in role.targets.values()):
-        raise NationUnusableError(f"a card has more than {MAX_CARD_BYTES} bytes")
-    return [role.targets[path] for path in sorted(role.targets)]

@@ -4,20 +4,20 @@ The TUF library's ``Updater`` does the workflow of the TUF specification §5 (ro
 mix-and-match) on files that an injected ``fetch`` brings from any node: nobody between the signers and this client is
 trusted. Blocking; run it in a thread.
 
-What stays with us:
+These stay with us:
 1. The reference time is the caller's ``now``.
 2. The trust anchor is kept in ``trusted-root.json`` and every refresh starts from it.
 3. Cached metadata is written durably, so that a power cut cannot take the rollback protection away.
 4. A file that is not what the signed snapshot or the nation's role says is the mirror's fault: the refresh fails and
    the directory in use stays. Metadata or cards that are what the snapshot says but are unusable are the nation's
-   fault: that nation is left out and named in ``problems``, the others go on. What was fetched of it is kept, so that
-   a mirror passes on exactly what it was given.
+   fault: that nation is left out and named in ``problems``, the others go on. The client keeps what it fetched of it,
+   so that a mirror passes on exactly what it was given.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -27,34 +27,37 @@ from typing import ClassVar, Self
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError, RepositoryError
 from tuf.api.metadata import Metadata, Root
 
-from keys.directory.card_rules import card_node
-from keys.directory.cards import Card, ContactPointCard, NodeCard
-from keys.directory.metadata._nation_subset import WantedNations, nations_named
-from keys.directory.metadata._reading import Fetch, Fetcher, MetadataReading, TimedUpdater
+from keys.directory.cards import ContactPointCard, NodeCard
+from keys.directory.metadata._nation_subset import WantedNations
+from keys.directory.metadata._nations import ArchiveFolder, Nation, NationFiles, NationsReading, Unused
+from keys.directory.metadata._reading import Fetch, Fetcher, KnownMembers, TimedUpdater
 from keys.directory.metadata.repository import (
+    ARCHIVES,
     FEDERATION_FIELD,
     MAX_FILE_BYTES,
     ROOT,
     SNAPSHOT,
     TARGETS,
     TIMESTAMP,
+    archive_name,
+    archive_node,
     delegated_nodes,
+    is_target_name,
     metadata_name,
     nation_role,
     parse_metadata,
     role_node,
 )
 from keys.directory.metadata.standing import sanctioned, sanctions_of
-from keys.directory.view import Directory
+from keys.directory.view import Directory, NationsRead, SignedFacts
 from keys.directory.witness_rule import rule_of
-from keys.local.files import acquire_lock, release_lock, write_file
+from keys.local.files import acquire_lock, make_durable, release_lock, write_file
 from protocol.encoding import cbor
 from protocol.errors import (
     ComityError,
     DirectoryUnavailableError,
     DirectoryUntrustedError,
     MalformedError,
-    NationUnusableError,
     NotFoundError,
     TooLargeError,
 )
@@ -70,10 +73,11 @@ _NEVER_EXPIRED = datetime.min.replace(tzinfo=UTC)
 class DirectoryClient:
     """Keeps one folder of verified metadata and makes a :class:`Directory` of it.
 
-    ``trusted_root`` is the root metadata from the bootstrap bundle; None once the folder has it. ``fetch(name)`` brings
+    ``trusted_root`` is the root metadata from the bootstrap file; None once the folder has it. ``fetch(name)`` brings
     a file such as ``metadata/timestamp.json`` and raises :class:`NotFoundError` when the source has no such file; any
     other exception counts as unreachable. ``current`` is the last verified directory and stays usable when a refresh
-    fails. ``durable=False`` is for a throw-away folder.
+    fails. ``durable=False`` is for a throw-away folder. ``unused`` is told of a nation whose archive is not what was
+    signed: its files are fetched one by one then.
 
     With ``nations`` only these are read, the nations whose cards theirs name, and what look-ups asked the directory
     for before the refresh. ``unread`` of the directory names the others; nothing of them was fetched.
@@ -92,15 +96,21 @@ class DirectoryClient:
         *,
         durable: bool = True,
         nations: Collection[str] | None = None,
+        unused: Unused = lambda node: None,
     ) -> None:
+        self._unused = unused
         self._durable = durable
         self._folder = metadata_dir
         self._fetch = fetch
         self.current: Directory | None = None
         self._one_at_a_time = threading.Lock()
-        self._cards: dict[str, Card] = {}
+        self._nations: Mapping[str, Nation] = {}
         self._state: dict[str, bytes] = {}
-        self._target_names: frozenset[str] = frozenset()
+        self._files: Mapping[str, NationFiles] = {}
+        self._archives = ArchiveFolder(metadata_dir)
+        self._also_known: Mapping[str, Nation] = {}
+        self._members: KnownMembers | None = None
+        self._lost = False  # whether an archive of what was verified is not here any more
         self._root_version = 0
         metadata_dir.mkdir(parents=True, exist_ok=True)
         self._closed = False
@@ -134,15 +144,20 @@ class DirectoryClient:
         return self._run(Fetcher(self._fetch), now, self._folder, everything=everything)
 
     def load(
-        self, now: datetime, *, allow_expired: bool = False, everything: bool = False, judge: bool = False
+        self,
+        now: datetime,
+        *,
+        allow_expired: bool = False,
+        everything: bool = False,
+        carried: Mapping[str, bytes] | None = None,
     ) -> Directory:
         """The last directory that was verified here, verified again from this folder alone; raises as :meth:`refresh`.
 
         With ``allow_expired`` expiry is not judged: for starting without a connection. The caller shows
-        ``Directory.is_stale``. ``everything`` reads all nations whose files are here.
-        ``judge`` applies the rules of the directory too: for files that were not verified here before.
+        ``Directory.is_stale``. ``everything`` reads all nations whose files are here. With ``carried`` these files are
+        read instead; they were not verified here before, so the rules of the directory are applied too.
         """
-        state = self._stored_state()
+        state = dict(carried) if carried is not None else self._stored_state()
 
         def stored(name: str) -> bytes:
             if name not in state:
@@ -152,24 +167,38 @@ class DirectoryClient:
         with TemporaryDirectory(prefix=".load-", dir=self._folder) as folder:
             fetcher = Fetcher(stored, offline=True)
             reference_time = _NEVER_EXPIRED if allow_expired else now
-            self._state = state
+            self._state = {name: content for name, content in state.items() if not is_target_name(name)}
+            judge = carried is not None
             return self._run(fetcher, reference_time, Path(folder), everything=everything, judge=judge)
 
     def lacks(self) -> bool:
         """Whether a look-up asked for a nation that the next refresh would read."""
         return self.current is not None and bool(self._missing(self.current, everything=False))
 
-    def files(self) -> dict[str, bytes]:
-        """Every file of the verified directory under its published name: what a mirror serves."""
+    def files(self, but: Collection[str] = frozenset()) -> dict[str, bytes]:
+        """Every file of the verified directory under its published name, ``but`` some: what a mirror serves.
+
+        Raises :class:`DirectoryUnavailableError` when there is none, some nations were not read, or files were lost.
+        """
         if self.current is None:
             raise DirectoryUnavailableError("no directory was verified yet")
         if self.current.unread:
             raise DirectoryUnavailableError("only some nations were read here")
-        return {**self._state, **{name: self._cached_target(name) for name in self._target_names}}
+        left = self.names() - set(but)
+        nodes = [node for node, files in self._files.items() if not left.isdisjoint(files.places)]
+        return {name: content for name, content in (self._state | self._targets(nodes)).items() if name in left}
+
+    def know(self, other: DirectoryClient) -> None:
+        """Do not verify again what ``other``, a client of this program, verified under the same roots."""
+        self._also_known = other._nations
+
+    def lean_on(self, folder: Path) -> None:
+        """Use the archives of another client's folder where this one's has none; they are verified as its own are."""
+        self._archives.beside = folder
 
     def names(self) -> frozenset[str]:
         """The published names of the files of the verified directory; empty before there was one."""
-        return frozenset(self._state) | self._target_names
+        return frozenset(self._state).union(*(files.places for files in self._files.values()))
 
     def extract(self, nodes: Iterable[str]) -> dict[str, bytes]:
         """The files that vouch for the cards of ``nodes``, and of the nations that these name, by published name.
@@ -183,12 +212,11 @@ class DirectoryClient:
         named = frozenset(nodes)
         while named - wanted:
             wanted |= named
-            named = nations_named(card for card in self._cards.values() if card_node(card) in wanted)
+            named = frozenset().union(*(self._nations[node].named for node in wanted & self._nations.keys()))
         if wanted & self.current.unread:
             raise DirectoryUnavailableError(f"not read here: {', '.join(sorted(wanted & self.current.unread))}")
         metadata = {name: content for name, content in self._state.items() if _nation_of(name) in {None, *wanted}}
-        cards = (name for name in self._target_names if name.split("/")[1] in wanted)
-        return metadata | {name: self._cached_target(name) for name in cards}
+        return metadata | self._targets(wanted & self._files.keys())
 
     # --- Inside ---
 
@@ -201,9 +229,7 @@ class DirectoryClient:
             try:
                 return path.read_bytes()
             except OSError as problem:
-                raise DirectoryUnavailableError(
-                    "there is no trusted root here; import the bootstrap bundle"
-                ) from problem
+                raise DirectoryUnavailableError("there is no trusted root here; import the bootstrap file") from problem
         parse_metadata(given, Root)
         if not path.exists() or path.read_bytes() != given:
             write_file(path, given, durable=self._durable)
@@ -225,15 +251,17 @@ class DirectoryClient:
         self, fetcher: Fetcher, reference_time: datetime, folder: Path, everything: bool, judge: bool
     ) -> Directory:
         current = self.current
-        whole = None if current is None or self._missing(current, everything=everything) else current
+        again = current is None or self._lost or self._missing(current, everything=everything)
+        whole = None if again else current
         if whole is not None and folder == self._folder and self._nothing_new(whole, fetcher, reference_time):
             return whole
         try:
             durable = self._durable and folder == self._folder
             updater = TimedUpdater(folder, fetcher, self._trusted_root, reference_time, durable=durable, judge=judge)
+            updater.known = self._members
             updater.refresh()
             version = updater.trusted_timestamp().version
-            # What was amiss with a nation may be over (its file was missing here): then it is read again.
+            # A fault of a nation may be over (its file was missing here): then it is read again.
             if whole is None or whole.version != version or whole.problems:
                 built = self._build(updater, fetcher, folder, everything)
                 whole = self.current = current if current is not None and current.is_same_as(built) else built
@@ -250,8 +278,8 @@ class DirectoryClient:
     def _nothing_new(self, current: Directory, fetcher: Fetcher, now: datetime) -> bool:
         """Whether the source has the very timestamp that was verified last, under the same root, and it still counts.
 
-        Then the workflow would end where it ended before (TUF §5.4.3.1), and nothing is to be parsed. Whatever else
-        the source says or fails to say is for the workflow to judge.
+        Then the workflow would end where it ended before (TUF §5.4.3.1), and nothing is to be parsed. The workflow
+        judges all else that the source says or fails to say.
         """
         if current.problems or current.is_stale(now):
             return False
@@ -280,47 +308,55 @@ class DirectoryClient:
             raise DirectoryUnavailableError("no verified directory is stored here; refresh first")
         return {name: content for name, content in state.items() if isinstance(content, bytes)}
 
-    def _keep(self, folder: Path, root_version: int, reading: MetadataReading, unread: Collection[str]) -> None:
-        """Store what was verified as one file, then drop cached cards that are no longer listed.
+    def _keep(self, folder: Path, root_version: int, reading: NationsReading, unread: Collection[str]) -> None:
+        """Store what was verified as one file, then drop archives that are no longer needed.
 
-        The updater's own files may be ahead of it: a refresh can break off between its metadata and the cards. What was
-        kept of nations that are not read now stays, for when they are read again: it is verified anew then.
+        The updater's own files may be ahead of it: a refresh can break off between its metadata and the cards. Files of
+        nations that are not read now stay, for when they are read again: they are verified anew then.
         """
         state = {metadata_name(role, n): (folder / f"{role}.json").read_bytes() for role, n in reading.versions.items()}
         for path in (folder / "root_history").glob("*.root.json"):
             if int(path.name.split(".")[0]) <= root_version:
                 state[f"metadata/{path.name}"] = path.read_bytes()
+        for files in reading.files.values():
+            state.update(files.role)
         state.update((name, content) for name, content in self._state.items() if _nation_of(name) in unread)
         if folder == self._folder:
+            if self._durable:
+                # Before the state that says that they are here.
+                make_durable([self._folder / name for name in reading.written])
             write_file(self._folder / STATE_NAME, cbor.encode(state), durable=self._durable)
-            for path in (self._folder / "targets").glob("*/*.json"):
-                if path.parent.name not in unread and path.relative_to(self._folder).as_posix() not in reading.targets:
-                    path.unlink()
+            kept = {each.archive for each in reading.files.values()}
+            for path in (self._folder / ARCHIVES).glob("*"):
+                name = f"{ARCHIVES}/{path.name}"
+                if name not in kept and archive_node(name) not in unread:
+                    path.unlink(missing_ok=True)
             if self._wanted is not None:
                 self._wanted.keep()
-        self._state, self._target_names = state, frozenset(reading.targets)
+        self._state, self._files = state, dict(reading.files)
 
     def _build(self, updater: TimedUpdater, fetcher: Fetcher, folder: Path, everything: bool) -> Directory:
         root, targets = updater.trusted_root(), updater.trusted_targets()
         nodes = delegated_nodes(targets)
         if len(nodes) > MAX_NATIONS:
             raise DirectoryUntrustedError(f"the directory has more than {MAX_NATIONS} nations")
-        reading = MetadataReading(updater, fetcher, folder, self._folder, self._cards)
+        known = {**self._nations, **self._also_known}
+        reading = NationsReading(updater, fetcher, self._archives, known, self._unused)
         problems: dict[str, str] = {}
         unread = set(nodes)
         to_read = self._to_read(unread, updater, fetcher, everything)
         while to_read:
             unread -= to_read
-            for node in sorted(to_read):
-                try:
-                    reading.read_nation(node)
-                except NationUnusableError as problem:
-                    problems[node] = problem.detail
-            to_read = self._at_hand(nations_named(reading.cards.values()) & unread, updater, fetcher)
+            problems |= reading.read(to_read)
+            named = frozenset[str]().union(*(reading.nations[node].named for node in to_read & reading.nations.keys()))
+            to_read = self._at_hand(named & unread, updater, fetcher)
         self._keep(folder, root.version, reading, unread)
         self._root_version = root.version
-        self._cards = reading.cards
-        cards = sanctioned(((card_node(card), card) for card in reading.cards.values()), sanctions_of(targets))
+        self._nations, self._lost = dict(sorted(reading.nations.items())), False
+        self._members = updater.known_members()
+        every = ((node, card) for node, nation in self._nations.items() for card in nation.cards.values())
+        cards = sanctioned(every, sanctions_of(targets))
+        notes = {node: each.note for node, each in self._nations.items() if each.note is not None}
         name = root.unrecognized_fields.get(FEDERATION_FIELD, "")
         expiries = {
             ROOT: root.expires,
@@ -333,14 +369,18 @@ class DirectoryClient:
             min(expiries.values()),
             [card for card in cards if isinstance(card, NodeCard)],
             [card for card in cards if isinstance(card, ContactPointCard)],
-            federation=name if isinstance(name, str) else "",
-            expiries=expiries | reading.expiries,
-            digest=sha256(Metadata(updater.trusted_timestamp()).signed_bytes).digest(),
-            problems={**_shared_keys(cards), **reading.notes, **problems},
-            profiles=reading.profiles,
-            unread=unread,
-            want=self._wanted.add if self._wanted is not None else None,
-            witness_rule=rule_of(targets, nodes),
+            SignedFacts(
+                federation=name if isinstance(name, str) else "",
+                expiries=expiries | {nation_role(node): nation.expires for node, nation in reading.nations.items()},
+                digest=sha256(Metadata(updater.trusted_timestamp()).signed_bytes).digest(),
+                witness_rule=rule_of(targets, nodes),
+            ),
+            NationsRead(
+                profiles={node: each.profile for node, each in reading.nations.items() if each.profile is not None},
+                problems={**_shared_keys(self._nations), **notes, **problems},
+                unread=unread,
+                want=self._wanted.add if self._wanted is not None else None,
+            ),
         )
 
     def _to_read(
@@ -360,11 +400,31 @@ class DirectoryClient:
         return frozenset(
             node
             for node, meta in files.items()
-            if meta and metadata_name(nation_role(node), meta.version) in self._state
+            if meta
+            and (
+                metadata_name(nation_role(node), meta.version) in self._state
+                or self._archives.has(archive_name(node, meta.version))
+            )
         )
 
-    def _cached_target(self, name: str) -> bytes:
-        return (self._folder / name).read_bytes()
+    def _targets(self, nodes: Iterable[str]) -> dict[str, bytes]:
+        """The files of these nations by published name, but roles that stand alone."""
+        found: dict[str, bytes] = {}
+        for node in nodes:
+            files = self._files[node]
+            if files.places:
+                archive = self._archive(node)
+                found.update({name: archive[start : start + size] for name, (start, size) in files.places.items()})
+        return found
+
+    def _archive(self, node: str) -> bytes:
+        """The archive that was verified; raises :class:`DirectoryUnavailableError` when it is not here any more."""
+        archive = self._archives.read(self._files[node].archive)
+        if archive is None or sha256(archive).digest() != self._files[node].digest:
+            self._nations = {name: nation for name, nation in self._nations.items() if name != node}
+            self._lost = True
+            raise DirectoryUnavailableError(f"the files of {node} are not in the local copy any more; refresh")
+        return archive
 
 
 def _nation_of(name: str) -> str | None:
@@ -372,7 +432,7 @@ def _nation_of(name: str) -> str | None:
     return role_node(name.removeprefix("metadata/").partition(".")[2].removesuffix(".json"))
 
 
-def _shared_keys(cards: Iterable[Card]) -> dict[str, str]:
+def _shared_keys(nations: Mapping[str, Nation]) -> dict[str, str]:
     """A note for nations whose cards list a key that another nation's card lists too.
 
     Look-ups are by holder and key id, so nothing is ambiguous and nobody is left out: otherwise copying another's
@@ -380,12 +440,11 @@ def _shared_keys(cards: Iterable[Card]) -> dict[str, str]:
     """
     first: dict[bytes, str] = {}
     notes: dict[str, str] = {}
-    for card in cards:
-        node = card_node(card)
-        for entry in card.all_keys():
-            other = first.setdefault(entry.kid, node)
+    for node, nation in nations.items():
+        for kid in nation.kids:
+            other = first.setdefault(kid, node)
             if other != node:
-                notes[node] = f"its cards list a key of {other}: {entry.kid.hex()}"
+                notes[node] = f"its cards list a key of {other}: {kid.hex()}"
     return notes
 
 

@@ -1,7 +1,7 @@
 """What of a member's standing in the directory ends, and when: so that nobody falls silent by a date.
 
-Metadata of the directory, the member's own keys and certificates. What is renewed by itself (the registry's snapshot
-and timestamp) is told of only on the last day.
+Metadata of the directory, the member's own keys and certificates. Metadata that is renewed by itself (the registry's
+snapshot and timestamp) is told of only on the last day.
 """
 
 from __future__ import annotations

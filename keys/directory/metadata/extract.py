@@ -16,11 +16,9 @@ from tempfile import TemporaryDirectory
 
 from tuf.api.metadata import Root
 
-from keys.directory.metadata.client import STATE_NAME, DirectoryClient
-from keys.directory.metadata.repository import ROOT, is_target_name, parse_metadata
+from keys.directory.metadata.client import DirectoryClient
+from keys.directory.metadata.repository import ROOT, parse_metadata
 from keys.directory.view import Directory
-from keys.local.files import write_file
-from protocol.encoding import cbor
 from protocol.errors import DirectoryUntrustedError, NotFoundError
 
 _ROOT_NAME = re.compile(r"metadata/([1-9][0-9]{0,8})\.root\.json")
@@ -50,17 +48,8 @@ def read_extract(files: Mapping[str, bytes], trusted_root: bytes) -> Extract:
     :class:`DirectoryUnavailableError`.
     """
     with TemporaryDirectory(prefix="comity-extract-") as name:
-        folder = Path(name)
-        metadata: dict[str, bytes] = {}
-        for file, content in files.items():
-            if is_target_name(file):
-                (folder / file).parent.mkdir(parents=True, exist_ok=True)
-                write_file(folder / file, content, durable=False)
-            else:
-                metadata[file] = content
-        write_file(folder / STATE_NAME, cbor.encode(metadata), durable=False)
-        with DirectoryClient(folder, trusted_root, _no_source, durable=False, nations=()) as client:
-            directory = client.load(datetime.now(UTC), allow_expired=True, everything=True, judge=True)
+        with DirectoryClient(Path(name), trusted_root, _no_source, durable=False, nations=()) as client:
+            directory = client.load(datetime.now(UTC), allow_expired=True, everything=True, carried=files)
             used = client.extract(directory.members_read())
         first = parse_metadata(trusted_root, Root).signed.version
         earlier = {name for name in files if 0 < _root_version(name) < first}  # nothing here vouches for these

@@ -1,8 +1,8 @@
 """Choosing among several sources of the directory: the newest that verifies counts, and what disagrees is named.
 
 An old directory can be valid for days: whoever has only that source works with it and cannot know. So several are asked
-for their timestamp first. What they claim decides only in which order they are tried; what is taken is verified, and
-never older than what was verified before.
+for their timestamp first. Their claims decide only in which order they are tried. A directory is taken once it is
+verified, and is never older than the one that was verified before.
 """
 
 from __future__ import annotations

@@ -6,14 +6,17 @@ Layout (TUF with consistent snapshots)::
     metadata/timestamp.json                      the only file that is ever replaced
     targets/<nn>/<sha-256>.node.json  targets/<nn>/<sha-256>.contact-<name>.json
     targets/<nn>/<sha-256>.legal-profile.json
+    archives/<N>.nation-<nn>.bin                 the same files of a nation in one; whoever has none reads them singly
 
 Everything but ``timestamp.json`` is written before it, so a reader sees the old directory or the new one.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,8 +25,9 @@ from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Time
 
 from keys.directory.cards import Card, parse_contact_point_card, parse_node_card
 from keys.directory.legal_profile import LegalProfile, parse_profile
+from keys.directory.metadata._archive import join
 from keys.directory.metadata.tuf_key import register_key_type
-from keys.local.files import sync_folder, write_file
+from keys.local.files import write_files
 from protocol.address import Address, parse_node
 from protocol.encoding.json_bounds import require_few_items
 from protocol.errors import DirectoryUntrustedError, InvalidAddressError, MalformedError, NotFoundError, TooLargeError
@@ -37,6 +41,8 @@ MAX_FILE_BYTES = 16 * 1_048_576
 MAX_FILE_ITEMS = 200_000
 # 64 holders before and 64 after, each with a key of 1,344 bytes and a signature of 2,484, in hexadecimal.
 MAX_ROOT_BYTES = 2_097_152
+# To look at so many one by one is slower than to list the folders.
+_MANY_FILES = 256
 register_key_type()
 
 FEDERATION_FIELD = "x-comity-federation"
@@ -46,6 +52,8 @@ SignedT = TypeVar("SignedT", Root, Targets, Snapshot, Timestamp)
 _METADATA_NAME = re.compile(
     r"metadata/(timestamp|[1-9][0-9]{0,8}\.(root|targets|snapshot|nation-[a-z0-9-]{2,32}))\.json\Z"
 )
+ARCHIVES = "archives"
+_ARCHIVE_NAME = re.compile(r"archives/[1-9][0-9]{0,8}\.nation-[a-z0-9-]{2,32}\.bin\Z")
 _TARGET_NAME = re.compile(r"targets/[a-z][a-z0-9-]{1,31}/[0-9a-f]{64}\.[a-z0-9][a-z0-9.-]{0,80}\Z")
 
 
@@ -118,6 +126,17 @@ def metadata_name(role: str, version: int) -> str:
     return TIMESTAMP_NAME if role == TIMESTAMP else f"metadata/{version}.{role}.json"
 
 
+def archive_name(node: str, version: int) -> str:
+    """The file name of the archive of a nation, for one version of its role."""
+    return f"{ARCHIVES}/{version}.{nation_role(node)}.bin"
+
+
+def archive_node(name: str) -> str | None:
+    """The nation whose archive has this name; None for any other name."""
+    folder, _, file = name.partition("/")
+    return role_node(file.partition(".")[2].removesuffix(".bin")) if folder == ARCHIVES else None
+
+
 def target_name(target: TargetFile) -> str:
     """The file name of a target, with its hash in front of the last part; :class:`MalformedError` without SHA-256."""
     folder, _, name = target.path.rpartition("/")
@@ -139,7 +158,7 @@ class MetadataRepository:
 
         Can be given to a :class:`DirectoryClient` as its ``fetch``.
         """
-        if not _METADATA_NAME.match(name) and not _TARGET_NAME.match(name):
+        if not any(pattern.match(name) for pattern in (_METADATA_NAME, _TARGET_NAME, _ARCHIVE_NAME)):
             raise NotFoundError("this is not the name of a directory file")
         try:
             return (self.path / name).read_bytes()
@@ -147,22 +166,31 @@ class MetadataRepository:
             raise NotFoundError(f"the directory has no {name}") from None
 
     def install(self, files: Mapping[str, bytes]) -> None:
-        """Write files durably, ``timestamp.json`` last. The caller has verified that they belong together."""
+        """Write files durably, ``timestamp.json`` last. The caller has verified that they belong together.
+
+        A target that is there under its hash and with its length is left as it is. The archives of the nations whose
+        roles come with them are made here.
+        """
         for name in files:
             if not _METADATA_NAME.match(name) and not _TARGET_NAME.match(name):
                 raise MalformedError("this is not the name of a directory file")
-        for name in sorted(files, key=lambda name: name == TIMESTAMP_NAME):
-            path = self.path / name
-            self._make_folder(path.parent)
-            if not path.exists() or path.read_bytes() != files[name]:
-                write_file(path, files[name])
+        there = self._sizes() if len(files) > _MANY_FILES else self._sizes_of(files)
+        new = {name: content for name, content in files.items() if not self._is_there(name, content, there)}
+        new.pop(TIMESTAMP_NAME, None)
+        roles = [name for name in files if name in new or _archive_of(name) not in there]
+        write_files({self.path / name: content for name, content in (new | self._archives(roles, files)).items()})
+        if TIMESTAMP_NAME in files:
+            write_files({self.path / TIMESTAMP_NAME: files[TIMESTAMP_NAME]})
 
     def prune(self, keep: Collection[str]) -> None:
-        """Remove every published file that is not in ``keep``, but no root: clients follow these one by one."""
-        for path in [*(self.path / "metadata").glob("*.json"), *(self.path / "targets").glob("*/*.json")]:
-            name = path.relative_to(self.path).as_posix()
-            if name not in keep and not name.endswith(f".{ROOT}.json"):
-                path.unlink(missing_ok=True)
+        """Remove every published file that is not in ``keep``, but no root: clients follow these one by one.
+
+        An archive is kept with its nation's role.
+        """
+        kept = {*keep, *map(_archive_of, keep)}
+        for name in (name for name, _ in self._entries()):
+            if name not in kept and not name.endswith(f".{ROOT}.json"):
+                (self.path / name).unlink(missing_ok=True)
 
     # --- The published state ---
 
@@ -233,11 +261,63 @@ class MetadataRepository:
 
     # --- Inside ---
 
-    def _make_folder(self, folder: Path) -> None:
-        missing = [path for path in (folder, *folder.parents) if not path.exists()]
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in missing:
-            sync_folder(path.parent)
+    def _sizes(self) -> dict[str, int]:
+        """The published files and their lengths."""
+        return {name: entry.stat().st_size for name, entry in self._entries()}
+
+    def _sizes_of(self, names: Collection[str]) -> dict[str, int]:
+        """The same of a few."""
+        found: dict[str, int] = {}
+        for name in {*names, *map(_archive_of, names)}:
+            with suppress(OSError):
+                found[name] = (self.path / name).stat().st_size
+        return found
+
+    def _entries(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        folders = ["metadata", "archives", *(f"targets/{path.name}" for path in (self.path / "targets").glob("*"))]
+        for folder in folders:
+            try:
+                with os.scandir(self.path / folder) as entries:
+                    for entry in entries:
+                        if entry.is_file() and not entry.name.startswith("."):
+                            yield f"{folder}/{entry.name}", entry
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+
+    def _is_there(self, name: str, content: bytes, there: Mapping[str, int]) -> bool:
+        if there.get(name) != len(content):
+            return False
+        return _TARGET_NAME.match(name) is not None or (self.path / name).read_bytes() == content
+
+    def _archives(self, names: Iterable[str], files: Mapping[str, bytes]) -> dict[str, bytes]:
+        """The archives of the nations whose roles are among ``names``.
+
+        Where a file of one is missing there is none: what is published stays readable file by file.
+        """
+
+        def read(target: TargetFile) -> bytes:
+            name = target_name(target)
+            return files[name] if name in files else self.read(name)
+
+        made: dict[str, bytes] = {}
+        for name in names:
+            archive = _archive_of(name)
+            if archive == name:
+                continue
+            try:
+                joined = join(files[name], parse_metadata(files[name], Targets).signed, read, MAX_FILE_BYTES)
+            except (NotFoundError, DirectoryUntrustedError, MalformedError):
+                continue
+            if joined is not None:
+                made[archive] = joined
+        return made
+
+
+def _archive_of(name: str) -> str:
+    """The name of the archive to a nation's role of this name; every other name is itself."""
+    folder, _, file = name.partition("/")
+    is_nations = folder == "metadata" and f".{NATION_PREFIX}" in file
+    return f"{ARCHIVES}/{file.removesuffix('.json')}.bin" if is_nations else name
 
 
 def parse_metadata(encoded: bytes, kind: type[SignedT]) -> Metadata[SignedT]:

@@ -61,7 +61,7 @@ from protocol.errors import DirectoryUntrustedError
 
 MAX_FEDERATION_CHARS = 120
 AnyMetadata = Metadata[Root] | Metadata[Targets] | Metadata[Snapshot] | Metadata[Timestamp]
-# Who holds a key that already has a role, by each part of the key.
+# The holder of a key that already has a role, by each part of the key.
 Taken = dict[bytes, str]
 
 
@@ -296,7 +296,8 @@ def _target_faults(node: str, path: str, target: TargetFile) -> Iterator[str]:
         yield "it signed the card of another nation"
     elif set(target.hashes) != {"sha256"} or not is_target_name(target_name(target)):
         yield "a card's name or hash is not of the directory's form"
-    yield from _unknown(f"the target {printable(path)}", target.unrecognized_fields)
+    if target.unrecognized_fields:
+        yield from _unknown(f"the target {printable(path)}", target.unrecognized_fields)
 
 
 def _keys_of(role: Role, keys: Mapping[str, Any]) -> list[DirectoryPublicKey]:

@@ -16,14 +16,15 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from keys.directory.metadata._reading import Fetch, Fetcher, MetadataReading
+from keys.directory.metadata._nations import NationsReading
+from keys.directory.metadata._reading import Fetch, Fetcher
 from keys.directory.metadata.client import STATE_NAME, DirectoryClient
-from keys.directory.metadata.repository import ROOT, TIMESTAMP_NAME
+from keys.directory.metadata.repository import ROOT, TIMESTAMP_NAME, archive_node
 from keys.directory.view import Directory
 from keys.local.files import LOCK_WAIT_S, locked
 from protocol.errors import (
@@ -51,23 +52,27 @@ class SharedDirectoryClient(DirectoryClient):
         self, metadata_dir: Path, trusted_root: bytes | None, fetch: Fetch, *, nations: Collection[str] | None = None
     ) -> None:
         super().__init__(metadata_dir, trusted_root, fetch, nations=nations)
-        self._nations = nations
         self._loaded: tuple[int, int, int] | None = None
-        self._targets: dict[str, bytes] = {}
+        self._held: dict[bytes, bytes] = {}  # archives by digest
 
     def changed(self) -> bool:
         """Whether another program brought the folder to another state than ``current`` was made of."""
         return self._stamp() != self._loaded
 
     def load(
-        self, now: datetime, *, allow_expired: bool = False, everything: bool = False, judge: bool = False
+        self,
+        now: datetime,
+        *,
+        allow_expired: bool = False,
+        everything: bool = False,
+        carried: Mapping[str, bytes] | None = None,
     ) -> Directory:
         """See :meth:`DirectoryClient.load`."""
         for _ in range(_MOST_READINGS):
             stamp = self._stamp()
             try:
                 self._adopt_wanted()
-                directory = super().load(now, allow_expired=allow_expired, everything=everything, judge=judge)
+                directory = super().load(now, allow_expired=allow_expired, everything=everything, carried=carried)
             except (OSError, DirectoryUnavailableError, DirectoryUntrustedError):
                 if stamp == self._stamp():
                     raise
@@ -91,7 +96,10 @@ class SharedDirectoryClient(DirectoryClient):
         with TemporaryDirectory(prefix="comity-directory-") as folder:
             names = None if self._wanted is None else self._wanted.names()
             with DirectoryClient(Path(folder), self._trusted_root, source.fetch, durable=False, nations=names) as scout:
+                scout.know(self)
+                scout.lean_on(self._folder)
                 scout.refresh(now, everything=everything)
+                self.know(scout)
         with locked(self._folder / ".lock", self._in_use, wait_s=LOCK_WAIT_S):
             self._tidy()
             source.known = self._state = self._state_here()
@@ -133,13 +141,17 @@ class SharedDirectoryClient(DirectoryClient):
             return None
         return status.st_ino, status.st_mtime_ns, status.st_size
 
-    def _keep(self, folder: Path, root_version: int, reading: MetadataReading, unread: Collection[str]) -> None:
+    def _keep(self, folder: Path, root_version: int, reading: NationsReading, unread: Collection[str]) -> None:
         # As they are when the directory is made: another program may drop the files later.
-        self._targets = {name: (self._folder / name).read_bytes() for name in reading.targets}
+        listed = [each for each in reading.files.values() if each.archive]
+        held = self._held
+        self._held = {
+            each.digest: held.get(each.digest) or (self._folder / each.archive).read_bytes() for each in listed
+        }
         super()._keep(folder, root_version, reading, unread)
 
-    def _cached_target(self, name: str) -> bytes:
-        return self._targets[name]
+    def _archive(self, node: str) -> bytes:
+        return self._held[self._files[node].digest]
 
 
 class _Source:
@@ -163,7 +175,7 @@ class _Source:
         try:
             content = self._client._fetch(name)
         except NotFoundError:
-            if f".{ROOT}." in name:
+            if f".{ROOT}." in name or archive_node(name) is not None:
                 self._fetched[name] = None
             raise
         self._fetched[name] = content
@@ -174,6 +186,6 @@ class _Source:
         if name in self.known:
             return self.known[name]
         try:
-            return (self._client._folder / name).read_bytes() if name.startswith("targets/") else None
+            return (self._client._folder / name).read_bytes() if archive_node(name) is not None else None
         except OSError:
             return None

@@ -72,7 +72,7 @@ def _apply(card: Card, sanction: Sanction) -> Card:
     status = CardStatus.REVOKED if card.status is CardStatus.REVOKED else _CARD_STATUS[sanction.standing]
     since = sanction.since
     if card.status is not CardStatus.ACTIVE:
-        # Whichever came first: a nation cannot put its own end after the one that the root holders signed.
+        # The earlier of the two: a nation cannot put its own end after the one that the root holders signed.
         since = min(since, card.status_since)
     return card.model_copy(update={"status": status, "status_since": since})
 

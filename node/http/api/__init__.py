@@ -1,1 +1,4 @@
-"""The endpoints of docs/http-api.md, one module per resource."""
+"""The endpoints of docs/http-api.md, one module a resource.
+
+None decides who may connect, and none answers before what it accepts is durable.
+"""

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from node.http.context import Context
+from node.http.context import HttpContext
 from protocol.errors import RateLimitedError
 
 MAX_WAIT_S = 30
 
 
 @contextmanager
-def waiting(context: Context, holder: str) -> Iterator[None]:
+def waiting(context: HttpContext, holder: str) -> Iterator[None]:
     """Count one waiting request of ``holder``; raises :class:`RateLimitedError` when there are too many."""
-    if context.polls[holder] >= context.limits.polls_per_desk:
+    if context.polls.of[holder] >= context.node.settings.limits.polls_per_desk:
         raise RateLimitedError("too many requests of this caller wait already")
-    context.polls[holder] += 1
-    context.metrics.waiting.inc()
+    context.polls.of[holder] += 1
+    context.node.metrics.waiting.inc()
     try:
         yield
     finally:
-        context.metrics.waiting.dec()
-        context.polls[holder] -= 1
-        if not context.polls[holder]:
-            del context.polls[holder]
+        context.node.metrics.waiting.dec()
+        context.polls.of[holder] -= 1
+        if not context.polls.of[holder]:
+            del context.polls.of[holder]

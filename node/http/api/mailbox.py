@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 from aiohttp import web
@@ -10,8 +9,8 @@ from aiohttp import web
 from node.http.api._waiting import MAX_WAIT_S, waiting
 from node.http.api.endpoint import Endpoint, cbor_response, number
 from node.http.authentication import Caller, require_desk
-from node.http.context import Context
-from node.store.interface import StoredMailboxEntry
+from node.http.context import HttpContext
+from node.store.reads import StoredMailboxEntry
 from protocol.address import Address
 from protocol.http import wire
 
@@ -24,17 +23,17 @@ HEARTBEAT_S = 15.0
 MAX_STREAM_S = 600.0
 
 
-async def page(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
+async def page(context: HttpContext, caller: Caller, request: web.Request, body: bytes) -> web.Response:
     """The entries after ``after``, oldest first; waits up to ``wait`` seconds for one to come."""
-    desk = require_desk(context.node, caller)
+    desk = require_desk(context.node.name, caller)
     after = number(request, "after", 0)
     limit = max(1, number(request, "limit", DEFAULT_ENTRIES, MAX_ENTRIES))
     deadline = time.monotonic() + number(request, "wait", 0, MAX_WAIT_S)
     entries, head = await _page(context, desk, after, limit)
     if not entries and time.monotonic() < deadline:
-        with waiting(context, str(desk)), context.sequencer.wakeups.watch(str(desk)) as watch:
+        with waiting(context, str(desk)), context.node.sequencer.wakeups.watch(str(desk)) as watch:
             entries, head = await _page(context, desk, after, limit)
-            while not entries and not context.stopping:
+            while not entries and not context.polls.stopping:
                 left_s = deadline - time.monotonic()
                 if left_s <= 0 or not await watch.wait(left_s):
                     break
@@ -43,17 +42,17 @@ async def page(context: Context, caller: Caller, request: web.Request, body: byt
     return cbor_response(wire.encode_mailbox(rows, head))
 
 
-async def events(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.StreamResponse:
+async def events(context: HttpContext, caller: Caller, request: web.Request, body: bytes) -> web.StreamResponse:
     """An event stream that says only that there is something new: ``event: mailbox``, ``data: <highest seq>``."""
-    desk = require_desk(context.node, caller)
+    desk = require_desk(context.node.name, caller)
     told = number(request, "after", 0)
     until = time.monotonic() + MAX_STREAM_S
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
-    with waiting(context, str(desk)), context.sequencer.wakeups.watch(str(desk)) as watch:
+    with waiting(context, str(desk)), context.node.sequencer.wakeups.watch(str(desk)) as watch:
         await response.prepare(request)
         await response.write(b": comity\n\n")
-        while not context.stopping and time.monotonic() < until:
-            head = await context.store.mailbox_head(desk)
+        while not context.polls.stopping and time.monotonic() < until:
+            head = await context.node.store.reads.mailbox_head(desk)
             if head > told:
                 told = head
                 await response.write(f"event: mailbox\ndata: {head}\n\n".encode())
@@ -63,11 +62,9 @@ async def events(context: Context, caller: Caller, request: web.Request, body: b
     return response
 
 
-async def _page(context: Context, desk: Address, after: int, limit: int) -> tuple[list[StoredMailboxEntry], int]:
+async def _page(context: HttpContext, desk: Address, after: int, limit: int) -> tuple[list[StoredMailboxEntry], int]:
     """The entries, and the highest seq there is."""
-    entries, head = await asyncio.gather(
-        context.store.mailbox(desk, after, limit, MAX_PAGE_BYTES), context.store.mailbox_head(desk)
-    )
+    entries, head = await context.node.store.reads.mailbox_page(desk, after, limit, MAX_PAGE_BYTES)
     head = max(head, entries[-1].seq if entries else 0)
     receipts = 0
     for count, entry in enumerate(entries):

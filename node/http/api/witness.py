@@ -10,7 +10,7 @@ from aiohttp import web
 
 from node.http.api.endpoint import Endpoint
 from node.http.authentication import Caller, require_partner
-from node.http.context import Context
+from node.http.context import HttpContext
 from protocol.errors import OldSizeError
 from protocol.http.add_checkpoint import (
     MAX_REQUEST_BYTES,
@@ -23,19 +23,19 @@ from protocol.http.add_checkpoint import (
 NOTE_TYPE = "text/plain"
 
 
-async def add_checkpoint(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
+async def add_checkpoint(context: HttpContext, caller: Caller, request: web.Request, body: bytes) -> web.Response:
     """The witness's signature lines; 409 with the size that it cosigned last, when the old size is another."""
-    require_partner(context.node, caller)
+    require_partner(context.node.name, caller)
     try:
         lines = await context.witness.add(decode_add_checkpoint(body))
     except OldSizeError as problem:
         # The specification gives this answer a form of its own.
-        context.metrics.refusals.labels("witness-add", problem.code).inc()
+        context.node.metrics.refusals.labels("witness-add", problem.code).inc()
         return web.Response(status=problem.http_status, body=encode_old_size(problem.size), content_type=SIZE_TYPE)
     return web.Response(body=encode_cosignatures(lines), content_type=NOTE_TYPE, charset="utf-8")
 
 
-async def checkpoint(context: Context, caller: Caller, request: web.Request, body: bytes) -> web.Response:
+async def checkpoint(context: HttpContext, caller: Caller, request: web.Request, body: bytes) -> web.Response:
     """The checkpoint of a log that was cosigned here last."""
     note = await context.witness.newest(request.match_info["origin"])
     return web.Response(body=note, content_type=NOTE_TYPE, charset="utf-8")

@@ -1,3 +1,4 @@
 """The SQLite store: one writing connection, readers on threads of their own.
 
-It never leaves a batch half applied."""
+It never leaves a batch half applied, and never shows a batch that was not released.
+"""

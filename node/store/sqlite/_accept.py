@@ -9,17 +9,17 @@ from collections.abc import Mapping
 from datetime import datetime
 from hashlib import sha256
 
-from node.store.interface import (
+from node.store._leaves import EventSubject
+from node.store.operations import (
     REASON_UNCLAIMED,
     AcceptSubmission,
     AcceptTransfer,
     Incoming,
-    OutboundKind,
     RecordRejection,
     RecordStatement,
     RecordUnclaimed,
 )
-from node.store.sqlite._rows import MESSAGE, Result, Rows, nations_text
+from node.store.sqlite._rows import INSERT_MAILBOX, MESSAGE, QueuedEnvelope, Result, Rows, nations_text
 from protocol.address import Address
 from protocol.encoding import cbor
 from protocol.encoding.instants import to_ms
@@ -27,17 +27,19 @@ from protocol.errors import IdConflictError, MalformedError, NotFoundError
 from protocol.event import EventName
 
 _INSERT_MESSAGE = (
-    "INSERT INTO message (id, message_id, sender, digest, peer, expires_ms, holds) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO message (id, message_id, sender, digest, peer, created_ms, expires_ms, holds)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_INSERT_PAYLOAD = "INSERT INTO payload (message, raw) VALUES (?, ?)"
 
 
 def accept_submission(rows: Rows, operation: AcceptSubmission) -> Result:
-    """See :class:`~node.store.interface.AcceptSubmission`."""
+    """See :class:`~node.store.operations.AcceptSubmission`."""
     return _accept(rows, operation.message, None, operation.local, operation.onward, operation.at)
 
 
 def accept_transfer(rows: Rows, operation: AcceptTransfer) -> Result:
-    """See :class:`~node.store.interface.AcceptTransfer`."""
+    """See :class:`~node.store.operations.AcceptTransfer`."""
     return _accept(rows, operation.message, operation.peer, operation.local, operation.onward, operation.at)
 
 
@@ -50,7 +52,7 @@ def _accept(
     at: datetime,
 ) -> Result:
     sender = str(incoming.sender)
-    known = rows.execute(
+    known = rows.run(
         "SELECT id, digest FROM message WHERE message_id = ? AND sender = ?", (incoming.message_id.bytes, sender)
     ).fetchone()
     if known is not None:
@@ -60,19 +62,19 @@ def _accept(
     name = EventName.SubmissionAcceptance if peer is None else EventName.RelayAcceptance
     local = tuple(dict.fromkeys(local))
     expires_ms = to_ms(incoming.expires)
-    acceptance = rows.leaf(name, at, incoming.message_id, incoming.digest, peer=peer)
+    acceptance = rows.leaf(name, at, EventSubject(incoming.message_id, incoming.digest, peer=peer))
     consignments = [_consignment(rows, incoming, desk, at) for desk in local]
 
     # An accepting event is the first of its message: its index is the message's id.
     nations = nations_text((incoming.sender.node, *(recipient.node for recipient in incoming.recipients)))
     message = rows.append(acceptance, at, name, rows.tree.size, nations=nations)
     holds = len(local) + len(onward)
-    rows.execute(
+    rows.run(
         _INSERT_MESSAGE,
-        (message, incoming.message_id.bytes, sender, incoming.digest, peer, expires_ms, holds),
+        (message, incoming.message_id.bytes, sender, incoming.digest, peer, to_ms(incoming.created), expires_ms, holds),
     )
     if holds:
-        rows.execute("INSERT INTO payload (message, raw) VALUES (?, ?)", (message, incoming.raw))
+        rows.later(_INSERT_PAYLOAD, (message, incoming.raw))
     indexes = [message]
     for desk, leaf in zip(local, consignments, strict=True):
         indexes.append(_consign(rows, message, str(desk), leaf, at))
@@ -84,26 +86,17 @@ def _accept(
 
 
 def _take_custody(rows: Rows, message: int, incoming: Incoming, peer: str, recipient: Address, at: datetime) -> int:
-    leaf = rows.leaf(
-        EventName.RelayAcceptance, at, incoming.message_id, incoming.digest, peer=peer, recipient=recipient
-    )
+    about = EventSubject(incoming.message_id, incoming.digest, recipient, peer)
+    leaf = rows.leaf(EventName.RelayAcceptance, at, about)
     return rows.append(leaf, at, EventName.RelayAcceptance, message, str(recipient))
 
 
 def _hand_on(
     rows: Rows, message: int, incoming: Incoming, partner: str, reached: tuple[Address, ...], at: datetime
 ) -> None:
-    rows.queue(
-        partner,
-        OutboundKind.ENVELOPE,
-        2 - incoming.priority,
-        at,
-        message,
-        incoming.digest,
-        None,
-        to_ms(incoming.expires),
-        " ".join(map(str, reached)),
-    )
+    recipients = " ".join(map(str, reached))
+    envelope = QueuedEnvelope(message, incoming.digest, to_ms(incoming.expires), 2 - incoming.priority, recipients)
+    rows.queue(partner, envelope, at)
 
 
 def _accept_again(
@@ -150,7 +143,7 @@ def _accept_again(
 
 
 def _consignment(rows: Rows, incoming: Incoming, desk: Address, at: datetime) -> bytes:
-    return rows.leaf(EventName.ContentConsignment, at, incoming.message_id, incoming.digest, recipient=desk)
+    return rows.leaf(EventName.ContentConsignment, at, EventSubject(incoming.message_id, incoming.digest, desk))
 
 
 def _consign(rows: Rows, message: int, desk: str, leaf: bytes, at: datetime) -> int:
@@ -160,7 +153,7 @@ def _consign(rows: Rows, message: int, desk: str, leaf: bytes, at: datetime) -> 
 
 
 def record_rejection(rows: Rows, operation: RecordRejection) -> Result:
-    """See :class:`~node.store.interface.RecordRejection`."""
+    """See :class:`~node.store.operations.RecordRejection`."""
     recipient = str(operation.recipient) if operation.recipient is not None else None
     if operation.event not in (EventName.SubmissionRejection, EventName.RelayRejection):
         raise MalformedError("a rejection is a SubmissionRejection or a RelayRejection")
@@ -179,40 +172,28 @@ def record_rejection(rows: Rows, operation: RecordRejection) -> Result:
     known = rows.execute("SELECT idx FROM event WHERE rejection = ?", (same,)).fetchone()
     if known is not None:
         return Result((known[0],), duplicate=True)
-    leaf = rows.leaf(
-        operation.event,
-        operation.at,
-        operation.message_id,
-        operation.digest,
-        peer=operation.peer,
-        recipient=operation.recipient,
-        reasons=operation.reasons,
-    )
-    # Who sent it is not proved. Whoever handed it over has this entry's receipt, and logged the same.
+    about = EventSubject(operation.message_id, operation.digest, operation.recipient, operation.peer)
+    leaf = rows.leaf(operation.event, operation.at, about, reasons=operation.reasons)
+    # The sender is not proved. The node that brought it has this entry's receipt, and logged the same.
     told = (operation.peer, None if operation.recipient is None else operation.recipient.node)
     nations = nations_text(node for node in told if node is not None)
     return Result((rows.append(leaf, operation.at, operation.event, None, recipient, same, nations),))
 
 
 def record_statement(rows: Rows, operation: RecordStatement) -> Result:
-    """See :class:`~node.store.interface.RecordStatement`."""
+    """See :class:`~node.store.operations.RecordStatement`."""
     stated = operation.statement.statement
     desk = str(stated.recipient)
     message = rows.find(stated.message_id, stated.digest)
-    logged = dict(rows.execute("SELECT name, idx FROM event WHERE message = ? AND recipient = ?", (message.id, desk)))
+    logged = dict(rows.run("SELECT name, idx FROM event WHERE message = ? AND recipient = ?", (message.id, desk)))
+    logged |= rows.logged.get((message.id, desk), {})
     if stated.event.value in logged:
         return Result((logged[stated.event.value],), duplicate=True)
     if EventName.ContentConsignment.value not in logged:
         raise NotFoundError("this message was not consigned to this contact point here")
-    leaf = rows.leaf(
-        stated.event,
-        operation.at,
-        stated.message_id,
-        stated.digest,
-        recipient=stated.recipient,
-        reasons=stated.reasons,
-        statement=operation.statement.raw,
-    )
+    about = EventSubject(stated.message_id, stated.digest, stated.recipient)
+    raw = operation.statement.raw
+    leaf = rows.leaf(stated.event, operation.at, about, reasons=stated.reasons, statement=raw)
     index = rows.append(leaf, operation.at, stated.event, message.id, desk)
     if stated.event is EventName.ContentHandover:
         _close(rows, message.id, desk, operation.at)
@@ -221,16 +202,17 @@ def record_statement(rows: Rows, operation: RecordStatement) -> Result:
 
 
 def _close(rows: Rows, message: int, desk: str, at: datetime) -> None:
-    closed = rows.execute(
+    closed = rows.run(
         "UPDATE mailbox SET closed_ms = ? WHERE message = ? AND desk = ? AND kind = 0 AND closed_ms IS NULL",
         (to_ms(at), message, desk),
+        INSERT_MAILBOX,
     )
     if closed.rowcount:
         rows.let_go(message)
 
 
 def record_unclaimed(rows: Rows, operation: RecordUnclaimed) -> Result:
-    """See :class:`~node.store.interface.RecordUnclaimed`."""
+    """See :class:`~node.store.operations.RecordUnclaimed`."""
     desk = str(operation.recipient)
     message = rows.find(operation.message_id, operation.digest)
     still_open = rows.execute(
@@ -239,14 +221,8 @@ def record_unclaimed(rows: Rows, operation: RecordUnclaimed) -> Result:
     ).fetchone()
     if still_open is None:
         raise NotFoundError("the mailbox does not hold this message any more")
-    leaf = rows.leaf(
-        EventName.ContentConsignmentFailure,
-        operation.at,
-        operation.message_id,
-        operation.digest,
-        recipient=operation.recipient,
-        reasons=(REASON_UNCLAIMED,),
-    )
+    about = EventSubject(operation.message_id, operation.digest, operation.recipient)
+    leaf = rows.leaf(EventName.ContentConsignmentFailure, operation.at, about, reasons=(REASON_UNCLAIMED,))
     index = rows.append(leaf, operation.at, EventName.ContentConsignmentFailure, message.id, desk)
     _close(rows, message.id, desk, operation.at)
     rows.to_sender(message, index, operation.at)

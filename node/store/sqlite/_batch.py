@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from node.store.interface import (
+from node.store.operations import (
     AcceptSubmission,
     AcceptTransfer,
     DeferOutbound,
@@ -63,7 +63,7 @@ def apply_operation(rows: Rows, operation: Operation) -> Result:
 
 
 def found_log(rows: Rows, operation: FoundLog) -> Result:
-    """See :class:`~node.store.interface.FoundLog`."""
+    """See :class:`~node.store.operations.FoundLog`."""
     if rows.tree.size or rows.execute("SELECT 1 FROM checkpoint LIMIT 1").fetchone():
         raise LogForkError("the log was founded before")
     rows.newest = operation.at
@@ -71,7 +71,7 @@ def found_log(rows: Rows, operation: FoundLog) -> Result:
 
 
 def renew_checkpoint(rows: Rows, operation: RenewCheckpoint) -> Result:
-    """See :class:`~node.store.interface.RenewCheckpoint`."""
+    """See :class:`~node.store.operations.RenewCheckpoint`."""
     if not rows.execute("SELECT 1 FROM checkpoint LIMIT 1").fetchone():
         raise LogForkError("the log is not founded yet")
     rows.newest = operation.at
@@ -79,7 +79,7 @@ def renew_checkpoint(rows: Rows, operation: RenewCheckpoint) -> Result:
 
 
 def record_directory(rows: Rows, operation: RecordDirectory) -> Result:
-    """See :class:`~node.store.interface.RecordDirectory`."""
+    """See :class:`~node.store.operations.RecordDirectory`."""
     seen = DirectorySeen(operation.at, operation.version, operation.digest)
     row = rows.execute("SELECT idx, leaf FROM event WHERE name = ? ORDER BY idx DESC LIMIT 1", (NAME,)).fetchone()
     if row is not None:
@@ -90,7 +90,7 @@ def record_directory(rows: Rows, operation: RecordDirectory) -> Result:
 
 
 def record_cosigned(rows: Rows, operation: RecordCosigned) -> Result:
-    """See :class:`~node.store.interface.RecordCosigned`."""
+    """See :class:`~node.store.operations.RecordCosigned`."""
     row = rows.execute("SELECT size FROM cosigned WHERE origin = ?", (operation.origin,)).fetchone()
     size = row[0] if row is not None else 0
     if size != operation.old_size:
@@ -104,7 +104,7 @@ def record_cosigned(rows: Rows, operation: RecordCosigned) -> Result:
 
 
 def defer_outbound(rows: Rows, operation: DeferOutbound) -> Result:
-    """See :class:`~node.store.interface.DeferOutbound`."""
+    """See :class:`~node.store.operations.DeferOutbound`."""
     changed = rows.execute(
         "UPDATE outbound SET attempts = ?, next_ms = ?, error = ? WHERE id = ?",
         (operation.attempts, to_ms(operation.next_at), operation.error_code, operation.outbound_id),
@@ -113,7 +113,7 @@ def defer_outbound(rows: Rows, operation: DeferOutbound) -> Result:
 
 
 def mark_receipts_sent(rows: Rows, operation: MarkReceiptsSent) -> Result:
-    """See :class:`~node.store.interface.MarkReceiptsSent`."""
+    """See :class:`~node.store.operations.MarkReceiptsSent`."""
     rows.executemany("DELETE FROM foreign_receipt WHERE seq = ?", [(row,) for row in operation.outbound_ids])
     gone = rows.executemany(
         "DELETE FROM outbound WHERE id = ? AND kind = 1", [(row,) for row in operation.outbound_ids]
@@ -122,7 +122,7 @@ def mark_receipts_sent(rows: Rows, operation: MarkReceiptsSent) -> Result:
 
 
 def purge_delivered(rows: Rows, operation: PurgeDelivered) -> Result:
-    """See :class:`~node.store.interface.PurgeDelivered`."""
+    """See :class:`~node.store.operations.PurgeDelivered`."""
     before = to_ms(operation.before)
     done = rows.execute(
         "SELECT id FROM message WHERE holds = 0 AND expires_ms < ? ORDER BY expires_ms LIMIT ?",
@@ -148,7 +148,7 @@ def purge_delivered(rows: Rows, operation: PurgeDelivered) -> Result:
 
 
 def skip_numbers(rows: Rows, operation: SkipNumbers) -> Result:
-    """See :class:`~node.store.interface.SkipNumbers`."""
+    """See :class:`~node.store.operations.SkipNumbers`."""
     rows.last_seq = max(rows.last_seq, operation.beyond) + SKIPPED_NUMBERS
     return Result(count=SKIPPED_NUMBERS)
 

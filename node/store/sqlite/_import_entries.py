@@ -1,14 +1,15 @@
 """Appending entries that the log had signed and the database lost, and doing again what they say.
 
-The envelopes of the lost time are gone: a message that was accepted in it has entries here and no rows. What the
-entries say of messages that are older is done again, so that nothing is delivered, announced or given up twice.
+The envelopes of the lost time are gone: a message that was accepted in it has entries here and no rows. The store does
+again what the entries say of messages that are older, so that nothing is delivered, announced or given up twice.
 """
 
 from __future__ import annotations
 
 from uuid import UUID
 
-from node.store.interface import ImportEntries, OutboundKind
+from node.store.operations import ImportEntries
+from node.store.reads import OutboundKind
 from node.store.sqlite._rows import INSERT_EVENT, MessageRow, Result, Rows
 from protocol.directory_seen import DirectorySeen, decode_entry
 from protocol.encoding.instants import to_ms
@@ -26,7 +27,7 @@ _STATED = frozenset({EventName.ContentAccessTracking, EventName.ContentHandoverF
 
 
 def import_entries(rows: Rows, operation: ImportEntries) -> Result:
-    """See :class:`~node.store.interface.ImportEntries`."""
+    """See :class:`~node.store.operations.ImportEntries`."""
     if operation.first != rows.tree.size:
         raise LogForkError(f"the log has {rows.tree.size} entries; those from {operation.first} on do not follow")
     count = 0

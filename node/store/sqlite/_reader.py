@@ -9,12 +9,13 @@ from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
-from node.store.interface import (
+from node.store.operations import RecordExpired, RecordUnclaimed
+from node.store.reads import (
+    MessageOrigin,
     OutboundItem,
     OutboundKind,
     PeerCheckpoint,
-    RecordExpired,
-    RecordUnclaimed,
+    Portion,
     StoredMailboxEntry,
     StoreStats,
 )
@@ -81,9 +82,13 @@ class ReleasedSeq:
 
 
 class SqliteReader:
-    """Reads on one connection; every method takes how far it may see."""
+    """Reads on one connection, in one thread, no further than ``released``.
+
+    :class:`node.store.reads.Reads` says what each method promises.
+    """
 
     def __init__(self, path: Path, recent: RecentReceipts) -> None:
+        self.released = ReleasedSeq()
         self._path = path
         self._connection = open_reader(path)
         self._source = ReceiptSource(self._connection, recent)
@@ -94,13 +99,13 @@ class SqliteReader:
 
     # --- Mailboxes -----------------------------------------------------------------------------------------------
 
-    def mailbox(
-        self, released: ReleasedSeq, desk: str, after: int, limit: int, max_bytes: int
-    ) -> list[StoredMailboxEntry]:
-        """See :meth:`node.store.interface.Store.mailbox`."""
+    def mailbox(self, desk: Address, after: int, limit: int, max_bytes: int) -> list[StoredMailboxEntry]:
+        """See :meth:`node.store.reads.Reads.mailbox`."""
         entries: list[StoredMailboxEntry] = []
         size = 0
-        for seq, kind, message, event, raw in self._connection.execute(_MAILBOX, (desk, after, released.seq, limit)):
+        for seq, kind, message, event, raw in self._connection.execute(
+            _MAILBOX, (str(desk), after, self.released.seq, limit)
+        ):
             if kind == 0 and raw is None:
                 continue
             receipts = self._message_receipts(message, event) if kind == 0 else self._receipts_for(seq, event)
@@ -110,12 +115,19 @@ class SqliteReader:
             entries.append(StoredMailboxEntry(seq, raw, receipts))
         return entries
 
-    def mailbox_head(self, released: ReleasedSeq, desk: str) -> int:
+    def mailbox_head(self, desk: Address) -> int:
         """The highest seq a reader may see."""
         row = self._connection.execute(
-            "SELECT seq FROM mailbox WHERE desk = ? AND seq <= ? ORDER BY seq DESC LIMIT 1", (desk, released.seq)
+            "SELECT seq FROM mailbox WHERE desk = ? AND seq <= ? ORDER BY seq DESC LIMIT 1",
+            (str(desk), self.released.seq),
         ).fetchone()
         return int(row[0]) if row is not None else 0
+
+    def mailbox_page(
+        self, desk: Address, after: int, limit: int, max_bytes: int
+    ) -> tuple[list[StoredMailboxEntry], int]:
+        """See :meth:`node.store.reads.Reads.mailbox_page`."""
+        return self.mailbox(desk, after, limit, max_bytes), self.mailbox_head(desk)
 
     def _message_receipts(self, message: int, event: int) -> tuple[Receipt, ...]:
         return self._source.receipt(message), self._source.receipt(event)
@@ -130,14 +142,22 @@ class SqliteReader:
 
     # --- The outbound queue --------------------------------------------------------------------------------------
 
+    def due(
+        self, partner: str, now: datetime, envelopes: Portion, receipts: Portion
+    ) -> tuple[list[OutboundItem], list[OutboundItem]]:
+        """See :meth:`node.store.reads.Reads.due`."""
+        kinds = ((OutboundKind.ENVELOPE, envelopes), (OutboundKind.RECEIPTS, receipts))
+        first, second = (self.due_outbound(partner, kind, now, most.rows, most.size_bytes) for kind, most in kinds)
+        return first, second
+
     def due_outbound(
-        self, released: ReleasedSeq, partner: str, kind: OutboundKind, now: datetime, limit: int, max_bytes: int
+        self, partner: str, kind: OutboundKind, now: datetime, limit: int, max_bytes: int
     ) -> list[OutboundItem]:
-        """See :meth:`node.store.interface.Store.due_outbound`."""
+        """See :meth:`node.store.reads.Reads.due_outbound`."""
         items: list[OutboundItem] = []
         size = 0
         for rank in range(3 if kind is OutboundKind.ENVELOPE else 1):
-            parameters = (partner, int(kind), rank, to_ms(now), released.seq, limit - len(items))
+            parameters = (partner, int(kind), rank, to_ms(now), self.released.seq, limit - len(items))
             for item in self._items(kind, _DUE, parameters):
                 size += len(item.raw or b"") + len(item.receipts) * _RECEIPT_BYTES
                 if items and size > max_bytes:
@@ -145,27 +165,23 @@ class SqliteReader:
                 items.append(item)
         return items
 
-    def outbound(
-        self, released: ReleasedSeq, partner: str, kind: OutboundKind, after: int, limit: int, max_bytes: int
-    ) -> list[OutboundItem]:
-        """See :meth:`node.store.interface.Store.outbound`."""
+    def outbound(self, partner: str, kind: OutboundKind, after: int, limit: int, max_bytes: int) -> list[OutboundItem]:
+        """See :meth:`node.store.reads.Reads.outbound`."""
         items: list[OutboundItem] = []
         size = 0
-        for item in self._items(kind, _QUEUED, (partner, int(kind), after, released.seq, limit)):
+        for item in self._items(kind, _QUEUED, (partner, int(kind), after, self.released.seq, limit)):
             size += len(item.raw or b"") + len(item.receipts) * _RECEIPT_BYTES
             if items and size > max_bytes:
                 break
             items.append(item)
         return items
 
-    def outbound_items(
-        self, released: ReleasedSeq, partner: str, outbound_ids: Sequence[int]
-    ) -> dict[int, OutboundItem]:
-        """See :meth:`node.store.interface.Store.outbound_items`."""
+    def outbound_items(self, partner: str, outbound_ids: Sequence[int]) -> dict[int, OutboundItem]:
+        """See :meth:`node.store.reads.Reads.outbound_items`."""
         found: dict[int, OutboundItem] = {}
         for kind in OutboundKind:
             for row in outbound_ids:
-                for item in self._items(kind, _ONE, (partner, int(kind), row, released.seq)):
+                for item in self._items(kind, _ONE, (partner, int(kind), row, self.released.seq)):
                     found[item.outbound_id] = item
         return found
 
@@ -180,19 +196,19 @@ class SqliteReader:
             recipients = tuple(Address.parse(text) for text in to.split()) if to else ()
             yield OutboundItem(row_id, kind, raw, receipts, attempts, expires, digest, recipients)
 
-    def partners_with_due(self, released: ReleasedSeq, now: datetime) -> list[tuple[str, datetime]]:
-        """See :meth:`node.store.interface.Store.partners_with_due`."""
+    def partners_with_due(self, now: datetime) -> list[tuple[str, datetime]]:
+        """See :meth:`node.store.reads.Reads.partners_with_due`."""
         (last,) = self._connection.execute("SELECT last FROM sequence").fetchone()
-        if last == released.seq:
+        if last == self.released.seq:
             rows = self._connection.execute(_PARTNERS).fetchall()
         else:  # a batch is being written: leave out its rows
             rows = self._connection.execute(
-                "SELECT partner, min(next_ms) FROM outbound WHERE id <= ? GROUP BY partner", (released.seq,)
+                "SELECT partner, min(next_ms) FROM outbound WHERE id <= ? GROUP BY partner", (self.released.seq,)
             ).fetchall()
         return [(partner, max(now, from_ms(next_ms))) for partner, next_ms in rows]
 
     def expired(self, now: datetime, limit: int) -> list[RecordExpired | RecordUnclaimed]:
-        """See :meth:`node.store.interface.Store.expired`."""
+        """See :meth:`node.store.reads.Reads.expired`."""
         before = to_ms(now)
         held = self._connection.execute(
             "SELECT id, message_id, digest FROM message WHERE holds > 0 AND expires_ms < ? ORDER BY expires_ms LIMIT ?",
@@ -214,17 +230,17 @@ class SqliteReader:
 
     # --- The log -------------------------------------------------------------------------------------------------
 
-    def tile(self, released: ReleasedSeq, level: int, index: int) -> bytes:
+    def tile(self, level: int, index: int) -> bytes:
         """The released hashes of a tile."""
-        width = tile_width(level, index, released.size)
+        width = tile_width(level, index, self.released.size)
         if width == 0:
             raise LogUnavailableError(f"there is no tile {index} on level {level}")
         return read_tile(self._connection, level, index)[: width * _HASH_BYTES]
 
-    def entries(self, released: ReleasedSeq, index: int) -> list[BundleItem]:
+    def entries(self, index: int) -> list[BundleItem]:
         """The released leaves of a bundle."""
         start = index * TILE_WIDTH
-        end = min(start + TILE_WIDTH, released.size)
+        end = min(start + TILE_WIDTH, self.released.size)
         if not 0 <= start < end:
             raise LogUnavailableError(f"there is no entry bundle {index}")
         rows = self._connection.execute(
@@ -232,65 +248,72 @@ class SqliteReader:
         ).fetchall()
         return [stored_item(row[0]) for row in rows]
 
-    def entry_nations(self, released: ReleasedSeq, index: int) -> list[frozenset[str]]:
-        """See :meth:`node.store.interface.Store.entry_nations`."""
+    def entry_nations(self, index: int) -> list[frozenset[str]]:
+        """See :meth:`node.store.reads.Reads.entry_nations`."""
         start = index * TILE_WIDTH
-        end = min(start + TILE_WIDTH, released.size)
+        end = min(start + TILE_WIDTH, self.released.size)
         rows = self._connection.execute(
             "SELECT nations FROM event WHERE idx >= ? AND idx < ? ORDER BY idx", (start, end)
         ).fetchall()
         return [_nations(row[0]) for row in rows]
 
-    def message_nations(self, message_id: bytes, digest: bytes) -> frozenset[str]:
-        """See :meth:`node.store.interface.Store.message_nations`."""
+    def message_nations(self, message_id: UUID, digest: bytes) -> frozenset[str]:
+        """See :meth:`node.store.reads.Reads.message_nations`."""
         row = self._connection.execute(
             "SELECT e.nations FROM message m JOIN event e ON e.idx = m.id WHERE m.message_id = ? AND m.digest = ?",
-            (message_id, digest),
+            (message_id.bytes, digest),
         ).fetchone()
         return frozenset() if row is None else _nations(row[0])
 
-    def leaf(self, released: ReleasedSeq, index: int) -> bytes:
+    def message_origin(self, message_id: UUID, digest: bytes) -> MessageOrigin | None:
+        """See :meth:`node.store.reads.Reads.message_origin`."""
+        row = self._connection.execute(
+            "SELECT sender, created_ms FROM message WHERE message_id = ? AND digest = ?", (message_id.bytes, digest)
+        ).fetchone()
+        if row is None:
+            return None
+        return MessageOrigin(Address.parse(row[0]), from_ms(row[1]) if row[1] is not None else None)
+
+    def leaf(self, index: int) -> bytes:
         """One released leaf."""
-        self._check(released, index)
+        self._check(index)
         row = self._connection.execute("SELECT leaf FROM event WHERE idx = ?", (index,)).fetchone()
         if row is None:
             raise LogUnavailableError(f"the log has no entry {index}")
         return stored_leaf(index, row[0])
 
-    def receipt(self, released: ReleasedSeq, index: int) -> Receipt:
+    def receipt(self, index: int) -> Receipt:
         """The receipt of a released leaf."""
-        self._check(released, index)
+        self._check(index)
         return self._source.receipt(index)
 
-    def inclusion_path(self, released: ReleasedSeq, index: int, size: int | None) -> list[bytes]:
-        """See :meth:`node.store.interface.Store.inclusion_path`."""
-        size = self._size(released, size)
+    def inclusion_path(self, index: int, size: int | None = None) -> list[bytes]:
+        """See :meth:`node.store.reads.Reads.inclusion_path`."""
+        size = self._size(size)
         return self._source.tree(size).inclusion_path(index, size)
 
-    def consistency_path(self, released: ReleasedSeq, old_size: int, size: int | None) -> list[bytes]:
-        """See :meth:`node.store.interface.Store.consistency_path`."""
-        size = self._size(released, size)
+    def consistency_path(self, old_size: int, size: int | None = None) -> list[bytes]:
+        """See :meth:`node.store.reads.Reads.consistency_path`."""
+        size = self._size(size)
         return self._source.tree(size).consistency_path(old_size, size)
 
-    @staticmethod
-    def _check(released: ReleasedSeq, index: int) -> None:
-        if not 0 <= index < released.size:
-            raise LogUnavailableError(f"the log has {released.size} entries")
+    def _check(self, index: int) -> None:
+        if not 0 <= index < self.released.size:
+            raise LogUnavailableError(f"the log has {self.released.size} entries")
 
-    @staticmethod
-    def _size(released: ReleasedSeq, size: int | None) -> int:
+    def _size(self, size: int | None) -> int:
         if size is None:
-            return released.size
-        if not 0 <= size <= released.size:
-            raise LogUnavailableError(f"the log has {released.size} entries")
+            return self.released.size
+        if not 0 <= size <= self.released.size:
+            raise LogUnavailableError(f"the log has {self.released.size} entries")
         return size
 
     def foreign_checkpoint(self, origin: str) -> PeerCheckpoint | None:
-        """See :meth:`node.store.interface.Store.foreign_checkpoint`."""
+        """See :meth:`node.store.reads.Reads.foreign_checkpoint`."""
         return self._peer_checkpoint("SELECT size, root, note FROM peer_checkpoint WHERE origin = ?", origin)
 
     def cosigned(self, origin: str) -> PeerCheckpoint | None:
-        """See :meth:`node.store.interface.Store.cosigned`."""
+        """See :meth:`node.store.reads.Reads.cosigned`."""
         return self._peer_checkpoint("SELECT size, root, note FROM cosigned WHERE origin = ?", origin)
 
     def _peer_checkpoint(self, sql: str, origin: str) -> PeerCheckpoint | None:
@@ -298,12 +321,17 @@ class SqliteReader:
         return PeerCheckpoint(origin, row[0], row[1], row[2]) if row is not None else None
 
     def foreign_heads(self) -> list[PeerCheckpoint]:
-        """See :meth:`node.store.interface.Store.foreign_heads`."""
+        """See :meth:`node.store.reads.Reads.foreign_heads`."""
         rows = self._connection.execute("SELECT origin, size, root, note FROM peer_checkpoint ORDER BY origin")
         return [PeerCheckpoint(*row) for row in rows]
 
+    def cosigned_heads(self) -> list[PeerCheckpoint]:
+        """See :meth:`node.store.reads.Reads.cosigned_heads`."""
+        rows = self._connection.execute("SELECT origin, size, root, note FROM cosigned ORDER BY origin")
+        return [PeerCheckpoint(*row) for row in rows]
+
     def foreign_notes(self, origin: str, after: int, limit: int) -> list[tuple[int, bytes]]:
-        """See :meth:`node.store.interface.Store.foreign_notes`."""
+        """See :meth:`node.store.reads.Reads.foreign_notes`."""
         start = f"{origin}\n".encode()  # a note begins with its log's origin
         rows = self._connection.execute(
             "SELECT id, note FROM foreign_checkpoint WHERE id > ? AND substr(note, 1, ?) = ? ORDER BY id LIMIT ?",
@@ -312,7 +340,7 @@ class SqliteReader:
         return [(row[0], row[1]) for row in rows]
 
     def foreign_receipt(self, note: bytes) -> Receipt | None:
-        """See :meth:`node.store.interface.Store.foreign_receipt`."""
+        """See :meth:`node.store.reads.Reads.foreign_receipt`."""
         row = self._connection.execute(
             "SELECT f.leaf, f.idx, f.path FROM foreign_checkpoint c JOIN foreign_receipt f ON f.checkpoint = c.id"
             " WHERE c.digest = ? LIMIT 1",
@@ -321,15 +349,15 @@ class SqliteReader:
         return Receipt(row[0], row[1], _split(row[2]), note) if row is not None else None
 
     def foreign_receipts(self, origin: str, first: int, limit: int) -> list[Receipt]:
-        """See :meth:`node.store.interface.Store.foreign_receipts`."""
+        """See :meth:`node.store.reads.Reads.foreign_receipts`."""
         return [
             Receipt(leaf, index, _split(path), note)
             for leaf, index, path, note in self._connection.execute(_FOREIGN_FROM, (origin, first, limit))
         ]
 
-    def size_at(self, released: ReleasedSeq, at: datetime) -> int:
-        """See :meth:`node.store.interface.Store.size_at`."""
-        low, high = 0, released.size  # signed at or before: low; later, or not known: above high
+    def size_at(self, at: datetime) -> int:
+        """See :meth:`node.store.reads.Reads.size_at`."""
+        low, high = 0, self.released.size  # signed at or before: low; later, or not known: above high
         while low < high:
             # The checkpoint nearest above the middle; the sizes grow as the times do.
             row = self._connection.execute(
@@ -348,12 +376,12 @@ class SqliteReader:
 
     # --- Metrics -------------------------------------------------------------------------------------------------
 
-    def stats(self, released: ReleasedSeq) -> StoreStats:
-        """See :meth:`node.store.interface.Store.stats`."""
+    def stats(self) -> StoreStats:
+        """See :meth:`node.store.reads.Reads.stats`."""
         count = self._connection.execute
         wal = self._path.with_name(self._path.name + "-wal")
         return StoreStats(
-            log_size=released.size,
+            log_size=self.released.size,
             mailbox_open=count("SELECT count(*) FROM mailbox WHERE kind = 0 AND closed_ms IS NULL").fetchone()[0],
             outbound=dict(count("SELECT partner, count(*) FROM outbound GROUP BY partner").fetchall()),
             payload_count=count("SELECT count(*) FROM message WHERE holds > 0").fetchone()[0],

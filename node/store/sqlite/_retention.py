@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.store.interface import EraseEntries
+from node.store.operations import EraseEntries
 from node.store.sqlite._rows import Result, Rows
 from protocol.directory_seen import NAME
 from protocol.log.merkle import HASH_BYTES, leaf_hash
@@ -18,14 +18,14 @@ _ERASE = "UPDATE event SET leaf = ?, recipient = NULL, rejection = NULL, nations
 
 
 def erase_entries(rows: Rows, operation: EraseEntries) -> Result:
-    """See :class:`~node.store.interface.EraseEntries`."""
+    """See :class:`~node.store.operations.EraseEntries`."""
     end = min(operation.end, rows.tree.size)
     waiting = {row[0] for row in rows.execute(_WAITING, (operation.first, end))}
     found = rows.execute(_ERASABLE, (operation.first, end, HASH_BYTES, NAME)).fetchall()
     erased = [(leaf_hash(leaf), index) for index, leaf in found if index not in waiting]
     if not erased:
         return Result()
-    # What SQLite lets go of is overwritten; this costs writes, so it is on for these rows only.
+    # SQLite overwrites what it lets go of; this costs writes, so it is on for these rows only.
     rows.execute("PRAGMA secure_delete = ON").fetchone()
     try:
         rows.executemany(_ERASE, erased)

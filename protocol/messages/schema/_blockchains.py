@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from protocol.encoding import cbor
+from protocol.encoding.phrase import phrase
 from protocol.messages.schema._checksums import (
     RIPPLE_BASE58,
     Bech32,
@@ -28,14 +29,13 @@ from protocol.messages.schema._checksums import (
 )
 from protocol.messages.schema.fields import problem
 
-# What a reader finds: the form on the wire, or None where the address is not of its chain.
+# A reader finds the form on the wire, or None where the address is not of its chain.
 Found = str | None
 
 _HEX_40 = re.compile(r"0x[0-9a-fA-F]{40}")
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
 # The length of what Byron's check sum is over: a hash of 28 bytes, attributes and a type, in CBOR.
 _BYRON_SHORTEST = b"\x21"
-_WRONG = "this is not an address of that chain"
 
 
 def _bech32_form(text: str) -> str:
@@ -239,22 +239,28 @@ def read_address(chain: str, text: str) -> str:
 
 def _cause(chain: str, text: str) -> str:
     if re.match(r"[a-z]+:", text, re.IGNORECASE) and not text.lower().startswith("bitcoincash:"):
-        return "write the address alone, without the name of the chain and : before it, and without what follows a ?"
+        return phrase(
+            "write the address alone, without the name of the chain and : before it, and without what follows a ?"
+        )
     if "..." in text or "…" in text:
-        return "the address was cut in the middle, as programs show it: write it whole"
+        return phrase("the address was cut in the middle, as programs show it: write it whole")
     if "." in text:
-        return "a name is not an address: write the address that it led to, and the name in the description"
+        return phrase("a name is not an address: write the address that it led to, and the name in the description")
     if chain == "ethereum" and re.fullmatch(r"[0-9a-fA-F]{40}", text):
-        return "write the address with 0x before it"
+        return phrase("write the address with 0x before it")
     if chain in ("ethereum", "tron", "solana", "monero") and re.fullmatch(r"(0x)?[0-9a-fA-F]{64}", text):
-        return "this is the hash of a transaction: its kind is transaction"
+        return phrase("this is the hash of a transaction: its kind is transaction")
     others = [other for other, read in sorted(_READERS.items()) if read(text) is not None]
     if others:
-        return f"{_WRONG}, but one of {' or '.join(others)}: name that chain"
+        return phrase(
+            "this is not an address of that chain, but one of {chains}: name that chain", chains=", ".join(others)
+        )
     test = _TEST_NETWORKS.get(chain)
     if test and re.match(test, text):
-        return f"{_WRONG}, or it is of its test network, where nothing has a value"
-    return f"{_WRONG}: its length or check sum does not fit; check for a typing error"
+        return phrase("this is not an address of that chain, or it is of its test network, where nothing has a value")
+    return phrase(
+        "this is not an address of that chain: its length or check sum does not fit; check for a typing error"
+    )
 
 
 # --- Transactions --------------------------------------------------------------------------------------------

@@ -15,35 +15,36 @@ import idna
 from pydantic import ValidationError
 from pydantic_core import Url
 
+from protocol.encoding.phrase import phrase
 from protocol.messages.schema.fields import problem
 
 # Addresses that many networks use at once: nobody can be found by them. Each with what it is.
 _SHARED_IPV4 = {
     ipaddress.IPv4Network(network): what
     for network, what in {
-        "0.0.0.0/8": "stands for a network of its own",
-        "10.0.0.0/8": "is private (RFC 1918)",
-        "100.64.0.0/10": "lies between a provider and its customers (RFC 6598)",
-        "127.0.0.0/8": "is the machine's own (loopback)",
-        "169.254.0.0/16": "is link-local",
-        "172.16.0.0/12": "is private (RFC 1918)",
-        "192.168.0.0/16": "is private (RFC 1918)",
-        "224.0.0.0/4": "is multicast",
-        "240.0.0.0/4": "is reserved or broadcast",
+        "0.0.0.0/8": phrase("stands for a network of its own"),
+        "10.0.0.0/8": phrase("is private (RFC 1918)"),
+        "100.64.0.0/10": phrase("lies between a provider and its customers (RFC 6598)"),
+        "127.0.0.0/8": phrase("is the machine's own (loopback)"),
+        "169.254.0.0/16": phrase("is link-local"),
+        "172.16.0.0/12": phrase("is private (RFC 1918)"),
+        "192.168.0.0/16": phrase("is private (RFC 1918)"),
+        "224.0.0.0/4": phrase("is multicast"),
+        "240.0.0.0/4": phrase("is reserved or broadcast"),
     }.items()
 }
 _SHARED_IPV6 = {
     ipaddress.IPv6Network(network): what
     for network, what in {
-        "::/127": "is unspecified or loopback",
-        "::ffff:0:0/96": "is an IPv4 address in other clothes: write the IPv4 address",
-        "64:ff9b::/96": "is an IPv4 address in other clothes (NAT64): write the IPv4 address",
-        "64:ff9b:1::/48": "is a translation prefix of one network (RFC 8215)",
-        "100::/64": "leads nowhere (discard prefix)",
-        "fc00::/7": "is private (RFC 4193)",
-        "fe80::/10": "is link-local",
-        "fec0::/10": "is site-local",
-        "ff00::/8": "is multicast",
+        "::/127": phrase("is unspecified or loopback"),
+        "::ffff:0:0/96": phrase("is an IPv4 address in other clothes: write the IPv4 address"),
+        "64:ff9b::/96": phrase("is an IPv4 address in other clothes (NAT64): write the IPv4 address"),
+        "64:ff9b:1::/48": phrase("is a translation prefix of one network (RFC 8215)"),
+        "100::/64": phrase("leads nowhere (discard prefix)"),
+        "fc00::/7": phrase("is private (RFC 4193)"),
+        "fe80::/10": phrase("is link-local"),
+        "fec0::/10": phrase("is site-local"),
+        "ff00::/8": phrase("is multicast"),
     }.items()
 }
 # The largest blocks that one holder was ever given.
@@ -119,7 +120,9 @@ def _refuse_shared(
 ) -> None:
     for network, what in shared.items():
         if address in network:
-            raise problem("ip", f"this address {what}: many networks use it at once, and nobody can be found by it")
+            raise problem(
+                "ip", "this address {what}: many networks use it at once, and nobody can be found by it", what=what
+            )
 
 
 def refuse_range(first: str, last: str) -> None:
@@ -129,10 +132,17 @@ def refuse_range(first: str, last: str) -> None:
         raise problem("ip_range", "both ends are of one family, the first not above the last")
     for network, what in (_SHARED_IPV4 if low.version == 4 else _SHARED_IPV6).items():
         if int(low) <= int(network.broadcast_address) and int(network.network_address) <= int(high):
-            raise problem("ip_range", f"the range holds addresses each of which {what}: split it around {network}")
+            raise problem(
+                "ip_range",
+                "the range holds addresses each of which {what}: split it around {network}",
+                what=what,
+                network=network,
+            )
     if int(high) - int(low) >= 1 << (low.max_prefixlen - _WIDEST[low.version]):
         raise problem(
-            "ip_range", f"the range is wider than any one holder's (/{_WIDEST[low.version]}): name the provider's own"
+            "ip_range",
+            "the range is wider than any one holder's ({prefix}): name the provider's own",
+            prefix=f"/{_WIDEST[low.version]}",
         )
 
 
@@ -356,7 +366,7 @@ def url(text: str) -> str:
     if not rest:
         raise problem("url", _URL_ADVICE)
     if scheme in _WITH_HOST and not re.match(r"//[^/\\?#]", rest):
-        raise problem("url", f"after the scheme come two slashes and the host: {_URL_ADVICE}")
+        raise problem("url", "after the scheme come two slashes and the host: {advice}", advice=_URL_ADVICE)
     if "\\" in text.partition("?")[0].partition("#")[0] and scheme in _WITH_HOST:
         raise problem("url", "there is a backslash where a slash is meant: write a slash")
     if scheme != "ed2k":  # ed2k://|file|…, whose bars no browser takes
@@ -371,7 +381,7 @@ def _refuse_authority(text: str, scheme: str) -> None:
     except ValidationError:
         raise problem("url", "no browser reads this URL: check host, port and brackets for a typing error") from None
     if scheme in _WITH_HOST and parsed.host in {"http", "https", None}:
-        raise problem("url", f"the scheme is written twice, or the host is missing: {_URL_ADVICE}")
+        raise problem("url", "the scheme is written twice, or the host is missing: {advice}", advice=_URL_ADVICE)
 
 
 # --- Message-ID ----------------------------------------------------------------------------------------------

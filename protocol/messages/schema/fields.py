@@ -19,11 +19,12 @@ from pydantic import (
     StringConstraints,
     ValidationInfo,
 )
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
 from protocol.address import MISTAKEN_COUNTRIES, Address, parse_node
 from protocol.codes import LOCAL_CODE_PATTERN, MAX_LOCAL_CODE, is_local_code, load_codes
 from protocol.encoding.instants import as_written, parse_instant
+from protocol.encoding.phrase import Phrase, phrase
 from protocol.errors import InvalidAddressError, MalformedError
 from protocol.messages.schema.languages import language_tag
 
@@ -47,9 +48,29 @@ class Legal:
         return {**described, "x-rule": self.rule} if self.rule else described
 
 
-def problem(kind: str, text: str) -> PydanticCustomError:
-    """A validation error whose text is exactly ``text`` (never with the refused value in it)."""
-    return PydanticCustomError(kind, text)
+# Where the error of pydantic keeps the text without its values.
+_TEMPLATE = "comity_template"
+
+
+def problem(kind: str, text: str, /, **values: object) -> PydanticCustomError:
+    """A validation error whose text is exactly ``text``, with ``values`` in the places that it has for them.
+
+    A value is a text of ours, a number or a name: never the refused value.
+    """
+    if not values and not isinstance(text, Phrase):
+        return PydanticCustomError(kind, text)
+    told = text if isinstance(text, Phrase) else Phrase(text, {name: _plain(one) for name, one in values.items()})
+    return PydanticCustomError(kind, told.template, {**told.values, _TEMPLATE: told})
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else str(value)
+
+
+def text_of(detail: ErrorDetails) -> str:
+    """The text of a :func:`problem` that pydantic reports, with its values apart if it has some."""
+    told = detail.get("ctx", {}).get(_TEMPLATE)
+    return told if isinstance(told, Phrase) else detail["msg"]
 
 
 # --- Text ----------------------------------------------------------------------------------------------------
@@ -60,7 +81,7 @@ _CONTROL = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufff9-\ufffb\ufdd0-\uf
 _BIDI = "\u202a-\u202e\u2066-\u2069"
 _PROSE_REFUSED = re.compile(f"[{_CONTROL}{_BIDI}]")
 _LINE_REFUSED = re.compile(f"[\t\n{_CONTROL}{_BIDI}]")
-# What cannot be seen: two texts that look the same would differ.
+# Nobody sees these: two texts that look the same would differ.
 _UNSEEN = "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u2064\u3164\uffa0"
 # The inside of a character class: what no identifier has.
 HIDDEN = f"\\t\\n{_CONTROL}{_BIDI}{_UNSEEN}"
@@ -77,16 +98,26 @@ def _checked(refused: re.Pattern[str], text: str) -> Callable[[str], str]:
         if not value.strip():
             raise problem("blank", "fill in this field: it is empty")
         if found := refused.search(value):
-            raise problem("characters", f"{text}; here is {named(found[0])}")
+            raise problem("characters", "{text}; here is {mark}", text=text, mark=named(found[0]))
         return value
 
     return check
 
 
-_REORDERING = "control characters, and characters that hide text or change its direction, are not allowed"
-_prose = _checked(_PROSE_REFUSED, f"{_REORDERING} (line breaks are)")
-_line = _checked(_LINE_REFUSED, f"{_REORDERING}, nor are line breaks")
-_token = _checked(_TOKEN_REFUSED, "spaces, control characters and invisible characters are not allowed")
+_prose = _checked(
+    _PROSE_REFUSED,
+    phrase(
+        "control characters, and characters that hide text or change its direction, are not allowed (line breaks are)"
+    ),
+)
+_line = _checked(
+    _LINE_REFUSED,
+    phrase(
+        "control characters, and characters that hide text or change its direction, are not allowed, nor are line "
+        "breaks"
+    ),
+)
+_token = _checked(_TOKEN_REFUSED, phrase("spaces, control characters and invisible characters are not allowed"))
 
 Prose = Annotated[str, StringConstraints(max_length=20_000), AfterValidator(_prose)]
 Note = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_prose)]
@@ -185,7 +216,9 @@ class CodeOf:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         codes = load_codes(self.name)
-        refusal = f"this is not a code of the list {codes.name} (version {codes.version})"
+        refusal = phrase(
+            "this is not a code of the list {codes} (version {version})", codes=codes.name, version=codes.version
+        )
 
         def check(value: str, info: ValidationInfo) -> str:
             if not value:
@@ -215,7 +248,9 @@ def _organisation(value: str, _received: bool) -> str | None:
     """Members that are no country stand by their registered names, which are longer than a country's code."""
     if value.upper() in MISTAKEN_COUNTRIES:
         raise problem(
-            "code", f"this is not a country code of ISO 3166: did you mean {MISTAKEN_COUNTRIES[value.upper()]}?"
+            "code",
+            "this is not a country code of ISO 3166: did you mean {country}?",
+            country=MISTAKEN_COUNTRIES[value.upper()],
         )
     countries = load_codes("country")
     if value.upper() in countries:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from protocol.messages.schema.fields import Legal
+from protocol.messages.schema.fields import Legal, text_of
 
 Problem = tuple[str, str, str]
 
@@ -48,7 +48,7 @@ _TEXTS = {
 def problems_of(error: ValidationError, model: type[BaseModel]) -> tuple[Problem, ...]:
     """All problems of ``error``, raised while reading a ``model``: enumerated elements first, in their order."""
     ranked: list[tuple[int, Problem]] = []
-    for detail in error.errors(include_url=False, include_context=False):
+    for detail in error.errors(include_url=False):
         if len(ranked) >= MAX_PROBLEMS:
             break
         ranked.extend(_problems_of_one(detail, model))
@@ -68,7 +68,7 @@ def _problems_of_one(detail: ErrorDetails, model: type[BaseModel]) -> Iterator[t
         yield rank, (path, rule, legal.missing if legal else Legal("").missing)
         yield from _implied(path, annotation, rule)
     else:
-        yield rank, (path, rule, _TEXTS.get(detail["type"], detail["msg"]))
+        yield rank, (path, rule, _TEXTS.get(detail["type"], text_of(detail)))
 
 
 def _is_empty(detail: ErrorDetails) -> bool:
@@ -100,7 +100,7 @@ def _walk(loc: Sequence[int | str], model: type[BaseModel]) -> tuple[str, Legal 
             names.append(str(step))
             annotation = _item_of(annotation)
             continue
-        # What follows a union is the tag of one of its kinds, whatever the fields of the others are called.
+        # A union is followed by the tag of one of its kinds, whatever the fields of the others are called.
         if len(list(_models_in(annotation))) > 1 and (tagged := _tagged(annotation, step)) is not None:
             annotation = tagged
         elif (found := _field(annotation, step)) is not None:

@@ -22,7 +22,7 @@ Reader = Callable[[str], str]
 _HIDDEN = re.compile(f"[{HIDDEN}]")
 # The joiners (U+200C, U+200D) are part of spelling between letters of Persian, Hindi and others, and within emoji.
 _JOINED = re.compile("(?<=[\u0300-\U0010ffff])[\u200c\u200d](?=[\u0300-\U0010ffff])")
-# What people put between the digits of a number: spaces of any width, hyphens and dashes, full stops, slashes.
+# People put these between the digits of a number: spaces of any width, hyphens and dashes, full stops, slashes.
 _SEPARATORS = re.compile("[\\s./\u2010-\u2015\u2212\u2043\ufe58\ufe63\uff0d-]")
 
 
@@ -55,7 +55,8 @@ class Canonical(str):
             raise problem(
                 "characters",
                 "there are control characters, or characters that cannot be seen or change the direction of text "
-                f"({', '.join(map(named, found))}): type it anew, or have them removed with --clean",
+                "({marks}): type it anew, or have them removed with --clean",
+                marks=", ".join(map(named, found)),
             )
         value = cls(reader(typed))
         value.typed, value.reader = typed, reader

@@ -1,3 +1,4 @@
 """The message types, one file each.
 
-It never reads bytes: :mod:`protocol.messages.parse` does."""
+It never reads bytes: :mod:`protocol.messages.parse` does.
+"""

@@ -4,10 +4,10 @@ Rules:
 1. Content under conditions is given when every recipient accepted them: they are offered first.
 2. An acceptance is a ``condition.accept`` of the reader that names the condition and replies to the message that set
    it. One of the same kind in the same words that was accepted before, in this thread, is accepted too.
-3. What was accepted on an offer that commits to its content is given as the opening of that offer.
+3. After an acceptance of an offer that commits to its content, that content is given as the opening of the offer.
 4. In an emergency nothing waits: content is sent and opens at once, and its conditions bind who opens it. Only the
    sender can say so, for what it gives itself.
-5. What a reader has and did not accept is closed: it is not shown, found or counted, and moves no state.
+5. Content that a reader has and did not accept is closed: it is not shown, found or counted, and moves no state.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from protocol.receipt import Receipt, decode_receipts
 
 _RULE = "Second Additional Protocol Art. 14"
 MAX_CONSENTS = 8
-# What stands in a forward beside the original: what the desk fills in, the officer's signature, reason, labels.
+# A forward holds these beside the original: what the desk fills in, the officer's signature, reason, labels.
 FORWARD_ROOM_BYTES = 16 * 1024
 # Of an envelope: the header and signature, and the key for each recipient (ML-KEM-768 with X25519).
 ENVELOPE_ROOM_BYTES = 2 * 1024

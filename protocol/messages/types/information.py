@@ -63,7 +63,9 @@ class InformationSpontaneous(Message):
         str, CodeOf("evidential_status"), Legal("information", "state whether it is intelligence or evidence", 4)
     ]
     conditions: Annotated[
-        Conditions, needed_if(_is_offer), Legal(f"{_RULE}.2", "add the conditions that are offered", 5)
+        Conditions,
+        needed_if(_is_offer),
+        Legal("Budapest Convention Art. 26.2", "add the conditions that are offered", 5),
     ] = Field(default=(), validate_default=True)
     facts: Annotated[
         Prose | None,
@@ -81,7 +83,7 @@ class InformationSpontaneous(Message):
         Commitment | None,
         needed_if(_is_offer),
         absent_if(_is_disclosure, "remove the commitment: only an offer has one"),
-        Legal(f"{_RULE}.2", "add the commitment to what is offered", 7),
+        Legal("Budapest Convention Art. 26.2", "add the commitment to what is offered", 7),
     ] = Field(default=None, validate_default=True)
     offer: Annotated[Opening | None, absent_if(_is_offer, _TOO_EARLY)] = None
 

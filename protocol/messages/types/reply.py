@@ -13,8 +13,8 @@ def reply_draft(message: Message, reply_type: str, *, by: str | None = None, **f
     Where ``by``, who replies, sent ``message`` itself (an extension replies to the own request), it goes to those whom
     that went to, under the same references.
 
-    ``fields`` are added to the draft and win over what is taken over. What the type asks for and is not there yet
-    (``officer``, for one) is reported by :func:`protocol.messages.check_outgoing`.
+    ``fields`` are added to the draft and win over what is taken over. :func:`protocol.messages.check_outgoing` reports
+    what the type asks for and is not there yet (``officer``, for one).
     """
     own = message.sender == by
     draft: dict[str, Any] = {

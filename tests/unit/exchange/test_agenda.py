@@ -25,12 +25,12 @@ from exchange.desk.desk import Desk
 from exchange.desk.notify import EmailChannel, Webhook, channels_of
 from exchange.desk.watch import DESK_CHANNEL, tell, watch
 from exchange.settings import DeskSettings, EmailSettings, Home
-from exchange.store.messages import DeskStore
+from exchange.store.desk_store import DeskStore
 from exchange.views import AgendaItem, SyncResult
 from protocol.address import Address
 from protocol.encoding import cbor
 from protocol.errors import SettingsError, UnavailableError
-from tests.worlds.desks import FR, KR, PASSPHRASE, World, request
+from tests.worlds.desks import FR, KR, PASSPHRASE, World, in_thread, request
 
 HOUR = timedelta(hours=1)
 ROUTINE = {"urgency": "routine", "urgency_reason": None}
@@ -53,9 +53,9 @@ def brief(items: list[AgendaItem]) -> list[tuple[str, str, bool, str | None]]:
 
 
 async def asked(kr: Desk, fr: Desk, **fields: Any) -> UUID:
-    sent = await kr.send(request(**fields))
-    await fr.sync()
-    await kr.sync()
+    sent = await kr.messages.send(request(**fields))
+    await fr.messages.sync()
+    await kr.messages.sync()
     return sent.id
 
 
@@ -65,12 +65,12 @@ async def asked(kr: Desk, fr: Desk, **fields: Any) -> UUID:
 async def test_an_unacknowledged_request_is_on_both_agendas_until_it_is_acknowledged(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         sent = await asked(kr, fr)
-        assert brief(await kr.agenda()) == [("acknowledgement", "", False, None)]
-        assert brief(await fr.agenda()) == [("acknowledgement", "", True, None)]
-        await fr.acknowledge(sent, will_answer="yes", form="message", eta=world.clock() + 3 * HOUR)
-        await kr.sync()
-        assert brief(await fr.agenda()) == [("next_update", "", True, "4h")]
-        assert brief(await kr.agenda()) == [("next_update", "", False, "4h")]
+        assert brief(await kr.cases.agenda()) == [("acknowledgement", "", False, None)]
+        assert brief(await fr.cases.agenda()) == [("acknowledgement", "", True, None)]
+        await fr.replies.acknowledge(sent, will_answer="yes", form="message", eta=world.clock() + 3 * HOUR)
+        await kr.messages.sync()
+        assert brief(await fr.cases.agenda()) == [("next_update", "", True, "4h")]
+        assert brief(await kr.cases.agenda()) == [("next_update", "", False, "4h")]
 
 
 async def test_levels_follow_the_time_alone_and_survive_a_restart(world: World) -> None:
@@ -80,32 +80,32 @@ async def test_levels_follow_the_time_alone_and_survive_a_restart(world: World) 
     for hours in (0, 4, 3, 1, 1, 0):
         world.clock.advance(hours=hours)
         async with world.open(KR) as kr:
-            seen += [item.level for item in await kr.agenda()]
+            seen += [item.level for item in await kr.cases.agenda()]
     world.clock.advance(hours=1)
     async with world.open(KR) as kr:
-        seen += [item.level for item in await kr.agenda()]
+        seen += [item.level for item in await kr.cases.agenda()]
     assert seen == [None, "4h", "1h", "deputy", "escalation", "escalation", "escalation"]
 
 
 async def test_a_case_that_is_answered_and_closed_leaves_the_agenda(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         sent = await asked(kr, fr)
-        await fr.answer(sent, [outcome("t1", world.clock(), 90)])
-        await kr.sync()
-        assert brief(await kr.agenda()) == [("expiry", "t1", True, None)]
-        assert brief(await fr.agenda()) == [("expiry", "t1", False, None)]
-        release = await kr.reply_draft(sent, "preservation.release", targets=["t1"], reason="No longer needed.")
-        await kr.send(release)
-        await fr.sync()
-        assert (await kr.agenda(), await fr.agenda()) == ([], [])
+        await fr.replies.answer(sent, [outcome("t1", world.clock(), 90)])
+        await kr.messages.sync()
+        assert brief(await kr.cases.agenda()) == [("expiry", "t1", True, None)]
+        assert brief(await fr.cases.agenda()) == [("expiry", "t1", False, None)]
+        release = await kr.replies.draft(sent, "preservation.release", targets=["t1"], reason="No longer needed.")
+        await kr.messages.send(release)
+        await fr.messages.sync()
+        assert (await kr.cases.agenda(), await fr.cases.agenda()) == ([], [])
 
 
 async def test_a_follow_up_takes_the_expiry_off_the_agenda_when_its_receipt_is_proved(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         sent = await asked(kr, fr)
-        await fr.answer(sent, [outcome("t1", world.clock(), 90)])
-        await kr.sync()
-        draft = await kr.reply_draft(
+        await fr.replies.answer(sent, [outcome("t1", world.clock(), 90)])
+        await kr.messages.sync()
+        draft = await kr.replies.draft(
             sent,
             "preservation.follow-up",
             targets=["t1"],
@@ -114,18 +114,18 @@ async def test_a_follow_up_takes_the_expiry_off_the_agenda_when_its_receipt_is_p
             authority={"organisation": "Ministry of Justice"},
             issued_at=world.clock(),
         )
-        await kr.send(draft)
-        assert brief(await kr.agenda()) == [("expiry", "t1", True, None)]
-        await fr.sync()
-        await kr.sync()
-        assert await kr.agenda() == []
+        await kr.messages.send(draft)
+        assert brief(await kr.cases.agenda()) == [("expiry", "t1", True, None)]
+        await fr.messages.sync()
+        await kr.messages.sync()
+        assert await kr.cases.agenda() == []
 
 
 async def test_an_old_database_gets_its_agenda_when_it_is_opened(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         await asked(kr, fr)
-        execute = kr._store.database.execute
-        await kr.run(_under_the_desk_key, kr._store)
+        execute = kr._works.context.store.database.execute
+        await in_thread(kr, _under_the_desk_key, kr._works.context.store)
         for table in (
             "agenda",
             "agenda_stale",
@@ -136,17 +136,17 @@ async def test_an_old_database_gets_its_agenda_when_it_is_opened(world: World) -
             "short_id_left",
             *OFFICE_TABLES,
         ):
-            await kr.run(execute, f"DROP TABLE {table}")
-        await kr.run(execute, "ALTER TABLE message DROP COLUMN slot")
-        await kr.run(execute, "DELETE FROM migration WHERE number >= 3")
+            await in_thread(kr, execute, f"DROP TABLE {table}")
+        await in_thread(kr, execute, "ALTER TABLE message DROP COLUMN slot")
+        await in_thread(kr, execute, "DELETE FROM migration WHERE number >= 3")
     async with world.open(KR) as kr:
-        assert brief(await kr.agenda()) == [("acknowledgement", "", False, None)]
+        assert brief(await kr.cases.agenda()) == [("acknowledgement", "", False, None)]
 
 
 def _under_the_desk_key(store: DeskStore) -> None:
     """Seal all content as desks did before each message had a key of its own."""
     for id_, head, body, slot in store.database.all("SELECT id, head, body, slot FROM message"):
-        message = store._message(id_, head, body, slot)
+        message = store.messages.opened(id_, head, body, slot)
         value = cbor.encode([message.envelope, message.content, message.salt])
         sealed = store.database.cipher.seal(b"message.body", id_, value)
         store.database.execute("UPDATE message SET body = ? WHERE id = ?", (sealed, id_))
@@ -213,23 +213,23 @@ async def test_each_level_is_told_once_on_each_channel_and_again_when_telling_fa
         failure = await tell(kr, channel)  # type: ignore[arg-type]
         assert failure is not None
         assert (failure.channel, failure.error.code) == ("broken", "unavailable")
-        notices = await kr.notices(DESK_CHANNEL)
+        notices = await kr.cases.notices(DESK_CHANNEL)
         assert [notice.item.level for notice in notices] == ["4h"]
-        await kr.note_given(notices)
-        assert await kr.notices(DESK_CHANNEL) == []
+        await kr.cases.note_given(notices)
+        assert await kr.cases.notices(DESK_CHANNEL) == []
         channel.failing = False
         assert await tell(kr, channel) is None  # type: ignore[arg-type]
         assert await tell(kr, channel) is None  # type: ignore[arg-type]
         assert channel.told == 1
     async with world.open(KR) as kr:
-        assert await kr.notices(DESK_CHANNEL) == []
+        assert await kr.cases.notices(DESK_CHANNEL) == []
         world.clock.advance(hours=4)
-        assert [notice.item.level for notice in await kr.notices(DESK_CHANNEL)] == ["overdue"]
+        assert [notice.item.level for notice in await kr.cases.notices(DESK_CHANNEL)] == ["overdue"]
 
 
 async def test_watch_gives_what_arrives_and_what_becomes_due(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
-        await kr.send(request(**ROUTINE))
+        await kr.messages.send(request(**ROUTINE))
         seen: list[Any] = []
 
         async def keep_watch() -> None:
@@ -239,7 +239,7 @@ async def test_watch_gives_what_arrives_and_what_becomes_due(world: World) -> No
                     return
 
         async def a_day_passes_once_the_handover_is_proved() -> None:
-            while not await fr.agenda():  # noqa: ASYNC110 - what is waited for has no event
+            while not await fr.cases.agenda():  # noqa: ASYNC110 - what is waited for has no event
                 await asyncio.sleep(0.02)
             world.clock.advance(hours=25)
 
@@ -281,7 +281,7 @@ async def _notices(world: World) -> list[Notice]:
     async with world.open(KR) as kr, world.open(FR) as fr:
         await asked(kr, fr, **ROUTINE)
         world.clock.advance(hours=25)
-        return await fr.notices("webhook")
+        return await fr.cases.notices("webhook")
 
 
 @pytest.mark.outside
@@ -381,8 +381,8 @@ class Year:
         """A request that is granted for some months; about half of them will be acted on before they expire."""
         now, days = self.world.clock(), self.random.choice([60, 90, 120])
         sent = await asked(kr, fr)
-        await fr.answer(sent, [outcome("t1", now, days)])
-        await kr.sync()
+        await fr.replies.answer(sent, [outcome("t1", now, days)])
+        await kr.messages.sync()
         self.given[sent, "t1"].append(now + timedelta(days=days))
         if self.random.random() < 0.5:
             action = self.random.choice(["extend", "follow", "release"])
@@ -397,11 +397,11 @@ class Year:
 
     async def look(self, desk: Desk) -> None:
         """What a watch does: tell what was not told."""
-        notices = await desk.notices(DESK_CHANNEL)
+        notices = await desk.cases.notices(DESK_CHANNEL)
         for item in (notice.item for notice in notices):
             if item.what == "expiry" and item.due is not None:
                 self.told[desk.address][item.thread, item.target, item.due].append(item.level or "")
-        await desk.note_given(notices)
+        await desk.cases.note_given(notices)
 
     def told_of_lapse(self, side: Address) -> set[tuple[UUID, str]]:
         """The targets whose lapse this side was told of."""
@@ -449,10 +449,10 @@ async def _act(
 ) -> None:
     now = world.clock()
     if action == "release":
-        draft = await kr.reply_draft(sent, "preservation.release", targets=["t1"], reason="No longer needed.")
-        await kr.send(draft)
+        draft = await kr.replies.draft(sent, "preservation.release", targets=["t1"], reason="No longer needed.")
+        await kr.messages.send(draft)
     elif action == "follow":
-        draft = await kr.reply_draft(
+        draft = await kr.replies.draft(
             sent,
             "preservation.follow-up",
             targets=["t1"],
@@ -461,10 +461,10 @@ async def _act(
             authority={"organisation": "Ministry of Justice"},
             issued_at=now,
         )
-        await kr.send(draft)
+        await kr.messages.send(draft)
     else:
         until = given[sent, "t1"][-1] + timedelta(days=90)
-        draft = await kr.reply_draft(
+        draft = await kr.replies.draft(
             sent,
             "preservation.extend",
             previous_reference="KR-1",
@@ -472,23 +472,23 @@ async def _act(
             until=until,
             reason="The request for assistance is being translated.",
         )
-        extension = await kr.send(draft)
-        await fr.sync()
+        extension = await kr.messages.send(draft)
+        await fr.messages.sync()
         first = given[sent, "t1"][0]
         answer = {**outcome("t1", first - timedelta(days=60), 60), "expires_at": until.isoformat()}
-        await fr.answer(extension.id, [answer])
+        await fr.replies.answer(extension.id, [answer])
         given[sent, "t1"].append(until)
-    await fr.sync()
-    await kr.sync()
+    await fr.messages.sync()
+    await kr.messages.sync()
 
 
 async def _lapsed(desk: Desk) -> set[tuple[UUID, str]]:
     """What is lapsed by the cases themselves, whatever the agenda says."""
     found = set()
-    rows = await desk.inbox(sent=desk.address == KR, limit=1000)
+    rows = await desk.messages.inbox(sent=desk.address == KR, limit=1000)
     for row in rows:
         if row.type != "preservation.request":
             continue
-        tracking = await desk.track(row.id)
+        tracking = await desk.messages.track(row.id)
         found |= {(row.thread, target.target) for target in tracking.targets if target.state == "lapsed"}
     return found

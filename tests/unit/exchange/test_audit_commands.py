@@ -17,7 +17,8 @@ from exchange.audit.envelopes import check_envelopes, envelopes_of
 from exchange.audit.verify import LogMirror, verify_mirror
 from exchange.cli.main import app
 from keys.directory.metadata.client import DirectoryClient
-from protocol.bundle import DEFAULT_PART_BYTES, Contents, parse_part, write_bundle
+from protocol.bundle import Contents, parse_part, write_bundle
+from protocol.bundle_sizes import DEFAULT_PART_BYTES
 from protocol.crypto.signing import Ed25519Signer
 from protocol.encoding.instants import to_text
 from protocol.envelope import parse_envelope
@@ -75,8 +76,8 @@ class Auditing:
 async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(tmp_path, monkeypatch)
     async with world.open(KR) as seoul, world.open(FR) as paris:
-        await seoul.send(request())
-        await paris.sync()
+        await seoul.messages.send(request())
+        await paris.messages.sync()
     return world
 
 

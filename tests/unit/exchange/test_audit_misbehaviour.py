@@ -140,10 +140,10 @@ def comity(world: World, *arguments: str) -> tuple[int, str]:
 async def _exchanged(world: World) -> bytes:
     """A request from Seoul to Paris; the evidence of it."""
     async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.send(request())
-        await fr.sync()
-        await kr.sync()
-        return write_bundle(await kr.verification.evidence(sent.id, disclose=True))
+        sent = await kr.messages.send(request())
+        await fr.messages.sync()
+        await kr.messages.sync()
+        return write_bundle(await kr.evidence.gather(sent.id, disclose=True))
 
 
 @pytest.mark.long

@@ -15,12 +15,13 @@ from uuid import UUID
 
 import pytest
 
-from exchange.audit import Keeper, _kept, trace
+from exchange.audit import Keeper, _kept
 from exchange.audit import _entry_reader as reading
 from exchange.audit._ledger import Ledger
 from exchange.audit.mirror import TileFolderSource, mirror
 from exchange.audit.period import Period
 from exchange.audit.reconcile import reconcile
+from exchange.audit.trace import trace
 from exchange.audit.verify import LogMirror, VerifiedLog, VerifyPlan, verify_mirror
 from keys.directory.view import Directory
 from keys.local.files import acquire_lock, release_lock

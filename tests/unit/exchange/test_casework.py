@@ -40,13 +40,13 @@ def test_the_last_entry_of_a_kind_counts_and_a_wait_ends_by_itself() -> None:
 
 async def test_entries_survive_a_restart_in_their_order_and_do_not_reach_the_other_side(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.send(request())
-        await kr.add_casework(sent.thread, EntryKind.NOTE, "Xylophone.\nSecond line.")
-        await kr.add_casework(sent.thread, EntryKind.ASSIGNED, "Park Ji-ho", by="Kim")
-        await fr.sync()
-        assert (await fr.casework(sent.thread)).entries == ()
+        sent = await kr.messages.send(request())
+        await kr.cases.add_note(sent.thread, EntryKind.NOTE, "Xylophone.\nSecond line.")
+        await kr.cases.add_note(sent.thread, EntryKind.ASSIGNED, "Park Ji-ho", by="Kim")
+        await fr.messages.sync()
+        assert (await fr.cases.notes(sent.thread)).entries == ()
     async with world.open(KR) as kr:
-        entries = (await kr.casework(sent.thread)).entries
+        entries = (await kr.cases.notes(sent.thread)).entries
         assert [(entry.kind, entry.text) for entry in entries] == [
             (EntryKind.NOTE, "Xylophone.\nSecond line."),
             (EntryKind.ASSIGNED, "Park Ji-ho"),
@@ -57,20 +57,20 @@ async def test_entries_survive_a_restart_in_their_order_and_do_not_reach_the_oth
 
 async def test_notes_about_an_unknown_case_or_with_bad_text_are_refused(world: World) -> None:
     async with world.open(KR) as kr:
-        sent = await kr.send(request())
+        sent = await kr.messages.send(request())
         with pytest.raises(NotFoundError):
-            await kr.add_casework(uuid4(), EntryKind.NOTE, "x")
+            await kr.cases.add_note(uuid4(), EntryKind.NOTE, "x")
         for text in ("x" * (MAX_TEXT + 1), "a\u202eb", "a\x1bb"):
             with pytest.raises(UsageError):
-                await kr.add_casework(sent.thread, EntryKind.NOTE, text)
-        assert (await kr.casework(sent.thread)).entries == ()
+                await kr.cases.add_note(sent.thread, EntryKind.NOTE, text)
+        assert (await kr.cases.notes(sent.thread)).entries == ()
 
 
 async def _case(world: World) -> str:
     async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.send(request())
-        await fr.sync()
-        await kr.sync()
+        sent = await kr.messages.send(request())
+        await fr.messages.sync()
+        await kr.messages.sync()
         return str(sent.id)
 
 

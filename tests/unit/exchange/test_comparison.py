@@ -14,7 +14,7 @@ from exchange.cases.legal_comparison import Hint, compare
 from exchange.cli.main import app
 from keys.directory.legal_profile import LegalProfile, parse_profile
 from keys.directory.metadata.repository import nation_role
-from keys.directory.view import Directory
+from keys.directory.view import Directory, NationsRead
 from protocol.lifecycle.profiles import acknowledgement_clock
 from protocol.messages.parse import complete_message
 from tests.worlds.desks import FR, KR, NOW, PASSPHRASE, World, request
@@ -32,7 +32,7 @@ def law(**parts: Any) -> LegalProfile:
 def hints(world: World, profile: LegalProfile | None, draft: dict[str, Any] | None = None) -> list[Hint]:
     known = {} if profile is None else {"fr": profile}
     nodes = [world.directory.node(name) for name in ("kr", "fr")]
-    directory = Directory(1, NOW + timedelta(days=1), nodes, world.cards.values(), profiles=known)
+    directory = Directory(1, NOW + timedelta(days=1), nodes, world.cards.values(), read=NationsRead(known))
     message = complete_message(draft or request(), sender=str(KR), sent_at=NOW)
     return compare(message, directory, NOW)
 
@@ -152,14 +152,14 @@ async def test_the_requested_nations_own_clock_counts_on_both_sides(world: World
     async with world.open(KR) as kr, world.open(FR) as fr:
         for desk in (kr, fr):
             await desk.refresh_directory(everything=True)
-        sent = await kr.send(request(urgency="urgent"))
-        await fr.sync()
-        await kr.sync()
+        sent = await kr.messages.send(request(urgency="urgent"))
+        await fr.messages.sync()
+        await kr.messages.sync()
         for desk in (kr, fr):
-            (item,) = await desk.agenda()
+            (item,) = await desk.cases.agenda()
             assert (item.what, item.due) == ("acknowledgement", NOW + timedelta(hours=2))
             assert item.source == "a law (fr)"
-            assert (await desk.track(sent.id)).clocks.acknowledgement_due == NOW + timedelta(hours=2)
+            assert (await desk.messages.track(sent.id)).clocks.acknowledgement_due == NOW + timedelta(hours=2)
 
 
 @pytest.mark.long

@@ -22,26 +22,26 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 async def standing(desk: Desk, contact: Address = FR) -> Answering:
-    return (await desk.contact_standings([contact]))[0].standing
+    return (await desk.cases.contact_standings([contact]))[0].standing
 
 
 async def test_the_times_of_handover_and_reply_are_those_of_the_logs(world: World) -> None:
     async with world.open(KR) as seoul, world.open(FR) as paris:
         assert await standing(seoul) is Answering.UNTESTED
-        (test,) = await seoul.test_contacts([FR])
+        (test,) = await seoul.cases.test_contacts([FR])
         assert test.error is None
         assert await standing(seoul) is Answering.WAITING
         world.clock.advance(seconds=4)
-        await paris.sync()
+        await paris.messages.sync()
         world.clock.advance(seconds=60)
-        (asked,) = await paris.unanswered_contact_tests()
+        (asked,) = await paris.cases.unanswered_contact_tests()
         assert asked.type == ContactTest.TYPE
-        await paris.show(asked.id)
-        await paris.reply_to_contact_test(asked.id, remark="Everything works.")
-        assert await paris.unanswered_contact_tests() == []
+        await paris.messages.show(asked.id)
+        await paris.replies.answer_contact_test(asked.id, remark="Everything works.")
+        assert await paris.cases.unanswered_contact_tests() == []
         world.clock.advance(hours=2)  # when the reply is fetched is of no matter
-        await seoul.sync()
-        (entry,) = await seoul.contact_standings([FR])
+        await seoul.messages.sync()
+        (entry,) = await seoul.cases.contact_standings([FR])
 
     assert entry.standing is Answering.REPLIES
     assert entry.latest is not None
@@ -52,32 +52,32 @@ async def test_the_times_of_handover_and_reply_are_those_of_the_logs(world: Worl
 
 async def test_who_does_not_reply_in_time_is_silent_and_a_later_reply_is_late(world: World) -> None:
     async with world.open(KR) as seoul, world.open(FR) as paris:
-        await seoul.test_contacts([FR])
+        await seoul.cases.test_contacts([FR])
         world.clock.advance(hours=24)
         assert await standing(seoul) is Answering.WAITING
         world.clock.advance(seconds=1)
         assert await standing(seoul) is Answering.SILENT
-        await paris.sync()
-        (asked,) = await paris.unanswered_contact_tests()
-        await paris.reply_to_contact_test(asked.id)
-        await seoul.sync()
+        await paris.messages.sync()
+        (asked,) = await paris.cases.unanswered_contact_tests()
+        await paris.replies.answer_contact_test(asked.id)
+        await seoul.messages.sync()
         assert await standing(seoul) is Answering.LATE
 
 
 async def test_an_old_reply_says_nothing_any_more_and_a_new_test_left_alone_is_silence(world: World) -> None:
     async with world.open(KR) as seoul, world.open(FR) as paris:
-        await seoul.test_contacts([FR])
-        await paris.sync()
-        (asked,) = await paris.unanswered_contact_tests()
-        await paris.reply_to_contact_test(asked.id)
-        await seoul.sync()
+        await seoul.cases.test_contacts([FR])
+        await paris.messages.sync()
+        (asked,) = await paris.cases.unanswered_contact_tests()
+        await paris.replies.answer_contact_test(asked.id)
+        await seoul.messages.sync()
         world.clock.advance(days=35, seconds=-60)
         assert await standing(seoul) is Answering.REPLIES
         world.clock.advance(days=1)
         assert await standing(seoul) is Answering.STALE
-        await seoul.test_contacts([FR])
+        await seoul.cases.test_contacts([FR])
         world.clock.advance(hours=25)
-        (entry,) = await seoul.contact_standings([FR])
+        (entry,) = await seoul.cases.contact_standings([FR])
     assert entry.standing is Answering.SILENT
     assert entry.replied is not None
     assert entry.replied != entry.latest
@@ -85,7 +85,7 @@ async def test_an_old_reply_says_nothing_any_more_and_a_new_test_left_alone_is_s
 
 async def test_the_results_are_there_after_a_restart_of_the_desk(world: World) -> None:
     async with world.open(KR) as seoul:
-        await seoul.test_contacts([FR])
+        await seoul.cases.test_contacts([FR])
     async with world.open(KR) as seoul:
         assert await standing(seoul) is Answering.WAITING
 
@@ -93,30 +93,32 @@ async def test_the_results_are_there_after_a_restart_of_the_desk(world: World) -
 async def test_one_who_cannot_be_sent_to_does_not_keep_others_from_being_tested(world: World) -> None:
     nobody = Address.parse("nobody@fr")
     async with world.open(KR) as seoul:
-        told = {test.contact: (test.sent is not None, test.error) for test in await seoul.test_contacts([nobody, FR])}
+        told = {
+            test.contact: (test.sent is not None, test.error) for test in await seoul.cases.test_contacts([nobody, FR])
+        }
     assert told == {nobody: (False, "unknown-contact-point"), FR: (True, None)}
 
 
 async def test_a_test_waits_in_the_outbox_while_the_node_is_away(world: World) -> None:
     async with world.open(KR) as seoul, world.open(FR) as paris:
         world.nodes["kr"].down = True
-        await seoul.test_contacts([FR])
+        await seoul.cases.test_contacts([FR])
         world.nodes["kr"].down = False
-        await seoul.sync()
-        await paris.sync()
-        assert len(await paris.unanswered_contact_tests()) == 1
+        await seoul.messages.sync()
+        await paris.messages.sync()
+        assert len(await paris.cases.unanswered_contact_tests()) == 1
 
 
 async def test_only_a_received_test_is_replied_to(world: World) -> None:
     async with world.open(KR) as seoul, world.open(FR) as paris:
-        (test,) = await seoul.test_contacts([FR])
-        asked = await seoul.send(request())
-        await paris.sync()
+        (test,) = await seoul.cases.test_contacts([FR])
+        asked = await seoul.messages.send(request())
+        await paris.messages.sync()
         assert test.sent is not None
         with pytest.raises(ForbiddenError):
-            await seoul.reply_to_contact_test(test.sent.id)
+            await seoul.replies.answer_contact_test(test.sent.id)
         with pytest.raises(ForbiddenError):
-            await paris.reply_to_contact_test(asked.id)
+            await paris.replies.answer_contact_test(asked.id)
 
 
 def test_spans_are_told_in_the_unit_that_fits() -> None:

@@ -158,18 +158,18 @@ async def test_messages_pass_over_a_rotation_and_yesterdays_traffic_stays_closed
     world = World(tmp_path, monkeypatch)
     async with world.open(KR) as seoul:
         async with world.open(FR) as paris:
-            early = await seoul.send(request())
-            await paris.sync()
-            assert (await paris.show(early.id)).message.id == early.id
+            early = await seoul.messages.send(request())
+            await paris.messages.sync()
+            assert (await paris.messages.show(early.id)).message.id == early.id
         recorded = world.nodes["fr"].box(FR).entries[0].envelope
         card = plan(world.keystore(FR), world.cards[FR], 2, timedelta(days=1), world.clock())
         world.publish(card)
         await seoul.refresh_directory()
-        late = await seoul.send(request())  # sealed to the present key, fetched after the next one began
+        late = await seoul.messages.send(request())  # sealed to the present key, fetched after the next one began
         world.clock.advance(days=2)
-        new = await seoul.send(request())
+        new = await seoul.messages.send(request())
         async with world.open(FR) as paris:
-            assert {row.id for row in (await paris.sync()).received} == {late.id, new.id}
+            assert {row.id for row in (await paris.messages.sync()).received} == {late.id, new.id}
         world.clock.advance(days=36, hours=12)
         assert retire(world.keystore(FR), card, GRACE, world.clock()) == [world.cards[FR].sealing_keys[0].kid]
         # Whoever recorded the early message and takes the desk now cannot open it.

@@ -37,7 +37,7 @@ def about(identifier: dict[str, Any], window: dict[str, str] | None = None, **ch
 
 
 async def threads(desk: Desk, draft: dict[str, Any]) -> list[str]:
-    return [str(duplicate.thread) for duplicate in await desk.duplicates_of_draft(draft)]
+    return [str(duplicate.thread) for duplicate in await desk.cases.duplicates_of_draft(draft)]
 
 
 @pytest.mark.parametrize(
@@ -59,14 +59,14 @@ async def test_the_same_identifier_is_recognised_however_it_was_written(
     world: World, first: dict[str, Any], second: dict[str, Any], same: bool
 ) -> None:
     async with world.open(KR) as kr:
-        sent = await kr.send(about(first))
+        sent = await kr.messages.send(about(first))
         assert await threads(kr, about(second)) == ([str(sent.thread)] if same else [])
 
 
 async def test_targets_are_the_same_when_their_times_overlap(world: World) -> None:
     mail = {"kind": "email", "address": "desk@mail.example"}
     async with world.open(KR) as kr:
-        dated = await kr.send(about(mail, DAY_1))
+        dated = await kr.messages.send(about(mail, DAY_1))
         assert await threads(kr, about(mail, DAY_2)) == []
         assert await threads(kr, about(mail, DAY_1)) == [str(dated.thread)]
         assert await threads(kr, about(mail)) == [str(dated.thread)]
@@ -75,7 +75,7 @@ async def test_targets_are_the_same_when_their_times_overlap(world: World) -> No
 async def test_one_address_used_at_two_instants_is_two_targets(world: World) -> None:
     at = {"kind": "ipv4", "address": "203.0.113.9", "port": 40000, "protocol": "tcp", "precision": "second"}
     async with world.open(KR) as kr:
-        sent = await kr.send(about({**at, "instant": "2026-11-21T03:00:00+09:00"}))
+        sent = await kr.messages.send(about({**at, "instant": "2026-11-21T03:00:00+09:00"}))
         assert await threads(kr, about({**at, "instant": "2026-11-22T03:00:00+09:00"})) == []
         assert await threads(kr, about({**at, "instant": "2026-11-20T18:00:00Z"})) == [str(sent.thread)]
 
@@ -83,21 +83,21 @@ async def test_one_address_used_at_two_instants_is_two_targets(world: World) -> 
 async def test_what_reached_the_office_and_what_it_sent_are_compared_with_each_other(world: World) -> None:
     mail = {"kind": "email", "address": "desk@mail.example"}
     async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.send(about(mail))
-        (received,) = (await fr.sync()).received
-        assert [item.sender for item in await fr.duplicates_of_draft(about(mail, to=[str(KR)]))] == [KR]
-        again = await kr.send(about(mail))
-        await fr.sync()
-        message = await fr.peek(again.id)
-        assert [item.message for item in await fr.duplicates(message)] == [received.id]
+        sent = await kr.messages.send(about(mail))
+        (received,) = (await fr.messages.sync()).received
+        assert [item.sender for item in await fr.cases.duplicates_of_draft(about(mail, to=[str(KR)]))] == [KR]
+        again = await kr.messages.send(about(mail))
+        await fr.messages.sync()
+        message = await fr.messages.peek(again.id)
+        assert [item.message for item in await fr.cases.duplicates(message)] == [received.id]
         assert (sent.id, received.thread) == (received.id, sent.thread)
 
 
 async def test_replies_have_no_duplicates_and_a_case_is_not_its_own(world: World) -> None:
     async with world.open(KR) as kr:
-        sent = await kr.send(request())
-        assert await kr.duplicates(await kr.peek(sent.id)) == []
-        assert await kr.duplicates_of_draft(await kr.reply_draft(sent.id, "status.query")) == []
+        sent = await kr.messages.send(request())
+        assert await kr.cases.duplicates(await kr.messages.peek(sent.id)) == []
+        assert await kr.cases.duplicates_of_draft(await kr.replies.draft(sent.id, "status.query")) == []
 
 
 @pytest.mark.long
@@ -155,7 +155,7 @@ def test_a_request_that_is_too_large_is_sent_in_parts_when_asked_to(
 
 async def test_no_identifier_stands_in_the_database_file(world: World) -> None:
     async with world.open(KR) as kr:
-        await kr.send(about({"kind": "email", "address": "quetzalcoatl@mail.example"}))
+        await kr.messages.send(about({"kind": "email", "address": "quetzalcoatl@mail.example"}))
         assert await threads(kr, about({"kind": "email", "address": "quetzalcoatl@mail.example"}))
     for file in world.home(KR).glob("desk.sqlite*"):
         assert b"quetzalcoatl" not in file.read_bytes()

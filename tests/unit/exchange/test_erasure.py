@@ -28,7 +28,7 @@ from protocol.errors import (
     UsageError,
 )
 from protocol.processing_log import Operation, ProcessingRecord
-from tests.worlds.desks import FR, KR, PASSPHRASE, World, request
+from tests.worlds.desks import FR, KR, PASSPHRASE, World, in_thread, request
 
 
 @pytest.fixture
@@ -38,11 +38,11 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 async def ended(kr: Desk, fr: Desk) -> tuple[UUID, UUID]:
     """A case that fr was asked in and that is over: its thread, and the request's id."""
-    sent = await kr.send(request())
-    await fr.sync()
-    await fr.show(sent.id)
-    await kr.send(await kr.reply_draft(sent.id, "withdrawal", reason="The suspect was found otherwise."))
-    await fr.sync()
+    sent = await kr.messages.send(request())
+    await fr.messages.sync()
+    await fr.messages.show(sent.id)
+    await kr.messages.send(await kr.replies.draft(sent.id, "withdrawal", reason="The suspect was found otherwise."))
+    await fr.messages.sync()
     return sent.thread, sent.id
 
 
@@ -54,29 +54,29 @@ def database(world: World) -> bytes:
 async def test_erased_content_does_not_open_and_its_proofs_still_verify(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         thread, message = await ended(kr, fr)
-        receipts = await fr.receipts(message)
-        assert (await fr.run(fr.erasure.erase_case, thread, "retention")).messages == 2
+        receipts = await fr.messages.receipts(message)
+        assert (await fr.office.erase_case(thread, "retention")).messages == 2
         for refused in (
-            fr.show(message),
-            fr.verification.evidence(message, disclose=True),
-            fr.peek(message),
-            fr.case(thread),
+            fr.messages.show(message),
+            fr.evidence.gather(message, disclose=True),
+            fr.messages.peek(message),
+            fr.cases.case(thread),
         ):
             with pytest.raises(ErasedError):
                 await refused
-        assert (await fr.search("Roubaix")).messages == ()
-        assert await fr.agenda() == []
-        row = await fr.row(message)
+        assert (await fr.cases.search("Roubaix")).messages == ()
+        assert await fr.cases.agenda() == []
+        row = await fr.messages.row(message)
         assert (row.id, row.sender, row.own_reference) == (message, KR, None)
-        assert (await fr.track(message)).state == "erased"
-        report = await fr.verification.verify(message)
-        assert await fr.receipts(message) == receipts
+        assert (await fr.messages.track(message)).state == "erased"
+        report = await fr.evidence.verify(message)
+        assert await fr.messages.receipts(message) == receipts
         assert report.ok
         assert all(check.inclusion.ok for check in report.receipts)
         assert [(check.name, check.ok) for check in report.checks] == [("content", None)]
     async with world.open(FR) as fr:
         with pytest.raises(ErasedError):
-            await fr.show(message)
+            await fr.messages.show(message)
 
 
 async def test_neither_the_erased_bytes_nor_a_copy_from_before_can_be_opened_again(
@@ -84,18 +84,18 @@ async def test_neither_the_erased_bytes_nor_a_copy_from_before_can_be_opened_aga
 ) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         thread, message = await ended(kr, fr)
-        body = await fr.run(_body, fr, message)
+        body = await in_thread(fr, _body, fr, message)
         assert body in database(world)
     copy = tmp_path / "backup.sqlite"
     shutil.copy(world.home(FR) / "desk.sqlite", copy)
     async with world.open(FR) as fr:
-        await fr.run(fr.erasure.erase_case, thread, "retention")
+        await fr.office.erase_case(thread, "retention")
         assert body not in database(world)
     # The copy of the database comes back; the keys do not.
     shutil.copy(copy, world.home(FR) / "desk.sqlite")
     async with world.open(FR) as fr:
         with pytest.raises(ErasedError):
-            await fr.show(message)
+            await fr.messages.show(message)
 
 
 async def test_a_power_cut_between_the_erasure_and_its_key_is_made_good_at_the_next_start(
@@ -108,28 +108,29 @@ async def test_a_power_cut_between_the_erasure_and_its_key_is_made_good_at_the_n
     async with world.open(FR) as fr:
         with monkeypatch.context() as cut:
             cut.setattr("exchange.store._content_keys.ContentKeys.destroy", lambda *_: None)
-            cut.setattr("exchange.store.messages.DeskStore._note_destroyed", lambda *_: None)
-            await fr.run(fr.erasure.erase_case, thread, "retention")
+            cut.setattr("exchange.store._content.ContentSeal._note_destroyed", lambda *_: None)
+            await fr.office.erase_case(thread, "retention")
     async with world.open(FR):
         pass
     shutil.copy(copy, world.home(FR) / "desk.sqlite")
     async with world.open(FR) as fr:
         with pytest.raises(ErasedError):
-            await fr.show(message)
+            await fr.messages.show(message)
 
 
 def _body(desk: Desk, message: UUID) -> Any:
-    store = desk._store
-    ((body,),) = store.database.all("SELECT body FROM message WHERE id = ?", (store._id(message),))
+    store = desk._works.context.store
+    ((body,),) = store.database.all("SELECT body FROM message WHERE id = ?", (store._names.message(message),))
     return body[40:104]  # within one page
 
 
 async def test_the_record_of_an_erasure_holds_nothing_of_what_was_erased(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         thread, message = await ended(kr, fr)
-        await fr.add_casework(thread, EntryKind.NOTE, "Mr Dupont called.")
-        await fr.run(fr.erasure.erase_case, thread, "ordered")
-        entries = [entry for _, _, entry in await fr.run(lambda: list(fr.records.entries()))]
+        await fr.cases.add_note(thread, EntryKind.NOTE, "Mr Dupont called.")
+        await fr.office.erase_case(thread, "ordered")
+        records = fr._works.context.store.records
+        entries = [entry for _, _, entry in await in_thread(fr, lambda: list(records.entries()))]
         erased = [r for r in map(ProcessingRecord.from_bytes, entries) if r.operation is Operation.ERASURE]
         assert [(r.message == message, r.ground, r.thread) for r in erased] == [
             (True, "ordered", thread),
@@ -138,58 +139,58 @@ async def test_the_record_of_an_erasure_holds_nothing_of_what_was_erased(world: 
         ]
         for text in (b"Roubaix", b"203.0.113.77", b"Dupont", request()["own_reference"].encode()):
             assert all(text not in entry for entry in entries)
-        assert (await fr.casework(thread)).entries == ()
+        assert (await fr.cases.notes(thread)).entries == ()
 
 
 async def test_an_open_case_is_erased_only_when_somebody_else_decided_it(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.send(request())
-        await fr.sync()
+        sent = await kr.messages.send(request())
+        await fr.messages.sync()
         for ground in ("retention", "released"):
             with pytest.raises(ErasureError):
-                await fr.run(fr.erasure.erase_case, sent.thread, ground)
+                await fr.office.erase_case(sent.thread, ground)
         with pytest.raises(UsageError):
-            await fr.run(fr.erasure.erase_case, sent.thread, "because")
+            await fr.office.erase_case(sent.thread, "because")
         with pytest.raises(NotFoundError):
-            await fr.run(fr.erasure.erase_case, UUID(int=7), "ordered")
-        await fr.show(sent.id)
-        assert (await fr.run(fr.erasure.erase_case, sent.thread, "ordered")).messages == 1
+            await fr.office.erase_case(UUID(int=7), "ordered")
+        await fr.messages.show(sent.id)
+        assert (await fr.office.erase_case(sent.thread, "ordered")).messages == 1
         with pytest.raises(ErasureError):
-            await fr.run(fr.erasure.erase_case, sent.thread, "ordered")
+            await fr.office.erase_case(sent.thread, "ordered")
 
 
 async def test_what_still_waits_to_be_sent_is_not_erased(world: World) -> None:
     async with world.open(KR) as kr:
         world.nodes["kr"].down = True
-        sent = await kr.send(request())
+        sent = await kr.messages.send(request())
         with pytest.raises(ErasureError):
-            await kr.run(kr.erasure.erase_case, sent.thread, "ordered")
+            await kr.office.erase_case(sent.thread, "ordered")
         world.nodes["kr"].down = False
-        await kr.sync()
-        assert (await kr.run(kr.erasure.erase_case, sent.thread, "ordered")).messages == 1
+        await kr.messages.sync()
+        assert (await kr.office.erase_case(sent.thread, "ordered")).messages == 1
 
 
 async def test_a_message_that_comes_later_in_an_erased_case_is_taken_and_shown(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.send(request())
-        await fr.sync()
-        await fr.run(fr.erasure.erase_case, sent.thread, "misdirected")
-        await kr.send(await kr.reply_draft(sent.id, "status.query"))
-        (received,) = (await fr.sync()).received
-        assert (await fr.show(received.id)).message.type == "status.query"
-        assert [row.id for row in await fr.thread(sent.thread)] == [sent.id, received.id]
+        sent = await kr.messages.send(request())
+        await fr.messages.sync()
+        await fr.office.erase_case(sent.thread, "misdirected")
+        await kr.messages.send(await kr.replies.draft(sent.id, "status.query"))
+        (received,) = (await fr.messages.sync()).received
+        assert (await fr.messages.show(received.id)).message.type == "status.query"
+        assert [row.id for row in await fr.cases.thread(sent.thread)] == [sent.id, received.id]
 
 
 async def test_a_replayed_envelope_of_an_erased_message_is_not_taken_again(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         thread, message = await ended(kr, fr)
-        await fr.run(fr.erasure.erase_case, thread, "retention")
+        await fr.office.erase_case(thread, "retention")
         box = world.nodes["fr"].box(FR)
         box.put(box.entries[0].envelope, ())
-        result = await fr.sync()
+        result = await fr.messages.sync()
         assert (result.received, result.quarantined, result.duplicates) == ((), (), 1)
         with pytest.raises(ErasedError):
-            await fr.show(message)
+            await fr.messages.show(message)
 
 
 async def test_only_an_administrator_erases(world: World) -> None:
@@ -198,10 +199,10 @@ async def test_only_an_administrator_erases(world: World) -> None:
     for officer, role in (("boss", Role.ADMINISTRATOR), ("kim", Role.RELEASER)):
         key = new_officer_key(world.home(FR) / "officers", officer, officer.encode(), FAST, world.clock())
         async with world.open(FR, Login("boss", b"boss") if officer != "boss" else NOBODY) as fr:
-            await fr.run(fr.office.add_officer, officer, officer, "Inspector", frozenset({role}), key)
+            await fr.office.add_officer(officer, officer, "Inspector", frozenset({role}), key)
     async with world.open(FR, Login("kim", b"kim")) as fr:
         with pytest.raises(OfficerRoleError):
-            await fr.run(fr.erasure.erase_case, thread, "ordered")
+            await fr.office.erase_case(thread, "ordered")
 
 
 # --- Retention ------------------------------------------------------------------------------------------------------
@@ -211,31 +212,31 @@ async def test_retention_erases_cases_that_ended_long_ago_and_no_others(world: W
     world.change_settings(FR, retention=RetentionSettings(cases_days=365, refused_days=30))
     async with world.open(KR) as kr, world.open(FR) as fr:
         old, _ = await ended(kr, fr)
-        open_case = (await kr.send(request())).thread
-        await fr.sync()
+        open_case = (await kr.messages.send(request())).thread
+        await fr.messages.sync()
         world.clock.advance(days=300)
-        assert await fr.run(fr.erasure.due) == []
+        assert await fr.office.erasable_cases() == []
         world.clock.advance(days=70)
-        (due,) = await fr.run(fr.erasure.due)
+        (due,) = await fr.office.erasable_cases()
         assert (due.thread, due.messages, due.state) == (old, 2, "closed")
-        await fr.run(fr.erasure.erase_case, due.thread, "retention")
-        assert await fr.run(fr.erasure.due) == []
-        assert (await fr.case(open_case)).opening is not None
+        await fr.office.erase_case(due.thread, "retention")
+        assert await fr.office.erasable_cases() == []
+        assert (await fr.cases.case(open_case)).opening is not None
 
 
 async def test_refused_messages_are_erased_after_their_time_and_stay_refused(world: World) -> None:
     world.change_settings(FR, retention=RetentionSettings(refused_days=30))
     async with world.open(FR) as fr:
         world.nodes["fr"].box(FR).put(b"not an envelope", ())
-        await fr.sync()
-        (held,) = await fr.quarantine()
-        assert (await fr.run(fr.erasure.erase_refused)).messages == 0
+        await fr.messages.sync()
+        (held,) = await fr.messages.quarantine()
+        assert (await fr.office.erase_refused()).messages == 0
         world.clock.advance(days=31)
-        assert (await fr.run(fr.erasure.erase_refused)).messages == 1
-        assert await fr.quarantined_envelope(held.digest) == b""
-        assert [row.code for row in await fr.quarantine()] == ["erased"]
+        assert (await fr.office.erase_refused()).messages == 1
+        assert await fr.messages.quarantined_envelope(held.digest) == b""
+        assert [row.code for row in await fr.messages.quarantine()] == ["erased"]
         world.nodes["fr"].box(FR).put(b"not an envelope", ())
-        assert (await fr.sync()).quarantined == ()
+        assert (await fr.messages.sync()).quarantined == ()
 
 
 # --- The file of keys -----------------------------------------------------------------------------------------------
@@ -264,11 +265,11 @@ def test_secrets_are_made_before_they_are_used_and_destroyed_for_good(tmp_path: 
 
 async def test_a_desk_whose_key_file_is_an_old_copy_says_so_and_takes_nothing(world: World) -> None:
     async with world.open(KR) as kr:
-        await kr.send(request())
+        await kr.messages.send(request())
     (world.home(KR) / "content-keys.bin").write_bytes(b"")
     async with world.open(KR) as kr:
         with pytest.raises(DatabaseDamagedError):
-            await kr.send(request())
+            await kr.messages.send(request())
 
 
 async def _ended(world: World) -> UUID:

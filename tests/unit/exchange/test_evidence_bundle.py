@@ -1,4 +1,4 @@
-"""Evidence bundles: two verifiers that share no code for what is signed, and a third one for bags, agree on them."""
+"""Evidence bags: two verifiers that share no code for what is signed, and a third one for bags, agree on them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.evidence.bag_reader import read_bundle, verify_bundle
+from exchange.evidence.bag_reader import read_bundle, verify_bag
 from exchange.evidence.bag_writer import CONTENT, DIRECTORY, ENVELOPE, LOGS, RECEIPTS, SALT
 from exchange.evidence.disclosure import Disclosure
-from exchange.verifiers import verify_bundle as program
+from exchange.verifiers import verify_bag as program
 from keys.directory.metadata.extract import read_extract, trusted_root_in
 from protocol.encoding import cbor
 from protocol.errors import (
@@ -73,7 +73,7 @@ def inside(bundle: bytes) -> list[str]:
 
 
 def altered(bundle: bytes, name: str, change: Callable[[bytes], bytes]) -> dict[str, bytes]:
-    """The files of a bundle, one of them changed; ``name`` is the beginning of its name in the bag."""
+    """The files of a bag, one of them changed; ``name`` is the beginning of its name in the bag."""
     files = files_of(bundle)
     (found, *_) = (full for full in files if full.partition("/")[2].startswith(name))
     return files | {found: change(files[found])}
@@ -249,7 +249,7 @@ def test_what_only_comity_judges_is_refused_by_it(made: Made, name: str) -> None
 
 
 def test_another_verifier_in_the_bundle_is_pointed_out(made: Made) -> None:
-    forged = zipped(listed_anew(altered(bundle_of(made.disclosed), "verify_bundle.py", lambda _: b"print('fine')")))
+    forged = zipped(listed_anew(altered(bundle_of(made.disclosed), "verify_bag.py", lambda _: b"print('fine')")))
 
     (check,) = (check for check in comity(made, forged).checks if check.name == "verifier")
     assert (check.ok, check.error) == (None, "other-version")
@@ -268,7 +268,9 @@ async def test_a_message_is_not_proved_by_a_true_receipt_about_another(
 ) -> None:
     world = World(tmp_path, monkeypatch)
     async with world.open(KR) as kr, world.open(FR):
-        first, second = [await kr.verification.evidence((await kr.send(request())).id, disclose=True) for _ in range(2)]
+        first, second = [
+            await kr.evidence.gather((await kr.messages.send(request())).id, disclose=True) for _ in range(2)
+        ]
     made = Made(world, first, first, first.disclosure, world.ceremony.repository.root_bytes(1))
     mixed = bundle_of(replace(first, receipts=second.receipts))
 
@@ -297,9 +299,9 @@ async def test_a_key_that_was_revoked_before_the_message_proves_nothing_and_one_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: int, holds: bool
 ) -> None:
     world = World(tmp_path, monkeypatch)
-    async with world.open(KR) as kr, world.open(FR) as fr:  # who made the bundle still has a key that counts
-        sent = await kr.send(request())
-        await fr.sync()
+    async with world.open(KR) as kr, world.open(FR) as fr:  # who made the bag still has a key that counts
+        sent = await kr.messages.send(request())
+        await fr.messages.sync()
         card = world.cards[KR]
         (key,) = card.signing_keys
         world.clock.advance(minutes=5)
@@ -307,7 +309,7 @@ async def test_a_key_that_was_revoked_before_the_message_proves_nothing_and_one_
         changes = {"signing_keys": (revoked,), "updated_at": world.clock()}
         world.publish(card.model_copy(update=changes))
         await fr.refresh_directory()
-        contents = await fr.verification.evidence(sent.id, disclose=True)
+        contents = await fr.evidence.gather(sent.id, disclose=True)
     made = Made(world, contents, contents, contents.disclosure, world.ceremony.repository.root_bytes(1))
 
     assert program_accepts(made, bundle_of(contents)) is holds
@@ -319,18 +321,18 @@ async def test_a_desk_judges_a_bundle_by_what_was_revoked_since_it_was_made(
 ) -> None:
     world = World(tmp_path, monkeypatch)
     async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.send(request())
-        await fr.sync()
-        bundle = read_bundle(bundle_of(await kr.verification.evidence(sent.id, disclose=True)))
-        before = await fr.verification.verify_bundle(bundle)
+        sent = await kr.messages.send(request())
+        await fr.messages.sync()
+        bundle = read_bundle(bundle_of(await kr.evidence.gather(sent.id, disclose=True)))
+        before = await fr.evidence.verify_bag(bundle)
         card = world.cards[KR]
         (key,) = card.signing_keys
         world.clock.advance(minutes=5)
         revoked = key.model_copy(update={"revoked_at": NOW - timedelta(minutes=1)})
         world.publish(card.model_copy(update={"signing_keys": (revoked,), "updated_at": world.clock()}))
         await fr.refresh_directory()
-        after = await fr.verification.verify_bundle(bundle)
-    carried = verify_bundle(bundle, world.ceremony.repository.root_bytes(1), world.clock())
+        after = await fr.evidence.verify_bag(bundle)
+    carried = verify_bag(bundle, world.ceremony.repository.root_bytes(1), world.clock())
 
     assert (before.ok, before.complete) == (True, True)
     assert carried.ok
@@ -347,7 +349,7 @@ async def test_the_chain_of_roots_is_followed_from_the_one_that_is_trusted(
     world.change_root()
     async with world.open(KR) as kr:
         await kr.refresh_directory()
-        contents = await kr.verification.evidence((await kr.send(request())).id, disclose=True)
+        contents = await kr.evidence.gather((await kr.messages.send(request())).id, disclose=True)
     made = Made(world, contents, contents, contents.disclosure, first)
     bundle = bundle_of(contents)
     cut = {name: content for name, content in files_of(bundle).items() if not name.endswith("/2.root.json")}
@@ -571,7 +573,7 @@ async def test_an_extract_holds_what_leads_to_its_nations_and_to_no_others(
     world = World(tmp_path, monkeypatch, "de")
     async with world.open(KR) as kr:
         await kr.refresh_directory(everything=True)
-        files = await kr._link.with_trust(lambda trust: trust.extract(["kr", "fr", "xx"]))
+        files = await kr._works.link.with_trust(lambda trust: trust.extract(["kr", "fr", "xx"]))
     directory = read_extract(files, world.ceremony.repository.root_bytes(1)).directory
 
     assert directory.nodes() == ["fr", "kr"]

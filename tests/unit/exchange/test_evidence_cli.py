@@ -19,7 +19,6 @@ from exchange.office.officers import Login
 from keys.members.identity import generate_node_keys
 from protocol.errors import ErasedError, HandlingError
 from protocol.messages.handling_rules import Action
-from protocol.processing_log import ProcessingRecord
 from tests.worlds.desks import FR, KR, NOW, PASSPHRASE, World, request
 from tests.worlds.evidence import Made, bundle_of, exchanged
 
@@ -35,7 +34,7 @@ def invoke(made: Made, *args: str) -> tuple[int, Any]:
     secret.write_bytes(PASSPHRASE + b"\n")
     secret.chmod(0o600)
     env = {"COMITY_HOME": str(made.world.home(KR)), "COMITY_PASSPHRASE_FILE": str(secret), "LANGUAGE": "en"}
-    given = ("--to", "The court", "--purpose", "proceedings") if args[0] in {"bundle", "disclose"} else ()
+    given = ("--to", "The court", "--purpose", "proceedings") if args[0] in {"bag", "disclose"} else ()
     done = CliRunner().invoke(app, ["evidence", *args, *given, "--json"], env=env, catch_exceptions=False)
     return done.exit_code, json.loads(done.stdout)
 
@@ -44,7 +43,7 @@ def invoke(made: Made, *args: str) -> tuple[int, Any]:
 def test_an_officer_makes_a_bundle_and_an_auditor_verifies_it_without_a_passphrase(made: Made, tmp_path: Path) -> None:
     message, out, opened = str(made.closed.message_id), tmp_path / "evidence.zip", tmp_path / "disclosure.json"
 
-    code, written = invoke(made, "bundle", message, "--out", str(out))
+    code, written = invoke(made, "bag", message, "--out", str(out))
     assert (code, written["receipts"], written["left_out"], written["disclosed"]) == (0, 6, 0, False)
     assert out.read_bytes() == bundle_of(made.closed)
     assert out.stat().st_mode & 0o777 == 0o600
@@ -86,13 +85,13 @@ def test_a_timestamp_is_not_asked_for_without_roots_and_a_silent_authority_leave
     roots = tmp_path / "roots.pem"
     roots.write_bytes(made.world.certificates[0])
 
-    assert invoke(made, "bundle", message, "--out", str(out), "--tsa", "http://127.0.0.1:1/")[0] == 2
+    assert invoke(made, "bag", message, "--out", str(out), "--tsa", "http://127.0.0.1:1/")[0] == 2
     roots.write_bytes(_any_root())
     stamped = ("--tsa", "http://127.0.0.1:1/", "--tsa-roots", str(roots))
-    code, refused = invoke(made, "bundle", message, "--out", str(out), *stamped)
+    code, refused = invoke(made, "bag", message, "--out", str(out), *stamped)
     assert (code, refused["error"]["type"]) == (4, "urn:comity:error:timestamp-unavailable")
     assert not out.exists()
-    assert invoke(made, "bundle", message, "--out", str(out))[0] == 0
+    assert invoke(made, "bag", message, "--out", str(out))[0] == 0
 
 
 def test_an_exported_file_is_verified_in_one_sentence_first_and_offline_is_no_success(
@@ -108,7 +107,7 @@ def test_an_exported_file_is_verified_in_one_sentence_first_and_offline_is_no_su
         return done.exit_code, done.stdout
 
     given = ("--disclose", "--to", "the court", "--purpose", "proceedings")
-    assert run("evidence", "bundle", str(made.closed.message_id), "--out", str(out), *given)[0] == 0
+    assert run("evidence", "bag", str(made.closed.message_id), "--out", str(out), *given)[0] == 0
     for words, code in (([], 0), (["--offline"], 6)):
         ended, said = run("verify", str(out), *words)
         first = said.strip().splitlines()[0]
@@ -127,12 +126,12 @@ async def test_what_is_made_ready_to_be_given_is_recorded_first_and_as_given_whe
     with pytest.MonkeyPatch.context() as patch:
         world = World(tmp_path, patch)
         async with world.open(KR) as kr:
-            sent = await kr.send(request())
-            await kr.verification.evidence(sent.id, disclose=False)
-            await kr.verification.evidence(sent.id, disclose=True)
-            await kr.verification.disclosure(sent.id)
-            await kr.verification.note_given(sent.id, "disclose", b"the file")
-            entries = await kr.run(lambda: [ProcessingRecord.from_bytes(e) for _, _, e in kr.records.entries()])
+            sent = await kr.messages.send(request())
+            await kr.evidence.gather(sent.id, disclose=False)
+            await kr.evidence.gather(sent.id, disclose=True)
+            await kr.evidence.disclose(sent.id)
+            await kr.evidence.note_given(sent.id, "disclose", b"the file")
+            entries = [record for _, record in await kr.office.records()]
 
     told = [(record.operation.value, record.act, record.message) for record in entries[1:]]
     assert told == [
@@ -148,24 +147,24 @@ async def test_a_label_that_forbids_proceedings_keeps_the_content_out_of_a_bundl
         world = World(tmp_path, patch)
         handling = {"tlp": "AMBER", "codes": ["H1"]}
         async with world.open(KR) as kr:
-            sent = await kr.send(request(handling=handling))
+            sent = await kr.messages.send(request(handling=handling))
         async with world.open(FR, Login(purpose=Action.PROCEEDINGS)) as fr:
-            await fr.sync()
+            await fr.messages.sync()
             with pytest.raises(HandlingError):
-                await fr.verification.evidence(sent.id, disclose=True)
+                await fr.evidence.gather(sent.id, disclose=True)
             with pytest.raises(HandlingError):
-                await fr.verification.disclosure(sent.id)
-            assert (await fr.verification.evidence(sent.id, disclose=False)).disclosure is None
+                await fr.evidence.disclose(sent.id)
+            assert (await fr.evidence.gather(sent.id, disclose=False)).disclosure is None
 
 
 async def test_nothing_is_written_of_a_message_that_was_erased(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         world = World(tmp_path, patch)
         async with world.open(KR) as kr:
-            sent = await kr.send(request())
-            await kr.run(kr.erasure.erase_case, sent.thread, "ordered")
+            sent = await kr.messages.send(request())
+            await kr.office.erase_case(sent.thread, "ordered")
             for disclose in (True, False):
                 with pytest.raises(ErasedError):
-                    await kr.verification.evidence(sent.id, disclose=disclose)
+                    await kr.evidence.gather(sent.id, disclose=disclose)
             with pytest.raises(ErasedError):
-                await kr.verification.disclosure(sent.id)
+                await kr.evidence.disclose(sent.id)

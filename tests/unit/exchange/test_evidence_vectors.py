@@ -1,4 +1,4 @@
-"""The published vectors of evidence bundles: both verifiers judge each as the file says."""
+"""The published vectors of evidence bags: both verifiers judge each as the file says."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from exchange.evidence.bag_reader import bundle_in, read_bundle, verify_bundle
+from exchange.evidence.bag_reader import bundle_in, read_bundle, verify_bag
 from exchange.evidence.disclosure import Disclosure
-from exchange.verifiers import verify_bundle as program
+from exchange.verifiers import verify_bag as program
 from keys.directory.metadata.extract import trusted_root_in
 from protocol.encoding.instants import parse_instant
 from protocol.envelope import parse_envelope
@@ -39,7 +39,7 @@ def _by_comity(case: dict[str, Any]) -> Found:
     read = bundle_in(case["folder"], files_in(VECTORS, case))
     try:
         root = trusted_root_in(read.directory, VECTORS["root_sha256"])
-        verdict = of_report(verify_bundle(read, root, parse_instant(case["now"])))
+        verdict = of_report(verify_bag(read, root, parse_instant(case["now"])))
     except ComityError as problem:
         return Found([problem.code], [], "none")
     return Found(verdict.failed or [], sorted(verdict.unchecked), verdict.grade)
@@ -55,7 +55,7 @@ def _without_comity(case: dict[str, Any]) -> Found:
     return Found(failed, unchecked, bundle.dating.get("grade", "none"))
 
 
-# Bundles that were made before must go on holding. Where this fails after README's text was changed, the text of before
+# Bags that were made before must go on holding. Where this fails after README's text was changed, the text of before
 # is to stay among those that a verifier knows.
 @pytest.mark.parametrize("case", VECTORS["holds"], ids=[case["rule"] for case in VECTORS["holds"]])
 @pytest.mark.parametrize("judge", [_by_comity, _without_comity])

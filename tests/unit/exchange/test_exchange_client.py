@@ -12,8 +12,9 @@ import pytest
 from aiohttp import web
 
 from exchange.link.client import MAX_LOG_BYTES, NodeClient
+from keys.transport.client import Server
+from keys.transport.signing import Requester
 from keys.transport.tls import make_certificate, server_context
-from protocol.address import Address
 from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
 from protocol.encoding import cbor
 from protocol.errors import ComityError, ExpiredError, PeerFailedError, UnavailableError
@@ -21,7 +22,6 @@ from protocol.http.signature import verify_request
 
 pytestmark = pytest.mark.outside
 SIGNER = Ed25519Signer(b"\x31" * 32)
-HOLDER = Address.parse("24-7@kr")
 TLS = make_certificate("kr", ["127.0.0.1"], datetime.now(UTC))
 OTHER_TLS = make_certificate("kr", ["127.0.0.1"], datetime.now(UTC))
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -29,6 +29,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+REQUESTER = Requester("24-7@kr", SIGNER, now)
 
 
 @asynccontextmanager
@@ -42,7 +45,7 @@ async def node(handler: Handler, certificates: list[bytes] | None = None) -> Asy
     await site.start()
     port = runner.addresses[0][1]
     pinned = certificates if certificates is not None else [TLS.certificate]
-    client = NodeClient("kr", f"https://127.0.0.1:{port}", pinned, HOLDER, SIGNER, now, timeout_s=5)
+    client = NodeClient(Server("kr", f"https://127.0.0.1:{port}", tuple(pinned)), REQUESTER, timeout_s=5)
     try:
         yield client
     finally:
@@ -152,7 +155,7 @@ async def test_a_redirect_is_not_followed() -> None:
 
 
 async def test_a_node_that_is_not_there_is_unavailable() -> None:
-    client = NodeClient("kr", "https://127.0.0.1:1", [TLS.certificate], HOLDER, SIGNER, now)
+    client = NodeClient(Server("kr", "https://127.0.0.1:1", (TLS.certificate,)), REQUESTER)
     with pytest.raises(UnavailableError):
         await client.checkpoint()
     await client.close()

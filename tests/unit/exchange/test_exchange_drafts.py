@@ -32,8 +32,8 @@ def comity(world: World, *arguments: str) -> tuple[int, Any]:
 
 async def exchange(world: World) -> str:
     async with world.open(KR) as seoul, world.open(FR) as paris:
-        sent = await seoul.send(request())
-        await paris.sync()
+        sent = await seoul.messages.send(request())
+        await paris.messages.sync()
         return str(sent.id)
 
 
@@ -75,33 +75,33 @@ def test_codes_that_a_nation_adds_are_shown_with_the_published_ones(world: World
 
 async def test_a_reply_to_the_own_request_goes_where_the_request_went(world: World) -> None:
     async with world.open(KR) as kr:
-        sent = await kr.send(request())
-        draft = await kr.reply_draft(sent.id, "status.query")
+        sent = await kr.messages.send(request())
+        draft = await kr.replies.draft(sent.id, "status.query")
         assert (draft["to"], draft["thread"], draft.get("own_reference")) == (
             [str(FR)],
             str(sent.id),
             request().get("own_reference"),
         )
-        assert (await kr.send(draft)).error is None
+        assert (await kr.messages.send(draft)).error is None
 
 
 async def test_what_is_said_is_dated_after_all_that_was_seen_although_the_clock_is_behind(world: World) -> None:
     world.clock.advance(hours=1)
     async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.send(request())
-        await fr.sync()
+        sent = await kr.messages.send(request())
+        await fr.messages.sync()
         world.clock.advance(seconds=90)
-        asked = await fr.send(
-            await fr.reply_draft(sent.id, "clarification.ask", questions=[QUESTION], pauses_clock=True)
+        asked = await fr.messages.send(
+            await fr.replies.draft(sent.id, "clarification.ask", questions=[QUESTION], pauses_clock=True)
         )
         world.clock.advance(seconds=-90)
-        await kr.sync()
+        await kr.messages.sync()
         # It replies to the request, not to the question: only its time says that it came after.
-        withdrawn = await kr.send(await kr.reply_draft(sent.id, "withdrawal", reason="No longer needed."))
-        assert (await kr.peek(withdrawn.id)).sent_at > (await kr.peek(asked.id)).sent_at
+        withdrawn = await kr.messages.send(await kr.replies.draft(sent.id, "withdrawal", reason="No longer needed."))
+        assert (await kr.messages.peek(withdrawn.id)).sent_at > (await kr.messages.peek(asked.id)).sent_at
         world.clock.advance(minutes=-10)
-        reported = await kr.send(await kr.reply_draft(sent.id, "status.query"))
-        assert (await kr.peek(reported.id)).sent_at == world.clock()
+        reported = await kr.messages.send(await kr.replies.draft(sent.id, "status.query"))
+        assert (await kr.messages.peek(reported.id)).sent_at == world.clock()
 
 
 QUESTION = {"question": "q1", "text": "Which account?"}

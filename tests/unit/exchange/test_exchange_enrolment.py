@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from exchange.desk.desk import Desk
-from exchange.desk.enrolment import create_desk
+from exchange.desk.enrolment import NewDesk, create_desk
 from exchange.settings import DeskSettings, Home, Lifetimes, OfficerSettings
 from keys.directory.cards import parse_contact_point_card
 from keys.members.bootstrap import BootstrapFile
@@ -61,7 +61,7 @@ def test_a_folder_that_holds_something_is_left_alone(world: World, tmp_path: Pat
     (home / "letter.txt").write_text("mine")
 
     with pytest.raises(KeystoreError):
-        create_desk(home, KR, PASSPHRASE, bundle, NOW, office="o", agency="a", derivation=FAST)
+        create_desk(home, NewDesk(KR, office="o", agency="a"), PASSPHRASE, bundle, NOW, derivation=FAST)
 
     assert [path.name for path in home.iterdir()] == ["letter.txt"]
 
@@ -71,9 +71,9 @@ def test_a_home_that_could_not_be_finished_leaves_nothing_behind(world: World, t
     before = set(tmp_path.iterdir())
 
     with pytest.raises(KeystoreLockedError):
-        create_desk(tmp_path / "new", KR, b"", bundle, NOW, office="o", agency="a", derivation=FAST)
+        create_desk(tmp_path / "new", NewDesk(KR, office="o", agency="a"), b"", bundle, NOW, derivation=FAST)
     with pytest.raises(MalformedError):
-        create_desk(tmp_path / "new", KR, b"x", bundle, NOW, office="", agency="a", derivation=FAST)
+        create_desk(tmp_path / "new", NewDesk(KR, office="", agency="a"), b"x", bundle, NOW, derivation=FAST)
 
     assert set(tmp_path.iterdir()) == before
 
@@ -88,7 +88,12 @@ def test_country_that_was_mistyped_is_named_before_a_desk_is_made(
     home = tmp_path / "new"
     with pytest.raises(UsageError, match=f"did you mean {meant}"):
         create_desk(
-            home, Address.parse(address), b"x", BUNDLE, NOW, office="o", agency="a", country=country, derivation=FAST
+            home,
+            NewDesk(Address.parse(address), office="o", agency="a", card_fields={"country": country}),
+            b"x",
+            BUNDLE,
+            NOW,
+            derivation=FAST,
         )
     assert not home.exists()
 
@@ -98,11 +103,9 @@ def test_country_that_was_mistyped_is_named_before_a_desk_is_made(
     [("24-7@xk", "XK"), ("24-7@eu", "EU"), ("24-7@un", None), ("24-7@europol", None), ("24-7@gb", "gb")],
 )
 def test_member_that_is_no_country_of_iso_makes_a_desk(tmp_path: Path, address: str, country: str | None) -> None:
-    card = create_desk(
-        tmp_path / "new",
-        *(Address.parse(address), b"x", BUNDLE, NOW),
-        **{"office": "o", "agency": "a", "country": country, "languages": ["sr-latn", "cnr"], "derivation": FAST},
-    )
+    languages = ["sr-latn", "cnr"]
+    new = NewDesk(Address.parse(address), "o", "a", languages=languages, card_fields={"country": country})
+    card = create_desk(tmp_path / "new", new, b"x", BUNDLE, NOW, derivation=FAST)
     assert card.country == (country and country.upper())
     assert card.languages == ("sr-Latn", "cnr")
 
@@ -110,10 +113,7 @@ def test_member_that_is_no_country_of_iso_makes_a_desk(tmp_path: Path, address: 
 @pytest.mark.parametrize("language", ["english", "fra", "xyz", "pt_BR"])
 def test_language_that_does_not_exist_makes_no_desk(tmp_path: Path, language: str) -> None:
     with pytest.raises(MalformedError):
-        create_desk(
-            *(tmp_path / "new", KR, b"x", BUNDLE, NOW),
-            **{"office": "o", "agency": "a", "languages": [language], "derivation": FAST},
-        )
+        create_desk(tmp_path / "new", NewDesk(KR, "o", "a", languages=[language]), b"x", BUNDLE, NOW, derivation=FAST)
 
 
 async def test_the_wrong_passphrase_opens_no_desk(world: World) -> None:

@@ -26,7 +26,7 @@ from protocol.envelope import ENVELOPE_CONTEXT, SEALED_TYPE, parse_envelope, sea
 from protocol.event import EventName, decode_event
 from protocol.messages.parse import complete_message, message_to_bytes
 from protocol.routing import Priority, Routing
-from tests.worlds.desks import FR, KR, NOW, World, request
+from tests.worlds.desks import FR, KR, NOW, World, in_thread, request
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def deliver(world: World, raw: bytes) -> None:
 async def delivered(world: World, raw: bytes) -> SyncResult:
     deliver(world, raw)
     async with world.open(FR) as fr:
-        return await fr.sync()
+        return await fr.messages.sync()
 
 
 async def refusal_code(world: World, raw: bytes) -> str:
@@ -74,11 +74,11 @@ async def refusal_code(world: World, raw: bytes) -> str:
     before = len(world.nodes["fr"].log.leaves)
     deliver(world, raw)
     async with world.open(FR) as fr:
-        result = await fr.sync()
+        result = await fr.messages.sync()
         assert result.received == ()
-        assert await fr.inbox() == []
-        (row,) = await fr.quarantine()
-        assert await fr.quarantined_envelope(row.digest) == raw
+        assert await fr.messages.inbox() == []
+        (row,) = await fr.messages.quarantine()
+        assert await fr.messages.quarantined_envelope(row.digest) == raw
     (stated,) = [decode_event(leaf) for leaf in world.nodes["fr"].log.leaves[before:]]
     assert (stated.name, stated.reasons) == (EventName.ContentHandoverFailure, (row.code,))
     return row.code
@@ -188,7 +188,7 @@ async def test_recipient_refuses_another_message_of_an_id_it_has(world: World) -
 
     assert [row.code for row in result.quarantined] == ["id-conflict"]
     async with world.open(FR) as fr:
-        assert [row.id for row in await fr.inbox()] == [message_id]
+        assert [row.id for row in await fr.messages.inbox()] == [message_id]
 
 
 @pytest.mark.parametrize("same_page", [True, False])
@@ -231,12 +231,12 @@ async def test_a_message_of_a_key_newer_than_the_directory_is_accepted_after_one
     routing = Routing(message_id, KR, (FR,), NOW, NOW + timedelta(days=1), Priority.URGENT, None, bytes(32))
     raw = seal(content_of(message_id), routing, new, {FR: world.directory.sealing_key(FR, NOW)}, os.urandom)
     async with world.open(FR) as fr:
-        await fr.sync()
+        await fr.messages.sync()
         version = fr.directory.version
         world.publish(card.model_copy(update={"signing_keys": (*card.signing_keys, entry)}))
         deliver(world, raw)
 
-        result = await fr.sync()
+        result = await fr.messages.sync()
 
         assert fr.directory.version > version
     assert [row.id for row in result.received] == [message_id]
@@ -251,7 +251,7 @@ async def test_a_message_logged_before_its_key_was_revoked_is_accepted_afterward
     world.publish(card.model_copy(update={"signing_keys": (revoked,)}))
     async with world.open(FR) as fr:
         await fr.refresh_directory()
-        result = await fr.sync()
+        result = await fr.messages.sync()
 
     assert len(result.received) == 1
 
@@ -264,7 +264,7 @@ async def test_a_message_signed_with_a_revoked_key_is_refused(world: World) -> N
     deliver(world, raw)
     async with world.open(FR) as fr:
         await fr.refresh_directory()
-        result = await fr.sync()
+        result = await fr.messages.sync()
 
     assert [row.code for row in result.quarantined] == ["revoked"]
 
@@ -273,7 +273,7 @@ Tamper = Callable[[Any], Any]
 
 
 async def first_receipt(desk: Desk, message_id: UUID) -> Any:
-    return (await desk.receipts(message_id))[0]
+    return (await desk.messages.receipts(message_id))[0]
 
 
 async def test_a_receipt_that_does_not_verify_is_kept_and_never_counted(world: World) -> None:
@@ -281,12 +281,12 @@ async def test_a_receipt_that_does_not_verify_is_kept_and_never_counted(world: W
         return replace(receipt, leaf=receipt.leaf[:-1] + bytes([receipt.leaf[-1] ^ 1]))
 
     async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.send(request())
-        await kr.sync()
+        sent = await kr.messages.send(request())
+        await kr.messages.sync()
         world.nodes["fr"].tamper = alter
-        await fr.sync()
-        result = await kr.sync()
-        tracking = await kr.track(sent.id)
+        await fr.messages.sync()
+        result = await kr.messages.sync()
+        tracking = await kr.messages.track(sent.id)
 
     assert result.unverified_receipts == 1
     assert tracking.recipients[0].reached == "ContentConsignment"
@@ -297,35 +297,35 @@ async def test_a_submission_whose_receipt_does_not_verify_stays_queued_until_one
     node = world.nodes["kr"]
     node.tamper = lambda receipt: replace(receipt, index=receipt.index + 1)
     async with world.open(KR) as kr:
-        sent = await kr.send(request())
+        sent = await kr.messages.send(request())
         assert (str(sent.status), sent.error) == ("queued", "proof-invalid")
         node.tamper = lambda receipt: receipt
-        result = await kr.sync()
+        result = await kr.messages.sync()
 
         assert result.submitted == (sent.id,)
-        assert [row.event for row in await kr.receipts(sent.id)].count("SubmissionAcceptance") == 1
+        assert [row.event for row in await kr.messages.receipts(sent.id)].count("SubmissionAcceptance") == 1
 
 
 async def test_a_receipt_of_another_message_does_not_count(world: World) -> None:
     async with world.open(KR) as kr:
-        first = await kr.send(request())
+        first = await kr.messages.send(request())
         kept = world.nodes["kr"].submitted[first.digest][0]
         world.nodes["kr"].tamper = lambda _: kept
 
-        second = await kr.send(request())
+        second = await kr.messages.send(request())
 
     assert (str(second.status), second.error) == ("queued", "proof-invalid")
 
 
 async def test_only_the_recipients_node_can_say_that_a_message_was_consigned(world: World) -> None:
     async with world.open(KR) as kr:
-        sent = await kr.send(request())
-        envelope = parse_envelope((await kr.run(kr._store.message, sent.id)).envelope)
+        sent = await kr.messages.send(request())
+        envelope = parse_envelope((await in_thread(kr, kr._works.context.store.messages.get, sent.id)).envelope)
         node = world.nodes["kr"]
         forged = node.log.add(node.event(EventName.ContentConsignment, envelope, recipient=FR))
         node.box(KR).put(None, forged)
-        await kr.sync()
+        await kr.messages.sync()
 
-        (row,) = [row for row in await kr.receipts(sent.id) if row.node == "kr" and "Consignment" in row.event]
+        (row,) = [row for row in await kr.messages.receipts(sent.id) if row.node == "kr" and "Consignment" in row.event]
 
     assert (row.verified, row.error) == (False, "forbidden")

@@ -12,8 +12,16 @@ from uuid import UUID
 import pytest
 
 from exchange.store.cipher import RowCipher
-from exchange.store.messages import DeskStore, RecipientDelivery
-from exchange.store.rows import Head, PendingStatement, Quarantined, Refusal, StoredMessage, StoredReceipt
+from exchange.store.desk_store import DeskStore
+from exchange.store.rows import (
+    Head,
+    PendingStatement,
+    Quarantined,
+    RecipientDelivery,
+    Refusal,
+    StoredMessage,
+    StoredReceipt,
+)
 from exchange.views import Direction
 from protocol.address import Address
 from protocol.errors import DatabaseDamagedError, NotFoundError
@@ -97,11 +105,11 @@ def test_what_is_kept_is_read_back(store: DeskStore) -> None:
     kept = message(5)
     store.take(delivery(kept, cursor=9))
 
-    assert store.message(kept.head.id) == kept
-    assert store.cursor() == 9
+    assert store.messages.get(kept.head.id) == kept
+    assert store.mailbox.cursor() == 9
     assert store.known([kept.head.digest, b"\x55" * 32]) == {kept.head.digest}
-    assert store.heads_of([kept.head.digest]) == {kept.head.digest: kept.head}
-    assert [entry[1] for entry in store.thread(UUID(int=1))] == [kept]
+    assert store.messages.heads_of([kept.head.digest]) == {kept.head.digest: kept.head}
+    assert [entry[1] for entry in store.messages.thread(UUID(int=1))] == [kept]
 
 
 def test_a_page_is_kept_whole_or_not_at_all(store: DeskStore) -> None:
@@ -110,16 +118,16 @@ def test_a_page_is_kept_whole_or_not_at_all(store: DeskStore) -> None:
     with pytest.raises(Exception, match="cannot be used now"):
         store.take(delivery(message(6), message(5), cursor=2))
 
-    assert store.cursor() == 1
+    assert store.mailbox.cursor() == 1
     with pytest.raises(NotFoundError):
-        store.message(UUID(int=6))
+        store.messages.get(UUID(int=6))
 
 
 def test_rows_come_newest_first_and_page_by_page(store: DeskStore) -> None:
     store.take(delivery(*(message(number) for number in range(1, 6))))
 
-    first = store.heads(Direction.RECEIVED, 2, None, unopened=False)
-    second = store.heads(Direction.RECEIVED, 2, first[-1][0], unopened=False)
+    first = store.messages.heads(Direction.RECEIVED, 2, None, unopened=False)
+    second = store.messages.heads(Direction.RECEIVED, 2, first[-1][0], unopened=False)
 
     assert [head.id.int for _, head, _ in (*first, *second)] == [5, 4, 3, 2]
 
@@ -129,12 +137,12 @@ def test_the_outbox_is_read_by_bytes_and_one_message_at_least(store: DeskStore) 
     store.add_sent(sent, [])
 
     def numbers(max_bytes: int, after: int = 0) -> list[int]:
-        return [row.head.id.int for _, row in store.pending(64, after, max_bytes)]
+        return [row.head.id.int for _, row in store.outbox.pending(64, after, max_bytes)]
 
     assert numbers(1) == [1]
     assert numbers(9_000) == [1, 2]
-    assert numbers(9_000, store.pending(1)[0][0]) == [2, 3]
-    assert [row.head.id.int for _, row in store.pending(64)] == [1, 2, 3, 4, 5, 6]
+    assert numbers(9_000, store.outbox.pending(1)[0][0]) == [2, 3]
+    assert [row.head.id.int for _, row in store.outbox.pending(64)] == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_message_is_opened_once(store: DeskStore) -> None:
@@ -142,8 +150,8 @@ def test_a_message_is_opened_once(store: DeskStore) -> None:
 
     assert store.open_message(UUID(int=5), NOW, PendingStatement(b"k", b"first"))
     assert not store.open_message(UUID(int=5), NOW, PendingStatement(b"k", b"second"))
-    assert [pending.raw for pending in store.pending_statements(9)] == [b"first"]
-    assert store.heads(Direction.RECEIVED, 9, None, unopened=True) == []
+    assert [pending.raw for pending in store.statements.pending(9)] == [b"first"]
+    assert store.messages.heads(Direction.RECEIVED, 9, None, unopened=True) == []
 
 
 def test_a_receipt_is_kept_once_and_a_later_verdict_beside_it(store: DeskStore) -> None:
@@ -153,7 +161,7 @@ def test_a_receipt_is_kept_once_and_a_later_verdict_beside_it(store: DeskStore) 
     for stored in (unverified, unverified, verified, verified):
         store.record_submission([], [], [stored], {})
 
-    assert store.receipts(b"\x01" * 32) == [unverified, verified]
+    assert store.receipts.of(b"\x01" * 32) == [unverified, verified]
 
 
 @pytest.mark.parametrize(
@@ -170,7 +178,7 @@ def test_a_value_that_was_altered_or_moved_does_not_open(store: DeskStore, path:
         connection.execute(change)
 
     with pytest.raises(DatabaseDamagedError):
-        store.message(UUID(int=5))
+        store.messages.get(UUID(int=5))
 
 
 def test_another_desks_key_opens_nothing(store: DeskStore, path: Path) -> None:
@@ -178,7 +186,7 @@ def test_another_desks_key_opens_nothing(store: DeskStore, path: Path) -> None:
     other = DeskStore(path, RowCipher(b"\x03" * 32, b"\x02" * 32))
 
     with pytest.raises(DatabaseDamagedError):
-        other.message(UUID(int=5))
+        other.messages.get(UUID(int=5))
     other.close()
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.store import messages
+from exchange.store import search
 from exchange.text._folding import fold, without_article
 from exchange.text.words import MAX_KEY_LETTERS, Query, keys_of, pieces_of
 
@@ -163,4 +163,4 @@ def test_words_that_are_cut_or_folded_otherwise_are_kept_under_another_name_of_t
     # Who changes what a text is indexed under gives the index another name, with a migration that empties the table:
     # else what was indexed before is missed, and its words are not found when they are to be erased.
     keys = sorted(keys_of(pieces_of(" ".join(text for text, _ in FOUND))))
-    assert (messages._INDEXED, sha256("\n".join(keys).encode()).hexdigest()[:16]) == (b"indexed-2", "345728c43a148169")
+    assert (search._INDEXED, sha256("\n".join(keys).encode()).hexdigest()[:16]) == (b"indexed-2", "345728c43a148169")

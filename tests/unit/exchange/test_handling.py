@@ -42,13 +42,13 @@ def example(name: str) -> dict[str, Any]:
 
 async def received(kr: Desk, fr: Desk, **changes: Any) -> UUID:
     """A request of kr as fr has it."""
-    sent = await kr.send(request(**changes))
-    await fr.sync()
+    sent = await kr.messages.send(request(**changes))
+    await fr.messages.sync()
     return sent.id
 
 
 async def forbidding(desk: Desk, message: UUID, action: Action, recipient: Address | None = GH) -> list[str]:
-    return [objection.code for objection in await desk.run(desk.passing_on.objections, message, action, recipient)]
+    return [objection.code for objection in await desk.messages.objections(message, action, recipient)]
 
 
 # --- Labels ---------------------------------------------------------------------------------------------------------
@@ -75,8 +75,8 @@ async def test_each_label_forbids_passing_on_what_it_says(
         assert await forbidding(fr, message, Action.FORWARD) == codes
         if codes:
             with pytest.raises(HandlingError):
-                await fr.forward(message, [GH], "This concerns you.")
-            assert await fr.inbox(sent=True) == []
+                await fr.messages.forward(message, [GH], "This concerns you.")
+            assert await fr.messages.inbox(sent=True) == []
 
 
 async def test_the_sender_and_its_recipients_are_no_strangers_to_a_message(world: World) -> None:
@@ -97,23 +97,23 @@ async def test_only_h1_keeps_a_request_out_of_proceedings(
     async with world.open(FR, Login(purpose="proceedings", reason="Trial 12/26")) as fr:
         if codes:
             with pytest.raises(HandlingError):
-                await fr.verification.evidence(message, disclose=True)
+                await fr.evidence.gather(message, disclose=True)
         else:
-            assert await fr.verification.evidence(message, disclose=True)
+            assert await fr.evidence.gather(message, disclose=True)
 
 
 async def answered(kr: Desk, fr: Desk, **changes: Any) -> UUID:
     """An answer of fr with one item, as kr received it."""
     asked = {**example("assistance.request"), "wanted_by": None, "wanted_by_reason": None}
-    sent = await kr.send({name: value for name, value in asked.items() if value is not None})
-    await fr.sync()
+    sent = await kr.messages.send({name: value for name, value in asked.items() if value is not None})
+    await fr.messages.sync()
     item = {**example("answer")["items"][0], "targets": [], "attachment": None, "available_at": "By post.", **changes}
     item = {name: value for name, value in item.items() if value is not None}
     handling = labelled("GREEN")["handling"]
-    draft = await fr.reply_draft(sent.id, "answer", completeness="final", items=[item], handling=handling)
+    draft = await fr.replies.draft(sent.id, "answer", completeness="final", items=[item], handling=handling)
     with without_rules(fr):
-        await fr.send(draft)
-    (got,) = (await kr.sync()).received
+        await fr.messages.send(draft)
+    (got,) = (await kr.messages.sync()).received
     return got.id
 
 
@@ -161,11 +161,11 @@ def test_every_objection_has_a_text_in_the_code_list() -> None:
 
 
 async def consented(kr: Desk, fr: Desk, message: UUID, consent: str, **terms: Any) -> None:
-    asked = await fr.ask_consent(message, Action.FORWARD, [GH], "Their investigation 12/26")
-    await kr.sync()
-    await kr.show(asked.id)
-    await kr.answer_consent(asked.id, consent, **terms)
-    await fr.sync()
+    asked = await fr.replies.ask_consent(message, Action.FORWARD, [GH], "Their investigation 12/26")
+    await kr.messages.sync()
+    await kr.messages.show(asked.id)
+    await kr.replies.answer_consent(asked.id, consent, **terms)
+    await fr.messages.sync()
 
 
 async def test_consent_allows_what_a_label_forbids_to_whom_it_names_and_nobody_else(world: World) -> None:
@@ -175,9 +175,9 @@ async def test_consent_allows_what_a_label_forbids_to_whom_it_names_and_nobody_e
         assert await forbidding(fr, message, Action.FORWARD, GH) == []
         assert await forbidding(fr, message, Action.FORWARD, Address.parse("24-7@us")) == ["tlp_amber_strict", "h2"]
         assert await forbidding(fr, message, Action.PROCEEDINGS, None) == []
-        sent = await fr.forward(message, [GH], "This concerns you.")
-        await gh.sync()
-        shown = await gh.show(sent.id)
+        sent = await fr.messages.forward(message, [GH], "This concerns you.")
+        await gh.messages.sync()
+        shown = await gh.messages.show(sent.id)
         assert shown.message.handling.tlp == "AMBER+STRICT"
         proved, dated = shown.notes
         assert proved == "what is passed on here is proved to be the originator's message"
@@ -201,13 +201,13 @@ async def test_consent_that_was_refused_ran_out_or_was_taken_back_allows_nothing
                 world.clock.advance(minutes=1)
                 await consented(kr, fr, message, "refused", reason="A trial began.")
             case _:
-                asked = await fr.ask_consent(message, Action.FORWARD, [GH], "Their investigation 12/26")
+                asked = await fr.replies.ask_consent(message, Action.FORWARD, [GH], "Their investigation 12/26")
                 items = [{"item": {"message": str(message)}, "consent": "granted"}]
-                test = await gh.send(draft_of_test(FR, OFFICER.model_dump(include={"name", "role"})))
-                await fr.sync()
+                test = await gh.messages.send(draft_of_test(FR, OFFICER.model_dump(include={"name", "role"})))
+                await fr.messages.sync()
                 reply = {**example("consent.reply"), "to": [str(FR)], "thread": str(test.thread), "items": items}
-                await gh.send({**reply, "in_reply_to": str(asked.id)})
-                await fr.sync()
+                await gh.messages.send({**reply, "in_reply_to": str(asked.id)})
+                await fr.messages.sync()
         assert await forbidding(fr, message, Action.FORWARD) == ["tlp_red"]
 
 
@@ -217,7 +217,7 @@ async def test_consent_that_was_refused_ran_out_or_was_taken_back_allows_nothing
 async def test_what_is_passed_on_is_proved_and_an_altered_original_is_not(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr, world.open(GH) as gh:
         message = await received(kr, fr, **labelled("GREEN"))
-        draft = await fr.run(fr.passing_on.forward_draft, message, [GH], "This concerns you.", None)
+        draft = await fr.messages.forward_draft(message, [GH], "This concerns you.")
         original = draft["original"]
         envelope = bytearray(b64decode(original["envelope"]))
         envelope[-1] ^= 1
@@ -236,13 +236,13 @@ async def test_what_is_passed_on_is_proved_and_an_altered_original_is_not(world:
             altered = {**draft, "original": {**original, **change}, "officer": officer}
             if refusal is not None:
                 with pytest.raises(ComityError):
-                    await fr.send(altered)
+                    await fr.messages.send(altered)
             # Who does not keep to the rules can still send it.
             with without_rules(fr):
-                sent = await fr.send(altered)
-            result = await gh.sync()
+                sent = await fr.messages.send(altered)
+            result = await gh.messages.sync()
             if refusal in {None, "NOT PROVED"}:
-                note, *_ = (await gh.show(sent.id)).notes
+                note, *_ = (await gh.messages.show(sent.id)).notes
                 assert note.startswith("NOT PROVED") is (refusal is not None)
             else:
                 assert [row.code for row in result.quarantined] == [refusal]
@@ -261,9 +261,9 @@ async def test_content_whose_conditions_are_not_accepted_is_not_passed_on(world:
             conditions=[condition],
         )
         with pytest.raises(ConditionsOpenError):
-            await kr.forward(message, [GH], "This concerns you.")
-        await kr.accept_conditions(message)
-        assert (await kr.forward(message, [GH], "This concerns you.")).error is None
+            await kr.messages.forward(message, [GH], "This concerns you.")
+        await kr.replies.accept_conditions(message)
+        assert (await kr.messages.forward(message, [GH], "This concerns you.")).error is None
 
 
 async def _one_message(world: World) -> UUID:
@@ -273,7 +273,7 @@ async def _one_message(world: World) -> UUID:
 
 async def _take_consent_request(world: World) -> UUID:
     async with world.open(KR) as kr:
-        (asked,) = (await kr.sync()).received
+        (asked,) = (await kr.messages.sync()).received
         return asked.id
 
 

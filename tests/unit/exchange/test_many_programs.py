@@ -22,11 +22,10 @@ from exchange.desk.keys import plan, retire
 from exchange.desk.watch import DESK_CHANNEL, told_here
 from exchange.messaging.outbox import Outbox
 from exchange.messaging.sync import NodeSync
-from exchange.office.processing_log import check_table
 from exchange.store._content_keys import ContentKeys
 from exchange.store.database import SealedDatabase
-from exchange.store.messages import DeskStore, MailboxMovedError, Place
-from exchange.store.rows import Refusal
+from exchange.store.desk_store import DeskStore
+from exchange.store.rows import Place, Refusal
 from keys.directory.metadata.client import DirectoryClient
 from keys.directory.metadata.shared_client import SharedDirectoryClient
 from keys.local.files import write_file
@@ -48,7 +47,7 @@ from protocol.processing_log import Operation
 from tests.unit.exchange.test_agenda import ROUTINE, asked
 from tests.unit.exchange.test_exchange_store import CIPHER, delivery, message
 from tests.unit.protocol.test_open_conditions import CONFIDENTIAL, answered
-from tests.worlds.desks import FR, KR, NOW, PASSPHRASE, Client, World, request
+from tests.worlds.desks import FR, KR, NOW, PASSPHRASE, Client, World, in_thread, request
 
 
 @pytest.fixture
@@ -79,15 +78,15 @@ def logged(world: World, node: str, name: EventName) -> int:
 
 async def test_a_desk_is_opened_while_others_have_it_open_and_all_see_what_each_does(world: World) -> None:
     async with world.open(KR) as watch, world.open(KR) as officer, world.open(KR) as lister:
-        sent = await officer.send(request())
-        assert [row.id for row in await lister.inbox(sent=True)] == [sent.id]
-        assert [row.id for row in (await watch.search("example")).messages] == [sent.id]
-        assert await watch.queued() == 0
+        sent = await officer.messages.send(request())
+        assert [row.id for row in await lister.messages.inbox(sent=True)] == [sent.id]
+        assert [row.id for row in (await watch.cases.search("example")).messages] == [sent.id]
+        assert await watch.messages.queued() == 0
 
 
 async def test_two_programs_that_fetch_one_page_at_a_time_take_each_message_once(world: World) -> None:
     async with world.open(KR) as kr:
-        sent = await kr.send_many([request() for _ in range(5)])
+        sent = await kr.messages.send_many([request() for _ in range(5)])
     both = asyncio.Barrier(2)
 
     async def mailbox(self: Client, after: int, limit: int = 64, wait_s: float = 0) -> Any:
@@ -98,10 +97,10 @@ async def test_two_programs_that_fetch_one_page_at_a_time_take_each_message_once
     fetched = Client.mailbox
     async with world.open(FR) as first, world.open(FR) as second:
         with patch.object(Client, "mailbox", mailbox):
-            results = await asyncio.gather(first.sync(), second.sync())
+            results = await asyncio.gather(first.messages.sync(), second.messages.sync())
         assert sorted(row.id for result in results for row in result.received) == sorted(item.id for item in sent)
         assert sum(result.duplicates for result in results) == 0
-        assert len(await first.inbox()) == 5
+        assert len(await first.messages.inbox()) == 5
     assert logged(world, "fr", EventName.ContentHandover) == 5
 
 
@@ -109,28 +108,28 @@ def test_a_page_that_was_judged_before_another_program_took_one_is_judged_again(
     stores: tuple[DeskStore, DeskStore],
 ) -> None:
     first, second = stores
-    judged_at = second.place()
+    judged_at = second.mailbox.place()
     first.take(delivery(message(5), cursor=1))
-    with pytest.raises(MailboxMovedError):
-        second.take(delivery(message(6), cursor=1, judged_at=judged_at))
-    second.take(delivery(message(6), cursor=2, judged_at=second.place()))
-    assert first.cursor() == 2
+    assert second.take(delivery(message(6), cursor=1, judged_at=judged_at)) is None
+    assert second.known([message(6).head.digest]) == set()
+    second.take(delivery(message(6), cursor=2, judged_at=second.mailbox.place()))
+    assert first.mailbox.cursor() == 2
 
 
 async def test_a_page_of_the_mailbox_that_was_read_before_is_not_taken_for_the_new_one(world: World) -> None:
     async with world.open(KR) as kr:
-        await kr.send(request())
+        await kr.messages.send(request())
     async with world.open(FR) as slow, world.open(FR) as quick:
-        fetched = await slow._node_sync._fetch(0, 0)
-        quick._store.begin_mailbox("kr")  # this desk is hosted elsewhere from now on
-        assert (await slow._node_sync._take(fetched)).result.received == ()
-        assert quick._store.place() == Place(0, "kr")
+        fetched = await slow._works.node_sync._fetch(0, 0)
+        quick._works.context.store.mailbox.begin("kr")  # this desk is hosted elsewhere from now on
+        assert (await slow._works.node_sync._take(fetched)).result.received == ()
+        assert quick._works.context.store.mailbox.place() == Place(0, "kr")
 
 
 async def test_what_two_programs_submit_at_a_time_is_submitted_once_and_told_by_one(world: World) -> None:
     async with world.open(KR) as kr:
         world.nodes["kr"].down = True
-        queued = await kr.send_many([request() for _ in range(3)])
+        queued = await kr.messages.send_many([request() for _ in range(3)])
         world.nodes["kr"].down = False
     both = asyncio.Barrier(2)
 
@@ -141,10 +140,10 @@ async def test_what_two_programs_submit_at_a_time_is_submitted_once_and_told_by_
     submitted = Client.submit
     async with world.open(KR) as first, world.open(KR) as second:
         with patch.object(Client, "submit", submit):
-            results = await asyncio.gather(first.sync(), second.sync())
+            results = await asyncio.gather(first.messages.sync(), second.messages.sync())
         told = [message_id for result in results for message_id in result.submitted]
         assert sorted(told) == sorted(message.id for message in queued)
-        assert await first.queued() == 0
+        assert await first.messages.queued() == 0
     assert logged(world, "kr", EventName.SubmissionAcceptance) == 3
 
 
@@ -155,7 +154,7 @@ def test_a_refusal_that_comes_after_another_program_recorded_the_acceptance_chan
     first.add_sent([message(5)])
     assert first.record_submission([UUID(int=5)], [], []) == {UUID(int=5)}
     assert second.record_submission([], [(UUID(int=5), Refusal("expired", "", NOW))], []) == set()
-    assert second.refusal(UUID(int=5)) is None
+    assert second.refusals.of(UUID(int=5)) is None
 
 
 async def test_conditions_that_two_programs_accept_at_a_time_are_accepted_once(world: World) -> None:
@@ -171,10 +170,10 @@ async def test_conditions_that_two_programs_accept_at_a_time_are_accepted_once(w
     async with world.open(KR) as first, world.open(KR) as second:
         with patch.object(NodeSync, "_seal", seal):
             outcomes = await asyncio.gather(
-                *(desk.accept_conditions(given.id) for desk in (first, second)), return_exceptions=True
+                *(desk.replies.accept_conditions(given.id) for desk in (first, second)), return_exceptions=True
             )
         assert sorted(type(outcome) is NothingOpenError for outcome in outcomes) == [False, True]
-        assert [row.type for row in await first.inbox(sent=True)].count("condition.accept") == 1
+        assert [row.type for row in await first.messages.inbox(sent=True)].count("condition.accept") == 1
 
 
 async def test_one_request_that_two_programs_send_unless_it_is_a_duplicate_is_sent_once(world: World) -> None:
@@ -188,25 +187,26 @@ async def test_one_request_that_two_programs_send_unless_it_is_a_duplicate_is_se
     async with world.open(KR) as first, world.open(KR) as second:
         with patch.object(NodeSync, "_seal", seal):
             outcomes = await asyncio.gather(
-                *(desk.send(request(), unless_duplicate=True) for desk in (first, second)), return_exceptions=True
+                *(desk.messages.send(request(), unless_duplicate=True) for desk in (first, second)),
+                return_exceptions=True,
             )
         assert sorted(type(outcome) is DuplicateRequestError for outcome in outcomes) == [False, True]
-        assert len(await first.inbox(sent=True)) == 1
+        assert len(await first.messages.inbox(sent=True)) == 1
 
 
 async def test_what_two_programs_say_in_one_thread_at_a_time_keeps_its_order(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
-        sent_request = await kr.send(request())
-        await fr.sync()
+        sent_request = await kr.messages.send(request())
+        await fr.messages.sync()
         drafts = [
-            await fr.acknowledgement_draft(
+            await fr.replies.acknowledgement_draft(
                 sent_request.id, will_answer="yes", form="message", remark=f"n{n}", eta=NOW + timedelta(hours=2)
             )
             for n in range(2)
         ]
     async with world.open(FR) as first, world.open(FR) as second:
-        composed = await first.run(first._outbox.compose, drafts[:1])
-        later = await second.send(drafts[1])
+        composed = await in_thread(first, first._works.outbox.compose, drafts[:1])
+        later = await second.messages.send(drafts[1])
         sealed = Outbox.seal
         calls = []
 
@@ -215,8 +215,8 @@ async def test_what_two_programs_say_in_one_thread_at_a_time_keeps_its_order(wor
             return sealed(self, composed if len(calls) == 1 else messages, *more)
 
         with patch.object(Outbox, "seal", seal):
-            sent = await first.send(drafts[0])
-        rows = {row.id: row.sent_at for row in await first.thread(sent_request.thread)}
+            sent = await first.messages.send(drafts[0])
+        rows = {row.id: row.sent_at for row in await first.cases.thread(sent_request.thread)}
         assert len(calls) == 2  # the first was composed before the other was said
         assert rows[later.id] < rows[sent.id]
 
@@ -226,7 +226,7 @@ async def test_what_two_programs_say_in_one_thread_at_a_time_keeps_its_order(wor
 
 async def test_a_watch_opens_what_is_sealed_to_a_key_that_another_program_made(world: World) -> None:
     async with world.open(FR) as watch:
-        await watch.sync()
+        await watch.messages.sync()
         keystore = world.keystore(FR)
         card = plan(keystore, world.cards[FR], 1, timedelta(hours=6), world.clock())
         new = max(card.sealing_keys, key=lambda entry: entry.valid_from)
@@ -234,31 +234,31 @@ async def test_a_watch_opens_what_is_sealed_to_a_key_that_another_program_made(w
         async with world.open(KR) as kr:
             world.publish(card.model_copy(update={"updated_at": world.clock()}))
             await kr.refresh_directory()
-            sent = await kr.send(request())
-            assert (await watch.sync()).received[0].id == sent.id
+            sent = await kr.messages.send(request())
+            assert (await watch.messages.sync()).received[0].id == sent.id
 
 
 async def test_a_key_that_another_program_destroyed_is_not_kept_in_memory(world: World) -> None:
     async with world.open(FR) as watch:
         keystore = world.keystore(FR)
         card = plan(keystore, world.cards[FR], 1, timedelta(days=90), world.clock())
-        await watch.run(watch._node_sync._under_way)
-        openers = watch._node_sync._mailbox._openers
+        await in_thread(watch, watch._works.node_sync._under_way)
+        openers = watch._works.node_sync._mailbox._openers
         assert len(openers) == 2
         (gone,) = retire(keystore, card, timedelta(0), world.clock() + timedelta(days=100))
-        await watch.run(watch._node_sync._under_way)
+        await in_thread(watch, watch._works.node_sync._under_way)
         assert gone not in openers
 
 
 async def test_a_program_whose_keystore_got_another_passphrase_takes_nothing_in_any_more(world: World) -> None:
     async with world.open(KR) as kr:
-        await kr.send(request())
+        await kr.messages.send(request())
     async with world.open(FR) as watch:
         keystore = world.keystore(FR)
         keystore.change_passphrase(b"another one", FAST)
         keystore.save()
         with pytest.raises(KeystoreLockedError, match="start this one again"):
-            await watch.sync()
+            await watch.messages.sync()
     assert logged(world, "fr", EventName.ContentHandover) == 0
     assert Keystore.open(world.home(FR) / "keystore.cbor", b"another one")
 
@@ -271,7 +271,7 @@ def test_a_receipt_of_what_another_program_erased_is_filed_under_what_is_left(
     first.add_sent([sent])
     with second.database.transaction():
         second.erase(sent)
-    assert first.heads_of([sent.head.digest])[sent.head.digest].own_reference is None
+    assert first.messages.heads_of([sent.head.digest])[sent.head.digest].own_reference is None
 
 
 def test_a_thread_that_changes_while_its_agenda_is_derived_is_derived_again(
@@ -279,22 +279,22 @@ def test_a_thread_that_changes_while_its_agenda_is_derived_is_derived_again(
 ) -> None:
     first, second = stores
     first.take(delivery(message(5), cursor=1))
-    stale = first.stale_threads(10)
+    stale = first.agenda.stale(10)
     second.take(delivery(message(6), cursor=2))
-    first.put_agenda(dict.fromkeys(stale, b"what was due before"), stale)
-    assert first.stale_threads(10).keys() == stale.keys()
-    assert first.agenda() == []
+    first.agenda.put(dict.fromkeys(stale, b"what was due before"), stale)
+    assert first.agenda.stale(10).keys() == stale.keys()
+    assert first.agenda.all() == []
 
 
 async def test_a_directory_that_another_program_brought_further_is_used_without_asking_the_node(world: World) -> None:
     async with world.open(FR) as watch, world.open(FR) as other:
-        await watch.sync()
+        await watch.messages.sync()
         neighbour = Address.parse("second@fr")
         world.enrol(neighbour)
         world.clock.advance(hours=2)
         await other.refresh_directory(everything=True)
         reads = world.directory_reads
-        await watch.sync()
+        await watch.messages.sync()
         assert watch.directory.contact_point(neighbour).address == neighbour
         assert world.directory_reads == reads
 
@@ -389,36 +389,37 @@ async def test_notices_are_told_by_one_program_and_again_when_it_died_telling(wo
         again = [notice.name async for notice in told_here(second)]
         assert again
         assert [notice async for notice in told_here(first)] == []
-        async with first.telling("e-mail") as alone, second.telling("e-mail") as also:
+        async with first.cases.telling("e-mail") as alone, second.cases.telling("e-mail") as also:
             assert (alone, also) == (True, False)
-        async with second.telling(DESK_CHANNEL) as alone:
+        async with second.cases.telling(DESK_CHANNEL) as alone:
             assert alone
 
 
 async def test_the_records_of_programs_that_end_in_any_order_lead_to_the_last_signed_head(world: World) -> None:
     async with world.open(KR) as first:
-        await first.send(request())
+        await first.messages.send(request())
         async with world.open(KR) as second:
-            await second.send(request())
-            await asyncio.gather(*(desk.search("example") for desk in (first, second) for _ in range(3)))
+            await second.messages.send(request())
+            await asyncio.gather(*(desk.cases.search("example") for desk in (first, second) for _ in range(3)))
     async with world.open(KR) as kr:
         head = (world.home(KR) / "records.checkpoint").read_bytes()
-        assert await kr.run(check_table, kr.records, head) is not None
-        assert (await kr.run(kr.records.frontier)).size == 8
+        assert await kr.office.check_records(head) is not None
+        assert await kr.office.count_records() == 8
 
 
 async def test_records_are_verified_while_another_program_adds_some(world: World) -> None:
     async with world.open(KR) as first, world.open(KR) as second:
-        await first.send(request())
+        await first.messages.send(request())
 
         def added(done: int, total: int) -> None:
             if done == 1:
-                second._queries._keep_record(second._queries._book.record(Operation.CONSULTATION, "search", count=0))
+                other = second._works
+                other.keep_record(other.book.record(Operation.CONSULTATION, "search", count=0))
 
-        head = first.signed_records_head()
-        await first.send_many([request() for _ in range(3)])
-        assert await first.run(check_table, first.records, head, added) is not None
-        assert (await first.run(first.records.frontier)).size == 5
+        head = await first.office.sign_records_head()
+        await first.messages.send_many([request() for _ in range(3)])
+        assert await first.office.check_records(head, added) is not None
+        assert await first.office.count_records() == 5
 
 
 def test_a_program_opens_the_desk_while_another_erases(
@@ -430,11 +431,11 @@ def test_a_program_opens_the_desk_while_another_erases(
         first.erase(message(5))
     monkeypatch.setattr("exchange.store.database.BUSY_TIMEOUT_MS", 1)
     with second.database.snapshot():
-        assert second.queued() == 1
+        assert second.outbox.count() == 1
         DeskStore(tmp_path / "desk.sqlite", CIPHER).close()
-    first.destroy_keys()
+    first.content.destroy_doomed()
     with pytest.raises(ErasedError):
-        first._content_keys.secret(0)
+        first.content._keys.secret(0)
 
 
 def test_content_that_two_programs_erase_at_a_time_has_no_key_left(
@@ -454,11 +455,11 @@ def test_content_that_two_programs_erase_at_a_time_has_no_key_left(
             second.erase(other)
 
     monkeypatch.setattr(ContentKeys, "destroy", interrupted)
-    first.destroy_keys()
-    second.destroy_keys()
+    first.content.destroy_doomed()
+    second.content.destroy_doomed()
     for slot in range(2):
         with pytest.raises(ErasedError):
-            first._content_keys.secret(slot)
+            first.content._keys.secret(slot)
 
 
 def test_a_secret_that_a_killed_program_wrote_is_on_the_disk_before_another_uses_it(
@@ -510,12 +511,12 @@ def test_what_is_read_in_a_snapshot_is_of_one_moment_and_nothing_is_written_in_i
     first, second = stores
     first.add_sent([message(5)])
     with second.database.snapshot():
-        assert second.queued() == 1
+        assert second.outbox.count() == 1
         first.add_sent([message(6)])
-        assert second.queued() == 1
+        assert second.outbox.count() == 1
         with pytest.raises(RuntimeError), second.database.transaction():
             pass
-    assert second.queued() == 2
+    assert second.outbox.count() == 2
 
 
 def test_erasing_does_not_say_done_while_another_program_reads_what_it_overwrites(
@@ -526,10 +527,10 @@ def test_erasing_does_not_say_done_while_another_program_reads_what_it_overwrite
     first.add_sent([sent])
     first.database.all("PRAGMA busy_timeout = 1")
     with second.database.snapshot():
-        assert second.message(sent.head.id) == sent
+        assert second.messages.get(sent.head.id) == sent
         with first.database.transaction():
             first.erase(replace(sent))
         with pytest.raises(DeskBusyError):
-            first.destroy_keys()
-    first.destroy_keys()
-    assert second.message(sent.head.id).erased
+            first.content.destroy_doomed()
+    first.content.destroy_doomed()
+    assert second.messages.get(sent.head.id).erased

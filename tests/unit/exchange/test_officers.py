@@ -63,12 +63,12 @@ async def own_key(world: World, desk: Desk, officer: str) -> None:
     """The officer makes a new key; the passphrase stays what the tests know."""
     folder = world.home(KR) / "officers"
     key = new_officer_key(folder, officer, SECRETS[officer], FAST, world.clock(), waiting=True)
-    await desk.run(desk.office.change_own_key, key)
+    await desk.office.change_own_key(key)
 
 
 async def add(world: World, desk: Desk, officer: str, *roles: Role) -> None:
     key = new_officer_key(world.home(KR) / "officers", officer, SECRETS[officer], FAST, world.clock())
-    await desk.run(desk.office.add_officer, officer, officer.title(), "Inspector", frozenset(roles), key)
+    await desk.office.add_officer(officer, officer.title(), "Inspector", frozenset(roles), key)
 
 
 # --- The officer's signature ----------------------------------------------------------------------------------------
@@ -122,11 +122,11 @@ async def test_a_message_whose_officers_signature_is_wrong_is_never_shown(
 ) -> None:
     await staffed(world)
     with monkeypatch.context() as patched:
-        patched.setattr("exchange.messaging.outbox.sign_as_officer", lambda composed, signer: composed)
+        patched.setattr("protocol.messages.officer_signature.sign_as_officer", lambda composed, signer: composed)
         async with world.open(KR, KIM) as kr:
-            await kr.send(request())
+            await kr.messages.send(request())
     async with world.open(FR) as fr:
-        result = await fr.sync()
+        result = await fr.messages.sync()
     assert result.received == ()
     assert [row.code for row in result.quarantined] == [SignatureInvalidError.code]
 
@@ -137,27 +137,27 @@ async def test_a_message_whose_officers_signature_is_wrong_is_never_shown(
 async def test_a_message_names_the_releasing_officer_and_carries_both_signatures(world: World) -> None:
     await staffed(world)
     async with world.open(KR, KIM) as kr, world.open(FR) as fr:
-        sent = await kr.send(request(officer={"name": "Somebody Else", "role": "Chief"}))
-        (received,) = (await fr.sync()).received
-        shown = await fr.show(received.id)
+        sent = await kr.messages.send(request(officer={"name": "Somebody Else", "role": "Chief"}))
+        (received,) = (await fr.messages.sync()).received
+        shown = await fr.messages.show(received.id)
         assert (shown.message.officer.name, shown.message.officer.role) == ("Kim", "Inspector")
-        report = await fr.verification.verify(sent.id)
+        report = await fr.evidence.verify(sent.id)
     assert {(check.name, check.ok) for check in report.checks} >= {("signature", True), ("officer", True)}
 
 
 async def test_without_an_officer_the_desk_keeps_watch_and_shows_nothing(world: World) -> None:
     await staffed(world)
     async with world.open(FR) as fr:
-        sent = await fr.send(request(to=[str(KR)]))
+        sent = await fr.messages.send(request(to=[str(KR)]))
     async with world.open(KR) as kr:
-        assert len((await kr.sync()).received) == 1
-        assert await kr.agenda()
+        assert len((await kr.messages.sync()).received) == 1
+        assert await kr.cases.agenda()
         for refused in (
-            kr.show(sent.id),
-            kr.inbox(),
-            kr.search("Roubaix"),
-            kr.send(request()),
-            kr.verification.evidence(sent.id, disclose=True),
+            kr.messages.show(sent.id),
+            kr.messages.inbox(),
+            kr.cases.search("Roubaix"),
+            kr.messages.send(request()),
+            kr.evidence.gather(sent.id, disclose=True),
         ):
             with pytest.raises(OfficerNeededError):
                 await refused
@@ -171,19 +171,19 @@ async def test_each_role_does_what_it_may_and_no_more(
 ) -> None:
     await staffed(world)
     async with world.open(FR) as fr:
-        sent = await fr.send(request(to=[str(KR)]))
+        sent = await fr.messages.send(request(to=[str(KR)]))
     async with world.open(KR, login) as kr:
-        await kr.sync()
-        assert (await kr.show(sent.id)).readers == ((login.officer, world.clock()),)
+        await kr.messages.sync()
+        assert (await kr.messages.show(sent.id)).readers == ((login.officer, world.clock()),)
         assert can_read
         if can_send:
-            assert (await kr.send(request())).status is SendStatus.SUBMITTED
+            assert (await kr.messages.send(request())).status is SendStatus.SUBMITTED
         else:
             with pytest.raises(OfficerRoleError):
-                await kr.send(request())
+                await kr.messages.send(request())
         if login is not BOSS:
             with pytest.raises(OfficerRoleError):
-                await kr.run(kr.office.withdraw_officer, "lee")
+                await kr.office.withdraw_officer("lee")
 
 
 async def test_a_wrong_passphrase_an_unknown_officer_and_one_who_left_are_refused(world: World) -> None:
@@ -195,7 +195,7 @@ async def test_a_wrong_passphrase_an_unknown_officer_and_one_who_left_are_refuse
         async with world.open(KR, Login("park", b"guess")):
             pass
     async with world.open(KR, BOSS) as kr:
-        await kr.run(kr.office.withdraw_officer, "kim")
+        await kr.office.withdraw_officer("kim")
         with pytest.raises(ForbiddenError):
             await add_again(world, kr)
     with pytest.raises(ForbiddenError):
@@ -207,7 +207,7 @@ async def add_again(world: World, desk: Desk) -> None:
     """Give a name that was used to somebody else."""
     signer = Ed25519Signer(b"\x09" * 32)
     roles = frozenset({Role.READER})
-    await desk.run(desk.office.add_officer, "kim", "Another Kim", "Inspector", roles, signer.public_key)
+    await desk.office.add_officer("kim", "Another Kim", "Inspector", roles, signer.public_key)
 
 
 async def test_a_key_file_that_was_replaced_is_refused(world: World) -> None:
@@ -226,9 +226,9 @@ async def test_a_desk_keeps_an_administrator_and_the_first_officer_is_one(world:
     await staffed_by_boss(world)
     async with world.open(KR, BOSS) as kr:
         with pytest.raises(ForbiddenError):
-            await kr.run(kr.office.withdraw_officer, "boss")
+            await kr.office.withdraw_officer("boss")
         with pytest.raises(ForbiddenError):
-            await kr.run(kr.office.change_roles, "boss", frozenset({Role.READER}))
+            await kr.office.change_roles("boss", frozenset({Role.READER}))
 
 
 async def staffed_by_boss(world: World) -> None:
@@ -249,29 +249,29 @@ async def test_a_draft_is_sent_when_another_officer_releases_it(world: World) ->
     await staffed(world)
     world.change_settings(KR, office=EVERYTHING)
     async with world.open(KR, KIM) as kr:
-        proposed = await kr.send(request())
+        proposed = await kr.messages.send(request())
         assert (proposed.status, proposed.digest) == (SendStatus.PROPOSED, b"")
-        assert await kr.inbox(sent=True) == []
+        assert await kr.messages.inbox(sent=True) == []
         with pytest.raises(OfficerRoleError):
-            await kr.release(str(proposed.id))
+            await kr.office.release(str(proposed.id))
     async with world.open(KR, LEE) as kr, world.open(FR) as fr:
-        (waiting,) = await kr.run(kr.office.proposals)
+        (waiting,) = await kr.office.proposals()
         assert (waiting.drafted_by, waiting.draft["type"]) == ("kim", "preservation.request")
-        sent = await kr.release(str(waiting.id)[:8])
+        sent = await kr.office.release(str(waiting.id)[:8])
         assert sent.status is SendStatus.SUBMITTED
-        assert await kr.run(kr.office.proposals) == []
-        (received,) = (await fr.sync()).received
-        assert (await fr.show(received.id)).message.officer.name == "Lee"
+        assert await kr.office.proposals() == []
+        (received,) = (await fr.messages.sync()).received
+        assert (await fr.messages.show(received.id)).message.officer.name == "Lee"
         with pytest.raises(NothingOpenError):
-            await kr.release(str(waiting.id))
+            await kr.office.release(str(waiting.id))
 
 
 async def test_a_drafter_who_may_not_release_proposes_whatever_the_policy(world: World) -> None:
     await staffed(world)
     async with world.open(KR, BOSS) as kr:
-        await kr.run(kr.office.change_roles, "kim", frozenset({Role.DRAFTER}))
+        await kr.office.change_roles("kim", frozenset({Role.DRAFTER}))
     async with world.open(KR, KIM) as kr:
-        assert (await kr.send(request())).status is SendStatus.PROPOSED
+        assert (await kr.messages.send(request())).status is SendStatus.PROPOSED
 
 
 async def test_a_draft_that_could_not_be_sent_is_not_proposed(world: World) -> None:
@@ -279,24 +279,24 @@ async def test_a_draft_that_could_not_be_sent_is_not_proposed(world: World) -> N
     world.change_settings(KR, office=EVERYTHING)
     async with world.open(KR, KIM) as kr:
         with pytest.raises(InvalidMessageError):
-            await kr.send(request(facts=None))
-        assert await kr.run(kr.office.proposals) == []
+            await kr.messages.send(request(facts=None))
+        assert await kr.office.proposals() == []
 
 
 async def test_a_returned_draft_keeps_its_content_and_a_dropped_one_loses_it(world: World) -> None:
     await staffed(world)
     world.change_settings(KR, office=EVERYTHING)
     async with world.open(KR, KIM) as kr:
-        first, second = await kr.send(request()), await kr.send(request())
+        first, second = await kr.messages.send(request()), await kr.messages.send(request())
     async with world.open(KR, LEE) as kr:
-        returned = await kr.run(kr.office.return_draft, str(first.id), "Name the second account too.")
+        returned = await kr.office.return_draft(str(first.id), "Name the second account too.")
         assert (returned.remark, bool(returned.draft)) == ("Name the second account too.", True)
         with pytest.raises(NothingOpenError):
-            await kr.release(str(first.id))
+            await kr.office.release(str(first.id))
     async with world.open(KR, KIM) as kr:
         for proposal in (first, second):
-            assert not (await kr.run(kr.office.drop_draft, str(proposal.id))).draft
-        assert await kr.run(kr.office.proposals) == []
+            assert not (await kr.office.drop_draft(str(proposal.id))).draft
+        assert await kr.office.proposals() == []
 
 
 # --- Reading, assignment, duty --------------------------------------------------------------------------------------
@@ -305,58 +305,58 @@ async def test_a_returned_draft_keeps_its_content_and_a_dropped_one_loses_it(wor
 async def test_what_one_officer_read_is_unread_for_another_and_opened_for_the_office(world: World) -> None:
     await staffed(world)
     async with world.open(FR) as fr:
-        sent = await fr.send(request(to=[str(KR)]))
+        sent = await fr.messages.send(request(to=[str(KR)]))
     async with world.open(KR, KIM) as kr:
-        await kr.sync()
-        await kr.show(sent.id)
+        await kr.messages.sync()
+        await kr.messages.show(sent.id)
     async with world.open(KR, LEE) as kr:
-        assert await kr.inbox(unopened=True) == []
-        assert await kr.run(kr.office.unread, [sent.id]) == {sent.id}
+        assert await kr.messages.inbox(unopened=True) == []
+        assert await kr.messages.unread([sent.id]) == {sent.id}
         world.clock.advance(minutes=1)
-        shown = await kr.show(sent.id)
+        shown = await kr.messages.show(sent.id)
         assert [reader for reader, _ in shown.readers] == ["kim", "lee"]
-        assert await kr.run(kr.office.unread, [sent.id]) == set()
+        assert await kr.messages.unread([sent.id]) == set()
 
 
 async def test_cases_change_hands_when_the_next_officer_takes_over_and_not_before(world: World) -> None:
     await staffed(world)
     async with world.open(KR, KIM) as kr:
-        case = (await kr.send(request())).thread
-        other = (await kr.send(request())).thread
-        await kr.add_casework(case, EntryKind.ASSIGNED, "kim")
-        await kr.add_casework(other, EntryKind.ASSIGNED, "han")
+        case = (await kr.messages.send(request())).thread
+        other = (await kr.messages.send(request())).thread
+        await kr.cases.add_note(case, EntryKind.ASSIGNED, "kim")
+        await kr.cases.add_note(other, EntryKind.ASSIGNED, "han")
         with pytest.raises(NotFoundError):
-            await kr.add_casework(case, EntryKind.ASSIGNED, "nobody-here")
-        handed = await kr.run(kr.office.hand_over, "lee", "Paris calls back at 6.")
+            await kr.cases.add_note(case, EntryKind.ASSIGNED, "nobody-here")
+        handed = await kr.office.hand_over("lee", "Paris calls back at 6.")
         assert handed.cases == (case,)
-        assert (await kr.casework(case)).assigned_to == "kim"
+        assert (await kr.cases.notes(case)).assigned_to == "kim"
         with pytest.raises(NotFoundError):
-            await kr.run(kr.office.take_over)
+            await kr.office.take_over()
     async with world.open(KR, LEE) as kr:
-        assert [h.giver for h in (await kr.run(kr.office.duty)).handovers] == ["kim"]
-        (taken,) = await kr.run(kr.office.take_over)
+        assert [h.giver for h in (await kr.office.duty()).handovers] == ["kim"]
+        (taken,) = await kr.office.take_over()
         assert (taken.note, taken.cases) == ("Paris calls back at 6.", (case,))
-        assert (await kr.casework(case)).assigned_to == "lee"
-        assert (await kr.casework(other)).assigned_to == "han"
-        assert (await kr.run(kr.office.duty)).handovers == ()
+        assert (await kr.cases.notes(case)).assigned_to == "lee"
+        assert (await kr.cases.notes(other)).assigned_to == "han"
+        assert (await kr.office.duty()).handovers == ()
 
 
 async def test_the_rota_says_who_is_on_duty_and_when_nobody_is(world: World) -> None:
     await staffed(world)
     now = world.clock()
     async with world.open(KR, KIM) as kr:
-        await kr.run(kr.office.add_shift, "kim", now - timedelta(hours=1), now + timedelta(hours=7))
-        night = await kr.run(kr.office.add_shift, "lee", now + timedelta(hours=8), now + timedelta(days=9))
-        view = await kr.run(kr.office.duty)
+        await kr.office.add_shift("kim", now - timedelta(hours=1), now + timedelta(hours=7))
+        night = await kr.office.add_shift("lee", now + timedelta(hours=8), now + timedelta(days=9))
+        view = await kr.office.duty()
         assert (view.now, [(gap.begins, gap.ends) for gap in view.gaps]) == (
             ("kim",),
             [(now + timedelta(hours=7), now + timedelta(hours=8))],
         )
-        await kr.run(kr.office.remove_shift, str(night.id))
-        assert len((await kr.run(kr.office.duty)).shifts) == 1
+        await kr.office.remove_shift(str(night.id))
+        assert len((await kr.office.duty()).shifts) == 1
         for begins, ends in ((now, now), (now, now + timedelta(days=40))):
             with pytest.raises(UsageError):
-                await kr.run(kr.office.add_shift, "kim", begins, ends)
+                await kr.office.add_shift("kim", begins, ends)
 
 
 def test_gaps_are_what_no_shift_covers() -> None:
@@ -435,10 +435,10 @@ def test_the_commands_take_an_office_from_its_first_officer_to_a_released_draft(
 async def test_who_acts_handles_what_is_acknowledged_and_is_reached_at_the_office(world: World) -> None:
     await staffed(world)
     async with world.open(FR) as fr:
-        sent = await fr.send(request(to=[str(KR)]))
+        sent = await fr.messages.send(request(to=[str(KR)]))
     async with world.open(KR, LEE) as kr:
-        await kr.sync()
-        await kr.acknowledge(sent.id, will_answer="yes", form="message", eta=world.clock() + timedelta(hours=3))
-        (said,) = [row for row in await kr.inbox(sent=True) if row.type == "acknowledgement"]
-        handler = (await kr.show(said.id)).message.handler
+        await kr.messages.sync()
+        await kr.replies.acknowledge(sent.id, will_answer="yes", form="message", eta=world.clock() + timedelta(hours=3))
+        (said,) = [row for row in await kr.messages.inbox(sent=True) if row.type == "acknowledgement"]
+        handler = (await kr.messages.show(said.id)).message.handler
         assert (handler.name, handler.job_title, handler.telephone) == ("Lee", "Inspector", "+33140000247")

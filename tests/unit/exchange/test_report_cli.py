@@ -58,14 +58,14 @@ async def comity(world: World, address: Address, *arguments: str) -> Result:
 async def exchanged(world: World) -> list[str]:
     """One request that Paris opened and acknowledged; the mirrors of both logs."""
     async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.send(request())
+        sent = await kr.messages.send(request())
         world.clock.advance(minutes=5)
-        await fr.sync()
-        await fr.show(sent.id)
-        await fr.sync()
+        await fr.messages.sync()
+        await fr.messages.show(sent.id)
+        await fr.messages.sync()
         world.clock.advance(hours=2)
-        await fr.acknowledge(sent.id, will_answer="yes", form="message", eta=world.clock() + timedelta(hours=1))
-        await kr.sync()
+        await fr.replies.acknowledge(sent.id, will_answer="yes", form="message", eta=world.clock() + timedelta(hours=1))
+        await kr.messages.sync()
     return [mirrored(world.nodes[name], world.path / "mirrors") for name in ("kr", "fr")]
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.audit.period import ALWAYS, Period
-from exchange.report import OfficeFigures, OfficeRecords, Suppression, office_figures
+from exchange.report import Suppression
 from exchange.report._courses import Course, How, course_of
 from exchange.report._measures import Spread
 from exchange.report.office_figures import (
@@ -22,10 +22,13 @@ from exchange.report.office_figures import (
     DeadlineCount,
     GroundCount,
     Lapses,
+    OfficeFigures,
+    OfficeRecords,
     RefusedMessage,
     StateCount,
     Volume,
     WordTimes,
+    office_figures,
 )
 from exchange.views import Direction
 from protocol.address import Address
@@ -259,15 +262,15 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 async def test_both_desks_tell_the_same_times_of_one_case(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.send(request())
+        sent = await kr.messages.send(request())
         world.clock.advance(minutes=5)
-        await fr.sync()
+        await fr.messages.sync()
         world.clock.advance(hours=2)
-        await fr.acknowledge(sent.id, will_answer="yes", form="message", eta=world.clock() + HOUR)
-        await kr.sync()
+        await fr.replies.acknowledge(sent.id, will_answer="yes", form="message", eta=world.clock() + HOUR)
+        await kr.messages.sync()
         progress: list[tuple[int, int]] = []
-        asked = await kr.figures(ALWAYS, Suppression(), lambda done, total: progress.append((done, total)))
-        answered = await fr.figures(ALWAYS, Suppression())
+        asked = await kr.cases.figures(ALWAYS, Suppression(), lambda done, total: progress.append((done, total)))
+        answered = await fr.cases.figures(ALWAYS, Suppression())
     spread = Spread(1, 2 * HOUR_MS, 2 * HOUR_MS, 2 * HOUR_MS)
     assert asked.times == (WordTimes(True, "preservation.request", "acknowledgement", spread),)
     assert answered.times == (WordTimes(False, "preservation.request", "acknowledgement", spread),)
@@ -281,24 +284,24 @@ async def test_both_desks_tell_the_same_times_of_one_case(world: World) -> None:
 
 async def test_a_past_periods_figures_do_not_change_when_more_happens(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
-        await kr.send(request())
-        await fr.sync()
-        await kr.sync()
+        await kr.messages.send(request())
+        await fr.messages.sync()
+        await kr.messages.sync()
         world.clock.advance(hours=1)
         period = Period(None, world.clock())
         world.clock.advance(hours=1)
-        before = await kr.figures(period, Suppression())
-        await kr.send(request())
+        before = await kr.cases.figures(period, Suppression())
+        await kr.messages.send(request())
         world.clock.advance(days=40)
-        assert await kr.figures(period, Suppression()) == before
+        assert await kr.cases.figures(period, Suppression()) == before
         assert (before.sent, before.as_of) == (1, period.until)
 
 
 async def test_a_desks_figures_hold_nothing_of_what_its_cases_are_about(world: World) -> None:
     async with world.open(KR) as kr:
         draft = request()
-        sent = await kr.send(draft)
-        told = repr(await kr.figures(ALWAYS, Suppression()))
+        sent = await kr.messages.send(draft)
+        told = repr(await kr.cases.figures(ALWAYS, Suppression()))
     assert str(sent.id) not in told
     assert "Claire" not in told
     for target in draft["targets"]:
@@ -307,7 +310,7 @@ async def test_a_desks_figures_hold_nothing_of_what_its_cases_are_about(world: W
 
 async def test_of_an_erased_case_only_its_messages_are_counted(world: World) -> None:
     async with world.open(KR) as kr:
-        sent = await kr.send(request())
-        await kr.run(kr.erasure.erase_case, sent.thread, "ordered")
-        found = await kr.figures(ALWAYS, Suppression())
+        sent = await kr.messages.send(request())
+        await kr.office.erase_case(sent.thread, "ordered")
+        found = await kr.cases.figures(ALWAYS, Suppression())
     assert (found.sent, found.erased_cases, found.states) == (1, 1, ())

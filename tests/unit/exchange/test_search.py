@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.cases.search import MAX_QUERY_WORDS, Search, words_in, words_of
-from exchange.store.messages import DeskStore
+from exchange.store.desk_store import DeskStore
 from keys.local.migrations import load_migrations, migrate_sqlite
 from protocol.errors import DatabaseDamagedError, UsageError
 from tests.unit.exchange.test_agenda import comity
@@ -34,7 +34,7 @@ def about(text: str, **changes: Any) -> dict[str, Any]:
 
 
 async def found(desk: Any, query: str, **options: Any) -> list[str]:
-    return [str(row.id) for row in (await desk.search(query, **options)).messages]
+    return [str(row.id) for row in (await desk.cases.search(query, **options)).messages]
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,8 @@ def test_any_text_has_words_without_blanks_of_bounded_length(text: str) -> None:
 
 async def test_a_message_is_found_by_all_of_its_words_and_by_no_other(world: World) -> None:
     async with world.open(KR) as kr:
-        first = await kr.send(about("The letterbox in Tourcoing is emptied nightly."))
-        second = await kr.send(about("The letterbox in Armentières is emptied weekly."))
+        first = await kr.messages.send(about("The letterbox in Tourcoing is emptied nightly."))
+        second = await kr.messages.send(about("The letterbox in Armentières is emptied weekly."))
         assert await found(kr, "letterbox emptied") == [str(second.id), str(first.id)]
         assert await found(kr, "tourcoing LETTERBOX") == [str(first.id)]
         assert await found(kr, "tourcoing weekly") == []
@@ -76,17 +76,17 @@ async def test_a_message_is_found_by_all_of_its_words_and_by_no_other(world: Wor
 @pytest.mark.long
 async def test_what_came_before_the_index_existed_and_what_came_since_is_found_after_a_restart(world: World) -> None:
     async with world.open(KR) as kr:
-        sent = await kr.send_many([about(f"Number n{number} of many.") for number in range(70)])
+        sent = await kr.messages.send_many([about(f"Number n{number} of many.") for number in range(70)])
         assert len(await found(kr, "many", limit=100)) == 70
     async with world.open(KR) as kr:
-        late = await kr.send(about("One of many more."))
+        late = await kr.messages.send(about("One of many more."))
         assert await found(kr, "n3") == [str(sent[3].id)]
         assert (await found(kr, "many", limit=100))[0] == str(late.id)
 
 
 async def test_no_word_of_a_message_stands_in_the_database_file(world: World) -> None:
     async with world.open(KR) as kr:
-        await kr.send(about("Xylophone in Ouagadougou, 研究生命."))
+        await kr.messages.send(about("Xylophone in Ouagadougou, 研究生命."))
         assert len(await found(kr, "xylophone")) == 1
         assert len(await found(kr, "生命")) == 1
     for file in world.home(KR).glob("desk.sqlite*"):
@@ -123,7 +123,7 @@ def test_every_target_of_a_large_request_is_found(count: int, tmp_path: Path) ->
             for query in (f"198.51.{number // 250}.{number % 250 + 1}", f"provider{number:04}", f"T{number} zulu"):
                 assert [row.id for row in search.find(query, 5).messages] == [kept.head.id], query
         with store.database.transaction():
-            store.forget_words([store.erase(kept)])
+            store.search.forget([store.erase(kept)])
         assert store.database.all("SELECT count(*) FROM word") == [(0,)]
     finally:
         store.close()
@@ -132,8 +132,8 @@ def test_every_target_of_a_large_request_is_found(count: int, tmp_path: Path) ->
 async def test_every_target_of_a_request_that_was_sent_is_found_by_its_recipient(world: World) -> None:
     asked = targets(100)
     async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.send(request(targets=asked))
-        await fr.sync()
+        sent = await kr.messages.send(request(targets=asked))
+        await fr.messages.sync()
         for target in asked[::9]:
             assert await found(fr, target["identifier"]["address"]) == [str(sent.id)]
             assert await found(fr, target["custodian"]["name"].split()[0]) == [str(sent.id)]
@@ -144,13 +144,13 @@ async def test_a_search_says_how_many_messages_it_did_not_look_into_and_that_the
 ) -> None:
     monkeypatch.setattr("exchange.cases.search._BEFORE_ANSWER", 2)
     async with world.open(KR) as kr:
-        await kr.send_many([about(f"Number n{number} of many.") for number in range(5)])
-        first = await kr.search("many")
+        await kr.messages.send_many([about(f"Number n{number} of many.") for number in range(5)])
+        first = await kr.cases.search("many")
         assert (len(first.messages), first.not_searched, first.more) == (2, 3, False)
-        assert await kr.not_searched() == 3
-        again = await kr.search("many", limit=1)
+        assert await kr.cases.not_searched() == 3
+        again = await kr.cases.search("many", limit=1)
         assert (len(again.messages), again.not_searched, again.more) == (1, 1, True)
-        assert len((await kr.search("many")).messages) == 5
+        assert len((await kr.cases.search("many")).messages) == 5
 
 
 def test_the_command_tells_a_person_and_a_program_what_was_not_searched(
@@ -158,7 +158,7 @@ def test_the_command_tells_a_person_and_a_program_what_was_not_searched(
 ) -> None:
     async def send() -> None:
         async with world.open(KR) as kr:
-            await kr.send_many([about(f"Number n{number} of many.") for number in range(3)])
+            await kr.messages.send_many([about(f"Number n{number} of many.") for number in range(3)])
 
     asyncio.run(send())
     monkeypatch.setattr("exchange.cases.search._BEFORE_ANSWER", 0)
@@ -175,12 +175,12 @@ def test_the_command_tells_a_person_and_a_program_what_was_not_searched(
 async def test_a_request_is_compared_with_all_messages_where_a_duplicate_is_not_to_be_sent(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exchange.desk._queries.INDEXED_BEFORE_SENDING", 0)
+    monkeypatch.setattr("exchange.desk.cases.INDEXED_BEFORE_SENDING", 0)
     async with world.open(KR) as kr:
-        sent = await kr.send(request())
-        assert await kr.duplicates_of_draft(request()) == []
-        assert await kr.not_searched() == 1
-        assert {item.message for item in await kr.duplicates_of_draft(request(), everything=True)} == {sent.id}
+        sent = await kr.messages.send(request())
+        assert await kr.cases.duplicates_of_draft(request()) == []
+        assert await kr.cases.not_searched() == 1
+        assert {item.message for item in await kr.cases.duplicates_of_draft(request(), everything=True)} == {sent.id}
 
 
 def test_an_upgrade_empties_the_index_and_what_is_stored_is_found_again(tmp_path: Path) -> None:
@@ -193,9 +193,9 @@ def test_an_upgrade_empties_the_index_and_what_is_stored_is_found_again(tmp_path
     store = DeskStore(path, CIPHER)
     try:
         assert store.database.all("SELECT count(*) FROM word") == [(0,)]
-        store.set_state(b"indexed", (1 << 40).to_bytes(8, "big"))  # how far the program before the upgrade was
+        store.state.set(b"indexed", (1 << 40).to_bytes(8, "big"))  # how far the program before the upgrade was
         store.take(delivery(replace(message(5), content=b'{"necessity": "Roubaix"}')))
-        assert store.unindexed() == 1
+        assert store.search.unindexed() == 1
         assert len(Search(store, lambda _: (), lambda _: False).find("roubaix", 5).messages) == 1
     finally:
         store.close()
@@ -210,12 +210,12 @@ async def test_a_watch_indexes_what_is_stored_while_nothing_arrives(
         await silent.wait()
 
     async with world.open(KR) as kr:
-        await kr.send_many([about("One of many.") for _ in range(40)])
+        await kr.messages.send_many([about("One of many.") for _ in range(40)])
         monkeypatch.setattr(Client, "mailbox", mailbox)
-        listening = kr.listen()
+        listening = kr.messages.listen()
         waiting = asyncio.ensure_future(anext(listening))
         async with asyncio.timeout(30):
-            while await kr.not_searched():  # noqa: ASYNC110 - what is waited for has no event
+            while await kr.cases.not_searched():  # noqa: ASYNC110 - what is waited for has no event
                 await asyncio.sleep(0)
         waiting.cancel()
         with suppress(asyncio.CancelledError):
@@ -226,10 +226,10 @@ def test_what_another_program_erases_while_it_is_indexed_gets_no_words(tmp_path:
     first, second = (DeskStore(tmp_path / "desk.sqlite", CIPHER) for _ in range(2))
     kept = replace(message(5), content=b'{"necessity": "Roubaix"}')
     first.take(delivery(kept))
-    rows = first.next_unindexed(10)
+    rows = first.search.next_unindexed(10)
     with second.database.transaction():
-        second.forget_words([second.erase(kept)])
-    first.add_words([(seq, words_in(read)) for seq, read in rows])
+        second.search.forget([second.erase(kept)])
+    first.search.add([(seq, words_in(read)) for seq, read in rows])
     assert first.database.all("SELECT count(*) FROM word") == [(0,)]
     first.close()
     second.close()
@@ -239,4 +239,4 @@ def test_what_another_program_erases_while_it_is_indexed_gets_no_words(tmp_path:
 async def test_a_search_without_words_or_with_too_many_is_refused(world: World, query: str) -> None:
     async with world.open(KR) as kr:
         with pytest.raises(UsageError):
-            await kr.search(query)
+            await kr.cases.search(query)

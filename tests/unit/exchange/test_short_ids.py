@@ -12,10 +12,10 @@ from uuid import UUID
 
 import pytest
 
+from exchange.store._short_ids import FEWEST_CHARACTERS
 from exchange.store.cipher import RowCipher
-from exchange.store.messages import DeskStore, RecipientDelivery
-from exchange.store.rows import Head
-from exchange.store.short_ids import FEWEST_CHARACTERS
+from exchange.store.desk_store import DeskStore
+from exchange.store.rows import Head, RecipientDelivery
 from protocol.encoding.ids import new_message_id
 from tests.unit.exchange.test_exchange_store import message
 
@@ -68,7 +68,7 @@ def test_what_is_found_is_what_looking_at_every_message_finds(store: DeskStore) 
 def test_messages_of_before_the_index_are_found_however_often_making_it_was_broken_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exchange.store.short_ids._AT_ONCE", 7)
+    monkeypatch.setattr("exchange.store._short_ids._AT_ONCE", 7)
     path, ids = tmp_path / "desk.sqlite", ids_of(40)
     store = DeskStore(path, RowCipher(*KEYS))
     fill(store, ids[:30])

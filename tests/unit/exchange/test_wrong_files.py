@@ -14,9 +14,13 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+import exchange.cli._commands
 import exchange.cli.main
+import node.cli._commands
 import node.cli.main
+from exchange.cli._acting import GivenLogin, give_login
 from exchange.settings import Home
+from keys.commands import functions
 from keys.directory.cards import card_to_bytes
 from keys.local.given_files import _OF_MESSAGES, _TEXTS, FileKind, read_given, reading_as, recognised, take
 from keys.local.passphrase import read_passphrase_file
@@ -49,7 +53,7 @@ comity targets import|file|TARGETS|DRAFT FILE
 comity targets export|draft|DRAFT|FILE NEW
 comity template import|file|TEMPLATE|FILE --home HOME
 comity bundle import|file|TRANSFER|FILE --home HOME
-comity evidence bundle|tsa_roots|CERTIFICATES|7f3a --out NEW --tsa https://127.0.0.1:1/ --tsa-roots FILE --home HOME
+comity evidence bag|tsa_roots|CERTIFICATES|7f3a --out NEW --tsa https://127.0.0.1:1/ --tsa-roots FILE --home HOME
 comity evidence stamp|file|EVIDENCE|FILE --tsa https://127.0.0.1:1/ --tsa-roots PEM
 comity evidence stamp|tsa_roots|CERTIFICATES|BAG --tsa https://127.0.0.1:1/ --tsa-roots FILE
 comity evidence verify|file|EVIDENCE|FILE --root-sha256 00
@@ -62,7 +66,7 @@ comity audit prove|evidence|EVIDENCE|kr --offline --evidence FILE --home HOME
 comity audit proof|file|PROOF|FILE --card CARD
 comity audit proof|card|NODE_CARD|PROOF --card FILE
 comity-node init|token_file|TOKEN|NEW --node kr --name x --federation N --url https://127.0.0.1:1 --token-file FILE
-comity-node join|bundle|BOOTSTRAP|FOLDER FILE
+comity-node join|bootstrap|BOOTSTRAP|FOLDER FILE
 comity-node restore|checkpoint|CHECKPOINT|FOLDER --into NEW --checkpoint FILE
 comity-node keys create|token_file|TOKEN|NEW --holder KR --token-file FILE
 comity-node keys public|keystore|KEYSTORE|FILE
@@ -94,33 +98,24 @@ READS: dict[tuple[str, str], tuple[FileKind, list[str]]] = {
 OTHERS = {
     *(("comity demo", "keep"), ("comity new", "out"), ("comity report", "out")),
     *(("comity records export", "folder"), ("comity records verify", "folder"), ("comity targets export", "out")),
-    *(("comity template export", "out"), ("comity bundle export", "file"), ("comity evidence bundle", "out")),
+    *(("comity template export", "out"), ("comity bundle export", "file"), ("comity evidence bag", "out")),
     *(("comity evidence stamp", "out"), ("comity evidence disclose", "out"), ("comity audit mirror", "into")),
     *(("comity audit trace", "proofs"), ("comity audit reconcile", "proofs"), ("comity audit report", "out")),
     *(("comity audit policy", "out"), ("comity audit prove", "mirror"), ("comity-node init", "directory_folder")),
     *(("comity-node bootstrap", "out"), ("comity-node backup", "folder"), ("comity-node restore", "folder")),
     *(("comity-node restore", "into"), ("comity-node keys create", "keystore"), ("comity-node bundle export", "file")),
-    *(("comity-node federation bundle", "out"), ("comity-node federation export", "out")),
+    *(("comity-node federation bootstrap", "out"), ("comity-node federation export", "out")),
     *(("comity-node cards new-profile", "out"), ("comity-node ceremony show", "keys")),
     *(("comity-node log import-entries", "mirror"), ("comity-node log export-tiles", "folder")),
-    *(("comity-node log verify-tiles", "folder"), ("comity-node witness proof", "out")),
-    ("comity-node witness evidence", "out"),
+    *(("comity-node log verify-tiles", "folder"), ("comity-node monitor proof", "out")),
+    ("comity-node monitor evidence", "out"),
 }
 NOT_PATHS = {("comity verify", "what"), ("comity-node federation create", "holder")}
 
 
-def commands(app: typer.Typer, name: str) -> Iterator[tuple[str, Any]]:
-    for command in app.registered_commands:
-        assert command.callback is not None
-        yield f"{name} {command.name or command.callback.__name__}", command.callback
-    for group in app.registered_groups:
-        if group.typer_instance is not None:
-            called = group.name or group.typer_instance.info.name
-            yield from commands(group.typer_instance, f"{name} {called}")
-
-
 APPS = {"comity": exchange.cli.main.app, "comity-node": node.cli.main.app}
-COMMANDS = dict(found for name, app in APPS.items() for found in commands(app, name))
+ROWS = {"comity": exchange.cli._commands.ROWS, "comity-node": node.cli._commands.ROWS}
+COMMANDS = {f"{name} {words}": function for name, rows in ROWS.items() for words, function in functions(rows)}
 ENDING_PASSPHRASE = "passphrase_file"
 
 
@@ -239,6 +234,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
 def run(command: str, arguments: list[str], places: dict[str, str], file: Path) -> tuple[int, dict[str, Any]]:
     app = typer.Typer()
     app.command()(COMMANDS[command])
+    give_login(GivenLogin())  # nobody acts, whoever did in a test before
     argv = [str(file) if word == "FILE" else places.get(word, word) for word in arguments]
     env = {
         "COMITY_PASSPHRASE_FILE": places["MAIN"],
@@ -338,7 +334,7 @@ def test_what_begins_as_the_wanted_file_and_does_not_read_is_told_as_that(tmp_pa
     def broken(content: bytes) -> None:
         raise MalformedError("it ends in the middle")
 
-    with pytest.raises(WrongFileError, match=r"begins as a federation's bootstrap bundle.*it ends in the middle"):
+    with pytest.raises(WrongFileError, match=r"begins as a federation's bootstrap file.*it ends in the middle"):
         take(file, K.BOOTSTRAP, broken)
     file.write_bytes(SAMPLES[K.OTHER])
     with pytest.raises(WrongFileError, match=r"cannot be read as what is wanted here.*it ends in the middle"):
@@ -376,9 +372,7 @@ def test_no_first_line_of_another_file_becomes_a_passphrase(kind: FileKind, tmp_
 def test_an_exported_message_of_the_former_form_is_refused_with_what_to_ask_for(tmp_path: Path) -> None:
     file = tmp_path / "evidence.cbor"
     file.write_bytes(SAMPLES[K.FORMER_EXPORT])
-    with pytest.raises(
-        WrongFileError, match=r"no longer read: ask for it by comity evidence bundle\. Wanted is an evid"
-    ):
+    with pytest.raises(WrongFileError, match=r"no longer read: ask for it by comity evidence bag\. Wanted is an evid"):
         read_given(file, K.EVIDENCE, max_bytes=10_000)
 
 

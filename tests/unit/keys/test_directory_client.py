@@ -57,8 +57,14 @@ class World:
         return self.ceremony.repository
 
     def serve(self, replaced: dict[str, bytes]) -> None:
-        """Serve the repository with some files replaced."""
-        self.fetch = lambda name: replaced[name] if name in replaced else self.repository.read(name)
+        """Serve the repository file by file, with some files replaced."""
+        self.fetch = lambda name: replaced[name] if name in replaced else self.single(name)
+
+    def single(self, name: str) -> bytes:
+        """A file of the repository; there are no archives."""
+        if name.startswith("archives/"):
+            raise NotFoundError(name)
+        return self.repository.read(name)
 
     def careless_release(self, role: str, encoded: bytes) -> None:
         """What a registry can do that signs without looking: publish ``encoded`` as the next version of ``role``."""
@@ -255,7 +261,7 @@ def test_refresh_that_breaks_off_leaves_the_last_directory_loadable(world: World
     def without_the_new_card(name: str) -> bytes:
         if name.endswith("contact-x.json"):
             raise TimeoutError
-        return world.repository.read(name)
+        return world.single(name)
 
     world.fetch = without_the_new_card
     with pytest.raises(DirectoryUnavailableError):
@@ -452,12 +458,14 @@ def test_altered_local_files_are_not_believed(world: World, tmp_path: Path) -> N
 def test_damaged_cached_card_is_fetched_again(world: World, tmp_path: Path) -> None:
     world.client.refresh(NOW)
     world.client.close()
-    card = next((tmp_path / "client" / "targets" / "kr").glob("*.node.json"))
-    good = card.read_bytes()
-    card.write_bytes(b"damaged")
-    with DirectoryClient(tmp_path / "client", None, world.repository.read) as client:
-        assert client.refresh(NOW).nodes() == ["fr", "kr"]
-    assert card.read_bytes() == good
+    kept = next((tmp_path / "client" / "archives").glob("*.nation-kr.bin"))
+    good = kept.read_bytes()
+    for damaged in (b"damaged", good.replace(b"24/7 office", b"24/8 office"), good[:-1], good + b"x"):
+        for read in (world.repository.read, world.single):
+            kept.write_bytes(damaged)
+            with DirectoryClient(tmp_path / "client", None, read) as client:
+                assert client.refresh(NOW).nodes() == ["fr", "kr"]
+            assert kept.read_bytes() == good
 
 
 def test_cards_no_longer_listed_are_dropped_from_the_cache(world: World, tmp_path: Path) -> None:
@@ -469,7 +477,9 @@ def test_cards_no_longer_listed_are_dropped_from_the_cache(world: World, tmp_pat
         world.ceremony.sign("nation-kr", signer)
     world.ceremony.release(NOW, world.registry)
     world.client.refresh(NOW)
-    assert len(list((tmp_path / "client" / "targets" / "kr").glob("*.contact-24-7.json"))) == 1
+    (kept,) = (tmp_path / "client" / "archives").glob("*.nation-kr.bin")
+    assert card_to_bytes(changed) in kept.read_bytes()
+    assert card_to_bytes(card) not in kept.read_bytes()
 
 
 # --- Mirrors ---

@@ -17,7 +17,7 @@ from keys.members.federation import (
     refresh_federation,
 )
 from protocol.address import Address
-from protocol.errors import DirectoryUnavailableError, DirectoryUntrustedError, UnknownNodeError
+from protocol.errors import DirectoryUnavailableError, DirectoryUntrustedError, NotFoundError, UnknownNodeError
 from tests.worlds.desks import FR, KR, request
 from tests.worlds.desks import World as Desks
 from tests.worlds.federation import Federation, signers
@@ -47,9 +47,12 @@ class World:
         federation = copied(path, found).copied(path / "published")
         self.ceremony, self.registry, self.nations = federation.ceremony, federation.registry, federation.nations
         self.asked: list[str] = []
+        self.archives = True
         self.change: Callable[[str, bytes], bytes] = lambda name, content: content
 
     def fetch(self, name: str) -> bytes:
+        if name.startswith("archives/") and not self.archives:
+            raise NotFoundError(name)
         self.asked.append(name)
         return self.change(name, self.ceremony.repository.read(name))
 
@@ -207,6 +210,7 @@ def test_a_client_that_did_not_read_everything_is_no_mirror(client: DirectoryCli
 
 
 def test_an_altered_file_of_a_nation_that_is_read_later_is_refused_and_the_directory_stays(world: World) -> None:
+    world.archives = False
     altered = [name for name in _names(world) if "2.nation-fr." in name or "/fr/" in name]
     assert len(altered) == 3
     for victim in altered:
@@ -257,10 +261,10 @@ async def test_a_page_with_messages_from_several_unread_nations_is_taken_whole_w
 ) -> None:
     for sender in (FR, DE, BR):
         async with desks.open(sender) as desk:
-            await desk.send(request(to=[str(KR)]))
+            await desk.messages.send(request(to=[str(KR)]))
     async with desks.open(KR) as kr:
         assert kr.directory.nodes() == ["kr"]
-        result = await kr.sync()
+        result = await kr.messages.sync()
         assert {row.sender for row in result.received} == {FR, DE, BR}
         assert (result.quarantined, result.unverified_receipts) == ((), 0)
         assert kr.directory.nodes() == ["br", "de", "fr", "kr"]
@@ -268,11 +272,11 @@ async def test_a_page_with_messages_from_several_unread_nations_is_taken_whole_w
 
 async def test_a_message_to_several_unread_nations_is_sealed_to_all_of_them(desks: Desks) -> None:
     async with desks.open(KR) as kr:
-        sent = await kr.send(request(to=[str(FR), str(DE), str(BR)]))
-        assert [row.error for row in await kr.receipts(sent.id) if not row.verified] == []
+        sent = await kr.messages.send(request(to=[str(FR), str(DE), str(BR)]))
+        assert [row.error for row in await kr.messages.receipts(sent.id) if not row.verified] == []
     for recipient in (FR, DE, BR):
         async with desks.open(recipient) as desk:
-            assert [row.id for row in (await desk.sync()).received] == [sent.id]
+            assert [row.id for row in (await desk.messages.sync()).received] == [sent.id]
 
 
 async def test_what_is_judged_of_the_directory_is_judged_when_all_it_looks_up_was_read(desks: Desks) -> None:
@@ -287,10 +291,10 @@ async def test_a_desk_that_keeps_all_nations_queues_a_message_to_any_while_its_n
     settings = desks.home(KR) / "settings.toml"
     settings.write_text(settings.read_text().replace('nations = "asked"', 'nations = "all"'))
     async with desks.open(KR) as kr:
-        await kr.sync()
+        await kr.messages.sync()
         assert kr.directory.nodes() == ["br", "de", "fr", "kr"]
         desks.nodes["kr"].down = True
-        assert (await kr.send(request(to=[str(BR)]))).status is SendStatus.QUEUED
+        assert (await kr.messages.send(request(to=[str(BR)]))).status is SendStatus.QUEUED
 
 
 def _names(world: World) -> list[str]:

@@ -25,7 +25,7 @@ from keys.directory.metadata.repository import (
     profile_path,
 )
 from keys.directory.metadata.roles import Missing
-from keys.directory.view import Directory
+from keys.directory.view import Directory, SignedFacts
 from keys.members.federation import contact_point_card, node_card
 from keys.members.identity import generate_desk_keys, generate_node_keys
 from protocol.address import Address
@@ -181,5 +181,5 @@ def test_what_ends_now_is_over_and_what_ends_in_a_day_is_within_it(left: timedel
 
 def test_what_ends_of_a_directory_without_a_name_is_the_directorys() -> None:
     for federation, subject in (("Test", "Test"), ("", "directory")):
-        known = Directory(1, NOW, [], [], federation=federation, expiries={"root": NOW})
+        known = Directory(1, NOW, [], [], SignedFacts(federation, {"root": NOW}))
         assert expiries(known, "kr") == [Expiry("root", subject, NOW)]

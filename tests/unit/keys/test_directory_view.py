@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from keys.directory.cards import CardStatus, ContactPointCard, Hosting, NodeCard
-from keys.directory.view import Directory
+from keys.directory.view import Directory, NationsRead, SignedFacts
 from keys.members.federation import contact_point_card, node_card, with_revoked_key, with_status
 from keys.members.identity import generate_desk_keys, generate_node_keys
 from protocol.address import Address
@@ -41,7 +41,9 @@ def _node(**more: Any) -> NodeCard:
 
 
 def _directory(office: ContactPointCard | None = None, node: NodeCard | None = None) -> Directory:
-    return Directory(7, NOW + 24 * HOUR, [node or _node()], [office or _office()], problems={"fr": "it expired"})
+    return Directory(
+        7, NOW + 24 * HOUR, [node or _node()], [office or _office()], read=NationsRead(problems={"fr": "it expired"})
+    )
 
 
 def test_signature_verifies_under_the_key_that_the_directory_names() -> None:
@@ -189,7 +191,7 @@ def test_an_office_without_a_node_of_its_nation_acts_where_another_hosts_it() ->
     assert hosted.legal_profile("kr") is None
     with pytest.raises(UnknownContactPointError):
         hosted.contact_point(Address("day", "kr"))
-    own = Directory(7, NOW, [], [_office()], problems={"kr": "it expired"})
+    own = Directory(7, NOW, [], [_office()], read=NationsRead(problems={"kr": "it expired"}))
     for look_up in (
         lambda: own.signing_key("24-7@kr", KID, NOW),
         lambda: own.sealing_key(OFFICE, NOW),
@@ -245,6 +247,28 @@ def test_of_each_event_the_log_that_may_hold_it_is_known(name: EventName) -> Non
                 directory.require_may_log(event, node, sender, None)
 
 
+def test_a_message_that_a_clock_ahead_dated_after_the_event_is_judged_by_the_event() -> None:
+    moved = _office(hosting=(Hosting(node="fr", since=NOW),))
+    directory = Directory(7, NOW, [], [moved])
+    before, after = NOW - timedelta(minutes=1), NOW + timedelta(minutes=1)
+    directory.require_served(OFFICE, "kr", after, before)
+    with pytest.raises(ForbiddenError):
+        directory.require_served(OFFICE, "fr", after, before)
+    with pytest.raises(ForbiddenError):
+        directory.require_served(OFFICE, "kr", after, after)
+
+
+def test_who_made_a_message_matters_at_the_senders_node_and_where_the_recipient_was_hosted() -> None:
+    hosted = Directory(7, NOW, [], [_office(hosting=HOSTED)])
+    for name in (name for name in EventName if name not in DESK_EVENTS):
+        event = Event(
+            name, NOW, MESSAGE, bytes(32), bytes(16), recipient=OFFICE, reasons=("x",) if name.negative else ()
+        )
+        place = name.logged_at
+        assert _directory().needs_origin(event) is (place is LoggedAt.SENDERS_NODE)
+        assert hosted.needs_origin(event) is (place is not LoggedAt.ON_THE_WAY)
+
+
 def test_an_event_at_the_recipients_node_names_the_recipient() -> None:
     event = Event(EventName.ContentConsignment, NOW, MESSAGE, bytes(32), bytes(16))
     with pytest.raises(MalformedError):
@@ -280,7 +304,9 @@ def test_a_directory_is_stale_from_its_end_on() -> None:
 
 def test_what_a_directory_is_told_of_itself_it_tells() -> None:
     profile = object()
-    told = Directory(7, NOW, [_node()], [], expiries={"root": NOW}, problems={"fr": "x"}, profiles={"kr": profile})  # type: ignore[dict-item]
+    told = Directory(
+        7, NOW, [_node()], [], SignedFacts(expiries={"root": NOW}), NationsRead({"kr": profile}, {"fr": "x"})
+    )  # type: ignore[dict-item]
     assert (dict(told.expiries), dict(told.problems), told.legal_profile("kr")) == ({"root": NOW}, {"fr": "x"}, profile)
     bare = Directory(7, NOW, [_node()], [])
     assert (dict(bare.expiries), dict(bare.problems), bare.legal_profile("kr")) == ({}, {}, None)
@@ -288,7 +314,7 @@ def test_what_a_directory_is_told_of_itself_it_tells() -> None:
 
 def test_a_look_up_of_a_nation_that_was_not_read_asks_for_it() -> None:
     wanted: list[str] = []
-    directory = Directory(7, NOW, [_node()], [], unread=["fr"], want=wanted.append)
+    directory = Directory(7, NOW, [_node()], [], read=NationsRead(unread=["fr"], want=wanted.append))
     for look_up in (
         lambda: directory.node("fr"),
         lambda: directory.contact_point(Address("24-7", "fr")),

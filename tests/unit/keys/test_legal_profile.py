@@ -250,7 +250,7 @@ def test_a_profile_that_cannot_be_read_does_not_make_its_nation_unreachable(
 ) -> None:
     with monkeypatch.context() as patch:  # signed by a program that knows another form
         patch.setattr("keys.ceremony.ceremony.profile_to_bytes", lambda _: b'{"schema": "comity/legal-profile/9"}')
-        patch.setattr("keys.ceremony.ceremony.Ceremony._verify", lambda *_: None)
+        patch.setattr("keys.ceremony.ceremony.verified", lambda *_: None)
         patch.setattr("keys.ceremony.ceremony.Ceremony.judge", lambda *_: None)
         ceremony = published(federation, profile())
     with DirectoryClient(tmp_path / "client", ceremony.repository.root_bytes(1), ceremony.repository.read) as client:

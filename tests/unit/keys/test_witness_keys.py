@@ -16,7 +16,7 @@ from keys.directory.card_rules import check_cards, check_history
 from keys.directory.cards import CardStatus, NodeCard, card_to_bytes, make_node_card, parse_node_card
 from keys.directory.metadata.client import DirectoryClient
 from keys.directory.metadata.repository import TARGETS, TIMESTAMP, parse_metadata
-from keys.directory.view import Directory
+from keys.directory.view import Directory, NationsRead, SignedFacts
 from keys.directory.witness_rule import MAX_RULE_BYTES, WITNESS_FIELD, parse_rule, rule_of
 from keys.directory.witnesses import MAX_AHEAD, cosigned_by, enough_since, judge_quorum, policy_file, witness_policy
 from keys.members.federation import node_card, with_status
@@ -56,10 +56,10 @@ LOG = SoftLogSigner("test/kr", KEYS["kr"].log_ed25519_seed, KEYS["kr"].log_mldsa
 CHECKPOINT = Checkpoint("test/kr", 3, leaf_hash(b"root"))
 
 
-def directory(*nodes: str | NodeCard, rule: str | None = None, **more: Any) -> Directory:
+def directory(*nodes: str | NodeCard, rule: str | None = None, **read: Any) -> Directory:
     policy = None if rule is None else parse_rule(rule, list(KEYS))
     cards = [CARDS[node] if isinstance(node, str) else node for node in nodes]
-    return Directory(1, LATER, cards, [], witness_rule=policy, **more)
+    return Directory(1, LATER, cards, [], SignedFacts(witness_rule=policy), NationsRead(**read))
 
 
 def witness(node: str) -> SoftWitnessSigner:

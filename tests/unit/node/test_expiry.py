@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from keys.directory.metadata.expiry import Expiry, expiries
-from keys.directory.view import Directory
+from keys.directory.view import Directory, SignedFacts
 from keys.members.federation import contact_point_card, node_card, with_revoked_key
 from keys.members.identity import KEY_LIFETIME, generate_desk_keys, generate_node_keys
 from node.operations.expiry_watch import ExpiryWatch
@@ -25,7 +25,7 @@ ROLES = {"root": NOW + 45 * DAY, "timestamp": NOW + 3 * DAY, "nation-kr": NOW + 
 
 def directory(**roles: datetime) -> Directory:
     ends = {**ROLES, **roles}
-    return Directory(1, min(ends.values()), [NODE_CARD], [OFFICE], federation="Test", expiries=ends)
+    return Directory(1, min(ends.values()), [NODE_CARD], [OFFICE], SignedFacts("Test", ends))
 
 
 @pytest.mark.parametrize(

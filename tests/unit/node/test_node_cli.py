@@ -81,7 +81,7 @@ def found(path: Path) -> None:
 
 def test_a_federation_a_nation_and_its_node_are_made_by_commands_alone(federation: Command) -> None:
     bundle = federation.path("bootstrap.json")
-    told = federation("federation", "bundle", federation.path("directory"), "kr", "--out", bundle)
+    told = federation("federation", "bootstrap", federation.path("directory"), "kr", "--out", bundle)
     joined = federation("join", federation.path("kr"), bundle)
     root = BootstrapFile.from_bytes(Path(bundle).read_bytes()).root
     source = MetadataRepository(Path(federation.path("directory"))).read
@@ -169,7 +169,7 @@ def test_node_is_not_made_under_a_mistyped_country(
 
 def test_a_bundle_that_does_not_verify_is_refused(federation: Command) -> None:
     bundle = Path(federation.path("bootstrap.json"))
-    federation("federation", "bundle", federation.path("directory"), "kr", "--out", str(bundle))
+    federation("federation", "bootstrap", federation.path("directory"), "kr", "--out", str(bundle))
     parsed = BootstrapFile.from_bytes(bundle.read_bytes())
     bundle.write_bytes(parsed.model_copy(update={"root": parsed.root.replace(b'"Test"', b'"Tesu"')}).to_bytes())
     assert federation("join", federation.path("kr"), str(bundle), code=UNVERIFIED)["error"]["code"] == (
@@ -180,12 +180,12 @@ def test_a_bundle_that_does_not_verify_is_refused(federation: Command) -> None:
 def test_distrust_is_shown_and_taken_back_only_by_the_operator(federation: Command) -> None:
     home = Path(federation.path("kr"))
     MonitorState({}, {"fr": [b"one", b"two"]}).save(NodeHome(home).monitor)
-    assert federation("witness", "status", str(home))["distrusted"] == ["fr"]
-    written = federation("witness", "evidence", str(home), "fr", "--out", federation.path("evidence"))
+    assert federation("monitor", "status", str(home))["distrusted"] == ["fr"]
+    written = federation("monitor", "evidence", str(home), "fr", "--out", federation.path("evidence"))
     assert [Path(file).read_bytes() for file in written["files"]] == [b"one", b"two"]
-    federation("witness", "restore", str(home), "fr")
-    assert federation("witness", "status", str(home))["distrusted"] == []
-    federation("witness", "restore", str(home), "fr", code=REFUSED)
+    federation("monitor", "reinstate", str(home), "fr")
+    assert federation("monitor", "status", str(home))["distrusted"] == []
+    federation("monitor", "reinstate", str(home), "fr", code=REFUSED)
 
 
 def test_the_rule_for_witnesses_is_staged_reviewed_and_signed(federation: Command) -> None:
@@ -216,19 +216,19 @@ def test_proofs_are_shown_exported_and_settled_by_the_operator(federation: Comma
     files = ProofFiles(NodeHome(home).misbehaviour)
     for kind in (MisbehaviourKind.FORK, MisbehaviourKind.SHRUNK):
         files.add(LIES[kind], encode_proof(LIES[kind]))
-    shown = federation("witness", "status", str(home))["proofs"]
+    shown = federation("monitor", "status", str(home))["proofs"]
     assert [(row["node"], row["kind"], row["settled"]) for row in shown] == [
         ("fr", "fork", False),
         ("fr", "shrunk", False),
     ]
-    assert federation("witness", "proof", str(home), "fr", "--out", str(out))["kind"] == "fork"
+    assert federation("monitor", "proof", str(home), "fr", "--out", str(out))["kind"] == "fork"
     assert decode_proof(out.read_bytes()) == LIES[MisbehaviourKind.FORK]
-    federation("witness", "proof", str(home), "fr", "--out", str(out), "--kind", "shrunk")
+    federation("monitor", "proof", str(home), "fr", "--out", str(out), "--kind", "shrunk")
     assert decode_proof(out.read_bytes()) == LIES[MisbehaviourKind.SHRUNK]
-    federation("witness", "proof", str(home), "us", "--out", str(out), code=REFUSED)
-    federation("witness", "restore", str(home), "fr")
-    assert {row["settled"] for row in federation("witness", "status", str(home))["proofs"]} == {True}
-    federation("witness", "proof", str(home), "fr", "--out", str(out))
+    federation("monitor", "proof", str(home), "us", "--out", str(out), code=REFUSED)
+    federation("monitor", "reinstate", str(home), "fr")
+    assert {row["settled"] for row in federation("monitor", "status", str(home))["proofs"]} == {True}
+    federation("monitor", "proof", str(home), "fr", "--out", str(out))
 
 
 @pytest.mark.outside
@@ -259,7 +259,7 @@ def test_a_node_behind_a_relay_needs_no_address_and_its_desks_get_a_bundle_of_it
     assert (card.urls, card.relay, len(card.tls_certificates)) == ((), "kr", 1)
     settings = NodeSettings.load(NodeHome(Path(home)).settings)
     assert (settings.listen, settings.offline) == ("127.0.0.1:8444", True)
-    federation("federation", "bundle", federation.path("directory"), "kr", "--out", joined)
+    federation("federation", "bootstrap", federation.path("directory"), "kr", "--out", joined)
     federation("join", home, joined)
     desks = federation.path("desks.json")
     federation("bootstrap", home, "--url", "https://127.0.0.1:8444", "--out", desks)

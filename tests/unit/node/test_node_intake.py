@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from node.relay.intake import UNSIGNED_BURST, Intake
-from node.store.interface import Done, RecordRejection
+from node.store.operations import Done, RecordRejection
 from protocol.event import EventName
 from tests.worlds.nodes import Forger, World
 

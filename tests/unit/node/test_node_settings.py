@@ -15,7 +15,7 @@ def test_a_file_with_the_name_alone_is_enough(tmp_path: Path) -> None:
     path = tmp_path / "node.toml"
     path.write_text('node = "kr"\n')
     settings = NodeSettings.load(path)
-    assert (settings.node, settings.limits.body_timeout_s, settings.delivery.witness_s) == ("kr", 20, 60)
+    assert (settings.node, settings.limits.body_timeout_s, settings.delivery.monitor_s) == ("kr", 20, 60)
 
 
 def test_the_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,15 @@ def test_whatever_a_partner_answers_is_an_answer_or_a_failed_partner(body: bytes
         wire.decode_verdicts(body, 1, "fr")
     with suppress(PeerFailedError):
         wire.decode_hashes(body, "fr")
+    with suppress(PeerFailedError):
+        wire.decode_head(body, "fr")
+
+
+@pytest.mark.parametrize("value", [[], [b"a", b"b", b"c"], [1], ["a"], {1: b"a"}, b"a", None])
+def test_a_head_is_one_or_two_notes(value: object) -> None:
+    with pytest.raises(PeerFailedError):
+        wire.decode_head(cbor.encode(value), "fr")
+    assert wire.decode_head(wire.encode_head([b"first", b"latest"]), "fr") == (b"first", b"latest")
 
 
 def test_an_answer_for_another_number_of_items_is_none() -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from node.log.checkpoint_file import CheckpointFile
-from node.log.sequencer import Sequencer
+from node.log.checkpoint_file import CheckpointFile, KeptCheckpoint
+from node.log.sequencer import BatchLimits, Sequencer
 from node.log.wakeups import ANY_PARTNER
-from node.store.interface import Applied, Done, Failed, Operation, Outcome, SignCheckpoint
+from node.store.operations import Applied, Done, Failed, Operation, Outcome, SignCheckpoint
 from node.store.sqlite.store import SqliteStore
 from protocol.errors import (
     CheckpointFileError,
@@ -58,6 +58,9 @@ def clock() -> datetime:
     return NOW
 
 
+LIMITS = BatchLimits(pending=10_000)
+
+
 class RecordingStore(SqliteStore):
     """Remembers the sizes of batches, can hold a batch back, and can fail as told."""
 
@@ -89,13 +92,11 @@ def new_sequencer(
     signer: SoftLogSigner = KR,
     *,
     now: Callable[[], datetime] = clock,
-    max_batch: int = 512,
-    max_pending: int = 10_000,
-    **more: int,
+    limits: BatchLimits = LIMITS,
 ) -> tuple[Sequencer, RecordingStore, FailingFile]:
     store = RecordingStore(folder / "node.db", signer.origin)
     file = FailingFile(folder / "last-checkpoint")
-    return Sequencer(store, signer, file, now, max_batch=max_batch, max_pending=max_pending, **more), store, file
+    return Sequencer(store, signer, KeptCheckpoint(file), now, limits=limits), store, file
 
 
 @pytest.fixture
@@ -125,7 +126,7 @@ async def test_outcome_proves_that_the_operation_is_in_the_log(running: Running)
     outcome = accepted(await sequencer.submit(transfer(incoming())))
 
     assert [verified(receipt).index for receipt in outcome.receipts] == [0, 1]
-    assert file.read() == await store.checkpoint() == outcome.receipts[0].checkpoint
+    assert file.read() == await store.reads.checkpoint() == outcome.receipts[0].checkpoint
 
 
 async def test_operations_that_arrive_together_share_one_batch_and_one_checkpoint(running: Running) -> None:
@@ -139,7 +140,7 @@ async def test_operations_that_arrive_together_share_one_batch_and_one_checkpoin
 
 
 async def test_many_operations_keep_their_order_and_each_batch_its_bound(tmp_path: Path) -> None:
-    sequencer, store, _ = new_sequencer(tmp_path, max_batch=16)
+    sequencer, store, _ = new_sequencer(tmp_path, limits=BatchLimits(batch=16, pending=10_000))
     await sequencer.start()
     store.batches.clear()
 
@@ -200,7 +201,7 @@ async def test_batch_whose_checkpoint_is_not_kept_outside_is_shown_to_nobody(run
     assert isinstance(error(await sequencer.submit(transfer(message))), ReceiptPendingError)
 
     assert await inbox(store) == []
-    assert open_checkpoint(await store.checkpoint(), KR.verifier).size == 0
+    assert open_checkpoint(await store.reads.checkpoint(), KR.verifier).size == 0
     assert isinstance(sequencer.problem, StorageFullError)
 
 
@@ -259,16 +260,17 @@ async def test_refusals_of_a_withheld_batch_are_told_at_once(running: Running) -
     assert [type(error(outcome)) for outcome in outcomes] == [ReceiptPendingError, IdConflictError]
 
 
-async def test_commit_wakes_the_mailbox_and_the_partner_it_is_for_and_no_other(running: Running) -> None:
+@pytest.mark.parametrize(("partner", "woken"), [("fr", [True, True, False, False]), ("de", [True, False, False, True])])
+async def test_commit_wakes_the_mailbox_and_the_partner_it_is_for_or_who_watches_for_partners_that_nobody_watches(
+    running: Running, partner: str, woken: list[bool]
+) -> None:
     sequencer, _, _ = running
     watches = [sequencer.wakeups.watch(key) for key in ("24-7@kr", "fr", "jp", ANY_PARTNER)]
     with ExitStack() as stack:
         for watch in watches:
             stack.enter_context(watch)
-        await sequencer.submit(submission(incoming(BUSAN), local=(SEOUL,), partners=("fr",)))
-        woken = [await watch.wait(0) for watch in watches]
-
-    assert woken == [True, True, False, True]
+        await sequencer.submit(submission(incoming(BUSAN), local=(SEOUL,), partners=(partner,)))
+        assert [await watch.wait(0) for watch in watches] == woken
 
 
 async def test_change_between_reading_and_waiting_is_not_missed(running: Running) -> None:
@@ -291,7 +293,7 @@ async def test_caller_that_goes_away_does_not_undo_its_operation(running: Runnin
 
 
 async def test_stop_finishes_what_waits_and_refuses_what_comes(tmp_path: Path) -> None:
-    sequencer, _, _ = new_sequencer(tmp_path, max_batch=4)
+    sequencer, _, _ = new_sequencer(tmp_path, limits=BatchLimits(batch=4, pending=10_000))
     await sequencer.start()
     waiting = [asyncio.create_task(sequencer.submit(transfer(incoming()))) for _ in range(30)]
     await asyncio.sleep(0)
@@ -303,7 +305,7 @@ async def test_stop_finishes_what_waits_and_refuses_what_comes(tmp_path: Path) -
 
 
 async def test_more_than_the_bound_of_waiting_operations_is_refused(tmp_path: Path) -> None:
-    sequencer, _, _ = new_sequencer(tmp_path, max_pending=10)
+    sequencer, _, _ = new_sequencer(tmp_path, limits=BatchLimits(pending=10))
     await sequencer.start()
 
     outcomes = await sequencer.submit_many([transfer(incoming()) for _ in range(11)])
@@ -313,7 +315,7 @@ async def test_more_than_the_bound_of_waiting_operations_is_refused(tmp_path: Pa
 
 
 async def test_a_batch_and_what_waits_for_it_are_bounded_by_their_bytes_too(tmp_path: Path) -> None:
-    sequencer, store, _ = new_sequencer(tmp_path, max_batch_bytes=3_000, max_pending_bytes=9_000)
+    sequencer, store, _ = new_sequencer(tmp_path, limits=BatchLimits(batch_bytes=3_000, pending_bytes=9_000))
     await sequencer.start()
 
     large = [transfer(incoming(raw=bytes([n]) * 1_200)) for n in range(10)]
@@ -328,7 +330,7 @@ async def test_a_batch_and_what_waits_for_it_are_bounded_by_their_bytes_too(tmp_
 
 
 async def test_one_operation_is_taken_whatever_its_size(tmp_path: Path) -> None:
-    sequencer, _, _ = new_sequencer(tmp_path, max_batch_bytes=100, max_pending_bytes=100)
+    sequencer, _, _ = new_sequencer(tmp_path, limits=BatchLimits(batch_bytes=100, pending_bytes=100))
     await sequencer.start()
 
     assert isinstance(await sequencer.submit(transfer(incoming(raw=bytes(1_000)))), Done)
@@ -350,7 +352,7 @@ async def test_restart_goes_on_where_the_log_ended(tmp_path: Path) -> None:
     sequencer, store, _ = new_sequencer(tmp_path)
     await sequencer.start()
 
-    assert await store.log_size() == 6
+    assert await store.reads.log_size() == 6
     assert accepted(await sequencer.submit(transfer(incoming()))).receipts[0].index == 6
     await sequencer.stop()
 
@@ -419,8 +421,8 @@ async def test_database_that_was_ahead_of_the_file_when_the_node_died_is_taken_o
     sequencer, store, file = new_sequencer(tmp_path)
     await sequencer.start()
 
-    assert await store.log_size() == 6
-    assert file.read() == await store.checkpoint()
+    assert await store.reads.log_size() == 6
+    assert file.read() == await store.reads.checkpoint()
     await sequencer.stop()
 
 
@@ -440,13 +442,13 @@ async def test_checkpoint_never_says_an_earlier_time_than_one_before(tmp_path: P
     await sequencer.start()
     earlier = NOW - timedelta(seconds=90)
     accepted(await sequencer.submit(replace(transfer(incoming()), at=earlier)))
-    assert verify_checkpoint(await store.checkpoint(), KR.verifier).signed_at == NOW
+    assert verify_checkpoint(await store.reads.checkpoint(), KR.verifier).signed_at == NOW
     await sequencer.stop()
 
     sequencer, store, _ = new_sequencer(tmp_path)
     await sequencer.start()
     accepted(await sequencer.submit(replace(transfer(incoming()), at=earlier)))
-    assert verify_checkpoint(await store.checkpoint(), KR.verifier).signed_at == NOW
+    assert verify_checkpoint(await store.reads.checkpoint(), KR.verifier).signed_at == NOW
     await sequencer.stop()
 
 
@@ -471,7 +473,7 @@ async def resting(tmp_path: Path) -> AsyncIterator[Resting]:
 
 
 async def test_a_log_at_rest_signs_its_tree_anew_for_who_asks_when_that_is_due(resting: Resting) -> None:
-    first = await resting.store.checkpoint()
+    first = await resting.store.reads.checkpoint()
     resting.now += RENEWED_AFTER - timedelta(seconds=1)
     assert await resting.sequencer.newest() == first
 
@@ -482,8 +484,8 @@ async def test_a_log_at_rest_signs_its_tree_anew_for_who_asks_when_that_is_due(r
     assert shown[0].checkpoint == open_checkpoint(first, KR.verifier)
     assert resting.file.read() == shown[0].note
     # Receipts and the age of entries go by what was signed first.
-    assert await resting.store.checkpoint() == first
-    assert await resting.store.size_at(resting.now - timedelta(seconds=1)) == 2
+    assert await resting.store.reads.checkpoint() == first
+    assert await resting.store.reads.size_at(resting.now - timedelta(seconds=1)) == 2
 
 
 async def test_a_tree_that_was_signed_anew_keeps_its_time_through_a_restart(resting: Resting, tmp_path: Path) -> None:
@@ -545,7 +547,7 @@ def tree_of(log: Resting) -> Checkpoint:
 async def test_a_log_that_cannot_be_written_shows_what_it_signed_and_its_age(
     resting: Resting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = await resting.store.checkpoint()
+    first = await resting.store.reads.checkpoint()
     resting.now += RENEWED_AFTER
     resting.file.full = True
     assert await resting.sequencer.newest() == first
@@ -570,5 +572,5 @@ async def test_what_would_be_dated_before_what_is_signed_is_refused_alone(runnin
     outcomes = await sequencer.submit_many([transfer(incoming()), behind, on_the_edge])
     assert [type(outcome) for outcome in outcomes] == [Done, Failed, Done]
     assert error(outcomes[1]).code == "clock-behind"
-    assert await store.log_size() == 4
+    assert await store.reads.log_size() == 4
     accepted(await sequencer.submit(replace(behind, at=NOW)))

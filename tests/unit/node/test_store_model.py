@@ -11,7 +11,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.store.interface import Done, FoundLog, Operation
+from node.store.operations import Done, FoundLog, Operation
 from node.store.sqlite.store import SqliteStore
 from protocol.event import EventName
 from protocol.log.checkpoint import Checkpoint, open_checkpoint
@@ -96,7 +96,7 @@ async def live(path: Path, history: list[Step]) -> None:
     store, model = SqliteStore(path / "node.db", ORIGIN), Model()
     await store.open()
     apply(store, FoundLog(NOW))
-    before = open_checkpoint(await store.checkpoint(), KR.verifier)
+    before = open_checkpoint(await store.reads.checkpoint(), KR.verifier)
     for step, batch in history:
         if step == "restart":
             await store.close()
@@ -111,16 +111,18 @@ async def live(path: Path, history: list[Step]) -> None:
             for action, outcome in zip(batch, outcomes, strict=True):
                 expect(model, *action, outcome)
         for at, desk in enumerate(DESKS):
-            waiting = [entry.envelope for entry in await store.mailbox(desk, 0, 100, 1 << 20)]
+            waiting = [entry.envelope for entry in await store.reads.mailbox(desk, 0, 100, 1 << 20)]
             wanted = [MESSAGES[m].raw for m, d in model.consigned - model.handed if d == at]
             assert sorted(waiting, key=lambda raw: raw or b"") == sorted(wanted)
-        assert (await store.stats()).payload_count == len({m for m, _ in model.consigned - model.handed})
-        now = open_checkpoint(await store.checkpoint(), KR.verifier)
+        assert (await store.reads.stats()).payload_count == len({m for m, _ in model.consigned - model.handed})
+        now = open_checkpoint(await store.reads.checkpoint(), KR.verifier)
         assert now.size == len(model.receipts)
-        verify_consistency(before.size, before.root, now.size, now.root, await store.consistency_path(before.size))
+        verify_consistency(
+            before.size, before.root, now.size, now.root, await store.reads.consistency_path(before.size)
+        )
         before = now
     for receipt in model.receipts.values():
-        assert verified(receipt).receipt == await store.receipt(receipt.index)
+        assert verified(receipt).receipt == await store.reads.receipt(receipt.index)
     await store.close()
 
 

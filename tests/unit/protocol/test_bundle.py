@@ -14,9 +14,7 @@ from protocol import bundle
 from protocol.bundle import (
     BUNDLE_CONTEXT,
     BUNDLE_TYPE,
-    DEFAULT_PART_BYTES,
     MAGIC,
-    MIN_PART_BYTES,
     BundleAnswer,
     BundleVerdict,
     Contents,
@@ -24,6 +22,7 @@ from protocol.bundle import (
     verify_part,
     write_bundle,
 )
+from protocol.bundle_sizes import DEFAULT_PART_BYTES, MIN_PART_BYTES
 from protocol.crypto.cose import sign1
 from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
 from protocol.encoding import cbor

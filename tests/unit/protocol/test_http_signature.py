@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
 from protocol.errors import ClockSkewError, ComityError, SignatureInvalidError, UnauthenticatedError, UnknownKeyError
-from protocol.http.signature import KeyRef, sign_request, verify_request
+from protocol.http.signature import KeyRef, SignedBody, sign_request, verify_request
 
 NOW = datetime(2026, 11, 23, 3, 0, 0, 500_000, tzinfo=UTC)
 SIGNER = Ed25519Signer(bytes([1]) * 32)
@@ -33,11 +33,11 @@ def resolve(ref: KeyRef) -> Ed25519Verifier:
 
 
 def get_headers() -> dict[str, str]:
-    return sign_request("GET", URL, None, None, "24-7@kr", SIGNER, NOW, NONCE)
+    return sign_request("GET", URL, None, "24-7@kr", SIGNER, NOW, NONCE)
 
 
 def post_headers() -> dict[str, str]:
-    return sign_request("POST", POST_URL, BODY, "application/cbor", "24-7@kr", SIGNER, NOW, NONCE)
+    return sign_request("POST", POST_URL, SignedBody(BODY, "application/cbor"), "24-7@kr", SIGNER, NOW, NONCE)
 
 
 def test_a_signed_request_names_its_signer_and_nonce() -> None:
@@ -161,8 +161,8 @@ class _Message:
 @pytest.mark.parametrize(("method", "url", "body"), [("GET", URL, None), ("POST", POST_URL, BODY)])
 def test_an_independent_implementation_verifies_our_signatures(method: str, url: str, body: bytes | None) -> None:
     now = datetime.now(UTC)  # that implementation judges the times by its own clock
-    content_type = None if body is None else "application/cbor"
-    headers = sign_request(method, url, body, content_type, "24-7@kr", SIGNER, now, NONCE)
+    signed = None if body is None else SignedBody(body, "application/cbor")
+    headers = sign_request(method, url, signed, "24-7@kr", SIGNER, now, NONCE)
     verifier = HTTPMessageVerifier(signature_algorithm=_Nacl, key_resolver=_Keys())
     results = verifier.verify(_Message(method, url, headers), expect_tag="comity/v1", body=body or b"")
     assert [result.parameters["keyid"] for result in results] == [f"24-7@kr/{SIGNER.kid.hex()}"]

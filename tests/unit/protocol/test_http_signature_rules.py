@@ -19,7 +19,7 @@ from protocol.errors import (
     SignatureInvalidError,
     UnauthenticatedError,
 )
-from protocol.http.signature import KeyRef, sign_request, verify_head, verify_request
+from protocol.http.signature import KeyRef, SignedBody, sign_request, verify_head, verify_request
 from tests.unit.protocol.test_http_signature import BODY, NOW, POST_URL, SIGNER, VERIFIER
 
 CREATED = int(NOW.timestamp())
@@ -253,9 +253,9 @@ def test_what_a_signature_cannot_cover_is_refused_as_that(method: str, url: str)
 
 
 def test_a_path_that_is_not_there_is_the_root_and_a_content_type_that_is_not_said_is_empty() -> None:
-    made = sign_request("GET", "https://127.0.0.1:8443", None, None, "24-7@kr", SIGNER, NOW, bytes(16))
+    made = sign_request("GET", "https://127.0.0.1:8443", None, "24-7@kr", SIGNER, NOW, bytes(16))
     verify_request("GET", "https://127.0.0.1:8443/", made, b"", NOW, lambda _: VERIFIER)
-    untyped = sign_request("POST", POST_URL, BODY, None, "24-7@kr", SIGNER, NOW, bytes(16))
+    untyped = sign_request("POST", POST_URL, SignedBody(BODY, ""), "24-7@kr", SIGNER, NOW, bytes(16))
     assert untyped["Content-Type"] == ""
 
 

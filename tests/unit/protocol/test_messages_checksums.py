@@ -362,7 +362,7 @@ def test_an_address_with_a_fitting_check_sum_keeps_every_other_rule_of_its_chain
 def test_the_cause_is_that_of_the_chain_that_was_named() -> None:
     shared = checked58(b"\x05" + HASH)  # of three chains
     told = {
-        ("dash", shared): "but one of bitcoin or bitcoin_cash or litecoin",
+        ("dash", shared): "but one of bitcoin, bitcoin_cash, litecoin",
         ("tron", checked58(b"\x4c" + HASH)): "but one of dash: name",
         ("ethereum", "a" * 40): "0x before it",
         ("bitcoin", "a" * 40): "length or check sum",

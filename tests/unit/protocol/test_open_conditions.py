@@ -30,8 +30,8 @@ def example(name: str) -> dict[str, Any]:
 async def answered(kr: Desk, fr: Desk, *conditions: dict[str, str]) -> Any:
     """An answer of fr to a request of kr, under these conditions and not offered first, as kr received it."""
     asked = {**example("assistance.request"), "wanted_by": None, "wanted_by_reason": None}
-    sent = await kr.send({name: value for name, value in asked.items() if value is not None})
-    await fr.sync()
+    sent = await kr.messages.send({name: value for name, value in asked.items() if value is not None})
+    await fr.messages.sync()
     given = example("answer")
     item = {
         **given["items"][0],
@@ -41,10 +41,10 @@ async def answered(kr: Desk, fr: Desk, *conditions: dict[str, str]) -> Any:
         "available_at": "By post.",
     }
     item = {name: value for name, value in item.items() if value is not None}
-    draft = await fr.reply_draft(sent.id, "answer", completeness="final", items=[item])
+    draft = await fr.replies.draft(sent.id, "answer", completeness="final", items=[item])
     with without_rules(fr):
-        await fr.send(draft)
-    (received,) = (await kr.sync()).received
+        await fr.messages.send(draft)
+    (received,) = (await kr.messages.sync()).received
     return received
 
 
@@ -57,40 +57,40 @@ async def test_conditional_content_opens_when_its_conditions_are_accepted(world:
     async with world.open(KR) as kr, world.open(FR) as fr:
         answer = await answered(kr, fr, CONFIDENTIAL, LIMITED)
         with pytest.raises(ConditionsOpenError, match=r"c1 \(confidential\): To be kept.*c2 \(use_limited\)"):
-            await kr.show(answer.id)
-        assert [row.opened_at for row in await kr.inbox()] == [None]
-        await kr.sync()
+            await kr.messages.show(answer.id)
+        assert [row.opened_at for row in await kr.messages.inbox()] == [None]
+        await kr.messages.sync()
         assert opened(world) == 0
 
-        await kr.accept_conditions(answer.id)
-        assert (await kr.show(answer.id)).message.type == "answer"
-        await kr.sync()
+        await kr.replies.accept_conditions(answer.id)
+        assert (await kr.messages.show(answer.id)).message.type == "answer"
+        await kr.messages.sync()
         assert opened(world) == 1
-        await fr.sync()
-        assert [row.type for row in await fr.inbox(limit=1)] == ["condition.accept"]
+        await fr.messages.sync()
+        assert [row.type for row in await fr.messages.inbox(limit=1)] == ["condition.accept"]
         with pytest.raises(NothingOpenError):
-            await kr.accept_conditions(answer.id)
+            await kr.replies.accept_conditions(answer.id)
 
 
 async def test_content_whose_conditions_are_not_accepted_is_not_given_out_either(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         answer = await answered(kr, fr, CONFIDENTIAL)
-        prove = kr.verification
-        for give_out in (prove.disclosure, lambda message: prove.evidence(message, disclose=True)):
+        prove = kr.evidence
+        for give_out in (prove.disclose, lambda message: prove.gather(message, disclose=True)):
             with pytest.raises(ConditionsOpenError):
                 await give_out(answer.id)
-        assert (await kr.verification.evidence(answer.id, disclose=False)).disclosure is None
+        assert (await kr.evidence.gather(answer.id, disclose=False)).disclosure is None
 
-        await kr.accept_conditions(answer.id)
-        assert (await kr.verification.disclosure(answer.id)).message_id == answer.id
+        await kr.replies.accept_conditions(answer.id)
+        assert (await kr.evidence.disclose(answer.id)).message_id == answer.id
 
 
 async def test_accepting_one_of_two_conditions_opens_nothing(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         answer = await answered(kr, fr, CONFIDENTIAL, LIMITED)
-        await kr.send(await kr.reply_draft(answer.id, "condition.accept", conditions=["c1"]))
+        await kr.messages.send(await kr.replies.draft(answer.id, "condition.accept", conditions=["c1"]))
         with pytest.raises(ConditionsOpenError, match=r"^it was given .* here: c2"):
-            await kr.show(answer.id)
+            await kr.messages.show(answer.id)
 
 
 async def test_conditions_that_were_agreed_before_need_not_be_accepted_again(world: World) -> None:
@@ -98,44 +98,44 @@ async def test_conditions_that_were_agreed_before_need_not_be_accepted_again(wor
         asked = {**example("assistance.request")}
         asked.pop("wanted_by", None)
         asked.pop("wanted_by_reason", None)
-        sent = await kr.send(asked)
-        await fr.sync()
-        offer = await fr.send(await fr.reply_draft(sent.id, "condition.propose", conditions=[CONFIDENTIAL]))
-        await kr.sync()
-        await kr.send(await kr.reply_draft(offer.id, "condition.accept", conditions=["c1"]))
-        await fr.sync()
+        sent = await kr.messages.send(asked)
+        await fr.messages.sync()
+        offer = await fr.messages.send(await fr.replies.draft(sent.id, "condition.propose", conditions=[CONFIDENTIAL]))
+        await kr.messages.sync()
+        await kr.messages.send(await kr.replies.draft(offer.id, "condition.accept", conditions=["c1"]))
+        await fr.messages.sync()
         item = {**example("answer")["items"][0], "conditions": [{**CONFIDENTIAL, "condition": "x9"}], "targets": []}
         item.pop("attachment")
         item["available_at"] = "By post."
-        await fr.send(await fr.reply_draft(sent.id, "answer", completeness="final", items=[item]))
-        (received,) = (await kr.sync()).received
-        assert (await kr.show(received.id)).message.type == "answer"
+        await fr.messages.send(await fr.replies.draft(sent.id, "answer", completeness="final", items=[item]))
+        (received,) = (await kr.messages.sync()).received
+        assert (await kr.messages.show(received.id)).message.type == "answer"
 
 
 async def test_the_sender_opens_what_it_gave_and_content_without_conditions_opens_at_once(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         answer = await answered(kr, fr, CONFIDENTIAL)
-        assert (await fr.show(answer.id)).message.type == "answer"
+        assert (await fr.messages.show(answer.id)).message.type == "answer"
         free = await answered(kr, fr)
-        assert (await kr.show(free.id)).message.type == "answer"
+        assert (await kr.messages.show(free.id)).message.type == "answer"
 
 
 async def test_the_other_sides_acceptance_is_not_the_readers(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         answer = await answered(kr, fr, CONFIDENTIAL)
-        await fr.send(await fr.reply_draft(answer.id, "condition.accept", conditions=["c1"]))
-        await kr.sync()
+        await fr.messages.send(await fr.replies.draft(answer.id, "condition.accept", conditions=["c1"]))
+        await kr.messages.sync()
         with pytest.raises(ConditionsOpenError):
-            await kr.show(answer.id)
+            await kr.messages.show(answer.id)
 
 
 async def test_what_an_offer_asks_is_accepted_like_what_content_was_given_under(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
-        offer = await fr.send({**example("information.spontaneous"), "conditions": [CONFIDENTIAL, LIMITED]})
-        await kr.sync()
-        assert (await kr.show(offer.id)).message.type == "information.spontaneous"
-        await kr.accept_conditions(offer.id)
-        await fr.sync()
-        assert str((await fr.case(offer.thread)).state_at(world.clock())) == "conditions_agreed"
+        offer = await fr.messages.send({**example("information.spontaneous"), "conditions": [CONFIDENTIAL, LIMITED]})
+        await kr.messages.sync()
+        assert (await kr.messages.show(offer.id)).message.type == "information.spontaneous"
+        await kr.replies.accept_conditions(offer.id)
+        await fr.messages.sync()
+        assert str((await fr.cases.case(offer.thread)).state_at(world.clock())) == "conditions_agreed"
         with pytest.raises(NothingOpenError):
-            await kr.accept_conditions(offer.id)
+            await kr.replies.accept_conditions(offer.id)

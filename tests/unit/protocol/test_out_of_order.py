@@ -23,17 +23,17 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 async def crossing(world: World, kr: Desk, fr: Desk, **fields: Any) -> Any:
     """A release by kr that crosses the answer of fr: when fr gets it, nothing is preserved."""
-    sent = await kr.send(request(**fields))
-    await fr.sync()
-    await kr.sync()
-    released = await kr.send(
-        await kr.reply_draft(sent.id, "withdrawal", reason="Not needed any more."),
+    sent = await kr.messages.send(request(**fields))
+    await fr.messages.sync()
+    await kr.messages.sync()
+    released = await kr.messages.send(
+        await kr.replies.draft(sent.id, "withdrawal", reason="Not needed any more."),
     )
     world.clock.advance(minutes=1)
     held = [{"target": name["target"], "result": "not_held"} for name in request()["targets"]]
-    answered = await fr.answer(sent.id, held)
-    await fr.sync()
-    await kr.sync()
+    answered = await fr.replies.answer(sent.id, held)
+    await fr.messages.sync()
+    await kr.messages.sync()
     return sent, released, answered
 
 
@@ -49,25 +49,25 @@ async def test_who_sent_it_is_told_and_nothing_is_due_then(world: World) -> None
     async with world.open(KR) as kr, world.open(FR) as fr:
         sent, _released, answered = await crossing(world, kr, fr)
         for desk in (kr, fr):
-            assert set(reasons(await desk.case(sent.thread))) == {"target_state"}
-        assert due(await kr.agenda()) == [("explanation", True)]
-        assert due(await fr.agenda()) == [("explanation", False)]
-        notice = await kr.explain(answered.id, remark="It crossed our withdrawal.")
-        await fr.sync()
-        assert due(await kr.agenda()) == due(await fr.agenda()) == []
-        read = await fr.show(notice.id)
+            assert set(reasons(await desk.cases.case(sent.thread))) == {"target_state"}
+        assert due(await kr.cases.agenda()) == [("explanation", True)]
+        assert due(await fr.cases.agenda()) == [("explanation", False)]
+        notice = await kr.replies.explain(answered.id, remark="It crossed our withdrawal.")
+        await fr.messages.sync()
+        assert due(await kr.cases.agenda()) == due(await fr.cases.agenda()) == []
+        read = await fr.messages.show(notice.id)
         assert read.message.in_reply_to == answered.id
         assert "not possible while the state of the target is: " in read.content.decode()
         for desk in (kr, fr):
-            assert (await desk.case(sent.thread)).explained == {answered.id}
+            assert (await desk.cases.case(sent.thread)).explained == {answered.id}
 
 
 async def test_the_reason_is_in_the_language_of_the_message(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         _sent, _released, answered = await crossing(world, kr, fr, language="fr")
-        notice = await kr.explain(answered.id)
-        await fr.sync()
-        content = (await fr.show(notice.id)).message
+        notice = await kr.replies.explain(answered.id)
+        await fr.messages.sync()
+        content = (await fr.messages.show(notice.id)).message
     (reason,) = {content.reason}
     english = "not possible while the state of the target is: {state}"
     label = translation.translator("fr").pgettext("order_rule", english)
@@ -77,15 +77,15 @@ async def test_the_reason_is_in_the_language_of_the_message(world: World) -> Non
 
 async def test_what_is_in_order_is_not_explained(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
-        sent = await kr.send(request())
-        await fr.sync()
+        sent = await kr.messages.send(request())
+        await fr.messages.sync()
         with pytest.raises(UsageError, match="in order"):
-            await fr.explain(sent.id)
+            await fr.replies.explain(sent.id)
 
 
 async def test_an_explanation_is_due_as_soon_as_an_acknowledgement_would_be(world: World) -> None:
     async with world.open(KR) as kr, world.open(FR) as fr:
         await crossing(world, kr, fr, urgency="urgent")
-        (item,) = [item for item in await kr.agenda() if item.what == "explanation"]
+        (item,) = [item for item in await kr.cases.agenda() if item.what == "explanation"]
         assert item.due is not None
         assert timedelta(hours=7) < item.due - world.clock() <= timedelta(hours=8)

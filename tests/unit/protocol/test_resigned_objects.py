@@ -18,7 +18,6 @@ from protocol.address import Address
 from protocol.bundle import (
     BUNDLE_CONTEXT,
     BUNDLE_TYPE,
-    DEFAULT_PART_BYTES,
     LENGTH_BYTES,
     MAGIC,
     Contents,
@@ -26,6 +25,7 @@ from protocol.bundle import (
     verify_part,
     write_bundle,
 )
+from protocol.bundle_sizes import DEFAULT_PART_BYTES
 from protocol.crypto import cose
 from protocol.crypto.hpke import HybridOpener, SealingKey
 from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier

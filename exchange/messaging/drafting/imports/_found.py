@@ -9,9 +9,10 @@ from ipaddress import ip_address
 from typing import Any
 
 from exchange.messaging.drafting.imports._times import Times
+from protocol.encoding.phrase import phrase
 from protocol.messages.schema.problems import Problem
 
-RULE = "table format"
+RULE = phrase("table format")
 # Transport protocols by their IANA numbers, as flow logs write them.
 _PROTOCOLS = {"6": "tcp", "17": "udp", "132": "sctp", "33": "dccp"}
 _WITH_PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::([0-9]{1,5}))?|([0-9.]+):([0-9]{1,5})")
@@ -53,7 +54,7 @@ class Export:
         try:
             version = ip_address(address).version
         except ValueError:
-            self.refuse(row, "address", "this is not an IP address")
+            self.refuse(row, "address", phrase("this is not an IP address"))
             return
         identifier: dict[str, Any] = {"kind": f"ipv{version}", "address": address}
         given = {
@@ -64,7 +65,7 @@ class Export:
         }
         identifier |= {name: value for name, value in given.items() if value is not None}
         if not seen.time.strip():
-            self.refuse(row, "instant", "the time is missing: an address alone leads to nobody")
+            self.refuse(row, "instant", phrase("the time is missing: an address alone leads to nobody"))
             return
         read = times.read(seen.time, utc=seen.utc)
         if read.problem:
@@ -100,5 +101,5 @@ def _number(text: str) -> int | str | None:
     text = text.strip()
     if not text or text in ("-", "0"):
         return None
-    # What is no number stays, and is refused by the field it is for.
+    # A text that is no number stays, and is refused by the field it is for.
     return int(text) if re.fullmatch(r"[0-9]{1,5}", text) else text

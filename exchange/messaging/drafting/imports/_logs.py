@@ -16,6 +16,7 @@ from typing import Any
 from exchange.messaging.drafting.imports._found import Export, Seen
 from exchange.messaging.drafting.imports._times import Times
 from protocol.encoding.json_bounds import require_few_items
+from protocol.encoding.phrase import phrase
 from protocol.errors import MalformedError, TooLargeError
 
 _MAX_CELL_ITEMS = 10_000
@@ -77,7 +78,7 @@ def read_web_log(text: str, times: Times) -> Export:
             continue
         found = _WEB.match(line)
         if found is None:
-            export.refuse(number, "line", "this is no line of a web server's log")
+            export.refuse(number, "line", phrase("this is no line of a web server's log"))
             continue
         export.session(number, times, Seen(found[1], found[2].replace(":", " ", 1)))
     return export
@@ -119,12 +120,12 @@ def read_records(value: Any, times: Times) -> Export:
     records = value if isinstance(value, list) else _inner_list(value)
     if len(records) > MAX_ROWS:
         raise TooLargeError(f"an export has at most {MAX_ROWS} rows here")
-    export = Export("record")
+    export = Export("item")
     for number, record in enumerate(records, 1):
         if isinstance(record, Mapping):
             _record(export, number, times, record)
         else:
-            export.refuse(number, "record", "this record is no object with names")
+            export.refuse(number, "item", phrase("this item is no object with names"))
     return export
 
 
@@ -134,7 +135,7 @@ def _record(export: Export, number: int, times: Times, record: Mapping[str, Any]
     names = list(flat)
     given = {role: str(flat[names[at]]) for role, at in roles.items() if flat[names[at]] is not None}
     if "address" not in given:
-        export.left_out["records without an address"] += 1
+        export.left_out["items without an address"] += 1
         return
     utc = "time" in roles and (_says_utc(names[roles["time"]]) or _plain(names[roles["time"]]) in _DOCUMENTED_UTC)
     export.session(number, times, _seen(given, utc=utc))

@@ -9,11 +9,14 @@ from email.utils import parsedate_to_datetime
 from zoneinfo import ZoneInfo
 
 from protocol.encoding.instants import parse_instant
+from protocol.encoding.phrase import phrase
 from protocol.errors import MalformedError, UsageError
 
-NO_ZONE = "the file does not say the time zone of its times: say it with --zone, such as --zone Asia/Seoul or +09:00"
-_WHICH_DAY = "day and month can be told apart in no way here: say their order with --dates, dmy or mdy"
-_UNKNOWN = "this is no date and time in a layout that is known: write it as 2026-11-23T04:05:06+09:00"
+NO_ZONE = phrase(
+    "the file does not say the time zone of its times: say it with --zone, such as --zone Asia/Seoul or +09:00"
+)
+_WHICH_DAY = phrase("day and month can be told apart in no way here: say their order with --dates, dmy or mdy")
+_UNKNOWN = phrase("this is no date and time in a layout that is known: write it as 2026-11-23T04:05:06+09:00")
 _UTC = frozenset({"Z", "UTC", "GMT", "UT"})
 _MONTHS = {
     name: at // 3 + 1 for at in range(0, 36, 3) for name in ("janfebmaraprmayjunjulaugsepoctnovdec"[at : at + 3],)
@@ -126,7 +129,7 @@ def _said_zone(said: str | None, zone: tzinfo | None, local: datetime) -> tzinfo
     if zone is not None and local.replace(tzinfo=zone).tzname() == name:
         return zone
     raise MalformedError(
-        "the short name of the zone is used by several zones: say which with --zone, such as Asia/Seoul"
+        phrase("the short name of the zone is used by several zones: say which with --zone, such as Asia/Seoul")
     )
 
 
@@ -144,12 +147,11 @@ def _offset_at(local: datetime, zone: tzinfo) -> timedelta:
         raise MalformedError(NO_ZONE)
     if first != second:
         gone = early.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != local
-        why = (
-            "the clocks were put forward over this time: it did not exist"
+        raise MalformedError(
+            phrase("the clocks were put forward over this time: it did not exist: write it with its offset")
             if gone
-            else "this time came twice, as the clocks were put back"
+            else phrase("this time came twice, as the clocks were put back: write it with its offset")
         )
-        raise MalformedError(f"{why}: write it with its offset")
     return first
 
 

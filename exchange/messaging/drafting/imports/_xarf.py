@@ -13,6 +13,7 @@ from typing import Any
 from exchange.messaging.drafting.imports._found import Export, Seen
 from exchange.messaging.drafting.imports._times import Times
 from exchange.text.documents import read_object
+from protocol.encoding.phrase import phrase
 from protocol.errors import MalformedError
 
 _MAX_PARTS = 50
@@ -32,7 +33,7 @@ def read_xarf(reports: list[Any], times: Times) -> Export:
     export = Export("report")
     for number, report in enumerate(reports, 1):
         if not is_report(report):
-            export.refuse(number, "report", "this is no X-ARF report of a version that is known")
+            export.refuse(number, "report", phrase("this is no X-ARF report of a version that is known"))
             continue
         _one(export, number, times, report)
     return export

@@ -1,1 +1,4 @@
-"""The SQLite schema, one numbered file per step. A file that was released never changes."""
+"""The SQLite schema, one numbered file per step.
+
+A file that was released never changes.
+"""

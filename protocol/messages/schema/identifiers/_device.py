@@ -13,8 +13,6 @@ from protocol.messages.schema.base import Part
 from protocol.messages.schema.fields import problem
 from protocol.messages.schema.written import AsTyped, Read, compact
 
-_TYPING_ERROR = "check for a typing error"
-
 
 def _phone(text: str) -> str:
     if re.search(r"\(0\)", text):
@@ -75,7 +73,7 @@ def _meid(text: str) -> str:
         meid.validate(digits)
         found = str(meid.compact(digits))
     except InvalidChecksum:
-        raise problem("meid", f"the check digit of the MEID does not fit: {_TYPING_ERROR}") from None
+        raise problem("meid", "the check digit of the MEID does not fit: check for a typing error") from None
     except ValidationError:
         found = ""
     if not re.fullmatch(r"[A-F][0-9A-F]{13}|99[0-9A-F]{12}", found):
@@ -113,7 +111,7 @@ def _iccid(text: str) -> str:
             "an ICCID begins with 89 and has 18 to 20 digits (some networks have letters A to F): write all of it",
         )
     if len(digits) > 18 and digits.isdecimal() and not luhn_is_valid(digits):
-        raise problem("iccid", f"the check digit (Luhn), which is the last, does not fit: {_TYPING_ERROR}")
+        raise problem("iccid", "the check digit (Luhn), which is the last, does not fit: check for a typing error")
     return digits
 
 

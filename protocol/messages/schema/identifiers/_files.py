@@ -42,7 +42,6 @@ _HEX_BYTES: Mapping[str, int] = MappingProxyType(
 # File sharing writes these in Base32 too (urn:sha1, magnet links).
 _BASE32_TOO = frozenset({"sha1", "btih"})
 _PHOTODNA_BYTES = 144
-_TTH_CHARACTERS = 39  # 192 bits
 _LABEL = re.compile(
     r"(?:urn:)?(?:tree:)?(?![0-9A-Fa-f]+[:=])([A-Za-z][A-Za-z0-9_/-]{1,11})[:=]\s*(?=\S)|0x(?=[0-9a-fA-F]+$)"
 )
@@ -114,7 +113,7 @@ def _tth(value: str) -> str:
     tree = value.upper().rstrip("=")
     # 39 characters hold 195 bits: the last three are zero.
     if not re.fullmatch(r"[A-Z2-7]{38}[AIQY]", tree):
-        raise problem("file_hash", f"a Tiger tree hash has {_TTH_CHARACTERS} characters A to Z and 2 to 7 (Base32)")
+        raise problem("file_hash", "a Tiger tree hash has 39 characters A to Z and 2 to 7 (Base32)")
     return tree
 
 

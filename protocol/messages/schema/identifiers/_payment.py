@@ -158,7 +158,7 @@ class BankAccount(Part):
     @field_validator("bank")
     @classmethod
     def _leads_to_a_bank(cls, bank: str | None, info: ValidationInfo) -> str | None:
-        # What was refused is not among the fields, and is reported on its own.
+        # A refused value is not among the fields, and is reported on its own.
         codes = [info.data.get(name, "refused") for name in ("bank_code", "bic")]
         if bank is None and codes == [None, None]:
             raise problem("bank", "add one of bank_code, bic and bank: an account number is one bank's own")
@@ -201,8 +201,8 @@ def masked_card(number: str) -> str:
 class PaymentCard(Part):
     """A payment card, by its number: whole, or masked as receipts print it. There is no field for its security code.
 
-    The message carries the number that the issuer needs to find the account. Whatever shows it masks it
-    (:func:`masked_card`), this object's ``repr`` too; the message itself, by ``--json`` and in exports, has it whole.
+    The message carries the number that the issuer needs to find the account. Every view masks it (:func:`masked_card`),
+    this object's ``repr`` too; the message itself, by ``--json`` and in exports, has it whole.
     """
 
     kind: Literal["payment_card"]

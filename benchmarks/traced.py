@@ -1,0 +1,119 @@
+"""Notes when the stages of a message begin and end, in the program that is named: for benchmarks/latency.py.
+
+    PYTHONPATH=. python -m benchmarks.traced TRACE-FILE MODULE [ARGUMENTS]
+
+Nothing of it is in the programs themselves: functions are wrapped before the program runs. Times are nanoseconds of
+the machine's monotonic clock, which all processes share. The notes are written when the program ends.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import importlib
+import inspect
+import json
+import runpy
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Label = Callable[..., str | None]
+"""The stage that a call is, by its arguments; None for a call of no interest."""
+
+noted: list[tuple[int, str]] = []
+
+
+def note(what: str) -> None:
+    """Note that this happens now."""
+    noted.append((time.monotonic_ns(), what))
+
+
+def save(path: Path) -> None:
+    """Write what was noted."""
+    path.write_text(json.dumps(noted), "utf-8")
+
+
+def wrap(place: str, label: str | Label) -> None:
+    """Note the beginning (``stage>``) and the end (``stage<``) of each call of ``package.module:Class.function``."""
+    module, _, name = place.partition(":")
+    holder: Any = importlib.import_module(module)
+    *outer, last = name.split(".")
+    for part in outer:
+        holder = getattr(holder, part)
+    function = getattr(holder, last)
+
+    def stage_of(arguments: tuple[Any, ...]) -> str | None:
+        return label if isinstance(label, str) else label(*arguments)
+
+    @functools.wraps(function)
+    async def waited(*arguments: Any, **named: Any) -> Any:
+        stage = stage_of(arguments)
+        if stage is None:
+            return await function(*arguments, **named)
+        note(f"{stage}>")
+        try:
+            return await function(*arguments, **named)
+        finally:
+            note(f"{stage}<")
+
+    @functools.wraps(function)
+    def called(*arguments: Any, **named: Any) -> Any:
+        stage = stage_of(arguments)
+        if stage is None:
+            return function(*arguments, **named)
+        note(f"{stage}>")
+        try:
+            return function(*arguments, **named)
+        finally:
+            note(f"{stage}<")
+
+    setattr(holder, last, waited if inspect.iscoroutinefunction(function) else called)
+
+
+def _accepting(stage: str) -> Label:
+    """``stage`` where a message is among the operations."""
+
+    def label(owner: Any, operations: Any, *_: Any) -> str | None:
+        return stage if any(type(one).__name__.startswith("Accept") for one in operations) else None
+
+    return label
+
+
+def wrap_node() -> None:
+    """The stages of a node."""
+    wrap("node.http.app:_authenticate", lambda context, endpoint, request: f"{endpoint.name} head")
+    wrap("node.relay.intake:Intake._take", "check")
+    wrap("node.log.sequencer:Sequencer._enqueue", _accepting("accept"))
+    wrap("node.log.sequencer:Sequencer._apply", _accepting("write"))
+    wrap("node.store.sqlite.store:SqliteStore.apply", _accepting("commit"))
+    wrap("node.log.sequencer:sign_checkpoint", "sign")
+    wrap("node.relay.delivery:PartnerQueue._due", "due")
+    wrap("node.peers.client:PartnerClient.transfer", "transfer")
+    wrap("node.http.api.mailbox:_page", "page")
+
+
+def wrap_desk() -> None:
+    """The stages of a desk."""
+    wrap("exchange.link.client:NodeClient.submit", "submit")
+    wrap("exchange.link.client:NodeClient.mailbox", "mailbox")
+    wrap("exchange.messaging.sync:NodeSync._compose", "compose")
+    wrap("exchange.messaging.outbox:Outbox.seal", "seal")
+    wrap("exchange.messaging.sync:NodeSync._take", "take")
+    wrap("exchange.messaging.inbox:Inbox.take", "take in thread")
+    wrap("exchange.desk.messages:DeskMessages.show", "show")
+
+
+def main() -> None:
+    """Run the module that the arguments name."""
+    path, module = Path(sys.argv[1]), sys.argv[2]
+    sys.argv = [module, *sys.argv[3:]]
+    wrap_node()
+    atexit.register(save, path)
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""Who acts, and why, as the command line says it before the command."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from pathlib import Path
+from typing import NamedTuple
+
+
+class GivenLogin(NamedTuple):
+    """Who acts and why, as the command line says before the command."""
+
+    officer: str | None = None
+    passphrase_file: Path | None = None
+    purpose: str | None = None
+    reason: str | None = None
+
+
+_given: ContextVar[GivenLogin | None] = ContextVar("given", default=None)
+
+
+def give_login(login: GivenLogin) -> None:
+    """Keep who acts for the command that follows."""
+    _given.set(login)
+
+
+def given_login() -> GivenLogin:
+    """Who acts, as it was given."""
+    return _given.get() or GivenLogin()

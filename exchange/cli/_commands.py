@@ -1,0 +1,211 @@
+"""Every command of ``comity``: its name, where it stands, its help. Nothing of it is imported here."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from typer.core import TyperCommand
+
+from exchange.i18n import _
+from keys.commands import CommandRow
+
+
+class TakesNumbersBelowZero(TyperCommand):
+    """A command whose arguments may be identifiers that begin with a hyphen, as groups of Telegram have them.
+
+    No option is called like a number, so that nobody who mistypes one is understood in another way.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The arguments, those numbers last and behind ``--``."""
+        if "--" not in args:
+            numbers = [one for one in args if re.fullmatch(r"-[0-9]{5,}", one)]
+            if numbers:
+                args = [*(one for one in args if one not in numbers), "--", *numbers]
+        return super().parse_args(ctx, args)
+
+
+ROWS = (
+    CommandRow(
+        "init",
+        "exchange.cli.setup.setup:init",
+        _(
+            "Make a desk's home and its enrolment request.\n\n"
+            "Example: comity init 24-7@kr --bootstrap kr.json --office Cyber --agency KNPA --telephone "
+            "+82220000247"
+        ),
+    ),
+    CommandRow(
+        "directory",
+        "exchange.cli.setup.setup:directory",
+        _("Search the directory.\n\nExample: comity directory --country FR --on-duty"),
+    ),
+    CommandRow(
+        "codes",
+        "exchange.cli.setup.setup:codes",
+        _("Show the code lists, added ones too.\n\nExample: comity codes refusal_ground"),
+    ),
+    CommandRow(
+        "demo",
+        "exchange.cli.setup.setup:demo",
+        _(
+            "Run the main job on this machine: two nations, their desks and auditors.\n\n"
+            "Example: comity demo --scenario all --keep demo"
+        ),
+    ),
+    CommandRow(
+        "new",
+        "exchange.cli.messages.writing:new",
+        _("Write a draft to fill in.\n\nExample: comity new --template preservation-ip --set port=51544 --out r.json"),
+    ),
+    CommandRow(
+        "send",
+        "exchange.cli.messages.writing:send",
+        _("Check, seal and send a draft.\n\nExample: comity send request.json"),
+    ),
+    CommandRow(
+        "acknowledge",
+        "exchange.cli.messages.writing:acknowledge",
+        _("Acknowledge a request.\n\nExample: comity acknowledge 7f3a --eta 2026-11-23T09:00:00+01:00"),
+    ),
+    CommandRow(
+        "explain",
+        "exchange.cli.messages.writing:explain",
+        _("Tell the sender why a message is out of order.\n\nExample: comity explain 7f3a"),
+    ),
+    CommandRow(
+        "answer",
+        "exchange.cli.messages.writing:answer",
+        _("Answer a request for its targets.\n\nExample: comity answer 7f3a answer.json"),
+    ),
+    CommandRow(
+        "accept-conditions",
+        "exchange.cli.messages.writing:accept_conditions",
+        _("Accept the conditions under which something was given.\n\nExample: comity accept-conditions 7f3a"),
+    ),
+    CommandRow(
+        "offer",
+        "exchange.cli.messages.writing:offer",
+        _(
+            "Offer what a draft gives under conditions; it stays here until they are accepted.\n\n"
+            "Example: comity offer answer.json"
+        ),
+    ),
+    CommandRow(
+        "give",
+        "exchange.cli.messages.writing:give",
+        _("Send what was offered, when its conditions are accepted.\n\nExample: comity give 7f3a"),
+    ),
+    CommandRow(
+        "inbox", "exchange.cli.messages.reading:inbox", _("Fetch and list messages.\n\nExample: comity inbox --wait 20")
+    ),
+    CommandRow(
+        "search",
+        "exchange.cli.messages.reading:search",
+        _("Find messages by words in them.\n\nExample: comity search Roubaix mailbox"),
+        TakesNumbersBelowZero,
+    ),
+    CommandRow(
+        "show",
+        "exchange.cli.messages.reading:show",
+        _("Show a message; its sender learns that it was opened.\n\nExample: comity show 7f3a"),
+    ),
+    CommandRow(
+        "track",
+        "exchange.cli.messages.reading:track",
+        _("Show what is proved of a message, and where its case stands.\n\nExample: comity track 7f3a"),
+    ),
+    CommandRow(
+        "verify",
+        "exchange.cli.messages.reading:verify",
+        _("Verify a message, or an evidence bag, again.\n\nExample: comity verify 7f3a"),
+    ),
+    CommandRow(
+        "compare",
+        "exchange.cli.cases.laws:compare",
+        _("Show what both nations' laws say of a draft.\n\nExample: comity compare request.json"),
+    ),
+    CommandRow(
+        "profile",
+        "exchange.cli.cases.laws:profile",
+        _("Show what is known of a nation's law.\n\nExample: comity profile fr"),
+    ),
+    CommandRow(
+        "agenda",
+        "exchange.cli.cases.agenda:agenda",
+        _("List what is due in all cases, the earliest first.\n\nExample: comity agenda --ours"),
+    ),
+    CommandRow(
+        "watch",
+        "exchange.cli.cases.agenda:watch",
+        _(
+            "Keep watch: show what arrives, and each deadline as it comes near; tell the webhook and the "
+            "mail address of the settings.\n\n"
+            "Example: comity watch"
+        ),
+    ),
+    CommandRow(
+        "report",
+        "exchange.cli.office.report:report",
+        _(
+            "Write a report of this office in numbers: messages, acknowledgements, answers, deadlines, "
+            "lapses, refusals. No names, ids or contents.\n\n"
+            "Example: comity report --out report.pdf --language fr"
+        ),
+    ),
+    CommandRow(
+        "forward",
+        "exchange.cli.messages.handling:forward",
+        _("Pass a message on, as its labels allow.\n\nExample: comity forward 7f3a --to 24-7@gh --reason 'Yours.'"),
+    ),
+    CommandRow(
+        "handling",
+        "exchange.cli.messages.handling:handling",
+        _("Show what labels and conditions forbid.\n\nExample: comity handling 7f3a --for forward --to 24-7@gh"),
+    ),
+    CommandRow(
+        "case", "exchange.cli.cases.case_notes:app", _("A case, and what the office notes about it for itself.")
+    ),
+    CommandRow(
+        "officer",
+        "exchange.cli.office.officers:app",
+        _("Officers of this desk, each with a key and roles of their own."),
+    ),
+    CommandRow("draft", "exchange.cli.messages.drafts:app", _("Drafts that another officer is to release.")),
+    CommandRow("duty", "exchange.cli.office.rota:app", _("The rota: who is on duty, and the hand-over of a shift.")),
+    CommandRow(
+        "consent",
+        "exchange.cli.messages.handling:app",
+        _("The originator's consent to what labels and conditions forbid."),
+    ),
+    CommandRow(
+        "records",
+        "exchange.cli.office.processing_log:app",
+        _("The processing log: who did what with personal data here, when and why."),
+    ),
+    CommandRow(
+        "erase",
+        "exchange.cli.office.erasure:app",
+        _("Erase content for good; cryptographic proofs and logs stay verifiable."),
+    ),
+    CommandRow("keys", "exchange.cli.setup.keys:app", _("The desk's keys.\n\nExample: comity keys status")),
+    CommandRow(
+        "contact-test",
+        "exchange.cli.cases.contact_tests:app",
+        _("Test whether contact points answer.\n\nExample: comity contact-test send --all"),
+    ),
+    CommandRow("targets", "exchange.cli.messages.targets:app", _("Targets of a request from a table.")),
+    CommandRow("template", "exchange.cli.messages.templates:app", _("Templates of requests that are written often.")),
+    CommandRow(
+        "bundle", "exchange.cli.setup.offline:app", _("Exchange with the own node by files, without a network.")
+    ),
+    CommandRow(
+        "evidence",
+        "exchange.cli.evidence.evidence:app",
+        _("Evidence of a message for a court or an auditor, who can verify it without Comity."),
+    ),
+    CommandRow(
+        "audit", "exchange.cli.evidence.proofs:audit", _("Mirror and verify nodes' logs, without seeing any content.")
+    ),
+)

@@ -1,0 +1,54 @@
+"""The latest messages in their parsed form."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from exchange.store.rows import StoredMessage
+from protocol.errors import ErasedError
+
+if TYPE_CHECKING:
+    from protocol.messages.schema.base import Message
+
+
+class Parsed:
+    """The latest messages in their parsed form, so that taking, answering and showing one parses it once."""
+
+    def __init__(self, most: int = 256) -> None:
+        self._most = most
+        self._messages: OrderedDict[bytes, Message] = OrderedDict()
+        self._as_of = -1
+
+    def of(self, stored: StoredMessage) -> Message:
+        """The parsed content of a stored message; raises :class:`ErasedError` when it was erased."""
+        from protocol.messages.parse import parse_message
+
+        if stored.erased:
+            raise ErasedError
+        message = self._messages.get(stored.head.digest)
+        if message is None:
+            message = parse_message(stored.content)
+            self.keep(stored.head.digest, message)
+        return message
+
+    def forget(self, digests: Iterable[bytes]) -> None:
+        """Forget what was parsed from these envelopes."""
+        for digest in digests:
+            self._messages.pop(digest, None)
+
+    def forget_if_changed(self, as_of: int) -> None:
+        """Forget everything unless ``as_of`` is what it was: another program may have erased any of it.
+
+        ``as_of`` counts what other programs changed in the database.
+        """
+        if as_of != self._as_of:
+            self._as_of = as_of
+            self._messages.clear()
+
+    def keep(self, digest: bytes, message: Message) -> None:
+        """Keep what was parsed from the envelope with this digest."""
+        self._messages[digest] = message
+        if len(self._messages) > self._most:
+            self._messages.popitem(last=False)

@@ -1,0 +1,43 @@
+"""What must hold before the content of a stored message is shown or given out, whoever asks for it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from exchange.desk._works import Works
+from exchange.messaging.handling import verify_consents
+from exchange.store.rows import StoredMessage
+from protocol.errors import ComityError, ConditionsOpenError, HandlingError, UnavailableError
+
+
+async def require_consent(works: Works, message_id: UUID) -> None:
+    """Return if the consent by which a message was passed on, if any, is proved to be of those who gave it.
+
+    Raises :class:`NotFoundError`, :class:`HandlingError`, or :class:`UnavailableError` where the directory of who
+    gave it cannot be read now.
+    """
+    from protocol.messages.passing_on import consents_of
+
+    forward = await works.context.in_thread(lambda: works.passing_on.received_forward(message_id))
+    if forward is None or not any(consents_of(forward)):
+        return
+    clock = works.context.clock
+    try:
+        datings = await works.link.judged(lambda directory: verify_consents(forward, directory, clock()))
+    except UnavailableError:
+        raise
+    except ComityError as problem:
+        raise HandlingError(f"the consent by which it was passed on is not proved ({problem.code})") from problem
+    if not all(dating.dated for dating in datings):
+        raise HandlingError("the consent by which it was passed on is not proved: nothing shows when it was given")
+
+
+def require_open(works: Works, stored: StoredMessage) -> None:
+    """Return if this desk sent the message, or accepted its conditions; raises :class:`ConditionsOpenError`.
+
+    In the desk's thread.
+    """
+    conditions = works.passing_on.closed_by(stored)
+    if conditions:
+        terms = "; ".join(f"{condition.condition} ({condition.kind}): {condition.text}" for condition in conditions)
+        raise ConditionsOpenError(f"it was given under conditions that are not accepted here: {terms}")

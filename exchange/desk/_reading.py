@@ -1,0 +1,124 @@
+"""A stored message as it is found, shown and noted as seen. Blocking, in the desk's thread, but for ``proof_of``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from exchange.cases.listing import inbox_row
+from exchange.desk._opening import require_open
+from exchange.desk._works import Works
+from exchange.messaging.handling import verify_originals
+from exchange.office.officers import READERS
+from exchange.store.desk_store import DeskStore
+from exchange.store.rows import Head, PendingStatement
+from exchange.views import Direction, ReceiptRow, ShownMessage
+from protocol.errors import ComityError, NotFoundError, UnavailableError
+from protocol.event import EventName
+from protocol.processing_log import Operation
+
+if TYPE_CHECKING:
+    from protocol.messages.types.forward import Forward
+
+
+# Of an id so short that it fits more, nobody needs to know how many.
+_MOST_COMPARED = 1_000
+
+
+def resolved(store: DeskStore, text: str) -> UUID:
+    """The id that ``text`` (an id, or its beginning or end) stands for; raises :class:`NotFoundError`."""
+    wanted = text.strip().lower()
+    try:
+        message_id = UUID(wanted)
+    except ValueError:
+        return _resolved_part(store, wanted)
+    return store.messages.head(message_id).head.id
+
+
+def _resolved_part(store: DeskStore, wanted: str) -> UUID:
+    if len(wanted) < store.short_ids.fewest_characters:
+        raise NotFoundError(f"too many messages fit {wanted!r}; give more")
+    # Among all of them, however old: what is short and not unique must not open another message.
+    found = store.short_ids.find(wanted, _MOST_COMPARED)
+    if found is None:
+        raise NotFoundError(f"too many messages fit {wanted!r}; give more")
+    if not found:
+        raise NotFoundError(f"no message here has an id that begins or ends with {wanted!r}")
+    if len(found) > 1:
+        raise NotFoundError(f"{len(found)} messages fit {wanted!r}; give more")
+    return found[0]
+
+
+def receipt_rows(works: Works, head: Head) -> list[ReceiptRow]:
+    """The receipts about a message, in the order they came. One that was verified later than it came is there once."""
+    stored = works.context.store.receipts.of(head.digest)
+    proved = {entry.receipt.leaf for entry in stored if entry.error is None}
+    return [
+        works.judge.row(entry.receipt, entry.error)
+        for entry in stored
+        if entry.error is None or entry.receipt.leaf not in proved
+    ]
+
+
+def read(works: Works, message_id: UUID) -> ShownMessage:
+    """The message, and that it was looked at durable in the records before anybody sees it.
+
+    Raises what :meth:`Acting.require` and :func:`require_open` raise, and :class:`NotFoundError`.
+    """
+    from protocol.messages.parse import notes_of
+
+    store = works.context.store
+    works.acting.require(*READERS)
+    stored = store.messages.get(message_id)
+    message, head = works.context.parsed.of(stored), stored.head
+    require_open(works, stored)
+    works.keep_record(works.book.record(Operation.CONSULTATION, "show", head))
+    return ShownMessage(
+        row=inbox_row(store, *store.messages.head(message_id)),
+        message=message,
+        content=stored.content,
+        notes=notes_of(message),
+        receipts=tuple(receipt_rows(works, head)),
+        digest=head.digest,
+        readers=tuple(works.office.readers_with_who_acts(message_id)),
+    )
+
+
+def note_opened(works: Works, message_id: UUID) -> PendingStatement | None:
+    """Note that an officer has seen the message: the statement of it, if that is to be made; durable."""
+    store = works.context.store
+    head, statement = store.messages.head(message_id).head, None
+    with store.database.transaction():
+        if head.direction is Direction.RECEIVED:
+            access = works.mailbox.statement(EventName.ContentAccessTracking, head.ref)
+            if store.open_message(message_id, works.context.clock(), access):
+                statement = access
+        works.office.note_read(message_id)
+    return statement
+
+
+def read_and_opened(works: Works, message_id: UUID) -> tuple[ShownMessage, PendingStatement | None]:
+    """Both in one transaction, so that a reader waits for the disk once; the row says that it was opened.
+
+    Raises as :func:`read`; then nothing is noted.
+    """
+    store = works.context.store
+    with store.database.transaction():
+        shown = read(works, message_id)
+        statement = note_opened(works, message_id)
+    return replace(shown, row=inbox_row(store, *store.messages.head(message_id))), statement
+
+
+async def proof_of(works: Works, forward: Forward) -> tuple[str, ...]:
+    """What is proved of the message that was passed on, and when it was made, in words."""
+    clock = works.context.clock
+    try:
+        datings = await works.link.judged(lambda directory: verify_originals(forward, directory, clock()))
+    except UnavailableError:
+        return ("the originator's signature cannot be verified now: the node cannot be reached",)
+    except ComityError as problem:
+        return (f"NOT PROVED: what is passed on here is not shown to be the originator's ({problem.code})",)
+    if not all(dating.dated for dating in datings):
+        return ("NOT DATED: what is passed on here has the originator's signature, and nothing shows when it was made",)
+    return ("what is passed on here is proved to be the originator's message", datings[0].text)

@@ -1,0 +1,113 @@
+"""What the parts of one desk act with, put together once when it is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from exchange.cases.agenda import Agenda
+from exchange.cases.duplicates import subjects_of
+from exchange.cases.offers import Offers
+from exchange.cases.search import Search
+from exchange.context.desk_context import DeskContext
+from exchange.link.link import NodeLink
+from exchange.messaging.handling import PassingOn
+from exchange.messaging.inbox import Inbox
+from exchange.messaging.offline import OfflineDesk
+from exchange.messaging.outbox import Keeping, Outbox
+from exchange.messaging.receipts import ReceiptJudge
+from exchange.messaging.replies import Replies
+from exchange.messaging.sync import NodeSync
+from exchange.office.case_book import CaseBook
+from exchange.office.erasure import Erasure
+from exchange.office.office import Office
+from exchange.office.officers import Acting
+from exchange.office.processing_log import ProcessingLog
+from exchange.views import SentMessage
+from protocol.processing_log import ProcessingRecord
+
+if TYPE_CHECKING:
+    from protocol.messages.schema.base import Message
+
+
+Draft = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Works:
+    """The machinery of one desk, for the officer who acts. ``link`` and ``node_sync`` belong to the event loop, all
+    else to the desk's thread.
+    """
+
+    context: DeskContext
+    link: NodeLink
+    acting: Acting
+    book: ProcessingLog
+    judge: ReceiptJudge
+    passing_on: PassingOn
+    outbox: Outbox
+    mailbox: Inbox
+    node_sync: NodeSync
+    search: Search
+    offers: Offers
+    agenda: Agenda
+    office: Office
+    erasure: Erasure
+    case_book: CaseBook
+    replies: Replies
+
+    def keep_record(self, record: ProcessingRecord) -> None:
+        """Make one record durable. In the desk's thread."""
+        with self.context.store.database.transaction():
+            self.context.store.records.insert([record])
+
+    async def send_offer(self, draft: Draft, expires_in: timedelta | None, keeping: Keeping) -> SentMessage:
+        """Send the offer of what ``draft`` gives, and keep the rest in the same transaction.
+
+        ``keeping`` is given the offer there. Raises as :meth:`NodeSync.send` and :meth:`Offers.prepare`.
+        """
+        prepared = await self.context.in_thread(lambda: self.offers.prepare(draft))
+
+        def kept(message: Message) -> None:
+            self.offers.keep(message.id, prepared.withheld)
+            keeping(message)
+
+        (sent,) = await self.node_sync.send([prepared.draft], expires_in, keeping=kept)
+        return sent
+
+
+def make_works(context: DeskContext, link: NodeLink, acting: Acting) -> Works:
+    """The machinery of a desk on which ``acting`` acts."""
+    store, parsed = context.store, context.parsed
+    book = ProcessingLog(acting, context.clock, reason_needed=context.settings.office.justification == "required")
+    judge = ReceiptJudge(context.current)
+    passing_on = PassingOn(context)
+    outbox = Outbox(context, judge, acting, book, passing_on)
+    mailbox = Inbox(context, judge, book)
+    search = Search(
+        store,
+        lambda stored: [subject.key for subject in subjects_of(parsed.of(stored))],
+        lambda stored: bool(passing_on.closed_by(stored)),
+    )
+    agenda = Agenda(context)
+    office = Office(context, acting, book)
+    return Works(
+        context=context,
+        link=link,
+        acting=acting,
+        book=book,
+        judge=judge,
+        passing_on=passing_on,
+        outbox=outbox,
+        mailbox=mailbox,
+        node_sync=NodeSync(context, link, outbox, mailbox, OfflineDesk(context, outbox, mailbox), search),
+        search=search,
+        offers=Offers(context, outbox.complete),
+        agenda=agenda,
+        office=office,
+        erasure=Erasure(context, agenda, acting, book),
+        case_book=CaseBook(context, office, acting, book),
+        replies=Replies(context, passing_on, acting),
+    )

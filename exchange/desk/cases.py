@@ -1,0 +1,281 @@
+"""``desk.cases``: what the messages of a thread mean together, what is due, and what the office noted of it.
+
+::
+
+    case = await desk.cases.case(thread)
+    for item in await desk.cases.agenda():
+        ...
+    await desk.cases.add_note(thread, EntryKind.NOTE, "The provider calls back at 14:00.")
+
+The agenda, notices, contact tests and figures show nothing of a message and need no officer. Searches, comparisons
+with other cases, and notes do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from exchange.audit.period import Period
+from exchange.cases.agenda import Notice
+from exchange.cases.contact_tests import (
+    ContactStanding,
+    ContactTestPolicy,
+    ContactTestSent,
+    contact_standing,
+    draft_of_test,
+    unanswered_tests,
+)
+from exchange.cases.duplicates import Duplicate, find_duplicates
+from exchange.cases.listing import inbox_row
+from exchange.cases.threads import thread_messages
+from exchange.context.worker import in_desk_thread
+from exchange.desk._works import Draft, Works
+from exchange.desk.messages import DeskMessages
+from exchange.office.case_notes import CaseEntry, Casework, EntryKind
+from exchange.office.officers import READERS
+from exchange.views import AgendaItem, InboxRow, SearchResult
+from keys.directory.view import Directory
+from keys.local.files import acquire_lock, release_lock
+from protocol.address import Address
+from protocol.encoding.instants import truncate
+from protocol.errors import (
+    ComityError,
+    DeskBusyError,
+    DirectoryUnavailableError,
+    ErasedError,
+    NotFoundError,
+    UnavailableError,
+)
+from protocol.processing_log import Operation
+
+if TYPE_CHECKING:
+    from exchange.cases.legal_comparison import Hint, KnownProfile
+    from exchange.report import Suppression
+    from exchange.report.office_figures import OfficeFigures
+    from protocol.lifecycle.case import AnyCase
+    from protocol.lifecycle.deadlines import Deadline
+    from protocol.messages.schema.base import Message
+
+
+# A message that is sent waits for so many others to be indexed, unless it is to be compared with all.
+INDEXED_BEFORE_SENDING = 256
+
+Progress = Callable[[int, int], None]
+
+
+class DeskCases:
+    """The cases of one desk."""
+
+    def __init__(self, works: Works, messages: DeskMessages) -> None:
+        self._works = works
+        self._messages = messages
+        self._context = works.context
+        self._store = works.context.store
+        self._parsed = works.context.parsed
+        self._clock = works.context.clock
+        self._in_thread = works.context.in_thread
+
+    # --- One case ---
+
+    @in_desk_thread
+    def thread(self, thread: UUID) -> list[InboxRow]:
+        """The messages of a thread, in the order they were stored."""
+        rows = self._store.messages.thread(thread)
+        return [inbox_row(self._store, seq, stored.head, opened_at) for seq, stored, opened_at in rows]
+
+    @in_desk_thread
+    def case(self, thread: UUID) -> AnyCase:
+        """The case that the thread's messages and verified receipts make.
+
+        Raises :class:`NotFoundError`, :class:`ErasedError`.
+        """
+        from protocol.lifecycle.case import fold
+
+        messages = thread_messages(self._store, self._parsed, thread)
+        if not messages:
+            if self._store.messages.thread(thread):
+                raise ErasedError
+            raise NotFoundError(f"this desk has no thread {thread}")
+        return fold(messages)
+
+    @in_desk_thread
+    def notes(self, thread: UUID) -> Casework:
+        """What the office noted for itself about a case; empty for one that it knows nothing of."""
+        return self._works.case_book.of(thread)
+
+    @in_desk_thread
+    def add_note(
+        self, thread: UUID, kind: EntryKind, text: str = "", *, until: datetime | None = None, by: str | None = None
+    ) -> CaseEntry:
+        """Note something about a case, durable when it returns. ``by`` defaults to the officer of the settings.
+
+        Raises :class:`NotFoundError` for a case that the desk does not have, :class:`UsageError` for a text that is
+        too long or has control characters, or when nobody is named.
+        """
+        return self._works.case_book.add(thread, kind, text, until, by)
+
+    # --- Due ---
+
+    @in_desk_thread
+    def agenda(self, at: datetime | None = None) -> list[AgendaItem]:
+        """What is due in all cases, as it stands now or would stand ``at``, the earliest first."""
+        return self._works.agenda.items(at)
+
+    @in_desk_thread
+    def next_change(self) -> datetime | None:
+        """When the agenda changes next by the time alone."""
+        return self._works.agenda.next_change()
+
+    @in_desk_thread
+    def notices(self, channel: str) -> list[Notice]:
+        """What nobody was told of over ``channel`` yet; :meth:`note_given` when that is done."""
+        return self._works.agenda.notices(channel)
+
+    @in_desk_thread
+    def note_given(self, notices: Sequence[Notice]) -> None:
+        """These notices are not told again over their channel; durable."""
+        self._works.agenda.note_given(notices)
+
+    @asynccontextmanager
+    async def telling(self, channel: str) -> AsyncIterator[bool]:
+        """Whether this program alone tells over ``channel`` in this block: two would tell the same twice.
+
+        A program that dies while telling lets go, and what was not noted as given is told again.
+        """
+        try:
+            lock = acquire_lock(self._store.database.path.with_name(f"notices-{channel}.lock"), DeskBusyError)
+        except DeskBusyError:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            release_lock(lock)
+
+    # --- Finding ---
+
+    @in_desk_thread
+    def search(
+        self, query: str, *, limit: int = 50, progress: Progress | None = None, everything: bool = False
+    ) -> SearchResult:
+        """Messages that have every word of ``query``, the newest first; raises :class:`UsageError`.
+
+        The result says how many messages were not searched because they are not indexed yet: a thousand are indexed
+        first, or with ``everything`` all. ``progress(done, total)`` is told of those.
+        """
+        works = self._works
+        works.acting.require(*READERS)
+        found = works.search.find(query, limit, progress, everything=everything)
+        works.keep_record(works.book.record(Operation.CONSULTATION, "search", count=len(found.messages)))
+        return found
+
+    @in_desk_thread
+    def not_searched(self) -> int:
+        """How many messages are not indexed yet: neither searches nor the look for duplicates see them."""
+        return self._store.search.unindexed()
+
+    @in_desk_thread
+    def duplicates(self, message: Message, *, everything: bool = False) -> list[Duplicate]:
+        """Where other cases of this desk are about targets of the request ``message``, the newest first.
+
+        It does not compare messages that :meth:`not_searched` counts, unless ``everything`` is indexed first.
+        """
+        works = self._works
+        works.search.index(None if everything else INDEXED_BEFORE_SENDING)
+        found = find_duplicates(self._store, self._parsed, works.search, message)
+        if found:
+            works.keep_record(works.book.record(Operation.COMBINATION, "duplicates", count=len(found)))
+        return found
+
+    async def duplicates_of_draft(self, draft: Draft, *, everything: bool = False) -> list[Duplicate]:
+        """As :meth:`duplicates`, for a request that is not sent yet; raises :class:`InvalidMessageError`."""
+        from protocol.messages.parse import complete_message
+
+        message = complete_message(draft, sender=str(self._context.address))
+        return await self.duplicates(message, everything=everything)
+
+    # --- The law of the other nation ---
+
+    async def compare_laws(self, draft: Draft) -> list[Hint]:
+        """What the laws of both nations say of a request that is not sent yet; raises :class:`InvalidMessageError`.
+
+        A node that cannot be reached keeps nobody from writing: then what the desk knows already is compared.
+        """
+        from exchange.cases.legal_comparison import compare
+        from protocol.messages.parse import complete_message
+
+        message = complete_message(draft, sender=str(self._context.address))
+        try:
+            return await self._works.link.judged(lambda directory: compare(message, directory, self._clock()))
+        except (UnavailableError, DirectoryUnavailableError):
+            return compare(message, self._context.directory, self._clock())
+
+    async def legal_profile(self, node: str) -> KnownProfile | None:
+        """What is known of a nation's law; raises :class:`UnknownNodeError`."""
+        from exchange.cases.legal_comparison import known_profile
+
+        return await self._works.link.judged(lambda directory: known_profile(directory, node))
+
+    # --- Testing contact points ---
+
+    async def test_contacts(self, contacts: Sequence[Address]) -> list[ContactTestSent]:
+        """Send each contact point a test of its own; who cannot be sent to is told by the code of the reason."""
+        refused = await self._works.link.judged(
+            lambda directory: {contact: self._against(directory, contact) for contact in contacts}
+        )
+        able, officer = [contact for contact in contacts if refused[contact] is None], self._works.replies.officer()
+        sent = await self._messages.send_many([draft_of_test(contact, officer) for contact in able])
+        done = dict(zip(able, sent, strict=True))
+        return [ContactTestSent(contact, done.get(contact), refused[contact]) for contact in contacts]
+
+    @in_desk_thread
+    def unanswered_contact_tests(self) -> list[InboxRow]:
+        """The tests among the latest messages that nobody here replied to, the newest first.
+
+        :meth:`DeskReplies.answer_contact_test` replies to one.
+        """
+        return unanswered_tests(self._store)
+
+    @in_desk_thread
+    def contact_standings(self, contacts: Sequence[Address]) -> list[ContactStanding]:
+        """What this desk's tests say of each contact point now."""
+        settings, now = self._context.settings.contact_tests, self._clock()
+        policy = ContactTestPolicy(timedelta(hours=settings.reply_within_h), timedelta(days=settings.stale_after_days))
+        return [contact_standing(self._store, contact, policy, now) for contact in contacts]
+
+    def _against(self, directory: Directory, contact: Address) -> str | None:
+        """The code of what keeps a message from being sealed for ``contact`` now; None if nothing does."""
+        try:
+            directory.sealing_key(contact, self._clock())
+        except ComityError as problem:
+            return problem.code
+        return None
+
+    # --- In numbers ---
+
+    @in_desk_thread
+    def figures(self, period: Period, suppression: Suppression, progress: Progress | None = None) -> OfficeFigures:
+        """What this office's cases say in numbers, as it stood when the period ended, or stands now.
+
+        ``progress(done, total)`` counts cases.
+        """
+        from exchange.cases.legal_comparison import clocks_of
+        from exchange.report.alike import require_month
+        from exchange.report.office_figures import office_figures
+        from exchange.report.sources import office_records
+        from protocol.lifecycle.deadlines import deadlines
+
+        now = truncate(self._clock())
+        as_of = now if period.until is None else min(now, period.until)
+        if suppression.below:
+            require_month(period, (now,))
+
+        def due(case: AnyCase) -> tuple[Deadline, ...]:
+            return deadlines(case, clocks_of(self._context.directory, case))
+
+        records = office_records(self._store, self._parsed, self._context.address, as_of, due, progress)
+        return office_figures(records, period, as_of, suppression)

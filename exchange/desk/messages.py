@@ -1,0 +1,307 @@
+"""``desk.messages``: sending and receiving, and each message as it is listed, read and tracked.
+
+::
+
+    sent = await desk.messages.send(draft)
+    await desk.messages.sync()
+    for row in await desk.messages.inbox():
+        shown = await desk.messages.read(row.id)   # its sender is told nothing yet
+        ...                                        # show it to an officer, then say so:
+        await desk.messages.opened(row.id)
+
+An act that shows content needs an officer who may read, and is durable in the processing log before it is returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from exchange.cases.duplicates import require_no_duplicate
+from exchange.cases.listing import inbox_row, quarantine_row
+from exchange.cases.threads import thread_messages, tracking, ways_of
+from exchange.context.worker import in_desk_thread
+from exchange.desk._opening import require_consent, require_open
+from exchange.desk._reading import note_opened, proof_of, read, read_and_opened, receipt_rows, resolved
+from exchange.desk._works import Draft, Works
+from exchange.messaging.offline import BundleImport
+from exchange.office.officers import READERS
+from exchange.office.release import Proposal
+from exchange.store.rows import PendingStatement
+from exchange.views import (
+    Direction,
+    InboxRow,
+    QuarantineRow,
+    ReceiptRow,
+    SendStatus,
+    SentMessage,
+    ShownMessage,
+    SyncResult,
+    Tracking,
+)
+from protocol.address import Address
+from protocol.bundle_sizes import DEFAULT_PART_BYTES
+
+if TYPE_CHECKING:
+    from protocol.bundle import BundlePart
+    from protocol.messages.handling_rules import Action, Objection
+    from protocol.messages.schema.base import Message
+
+
+class DeskMessages:
+    """The messages of one desk, sent and received."""
+
+    def __init__(self, works: Works) -> None:
+        self._works = works
+        self._store = works.context.store
+        self._parsed = works.context.parsed
+        self._clock = works.context.clock
+        self._in_thread = works.context.in_thread
+
+    # --- Sending ---
+
+    async def send(
+        self, draft: Draft, *, expires_in: timedelta | None = None, unless_duplicate: bool = False
+    ) -> SentMessage:
+        """Send one message; see :meth:`send_many`."""
+        return (await self.send_many([draft], expires_in=expires_in, unless_duplicate=unless_duplicate))[0]
+
+    async def send_many(
+        self, drafts: Sequence[Draft], *, expires_in: timedelta | None = None, unless_duplicate: bool = False
+    ) -> list[SentMessage]:
+        """Check, seal, store and submit; one outcome per draft, in order.
+
+        Raises :class:`InvalidMessageError` (the problems of all drafts), :class:`TransitionError` or
+        :class:`NotFoundError` (a reply in an unknown thread) before anything is stored, and what the directory says
+        against a recipient before anything of its batch of 64 is stored. When the node cannot be reached the messages
+        stay in the outbox: status ``queued``, and the next :meth:`sync` sends them. Where another officer must release
+        one of them, none is sent: all wait as drafts, status ``proposed``. ``unless_duplicate``: raises
+        :class:`DuplicateRequestError`, with nothing of the batch stored, when another case is about a target of one.
+        """
+        node_sync, needs_release = self._works.node_sync, self._works.office.needs_release
+        if await self._in_thread(lambda: any(needs_release(str(draft.get("type"))) for draft in drafts)):
+            return [await self.propose(draft) for draft in drafts]
+        if not unless_duplicate:
+            return await node_sync.send(drafts, expires_in)
+        await self._in_thread(self._works.search.index)  # here, and not while others wait to write
+
+        def checked(message: Message) -> None:
+            require_no_duplicate(self._store, self._parsed, self._works.search, message)
+
+        return await node_sync.send(drafts, expires_in, checked)
+
+    async def offer(self, draft: Draft, *, expires_in: timedelta | None = None) -> SentMessage:
+        """Offer what a draft of an answer, or of information, gives under conditions; :meth:`give` sends it.
+
+        The conditions go out, and a commitment to the rest, which stays here. The outcome is the offer's.
+        Raises as :meth:`send` and :meth:`Offers.prepare`.
+        """
+        office, outbox, offers = self._works.office, self._works.outbox, self._works.offers
+
+        def check(given: Draft) -> None:
+            outbox.compose([offers.prepare(given).draft])
+
+        if await self._in_thread(lambda: office.needs_release(str(draft.get("type")), offered=True)):
+            return _proposed(await self._in_thread(lambda: office.propose(draft, check, offered=True)), draft)
+        return await self._works.send_offer(draft, expires_in, lambda message: None)
+
+    async def give(self, offer_id: UUID, *, expires_in: timedelta | None = None) -> SentMessage:
+        """Send what was offered, now that every recipient accepted its conditions: once.
+
+        Raises :class:`OfferNeededError` as long as somebody has not, :class:`NothingOpenError` when nothing waits, and
+        as :meth:`send`.
+        """
+        office, offers = self._works.office, self._works.offers
+        draft = await self._in_thread(lambda: offers.opening_draft(offer_id))
+        if await self._in_thread(lambda: office.needs_release(str(draft["type"]))):
+            return await self.propose(draft)
+        (sent,) = await self._works.node_sync.send([draft], expires_in, keeping=lambda message: offers.given(draft))
+        return sent
+
+    @in_desk_thread
+    def propose(self, draft: Draft) -> SentMessage:
+        """Keep a complete draft for another officer to release. Raises as :meth:`send_many`, and for who may not draft.
+
+        The outcome's ``thread`` is the one that it replies in, or the draft's own id.
+        """
+        outbox = self._works.outbox
+        return _proposed(self._works.office.propose(draft, lambda given: outbox.compose([given])), draft)
+
+    async def forward(
+        self, message_id: UUID, recipients: Sequence[Address], reason: str, *, purpose: str | None = None
+    ) -> SentMessage:
+        """Pass a message on with all that proves it, under its labels.
+
+        Raises :class:`HandlingError` when a label or condition forbids it, and as :meth:`send`.
+        """
+        return await self.send(await self.forward_draft(message_id, recipients, reason, purpose=purpose))
+
+    @in_desk_thread
+    def forward_draft(
+        self, message_id: UUID, recipients: Sequence[Address], reason: str, *, purpose: str | None = None
+    ) -> dict[str, Any]:
+        """The draft that :meth:`forward` sends; it may be long. Raises :class:`HandlingError`."""
+        draft = self._works.passing_on.forward_draft(message_id, recipients, reason, purpose)
+        return {**draft, "officer": self._works.replies.officer()}
+
+    @in_desk_thread
+    def objections(self, message_id: UUID, action: Action, recipient: Address | None = None) -> tuple[Objection, ...]:
+        """What forbids the action on a message now, one by one; raises :class:`NotFoundError`, :class:`ErasedError`."""
+        return self._works.passing_on.objections(message_id, action, recipient)
+
+    # --- Receiving ---
+
+    async def sync(self, wait: float = 0) -> SyncResult:
+        """Flush the outbox, fetch and verify what waits at the node, state its handover.
+
+        ``wait`` (seconds, at most 30) keeps the request open until something arrives. Raises
+        :class:`UnavailableError` and its kin when the node cannot be reached or refuses; what was done is kept, and
+        what was not is taken up by the next call.
+        """
+        return await self._works.node_sync.sync(wait)
+
+    def listen(self) -> AsyncGenerator[SyncResult, None]:
+        """Keep a long poll open and yield each batch as soon as it is verified and stored; ends only when closed.
+
+        Its handover is stated at the same time. While the node cannot be reached it is tried again, first at once and
+        then at growing, random intervals of up to 30 s; other refusals are raised.
+        """
+        return self._works.node_sync.listen()
+
+    async def export_bundle(self, max_part_bytes: int = DEFAULT_PART_BYTES) -> list[bytes]:
+        """The parts of a bundle for the own node: what is queued, and how far this desk has read. Changes nothing.
+
+        Raises :class:`TooLargeError`.
+        """
+        return await self._works.node_sync.export_bundle(max_part_bytes)
+
+    async def import_bundle(self, part: BundlePart) -> BundleImport:
+        """Take a part of the own node's bundle; raises as :meth:`OfflineDesk.take`. All that it brought is durable."""
+        return await self._works.node_sync.import_bundle(part)
+
+    # --- Lists ---
+
+    @in_desk_thread
+    def inbox(
+        self, *, sent: bool = False, unopened: bool = False, limit: int = 100, before: int | None = None
+    ) -> list[InboxRow]:
+        """Received (or ``sent``) messages, the newest first; ``before`` is the ``sequence`` of the last row shown."""
+        self._works.acting.require(*READERS)
+        direction = Direction.SENT if sent else Direction.RECEIVED
+        return [
+            inbox_row(self._store, *row)
+            for row in self._store.messages.heads(direction, limit, before, unopened=unopened)
+        ]
+
+    @in_desk_thread
+    def unread(self, messages: Iterable[UUID]) -> set[UUID]:
+        """Those of the messages that the acting officer has not read."""
+        return self._works.office.unread(messages)
+
+    @in_desk_thread
+    def quarantine(self, *, limit: int = 100, before: int | None = None) -> list[QuarantineRow]:
+        """The refused messages, the newest first."""
+        return [quarantine_row(*row) for row in self._store.quarantine.page(limit, before)]
+
+    @in_desk_thread
+    def quarantined_envelope(self, digest: bytes) -> bytes:
+        """The bytes of a refused message, for evidence; raises :class:`NotFoundError`."""
+        return self._store.quarantine.get(digest).envelope
+
+    @in_desk_thread
+    def queued(self) -> int:
+        """How many messages wait in the outbox."""
+        return self._store.outbox.count()
+
+    @in_desk_thread
+    def resolve(self, text: str) -> UUID:
+        """The id that ``text`` (an id, or its beginning or end) stands for; raises :class:`NotFoundError`."""
+        return resolved(self._store, text)
+
+    @in_desk_thread
+    def row(self, message_id: UUID) -> InboxRow:
+        """A message as a list shows it; raises :class:`NotFoundError`."""
+        return inbox_row(self._store, *self._store.messages.head(message_id))
+
+    @in_desk_thread
+    def receipts(self, message_id: UUID) -> list[ReceiptRow]:
+        """The receipts about a message, in the order they came, also those that do not count."""
+        return receipt_rows(self._works, self._store.messages.head(message_id).head)
+
+    @in_desk_thread
+    def track(self, message_id: UUID) -> Tracking:
+        """What is proved of a message for each recipient, and where its case stands; :class:`NotFoundError`."""
+        from exchange.cases.legal_comparison import clocks_of
+        from protocol.lifecycle.case import fold
+
+        directory = self._works.context.directory
+        seq, head, opened_at = self._store.messages.head(message_id)
+        messages = thread_messages(self._store, self._parsed, head.thread)
+        case = fold(messages)
+        row = inbox_row(self._store, seq, head, opened_at)
+        ways, national = ways_of(directory, row), clocks_of(directory, case)
+        tracked = tracking(row, receipt_rows(self._works, head), case, self._clock(), ways, national)
+        # The state follows from contents alone: where none is left, nobody can say any more what it was.
+        return tracked if messages else replace(tracked, state="erased")
+
+    # --- Reading ---
+
+    async def show(self, message_id: UUID) -> ShownMessage:
+        """The message, as read and opened at once: for programs that show it when they have it.
+
+        The statement that it was opened is durable before the content is returned. Raises as :meth:`read`.
+        """
+        await require_consent(self._works, message_id)
+        shown, statement = await self._in_thread(lambda: read_and_opened(self._works, message_id))
+        self._state_opening(statement)
+        return await self._with_proof(shown)
+
+    async def read(self, message_id: UUID) -> ShownMessage:
+        """The message, to be shown to an officer; that it was looked at is in the records.
+
+        Its sender is told nothing yet: see :meth:`opened`.
+
+        Raises :class:`NotFoundError`, and :class:`ConditionsOpenError` for content given under conditions that were not
+        accepted: it stays unopened. So does what was passed on by a consent that is not proved: :class:`HandlingError`,
+        or :class:`UnavailableError` where the directory of who gave it cannot be read now.
+        """
+
+        await require_consent(self._works, message_id)
+        return await self._with_proof(await self._in_thread(lambda: read(self._works, message_id)))
+
+    async def opened(self, message_id: UUID) -> None:
+        """State that an officer has the message before their eyes: call it when that is so, not before.
+
+        The first time for a received message, ContentAccessTracking is stated; the statement is durable.
+        """
+        self._state_opening(await self._in_thread(lambda: note_opened(self._works, message_id)))
+
+    def _state_opening(self, statement: PendingStatement | None) -> None:
+        if statement is not None:
+            self._works.context.background.start(self._works.node_sync.state((statement,)))
+
+    async def _with_proof(self, shown: ShownMessage) -> ShownMessage:
+        from protocol.messages.types.forward import Forward
+
+        if isinstance(shown.message, Forward):
+            return replace(shown, notes=(*shown.notes, *await proof_of(self._works, shown.message)))
+        return shown
+
+    async def peek(self, message_id: UUID) -> Message:
+        """The stored message for the program's own use: states nothing, records nothing. Raises as :meth:`read`."""
+        await require_consent(self._works, message_id)
+
+        def peek() -> Message:
+            stored = self._store.messages.get(message_id)
+            require_open(self._works, stored)
+            return self._parsed.of(stored)
+
+        return await self._in_thread(peek)
+
+
+def _proposed(proposal: Proposal, draft: Draft) -> SentMessage:
+    thread = UUID(str(draft["thread"])) if draft.get("thread") else proposal.id
+    return SentMessage(proposal.id, thread, b"", SendStatus.PROPOSED)

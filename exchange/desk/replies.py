@@ -1,0 +1,155 @@
+"""``desk.replies``: answering what came, in its thread, under its labels, in the name of the officer who acts.
+
+::
+
+    await desk.replies.acknowledge(request.id, will_answer="yes", form="message", eta=tomorrow)
+    await desk.replies.answer(request.id, [{"target": "t1", "result": "preserved", ...}])
+
+Each act sends one message and raises as :meth:`DeskMessages.send`, :class:`NotFoundError` for a message that the desk
+does not have, and :class:`ForbiddenError` for one that it sent itself. The ``..._draft`` acts only write: an officer
+may still change a draft, and several go together by :meth:`DeskMessages.send_many`. Where no officer acts, a message
+names the one of the settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from exchange.context.worker import in_desk_thread
+from exchange.desk._works import Draft, Works
+from exchange.desk.messages import DeskMessages
+from exchange.views import SentMessage
+from protocol.address import Address
+
+if TYPE_CHECKING:
+    from protocol.messages.handling_rules import Action
+
+
+class DeskReplies:
+    """The replies of one desk."""
+
+    def __init__(self, works: Works, messages: DeskMessages) -> None:
+        self._works = works
+        self._messages = messages
+        self._in_thread = works.context.in_thread
+
+    async def acknowledge(
+        self,
+        request_id: UUID,
+        *,
+        will_answer: str,
+        form: str,
+        eta: datetime | None = None,
+        next_update_by: datetime | None = None,
+        handler: Mapping[str, Any] | None = None,
+        remark: str | None = None,
+    ) -> SentMessage:
+        """Acknowledge a received request; see :meth:`acknowledgement_draft`."""
+        draft = await self.acknowledgement_draft(
+            request_id,
+            will_answer=will_answer,
+            form=form,
+            eta=eta,
+            next_update_by=next_update_by,
+            handler=handler,
+            remark=remark,
+        )
+        return await self._messages.send(draft)
+
+    @in_desk_thread
+    def acknowledgement_draft(
+        self,
+        request_id: UUID,
+        *,
+        will_answer: str,
+        form: str,
+        eta: datetime | None = None,
+        next_update_by: datetime | None = None,
+        handler: Mapping[str, Any] | None = None,
+        remark: str | None = None,
+    ) -> dict[str, Any]:
+        """An acknowledgement: whether this office will answer, in which form, and when.
+
+        ``will_answer`` and ``form`` are codes of the lists of these names. ``handler`` is who works on it: the officer
+        who acts, reached as the settings say, if it is not given.
+        """
+        fields: dict[str, Any] = {
+            "handler": handler,
+            "will_answer": will_answer,
+            "form": form,
+            "eta": eta,
+            "next_update_by": next_update_by,
+            "remark": remark,
+        }
+        present = {name: value for name, value in fields.items() if value is not None}
+        return self._works.replies.acknowledgement(request_id, present)
+
+    async def answer(
+        self,
+        request_id: UUID,
+        targets: Sequence[Mapping[str, Any]],
+        *,
+        own_reference: str | None = None,
+    ) -> SentMessage:
+        """Answer a received preservation request for the targets named; the others stay open."""
+        fields: dict[str, Any] = {"targets": [dict(target) for target in targets]}
+        if own_reference is not None:
+            fields["own_reference"] = own_reference
+        replies = self._works.replies
+        return await self._messages.send(await self._in_thread(lambda: replies.answer(request_id, fields)))
+
+    async def accept_conditions(self, message_id: UUID) -> SentMessage:
+        """Accept all conditions that a received message sets or offers; what was given under them then opens.
+
+        Raises :class:`NothingOpenError` when none is open.
+        """
+
+        def draft() -> list[Draft]:
+            return [self._works.replies.acceptance(message_id)]
+
+        (first,) = await self._in_thread(draft)
+        office = self._works.office
+        if await self._in_thread(lambda: office.needs_release(str(first["type"]))):
+            return await self._messages.propose(first)
+        # Written again where another program accepts them at the same time: then nothing is open any more.
+        return (await self._works.node_sync.send(draft, None))[0]
+
+    async def explain(self, message_id: UUID, *, remark: str | None = None) -> SentMessage:
+        """Tell the sender of a message that no rule allows that it changed nothing, and why, in the message's language.
+
+        Raises :class:`UsageError` when the message is in order.
+        """
+        replies = self._works.replies
+        return await self._messages.send(await self._in_thread(lambda: replies.explanation(message_id, remark)))
+
+    async def ask_consent(
+        self, message_id: UUID, action: Action, recipients: Sequence[Address], purpose: str, **more: Any
+    ) -> SentMessage:
+        """Ask the originator of a received message for consent to what its labels forbid.
+
+        ``purpose`` says in words what it is wanted for; ``more`` are further fields of the message consent_request.
+        """
+        replies = self._works.replies
+        return await self._messages.send(
+            await self._in_thread(lambda: replies.consent_request(message_id, action, recipients, purpose, more))
+        )
+
+    async def answer_consent(self, request_id: UUID, consent: str, **terms: Any) -> SentMessage:
+        """Say the same of all items of a received consent request: a code of the list consent, with its terms."""
+        replies = self._works.replies
+        return await self._messages.send(
+            await self._in_thread(lambda: replies.consent_reply(request_id, consent, terms))
+        )
+
+    async def answer_contact_test(self, test_id: UUID, *, remark: str | None = None) -> SentMessage:
+        """Reply to a received contact test."""
+        replies = self._works.replies
+        return await self._messages.send(await self._in_thread(lambda: replies.contact_reply(test_id, remark)))
+
+    async def draft(self, message_id: UUID, reply_type: str, **fields: Any) -> dict[str, Any]:
+        """A draft of a reply of any type to a stored message: addressed, in its thread, under its labels."""
+        replies = self._works.replies
+        return await self._in_thread(lambda: replies.reply(message_id, reply_type, fields))

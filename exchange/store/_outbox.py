@@ -1,0 +1,60 @@
+"""Which messages wait until the own node has taken them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from uuid import UUID
+
+from exchange.store._names import RowNames
+from exchange.store.database import SealedDatabase
+from exchange.store.messages import MessageTable
+from exchange.store.rows import StoredMessage
+
+
+class OutboxTable:
+    """The outbox of one desk: rows of :class:`MessageTable` in the order in which they were kept."""
+
+    def __init__(self, database: SealedDatabase, names: RowNames, messages: MessageTable) -> None:
+        self._database = database
+        self._names = names
+        self._messages = messages
+
+    def pending(self, limit: int, after: int = 0, max_bytes: int | None = None) -> list[tuple[int, StoredMessage]]:
+        """The oldest messages of the outbox after row ``after``, with their rows; one at least, whatever its size."""
+        with self._database.snapshot():
+            sizes = self._database.all(
+                "SELECT o.seq, length(m.body) FROM outbox o JOIN message m ON m.seq = o.seq"
+                " WHERE o.seq > ? ORDER BY o.seq LIMIT ?",
+                (after, limit),
+            )
+            last = after
+            for (seq, _), size in zip(sizes, accumulate(length for _, length in sizes), strict=True):
+                if max_bytes is not None and last > after and size > max_bytes:
+                    break
+                last = seq
+            rows = self._database.all(
+                "SELECT o.seq, m.id, m.head, m.body, m.slot FROM outbox o JOIN message m ON m.seq = o.seq"
+                " WHERE o.seq > ? AND o.seq <= ? ORDER BY o.seq",
+                (after, last),
+            )
+        return [(seq, self._messages.opened(*row)) for seq, *row in rows]
+
+    def count(self) -> int:
+        """How many messages wait."""
+        return int(self._database.all("SELECT count(*) FROM outbox")[0][0])
+
+    def has(self, message_id: UUID) -> bool:
+        """Whether the message waits."""
+        return bool(self._database.all("SELECT 1 FROM outbox WHERE id = ?", (self._names.message(message_id),)))
+
+    def insert(self, rows: Sequence[tuple[int, UUID]]) -> None:
+        """Put messages into the outbox by row number and id, inside a transaction."""
+        named = [(seq, self._names.message(message_id)) for seq, message_id in rows]
+        self._database.execute_all("INSERT INTO outbox (seq, id) VALUES (?, ?)", named)
+
+    def remove(self, ids: Iterable[UUID]) -> set[UUID]:
+        """Take messages out, inside a transaction; those that were there."""
+        named = {self._names.message(message_id): message_id for message_id in ids}
+        gone = self._database.among("DELETE FROM outbox WHERE id IN", named, " RETURNING id")
+        return {named[row] for (row,) in gone}

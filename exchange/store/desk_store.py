@@ -1,0 +1,198 @@
+"""The desk's database, opened: its parts, and the acts that write into several of them at once.
+
+Everything in it is sealed or blinded (:mod:`exchange.store.cipher`). Every method is one transaction at most, and
+durable when it returns (WAL, synchronous=FULL), except for the two that record the node's answers: those are asked for
+again if a power cut undoes them. Blocking: the desk calls it from one thread of its own, a batch at a time, which costs
+one change of thread per batch instead of several per statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+from uuid import UUID
+
+from exchange.store._content import ContentSeal
+from exchange.store._content_keys import ContentKeys
+from exchange.store._mailbox import MailboxPlace, QuarantineTable
+from exchange.store._names import RowNames
+from exchange.store._outbox import OutboxTable
+from exchange.store._refusals import RefusalTable
+from exchange.store._short_ids import ShortIds
+from exchange.store._state import StateTable
+from exchange.store.agenda import AgendaTable
+from exchange.store.case_notes import CaseNoteTable
+from exchange.store.cipher import RowCipher
+from exchange.store.database import SealedDatabase
+from exchange.store.messages import ContactTestTable, MessageTable
+from exchange.store.processing_log import ProcessingLogTable
+from exchange.store.receipts import ReceiptTable
+from exchange.store.rows import PendingStatement, RecipientDelivery, Refusal, StoredMessage, StoredReceipt, TakenRows
+from exchange.store.search import WordTable
+from exchange.store.statements import StatementTable
+from protocol.errors import DeskBusyError
+from protocol.processing_log import ProcessingRecord
+
+CONTENT_KEYS = "content-keys.bin"
+"""The file of content keys, beside the database."""
+
+
+class DeskStore:
+    """The database of one desk; used from one thread at a time, beside other programs.
+
+    Raises :class:`DatabaseDamagedError`, :class:`StorageFullError` and :class:`DeskBusyError` from every method, and so
+    do the parts.
+    """
+
+    database: SealedDatabase
+    state: StateTable
+    content: ContentSeal
+    messages: MessageTable
+    short_ids: ShortIds
+    contact_tests: ContactTestTable
+    outbox: OutboxTable
+    refusals: RefusalTable
+    mailbox: MailboxPlace
+    quarantine: QuarantineTable
+    statements: StatementTable
+    receipts: ReceiptTable
+    agenda: AgendaTable
+    case_notes: CaseNoteTable
+    search: WordTable
+    records: ProcessingLogTable
+
+    def __init__(self, path: Path, cipher: RowCipher) -> None:
+        self.database = database = SealedDatabase(path, cipher)
+        try:
+            keys = ContentKeys(path.with_name(CONTENT_KEYS))
+        except BaseException:
+            database.close()
+            raise
+        try:
+            names = RowNames(cipher)
+            self.state = StateTable(database)
+            self.content = ContentSeal(database, self.state, keys)
+            self.agenda = AgendaTable(database)
+            self.messages = MessageTable(database, names, self.content, self.agenda)
+            self.short_ids = self.messages.short_ids
+            self.contact_tests = ContactTestTable(database, names)
+            self.outbox = OutboxTable(database, names, self.messages)
+            self.refusals = RefusalTable(database, names)
+            self.mailbox = MailboxPlace(database, self.state)
+            self.quarantine = QuarantineTable(database, names)
+            self.statements = StatementTable(database, names)
+            self.receipts = ReceiptTable(database, names, self.agenda)
+            self.case_notes = CaseNoteTable(database, names, self.content)
+            self.search = WordTable(database, self.state, self.messages)
+            self.records = ProcessingLogTable(database)
+            self._names = names
+            with suppress(DeskBusyError):  # another program is at it
+                self.content.destroy_doomed()  # of what was erased when the power went
+            self.short_ids.complete()
+        except BaseException:
+            keys.close()
+            database.close()
+            raise
+
+    def close(self) -> None:
+        """Close the database."""
+        self.content.close()
+        self.database.close()
+
+    # --- Sending ---
+
+    def add_sent(self, messages: Sequence[StoredMessage], records: Sequence[ProcessingRecord] = ()) -> None:
+        """Keep new messages, with the records of them, and put them into the outbox."""
+        heads = [message.head for message in messages]
+        with self.database.transaction():
+            seqs = self.messages.insert(messages)
+            self.outbox.insert([(seq, head.id) for seq, head in zip(seqs, heads, strict=True)])
+            self.contact_tests.insert(heads)
+            self.records.insert(records)
+        self.messages.remember(heads)
+
+    def record_submission(
+        self,
+        done: Iterable[UUID],
+        refused: Iterable[tuple[UUID, Refusal]],
+        receipts: Sequence[StoredReceipt],
+        records: Mapping[UUID, ProcessingRecord] = MappingProxyType({}),
+    ) -> set[UUID]:
+        """Take messages out of the outbox: accepted ones, and refused ones with the reason; which were in it.
+
+        Two programs may submit one message at the same time. The record of the first of them stands. ``records`` are
+        kept of those that this one took out.
+        """
+        why = dict(refused)
+        with self.database.transaction(redone=True):
+            taken = self.outbox.remove([*done, *why])
+            for message_id in taken & why.keys():
+                self.refusals.put(self._names.message(message_id), why[message_id])
+            self.receipts.insert(receipts)
+            self.records.insert([record for key, record in records.items() if key in taken])
+        return taken
+
+    # --- Receiving ---
+
+    def known(self, digests: Collection[bytes]) -> set[bytes]:
+        """Those of the digests whose envelope was accepted or refused before."""
+        return self.messages.known(digests) | self.quarantine.known(digests)
+
+    def take(self, delivery: RecipientDelivery) -> TakenRows | None:
+        """Keep all of a page, and the cursor, or nothing.
+
+        None, with nothing kept, where the place is another one than that at which it was judged: another program took
+        entries of the mailbox meanwhile, or began another mailbox.
+        """
+        with self.database.transaction():
+            if delivery.judged_at not in {None, self.mailbox.place()}:
+                return None
+            kept = self.messages.insert(delivery.messages)
+            held = self.quarantine.insert(delivery.quarantined)
+            self.statements.insert(delivery.statements)
+            self.receipts.insert(delivery.receipts)
+            self.records.insert(delivery.records)
+            self.mailbox.move(delivery.cursor)
+        return TakenRows(tuple(kept), tuple(held))
+
+    # --- Stating ---
+
+    def open_message(self, message_id: UUID, at: datetime, statement: PendingStatement) -> bool:
+        """Note that a message was opened, with the statement of it; False when it had been opened before.
+
+        Inside a transaction of the database.
+        """
+        if not self.statements.note_opening(message_id, at):
+            return False
+        self.statements.insert([statement])
+        return True
+
+    def record_stated(
+        self,
+        done: Iterable[PendingStatement],
+        refused: Sequence[tuple[PendingStatement, Refusal]],
+        receipts: Sequence[StoredReceipt],
+    ) -> None:
+        """Take statements off the list: logged ones, and refused ones with the reason."""
+        with self.database.transaction(redone=True):
+            self.statements.remove(done)
+            why = {statement.key: refusal for statement, refusal in refused}
+            for key in self.statements.remove([statement for statement, _ in refused]):
+                self.refusals.put(self._names.statement(key), why[key])
+            self.receipts.insert(receipts)
+
+    # --- Erasing ---
+
+    def erase(self, message: StoredMessage) -> int:
+        """Take a message's content and what points into it out of the database, inside a transaction.
+
+        The rest proves that there was a message: ids, digest, addresses and times. The content's key is
+        noted to be destroyed: :meth:`ContentSeal.destroy_doomed` does it after the transaction, or the next start after
+        a power cut. Returns the message's row number, for :meth:`WordTable.forget`.
+        """
+        seq = self.messages.erase(message)
+        self.search.forget_closed(seq)
+        return seq

@@ -1,0 +1,83 @@
+"""The receipts about messages, each with the verdict on it, and the checkpoints under which they are proved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+from exchange.store._names import RowNames
+from exchange.store.agenda import AgendaTable
+from exchange.store.database import SealedDatabase
+from exchange.store.rows import StoredReceipt
+from protocol.encoding import cbor
+from protocol.errors import DatabaseDamagedError
+from protocol.log.merkle import HASH_BYTES
+from protocol.receipt import Receipt
+
+
+class ReceiptTable:
+    """The receipts of one desk. A checkpoint is kept once, however many receipts it proves."""
+
+    def __init__(self, database: SealedDatabase, names: RowNames, agenda: AgendaTable) -> None:
+        self._database = database
+        self._cipher = database.cipher
+        self._names = names
+        self._agenda = agenda
+
+    def of(self, digest: bytes) -> list[StoredReceipt]:
+        """The receipts about one envelope, in the order they were stored."""
+        rows = self._database.all(
+            "SELECT id, sealed FROM receipt WHERE digest = ? ORDER BY seq", (self._names.digest(digest),)
+        )
+        return [self._opened(digest, row, sealed) for row, sealed in rows]
+
+    def upgrade(self, digest: bytes, receipts: Sequence[Receipt]) -> None:
+        """Prove entries about one envelope, verified and stored before, under other checkpoints from now on."""
+        with self._database.transaction():
+            for receipt in receipts:
+                note = self._insert_checkpoint(receipt.checkpoint)
+                row, sealed = self._sealed(StoredReceipt(digest, receipt, None), note)
+                self._database.execute("UPDATE receipt SET sealed = ? WHERE id = ?", (sealed, row))
+
+    def insert(self, receipts: Sequence[StoredReceipt]) -> None:
+        """Keep receipts, inside a transaction; one that is there already is kept once."""
+        checkpoints = {stored.receipt.checkpoint for stored in receipts}
+        notes = {checkpoint: self._insert_checkpoint(checkpoint) for checkpoint in checkpoints}
+        digests = {stored.digest: self._names.digest(stored.digest) for stored in receipts}
+        rows: list[tuple[bytes, bytes, bytes]] = []
+        for stored in receipts:
+            row, sealed = self._sealed(stored, notes[stored.receipt.checkpoint])
+            rows.append((row, digests[stored.digest], sealed))
+        self._database.execute_all(
+            "INSERT INTO receipt (id, digest, sealed) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", rows
+        )
+        found = self._database.among("SELECT thread FROM message WHERE digest IN", digests.values())
+        self._agenda.mark_stale(thread for (thread,) in found)
+
+    def _sealed(self, stored: StoredReceipt, note: bytes) -> tuple[bytes, bytes]:
+        """The row of a receipt and its sealed value; ``note`` names the checkpoint."""
+        receipt = stored.receipt
+        # A log entry by its bytes and place, whatever checkpoint proves it: a repeat adds nothing. A receipt that was
+        # not verified is another row, so that it can never stand in the way of one that is.
+        row = self._cipher.blind(b"receipt", cbor.encode([receipt.leaf, receipt.index, stored.error]))
+        value = cbor.encode([receipt.leaf, receipt.index, b"".join(receipt.path), note, stored.error])
+        return row, self._cipher.seal(b"receipt.sealed", row, value)
+
+    def _insert_checkpoint(self, note: bytes) -> bytes:
+        digest = sha256(note).digest()
+        row = self._cipher.blind(b"checkpoint", digest)
+        self._database.execute(
+            "INSERT INTO checkpoint (id, sealed) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            (row, self._cipher.seal(b"checkpoint.sealed", row, note)),
+        )
+        return digest
+
+    def _opened(self, digest: bytes, row: bytes, sealed: bytes) -> StoredReceipt:
+        leaf, index, path, note, error = cbor.decode(self._cipher.open(b"receipt.sealed", row, sealed))
+        name = self._cipher.blind(b"checkpoint", note)
+        notes = self._database.all("SELECT sealed FROM checkpoint WHERE id = ?", (name,))
+        if not notes:
+            raise DatabaseDamagedError("a receipt's checkpoint is missing from the desk's database")
+        checkpoint = self._cipher.open(b"checkpoint.sealed", name, notes[0][0])
+        hashes = tuple(path[at : at + HASH_BYTES] for at in range(0, len(path), HASH_BYTES))
+        return StoredReceipt(digest, Receipt(leaf, index, hashes, checkpoint), error)

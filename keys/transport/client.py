@@ -1,0 +1,265 @@
+"""The one client with which a member's programs ask a node: pinned TLS, signed requests, bounded answers.
+
+The rules stand here and nowhere else:
+
+1. The server shows one of the certificates that it is known by (:mod:`keys.transport.tls`). Only a file that proves
+   itself may come over another one, and only from the node that this program began with.
+2. Each request is signed anew whenever it is sent (:mod:`keys.transport.signing`).
+3. An answer is counted while it is read, and no more is taken than was asked for. It is not compressed.
+4. No redirect is followed, no cookie kept, no proxy or password of the environment used.
+5. A refusal becomes its typed error. An answer that is none of this protocol is the node's failure.
+
+Nothing that a node answers is trusted here: the caller verifies it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from yarl import URL
+
+from keys.transport.networks import Network, guarded_sockets, is_refusal
+from keys.transport.signing import Requester, signing
+from keys.transport.tls import any_server_context, client_context
+from keys.transport.urls import read_url
+from protocol.errors import (
+    CertificateUnknownError,
+    MalformedError,
+    NetworkNotAllowedError,
+    PeerFailedError,
+    UnavailableError,
+)
+from protocol.http.problem import MAX_PROBLEM_BYTES, problem_of
+from protocol.http.signature import SignedBody
+
+if TYPE_CHECKING:
+    import aiohttp
+
+
+T = TypeVar("T")
+
+_CONNECT_TIMEOUT_S = 10.0
+_KEEP_ALIVE_S = 20.0  # shorter than a server's idle time-out, so that it is seldom the server who closes first
+# So long a server that showed an unknown certificate is not asked over the known ones for what proves itself.
+_UNKNOWN_FOR_S = 60.0
+
+Heard = Callable[[str, str | None], None]
+"""Told of each answer over a pinned connection: the node, and what its ``Date`` field says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A node as its card or a bootstrap file names it: its base URL, and the DER certificates that it may show."""
+
+    node: str
+    url: str
+    certificates: tuple[bytes, ...]
+
+    @property
+    def title(self) -> str:
+        """How errors name it."""
+        return f"the node {self.node}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far a client goes: seconds until it gives up, connections at once, and networks that it may connect to.
+
+    ``networks`` are allowed beside the public one; None: anywhere. ``heard`` is told of answers.
+    """
+
+    timeout_s: float = 30
+    connections: int = 8
+    networks: Sequence[Network] | None = None
+    heard: Heard = lambda node, date: None
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One request. ``target`` is path and query, percent-encoded; ``body`` is None for GET.
+
+    ``max_bytes`` bounds the answer; ``extra_s`` is how much longer than usual the node may take.
+    """
+
+    target: str
+    max_bytes: int
+    body: SignedBody | None = None
+    extra_s: float = 0
+
+    @property
+    def method(self) -> str:
+        """GET without a body, POST with one."""
+        return "GET" if self.body is None else "POST"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """What a node answered: 200 with the content, or a refusal."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+    def content(self, source: str) -> bytes:
+        """The body of a 200; raises the typed error that ``source`` refused with, or :class:`PeerFailedError`."""
+        if self.status != 200:
+            raise problem_of(self.body, source)
+        return self.body
+
+
+class SignedClient:
+    """One node, with its connections. Belongs to the event loop in which it was made.
+
+    Every method raises :class:`UnavailableError` when the node cannot be reached in time, with
+    :class:`CertificateUnknownError` and :class:`NetworkNotAllowedError` among its kinds, :class:`PeerFailedError` when
+    its answer is none, and :class:`MalformedError` when its address is none.
+    """
+
+    def __init__(self, server: Server, requester: Requester, reach: Reach = Reach()) -> None:
+        import aiohttp
+
+        self.server = server
+        self._requester = requester
+        self._reach = reach
+        self._unknown_until = float("-inf")  # monotonic
+        self._any_server: ssl.SSLContext | None = None
+        guard: dict[str, Any] = {}
+        if reach.networks is not None:
+            guard["socket_factory"] = guarded_sockets(reach.networks)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                ssl=client_context(server.certificates),
+                limit=reach.connections,
+                keepalive_timeout=_KEEP_ALIVE_S,
+                **guard,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            headers={"Accept-Encoding": "identity", "User-Agent": "comity"},
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+    async def call(self, request: HttpRequest) -> bytes:
+        """The content of the node's answer; raises the typed error that it refuses with."""
+        return (await self.ask(request)).content(self.server.title)
+
+    async def ask(self, request: HttpRequest) -> HttpAnswer:
+        """The node's answer, whatever its status."""
+        return await self._send(request, None)
+
+    async def call_for_proof(self, request: HttpRequest, *, began_here: bool) -> bytes:
+        """As :meth:`call`, for a file that proves itself, such as one of the directory.
+
+        That file may be what names the node's new certificate, so it is taken over an unknown certificate too. Any
+        address would do for that: hence only from the node that this program began with (``began_here``), whose
+        address somebody took over by hand.
+        """
+        if not began_here:
+            return await self.call(request)
+        if time.monotonic() >= self._unknown_until:
+            try:
+                return await self.call(request)
+            except CertificateUnknownError:
+                self._unknown_until = time.monotonic() + _UNKNOWN_FOR_S
+        if self._any_server is None:
+            self._any_server = any_server_context()
+        return (await self._send(request, self._any_server)).content(self.server.title)
+
+    # --- Inside ---
+
+    def _url(self, target: str) -> tuple[str, URL]:
+        """The absolute URL as it is signed and as it is sent."""
+        url = self.server.url.rstrip("/") + target
+        try:
+            parsed = read_url(url)
+        except ValueError as cause:
+            raise MalformedError(f"the address of {self.server.title} is none") from cause
+        if parsed.scheme != "https" or not parsed.host:
+            raise MalformedError(f"the address of {self.server.title} is not an https URL")
+        return url, parsed
+
+    async def _send(self, request: HttpRequest, tls: ssl.SSLContext | None) -> HttpAnswer:
+        """The answer over the pinned certificates, or over ``tls`` where that is given."""
+        import aiohttp
+
+        title = self.server.title
+        url, parsed = self._url(request.target)
+        timeout = aiohttp.ClientTimeout(
+            total=self._reach.timeout_s + request.extra_s, connect=min(_CONNECT_TIMEOUT_S, self._reach.timeout_s)
+        )
+        try:
+            async with self._session.request(
+                request.method,
+                parsed,
+                data=None if request.body is None else request.body.content,
+                middlewares=(signing(request.method, url, request.body, self._requester),),
+                timeout=timeout,
+                allow_redirects=False,
+                ssl=True if tls is None else tls,
+            ) as response:
+                if tls is None:
+                    self._reach.heard(self.server.node, response.headers.get("Date"))
+                body = await self._read(response, request.max_bytes if response.status == 200 else MAX_PROBLEM_BYTES)
+                return HttpAnswer(response.status, response.content_type, body)
+        except TimeoutError as cause:
+            raise UnavailableError(f"{title} did not answer in time") from cause
+        except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError) as cause:
+            raise PeerFailedError(f"{title} broke its answer off ({type(cause).__name__})") from cause
+        except aiohttp.ClientConnectorCertificateError as cause:
+            raise CertificateUnknownError(f"{title} shows a certificate that is not on its card") from cause
+        except (aiohttp.ClientError, OSError) as cause:
+            if is_refusal(cause):
+                text = f"{title} is reached at {parsed.host}, in no network that is allowed"
+                raise NetworkNotAllowedError(text) from cause
+            raise UnavailableError(f"{title} cannot be reached ({type(cause).__name__})") from cause
+
+    async def _read(self, response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise PeerFailedError(f"{self.server.title} answered with a compressed body")
+        parts = bytearray()
+        async for part in response.content.iter_any():
+            parts += part
+            if len(parts) > max_bytes:
+                raise PeerFailedError(f"{self.server.title} answered with more than {max_bytes} bytes")
+        return bytes(parts)
+
+
+class BlockingClient:
+    """The same client for a thread without an event loop, such as the one of the directory's library.
+
+    It keeps a loop of its own, which runs while a call waits: so no other loop can keep it waiting, and ending this
+    thread never waits for another loop. One thread at a time; connections stay open between calls.
+    """
+
+    def __init__(self, server: Server, requester: Requester, reach: Reach = Reach()) -> None:
+        self.server = server
+        self._requester = requester
+        self._reach = reach
+        self._runner = asyncio.Runner()
+        self._client: SignedClient | None = None
+
+    def run(self, ask: Callable[[SignedClient], Awaitable[T]]) -> T:
+        """What ``ask`` makes of the client; raises what it raises."""
+        return self._runner.run(self._asked(ask))
+
+    def close(self) -> None:
+        """Close the connections and the loop."""
+        try:
+            if self._client is not None:
+                self._runner.run(self._client.close())
+        finally:
+            self._runner.close()
+
+    async def _asked(self, ask: Callable[[SignedClient], Awaitable[T]]) -> T:
+        if self._client is None:
+            self._client = SignedClient(self.server, self._requester, self._reach)
+        return await ask(self._client)

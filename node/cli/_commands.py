@@ -1,0 +1,117 @@
+"""Every command of ``comity-node``: its name, where it stands, its help. Nothing of it is imported here."""
+
+from __future__ import annotations
+
+from keys.commands import CommandRow
+from node.i18n import _
+
+ROWS = (
+    CommandRow(
+        "init",
+        "node.cli._setup:init",
+        _(
+            "Make a node: keys, TLS certificate, settings, and the card that its nation signs.\n\n"
+            'Example: comity-node init kr --node kr --name "Republic of Korea" --url '
+            'https://node.example:8443\n--federation "Example Network"'
+        ),
+    ),
+    CommandRow(
+        "join",
+        "node.cli._setup:join",
+        _(
+            "Take the federation's bootstrap file: the root of trust and the first node to ask.\n\n"
+            "Example: comity-node join kr bootstrap.json"
+        ),
+    ),
+    CommandRow(
+        "card",
+        "node.cli._setup:card",
+        _("Show the node's card as it was made, for its nation to sign.\n\nExample: comity-node card kr"),
+    ),
+    CommandRow(
+        "bootstrap",
+        "node.cli._setup:bootstrap",
+        _(
+            "Write the bootstrap file for desks that this node serves, also where no partner reaches "
+            "it.\n\n"
+            "Example: comity-node bootstrap /var/lib/comity --url https://10.0.0.5:8443 --out desks.json"
+        ),
+    ),
+    CommandRow(
+        "run",
+        "node.cli._operation:run",
+        _(
+            "Run the node until SIGTERM or Ctrl-C. When it serves it prints one JSON line: event, node, "
+            "url, admin.\n\n"
+            "After a restart of the machine it asks its partners how far its log went, and signs nothing "
+            "until one has answered.\n\n"
+            "Example: comity-node run kr --passphrase-file passphrase"
+        ),
+    ),
+    CommandRow(
+        "health",
+        "node.cli._operation:health",
+        _(
+            "Ask the running node for its state: 0 ok or attention, 4 failing or not running.\n\n"
+            "Example: comity-node health kr"
+        ),
+    ),
+    CommandRow(
+        "trace",
+        "node.cli._inspection:trace",
+        _(
+            "Why a message is where it is: what was logged, what waits, and the last error. The node may be "
+            "running.\n\n"
+            "Example: comity-node trace kr 7f3a"
+        ),
+    ),
+    CommandRow(
+        "partners",
+        "node.cli._inspection:partners",
+        _(
+            "Show what waits for each partner, and how far its log was seen. The node may be running.\n\n"
+            "Example: comity-node partners kr"
+        ),
+    ),
+    CommandRow(
+        "backup",
+        "node.cli._backup:backup",
+        _(
+            "Write a consistent copy of the node with a list of hashes. The node may be running, but not "
+            "for --final.\n\n"
+            "Example: comity-node backup kr /backup/kr-monday"
+        ),
+    ),
+    CommandRow(
+        "restore",
+        "node.cli._backup:restore",
+        _(
+            "Make a home from a backup, every file verified. The node signs nothing before ``log "
+            "reconcile``.\n\n"
+            "Example: comity-node restore /backup/kr-monday --into kr"
+        ),
+    ),
+    CommandRow("keys", "node.cli._keys:app", _("Keys of those who sign the directory.")),
+    CommandRow(
+        "federation", "node.cli._membership:federation", _("Found a federation and keep its directory published.")
+    ),
+    CommandRow("nation", "node.cli._membership:nation", _("Admit nations.")),
+    CommandRow("cards", "node.cli._auditors:card", _("Publish and change the cards of nodes and contact points.")),
+    CommandRow(
+        "ceremony",
+        "node.cli._membership:ceremony",
+        _("Review and sign a change that a registry sent; needs no network."),
+    ),
+    CommandRow(
+        "rotate",
+        "node.cli._rotation:app",
+        _("New keys for this node: begin, publish the card, switch, restart, finish, publish the card."),
+    ),
+    CommandRow("bundle", "node.cli._bundle:bundle", _("Exchange by files with a node or a desk that has no network.")),
+    CommandRow("log", "node.cli._loglife:log", _("The node's transparency log.")),
+    CommandRow(
+        "monitor",
+        "node.cli._operation:monitor",
+        _("Look after the partners' logs: proofs, distrust and trust."),
+    ),
+)

@@ -1,0 +1,7 @@
+"""How large a part of a bundle may be: apart from what reads one, as a command's help says it."""
+
+from __future__ import annotations
+
+MAX_PART_BYTES = 32 * 1024 * 1024
+MIN_PART_BYTES = 2 * 1024 * 1024  # holds the largest envelope with its receipts
+DEFAULT_PART_BYTES = 7 * 1024 * 1024  # fits mail of 10 MB after base64

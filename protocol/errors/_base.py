@@ -1,0 +1,32 @@
+"""The base of every typed error: what each one says, and how it travels."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class ComityError(Exception):
+    """Base of all typed errors.
+
+    ``code`` is stable and machine-readable, ``http_status`` what a node answers with, ``advice`` one line on
+    what to do. ``detail`` is what happened this time.
+    """
+
+    code: ClassVar[str] = "internal"
+    http_status: ClassVar[int] = 500
+    advice: ClassVar[str] = "Report this to the operator with the code."
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, detail: str = "") -> None:
+        self.detail = detail or type(self).__doc__ or self.code
+        self.detail = self.detail.strip().splitlines()[0]
+        super().__init__(self.detail)
+
+    def to_problem(self) -> dict[str, Any]:
+        """The RFC 9457 members of this error."""
+        return {
+            "type": f"urn:comity:error:{self.code}",
+            "title": self.advice,
+            "status": self.http_status,
+            "detail": self.detail,
+        }

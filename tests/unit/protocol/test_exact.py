@@ -1,0 +1,196 @@
+"""Readers of a fixed shape: they find nothing that the general reader refuses, and give what it gives."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol import event, routing, statement
+from protocol.address import Address
+from protocol.crypto import cose
+from protocol.crypto.hpke import HybridOpener, SealingKey
+from protocol.crypto.signing import Ed25519Signer
+from protocol.encoding import cbor, exact
+from protocol.encoding.ids import new_message_id
+from protocol.envelope import MAX_ENVELOPE_BYTES, SEALED_TYPE, parse_envelope, seal
+from protocol.errors import ComityError
+from protocol.event import Event, EventName, LeafReference, decode_event, encode_event
+from protocol.http import wire
+from protocol.routing import Priority, Routing, decode_routing, encode_routing
+from protocol.statement import DeskStatement, parse_statement, sign_statement
+
+NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
+SEOUL, PARIS, ROME = (Address.parse(text) for text in ("24-7@kr", "24-7@fr", "24-7@it"))
+ID = new_message_id(NOW, bytes(range(10)))
+SIGNER, OPENER, SECOND = Ed25519Signer(bytes(32)), HybridOpener(bytes([1]) * 32), HybridOpener(bytes([2]) * 32)
+ROUTING = Routing(ID, SEOUL, (PARIS,), NOW, NOW + timedelta(days=7), Priority.URGENT, None, bytes(32))
+ENVELOPE = seal(b"content", ROUTING, SIGNER, {PARIS: SealingKey(OPENER.public_key)}, os.urandom)
+TO_TWO = seal(
+    os.urandom(70_000),
+    replace(ROUTING, recipients=(PARIS, ROME)),
+    SIGNER,
+    {PARIS: SealingKey(OPENER.public_key), ROME: SealingKey(SECOND.public_key)},
+    os.urandom,
+)
+STATED = DeskStatement(EventName.ContentHandover, ID, bytes(range(32)), PARIS, NOW)
+STATEMENT = sign_statement(STATED, SIGNER)
+RELAYED = Event(EventName.RelayAcceptance, NOW, ID, bytes(32), bytes(16), peer="fr")
+EVENTS = [
+    RELAYED,
+    replace(RELAYED, reference=LeafReference("fr.example/log", 5, bytes(32))),
+    replace(RELAYED, reference=LeafReference("fr.example/log", 70_000, bytes(32))),
+    Event(EventName.SubmissionAcceptance, NOW, ID, bytes(32), bytes(16)),
+    Event(EventName.ContentConsignment, NOW, ID, bytes(32), bytes(16), recipient=PARIS),
+    Event(EventName.ContentHandover, NOW, ID, bytes(32), bytes(16), recipient=PARIS, statement=STATEMENT),
+    Event(EventName.RelayRejection, NOW, ID, bytes(32), bytes(16), peer="fr", reasons=("expired", "no-such-desk")),
+]
+
+Reader = Callable[[bytes], object]
+
+
+def encrypted(data: bytes) -> object:
+    return cose.parse_encrypted(data, max_bytes=MAX_ENVELOPE_BYTES)
+
+
+def signed(data: bytes) -> object:
+    return cose.parse_sign1(data, SEALED_TYPE, max_bytes=MAX_ENVELOPE_BYTES)
+
+
+def items(data: bytes) -> object:
+    return wire.decode_items(data, 64, wire.MAX_BATCH_BYTES)
+
+
+READERS: list[tuple[Reader, list[bytes]]] = [
+    (signed, [ENVELOPE, TO_TWO]),
+    (encrypted, [parse_envelope(ENVELOPE).signed.payload, parse_envelope(TO_TWO).signed.payload]),
+    (
+        decode_routing,
+        [
+            encode_routing(ROUTING),
+            encode_routing(replace(ROUTING, ack_by=NOW + timedelta(hours=1), recipients=(PARIS, ROME))),
+        ],
+    ),
+    (decode_event, [encode_event(one) for one in EVENTS]),
+    (parse_statement.__wrapped__, [STATEMENT]),
+    (items, [wire.encode_items([b"", b"a" * 24, b"b" * 300, b"c" * 70_000]), wire.encode_items([b"d"] * 30)]),
+]
+EXAMPLES = [(reader, one) for reader, examples in READERS for one in examples]
+
+
+@contextmanager
+def general_readers() -> Iterator[None]:
+    """As if no reader of a fixed shape ever found what it looks for."""
+
+    def find_nothing(*_: object) -> object:
+        raise exact.InexactError
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in (
+            (cose, "_exact_sign1"),
+            (cose, "_exact_encrypted"),
+            (routing, "_exact_routing"),
+            (event, "_exact_event"),
+            (statement, "_exact_statement"),
+            (wire, "_exact_items"),
+        ):
+            patch.setattr(module, name, find_nothing)
+        yield
+
+
+def outcome(reader: Reader, data: bytes) -> object:
+    """The value, or the kind of the error and what it says."""
+    try:
+        return reader(data)
+    except ComityError as problem:
+        return type(problem), problem.detail
+
+
+def assert_read_alike(reader: Reader, data: bytes) -> None:
+    found = outcome(reader, data)
+    with general_readers():
+        assert outcome(reader, data) == found
+
+
+@pytest.mark.parametrize(("reader", "example"), EXAMPLES)
+def test_what_both_readers_find_is_the_same(reader: Reader, example: bytes) -> None:
+    assert_read_alike(reader, example)
+
+
+@given(st.sampled_from(EXAMPLES), st.data())
+def test_no_altered_bytes_are_read_that_the_general_reader_refuses(
+    example: tuple[Reader, bytes], data: st.DataObject
+) -> None:
+    reader, encoded = example
+    altered = bytearray(encoded)
+    for _ in range(data.draw(st.integers(1, 3))):
+        # Most of a large object is one string: what is of interest stands near its beginning and its end.
+        end = len(altered)
+        at = data.draw(st.integers(0, min(200, end)) | st.integers(max(0, end - 200), end) | st.integers(0, end))
+        taken = data.draw(st.integers(0, 3))
+        altered[at : at + taken] = data.draw(st.binary(max_size=4) | st.sampled_from(LENGTHS))
+    assert_read_alike(reader, bytes(altered))
+
+
+# Heads of strings, arrays and integers in other forms than the shortest, and of other kinds.
+LENGTHS = [
+    bytes.fromhex(head) for head in ("5810", "590010", "5a00000010", "5b0000000000000010", "5f", "9f", "bf", "ff")
+]
+LENGTHS += [
+    bytes.fromhex(head) for head in ("f4", "f5", "f6", "f7", "c0", "d9d9f7", "1801", "190001", "20", "7818", "9801")
+]
+
+
+@pytest.mark.parametrize(("reader", "example"), EXAMPLES)
+def test_one_byte_of_another_value_is_judged_alike_wherever_it_stands(reader: Reader, example: bytes) -> None:
+    places = range(len(example)) if len(example) < 400 else (*range(120), *range(len(example) - 120, len(example)))
+    for at in places:
+        for change in (1, 0x20, 0x80):
+            assert_read_alike(reader, example[:at] + bytes((example[at] ^ change,)) + example[at + 1 :])
+
+
+@pytest.mark.parametrize(("reader", "example"), EXAMPLES)
+def test_cut_and_lengthened_bytes_are_judged_alike(reader: Reader, example: bytes) -> None:
+    cuts = range(len(example)) if len(example) < 400 else (*range(120), *range(len(example) - 120, len(example)))
+    for end in cuts:
+        assert_read_alike(reader, example[:end])
+    assert_read_alike(reader, example + b"\0")
+
+
+@pytest.mark.parametrize(
+    ("reader", "example"), [(r, e) for r, e in EXAMPLES if r is not decode_event or b"no-such-desk" not in e]
+)
+def test_what_is_well_formed_needs_no_general_reader(
+    reader: Reader, example: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader(example)  # headers that repeat are read once
+
+    def fail(*_: object, **__: object) -> object:
+        raise AssertionError("read twice")
+
+    monkeypatch.setattr(cbor, "decode", fail)
+    reader(example)
+
+
+@given(st.integers(0, 2**64 - 1) | st.integers(0, 70_000))
+def test_an_integer_is_written_and_read_in_its_one_form(value: int) -> None:
+    written = exact.put_unsigned(value)
+    assert written == cbor.encode(value)
+    assert exact.unsigned(written, 0) == (value, len(written))
+
+
+@given(st.binary(max_size=300) | st.sampled_from([bytes(255), bytes(256), bytes(65_535), bytes(65_536)]))
+def test_a_string_is_written_and_read_in_its_one_form(value: bytes) -> None:
+    written = exact.put_bytes(value)
+    assert written == cbor.encode(value)
+    assert exact.byte_string(written, 0) == (value, len(written))
+
+
+@pytest.mark.parametrize("head", ["1800", "1817", "190000", "1900ff", "1a0000ffff", "1b00000000ffffffff", "1c", "1f"])
+def test_an_integer_in_another_form_is_not_found(head: str) -> None:
+    with pytest.raises(exact.NOT_EXACT):
+        exact.unsigned(bytes.fromhex(head), 0)

@@ -1,0 +1,106 @@
+"""The table of figures: medians, ratios within a round, peers that are not there, and what a day of messages needs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks._capacity import BUSY_HOURS, DAYS, MESSAGES_A_DAY, capacity_rows
+from benchmarks._figures import Figure, Report
+from benchmarks.table import BEGIN, END, PAGE, SCRIPTS, Table, markdown, page_with, shown
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+def line(value: float, floor: float | None = None, *, more: bool = False, name: str = "legs") -> dict[str, object]:
+    report = Report("throughput", slopes={"CPU µs a message, node kr": value})
+    report.add(name, value, "/s" if more else "ms", floor, more_is_better=more)
+    told: dict[str, object] = json.loads(report.line())
+    return told
+
+
+def test_a_ratio_is_of_one_round_and_every_value_the_median_of_the_rounds() -> None:
+    table = Table()
+    # The machine is three times as slow in the second round: figure and floor both are.
+    for value, floor in ((10.0, 5.0), (30.0, 15.0), (12.0, 6.0)):
+        table.take(line(value, floor))
+    (row,) = table.as_json()["rows"]
+    assert (row["value"], row["floor"], row["times_floor"], row["rounds"]) == (12.0, 6.0, 2.0, 3)
+    assert table.as_json()["slopes"] == {"CPU µs a message, node kr": 12.0}
+
+
+@pytest.mark.parametrize(("more", "value", "floor", "times"), [(False, 8.0, 2.0, 4.0), (True, 2.0, 8.0, 4.0)])
+def test_both_costs_and_rates_say_how_many_times_from_their_floor_they_are(
+    more: bool, value: float, floor: float, times: float
+) -> None:
+    assert Figure("x", value, "", floor, more).times_floor() == times
+    assert Figure("x", value, "", None, more).times_floor() is None
+
+
+def test_a_peer_is_compared_round_by_round_and_one_that_is_missing_says_why() -> None:
+    table = Table()
+    for ours, theirs in ((100.0, 10.0), (50.0, 5.0)):
+        table.take(line(ours, 400.0, more=True))
+        table.take_peer({"peer": "as2", "figures": [{"name": "legs", "value": theirs, "unit": "/s"}]})
+    table.take_peer({"peer": "postfix", "not_installed": "it runs only as root"})
+    result = table.as_json()
+    (row,) = result["rows"]
+    assert row["peers"] == {"as2": {"value": 7.5, "comity_is_better_by": 10.0}}
+    told = markdown(result)
+    assert "| legs | 75 /s | 400 /s | 6 | 7.5 /s (10) |" in told
+    assert "- postfix: not installed: it runs only as root" in told
+
+
+def test_what_a_day_needs_follows_from_the_slopes_of_the_busier_node_and_desk_alone() -> None:
+    slopes = {
+        "CPU µs a message, node kr": 1000.0,
+        "CPU µs a message, node fr": 500.0,
+        "disk bytes a message, node kr": 1000.0,
+        "disk bytes a message, node fr": 2000.0,
+        "disk bytes a message, sender": 3000.0,
+        "disk bytes a message, recipient": 4000.0,
+        "memory MB, node kr": 60.0,
+        "memory MB, node fr": 50.0,
+        "memory bytes a message, node kr": -5.0,
+    }
+    rows = list(capacity_rows(slopes, shown))
+    count = MESSAGES_A_DAY[-1]
+    assert [row[0] for row in rows] == [f"{one:,}" for one in MESSAGES_A_DAY]
+    assert rows[-1][1:] == (
+        shown(count * 1000 / 1e6 / (BUSY_HOURS * 3600)),
+        "60 MB",
+        shown(count * DAYS * 2000 / 1e9, "GB"),
+        shown(count * DAYS * 4000 / 1e9, "GB"),
+    )
+    assert list(capacity_rows({}, shown)) == []
+
+
+def test_the_page_keeps_all_but_what_was_measured() -> None:
+    page = PAGE.read_text("utf-8")
+    table = Table()
+    table.take(line(12.0, 6.0))
+    written = page_with(page, table.as_json())
+    assert written.partition(BEGIN)[0] == page.partition(BEGIN)[0]
+    assert written.partition(END)[2] == page.partition(END)[2]
+    assert "| legs | 12 ms | 6 ms | 2 |" in written
+    assert page_with(written, table.as_json()) == written
+
+
+def test_every_script_of_the_table_stands_on_the_page_and_prints_a_line_for_it() -> None:
+    page = PAGE.read_text("utf-8")
+    for script in SCRIPTS:
+        assert f"| `{script}` |" in page
+        file = BENCHMARKS / f"{script}.py"
+        assert not file.exists() or "--json" in file.read_text("utf-8") or "add_json_option" in file.read_text("utf-8")
+
+
+def test_with_json_the_line_alone_is_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    report = Report("store")
+    with report.shown(as_json=True):
+        print("for a person")
+        report.add("store: row", 3.0, "µs CPU", 1.0)
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["figures"][0]["name"] == "store: row"
+    assert captured.err == "for a person\n"
