@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import gc
 import json
 import multiprocessing
 import resource
@@ -297,6 +298,7 @@ class Measuring:
 
     def _tell(self, name: str, work: Callable[[], object]) -> None:
         self._fetch.take()
+        gc.collect()  # what the measurement before left
         cpu = time.process_time()
         wall = timed(work)
         self._pipe.send(Measured(name, wall, time.process_time() - cpu, *self._fetch.take(), memory_mb()))

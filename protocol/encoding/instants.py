@@ -59,8 +59,8 @@ def parse_instant(text: str) -> WrittenInstant:
     if found is None:
         raise MalformedError(_OFFSET_ADVICE if _NO_OFFSET.fullmatch(text) else _ADVICE)
     year, month, day, hour, minute, second = map(int, found.groups()[:6])
-    micros = int((found[7] or "").ljust(6, "0")[:6])
-    zone = timezone(_offset(found[8], found[9], found[10]))
+    micros = int(found[7].ljust(6, "0")[:6]) if found[7] else 0
+    zone = _zone(found[8], found[9], found[10])
     leap = second == 60
     if leap:
         second, micros = 59, 999_999
@@ -76,7 +76,11 @@ def parse_instant(text: str) -> WrittenInstant:
     return instant
 
 
-@lru_cache(maxsize=256)  # a desk writes one offset or two
+@lru_cache(maxsize=128)  # there are some forty
+def _zone(sign: str | None, hours: str, minutes: str) -> timezone:
+    return timezone(_offset(sign, hours, minutes))
+
+
 def _offset(sign: str | None, hours: str, minutes: str) -> timedelta:
     """The offset; without a sign there is none, and what stands for hours and minutes is not looked at."""
     if sign is None:

@@ -32,7 +32,7 @@ MAX_VERDICTS = 4_096
 MAX_HEAD_NOTES = 2
 MAX_HEAD_BYTES = MAX_HEAD_NOTES * (MAX_NOTE_BYTES + 16)
 
-# A page of a mailbox and the answers to a batch begin with these bytes.
+# The first bytes of a page of a mailbox, and of the answers to a batch.
 _PAGE_START, _ANSWERS_START = bytes.fromhex("a301"), bytes.fromhex("a201")
 _RECEIVED = bytes.fromhex("a101")  # an answer that is receipts
 _NULL = 0xF6
