@@ -175,13 +175,18 @@ class DirectoryClient:
         """Whether a look-up asked for a nation that the next refresh would read."""
         return self.current is not None and bool(self._missing(self.current, everything=False))
 
-    def files(self) -> dict[str, bytes]:
-        """Every file of the verified directory under its published name: what a mirror serves."""
+    def files(self, but: Collection[str] = frozenset()) -> dict[str, bytes]:
+        """Every file of the verified directory under its published name, ``but`` some: what a mirror serves.
+
+        Raises :class:`DirectoryUnavailableError` when there is none, some nations were not read, or files were lost.
+        """
         if self.current is None:
             raise DirectoryUnavailableError("no directory was verified yet")
         if self.current.unread:
             raise DirectoryUnavailableError("only some nations were read here")
-        return {**self._state, **self._targets(self._files)}
+        left = self.names() - set(but)
+        nodes = [node for node, files in self._files.items() if not left.isdisjoint(files.places)]
+        return {name: content for name, content in (self._state | self._targets(nodes)).items() if name in left}
 
     def know(self, other: DirectoryClient) -> None:
         """Do not verify again what ``other``, a client of this program, verified under the same roots."""

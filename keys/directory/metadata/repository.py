@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,6 +41,8 @@ MAX_FILE_BYTES = 16 * 1_048_576
 MAX_FILE_ITEMS = 200_000
 # 64 holders before and 64 after, each with a key of 1,344 bytes and a signature of 2,484, in hexadecimal.
 MAX_ROOT_BYTES = 2_097_152
+# To look at so many one by one is slower than to list the folders.
+_MANY_FILES = 256
 register_key_type()
 
 FEDERATION_FIELD = "x-comity-federation"
@@ -171,7 +174,7 @@ class MetadataRepository:
         for name in files:
             if not _METADATA_NAME.match(name) and not _TARGET_NAME.match(name):
                 raise MalformedError("this is not the name of a directory file")
-        there = self._sizes()
+        there = self._sizes() if len(files) > _MANY_FILES else self._sizes_of(files)
         new = {name: content for name, content in files.items() if not self._is_there(name, content, there)}
         new.pop(TIMESTAMP_NAME, None)
         roles = [name for name in files if name in new or _archive_of(name) not in there]
@@ -185,7 +188,7 @@ class MetadataRepository:
         An archive is kept with its nation's role.
         """
         kept = {*keep, *map(_archive_of, keep)}
-        for name in self._sizes():
+        for name in (name for name, _ in self._entries()):
             if name not in kept and not name.endswith(f".{ROOT}.json"):
                 (self.path / name).unlink(missing_ok=True)
 
@@ -260,17 +263,26 @@ class MetadataRepository:
 
     def _sizes(self) -> dict[str, int]:
         """The published files and their lengths."""
+        return {name: entry.stat().st_size for name, entry in self._entries()}
+
+    def _sizes_of(self, names: Collection[str]) -> dict[str, int]:
+        """The same of a few."""
         found: dict[str, int] = {}
+        for name in {*names, *map(_archive_of, names)}:
+            with suppress(OSError):
+                found[name] = (self.path / name).stat().st_size
+        return found
+
+    def _entries(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
         folders = ["metadata", "archives", *(f"targets/{path.name}" for path in (self.path / "targets").glob("*"))]
         for folder in folders:
             try:
                 with os.scandir(self.path / folder) as entries:
                     for entry in entries:
                         if entry.is_file() and not entry.name.startswith("."):
-                            found[f"{folder}/{entry.name}"] = entry.stat().st_size
+                            yield f"{folder}/{entry.name}", entry
             except (FileNotFoundError, NotADirectoryError):
                 continue
-        return found
 
     def _is_there(self, name: str, content: bytes, there: Mapping[str, int]) -> bool:
         if there.get(name) != len(content):
