@@ -5,7 +5,7 @@ stages of the message begin and end (:mod:`benchmarks.traced`); the table has th
 of each stage, in the order in which they follow each other. The floor is the same number of commits, files and HTTP
 round trips, one after the other, with nothing else done, in the same run.
 
-    PYTHONPATH=. .venv/bin/python benchmarks/latency.py [--pings N] [--floor N]
+    PYTHONPATH=. .venv/bin/python benchmarks/latency.py [--pings N] [--idle SECONDS] [--floor N]
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import asyncio
 import json
 import multiprocessing
 import os
+import shutil
 import sqlite3
 import statistics
 import sys
@@ -66,13 +67,17 @@ PATH = (
     ("recipient", "shown", "desk: noted as opened, shown"),
 )
 ENVELOPE_BYTES = 2_700
+BOOT_FOLDER = Path("/dev/shm") / f"comity-latency-{os.getpid()}"  # noqa: S108 - as nodes do by default
 
 
 # --- The four processes ---------------------------------------------------------------------------------------------
 
 
 class TracedCommands(Commands):
-    """Starts nodes that note their stages."""
+    """Starts nodes that note their stages, and remember the boot's checkpoint in memory, as a node does by default."""
+
+    def _environment(self) -> dict[str, str]:
+        return {**super()._environment(), "COMITY_NODE_LOG__BOOT_FOLDER": str(BOOT_FOLDER)}
 
     async def start_node(self, home: Path) -> RunningNode:
         """See :meth:`exchange.demo.processes.Commands.start_node`."""
@@ -136,6 +141,8 @@ def run_desk(role: Any, home: Path, pipe: Connection) -> None:
 class TracedBench(Bench):
     """The running federation, with its stages noted."""
 
+    idle_s = IDLE_S
+
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.commands = TracedCommands(root / "passphrase")
@@ -150,7 +157,7 @@ class TracedBench(Bench):
         self.pipes["recipient"].send(count)
         for _ in range(count):
             self.expect("recipient")
-            time.sleep(IDLE_S)
+            time.sleep(self.idle_s)
             self.pipes["sender"].send("ping")
             self.expect("sender")
             self.expect("recipient")
@@ -307,7 +314,7 @@ async def floor(root: Path, count: int) -> list[float]:
     return took[WARM_UP_PINGS:]
 
 
-async def measure(pings: int, floors: int) -> None:
+async def measure(pings: int, floors: int, idle_s: float) -> None:
     """Run both and print the tables."""
     with tempfile.TemporaryDirectory(prefix="comity-latency-") as folder:
         root = Path(folder)
@@ -315,13 +322,16 @@ async def measure(pings: int, floors: int) -> None:
             least = await floor(root, floors)
             print(f"{shares(least)}  floor")
         (root / "federation").mkdir()
+        BOOT_FOLDER.mkdir()
         bench = TracedBench(root / "federation")
         await bench.start()
         try:
             bench.pings(WARM_UP_PINGS)
+            bench.idle_s = idle_s
             bench.pings(pings)
         finally:
             await bench.stop()
+            shutil.rmtree(BOOT_FOLDER)
         print_stages(follow(bench.traces())[WARM_UP_PINGS:])
 
 
@@ -329,9 +339,10 @@ def main() -> None:
     """Parse the arguments and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pings", type=int, default=100)
+    parser.add_argument("--idle", type=float, default=IDLE_S, help="seconds of silence before each message")
     parser.add_argument("--floor", type=int, default=50, help="messages of the floor, 0 for none")
     arguments = parser.parse_args()
-    asyncio.run(measure(arguments.pings, arguments.floor))
+    asyncio.run(measure(arguments.pings, arguments.floor, arguments.idle))
 
 
 if __name__ == "__main__":
