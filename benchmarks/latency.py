@@ -32,6 +32,7 @@ import aiohttp
 from aiohttp import web
 
 from benchmarks import traced
+from benchmarks._figures import Report, add_json_option
 from benchmarks.floor import request
 from benchmarks.throughput import IDLE_S, PASSPHRASE, WARM_UP_PINGS, Bench, percentile
 from exchange.demo.processes import READY_TIMEOUT_S, Commands, RunningNode
@@ -314,12 +315,13 @@ async def floor(root: Path, count: int) -> list[float]:
     return took[WARM_UP_PINGS:]
 
 
-async def measure(pings: int, floors: int, idle_s: float) -> None:
-    """Run both and print the tables."""
+async def measure(arguments: argparse.Namespace, report: Report) -> None:
+    """Run both, print the tables, and report the whole beside its floor."""
+    least: list[float] = []
     with tempfile.TemporaryDirectory(prefix="comity-latency-") as folder:
         root = Path(folder)
-        if floors:
-            least = await floor(root, floors)
+        if arguments.floor:
+            least = await floor(root, arguments.floor)
             print(f"{shares(least)}  floor")
         (root / "federation").mkdir()
         BOOT_FOLDER.mkdir()
@@ -327,12 +329,17 @@ async def measure(pings: int, floors: int, idle_s: float) -> None:
         await bench.start()
         try:
             bench.pings(WARM_UP_PINGS)
-            bench.idle_s = idle_s
-            bench.pings(pings)
+            bench.idle_s = arguments.idle
+            bench.pings(arguments.pings)
         finally:
             await bench.stop()
             shutil.rmtree(BOOT_FOLDER)
-        print_stages(follow(bench.traces())[WARM_UP_PINGS:])
+        followed = follow(bench.traces())[WARM_UP_PINGS:]
+        print_stages(followed)
+        whole = [(way[-1] - way[0]) / 1e6 for way in followed]
+        for name, share in (("p50", 0.5), ("p99", 0.99)):
+            known = percentile(least, share) if least else None
+            report.add(f"an idle message, submit to opened, {name}", percentile(whole, share), "ms", known)
 
 
 def main() -> None:
@@ -341,8 +348,11 @@ def main() -> None:
     parser.add_argument("--pings", type=int, default=100)
     parser.add_argument("--idle", type=float, default=IDLE_S, help="seconds of silence before each message")
     parser.add_argument("--floor", type=int, default=50, help="messages of the floor, 0 for none")
+    add_json_option(parser)
     arguments = parser.parse_args()
-    asyncio.run(measure(arguments.pings, arguments.floor, arguments.idle))
+    report = Report("latency")
+    with report.shown(arguments.json):
+        asyncio.run(measure(arguments, report))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ TIMEOUT_S = 3600
 # Each script with the settings that only show that it works.
 SCRIPTS: Mapping[str, tuple[str, ...]] = {
     "throughput": ("--messages", "320", "--cycles", "64", "--pings", "5"),
-    "latency": (),
+    "latency": ("--pings", "5", "--floor", "5"),
     "commands": (),
     "desk": ("--messages", "1000", "--cases", "200"),
     "store": ("--count", "512"),
