@@ -12,6 +12,7 @@ MESSAGES_A_DAY = (1_000, 10_000, 100_000, 1_000_000)
 # A day's messages come within these hours: nobody writes as much at night.
 BUSY_HOURS = 8
 DAYS = 365
+_LEAST_SHOWN = 0.01
 _CPU, _DISK, _MEMORY, _GROWTH = (
     "CPU µs a message, ",
     "disk bytes a message, ",
@@ -34,7 +35,7 @@ def capacity_rows(slopes: Mapping[str, float], shown: Callable[[float, str], str
         memory = (needed[_MEMORY] or 0.0) + count * growth / 2**20
         yield (
             f"{count:,}",
-            shown(cores, ""),
+            shown(cores, "") if cores >= _LEAST_SHOWN else f"under {_LEAST_SHOWN}",
             shown(memory, "MB"),
             shown(count * DAYS * (needed[_DISK] or 0.0) / 1e9, "GB"),
             shown(count * DAYS * desk_disk / 1e9, "GB"),

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import sqlite3
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -75,6 +77,31 @@ class Report:
         """The line for the table."""
         figures = [asdict(figure) for figure in self.figures]
         return json.dumps({"script": self.script, "figures": figures, "slopes": self.slopes}, ensure_ascii=False)
+
+
+def database_bytes(path: Path) -> int:
+    """Bytes of what a SQLite database holds now: its pages in use, wherever they lie; free pages are used again."""
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        pages, free, size = (
+            int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+    finally:
+        connection.close()
+    return (pages - free) * size
+
+
+def home_bytes(home: Path) -> int:
+    """Bytes of all that a node or a desk keeps below its home."""
+    total = 0
+    for file in home.rglob("*"):
+        if not file.is_file() or file.name.endswith(("-wal", "-shm")):
+            continue
+        with file.open("rb") as opened:
+            is_database = opened.read(16) == b"SQLite format 3\0"
+        total += database_bytes(file) if is_database else file.stat().st_size
+    return total
 
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:

@@ -2,28 +2,36 @@
 
     python -m benchmarks.directory [--nations 195] [--contact-points 50] [--json]
 
-A federation of that size is made with real keys and signatures, and served over TLS on loopback. Figures: first refresh
-(time, bytes) of a new client that reads its own nation and three others, and of one that reads everything; refresh
-without news; refresh after one nation changed a card; look-ups; memory. Floor, in the same run: fetching the same
-files, hashing them, parsing their JSON, verifying two signatures per role.
+A federation of that size is made with real keys and signatures, and served over TLS on loopback. A process of its own
+reads it with the desk's client: pinned TLS, signed requests. Figures: first refresh of a client that reads its own
+nation and three others, and of one that reads everything; refresh without news; refresh after one nation changed a
+card; start from the own folder; the same of several programs that share a folder; look-ups; memory.
+
+Floor, in the same run: fetching the same files over a bare connection, hashing them, parsing the JSON of the files in
+them, verifying two hybrid signatures per role, and examining the Ed25519 keys on the cards.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+import gc
 import json
+import multiprocessing
 import resource
 import ssl
+import statistics
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import urllib3
@@ -32,13 +40,17 @@ from benchmarks._figures import Report, add_json_option
 from keys.ceremony.ceremony import Ceremony
 from keys.directory.cards import ContactPointCard
 from keys.directory.metadata.client import DirectoryClient
-from keys.directory.metadata.repository import TARGETS
+from keys.directory.metadata.repository import MAX_FILE_BYTES, TARGETS, MetadataRepository, archive_node
+from keys.directory.metadata.shared_client import SharedDirectoryClient
 from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.members.federation import contact_point_card, found_federation, log_origin, node_card, publish_cards
 from keys.members.identity import generate_desk_keys, generate_directory_key, generate_node_keys
+from keys.transport.client import BlockingClient, HttpRequest, Reach, Server
+from keys.transport.signing import Requester
 from keys.transport.tls import client_context, make_certificate, to_pem
 from protocol.address import Address
-from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
+from protocol.crypto.mldsa import MLDSA44Signer, MLDSA44Verifier
+from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier, check_ed25519_public_key
 from protocol.errors import NotFoundError, UnknownNodeError
 
 NOW = datetime.now(UTC) - timedelta(hours=1)
@@ -99,35 +111,8 @@ class _Quiet(SimpleHTTPRequestHandler):
         pass
 
 
-class Fetcher:
-    """Fetches over one TLS connection and counts."""
-
-    def __init__(self, port: int, certificate: bytes) -> None:
-        context = client_context([certificate])
-        self._pool = urllib3.HTTPSConnectionPool("127.0.0.1", port, ssl_context=context, assert_hostname=False)
-        self.files: dict[str, bytes] = {}
-        self.requests = 0
-
-    def __call__(self, name: str) -> bytes:
-        self.requests += 1
-        response = self._pool.request("GET", f"/{name}", retries=False)
-        if response.status != 200:
-            raise NotFoundError(name)
-        self.files[name] = response.data
-        return response.data
-
-    def take(self) -> tuple[int, int]:
-        """Requests and bytes since the last call."""
-        taken = self.requests, sum(map(len, self.files.values()))
-        self.files, self.requests = {}, 0
-        return taken
-
-    def close(self) -> None:
-        self._pool.close()
-
-
 @contextmanager
-def served(folder: Path) -> Iterator[Fetcher]:
+def served(folder: Path) -> Iterator[Server]:
     """The folder over TLS 1.3 on loopback."""
     identity = make_certificate("benchmark", ["127.0.0.1"], NOW)
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder)))
@@ -140,14 +125,48 @@ def served(folder: Path) -> Iterator[Fetcher]:
     server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    fetcher = Fetcher(server.server_address[1], identity.certificate)
     try:
-        yield fetcher
+        yield Server("n000", f"https://127.0.0.1:{server.server_address[1]}", (identity.certificate,))
     finally:
-        fetcher.close()
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+class Fetcher:
+    """Fetches as a desk does, and counts."""
+
+    def __init__(self, server: Server) -> None:
+        requester = Requester("desk-0@n000", Ed25519Signer(bytes(32)), lambda: datetime.now(UTC))
+        self._client = BlockingClient(server, requester, Reach(30, 1))
+        self.sizes: dict[str, int] = {}
+        self.requests = 0
+
+    def __call__(self, name: str) -> bytes:
+        self.requests += 1
+        answer = self._client.run(lambda client: client.ask(HttpRequest(f"/{name}", MAX_FILE_BYTES)))
+        if answer.status != 200:
+            raise NotFoundError(name)
+        self.sizes[name] = len(answer.body)
+        return answer.body
+
+    def take(self) -> tuple[list[str], int, int]:
+        """The files, the requests and the bytes since the last call."""
+        taken = list(self.sizes), self.requests, sum(self.sizes.values())
+        self.sizes, self.requests = {}, 0
+        return taken
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def bare(server: Server, names: list[str]) -> None:
+    """The same files over one bare connection."""
+    context = client_context(server.certificates)
+    url = urllib3.util.parse_url(server.url)
+    with urllib3.HTTPSConnectionPool(url.host, url.port, ssl_context=context, assert_hostname=False) as pool:
+        for name in names:
+            pool.request("GET", f"/{name}", retries=False)
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -157,22 +176,40 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def floor(files: dict[str, bytes], fetch: Fetcher) -> dict[str, float]:
+def floor(server: Server, names: list[str], published: Path) -> dict[str, float]:
     """Seconds of the parts that no client can do without, for the same files."""
-    signer = Ed25519Signer(bytes(32))
-    verifier = Ed25519Verifier(signer.public_key)
-    metadata = [content for name, content in files.items() if name.startswith("metadata/")]
-    signed = [(content, signer.sign(content)) for content in metadata for _ in range(2)]
+    repository = MetadataRepository(published)
+    files = [repository.read(name) for name in names]
+    singles: list[bytes] = []
+    roles = 0
+    keys: list[bytes] = []
+    for name, content in zip(names, files, strict=True):
+        node = archive_node(name)
+        if node is None:
+            singles.append(content)
+            roles += name.startswith("metadata/")
+            continue
+        roles += 1
+        singles.append(repository.role_bytes(f"nation-{node}") or b"")
+        for card in repository.cards(node):
+            singles.append(card.model_dump_json(by_alias=True, exclude_none=True).encode())
+            keys += [entry.public for entry in card.signing_keys]
+    signer, pq = Ed25519Signer(bytes(32)), MLDSA44Signer(bytes(32))
+    verifiers = Ed25519Verifier(signer.public_key), MLDSA44Verifier(pq.public_key)
+    message = bytes(17_000)
+    signatures = signer.sign(message), pq.sign(message)
 
     def verify() -> None:
-        for content, signature in signed:
-            verifier.verify(content, signature)
+        for _ in range(2 * roles):
+            for verifier, signature in zip(verifiers, signatures, strict=True):
+                verifier.verify(message, signature)
 
     return {
-        "fetch": timed(lambda: [fetch(name) for name in files]),
-        "hash": timed(lambda: [sha256(content).digest() for content in files.values()]),
-        "parse": timed(lambda: [json.loads(content) for content in files.values()]),
+        "fetch": timed(lambda: bare(server, names)),
+        "hash": timed(lambda: [sha256(content).digest() for content in singles]),
+        "parse": timed(lambda: [json.loads(content) for content in singles]),
         "verify": timed(verify),
+        "keys": timed(lambda: [check_ed25519_public_key(key) for key in keys]),
     }
 
 
@@ -192,17 +229,112 @@ def memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def report(name: str, seconds: float, counted: tuple[int, int], parts: dict[str, float] | None = None) -> None:
-    requests, size = counted
-    least_ms = None if parts is None else sum(parts.values()) * 1000
-    REPORT.add(f"directory: {name}", seconds * 1000, "ms", least_ms)
-    text = f"{name:34}{seconds * 1000:10.1f} ms{requests:8} requests{size / 1e6:9.2f} MB"
+@dataclass(frozen=True)
+class Measured:
+    """One figure: seconds by the clock and of the processor, what was fetched, the most memory so far."""
+
+    name: str
+    wall_s: float
+    cpu_s: float
+    names: list[str]
+    requests: int
+    size: int
+    memory_mb: float
+
+
+class Measuring:
+    """The process that reads. It tells its parent each figure, and asks it to change a card."""
+
+    def __init__(self, pipe: Connection, server: Server, folder: Path, root: bytes) -> None:
+        self._pipe = pipe
+        self._folder = folder
+        self._root = root
+        self._fetch = Fetcher(server)
+        self._now = NOW + timedelta(minutes=2)
+
+    def run(self, repeat: int) -> None:
+        """Everything, in turn."""
+        self._pipe.send(f"memory with nothing read: {memory_mb():.0f} MB")
+        with closing(self._fetch):
+            self._some()
+            self._all(repeat)
+            self._shared()
+        self._pipe.send(None)
+
+    def _some(self) -> None:
+        folder = self._folder / "some"
+        with self._client(folder, nations=("n000",)) as client:
+            self._tell("first refresh, 4 nations", lambda: first_requests(client, self._now))
+            self._tell("without news, 4 nations", lambda: client.refresh(self._now))
+        with self._client(folder, nations=("n000",)) as client:
+            self._tell("start from the own folder, 4 nations", lambda: client.load(self._now))
+
+    def _all(self, repeat: int) -> None:
+        for number in range(repeat):
+            with self._client(self._folder / f"all-{number}") as client:
+                self._tell("first refresh, all nations", lambda: client.refresh(self._now))
+        with self._client(self._folder / "all-0") as client:
+            client.load(self._now)
+            self._tell("without news, all nations", lambda: client.refresh(self._now))
+            for _ in range(repeat):
+                self._change()
+                self._tell("one card changed, all nations", lambda: client.refresh(self._now))
+            self._look_ups(client)
+        with self._client(self._folder / "all-0") as client:
+            self._tell("start from the own folder, all nations", lambda: client.load(self._now))
+
+    def _shared(self) -> None:
+        client = SharedDirectoryClient(self._folder / "shared", self._root, self._fetch)
+        self._tell("first refresh, all, shared folder", lambda: client.refresh(self._now))
+        self._change()
+        self._tell("one card changed, all, shared folder", lambda: client.refresh(self._now))
+
+    def _client(self, folder: Path, nations: tuple[str, ...] | None = None) -> DirectoryClient:
+        return DirectoryClient(folder, self._root, self._fetch, nations=nations)
+
+    def _change(self) -> None:
+        self._pipe.send("change")
+        self._pipe.recv()
+
+    def _tell(self, name: str, work: Callable[[], object]) -> None:
+        self._fetch.take()
+        gc.collect()  # what the measurement before left
+        cpu = time.process_time()
+        wall = timed(work)
+        self._pipe.send(Measured(name, wall, time.process_time() - cpu, *self._fetch.take(), memory_mb()))
+        self._pipe.recv()  # the parent may measure the floor meanwhile
+
+    def _look_ups(self, client: DirectoryClient) -> None:
+        directory = client.current
+        assert directory is not None
+        addresses = [card.address for card in directory.contact_points()]
+        each = timed(lambda: [directory.contact_point(address) for address in addresses]) / len(addresses)
+        key = timed(lambda: [directory.sealing_key(address, self._now) for address in addresses]) / len(addresses)
+        again = timed(lambda: [directory.sealing_key(address, self._now) for address in addresses]) / len(addresses)
+        told = f"look-up of a card {each * 1e6:.1f} µs, of a sealing key {key * 1e6:.1f} µs at first"
+        self._pipe.send(f"{told}, {again * 1e6:.1f} µs then")
+
+
+def measure(pipe: Connection, server: Server, folder: Path, root: bytes, repeat: int) -> None:
+    """The reading process."""
+    Measuring(pipe, server, folder, root).run(repeat)
+
+
+def report(figures: list[Measured], parts: dict[str, float] | None) -> None:
+    """One line: the median of what was measured several times, and the floor in this run."""
+    wall, cpu = (statistics.median(getattr(each, key) for each in figures) for key in ("wall_s", "cpu_s"))
+    last = figures[-1]
+    REPORT.add(f"directory: {last.name}", wall * 1000, "ms", None if parts is None else sum(parts.values()) * 1000)
+    if parts is not None:
+        REPORT.add(f"directory: {last.name}, requests", last.requests, "requests")
+        REPORT.add(f"directory: {last.name}, memory", last.memory_mb, "MB")
+    text = f"{last.name:38}{wall * 1000:9.1f} ms (CPU {cpu * 1000:7.1f}){last.requests:6} requests"
+    text += f"{last.size / 1e6:8.2f} MB  peak {last.memory_mb:.0f} MB"
     if parts is not None:
         least = sum(parts.values())
-        told = ", ".join(f"{part} {value * 1000:.1f}" for part, value in parts.items())
-        REPORT.add(f"directory: {name}, requests", requests, "requests")
-        text += f"   floor {least * 1000:.1f} ms ({told}): {least / seconds:.0%}"
-    print(text)
+        told = ", ".join(f"{part} {value * 1000:.0f}" for part, value in parts.items())
+        text += f"   floor {least * 1000:.0f} ms ({told}): {least / wall:.0%}"
+    print(text, flush=True)
 
 
 def main() -> None:
@@ -210,67 +342,47 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nations", type=int, default=195)
     parser.add_argument("--contact-points", type=int, default=50)
+    parser.add_argument("--repeat", type=int, default=5, help="how often the first reading and the change are measured")
     add_json_option(parser)
     given = parser.parse_args()
     with REPORT.shown(given.json), tempfile.TemporaryDirectory() as folder:
-        path = Path(folder)
-        federation = Federation(path / "published", given.nations, given.contact_points)
-        before = memory_mb()
+        published = Path(folder) / "published"
+        federation = Federation(published, given.nations, given.contact_points)
         print(f"{given.nations} nations with {given.contact_points} contact points each")
-        with served(path / "published") as fetch:
+        ours, theirs = multiprocessing.get_context("spawn").Pipe()
+        with served(published) as server:
             root = federation.ceremony.repository.root_bytes(1)
-            now = NOW + timedelta(minutes=2)
-            with DirectoryClient(path / "lazy", root, fetch, nations=("n000",)) as client:
-                seconds = timed(lambda: first_requests(client, now))
-                files = dict(fetch.files)
-                counted = fetch.take()
-                parts = floor(files, fetch)
-                fetch.take()
-                report("first refresh, 4 nations", seconds, counted, parts)
-                warm = min(timed(lambda: client.refresh(now)) for _ in range(10))
-                requests, size = fetch.take()
-                report("refresh without news, 4 nations", warm, (requests // 10, size))
-            with DirectoryClient(path / "lazy", None, fetch, nations=("n000",)) as client:
-                report("start from the own folder, 4 nations", timed(lambda: client.load(now)), fetch.take())
-            lazy = memory_mb()
-            with DirectoryClient(path / "client", root, fetch) as client:
-                seconds = timed(lambda: client.refresh(now))
-                files = dict(fetch.files)
-                counted = fetch.take()
-                parts = floor(files, fetch)
-                fetch.take()
-                report("first refresh, everything", seconds, counted, parts)
-                warm = min(timed(lambda: client.refresh(now)) for _ in range(10))
-                requests, size = fetch.take()
-                report("refresh without news", warm, (requests // 10, size))
-                federation.change("n001")
-                report("refresh after one card changed", timed(lambda: client.refresh(now)), fetch.take())
-                directory = client.current
-                assert directory is not None
-                addresses = [card.address for card in directory.contact_points()]
-                began = time.perf_counter()
-                for address in addresses:
-                    directory.contact_point(address)
-                each = (time.perf_counter() - began) / len(addresses)
-                began = time.perf_counter()
-                for address in addresses:
-                    directory.sealing_key(address, now)
-                key = (time.perf_counter() - began) / len(addresses)
-                began = time.perf_counter()
-                for address in addresses:
-                    directory.sealing_key(address, now)
-                again = (time.perf_counter() - began) / len(addresses)
-                print(
-                    f"look-up of a card {each * 1e6:.1f} µs, of a sealing key {key * 1e6:.1f} µs at first, "
-                    f"{again * 1e6:.1f} µs then"
-                )
-            with DirectoryClient(path / "client", None, fetch) as client:
-                report("start from the own folder", timed(lambda: client.load(now)), fetch.take())
-        REPORT.add("directory: memory with everything read", memory_mb(), "MB")
-        print(
-            f"memory: {before:.0f} MB with the federation's keys, {lazy:.0f} MB with 4 nations read, "
-            f"at most {memory_mb():.0f} MB with two directories"
-        )
+            arguments = (theirs, server, Path(folder), root, given.repeat)
+            child = multiprocessing.get_context("spawn").Process(target=measure, args=arguments)
+            child.start()
+            follow(ours, federation, server, published)
+            child.join()
+
+
+def follow(pipe: Connection, federation: Federation, server: Server, published: Path) -> None:
+    """Print what the reading process tells, and change a card when it asks."""
+    figures: list[Measured] = []
+
+    def print_figures() -> None:
+        if figures:
+            nations = sum(archive_node(name) is not None for name in figures[-1].names)
+            report(figures, floor(server, figures[-1].names, published) if nations > 1 else None)
+            figures.clear()
+
+    while (told := pipe.recv()) is not None:
+        if isinstance(told, Measured):
+            if figures and figures[-1].name != told.name:
+                print_figures()
+            figures.append(told)
+            pipe.send(None)
+            continue
+        if told == "change":
+            federation.change("n001")
+            pipe.send(None)
+        else:
+            print_figures()
+            print(told, flush=True)
+    print_figures()
 
 
 def _progress(what: str, done: int, total: int) -> None:

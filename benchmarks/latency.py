@@ -5,7 +5,7 @@ stages of the message begin and end (:mod:`benchmarks.traced`); the table has th
 of each stage, in the order in which they follow each other. The floor is the same number of commits, files and HTTP
 round trips, one after the other, with nothing else done, in the same run.
 
-    PYTHONPATH=. .venv/bin/python benchmarks/latency.py [--pings N] [--idle SECONDS] [--floor N]
+    python -m benchmarks.latency [--json] [--pings N] [--idle SECONDS] [--floor N]
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from exchange.demo.processes import READY_TIMEOUT_S, Commands, RunningNode
 from exchange.desk.desk import Desk
 from keys.transport.tls import client_context, make_certificate, server_context
 
-# What follows what, and the words for the time until then from the line before.
+# The stages in their order, and the words for the time until each from the line before.
 PATH = (
     ("sender", "ping", ""),
     ("sender", "compose<", "desk: draft checked against law, case and directory"),
@@ -171,7 +171,7 @@ class TracedBench(Bench):
         return {name: json.loads((home / "trace.json").read_text("utf-8")) for name, home in homes.items()}
 
 
-# --- What the traces say --------------------------------------------------------------------------------------------
+# --- The traces ----------------------------------------------------------------------------------------------------
 
 
 def follow(traces: dict[str, list[tuple[int, str]]]) -> list[list[int]]:
@@ -339,7 +339,7 @@ async def measure(arguments: argparse.Namespace, report: Report) -> None:
         whole = [(way[-1] - way[0]) / 1e6 for way in followed]
         for name, share in (("p50", 0.5), ("p99", 0.99)):
             known = percentile(least, share) if least else None
-            report.add(f"an idle message, submit to opened, {name}", percentile(whole, share), "ms", known)
+            report.add(f"latency, submit to opened, {name}", percentile(whole, share), "ms", known)
 
 
 def main() -> None:

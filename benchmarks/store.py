@@ -22,7 +22,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
-from benchmarks._figures import Report, add_json_option
+from benchmarks._figures import Report, add_json_option, database_bytes
 from node.store.operations import (
     AcceptSubmission,
     AcceptTransfer,
@@ -189,7 +189,7 @@ async def measure(folder: Path, count: int) -> None:
     run(store, "RecordRelayed (two receipts)", relayed)
 
     stats = await store.reads.stats()
-    REPORT.slopes["disk bytes a log entry, store"] = stats.database_bytes / max(1, stats.log_size)
+    REPORT.slopes["disk bytes a log entry, store"] = database_bytes(folder / "node.db") / max(1, stats.log_size)
     print(f"log {stats.log_size} leaves, database {stats.database_bytes >> 20} MB, WAL {stats.wal_bytes >> 20} MB")
     await store.close()
     await partner.close()

@@ -33,9 +33,9 @@ PEERS = Path(__file__).parent / "peers"
 TIMEOUT_S = 3600
 # Each script with the settings that only show that it works.
 SCRIPTS: Mapping[str, tuple[str, ...]] = {
-    "throughput": ("--messages", "320", "--cycles", "64", "--pings", "5"),
+    "throughput": ("--messages", "320", "--cycles", "64", "--pings", "5", "--soak", "160"),
     "latency": ("--pings", "5", "--floor", "5"),
-    "commands": (),
+    "commands": ("--rounds", "1"),
     "desk": ("--messages", "1000", "--cases", "200"),
     "store": ("--count", "512"),
     "directory": ("--nations", "6", "--contact-points", "4"),

@@ -6,13 +6,14 @@ leg and the recipient's sealed acknowledgement leg back.
 
     python -m benchmarks.throughput [--messages N] [--cycles N] [--batch N] [--pings N] [--json]
 
-``--soak N`` sends N more messages and prints the nodes' memory after every tenth of them.
+``--soak N`` sends N more messages and prints the nodes' memory after every tenth of them; its slope is theirs.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import multiprocessing
 import os
 import statistics
@@ -24,7 +25,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from benchmarks._figures import Report, add_json_option
+from benchmarks._figures import Report, add_json_option, home_bytes
 from benchmarks.floor import handover_floor, leg_floor, request
 from exchange.demo.processes import Commands, RunningNode
 from exchange.desk.desk import Desk
@@ -149,11 +150,6 @@ async def recipient(home: Path, pipe: Connection) -> None:
             else:
                 await receive_all(desk, count, acknowledge=kind == "cycles")
                 pipe.send("done")
-
-
-def disk_bytes(home: Path) -> int:
-    """Bytes of all files below a home."""
-    return sum(file.stat().st_size for file in home.rglob("*") if file.is_file())
 
 
 def run_desk(role: Callable[[Path, Connection], Any], home: Path, pipe: Connection) -> None:
@@ -290,17 +286,14 @@ async def measure(arguments: argparse.Namespace, report: Report) -> float:
             bench.legs(min(200, arguments.messages), arguments.batch)
             memory = {name: memory_mb(bench.pids[name]) for name in ("node kr", "node fr")}
             homes = bench.all_homes()
-            disk = {name: disk_bytes(home) for name, home in homes.items()}
+            disk = {name: home_bytes(home) for name, home in homes.items()}
             seconds, cpu = bench.legs(arguments.messages, arguments.batch)
             rate = arguments.messages / seconds
             report.slopes |= {f"CPU µs a message, {name}": us for name, us in cpu.items()}
             for name, home in homes.items():
-                report.slopes[f"disk bytes a message, {name}"] = (disk_bytes(home) - disk[name]) / arguments.messages
+                report.slopes[f"disk bytes a message, {name}"] = (home_bytes(home) - disk[name]) / arguments.messages
             for name, pid in bench.pids.items():
                 report.slopes[f"memory MB, {name}"] = memory_mb(pid)
-            for name, before in memory.items():
-                grown = memory_mb(bench.pids[name]) - before
-                report.slopes[f"memory bytes a message, {name}"] = grown * 2**20 / arguments.messages
             report.add("idle, submit to opened, p50", statistics.median(took), "ms")
             report.add("idle, submit to opened, p99", percentile(took, 0.99), "ms")
             print(f"legs: {rate:.0f}/s ({arguments.messages} messages, {arguments.batch} a request)")
@@ -313,21 +306,35 @@ async def measure(arguments: argparse.Namespace, report: Report) -> float:
                 print(f"cycles: {cycles:.0f}/s")
                 report.add(CYCLES, cycles, "/s", more_is_better=True)
             if arguments.soak:
-                soak(bench, arguments.soak, arguments.batch)
+                for name, slope in soak(bench, arguments.soak, arguments.batch).items():
+                    report.slopes[f"memory bytes a message, {name}"] = slope
         finally:
             await bench.stop()
     return rate
 
 
-def soak(bench: Bench, count: int, batch: int) -> None:
-    """Send ``count`` messages, and print what the nodes' memory does meanwhile."""
+def soak(bench: Bench, count: int, batch: int) -> dict[str, float]:
+    """Send ``count`` messages, and print what the nodes' memory does meanwhile; the bytes that a message adds to each.
+
+    The slope is the median of the slopes between all pairs of instants, so that no single one decides it.
+    """
+    seen: dict[str, list[tuple[int, float]]] = {name: [] for name in ("node kr", "node fr")}
     for part in range(10):
         seconds, _ = bench.legs(count // 10, batch)
-        memory = ", ".join(f"{name} {memory_mb(bench.pids[name]):.0f} MB" for name in ("node kr", "node fr"))
+        for name, samples in seen.items():
+            samples.append(((part + 1) * (count // 10), memory_mb(bench.pids[name])))
+        memory = ", ".join(f"{name} {samples[-1][1]:.0f} MB" for name, samples in seen.items())
         print(
             f"after {(part + 1) * (count // 10)} more messages: {memory} ({count // 10 / seconds:.0f} legs/s)",
             flush=True,
         )
+    return {
+        name: statistics.median(
+            (later[1] - earlier[1]) * 2**20 / (later[0] - earlier[0])
+            for earlier, later in itertools.combinations(samples, 2)
+        )
+        for name, samples in seen.items()
+    }
 
 
 def print_floor(rate: float, batch: int, report: Report) -> None:
@@ -367,7 +374,7 @@ def main() -> None:
     parser.add_argument("--cycles", type=int, default=300)
     parser.add_argument("--batch", type=int, default=64, help="messages given to the desk at once")
     parser.add_argument("--pings", type=int, default=50)
-    parser.add_argument("--soak", type=int, default=0)
+    parser.add_argument("--soak", type=int, default=5000, help="more messages, for the slope of memory; 0 for none")
     add_json_option(parser)
     arguments = parser.parse_args()
     report = Report("throughput")

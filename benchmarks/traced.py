@@ -3,7 +3,7 @@
     PYTHONPATH=. python -m benchmarks.traced TRACE-FILE MODULE [ARGUMENTS]
 
 Nothing of it is in the programs themselves: functions are wrapped before the program runs. Times are nanoseconds of
-the machine's monotonic clock, which all processes share. What was noted is written when the program ends.
+the machine's monotonic clock, which all processes share. The notes are written when the program ends.
 """
 
 from __future__ import annotations

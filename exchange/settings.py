@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from keys.directory.cards import Line
 from keys.local.files import write_file
+from keys.secrets.keystore import FILE_NAME
 from protocol.address import Address
 from protocol.errors import InvalidAddressError, SettingsError
 
@@ -33,7 +34,7 @@ class Home:
     @property
     def keystore(self) -> Path:
         """The encrypted keys."""
-        return self.path / "keystore.cbor"
+        return self.path / FILE_NAME
 
     @property
     def database(self) -> Path:
@@ -92,7 +93,7 @@ class Home:
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 class OfficerSettings(_Table):

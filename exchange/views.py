@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from exchange.i18n import _
 from protocol.address import Address
 from protocol.encoding.instants import to_text
-from protocol.lifecycle.case import AnyCase
-from protocol.lifecycle.clocks import ExpiryWarning
-from protocol.lifecycle.deadlines import Deadline
-from protocol.messages.schema.base import Message
+
+if TYPE_CHECKING:
+    from protocol.lifecycle.case import AnyCase
+    from protocol.lifecycle.clocks import ExpiryWarning
+    from protocol.lifecycle.deadlines import Deadline
+    from protocol.messages.schema.base import Message
 
 
 class Direction(StrEnum):

@@ -24,7 +24,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from keys.local.isolates import shown
-from keys.local.translation import _
+from keys.local.translation import _, isolated_value
+from protocol.encoding.phrase import phrase
 
 _WIDE, _CLOSING = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef", "\u3001-\u3011\uff01-\uff0f\uff1a\uff1b"
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
@@ -166,6 +167,9 @@ def _prepare(command: Any) -> None:
     parameters = command.get_params(_Context(command))  # with --help itself, which is made when it is asked for
     for parameter in parameters:
         parameter.get_runtime_param = partial(_Values, parameter, parameter.get_runtime_param)
+    for parameter in parameters:
+        if parameter.name == "help":
+            parameter.help = _("Show this message and exit.")
     for described in (command, *parameters):
         for name in ("help", "short_help", "epilog"):
             text = getattr(described, name, None)
@@ -213,16 +217,24 @@ def _is_plain(value: Any, wanted: Any, info: Any) -> bool:
         if rules or not (info.file_okay and info.dir_okay) or not isinstance(value, str | Path):
             return False
         return os.access(value, os.R_OK) or not os.path.lexists(value)
-    if wanted is int:
+    if wanted in {int, float}:
         low, high = info.min, info.max
-        if info.clamp or not (type(value) is int or (isinstance(value, str) and _DIGITS.fullmatch(value))):
+        if info.clamp or not (type(value) in {int, wanted} or (type(value) is str and _DIGITS.fullmatch(value))):
             return False
-        return (low is None or low <= int(value)) and (high is None or int(value) <= high)
+        return (low is None or low <= wanted(value)) and (high is None or wanted(value) <= high)
     return wanted in {str, bool} and type(value) is wanted
+
+
+# The framework's own words for sections; the catalogues list them by this.
+_HEADINGS = (phrase("Options"), phrase("Arguments"), phrase("Commands"))
 
 
 class _Helps(_FORMATTER):  # type: ignore[misc]  # the framework's, which has no public name
     """Writes texts that wrap by the columns of a terminal."""
+
+    def write_heading(self, heading: str) -> None:
+        """The name of a section, in the reader's language."""
+        super().write_heading(shown(_(heading)))
 
     def write_text(self, text: str) -> None:
         """Paragraphs, each wrapped and indented."""
@@ -235,7 +247,8 @@ class _Helps(_FORMATTER):  # type: ignore[misc]  # the framework's, which has no
         rows = list(rows)
         first = min(max(columns(name) for name, _text in rows), col_max) + col_spacing
         indent = " " * self.current_indent
-        for name, text in rows:
+        for bare_name, text in rows:
+            name = shown(isolated_value(bare_name))
             lines = wrapped(text, max(self.width - first - self.current_indent, 10))
             beside = columns(name) <= first - col_spacing
             head = name + " " * (first - columns(name)) if beside else f"{name}\n{indent}{' ' * first}"

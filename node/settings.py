@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from keys.directory.cards import NodeName
+from keys.secrets.keystore import FILE_NAME
 from protocol.errors import HomeNotPrivateError, SettingsError
 
 
@@ -56,7 +57,7 @@ class NodeHome:
     @property
     def keystore(self) -> Path:
         """The encrypted keys."""
-        return self.path / "keystore.cbor"
+        return self.path / FILE_NAME
 
     @property
     def card(self) -> Path:
@@ -105,7 +106,7 @@ class NodeHome:
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 Rate = Annotated[float, Field(gt=0, le=1_000_000)]

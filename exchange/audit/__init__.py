@@ -3,48 +3,30 @@
 It never opens an envelope, and never takes a log's word for what the log's own tree can prove.
 """
 
-from exchange.audit._finding import Finding
-from exchange.audit._handovers import Status
-from exchange.audit._proofs import proof_name, write_proofs
-from exchange.audit._resume import keep_verified, verified_before
-from exchange.audit.mirror import LogSource, Mirrored, NodeSource, TileFolderSource, mirror
-from exchange.audit.period import ALWAYS, Period
-from exchange.audit.reconcile import Cited, ReconciledRow, Reconciliation, reconcile
-from exchange.audit.trace import TraceRow, trace
-from exchange.audit.verify import EVERYTHING, LoggedView, LogMirror, VerifiedLog, VerifyPlan, verify_mirror
-from exchange.audit.witnessing import Witnessed, demand_witnessed, witnessed
-from keys.local.tile_folder import PLAIN, SCOPED, BundleForm
+from __future__ import annotations
 
-__all__ = [
-    "ALWAYS",
-    "EVERYTHING",
-    "PLAIN",
-    "SCOPED",
-    "BundleForm",
-    "Cited",
-    "Finding",
-    "LogMirror",
-    "LogSource",
-    "LoggedView",
-    "Mirrored",
-    "NodeSource",
-    "Period",
-    "ReconciledRow",
-    "Reconciliation",
-    "Status",
-    "TileFolderSource",
-    "TraceRow",
-    "VerifiedLog",
-    "VerifyPlan",
-    "Witnessed",
-    "demand_witnessed",
-    "keep_verified",
-    "mirror",
-    "proof_name",
-    "reconcile",
-    "trace",
-    "verified_before",
-    "verify_mirror",
-    "witnessed",
-    "write_proofs",
-]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from exchange.audit._finding import Finding
+    from exchange.audit._handovers import Status
+    from exchange.audit._ledger import Keeper
+    from exchange.audit._proofs import proof_name, write_proofs
+
+__all__ = ["Finding", "Keeper", "Status", "proof_name", "write_proofs"]
+
+# Loaded when it is used: a desk that opens needs the period of a report, and none of what verifies logs.
+_HOMES = {
+    "Finding": "exchange.audit._finding",
+    "Keeper": "exchange.audit._ledger",
+    "Status": "exchange.audit._handovers",
+    "proof_name": "exchange.audit._proofs",
+    "write_proofs": "exchange.audit._proofs",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -11,20 +11,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from exchange.cases.legal_comparison import clocks_of
 from exchange.cases.threads import thread_messages_of
 from exchange.context.desk_context import DeskContext
 from exchange.views import AgendaItem
 from protocol.address import Address
 from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms, to_ms
-from protocol.lifecycle.case import AnyCase, fold
-from protocol.lifecycle.deadlines import Deadline, deadlines
-from protocol.lifecycle.profiles import NationalClocks
-from protocol.lifecycle.rules import Side
-from protocol.lifecycle.warnings import level_at, next_change
+
+if TYPE_CHECKING:
+    from protocol.lifecycle.case import AnyCase
+    from protocol.lifecycle.profiles import NationalClocks
+
 
 # So many threads are derived in one transaction.
 _AT_ONCE = 256
@@ -72,6 +72,9 @@ class Agenda:
         return min((change for change in changes if change is not None and change > now), default=None)
 
     def _derive(self) -> None:
+        from exchange.cases.legal_comparison import clocks_of
+        from protocol.lifecycle.case import fold
+
         while stale := self._store.agenda.stale(_AT_ONCE):
             derived: dict[bytes, bytes | None] = {}
             for row in stale:
@@ -81,6 +84,8 @@ class Agenda:
 
 
 def _to_bytes(case: AnyCase, national: NationalClocks) -> bytes | None:
+    from protocol.lifecycle.deadlines import deadlines
+
     opening, due = case.opening, deadlines(case, national)
     if opening is None or not due:
         return None
@@ -90,6 +95,10 @@ def _to_bytes(case: AnyCase, national: NationalClocks) -> bytes | None:
 
 
 def _items(value: bytes, own: Address, now: datetime) -> list[AgendaItem]:
+    from protocol.lifecycle.deadlines import Deadline
+    from protocol.lifecycle.rules import Side
+    from protocol.lifecycle.warnings import level_at, next_change
+
     (thread, kind, requester, requested, urgency), rows = cbor.decode(value)
     side = Side.REQUESTER if requester == str(own) else Side.REQUESTED
     peers = tuple(Address.parse(text) for text in (requested if side is Side.REQUESTER else [requester]))

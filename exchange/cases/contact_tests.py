@@ -20,7 +20,6 @@ from exchange.store.rows import Head, StoredMessage
 from exchange.views import Direction, InboxRow, SentMessage
 from protocol.address import Address
 from protocol.event import Event, EventName
-from protocol.messages.types.contact import ContactTest, ContactTestReply
 
 # How many of the latest tests are looked at for the last reply.
 # A test that is further down than so many messages was waited for in vain long ago.
@@ -96,6 +95,8 @@ class ContactTestSent:
 
 def draft_of_test(contact: Address, officer: Mapping[str, str] | None) -> dict[str, Any]:
     """The draft of a test of one contact point; its language is of no matter, for it has no text."""
+    from protocol.messages.types.contact import ContactTest
+
     draft: dict[str, Any] = {
         "type": ContactTest.TYPE,
         "to": [str(contact)],
@@ -107,6 +108,8 @@ def draft_of_test(contact: Address, officer: Mapping[str, str] | None) -> dict[s
 
 def _is_unanswered_test(store: DeskStore, head: Head) -> bool:
     """Whether the message is a test that this desk received and did not reply to."""
+    from protocol.messages.types.contact import ContactTest
+
     return (
         head.type == ContactTest.TYPE
         and head.direction is Direction.RECEIVED
@@ -170,6 +173,8 @@ def _reply_of(store: DeskStore, test: Head, contact: Address) -> Head | None:
 
 
 def _is_reply(stored: StoredMessage, direction: Direction) -> bool:
+    from protocol.messages.types.contact import ContactTestReply
+
     return stored.head.type == ContactTestReply.TYPE and stored.head.direction is direction
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from exchange.cases.search import Search
@@ -20,13 +21,12 @@ from exchange.store.desk_store import DeskStore
 from exchange.views import Direction
 from protocol.address import Address
 from protocol.errors import DuplicateRequestError
-from protocol.messages.schema.base import Message
-from protocol.messages.schema.identifiers import Identifier
-from protocol.messages.types.assistance import AssistanceRequest
-from protocol.messages.types.emergency import EmergencyRequest
-from protocol.messages.types.preservation import PreservationRequest
 
-_REQUESTS = (PreservationRequest, AssistanceRequest, EmergencyRequest)
+if TYPE_CHECKING:
+    from protocol.messages.schema.base import Message
+    from protocol.messages.schema.identifiers import Identifier
+
+
 _EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 # These fields identify, by kind; the rest describes.
 _IDENTIFYING: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -86,7 +86,11 @@ class Duplicate:
 
 def subjects_of(message: Message) -> Iterator[TargetSubject]:
     """The targets of a request with an identifier; none of another message."""
-    if not isinstance(message, _REQUESTS):
+    from protocol.messages.types.assistance import AssistanceRequest
+    from protocol.messages.types.emergency import EmergencyRequest
+    from protocol.messages.types.preservation import PreservationRequest
+
+    if not isinstance(message, PreservationRequest | AssistanceRequest | EmergencyRequest):
         return
     for target in message.targets:
         window = target.time_window

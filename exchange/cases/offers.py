@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from exchange.context.desk_context import DeskContext
@@ -20,17 +20,14 @@ from exchange.store.desk_store import DeskStore
 from protocol.encoding import cbor
 from protocol.encoding.phrase import phrase
 from protocol.errors import InvalidMessageError, NothingOpenError, OfferNeededError, UsageError
-from protocol.messages.parse import ComposedMessage
-from protocol.messages.schema.base import Message
-from protocol.messages.schema.conditions import ConditionPropose
-from protocol.messages.schema.parts import Condition
-from protocol.messages.types.answer import Answer
-from protocol.messages.types.consent import accepts_all, content_conditions
-from protocol.messages.types.information import InformationSpontaneous
-from protocol.messages.types.offer import SALT_BYTES, commitment_to
+
+if TYPE_CHECKING:
+    from protocol.messages.parse import ComposedMessage
+    from protocol.messages.schema.base import Message
+    from protocol.messages.schema.parts import Condition
+
 
 _NOBODY = str(UUID(int=0))
-_PLACE = {"message": _NOBODY, "salt": bytes(SALT_BYTES).hex()}
 _COMMON = ("language", "urgency", "urgency_reason", "handling", "legal_basis", "own_reference", "peer_reference")
 _OF_INFORMATION = ("subject", "usefulness", "evidential_status", "countries", "request_expected")
 
@@ -53,6 +50,9 @@ class PreparedOffer:
 
 def offer_type(draft_type: str) -> str:
     """The type of the message that offers what a draft of this type gives."""
+    from protocol.messages.schema.conditions import ConditionPropose
+    from protocol.messages.types.answer import Answer
+
     return ConditionPropose.TYPE if draft_type == Answer.TYPE else draft_type
 
 
@@ -108,6 +108,8 @@ class Offers:
         Raises :class:`InvalidMessageError`, and :class:`UsageError` for a draft that gives nothing under conditions, or
         in an emergency, where nothing waits.
         """
+        from protocol.messages.types.offer import SALT_BYTES, commitment_to
+
         opened = {name: value for name, value in draft.items() if name != "offer"}
         composed = self._compose(self._completed(opened))
         message = composed.message
@@ -137,6 +139,8 @@ class Offers:
         Raises :class:`NotFoundError`, :class:`NothingOpenError` when nothing waits, :class:`OfferNeededError` as long
         as a recipient has not accepted.
         """
+        from protocol.messages.types.consent import accepts_all
+
         stored = self._store.messages.get(offer_id)
         withheld = self._withheld.get(offer_id)
         if withheld is None or stored.erased:
@@ -172,14 +176,21 @@ class Offers:
 
     def _completed(self, draft: Mapping[str, Any]) -> dict[str, Any]:
         """The draft with what it will have when it is sent, to be checked as it will be then."""
+        from protocol.messages.types.answer import Answer
+        from protocol.messages.types.information import InformationSpontaneous
+        from protocol.messages.types.offer import SALT_BYTES
+
         if draft.get("type") not in {Answer.TYPE, InformationSpontaneous.TYPE}:
             raise UsageError("an answer, or information, is offered; other messages are sent")
-        given = {**draft, "offer": _PLACE}
+        place = {"message": _NOBODY, "salt": bytes(SALT_BYTES).hex()}
+        given = {**draft, "offer": place}
         return given if draft.get("in_reply_to") else {**given, "in_reply_to": _NOBODY}
 
 
 def _named_once(message: Message) -> list[Condition]:
     """The conditions, each once; raises :class:`InvalidMessageError` where one name stands for two."""
+    from protocol.messages.types.consent import content_conditions
+
     found: dict[str, Condition] = {}
     for condition in content_conditions(message):
         if found.setdefault(condition.condition, condition) != condition:
@@ -191,6 +202,8 @@ def _named_once(message: Message) -> list[Condition]:
 
 
 def _of_its_type(message: Message, fields: Mapping[str, Any]) -> dict[str, Any]:
+    from protocol.messages.types.answer import Answer
+
     if isinstance(message, Answer):
         targets = dict.fromkeys(target for item in message.items for target in item.targets)
         reply = {"thread": str(message.thread), "in_reply_to": str(message.in_reply_to)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from exchange.context.parsed import Parsed
@@ -16,14 +17,14 @@ from keys.directory.view import Directory
 from protocol.address import Address
 from protocol.errors import ComityError, NotFoundError, TransitionError
 from protocol.event import Event, EventName, decode_event
-from protocol.lifecycle.assistance import AssistanceCase
-from protocol.lifecycle.case import AnyCase, check_step
-from protocol.lifecycle.clocks import acknowledgement_due, expiry_warnings
-from protocol.lifecycle.deadlines import deadlines, overdue
-from protocol.lifecycle.preservation import PreservationCase, state_at
-from protocol.lifecycle.profiles import NO_NATIONAL_CLOCKS, NationalClocks
-from protocol.lifecycle.thread import ThreadEvent, ThreadMessage
-from protocol.messages.schema.base import Message
+from protocol.lifecycle.profiles import NO_NATIONAL_CLOCKS
+
+if TYPE_CHECKING:
+    from protocol.lifecycle.case import AnyCase
+    from protocol.lifecycle.profiles import NationalClocks
+    from protocol.lifecycle.thread import ThreadEvent, ThreadMessage
+    from protocol.messages.schema.base import Message
+
 
 Ways = Mapping[Address, tuple[str, ...]]
 
@@ -52,6 +53,8 @@ def thread_messages_of(store: DeskStore, parsed: Parsed, row: bytes) -> list[Thr
 def _with_events(
     store: DeskStore, parsed: Parsed, rows: Sequence[tuple[int, StoredMessage, datetime | None]]
 ) -> list[ThreadMessage]:
+    from protocol.lifecycle.thread import ThreadMessage
+
     return [
         ThreadMessage(parsed.of(stored), _events(store.receipts.of(stored.head.digest)))
         for _, stored, _ in rows
@@ -64,6 +67,8 @@ def check_next_step(store: DeskStore, parsed: Parsed, message: Message) -> None:
 
     Raises :class:`NotFoundError` when this desk does not have the thread, :class:`TransitionError` with the reason.
     """
+    from protocol.lifecycle.case import check_step
+
     if message.thread == message.id:
         return
     thread = thread_messages(store, parsed, message.thread)
@@ -98,6 +103,10 @@ def tracking(
 
     ``national`` are the requested nation's own clocks.
     """
+    from protocol.lifecycle.clocks import acknowledgement_due, expiry_warnings
+    from protocol.lifecycle.deadlines import deadlines, overdue
+    from protocol.lifecycle.preservation import PreservationCase
+
     direct = {recipient: (row.sender.node, recipient.node) for recipient in row.recipients}
     preservation = case if isinstance(case, PreservationCase) else None
     return Tracking(
@@ -120,6 +129,9 @@ def tracking(
 
 def target_rows(case: AnyCase, now: datetime) -> list[TargetRow]:
     """The targets of the request at ``now``; none of a thread that asks for nothing."""
+    from protocol.lifecycle.assistance import AssistanceCase
+    from protocol.lifecycle.preservation import PreservationCase, state_at
+
     if isinstance(case, PreservationCase):
         return [
             TargetRow(
@@ -155,6 +167,8 @@ def proved_events(receipts: Sequence[StoredReceipt]) -> list[Event]:
 
 
 def _events(receipts: Sequence[StoredReceipt]) -> tuple[ThreadEvent, ...]:
+    from protocol.lifecycle.thread import ThreadEvent
+
     return tuple(
         ThreadEvent(event.name.value, str(event.recipient), event.at)
         for event in proved_events(receipts)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from exchange.store.rows import StoredMessage
 from protocol.errors import ErasedError
-from protocol.messages.parse import parse_message
-from protocol.messages.schema.base import Message
+
+if TYPE_CHECKING:
+    from protocol.messages.schema.base import Message
 
 
 class Parsed:
@@ -21,6 +23,8 @@ class Parsed:
 
     def of(self, stored: StoredMessage) -> Message:
         """The parsed content of a stored message; raises :class:`ErasedError` when it was erased."""
+        from protocol.messages.parse import parse_message
+
         if stored.erased:
             raise ErasedError
         message = self._messages.get(stored.head.digest)

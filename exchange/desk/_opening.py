@@ -8,7 +8,6 @@ from exchange.desk._works import Works
 from exchange.messaging.handling import verify_consents
 from exchange.store.rows import StoredMessage
 from protocol.errors import ComityError, ConditionsOpenError, HandlingError, UnavailableError
-from protocol.messages.passing_on import consents_of
 
 
 async def require_consent(works: Works, message_id: UUID) -> None:
@@ -17,6 +16,8 @@ async def require_consent(works: Works, message_id: UUID) -> None:
     Raises :class:`NotFoundError`, :class:`HandlingError`, or :class:`UnavailableError` where the directory of who
     gave it cannot be read now.
     """
+    from protocol.messages.passing_on import consents_of
+
     forward = await works.context.in_thread(lambda: works.passing_on.received_forward(message_id))
     if forward is None or not any(consents_of(forward)):
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from exchange.cases.listing import inbox_row
@@ -15,9 +16,11 @@ from exchange.store.rows import Head, PendingStatement
 from exchange.views import Direction, ReceiptRow, ShownMessage
 from protocol.errors import ComityError, NotFoundError, UnavailableError
 from protocol.event import EventName
-from protocol.messages.parse import notes_of
-from protocol.messages.types.forward import Forward
 from protocol.processing_log import Operation
+
+if TYPE_CHECKING:
+    from protocol.messages.types.forward import Forward
+
 
 # Of an id so short that it fits more, nobody needs to know how many.
 _MOST_COMPARED = 1_000
@@ -63,6 +66,8 @@ def read(works: Works, message_id: UUID) -> ShownMessage:
 
     Raises what :meth:`Acting.require` and :func:`require_open` raise, and :class:`NotFoundError`.
     """
+    from protocol.messages.parse import notes_of
+
     store = works.context.store
     works.acting.require(*READERS)
     stored = store.messages.get(message_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from exchange.cases.agenda import Agenda
 from exchange.cases.duplicates import subjects_of
@@ -26,8 +26,11 @@ from exchange.office.office import Office
 from exchange.office.officers import Acting
 from exchange.office.processing_log import ProcessingLog
 from exchange.views import SentMessage
-from protocol.messages.schema.base import Message
 from protocol.processing_log import ProcessingRecord
+
+if TYPE_CHECKING:
+    from protocol.messages.schema.base import Message
+
 
 Draft = Mapping[str, Any]
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from exchange.audit.period import Period
@@ -29,7 +30,6 @@ from exchange.cases.contact_tests import (
     unanswered_tests,
 )
 from exchange.cases.duplicates import Duplicate, find_duplicates
-from exchange.cases.legal_comparison import Hint, KnownProfile, clocks_of, compare, known_profile
 from exchange.cases.listing import inbox_row
 from exchange.cases.threads import thread_messages
 from exchange.context.worker import in_desk_thread
@@ -37,9 +37,6 @@ from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
 from exchange.office.case_notes import CaseEntry, Casework, EntryKind
 from exchange.office.officers import READERS
-from exchange.report import OfficeFigures, Suppression, office_figures
-from exchange.report.alike import require_month
-from exchange.report.sources import office_records
 from exchange.views import AgendaItem, InboxRow, SearchResult
 from keys.directory.view import Directory
 from keys.local.files import acquire_lock, release_lock
@@ -53,11 +50,16 @@ from protocol.errors import (
     NotFoundError,
     UnavailableError,
 )
-from protocol.lifecycle.case import AnyCase, fold
-from protocol.lifecycle.deadlines import Deadline, deadlines
-from protocol.messages.parse import complete_message
-from protocol.messages.schema.base import Message
 from protocol.processing_log import Operation
+
+if TYPE_CHECKING:
+    from exchange.cases.legal_comparison import Hint, KnownProfile
+    from exchange.report import Suppression
+    from exchange.report.office_figures import OfficeFigures
+    from protocol.lifecycle.case import AnyCase
+    from protocol.lifecycle.deadlines import Deadline
+    from protocol.messages.schema.base import Message
+
 
 # A message that is sent waits for so many others to be indexed, unless it is to be compared with all.
 INDEXED_BEFORE_SENDING = 256
@@ -91,6 +93,8 @@ class DeskCases:
 
         Raises :class:`NotFoundError`, :class:`ErasedError`.
         """
+        from protocol.lifecycle.case import fold
+
         messages = thread_messages(self._store, self._parsed, thread)
         if not messages:
             if self._store.messages.thread(thread):
@@ -114,7 +118,7 @@ class DeskCases:
         """
         return self._works.case_book.add(thread, kind, text, until, by)
 
-    # --- What is due ---
+    # --- Due ---
 
     @in_desk_thread
     def agenda(self, at: datetime | None = None) -> list[AgendaItem]:
@@ -140,7 +144,7 @@ class DeskCases:
     async def telling(self, channel: str) -> AsyncIterator[bool]:
         """Whether this program alone tells over ``channel`` in this block: two would tell the same twice.
 
-        Who dies while telling lets go, and what was not noted as given is told again.
+        A program that dies while telling lets go, and what was not noted as given is told again.
         """
         try:
             lock = acquire_lock(self._store.database.path.with_name(f"notices-{channel}.lock"), DeskBusyError)
@@ -178,7 +182,7 @@ class DeskCases:
     def duplicates(self, message: Message, *, everything: bool = False) -> list[Duplicate]:
         """Where other cases of this desk are about targets of the request ``message``, the newest first.
 
-        What :meth:`not_searched` counts is not compared, unless ``everything`` is indexed first.
+        It does not compare messages that :meth:`not_searched` counts, unless ``everything`` is indexed first.
         """
         works = self._works
         works.search.index(None if everything else INDEXED_BEFORE_SENDING)
@@ -189,6 +193,8 @@ class DeskCases:
 
     async def duplicates_of_draft(self, draft: Draft, *, everything: bool = False) -> list[Duplicate]:
         """As :meth:`duplicates`, for a request that is not sent yet; raises :class:`InvalidMessageError`."""
+        from protocol.messages.parse import complete_message
+
         message = complete_message(draft, sender=str(self._context.address))
         return await self.duplicates(message, everything=everything)
 
@@ -199,6 +205,9 @@ class DeskCases:
 
         A node that cannot be reached keeps nobody from writing: then what the desk knows already is compared.
         """
+        from exchange.cases.legal_comparison import compare
+        from protocol.messages.parse import complete_message
+
         message = complete_message(draft, sender=str(self._context.address))
         try:
             return await self._works.link.judged(lambda directory: compare(message, directory, self._clock()))
@@ -207,6 +216,8 @@ class DeskCases:
 
     async def legal_profile(self, node: str) -> KnownProfile | None:
         """What is known of a nation's law; raises :class:`UnknownNodeError`."""
+        from exchange.cases.legal_comparison import known_profile
+
         return await self._works.link.judged(lambda directory: known_profile(directory, node))
 
     # --- Testing contact points ---
@@ -252,6 +263,12 @@ class DeskCases:
 
         ``progress(done, total)`` counts cases.
         """
+        from exchange.cases.legal_comparison import clocks_of
+        from exchange.report.alike import require_month
+        from exchange.report.office_figures import office_figures
+        from exchange.report.sources import office_records
+        from protocol.lifecycle.deadlines import deadlines
+
         now = truncate(self._clock())
         as_of = now if period.until is None else min(now, period.until)
         if suppression.below:

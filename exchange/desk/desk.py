@@ -81,8 +81,10 @@ class Desk:
         clock: Clock = utc_now,
         carried: Mapping[str, bytes] | None = None,
         login: Login = NOBODY,
+        keystore: Awaitable[Keystore] | None = None,
     ) -> AsyncIterator[Desk]:
         """Open the desk in ``home``; ``carried`` are directory files of a bundle, for a desk that has none yet.
+        ``keystore`` is the home's own, where the caller began to open it.
 
         ``login`` says which officer acts. A desk with officers opens for nobody too: then it synchronises and keeps
         watch, and refuses whatever shows or sends content with :class:`OfficerNeededError`. Raises what
@@ -93,14 +95,15 @@ class Desk:
         files = Home(home)
         settings = DeskSettings.load(files.settings)
         address = Address.parse(settings.address)
-        keystore = await asyncio.to_thread(Keystore.open, files.keystore, passphrase)
+        opening = asyncio.to_thread(Keystore.open, files.keystore, passphrase) if keystore is None else keystore
+        opened = await opening
         cipher = RowCipher(
-            keystore.secret(Purpose.DATABASE, Purpose.DATABASE), keystore.secret(Purpose.INDEX, Purpose.INDEX)
+            opened.secret(Purpose.DATABASE, Purpose.DATABASE), opened.secret(Purpose.INDEX, Purpose.INDEX)
         )
         async with AsyncExitStack() as stack:
             # Each is closed by the thread that uses it: what a cancelled call left running there ends first.
             directory_thread = await stack.enter_async_context(own_thread("directory"))
-            keys = LiveKeys(keystore)
+            keys = LiveKeys(opened)
             trust = DeskDirectory(files, settings, address, LiveSigner(keys), clock)
             stack.push_async_callback(directory_thread, trust.close)
             await directory_thread(lambda: trust.load(carried))
@@ -159,6 +162,10 @@ class Desk:
     def node_client(self, node: str) -> NodeClient:
         """The client of a node; raises :class:`UnknownNodeError`; :class:`UnavailableError` for a desk by bundles."""
         return self._works.link.client(node)
+
+    def audit_key(self) -> bytes:
+        """The key by which this desk knows what it kept of its audits (32 bytes): nobody else has it."""
+        return self._works.context.store.database.cipher.blind(b"audit", b"kept")
 
     async def wait_for(self, condition: Callable[[Desk], Awaitable[bool]], timeout_s: float = 30) -> None:
         """Return when ``condition`` holds, looking again whenever something arrives; raises :class:`TimeoutError`."""

@@ -17,22 +17,14 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
+from typing import TYPE_CHECKING
 from uuid import UUID
-
-from cryptography.x509 import Certificate
 
 from exchange.context.worker import in_desk_thread
 from exchange.desk._handing import Handing
 from exchange.desk._opening import require_consent, require_open
 from exchange.desk._works import Works
-from exchange.evidence.bag_reader import BundleTrust, JudgedBundle, ReadBundle, judge_bundle, trust_in
-from exchange.evidence.bag_writer import EvidenceContents, Maker, evidence_of, nations_of
-from exchange.evidence.checks import NOT_ASKED, JudgedMessage, inclusion, judge_message
-from exchange.evidence.disclosure import Disclosure
-from exchange.evidence.log_monitor import LogWatch
-from exchange.evidence.witness_quorum import WitnessedProofs, check_witnesses
 from exchange.i18n import _
-from exchange.messaging.contradictions import JudgedWhole, judge_whole
 from exchange.messaging.receipts import JudgedReceipt, ReceiptJudge
 from exchange.office.officers import READERS
 from exchange.office.processing_log import Giving
@@ -40,13 +32,20 @@ from exchange.store.rows import StoredMessage
 from exchange.views import NOT_DATED, Check, ReceiptCheck, VerificationReport
 from protocol.encoding.instants import truncate
 from protocol.envelope import parse_envelope
-from protocol.errors import (
-    ErasedError,
-)
+from protocol.errors import ErasedError
 from protocol.log.checkpoint import parse_checkpoint
-from protocol.messages.handling_rules import Action
 from protocol.processing_log import Operation
 from protocol.receipt import Receipt
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+    from exchange.evidence.bag_reader import JudgedBundle, ReadBundle
+    from exchange.evidence.bag_writer import EvidenceContents, Maker
+    from exchange.evidence.checks import JudgedMessage
+    from exchange.evidence.disclosure import Disclosure
+    from exchange.evidence.log_monitor import LogWatch
+    from exchange.messaging.contradictions import JudgedWhole
 
 
 class DeskEvidence:
@@ -72,6 +71,9 @@ class DeskEvidence:
                 return report
 
     async def _verify(self, message_id: UUID, online: bool) -> VerificationReport:
+        from exchange.evidence.checks import NOT_ASKED, inclusion
+        from exchange.evidence.witness_quorum import check_witnesses
+
         self._acting.require(*READERS)
         stored, whole = await self._in_thread(lambda: self._judged_again(message_id))
         judged = whole.judged
@@ -113,6 +115,8 @@ class DeskEvidence:
         :class:`DirectoryUntrustedError`, :class:`DirectoryUnavailableError`, and :class:`MalformedError` and its kin
         when the envelope cannot be read at all.
         """
+        from exchange.evidence.bag_reader import BundleTrust, judge_bundle, trust_in
+
         root = await self._link.with_trust(lambda trust: trust.trusted_root)
         carried = await asyncio.to_thread(trust_in, bundle, root)
         while True:
@@ -124,6 +128,9 @@ class DeskEvidence:
 
     async def _bundle_report(self, judged: JudgedBundle, online: bool) -> VerificationReport:
         """What was found about a bundle, with what its logs say now."""
+        from exchange.evidence.checks import NOT_ASKED
+        from exchange.evidence.witness_quorum import check_witnesses
+
         watch, checks, directory = self._log_watch(), list[ReceiptCheck](), self._link.directory
         for (row, holds), entry in zip(judged.report.receipts, judged.receipts, strict=True):
             asked = await watch.check(entry.proved) if online and entry.proved is not None else NOT_ASKED
@@ -139,6 +146,8 @@ class DeskEvidence:
         self, report: VerificationReport, receipts: Sequence[Receipt]
     ) -> tuple[VerificationReport, list[Receipt]]:
         """The report with its receipts upgraded as far as they can be, and those that were."""
+        from exchange.evidence.witness_quorum import WitnessedProofs
+
         proofs = WitnessedProofs(self._link.directory, self._link.client, self._clock())
         improved = await proofs.improve(report.receipts, receipts)
         upgraded = [after for before, (_, after) in zip(receipts, improved, strict=True) if after is not before]
@@ -149,6 +158,8 @@ class DeskEvidence:
         return await self._log_watch().check_head(self._link.own_node)
 
     def _log_watch(self) -> LogWatch:
+        from exchange.evidence.log_monitor import LogWatch
+
         return LogWatch(
             self._link.directory,
             self._link.client,
@@ -159,6 +170,8 @@ class DeskEvidence:
         )
 
     def _judge_message(self, stored: StoredMessage, whole: JudgedWhole) -> JudgedMessage:
+        from exchange.evidence.checks import JudgedMessage, judge_message
+
         if stored.erased:
             erased = Check("content", None, ErasedError.code, "the content was erased; its receipts are left")
             text = _("The content of message {message} was erased; what is left is what the nodes logged.")
@@ -197,6 +210,8 @@ class DeskEvidence:
         :meth:`disclose`, :class:`DirectoryUnavailableError`, and :class:`UnavailableError` when the directory must be
         read further and the node cannot be reached.
         """
+        from exchange.evidence.bag_writer import evidence_of, nations_of
+
         self._acting.require(*READERS)
         if disclose:
             await require_consent(self._works, message_id)
@@ -239,6 +254,8 @@ class DeskEvidence:
 
     async def _maker(self, judged: Sequence[JudgedReceipt]) -> Maker:
         """Who makes a bundle here and now, with the largest head of each log that was seen."""
+        from exchange.evidence.bag_writer import Maker
+
         searched: dict[str, int] = {}
         for proved in (entry.proved for entry in judged if entry.proved is not None):
             seen = await self._last_checkpoint(proved.origin)
@@ -249,6 +266,8 @@ class DeskEvidence:
 
     def _disclosed(self, message_id: UUID, act: str, to: str | None, purpose: str | None) -> StoredMessage:
         """A message whose content may be given out, after it was recorded that it is made ready for that."""
+        from protocol.messages.handling_rules import Action
+
         handed = Handing.of(self._acting, to, purpose)
         self._acting.require(*READERS)
         stored = self._store.messages.get(message_id)
@@ -271,6 +290,8 @@ class DeskEvidence:
         return stored
 
     def _judged_again(self, message_id: UUID) -> tuple[StoredMessage, JudgedWhole]:
+        from exchange.messaging.contradictions import judge_whole
+
         stored = self._store.messages.get(message_id)
         receipts = [entry.receipt for entry in self._store.receipts.of(stored.head.digest)]
         judge = ReceiptJudge(lambda: self._link.directory)  # with no memory of what was verified before
@@ -288,4 +309,6 @@ class DeskEvidence:
 
 
 def _opened(stored: StoredMessage) -> Disclosure:
+    from exchange.evidence.disclosure import Disclosure
+
     return Disclosure(stored.head.id, stored.head.digest, stored.salt, stored.content)

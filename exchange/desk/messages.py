@@ -9,7 +9,7 @@
         ...                                        # show it to an officer, then say so:
         await desk.messages.opened(row.id)
 
-What shows content needs an officer who may read, and is durable in the processing log before it is returned.
+An act that shows content needs an officer who may read, and is durable in the processing log before it is returned.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from exchange.cases.duplicates import require_no_duplicate
-from exchange.cases.legal_comparison import clocks_of
 from exchange.cases.listing import inbox_row, quarantine_row
 from exchange.cases.threads import thread_messages, tracking, ways_of
 from exchange.context.worker import in_desk_thread
@@ -44,12 +43,12 @@ from exchange.views import (
     Tracking,
 )
 from protocol.address import Address
-from protocol.bundle import BundlePart
 from protocol.bundle_sizes import DEFAULT_PART_BYTES
-from protocol.lifecycle.case import fold
-from protocol.messages.handling_rules import Action, Objection
-from protocol.messages.schema.base import Message
-from protocol.messages.types.forward import Forward
+
+if TYPE_CHECKING:
+    from protocol.bundle import BundlePart
+    from protocol.messages.handling_rules import Action, Objection
+    from protocol.messages.schema.base import Message
 
 
 class DeskMessages:
@@ -97,7 +96,7 @@ class DeskMessages:
     async def offer(self, draft: Draft, *, expires_in: timedelta | None = None) -> SentMessage:
         """Offer what a draft of an answer, or of information, gives under conditions; :meth:`give` sends it.
 
-        What goes out are the conditions and a commitment to the rest, which stays here. The outcome is the offer's.
+        The conditions go out, and a commitment to the rest, which stays here. The outcome is the offer's.
         Raises as :meth:`send` and :meth:`Offers.prepare`.
         """
         office, outbox, offers = self._works.office, self._works.outbox, self._works.offers
@@ -235,6 +234,9 @@ class DeskMessages:
     @in_desk_thread
     def track(self, message_id: UUID) -> Tracking:
         """What is proved of a message for each recipient, and where its case stands; :class:`NotFoundError`."""
+        from exchange.cases.legal_comparison import clocks_of
+        from protocol.lifecycle.case import fold
+
         directory = self._works.context.directory
         seq, head, opened_at = self._store.messages.head(message_id)
         messages = thread_messages(self._store, self._parsed, head.thread)
@@ -266,6 +268,7 @@ class DeskMessages:
         accepted: it stays unopened. So does what was passed on by a consent that is not proved: :class:`HandlingError`,
         or :class:`UnavailableError` where the directory of who gave it cannot be read now.
         """
+
         await require_consent(self._works, message_id)
         return await self._with_proof(await self._in_thread(lambda: read(self._works, message_id)))
 
@@ -281,6 +284,8 @@ class DeskMessages:
             self._works.context.background.start(self._works.node_sync.state((statement,)))
 
     async def _with_proof(self, shown: ShownMessage) -> ShownMessage:
+        from protocol.messages.types.forward import Forward
+
         if isinstance(shown.message, Forward):
             return replace(shown, notes=(*shown.notes, *await proof_of(self._works, shown.message)))
         return shown

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from exchange.context.worker import in_desk_thread
@@ -28,8 +29,11 @@ from exchange.office.release import Proposal
 from exchange.office.rota import Handover, Shift
 from exchange.views import SentMessage
 from protocol.log.checkpoint import Checkpoint
-from protocol.messages.schema.base import Message
 from protocol.processing_log import ProcessingRecord
+
+if TYPE_CHECKING:
+    from protocol.messages.schema.base import Message
+
 
 Progress = Callable[[int, int], None]
 IndexedRecord = tuple[int, ProcessingRecord]

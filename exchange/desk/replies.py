@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from exchange.context.worker import in_desk_thread
@@ -23,7 +23,9 @@ from exchange.desk._works import Draft, Works
 from exchange.desk.messages import DeskMessages
 from exchange.views import SentMessage
 from protocol.address import Address
-from protocol.messages.handling_rules import Action
+
+if TYPE_CHECKING:
+    from protocol.messages.handling_rules import Action
 
 
 class DeskReplies:

@@ -13,7 +13,6 @@ from datetime import datetime
 from hashlib import new as new_hash
 from typing import Any, ClassVar
 
-import aiohttp
 from asn1crypto import cms, core, tsp
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -194,6 +193,8 @@ def _checked(url: str) -> URL:
 
 
 async def _post(url: URL, query: bytes) -> bytes:
+    import aiohttp
+
     headers = {"Content-Type": "application/timestamp-query", "Accept": "application/timestamp-reply"}
     where = f"the timestamp authority {url.host}"
     try:

@@ -7,12 +7,10 @@ from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from exchange.context.desk_context import DeskContext
-from exchange.messaging.contradictions import judge_whole
-from exchange.messaging.dating import acceptances, dated_signature, witnessed_since
 from exchange.messaging.receipts import ReceiptJudge
 from exchange.store.rows import MessageRef, StoredMessage
 from exchange.views import Dating, Direction
@@ -28,32 +26,16 @@ from protocol.errors import (
     NotFoundError,
     ProofInvalidError,
 )
-from protocol.messages.handling_rules import (
-    Action,
-    Barrier,
-    Objection,
-    items_of,
-    objections,
-    open_barriers,
-    read_original,
-)
-from protocol.messages.parse import ComposedMessage
-from protocol.messages.passing_on import check_passed_on, consents_of, originals_of
-from protocol.messages.schema.base import LegalBasis, Message
-from protocol.messages.schema.parts import Condition
-from protocol.messages.schema.use import ConsentReply, ConsentRequest
-from protocol.messages.types.consent import check_given, content_conditions, open_conditions, opening_in
-from protocol.messages.types.forward import (
-    FORWARD_ROOM_BYTES,
-    Forward,
-    Original,
-    original_bytes,
-    original_envelope,
-    original_receipts,
-)
-from protocol.messages.types.information import InformationSpontaneous
-from protocol.misbehaviour.verify import own_lines
+from protocol.messages.handling_rules import Action
 from protocol.receipt import Receipt, encode_receipts
+
+if TYPE_CHECKING:
+    from protocol.messages.handling_rules import Barrier, Objection
+    from protocol.messages.parse import ComposedMessage
+    from protocol.messages.schema.base import LegalBasis, Message
+    from protocol.messages.schema.parts import Condition
+    from protocol.messages.types.forward import Forward, Original
+
 
 MAX_CARRIED_NOTE_BYTES = 32_768  # a tree that nine nations cosigned
 _USES = {Action.FORWARD: "onward_transfer", Action.PROCEEDINGS: "proceedings"}
@@ -76,6 +58,8 @@ class PassingOn:
 
     def objections(self, message_id: UUID, action: Action, recipient: Address | None = None) -> tuple[Objection, ...]:
         """What forbids the action on a message now; raises :class:`NotFoundError`, :class:`ErasedError`."""
+        from protocol.messages.handling_rules import objections
+
         stored = self._stored(message_id)
         thread = self._thread(stored)
         return objections(self._parsed.of(stored), action, self._address, recipient, thread, self._clock())
@@ -92,6 +76,10 @@ class PassingOn:
         Raises :class:`HandlingError`, :class:`ConditionsOpenError`, :class:`ErasedError`, and what
         :func:`check_given` and :func:`check_passed_on` raise.
         """
+        from protocol.messages.passing_on import check_passed_on
+        from protocol.messages.types.consent import check_given
+        from protocol.messages.types.forward import Forward, original_envelope
+
         message = composed.message
         if _gives(message):
             check_given(message, composed.content, self._messages_of(message.thread))
@@ -116,6 +104,8 @@ class PassingOn:
 
         Raises as :meth:`require`, and :class:`ForwardTooLargeError` before anybody writes more.
         """
+        from protocol.messages.types.forward import Forward
+
         stored = self._stored(message_id)
         message = self._parsed.of(stored)
         self._require_accepted(stored)
@@ -146,6 +136,9 @@ class PassingOn:
 
         Where nothing forbids it the sender is asked, for all items of the message.
         """
+        from protocol.messages.handling_rules import items_of
+        from protocol.messages.types.forward import original_bytes
+
         stored = self._stored(message_id)
         if action is Action.FORWARD:  # nobody is asked for what could not be done with the consent
             _require_room(stored, original_bytes(stored.content, len(stored.envelope)))
@@ -166,6 +159,8 @@ class PassingOn:
 
     def consent_reply_fields(self, request_id: UUID, consent: str, terms: dict[str, Any]) -> dict[str, Any]:
         """The fields of a reply that says the same of all items of a consent request; raises :class:`HandlingError`."""
+        from protocol.messages.schema.use import ConsentRequest
+
         request = self._parsed.of(self._stored(request_id))
         if not isinstance(request, ConsentRequest):
             raise HandlingError("that message does not ask for consent")
@@ -177,6 +172,8 @@ class PassingOn:
 
     def closed_by(self, stored: StoredMessage) -> tuple[Condition, ...]:
         """The conditions that keep a message closed here; empty for what is open, was erased, or this desk sent."""
+        from protocol.messages.types.consent import content_conditions, open_conditions
+
         if stored.erased or stored.head.direction is not Direction.RECEIVED:
             return ()
         message = self._parsed.of(stored)
@@ -186,6 +183,8 @@ class PassingOn:
 
     def received_forward(self, message_id: UUID) -> Forward | None:
         """The message, if another office passed it on to this desk; raises :class:`NotFoundError`."""
+        from protocol.messages.types.forward import Forward
+
         stored = self._store.messages.get(message_id)
         if stored.erased or stored.head.direction is not Direction.RECEIVED:
             return None
@@ -195,12 +194,16 @@ class PassingOn:
     # --- Inside ---
 
     def _require_accepted(self, stored: StoredMessage) -> None:
+        from protocol.messages.types.consent import open_conditions
+
         if open_conditions(self._parsed.of(stored), self._thread(stored), str(self._address)):
             raise ConditionsOpenError
 
     def _open_barriers(
         self, stored: StoredMessage, action: Action, recipients: Iterable[Address]
     ) -> tuple[Barrier, ...]:
+        from protocol.messages.handling_rules import open_barriers
+
         message, thread, now = self._parsed.of(stored), self._thread(stored), self._clock()
         asked: Iterable[Address | None] = tuple(recipients) or (None,)
         found = [open_barriers(message, action, self._address, who, thread, now) for who in asked]
@@ -208,6 +211,9 @@ class PassingOn:
 
     def _consents_that_lift(self, stored: StoredMessage, recipients: Sequence[Address]) -> list[dict[str, Any]]:
         """The consent without which a recipient could not have the message, with its proofs."""
+        from protocol.messages.handling_rules import objections
+        from protocol.messages.schema.use import ConsentReply
+
         rows = {row.head.id: row for _, row, _ in self._store.messages.thread(stored.head.thread) if not row.erased}
         message, now = self._parsed.of(stored), self._clock()
         thread = {key: self._parsed.of(row) for key, row in rows.items()}
@@ -231,6 +237,10 @@ class PassingOn:
 
     def _acceptance(self, stored: StoredMessage) -> list[Receipt]:
         """What shows when the originator's signature was there: an acceptance, and a small tree that is witnessed."""
+        from exchange.messaging.contradictions import judge_whole
+        from exchange.messaging.dating import acceptances, witnessed_since
+        from protocol.misbehaviour.verify import own_lines
+
         directory, routing = self._directory(), parse_envelope(stored.envelope).routing
         receipts = [entry.receipt for entry in self._store.receipts.of(stored.head.digest)]
         judged = judge_whole(ReceiptJudge(self._directory), receipts, stored.head.ref, self._clock()).judged
@@ -278,6 +288,8 @@ class PassingOn:
 
 def _require_room(stored: StoredMessage, size: int) -> None:
     """Return if what is to be passed on leaves room for the rest of a forward; ``size`` is in bytes, as JSON."""
+    from protocol.messages.types.forward import FORWARD_ROOM_BYTES
+
     room = MAX_CONTENT_BYTES - FORWARD_ROOM_BYTES
     if size > room:
         raise ForwardTooLargeError(
@@ -288,12 +300,18 @@ def _require_room(stored: StoredMessage, size: int) -> None:
 
 def _gives(message: Message) -> bool:
     """Whether the rules of conditions and offers have something to say of the message."""
+    from protocol.messages.types.consent import content_conditions, opening_in
+    from protocol.messages.types.information import InformationSpontaneous
+
     in_a_thread = isinstance(message, InformationSpontaneous) and message.thread != message.id
     return in_a_thread or opening_in(message) is not None or any(content_conditions(message))
 
 
 def _legal_basis(message: Message) -> LegalBasis | None:
     """That of the message, else of what it passes on."""
+    from protocol.messages.handling_rules import read_original
+    from protocol.messages.types.forward import Forward
+
     while message.legal_basis is None and isinstance(message, Forward):
         message = read_original(message.original)
     return message.legal_basis
@@ -305,6 +323,10 @@ def verify_original(original: Original, directory: Directory, now: datetime) -> 
     Raises what does not hold. The directory then wants the nations that the dating looks up and that it has not read
     yet.
     """
+    from exchange.messaging.contradictions import judge_whole
+    from exchange.messaging.dating import dated_signature
+    from protocol.messages.types.forward import original_envelope, original_receipts
+
     envelope = original_envelope(original)
     receipts = original_receipts(original)
     whole = judge_whole(ReceiptJudge(lambda: directory), receipts, MessageRef.of(envelope), now)
@@ -315,6 +337,8 @@ def verify_original(original: Original, directory: Directory, now: datetime) -> 
 
 def verify_originals(forward: Forward, directory: Directory, now: datetime) -> list[Dating]:
     """What dates each message that is passed on, the outermost first; raises what does not hold."""
+    from protocol.messages.passing_on import originals_of
+
     return [verify_original(original, directory, now) for original in originals_of(forward)]
 
 
@@ -323,6 +347,8 @@ def verify_consents(forward: Forward, directory: Directory, now: datetime) -> li
 
     Consent that nothing dates does not count: who stole a key that was revoked since writes any time.
     """
+    from protocol.messages.passing_on import consents_of
+
     return [verify_original(original, directory, now) for original in consents_of(forward)]
 
 

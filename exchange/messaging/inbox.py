@@ -22,6 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from exchange.cases.listing import inbox_row, quarantine_row
@@ -55,17 +56,13 @@ from protocol.errors import (
 )
 from protocol.event import MAX_REASON_CHARS, EventName
 from protocol.http.wire import EnvelopeAnswer, MailboxEntry, MailboxPage
-from protocol.messages.officer_signature import verify_officer
-from protocol.messages.parse import parse_message
-from protocol.messages.passing_on import check_passed_on
-from protocol.messages.schema.base import Message
-from protocol.messages.types.answer import Answer as AnswerMessage
-from protocol.messages.types.consent import check_opening
-from protocol.messages.types.forward import Forward
-from protocol.messages.types.information import InformationSpontaneous
 from protocol.processing_log import Operation
 from protocol.receipt import Receipt
 from protocol.statement import DeskStatement, parse_statement, sign_statement
+
+if TYPE_CHECKING:
+    from protocol.messages.schema.base import Message
+
 
 # Receipts that no message of this desk can be found for are kept under this digest.
 UNATTRIBUTED = bytes(32)
@@ -247,6 +244,14 @@ class Inbox:
             )
 
     def _accept(self, envelope: Envelope, logged_at: datetime, page: _Page) -> StoredMessage:
+        from protocol.messages.officer_signature import verify_officer
+        from protocol.messages.parse import parse_message
+        from protocol.messages.passing_on import check_passed_on
+        from protocol.messages.types.answer import Answer as AnswerMessage
+        from protocol.messages.types.consent import check_opening
+        from protocol.messages.types.forward import Forward
+        from protocol.messages.types.information import InformationSpontaneous
+
         routing = envelope.routing
         if routing.id in page.ids:
             raise IdConflictError("another message of this id is kept here")

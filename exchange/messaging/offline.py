@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 from exchange.context.desk_context import DeskContext
 from exchange.messaging.inbox import Inbox
 from exchange.messaging.outbox import Outbox
 from exchange.views import SendStatus, SyncResult
-from keys.directory.carried_signatures import carried_key
-from protocol.bundle import BundleAnswer, BundlePart, Contents, verify_part, write_bundle
 from protocol.encoding import cbor
 from protocol.encoding.instants import truncate
 from protocol.errors import (
@@ -29,6 +27,10 @@ from protocol.errors import (
 )
 from protocol.http.problem import problem_of
 from protocol.http.wire import EnvelopeAnswer, MailboxPage
+
+if TYPE_CHECKING:
+    from protocol.bundle import BundleAnswer, BundlePart
+
 
 T = TypeVar("T")
 
@@ -61,6 +63,8 @@ class OfflineDesk:
 
     def export(self, node: str, max_part_bytes: int) -> list[bytes]:
         """The parts of a bundle for the own node: the outbox, the statements still to be made, how far was read."""
+        from protocol.bundle import Contents, write_bundle
+
         contents = Contents(
             envelopes=tuple(message.envelope for _, message in self._store.outbox.pending(_ALL, 0)),
             statements=tuple(statement.raw for statement in self._store.statements.pending(_ALL)),
@@ -76,6 +80,9 @@ class OfflineDesk:
         :class:`ReplayedError` (it was taken before), :class:`BundleGapError`, and :class:`DirectoryUnavailableError`
         when it names a holder whose nation was not read here.
         """
+        from keys.directory.carried_signatures import carried_key
+        from protocol.bundle import verify_part
+
         if part.sender != node:
             raise ForbiddenError(f"the bundle is of {part.sender}; {node} serves this desk")
         key = carried_key(self._directory(), part.sender, part.kid, part.created, self._clock())

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
 from exchange.cases.threads import check_next_step
@@ -37,16 +37,17 @@ from protocol.envelope import seal
 from protocol.errors import ComityError, InvalidMessageError
 from protocol.event import EventName
 from protocol.http.wire import MAX_ENVELOPES, EnvelopeAnswer
-from protocol.lifecycle.profiles import acknowledgement_period
-from protocol.messages.officer_signature import PLACEHOLDER, key_text, sign_as_officer
-from protocol.messages.parse import ComposedMessage, compose_message
-from protocol.messages.schema.base import Message
 from protocol.processing_log import Operation
 from protocol.routing import COMMITMENT_BYTES, MAX_CLOCK_SKEW, Priority, Routing
 
+if TYPE_CHECKING:
+    from protocol.messages.parse import ComposedMessage
+    from protocol.messages.schema.base import Message
+
+
 _PRIORITIES = {"routine": Priority.ROUTINE, "urgent": Priority.URGENT, "emergency": Priority.EMERGENCY}
 _FORMAT_RULE = "message format"
-Keeping = Callable[[Message], None]
+Keeping: TypeAlias = "Callable[[Message], None]"
 """What is done with a message in the transaction that keeps it, before it is kept; it may raise."""
 
 # Contents of the messages that are sealed and kept in one transaction, unless one alone has more.
@@ -220,6 +221,9 @@ class Outbox:
 
     def complete(self, draft: Mapping[str, Any]) -> ComposedMessage:
         """The message of one draft, checked by itself and signed by who acts; raises :class:`InvalidMessageError`."""
+        from protocol.messages.officer_signature import sign_as_officer
+        from protocol.messages.parse import compose_message
+
         now = self._time_of(draft)
         claimed = draft.get("from")
         if claimed is not None and claimed != str(self._address):
@@ -236,6 +240,8 @@ class Outbox:
 
     def _named(self, draft: Mapping[str, Any]) -> Mapping[str, Any]:
         """The draft with the officer who releases it, where officers sign."""
+        from protocol.messages.officer_signature import PLACEHOLDER, key_text
+
         officer = self._acting.officer
         if officer is None:
             return draft
@@ -269,6 +275,8 @@ class Outbox:
         return new_message_id(now, counter.to_bytes(2, "big") + os.urandom(RANDOM_BYTES - 2))
 
     def _seal(self, composed: ComposedMessage, expires_in: timedelta | None) -> StoredMessage:
+        from protocol.lifecycle.profiles import acknowledgement_period
+
         message, content = composed.message, composed.content
         recipients = tuple(sorted(Address.parse(text) for text in message.to))
         lifetime = expires_in or timedelta(seconds=self._settings.lifetimes.of(message.urgency))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from exchange.cases.threads import received_at, thread_messages
@@ -16,18 +16,11 @@ from exchange.views import Direction
 from keys.local.translation import translator
 from protocol.address import Address
 from protocol.errors import ForbiddenError, NothingOpenError, UsageError
-from protocol.lifecycle.case import fold
-from protocol.messages.handling_rules import Action
-from protocol.messages.out_of_order import OutOfOrderNotice
-from protocol.messages.schema.base import Message
-from protocol.messages.schema.conditions import ConditionAccept
-from protocol.messages.schema.parts import Condition
-from protocol.messages.schema.use import ConsentReply, ConsentRequest
-from protocol.messages.types.acknowledgement import Acknowledgement
-from protocol.messages.types.consent import conditions_to_accept
-from protocol.messages.types.contact import ContactTest, ContactTestReply
-from protocol.messages.types.preservation import PreservationAnswer
-from protocol.messages.types.reply import reply_draft
+
+if TYPE_CHECKING:
+    from protocol.messages.handling_rules import Action
+    from protocol.messages.schema.base import Message
+    from protocol.messages.schema.parts import Condition
 
 
 class Replies:
@@ -54,6 +47,8 @@ class Replies:
 
     def reply(self, message_id: UUID, reply_type: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         """A reply of any type."""
+        from protocol.messages.types.reply import reply_draft
+
         message = self._parsed.of(self._store.messages.get(message_id))
         signed = self.officer()
         officer_field = {"officer": signed} if signed else {}
@@ -61,6 +56,8 @@ class Replies:
 
     def acknowledgement(self, request_id: UUID, fields: Mapping[str, Any]) -> dict[str, Any]:
         """An acknowledgement; without ``handler`` in the fields, of the officer who acts."""
+        from protocol.messages.types.acknowledgement import Acknowledgement
+
         times = {"received_at": received_at(self._store, self._received(request_id), self._address)}
         handler = fields.get("handler") or self._handler()
         given = {**times, **fields, **({"handler": handler} if handler is not None else {})}
@@ -68,11 +65,16 @@ class Replies:
 
     def answer(self, request_id: UUID, fields: Mapping[str, Any]) -> dict[str, Any]:
         """An answer to a preservation request."""
+        from protocol.messages.types.preservation import PreservationAnswer
+
         self._received(request_id)
         return self.reply(request_id, PreservationAnswer.TYPE, fields)
 
     def acceptance(self, message_id: UUID) -> dict[str, Any]:
         """The acceptance of all conditions that a message sets or offers; :class:`NothingOpenError`."""
+        from protocol.messages.schema.conditions import ConditionAccept
+        from protocol.messages.types.consent import conditions_to_accept
+
         self._received(message_id)
         conditions = self.conditions(conditions_to_accept, self._store.messages.get(message_id))
         if not conditions:
@@ -82,6 +84,9 @@ class Replies:
 
     def explanation(self, message_id: UUID, remark: str | None) -> dict[str, Any]:
         """Why a message is out of order, in its own language; :class:`UsageError` when it is not."""
+        from protocol.lifecycle.case import fold
+        from protocol.messages.out_of_order import OutOfOrderNotice
+
         head = self._store.messages.head(message_id).head
         case = fold(thread_messages(self._store, self._parsed, head.thread))
         against = [entry for entry in case.out_of_order if entry.fact.message_id == message_id]
@@ -98,18 +103,24 @@ class Replies:
         self, message_id: UUID, action: Action, recipients: Sequence[Address], purpose: str, more: Mapping[str, Any]
     ) -> dict[str, Any]:
         """A request for the originator's consent to what the labels of a message forbid."""
+        from protocol.messages.schema.use import ConsentRequest
+
         self._received(message_id)
         fields = self._passing_on.consent_fields(message_id, action, recipients, purpose)
         return self.reply(message_id, ConsentRequest.TYPE, {**fields, **more})
 
     def consent_reply(self, request_id: UUID, consent: str, terms: Mapping[str, Any]) -> dict[str, Any]:
         """The same word on all items of a consent request."""
+        from protocol.messages.schema.use import ConsentReply
+
         self._received(request_id)
         fields = self._passing_on.consent_reply_fields(request_id, consent, dict(terms))
         return self.reply(request_id, ConsentReply.TYPE, fields)
 
     def contact_reply(self, test_id: UUID, remark: str | None) -> dict[str, Any]:
         """The reply to a contact test."""
+        from protocol.messages.types.contact import ContactTest, ContactTestReply
+
         head = self._received(test_id)
         if head.type != ContactTest.TYPE:
             raise ForbiddenError("that message is not a contact test")

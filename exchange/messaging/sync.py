@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from math import ceil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from exchange.cases.search import Search
@@ -25,7 +25,6 @@ from exchange.messaging.offline import BundleImport, OfflineDesk
 from exchange.messaging.outbox import Composed, Keeping, Outbox, Outcome, batches, sealable
 from exchange.store.rows import Head, PendingStatement, StoredMessage
 from exchange.views import SendStatus, SentMessage, SyncResult
-from protocol.bundle import BundlePart
 from protocol.errors import (
     ComityError,
     RevokedError,
@@ -34,6 +33,10 @@ from protocol.errors import (
     UnknownNodeError,
 )
 from protocol.http.wire import MAX_ENVELOPES, MAX_STATEMENTS, MailboxPage
+
+if TYPE_CHECKING:
+    from protocol.bundle import BundlePart
+
 
 Drafts = Sequence[Mapping[str, Any]] | Callable[[], Sequence[Mapping[str, Any]]]
 _ALL = slice(None)
@@ -221,7 +224,7 @@ class NodeSync:
         return result + SyncResult(statements=stated)
 
     async def listen(self) -> AsyncGenerator[SyncResult, None]:
-        """Take each page as soon as it is there. What is retryable is tried again, after a pause that grows."""
+        """Take each page as soon as it is there. A failure that may pass is tried again, after a pause that grows."""
         failures = 0
         while True:
             try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from exchange.cases.agenda import Agenda
@@ -25,10 +26,11 @@ from exchange.store.rows import StoredMessage
 from protocol.codes import load_codes
 from protocol.encoding.instants import truncate
 from protocol.errors import ErasureError, NotFoundError, UsageError
-from protocol.lifecycle.case import AnyCase, fold, is_over
-from protocol.messages.passing_on import originals_of
-from protocol.messages.types.forward import Forward
 from protocol.processing_log import Operation
+
+if TYPE_CHECKING:
+    from protocol.lifecycle.case import AnyCase
+
 
 # On these grounds a case is erased however it stands: somebody else decided it.
 _AT_ONCE = frozenset({"ordered", "condition", "data_subject", "misdirected"})
@@ -80,6 +82,8 @@ class Erasure:
 
         Not those in which something is still to come due.
         """
+        from protocol.lifecycle.case import is_over
+
         if self._settings.cases_days is None:
             return []
         now = self._clock()
@@ -159,6 +163,8 @@ class Erasure:
         )
 
     def _case(self, thread: UUID) -> AnyCase:
+        from protocol.lifecycle.case import fold
+
         return fold(thread_messages(self._store, self._parsed, thread))
 
     def _busy(self, now: datetime) -> set[UUID]:
@@ -166,6 +172,8 @@ class Erasure:
         return {item.thread for item in self._agenda.items() if item.due is not None and item.due > now}
 
     def _require_over(self, thread: UUID) -> None:
+        from protocol.lifecycle.case import is_over
+
         now = self._clock()
         case = self._case(thread)
         if not is_over(case, now):
@@ -212,6 +220,9 @@ class Erasure:
 
     def _elsewhere(self, thread: UUID, ids: set[UUID]) -> tuple[UUID, ...]:
         """The other cases in which a message of this one was passed on."""
+        from protocol.messages.passing_on import originals_of
+        from protocol.messages.types.forward import Forward
+
         found: dict[UUID, None] = {}
         for head in self._store.messages.all_heads():
             if head.type != Forward.TYPE or head.thread == thread:

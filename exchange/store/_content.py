@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from exchange.store._content_keys import ContentKeys
 from exchange.store._state import StateTable
-from exchange.store.cipher import RowCipher
+from exchange.store.cipher import ValueCipher
 from exchange.store.database import SealedDatabase
 
 _SLOT_BYTES = 8
@@ -34,7 +34,7 @@ class ContentSeal:
             self._state.set(_NEXT_SLOT, slots.stop.to_bytes(_SLOT_BYTES, "big"))
         return [slot.to_bytes(_SLOT_BYTES, "big") for slot in slots]
 
-    def cipher(self, slot: bytes) -> RowCipher:
+    def cipher(self, slot: bytes) -> ValueCipher:
         """The cipher of the content whose key lies at ``slot``; raises :class:`ErasedError`."""
         return self._cipher.for_content(self._keys.secret(int.from_bytes(slot, "big")))
 

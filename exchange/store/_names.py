@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from uuid import UUID
 
 from exchange.store.cipher import RowCipher
 from exchange.views import Direction
 from protocol.address import Address
 
+_REMEMBERED = 8192
+
 
 class RowNames:
     """The names of rows in one desk's database, 32 bytes each."""
 
     def __init__(self, cipher: RowCipher) -> None:
-        self._cipher = cipher
+        # A message of a batch is looked up several times in a row: when it is kept, submitted, and proved.
+        self._blind = lru_cache(maxsize=_REMEMBERED)(cipher.blind)
 
     def message(self, message_id: UUID) -> bytes:
         """A message, its row in the outbox, its opening and its refusal."""
-        return self._cipher.blind(b"message", message_id.bytes)
+        return self._blind(b"message", message_id.bytes)
 
     def digest(self, digest: bytes) -> bytes:
         """An envelope, by its digest."""
-        return self._cipher.blind(b"digest", digest)
+        return self._blind(b"digest", digest)
 
     def thread(self, thread: UUID) -> bytes:
         """A thread."""
-        return self._cipher.blind(b"thread", thread.bytes)
+        return self._blind(b"thread", thread.bytes)
 
     def box(self, direction: Direction) -> bytes:
         """What was received, or what was sent."""
-        return self._cipher.blind(b"box", direction.value.encode())
+        return self._blind(b"box", direction.value.encode())
 
     def contact(self, contact: Address) -> bytes:
         """A contact point that was tested."""
-        return self._cipher.blind(b"contact-test", str(contact).encode())
+        return self._blind(b"contact-test", str(contact).encode())
 
     def statement(self, key: bytes) -> bytes:
         """A statement and its refusal, by the statement's key."""
-        return self._cipher.blind(b"statement", key)
+        return self._blind(b"statement", key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from uuid import UUID
 
@@ -53,7 +53,8 @@ class OutboxTable:
         named = [(seq, self._names.message(message_id)) for seq, message_id in rows]
         self._database.execute_all("INSERT INTO outbox (seq, id) VALUES (?, ?)", named)
 
-    def remove(self, message_id: UUID) -> bool:
-        """Take a message out, inside a transaction; whether it was there."""
-        row = self._names.message(message_id)
-        return bool(self._database.execute("DELETE FROM outbox WHERE id = ?", (row,)).rowcount)
+    def remove(self, ids: Iterable[UUID]) -> set[UUID]:
+        """Take messages out, inside a transaction; those that were there."""
+        named = {self._names.message(message_id): message_id for message_id in ids}
+        gone = self._database.among("DELETE FROM outbox WHERE id IN", named, " RETURNING id")
+        return {named[row] for (row,) in gone}

@@ -7,7 +7,7 @@ whole, so that an index entry that is wrong shows nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from exchange.store.cipher import RowCipher
@@ -37,9 +37,12 @@ class ShortIds:
 
     def add(self, rows: Sequence[tuple[int, UUID]]) -> None:
         """Index messages by row number, within the caller's transaction."""
-        parts = [(part, seq) for seq, message_id in rows for part in self._parts(str(message_id))]
+        parts = [(part, seq) for seq, message_id in rows for part in _parts(str(message_id))]
+        # Ids that were made at one time begin alike.
+        blinded = {part: self._part(*part) for part in {part for part, _ in parts}}
         # In the order of the index: pages are touched once.
-        self._database.execute_all("INSERT OR IGNORE INTO short_id (part, seq) VALUES (?, ?)", sorted(parts))
+        named = sorted((blinded[part], seq) for part, seq in parts)
+        self._database.execute_all("INSERT OR IGNORE INTO short_id (part, seq) VALUES (?, ?)", named)
 
     def complete(self) -> None:
         """Index what was stored before there was this index, the newest first; at once where nothing is left.
@@ -85,9 +88,10 @@ class ShortIds:
         )
         return found
 
-    def _parts(self, text: str) -> Iterable[bytes]:
-        yield from (self._part(b"<", text[:length]) for length in _BEGINNINGS)
-        yield from (self._part(b">", text[-length:]) for length in _ENDS)
-
     def _part(self, side: bytes, text: str) -> bytes:
         return self._cipher.blind(b"short-id", side + text.encode())[:_PART_BYTES]
+
+
+def _parts(text: str) -> list[tuple[bytes, str]]:
+    """What an id is found by: beginnings and ends."""
+    return [(b"<", text[:length]) for length in _BEGINNINGS] + [(b">", text[-length:]) for length in _ENDS]

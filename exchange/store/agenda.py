@@ -21,12 +21,12 @@ class AgendaTable:
         """
         return dict(self._database.all("SELECT thread, mark FROM agenda_stale LIMIT ?", (limit,)))
 
-    def mark_stale(self, thread: bytes) -> None:
-        """Note that a thread changed, inside a transaction."""
-        self._database.execute(
+    def mark_stale(self, threads: Iterable[bytes]) -> None:
+        """Note that threads changed, inside a transaction."""
+        self._database.execute_all(
             "INSERT INTO agenda_stale (thread, mark) VALUES (?, randomblob(8))"
             " ON CONFLICT DO UPDATE SET mark = excluded.mark",
-            (thread,),
+            [(thread,) for thread in sorted(set(threads))],
         )
 
     def put(self, derived: Mapping[bytes, bytes | None], marks: Mapping[bytes, bytes]) -> None:

@@ -16,23 +16,16 @@ _INDEX_DOMAIN = b"comity/v1/desk-index\0"
 _CONTENT_DOMAIN = b"comity/v1/desk-content\0"
 
 
-class RowCipher:
-    """Seals values (AES-256-GCM, random nonce) and blinds ids (HMAC-SHA256) under two different keys.
+class ValueCipher:
+    """Seals values under one key (AES-256-GCM, random nonce): good for some four thousand million values.
 
-    A sealed value opens only in the table, column and row it was sealed for. The nonce is random: one key is good for
-    some four thousand million values.
+    A sealed value opens only in the table, column and row it was sealed for.
     """
 
-    __slots__ = ("_aead", "_content_key", "_index_key")
+    __slots__ = ("_aead",)
 
-    def __init__(self, database_key: bytes, index_key: bytes) -> None:
-        self._aead = AESGCM(database_key)
-        self._content_key = hmac.digest(database_key, _CONTENT_DOMAIN, "sha256")
-        self._index_key = index_key
-
-    def for_content(self, secret: bytes) -> RowCipher:
-        """The cipher of one message's content, whose key is made from this one's and from ``secret`` (32 bytes)."""
-        return RowCipher(hmac.digest(self._content_key, secret, "sha256"), self._index_key)
+    def __init__(self, key: bytes) -> None:
+        self._aead = AESGCM(key)
 
     def seal(self, column: bytes, row: bytes, value: bytes) -> bytes:
         """``value`` sealed for ``column`` (``table.column``) of the row with the blinded id ``row``."""
@@ -46,9 +39,31 @@ class RowCipher:
         except (InvalidTag, ValueError) as problem:
             raise DatabaseDamagedError from problem
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class RowCipher(ValueCipher):
+    """Seals values, and blinds ids (HMAC-SHA256), under two different keys."""
+
+    __slots__ = ("_begun", "_content_key", "_index_key")
+
+    def __init__(self, database_key: bytes, index_key: bytes) -> None:
+        super().__init__(database_key)
+        self._content_key = hmac.digest(database_key, _CONTENT_DOMAIN, "sha256")
+        self._index_key = index_key
+        # The key and a purpose are hashed once, not again for each value.
+        self._begun: dict[bytes, hmac.HMAC] = {}
+
+    def for_content(self, secret: bytes) -> ValueCipher:
+        """The cipher of one message's content, whose key is made from this one's and from ``secret`` (32 bytes)."""
+        return ValueCipher(hmac.digest(self._content_key, secret, "sha256"))
+
     def blind(self, purpose: bytes, value: bytes) -> bytes:
         """The blinded form of ``value`` for look-ups of one ``purpose``, 32 bytes."""
-        return hmac.digest(self._index_key, _INDEX_DOMAIN + purpose + b"\0" + value, "sha256")
-
-    def __repr__(self) -> str:
-        return "RowCipher()"
+        begun = self._begun.get(purpose)
+        if begun is None:
+            begun = self._begun[purpose] = hmac.new(self._index_key, _INDEX_DOMAIN + purpose + b"\0", "sha256")
+        blinded = begun.copy()
+        blinded.update(value)
+        return blinded.digest()

@@ -125,13 +125,18 @@ class SealedDatabase:
         with _translated():
             return self._connection.execute(sql, values).fetchall()
 
-    def among(self, sql: str, values: Iterable[object]) -> list[tuple[Any, ...]]:
-        """All rows of a statement that ends with ``IN``, for any number of values."""
+    def last_given(self, table: str) -> int:
+        """The last row number that a table with AUTOINCREMENT gave, 0 before the first; inside a transaction."""
+        rows = self.all("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,))
+        return int(rows[0][0]) if rows else 0
+
+    def among(self, sql: str, values: Iterable[object], then: str = "") -> list[tuple[Any, ...]]:
+        """All rows of a statement: ``sql``, which ends with ``IN``, then the values, however many, then ``then``."""
         found: list[tuple[Any, ...]] = []
         left = list(values)
         while left:
             part, left = left[:_MOST_VALUES], left[_MOST_VALUES:]
-            found += self.all(f"{sql} ({','.join('?' * len(part))})", part)
+            found += self.all(f"{sql} ({','.join('?' * len(part))}){then}", part)
         return found
 
     def forget_deleted(self) -> None:

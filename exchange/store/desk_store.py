@@ -126,13 +126,11 @@ class DeskStore:
         Two programs may submit one message at the same time. The record of the first of them stands. ``records`` are
         kept of those that this one took out.
         """
-        taken: set[UUID] = set()
+        why = dict(refused)
         with self.database.transaction(redone=True):
-            taken.update(message_id for message_id in done if self.outbox.remove(message_id))
-            for message_id, refusal in refused:
-                if self.outbox.remove(message_id):
-                    self.refusals.put(self._names.message(message_id), refusal)
-                    taken.add(message_id)
+            taken = self.outbox.remove([*done, *why])
+            for message_id in taken & why.keys():
+                self.refusals.put(self._names.message(message_id), why[message_id])
             self.receipts.insert(receipts)
             self.records.insert([record for key, record in records.items() if key in taken])
         return taken
@@ -175,16 +173,15 @@ class DeskStore:
     def record_stated(
         self,
         done: Iterable[PendingStatement],
-        refused: Iterable[tuple[PendingStatement, Refusal]],
+        refused: Sequence[tuple[PendingStatement, Refusal]],
         receipts: Sequence[StoredReceipt],
     ) -> None:
         """Take statements off the list: logged ones, and refused ones with the reason."""
         with self.database.transaction(redone=True):
-            for statement in done:
-                self.statements.remove(statement)
-            for statement, refusal in refused:
-                if self.statements.remove(statement):
-                    self.refusals.put(self._names.statement(statement.key), refusal)
+            self.statements.remove(done)
+            why = {statement.key: refusal for statement, refusal in refused}
+            for key in self.statements.remove([statement for statement, _ in refused]):
+                self.refusals.put(self._names.statement(key), why[key])
             self.receipts.insert(receipts)
 
     # --- Erasing ---

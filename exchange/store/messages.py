@@ -23,7 +23,6 @@ from protocol.address import Address
 from protocol.encoding import cbor
 from protocol.encoding.instants import from_ms
 from protocol.errors import ErasedError, NotFoundError
-from protocol.messages.types.contact import ContactTest
 
 _RECENT_HEADS = 4096
 _AT_ONCE = 1000
@@ -136,8 +135,18 @@ class MessageTable:
 
     def insert(self, messages: Sequence[StoredMessage]) -> list[int]:
         """Keep messages; their row numbers."""
+        if not messages:
+            return []
         slots = self._content.take_slots(len(messages))
-        return [self._insert(message, slot) for message, slot in zip(messages, slots, strict=True)]
+        first = 1 + self._database.last_given("message")
+        rows = [self._columns(seq, *each) for seq, each in enumerate(zip(messages, slots, strict=True), first)]
+        self._database.execute_all(
+            "INSERT INTO message (seq, id, digest, thread, box, head, body, slot) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows
+        )
+        self._agenda.mark_stale(self._names.thread(message.head.thread) for message in messages)
+        seqs = list(range(first, first + len(messages)))
+        self.short_ids.add([(seq, message.head.id) for seq, message in zip(seqs, messages, strict=True)])
+        return seqs
 
     def remember(self, heads: Iterable[Head]) -> None:
         """Have the heads of what was just sent at hand: receipts about it come soon."""
@@ -154,7 +163,7 @@ class MessageTable:
             "UPDATE message SET head = ?, body = ?, slot = NULL WHERE id = ?",
             (self._cipher.seal(b"message.head", row, head.to_bytes()), b"", row),
         )
-        self._agenda.mark_stale(self._names.thread(head.thread))
+        self._agenda.mark_stale((self._names.thread(head.thread),))
         self._recent.pop(head.digest, None)
         self._content.doom((slot,))
         return int(seq)
@@ -188,27 +197,21 @@ class MessageTable:
 
     # --- Inside ---
 
-    def _insert(self, message: StoredMessage, slot: bytes) -> int:
-        head = message.head
-        row = self._names.message(head.id)
+    def _columns(self, seq: int, message: StoredMessage, slot: bytes) -> tuple[int | bytes, ...]:
+        """The row of a message, in the order of :meth:`insert`."""
+        head, names = message.head, self._names
+        row = names.message(head.id)
         body = cbor.encode([message.envelope, message.content, message.salt])
-        thread = self._names.thread(head.thread)
-        self._agenda.mark_stale(thread)
-        done = self._database.execute(
-            "INSERT INTO message (id, digest, thread, box, head, body, slot) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                row,
-                self._names.digest(head.digest),
-                thread,
-                self._names.box(head.direction),
-                self._cipher.seal(b"message.head", row, head.to_bytes()),
-                self._content.cipher(slot).seal(b"message.body", row, body),
-                slot,
-            ),
+        return (
+            seq,
+            row,
+            names.digest(head.digest),
+            names.thread(head.thread),
+            names.box(head.direction),
+            self._cipher.seal(b"message.head", row, head.to_bytes()),
+            self._content.cipher(slot).seal(b"message.body", row, body),
+            slot,
         )
-        seq = int(done.lastrowid or 0)
-        self.short_ids.add([(seq, head.id)])
-        return seq
 
     def _head(self, row: bytes, sealed: bytes) -> Head:
         return Head.from_bytes(self._cipher.open(b"message.head", row, sealed))
@@ -240,6 +243,8 @@ class ContactTestTable:
 
     def insert(self, heads: Iterable[Head]) -> None:
         """Note those of the messages that are tests, inside a transaction."""
+        from protocol.messages.types.contact import ContactTest
+
         for head in heads:
             if head.type == ContactTest.TYPE:
                 named = [(self._names.contact(contact), head.id.bytes) for contact in head.recipients]

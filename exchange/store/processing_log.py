@@ -27,15 +27,14 @@ class ProcessingLogTable:
         if not records:
             return
         frontier = self.frontier()
-        for record in records:
-            entry = record.to_bytes()
-            leaf = leaf_hash(entry)
-            self._database.execute(
-                "INSERT INTO record (seq, leaf, sealed) VALUES (?, ?, ?)",
-                (frontier.size + 1, leaf, self._cipher.seal(b"record.sealed", _row(frontier.size), entry)),
-            )
-            frontier = frontier.append(leaf)
-        self._keep(frontier)
+        entries = [record.to_bytes() for record in records]
+        leaves = [leaf_hash(entry) for entry in entries]
+        rows = [
+            (index + 1, leaf, self._cipher.seal(b"record.sealed", _row(index), entry))
+            for index, (leaf, entry) in enumerate(zip(leaves, entries, strict=True), frontier.size)
+        ]
+        self._database.execute_all("INSERT INTO record (seq, leaf, sealed) VALUES (?, ?, ?)", rows)
+        self._keep(frontier.extended(leaves))
 
     def frontier(self) -> Frontier:
         """The right edge of the tree; raises :class:`DatabaseDamagedError`."""

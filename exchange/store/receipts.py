@@ -41,20 +41,18 @@ class ReceiptTable:
 
     def insert(self, receipts: Sequence[StoredReceipt]) -> None:
         """Keep receipts, inside a transaction; one that is there already is kept once."""
-        notes: dict[bytes, bytes] = {}
+        checkpoints = {stored.receipt.checkpoint for stored in receipts}
+        notes = {checkpoint: self._insert_checkpoint(checkpoint) for checkpoint in checkpoints}
+        digests = {stored.digest: self._names.digest(stored.digest) for stored in receipts}
+        rows: list[tuple[bytes, bytes, bytes]] = []
         for stored in receipts:
-            receipt = stored.receipt
-            note = notes.get(receipt.checkpoint)
-            if note is None:
-                note = notes[receipt.checkpoint] = self._insert_checkpoint(receipt.checkpoint)
-            row, sealed = self._sealed(stored, note)
-            self._database.execute(
-                "INSERT INTO receipt (id, digest, sealed) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                (row, self._names.digest(stored.digest), sealed),
-            )
-        for digest in {self._names.digest(stored.digest) for stored in receipts}:
-            for (thread,) in self._database.all("SELECT thread FROM message WHERE digest = ?", (digest,)):
-                self._agenda.mark_stale(thread)
+            row, sealed = self._sealed(stored, notes[stored.receipt.checkpoint])
+            rows.append((row, digests[stored.digest], sealed))
+        self._database.execute_all(
+            "INSERT INTO receipt (id, digest, sealed) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", rows
+        )
+        found = self._database.among("SELECT thread FROM message WHERE digest IN", digests.values())
+        self._agenda.mark_stale(thread for (thread,) in found)
 
     def _sealed(self, stored: StoredReceipt, note: bytes) -> tuple[bytes, bytes]:
         """The row of a receipt and its sealed value; ``note`` names the checkpoint."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -38,10 +38,11 @@ class StatementTable:
             [self._sealed(statement) for statement in statements],
         )
 
-    def remove(self, statement: PendingStatement) -> bool:
-        """Take a statement off the list, inside a transaction; whether it was there."""
-        row = self._names.statement(statement.key)
-        return bool(self._database.execute("DELETE FROM statement WHERE id = ?", (row,)).rowcount)
+    def remove(self, statements: Iterable[PendingStatement]) -> set[bytes]:
+        """Take statements off the list, inside a transaction; the keys of those that were on it."""
+        named = {self._names.statement(statement.key): statement.key for statement in statements}
+        gone = self._database.among("DELETE FROM statement WHERE id IN", named, " RETURNING id")
+        return {named[row] for (row,) in gone}
 
     def note_opening(self, message_id: UUID, at: datetime) -> bool:
         """Note when a message was opened, inside a transaction; False when it had been opened before."""

@@ -36,7 +36,6 @@ _IDEOGRAPHIC += "\u3105-\u312f\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9f
 _HANGUL = "\u1100-\u11ff\ua960-\ua97f\uac00-\ud7fb"
 # Thai, Lao, Tibetan, Burmese, Khmer, Tai Le to New Tai Lue, Tai Tham.
 _UNSPACED = "\u0e00-\u0e7f\u0e80-\u0eff\u0f00-\u0f03\u0f18-\u0fbc\u1000-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aad"
-_UNPARTED = re.compile(f"[{_HANGUL}{_IDEOGRAPHIC}{_UNSPACED}]")
 _LAST_MARK = 0x20000
 
 
@@ -125,7 +124,7 @@ def _within(asked: Piece, stored: Piece) -> bool:
 def _words(piece: str) -> Piece:
     if piece.isascii():
         return tuple(map(Word, _PLAIN.findall(piece)))
-    if not _UNPARTED.search(piece):
+    if not _unparted().search(piece):
         return tuple(Word(without_article(word)) for word in _spaced_pattern().findall(piece))
     return tuple(
         Word(without_article(plain))
@@ -166,6 +165,11 @@ def _letters() -> str:
     """Letters and digits, and the marks that stand on them, as an alternative of two character classes."""
     marks = (chr(code) for code in range(0x300, _LAST_MARK) if unicodedata.category(chr(code)) in {"Mn", "Mc"})
     return rf"(?:[^\W_]|[{''.join(marks)}])"
+
+
+@cache
+def _unparted() -> re.Pattern[str]:
+    return re.compile(f"[{_HANGUL}{_IDEOGRAPHIC}{_UNSPACED}]")
 
 
 @cache

@@ -44,7 +44,7 @@ MessageType = Annotated[str, _code_of("message_type")]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Sourced(_Part):
@@ -153,7 +153,9 @@ class ClockRule(Sourced):
 class LegalProfile(_Part):
     """All that a nation says of its law. ``node`` is whose profile it is."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", arbitrary_types_allowed=True, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", arbitrary_types_allowed=True, populate_by_name=True, defer_build=True
+    )
 
     schema_name: Literal["comity/legal-profile/1"] = Field(default="comity/legal-profile/1", alias="schema")
     node: NodeName

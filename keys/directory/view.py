@@ -140,14 +140,9 @@ class Directory:
                 self._origins.setdefault(log.origin, (node_card.node, []))[1].append(log)
         self._log_verifiers: dict[str, LogVerifier] = {}
         self._witnesses: dict[WitnessCard, WitnessVerifier] = {}
-        cards: list[Card] = [*self._nodes.values(), *self._contact_points.values()]
-        self._signing = {
-            (card.holder, entry.kid): _KeySlot(card, entry) for card in cards for entry in card.signing_keys
-        }
-        self._sealing = {
-            address: tuple(_KeySlot(card, entry) for entry in _newest_first(card.sealing_keys))
-            for address, card in self._contact_points.items()
-        }
+        # Made when they are looked up: a directory has ten thousand keys, and an office deals with a few.
+        self._signing: dict[tuple[str, bytes], _KeySlot] = {}
+        self._sealing: dict[Address, tuple[_KeySlot, ...]] = {}
 
     # --- Members ---
 
@@ -243,7 +238,7 @@ class Directory:
         Raises :class:`UnknownNodeError`, :class:`UnknownContactPointError`, :class:`UnknownKeyError` or
         :class:`RevokedError`.
         """
-        slot = self._signing.get((holder, kid))
+        slot = self._signing_slot(holder, kid)
         if slot is None:
             self._require_holder(holder)
             raise UnknownKeyError(f"the card of {holder} lists no signing key {kid.hex()}")
@@ -256,7 +251,7 @@ class Directory:
 
         Raises as :meth:`signing_key` does.
         """
-        slot = self._signing.get((str(address), kid))
+        slot = self._signing_slot(str(address), kid)
         if slot is None:
             raise UnknownKeyError(f"the card of {address} lists no signing key {kid.hex()}")
         cards = [slot.card, *(card for card in (self._nodes.get(address.node),) if card is not None)]
@@ -266,7 +261,10 @@ class Directory:
         """The newest sealing key of ``address`` that counts at ``at``; raises as :meth:`signing_key` does."""
         card = self.contact_point(address)
         self._require_active(card, at)
-        slots = self._sealing[address]
+        slots = self._sealing.get(address)
+        if slots is None:
+            slots = tuple(_KeySlot(card, entry) for entry in _newest_first(card.sealing_keys))
+            self._sealing[address] = slots
         for slot in slots:
             if slot.entry.is_valid(at):
                 return slot.sealing_key()
@@ -349,6 +347,27 @@ class Directory:
             if self._want is not None:
                 self._want(node)
             raise UnknownNodeError(f"the cards of {node} were not read yet: refresh the directory")
+
+    def _signing_slot(self, holder: str, kid: bytes) -> _KeySlot | None:
+        """The key ``kid`` of ``holder``, None where there is none."""
+        slot = self._signing.get((holder, kid))
+        if slot is None:
+            card = self._card_of(holder)
+            entry = next((entry for entry in card.signing_keys if entry.kid == kid), None) if card else None
+            if card is None or entry is None:
+                return None
+            slot = self._signing[holder, kid] = _KeySlot(card, entry)
+        return slot
+
+    def _card_of(self, holder: str) -> Card | None:
+        if "@" not in holder:
+            return self._nodes.get(holder)
+        try:
+            address = Address.parse(holder)
+        except InvalidAddressError:
+            return None
+        # Addresses are looked up as they are written: another spelling is nobody's.
+        return self._contact_points.get(address) if str(address) == holder else None
 
     def _require_holder(self, holder: str) -> Card:
         if "@" not in holder:

@@ -53,6 +53,7 @@ from protocol.log.checkpoint import FormerLogKeys, LogVerifier, SoftLogSigner
 from protocol.log.witness import SoftWitnessSigner
 
 VERSION = 1
+FILE_NAME = "keystore.cbor"  # in a home folder
 DERIVATION = "argon2id13"
 MAX_FILE_BYTES = 1_048_576
 MAX_ENTRIES = 1_024

@@ -19,9 +19,8 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import aiohttp
 from yarl import URL
 
 from keys.transport.networks import Network, guarded_sockets, is_refusal
@@ -37,6 +36,10 @@ from protocol.errors import (
 )
 from protocol.http.problem import MAX_PROBLEM_BYTES, problem_of
 from protocol.http.signature import SignedBody
+
+if TYPE_CHECKING:
+    import aiohttp
+
 
 T = TypeVar("T")
 
@@ -118,6 +121,8 @@ class SignedClient:
     """
 
     def __init__(self, server: Server, requester: Requester, reach: Reach = Reach()) -> None:
+        import aiohttp
+
         self.server = server
         self._requester = requester
         self._reach = reach
@@ -184,6 +189,8 @@ class SignedClient:
 
     async def _send(self, request: HttpRequest, tls: ssl.SSLContext | None) -> HttpAnswer:
         """The answer over the pinned certificates, or over ``tls`` where that is given."""
+        import aiohttp
+
         title = self.server.title
         url, parsed = self._url(request.target)
         timeout = aiohttp.ClientTimeout(

@@ -11,11 +11,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-
-from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse
+from typing import TYPE_CHECKING
 
 from protocol.crypto.signing import Signer
 from protocol.http.signature import NONCE_BYTES, SignedBody, sign_request
+
+if TYPE_CHECKING:
+    from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,18 +10,17 @@ import base64
 import ipaddress
 import os
 import ssl
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from typing import TYPE_CHECKING
 
 from protocol.errors import MalformedError
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
 
 DEFAULT_LIFETIME = timedelta(days=3 * 365)
 # Clocks of members may differ; a certificate counts from a little before it was made.
@@ -40,6 +39,11 @@ def make_certificate(
     name: str, hosts: Iterable[str], now: datetime, lifetime: timedelta = DEFAULT_LIFETIME
 ) -> TlsIdentity:
     """A new ECDSA P-256 key with a self-signed server certificate for ``hosts`` (DNS names or IP addresses)."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
     usage = x509.KeyUsage(
@@ -79,6 +83,8 @@ def make_certificate(
 
 def check_certificate(certificate: bytes) -> datetime:
     """The instant (UTC) at which a DER certificate ends; raises :class:`MalformedError` when it is not one."""
+    from cryptography import x509
+
     try:
         return x509.load_der_x509_certificate(certificate).not_valid_after_utc
     except ValueError as problem:
@@ -87,6 +93,8 @@ def check_certificate(certificate: bytes) -> datetime:
 
 def certificate_hosts(certificate: bytes) -> list[str]:
     """The DNS names and IP addresses that a DER certificate names; raises :class:`MalformedError`."""
+    from cryptography import x509
+
     check_certificate(certificate)
     try:
         names = x509.load_der_x509_certificate(certificate).extensions.get_extension_for_class(
@@ -99,6 +107,10 @@ def certificate_hosts(certificate: bytes) -> list[str]:
 
 def server_context(certificate: bytes, key_pem: bytes) -> ssl.SSLContext:
     """The context of a node's public listener: TLS 1.3 only."""
+    import tempfile
+
+    from cryptography.hazmat.primitives import serialization
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.options |= ssl.OP_NO_COMPRESSION
@@ -145,15 +157,26 @@ def client_context(certificates: Iterable[bytes]) -> ssl.SSLContext:
     pinned = list(certificates)
     if not pinned:
         raise MalformedError("there is no certificate to pin")
-    for certificate in pinned:
-        check_certificate(certificate)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
-    context.load_verify_locations(cadata=b"".join(to_pem(certificate) for certificate in pinned).decode("ascii"))
+    for certificate in pinned:
+        _require_one(certificate)
+        context.load_verify_locations(cadata=certificate)
     return context
+
+
+def _require_one(certificate: bytes) -> None:
+    """Return if the bytes are one DER certificate: one that hides behind its end would be trusted as well."""
+    alone = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        alone.load_verify_locations(cadata=certificate)
+    except (ssl.SSLError, ValueError) as problem:
+        raise MalformedError("the TLS certificate is not valid DER") from problem
+    if alone.cert_store_stats()["x509"] != 1:
+        raise MalformedError("the TLS certificate has something behind its end")
 
 
 def to_pem(certificate: bytes) -> bytes:
@@ -162,6 +185,8 @@ def to_pem(certificate: bytes) -> bytes:
 
 
 def _general_name(host: str) -> x509.GeneralName:
+    from cryptography import x509
+
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:

@@ -122,7 +122,7 @@ class DirectoryService:
         self._report = report
         self.served = home.served
         self._source: Source | None = None
-        self._client = DirectoryClient(home.folder, home.trusted_root, self._fetch)
+        self._client = DirectoryClient(home.folder, home.trusted_root, self._fetch, unused=self._archive_unused)
         self._sources = sources
         self._clock = clock
         self._metrics = metrics
@@ -241,6 +241,11 @@ class DirectoryService:
         if self._source is None:
             raise DirectoryUnavailableError("there is no source of the directory")
         return self._source.fetch(name)
+
+    def _archive_unused(self, nation: str) -> None:
+        """A source's archive of a nation is not what was signed; its files are fetched one by one."""
+        source = self._source.name if self._source is not None else None
+        self._log.warning("directory-archive-unused", source=source, partner=nation)
 
     async def _refresh(self, sources: Sequence[Source]) -> bool:
         began = self._last_began = time.monotonic()

@@ -110,14 +110,20 @@ class Reads(Protocol):
         """What :meth:`mailbox` and :meth:`mailbox_head` say of one moment."""
 
     async def due(
-        self, partner: str, now: datetime, envelopes: Portion, receipts: Portion
+        self, partner: str, now: datetime, envelopes: Portion, receipts: Portion, without: Sequence[int] = ()
     ) -> tuple[list[OutboundItem], list[OutboundItem]]:
         """What :meth:`due_outbound` says of both kinds at one moment."""
 
     async def due_outbound(
-        self, partner: str, kind: OutboundKind, now: datetime, limit: int, max_bytes: int
+        self,
+        partner: str,
+        kind: OutboundKind,
+        now: datetime,
+        limit: int,
+        max_bytes: int,
+        without: Sequence[int] = (),
     ) -> list[OutboundItem]:
-        """Rows of ``kind`` to send to ``partner`` now: higher priority first, then the older."""
+        """Rows of ``kind`` to send to ``partner`` now, but for ``without``: higher priority first, then the older."""
 
     async def outbound(
         self, partner: str, kind: OutboundKind, after: int, limit: int, max_bytes: int

@@ -40,7 +40,7 @@ _MAX_ITEMS = 1_024
 _MAX_HEADER_ITEMS = 64
 _MAX_HEADER_BYTES = 8192
 
-# What the bytes of each object begin with, and what stands between its parts.
+# The bytes of each object begin with these, and these stand between its parts.
 _SIGN1_START = bytes.fromhex("d284")
 _NO_UNPROTECTED = 0xA0
 _SIGNATURE_HEAD = bytes.fromhex("5840")

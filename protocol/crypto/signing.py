@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from nacl.bindings import crypto_core_ed25519_is_valid_point
+from nacl.bindings import crypto_core_ed25519_is_valid_point, crypto_sign_open
 from nacl.exceptions import BadSignatureError
-from nacl.signing import SigningKey, VerifyKey
+from nacl.signing import SigningKey
 
 from protocol.encoding.keyid import ed25519_kid
 from protocol.errors import SignatureInvalidError, WeakKeyError
@@ -54,14 +54,13 @@ class Ed25519Signer:
 
 
 class Ed25519Verifier:
-    """Checks signatures of one public key; keep it, loading the key is not free."""
+    """Checks signatures of one public key."""
 
-    __slots__ = ("_key", "kid", "public_key")
+    __slots__ = ("kid", "public_key")
 
     def __init__(self, public_key: bytes) -> None:
-        if len(public_key) != PUBLIC_BYTES:
+        if type(public_key) is not bytes or len(public_key) != PUBLIC_BYTES:
             raise WeakKeyError(f"an Ed25519 public key has {PUBLIC_BYTES} bytes")
-        self._key = VerifyKey(public_key)
         self.public_key = public_key
         self.kid = ed25519_kid(public_key)
 
@@ -70,7 +69,7 @@ class Ed25519Verifier:
         if len(signature) != SIGNATURE_BYTES:
             raise SignatureInvalidError(f"an Ed25519 signature has {SIGNATURE_BYTES} bytes")
         try:
-            self._key.verify(message, signature)
+            crypto_sign_open(signature + message, self.public_key)
         except BadSignatureError as problem:
             raise SignatureInvalidError from problem
 

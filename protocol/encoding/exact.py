@@ -19,7 +19,7 @@ class InexactError(ValueError):
     """The bytes are not of the shape."""
 
 
-# What a reader of a fixed shape ends with when the bytes are of another: a length beyond the end among them.
+# A reader of a fixed shape ends with these when the bytes are of another: a length beyond the end among them.
 NOT_EXACT = (ValueError, IndexError, ComityError)
 
 
@@ -75,6 +75,22 @@ def unsigned(data: bytes, at: int) -> tuple[int, int]:
     if value < least:
         raise InexactError
     return value, at + 1 + width
+
+
+def unsigneds(data: bytes, at: int, most: int) -> tuple[list[int], int]:
+    """The array of at most ``most`` integers that begins at ``at``, and where it ends; as :func:`byte_string`."""
+    items, at = count(data, at)
+    if items > most:
+        raise InexactError
+    values = []
+    for _ in range(items):
+        value = data[at]
+        if value < 24:
+            at += 1
+        else:
+            value, at = unsigned(data, at)
+        values.append(value)
+    return values, at
 
 
 def milliseconds(data: bytes, at: int) -> int:

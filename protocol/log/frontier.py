@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from protocol.errors import MalformedError
@@ -26,11 +27,19 @@ class Frontier:
 
     def append(self, leaf: bytes) -> Frontier:
         """The tree with one more leaf hash."""
-        subtrees, merges, hash_ = list(self.subtrees), self.size, leaf
-        while merges & 1:  # a subtree of the same height stands before it
-            hash_ = node_hash(subtrees.pop(), hash_)
-            merges >>= 1
-        return Frontier(self.size + 1, (*subtrees, hash_))
+        return self.extended((leaf,))
+
+    def extended(self, leaves: Iterable[bytes]) -> Frontier:
+        """The tree with more leaf hashes."""
+        subtrees, size = list(self.subtrees), self.size
+        for leaf in leaves:
+            merges, hash_ = size, leaf
+            while merges & 1:  # a subtree of the same height stands before it
+                hash_ = node_hash(subtrees.pop(), hash_)
+                merges >>= 1
+            subtrees.append(hash_)
+            size += 1
+        return Frontier(size, tuple(subtrees))
 
     def root(self) -> bytes:
         """The root (RFC 6962 §2.1)."""

@@ -20,16 +20,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from protocol.address import Address
-from protocol.messages.parse import parse_message
-from protocol.messages.schema.base import Handling, Message
-from protocol.messages.schema.use import ConsentReply, ConsentRequest
-from protocol.messages.types.answer import Answer
-from protocol.messages.types.consent import conditions_of
-from protocol.messages.types.forward import Forward, Original
-from protocol.messages.types.information import InformationSpontaneous
+
+if TYPE_CHECKING:
+    from protocol.messages.schema.base import Handling, Message
+    from protocol.messages.schema.use import ConsentReply, ConsentRequest
+    from protocol.messages.types.forward import Original
+
 
 _GRANTED = frozenset({"granted", "granted_with_conditions"})
 
@@ -107,6 +107,8 @@ def open_barriers(
 
 def barriers(message: Message, action: Action, holder: Address, recipient: Address | None) -> tuple[Barrier, ...]:
     """What forbids the action as long as nobody consents."""
+    from protocol.messages.types.forward import Forward
+
     inner: tuple[Barrier, ...] = ()
     if isinstance(message, Forward):
         inner = barriers(read_original(message.original), action, holder, recipient)
@@ -121,6 +123,8 @@ def barriers(message: Message, action: Action, holder: Address, recipient: Addre
 
 def read_original(original: Original) -> Message:
     """The message that was passed on; nothing is verified. Raises :class:`InvalidMessageError`."""
+    from protocol.messages.parse import parse_message
+
     return parse_message(original.content.encode())
 
 
@@ -144,6 +148,8 @@ def weakened(outer: Handling, inner: Handling) -> tuple[str, ...]:
 
 def items_of(message: Message) -> tuple[str | None, ...]:
     """The items that consent is asked for: those of an answer, else the message as a whole (None)."""
+    from protocol.messages.types.answer import Answer
+
     if isinstance(message, Answer) and message.items:
         return tuple(item.item for item in message.items)
     return (None,)
@@ -155,6 +161,8 @@ def _rank(labels: Sequence[str], label: str) -> int:
 
 
 def _forwarding(message: Message, holder: Address, recipient: Address | None) -> Iterator[Barrier]:
+    from protocol.messages.types.answer import Answer
+
     handling = message.handling
     if recipient is None or str(recipient) not in (*message.to, message.sender):
         code = _tlp_objection(handling.tlp, holder, recipient)
@@ -187,6 +195,9 @@ def _tlp_objection(tlp: str, holder: Address, recipient: Address | None) -> str 
 
 
 def _proceedings(message: Message) -> Iterator[Barrier]:
+    from protocol.messages.types.answer import Answer
+    from protocol.messages.types.information import InformationSpontaneous
+
     if "H1" in message.handling.codes:
         yield _of(message, Objection("h1"))
     yield from _by_condition(message, frozenset({"no_judicial_use"}))
@@ -199,6 +210,9 @@ def _proceedings(message: Message) -> Iterator[Barrier]:
 
 
 def _by_condition(message: Message, kinds: frozenset[str]) -> Iterator[Barrier]:
+    from protocol.messages.types.answer import Answer
+    from protocol.messages.types.consent import conditions_of
+
     if isinstance(message, Answer):
         for item in message.items:
             for condition in item.conditions:
@@ -228,6 +242,8 @@ class _Consents:
         thread: tuple[Message, ...],
         now: datetime,
     ) -> None:
+        from protocol.messages.schema.use import ConsentReply, ConsentRequest
+
         asked = {
             other.id
             for other in thread

@@ -33,6 +33,7 @@ _TEXTS = {
 MAX_LIST = MAX_TARGETS
 # All names and values of a message.
 MAX_ITEMS = 100_000
+_CARRIAGE_RETURN = rb"\r"  # as JSON writes it: most drafts have none, and need not be looked through
 # Of a forward: the content that others signed, byte for byte.
 _COMMITTED = frozenset({"original", "consents"})
 _NOT_JSON = phrase("this is not JSON with each name used once and lists no longer than {limit}", limit=MAX_LIST)
@@ -135,7 +136,7 @@ def compose_message(
 
     Raises :class:`InvalidMessageError` with all problems.
     """
-    fields: dict[str, Any] = {**_FILLED_BY_DESK, **_with_line_feeds(draft)}
+    fields: dict[str, Any] = {**_FILLED_BY_DESK, **draft}
     if message_id is not None:
         fields["id"] = str(message_id)
     if sender is not None:
@@ -151,7 +152,10 @@ def compose_message(
     fields.setdefault("schema_version", model.SCHEMA_VERSION)
     if fields["schema_version"] != model.SCHEMA_VERSION:
         raise _invalid((("schema_version", _FORMAT_RULE, _TEXTS["version"]),))
-    message = _validate(_dump(fields), model, newer=False, received=False)
+    written = _dump(fields)
+    if _CARRIAGE_RETURN in written:
+        written = _dump(_with_line_feeds(fields))
+    message = _validate(written, model, newer=False, received=False)
     content = message_to_bytes(message)
     if len(content) > MAX_CONTENT_BYTES:
         text = phrase(
@@ -230,6 +234,8 @@ def _plain(value: object) -> object:
         return str(value)
     if isinstance(value, datetime):
         return as_written(value)
+    if isinstance(value, Mapping):
+        return dict(value)
     raise TypeError("not a JSON value")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -27,6 +28,7 @@ from node.store.operations import (
     Incoming,
     MarkReceiptsSent,
     Operation,
+    Outcome,
     PurgeDelivered,
     RecordCosigned,
     RecordDirectory,
@@ -188,6 +190,15 @@ def apply(store: Store, *operations: Operation) -> Applied:
     return applied
 
 
+def _told(outcome: Outcome) -> tuple[object, ...]:
+    """An outcome, but for what is drawn at random or depends on the checkpoint."""
+    if isinstance(outcome, Failed):
+        return type(outcome.error), outcome.error.detail
+    indexes = [receipt.index for receipt in outcome.receipts]
+    refused = [(at, type(error)) for at, error in outcome.refused]
+    return indexes, names(outcome.receipts), outcome.duplicate, refused, outcome.count
+
+
 def done(store: Store, operation: Operation) -> Done:
     """The outcome of an operation that must stand."""
     outcome = apply(store, operation).outcomes[0]
@@ -227,6 +238,75 @@ class StoreConformance:
         apply(store, FoundLog(NOW))
         yield store
         await store.close()
+
+    async def test_operations_have_one_outcome_whether_they_share_a_batch_or_not(
+        self, store: Store, tmp_path: Path
+    ) -> None:
+        (tmp_path / "other").mkdir()
+        other = self.new_store(tmp_path / "other")
+        await other.open()
+        apply(other, FoundLog(NOW))
+        operations = await self._life(store)
+        together = store.apply(operations, sign).outcomes
+        store.release()
+        alone = [apply(other, operation).outcomes[0] for operation in operations]
+        assert [_told(outcome) for outcome in together] == [_told(outcome) for outcome in alone]
+        assert sum(isinstance(outcome, Failed) for outcome in together) == 8
+        for desk in (SEOUL, BUSAN):
+            assert await inbox(store, desk) == await inbox(other, desk)
+        for partner in ("fr", "jp"):
+            for kind in OutboundKind:
+                assert await queue(store, partner, kind) == await queue(other, partner, kind)
+        assert replace(await store.reads.stats(), database_bytes=0, wal_bytes=0) == replace(
+            await other.reads.stats(), database_bytes=0, wal_bytes=0
+        )
+        await other.close()
+
+    async def _life(self, store: Store) -> list[Operation]:
+        """Operations that need, repeat and contradict each other. The first outbound row is number 1, and so on."""
+        sent, refused, late, over, came, both = (
+            incoming(SEOUL, (PARIS,)),
+            incoming(SEOUL, (PARIS,)),
+            incoming(SEOUL, (PARIS,)),
+            incoming(SEOUL, (PARIS,)),
+            incoming(),
+            incoming(PARIS, (SEOUL, BUSAN)),
+        )
+        log = ForeignLog()
+        theirs = log.receipts(sent, EventName.RelayAcceptance, EventName.ContentConsignment)
+        handed = log.receipts(sent, EventName.ContentConsignment)
+        lie = ForeignLog().receipts(sent, *[EventName.ContentConsignment] * 4, salt=2)[2:3]
+        return [
+            *(submission(message, partners=("fr",)) for message in (sent, refused, late, over)),  # rows 1 to 4
+            RecordRelayed(1, theirs, reference(theirs[0]), NOW),
+            RecordRelayed(1, theirs, reference(theirs[0]), NOW),  # gone
+            RecordRefused(1, "fr", ("no-route",), NOW),  # gone
+            RecordRefused(2, "fr", ("no-route",), NOW),
+            RecordExpired(3, NOW),
+            DeferOutbound(3, 1, LATER, "timeout"),
+            DeferOutbound(4, 1, LATER, "timeout"),
+            StoreForeignReceipts("fr", (*theirs, *handed), NOW),
+            StoreForeignReceipts("fr", handed, NOW),  # the same
+            StoreForeignReceipts("fr", lie, NOW),  # another entry at one place
+            transfer(came),
+            stated(came),
+            stated(came, seconds=5),  # the same
+            transfer(came),  # the same
+            RecordUnclaimed(came.message_id, came.digest, SEOUL, NOW),  # handed over
+            stated(incoming()),  # not here
+            transfer(both),
+            transfer(both, SEOUL, BUSAN),  # one more
+            stated(both, EventName.ContentAccessTracking),
+            stated(both, recipient=BUSAN),
+            RecordUnclaimed(both.message_id, both.digest, SEOUL, NOW),
+            RecordUnclaimed(both.message_id, both.digest, SEOUL, NOW),  # over
+            relayed(incoming(), TOKYO),
+            RecordRelayed(99, theirs, reference(theirs[0]), NOW),  # never there
+            PurgeDelivered(LATER),
+            transfer(came),  # forgotten: taken anew
+            MarkReceiptsSent((5, 6, 7, 8, 9, 10, 11, 12)),
+            stated(sent),  # not consigned here
+        ]
 
     # --- Accepting -------------------------------------------------------------------------------------------
 
@@ -502,6 +582,13 @@ class StoreConformance:
         assert len(await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, 5, 1)) == 1
         assert len(await store.reads.mailbox(BUSAN, 0, 3, 1 << 20)) == 3
         assert len(await store.reads.mailbox(BUSAN, 0, 5, 1)) == 1
+
+    async def test_what_is_under_way_is_left_out_and_takes_no_place(self, store: Store) -> None:
+        for _ in range(5):
+            done(store, submission(incoming(SEOUL), partners=("fr",)))
+        rows = await queue(store)
+        due = await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, 2, 1 << 20, rows[:2])
+        assert [row.outbound_id for row in due] == rows[2:4]
 
     async def test_partners_are_listed_with_their_earliest_row(self, store: Store) -> None:
         apply(store, *(submission(incoming(SEOUL), partners=(partner,)) for partner in ("fr", "jp", "fr", "de")))

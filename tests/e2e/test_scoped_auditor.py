@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from exchange.audit import SCOPED, Status
+from exchange.audit import Status
 from exchange.audit.mirror import NodeSource, TileFolderSource, mirror
 from exchange.audit.reconcile import reconcile
 from exchange.audit.trace import trace
@@ -17,6 +17,7 @@ from exchange.audit.verify import LogMirror, VerifiedLog, verify_mirror
 from exchange.link.client import NodeClient
 from keys.directory.audit_rights import audit_right
 from keys.directory.cards import AuditScope, Function, card_to_bytes, make_contact_point_card, parse_contact_point_card
+from keys.local.tile_folder import SCOPED
 from keys.transport.client import Server
 from keys.transport.signing import Requester
 from protocol.address import Address

@@ -175,7 +175,7 @@ async def test_a_full_disk_accepts_nothing_and_the_message_comes_again(
         sent = await kr.messages.send(request())
         await fr.refresh_directory()
         with monkeypatch.context() as patched:
-            patched.setattr(MessageTable, "_insert", full)
+            patched.setattr(MessageTable, "insert", full)
             with pytest.raises(StorageFullError):
                 await fr.messages.sync()
         assert await fr.messages.inbox() == []

@@ -143,7 +143,7 @@ async def test_of_two_officers_who_release_one_draft_at_once_one_does(world: Wor
     await register(world, "boss", "lee", *BOTH)
     proposal = await draft(world, "kim")
     async with world.open(KR, login("lee")) as desk:
-        seen = await desk._works.office.releasable(proposal)
+        seen = await in_thread(desk, desk._works.office.releasable, proposal)
     async with world.open(KR, login("boss")) as desk:
         done = await asyncio.gather(
             desk.office.release(proposal), desk.office.release(proposal), return_exceptions=True
@@ -171,7 +171,7 @@ async def test_a_draft_that_was_returned_or_dropped_meanwhile_is_not_sent_and_a_
     for act in acts:
         proposal = await draft(world, "kim")
         async with world.open(KR, login("boss")) as desk:
-            seen = await desk._works.office.releasable(proposal)
+            seen = await in_thread(desk, desk._works.office.releasable, proposal)
             await act(desk, proposal)
             desk._works.office.releasable = _returning(seen)
             with pytest.raises(NothingOpenError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import io
 import re
-import subprocess
 import tokenize
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("protocol", "keys", "node", "exchange")
+FOLDERS = (*PACKAGES, "docs", "benchmarks", "deploy", "examples", "tests")
 WIDTH = 120
 
 # The subject of such a sentence is a clause: its reader learns last what it is about.
@@ -24,11 +24,11 @@ ONE_CODE = re.compile(r"^`[^`]*`[.,;:]?$")
 ITEM = re.compile(r"(?:[-*]|\d+\.)\s+")
 
 
-def tracked(pattern: str) -> list[Path]:
-    named = subprocess.run(
-        ["git", "ls-files", "-z", pattern], cwd=ROOT, capture_output=True, check=True, text=True
-    ).stdout
-    return [ROOT / name for name in named.split("\0") if name]
+def pages() -> Iterator[Path]:
+    """Every page of the project: at its top, and in each folder that the project has written."""
+    yield from ROOT.glob("*.md")
+    for folder in FOLDERS:
+        yield from (page for page in (ROOT / folder).rglob("*.md") if "node_modules" not in page.parts)
 
 
 def begins_with_a_clause(text: str) -> list[str]:
@@ -82,7 +82,7 @@ def comments(source: str) -> Iterator[str]:
     yield text
 
 
-PAGES = sorted(page for page in tracked("*.md") if page.name != "LICENSE")
+PAGES = sorted(pages())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
@@ -97,7 +97,7 @@ def test_a_page_wraps_and_its_sentences_begin_with_their_subject(page: Path) -> 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_sentences_of_the_codes_prose_begin_with_their_subject(package: str) -> None:
     found = {}
-    for module in tracked(f"{package}/*.py"):
+    for module in sorted((ROOT / package).rglob("*.py")):
         source = module.read_text("utf-8")
         texts = (*docstrings(ast.parse(source)), *comments(source))
         if wrong := [one for text in texts for one in begins_with_a_clause(text)]:
@@ -105,10 +105,18 @@ def test_sentences_of_the_codes_prose_begin_with_their_subject(package: str) -> 
     assert found == {}
 
 
+def test_every_attack_of_the_threat_model_stands_in_it_once_and_begins_with_who_attacks() -> None:
+    rows = [line for line in (ROOT / "docs/threat-model.md").read_text("utf-8").splitlines() if line.startswith("| ")]
+    attacks = [row.split(" | ")[0].removeprefix("| ") for row in rows if not row.startswith("| attack |")]
+    assert len(attacks) > 100
+    assert [attack for attack in attacks if not attack[0].isupper()] == []
+    assert len(set(attacks)) == len(attacks)
+
+
 def test_every_room_says_what_it_holds_and_what_it_never_does() -> None:
     silent = []
     for package in PACKAGES:
-        for room in tracked(f"{package}/*__init__.py"):
+        for room in sorted((ROOT / package).rglob("__init__.py")):
             told = ast.get_docstring(ast.parse(room.read_text("utf-8"))) or ""
             if not re.search(r"\b(?:never|no|none|nobody|nothing|not)\b", told, re.IGNORECASE):
                 silent.append(str(room.relative_to(ROOT)))

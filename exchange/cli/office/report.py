@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from pyhanko.sign.signers import SimpleSigner
 
     from exchange.desk.desk import Desk
-    from exchange.report import AuditFigures, OfficeFigures
+    from exchange.report.audit_figures import AuditFigures
     from exchange.report.document import Document
     from exchange.report.language import Reader
+    from exchange.report.office_figures import OfficeFigures
 
 OutOption = Annotated[Path | None, typer.Option("--out", help=_("The file to write: its name ends in .pdf or .html."))]
 LanguageOption = Annotated[

@@ -1,13 +1,15 @@
 """Reading nations under refreshed top-level metadata: each one's role, its targets, its cards.
 
-A nation's files come as one archive, or one by one where there is no archive or it is not what was signed. What was
-verified is kept as one archive a nation. A nation that was verified before is not verified again while the snapshot
-lists the same role and the member list the same keys for it: only its expiry can have changed the verdict.
+A nation's files come as one archive, or one by one where there is no archive or it is not what was signed. The client
+keeps what it verified as one archive a nation. A nation that was verified before is not verified again while the
+snapshot lists the same role and the member list the same keys for it: only its expiry can have changed the verdict.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -19,6 +21,7 @@ from tuf.api.metadata import Metadata, MetaFile, TargetFile, Targets
 from keys.directory.cards import MAX_CARD_BYTES, Card, ContactPointCard, NodeCard
 from keys.directory.legal_profile import LegalProfile
 from keys.directory.metadata._archive import NotTheFilesError, in_order, role_in, targets_in
+from keys.directory.metadata._nation_subset import nations_named
 from keys.directory.metadata._reading import Fetcher, TimedUpdater
 from keys.directory.metadata.repository import (
     MAX_FILE_BYTES,
@@ -36,31 +39,35 @@ from keys.local.files import write_file
 from protocol.errors import ComityError, NationUnusableError, ProfileError
 
 MAX_CARDS_PER_NATION = 1_024
+_PARSERS = 2
+_MOST_PARSING = 8  # nations whose files are in memory at once
 
 Unused = Callable[[str], None]
 """Told of a nation whose archive is not what was signed, and was not used."""
 
-# What a nation's verdict rests on: its role as the snapshot lists it, and who signs for it.
+# A nation's verdict rests on these: its role as the snapshot lists it, and who signs for it.
 Grounds = tuple[int, str, frozenset[str], int]
 
 
 @dataclass(frozen=True, slots=True)
 class NationFiles:
-    """The files of a nation: its role, the archive that has them all, and where in it each target lies.
+    """The files of a nation: the archive that has them all, its SHA-256, and where in it each lies, by published name.
 
-    Of a role that does not verify there are no targets, and no archive (its ``archive`` is empty).
+    A role that does not verify, or that lists what it may not, is alone: ``role`` by its published name, no archive.
     """
 
-    role_name: str
-    role: bytes
     archive: str = ""
     digest: bytes = b""
     places: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    role: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Nation:
-    """A nation that was read: on what grounds, until when, and the cards by file name, profile and note."""
+    """A nation that was read: on what grounds, until when, and its cards by file name, its profile and a note.
+
+    ``kids`` are the ids of all keys on its cards, ``named`` the nations that its cards name.
+    """
 
     grounds: Grounds
     files: NationFiles
@@ -68,6 +75,8 @@ class Nation:
     cards: Mapping[str, Card]
     profile: LegalProfile | None = None
     note: str | None = None
+    kids: frozenset[bytes] = frozenset()
+    named: frozenset[str] = frozenset()
 
 
 class ArchiveFolder:
@@ -132,8 +141,42 @@ class NationsReading:
         self.files: dict[str, NationFiles] = {}
         self.written: list[str] = []
 
-    def read(self, node: str) -> None:
-        """Take over the nation's cards; raises :class:`NationUnusableError`, or what the TUF library raises."""
+    def read(self, nodes: Iterable[str]) -> dict[str, str]:
+        """Take over the cards of these nations; by node, why those of some cannot be used.
+
+        Raises what the TUF library raises. Cards are parsed while the next nations are fetched: half of that work is
+        the examination of keys, which leaves the interpreter free.
+        """
+        problems: dict[str, str] = {}
+        parsing: deque[tuple[str, Future[Nation]]] = deque()
+
+        def take() -> None:
+            node, parsed = parsing.popleft()
+            try:
+                self.nations[node] = parsed.result()
+            except NationUnusableError as problem:
+                problems[node] = problem.detail
+
+        with ThreadPoolExecutor(_PARSERS, thread_name_prefix="cards") as threads:
+            for node in sorted(nodes):
+                try:
+                    to_parse = self._verified(node)
+                except NationUnusableError as problem:
+                    problems[node] = problem.detail
+                    continue
+                if to_parse is not None:
+                    parsing.append((node, threads.submit(self._nation, node, *to_parse)))
+                if len(parsing) > _MOST_PARSING:
+                    take()
+            while parsing:
+                take()
+        return problems
+
+    def _verified(self, node: str) -> tuple[Grounds, Targets, dict[str, bytes]] | None:
+        """What is to be parsed of a nation, verified; None when it was taken over as it was read before.
+
+        Raises :class:`NationUnusableError`, or what the TUF library raises.
+        """
         meta = self._updater.trusted_snapshot().meta.get(f"{nation_role(node)}.json")
         if meta is None:
             raise NationUnusableError("it was admitted but has not published its cards")
@@ -141,16 +184,16 @@ class NationsReading:
         known = self._known.get(node)
         if known is not None and known.grounds == grounds and self._still_stands(known):
             self.files[node], self.nations[node] = known.files, known
-            return
+            return None
         try:
             role, contents = self._obtained(node, meta)
         except DownloadError as problem:
             if self._fetcher.offline:
                 raise NationUnusableError("its files are not in the local copy") from problem
             raise
-        self.nations[node] = self._nation(node, grounds, role, contents)
+        return grounds, role, contents
 
-    # --- What was read before ---
+    # --- Read before ---
 
     def _grounds(self, node: str, meta: MetaFile) -> Grounds:
         delegations = self._updater.trusted_targets().delegations
@@ -237,9 +280,9 @@ class NationsReading:
             if not meta.hashes:
                 raise
             # It is what the snapshot says, so the fault is the nation's. Keep it: a mirror passes on what it was given.
-            self.files[node] = NationFiles(name, encoded)
+            self.files[node] = NationFiles(role={name: encoded})
             raise NationUnusableError(f"its metadata does not verify: {problem}") from problem
-        self.files[node] = NationFiles(name, encoded)
+        self.files[node] = NationFiles(role={name: encoded})
         faults = [*file_faults(metadata), *nation_faults(node, metadata.signed)]
         if faults:
             raise NationUnusableError(f"its metadata breaks the rules: {'; '.join(faults[:5])}")
@@ -247,18 +290,12 @@ class NationsReading:
         return metadata.signed
 
     def _account(self, node: str, meta: MetaFile, encoded: bytes, role: Targets, archive: bytes) -> None:
-        places: dict[str, tuple[int, int]] = {}
         start = len(encoded)
+        places = {metadata_name(nation_role(node), meta.version): (0, start)}
         for target in in_order(role):
             places[target_name(target)] = (start, target.length)
             start += target.length
-        self.files[node] = NationFiles(
-            metadata_name(nation_role(node), meta.version),
-            encoded,
-            archive_name(node, meta.version),
-            sha256(archive).digest(),
-            places,
-        )
+        self.files[node] = NationFiles(archive_name(node, meta.version), sha256(archive).digest(), places)
 
     def _write(self, name: str, archive: bytes) -> None:
         self._archives.write(name, archive)
@@ -277,7 +314,7 @@ class NationsReading:
             try:
                 read = known.get(name) or parse_published(target.path, contents[target.path])
             except ProfileError as problem:
-                # Who cannot describe its law can still be reached.
+                # A nation that cannot describe its law can still be reached.
                 note = problem.detail
                 continue
             except ComityError as problem:
@@ -290,7 +327,16 @@ class NationsReading:
         offices = [card for card in cards.values() if isinstance(card, ContactPointCard)]
         if not cards or not (has_node or all(office.hosting for office in offices)):
             raise NationUnusableError("it has no node card, and not every contact point is hosted by another's node")
-        return Nation(grounds, self.files[node], role.expires, cards, profile, note)
+        return Nation(
+            grounds,
+            self.files[node],
+            role.expires,
+            cards,
+            profile,
+            note,
+            frozenset(entry.kid for card in cards.values() for entry in card.all_keys()),
+            nations_named(cards.values()),
+        )
 
 
 def _is(target: TargetFile, content: bytes) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tuf.api.exceptions import (
     DownloadHTTPError,
     DownloadLengthMismatchError,
     ExpiredMetadataError,
+    LengthOrHashMismatchError,
     RepositoryError,
 )
 from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
@@ -87,7 +89,7 @@ class Fetcher(FetcherInterface):
     def archive(self, name: str) -> bytes | None:
         """The archive of that name, not verified; None when the source has none that can be used.
 
-        Whatever keeps it from coming may keep the single files from coming too: they are asked for next, and say so.
+        A fault that keeps it from coming may keep the single files too: they are asked for next, and say so.
         """
         if self.offline or self._archives_missing >= _MOST_MISSING:
             return None
@@ -102,13 +104,27 @@ class Fetcher(FetcherInterface):
         return content if len(content) <= MAX_FILE_BYTES else None
 
 
+@dataclass(frozen=True, slots=True)
+class KnownMembers:
+    """A member list that was verified: its SHA-256 by the snapshot, and the keys and the threshold that it met."""
+
+    sha256: str
+    keyids: frozenset[str]
+    threshold: int
+    targets: Targets
+
+
 class TimedUpdater(Updater):
     """The library's updater with the caller's clock and durable writes, and the rules of the directory.
 
     The library stores what is new here once it verified; that is when the rules are applied (``judge``). Stored
     metadata is not judged again: an old chain is not refused for what it was. A nation's role is kept and judged by
     whoever reads the nation.
+
+    ``known`` is the member list that was verified last: the same file under the same keys is not verified again.
     """
+
+    known: KnownMembers | None = None
 
     def __init__(
         self, folder: Path, fetcher: Fetcher, root: bytes, now: datetime, *, durable: bool, judge: bool = True
@@ -131,6 +147,35 @@ class TimedUpdater(Updater):
             trusted = self._trusted_set
             _refuse(shared_faults(trusted.root, trusted.targets))
             _refuse(listing_faults(trusted.snapshot, trusted.targets))
+
+    def known_members(self) -> KnownMembers | None:
+        """The member list of this refresh, for the next one."""
+        role = self._trusted_set.root.roles[TARGETS]
+        listed = (self._trusted_set.snapshot.meta[f"{TARGETS}.json"].hashes or {}).get("sha256")
+        if listed is None:
+            return None
+        return KnownMembers(listed, frozenset(role.keyids), role.threshold, self._trusted_set.targets)
+
+    def _load_targets(self, role: str, parent_role: str) -> Targets:
+        if role == TARGETS and self.known is not None and self._is_known(self.known):
+            self._trusted_set._check_final_snapshot()
+            self._trusted_set._add(TARGETS, self.known.targets, parent_role)
+            return self.known.targets
+        return super()._load_targets(role, parent_role)
+
+    def _is_known(self, known: KnownMembers) -> bool:
+        """Whether all that the verdict on the member list rests on is as it was, and the list has not expired."""
+        meta = self._trusted_set.snapshot.meta.get(f"{TARGETS}.json")
+        keys = self._trusted_set.root.roles[TARGETS]
+        if meta is None or (meta.hashes or {}).get("sha256") != known.sha256 or meta.version != known.targets.version:
+            return False
+        if (frozenset(keys.keyids), keys.threshold) != (known.keyids, known.threshold):
+            return False
+        try:
+            meta.verify_length_and_hashes(self._load_local_metadata(TARGETS))
+        except (OSError, LengthOrHashMismatchError):
+            return False
+        return not known.targets.is_expired(self._trusted_set.reference_time)
 
     def _persist_root(self, version: int, data: bytes) -> None:
         if self._judge:

@@ -27,11 +27,10 @@ from typing import ClassVar, Self
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError, RepositoryError
 from tuf.api.metadata import Metadata, Root
 
-from keys.directory.card_rules import card_node
-from keys.directory.cards import Card, ContactPointCard, NodeCard
-from keys.directory.metadata._nation_subset import WantedNations, nations_named
+from keys.directory.cards import ContactPointCard, NodeCard
+from keys.directory.metadata._nation_subset import WantedNations
 from keys.directory.metadata._nations import ArchiveFolder, Nation, NationFiles, NationsReading, Unused
-from keys.directory.metadata._reading import Fetch, Fetcher, TimedUpdater
+from keys.directory.metadata._reading import Fetch, Fetcher, KnownMembers, TimedUpdater
 from keys.directory.metadata.repository import (
     ARCHIVES,
     FEDERATION_FIELD,
@@ -40,6 +39,7 @@ from keys.directory.metadata.repository import (
     SNAPSHOT,
     TARGETS,
     TIMESTAMP,
+    archive_name,
     archive_node,
     delegated_nodes,
     is_target_name,
@@ -58,7 +58,6 @@ from protocol.errors import (
     DirectoryUnavailableError,
     DirectoryUntrustedError,
     MalformedError,
-    NationUnusableError,
     NotFoundError,
     TooLargeError,
 )
@@ -110,6 +109,7 @@ class DirectoryClient:
         self._files: Mapping[str, NationFiles] = {}
         self._archives = ArchiveFolder(metadata_dir)
         self._also_known: Mapping[str, Nation] = {}
+        self._members: KnownMembers | None = None
         self._lost = False  # whether an archive of what was verified is not here any more
         self._root_version = 0
         metadata_dir.mkdir(parents=True, exist_ok=True)
@@ -175,13 +175,18 @@ class DirectoryClient:
         """Whether a look-up asked for a nation that the next refresh would read."""
         return self.current is not None and bool(self._missing(self.current, everything=False))
 
-    def files(self) -> dict[str, bytes]:
-        """Every file of the verified directory under its published name: what a mirror serves."""
+    def files(self, but: Collection[str] = frozenset()) -> dict[str, bytes]:
+        """Every file of the verified directory under its published name, ``but`` some: what a mirror serves.
+
+        Raises :class:`DirectoryUnavailableError` when there is none, some nations were not read, or files were lost.
+        """
         if self.current is None:
             raise DirectoryUnavailableError("no directory was verified yet")
         if self.current.unread:
             raise DirectoryUnavailableError("only some nations were read here")
-        return {**self._state, **self._targets(self._files)}
+        left = self.names() - set(but)
+        nodes = [node for node, files in self._files.items() if not left.isdisjoint(files.places)]
+        return {name: content for name, content in (self._state | self._targets(nodes)).items() if name in left}
 
     def know(self, other: DirectoryClient) -> None:
         """Do not verify again what ``other``, a client of this program, verified under the same roots."""
@@ -207,7 +212,7 @@ class DirectoryClient:
         named = frozenset(nodes)
         while named - wanted:
             wanted |= named
-            named = nations_named(card for node in wanted & self._nations.keys() for card in self._cards_of(node))
+            named = frozenset().union(*(self._nations[node].named for node in wanted & self._nations.keys()))
         if wanted & self.current.unread:
             raise DirectoryUnavailableError(f"not read here: {', '.join(sorted(wanted & self.current.unread))}")
         metadata = {name: content for name, content in self._state.items() if _nation_of(name) in {None, *wanted}}
@@ -253,6 +258,7 @@ class DirectoryClient:
         try:
             durable = self._durable and folder == self._folder
             updater = TimedUpdater(folder, fetcher, self._trusted_root, reference_time, durable=durable, judge=judge)
+            updater.known = self._members
             updater.refresh()
             version = updater.trusted_timestamp().version
             # A fault of a nation may be over (its file was missing here): then it is read again.
@@ -312,14 +318,15 @@ class DirectoryClient:
         for path in (folder / "root_history").glob("*.root.json"):
             if int(path.name.split(".")[0]) <= root_version:
                 state[f"metadata/{path.name}"] = path.read_bytes()
-        state.update((files.role_name, files.role) for files in reading.files.values())
+        for files in reading.files.values():
+            state.update(files.role)
         state.update((name, content) for name, content in self._state.items() if _nation_of(name) in unread)
         if folder == self._folder:
             if self._durable:
                 # Before the state that says that they are here.
                 make_durable([self._folder / name for name in reading.written])
             write_file(self._folder / STATE_NAME, cbor.encode(state), durable=self._durable)
-            kept = {files.archive for files in reading.files.values()}
+            kept = {each.archive for each in reading.files.values()}
             for path in (self._folder / ARCHIVES).glob("*"):
                 name = f"{ARCHIVES}/{path.name}"
                 if name not in kept and archive_node(name) not in unread:
@@ -340,19 +347,16 @@ class DirectoryClient:
         to_read = self._to_read(unread, updater, fetcher, everything)
         while to_read:
             unread -= to_read
-            for node in sorted(to_read):
-                try:
-                    reading.read(node)
-                except NationUnusableError as problem:
-                    problems[node] = problem.detail
-            read = [card for node in to_read & reading.nations.keys() for card in reading.nations[node].cards.values()]
-            to_read = self._at_hand(nations_named(read) & unread, updater, fetcher)
+            problems |= reading.read(to_read)
+            named = frozenset[str]().union(*(reading.nations[node].named for node in to_read & reading.nations.keys()))
+            to_read = self._at_hand(named & unread, updater, fetcher)
         self._keep(folder, root.version, reading, unread)
         self._root_version = root.version
-        self._nations, self._lost = reading.nations, False
-        every = ((node, card) for node, nation in reading.nations.items() for card in nation.cards.values())
+        self._nations, self._lost = dict(sorted(reading.nations.items())), False
+        self._members = updater.known_members()
+        every = ((node, card) for node, nation in self._nations.items() for card in nation.cards.values())
         cards = sanctioned(every, sanctions_of(targets))
-        notes = {node: each.note for node, each in reading.nations.items() if each.note is not None}
+        notes = {node: each.note for node, each in self._nations.items() if each.note is not None}
         name = root.unrecognized_fields.get(FEDERATION_FIELD, "")
         expiries = {
             ROOT: root.expires,
@@ -373,7 +377,7 @@ class DirectoryClient:
             ),
             NationsRead(
                 profiles={node: each.profile for node, each in reading.nations.items() if each.profile is not None},
-                problems={**_shared_keys(cards), **notes, **problems},
+                problems={**_shared_keys(self._nations), **notes, **problems},
                 unread=unread,
                 want=self._wanted.add if self._wanted is not None else None,
             ),
@@ -396,14 +400,15 @@ class DirectoryClient:
         return frozenset(
             node
             for node, meta in files.items()
-            if meta and metadata_name(nation_role(node), meta.version) in self._state
+            if meta
+            and (
+                metadata_name(nation_role(node), meta.version) in self._state
+                or self._archives.has(archive_name(node, meta.version))
+            )
         )
 
-    def _cards_of(self, node: str) -> Iterable[Card]:
-        return self._nations[node].cards.values()
-
     def _targets(self, nodes: Iterable[str]) -> dict[str, bytes]:
-        """The targets of these nations by published name."""
+        """The files of these nations by published name, but roles that stand alone."""
         found: dict[str, bytes] = {}
         for node in nodes:
             files = self._files[node]
@@ -427,7 +432,7 @@ def _nation_of(name: str) -> str | None:
     return role_node(name.removeprefix("metadata/").partition(".")[2].removesuffix(".json"))
 
 
-def _shared_keys(cards: Iterable[Card]) -> dict[str, str]:
+def _shared_keys(nations: Mapping[str, Nation]) -> dict[str, str]:
     """A note for nations whose cards list a key that another nation's card lists too.
 
     Look-ups are by holder and key id, so nothing is ambiguous and nobody is left out: otherwise copying another's
@@ -435,12 +440,11 @@ def _shared_keys(cards: Iterable[Card]) -> dict[str, str]:
     """
     first: dict[bytes, str] = {}
     notes: dict[str, str] = {}
-    for card in cards:
-        node = card_node(card)
-        for entry in card.all_keys():
-            other = first.setdefault(entry.kid, node)
+    for node, nation in nations.items():
+        for kid in nation.kids:
+            other = first.setdefault(kid, node)
             if other != node:
-                notes[node] = f"its cards list a key of {other}: {entry.kid.hex()}"
+                notes[node] = f"its cards list a key of {other}: {kid.hex()}"
     return notes
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from keys.directory.metadata.client import DirectoryClient
-from keys.directory.metadata.repository import TIMESTAMP, MetadataRepository
+from keys.directory.metadata.repository import TIMESTAMP, TIMESTAMP_NAME, MetadataRepository
 from keys.directory.view import Directory
 from protocol.errors import NotFoundError
 
@@ -23,11 +23,14 @@ def mirror(client: DirectoryClient, repository: MetadataRepository, now: datetim
     Files of the directory before stay for who is reading it now; those of older ones are removed.
     """
     before = client.names()
+    previous = client.current.version if client.current is not None else 0
     directory = client.refresh(now)
-    if repository.version(TIMESTAMP) < directory.version:
-        files = client.files()
-        repository.install(files)
-        repository.prune(before | files.keys())
+    served = repository.version(TIMESTAMP)
+    if served < directory.version:
+        # A file that was installed whole is not read and written again.
+        installed = before - {TIMESTAMP_NAME} if served == previous else frozenset[str]()
+        repository.install(client.files(installed))
+        repository.prune(before | client.names())
     return directory
 
 

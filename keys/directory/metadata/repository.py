@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,6 +41,8 @@ MAX_FILE_BYTES = 16 * 1_048_576
 MAX_FILE_ITEMS = 200_000
 # 64 holders before and 64 after, each with a key of 1,344 bytes and a signature of 2,484, in hexadecimal.
 MAX_ROOT_BYTES = 2_097_152
+# To look at so many one by one is slower than to list the folders.
+_MANY_FILES = 256
 register_key_type()
 
 FEDERATION_FIELD = "x-comity-federation"
@@ -165,16 +168,17 @@ class MetadataRepository:
     def install(self, files: Mapping[str, bytes]) -> None:
         """Write files durably, ``timestamp.json`` last. The caller has verified that they belong together.
 
-        A file that is there under its name and with its length is left as it is. The archives of the nations whose
+        A target that is there under its hash and with its length is left as it is. The archives of the nations whose
         roles come with them are made here.
         """
         for name in files:
             if not _METADATA_NAME.match(name) and not _TARGET_NAME.match(name):
                 raise MalformedError("this is not the name of a directory file")
-        there = self._sizes()
-        new = {name: content for name, content in files.items() if there.get(name) != len(content)}
+        there = self._sizes() if len(files) > _MANY_FILES else self._sizes_of(files)
+        new = {name: content for name, content in files.items() if not self._is_there(name, content, there)}
         new.pop(TIMESTAMP_NAME, None)
-        write_files({self.path / name: content for name, content in (new | self._archives(files, there)).items()})
+        roles = [name for name in files if name in new or _archive_of(name) not in there]
+        write_files({self.path / name: content for name, content in (new | self._archives(roles, files)).items()})
         if TIMESTAMP_NAME in files:
             write_files({self.path / TIMESTAMP_NAME: files[TIMESTAMP_NAME]})
 
@@ -184,7 +188,7 @@ class MetadataRepository:
         An archive is kept with its nation's role.
         """
         kept = {*keep, *map(_archive_of, keep)}
-        for name in self._sizes():
+        for name in (name for name, _ in self._entries()):
             if name not in kept and not name.endswith(f".{ROOT}.json"):
                 (self.path / name).unlink(missing_ok=True)
 
@@ -259,20 +263,34 @@ class MetadataRepository:
 
     def _sizes(self) -> dict[str, int]:
         """The published files and their lengths."""
+        return {name: entry.stat().st_size for name, entry in self._entries()}
+
+    def _sizes_of(self, names: Collection[str]) -> dict[str, int]:
+        """The same of a few."""
         found: dict[str, int] = {}
+        for name in {*names, *map(_archive_of, names)}:
+            with suppress(OSError):
+                found[name] = (self.path / name).stat().st_size
+        return found
+
+    def _entries(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
         folders = ["metadata", "archives", *(f"targets/{path.name}" for path in (self.path / "targets").glob("*"))]
         for folder in folders:
             try:
                 with os.scandir(self.path / folder) as entries:
                     for entry in entries:
                         if entry.is_file() and not entry.name.startswith("."):
-                            found[f"{folder}/{entry.name}"] = entry.stat().st_size
+                            yield f"{folder}/{entry.name}", entry
             except (FileNotFoundError, NotADirectoryError):
                 continue
-        return found
 
-    def _archives(self, files: Mapping[str, bytes], there: Mapping[str, int]) -> dict[str, bytes]:
-        """The archives of the nations whose roles are in ``files``, but those that are there.
+    def _is_there(self, name: str, content: bytes, there: Mapping[str, int]) -> bool:
+        if there.get(name) != len(content):
+            return False
+        return _TARGET_NAME.match(name) is not None or (self.path / name).read_bytes() == content
+
+    def _archives(self, names: Iterable[str], files: Mapping[str, bytes]) -> dict[str, bytes]:
+        """The archives of the nations whose roles are among ``names``.
 
         Where a file of one is missing there is none: what is published stays readable file by file.
         """
@@ -282,12 +300,12 @@ class MetadataRepository:
             return files[name] if name in files else self.read(name)
 
         made: dict[str, bytes] = {}
-        for name, content in files.items():
+        for name in names:
             archive = _archive_of(name)
-            if archive == name or archive in there:
+            if archive == name:
                 continue
             try:
-                joined = join(content, parse_metadata(content, Targets).signed, read, MAX_FILE_BYTES)
+                joined = join(files[name], parse_metadata(files[name], Targets).signed, read, MAX_FILE_BYTES)
             except (NotFoundError, DirectoryUntrustedError, MalformedError):
                 continue
             if joined is not None:
@@ -298,9 +316,8 @@ class MetadataRepository:
 def _archive_of(name: str) -> str:
     """The name of the archive to a nation's role of this name; every other name is itself."""
     folder, _, file = name.partition("/")
-    return (
-        f"{ARCHIVES}/{file.removesuffix('.json')}.bin" if folder == "metadata" and f".{NATION_PREFIX}" in name else name
-    )
+    is_nations = folder == "metadata" and f".{NATION_PREFIX}" in file
+    return f"{ARCHIVES}/{file.removesuffix('.json')}.bin" if is_nations else name
 
 
 def parse_metadata(encoded: bytes, kind: type[SignedT]) -> Metadata[SignedT]:

@@ -296,7 +296,8 @@ def _target_faults(node: str, path: str, target: TargetFile) -> Iterator[str]:
         yield "it signed the card of another nation"
     elif set(target.hashes) != {"sha256"} or not is_target_name(target_name(target)):
         yield "a card's name or hash is not of the directory's form"
-    yield from _unknown(f"the target {printable(path)}", target.unrecognized_fields)
+    if target.unrecognized_fields:
+        yield from _unknown(f"the target {printable(path)}", target.unrecognized_fields)
 
 
 def _keys_of(role: Role, keys: Mapping[str, Any]) -> list[DirectoryPublicKey]:

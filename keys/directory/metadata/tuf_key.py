@@ -15,6 +15,7 @@ does not load. ``x-comity-holder`` names who holds the key; it is signed with th
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -36,6 +37,12 @@ _DOMAIN = b"comity/v1/directory-signature\0"
 _SCHEMES = {ED25519: ED25519, HYBRID: HYBRID_SCHEME}
 
 
+@lru_cache(maxsize=8_192)
+def _require_strong(public: bytes) -> None:
+    """Raises :class:`WeakKeyError`; remembered, for the same keys are read with each version of the member list."""
+    check_ed25519_public_key(public)
+
+
 class DirectoryPublicKey(Key):
     """A public key of a directory role; immutable in use, equal by content. Hybrid with ``ml_dsa_44``."""
 
@@ -47,7 +54,7 @@ class DirectoryPublicKey(Key):
         *,
         ml_dsa_44: bytes | None = None,
     ) -> None:
-        check_ed25519_public_key(public)
+        _require_strong(public)
         if ml_dsa_44 is not None and len(ml_dsa_44) != ML_DSA_44_PUBLIC_BYTES:
             raise WeakKeyError(f"an ML-DSA-44 public key has {ML_DSA_44_PUBLIC_BYTES} bytes")
         fields = dict(unrecognized_fields or {})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -10,7 +11,7 @@ from aiohttp import web
 from node.http.authentication import Caller
 from node.http.context import HttpContext
 from node.operations.limits import TokenBuckets
-from protocol.errors import MalformedError
+from protocol.errors import ComityError, MalformedError
 from protocol.event import MAX_ORIGIN_BYTES
 from protocol.http import wire
 from protocol.http.wire import EnvelopeAnswer
@@ -46,12 +47,18 @@ def cbor_response(body: bytes) -> web.Response:
 
 def answers_response(context: HttpContext, route: str, answers: list[EnvelopeAnswer]) -> web.Response:
     """200 with an answer per item; counts them."""
-    for answer in answers:
-        if answer.refusal is None:
-            context.node.metrics.accepted.labels(route).inc()
-        else:
-            context.node.metrics.refusals.labels(route, answer.refusal.code).inc()
+    count_verdicts(context, route, [answer.refusal for answer in answers])
     return cbor_response(wire.encode_answers(answers))
+
+
+def count_verdicts(context: HttpContext, route: str, refusals: Sequence[ComityError | None]) -> None:
+    """Count what was accepted of a batch (None) and what was refused with which code."""
+    metrics = context.node.metrics
+    for code, count in Counter(None if refusal is None else refusal.code for refusal in refusals).items():
+        if code is None:
+            metrics.accepted.labels(route).inc(count)
+        else:
+            metrics.refusals.labels(route, code).inc(count)
 
 
 def take_items(buckets: TokenBuckets, caller: Caller, count: int) -> None:

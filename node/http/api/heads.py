@@ -1,7 +1,7 @@
 """What this node saw of other nodes' logs: ``/v1/heads``, ``/v1/head`` and ``/witness/receipts``.
 
 Partners compare it with what they saw. The node that a log is of asks for it before it signs again: one whose database
-was put back to an earlier state cannot know it, its partners do. What is answered is signed by the log it is about. A
+was put back to an earlier state cannot know it, its partners do. The log that an answer is about has signed it. A
 partner is answered also while this node itself waits for such answers, but for the listing.
 """
 

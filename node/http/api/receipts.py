@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from node.http.api.endpoint import Endpoint, cbor_response, take_items
+from node.http.api.endpoint import Endpoint, cbor_response, count_verdicts, take_items
 from node.http.authentication import Caller, require_partner
 from node.http.context import HttpContext
 from node.relay.receipt_intake import take_receipts
@@ -21,11 +21,7 @@ async def serve(context: HttpContext, caller: Caller, request: web.Request, body
         raise TooLargeError(f"a request carries 1 to {wire.MAX_RECEIPTS} receipts")
     take_items(context.allowances.partner, caller, len(receipts))
     verdicts = await take_receipts(context.relay, peer, receipts)
-    for verdict in verdicts:
-        if verdict is None:
-            context.node.metrics.accepted.labels("receipts").inc()
-        else:
-            context.node.metrics.refusals.labels("receipts", verdict.code).inc()
+    count_verdicts(context, "receipts", verdicts)
     return cbor_response(wire.encode_verdicts(verdicts))
 
 

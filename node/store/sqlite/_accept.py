@@ -19,7 +19,7 @@ from node.store.operations import (
     RecordStatement,
     RecordUnclaimed,
 )
-from node.store.sqlite._rows import MESSAGE, QueuedEnvelope, Result, Rows, nations_text
+from node.store.sqlite._rows import INSERT_MAILBOX, MESSAGE, QueuedEnvelope, Result, Rows, nations_text
 from protocol.address import Address
 from protocol.encoding import cbor
 from protocol.encoding.instants import to_ms
@@ -30,6 +30,7 @@ _INSERT_MESSAGE = (
     "INSERT INTO message (id, message_id, sender, digest, peer, created_ms, expires_ms, holds)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_INSERT_PAYLOAD = "INSERT INTO payload (message, raw) VALUES (?, ?)"
 
 
 def accept_submission(rows: Rows, operation: AcceptSubmission) -> Result:
@@ -51,7 +52,7 @@ def _accept(
     at: datetime,
 ) -> Result:
     sender = str(incoming.sender)
-    known = rows.execute(
+    known = rows.run(
         "SELECT id, digest FROM message WHERE message_id = ? AND sender = ?", (incoming.message_id.bytes, sender)
     ).fetchone()
     if known is not None:
@@ -68,12 +69,12 @@ def _accept(
     nations = nations_text((incoming.sender.node, *(recipient.node for recipient in incoming.recipients)))
     message = rows.append(acceptance, at, name, rows.tree.size, nations=nations)
     holds = len(local) + len(onward)
-    rows.execute(
+    rows.run(
         _INSERT_MESSAGE,
         (message, incoming.message_id.bytes, sender, incoming.digest, peer, to_ms(incoming.created), expires_ms, holds),
     )
     if holds:
-        rows.execute("INSERT INTO payload (message, raw) VALUES (?, ?)", (message, incoming.raw))
+        rows.later(_INSERT_PAYLOAD, (message, incoming.raw))
     indexes = [message]
     for desk, leaf in zip(local, consignments, strict=True):
         indexes.append(_consign(rows, message, str(desk), leaf, at))
@@ -184,7 +185,8 @@ def record_statement(rows: Rows, operation: RecordStatement) -> Result:
     stated = operation.statement.statement
     desk = str(stated.recipient)
     message = rows.find(stated.message_id, stated.digest)
-    logged = dict(rows.execute("SELECT name, idx FROM event WHERE message = ? AND recipient = ?", (message.id, desk)))
+    logged = dict(rows.run("SELECT name, idx FROM event WHERE message = ? AND recipient = ?", (message.id, desk)))
+    logged |= rows.logged.get((message.id, desk), {})
     if stated.event.value in logged:
         return Result((logged[stated.event.value],), duplicate=True)
     if EventName.ContentConsignment.value not in logged:
@@ -200,9 +202,10 @@ def record_statement(rows: Rows, operation: RecordStatement) -> Result:
 
 
 def _close(rows: Rows, message: int, desk: str, at: datetime) -> None:
-    closed = rows.execute(
+    closed = rows.run(
         "UPDATE mailbox SET closed_ms = ? WHERE message = ? AND desk = ? AND kind = 0 AND closed_ms IS NULL",
         (to_ms(at), message, desk),
+        INSERT_MAILBOX,
     )
     if closed.rowcount:
         rows.let_go(message)

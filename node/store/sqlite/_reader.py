@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -52,9 +53,9 @@ _OUTBOUND = (
 )
 _QUEUED = _OUTBOUND + " WHERE o.partner = ? AND o.kind = ? AND o.id > ? AND o.id <= ? ORDER BY o.id LIMIT ?"
 _ONE = _OUTBOUND + " WHERE o.partner = ? AND o.kind = ? AND o.id = ? AND o.id <= ?"
-_DUE = _OUTBOUND + (
+_DUE = _OUTBOUND + (  # noqa: S608 - no text from outside
     " WHERE o.partner = ? AND o.kind = ? AND o.rank = ? AND o.next_ms <= ? AND o.id <= ?"
-    " ORDER BY o.next_ms, o.id LIMIT ?"
+    " AND o.id NOT IN (SELECT value FROM json_each(?)) ORDER BY o.next_ms, o.id LIMIT ?"
 )
 # Jumps from partner to partner in the index instead of reading every row.
 _PARTNERS = """
@@ -143,21 +144,30 @@ class SqliteReader:
     # --- The outbound queue --------------------------------------------------------------------------------------
 
     def due(
-        self, partner: str, now: datetime, envelopes: Portion, receipts: Portion
+        self, partner: str, now: datetime, envelopes: Portion, receipts: Portion, without: Sequence[int] = ()
     ) -> tuple[list[OutboundItem], list[OutboundItem]]:
         """See :meth:`node.store.reads.Reads.due`."""
         kinds = ((OutboundKind.ENVELOPE, envelopes), (OutboundKind.RECEIPTS, receipts))
-        first, second = (self.due_outbound(partner, kind, now, most.rows, most.size_bytes) for kind, most in kinds)
+        first, second = (
+            self.due_outbound(partner, kind, now, most.rows, most.size_bytes, without) for kind, most in kinds
+        )
         return first, second
 
     def due_outbound(
-        self, partner: str, kind: OutboundKind, now: datetime, limit: int, max_bytes: int
+        self,
+        partner: str,
+        kind: OutboundKind,
+        now: datetime,
+        limit: int,
+        max_bytes: int,
+        without: Sequence[int] = (),
     ) -> list[OutboundItem]:
         """See :meth:`node.store.reads.Reads.due_outbound`."""
+        left_out = json.dumps(list(without))
         items: list[OutboundItem] = []
         size = 0
         for rank in range(3 if kind is OutboundKind.ENVELOPE else 1):
-            parameters = (partner, int(kind), rank, to_ms(now), self.released.seq, limit - len(items))
+            parameters = (partner, int(kind), rank, to_ms(now), self.released.seq, left_out, limit - len(items))
             for item in self._items(kind, _DUE, parameters):
                 size += len(item.raw or b"") + len(item.receipts) * _RECEIPT_BYTES
                 if items and size > max_bytes:

@@ -19,7 +19,7 @@ from node.store.operations import (
     RecordRelayed,
     StoreForeignReceipts,
 )
-from node.store.sqlite._rows import MessageRow, Result, Rows
+from node.store.sqlite._rows import INSERT_OUTBOUND, MessageRow, Result, Rows
 from node.store.sqlite._seen import SeenCheckpoint
 from protocol.errors import ComityError, LogConflictError, NotFoundError, PeerFailedError
 from protocol.event import EventName
@@ -30,6 +30,7 @@ _INSERT_FOREIGN = (
     "INSERT INTO foreign_receipt (origin, idx, seq, checkpoint, leaf, path) VALUES (?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (origin, idx) DO NOTHING"
 )
+_DELETE_OUTBOUND = "DELETE FROM outbound WHERE id = ?"
 
 
 def record_relayed(rows: Rows, operation: RecordRelayed) -> Result:
@@ -68,12 +69,13 @@ def record_expired(rows: Rows, operation: RecordExpired) -> Result:
 
 
 def _queued(rows: Rows, outbound_id: int) -> tuple[MessageRow, str]:
-    row = rows.execute(
+    row = rows.run(
         "SELECT m.id, m.message_id, m.digest, m.sender, m.peer, m.expires_ms, o.partner"
         " FROM outbound o JOIN message m ON m.id = o.message WHERE o.id = ? AND o.kind = 0",
         (outbound_id,),
+        INSERT_OUTBOUND,
     ).fetchone()
-    if row is None:
+    if row is None or outbound_id in rows.left:
         raise NotFoundError("the outbound queue does not hold this envelope any more")
     return MessageRow(row[0], UUID(bytes=row[1]), row[2], row[3], row[4], row[5]), row[6]
 
@@ -83,7 +85,8 @@ def _finish(
 ) -> tuple[int, int]:
     """Log how the relay ended, take the row out of the queue, tell the sender."""
     index = rows.append(leaf, at, name, message.id)
-    rows.execute("DELETE FROM outbound WHERE id = ?", (outbound_id,))
+    rows.later(_DELETE_OUTBOUND, (outbound_id,))
+    rows.left.add(outbound_id)
     rows.let_go(message.id)
     return index, rows.to_sender(message, index, at)
 
@@ -123,15 +126,17 @@ def _keep_fresh(rows: Rows, receipts: Iterable[VerifiedReceipt], message: Messag
 
 
 def _has_foreign(rows: Rows, receipt: VerifiedReceipt) -> bool:
-    known = rows.execute("SELECT 1 FROM foreign_receipt WHERE origin = ? AND idx = ?", (receipt.origin, receipt.index))
-    return known.fetchone() is not None
+    place = receipt.origin, receipt.index
+    known = rows.run("SELECT 1 FROM foreign_receipt WHERE origin = ? AND idx = ?", place)
+    return place in rows.foreign or known.fetchone() is not None
 
 
 def _keep_foreign(rows: Rows, receipts: Iterable[VerifiedReceipt], message: MessageRow, seq: int) -> None:
     for receipt in receipts:
         raw = receipt.receipt
         note = _foreign_note(rows, raw.checkpoint, message.expires_ms)
-        rows.execute(_INSERT_FOREIGN, (receipt.origin, receipt.index, seq, note, raw.leaf, b"".join(raw.path)))
+        rows.later(_INSERT_FOREIGN, (receipt.origin, receipt.index, seq, note, raw.leaf, b"".join(raw.path)))
+        rows.foreign.setdefault((receipt.origin, receipt.index), raw)
 
 
 def _foreign_note(rows: Rows, note: bytes, expires_ms: int) -> int:
@@ -139,7 +144,7 @@ def _foreign_note(rows: Rows, note: bytes, expires_ms: int) -> int:
     known = rows.notes.get(note)
     if known is not None and known[1] >= expires_ms:
         return known[0]
-    row = rows.execute(
+    row = rows.run(
         "INSERT INTO foreign_checkpoint (digest, note, keep_until_ms) VALUES (?, ?, ?)"
         " ON CONFLICT (digest) DO UPDATE SET keep_until_ms = max(keep_until_ms, excluded.keep_until_ms)"
         " RETURNING id, keep_until_ms",
@@ -168,10 +173,14 @@ def _check_witnessed(rows: Rows, receipts: Iterable[VerifiedReceipt]) -> None:
 
 
 def _check_entry(rows: Rows, receipt: VerifiedReceipt) -> None:
-    row = rows.execute(
+    place = receipt.origin, receipt.index
+    fresh = rows.foreign.get(place)
+    if fresh is not None and fresh.leaf != receipt.receipt.leaf:
+        raise _two_entries(receipt, fresh)
+    row = rows.run(
         "SELECT f.leaf, f.path, c.note FROM foreign_receipt f JOIN foreign_checkpoint c ON c.id = f.checkpoint"
         " WHERE f.origin = ? AND f.idx = ?",
-        (receipt.origin, receipt.index),
+        place,
     ).fetchone()
     if row is not None and row[0] != receipt.receipt.leaf:
         path = tuple(row[1][at : at + HASH_BYTES] for at in range(0, len(row[1]), HASH_BYTES))

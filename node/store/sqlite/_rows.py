@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -15,6 +15,7 @@ from protocol.encoding.instants import to_ms
 from protocol.errors import ComityError, NotFoundError
 from protocol.log.merkle import leaf_hash
 from protocol.log.tiles import TileTree
+from protocol.receipt import Receipt
 
 # mailbox.kind
 MESSAGE = 0
@@ -28,8 +29,11 @@ INSERT_EVENT = (
     "INSERT INTO event (idx, leaf, name, message, recipient, rejection, nations)"
     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, COALESCE(?7, (SELECT nations FROM event WHERE idx = ?4)))"
 )
-_INSERT_MAILBOX = "INSERT INTO mailbox (desk, seq, kind, message, event) VALUES (?, ?, ?, ?, ?)"
-_INSERT_OUTBOUND = (
+_DELETE_PAYLOAD = (
+    "DELETE FROM payload WHERE message = ?1 AND EXISTS (SELECT 1 FROM message WHERE id = ?1 AND holds = 0)"
+)
+INSERT_MAILBOX = "INSERT INTO mailbox (desk, seq, kind, message, event) VALUES (?, ?, ?, ?, ?)"
+INSERT_OUTBOUND = (
     "INSERT INTO outbound (id, partner, next_ms, kind, rank, message, digest, event, expires_ms, recipients)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
@@ -92,7 +96,12 @@ class QueuedReceipts:
 
 
 class Rows:
-    """One batch: its new leaves, and who has something new to fetch. Writes are visible to the batch at once.
+    """One batch: its new leaves, and who has something new to fetch.
+
+    The rows of most operations are written together, a statement for all (:meth:`later`): before :meth:`execute`, which
+    sees all of it, and when the batch ends. :meth:`run` does not wait for that. A caller asks for nothing that may be
+    still to be written, or names what is to be written first, or looks into :attr:`logged`, :attr:`foreign` and
+    :attr:`left` too.
 
     ``notes`` maps a foreign checkpoint to its row; it outlives the batch and is dropped when a batch is rolled back.
     """
@@ -111,9 +120,17 @@ class Rows:
         self.partners: set[str] = set()
         self.last_seq = last_seq
         self.newest: datetime | None = None
+        self._let_go: list[tuple[int]] = []
+        self._later: dict[str, list[tuple[object, ...]]] = {}
+        self._asked = 0
+        self._late_changes = 0
+        # Of this batch: the leaves of each (message, recipient) by event name, other logs' leaves by (origin, index),
+        # each with its path and its checkpoint, and the envelopes that left the queue.
+        self.logged: dict[tuple[int | None, str], dict[str, int]] = {}
+        self.foreign: dict[tuple[str, int], Receipt] = {}
+        self.left: set[int] = set()
         self.erased: list[tuple[int, int]] = []
-        self.execute = connection.execute
-        self.executemany = connection.executemany
+        self._connection = connection
         self.tree = tree
         self.leaf = events.leaf
         self.notes = notes
@@ -136,8 +153,52 @@ class Rows:
         self.leaf_hashes.append(hashed)
         if self.newest is None or at > self.newest:
             self.newest = at
-        self.execute(INSERT_EVENT, (index, leaf, str(name), message, recipient, rejection, nations))
+        self.later(INSERT_EVENT, (index, leaf, str(name), message, recipient, rejection, nations))
+        if recipient is not None:
+            self.logged.setdefault((message, recipient), {})[str(name)] = index
         return index
+
+    def later(self, statement: str, row: tuple[object, ...]) -> None:
+        """Write this row together with the batch's others of the same statement."""
+        self._later.setdefault(statement, []).append(row)
+        self._asked += 1
+
+    def run(self, statement: str, row: tuple[object, ...], *after: str) -> sqlite3.Cursor:
+        """Run a statement now; of what is still to be written only the rows of the statements ``after`` go first."""
+        for earlier in after:
+            if waiting := self._later.pop(earlier, None):
+                self._write_all(earlier, waiting)
+        return self._connection.execute(statement, row)
+
+    def execute(self, statement: str, row: tuple[object, ...] = ()) -> sqlite3.Cursor:
+        """Run a statement that sees everything that the batch wrote."""
+        self.write()
+        return self._connection.execute(statement, row)
+
+    def executemany(self, statement: str, rows: Iterable[tuple[object, ...]]) -> sqlite3.Cursor:
+        """Run a statement for each row; as :meth:`execute`."""
+        self.write()
+        return self._connection.executemany(statement, rows)
+
+    def write(self) -> None:
+        """Write what is still to be written."""
+        waiting, self._later = self._later, {}
+        for statement, rows in waiting.items():
+            self._write_all(statement, rows)
+        if self._let_go:
+            self._write_all("UPDATE message SET holds = holds - 1 WHERE id = ?", self._let_go)
+            self._write_all(_DELETE_PAYLOAD, self._let_go)
+            self._let_go = []
+
+    def _write_all(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        before = self._connection.total_changes
+        self._connection.executemany(statement, rows)
+        self._late_changes += self._connection.total_changes - before
+
+    @property
+    def written(self) -> int:
+        """Grows with whatever the operations write, or ask to be written later; not when it is written."""
+        return self._connection.total_changes - self._late_changes + self._asked
 
     def next_seq(self) -> int:
         """A number that no mailbox entry and no outbound row had before."""
@@ -147,14 +208,14 @@ class Rows:
     def put(self, desk: str, kind: int, message: int, event: int | None) -> int:
         """Add an entry to a desk's mailbox; returns its seq."""
         seq = self.next_seq()
-        self.execute(_INSERT_MAILBOX, (desk, seq, kind, message, event))
+        self.later(INSERT_MAILBOX, (desk, seq, kind, message, event))
         self.desks.add(desk)
         return seq
 
     def queue(self, partner: str, queued: QueuedEnvelope | QueuedReceipts, at: datetime) -> int:
         """Add a row to the queue to ``partner``, due at once. Returns its id."""
         row = self.next_seq()
-        self.execute(_INSERT_OUTBOUND, (row, partner, to_ms(at), *queued.columns()))
+        self.later(INSERT_OUTBOUND, (row, partner, to_ms(at), *queued.columns()))
         self.partners.add(partner)
         return row
 
@@ -168,14 +229,13 @@ class Rows:
         return self.queue(message.peer, QueuedReceipts(message.id, message.digest, event), at)
 
     def let_go(self, message: int) -> None:
-        """One less needs the payload; the last one takes it along."""
-        row = self.execute("UPDATE message SET holds = holds - 1 WHERE id = ? RETURNING holds", (message,)).fetchone()
-        if row is not None and row[0] == 0:
-            self.execute("DELETE FROM payload WHERE message = ?", (message,))
+        """One less needs the payload; the last one takes it along, when the batch ends."""
+        self._let_go.append((message,))
+        self._asked += 1
 
     def find(self, message_id: UUID, digest: bytes) -> MessageRow:
         """The message of this id and digest; raises ``NotFoundError``."""
-        row = self.execute(
+        row = self.run(
             "SELECT id, sender, peer, expires_ms FROM message WHERE message_id = ? AND digest = ?",
             (message_id.bytes, digest),
         ).fetchone()

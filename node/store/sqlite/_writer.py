@@ -167,16 +167,17 @@ class SqliteWriter:
         return Applied(outcomes, note, frozenset(batch.desks), frozenset(batch.partners))
 
     def _apply_one(self, batch: Rows, operation: Operation) -> Result | ComityError:
-        size, rows = self._tree.size, self._connection.total_changes
+        size, rows = self._tree.size, batch.written
         try:
             return apply_operation(batch, operation)
         except ComityError as problem:
-            if (size, rows) != (self._tree.size, self._connection.total_changes):
+            if (size, rows) != (self._tree.size, batch.written):
                 raise RuntimeError("an operation was refused after it had written") from problem
             return problem
 
     def _seal(self, batch: Rows, sign: SignCheckpoint) -> bytes | None:
         """Store the changed tiles and one checkpoint over all that the batch logged."""
+        batch.write()
         batch.seen.write()
         if batch.last_seq != self._last_seq:
             self._connection.execute("UPDATE sequence SET last = ?", (batch.last_seq,))

@@ -40,7 +40,7 @@ class Part(BaseModel):
     """Base of every part of a message: frozen, strictly typed, no unknown fields."""
 
     model_config = ConfigDict(
-        frozen=True, strict=True, extra="forbid", hide_input_in_errors=True, ser_json_inf_nan="null"
+        frozen=True, strict=True, extra="forbid", hide_input_in_errors=True, ser_json_inf_nan="null", defer_build=True
     )
 
 

@@ -11,8 +11,9 @@ import pytest
 from exchange.audit.period import ALWAYS
 from exchange.audit.reconcile import reconcile
 from exchange.audit.verify import VerifiedLog
-from exchange.report import Suppression, audit_figures
+from exchange.report import Suppression
 from exchange.report.audit_document import audit_document
+from exchange.report.audit_figures import audit_figures
 from exchange.report.html import render_html
 from exchange.report.language import Reader
 from exchange.report.sources import audited

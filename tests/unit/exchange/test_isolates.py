@@ -208,7 +208,9 @@ def test_the_help_of_both_programs_shows_options_and_examples_in_order(
     assert run.returncode == 0, run.stderr
     assert "\u2068" in told
     assert not re.search("[\U000f0000-\U000ffffd]", told)
-    # The framework writes the names of options into columns of its own: such a row begins from the left.
-    made = "\n".join(seen(row, base=None) for row in told.splitlines())
-    for wanted in holds:
-        assert wanted in made
+    # A row begins from the left or from the right, as the terminal takes it: the names of options hold in both.
+    for base in (None, "R"):
+        made = "\n".join(seen(row, base=base) for row in told.splitlines())
+        for wanted in (*holds, "--json", "--help"):
+            assert wanted in made
+    assert "Show this message" not in told

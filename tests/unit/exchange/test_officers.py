@@ -122,7 +122,7 @@ async def test_a_message_whose_officers_signature_is_wrong_is_never_shown(
 ) -> None:
     await staffed(world)
     with monkeypatch.context() as patched:
-        patched.setattr("exchange.messaging.outbox.sign_as_officer", lambda composed, signer: composed)
+        patched.setattr("protocol.messages.officer_signature.sign_as_officer", lambda composed, signer: composed)
         async with world.open(KR, KIM) as kr:
             await kr.messages.send(request())
     async with world.open(FR) as fr:

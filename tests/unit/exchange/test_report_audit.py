@@ -12,9 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.audit.period import ALWAYS, Period
-from exchange.report import AuditedLog, AuditFigures, Suppression, audit_figures
+from exchange.report import Suppression
 from exchange.report._measures import Spread
-from exchange.report.audit_figures import MAX_REASONS, Deliveries, ReasonCount, StepTimes, stands_at
+from exchange.report.audit_figures import (
+    MAX_REASONS,
+    AuditedLog,
+    AuditFigures,
+    Deliveries,
+    ReasonCount,
+    StepTimes,
+    audit_figures,
+    stands_at,
+)
 from protocol.address import Address
 from protocol.encoding.ids import new_message_id
 from protocol.errors import UsageError

@@ -19,10 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pypdf import PdfReader
 
-from exchange.report import AuditFigures
 from exchange.report._measures import Spread
 from exchange.report.audit_document import audit_document
 from exchange.report.audit_figures import (
+    AuditFigures,
     Deliveries,
     EventCount,
     FindingCount,

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.audit.period import ALWAYS, Period
-from exchange.report import OfficeFigures, OfficeRecords, Suppression, office_figures
+from exchange.report import Suppression
 from exchange.report._courses import Course, How, course_of
 from exchange.report._measures import Spread
 from exchange.report.office_figures import (
@@ -22,10 +22,13 @@ from exchange.report.office_figures import (
     DeadlineCount,
     GroundCount,
     Lapses,
+    OfficeFigures,
+    OfficeRecords,
     RefusedMessage,
     StateCount,
     Volume,
     WordTimes,
+    office_figures,
 )
 from exchange.views import Direction
 from protocol.address import Address

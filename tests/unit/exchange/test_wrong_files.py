@@ -18,6 +18,7 @@ import exchange.cli._commands
 import exchange.cli.main
 import node.cli._commands
 import node.cli.main
+from exchange.cli._acting import GivenLogin, give_login
 from exchange.settings import Home
 from keys.commands import functions
 from keys.directory.cards import card_to_bytes
@@ -233,6 +234,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
 def run(command: str, arguments: list[str], places: dict[str, str], file: Path) -> tuple[int, dict[str, Any]]:
     app = typer.Typer()
     app.command()(COMMANDS[command])
+    give_login(GivenLogin())  # nobody acts, whoever did in a test before
     argv = [str(file) if word == "FILE" else places.get(word, word) for word in arguments]
     env = {
         "COMITY_PASSPHRASE_FILE": places["MAIN"],

@@ -111,5 +111,14 @@ def test_nothing_to_pin_or_garbage_is_refused() -> None:
         client_context([b"not a certificate"])
 
 
+def test_a_certificate_behind_the_end_of_a_pinned_one_is_refused() -> None:
+    pinned, hidden = make_certificate("kr", [], NOW).certificate, make_certificate("fr", [], NOW).certificate
+    assert client_context([pinned, pinned])
+    with pytest.raises(MalformedError):
+        client_context([pinned + hidden])
+    with pytest.raises(MalformedError):
+        client_context([pinned, pinned + hidden])
+
+
 def test_private_key_is_in_no_repr() -> None:
     assert "PRIVATE KEY" not in repr(make_certificate("kr", [], NOW))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -306,3 +307,20 @@ def test_the_words_for_an_identifier_are_those_of_its_kind() -> None:
         assert part in told(sent(targets=changed))["targets.0.identifier.instant"]
     changed = [{**targets[0], "identifier": {"kind": "url", "url": "example.org"}}]
     assert told(sent(targets=changed)).keys() == {"targets.0.identifier.url"}
+
+
+def test_lines_of_a_draft_end_as_all_lines_do_however_deep_they_stand() -> None:
+    def asked(question: str) -> MappingProxyType[str, Any]:
+        return MappingProxyType(
+            example("clarification.ask", questions=[MappingProxyType({"question": "q1", "text": question})])
+        )
+
+    by_editor, by_hand = compose_message(asked("first\r\nsecond")), compose_message(asked("first\nsecond"))
+    assert by_editor.content == by_hand.content
+
+
+def test_a_backslash_that_stands_before_an_r_is_kept() -> None:
+    content = compose_message(
+        example("clarification.ask", questions=[{"question": "q1", "text": r"C:\reports\new"}])
+    ).content
+    assert json.loads(content)["questions"][0]["text"] == r"C:\reports\new"

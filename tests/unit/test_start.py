@@ -1,0 +1,127 @@
+"""What a command imports before it does anything: the modules are counted, never the time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from exchange.cli._commands import ROWS as COMITY
+from node.cli._commands import ROWS as NODE
+from tests.worlds.desks import KR, PASSPHRASE, World
+
+ROOT = Path(__file__).resolve().parents[2]
+_IMPORTED = """
+import json, sys
+from {module} import main
+try:
+    main()
+except SystemExit as end:
+    print(json.dumps([end.code, sorted(sys.modules)]), file=sys.stderr)
+"""
+# Libraries that take long to load. Typer reads a plain value without Pydantic only because keys.commands has it so.
+SLOW = frozenset(
+    [
+        "aiohttp",
+        "aiosqlite",
+        "asn1crypto",
+        "asyncio",
+        "babel",
+        "cbor2",
+        "cryptography",
+        "jinja2",
+        "langcodes",
+        "nacl",
+        "phonenumbers",
+        "pkcs11",
+        "prometheus_client",
+        "pydantic",
+        "pyhanko",
+        "rich",
+        "securesystemslib",
+        "sqlite3",
+        "stdnum",
+        "structlog",
+        "tuf",
+        "typst",
+        "urllib3",
+        "yaml",
+        "yarl",
+    ]
+)
+# A desk that opens reads keys, database, settings and directory; it does not draw, report, audit or write messages.
+NOT_FOR_A_DESK = frozenset(
+    [
+        "aiohttp",
+        "babel",
+        "jinja2",
+        "langcodes",
+        "phonenumbers",
+        "prometheus_client",
+        "pyhanko",
+        "rich",
+        "stdnum",
+        "structlog",
+        "typst",
+        "yaml",
+        "exchange.audit.verify",
+        "exchange.evidence.checks",
+        "exchange.report.office_figures",
+        "protocol.bundle",
+        "protocol.lifecycle.facts",
+        "protocol.messages.parse",
+        "protocol.messages.schema.base",
+    ]
+)
+HELPS = {
+    "comity": ("exchange.cli.main", [[], *([row.name] for row in COMITY), ["officer", "add"], ["evidence", "bag"]]),
+    "comity-node": ("node.cli.main", [[], *([row.name] for row in NODE), ["cards", "publish"], ["log", "erase"]]),
+}
+FEW = {0: 200, 1: 290, 2: 290}  # modules, by how many words the command has
+
+
+def imported(module: str, words: Iterable[str], **environment: str) -> tuple[int, frozenset[str]]:
+    """The exit code, and every module that was imported when the command ended."""
+    ran = subprocess.run(
+        [sys.executable, "-c", _IMPORTED.format(module=module), *words],
+        cwd=ROOT,
+        env={**os.environ, "LANGUAGE": "en", **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    code, names = json.loads(ran.stderr.splitlines()[-1])
+    return code, frozenset(names)
+
+
+@pytest.mark.outside
+@pytest.mark.parametrize(("program", "words"), [(name, words) for name, (_, many) in HELPS.items() for words in many])
+def test_a_help_imports_no_slow_library_and_few_modules(program: str, words: list[str]) -> None:
+    code, names = imported(HELPS[program][0], [*words, "--help"])
+    assert code == 0
+    assert names & SLOW == frozenset()
+    assert len(names) <= FEW[len(words)]
+
+
+@pytest.mark.outside
+def test_a_help_of_the_program_imports_none_of_its_commands() -> None:
+    for module, rows in (("exchange.cli.main", COMITY), ("node.cli.main", NODE)):
+        _code, names = imported(module, ["--help"])
+        assert names & {row.place.partition(":")[0] for row in rows} == frozenset()
+
+
+@pytest.mark.outside
+def test_a_desk_that_opens_imports_what_it_needs_for_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, secret = World(tmp_path, monkeypatch).home(KR), tmp_path / "secret"
+    secret.write_bytes(PASSPHRASE + b"\n")
+    secret.chmod(0o600)
+    words = ["duty", "show", "--home", str(home), "--passphrase-file", str(secret), "--json"]
+    code, names = imported("exchange.cli.main", words)
+    assert code == 0
+    assert names & NOT_FOR_A_DESK == frozenset()
+    assert len(names) <= 740
