@@ -35,7 +35,7 @@ from keys.directory.metadata.standing import Standing
 from keys.members.federation import publish_cards
 from node.operations.logging import make_log
 from node.operations.metrics import Metrics
-from node.peers.directory import DirectoryService
+from node.peers.directory import DirectoryHome, DirectoryService
 from protocol.errors import (
     DirectoryUnavailableError,
     DirectoryUntrustedError,
@@ -44,6 +44,7 @@ from protocol.errors import (
     UnavailableError,
 )
 from tests.worlds.forged_directory import NOW, SOON, Published, signers
+from tests.worlds.nodes import World as Nodes
 
 DAY = timedelta(days=1)
 
@@ -328,9 +329,7 @@ async def test_a_node_names_the_source_whose_archive_is_not_what_was_signed(
     source.change = lambda name, content: content + b"x" if archive_node(name) == "kr" else content
     named = type("Named", (), {"name": "de", "fetch": staticmethod(source.fetch)})()
     service = DirectoryService(
-        tmp_path / "node",
-        world.repository.root_bytes(1),
-        MetadataRepository(tmp_path / "served"),
+        DirectoryHome(tmp_path / "node", world.repository.root_bytes(1), MetadataRepository(tmp_path / "served")),
         lambda _: [named],
         lambda: SOON,
         Metrics(),
@@ -343,6 +342,21 @@ async def test_a_node_names_the_source_whose_archive_is_not_what_was_signed(
     unused = [(line["source"], line["partner"]) for line in told if line["event"] == "directory-archive-unused"]
     assert unused == [("de", "kr")]
     assert service.served.read(archive_name("kr", world.repository.version("nation-kr"))) == archive(world, "kr")
+
+
+async def test_a_node_serves_the_archives_of_what_it_verified_to_holders_of_the_directory(tmp_path: Path) -> None:
+    nodes = Nodes.of(tmp_path, "kr", "fr")
+    try:
+        fr = await nodes.start("fr")
+        kr = await nodes.start("kr")
+        name = archive_name("fr", MetadataRepository(nodes.folder).version("nation-fr"))
+        served = await kr.context.partners.get("fr").directory_file(name)
+        assert served == fr.context.directory.served.read(name) == MetadataRepository(nodes.folder).read(name)
+        for other in ("archives/1.targets.bin", "archives/999.nation-fr.bin", "archives/../metadata/timestamp.json"):
+            with pytest.raises(NotFoundError):
+                await kr.context.partners.get("fr").directory_file(other)
+    finally:
+        await nodes.close()
 
 
 # --- What was verified before ----------------------------------------------------------------------------------------
