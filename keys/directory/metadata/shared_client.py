@@ -92,25 +92,25 @@ class SharedDirectoryClient(DirectoryClient):
             if self._nothing_new(current, fetcher, now):
                 return current
         self._adopt_wanted()
-        before, source = self._stamp(), _Source(self)
+        before = self._stamp()
         with TemporaryDirectory(prefix="comity-directory-") as folder:
-            names = None if self._wanted is None else self._wanted.names()
+            source, names = _Source(self, Path(folder)), None if self._wanted is None else self._wanted.names()
             with DirectoryClient(Path(folder), self._trusted_root, source.fetch, durable=False, nations=names) as scout:
                 scout.know(self)
                 scout.lean_on(self._folder)
                 scout.refresh(now, everything=everything)
                 self.know(scout)
-        with locked(self._folder / ".lock", self._in_use, wait_s=LOCK_WAIT_S):
-            self._tidy()
-            source.known = self._state = self._state_here()
-            try:
-                directory = self._run(Fetcher(source.fetch), now, self._folder, everything=everything)
-            except DirectoryUntrustedError:
-                if before == self._stamp():
-                    raise
-                return self.load(now, allow_expired=True, everything=everything)
-            self._loaded = self._stamp()
-            return directory
+            with locked(self._folder / ".lock", self._in_use, wait_s=LOCK_WAIT_S):
+                self._tidy()
+                source.known = self._state = self._state_here()
+                try:
+                    directory = self._run(Fetcher(source.fetch), now, self._folder, everything=everything)
+                except DirectoryUntrustedError:
+                    if before == self._stamp():
+                        raise
+                    return self.load(now, allow_expired=True, everything=everything)
+                self._loaded = self._stamp()
+                return directory
 
     # --- Inside ---
 
@@ -155,37 +155,45 @@ class SharedDirectoryClient(DirectoryClient):
 
 
 class _Source:
-    """Where a refresh gets files from: each from the network once, what cannot change from the folder."""
+    """Where a refresh gets files from: each from the network once, what cannot change from the folder.
 
-    def __init__(self, client: SharedDirectoryClient) -> None:
+    Archives are large: those that the first reading verified are read again in ``scouted``, its folder; the others are
+    not asked for a second time.
+    """
+
+    def __init__(self, client: SharedDirectoryClient, scouted: Path) -> None:
         self._client = client
+        self._scouted = scouted
         self.known = client._state_here()
         self._fetched: dict[str, bytes | None] = {}
 
     def fetch(self, name: str) -> bytes:
-        """The file; None of the fetched ones says that the source has none."""
-        if name in self._fetched:
-            content = self._fetched[name]
-            if content is None:
-                raise NotFoundError(f"the source has no {name}")
-            return content
+        """The file; None of the fetched ones says that the source has none, or that it is an archive."""
+        fetched = self._fetched.get(name)
+        if fetched is not None:
+            return fetched
         kept = None if name == TIMESTAMP_NAME else self._kept(name)
         if kept is not None:
             return kept
+        if name in self._fetched:
+            raise NotFoundError(f"the source has no {name}")
+        is_archive = archive_node(name) is not None
         try:
             content = self._client._fetch(name)
         except NotFoundError:
-            if f".{ROOT}." in name or archive_node(name) is not None:
+            if f".{ROOT}." in name or is_archive:
                 self._fetched[name] = None
             raise
-        self._fetched[name] = content
+        self._fetched[name] = None if is_archive else content
         return content
 
     def _kept(self, name: str) -> bytes | None:
         """A file of a numbered version or named by its hash; whoever asks verifies it."""
         if name in self.known:
             return self.known[name]
-        try:
-            return (self._client._folder / name).read_bytes() if archive_node(name) is not None else None
-        except OSError:
-            return None
+        for folder in (self._client._folder, self._scouted) if archive_node(name) is not None else ():
+            try:
+                return (folder / name).read_bytes()
+            except OSError:
+                continue
+        return None
