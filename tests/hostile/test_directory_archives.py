@@ -443,3 +443,26 @@ def test_a_client_that_lost_an_archive_says_so_once_and_fetches_it_again(
         client.refresh(SOON)
         assert client.files() == whole
     assert NOW < SOON
+
+
+def test_what_a_shared_client_holds_stays_whole_while_others_change_the_folder(
+    world: Published, source: Source, tmp_path: Path
+) -> None:
+    folder = tmp_path / "desk"
+    with SharedDirectoryClient(folder, world.repository.root_bytes(1), source.fetch) as mine:
+        mine.refresh(SOON)
+        before = mine.files()
+        for _ in range(3):
+            other_card(world)
+            with SharedDirectoryClient(folder, world.repository.root_bytes(1), source.fetch) as other:
+                other.refresh(SOON)
+                latest = other.files()
+            assert mine.files() == before
+        assert latest != before
+        mine.refresh(SOON)
+        assert mine.files() == latest
+        # What was held is not kept for ever.
+        assert mine._held._end <= 3 * sum(size for _, size in mine._held._places.values())
+    with pytest.raises(DirectoryUnavailableError, match="closed"):
+        mine.files()
+    assert not [path for path in folder.iterdir() if path.name.startswith("tmp")]
