@@ -2,13 +2,18 @@
 
     python -m benchmarks.audit [--entries N] [--log-entries N] [--full] [--json] [folder]
 
-Figures: entries verified a second by one core, of a log without statements, of an honest node's log (a third of the
+Each row is a figure, its floor in the same run, and their ratio.
+
+Figures: the CPU of one entry that is verified, of a log without statements, of an honest node's log (a third of the
 entries are signed by desks) and of the most that a log can have signed (half); two such logs reconciled, in time and in
 the most memory that the process took; the CPU that an append costs at the end of a long log against a short one; the
-time of a proof for any entry of the long log. ``--full`` measures 1,000,000 and 10,000,000 entries.
+time of a proof for any entry of the long log. Then, of a log that an auditor keeps: verified at first, again without
+anything new, again with 1,000 new entries; one message traced; the most memory, and how much of it a million entries
+more cost. ``--full`` measures 1,000,000 and 10,000,000 entries (some 6 GB of disk, some 20 minutes).
 
-Floor, in the same run: one leaf hashed, one entry decoded as bare CBOR, one signature verified by libsodium, one row of
-the same size inserted by SQLite.
+Floors: one leaf hashed, one entry decoded as bare CBOR, one signature verified by libsodium, one row of the same size
+inserted by SQLite; all files of the mirror looked at (``lstat``); one row looked up by SQLite, one bundle read and
+hashed; the memory of a process that has loaded the same modules.
 """
 
 from __future__ import annotations
@@ -18,22 +23,22 @@ import asyncio
 import os
 import random
 import resource
+import shutil
 import sqlite3
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import cbor2
 
+from benchmarks import kept_audit
 from benchmarks._figures import Report, add_json_option
 from benchmarks.floor import cpu_us
+from benchmarks.kept_audit import alone, leaves
 from benchmarks.store import BATCH, FR, KR, NOW, PARIS, SEOUL, Signing, incoming
 from exchange.audit.reconcile import reconcile
 from exchange.audit.verify import LogMirror, VerifyPlan, verify_mirror
@@ -59,7 +64,6 @@ KEYS = {node: generate_desk_keys() for node in DESKS}
 ENROLLED = BEGIN - timedelta(days=1)
 REPORT = Report("audit")
 # CPU microseconds of the parts, once they were measured.
-_FLOOR: dict[str, float] = {}
 HANDED, OPENED = EventName.ContentHandover, EventName.ContentAccessTracking
 
 
@@ -192,35 +196,7 @@ def measure_reconcile(folder: Path, given: list[Any], jobs: int) -> tuple[float,
     return ended - began, time.process_time() - began_cpu, ended - verified, result.messages, peak
 
 
-def alone(work: Callable[..., Any], *arguments: Any) -> Any:
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(work, *arguments).result()
-
-
 # --- A long log in a node's store ----------------------------------------------------------------------------------
-
-
-def leaves(count: int) -> Iterator[bytes]:
-    """Entries of one shape, each with an id, digest and salt of its own."""
-    event = Event(EventName.RelayAcceptance, NOW, new_message_id(NOW, bytes(10)), bytes(32), bytes(16), peer="fr")
-    whole = encode_event(event)
-    id_at = whole.index(event.message_id.bytes)
-    digest_at = whole.index(b"\x05\x58\x20") + 3
-    salt_at = whole.index(b"\x09\x50") + 2
-    for number in range(count):
-        name = number.to_bytes(8, "big")
-        yield b"".join(
-            (
-                whole[: id_at + 8],
-                name,
-                whole[id_at + 16 : digest_at],
-                sha256(name).digest(),
-                whole[digest_at + 32 : salt_at],
-                name,
-                name,
-                whole[salt_at + 16 :],
-            )
-        )
 
 
 async def seed(path: Path, size: int) -> SqliteStore:
@@ -295,7 +271,22 @@ async def measure_store(folder: Path, short: int, long: int) -> None:
 # --- Printing --------------------------------------------------------------------------------------------------
 
 
-def print_floor(rounds: int = 20_000) -> None:
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """CPU microseconds of what nothing can be cheaper than: for each entry, and for each that is signed."""
+
+    hash_us: float
+    decode_us: float
+    verify_us: float
+    row_us: float
+
+    def of(self, signed: float) -> float:
+        """The floor of an entry in a log of which the part ``signed`` (0 to 1) has a statement inside."""
+        return self.hash_us + self.row_us + self.decode_us * (1 + signed) + self.verify_us * signed
+
+
+def measure_floor(rounds: int = 20_000) -> Floor:
+    """Measure and print the parts."""
     at = BEGIN
     plain = Event(EventName.ContentConsignment, at, new_message_id(at, bytes(10)), bytes(32), bytes(16), PARIS)
     entry = encode_event(plain)
@@ -305,31 +296,34 @@ def print_floor(rounds: int = 20_000) -> None:
     connection.execute("CREATE TABLE row (id INTEGER PRIMARY KEY, body BLOB)")
     connection.execute("BEGIN")
     rows = [(None, entry)] * 256
-    insert = cpu_us(lambda: connection.executemany("INSERT INTO row VALUES (?, ?)", rows), rounds // 256) / 256
-    _FLOOR["hash"] = cpu_us(lambda: leaf_hash(entry), rounds)
-    _FLOOR["decode"] = cpu_us(lambda: cbor2.loads(entry), rounds)
-    _FLOOR["verify"] = cpu_us(lambda: verifier.verify(entry, signature), rounds // 10)
-    print(f"floor: hash a leaf {_FLOOR['hash']:21.2f} µs")
-    print(f"floor: bare CBOR decode {_FLOOR['decode']:16.2f} µs")
-    print(f"floor: libsodium verify {_FLOOR['verify']:16.2f} µs")
-    print(f"floor: SQLite row {insert:22.2f} µs")
+    floor = Floor(
+        cpu_us(lambda: leaf_hash(entry), rounds),
+        cpu_us(lambda: cbor2.loads(entry), rounds),
+        cpu_us(lambda: verifier.verify(entry, signature), rounds // 10),
+        cpu_us(lambda: connection.executemany("INSERT INTO row VALUES (?, ?)", rows), rounds // 256) / 256,
+    )
+    print(f"floor: hash a leaf {floor.hash_us:21.2f} µs")
+    print(f"floor: bare CBOR decode {floor.decode_us:16.2f} µs")
+    print(f"floor: libsodium verify {floor.verify_us:16.2f} µs")
+    print(f"floor: SQLite row {floor.row_us:22.2f} µs")
+    return floor
 
 
-def print_verify(name: str, figures: tuple[float, float, int, int], signed: float | None) -> None:
-    """Of the entries the share ``signed`` has a signature to verify; None where other processes verify them."""
+def print_verify(name: str, figures: tuple[float, float, int, int], floor_us: float | None) -> None:
     cpu, wall, entries, peak = figures
-    least = None if signed is None else _FLOOR["hash"] + _FLOOR["decode"] + signed * _FLOOR["verify"]
-    REPORT.add(f"audit: {name.strip()}", cpu / entries * 1e6, "µs CPU", least)
+    each = cpu / entries * 1e6
+    REPORT.add(f"audit: {name.strip()}", each, "µs CPU", floor_us)
     REPORT.slopes[f"memory MB of {entries:,} entries, {name.strip()}"] = peak
+    beside = "" if floor_us is None else f"   floor {floor_us:6.1f} µs   ratio {each / floor_us:5.1f}"
     print(
-        f"{name:44} {entries / cpu:9,.0f} entries/s of CPU   {cpu / entries * 1e6:6.1f} µs"
-        f"   {wall:6.1f} s wall   {peak} MB"
+        f"{name:44} {entries / cpu:9,.0f} entries/s of CPU   {each:6.1f} µs{beside}   {wall:6.1f} s wall   {peak} MB",
+        flush=True,
     )
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("folder", nargs="?", help="where to work; needs some 4 GB with --full")
+    arguments.add_argument("folder", nargs="?", help="where to work; needs some 6 GB with --full")
     arguments.add_argument("--entries", type=int, default=60_000, help="entries of each log that is verified")
     arguments.add_argument("--log-entries", type=int, default=300_000, help="entries of the long log")
     arguments.add_argument("--full", action="store_true", help="1,000,000 and 10,000,000 entries")
@@ -338,28 +332,32 @@ def main() -> None:
     entries, long = (1_000_000, 10_000_000) if given.full else (given.entries, given.log_entries)
     with REPORT.shown(given.json), tempfile.TemporaryDirectory(dir=given.folder) as name:
         folder = Path(name)
-        print_floor()
+        floor = measure_floor()
         known = cards()
         for part, stated in (("without", False), ("half", True)):
             write_one(folder / part, min(entries, 200_000), stated=stated)
         write_pair(folder / "pair", entries)
-        print_verify("verify, no statements", alone(measure_verify, folder / "without", "fr", known, 1), 0)
-        print_verify("verify, a third signed", alone(measure_verify, folder / "pair", "fr", known, 1), 1 / 3)
-        print_verify("verify, half signed", alone(measure_verify, folder / "half", "fr", known, 1), 1 / 2)
+        print_verify("verify, no statements", alone(measure_verify, folder / "without", "fr", known, 1), floor.of(0))
+        print_verify("verify, a third signed", alone(measure_verify, folder / "pair", "fr", known, 1), floor.of(1 / 3))
+        print_verify("verify, half signed", alone(measure_verify, folder / "half", "fr", known, 1), floor.of(1 / 2))
         print_verify(
             "  the same with two processes (parent's CPU)",
             alone(measure_verify, folder / "half", "fr", known, 2),
-            1 / 2,
+            None,
         )
         for jobs in (1, 2):
             total, cpu, matching, messages, peak = alone(measure_reconcile, folder / "pair", known, jobs)
-            REPORT.add(f"audit: reconcile two logs of {entries:,}, --jobs {jobs}", total, "s")
+            least = 2 * entries * floor.of(1 / 3) / 1e6
+            REPORT.add(f"audit: reconcile two logs of {entries:,}, --jobs {jobs}", total, "s", least)
             print(
                 f"reconcile two logs of {entries:,}, --jobs {jobs}: {total:.1f} s ({cpu:.1f} s CPU of one"
-                f" process), of which matching {matching:.1f} s;"
+                f" process; floor {least:.1f} s, ratio {cpu / least:.1f}), of which matching {matching:.1f} s;"
                 f" {messages:,} messages; {peak} MB"
             )
         asyncio.run(measure_store(folder, 10_000, long))
+        for left in folder.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        kept_audit.measure_both(REPORT, folder, entries, long, floor.of(0))
 
 
 if __name__ == "__main__":

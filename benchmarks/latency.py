@@ -36,7 +36,6 @@ from benchmarks.floor import request
 from benchmarks.throughput import IDLE_S, PASSPHRASE, WARM_UP_PINGS, Bench, percentile
 from exchange.demo.processes import READY_TIMEOUT_S, Commands, RunningNode
 from exchange.desk.desk import Desk
-from keys.local.files import write_file
 from keys.transport.tls import client_context, make_certificate, server_context
 
 # The stages in their order, and the words for the time until each from the line before.
@@ -208,10 +207,10 @@ def shares(took: list[float]) -> str:
 
 
 class Kept:
-    """What a party keeps of a message: a row, durably; a node also a file beside it."""
+    """What a party keeps of a message: a row, durably; a node also a note in a file beside it."""
 
     def __init__(self, folder: Path) -> None:
-        self._file = folder / "checkpoint"
+        self._file = os.open(folder / "checkpoint", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._database = sqlite3.connect(folder / "floor.sqlite", isolation_level=None)
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=FULL")
@@ -222,9 +221,10 @@ class Kept:
         self._database.execute("INSERT INTO row (body) VALUES (?)", (body,))
 
     def node(self, body: bytes) -> None:
-        """Commit one row, and replace the file."""
+        """Commit one row, and append to the file."""
         self.row(body)
-        write_file(self._file, body)
+        os.write(self._file, body)
+        os.fdatasync(self._file)
 
 
 def floor_node(folder: Path, onward: str | None, pipe: Connection) -> None:

@@ -14,7 +14,7 @@ from hashlib import sha256
 from struct import Struct
 from typing import Any
 
-from protocol.encoding import cbor
+from protocol.encoding import cbor, exact
 from protocol.errors import MalformedError, TooLargeError
 from protocol.event import MAX_EVENT_BYTES, Event, decode_event
 from protocol.log.checkpoint import Checkpoint, LogVerifier, parse_checkpoint, verify_checkpoint
@@ -190,12 +190,66 @@ def receipts_from_value(value: object) -> list[Receipt]:
 
 def encode_receipts(receipts: Sequence[Receipt]) -> bytes:
     """The receipts as canonical CBOR."""
-    return cbor.encode(receipts_to_value(receipts))
+    return cbor.encode_ordered(receipts_to_value(receipts))
 
 
 def decode_receipts(data: bytes) -> list[Receipt]:
     """The receipts in canonical CBOR, not verified; raises :class:`MalformedError` and its kin."""
+    if len(data) <= cbor.MAX_BYTES:
+        try:
+            return _exact_whole(data)
+        except exact.NOT_EXACT:
+            pass  # read again below, which says what is wrong
     return receipts_from_value(cbor.decode(data, max_depth=4))
+
+
+def _exact_whole(data: bytes) -> list[Receipt]:
+    receipts, end = exact_receipts(data, 0, cbor.MAX_ITEMS)
+    if end != len(data):
+        raise exact.InexactError
+    return receipts
+
+
+def exact_receipts(data: bytes, at: int, room: int) -> tuple[list[Receipt], int]:
+    """Receipts with nothing wrong in them, and where they end; raises one of :data:`exact.NOT_EXACT` for other bytes.
+
+    They are at most ``room`` items of CBOR. As with every reader there, what the data is too short for is cut: the
+    caller compares the end.
+    """
+    if data[at] != 0x82:
+        raise exact.InexactError
+    count, at = exact.count(data, at + 1)
+    room -= 3 + count
+    if count > MAX_CHECKPOINTS or room < 0:
+        raise exact.InexactError
+    notes: list[bytes] = []
+    for _ in range(count):
+        note, at = exact.byte_string(data, at)
+        if len(note) > MAX_NOTE_BYTES:
+            raise exact.InexactError
+        notes.append(note)
+    count, at = exact.count(data, at)
+    if count > MAX_RECEIPTS or 5 * count > room:
+        raise exact.InexactError
+    used = set()
+    receipts = []
+    for _ in range(count):
+        if data[at] != 0x84:
+            raise exact.InexactError
+        leaf, at = exact.byte_string(data, at + 1)
+        index, at = exact.unsigned(data, at)
+        path, at = exact.byte_string(data, at)
+        number, at = exact.unsigned(data, at)
+        if len(leaf) > MAX_EVENT_BYTES or index > MAX_SIZE or len(path) > MAX_PATH_HASHES * HASH_BYTES:
+            raise exact.InexactError
+        hashes, cut = divmod(len(path), HASH_BYTES)
+        if cut:
+            raise exact.InexactError
+        used.add(number)
+        receipts.append(Receipt(leaf, index, _HASHES[hashes].unpack(path), notes[number]))
+    if len(used) != len(notes) or len(set(notes)) != len(notes):
+        raise exact.InexactError
+    return receipts, at
 
 
 def to_tlog_proof(receipt: Receipt) -> bytes:

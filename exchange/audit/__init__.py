@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from exchange.audit._finding import Finding
     from exchange.audit._handovers import Status
+    from exchange.audit._ledger import Keeper
     from exchange.audit._proofs import proof_name, write_proofs
-    from exchange.audit._resume import keep_verified, verified_before
 
-__all__ = ["Finding", "Status", "keep_verified", "proof_name", "verified_before", "write_proofs"]
+__all__ = ["Finding", "Keeper", "Status", "proof_name", "write_proofs"]
 
 # Loaded when it is used: a desk that opens needs the period of a report, and none of what verifies logs.
 _HOMES = {
     "Finding": "exchange.audit._finding",
+    "Keeper": "exchange.audit._ledger",
     "Status": "exchange.audit._handovers",
     "proof_name": "exchange.audit._proofs",
     "write_proofs": "exchange.audit._proofs",
-    "keep_verified": "exchange.audit._resume",
-    "verified_before": "exchange.audit._resume",
 }
 
 

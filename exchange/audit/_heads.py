@@ -6,7 +6,7 @@ about the log, whatever its entries say.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,17 +15,20 @@ from exchange.audit._tree import AuthenticTree
 from keys.local.tile_folder import CONFLICT, COSIGNED, head_paths, read_resource
 from protocol.encoding.instants import to_text
 from protocol.errors import CheckpointInvalidError, LogForkError, LogUnavailableError, LogWentBackError, TooLargeError
-from protocol.log.checkpoint import LogVerifier, VerifiedCheckpoint, verify_checkpoint
+from protocol.log.checkpoint import VerifiedCheckpoint
+
+OpenHead = Callable[[bytes], VerifiedCheckpoint]
+"""Opens a checkpoint of the log whose signatures hold; raises CheckpointInvalidError for another."""
 
 
 def other_heads(
-    folder: Path, head: VerifiedCheckpoint, verifier: LogVerifier, tree: AuthenticTree, findings: Findings
+    folder: Path, head: VerifiedCheckpoint, open_head: OpenHead, tree: AuthenticTree, findings: Findings
 ) -> list[VerifiedCheckpoint]:
     """The heads of this history in the mirror beside ``head``, each once; what is wrong with the others is found."""
     kept: list[VerifiedCheckpoint] = []
     conflicting: set[bytes] = set()
     seen_before = {head.note}
-    for path, seen in _signed(folder, verifier, findings):
+    for path, seen in _signed(folder, open_head, findings):
         if seen.note in seen_before:
             continue  # it lies in several places
         seen_before.add(seen.note)
@@ -38,11 +41,11 @@ def other_heads(
     return kept
 
 
-def _signed(folder: Path, verifier: LogVerifier, findings: Findings) -> Iterator[tuple[str, VerifiedCheckpoint]]:
+def _signed(folder: Path, open_head: OpenHead, findings: Findings) -> Iterator[tuple[str, VerifiedCheckpoint]]:
     """The heads that the log signed, with where they lie; a file that is none is found."""
     for path in (COSIGNED, CONFLICT, *head_paths(folder)):
         try:
-            yield path, verify_checkpoint(read_resource(folder, path), verifier)
+            yield path, open_head(read_resource(folder, path))
         except LogUnavailableError:
             continue
         except (CheckpointInvalidError, TooLargeError) as problem:

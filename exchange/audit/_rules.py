@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -34,8 +33,12 @@ _AFTER_FOR_RECIPIENT: dict[EventName, frozenset[EventName]] = {
 }
 _AT_RECIPIENT = frozenset({*_AFTER_FOR_RECIPIENT, EventName.ContentConsignment})
 
-Breach = tuple[int, str, str]
-"""Index, code and text."""
+Breach = tuple[int, int, str, str]
+"""Index, time (Unix ms), code and text."""
+
+
+_Says = tuple[int, int, str | None, str | None]
+"""Time, name, recipient and peer of an event: no two that are the same entry differ in these."""
 
 
 @dataclass(slots=True)
@@ -43,14 +46,26 @@ class _Message:
     """What the log said of one envelope so far."""
 
     names: set[EventName] = field(default_factory=set)
-    by_recipient: dict[str | None, set[EventName]] = field(default_factory=lambda: defaultdict(set))
+    by_recipient: set[tuple[str | None, EventName]] = field(default_factory=set)
     said: set[tuple[EventName, str | None, str | None]] = field(default_factory=set)
-    first_with: dict[bytes, int] = field(default_factory=dict)  # by leaf hash
+    first: dict[_Says, int] = field(default_factory=dict)
+    alike: dict[_Says, dict[bytes, int]] = field(default_factory=dict)  # those that say the same, by leaf hash
 
     def add(self, name: EventName, row: Row) -> None:
         self.names.add(name)
-        self.by_recipient[row.recipient].add(name)
+        self.by_recipient.add((row.recipient, name))
         self.said.add((name, row.recipient, row.peer))
+
+    def first_of(self, row: Row, leaf_hash: Callable[[int], bytes]) -> int:
+        """The first entry that is the same as this one; hashes are asked for only where two say the same."""
+        says = (row.at_ms, row.name, row.recipient, row.peer)
+        first = self.first.setdefault(says, row.number)
+        if first == row.number:
+            return first
+        by_hash = self.alike.setdefault(says, {})
+        if not by_hash:
+            by_hash[leaf_hash(first)] = first
+        return by_hash.setdefault(leaf_hash(row.number), row.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,27 +89,30 @@ class EventRules:
             message = _Message()
             for row in events:
                 name = NAMES[row.name]
-                first = message.first_with.setdefault(self.leaf_hash(row.number), row.number)
+                first = message.first_of(row, self.leaf_hash)
                 if first_ms <= row.at_ms <= last_ms:
                     for code, text in self._of_event(name, row, message, first):
-                        yield row.number, code, text
+                        yield row.number, row.at_ms, code, text
                 message.add(name, row)
 
-    def _of_event(self, name: EventName, row: Row, message: _Message, first: int) -> Iterator[tuple[str, str]]:
+    def _of_event(self, name: EventName, row: Row, message: _Message, first: int) -> list[tuple[str, str]]:
+        """Code and text of each rule that an event breaks."""
         if first != row.number:
             # No two entries have one salt by chance.
-            yield "duplicate-entry", f"the log holds entry {first} a second time"
-            return
+            return [("duplicate-entry", f"the log holds entry {first} a second time")]
+        broken: list[tuple[str, str]] = []
         missing = self._missing(name, row, message)
         if missing:
             wanted = " or ".join(sorted(missing))
-            yield "out-of-order", f"{name} of a message for which no {wanted} stands before it"
+            broken.append(("out-of-order", f"{name} of a message for which no {wanted} stands before it"))
         if name in _AT_RECIPIENT and not self._serves(row):
-            yield "wrong-place", f"{name} for {row.recipient or 'nobody'} is not for the node {self.node} to state"
+            text = f"{name} for {row.recipient or 'nobody'} is not for the node {self.node} to state"
+            broken.append(("wrong-place", text))
         if name is EventName.RelayAcceptance and row.peer is None:
-            yield "no-peer", f"{name} does not say with which node"
+            broken.append(("no-peer", f"{name} does not say with which node"))
         if not name.negative and (name, row.recipient, row.peer) in message.said:
-            yield "repeated", f"a second {name} of the same message"
+            broken.append(("repeated", f"a second {name} of the same message"))
+        return broken
 
     def _missing(self, name: EventName, row: Row, message: _Message) -> frozenset[EventName]:
         """What should stand before an event; empty when one of it does or nothing need to."""
@@ -102,14 +120,12 @@ class EventRules:
             return _NOTHING
         wanted = _AFTER_FOR_RECIPIENT.get(name)
         if wanted is not None:
-            found = message.by_recipient.get(row.recipient, set())
+            return _NOTHING if any((row.recipient, one) in message.by_recipient for one in wanted) else wanted
+        if name is EventName.RelayAcceptance and row.reference is not None:
+            wanted = ACCEPTED  # it handed on what it had accepted itself
         else:
-            found = message.names
-            if name is EventName.RelayAcceptance and row.reference is not None:
-                wanted = ACCEPTED  # it handed on what it had accepted itself
-            else:
-                wanted = _AFTER_IN_MESSAGE.get(name, _NOTHING)
-        return wanted if wanted.isdisjoint(found) else _NOTHING
+            wanted = _AFTER_IN_MESSAGE.get(name, _NOTHING)
+        return wanted if wanted.isdisjoint(message.names) else _NOTHING
 
     def _serves(self, row: Row) -> bool:
         """Whether the node served the recipient then or before: messages wait where they were consigned."""

@@ -6,13 +6,16 @@ Rules:
 2. Entries are logged in the order of their times, but for the same skew. Where they are not, those are false that
    fewest others agree with: a single entry dated ahead is blamed, and not the honest ones after it. Where as many agree
    with either side, the log does not say which are false, and both are named.
+
+Of each bundle of entries stands in memory what decides whether anything in it can be false: its first and last time,
+and whether it is in order. Single times are looked at only where something can be.
 """
 
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -41,22 +44,77 @@ class FalseTime:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class TimeSpan:
+    """The times (Unix ms) of some entries that follow one another: the earliest, the latest, whether they are in order.
+
+    In order is what goes back by no more than the skew.
+    """
+
+    earliest: int
+    latest: int
+    ordered: bool
+
+
+def span_of(times_ms: Iterable[int]) -> TimeSpan | None:
+    """The span of times in the order of the log; None without any."""
+    times = list(times_ms)
+    if not times:
+        return None
+    earliest, latest = min(times), max(times)
+    ordered = latest - earliest <= _SKEW_MS or _is_ordered(times, range(len(times)))
+    return TimeSpan(earliest, latest, ordered)
+
+
 class EntryTimes:
-    """The times of a log's entries, 8 bytes each; those that cannot be read have none."""
+    """The times of a log's entries: a span for each bundle of ``width`` entries; those that cannot be read have none.
 
-    def __init__(self, size: int) -> None:
-        self._ms = array("q", [_UNKNOWN]) * size
+    ``times_in(first, end)`` gives index and time of each entry from ``first`` up to before ``end``, in any order.
+    """
 
-    def add(self, index: int, at_ms: int) -> None:
-        """The time that an entry says."""
-        self._ms[index] = at_ms
+    def __init__(self, size: int, width: int, times_in: Callable[[int, int], Iterable[tuple[int, int]]]) -> None:
+        self._size = size
+        self._width = width
+        self._times_in = times_in
+        self._spans: list[TimeSpan | None] = []
+
+    def add(self, span: TimeSpan | None) -> None:
+        """The span of the next bundle."""
+        self._spans.append(span)
 
     def false(self, checkpoints: Sequence[VerifiedCheckpoint]) -> list[FalseTime]:
         """All false times, by entry. ``checkpoints`` are of this log's history, in any order."""
         bounds = TimeBounds(checkpoints)
-        found = [bad for index, at in enumerate(self._ms) if at != _UNKNOWN and (bad := bounds.judge(index, at))]
-        found += _out_of_order(self._ms, {bad.index for bad in found})
+        found = [bad for first, end in self._doubtful(bounds) for bad in self._refuted(bounds, first, end)]
+        if found or not self._in_order():
+            times = array("q", [_UNKNOWN]) * self._size
+            for index, at in self._times_in(0, self._size):
+                times[index] = at
+            found += _out_of_order(times, {bad.index for bad in found})
         return sorted(found, key=lambda bad: bad.index)
+
+    def _doubtful(self, bounds: TimeBounds) -> Iterator[tuple[int, int]]:
+        """The bundles in which a checkpoint may refute a time: first entry, and the one behind the last."""
+        for number, span in enumerate(self._spans):
+            first, end = number * self._width, min((number + 1) * self._width, self._size)
+            if span is not None and bounds.may_refute(first, end, span):
+                yield first, end
+
+    def _refuted(self, bounds: TimeBounds, first: int, end: int) -> Iterator[FalseTime]:
+        for index, at in self._times_in(first, end):
+            bad = bounds.judge(index, at)
+            if bad is not None:
+                yield bad
+
+    def _in_order(self) -> bool:
+        latest = 0
+        for span in self._spans:
+            if span is None:
+                continue
+            if not span.ordered or span.earliest < latest - _SKEW_MS:
+                return False
+            latest = max(latest, span.latest)
+        return True
 
 
 class TimeBounds:
@@ -75,6 +133,14 @@ class TimeBounds:
         signed = [(at, one) for _size, at, one in timed]
         self._latest_up_to = list(accumulate(signed, partial(max, key=itemgetter(0))))
         self._earliest_from = list(accumulate(reversed(signed), partial(min, key=itemgetter(0))))[::-1]
+
+    def may_refute(self, first: int, end: int, span: TimeSpan) -> bool:
+        """Whether any time of the span may be false for any entry from ``first`` up to before ``end``."""
+        # Between two sizes all entries have the same bounds: those of the first behind each size decide.
+        inside = self._sizes[bisect_right(self._sizes, first) : bisect_left(self._sizes, end)]
+        return any(
+            self.refuted_by(index, at) is not None for index in {first, *inside} for at in {span.earliest, span.latest}
+        )
 
     def first_with(self, index: int) -> VerifiedCheckpoint | None:
         """The checkpoint that was signed first of those with this entry; None without one that says when."""

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -24,15 +25,11 @@ BundleResult = tuple[int, EntryReading | ComityError]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a reader needs: the mirror's folder, the desks' keys, and when a statement must have been logged.
-
-    The signatures of statements below ``known`` were verified before.
-    """
+    """What a reader needs: the mirror's folder, the desks' keys, and when a statement must have been logged."""
 
     folder: Path
     keys: Keys
     bounds_ms: tuple[int, int]
-    known: int = 0
 
     def read(self, bundles: Sequence[tuple[int, int]]) -> list[BundleResult]:
         """Read bundles, given by number and width."""
@@ -43,12 +40,15 @@ class Job:
             items = read_items(self.folder, index, width)
         except ComityError as problem:
             return problem
-        return read_bundle(index * TILE_WIDTH, items, self.keys, self.bounds_ms, self.known)
+        return read_bundle(index * TILE_WIDTH, items, self.keys, self.bounds_ms)
 
 
-def read_all(job: Job, size: int, jobs: int) -> Iterator[BundleResult]:
-    """Every bundle of a log of ``size`` entries, in order; ``jobs`` is the number of processes, 1 for this one."""
-    bundles = list(widths(size))
+def read_all(job: Job, first: int, size: int, jobs: int) -> Iterator[BundleResult]:
+    """Every bundle of a log of ``size`` entries from bundle ``first`` on, in order.
+
+    ``jobs`` is the number of processes, 1 for this one.
+    """
+    bundles = list(islice(widths(size), first, None))
     tasks = (bundles[at : at + _BUNDLES_A_TASK] for at in range(0, len(bundles), _BUNDLES_A_TASK))
     if jobs == 1 or len(bundles) <= _BUNDLES_A_TASK:
         for task in tasks:

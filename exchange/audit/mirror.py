@@ -10,14 +10,14 @@ ever signed for this mirror, also one that contradicts the others: each dates en
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Protocol
 
 from exchange.link.client import NodeClient
-from keys.local.files import write_file
+from keys.local.files import drop_left_behind, write_file
 from keys.local.tile_folder import (
     CHECKPOINT,
     CONFLICT,
@@ -53,12 +53,13 @@ from protocol.log.checkpoint import (
     parse_checkpoint,
     verify_checkpoint,
 )
-from protocol.log.layout import TILE_WIDTH, encode_bundle, tile_path, tile_width
+from protocol.log.layout import TILE_HEIGHT, TILE_WIDTH, encode_bundle, tile_path, tile_width
 from protocol.log.merkle import HASH_BYTES
 from protocol.log.scoped import Withheld, encode_scoped_bundle, item_hash
 from protocol.log.tiles import TileTree
 
 Progress = Callable[[int, int], None]
+_TILES_AT_ONCE = 256
 
 
 class LogSource(Protocol):
@@ -120,6 +121,7 @@ async def mirror(
     while another program works in the folder; nothing is asked of the source then.
     """
     with written_alone(folder):
+        drop_left_behind(folder)
         return await _mirror(source, folder, verifier, progress, form)
 
 
@@ -148,11 +150,7 @@ async def _mirror(
         ) from None
     if before is not None and tree.root(old_size) != before.root:
         raise ProofInvalidError(f"the tiles of the mirror {folder} do not lead to its checkpoint: it was altered here")
-    for level, index, hashes in tree.take_changed_tiles():
-        path = tile_path(level, index, len(hashes) // HASH_BYTES)
-        if await source.read(path) != hashes:
-            raise ProofInvalidError(f"the tile {path} of {head.origin} does not hold the hashes of its entries")
-        _write(folder, path, hashes)
+    await work.compare_tiles()
     if cosigned is not None:
         if tree.root(cosigned.checkpoint.size) != cosigned.checkpoint.root:
             _write(folder, CONFLICT, cosigned.note)
@@ -186,7 +184,7 @@ def _head(note: bytes, verifier: LogVerifier) -> Checkpoint:
 
 def _refusal(folder: Path, before: Checkpoint, head: Checkpoint) -> LogForkError:
     """What a head means that is not above the mirror's: the log went back, or it has two histories."""
-    tree = TileTree(before.size, lambda level, index: _full_tile(folder, level, index))
+    tree = TileTree(before.size, _tiles_of(folder, before.size))
     if head.size < before.size and tree.root(head.size) == head.root:
         return LogWentBackError(f"the log {head.origin} had {before.size} entries and now shows its first {head.size}")
     return LogForkError(f"the log {head.origin} had {before.size} entries and now shows another tree of {head.size}")
@@ -210,6 +208,7 @@ class _Mirroring:
         self._head = head
         self._old_size = old_size
         self._progress = progress
+        self._edge: dict[str, bytes] = {}  # the tiles that are not full, as they are at the head
 
     async def grow(self) -> TileTree:
         """The tree at the head, all new bundles written; raises :class:`ProofInvalidError`, :class:`MalformedError`."""
@@ -221,7 +220,7 @@ class _Mirroring:
 
     async def _extend(self, *, reuse: bool) -> TileTree:
         size, old_size = self._head.size, self._old_size
-        tree = TileTree(old_size, lambda level, index: _full_tile(self._folder, level, index))
+        tree = TileTree(old_size, _tiles_of(self._folder, old_size))
         for index in range(old_size // TILE_WIDTH, -(-size // TILE_WIDTH)):
             width = tile_width(0, index, size)
             known = max(0, old_size - index * TILE_WIDTH)
@@ -229,11 +228,42 @@ class _Mirroring:
             for hash_ in self._bundle_hashes(form, index, bundle, width, known)[known:]:
                 tree.append(hash_)
             _write(self._folder, form.path(index, width), bundle)
+            if (index + 1) % _TILES_AT_ONCE == 0:
+                self._keep_tiles(tree)
             if self._progress is not None:
                 self._progress(tree.size - old_size, size - old_size)
         if tree.root() != self._head.root:
             raise ProofInvalidError(f"the entries of {self._head.origin} do not lead to the root that it signed")
+        self._keep_tiles(tree)
         return tree
+
+    def _keep_tiles(self, tree: TileTree) -> None:
+        """Write the tiles that are full by now: of a long log, they have no place in memory.
+
+        They lie beyond what the mirror's checkpoint speaks of, as the bundles do, until all is proved.
+        """
+        for level, index, hashes in tree.take_changed_tiles():
+            width = len(hashes) // HASH_BYTES
+            path = tile_path(level, index, width)
+            if width == TILE_WIDTH:
+                _write(self._folder, path, hashes)
+            elif width == tile_width(level, index, self._head.size):
+                self._edge[path] = hashes
+
+    async def compare_tiles(self) -> None:
+        """Return if the source's tiles are those of its entries, with all of them written.
+
+        Raises :class:`ProofInvalidError`.
+        """
+        for level, index, width in _new_tiles(self._old_size, self._head.size):
+            path = tile_path(level, index, width)
+            hashes = read_resource(self._folder, path) if width == TILE_WIDTH else self._edge[path]
+            if await self._source.read(path) != hashes:
+                raise ProofInvalidError(
+                    f"the tile {path} of {self._head.origin} does not hold the hashes of its entries"
+                )
+        for path, hashes in self._edge.items():
+            _write(self._folder, path, hashes)
 
     async def _bundle(self, index: int, width: int, known: int, *, reuse: bool) -> tuple[BundleForm, bytes]:
         """A bundle from an earlier run, which was whole, or from the source; with what only the mirror still has."""
@@ -270,7 +300,7 @@ class _Mirroring:
         hashes = [item_hash(item) for item in form.decode(bundle)]
         if len(hashes) != width:
             raise MalformedError(f"the bundle {path} does not hold {width} entries")
-        if known and not _full_tile(self._folder, 0, index).startswith(b"".join(hashes[:known])):
+        if known and not _tiles_of(self._folder, self._old_size)(0, index).startswith(b"".join(hashes[:known])):
             raise ProofInvalidError(f"the bundle {path} does not hold the entries that are mirrored")
         return hashes
 
@@ -290,6 +320,27 @@ class _Mirroring:
 
 def _no_tile(level: int, index: int) -> bytes:
     raise LogUnavailableError(f"tile {index} of level {level} was never stored")
+
+
+def _new_tiles(old_size: int, size: int) -> Iterator[tuple[int, int, int]]:
+    """The tiles of a log of ``size`` entries that it had not, or not as wide, at ``old_size``: level, index, width."""
+    level = 0
+    while size >> TILE_HEIGHT * level:
+        before, now = (one >> TILE_HEIGHT * level for one in (old_size, size))
+        if before != now:
+            for index in range(before // TILE_WIDTH, -(-now // TILE_WIDTH)):
+                yield level, index, tile_width(level, index, size)
+        level += 1
+
+
+def _tiles_of(folder: Path, size: int) -> Callable[[int, int], bytes]:
+    """The mirror's tiles as they were at ``size``: a part that was proved comes before what a broken-off run left."""
+
+    def read(level: int, index: int) -> bytes:
+        part = folder / tile_path(level, index, tile_width(level, index, size))
+        return part.read_bytes() if part.exists() else _full_tile(folder, level, index)
+
+    return read
 
 
 def _full_tile(folder: Path, level: int, index: int) -> bytes:

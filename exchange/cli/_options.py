@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -17,7 +18,7 @@ from keys.local.terminal import INTERRUPTED, ask, refuse
 from protocol.errors import ComityError, MalformedError, RecipientNeededError, UsageError
 
 if TYPE_CHECKING:
-    from asyncio import Future
+    from concurrent.futures import Future
 
     from exchange.desk.desk import Desk
     from exchange.office.officers import Login
@@ -69,6 +70,8 @@ DisclosureOption = Annotated[
 ]
 IdArgument = Annotated[str, typer.Argument(help=_("The message's id, or its first or last characters."))]
 SHORT_ID = 8  # the end of an id: its beginning is a time, alike in neighbours
+# Wanted by most commands once the desk is open: loaded while the key is derived, and only as long as that takes.
+_MEANWHILE = ("aiohttp", "protocol.messages.parse", "protocol.lifecycle.case")
 DEFAULT_HOME = Path("~/.comity")
 # As people write an instant: with a space for the T, and to the minute.
 _AS_TYPED = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(:[\d.]+)?(?=[Zz+-])", re.ASCII)
@@ -195,7 +198,11 @@ def with_desk(
         keystore = _begin_to_open(folder, secret)
         from exchange.desk.desk import Desk, utc_now
 
-        async with Desk.open(folder, secret, clock=utc_now, login=read_login(), keystore=keystore) as desk:
+        for module in _MEANWHILE:
+            if keystore.done():
+                break
+            import_module(module)
+        async with Desk.open(folder, secret, clock=utc_now, login=read_login(), keystore=_awaited(keystore)) as desk:
             return await work(desk)
 
     return opened
@@ -203,11 +210,20 @@ def with_desk(
 
 def _begin_to_open(home: Path, passphrase: bytes) -> Future[Keystore]:
     """Derive the key of the desk's keystore on another core, while what a desk is made of is imported on this one."""
-    import asyncio
+    from concurrent.futures import ThreadPoolExecutor
 
     from keys.secrets.keystore import FILE_NAME, Keystore
 
-    opening = asyncio.get_running_loop().run_in_executor(None, Keystore.open, home / FILE_NAME, passphrase)
-    # Where the settings are refused first, nobody asks what came of it.
-    opening.add_done_callback(lambda done: done.cancelled() or done.exception())
+    worker = ThreadPoolExecutor(max_workers=1)
+    opening = worker.submit(Keystore.open, home / FILE_NAME, passphrase)
+    worker.shutdown(wait=False)
     return opening
+
+
+def _awaited(opening: Future[T]) -> Awaitable[T]:
+    """What is awaited of it: where the settings are refused first, nobody asks what came of it."""
+    import asyncio
+
+    awaited = asyncio.wrap_future(opening)
+    awaited.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return awaited

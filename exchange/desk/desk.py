@@ -163,6 +163,10 @@ class Desk:
         """The client of a node; raises :class:`UnknownNodeError`; :class:`UnavailableError` for a desk by bundles."""
         return self._works.link.client(node)
 
+    def audit_key(self) -> bytes:
+        """The key by which this desk knows what it kept of its audits (32 bytes): nobody else has it."""
+        return self._works.context.store.database.cipher.blind(b"audit", b"kept")
+
     async def wait_for(self, condition: Callable[[Desk], Awaitable[bool]], timeout_s: float = 30) -> None:
         """Return when ``condition`` holds, looking again whenever something arrives; raises :class:`TimeoutError`."""
         async with asyncio.timeout(timeout_s):

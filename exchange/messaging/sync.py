@@ -118,6 +118,7 @@ class NodeSync:
             # outbox.
             for finished in await asyncio.gather(*submitting):
                 outcomes.update(finished)
+        self._background.start(self._thread(self._store.database.tidy))
         return [_sent(message.head, outcomes[message.head.id]) for message in sent]
 
     def _compose(self, drafts: Drafts, part: slice = _ALL) -> Sequence[Composed]:
@@ -244,6 +245,8 @@ class NodeSync:
             left = 1
             while left and not fetching.done():
                 left = await self._thread(lambda: self._search.index(_INDEXED_AT_ONCE))
+            if not fetching.done():
+                await self._thread(self._store.database.tidy)
             return await fetching
         finally:
             fetching.cancel()

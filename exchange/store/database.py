@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from importlib import resources
 from pathlib import Path
@@ -25,6 +25,8 @@ from protocol.errors import DatabaseDamagedError, DeskBusyError, StorageFullErro
 BUSY_TIMEOUT_MS = int(LOCK_WAIT_S * 1000)
 # So many values are looked up by one statement.
 _MOST_VALUES = 500
+# After so many commits the write-ahead log is copied back in the next quiet moment.
+_TIDY_AFTER = 16
 
 
 class SealedDatabase:
@@ -38,6 +40,7 @@ class SealedDatabase:
         self.cipher = cipher
         self.path = path
         self._looking = False
+        self._commits = 0  # since the write-ahead log was copied back
         path.touch(mode=0o600)
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=128)
         try:
@@ -74,6 +77,7 @@ class SealedDatabase:
             try:
                 yield
                 self._connection.execute("COMMIT")
+                self._commits += 1
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
@@ -93,6 +97,16 @@ class SealedDatabase:
             finally:
                 self._looking = False
                 self._connection.execute("ROLLBACK")
+
+    def tidy(self) -> None:
+        """Copy the write-ahead log back into the file, if it is long, as far as no reader keeps it from that.
+
+        For moments in which nobody waits. Else SQLite does it within the commit that makes the log long.
+        """
+        if self._commits >= _TIDY_AFTER:
+            self._commits = 0
+            with suppress(sqlite3.Error):
+                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
     def changes_of_others(self) -> int:
         """A number that is another one after another program wrote."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -43,6 +44,17 @@ def write_file(path: Path, content: bytes, *, mode: int = PUBLIC_MODE, durable: 
         raise
     if durable:
         sync_folder(path.parent)
+
+
+_LEFT_BEHIND = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
+
+
+def drop_left_behind(folder: Path) -> None:
+    """Remove what :func:`write_file` leaves in ``folder`` and below when it is killed. Nobody may write there now."""
+    for place, _folders, files in os.walk(folder):
+        for name in filter(_LEFT_BEHIND.fullmatch, files):
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(place, name))
 
 
 def write_files(files: Mapping[Path, bytes], *, durable: bool = True) -> None:

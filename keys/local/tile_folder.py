@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from operator import attrgetter
 from pathlib import Path
+from typing import NamedTuple
 
 from keys.local.files import acquire_lock, locked, release_lock
 from protocol.errors import FolderBusyError, LogUnavailableError, MalformedError, TooLargeError
@@ -30,6 +32,7 @@ CHECKPOINT = "checkpoint"
 COSIGNED = "cosigned/checkpoint"
 CONFLICT = "checkpoint.conflict"
 LOCK = ".lock"
+_MAX_SIGNED = (1 << 63) - 1
 HEADS = "heads"
 """The folder with every signed head that a mirror was ever shown, of this history or of another."""
 MAX_BUNDLE_BYTES = 4 * 1024 * 1024
@@ -125,6 +128,45 @@ def file_names(folder: Path) -> Iterator[str]:
         folders.sort()
         for name in sorted(files):
             yield os.path.relpath(os.path.join(place, name), folder)
+
+
+class FileMark(NamedTuple):
+    """By what a file is known to be the one that was read: nobody who writes into it leaves all of these as they were.
+
+    ``changed_ns`` is when the file system says that the file last changed in any way, which no program can set.
+    """
+
+    size: int
+    modified_ns: int
+    changed_ns: int
+    inode: int
+
+
+def file_marks(folder: Path) -> dict[str, FileMark | None]:
+    """All that lies in the folder, as :func:`file_names`, with the marks of what is a file in it and nothing else."""
+    found: dict[str, FileMark | None] = {}
+    _mark(os.fspath(folder), "", found)
+    return found
+
+
+def _mark(place: str, prefix: str, found: dict[str, FileMark | None]) -> None:
+    folders = []
+    try:
+        with os.scandir(place) as entries:
+            listed = sorted(entries, key=attrgetter("name"))
+    except OSError:
+        return
+    for entry in listed:
+        if entry.is_file(follow_symlinks=False):
+            seen = entry.stat(follow_symlinks=False)
+            mark = FileMark(seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino & _MAX_SIGNED)
+            found[prefix + entry.name] = mark
+        elif entry.is_dir(follow_symlinks=False):
+            folders.append(entry.name)
+        elif not (entry.is_symlink() and entry.is_dir()):
+            found[prefix + entry.name] = None
+    for name in folders:
+        _mark(f"{place}/{name}", f"{prefix}{name}/", found)
 
 
 def named_tile(path: str) -> TileName | None:

@@ -113,13 +113,16 @@ def _wanted(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def _load(path: Path) -> gettext.NullTranslations | None:
+    written, made = path.with_suffix(".po"), path.with_suffix(".mo")
     try:
-        with path.with_suffix(".mo").open("rb") as compiled:
-            return gettext.GNUTranslations(compiled)
+        # One that is older than its text is of an earlier version.
+        if not written.exists() or made.stat().st_mtime_ns >= written.stat().st_mtime_ns:
+            with made.open("rb") as compiled:
+                return gettext.GNUTranslations(compiled)
     except (OSError, ValueError, struct.error):
         pass
     try:
-        content = path.with_suffix(".po").read_bytes()
+        content = written.read_bytes()
     except OSError:
         return None
     # Only here: who reads English does not wait for Babel.

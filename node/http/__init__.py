@@ -1,4 +1,4 @@
-"""The node's listeners and their connections: who may connect, for how long, who goes first, who asks.
+"""The node's listeners and their connections: who may connect, for how long, which one ends, who asks.
 
 It never reads a body before its sender is known; what a request asks for is the business of the endpoints.
 """

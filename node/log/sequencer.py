@@ -72,6 +72,8 @@ from protocol.log.freshness import is_due
 from protocol.misbehaviour.verify import ALLOWED_SKEW
 
 RETRY_FILE_S = 1.0
+# After so many batches the store does what it puts off, as soon as nothing waits.
+TIDY_AFTER = 32
 # A reader of the newest checkpoint waits so long for it to be signed anew.
 RENEWAL_S = 2.0
 
@@ -150,6 +152,7 @@ class Sequencer:
         self._pending: deque[_Group] = deque()
         self._pending_count = 0
         self._pending_bytes = 0
+        self._untidied = 0  # batches since the store could do what it puts off
         self._wake = asyncio.Event()
         self._stopping = False
         self._held: ComityError | None = LogUnconfirmedError()
@@ -345,7 +348,11 @@ class Sequencer:
             if not self._pending:
                 if self._stopping:
                     return
-                await self._idle()
+                if self._untidied >= TIDY_AFTER:
+                    self._untidied = 0
+                    await self._in_thread(self._store.tidy)
+                else:
+                    await self._idle()
                 continue
             groups = self._take()
             if self._halted is not None:
@@ -393,6 +400,7 @@ class Sequencer:
             self._withheld = set()
 
     async def _write(self, groups: list[_Group]) -> None:
+        self._untidied += 1
         operations = [operation for group in groups for operation in group.operations]
         written, problem = await self._in_thread(lambda: self._apply(operations))
         if written is not None:
@@ -415,19 +423,19 @@ class Sequencer:
             self._halted = written.withheld
             pending = Failed(ReceiptPendingError())
             outcomes = [pending if isinstance(outcome, Done) else outcome for outcome in outcomes]
+        keys = written.applied.desks | written.applied.partners
+        if written.withheld is None:
+            self._notify(keys)  # first: what goes on towards its recipient goes before the answer to its sender
+        else:
+            self._withheld |= keys
         at = 0
         for group in groups:
             group.settle(outcomes[at : at + len(group.operations)])
             at += len(group.operations)
-        keys = written.applied.desks | written.applied.partners
-        if written.withheld is None:
-            self._notify(keys)
-        else:
-            self._withheld |= keys
 
     def _notify(self, keys: Set[str]) -> None:
-        self.wakeups.notify(keys)
-        if any("@" not in key for key in keys):
+        watched = self.wakeups.notify(keys)
+        if any("@" not in key for key in keys - watched):
             self.wakeups.notify((ANY_PARTNER,))
 
     async def _in_thread(self, work: Callable[[], T]) -> tuple[T | None, BaseException | None]:

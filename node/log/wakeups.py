@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from types import TracebackType
 
 ANY_PARTNER = "*"
+"""Notified when something is queued for a partner whose own key nobody watches."""
 
 
 def calling(partner: str) -> str:
@@ -59,11 +60,13 @@ class Wakeups:
         """A watch of ``str(address)``, of a node's name, or of :data:`ANY_PARTNER`."""
         return Watch(self, key)
 
-    def notify(self, keys: Iterable[str]) -> None:
-        """Wake who watches one of ``keys``."""
-        for key in keys:
-            for event in self._events.get(key, ()):
+    def notify(self, keys: Iterable[str]) -> set[str]:
+        """Wake who watches one of ``keys``; those that somebody watches."""
+        watched = {key for key in keys if key in self._events}
+        for key in watched:
+            for event in self._events[key]:
                 event.set()
+        return watched
 
     def add(self, key: str, event: asyncio.Event) -> None:
         """Begin to wake ``event``."""

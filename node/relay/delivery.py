@@ -18,7 +18,7 @@ from node.log.wakeups import ANY_PARTNER, Watch, calling
 from node.operations.logging import log_defect
 from node.relay.context import RelayContext
 from node.store.operations import RecordExpired
-from node.store.reads import OutboundItem, OutboundKind
+from node.store.reads import OutboundItem, OutboundKind, Portion
 from protocol.errors import ComityError, NotRecordedError
 from protocol.http.wire import MAX_ENVELOPES, MAX_RECEIPTS
 
@@ -28,6 +28,8 @@ _MAX_SLEEP_S = 60.0
 # A partner that calls is asked again after this many doublings of the first back-off at most: it may reach this node
 # although it cannot be reached itself.
 _CALLED_DOUBLINGS = 2
+# One batch of receipts travels while the answer to another is recorded.
+_RECEIPT_REQUESTS_AT_ONCE = 2
 
 
 class Delivery:
@@ -73,9 +75,21 @@ class PartnerQueue:
         self._partner = partner
         self._failures = 0
         self._called = False
+        # The requests under way, each with the rows that it carries.
+        self._under_way: dict[asyncio.Task[ComityError | None], Sequence[OutboundItem]] = {}
 
     async def run(self) -> None:
-        """Deliver for ever."""
+        """Deliver for ever; what is under way is given up with it."""
+        try:
+            await self._deliver()
+        finally:
+            requests = list(self._under_way)
+            for request in requests:
+                request.cancel()
+            await asyncio.gather(*requests, return_exceptions=True)
+            self._under_way.clear()
+
+    async def _deliver(self) -> None:
         changes = self._node.sequencer.wakeups
         with changes.watch(self._partner) as watch, changes.watch(calling(self._partner)) as calls:
             while True:
@@ -83,7 +97,7 @@ class PartnerQueue:
                     await watch.wait(_MAX_SLEEP_S)
                     continue
                 try:
-                    worked = await self._round()
+                    worked = await self._round(watch)
                 except ComityError as problem:  # the store cannot be read, or such: nothing to do with the partner
                     self._node.log.warning("delivery-interrupted", partner=self._partner, code=problem.code)
                     self._failures += 1
@@ -116,27 +130,62 @@ class PartnerQueue:
 
     # --- One round ---------------------------------------------------------------------------------------------
 
-    async def _round(self) -> bool:
-        """Send what is due, or all that waits for a partner that called; True if there was something."""
-        ahead = timedelta(seconds=self._node.settings.delivery.max_backoff_s) if self._called else timedelta(0)
-        self._called = False
-        due_at = self._node.clock() + ahead
-        envelopes, receipts = await asyncio.gather(
-            self._due(OutboundKind.ENVELOPE, due_at, MAX_ENVELOPES * self._node.settings.delivery.requests_at_once),
-            self._due(OutboundKind.RECEIPTS, due_at, MAX_RECEIPTS),
-        )
-        if not envelopes and not receipts:
+    async def _round(self, watch: Watch) -> bool:
+        """Send what is due, or all that waits for a partner that called, beside what is under way.
+
+        Returns as soon as one request has ended or there is more to send, so that nothing waits for the slowest; when
+        one failed, after all have ended. False if there was nothing.
+        """
+        await self._begin()
+        if not self._under_way:
             return False
-        work = [self._transfer(batch) for batch in _batches(envelopes)]
-        work += [self._receipts(batch) for batch in receipt_batches(receipts)]
-        results = await asyncio.gather(*work)
-        problem = next((result for result in results if result is not None), None)
+        more = asyncio.create_task(watch.wait())
+        try:
+            await asyncio.wait((*self._under_way, more), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            more.cancel()
+        if not any(request.done() for request in self._under_way):
+            return True
+        problem = self._ended()
+        if problem is not None and self._under_way:
+            await asyncio.wait(self._under_way)
+            self._ended()
         self._settle(problem)
         return True
 
-    async def _due(self, kind: OutboundKind, at: datetime, limit: int) -> list[OutboundItem]:
-        size = BATCH_BYTES * (self._node.settings.delivery.requests_at_once if kind is OutboundKind.ENVELOPE else 1)
-        return await self._node.store.reads.due_outbound(self._partner, kind, at, limit, size)
+    async def _begin(self) -> None:
+        """Send what is due and not under way, as far as there is room for more requests."""
+        ahead = timedelta(seconds=self._node.settings.delivery.max_backoff_s) if self._called else timedelta(0)
+        self._called = False
+        due_at = self._node.clock() + ahead
+        envelopes, receipts = await self._due(due_at)
+        for batch in _batches(envelopes):
+            self._under_way[asyncio.create_task(self._transfer(batch))] = batch
+        for batch in receipt_batches(receipts):
+            self._under_way[asyncio.create_task(self._receipts(batch))] = batch
+
+    async def _due(self, at: datetime) -> tuple[list[OutboundItem], list[OutboundItem]]:
+        """The envelopes and receipts of as many requests as may be begun."""
+        envelopes = self._room(OutboundKind.ENVELOPE, MAX_ENVELOPES, self._node.settings.delivery.requests_at_once)
+        receipts = self._room(OutboundKind.RECEIPTS, MAX_RECEIPTS, _RECEIPT_REQUESTS_AT_ONCE)
+        if not envelopes.rows and not receipts.rows:
+            return [], []
+        without = [item.outbound_id for items in self._under_way.values() for item in items]
+        return await self._node.store.reads.due(self._partner, at, envelopes, receipts, without)
+
+    def _room(self, kind: OutboundKind, of_one: int, at_once: int) -> Portion:
+        """What the requests that may be begun hold, ``of_one`` rows in each."""
+        under_way = sum(items[0].kind is kind for items in self._under_way.values())
+        room = max(at_once - under_way, 0)
+        return Portion(of_one * room, BATCH_BYTES * room)
+
+    def _ended(self) -> ComityError | None:
+        """What the partner failed with, of the requests that have ended; raises what a defect raised."""
+        ended = [request for request in self._under_way if request.done()]
+        for request in ended:
+            del self._under_way[request]
+        problems = [request.result() for request in ended]
+        return next((problem for problem in problems if problem is not None), None)
 
     def _settle(self, problem: ComityError | None) -> None:
         metrics = self._node.metrics

@@ -53,5 +53,11 @@ class Store(Protocol):
     def require_still_there(self) -> None:
         """Return if what was opened is still what lies under its name. Any thread. Raises ``StoreReplacedError``."""
 
+    def tidy(self) -> None:
+        """Do what the store puts off while batches wait. Writer thread; never raises: what it cannot do, it does later.
+
+        Nothing depends on it; without it a batch now and then takes longer.
+        """
+
     def release(self) -> None:
         """Show readers what is committed: the newest checkpoint is now kept outside the database."""

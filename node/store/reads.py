@@ -82,6 +82,14 @@ class MessageOrigin:
     created: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """How much of a queue is taken at once: so many rows, about so many bytes, but one row at least."""
+
+    rows: int
+    size_bytes: int
+
+
 class Reads(Protocol):
     """All that is read of a store while it is open, from the event loop.
 
@@ -96,10 +104,26 @@ class Reads(Protocol):
     async def mailbox_head(self, desk: Address) -> int:
         """The highest seq of the mailbox, 0 if it never had an entry."""
 
+    async def mailbox_page(
+        self, desk: Address, after: int, limit: int, max_bytes: int
+    ) -> tuple[list[StoredMailboxEntry], int]:
+        """What :meth:`mailbox` and :meth:`mailbox_head` say of one moment."""
+
+    async def due(
+        self, partner: str, now: datetime, envelopes: Portion, receipts: Portion, without: Sequence[int] = ()
+    ) -> tuple[list[OutboundItem], list[OutboundItem]]:
+        """What :meth:`due_outbound` says of both kinds at one moment."""
+
     async def due_outbound(
-        self, partner: str, kind: OutboundKind, now: datetime, limit: int, max_bytes: int
+        self,
+        partner: str,
+        kind: OutboundKind,
+        now: datetime,
+        limit: int,
+        max_bytes: int,
+        without: Sequence[int] = (),
     ) -> list[OutboundItem]:
-        """Rows of ``kind`` to send to ``partner`` now: higher priority first, then the older."""
+        """Rows of ``kind`` to send to ``partner`` now, but for ``without``: higher priority first, then the older."""
 
     async def outbound(
         self, partner: str, kind: OutboundKind, after: int, limit: int, max_bytes: int

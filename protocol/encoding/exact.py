@@ -77,6 +77,22 @@ def unsigned(data: bytes, at: int) -> tuple[int, int]:
     return value, at + 1 + width
 
 
+def unsigneds(data: bytes, at: int, most: int) -> tuple[list[int], int]:
+    """The array of at most ``most`` integers that begins at ``at``, and where it ends; as :func:`byte_string`."""
+    items, at = count(data, at)
+    if items > most:
+        raise InexactError
+    values = []
+    for _ in range(items):
+        value = data[at]
+        if value < 24:
+            at += 1
+        else:
+            value, at = unsigned(data, at)
+        values.append(value)
+    return values, at
+
+
 def milliseconds(data: bytes, at: int) -> int:
     """The instant in the eight bytes from ``at`` on; one that fits in fewer is before 1971, and not found here."""
     ms = int.from_bytes(data[at : at + 8], "big")

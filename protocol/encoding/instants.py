@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Any, SupportsIndex
 
 from protocol.errors import MalformedError
@@ -57,9 +58,9 @@ def parse_instant(text: str) -> WrittenInstant:
     found = _RFC3339.fullmatch(text)
     if found is None:
         raise MalformedError(_OFFSET_ADVICE if _NO_OFFSET.fullmatch(text) else _ADVICE)
-    year, month, day, hour, minute, second = (int(number) for number in found.groups()[:6])
-    micros = int((found[7] or "").ljust(6, "0")[:6])
-    zone = timezone(_offset(found[8], found[9], found[10]))
+    year, month, day, hour, minute, second = map(int, found.groups()[:6])
+    micros = int(found[7].ljust(6, "0")[:6]) if found[7] else 0
+    zone = _zone(found[8], found[9], found[10])
     leap = second == 60
     if leap:
         second, micros = 59, 999_999
@@ -73,6 +74,11 @@ def parse_instant(text: str) -> WrittenInstant:
         raise MalformedError("second 60 is there only at the end of a month in UTC (a leap second): check the time")
     instant._written = text
     return instant
+
+
+@lru_cache(maxsize=128)  # there are some forty
+def _zone(sign: str | None, hours: str, minutes: str) -> timezone:
+    return timezone(_offset(sign, hours, minutes))
 
 
 def _offset(sign: str | None, hours: str, minutes: str) -> timedelta:

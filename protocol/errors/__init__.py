@@ -86,6 +86,7 @@ ComityError                              internal                 _base
 ├─ LogUnavailableError                   log-not-found            _log
 │  ├─ NoMirrorError                      no-mirror                _log
 │  └─ EntriesErasedError                 entries-erased           _log
+├─ KeptAuditAlteredError                 kept-audit-altered       _log
 ├─ OldSizeError                          old-size                 _log
 ├─ QuorumNotMetError                     quorum-not-met           _log
 ├─ StoreDamagedError                     store-damaged            _node
@@ -171,6 +172,7 @@ from protocol.errors._keys import TokenUnavailableError as TokenUnavailableError
 from protocol.errors._log import CheckpointInvalidError as CheckpointInvalidError
 from protocol.errors._log import CheckpointStaleError as CheckpointStaleError
 from protocol.errors._log import EntriesErasedError as EntriesErasedError
+from protocol.errors._log import KeptAuditAlteredError as KeptAuditAlteredError
 from protocol.errors._log import LogConflictError as LogConflictError
 from protocol.errors._log import LogForkError as LogForkError
 from protocol.errors._log import LogUnavailableError as LogUnavailableError

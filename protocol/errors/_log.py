@@ -107,6 +107,14 @@ class NoMirrorError(LogUnavailableError):
     advice = "Take it with comity audit mirror NODE, or name its folder as NODE=FOLDER."
 
 
+class KeptAuditAlteredError(ComityError):
+    """What an auditor kept of an earlier verification of a log is not what it had written."""
+
+    code = "kept-audit-altered"
+    http_status = 500
+    advice = "Find out who altered it. Then verify again with --from-the-beginning, which makes it anew."
+
+
 class EntriesErasedError(LogUnavailableError):
     """The entry's data was erased when its time was over; the log keeps its hash."""
 

@@ -92,6 +92,7 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "log-conflict": _log.LogConflictError,
         "log-not-found": _log.LogUnavailableError,
         "no-mirror": _log.NoMirrorError,
+        "kept-audit-altered": _log.KeptAuditAlteredError,
         "entries-erased": _log.EntriesErasedError,
         "old-size": _log.OldSizeError,
         "quorum-not-met": _log.QuorumNotMetError,

@@ -11,7 +11,7 @@ from protocol.errors import ComityError, MalformedError, PeerFailedError, TooLar
 from protocol.http.problem import problem_of, problem_text
 from protocol.log.merkle import HASH_BYTES, MAX_SIZE
 from protocol.log.note import MAX_NOTE_BYTES
-from protocol.receipt import Receipt, receipts_from_value, receipts_to_value
+from protocol.receipt import Receipt, exact_receipts, receipts_from_value, receipts_to_value
 from protocol.routing import MAX_RECIPIENTS
 
 T = TypeVar("T")
@@ -31,6 +31,11 @@ MAX_VERDICTS = 4_096
 # It tells of one log's head: the checkpoint that was signed first, and the latest of the same tree.
 MAX_HEAD_NOTES = 2
 MAX_HEAD_BYTES = MAX_HEAD_NOTES * (MAX_NOTE_BYTES + 16)
+
+# The first bytes of a page of a mailbox, and of the answers to a batch.
+_PAGE_START, _ANSWERS_START = bytes.fromhex("a301"), bytes.fromhex("a201")
+_RECEIVED = bytes.fromhex("a101")  # an answer that is receipts
+_NULL = 0xF6
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +77,23 @@ def _exact_items(body: bytes, max_items: int) -> list[bytes]:
 
 def encode_items(items: Sequence[bytes]) -> bytes:
     """The body of a request: an array of byte strings."""
-    return cbor.encode(list(items))
+    return cbor.encode_ordered(list(items))
 
 
 def encode_answers(answers: Sequence[EnvelopeAnswer]) -> bytes:
     """The answer to a batch: ``{1: [{1: [receipt number]} or {2: problem}], 2: receipts}``."""
     receipts: list[Receipt] = []
     rows = [answer_to_value(answer, receipts) for answer in answers]
-    return cbor.encode({1: rows, 2: receipts_to_value(receipts)})
+    return cbor.encode_ordered({1: rows, 2: receipts_to_value(receipts)})
 
 
 def decode_answers(body: bytes, count: int, source: str) -> list[EnvelopeAnswer]:
     """The ``count`` answers in a partner's response; raises :class:`PeerFailedError` for anything else."""
+    if len(body) <= MAX_ANSWER_BYTES:
+        try:
+            return _exact_answers(body, count)
+        except exact.NOT_EXACT:
+            pass  # read again below, which says what is wrong
     value = _decode(body, source)
     if type(value) is not dict or set(value) != {1, 2} or type(value[1]) is not list or len(value[1]) != count:
         raise _nonsense(source)
@@ -94,9 +104,32 @@ def decode_answers(body: bytes, count: int, source: str) -> list[EnvelopeAnswer]
         raise _nonsense(source) from problem
 
 
+def _exact_answers(body: bytes, count: int) -> list[EnvelopeAnswer]:
+    """Answers with nothing wrong and no refusal in them; raises one of :data:`exact.NOT_EXACT` for any other bytes."""
+    if not body.startswith(_ANSWERS_START):
+        raise exact.InexactError
+    rows, at = exact.count(body, len(_ANSWERS_START))
+    if rows != count:
+        raise exact.InexactError
+    room = cbor.MAX_ITEMS - 4  # the answers themselves, their keys and the array
+    named = []
+    for _ in range(rows):
+        if not body.startswith(_RECEIVED, at):
+            raise exact.InexactError
+        numbers, at = exact.unsigneds(body, at + len(_RECEIVED), MAX_ANSWER_RECEIPTS)
+        room -= 3 + len(numbers)
+        named.append(numbers)
+    if body[at] != 2:
+        raise exact.InexactError
+    receipts, at = exact_receipts(body, at + 1, room)
+    if at != len(body):
+        raise exact.InexactError
+    return [EnvelopeAnswer(tuple([receipts[number] for number in numbers])) for numbers in named]
+
+
 def encode_verdicts(verdicts: Sequence[ComityError | None]) -> bytes:
     """The answer to a batch of receipts: null where it stands, else the problem."""
-    return cbor.encode([_verdict(verdict) for verdict in verdicts])
+    return cbor.encode_ordered([_verdict(verdict) for verdict in verdicts])
 
 
 def decode_verdicts(body: bytes, count: int, source: str) -> list[ComityError | None]:
@@ -135,11 +168,16 @@ def encode_mailbox(entries: Sequence[tuple[int, bytes | None, Sequence[Receipt]]
     for sequence, envelope, own in entries:
         rows.append([sequence, envelope, list(range(len(receipts), len(receipts) + len(own)))])
         receipts += own
-    return cbor.encode({1: rows, 2: receipts_to_value(receipts), 3: head})
+    return cbor.encode_ordered({1: rows, 2: receipts_to_value(receipts), 3: head})
 
 
 def decode_mailbox(body: bytes, after: int, source: str) -> MailboxPage:
     """The page after the sequence ``after`` in a node's response; raises :class:`PeerFailedError` for anything else."""
+    if len(body) <= MAX_ANSWER_BYTES:
+        try:
+            return _exact_mailbox(body, after)
+        except exact.NOT_EXACT:
+            pass  # read again below, which says what is wrong
     value = _decode(body, source)
     if type(value) is not dict or set(value) != {1, 2, 3} or type(value[1]) is not list or not _is_sequence(value[3]):
         raise _nonsense(source)
@@ -152,6 +190,40 @@ def decode_mailbox(body: bytes, after: int, source: str) -> MailboxPage:
     if sequences != sorted(set(sequences)):
         raise _nonsense(source)
     return MailboxPage(entries, value[3])
+
+
+def _exact_mailbox(body: bytes, after: int) -> MailboxPage:
+    """A page with nothing wrong in it; raises one of :data:`exact.NOT_EXACT` for any other bytes."""
+    if not body.startswith(_PAGE_START):
+        raise exact.InexactError
+    count, at = exact.count(body, len(_PAGE_START))
+    room = cbor.MAX_ITEMS - 6  # the page itself, its keys, the array and the head
+    rows = []
+    for _ in range(count):
+        if body[at] != 0x83:
+            raise exact.InexactError
+        sequence, at = exact.unsigned(body, at + 1)
+        if not after < sequence <= MAX_SIZE:
+            raise exact.InexactError
+        after = sequence
+        envelope = None
+        if body[at] == _NULL:
+            at += 1
+        else:
+            envelope, at = exact.byte_string(body, at)
+        numbers, at = exact.unsigneds(body, at, room)
+        room -= 4 + len(numbers)
+        rows.append((sequence, envelope, numbers))
+    if body[at] != 2:
+        raise exact.InexactError
+    receipts, at = exact_receipts(body, at + 1, room)
+    if body[at] != 3:
+        raise exact.InexactError
+    head, at = exact.unsigned(body, at + 1)
+    if at != len(body) or head > MAX_SIZE:
+        raise exact.InexactError
+    entries = [MailboxEntry(sequence, raw, tuple([receipts[n] for n in own])) for sequence, raw, own in rows]
+    return MailboxPage(tuple(entries), head)
 
 
 def _entry(row: Any, receipts: Sequence[Receipt]) -> MailboxEntry:
@@ -190,7 +262,7 @@ def encode_waiting(waiting: Waiting) -> bytes:
     for number, own in waiting.receipts:
         groups.append([number, list(range(len(receipts), len(receipts) + len(own)))])
         receipts += own
-    return cbor.encode({1: [list(row) for row in waiting.envelopes], 2: groups, 3: receipts_to_value(receipts)})
+    return cbor.encode_ordered({1: [list(row) for row in waiting.envelopes], 2: groups, 3: receipts_to_value(receipts)})
 
 
 def decode_waiting(body: bytes, source: str) -> Waiting:
@@ -213,7 +285,7 @@ def encode_taken(taken: Taken) -> bytes:
     for number, answer in taken.answers:
         answers.append([number, answer_to_value(answer, receipts)])
     verdicts = [[number, [_verdict(verdict) for verdict in own]] for number, own in taken.verdicts]
-    return cbor.encode({1: answers, 2: verdicts, 3: receipts_to_value(receipts)})
+    return cbor.encode_ordered({1: answers, 2: verdicts, 3: receipts_to_value(receipts)})
 
 
 def decode_taken(body: bytes, source: str) -> Taken:
@@ -299,7 +371,7 @@ class Heads:
 
 def encode_heads(heads: Heads) -> bytes:
     """``{1: [[origin, size, root]], 2: [[origin, digest]]}``."""
-    return cbor.encode({1: [list(row) for row in heads.seen], 2: [list(row) for row in heads.proofs]})
+    return cbor.encode_ordered({1: [list(row) for row in heads.seen], 2: [list(row) for row in heads.proofs]})
 
 
 def decode_heads(body: bytes, source: str) -> Heads:

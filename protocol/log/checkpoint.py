@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -228,20 +229,42 @@ def open_checkpoint(note: bytes, verifier: LogVerifier) -> Checkpoint:
 
 def verify_checkpoint(note: bytes, verifier: LogVerifier) -> VerifiedCheckpoint:
     """As :func:`open_checkpoint`, with the time of signing and the other signature lines."""
+    return _opened(note, verifier, _verify_both)
+
+
+def reopen_checkpoint(note: bytes, verifier: LogVerifier) -> VerifiedCheckpoint:
+    """As :func:`verify_checkpoint`, for the very bytes whose signatures were verified before under the same keys."""
+    return _opened(note, verifier, lambda _signed, _keys: None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    """The lines of a log on its checkpoint, and what they are over."""
+
+    text: bytes
+    ed25519: bytes
+    mldsa_message: bytes
+    mldsa: bytes
+
+
+def _verify_both(signed: _Signed, keys: LogVerifier) -> None:
+    keys.verify_ed25519(signed.text, signed.ed25519)
+    keys.verify_mldsa(signed.mldsa_message, signed.mldsa)
+
+
+def _opened(note: bytes, verifier: LogVerifier, verify: Callable[[_Signed, LogVerifier], None]) -> VerifiedCheckpoint:
     try:
         parsed = parse_note(note)
         checkpoint = parse_checkpoint_text(parsed.text)
         if checkpoint.origin != verifier.origin:
             raise CheckpointInvalidError("the checkpoint is of another log")
-        verifier, former = verifier.keys_of(parsed)
+        keys, former = verifier.keys_of(parsed)
         if former is not None:
             former.check(checkpoint)
-        ed25519_id, mldsa_id = verifier.key_ids
-        ed25519_line, mldsa_line = _line_of(parsed, verifier, ed25519_id), _line_of(parsed, verifier, mldsa_id)
-        verifier.verify_ed25519(parsed.text.encode(), ed25519_line.signature)
+        ed25519_line, mldsa_line = (_line_of(parsed, keys, key_id) for key_id in keys.key_ids)
         seconds, signature = split_timestamped(mldsa_line.signature, ML_DSA_44_SIGNATURE_BYTES)
-        message = mldsa_message(verifier.origin, seconds, checkpoint.origin, checkpoint.size, checkpoint.root)
-        verifier.verify_mldsa(message, signature)
+        message = mldsa_message(keys.origin, seconds, checkpoint.origin, checkpoint.size, checkpoint.root)
+        verify(_Signed(parsed.text.encode(), ed25519_line.signature, message, signature), keys)
         others = tuple(line for line in parsed.signatures if line not in (ed25519_line, mldsa_line))
         return VerifiedCheckpoint(checkpoint, from_timestamp(seconds), note, others)
     except (MalformedError, TooLargeError) as problem:

@@ -41,7 +41,7 @@ from node.store.operations import (
     RecordUnclaimed,
     StoreForeignReceipts,
 )
-from node.store.reads import MessageOrigin, OutboundKind
+from node.store.reads import MessageOrigin, OutboundKind, Portion
 from protocol.address import Address
 from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
 from protocol.directory_seen import DirectorySeen, decode_entry
@@ -486,6 +486,9 @@ class StoreConformance:
         outcome = done(store, stated(message))
 
         (row,) = await store.reads.due_outbound("fr", OutboundKind.RECEIPTS, NOW, 10, 1 << 20)
+        envelopes = await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, 10, 1 << 20)
+        assert await store.reads.due("fr", NOW, Portion(10, 1 << 20), Portion(10, 1 << 20)) == (envelopes, [row])
+        assert (await store.reads.due("fr", NOW, Portion(10, 1 << 20), Portion(0, 1)))[1] == []
         assert (row.receipts, row.raw, row.digest, row.expires) == (outcome.receipts, None, message.digest, None)
         assert done(store, MarkReceiptsSent((row.outbound_id,))).count == 1
         assert await queue(store, kind=OutboundKind.RECEIPTS) == []
@@ -580,6 +583,13 @@ class StoreConformance:
         assert len(await store.reads.mailbox(BUSAN, 0, 3, 1 << 20)) == 3
         assert len(await store.reads.mailbox(BUSAN, 0, 5, 1)) == 1
 
+    async def test_what_is_under_way_is_left_out_and_takes_no_place(self, store: Store) -> None:
+        for _ in range(5):
+            done(store, submission(incoming(SEOUL), partners=("fr",)))
+        rows = await queue(store)
+        due = await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, 2, 1 << 20, rows[:2])
+        assert [row.outbound_id for row in due] == rows[2:4]
+
     async def test_partners_are_listed_with_their_earliest_row(self, store: Store) -> None:
         apply(store, *(submission(incoming(SEOUL), partners=(partner,)) for partner in ("fr", "jp", "fr", "de")))
 
@@ -667,6 +677,7 @@ class StoreConformance:
 
         (entry,) = await store.reads.mailbox(SEOUL, head, 10, 1 << 20)
         assert entry.seq == await store.reads.mailbox_head(SEOUL) > head
+        assert await store.reads.mailbox_page(SEOUL, head, 10, 1 << 20) == ([entry], entry.seq)
 
     # --- Receipts from other logs ----------------------------------------------------------------------------
 

@@ -562,7 +562,7 @@ async def test_a_log_that_grows_is_proved_and_remembered(kr: World) -> None:
 async def test_stopping_answers_those_who_wait(kr: World) -> None:
     seoul = kr.desks["24-7@kr"]
     poll = asyncio.create_task(kr.mailbox(seoul, wait=30))
-    await kr.until(lambda: kr.nodes["kr"].http.polls["24-7@kr"] == 1)
+    await kr.until(lambda: kr.nodes["kr"].http.polls.of["24-7@kr"] == 1)
     await kr.stop("kr")
     assert await poll == ([], 0)
 

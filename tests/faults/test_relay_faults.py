@@ -3,7 +3,8 @@
 kr reaches fr through the relay de. What the relay does wrong is done to its requests and answers, with its own keys.
 """
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,32 @@ async def test_a_relay_hands_on_and_every_hop_is_proved_to_the_senders_desk(worl
         r.leaf_hash for r in receipts if r.origin == FR and r.event.name is EventName.RelayAcceptance
     )
     assert set(accepted) == {KR, DE, FR}
+
+
+async def test_a_message_does_not_wait_for_an_earlier_request_that_the_partner_answers_late(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seoul, berlin = world.desks["24-7@kr"], world.desks["24-7@de"]
+    client = world.nodes["kr"].context.partners.get("de")
+    transfer, asked, late, carried = client.transfer, asyncio.Event(), asyncio.Event(), list[bytes]()
+
+    async def answer_late(envelopes: Sequence[bytes]) -> list[WireAnswer]:
+        carried.extend(envelopes)
+        first = not asked.is_set()
+        asked.set()
+        if first:
+            await late.wait()
+        return await transfer(envelopes)
+
+    monkeypatch.setattr(client, "transfer", answer_late)
+    first, second = world.seal(seoul, [berlin]), world.seal(seoul, [berlin])
+    await world.submit(seoul, first)
+    await asked.wait()
+    await world.submit(seoul, second)
+    await arrives_once(world, berlin, second)
+    late.set()
+    await arrives_once(world, berlin, first)
+    assert sorted(carried) == sorted((first.raw, second.raw))  # what is under way is not sent beside itself
 
 
 async def test_a_message_to_the_relay_and_behind_it_is_handed_over_once(world: World) -> None:

@@ -79,7 +79,7 @@ NOT_FOR_A_DESK = frozenset(
     ]
 )
 HELPS = {
-    "comity": ("exchange.cli.main", [[], *([row.name] for row in COMITY), ["officer", "add"], ["evidence", "bundle"]]),
+    "comity": ("exchange.cli.main", [[], *([row.name] for row in COMITY), ["officer", "add"], ["evidence", "bag"]]),
     "comity-node": ("node.cli.main", [[], *([row.name] for row in NODE), ["cards", "publish"], ["log", "erase"]]),
 }
 FEW = {0: 200, 1: 290, 2: 290}  # modules, by how many words the command has

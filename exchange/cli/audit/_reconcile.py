@@ -19,11 +19,13 @@ from exchange.cli._options import (
     with_desk,
 )
 from exchange.cli.audit.mirrors import (
+    AnewOption,
     JobsOption,
     MirrorsArgument,
     WitnessedOption,
     partial_object,
     period_of,
+    plan_of,
     print_findings,
     print_log,
     print_proofs,
@@ -56,6 +58,7 @@ def reconcile(
     ] = None,
     require_witnessed: WitnessedOption = False,
     jobs: JobsOption = 1,
+    anew: AnewOption = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -69,8 +72,9 @@ def reconcile(
         if len(mirrors) != 2:
             raise UsageError(_("give two mirrors to reconcile"))
         period = period_of(since, until)
+        plan = plan_of(desk, home, period, jobs, anew=anew)
         first, second = await verified_all(
-            desk, home, mirrors, period, jobs, require_witnessed=require_witnessed, as_json=as_json
+            desk, home, mirrors, plan, require_witnessed=require_witnessed, as_json=as_json
         )
         result = reconcile_logs(first, second, period, late_after_s=late_after)
         written = 0

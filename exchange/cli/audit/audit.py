@@ -24,15 +24,16 @@ from exchange.cli._options import (
 )
 from exchange.cli.audit._reconcile import reconcile
 from exchange.cli.audit.mirrors import (
+    AnewOption,
     JobsOption,
     MirrorsArgument,
     WitnessedOption,
     demanded,
-    kept_in,
     log_object,
     mirror_of,
     partial_object,
     period_of,
+    plan_of,
     print_findings,
     print_log,
     print_partial,
@@ -77,6 +78,7 @@ def mirror(
     ] = None,
     require_witnessed: WitnessedOption = False,
     jobs: JobsOption = 1,
+    anew: AnewOption = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -104,7 +106,7 @@ def mirror(
                 moved,
                 form=PLAIN if whole else SCOPED,
             )
-        log = await verified(desk, node, folder, ALWAYS, jobs, kept=kept_in(home), as_json=as_json)
+        log = await verified(desk, node, folder, plan_of(desk, home, ALWAYS, jobs, anew=anew), as_json=as_json)
         log = log.shown_at(asked_at)
         log = await demanded(desk, log, ALWAYS) if require_witnessed else log
         seen = await witnesses_of(desk, log)
@@ -130,6 +132,7 @@ def verify(
     ] = None,
     require_witnessed: WitnessedOption = False,
     jobs: JobsOption = 1,
+    anew: AnewOption = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -140,9 +143,8 @@ def verify(
         period = period_of(since, until)
         for file in envelopes or ():  # told before hours of work
             require_file(file, FileKind.TRANSFER)
-        logs = await verified_all(
-            desk, home, mirrors, period, jobs, require_witnessed=require_witnessed, as_json=as_json
-        )
+        plan = plan_of(desk, home, period, jobs, anew=anew)
+        logs = await verified_all(desk, home, mirrors, plan, require_witnessed=require_witnessed, as_json=as_json)
         checked = [await _checked(desk, log, envelopes or []) for log in logs]
         seen = [await witnesses_of(desk, log) for log in logs]
         ok = all(log.ok for log in logs) and not any(check.findings for check in checked)
@@ -174,6 +176,7 @@ def trace(
     ] = None,
     require_witnessed: WitnessedOption = False,
     jobs: JobsOption = 1,
+    anew: AnewOption = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -189,9 +192,8 @@ def trace(
             wanted = UUID(message_id)
         except ValueError:
             raise UsageError(_("give the message's whole id")) from None
-        logs = await verified_all(
-            desk, home, mirrors, ALWAYS, jobs, require_witnessed=require_witnessed, as_json=as_json
-        )
+        plan = plan_of(desk, home, ALWAYS, jobs, anew=anew)
+        logs = await verified_all(desk, home, mirrors, plan, require_witnessed=require_witnessed, as_json=as_json)
         rows = trace_message(wanted, logs)
         if not rows:
             refuse(NotFoundError(_not_traced(wanted, logs)), as_json=as_json)
@@ -254,6 +256,7 @@ def report(
     sign_passphrase_file: SignPassphraseOption = None,
     require_witnessed: WitnessedOption = False,
     jobs: JobsOption = 1,
+    anew: AnewOption = False,
     home: HomeOption = DEFAULT_HOME,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -271,9 +274,8 @@ def report(
             from exchange.report.audit_figures import audit_figures, stands_at
             from exchange.report.sources import audited
 
-            logs = await verified_all(
-                desk, home, mirrors, ALWAYS, jobs, require_witnessed=require_witnessed, as_json=as_json
-            )
+            plan = plan_of(desk, home, ALWAYS, jobs, anew=anew)
+            logs = await verified_all(desk, home, mirrors, plan, require_witnessed=require_witnessed, as_json=as_json)
             read = [audited(log, (await witnesses_of(desk, log)).missing) for log in logs]
             figures = audit_figures(read, period, stands_at(read, period), Suppression(suppress_below))
             await deliver(wanted, figures, lambda: audit_document(figures, wanted.reader), as_json=as_json)

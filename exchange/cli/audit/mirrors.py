@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,9 +18,9 @@ from protocol.address import parse_node
 from protocol.errors import UsageError
 
 if TYPE_CHECKING:
-    from exchange.audit import Finding
+    from exchange.audit import Finding, Keeper
     from exchange.audit.period import Period
-    from exchange.audit.verify import VerifiedLog
+    from exchange.audit.verify import VerifiedLog, VerifyPlan
     from exchange.audit.witnessing import Witnessed
     from exchange.desk.desk import Desk
     from keys.directory.view import Directory
@@ -31,8 +32,10 @@ MirrorsArgument = Annotated[
 JobsOption = Annotated[
     int, typer.Option("--jobs", min=1, max=64, help=_("Processes that read entries at the same time."))
 ]
-
-
+AnewOption = Annotated[
+    bool,
+    typer.Option("--from-the-beginning", help=_("Verify every entry again, and not only what is new since last time.")),
+]
 WitnessedOption = Annotated[
     bool,
     typer.Option("--require-witnessed", help=_("Report a finding if not enough partners cosigned what is looked at.")),
@@ -52,11 +55,12 @@ def mirror_of(home: Path, text: str) -> tuple[str, Path]:
     return node, Path(folder) if folder else Home(home.expanduser()).mirrors / node
 
 
-def kept_in(home: Path) -> Path:
-    """Where it is kept how far logs were verified."""
+def keeper_of(desk: Desk, home: Path) -> Keeper:
+    """Where this desk keeps what it verified of logs."""
+    from exchange.audit import Keeper
     from exchange.settings import Home
 
-    return Home(home.expanduser()).mirrors / ".verified"
+    return Keeper(Home(home.expanduser()).mirrors / ".verified", desk.audit_key())
 
 
 def period_of(since: str | None, until: str | None) -> Period:
@@ -66,51 +70,41 @@ def period_of(since: str | None, until: str | None) -> Period:
     return Period(instant(since), instant(until))
 
 
-async def verified(
-    desk: Desk, node: str, folder: Path, period: Period, jobs: int, *, kept: Path | None = None, as_json: bool
-) -> VerifiedLog:
-    """The mirror of ``node``, verified; raises as :func:`exchange.audit.verify_mirror` does.
+def plan_of(desk: Desk, home: Path, period: Period, jobs: int, *, anew: bool) -> VerifyPlan:
+    """How this desk verifies logs: on from what it verified before, or ``anew``."""
+    from exchange.audit.verify import VerifyPlan
 
-    With the folder ``kept`` it goes on from where the last such verification of all times ended.
-    """
-    from exchange.audit import keep_verified, verified_before
-    from exchange.audit.period import ALWAYS
-    from exchange.audit.verify import LogMirror, VerifyPlan, verify_mirror
+    return VerifyPlan(period, jobs, keeper_of(desk, home), anew)
+
+
+async def verified(desk: Desk, node: str, folder: Path, plan: VerifyPlan, *, as_json: bool) -> VerifiedLog:
+    """The mirror of ``node``, verified; raises as :func:`exchange.audit.verify_mirror` does."""
+    from exchange.audit.verify import LogMirror, verify_mirror
+
+    plans = [plan]  # by a wider directory it goes on from what it has just found
 
     def work(directory: Directory, moved: Callable[[int, int], None]) -> VerifiedLog:
-        verifier = directory.log_verifier(node)
+        mirror = LogMirror(folder, node, directory.log_verifier(node))
         return verify_mirror(
-            LogMirror(folder, node, verifier),
+            mirror,
             directory,
-            VerifyPlan(
-                period=period, jobs=jobs, before=None if kept is None else verified_before(kept, verifier.origin)
-            ),
-            progress=moved,
+            plans.pop() if plans else replace(plan, anew=False),
+            moved,
         )
 
     with progress(_("verified"), as_json=as_json, counted=True) as moved:
-        log = await desk.judged(lambda directory: work(directory, moved))
-    if kept is not None and period == ALWAYS:
-        keep_verified(kept, log)
-    return log
+        return await desk.judged(lambda directory: work(directory, moved))
 
 
 async def verified_all(
-    desk: Desk,
-    home: Path,
-    mirrors: Sequence[str],
-    period: Period,
-    jobs: int,
-    *,
-    require_witnessed: bool = False,
-    as_json: bool,
+    desk: Desk, home: Path, mirrors: Sequence[str], plan: VerifyPlan, *, require_witnessed: bool, as_json: bool
 ) -> list[VerifiedLog]:
     """All mirrors that a person named, verified; with a finding for each that is not witnessed, if it must be."""
     named = [mirror_of(home, text) for text in mirrors]
     if len({node for node, _folder in named}) != len(named):
         raise UsageError(_("name each node only once"))
-    logs = [await verified(desk, node, folder, period, jobs, as_json=as_json) for node, folder in named]
-    return [await demanded(desk, log, period) for log in logs] if require_witnessed else logs
+    logs = [await verified(desk, node, folder, plan, as_json=as_json) for node, folder in named]
+    return [await demanded(desk, log, plan.period) for log in logs] if require_witnessed else logs
 
 
 async def demanded(desk: Desk, log: VerifiedLog, period: Period) -> VerifiedLog:

@@ -27,7 +27,7 @@ def mirror(client: DirectoryClient, repository: MetadataRepository, now: datetim
     directory = client.refresh(now)
     served = repository.version(TIMESTAMP)
     if served < directory.version:
-        # What was installed whole is not read and written again.
+        # A file that was installed whole is not read and written again.
         installed = before - {TIMESTAMP_NAME} if served == previous else frozenset[str]()
         repository.install(client.files(installed))
         repository.prune(before | client.names())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 from aiohttp import web
@@ -65,10 +64,7 @@ async def events(context: HttpContext, caller: Caller, request: web.Request, bod
 
 async def _page(context: HttpContext, desk: Address, after: int, limit: int) -> tuple[list[StoredMailboxEntry], int]:
     """The entries, and the highest seq there is."""
-    entries, head = await asyncio.gather(
-        context.node.store.reads.mailbox(desk, after, limit, MAX_PAGE_BYTES),
-        context.node.store.reads.mailbox_head(desk),
-    )
+    entries, head = await context.node.store.reads.mailbox_page(desk, after, limit, MAX_PAGE_BYTES)
     head = max(head, entries[-1].seq if entries else 0)
     receipts = 0
     for count, entry in enumerate(entries):

@@ -14,7 +14,7 @@ from node.http.api.endpoint import Endpoint, cbor_response, number
 from node.http.authentication import Caller, require_partner
 from node.http.context import HttpContext
 from node.relay.delivery import BATCH_BYTES, receipt_batches
-from node.store.reads import OutboundItem, OutboundKind
+from node.store.reads import OutboundItem, OutboundKind, Portion
 from protocol.http import wire
 from protocol.http.wire import Taken, Waiting
 
@@ -61,9 +61,8 @@ async def record(context: HttpContext, peer: str, taken: Taken) -> None:
 
 
 async def _page(context: HttpContext, peer: str) -> Waiting:
-    now, reads = context.node.clock(), context.node.store.reads
-    envelopes = await reads.due_outbound(peer, OutboundKind.ENVELOPE, now, wire.MAX_ENVELOPES, BATCH_BYTES)
-    receipts = await reads.due_outbound(peer, OutboundKind.RECEIPTS, now, wire.MAX_RECEIPTS, BATCH_BYTES)
+    most = Portion(wire.MAX_ENVELOPES, BATCH_BYTES), Portion(wire.MAX_RECEIPTS, BATCH_BYTES)
+    envelopes, receipts = await context.node.store.reads.due(peer, context.node.clock(), *most)
     groups = receipt_batches(receipts)
     return Waiting(
         tuple((item.outbound_id, item.raw) for item in envelopes if item.raw is not None and _alive(item, context)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +11,15 @@ from pathlib import Path
 from uuid import UUID
 
 from node.store.operations import RecordExpired, RecordUnclaimed
-from node.store.reads import MessageOrigin, OutboundItem, OutboundKind, PeerCheckpoint, StoredMailboxEntry, StoreStats
+from node.store.reads import (
+    MessageOrigin,
+    OutboundItem,
+    OutboundKind,
+    PeerCheckpoint,
+    Portion,
+    StoredMailboxEntry,
+    StoreStats,
+)
 from node.store.sqlite.connection import open_reader
 from node.store.sqlite.log import ReceiptSource, RecentReceipts, read_tile, stored_item, stored_leaf
 from protocol.address import Address
@@ -44,9 +53,9 @@ _OUTBOUND = (
 )
 _QUEUED = _OUTBOUND + " WHERE o.partner = ? AND o.kind = ? AND o.id > ? AND o.id <= ? ORDER BY o.id LIMIT ?"
 _ONE = _OUTBOUND + " WHERE o.partner = ? AND o.kind = ? AND o.id = ? AND o.id <= ?"
-_DUE = _OUTBOUND + (
+_DUE = _OUTBOUND + (  # noqa: S608 - no text from outside
     " WHERE o.partner = ? AND o.kind = ? AND o.rank = ? AND o.next_ms <= ? AND o.id <= ?"
-    " ORDER BY o.next_ms, o.id LIMIT ?"
+    " AND o.id NOT IN (SELECT value FROM json_each(?)) ORDER BY o.next_ms, o.id LIMIT ?"
 )
 # Jumps from partner to partner in the index instead of reading every row.
 _PARTNERS = """
@@ -115,6 +124,12 @@ class SqliteReader:
         ).fetchone()
         return int(row[0]) if row is not None else 0
 
+    def mailbox_page(
+        self, desk: Address, after: int, limit: int, max_bytes: int
+    ) -> tuple[list[StoredMailboxEntry], int]:
+        """See :meth:`node.store.reads.Reads.mailbox_page`."""
+        return self.mailbox(desk, after, limit, max_bytes), self.mailbox_head(desk)
+
     def _message_receipts(self, message: int, event: int) -> tuple[Receipt, ...]:
         return self._source.receipt(message), self._source.receipt(event)
 
@@ -128,14 +143,31 @@ class SqliteReader:
 
     # --- The outbound queue --------------------------------------------------------------------------------------
 
+    def due(
+        self, partner: str, now: datetime, envelopes: Portion, receipts: Portion, without: Sequence[int] = ()
+    ) -> tuple[list[OutboundItem], list[OutboundItem]]:
+        """See :meth:`node.store.reads.Reads.due`."""
+        kinds = ((OutboundKind.ENVELOPE, envelopes), (OutboundKind.RECEIPTS, receipts))
+        first, second = (
+            self.due_outbound(partner, kind, now, most.rows, most.size_bytes, without) for kind, most in kinds
+        )
+        return first, second
+
     def due_outbound(
-        self, partner: str, kind: OutboundKind, now: datetime, limit: int, max_bytes: int
+        self,
+        partner: str,
+        kind: OutboundKind,
+        now: datetime,
+        limit: int,
+        max_bytes: int,
+        without: Sequence[int] = (),
     ) -> list[OutboundItem]:
         """See :meth:`node.store.reads.Reads.due_outbound`."""
+        left_out = json.dumps(list(without))
         items: list[OutboundItem] = []
         size = 0
         for rank in range(3 if kind is OutboundKind.ENVELOPE else 1):
-            parameters = (partner, int(kind), rank, to_ms(now), self.released.seq, limit - len(items))
+            parameters = (partner, int(kind), rank, to_ms(now), self.released.seq, left_out, limit - len(items))
             for item in self._items(kind, _DUE, parameters):
                 size += len(item.raw or b"") + len(item.receipts) * _RECEIPT_BYTES
                 if items and size > max_bytes:

@@ -77,6 +77,8 @@ class SqliteReads:
 
     mailbox = _read(SqliteReader.mailbox)
     mailbox_head = _read(SqliteReader.mailbox_head)
+    mailbox_page = _read(SqliteReader.mailbox_page)
+    due = _read(SqliteReader.due)
     due_outbound = _read(SqliteReader.due_outbound)
     outbound = _read(SqliteReader.outbound)
     outbound_items = _read(SqliteReader.outbound_items)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
@@ -74,6 +75,19 @@ class SqliteWriter:
     def require_still_there(self) -> None:
         """Return if the database's files are those that were opened; any thread. ``StoreReplacedError``."""
         self._files.require_same()
+
+    def copy_back(self) -> None:
+        """Copy the write-ahead log back into the database, as far as no reader keeps it from that.
+
+        Else SQLite does it within the commit that makes the log long, and whoever waits for that batch waits for it.
+        """
+        try:
+            self._files.require_untouched()
+        except StoreDamagedError:
+            return  # the next batch says so
+        with suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        self._files.note_written()
 
     def root_at(self, size: int) -> bytes:
         """The root of the first ``size`` leaves; raises ``LogUnavailableError``."""

@@ -104,6 +104,11 @@ class SqliteStore:
         self._report(self._path, None, "writing")
         return applied
 
+    def tidy(self) -> None:
+        """See :class:`~node.store.interface.Store`."""
+        if self._writer is not None:
+            self._writer.copy_back()
+
     def require_still_there(self) -> None:
         """Return if the database's files are those that were opened; any thread. Raises ``StoreReplacedError``."""
         if self._writer is None:

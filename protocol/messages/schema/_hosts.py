@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
+from collections.abc import Sequence
 
 import idna
 from pydantic import ValidationError
@@ -47,12 +48,20 @@ _SHARED_IPV6 = {
         "ff00::/8": phrase("is multicast"),
     }.items()
 }
+# The same as numbers: the first address, the last, and what they are.
+_SHARED_NUMBERS_4, _SHARED_NUMBERS_6 = (
+    [(int(network.network_address), int(network.broadcast_address), what) for network, what in shared.items()]
+    for shared in (_SHARED_IPV4, _SHARED_IPV6)
+)
 # The largest blocks that one holder was ever given.
 _WIDEST = {4: 8, 6: 12}
 
 _DEFANGED = re.compile(r"\[[.:@]\]|\([.@]\)|[\[({](?:dot|at)[\])}]|^h(?:xx|\*\*|tt?x+)ps?:", re.IGNORECASE)
 _DEFANGED_ADVICE = "this was made unclickable ([.], hxxp): write it as it was before"
 _DOTS = re.compile("[.\u3002\uff0e\uff61]")
+_MOST_CHARACTERS = 253
+# Letters, digits and hyphens, no label of which is said to be Punycode.
+_PLAIN_DOMAIN = re.compile(r"(?:(?!xn--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
 _TLD = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])")
 _INNER = re.compile(r"[a-z0-9_-]{1,63}")
 _REGISTERED = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
@@ -86,7 +95,7 @@ def ipv4(text: str) -> str:
         if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3}){3}", text) and re.search(r"(^|\.)0[0-9]", text):
             raise problem("ipv4", "write the numbers without a zero in front: some programs read it as octal") from None
         raise problem("ipv4", "write the IPv4 address as four numbers up to 255, such as 203.0.113.7") from None
-    _refuse_shared(address, _SHARED_IPV4)
+    _refuse_shared(address, _SHARED_NUMBERS_4)
     return str(address)
 
 
@@ -101,7 +110,7 @@ def ipv6(text: str) -> str:
         address = ipaddress.IPv6Address(text)
     except ValueError:
         raise problem("ipv6", "write the IPv6 address in full or compressed, such as 2001:db8::7") from None
-    _refuse_shared(address, _SHARED_IPV6)
+    _refuse_shared(address, _SHARED_NUMBERS_6)
     return str(address)
 
 
@@ -116,10 +125,11 @@ def _refuse_around_address(text: str) -> None:
 
 def _refuse_shared(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address,
-    shared: dict[ipaddress.IPv4Network, str] | dict[ipaddress.IPv6Network, str],
+    shared: Sequence[tuple[int, int, str]],
 ) -> None:
-    for network, what in shared.items():
-        if address in network:
+    number = int(address)
+    for first, last, what in shared:
+        if first <= number <= last:
             raise problem(
                 "ip", "this address {what}: many networks use it at once, and nobody can be found by it", what=what
             )
@@ -151,6 +161,18 @@ def refuse_range(first: str, last: str) -> None:
 
 def domain_to_ascii(text: str) -> str:
     """The domain name in lower-case ASCII; raises a problem with the mend."""
+    plain = text.lower()
+    if (
+        text.isascii()
+        and _PLAIN_DOMAIN.fullmatch(plain)
+        and len(plain) <= _MOST_CHARACTERS
+        and not plain.endswith(".onion")
+    ):
+        return plain  # as most are: reading it finds nothing
+    return _read_domain(text)
+
+
+def _read_domain(text: str) -> str:
     _refuse_around_domain(text)
     labels = [_label(label) for label in _DOTS.split(_mapped(text))]
     if labels[-1] == "":
@@ -163,7 +185,7 @@ def domain_to_ascii(text: str) -> str:
         raise problem("domain", "this is not a domain name; IP addresses have their own type")
     _refuse_labels(labels)
     name = ".".join(labels)
-    if len(name) > 253:
+    if len(name) > _MOST_CHARACTERS:
         raise problem("domain", "a domain name has at most 253 characters")
     if labels[-1] == "onion":
         _refuse_onion(labels[-2])
@@ -240,6 +262,8 @@ def _refuse_punycode(label: str) -> None:
 
 def _is_visible(text: str) -> bool:
     """Whether each character can be seen; joiners stand within a name, never at its ends."""
+    if text.isascii():
+        return text.isprintable() and " " not in text
     unseen = {"Cc", "Cf", "Cs", "Co", "Zs", "Zl", "Zp"}
     return not any(
         unicodedata.category(character) in unseen and not (character in "\u200c\u200d" and 0 < at < len(text) - 1)

@@ -93,8 +93,20 @@ def named(character: str) -> str:
     return f"U+{ord(character):04X} {unicodedata.name(character, 'control character')}"
 
 
-def _checked(refused: re.Pattern[str], text: str) -> Callable[[str], str]:
+def is_plain(value: str) -> bool:
+    """Whether the text, by Python's own table, has nothing that a line refuses: most texts need no search."""
+    return value.isprintable() and not value.isspace() and value != ""
+
+
+def is_plain_token(value: str) -> bool:
+    """As :func:`is_plain`, of what a token refuses too."""
+    return value.isascii() and value.isprintable() and " " not in value and value != ""
+
+
+def _checked(refused: re.Pattern[str], text: str, plain: Callable[[str], bool] = is_plain) -> Callable[[str], str]:
     def check(value: str) -> str:
+        if plain(value):
+            return value
         if not value.strip():
             raise problem("blank", "fill in this field: it is empty")
         if found := refused.search(value):
@@ -117,7 +129,9 @@ _line = _checked(
         "breaks"
     ),
 )
-_token = _checked(_TOKEN_REFUSED, phrase("spaces, control characters and invisible characters are not allowed"))
+_token = _checked(
+    _TOKEN_REFUSED, phrase("spaces, control characters and invisible characters are not allowed"), is_plain_token
+)
 
 Prose = Annotated[str, StringConstraints(max_length=20_000), AfterValidator(_prose)]
 Note = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_prose)]
@@ -216,11 +230,14 @@ class CodeOf:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         codes = load_codes(self.name)
+        written = frozenset(entry.code for entry in codes.entries if _CODE.fullmatch(entry.code))
         refusal = phrase(
             "this is not a code of the list {codes} (version {version})", codes=codes.name, version=codes.version
         )
 
         def check(value: str, info: ValidationInfo) -> str:
+            if value in written:
+                return value
             if not value:
                 raise problem("blank", "fill in this field: it is empty")
             # A local code is judged by its form alone: both sides must judge alike, whatever lists they have added.

@@ -1,6 +1,8 @@
 """The auditor's commands on real mirrors in a desk's home, and envelopes checked against what a log accepted."""
 
 import json
+import sqlite3
+from contextlib import closing
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -10,6 +12,7 @@ from uuid import UUID
 import pytest
 from typer.testing import CliRunner
 
+from exchange.audit import _kept, _workers, verify
 from exchange.audit.envelopes import check_envelopes, envelopes_of
 from exchange.audit.verify import LogMirror, verify_mirror
 from exchange.cli.main import app
@@ -251,3 +254,40 @@ def test_an_envelope_whose_sender_did_not_sign_it_is_a_finding(world: World, aud
 def test_a_bundle_is_read_by_whoever_looks_at_it(auditing: Auditing, world: World) -> None:
     part = parse_part(auditing.bundle(raw(world)).read_bytes(), None)
     assert list(envelopes_of(part)) == [raw(world)]
+
+
+def test_a_command_goes_on_from_what_the_one_before_verified_and_from_the_beginning_when_asked(
+    auditing: Auditing, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_kept, "_SETTLED_NS", -(10**12))
+    read: list[int] = []
+    all_of = _workers.read_all
+
+    def counting(*arguments: Any) -> Any:
+        for number, result in all_of(*arguments):
+            read.append(number)
+            yield number, result
+
+    for module in (_kept, verify):
+        monkeypatch.setattr(module, "read_all", counting)
+    first = auditing.run("verify", "kr")
+    assert read == [0]
+    assert auditing.run("verify", "kr") == first
+    traced = auditing.run("trace", str(event_message(world)), "kr")
+    assert [row["event"] for row in traced["events"]] == ["SubmissionAcceptance", "RelayAcceptance"]
+    assert read == [0]
+    assert auditing.run("verify", "kr", "--from-the-beginning") == first
+    assert read == [0, 0]
+
+
+def test_what_was_kept_and_altered_is_refused_until_it_is_made_anew(auditing: Auditing) -> None:
+    auditing.run("verify", "kr")
+    (ledger,) = (auditing.home / "mirrors/.verified").glob("*.db")
+    with closing(sqlite3.connect(ledger)) as connection, connection:
+        connection.execute("UPDATE kept SET value = zeroblob(32) WHERE name = 'mac'")
+    for words in (("verify", "kr"), ("trace", "01a20b16-cef1-7175-a0cc-88f5831eaab2", "kr"), ("reconcile", "kr", "fr")):
+        error = auditing.run(*words, code=3)["error"]
+        assert error["type"] == "urn:comity:error:kept-audit-altered"
+        assert "--from-the-beginning" in str(error)
+    assert auditing.run("verify", "kr", "--from-the-beginning")["ok"]
+    assert auditing.run("verify", "kr")["ok"]

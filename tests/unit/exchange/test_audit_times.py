@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.audit import Status
-from exchange.audit._times import EntryTimes
+from exchange.audit._times import EntryTimes, span_of
 from exchange.audit.period import Period
 from exchange.audit.reconcile import reconcile
 from protocol.encoding.instants import to_ms
@@ -32,9 +32,10 @@ def head(size: int, at_ms: int) -> VerifiedCheckpoint:
 
 def judged(times_ms: Sequence[int], *heads: VerifiedCheckpoint) -> list[tuple[int, str]]:
     """Index and code of what is found in a log whose entries say these times, in ms from noon."""
-    times = EntryTimes(len(times_ms))
-    for index, at in enumerate(times_ms):
-        times.add(index, to_ms(NOW) + at)
+    entries = [(index, to_ms(NOW) + at) for index, at in enumerate(times_ms)]
+    times = EntryTimes(len(entries), 4, lambda first, end: entries[first:end])
+    for first in range(0, len(entries), 4):
+        times.add(span_of(at for _, at in entries[first : first + 4]))
     return [(bad.index, bad.code) for bad in times.false(heads)]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -143,6 +145,28 @@ def test_the_outbox_is_read_by_bytes_and_one_message_at_least(store: DeskStore) 
     assert numbers(9_000) == [1, 2]
     assert numbers(9_000, store.outbox.pending(1)[0][0]) == [2, 3]
     assert [row.head.id.int for _, row in store.outbox.pending(64)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_in_a_quiet_moment_the_file_takes_over_what_its_log_holds_and_not_before_there_is_much(
+    store: DeskStore, path: Path
+) -> None:
+    def alone() -> int:
+        """How many rows the file has by itself."""
+        copied = path.with_name("alone")
+        shutil.copyfile(path, copied)
+        with closing(sqlite3.connect(copied)) as database:
+            return int(database.execute("SELECT count(*) FROM message").fetchone()[0])
+
+    store.database.forget_deleted()
+    store.database.tidy()
+    before = alone()
+    store.take(delivery(message(1)))
+    store.database.tidy()
+    assert alone() == before
+    for number in range(2, 20):
+        store.take(delivery(message(number), cursor=number))
+    store.database.tidy()
+    assert alone() == before + 19
 
 
 def test_a_message_is_opened_once(store: DeskStore) -> None:

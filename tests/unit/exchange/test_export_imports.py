@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -346,6 +346,8 @@ _JSON = st.recursive(
 
 
 @given(_JSON, st.sampled_from(["log", "xarf", "misp", "stix"]))
+@example({"type": [], "objects": None}, "stix")
+@example({"type": "bundle", "objects": [{"type": {}}]}, "stix")
 def test_json_of_any_shape_is_read_or_refused_with_a_typed_error(value: Any, form: str) -> None:
     text = json.dumps(value).encode()
     detect(text, "file")

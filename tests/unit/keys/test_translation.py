@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from gettext import c2py
@@ -73,6 +74,15 @@ def test_without_a_catalogue_the_text_stays_english(tmp_path: Path, environment:
 def test_what_a_catalogue_lacks_stays_english(tmp_path: Path) -> None:
     made = catalogue(written(tmp_path, "fr", refused=""), {"LANG": "fr"})
     assert (made.gettext("refused"), made.gettext("holds")) == ("refused", "holds")
+
+
+def test_a_compiled_catalogue_counts_only_while_it_is_not_older_than_its_text(tmp_path: Path) -> None:
+    made = written(tmp_path, "fr", compiled=True, refused="ancien") / "fr" / "LC_MESSAGES"
+    written(tmp_path, "fr", refused="refusé")
+    for age_s, text in ((0, "ancien"), (1, "refusé"), (-1, "ancien")):
+        os.utime(made / "comity.po", (2_000_000, 2_000_000))
+        os.utime(made / "comity.mo", (2_000_000 - age_s, 2_000_000 - age_s))
+        assert catalogue(tmp_path, {"LANG": "fr"}).gettext("refused") == text
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b'msgid "a"\nmsgstr "b'])

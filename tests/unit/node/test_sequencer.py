@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -260,16 +261,46 @@ async def test_refusals_of_a_withheld_batch_are_told_at_once(running: Running) -
     assert [type(error(outcome)) for outcome in outcomes] == [ReceiptPendingError, IdConflictError]
 
 
-async def test_commit_wakes_the_mailbox_and_the_partner_it_is_for_and_no_other(running: Running) -> None:
+@pytest.mark.parametrize(("partner", "woken"), [("fr", [True, True, False, False]), ("de", [True, False, False, True])])
+async def test_commit_wakes_the_mailbox_and_the_partner_it_is_for_or_who_watches_for_partners_that_nobody_watches(
+    running: Running, partner: str, woken: list[bool]
+) -> None:
     sequencer, _, _ = running
     watches = [sequencer.wakeups.watch(key) for key in ("24-7@kr", "fr", "jp", ANY_PARTNER)]
     with ExitStack() as stack:
         for watch in watches:
             stack.enter_context(watch)
-        await sequencer.submit(submission(incoming(BUSAN), local=(SEOUL,), partners=("fr",)))
-        woken = [await watch.wait(0) for watch in watches]
+        await sequencer.submit(submission(incoming(BUSAN), local=(SEOUL,), partners=(partner,)))
+        assert [await watch.wait(0) for watch in watches] == woken
 
-    assert woken == [True, True, False, True]
+
+async def test_what_a_store_puts_off_it_does_when_nothing_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.log.sequencer.TIDY_AFTER", 3)
+    sequencer, store, _ = new_sequencer(tmp_path)
+    await sequencer.start()
+    waiting: list[int] = []
+    tidied = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def tidy() -> None:
+        RecordingStore.tidy(store)
+        waiting.append(sequencer.pending)
+        loop.call_soon_threadsafe(tidied.set)
+
+    monkeypatch.setattr(store, "tidy", tidy)
+    for _ in range(3):
+        assert waiting == []
+        await sequencer.submit(transfer(incoming()))
+    await tidied.wait()
+    assert waiting == [0]
+    # The database file alone has all that was written.
+    shutil.copyfile(tmp_path / "node.db", tmp_path / "alone.db")
+    with closing(sqlite3.connect(tmp_path / "alone.db")) as alone:
+        assert alone.execute("SELECT count(*) FROM message").fetchone() == (3,)
+    accepted(await sequencer.submit(transfer(incoming())))
+    await sequencer.stop()
 
 
 async def test_change_between_reading_and_waiting_is_not_missed(running: Running) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol import event, routing, statement
+from protocol import event, receipt, routing, statement
 from protocol.address import Address
 from protocol.crypto import cose
 from protocol.crypto.hpke import HybridOpener, SealingKey
@@ -19,8 +19,11 @@ from protocol.encoding import cbor, exact
 from protocol.encoding.ids import new_message_id
 from protocol.envelope import MAX_ENVELOPE_BYTES, SEALED_TYPE, parse_envelope, seal
 from protocol.errors import ComityError
-from protocol.event import Event, EventName, LeafReference, decode_event, encode_event
+from protocol.event import MAX_EVENT_BYTES, Event, EventName, LeafReference, decode_event, encode_event
 from protocol.http import wire
+from protocol.log.merkle import MAX_PATH_HASHES
+from protocol.log.note import MAX_NOTE_BYTES
+from protocol.receipt import MAX_CHECKPOINTS, MAX_RECEIPTS, Receipt, decode_receipts, encode_receipts
 from protocol.routing import Priority, Routing, decode_routing, encode_routing
 from protocol.statement import DeskStatement, parse_statement, sign_statement
 
@@ -79,6 +82,29 @@ READERS: list[tuple[Reader, list[bytes]]] = [
     (parse_statement.__wrapped__, [STATEMENT]),
     (items, [wire.encode_items([b"", b"a" * 24, b"b" * 300, b"c" * 70_000]), wire.encode_items([b"d"] * 30)]),
 ]
+RECEIPTS = [
+    Receipt(
+        encode_event(one), index, tuple(bytes([hash_]) * 32 for hash_ in range(index % 5)), b"note %d" % (index // 3)
+    )
+    for index, one in enumerate(EVENTS * 4)
+]
+ANSWERS = [wire.EnvelopeAnswer(tuple(RECEIPTS[at : at + 3])) for at in range(0, len(RECEIPTS), 3)]
+PAGE = [(5, None, RECEIPTS[:4]), (70_000, ENVELOPE, RECEIPTS[4:]), (70_001, b"", [])]
+
+
+def page(data: bytes) -> object:
+    return wire.decode_mailbox(data, 4, "fr")
+
+
+def answers(data: bytes) -> object:
+    return wire.decode_answers(data, len(ANSWERS), "fr")
+
+
+READERS += [
+    (decode_receipts, [encode_receipts(RECEIPTS[:2]), encode_receipts(RECEIPTS)]),
+    (page, [wire.encode_mailbox(PAGE, 80_000), wire.encode_mailbox([], 3)]),
+    (answers, [wire.encode_answers(ANSWERS)]),
+]
 EXAMPLES = [(reader, one) for reader, examples in READERS for one in examples]
 
 
@@ -97,6 +123,9 @@ def general_readers() -> Iterator[None]:
             (event, "_exact_event"),
             (statement, "_exact_statement"),
             (wire, "_exact_items"),
+            (wire, "_exact_mailbox"),
+            (wire, "_exact_answers"),
+            (receipt, "_exact_whole"),
         ):
             patch.setattr(module, name, find_nothing)
         yield
@@ -194,3 +223,49 @@ def test_a_string_is_written_and_read_in_its_one_form(value: bytes) -> None:
 def test_an_integer_in_another_form_is_not_found(head: str) -> None:
     with pytest.raises(exact.NOT_EXACT):
         exact.unsigned(bytes.fromhex(head), 0)
+
+
+@pytest.mark.parametrize("numbers", [[3, 4], [0, 0], [1]])
+def test_a_receipt_under_no_checkpoint_or_a_checkpoint_without_a_receipt_is_not_found(numbers: list[int]) -> None:
+    rows = [[b"leaf", 1, bytes(32), number] for number in numbers]
+    assert_read_alike(decode_receipts, cbor.encode([[b"one", b"two"], rows]))
+
+
+@pytest.mark.parametrize("after", [3, 4, 5, 70_001, 2**63])
+def test_entries_that_were_read_before_are_judged_alike(after: int) -> None:
+    assert_read_alike(lambda data: wire.decode_mailbox(data, after, "fr"), wire.encode_mailbox(PAGE, 80_000))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2**20])
+def test_another_number_of_answers_is_judged_alike(count: int) -> None:
+    assert_read_alike(lambda data: wire.decode_answers(data, count, "fr"), wire.encode_answers(ANSWERS))
+
+
+def test_more_than_may_travel_together_is_judged_alike() -> None:
+    many = [wire.EnvelopeAnswer(tuple(RECEIPTS[:1]) * (wire.MAX_ANSWER_RECEIPTS + 1))]
+    assert_read_alike(lambda data: wire.decode_answers(data, 1, "fr"), wire.encode_answers(many))
+    for at, limit in ((0, MAX_PATH_HASHES * 32), (1, MAX_EVENT_BYTES), (2, MAX_NOTE_BYTES)):
+        for size in (limit, limit + 32):
+            path, leaf, note = (size if at == which else 32 for which in range(3))
+            body = cbor.encode([[bytes(note)], [[bytes(leaf), 1, bytes(path), 0]]])
+            assert_read_alike(decode_receipts, body)
+    for count in (3_999, 4_000, MAX_RECEIPTS, MAX_RECEIPTS + 1):
+        assert_read_alike(decode_receipts, cbor.encode([[b"note"], [[b"", 0, b"", 0]] * count]))
+    for count in (MAX_CHECKPOINTS, MAX_CHECKPOINTS + 1):
+        notes, rows = [b"%d" % number for number in range(count)], [[b"", 0, b"", number] for number in range(count)]
+        assert_read_alike(decode_receipts, cbor.encode([notes, rows]))
+    # With one more there are too many items in a body.
+    for extra in (4, 5):
+        body = {1: [{1: [0] * extra}], 2: [[b"note"], [[b"", 0, b"", 0]] * 3_997]}
+        assert_read_alike(lambda data: wire.decode_answers(data, 1, "fr"), cbor.encode(body))
+    for count in (3_329, 3_330, 3_331, 3_332):
+        assert_read_alike(page, wire.encode_mailbox([(50, None, [Receipt(b"", 0, (), b"note")] * count)], 50))
+    for items in (64, 65):
+        assert_read_alike(globals()["items"], wire.encode_items([b"x"] * items))
+
+
+@given(
+    st.recursive(st.binary(max_size=8) | st.integers(0, 2**40) | st.none(), lambda inner: st.lists(inner, max_size=4))
+)
+def test_what_has_its_order_is_encoded_as_what_is_put_in_order(value: object) -> None:
+    assert cbor.encode_ordered({1: value, 2: [value], 3: None}) == cbor.encode({3: None, 2: [value], 1: value})

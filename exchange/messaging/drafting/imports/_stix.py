@@ -37,7 +37,7 @@ def read_stix(value: Mapping[str, Any], times: Times) -> Export:
     for number, (name, one) in enumerate(objects.items(), 1):
         _one(export, number, times, one, objects, seen.get(name, ""), in_traffic=name in in_traffic)
     for row in rows:
-        if str(row.get("id")) not in objects and row.get("type") not in _NOT_OBSERVED:
+        if str(row.get("id")) not in objects and str(row.get("type")) not in _NOT_OBSERVED:
             export.left_out[str(row.get("type", "objects without a type"))] += 1
     return export
 
@@ -69,7 +69,7 @@ def _observables(rows: list[Mapping[str, Any]]) -> tuple[dict[str, Mapping[str, 
     objects: dict[str, Mapping[str, Any]] = {}
     seen: dict[str, str] = {}
     for row in rows:
-        if row.get("type") in _OBSERVABLE:
+        if str(row.get("type")) in _OBSERVABLE:
             objects[str(row.get("id"))] = row
         if row.get("type") != "observed-data":
             continue
@@ -90,7 +90,7 @@ def _one(
 ) -> None:
     kind, value = str(one.get("type", "")), str(one.get("value", ""))
     if kind == "network-traffic":
-        _node_sync(export, number, times, one, objects, seen)
+        _traffic_seen(export, number, times, one, objects, seen)
     elif kind in ("ipv4-addr", "ipv6-addr"):
         if in_traffic:
             return  # it comes with its port and time
@@ -107,7 +107,9 @@ def _one(
             export.add(number, identifier, read.instant if read is not None and not read.problem else None)
 
 
-def _node_sync(export: Export, number: int, times: Times, one: Mapping[str, Any], objects: Objects, seen: str) -> None:
+def _traffic_seen(
+    export: Export, number: int, times: Times, one: Mapping[str, Any], objects: Objects, seen: str
+) -> None:
     source, target = (objects.get(str(one.get(end, "")), {}) for end in _ENDS)
     if not source.get("value"):
         export.left_out["network-traffic without a source address"] += 1
