@@ -14,6 +14,7 @@ import pytest
 from tuf.api.metadata import Targets
 
 from keys.directory.metadata import _reading as reading_module
+from keys.directory.metadata import client as client_module
 from keys.directory.metadata import repository as repository_module
 from keys.directory.metadata.client import DirectoryClient
 from keys.directory.metadata.mirror import mirror
@@ -32,6 +33,7 @@ from keys.directory.metadata.repository import (
 )
 from keys.directory.metadata.shared_client import SharedDirectoryClient
 from keys.directory.metadata.standing import Standing
+from keys.local.files import write_file
 from keys.members.federation import publish_cards
 from node.operations.logging import make_log
 from node.operations.metrics import Metrics
@@ -466,3 +468,23 @@ def test_what_a_shared_client_holds_stays_whole_while_others_change_the_folder(
     with pytest.raises(DirectoryUnavailableError, match="closed"):
         mine.files()
     assert not [path for path in folder.iterdir() if path.name.startswith("tmp")]
+
+
+def test_archives_are_durable_before_the_state_that_says_that_they_are_here(
+    world: Published, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+
+    def made_durable(paths: list[Path]) -> None:
+        order.extend(sorted(path.name for path in paths if path.exists()))
+
+    def wrote(path: Path, content: bytes, **how: bool) -> None:
+        order.append(path.name)
+        write_file(path, content, **how)
+
+    with source.client(tmp_path / "member") as client:
+        monkeypatch.setattr(client_module, "make_durable", made_durable)
+        monkeypatch.setattr(client_module, "write_file", wrote)
+        client.refresh(SOON)
+    names = [Path(archive_name(node, world.repository.version(nation_role(node)))).name for node in ("fr", "kr")]
+    assert order == [*sorted(names), client_module.STATE_NAME]
