@@ -182,33 +182,24 @@ class SqliteReader:
     # --- The outbound queue --------------------------------------------------------------------------------------
 
     def due(
-        self, partner: str, now: datetime, envelopes: Portion, receipts: Portion, without: Sequence[int] = ()
+        self, partner: str, now: datetime, envelopes: Portion, receipts: Portion
     ) -> tuple[list[OutboundItem], list[OutboundItem]]:
         """See :meth:`node.store.reads.Reads.due`."""
-        kinds = ((OutboundKind.ENVELOPE, envelopes), (OutboundKind.RECEIPTS, receipts))
-        first, second = (
-            self.due_outbound(partner, kind, now, most.rows, most.size_bytes, without) for kind, most in kinds
+        return (
+            self.due_outbound(partner, OutboundKind.ENVELOPE, now, envelopes),
+            self.due_outbound(partner, OutboundKind.RECEIPTS, now, receipts),
         )
-        return first, second
 
-    def due_outbound(
-        self,
-        partner: str,
-        kind: OutboundKind,
-        now: datetime,
-        limit: int,
-        max_bytes: int,
-        without: Sequence[int] = (),
-    ) -> list[OutboundItem]:
+    def due_outbound(self, partner: str, kind: OutboundKind, now: datetime, most: Portion) -> list[OutboundItem]:
         """See :meth:`node.store.reads.Reads.due_outbound`."""
-        left_out = json.dumps(list(without))
+        left_out = json.dumps(most.without)
         items: list[OutboundItem] = []
         size = 0
         for rank in range(3 if kind is OutboundKind.ENVELOPE else 1):
-            parameters = (partner, int(kind), rank, to_ms(now), self.released.seq, left_out, limit - len(items))
+            parameters = (partner, int(kind), rank, to_ms(now), self.released.seq, left_out, most.rows - len(items))
             for item in self._items(kind, _DUE, parameters):
                 size += len(item.raw or b"") + len(item.receipts) * _RECEIPT_BYTES
-                if items and size > max_bytes:
+                if items and size > most.size_bytes:
                     return items
                 items.append(item)
         return items
