@@ -1,7 +1,7 @@
 """The index of a verified log: its events as rows of an SQLite database, so that no log must stand in memory.
 
-Either the database is private and ends with the index, or it is kept for the next run. What is kept is proved: the rows
-of each of 65,536 buckets, by message and again by envelope, are chained by hashes, which whoever keeps the index
+Either the database is private and ends with the index, or it is kept for the next run. Kept rows are proved: those of
+each of 65,536 buckets, by message and again by envelope, are chained by hashes, which the keeper of the index
 authenticates. So one message is looked up by reading one bucket, and neither a row nor the lack of one is believed that
 was not written here.
 """
@@ -135,7 +135,7 @@ def private_database() -> sqlite3.Connection:
 class EntryIndex:
     """The events of one log. For one thread. ``chains`` prove the rows of a kept index; a private one has none.
 
-    ``written_here`` is an index all of whose rows this process adds. What else is read of a kept one raises
+    ``written_here`` is an index all of whose rows this process adds. A read of a kept one raises
     :class:`KeptAuditAlteredError` when it is not as it was written.
     """
 
