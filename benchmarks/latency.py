@@ -5,7 +5,7 @@ stages of the message begin and end (:mod:`benchmarks.traced`); the table has th
 of each stage, in the order in which they follow each other. The floor is the same number of commits, files and HTTP
 round trips, one after the other, with nothing else done, in the same run.
 
-    python -m benchmarks.latency [--pings N] [--floor N] [--json]
+    python -m benchmarks.latency [--json] [--pings N] [--idle SECONDS] [--floor N]
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import asyncio
 import json
 import multiprocessing
 import os
+import shutil
 import sqlite3
 import statistics
 import sys
@@ -67,13 +68,17 @@ PATH = (
     ("recipient", "shown", "desk: noted as opened, shown"),
 )
 ENVELOPE_BYTES = 2_700
+BOOT_FOLDER = Path("/dev/shm") / f"comity-latency-{os.getpid()}"  # noqa: S108 - as nodes do by default
 
 
 # --- The four processes ---------------------------------------------------------------------------------------------
 
 
 class TracedCommands(Commands):
-    """Starts nodes that note their stages."""
+    """Starts nodes that note their stages, and remember the boot's checkpoint in memory, as a node does by default."""
+
+    def _environment(self) -> dict[str, str]:
+        return {**super()._environment(), "COMITY_NODE_LOG__BOOT_FOLDER": str(BOOT_FOLDER)}
 
     async def start_node(self, home: Path) -> RunningNode:
         """See :meth:`exchange.demo.processes.Commands.start_node`."""
@@ -137,6 +142,8 @@ def run_desk(role: Any, home: Path, pipe: Connection) -> None:
 class TracedBench(Bench):
     """The running federation, with its stages noted."""
 
+    idle_s = IDLE_S
+
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.commands = TracedCommands(root / "passphrase")
@@ -151,7 +158,7 @@ class TracedBench(Bench):
         self.pipes["recipient"].send(count)
         for _ in range(count):
             self.expect("recipient")
-            time.sleep(IDLE_S)
+            time.sleep(self.idle_s)
             self.pipes["sender"].send("ping")
             self.expect("sender")
             self.expect("recipient")
@@ -308,40 +315,44 @@ async def floor(root: Path, count: int) -> list[float]:
     return took[WARM_UP_PINGS:]
 
 
-async def measure(pings: int, floors: int, report: Report) -> None:
-    """Run both and print the tables."""
+async def measure(arguments: argparse.Namespace, report: Report) -> None:
+    """Run both, print the tables, and report the whole beside its floor."""
     least: list[float] = []
     with tempfile.TemporaryDirectory(prefix="comity-latency-") as folder:
         root = Path(folder)
-        if floors:
-            least = await floor(root, floors)
+        if arguments.floor:
+            least = await floor(root, arguments.floor)
             print(f"{shares(least)}  floor")
         (root / "federation").mkdir()
+        BOOT_FOLDER.mkdir()
         bench = TracedBench(root / "federation")
         await bench.start()
         try:
             bench.pings(WARM_UP_PINGS)
-            bench.pings(pings)
+            bench.idle_s = arguments.idle
+            bench.pings(arguments.pings)
         finally:
             await bench.stop()
+            shutil.rmtree(BOOT_FOLDER)
         followed = follow(bench.traces())[WARM_UP_PINGS:]
         print_stages(followed)
-        took = [(way[-1] - way[0]) / 1e6 for way in followed]
+        whole = [(way[-1] - way[0]) / 1e6 for way in followed]
         for name, share in (("p50", 0.5), ("p99", 0.99)):
-            floor_ms = percentile(least, share) if least else None
-            report.add(f"latency, submit to opened, {name}", percentile(took, share), "ms", floor_ms)
+            known = percentile(least, share) if least else None
+            report.add(f"latency, submit to opened, {name}", percentile(whole, share), "ms", known)
 
 
 def main() -> None:
     """Parse the arguments and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pings", type=int, default=100)
+    parser.add_argument("--idle", type=float, default=IDLE_S, help="seconds of silence before each message")
     parser.add_argument("--floor", type=int, default=50, help="messages of the floor, 0 for none")
     add_json_option(parser)
     arguments = parser.parse_args()
     report = Report("latency")
     with report.shown(arguments.json):
-        asyncio.run(measure(arguments.pings, arguments.floor, report))
+        asyncio.run(measure(arguments, report))
 
 
 if __name__ == "__main__":

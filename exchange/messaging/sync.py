@@ -50,6 +50,7 @@ _RETRY_MOST_S = 30.0
 # Messages that are not indexed in quiet moments are indexed by the next searches. Arrivals wait for so many.
 _INDEXED_AT_ONCE = 16
 _QUIET_AFTER_S = 0.2
+_TIDY_AFTER_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class NodeSync:
         self._renew = context.renew
         self._in_flight: set[UUID] = set()  # messages that are being submitted
         self._stating = 0  # statements that are being made
+        self._sends = 0
 
     # --- Sending ---
 
@@ -118,8 +120,15 @@ class NodeSync:
             # outbox.
             for finished in await asyncio.gather(*submitting):
                 outcomes.update(finished)
-        self._background.start(self._thread(self._store.database.tidy))
+        self._sends += 1
+        self._background.start(self._tidied(self._sends))
         return [_sent(message.head, outcomes[message.head.id]) for message in sent]
+
+    async def _tidied(self, sends: int) -> None:
+        """Tidy the database, unless somebody sends again at once."""
+        await asyncio.sleep(_TIDY_AFTER_S)
+        if self._sends == sends:
+            await self._thread(self._store.database.tidy)
 
     def _compose(self, drafts: Drafts, part: slice = _ALL) -> Sequence[Composed]:
         """The messages of drafts, written and checked as things stand at one moment."""

@@ -146,11 +146,11 @@ async def test_a_node_reaches_partners_in_networks_that_its_settings_name_alone(
         await world.start("fr")
         kr = await world.start("kr", allow_networks=["127.0.0.9/32"])
         with pytest.raises(NetworkNotAllowedError):
-            await kr.partners.get("fr").checkpoint()
+            await kr.context.partners.get("fr").checkpoint()
         await world.stop("kr")
         kr = await world.start("kr")
-        assert await kr.partners.get("fr").checkpoint()
+        assert await kr.context.partners.get("fr").checkpoint()
         with pytest.raises(NotFoundError):
-            await kr.partners.get("fr").directory_file("metadata/999.root.json")
+            await kr.context.partners.get("fr").directory_file("metadata/999.root.json")
     finally:
         await world.close()
