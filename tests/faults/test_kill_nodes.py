@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from exchange.desk.desk import Desk
+from node.log.checkpoint_file import CheckpointFile
 from protocol.log.checkpoint import parse_checkpoint
 from tests.worlds.processes import World, desk, proved, request_draft, sync, world
 
@@ -43,7 +44,9 @@ async def prove(made: World, seoul: Desk, message_id: UUID, expected: set[tuple[
 
 
 def head(made: World, node: str) -> int:
-    return parse_checkpoint((made.federation.node_home(node) / "log-checkpoint").read_bytes()).size
+    note = CheckpointFile(made.federation.node_home(node) / "log-checkpoint").read()
+    assert note is not None
+    return parse_checkpoint(note).size
 
 
 @pytest.mark.parametrize("stage", ["submitted", "relayed", "fetched", "stated"])

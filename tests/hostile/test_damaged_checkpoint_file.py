@@ -43,7 +43,9 @@ async def reconciled(world: World) -> Reconciled:
     node = Node(home, settings, Keystore.open(home.keystore, b"test"), clock=world.clock)
     await node.open_unsigned()
     try:
-        return await reconcile(node.context.sequencer, node.files, node.context.partners, node.askable(), node.log, alone=False)
+        return await reconcile(
+            node.context.sequencer, node.files, node.context.partners, node.askable(), node.log, alone=False
+        )
     finally:
         await node.stop()
 
