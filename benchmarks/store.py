@@ -34,7 +34,7 @@ from node.store.operations import (
     RecordRelayed,
     RecordStatement,
 )
-from node.store.reads import OutboundKind
+from node.store.reads import OutboundKind, Portion
 from node.store.sqlite.store import SqliteStore
 from protocol.address import Address
 from protocol.crypto.signing import Ed25519Signer, Ed25519Verifier
@@ -171,14 +171,15 @@ async def measure(folder: Path, count: int) -> None:
             after = entries[-1].seq
     run(store, "AcceptTransfer, repeated", transfers[-2048:])
     run(store, "RecordStatement (handover)", [handover(message) for message in received])
-    rows = await store.reads.due_outbound("fr", OutboundKind.RECEIPTS, NOW, count, 1 << 40)
+    rows = await store.reads.due_outbound("fr", OutboundKind.RECEIPTS, NOW, Portion(count, 1 << 40))
     run(store, "MarkReceiptsSent", [MarkReceiptsSent((row.outbound_id,)) for row in rows])
 
     sent = [incoming(SEOUL, PARIS) for _ in range(count)]
     run(store, "AcceptSubmission, onward", [AcceptSubmission(message, (), {"fr": (PARIS,)}, NOW) for message in sent])
     done = run(partner, "AcceptTransfer at the partner", [AcceptTransfer(m, "kr", (PARIS,), NOW) for m in sent], FR)
     queued = {
-        row.digest: row for row in await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, count, 1 << 40)
+        row.digest: row
+        for row in await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, Portion(count, 1 << 40))
     }
     verifier = ReceiptVerifier({FR.origin: FR.verifier}.__getitem__)
     relayed = []

@@ -38,7 +38,7 @@ SCRIPTS: Mapping[str, tuple[str, ...]] = {
     "commands": ("--rounds", "1"),
     "desk": ("--messages", "1000", "--cases", "200"),
     "store": ("--count", "512"),
-    "directory": ("--nations", "6", "--contact-points", "4"),
+    "directory": ("--nations", "6", "--contact-points", "4", "--repeat", "1"),
     "audit": ("--entries", "3000", "--log-entries", "20000"),
     "floor": (),
 }

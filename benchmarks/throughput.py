@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import itertools
 import multiprocessing
 import os
@@ -32,6 +33,7 @@ from exchange.desk.desk import Desk
 from exchange.desk.enrolment import NewDesk, create_desk
 from exchange.settings import Home, OfficerSettings
 from keys.local.files import write_file
+from keys.local.terminal import OBJECTS_BETWEEN_LOOKS
 from keys.members.bootstrap import BootstrapFile
 from keys.secrets.keystore import FAST
 from protocol.address import Address
@@ -41,6 +43,8 @@ PASSPHRASE = b"benchmark"
 CORES = 2
 WARM_UP_PINGS = 5
 IDLE_S = 0.2
+# So many batches of a sender are on their way at once: it composes the next while the node answers the last.
+IN_FLIGHT = 3
 # Names by which peers are compared.
 LEGS = "legs: sealed message with verified receipts"
 CYCLES = "cycles: sealed message, sealed reply"
@@ -77,12 +81,18 @@ async def send_all(desk: Desk, count: int, batch: int) -> float:
                 raise RuntimeError("a receipt did not verify")
             receipts += result.receipts
 
-    collecting = asyncio.create_task(collect())
-    for at in range(0, count, batch):
-        sent = await desk.messages.send_many([one] * min(batch, count - at))
+    room = asyncio.Semaphore(IN_FLIGHT)
+
+    async def send(size: int) -> None:
+        async with room:
+            sent = await desk.messages.send_many([one] * size)
         if any(item.status != "submitted" for item in sent):
             raise RuntimeError(f"a message was not submitted: {sent[0].error}")
-    await collecting
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(collect())
+        for at in range(0, count, batch):
+            group.create_task(send(min(batch, count - at)))
     return time.perf_counter() - started
 
 
@@ -156,6 +166,7 @@ def run_desk(role: Callable[[Path, Connection], Any], home: Path, pipe: Connecti
     """The entry point of a desk's process."""
     import uvloop
 
+    gc.set_threshold(OBJECTS_BETWEEN_LOOKS)  # as the program sets it
     uvloop.run(role(home, pipe))
 
 

@@ -159,6 +159,11 @@ def statement_of(event: Event) -> SignedStatement | None:
     return signed
 
 
+def split_path(path: bytes) -> tuple[bytes, ...]:
+    """The hashes of a path that stand one behind the other, as it is kept and as it travels."""
+    return _HASHES[len(path) // HASH_BYTES].unpack(path)
+
+
 def receipts_to_value(receipts: Sequence[Receipt]) -> list[Any]:
     """The receipts as a CBOR value: ``[[checkpoint, ...], [[leaf, index, path, checkpoint number], ...]]``."""
     if len(receipts) > MAX_RECEIPTS:
@@ -275,4 +280,4 @@ def _receipt(row: object, notes: list[Any]) -> Receipt:
         raise MalformedError(f"a path is at most {MAX_PATH_HASHES} hashes of {HASH_BYTES} bytes")
     if type(number) is not int or not 0 <= number < len(notes):
         raise MalformedError("a receipt names one of the checkpoints by its number")
-    return Receipt(leaf, index, _HASHES[len(path) // HASH_BYTES].unpack(path), notes[number])
+    return Receipt(leaf, index, split_path(path), notes[number])

@@ -1,9 +1,8 @@
 """The index of a verified log: its events as rows of an SQLite database, so that no log must stand in memory.
 
-Either the database is private and ends with the index, or it is kept for the next run. What is kept is proved: the rows
-of each of 65,536 buckets, by message and again by envelope, are chained by hashes, which whoever keeps the index
-authenticates. So one message is looked up by reading one bucket, and neither a row nor the lack of one is believed that
-was not written here.
+Either the database is private and ends with the index, or it is kept for the next run. A kept one is proved: hashes
+chain the rows of each of 65,536 buckets, by message and again by envelope, and the ledger authenticates the chains.
+So a look-up of one message reads one bucket, and believes neither a row nor the lack of one that was not written here.
 """
 
 from __future__ import annotations
@@ -135,8 +134,8 @@ def private_database() -> sqlite3.Connection:
 class EntryIndex:
     """The events of one log. For one thread. ``chains`` prove the rows of a kept index; a private one has none.
 
-    ``written_here`` is an index all of whose rows this process adds. What else is read of a kept one raises
-    :class:`KeptAuditAlteredError` when it is not as it was written.
+    ``written_here`` is an index all of whose rows this process adds. A look into another kept one raises
+    :class:`KeptAuditAlteredError` where it is not as it was written.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Verifying a mirror on from what was verified before.
 
-Of what is kept, nothing is read again whose files are the ones that were read then (see :class:`FileMark`). Of files
-that may be others the hashes are compared with the tree that was proved. What depends on the directory is judged anew
-when a card has changed on which it depends. Whatever does not fit is verified from the beginning.
+A run reads nothing again whose files are the ones that were read then (see :class:`FileMark`). It compares the hashes
+of files that may be others with the tree that was proved. It judges verdicts that depend on the directory anew when a
+card has changed on which they depend. It verifies a mirror that does not fit from the beginning.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ class _Continued:
         except ComityError:
             raise NotKeptError from None
 
-    # --- What the directory says ---
+    # --- By the directory ---
 
     def _cards(self, recipients: Iterable[str]) -> bytes:
         return cards_digest(self._mirror.node, recipients, self._directory)
@@ -252,7 +252,7 @@ class _Continued:
                     raise NotKeptError
         account.rules_to = account.size
 
-    # --- What is kept of it ---
+    # --- To be kept ---
 
     def _state(self, account: _Account, tree: AuthenticTree) -> KeptState:
         whole = account.size // TILE_WIDTH * TILE_WIDTH

@@ -5,7 +5,7 @@ far these were verified, under which signed checkpoint, with which findings. It 
 auditor's desk has, and has the hash of all else in the file; so whoever writes into the file is found. It is written in
 one transaction with what it speaks of: a run that is broken off leaves the state of its last commit.
 
-What is kept is believed of entries whose leaf hashes lead to the root in it, and of nothing else.
+A run believes it of entries whose leaf hashes lead to the root in it, and of nothing else.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from exchange.link.client import NodeClient
-from keys.local.files import drop_left_behind, write_file
+from keys.local.files import drop_left_behind, make_durable, sync_folder, write_file
 from keys.local.tile_folder import (
     CHECKPOINT,
     CONFLICT,
@@ -208,6 +208,7 @@ class _Mirroring:
         self._head = head
         self._old_size = old_size
         self._progress = progress
+        self._volatile: list[Path] = []
         self._edge: dict[str, bytes] = {}  # the tiles that are not full, as they are at the head
 
     async def grow(self) -> TileTree:
@@ -227,9 +228,10 @@ class _Mirroring:
             form, bundle = await self._bundle(index, width, known, reuse=reuse)
             for hash_ in self._bundle_hashes(form, index, bundle, width, known)[known:]:
                 tree.append(hash_)
-            _write(self._folder, form.path(index, width), bundle)
+            self._write(form.path(index, width), bundle)
             if (index + 1) % _TILES_AT_ONCE == 0:
                 self._keep_tiles(tree)
+                self._make_durable()
             if self._progress is not None:
                 self._progress(tree.size - old_size, size - old_size)
         if tree.root() != self._head.root:
@@ -246,12 +248,12 @@ class _Mirroring:
             width = len(hashes) // HASH_BYTES
             path = tile_path(level, index, width)
             if width == TILE_WIDTH:
-                _write(self._folder, path, hashes)
+                self._write(path, hashes)
             elif width == tile_width(level, index, self._head.size):
                 self._edge[path] = hashes
 
     async def compare_tiles(self) -> None:
-        """Return if the source's tiles are those of its entries, with all of them written.
+        """Return if the source's tiles are those of its entries, with all of them durable, and the bundles too.
 
         Raises :class:`ProofInvalidError`.
         """
@@ -263,7 +265,20 @@ class _Mirroring:
                     f"the tile {path} of {self._head.origin} does not hold the hashes of its entries"
                 )
         for path, hashes in self._edge.items():
-            _write(self._folder, path, hashes)
+            self._write(path, hashes)
+        self._make_durable()
+
+    def _write(self, path: str, content: bytes) -> None:
+        """Write a file that is durable with the others of its time, and before the checkpoint that speaks of it.
+
+        So is one that a run left which was killed: it may never have come to the disk.
+        """
+        _write(self._folder, path, content, durable=False)
+        self._volatile.append(self._folder / path)
+
+    def _make_durable(self) -> None:
+        make_durable(self._volatile)
+        self._volatile.clear()
 
     async def _bundle(self, index: int, width: int, known: int, *, reuse: bool) -> tuple[BundleForm, bytes]:
         """A bundle from an earlier run, which was whole, or from the source; with what only the mirror still has."""
@@ -354,8 +369,11 @@ def _full_tile(folder: Path, level: int, index: int) -> bytes:
     return parts[-1].read_bytes()
 
 
-def _write(folder: Path, path: str, content: bytes) -> None:
+def _write(folder: Path, path: str, content: bytes, *, durable: bool = True) -> None:
+    """Write a file unless it is there, with its folders."""
     target = folder / path
-    target.parent.mkdir(parents=True, exist_ok=True)
+    for missing in [one for one in reversed(target.parents) if not one.exists()]:
+        missing.mkdir(exist_ok=True)
+        sync_folder(missing.parent)
     if not target.exists() or target.read_bytes() != content:
-        write_file(target, content)
+        write_file(target, content, durable=durable)

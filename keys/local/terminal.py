@@ -49,7 +49,7 @@ INTERRUPTED, READER_GONE = 130, 141
 
 # Objects between two looks for unreachable cycles. With Python's 700, a command that opens a desk looks 200 times at
 # code that it just loaded, and finds none.
-_YOUNG = 50_000
+OBJECTS_BETWEEN_LOOKS = 50_000
 
 _gathered: ContextVar[list[str] | None] = ContextVar("gathered", default=None)
 
@@ -164,7 +164,7 @@ def run_program(name: str, app: typer.Typer) -> None:
     here.
     """
     _take_any_character()
-    gc.set_threshold(_YOUNG)
+    gc.set_threshold(OBJECTS_BETWEEN_LOOKS)
     try:
         code = _run(name, app)
         sys.stdout.flush()

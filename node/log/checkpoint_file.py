@@ -5,7 +5,8 @@ truth: the node refuses to start on a database that does not lead to it.
 
 The file is a signed note, and behind it the notes that followed, each after its length and digest: the last one counts.
 To append costs one flush of the disk where a new file costs two and a rename, and every receipt waits for it. A note
-that a crash cut off was never shown to anybody, so the one before it counts. When the file is long, and when the node
+that a crash cut off, or of which a power failure left sectors unwritten, was never shown to anybody, so the one before
+it counts. When the file is long, and when the node
 stops, it is written anew with the last note alone.
 """
 
@@ -16,6 +17,7 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 
 from keys.local.files import sync_folder, write_file
@@ -31,6 +33,8 @@ MAX_FILE_BYTES = 1024 * 1024
 _MARK = b"\0"  # in no note
 _LENGTH_BYTES = 4
 _HEADER_BYTES = len(_MARK) + _LENGTH_BYTES + 32
+_SECTOR = 512  # a disk writes each of them whole or not at all
+_HONEST_ZEROS = len(_MARK) + 2  # a note is shorter than 64 KiB: so many zeros begin what is appended
 
 
 @dataclass(slots=True)
@@ -203,9 +207,18 @@ def _last_note(content: bytes) -> bytes:
             break  # cut off by a crash
         digest = content[begin - 32 : begin]
         if content[at : at + len(_MARK)] != _MARK or sha256(following).digest() != digest or not following:
+            if begin + length in {begin, len(content)} and _has_unwritten_sector(content, at):
+                break
             raise CheckpointFileDamagedError("the checkpoint file is damaged: a note in it is not as it was written")
         note, at = following, begin + length
     return note
+
+
+def _has_unwritten_sector(content: bytes, at: int) -> bool:
+    """Whether a sector of what was appended at ``at`` is as new files are: full of zeros, of which a note has none."""
+    edges = [at, *range((at // _SECTOR + 1) * _SECTOR, len(content), _SECTOR), len(content)]
+    pieces = (content[begin:end] for begin, end in pairwise(edges))
+    return any(len(piece) > _HONEST_ZEROS and not any(piece) for piece in pieces)
 
 
 def _name(problem: OSError) -> str:

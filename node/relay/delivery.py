@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from node.log.wakeups import ANY_PARTNER, Watch, calling
 from node.operations.logging import log_defect
@@ -158,26 +158,24 @@ class PartnerQueue:
         ahead = timedelta(seconds=self._node.settings.delivery.max_backoff_s) if self._called else timedelta(0)
         self._called = False
         due_at = self._node.clock() + ahead
-        envelopes, receipts = await self._due(due_at)
+        at_once = self._node.settings.delivery.requests_at_once
+        envelopes, receipts = await self._node.store.reads.due(
+            self._partner,
+            due_at,
+            self._room(OutboundKind.ENVELOPE, MAX_ENVELOPES, at_once),
+            self._room(OutboundKind.RECEIPTS, MAX_RECEIPTS, _RECEIPT_REQUESTS_AT_ONCE),
+        )
         for batch in _batches(envelopes):
             self._under_way[asyncio.create_task(self._transfer(batch))] = batch
         for batch in receipt_batches(receipts):
             self._under_way[asyncio.create_task(self._receipts(batch))] = batch
 
-    async def _due(self, at: datetime) -> tuple[list[OutboundItem], list[OutboundItem]]:
-        """The envelopes and receipts of as many requests as may be begun."""
-        envelopes = self._room(OutboundKind.ENVELOPE, MAX_ENVELOPES, self._node.settings.delivery.requests_at_once)
-        receipts = self._room(OutboundKind.RECEIPTS, MAX_RECEIPTS, _RECEIPT_REQUESTS_AT_ONCE)
-        if not envelopes.rows and not receipts.rows:
-            return [], []
-        without = [item.outbound_id for items in self._under_way.values() for item in items]
-        return await self._node.store.reads.due(self._partner, at, envelopes, receipts, without)
-
     def _room(self, kind: OutboundKind, of_one: int, at_once: int) -> Portion:
-        """What the requests that may be begun hold, ``of_one`` rows in each."""
-        under_way = sum(items[0].kind is kind for items in self._under_way.values())
-        room = max(at_once - under_way, 0)
-        return Portion(of_one * room, BATCH_BYTES * room)
+        """The rows of as many requests as may be begun, ``of_one`` rows in each, but for those under way."""
+        under_way = [items for items in self._under_way.values() if items[0].kind is kind]
+        room = max(0, at_once - len(under_way))
+        without = tuple(item.outbound_id for items in under_way for item in items)
+        return Portion(of_one * room, BATCH_BYTES * room, without)
 
     def _ended(self) -> ComityError | None:
         """What the partner failed with, of the requests that have ended; raises what a defect raised."""

@@ -84,10 +84,14 @@ class MessageOrigin:
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """How much of a queue is taken at once: so many rows, about so many bytes, but one row at least."""
+    """How much of a queue is taken at once: so many rows, about so many bytes, but one row at least (of 0 rows: none).
+
+    The rows of these ids, which are under way, are left out.
+    """
 
     rows: int
     size_bytes: int
+    without: tuple[int, ...] = ()
 
 
 class Reads(Protocol):
@@ -110,20 +114,12 @@ class Reads(Protocol):
         """What :meth:`mailbox` and :meth:`mailbox_head` say of one moment."""
 
     async def due(
-        self, partner: str, now: datetime, envelopes: Portion, receipts: Portion, without: Sequence[int] = ()
+        self, partner: str, now: datetime, envelopes: Portion, receipts: Portion
     ) -> tuple[list[OutboundItem], list[OutboundItem]]:
         """What :meth:`due_outbound` says of both kinds at one moment."""
 
-    async def due_outbound(
-        self,
-        partner: str,
-        kind: OutboundKind,
-        now: datetime,
-        limit: int,
-        max_bytes: int,
-        without: Sequence[int] = (),
-    ) -> list[OutboundItem]:
-        """Rows of ``kind`` to send to ``partner`` now, but for ``without``: higher priority first, then the older."""
+    async def due_outbound(self, partner: str, kind: OutboundKind, now: datetime, most: Portion) -> list[OutboundItem]:
+        """Rows of ``kind`` to send to ``partner`` now: higher priority first, then the older."""
 
     async def outbound(
         self, partner: str, kind: OutboundKind, after: int, limit: int, max_bytes: int

@@ -221,7 +221,7 @@ async def inbox(store: Store, desk: Address = SEOUL, after: int = 0) -> list[tup
 
 async def queue(store: Store, partner: str = "fr", kind: OutboundKind = OutboundKind.ENVELOPE) -> list[int]:
     """The ids of the outbound rows that are due."""
-    return [row.outbound_id for row in await store.reads.due_outbound(partner, kind, NOW, 1000, 1 << 30)]
+    return [row.outbound_id for row in await store.reads.due_outbound(partner, kind, NOW, Portion(1000, 1 << 30))]
 
 
 class StoreConformance:
@@ -335,7 +335,7 @@ class StoreConformance:
         assert names(outcome.receipts) == [EventName.SubmissionAcceptance, EventName.ContentConsignment]
         assert applied.desks == frozenset({"busan@kr"})
         assert applied.partners == frozenset({"fr", "jp"})
-        (row,) = await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, 10, 1 << 20)
+        (row,) = await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, Portion(10, 1 << 20))
         assert (row.raw, row.digest, row.expires, row.attempts) == (message.raw, message.digest, message.expires, 0)
         assert len(await queue(store, "jp")) == 1
 
@@ -485,8 +485,8 @@ class StoreConformance:
         done(store, transfer(message))
         outcome = done(store, stated(message))
 
-        (row,) = await store.reads.due_outbound("fr", OutboundKind.RECEIPTS, NOW, 10, 1 << 20)
-        envelopes = await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, 10, 1 << 20)
+        (row,) = await store.reads.due_outbound("fr", OutboundKind.RECEIPTS, NOW, Portion(10, 1 << 20))
+        envelopes = await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, Portion(10, 1 << 20))
         assert await store.reads.due("fr", NOW, Portion(10, 1 << 20), Portion(10, 1 << 20)) == (envelopes, [row])
         assert (await store.reads.due("fr", NOW, Portion(10, 1 << 20), Portion(0, 1)))[1] == []
         assert (row.receipts, row.raw, row.digest, row.expires) == (outcome.receipts, None, message.digest, None)
@@ -563,23 +563,23 @@ class StoreConformance:
 
         assert await queue(store) == []
         assert await store.reads.partners_with_due(NOW) == [("fr", next_at)]
-        (item,) = await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, next_at, 10, 1 << 20)
+        (item,) = await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, next_at, Portion(10, 1 << 20))
         assert (item.outbound_id, item.attempts) == (row, 3)
 
     async def test_emergency_goes_before_routine(self, store: Store) -> None:
         messages = [incoming(SEOUL, priority=priority) for priority in (0, 2, 1, 2)]
         apply(store, *(submission(message, partners=("fr",)) for message in messages))
 
-        due = await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, 10, 1 << 20)
+        due = await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, Portion(10, 1 << 20))
 
         assert [item.raw for item in due] == [messages[at].raw for at in (1, 3, 2, 0)]
 
     async def test_answers_are_bounded_in_number_and_bytes_but_never_empty(self, store: Store) -> None:
         apply(store, *(submission(incoming(SEOUL, (BUSAN,)), local=(BUSAN,), partners=("fr",)) for _ in range(5)))
 
-        assert len(await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, 3, 1 << 20)) == 3
-        assert len(await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, 5, 700)) == 2
-        assert len(await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, 5, 1)) == 1
+        assert len(await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, Portion(3, 1 << 20))) == 3
+        assert len(await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, Portion(5, 700))) == 2
+        assert len(await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, Portion(5, 1))) == 1
         assert len(await store.reads.mailbox(BUSAN, 0, 3, 1 << 20)) == 3
         assert len(await store.reads.mailbox(BUSAN, 0, 5, 1)) == 1
 
@@ -587,7 +587,7 @@ class StoreConformance:
         for _ in range(5):
             done(store, submission(incoming(SEOUL), partners=("fr",)))
         rows = await queue(store)
-        due = await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, 2, 1 << 20, rows[:2])
+        due = await store.reads.due_outbound("fr", OutboundKind.ENVELOPE, NOW, Portion(2, 1 << 20, tuple(rows[:2])))
         assert [row.outbound_id for row in due] == rows[2:4]
 
     async def test_partners_are_listed_with_their_earliest_row(self, store: Store) -> None:
@@ -748,7 +748,8 @@ class StoreConformance:
         assert foreign == tuple(receipt.receipt for receipt in theirs)
         assert last == tuple(receipt.receipt for receipt in later)
         assert [
-            row.receipts for row in await store.reads.due_outbound("fr", OutboundKind.RECEIPTS, NOW, 10, 1 << 20)
+            row.receipts
+            for row in await store.reads.due_outbound("fr", OutboundKind.RECEIPTS, NOW, Portion(10, 1 << 20))
         ] == [
             own,
             foreign,

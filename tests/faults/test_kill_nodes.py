@@ -45,8 +45,7 @@ async def prove(made: World, seoul: Desk, message_id: UUID, expected: set[tuple[
 
 def head(made: World, node: str) -> int:
     note = CheckpointFile(made.federation.node_home(node) / "log-checkpoint").read()
-    assert note is not None
-    return parse_checkpoint(note).size
+    return parse_checkpoint(note or b"").size
 
 
 @pytest.mark.parametrize("stage", ["submitted", "relayed", "fetched", "stated"])

@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -40,11 +40,17 @@ class Saboteur:
         self.armed = True
 
     def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
+        return self._run(self._connection.execute, sql, parameters)
+
+    def executemany(self, sql: str, rows: Any) -> sqlite3.Cursor:
+        return self._run(self._connection.executemany, sql, rows)
+
+    def _run(self, run: Callable[[str, Any], sqlite3.Cursor], sql: str, parameters: Any) -> sqlite3.Cursor:
         if not (self.armed and sql.startswith(self._statement)):
-            return self._connection.execute(sql, parameters)
+            return run(sql, parameters)
         self.armed = False
         if self._after:
-            self._connection.execute(sql, parameters)
+            run(sql, parameters)
         problem = sqlite3.OperationalError("disk I/O error")
         problem.sqlite_errorname = self._name
         raise problem

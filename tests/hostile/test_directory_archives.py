@@ -14,6 +14,7 @@ import pytest
 from tuf.api.metadata import Targets
 
 from keys.directory.metadata import _reading as reading_module
+from keys.directory.metadata import client as client_module
 from keys.directory.metadata import repository as repository_module
 from keys.directory.metadata.client import DirectoryClient
 from keys.directory.metadata.mirror import mirror
@@ -32,10 +33,11 @@ from keys.directory.metadata.repository import (
 )
 from keys.directory.metadata.shared_client import SharedDirectoryClient
 from keys.directory.metadata.standing import Standing
+from keys.local.files import write_file
 from keys.members.federation import publish_cards
 from node.operations.logging import make_log
 from node.operations.metrics import Metrics
-from node.peers.directory import DirectoryService
+from node.peers.directory import DirectoryHome, DirectoryService
 from protocol.errors import (
     DirectoryUnavailableError,
     DirectoryUntrustedError,
@@ -44,6 +46,7 @@ from protocol.errors import (
     UnavailableError,
 )
 from tests.worlds.forged_directory import NOW, SOON, Published, signers
+from tests.worlds.nodes import World as Nodes
 
 DAY = timedelta(days=1)
 
@@ -328,9 +331,7 @@ async def test_a_node_names_the_source_whose_archive_is_not_what_was_signed(
     source.change = lambda name, content: content + b"x" if archive_node(name) == "kr" else content
     named = type("Named", (), {"name": "de", "fetch": staticmethod(source.fetch)})()
     service = DirectoryService(
-        tmp_path / "node",
-        world.repository.root_bytes(1),
-        MetadataRepository(tmp_path / "served"),
+        DirectoryHome(tmp_path / "node", world.repository.root_bytes(1), MetadataRepository(tmp_path / "served")),
         lambda _: [named],
         lambda: SOON,
         Metrics(),
@@ -343,6 +344,21 @@ async def test_a_node_names_the_source_whose_archive_is_not_what_was_signed(
     unused = [(line["source"], line["partner"]) for line in told if line["event"] == "directory-archive-unused"]
     assert unused == [("de", "kr")]
     assert service.served.read(archive_name("kr", world.repository.version("nation-kr"))) == archive(world, "kr")
+
+
+async def test_a_node_serves_the_archives_of_what_it_verified_to_holders_of_the_directory(tmp_path: Path) -> None:
+    nodes = Nodes.of(tmp_path, "kr", "fr")
+    try:
+        fr = await nodes.start("fr")
+        kr = await nodes.start("kr")
+        name = archive_name("fr", MetadataRepository(nodes.folder).version("nation-fr"))
+        served = await kr.context.partners.get("fr").directory_file(name)
+        assert served == fr.context.directory.served.read(name) == MetadataRepository(nodes.folder).read(name)
+        for other in ("archives/1.targets.bin", "archives/999.nation-fr.bin", "archives/../metadata/timestamp.json"):
+            with pytest.raises(NotFoundError):
+                await kr.context.partners.get("fr").directory_file(other)
+    finally:
+        await nodes.close()
 
 
 # --- What was verified before ----------------------------------------------------------------------------------------
@@ -429,3 +445,46 @@ def test_a_client_that_lost_an_archive_says_so_once_and_fetches_it_again(
         client.refresh(SOON)
         assert client.files() == whole
     assert NOW < SOON
+
+
+def test_what_a_shared_client_holds_stays_whole_while_others_change_the_folder(
+    world: Published, source: Source, tmp_path: Path
+) -> None:
+    folder = tmp_path / "desk"
+    with SharedDirectoryClient(folder, world.repository.root_bytes(1), source.fetch) as mine:
+        mine.refresh(SOON)
+        before = mine.files()
+        for _ in range(3):
+            other_card(world)
+            with SharedDirectoryClient(folder, world.repository.root_bytes(1), source.fetch) as other:
+                other.refresh(SOON)
+                latest = other.files()
+            assert mine.files() == before
+        assert latest != before
+        mine.refresh(SOON)
+        assert mine.files() == latest
+        # What was held is not kept for ever.
+        assert mine._held._end <= 3 * sum(size for _, size in mine._held._places.values())
+    with pytest.raises(DirectoryUnavailableError, match="closed"):
+        mine.files()
+    assert not [path for path in folder.iterdir() if path.name.startswith("tmp")]
+
+
+def test_archives_are_durable_before_the_state_that_says_that_they_are_here(
+    world: Published, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+
+    def made_durable(paths: list[Path]) -> None:
+        order.extend(sorted(path.name for path in paths if path.exists()))
+
+    def wrote(path: Path, content: bytes, **how: bool) -> None:
+        order.append(path.name)
+        write_file(path, content, **how)
+
+    with source.client(tmp_path / "member") as client:
+        monkeypatch.setattr(client_module, "make_durable", made_durable)
+        monkeypatch.setattr(client_module, "write_file", wrote)
+        client.refresh(SOON)
+    names = [Path(archive_name(node, world.repository.version(nation_role(node)))).name for node in ("fr", "kr")]
+    assert order == [*sorted(names), client_module.STATE_NAME]

@@ -106,7 +106,7 @@ def test_both_say_which_receipts_there_are_how_far_the_logs_were_seen_and_what_c
         assert text.startswith(f"{case.maker} (Kim Ji-woo) signed, at ")
         assert f"{len(case.receipts)} receipts, and 3 that did not hold were left out" in text
         assert all(f"test/{node} up to " in text for node in case.books)
-        assert "What it left out before it signed cannot be seen" in text
+        assert "Nobody can see what it left out before it signed" in text
     shown = {name for name, _, _ in lines if name.startswith("receipts/")}
     assert len(shown) == len(report.receipts) == len(case.receipts)
 

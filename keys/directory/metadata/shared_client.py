@@ -19,7 +19,8 @@ import time
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import IO
 
 from keys.directory.metadata._nations import NationsReading
 from keys.directory.metadata._reading import Fetch, Fetcher
@@ -51,9 +52,14 @@ class SharedDirectoryClient(DirectoryClient):
     def __init__(
         self, metadata_dir: Path, trusted_root: bytes | None, fetch: Fetch, *, nations: Collection[str] | None = None
     ) -> None:
+        self._held = _Held(metadata_dir)
         super().__init__(metadata_dir, trusted_root, fetch, nations=nations)
         self._loaded: tuple[int, int, int] | None = None
-        self._held: dict[bytes, bytes] = {}  # archives by digest
+
+    def close(self) -> None:
+        """See :meth:`DirectoryClient.close`."""
+        super().close()
+        self._held.close()
 
     def changed(self) -> bool:
         """Whether another program brought the folder to another state than ``current`` was made of."""
@@ -92,25 +98,25 @@ class SharedDirectoryClient(DirectoryClient):
             if self._nothing_new(current, fetcher, now):
                 return current
         self._adopt_wanted()
-        before, source = self._stamp(), _Source(self)
+        before = self._stamp()
         with TemporaryDirectory(prefix="comity-directory-") as folder:
-            names = None if self._wanted is None else self._wanted.names()
+            source, names = _Source(self, Path(folder)), None if self._wanted is None else self._wanted.names()
             with DirectoryClient(Path(folder), self._trusted_root, source.fetch, durable=False, nations=names) as scout:
                 scout.know(self)
                 scout.lean_on(self._folder)
                 scout.refresh(now, everything=everything)
                 self.know(scout)
-        with locked(self._folder / ".lock", self._in_use, wait_s=LOCK_WAIT_S):
-            self._tidy()
-            source.known = self._state = self._state_here()
-            try:
-                directory = self._run(Fetcher(source.fetch), now, self._folder, everything=everything)
-            except DirectoryUntrustedError:
-                if before == self._stamp():
-                    raise
-                return self.load(now, allow_expired=True, everything=everything)
-            self._loaded = self._stamp()
-            return directory
+            with locked(self._folder / ".lock", self._in_use, wait_s=LOCK_WAIT_S):
+                self._tidy()
+                source.known = self._state = self._state_here()
+                try:
+                    directory = self._run(Fetcher(source.fetch), now, self._folder, everything=everything)
+                except DirectoryUntrustedError:
+                    if before == self._stamp():
+                        raise
+                    return self.load(now, allow_expired=True, everything=everything)
+                self._loaded = self._stamp()
+                return directory
 
     # --- Inside ---
 
@@ -143,49 +149,99 @@ class SharedDirectoryClient(DirectoryClient):
 
     def _keep(self, folder: Path, root_version: int, reading: NationsReading, unread: Collection[str]) -> None:
         # As they are when the directory is made: another program may drop the files later.
-        listed = [each for each in reading.files.values() if each.archive]
-        held = self._held
-        self._held = {
-            each.digest: held.get(each.digest) or (self._folder / each.archive).read_bytes() for each in listed
-        }
+        listed = {each.digest: self._folder / each.archive for each in reading.files.values() if each.archive}
+        held = self._held.holding(listed)
         super()._keep(folder, root_version, reading, unread)
+        if held is not self._held:
+            self._held.close()
+            self._held = held
 
     def _archive(self, node: str) -> bytes:
-        return self._held[self._files[node].digest]
+        return self._held.read(self._files[node].digest)
+
+
+class _Held:
+    """Archives by their digests, in an unnamed file: thirty megabytes that need not be in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file: IO[bytes] | None = None
+        self._places: dict[bytes, tuple[int, int]] = {}
+        self._end = 0
+
+    def holding(self, listed: Mapping[bytes, Path]) -> _Held:
+        """One with exactly these, read from their files as far as they are not here; raises :class:`OSError`."""
+        live = sum(size for digest, (_, size) in self._places.items() if digest in listed)
+        held = self if self._end <= 2 * live else _Held(self._folder)
+        for digest, path in listed.items():
+            if digest not in held._places:
+                held._add(digest, self.read(digest) if digest in self._places else path.read_bytes())
+        return held
+
+    def read(self, digest: bytes) -> bytes:
+        """The archive of that digest, which is held."""
+        start, size = self._places[digest]
+        if self._file is None:
+            raise DirectoryUnavailableError("this directory client was closed")
+        return os.pread(self._file.fileno(), size, start)
+
+    def close(self) -> None:
+        """Let all of them go."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _add(self, digest: bytes, archive: bytes) -> None:
+        if self._file is None:
+            self._file = TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 - until close
+        view = memoryview(archive)
+        written = 0
+        while written < len(view):
+            written += os.pwrite(self._file.fileno(), view[written:], self._end + written)
+        self._places[digest] = (self._end, len(archive))
+        self._end += len(archive)
 
 
 class _Source:
-    """Where a refresh gets files from: each from the network once, what cannot change from the folder."""
+    """Where a refresh gets files from: each from the network once, what cannot change from the folder.
 
-    def __init__(self, client: SharedDirectoryClient) -> None:
+    Archives are large: those that the first reading verified are read again in ``scouted``, its folder; the others are
+    not asked for a second time.
+    """
+
+    def __init__(self, client: SharedDirectoryClient, scouted: Path) -> None:
         self._client = client
+        self._scouted = scouted
         self.known = client._state_here()
         self._fetched: dict[str, bytes | None] = {}
 
     def fetch(self, name: str) -> bytes:
-        """The file; None of the fetched ones says that the source has none."""
-        if name in self._fetched:
-            content = self._fetched[name]
-            if content is None:
-                raise NotFoundError(f"the source has no {name}")
-            return content
+        """The file; None of the fetched ones says that the source has none, or that it is an archive."""
+        fetched = self._fetched.get(name)
+        if fetched is not None:
+            return fetched
         kept = None if name == TIMESTAMP_NAME else self._kept(name)
         if kept is not None:
             return kept
+        if name in self._fetched:
+            raise NotFoundError(f"the source has no {name}")
+        is_archive = archive_node(name) is not None
         try:
             content = self._client._fetch(name)
         except NotFoundError:
-            if f".{ROOT}." in name or archive_node(name) is not None:
+            if f".{ROOT}." in name or is_archive:
                 self._fetched[name] = None
             raise
-        self._fetched[name] = content
+        self._fetched[name] = None if is_archive else content
         return content
 
     def _kept(self, name: str) -> bytes | None:
         """A file of a numbered version or named by its hash; whoever asks verifies it."""
         if name in self.known:
             return self.known[name]
-        try:
-            return (self._client._folder / name).read_bytes() if archive_node(name) is not None else None
-        except OSError:
-            return None
+        for folder in (self._client._folder, self._scouted) if archive_node(name) is not None else ():
+            try:
+                return (folder / name).read_bytes()
+            except OSError:
+                continue
+        return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -28,7 +29,7 @@ from protocol.errors import LogUnavailableError
 from protocol.log.checkpoint import claimed_time
 from protocol.log.scoped import BundleItem
 from protocol.log.tiles import TILE_WIDTH, tile_width
-from protocol.receipt import Receipt
+from protocol.receipt import Receipt, split_path
 
 _HASH_BYTES = 32
 # About what a receipt takes on the wire beside its checkpoint, which many share.
@@ -43,6 +44,11 @@ _FOREIGN = (
     "SELECT f.leaf, f.idx, f.path, c.note FROM foreign_receipt f"
     " JOIN foreign_checkpoint c ON c.id = f.checkpoint WHERE f.seq = ? ORDER BY f.origin, f.idx"
 )
+_FOREIGN_OF = (
+    "SELECT seq, leaf, idx, path, checkpoint FROM foreign_receipt"
+    " WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq, origin, idx"
+)
+_NOTES_OF = "SELECT id, note FROM foreign_checkpoint WHERE id IN (SELECT value FROM json_each(?))"
 _FOREIGN_FROM = (
     "SELECT f.leaf, f.idx, f.path, c.note FROM foreign_receipt f"
     " JOIN foreign_checkpoint c ON c.id = f.checkpoint WHERE f.origin = ? AND f.idx >= ? ORDER BY f.idx LIMIT ?"
@@ -102,19 +108,54 @@ class SqliteReader:
 
     def mailbox(self, desk: Address, after: int, limit: int, max_bytes: int) -> list[StoredMailboxEntry]:
         """See :meth:`node.store.reads.Reads.mailbox`."""
+        with self._one_moment():
+            return self._mailbox(str(desk), after, limit, max_bytes)
+
+    def _mailbox(self, desk: str, after: int, limit: int, max_bytes: int) -> list[StoredMailboxEntry]:
+        rows: list[tuple[int, int, int, int | None, bytes | None]] = []
+        size = 0
+        for row in self._connection.execute(_MAILBOX, (desk, after, self.released.seq, limit)):
+            if row[1] == 0 and row[4] is None:
+                continue
+            rows.append(row)
+            size += len(row[4] or b"")
+            if size > max_bytes:
+                break
+        foreign = self._foreign_of([seq for seq, kind, *_ in rows if kind])
         entries: list[StoredMailboxEntry] = []
         size = 0
-        for seq, kind, message, event, raw in self._connection.execute(
-            _MAILBOX, (str(desk), after, self.released.seq, limit)
-        ):
-            if kind == 0 and raw is None:
-                continue
-            receipts = self._message_receipts(message, event) if kind == 0 else self._receipts_for(seq, event)
+        for seq, kind, message, event, raw in rows:
+            receipts = foreign.get(seq, ()) if kind else (self._source.receipt(message),)
+            if event is not None:
+                own = self._source.receipt(event)
+                receipts = (own, *receipts) if kind else (*receipts, own)
             size += len(raw or b"") + len(receipts) * _RECEIPT_BYTES
             if entries and size > max_bytes:
                 break
             entries.append(StoredMailboxEntry(seq, raw, receipts))
         return entries
+
+    def _foreign_of(self, numbers: Sequence[int]) -> dict[int, tuple[Receipt, ...]]:
+        """The receipts of other logs that are kept under these numbers; those under one checkpoint share its bytes."""
+        rows = self._connection.execute(_FOREIGN_OF, (json.dumps(numbers),)).fetchall() if numbers else []
+        if not rows:
+            return {}
+        checkpoints = json.dumps(sorted({row[4] for row in rows}))
+        notes: dict[int, bytes] = dict(self._connection.execute(_NOTES_OF, (checkpoints,)).fetchall())
+        found: dict[int, tuple[Receipt, ...]] = {}
+        for seq, leaf, index, path, checkpoint in rows:
+            found[seq] = (*found.get(seq, ()), Receipt(leaf, index, split_path(path), notes[checkpoint]))
+        return found
+
+    @contextmanager
+    def _one_moment(self) -> Iterator[None]:
+        """Whatever is read inside is of one state of the database."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("COMMIT")
 
     def mailbox_head(self, desk: Address) -> int:
         """The highest seq a reader may see."""
@@ -130,13 +171,10 @@ class SqliteReader:
         """See :meth:`node.store.reads.Reads.mailbox_page`."""
         return self.mailbox(desk, after, limit, max_bytes), self.mailbox_head(desk)
 
-    def _message_receipts(self, message: int, event: int) -> tuple[Receipt, ...]:
-        return self._source.receipt(message), self._source.receipt(event)
-
     def _receipts_for(self, seq: int, event: int | None) -> tuple[Receipt, ...]:
         own = (self._source.receipt(event),) if event is not None else ()
         foreign = [
-            Receipt(leaf, index, _split(path), note)
+            Receipt(leaf, index, split_path(path), note)
             for leaf, index, path, note in self._connection.execute(_FOREIGN, (seq,))
         ]
         return (*own, *foreign)
@@ -144,33 +182,24 @@ class SqliteReader:
     # --- The outbound queue --------------------------------------------------------------------------------------
 
     def due(
-        self, partner: str, now: datetime, envelopes: Portion, receipts: Portion, without: Sequence[int] = ()
+        self, partner: str, now: datetime, envelopes: Portion, receipts: Portion
     ) -> tuple[list[OutboundItem], list[OutboundItem]]:
         """See :meth:`node.store.reads.Reads.due`."""
-        kinds = ((OutboundKind.ENVELOPE, envelopes), (OutboundKind.RECEIPTS, receipts))
-        first, second = (
-            self.due_outbound(partner, kind, now, most.rows, most.size_bytes, without) for kind, most in kinds
+        return (
+            self.due_outbound(partner, OutboundKind.ENVELOPE, now, envelopes),
+            self.due_outbound(partner, OutboundKind.RECEIPTS, now, receipts),
         )
-        return first, second
 
-    def due_outbound(
-        self,
-        partner: str,
-        kind: OutboundKind,
-        now: datetime,
-        limit: int,
-        max_bytes: int,
-        without: Sequence[int] = (),
-    ) -> list[OutboundItem]:
+    def due_outbound(self, partner: str, kind: OutboundKind, now: datetime, most: Portion) -> list[OutboundItem]:
         """See :meth:`node.store.reads.Reads.due_outbound`."""
-        left_out = json.dumps(list(without))
+        left_out = json.dumps(most.without)
         items: list[OutboundItem] = []
         size = 0
         for rank in range(3 if kind is OutboundKind.ENVELOPE else 1):
-            parameters = (partner, int(kind), rank, to_ms(now), self.released.seq, left_out, limit - len(items))
+            parameters = (partner, int(kind), rank, to_ms(now), self.released.seq, left_out, most.rows - len(items))
             for item in self._items(kind, _DUE, parameters):
                 size += len(item.raw or b"") + len(item.receipts) * _RECEIPT_BYTES
-                if items and size > max_bytes:
+                if items and size > most.size_bytes:
                     return items
                 items.append(item)
         return items
@@ -356,12 +385,12 @@ class SqliteReader:
             " WHERE c.digest = ? LIMIT 1",
             (sha256(note).digest(),),
         ).fetchone()
-        return Receipt(row[0], row[1], _split(row[2]), note) if row is not None else None
+        return Receipt(row[0], row[1], split_path(row[2]), note) if row is not None else None
 
     def foreign_receipts(self, origin: str, first: int, limit: int) -> list[Receipt]:
         """See :meth:`node.store.reads.Reads.foreign_receipts`."""
         return [
-            Receipt(leaf, index, _split(path), note)
+            Receipt(leaf, index, split_path(path), note)
             for leaf, index, path, note in self._connection.execute(_FOREIGN_FROM, (origin, first, limit))
         ]
 
@@ -402,7 +431,3 @@ class SqliteReader:
 
 def _nations(stored: str | None) -> frozenset[str]:
     return frozenset((stored or "").split())
-
-
-def _split(path: bytes) -> tuple[bytes, ...]:
-    return tuple(path[at : at + _HASH_BYTES] for at in range(0, len(path), _HASH_BYTES))

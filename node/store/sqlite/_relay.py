@@ -23,8 +23,7 @@ from node.store.sqlite._rows import INSERT_OUTBOUND, MessageRow, Result, Rows
 from node.store.sqlite._seen import SeenCheckpoint
 from protocol.errors import ComityError, LogConflictError, NotFoundError, PeerFailedError
 from protocol.event import EventName
-from protocol.log.merkle import HASH_BYTES
-from protocol.receipt import Receipt, VerifiedReceipt
+from protocol.receipt import Receipt, VerifiedReceipt, split_path
 
 _INSERT_FOREIGN = (
     "INSERT INTO foreign_receipt (origin, idx, seq, checkpoint, leaf, path) VALUES (?, ?, ?, ?, ?, ?)"
@@ -183,8 +182,7 @@ def _check_entry(rows: Rows, receipt: VerifiedReceipt) -> None:
         place,
     ).fetchone()
     if row is not None and row[0] != receipt.receipt.leaf:
-        path = tuple(row[1][at : at + HASH_BYTES] for at in range(0, len(row[1]), HASH_BYTES))
-        raise _two_entries(receipt, Receipt(row[0], receipt.index, path, row[2]))
+        raise _two_entries(receipt, Receipt(row[0], receipt.index, split_path(row[1]), row[2]))
 
 
 def _two_entries(shown: VerifiedReceipt, kept: Receipt) -> LogConflictError:

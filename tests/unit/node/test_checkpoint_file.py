@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from node.log import checkpoint_file
 from node.log.checkpoint_file import CheckpointFile, KeptCheckpoint
@@ -56,6 +58,43 @@ def test_whatever_a_crash_cut_off_the_note_before_counts(path: Path) -> None:
         assert CheckpointFile(path).read() == NOTES[0]
     path.write_bytes(whole)
     assert CheckpointFile(path).read() == NOTES[1]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    """The file with one note, with two, and so on."""
+    path = tmp_path_factory.mktemp("files") / "log-checkpoint"
+    file, found = CheckpointFile(path), []
+    for note in NOTES:
+        file.write(note)
+        found.append(path.read_bytes())
+    file.close()
+    return found
+
+
+@given(data=st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whichever_sectors_a_power_failure_left_unwritten_the_note_before_counts(
+    data: st.DataObject, path: Path, files: list[bytes]
+) -> None:
+    count = data.draw(st.integers(2, len(NOTES)))
+    begin, whole = len(files[count - 2]), files[count - 1]
+    edges = [begin, *range((begin // 512 + 1) * 512, len(whole), 512), len(whole)]
+    lost = data.draw(st.sets(st.sampled_from(range(len(edges) - 1)), min_size=1))
+    torn = bytearray(whole)
+    for number in lost:
+        torn[edges[number] : edges[number + 1]] = bytes(edges[number + 1] - edges[number])
+    path.write_bytes(torn)
+    assert CheckpointFile(path).read() == NOTES[count - 2 if torn != whole else count - 1]
+
+
+def test_a_sector_that_a_disk_lost_before_the_last_note_is_damage(path: Path) -> None:
+    written(path, *NOTES[:3]).close()
+    whole = path.read_bytes()
+    at = (len(NOTES[0]) // 512 + 2) * 512
+    path.write_bytes(whole[:at] + bytes(512) + whole[at + 512 :])
+    with pytest.raises(CheckpointFileDamagedError):
+        CheckpointFile(path).read()
 
 
 def test_a_note_that_is_not_as_it_was_written_is_damage_and_not_an_older_note(path: Path) -> None:

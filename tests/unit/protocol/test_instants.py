@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from exchange.cli._options import instant as typed_by_an_officer
-from protocol.encoding.instants import as_written, parse_instant
+from protocol.encoding.instants import as_written, from_ms, parse_instant, to_ms, truncate
 from protocol.errors import MalformedError, UsageError
 from protocol.messages.schema.base import Part
 from protocol.messages.schema.fields import Instant
@@ -209,3 +209,31 @@ def test_instant_that_an_officer_mistypes_is_refused(text: str) -> None:
 
 def test_schema_of_an_instant_says_date_and_time() -> None:
     assert TypeAdapter(Event).json_schema()["properties"]["at"]["format"] == "date-time"
+
+
+EDGES = [
+    datetime(1970, 1, 1, tzinfo=UTC),
+    datetime(1970, 1, 1, 1, tzinfo=timezone(timedelta(hours=1))),
+    datetime(1970, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+    datetime(1971, 1, 1, tzinfo=timezone(timedelta(hours=14))),
+    datetime(2026, 11, 29, 12, 0, 0, 999_999, tzinfo=timezone(-timedelta(hours=12, minutes=30))),
+    datetime(9998, 12, 31, 23, 59, 59, 1, tzinfo=timezone(-timedelta(hours=14))),
+    datetime(9999, 12, 31, 23, 59, 59, 1_500, tzinfo=UTC),
+]
+
+
+@pytest.mark.parametrize("instant", EDGES, ids=str)
+def test_an_instant_is_cut_to_what_the_wire_carries_by_either_way(instant: datetime) -> None:
+    there = truncate(instant)
+    assert (there, there.tzinfo, type(there)) == (from_ms(to_ms(instant)), UTC, datetime)
+    assert truncate(there) == there
+
+
+@pytest.mark.parametrize(
+    "instant",
+    [datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None), datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)],
+    ids=str,
+)
+def test_what_the_wire_cannot_carry_is_not_cut_but_refused(instant: datetime) -> None:
+    with pytest.raises(MalformedError):
+        truncate(instant)
