@@ -17,6 +17,7 @@ from protocol.crypto.hpke import HybridOpener, SealingKey
 from protocol.crypto.signing import Ed25519Signer
 from protocol.encoding import cbor, exact
 from protocol.encoding.ids import new_message_id
+from protocol.encoding.instants import MAX_MS
 from protocol.envelope import MAX_ENVELOPE_BYTES, SEALED_TYPE, parse_envelope, seal
 from protocol.errors import ComityError
 from protocol.event import MAX_EVENT_BYTES, Event, EventName, LeafReference, decode_event, encode_event
@@ -269,3 +270,42 @@ def test_more_than_may_travel_together_is_judged_alike() -> None:
 )
 def test_what_has_its_order_is_encoded_as_what_is_put_in_order(value: object) -> None:
     assert cbor.encode_ordered({1: value, 2: [value], 3: None}) == cbor.encode({3: None, 2: [value], 1: value})
+
+
+EDGES = [23, 24, 255, 256, 65_535, 65_536]
+
+
+@pytest.mark.parametrize("value", [0, *EDGES, 2**32 - 1, 2**32, 2**63, 2**64 - 1])
+def test_an_integer_at_the_edge_of_a_form_is_in_the_shorter_one(value: int) -> None:
+    assert exact.put_unsigned(value) == cbor.encode(value)
+    assert exact.unsigned(cbor.encode(value), 0) == (value, len(cbor.encode(value)))
+
+
+@pytest.mark.parametrize("size", [0, *EDGES])
+def test_a_string_at_the_edge_of_a_form_is_in_the_shorter_one(size: int) -> None:
+    assert exact.put_bytes(bytes(size)) == cbor.encode(bytes(size))
+    assert exact.byte_string(cbor.encode(bytes(size)), 0) == (bytes(size), len(cbor.encode(bytes(size))))
+    assert exact.text(cbor.encode("a" * size), 0) == (b"a" * size, len(cbor.encode("a" * size)))
+    assert exact.put_text("a" * size) == cbor.encode("a" * size)
+
+
+@pytest.mark.parametrize(("size", "width"), [(23, 1), (255, 2), (65_535, 4), (0, 1), (24, 2), (256, 4), (1, 8)])
+def test_a_string_in_a_longer_form_is_not_found(size: int, width: int) -> None:
+    for kind, read in ((0x40, exact.byte_string), (0x60, exact.text), (0x80, exact.count)):
+        longer = bytes([kind + 23 + width.bit_length()]) + size.to_bytes(width, "big") + bytes(size)
+        with pytest.raises(exact.NOT_EXACT):
+            read(longer, 0)
+
+
+def test_an_instant_is_found_from_the_first_that_takes_eight_bytes_to_the_last_that_there_is() -> None:
+    for ms in (1 << 32, MAX_MS):
+        assert exact.milliseconds(ms.to_bytes(8, "big"), 0) == ms
+    for ms in ((1 << 32) - 1, MAX_MS + 1, 0):
+        with pytest.raises(exact.NOT_EXACT):
+            exact.milliseconds(ms.to_bytes(8, "big"), 0)
+
+
+def test_an_array_of_integers_has_as_many_as_there_is_room_for_and_no_more() -> None:
+    assert exact.unsigneds(cbor.encode([1, 24, 300]), 0, 3) == ([1, 24, 300], 7)
+    with pytest.raises(exact.NOT_EXACT):
+        exact.unsigneds(cbor.encode([1, 24, 300]), 0, 2)
