@@ -81,7 +81,7 @@ async def start_process(world: World) -> tuple[asyncio.subprocess.Process, dict[
         f'passphrase_file = "{home.path / "passphrase"}"\nhousekeeping_s = 0.2\n'
         f'[directory]\nfolder = "{world.folder}"\nrefresh_s = 0.2\n'
         f'[log]\nboot_folder = "{world.path}"\nask_witnesses_at_start = false\n'
-        "[delivery]\nwitness_s = 0.2\ncosign_s = 0.2\n"
+        "[delivery]\nmonitor_s = 0.2\ncosign_s = 0.2\n"
     )
     home.path.chmod(0o700)
     with (world.path / "kr.log").open("wb") as log:
