@@ -202,11 +202,10 @@ def encode_event(event: Event) -> bytes:
 
 def decode_event(data: bytes) -> Event:
     """The event in a log entry; raises :class:`MalformedError` and its kin."""
-    if len(data) <= MAX_EVENT_BYTES:
-        try:
-            return _exact_event(data)
-        except exact.NOT_EXACT:
-            pass  # read again below, which says what is wrong
+    try:
+        return _exact_event(data)
+    except exact.NOT_EXACT:
+        pass  # read again below, which says what is wrong
     return event_of_value(cbor.decode(data, max_bytes=MAX_EVENT_BYTES, max_depth=3, max_items=MAX_EVENT_ITEMS))
 
 

@@ -225,7 +225,7 @@ def exact_receipts(data: bytes, at: int, room: int) -> tuple[list[Receipt], int]
         raise exact.InexactError
     count, at = exact.count(data, at + 1)
     room -= 3 + count
-    if count > MAX_CHECKPOINTS or room < 0:
+    if count > MAX_CHECKPOINTS:
         raise exact.InexactError
     notes: list[bytes] = []
     for _ in range(count):
@@ -234,7 +234,7 @@ def exact_receipts(data: bytes, at: int, room: int) -> tuple[list[Receipt], int]
             raise exact.InexactError
         notes.append(note)
     count, at = exact.count(data, at)
-    if count > MAX_RECEIPTS or 5 * count > room:
+    if 5 * count > room:
         raise exact.InexactError
     used = set()
     receipts = []
@@ -245,7 +245,7 @@ def exact_receipts(data: bytes, at: int, room: int) -> tuple[list[Receipt], int]
         index, at = exact.unsigned(data, at)
         path, at = exact.byte_string(data, at)
         number, at = exact.unsigned(data, at)
-        if len(leaf) > MAX_EVENT_BYTES or index > MAX_SIZE or len(path) > MAX_PATH_HASHES * HASH_BYTES:
+        if len(leaf) > MAX_EVENT_BYTES or index > MAX_SIZE:
             raise exact.InexactError
         hashes, cut = divmod(len(path), HASH_BYTES)
         if cut:

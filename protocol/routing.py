@@ -115,13 +115,12 @@ def decode_routing(data: bytes) -> Routing:
 def _exact_routing(data: bytes) -> Routing:
     """A header with nothing wrong in it; raises one of :data:`exact.NOT_EXACT` for any other bytes."""
     acknowledged = data.startswith(_TO_BE_ACKNOWLEDGED)
-    if len(data) > _MAX_BYTES or not (acknowledged or data.startswith(_PLAIN)) or data[_ID_END] != 3:
+    if not (acknowledged or data.startswith(_PLAIN)) or data[_ID_END] != 3:
         raise exact.InexactError
     sender, at = exact.text(data, _ID_END + 1)
-    count = data[at + 1] - 0x80
-    if data[at] != 4 or not 0 <= count < 24:
+    if data[at] != 4:
         raise exact.InexactError
-    at += 2
+    count, at = exact.count(data, at + 1)
     recipients = []
     for _ in range(count):
         recipient, at = exact.text(data, at)
@@ -138,7 +137,7 @@ def _exact_routing(data: bytes) -> Routing:
             raise exact.InexactError
         ack_by = from_ms(exact.milliseconds(data, at + 2))
         at += 10
-    if not data.startswith(_COMMITMENT, at) or len(data) != at + 3 + COMMITMENT_BYTES or priority not in _PRIORITIES:
+    if not data.startswith(_COMMITMENT, at) or priority not in _PRIORITIES:
         raise exact.InexactError
     routing = Routing(
         id=UUID(bytes=data[_ID_AT:_ID_END]),

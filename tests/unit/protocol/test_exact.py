@@ -22,7 +22,7 @@ from protocol.envelope import MAX_ENVELOPE_BYTES, SEALED_TYPE, parse_envelope, s
 from protocol.errors import ComityError
 from protocol.event import MAX_EVENT_BYTES, Event, EventName, LeafReference, decode_event, encode_event
 from protocol.http import wire
-from protocol.log.merkle import MAX_PATH_HASHES
+from protocol.log.merkle import MAX_PATH_HASHES, MAX_SIZE
 from protocol.log.note import MAX_NOTE_BYTES
 from protocol.receipt import MAX_CHECKPOINTS, MAX_RECEIPTS, Receipt, decode_receipts, encode_receipts
 from protocol.routing import Priority, Routing, decode_routing, encode_routing
@@ -309,3 +309,29 @@ def test_an_array_of_integers_has_as_many_as_there_is_room_for_and_no_more() -> 
     assert exact.unsigneds(cbor.encode([1, 24, 300]), 0, 3) == ([1, 24, 300], 7)
     with pytest.raises(exact.NOT_EXACT):
         exact.unsigneds(cbor.encode([1, 24, 300]), 0, 2)
+
+
+def test_a_statement_or_a_header_with_more_behind_its_end_is_judged_alike() -> None:
+    for payload in (parse_statement(STATEMENT).signed.payload + b"\0", parse_statement(STATEMENT).signed.payload[:-1]):
+        signed_anew = cose.sign1(payload, statement.STATEMENT_TYPE, statement.STATEMENT_CONTEXT, SIGNER)
+        assert_read_alike(parse_statement.__wrapped__, signed_anew)
+        with pytest.raises(ComityError):
+            parse_statement.__wrapped__(signed_anew)
+
+
+@pytest.mark.parametrize("count", [0, 23, 24, 32, 33])
+def test_any_number_of_recipients_is_judged_alike(count: int) -> None:
+    recipients = [f"d{number:02}@fr" for number in range(count)]
+    header = cbor.decode(encode_routing(ROUTING)) | {4: recipients}
+    assert_read_alike(decode_routing, cbor.encode(header))
+
+
+def test_receipts_at_each_limit_need_no_general_reader() -> None:
+    rows = [[b"", MAX_SIZE, bytes(32) * MAX_PATH_HASHES, number] for number in range(MAX_CHECKPOINTS)]
+    notes = [b"%d" % number for number in range(MAX_CHECKPOINTS)]
+    body = cbor.encode([notes, rows])
+    assert receipt.exact_receipts(body, 0, cbor.MAX_ITEMS)[1] == len(body)
+    for rows in ([[bytes(MAX_EVENT_BYTES), 0, b"", 0]], [[b"", 0, b"", 0]] * 5):
+        body = cbor.encode([[bytes(MAX_NOTE_BYTES)], rows])
+        assert receipt.exact_receipts(body, 0, 4 + 5 * len(rows))[1] == len(body)
+    assert_read_alike(decode_receipts, cbor.encode([[b"note"], [[b"", MAX_SIZE + 1, b"", 0]]]))
