@@ -215,10 +215,7 @@ def _exact_encrypted(data: bytes) -> Encrypted:
     if end != len(protected) or end > _MAX_HEADER_BYTES:
         raise exact.InexactError
     ciphertext, at = exact.byte_string(data, at + 1)
-    count = data[at] - 0x80
-    if not 0 <= count < 24:
-        raise exact.InexactError
-    at += 1
+    count, at = exact.count(data, at)
     recipients = []
     for _ in range(count):
         recipient, at = _exact_recipient(data, at)

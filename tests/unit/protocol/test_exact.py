@@ -335,3 +335,28 @@ def test_receipts_at_each_limit_need_no_general_reader() -> None:
         body = cbor.encode([[bytes(MAX_NOTE_BYTES)], rows])
         assert receipt.exact_receipts(body, 0, 4 + 5 * len(rows))[1] == len(body)
     assert_read_alike(decode_receipts, cbor.encode([[b"note"], [[b"", MAX_SIZE + 1, b"", 0]]]))
+
+
+def test_every_byte_around_a_sealed_key_is_judged_alike() -> None:
+    payload = parse_envelope(TO_TWO).signed.payload
+    for opener in (OPENER, SECOND):
+        header = cose.recipient_protected(opener.kid)
+        start = payload.index(header)
+        for at in (*range(start - 3, start), *range(start + len(header), start + len(header) + 5)):
+            for change in (1, 2, 0x20, 0x80):
+                altered = payload[:at] + bytes((payload[at] ^ change,)) + payload[at + 1 :]
+                assert_read_alike(encrypted, altered)
+                with pytest.raises(ComityError):
+                    encrypted(altered)
+
+
+@pytest.mark.parametrize("size", [8_000, 8_160, 9_000])
+def test_a_header_of_any_size_is_judged_alike(size: int) -> None:
+    sealed = cose.Encrypted(cose.encrypted_protected(bytes(12), bytes(size)), bytes(12), bytes(size), b"", ())
+    assert_read_alike(encrypted, cose.encode_encrypted(sealed))
+
+
+@pytest.mark.parametrize("head", [0, 2**63 - 1, 2**63])
+def test_the_highest_number_of_a_mailbox_is_judged_alike(head: int) -> None:
+    assert_read_alike(page, wire.encode_mailbox(PAGE, head))
+    assert_read_alike(page, wire.encode_mailbox([(head, None, [])], head))
