@@ -16,6 +16,7 @@ import os
 import platform
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,6 +32,8 @@ PAGE = ROOT / "docs" / "performance.md"
 RESULT = ROOT / "docs" / "performance.json"
 PEERS = Path(__file__).parent / "peers"
 TIMEOUT_S = 3600
+# Of a page's lines.
+WIDTH = 120
 # Each script with the settings that only show that it works.
 SCRIPTS: Mapping[str, tuple[str, ...]] = {
     "throughput": ("--messages", "320", "--cycles", "64", "--pings", "5", "--soak", "160"),
@@ -38,7 +41,7 @@ SCRIPTS: Mapping[str, tuple[str, ...]] = {
     "commands": ("--rounds", "1"),
     "desk": ("--messages", "1000", "--cases", "200"),
     "store": ("--count", "512"),
-    "directory": ("--nations", "6", "--contact-points", "4"),
+    "directory": ("--nations", "6", "--contact-points", "4", "--repeat", "1"),
     "audit": ("--entries", "3000", "--log-entries", "20000"),
     "floor": (),
 }
@@ -215,20 +218,20 @@ def shown(value: float | None, unit: str = "") -> str:
 def markdown(result: Mapping[str, Any]) -> str:
     """The result as Markdown: the table, what is missing, the slopes, and what a node needs."""
     names = sorted({peer for row in result["rows"] for peer in row["peers"]})
-    on = result["machine"]
-    rounds = max((row["rounds"] for row in result["rows"]), default=0)
     return "\n".join(
         (
-            f"Measured on {on['at']}: {on['cpu']}, {on['cores']} cores, {on['memory_gb']} GB, Python {on['python']}; "
-            f"load before: {on['load_before']}. Rounds: {rounds}; each value is the median."
-            + (" **Small settings: these show that it works, and say nothing of speed.**" if result["quick"] else ""),
+            *textwrap.wrap(_measured(result), WIDTH),
             "",
             *_table(
                 ("figure", "Comity", "floor", "× floor", *(f"{name} (Comity better by)" for name in names)),
                 (_cells(row, names) for row in result["rows"]),
             ),
             "",
-            *(f"- {name}: {why}" for name, why in sorted(result["missing"].items())),
+            *(
+                line
+                for name, why in sorted(result["missing"].items())
+                for line in textwrap.wrap(f"- {name}: {why}", WIDTH, subsequent_indent="  ")
+            ),
             *([""] if result["missing"] else []),
             "### Slopes",
             "",
@@ -239,6 +242,16 @@ def markdown(result: Mapping[str, Any]) -> str:
             *_table(CAPACITY_HEADER, capacity_rows(result["slopes"], shown)),
         )
     )
+
+
+def _measured(result: Mapping[str, Any]) -> str:
+    on, rounds = result["machine"], max((row["rounds"] for row in result["rows"]), default=0)
+    told = (
+        f"Measured on {on['at']}: {on['cpu']}, {on['cores']} cores, {on['memory_gb']} GB, Python {on['python']}; load "
+        f"before: {on['load_before']}. Rounds: {rounds}; each value is the median."
+    )
+    small = " **Small settings: these show that it works, and say nothing of speed.**"
+    return told + small if result["quick"] else told
 
 
 CAPACITY_HEADER = (

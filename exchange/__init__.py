@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
     from exchange.desk.enrolment import NewDesk, create_desk
-    from exchange.evidence.bag_reader import read_bundle, verify_bag
+    from exchange.evidence.bag_reader import read_bag, verify_bag
     from exchange.settings import DeskSettings, Home, OfficerSettings
 
 __all__ = [
@@ -29,7 +29,7 @@ __all__ = [
     "NewDesk",
     "OfficerSettings",
     "create_desk",
-    "read_bundle",
+    "read_bag",
     "verify_bag",
 ]
 
@@ -37,7 +37,7 @@ _HOMES = {
     "Desk": "exchange.desk.desk",
     "NewDesk": "exchange.desk.enrolment",
     "create_desk": "exchange.desk.enrolment",
-    "read_bundle": "exchange.evidence.bag_reader",
+    "read_bag": "exchange.evidence.bag_reader",
     "verify_bag": "exchange.evidence.bag_reader",
     "DeskSettings": "exchange.settings",
     "Home": "exchange.settings",

@@ -156,7 +156,8 @@ class _Continued:
 
     def _looked_at(self, number: int, kept: KeptBundle, tree: AuthenticTree, findings: Findings) -> KeptBundle:
         """A kept bundle, its files compared with the tree if they may be others than those that were read."""
-        entries, tile = self._mark_of_entries(number, TILE_WIDTH), self._marks.get(tile_path(0, number))
+        paths = self._path_of_entries(number, TILE_WIDTH), tile_path(0, number)
+        entries, tile = map(self._marks.get, paths)
         if tile is None or tile != kept.tile:
             compare_tile(self._folder, tree, number, findings)
         if entries is None or entries != kept.entries:
@@ -167,7 +168,7 @@ class _Continued:
                 raise _OtherHistoryError  # the same entries, and another view of them
         if (entries, tile) != (kept.entries, kept.tile):
             return replace(kept, entries=entries, tile=tile)
-        self._known |= {tile_path(0, number), self._path_of_entries(number, TILE_WIDTH)}
+        self._known.update(paths)
         return kept
 
     def _path_of_entries(self, number: int, width: int) -> str:

@@ -176,6 +176,7 @@ class Ledger:
         self._origin = origin
         self._path = keeper.path(origin)
         self._lock: int | None = None
+        self._seen = 0
         self._connection: sqlite3.Connection | None = None
         self._empty()
 
@@ -198,6 +199,7 @@ class Ledger:
             connection.execute("BEGIN")
             kept = dict(connection.execute("SELECT name, value FROM kept").fetchall())
             records = [record for (record,) in connection.execute("SELECT record FROM bundle ORDER BY idx")]
+            self._seen = _version(connection)
             self._authenticate(kept, records)
 
     def _authenticate(self, kept: dict[str, bytes], records: list[bytes]) -> None:
@@ -253,13 +255,23 @@ class Ledger:
                 self._lock = acquire_lock(self._path.with_suffix(".lock"), self._busy)
         except OSError as problem:
             raise UnavailableError(f"cannot write into {self._keeper.folder}: {problem.strerror}") from problem
-        if not anew:
+        if not anew and not self._is_current():
             self.read()
         if not self.state.size or anew:  # also what is left of a run that was broken off before its first commit
             self.close()
             self._forget()
             self._empty()
             self._make()
+
+    def _is_current(self) -> bool:
+        """Whether nobody wrote since it was read: then it is as it was, and no longer looked at as of then alone."""
+        if self._connection is None:
+            return False
+        with _reading():
+            self._connection.execute("ROLLBACK")
+            current = _version(self._connection) == self._seen
+            self._connection.execute("BEGIN")
+        return current
 
     def truncate(self) -> None:
         """Forget the last bundle if it was not full: it is read again, with what came after."""
@@ -353,6 +365,12 @@ def _reading() -> Iterator[None]:
         raise UnavailableError(f"the ledger of this log cannot be used: {problem}") from problem
     except sqlite3.DatabaseError as problem:
         raise altered("database") from problem
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    """A number that changes when another program commits."""
+    found: int = connection.execute("PRAGMA data_version").fetchone()[0]
+    return found
 
 
 def _span_values(span: TimeSpan) -> tuple[int, int, int]:

@@ -4,8 +4,8 @@
 
     report = await desk.evidence.verify(message.id)
     contents = await desk.evidence.gather(message.id, disclose=True, to="The court of Seoul", purpose="proceedings")
-    ...                                            # write_bundle makes the file; then say that it was given:
-    await desk.evidence.note_given(message.id, "bundle", file)
+    ...                                            # write_bag makes the file; then say that it was given:
+    await desk.evidence.note_given(message.id, "bag", file)
 
 Everything is verified from the stored bytes. That content is made ready to be given is recorded before it is, and that
 it was given, to whom, what for and in which file, after it was. ``to`` and ``purpose`` default to those of the login.
@@ -40,7 +40,7 @@ from protocol.receipt import Receipt
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
-    from exchange.evidence.bag_reader import JudgedBundle, ReadBundle
+    from exchange.evidence.bag_reader import JudgedBag, ReadBag
     from exchange.evidence.bag_writer import EvidenceContents, Maker
     from exchange.evidence.checks import JudgedMessage
     from exchange.evidence.disclosure import Disclosure
@@ -103,7 +103,7 @@ class DeskEvidence:
 
     async def verify_bag(
         self,
-        bundle: ReadBundle,
+        bag: ReadBag,
         *,
         online: bool = True,
         disclosure: Disclosure | None = None,
@@ -115,19 +115,19 @@ class DeskEvidence:
         :class:`DirectoryUntrustedError`, :class:`DirectoryUnavailableError`, and :class:`MalformedError` and its kin
         when the envelope cannot be read at all.
         """
-        from exchange.evidence.bag_reader import BundleTrust, judge_bundle, trust_in
+        from exchange.evidence.bag_reader import BagTrust, judge_bag, trust_in
 
         root = await self._link.with_trust(lambda trust: trust.trusted_root)
-        carried = await asyncio.to_thread(trust_in, bundle, root)
+        carried = await asyncio.to_thread(trust_in, bag, root)
         while True:
-            trust = BundleTrust(self._link.directory, carried.shown, carried.from_root)
-            judged = judge_bundle(bundle, trust, self._clock(), disclosure=disclosure, tsa_roots=tsa_roots)
-            report = await self._bundle_report(judged, online)
+            trust = BagTrust(self._link.directory, carried.shown, carried.from_root)
+            judged = judge_bag(bag, trust, self._clock(), disclosure=disclosure, tsa_roots=tsa_roots)
+            report = await self._bag_report(judged, online)
             if not (online and await self._link.widened()):
                 return report
 
-    async def _bundle_report(self, judged: JudgedBundle, online: bool) -> VerificationReport:
-        """What was found about a bundle, with what its logs say now."""
+    async def _bag_report(self, judged: JudgedBag, online: bool) -> VerificationReport:
+        """What was found about a bag, with what its logs say now."""
         from exchange.evidence.checks import NOT_ASKED
         from exchange.evidence.witness_quorum import check_witnesses
 
@@ -201,7 +201,7 @@ class DeskEvidence:
         to: str | None = None,
         purpose: str | None = None,
     ) -> EvidenceContents:
-        """What an evidence bag of a message holds, with its content if ``disclose``; write_bundle makes the file.
+        """What an evidence bag of a message holds, with its content if ``disclose``; write_bag makes the file.
 
         With ``online`` the logs are asked first for proofs under checkpoints that witnesses cosigned; a log that cannot
         be asked leaves the proof that there is.
@@ -227,7 +227,7 @@ class DeskEvidence:
                 break
         opened = None
         if disclose:
-            opened = await self._in_thread(lambda: _opened(self._disclosed(message_id, "bundle", to, purpose)))
+            opened = await self._in_thread(lambda: _opened(self._disclosed(message_id, "bag", to, purpose)))
         maker = await self._maker(judged)
         return await self._link.with_trust(
             lambda trust: evidence_of(stored, judged, opened, trust.current, trust.extract, maker)
@@ -239,7 +239,7 @@ class DeskEvidence:
     ) -> int:
         """Record that a file was given out, after it was written: the first entry of its custody; the entry's index.
 
-        ``act`` is disclose, bundle, or bundle.sealed for a bundle without the content; ``file`` are its bytes.
+        ``act`` is disclose, bag, or bag.sealed for a bag without the content; ``file`` are its bytes.
         Raises :class:`RecipientNeededError`.
         """
         handed = Handing.of(self._acting, to, purpose)
@@ -253,7 +253,7 @@ class DeskEvidence:
     # --- Inside ---
 
     async def _maker(self, judged: Sequence[JudgedReceipt]) -> Maker:
-        """Who makes a bundle here and now, with the largest head of each log that was seen."""
+        """Who makes a bag here and now, with the largest head of each log that was seen."""
         from exchange.evidence.bag_writer import Maker
 
         searched: dict[str, int] = {}

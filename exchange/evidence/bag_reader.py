@@ -65,17 +65,17 @@ from protocol.log.proof import decode_tlog_proof
 from protocol.misbehaviour.verify import ALLOWED_SKEW
 from protocol.receipt import Receipt
 
-MAX_BUNDLE_BYTES = 256 * 1024 * 1024
+MAX_BAG_BYTES = 256 * 1024 * 1024
 _BAG_ALTERED = "bag-altered"
 
 
 @dataclass(frozen=True, slots=True)
-class ReadBundle:
-    """A bundle's files by their names in the bag, and the name of the bag's folder. Read is not verified."""
+class ReadBag:
+    """A bag's files by their names in the bag, and the name of the bag's folder. Read is not verified."""
 
     folder: str
     files: Mapping[str, bytes]
-    bag: Check
+    form: Check
 
     @property
     def directory(self) -> dict[str, bytes]:
@@ -108,8 +108,8 @@ class ReadBundle:
 
 
 @dataclass(frozen=True, slots=True)
-class BundleReport:
-    """What was found about a bundle. ``stamped_at`` is when the payload existed by each token that holds.
+class BagReport:
+    """What was found about a bag. ``stamped_at`` is when the payload existed by each token that holds.
 
     ``sentence`` says who signed, for whom, when, and dated by what; ``made`` what the maker of the bag signed of it.
     """
@@ -135,11 +135,11 @@ class BundleReport:
 
 
 @dataclass(frozen=True, slots=True)
-class BundleTrust:
+class BagTrust:
     """By what a bag is judged.
 
     ``directory`` says who held which key: the verifier's own, which may know of later revocations, or the one in the
-    bundle. ``shown`` is the one in the bag: the keys that tools of others are given are those on its cards.
+    bag. ``shown`` is the one in the bag: the keys that tools of others are given are those on its cards.
     ``from_root`` is whether that one leads from a trusted root, and is all of what the bag carries.
     """
 
@@ -149,14 +149,14 @@ class BundleTrust:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedBundle:
+class JudgedBag:
     """The report on a bag, and the verdicts on its receipts in the order of the report."""
 
-    report: BundleReport
+    report: BagReport
     receipts: tuple[JudgedReceipt, ...]
 
 
-def read_bundle(data: bytes) -> ReadBundle:
+def read_bag(data: bytes) -> ReadBag:
     """The bag in a ZIP file; raises :class:`EvidenceUnusableError`. Nothing is written anywhere."""
     try:
         folder, files = read_zip(data)
@@ -164,74 +164,74 @@ def read_bundle(data: bytes) -> ReadBundle:
         raise EvidenceUnusableError(str(problem)) from problem
     if ENVELOPE not in files:
         raise EvidenceUnusableError("it is a ZIP, and no evidence bag")
-    return bundle_in(folder, files)
+    return bag_in(folder, files)
 
 
-def bundle_in(folder: str, files: Mapping[str, bytes]) -> ReadBundle:
+def bag_in(folder: str, files: Mapping[str, bytes]) -> ReadBag:
     """The bag in the files of a folder of that name."""
-    return ReadBundle(folder, files, _bag(files))
+    return ReadBag(folder, files, _bag(files))
 
 
 def verify_bag(
-    bundle: ReadBundle,
+    bag: ReadBag,
     trusted_root: bytes,
     now: datetime,
     *,
     disclosure: Disclosure | None = None,
     tsa_roots: Sequence[x509.Certificate] = (),
-) -> BundleReport:
+) -> BagReport:
     """Verify all that a bag says, from ``trusted_root`` (root metadata).
 
     ``disclosure`` opens a bag without content; without ``tsa_roots`` tokens are not checked. Raises
     :class:`DirectoryUntrustedError`, :class:`DirectoryUnavailableError`, and :class:`MalformedError` and its kin when
     the envelope cannot be read at all.
     """
-    trust = trust_in(bundle, trusted_root)
-    return judge_bundle(bundle, trust, now, disclosure=disclosure, tsa_roots=tsa_roots).report
+    trust = trust_in(bag, trusted_root)
+    return judge_bag(bag, trust, now, disclosure=disclosure, tsa_roots=tsa_roots).report
 
 
-def trust_in(bundle: ReadBundle, trusted_root: bytes) -> BundleTrust:
+def trust_in(bag: ReadBag, trusted_root: bytes) -> BagTrust:
     """The trust that a bag carries; raises :class:`DirectoryUntrustedError`, :class:`DirectoryUnavailableError`."""
-    extract = read_extract(bundle.directory, trusted_root)
-    return BundleTrust(extract.directory, extract.directory, carried(bundle, extract.directory, extract.used))
+    extract = read_extract(bag.directory, trusted_root)
+    return BagTrust(extract.directory, extract.directory, carried(bag, extract.directory, extract.used))
 
 
-def judge_bundle(
-    bundle: ReadBundle,
-    trust: BundleTrust,
+def judge_bag(
+    bag: ReadBag,
+    trust: BagTrust,
     now: datetime,
     *,
     disclosure: Disclosure | None = None,
     tsa_roots: Sequence[x509.Certificate] = (),
-) -> JudgedBundle:
+) -> JudgedBag:
     """As :func:`verify_bag`, by a trust that was established; raises :class:`MalformedError` and its kin."""
     directory = trust.directory
-    envelope = parse_envelope(bundle.files[ENVELOPE])
-    receipts, unreadable = bundle.receipts()
+    envelope = parse_envelope(bag.files[ENVELOPE])
+    receipts, unreadable = bag.receipts()
     judge = ReceiptJudge(lambda: directory)
     whole = judge_whole(judge, receipts, MessageRef.of(envelope), now)
-    opened = disclosure or _disclosed(bundle, envelope)
-    tokens, stamped_at = _tokens(bundle, tsa_roots)
+    opened = disclosure or _disclosed(bag, envelope)
+    tokens, stamped_at = _tokens(bag, tsa_roots)
     about = judge_message(
         envelope,
         (opened.content, opened.salt) if opened is not None else None,
         directory,
         whole,
         now,
-        stamped_at if bundle.bag.ok else (),  # a token is about the manifest, and the manifest about the envelope
+        stamped_at if bag.form.ok else (),  # a token is about the manifest, and the manifest about the envelope
     )
-    made, statement = _made(bundle, envelope, receipts, directory)
-    report = BundleReport(
+    made, statement = _made(bag, envelope, receipts, directory)
+    report = BagReport(
         id=envelope.routing.id,
         digest=envelope.digest,
         sentence=about.sentence,
         dating=about.dating,
         made=made,
         checks=(
-            Check("bag", False, _BAG_ALTERED, unreadable) if unreadable and bundle.bag.ok else bundle.bag,
+            Check("bag", False, _BAG_ALTERED, unreadable) if unreadable and bag.form.ok else bag.form,
             trust.from_root,
-            *_tag_files(bundle, envelope),
-            _vkeys(bundle, whole.judged, trust.shown),
+            *_tag_files(bag, envelope),
+            _vkeys(bag, whole.judged, trust.shown),
             *about.checks,
             _opening(envelope, opened),
             *_cosignatures(whole.judged, directory, now),
@@ -244,48 +244,48 @@ def judge_bundle(
         ),
         stamped_at=stamped_at,
     )
-    return JudgedBundle(report, whole.judged)
+    return JudgedBag(report, whole.judged)
 
 
-def carried(bundle: ReadBundle, directory: Directory, used: Mapping[str, bytes]) -> Check:
+def carried(bag: ReadBag, directory: Directory, used: Mapping[str, bytes]) -> Check:
     """Whether every file of the directory leads from the trusted root to a card, and every nation can be used."""
     for node, why in directory.problems.items():
         if node not in directory.members_read():  # else only its legal profile cannot be read
             return Check("directory", False, "directory-untrusted", f"{node}: {why}")
-    unknown = sorted(name for name in bundle.directory if name not in used)
+    unknown = sorted(name for name in bag.directory if name not in used)
     if unknown:
         return Check("directory", False, _BAG_ALTERED, f"nothing in the directory leads to {unknown[0]}")
     return Check("directory", True, None, f"the cards of {', '.join(directory.members_read())}")
 
 
-def _tag_files(bundle: ReadBundle, envelope: Envelope) -> Iterator[Check]:
+def _tag_files(bag: ReadBag, envelope: Envelope) -> Iterator[Check]:
     """Whether what people and other tools are told says what is in the bag, and nothing else."""
     message = envelope.routing.id
-    if bundle.folder == f"comity-evidence-{message}":
+    if bag.folder == f"comity-evidence-{message}":
         yield Check("folder", True)
     else:
         yield Check("folder", False, _BAG_ALTERED, "the folder is not named after the message")
-    payload = {name: content for name, content in bundle.files.items() if name.startswith(DATA)}
-    said = bundle.files.get(BAG_INFO) == bag_info(message, payload)
+    payload = {name: content for name, content in bag.files.items() if name.startswith(DATA)}
+    said = bag.files.get(BAG_INFO) == bag_info(message, payload)
     yield Check(BAG_INFO, said, None if said else _BAG_ALTERED, "" if said else "it is about another bag")
-    read = bundle.files.get(README)
-    known = any(text.encode() == read for text in readmes(message, disclosed=CONTENT in bundle.files))
+    read = bag.files.get(README)
+    known = any(text.encode() == read for text in readmes(message, disclosed=CONTENT in bag.files))
     why = "" if known else "it is not the text of this version in any language: do not do what it says"
     yield Check(README, known, None if known else _BAG_ALTERED, why)
-    yield _program(bundle)
+    yield _program(bag)
 
 
 def _made(
-    bundle: ReadBundle, envelope: Envelope, receipts: Sequence[Receipt], directory: Directory
+    bag: ReadBag, envelope: Envelope, receipts: Sequence[Receipt], directory: Directory
 ) -> tuple[BagStatement | None, Check]:
     """What the maker signed of the bag, if it did, and whether that is what the bag holds."""
     try:
-        signed = parse_bag_statement(bundle.files.get(STATEMENT, b""))
+        signed = parse_bag_statement(bag.files.get(STATEMENT, b""))
         said = signed.statement
         if said.office not in (envelope.routing.sender, *envelope.routing.recipients):
             raise ProofInvalidError(f"{said.office} made the bag, and is neither sender nor recipient")
         signed.verify(directory.signing_key(str(said.office), signed.kid, said.made_at))
-        _check_holds(said, bundle, envelope, receipts)
+        _check_holds(said, bag, envelope, receipts)
     except ComityError as problem:
         return None, Check("maker", False, problem.code, problem.detail)
     who = f"{said.office}{f' ({said.officer})' if said.officer else ''}"
@@ -301,11 +301,11 @@ def _made(
     return said, Check("maker", True, None, text)
 
 
-def _check_holds(said: BagStatement, bundle: ReadBundle, envelope: Envelope, receipts: Sequence[Receipt]) -> None:
+def _check_holds(said: BagStatement, bag: ReadBag, envelope: Envelope, receipts: Sequence[Receipt]) -> None:
     """Return if the statement is about this bag; raises :class:`ProofInvalidError`."""
     if (said.message_id, said.digest) != (envelope.routing.id, envelope.digest):
         raise ProofInvalidError("the maker's statement is about another message")
-    files = {name: sha256(content).digest() for name, content in bundle.files.items() if is_stated(name)}
+    files = {name: sha256(content).digest() for name, content in bag.files.items() if is_stated(name)}
     wrong = sorted({name for name, _ in files.items() ^ said.files.items()})
     if wrong:
         raise ProofInvalidError(f"the bag is not as its maker signed it: {', '.join(wrong[:5])}")
@@ -349,41 +349,41 @@ def _opening(envelope: Envelope, opened: Disclosure | None) -> Check:
     return check_of("disclosure", lambda: opened.check(envelope))
 
 
-def _disclosed(bundle: ReadBundle, envelope: Envelope) -> Disclosure | None:
+def _disclosed(bag: ReadBag, envelope: Envelope) -> Disclosure | None:
     """The content that is in the bag itself."""
-    if CONTENT not in bundle.files and SALT not in bundle.files:
+    if CONTENT not in bag.files and SALT not in bag.files:
         return None
-    salt, content = bundle.files.get(SALT, b""), bundle.files.get(CONTENT, b"")
+    salt, content = bag.files.get(SALT, b""), bag.files.get(CONTENT, b"")
     return Disclosure(envelope.routing.id, envelope.digest, salt, content)
 
 
-def _tokens(bundle: ReadBundle, roots: Sequence[x509.Certificate]) -> tuple[list[Check], tuple[datetime, ...]]:
+def _tokens(bag: ReadBag, roots: Sequence[x509.Certificate]) -> tuple[list[Check], tuple[datetime, ...]]:
     checks: list[Check] = []
     times: list[datetime] = []
-    for name, token in bundle.tokens.items():
+    for name, token in bag.tokens.items():
         if not roots:
             checks.append(Check(name, None, "not-asked", "give the authority's roots with --tsa-roots"))
             continue
         try:
-            times.append(verify_token(token, bundle.files.get(MANIFEST, b""), roots))
+            times.append(verify_token(token, bag.files.get(MANIFEST, b""), roots))
             checks.append(Check(name, True, None, f"the payload existed at {to_text(times[-1])}"))
         except ComityError as problem:
             checks.append(Check(name, False, problem.code, problem.detail))
     return checks, tuple(times)
 
 
-def _program(bundle: ReadBundle) -> Check:
+def _program(bag: ReadBag) -> Check:
     """Whether the verifier in the bag is the one that comes with this version: it will be run by somebody."""
-    if bundle.files.get(VERIFIER) == verifier():
+    if bag.files.get(VERIFIER) == verifier():
         return Check("verifier", True)
     return Check("verifier", None, "other-version", f"{VERIFIER} is not the one of this version: do not run it unread")
 
 
-def _vkeys(bundle: ReadBundle, judged: Sequence[JudgedReceipt], directory: Directory) -> Check:
+def _vkeys(bag: ReadBag, judged: Sequence[JudgedReceipt], directory: Directory) -> Check:
     """Whether the keys that tools of others are given are exactly those on the cards, in their order."""
     origins = {entry.proved.origin for entry in judged if entry.proved is not None}
     wanted = {f"{LOGS}{node}.vkeys": vkeys_file(keys) for node, keys in vkeys_of(origins, directory).items()}
-    given = {name: content for name, content in bundle.files.items() if name.startswith(LOGS)}
+    given = {name: content for name, content in bag.files.items() if name.startswith(LOGS)}
     wrong = sorted({name for name, _ in given.items() ^ wanted.items()})
     if not wrong:
         return Check("logs", True)

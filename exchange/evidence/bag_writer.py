@@ -160,8 +160,8 @@ def nations_of(stored: StoredMessage, judged: Sequence[JudgedReceipt], directory
     return frozenset(named)
 
 
-def write_bundle(contents: EvidenceContents, tokens: Sequence[bytes] = ()) -> bytes:
-    """The bundle's file; ``tokens`` are timestamp tokens (DER) over :meth:`EvidenceContents.manifest`."""
+def write_bag(contents: EvidenceContents, tokens: Sequence[bytes] = ()) -> bytes:
+    """The bag's file; ``tokens`` are timestamp tokens (DER) over :meth:`EvidenceContents.manifest`."""
     return zipped(f"comity-evidence-{contents.message_id}", bag_of(contents, tokens))
 
 
@@ -219,7 +219,7 @@ def bag_info(message_id: UUID, payload: Mapping[str, bytes]) -> bytes:
     return (
         "Bag-Software-Agent: Comity\n"
         f"External-Identifier: urn:uuid:{message_id}\n"
-        f"External-Description: Evidence of a message, format comity/evidence-bundle/1\n"
+        f"External-Description: Evidence of a message, format comity/evidence-bag/1\n"
         f"Payload-Oxum: {sum(map(len, payload.values()))}.{len(payload)}\n"
     ).encode()
 

@@ -627,7 +627,7 @@ def first_and_last(receipts: list[Receipt]) -> dict[str, tuple[int, int]]:
     return {kind: (min(one.index for one in found), max(one.index for one in found)) for kind, found in kinds}
 
 # --- A bag (docs/evidence-bag.md).
-class Bundle:
+class Bag:
     """One message and all that is proved of it."""
 
     def __init__(self, folder: str, files: Mapping[str, bytes], args: argparse.Namespace) -> None:
@@ -701,7 +701,7 @@ class Bundle:
     def check_names(self) -> str:
         payload = [content for name, content in self.files.items() if name.startswith("data/")]
         info = (f"Bag-Software-Agent: Comity\nExternal-Identifier: urn:uuid:{self.id}\n"
-                "External-Description: Evidence of a message, format comity/evidence-bundle/1\n"
+                "External-Description: Evidence of a message, format comity/evidence-bag/1\n"
                 f"Payload-Oxum: {sum(map(len, payload))}.{len(payload)}\n")
         right = self.folder == f"comity-evidence-{self.id}" and self.files["bag-info.txt"] == info.encode()
         require(right, "the name of the folder, or bag-info.txt, is about something else")
@@ -905,17 +905,17 @@ def main() -> int:
     try:
         data = args.file.read(2 * MAX_TOTAL_BYTES)
         require(data[:4] == b"PK\x03\x04", "it is no file that this program knows")
-        bundle = Bundle(*read_zip(data), args)
+        bag = Bag(*read_zip(data), args)
     except (FailedError, OSError) as problem:
         print(json.dumps({"ok": False, "error": str(problem)}) if args.json else plain(f"cannot be used: {problem}"))
         return 2
-    bundle.verify(lines)
+    bag.verify(lines)
     failed, unchecked = ([name for name, holds, _ in lines if holds is verdict] for verdict in (False, None))
-    result = {"ok": not failed and not unchecked, "sentence": bundle.sentence, "dating": bundle.dating,
+    result = {"ok": not failed and not unchecked, "sentence": bag.sentence, "dating": bag.dating,
               "failed": failed, "unchecked": unchecked, "checks": lines}
     if args.json:
         print(json.dumps(result, indent=1))
-    shown_first: list[Any] = [("", "", bundle.sentence)]
+    shown_first: list[Any] = [("", "", bag.sentence)]
     for name, holds, text in () if args.json else shown_first + lines:
         shown = plain(f"{name}{': ' if name else ''}{text}")
         print({True: "holds      ", False: "FAILS      ", None: "not checked", "": ""}[holds], shown)

@@ -32,7 +32,7 @@ class FileKind(StrEnum):
     TARGETS = "targets"
     BOOTSTRAP = "bootstrap"
     TRANSFER = "transfer-bundle"
-    EVIDENCE = "evidence-bundle"
+    EVIDENCE = "evidence-bag"
     FORMER_EXPORT = "former-export"
     DISCLOSURE = "disclosure"
     PROOF = "misbehaviour-proof"

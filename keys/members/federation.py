@@ -191,7 +191,7 @@ def with_foreign_auditors(card: NodeCard, entries: Mapping[str, Mapping[str, obj
     return make_node_card(**{**fields, "foreign_auditors": named, "updated_at": at})
 
 
-def bootstrap_bundle(directory: Directory, repository: MetadataRepository, node: str) -> BootstrapFile:
+def bootstrap_file_of(directory: Directory, repository: MetadataRepository, node: str) -> BootstrapFile:
     """What a new desk or node needs to begin, with ``node`` as the first one it asks."""
     card = directory.node(node)
     return BootstrapFile(

@@ -108,7 +108,7 @@ class NoMirrorError(LogUnavailableError):
 
 
 class KeptAuditAlteredError(ComityError):
-    """What an auditor kept of an earlier verification of a log is not what it had written."""
+    """A file that the auditor kept of an earlier verification of a log is not as it was written."""
 
     code = "kept-audit-altered"
     http_status = 500

@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from exchange.cli.main import app
-from exchange.evidence.bag_reader import read_bundle
-from exchange.evidence.bag_writer import write_bundle
+from exchange.evidence.bag_reader import read_bag
+from exchange.evidence.bag_writer import write_bag
 from protocol.address import Address
 from protocol.log.checkpoint import parse_checkpoint
 from protocol.log.note import parse_note
@@ -65,10 +65,10 @@ async def test_receipts_are_upgraded_kept_and_exported_with_what_the_witnesses_s
         assert (offline.ok, offline.witnessed) == (True, True)
         given = {"to": "The court", "purpose": "case_work"}
         contents = await kr.evidence.gather(sent.id, disclose=True, online=False, **given)
-        bundle = read_bundle(write_bundle(contents))
-        names = {line.name for receipt in bundle.receipts()[0] for line in parse_note(receipt.checkpoint).signatures}
+        bag = read_bag(write_bag(contents))
+        names = {line.name for receipt in bag.receipts()[0] for line in parse_note(receipt.checkpoint).signatures}
         assert {"comity-demo/witness/kr", "comity-demo/witness/fr"} <= names
-        file = await fr.evidence.verify_bag(bundle)
+        file = await fr.evidence.verify_bag(bag)
         assert (file.ok, file.witnessed) == (True, True)
 
 
@@ -103,5 +103,5 @@ async def test_evidence_that_was_exported_before_is_upgraded_when_it_is_verified
         await fr.wait_for(lambda desk: has_message(desk, sent.id))
         contents = await kr.evidence.gather(sent.id, disclose=True, online=False, to="The court", purpose="case_work")
         await _witnessed(federation)
-        report = await fr.evidence.verify_bag(read_bundle(write_bundle(contents)))
+        report = await fr.evidence.verify_bag(read_bag(write_bag(contents)))
     assert (report.ok, report.witnessed) == (True, True)

@@ -14,7 +14,7 @@ from exchange.desk.desk import Desk
 from exchange.desk.enrolment import NewDesk, create_desk
 from exchange.settings import OfficerSettings
 from keys.local.bundle_files import read_parts, write_parts
-from keys.members.federation import bootstrap_bundle
+from keys.members.federation import bootstrap_file_of
 from keys.secrets.keystore import FAST
 from node.cli.main import app as node_app
 from protocol.address import Address
@@ -54,7 +54,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
                 transport=transport,  # type: ignore[arg-type]
             ),
             PASSPHRASE,
-            bootstrap_bundle(world.directory, world.found().repository, "kr"),
+            bootstrap_file_of(world.directory, world.found().repository, "kr"),
             world.clock(),
             derivation=FAST,
         )

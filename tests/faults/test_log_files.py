@@ -260,7 +260,7 @@ async def test_only_what_was_signed_before_is_erased_and_the_tree_stays(home: Pa
     assert done.count == MESSAGES
     assert await store.reads.checkpoint() == note
     assert [await store.reads.inclusion_path(index) for index in (0, 255, 699)] == before
-    for read in (store.leaf, store.reads.receipt):
+    for read in (store.reads.leaf, store.reads.receipt):
         with pytest.raises(EntriesErasedError):
             await read(0)
     assert await store.reads.leaf(MESSAGES)

@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from keys.members.federation import bootstrap_bundle
+from keys.members.federation import bootstrap_file_of
 from node.operations.tasks import Tasks
 from node.relay.delivery import PartnerQueue
 from node.server import Node
@@ -72,7 +72,7 @@ async def start_process(world: World) -> tuple[asyncio.subprocess.Process, dict[
     """The node kr as a process of its own, which may have few descriptors."""
     home = world.home("kr")
     assert world.directory is not None
-    bundle = bootstrap_bundle(world.directory, world.found().repository, next(iter(world.nations)))
+    bundle = bootstrap_file_of(world.directory, world.found().repository, next(iter(world.nations)))
     home.bootstrap.write_bytes(bundle.to_bytes())
     (home.path / "passphrase").write_text("test\n")
     (home.path / "passphrase").chmod(0o600)
@@ -81,7 +81,7 @@ async def start_process(world: World) -> tuple[asyncio.subprocess.Process, dict[
         f'passphrase_file = "{home.path / "passphrase"}"\nhousekeeping_s = 0.2\n'
         f'[directory]\nfolder = "{world.folder}"\nrefresh_s = 0.2\n'
         f'[log]\nboot_folder = "{world.path}"\nask_witnesses_at_start = false\n'
-        "[delivery]\nwitness_s = 0.2\ncosign_s = 0.2\n"
+        "[delivery]\nmonitor_s = 0.2\ncosign_s = 0.2\n"
     )
     home.path.chmod(0o700)
     with (world.path / "kr.log").open("wb") as log:

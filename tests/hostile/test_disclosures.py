@@ -42,7 +42,7 @@ def ways_out(desk: Desk, message: UUID, **given: Any) -> list[Callable[[], Await
     return [
         lambda: prove.disclose(message, **given),
         lambda: prove.gather(message, disclose=True, **given),
-        lambda: prove.note_given(message, "bundle", b"file", **given),
+        lambda: prove.note_given(message, "bag", b"file", **given),
     ]
 
 
@@ -93,8 +93,8 @@ def test_only_what_was_given_is_recorded_as_given_with_the_digest_of_the_file(wo
     nowhere, out = str(tmp_path / "no" / "such" / "folder"), tmp_path / "out"
     commands = {
         "disclose": ("evidence", "disclose", message, "--out", "{}"),
-        "bundle": ("evidence", "bag", message, "--disclose", "--out", "{}"),
-        "bundle.sealed": ("evidence", "bag", message, "--out", "{}"),
+        "bag": ("evidence", "bag", message, "--disclose", "--out", "{}"),
+        "bag.sealed": ("evidence", "bag", message, "--out", "{}"),
     }
     for words in commands.values():
         code, refused = comity(world, *(word.format(out) for word in words))

@@ -17,7 +17,7 @@ from exchange.evidence.bag_writer import zipped
 from exchange.verifiers import verify_bag as program
 from protocol.encoding.ids import new_message_id
 from tests.worlds.desks import NOW
-from tests.worlds.forged_bundles import Case, Court, full, manifest
+from tests.worlds.forged_bags import Case, Court, full, manifest
 
 
 @pytest.fixture(scope="module")
@@ -91,16 +91,16 @@ def test_the_text_for_people_is_known_in_every_language_it_is_written_in(
 def test_both_say_which_receipts_there_are_how_far_the_logs_were_seen_and_what_cannot_be_seen(
     court: Court, case: Case
 ) -> None:
-    from exchange.evidence.bag_reader import BundleTrust, bundle_in, judge_bundle
-    from tests.worlds.forged_bundles import CARRIED
+    from exchange.evidence.bag_reader import BagTrust, bag_in, judge_bag
+    from tests.worlds.forged_bags import CARRIED
 
     folder, files = court.files_of(replace(case, statement={9: 3}, officer="Kim Ji-woo"))
-    trust = BundleTrust(court.directory, court.directory, CARRIED)
-    report = judge_bundle(bundle_in(folder, files), trust, case.now).report
+    trust = BagTrust(court.directory, court.directory, CARRIED)
+    report = judge_bag(bag_in(folder, files), trust, case.now).report
     (ours,) = (check.detail for check in report.checks if check.name == "maker")
     lines: list[program.Line] = []
     args = program.argparse.Namespace(root_sha256="", now=case.now, directory=court.cards)
-    program.Bundle(folder, files, args).verify(lines)
+    program.Bag(folder, files, args).verify(lines)
     (other,) = (text for name, _, text in lines if name == "maker")
     for text in (ours, other):
         assert text.startswith(f"{case.maker} (Kim Ji-woo) signed, at ")

@@ -25,7 +25,7 @@ from protocol.errors import RevokedError
 from protocol.messages.types.forward import Original, original_receipts
 from protocol.receipt import encode_receipts
 from tests.worlds.desks import FR, KR, World, request
-from tests.worlds.forged_bundles import Book, Case, Court, Head, events, full
+from tests.worlds.forged_bags import Book, Case, Court, Head, events, full
 
 Cards = tuple[Directory, Any]
 DE = "24-7@de"

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from exchange.evidence.bag_reader import ReadBundle, carried
+from exchange.evidence.bag_reader import ReadBag, carried
 from exchange.evidence.bag_writer import DIRECTORY
 from exchange.verifiers import verify_bag as program
 from exchange.views import Check
 from keys.directory.metadata.extract import read_extract
 from protocol.errors import ComityError
-from tests.worlds.broken_bundles import RULES
-from tests.worlds.forged_bundles import Court, full, honest, variant
+from tests.worlds.broken_bags import RULES
+from tests.worlds.forged_bags import Court, full, honest, variant
 
 Breach = Callable[[Court, Random], dict[str, bytes]]
 STORIES, VARIANTS, BREACHES = 90, 34, 20
@@ -28,7 +28,7 @@ def court(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Court]:
     return Court(tmp_path_factory.mktemp("court"))
 
 
-def test_both_verifiers_accept_the_same_bundles_and_say_the_same_of_them(
+def test_both_verifiers_accept_the_same_bags_and_say_the_same_of_them(
     court: Court, capsys: pytest.CaptureFixture[str]
 ) -> None:
     random, counts = Random(12), dict[str, int]()
@@ -157,10 +157,10 @@ def test_the_breach_of_each_rule_of_the_directory_is_refused_by_both(
 
 def _both_read(court: Court, files: dict[str, bytes]) -> tuple[bool, bool]:
     """Whether Comity, and the program, take the directory in the files."""
-    bundle = ReadBundle("", files, Check("bag", True))
+    bag = ReadBag("", files, Check("bag", True))
     try:
-        extract = read_extract(bundle.directory, court.root)
-        ours = carried(bundle, extract.directory, extract.used).ok is True
+        extract = read_extract(bag.directory, court.root)
+        ours = carried(bag, extract.directory, extract.used).ok is True
     except ComityError:
         ours = False
     lines: list[program.Line] = []

@@ -29,9 +29,9 @@ import pytest
 
 from protocol.encoding.instants import to_text
 from tests.hostile.test_evidence_readings import DIRECTORY_RULES
-from tests.worlds import forged_bundles as courts
-from tests.worlds.broken_bundles import RULES
-from tests.worlds.forged_bundles import Case, Court, Verdict, full, honest, light, manifest
+from tests.worlds import forged_bags as courts
+from tests.worlds.broken_bags import RULES
+from tests.worlds.forged_bags import Case, Court, Verdict, full, honest, light, manifest
 
 TARGET = Path(__file__).with_name("evidence.json")
 PROGRAM = b"# No program: whoever reads this vector has one.\n"
@@ -45,7 +45,7 @@ Files = dict[str, bytes]
 
 
 @dataclass(frozen=True)
-class Bundle:
+class Bag:
     """A bag that both verifiers judged: ``rule`` is the one that it breaks, else what it is an example of.
 
     ``about``: what a bag that holds says, or which checks of each verifier fail.
@@ -63,7 +63,7 @@ class Bundle:
 
 
 def _examples() -> dict[str, Callable[[Case], bool]]:
-    """What each example shows, and how to know it among random honest bundles."""
+    """What each example shows, and how to know it among random honest bags."""
     return {
         "no receipt, nothing disclosed": lambda case: not case.receipts and not case.disclosed,
         "no receipt, content disclosed": lambda case: not case.receipts and case.disclosed,
@@ -83,7 +83,7 @@ def _shows(case: Case, event: str) -> bool:
     return len(shown) <= 3 and any(isinstance(leaf, dict) and leaf[2] == event for leaf in shown)
 
 
-def bundles(court: Court) -> Iterator[Bundle]:
+def bags(court: Court) -> Iterator[Bag]:
     """Those that hold, then those that break a rule."""
     random = Random(21)
     for what, fits in _examples().items():
@@ -101,17 +101,17 @@ def bundles(court: Court) -> Iterator[Bundle]:
         of_directory = breach(court, random)
         kept = {name: content for name, content in files.items() if name not in court.files}
         about = {"comity": ["directory"], "program": ["directory"]}
-        yield Bundle(DIRECTORY + name, folder, _relisted(kept | of_directory), story.now, False, about)
+        yield Bag(DIRECTORY + name, folder, _relisted(kept | of_directory), story.now, False, about)
 
 
-def _dated(court: Court, random: Random, grade: str) -> Bundle:
+def _dated(court: Court, random: Random, grade: str) -> Bag:
     while True:
         case = honest(random)
         if len(case.receipts) <= 2 and court.standalone(*court.files_of(case), case.now).grade == grade:
             return _judged(court, f"dated by: {grade}", case)
 
 
-def _smallest(court: Court, rule: str, story: Case, broken: Callable[[], Case]) -> Bundle:
+def _smallest(court: Court, rule: str, story: Case, broken: Callable[[], Case]) -> Bag:
     """A breach shown by as few receipts as show it."""
     for _ in range(9):
         case = broken()
@@ -151,18 +151,18 @@ def _kind(check: str) -> str:
     return "receipt" if check.startswith("receipts/") else check
 
 
-def _judged(court: Court, what: str, case: Case) -> Bundle:
+def _judged(court: Court, what: str, case: Case) -> Bag:
     folder, files = court.files_of(case)
     ours, other = _verdicts(court, folder, files, case.now)
     if not ours.ok or not other.ok or set(ours.unchecked) != set(other.unchecked):
         raise ValueError(f"{what}: {ours} {other}")
     about = {"grade": ours.grade, "unchecked": sorted(ours.unchecked)}
-    return Bundle(what, folder, files, case.now, True, about)
+    return Bag(what, folder, files, case.now, True, about)
 
 
-def _failing(rule: str, folder: str, files: Files, now: datetime, verdicts: tuple[Verdict, Verdict]) -> Bundle:
+def _failing(rule: str, folder: str, files: Files, now: datetime, verdicts: tuple[Verdict, Verdict]) -> Bag:
     ours, other = (sorted(set(verdict.failed or ["file"])) for verdict in verdicts)
-    return Bundle(rule, folder, files, now, False, {"comity": ours, "program": other})
+    return Bag(rule, folder, files, now, False, {"comity": ours, "program": other})
 
 
 def _verdicts(court: Court, folder: str, files: Files, now: datetime) -> tuple[Verdict, Verdict]:
@@ -291,24 +291,24 @@ def vectors() -> dict[str, Any]:
             patch.setattr(courts, randomised, _once(getattr(courts, randomised)))
         court = Court(Path(folder))
         court.sealed[2] = court.sealed[2][:CIPHERTEXT_BYTES]
-        made = list(bundles(court))
+        made = list(bags(court))
         root = sha256(court.root).hexdigest()
         case = honest(Random(22))
         shown = court.files_of(replace(case, disclosed=True))[1]
         envelope, content = shown["data/envelope.cose"], shown["data/content.json"]
     parts = [
         part
-        for bundle in made
-        for name, content in bundle.files.items()
-        if content != _as_made(bundle.files, name)
+        for bag in made
+        for name, content in bag.files.items()
+        if content != _as_made(bag.files, name)
         for part in _parts(content)
     ]
     return {
         "root_sha256": root,
         "texts": {name_of(part): part.decode() for part in sorted(parts) if _is_text(part)},
         "bytes": {name_of(part): b64encode(part).decode() for part in sorted(parts) if not _is_text(part)},
-        "holds": [_written(bundle) for bundle in made if bundle.holds],
-        "fails": [_written(bundle) for bundle in made if not bundle.holds],
+        "holds": [_written(bag) for bag in made if bag.holds],
+        "fails": [_written(bag) for bag in made if not bag.holds],
         "disclosures": {
             "envelope": b64encode(envelope).decode(),
             "cases": [
@@ -355,13 +355,13 @@ def name_of(content: bytes) -> str:
     return sha256(content).hexdigest()[:16]
 
 
-def _written(bundle: Bundle) -> dict[str, Any]:
+def _written(bag: Bag) -> dict[str, Any]:
     files = {
-        name: MADE if content == _as_made(bundle.files, name) else "+".join(map(name_of, _parts(content)))
-        for name, content in sorted(bundle.files.items())
+        name: MADE if content == _as_made(bag.files, name) else "+".join(map(name_of, _parts(content)))
+        for name, content in sorted(bag.files.items())
     }
-    named = {"rule": bundle.rule, "now": to_text(bundle.now), "folder": bundle.folder, "files": files}
-    return named | bundle.about
+    named = {"rule": bag.rule, "now": to_text(bag.now), "folder": bag.folder, "files": files}
+    return named | bag.about
 
 
 def files_in(made: dict[str, Any], case: dict[str, Any]) -> Files:

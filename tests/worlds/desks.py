@@ -26,7 +26,7 @@ from keys.directory.cards import ContactPointCard
 from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.directory.view import Directory
 from keys.members.bootstrap import BootstrapFile
-from keys.members.federation import bootstrap_bundle
+from keys.members.federation import bootstrap_file_of
 from keys.members.identity import NodeKeys
 from keys.secrets.keystore import FAST, Keystore
 from keys.transport.client import Server
@@ -291,7 +291,7 @@ def _found(path: Path, *nations: str) -> Founded:
     directory = federation.directory
     cards: dict[Address, ContactPointCard] = {}
     for address in (Address("24-7", name) for name in nations):
-        bundle = bootstrap_bundle(directory, federation.repository, address.node)
+        bundle = bootstrap_file_of(directory, federation.repository, address.node)
         cards[address] = _create_desk(home_of(path, address), address, bundle, NOW)
         directory = federation.publish(NOW, cards[address])
     for address in cards:
@@ -353,7 +353,7 @@ class World:
 
     def enrol(self, address: Address, *, publish: bool = True) -> ContactPointCard:
         """Make a desk and publish its card."""
-        bundle = bootstrap_bundle(self.directory, self.federation.repository, address.node)
+        bundle = bootstrap_file_of(self.directory, self.federation.repository, address.node)
         card = self.cards[address] = _create_desk(self.home(address), address, bundle, self.clock())
         if publish:
             self.publish(card)

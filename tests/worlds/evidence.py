@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from exchange.evidence.bag_reader import BundleReport, read_bundle, verify_bag
-from exchange.evidence.bag_writer import MANIFEST, TAG_MANIFEST, EvidenceContents, write_bundle
+from exchange.evidence.bag_reader import BagReport, read_bag, verify_bag
+from exchange.evidence.bag_writer import MANIFEST, TAG_MANIFEST, EvidenceContents, write_bag
 from exchange.evidence.disclosure import Disclosure
 from keys.directory.metadata.extract import trusted_root_in
 from tests.worlds.desks import FR, KR, NOW, World, request
@@ -65,9 +65,9 @@ async def _exchange(world: World) -> Made:
         )
 
 
-def files_of(bundle: bytes) -> dict[str, bytes]:
+def files_of(bag: bytes) -> dict[str, bytes]:
     """The files by name in the ZIP, the folder included."""
-    with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
+    with zipfile.ZipFile(io.BytesIO(bag)) as archive:
         return {info.filename: archive.read(info) for info in archive.infolist()}
 
 
@@ -98,21 +98,21 @@ def _manifest(files: dict[str, bytes]) -> bytes:
     return "".join(f"{sha256(content).hexdigest()}  {name}\n" for name, content in sorted(files.items())).encode()
 
 
-def bundle_of(contents: EvidenceContents, tokens: tuple[bytes, ...] = ()) -> bytes:
-    """The bundle's file."""
-    return write_bundle(contents, tokens)
+def bag_of(contents: EvidenceContents, tokens: tuple[bytes, ...] = ()) -> bytes:
+    """The bag's file."""
+    return write_bag(contents, tokens)
 
 
-def comity(made: Made, bundle: bytes, **more: Any) -> BundleReport:
+def comity(made: Made, bag: bytes, **more: Any) -> BagReport:
     """What Comity's own code says."""
-    read = read_bundle(bundle)
+    read = read_bag(bag)
     return verify_bag(read, trusted_root_in(read.directory, made.fingerprint), NOW, **more)
 
 
-def standalone(made: Made, bundle: bytes, path: Path, *args: str) -> tuple[int, dict[str, Any]]:
+def standalone(made: Made, bag: bytes, path: Path, *args: str) -> tuple[int, dict[str, Any]]:
     """What the program says that runs without Comity: exit code and JSON. It runs isolated, outside of the checkout."""
     file = path / "evidence.zip"
-    file.write_bytes(bundle)
+    file.write_bytes(bag)
     command = [sys.executable, "-I", str(PROGRAM), str(file), "--root-sha256", made.fingerprint, "--json", *args]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=path, timeout=60)
     assert done.stderr == ""

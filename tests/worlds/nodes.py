@@ -20,7 +20,7 @@ from keys.ceremony.ceremony import Ceremony
 from keys.directory.cards import Card, ContactPointCard, Function, Hosting
 from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.directory.view import Directory
-from keys.members.federation import bootstrap_bundle
+from keys.members.federation import bootstrap_file_of
 from keys.members.identity import DeskKeys, NodeKeys, generate_desk_keys
 from keys.secrets.keystore import Keystore
 from keys.transport.tls import client_context
@@ -238,7 +238,7 @@ class World:
             "delivery": DELIVERY,
         }
         assert self.directory is not None
-        bundle = bootstrap_bundle(self.directory, self.found().repository, next(iter(self.nations)))
+        bundle = bootstrap_file_of(self.directory, self.found().repository, next(iter(self.nations)))
         home.bootstrap.write_bytes(bundle.to_bytes())
         keystore = Keystore.open(home.keystore, b"test")
         stream = self.logs.setdefault(name, StringIO())

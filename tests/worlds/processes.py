@@ -26,7 +26,7 @@ from keys.directory.cards import ContactPointCard, parse_contact_point_card
 from keys.directory.metadata.tuf_key import DirectorySigner
 from keys.local.files import write_file
 from keys.members.bootstrap import BootstrapFile
-from keys.members.federation import bootstrap_bundle
+from keys.members.federation import bootstrap_file_of
 from keys.secrets.keystore import FAST
 from node.cli.main import app as operators_app
 from protocol.address import Address
@@ -136,7 +136,7 @@ def _found(root: Path, passphrase: bytes, *desks: str) -> Founded:
         urls = [f"https://127.0.0.1:{ports[node][0]}"]
         keys, card = federation.admit_node(node, offices, now, name=name, urls=urls)
         assert federation.directory is not None
-        bundle = bootstrap_bundle(federation.directory, federation.repository, node)
+        bundle = bootstrap_file_of(federation.directory, federation.repository, node)
         write_file(made.bootstrap(node), bundle.to_bytes())
         make_node_home(made.node_home(node), passphrase, keys, card, now)
         write_file(made.node_home(node) / "bootstrap.json", bundle.to_bytes())

@@ -36,7 +36,7 @@ from protocol.errors import EvidenceUnusableError, UsageError
 
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
-    from exchange.evidence.bag_reader import BundleReport
+    from exchange.evidence.bag_reader import BagReport
 
 app = typer.Typer(no_args_is_help=True)
 OutOption = Annotated[Path, REPLACED_OUT]
@@ -66,7 +66,7 @@ def bag(
     """Write a bag."""
 
     async def work(desk: Desk) -> None:
-        from exchange.evidence.bag_writer import write_bundle
+        from exchange.evidence.bag_writer import write_bag
         from exchange.evidence.timestamps import request_timestamp
 
         if tsa and tsa_roots is None:
@@ -85,9 +85,9 @@ def bag(
             for url in tsa or ():
                 tokens.append(await request_timestamp(url, contents.manifest(), roots))
                 moved(1 + len(tokens), steps)
-            encoded = write_bundle(contents, tokens)
+            encoded = write_bag(contents, tokens)
             write_out(out, encoded, PRIVATE_MODE)
-            act = "bundle" if disclose else "bundle.sealed"
+            act = "bag" if disclose else "bag.sealed"
             entry = await desk.evidence.note_given(message, act, encoded, to=who, purpose=what_for)
             moved(steps, steps)
         counts = {"receipts": len(contents.receipts), "left_out": contents.left_out, "timestamps": len(tokens)}
@@ -123,14 +123,14 @@ def stamp(
     """Add timestamps to a bag."""
 
     async def work() -> None:
-        from exchange.evidence.bag_reader import MAX_BUNDLE_BYTES, read_bundle
+        from exchange.evidence.bag_reader import MAX_BAG_BYTES, read_bag
         from exchange.evidence.bag_writer import MANIFEST, with_tokens, zipped
         from exchange.evidence.timestamps import request_timestamp
 
-        read = take(file, FileKind.EVIDENCE, read_bundle, max_bytes=MAX_BUNDLE_BYTES)
+        read = take(file, FileKind.EVIDENCE, read_bag, max_bytes=MAX_BAG_BYTES)
         roots = read_roots(tsa_roots)
-        if not read.bag.ok:
-            raise EvidenceUnusableError(read.bag.detail)
+        if not read.form.ok:
+            raise EvidenceUnusableError(read.form.detail)
         tokens = [await request_timestamp(url, read.files[MANIFEST], roots) for url in tsa]
         encoded = zipped(read.folder, with_tokens(read.files, tokens))
         write_out(out or file, encoded, PRIVATE_MODE)
@@ -201,13 +201,13 @@ def verify(
     """Verify an evidence bag."""
 
     async def work() -> int | None:
-        from exchange.evidence.bag_reader import MAX_BUNDLE_BYTES, read_bundle, verify_bag
+        from exchange.evidence.bag_reader import MAX_BAG_BYTES, read_bag, verify_bag
 
         with progress(_("verified"), as_json=as_json):
-            content = read_given(file, FileKind.EVIDENCE, max_bytes=MAX_BUNDLE_BYTES)
+            content = read_given(file, FileKind.EVIDENCE, max_bytes=MAX_BAG_BYTES)
             opened, roots = read_disclosure(disclosure), read_roots(tsa_roots)
             with reading_as(file, content, FileKind.EVIDENCE):
-                read = read_bundle(content)
+                read = read_bag(content)
                 trusted = _trusted_root(read.directory, root_sha256, home)
                 report = verify_bag(read, trusted, datetime.now(UTC), disclosure=opened, tsa_roots=roots)
         if as_json:
@@ -258,7 +258,7 @@ def _trusted_root(files: dict[str, bytes], root_sha256: str | None, home: Path) 
     return take(bootstrap, FileKind.BOOTSTRAP, BootstrapFile.from_bytes).root
 
 
-def _object(report: BundleReport) -> dict[str, Any]:
+def _object(report: BagReport) -> dict[str, Any]:
     """The report as programs get it; ``ok`` is that every check was made and holds."""
     failed = [check.name for check in report.checks if check.ok is False]
     failed += [f"{row.event}, {row.node} #{row.index}" for row, check in report.receipts if check.ok is False]
@@ -266,7 +266,7 @@ def _object(report: BundleReport) -> dict[str, Any]:
     return {**plain(report), "ok": ok, "failed": failed, "unchecked": unchecked}
 
 
-def _print(report: BundleReport) -> None:
+def _print(report: BagReport) -> None:
     words = {True: _("holds"), False: _("FAILS"), None: _("not checked")}
     rows: list[tuple[str, str, str]] = [
         (check.name, words[check.ok], check.detail or check.error or "") for check in report.checks

@@ -162,14 +162,14 @@ def _own_heads(mirror: Path, verifier: LogVerifier) -> tuple[list[bytes], list[C
     return list(dict.fromkeys(notes)), unusable
 
 
-def _receipts_in(bundles: list[Path]) -> tuple[list[Receipt], list[ComityError]]:
+def _receipts_in(bags: list[Path]) -> tuple[list[Receipt], list[ComityError]]:
     """The receipts in evidence bags, and why there are others that cannot be read. Nothing is verified."""
-    from exchange.evidence.bag_reader import MAX_BUNDLE_BYTES, read_bundle
+    from exchange.evidence.bag_reader import MAX_BAG_BYTES, read_bag
 
     found: list[Receipt] = []
     problems: list[ComityError] = []
-    for path in bundles:
-        receipts, why = take(path, FileKind.EVIDENCE, read_bundle, max_bytes=MAX_BUNDLE_BYTES).receipts()
+    for path in bags:
+        receipts, why = take(path, FileKind.EVIDENCE, read_bag, max_bytes=MAX_BAG_BYTES).receipts()
         found += receipts
         problems += [MalformedError(f"{path}: {why}")] if why else []
     return found, problems

@@ -292,14 +292,12 @@ def verify(
 async def _verify_bag(
     desk: Desk, file: Path, disclosure: Path | None, tsa_roots: Path | None, *, offline: bool
 ) -> VerificationReport:
-    from exchange.evidence.bag_reader import MAX_BUNDLE_BYTES, read_bundle
+    from exchange.evidence.bag_reader import MAX_BAG_BYTES, read_bag
 
-    content = read_given(file, FileKind.EVIDENCE, max_bytes=MAX_BUNDLE_BYTES)
+    content = read_given(file, FileKind.EVIDENCE, max_bytes=MAX_BAG_BYTES)
     opened, roots = read_disclosure(disclosure), read_roots(tsa_roots)
     with reading_as(file, content, FileKind.EVIDENCE):
-        return await desk.evidence.verify_bag(
-            read_bundle(content), online=not offline, disclosure=opened, tsa_roots=roots
-        )
+        return await desk.evidence.verify_bag(read_bag(content), online=not offline, disclosure=opened, tsa_roots=roots)
 
 
 def tracking_object(tracking: Tracking) -> dict[str, Any]:

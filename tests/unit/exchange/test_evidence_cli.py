@@ -20,7 +20,7 @@ from keys.members.identity import generate_node_keys
 from protocol.errors import ErasedError, HandlingError
 from protocol.messages.handling_rules import Action
 from tests.worlds.desks import FR, KR, NOW, PASSPHRASE, World, request
-from tests.worlds.evidence import Made, bundle_of, exchanged
+from tests.worlds.evidence import Made, bag_of, exchanged
 
 
 @pytest.fixture
@@ -40,12 +40,12 @@ def invoke(made: Made, *args: str) -> tuple[int, Any]:
 
 
 @pytest.mark.long
-def test_an_officer_makes_a_bundle_and_an_auditor_verifies_it_without_a_passphrase(made: Made, tmp_path: Path) -> None:
+def test_an_officer_makes_a_bag_and_an_auditor_verifies_it_without_a_passphrase(made: Made, tmp_path: Path) -> None:
     message, out, opened = str(made.closed.message_id), tmp_path / "evidence.zip", tmp_path / "disclosure.json"
 
     code, written = invoke(made, "bag", message, "--out", str(out))
     assert (code, written["receipts"], written["left_out"], written["disclosed"]) == (0, 6, 0, False)
-    assert out.read_bytes() == bundle_of(made.closed)
+    assert out.read_bytes() == bag_of(made.closed)
     assert out.stat().st_mode & 0o777 == 0o600
     assert invoke(made, "disclose", message, "--out", str(opened))[0] == 0
 
@@ -56,22 +56,22 @@ def test_an_officer_makes_a_bundle_and_an_auditor_verifies_it_without_a_passphra
     assert (code, report["error"]["type"]) == (3, "urn:comity:error:directory-untrusted")
 
 
-def test_the_fingerprint_that_a_desk_shows_is_the_one_by_which_bundles_are_verified(made: Made) -> None:
+def test_the_fingerprint_that_a_desk_shows_is_the_one_by_which_bags_are_verified(made: Made) -> None:
     code, shown = invoke(made, "root")
     assert (code, shown["root_sha256"]) == (0, made.fingerprint)
 
 
-def test_a_bundle_that_fails_and_one_that_is_none_are_told_apart_by_exit_code(made: Made, tmp_path: Path) -> None:
+def test_a_bag_that_fails_and_one_that_is_none_are_told_apart_by_exit_code(made: Made, tmp_path: Path) -> None:
     file = tmp_path / "evidence.zip"
-    bundle = bundle_of(made.disclosed)
+    bag = bag_of(made.disclosed)
     opened = made.disclosed.disclosure
     assert opened is not None
     # The content is stored as it is, so it can be found; the ZIP's own checksum notices the change.
-    file.write_bytes(bundle.replace(opened.content[:40], opened.content[:39] + b"?", 1))
+    file.write_bytes(bag.replace(opened.content[:40], opened.content[:39] + b"?", 1))
     assert invoke(made, "verify", str(file))[1]["error"]["type"] == "urn:comity:error:evidence-unusable"
 
     strange = replace(made.disclosed, disclosure=replace(opened, content=opened.content + b" "))
-    file.write_bytes(bundle_of(strange))
+    file.write_bytes(bag_of(strange))
     code, report = invoke(made, "verify", str(file))
     assert (code, report["ok"]) == (3, False)
     assert {check["name"] for check in report["checks"] if check["ok"] is False} == {"commitment", "disclosure"}
@@ -135,14 +135,14 @@ async def test_what_is_made_ready_to_be_given_is_recorded_first_and_as_given_whe
 
     told = [(record.operation.value, record.act, record.message) for record in entries[1:]]
     assert told == [
-        ("consultation", "bundle.prepare", sent.id),
+        ("consultation", "bag.prepare", sent.id),
         ("consultation", "disclose.prepare", sent.id),
         ("disclosure", "disclose", sent.id),
     ]
     assert entries[-1].file == sha256(b"the file").digest()
 
 
-async def test_a_label_that_forbids_proceedings_keeps_the_content_out_of_a_bundle_for_them(tmp_path: Path) -> None:
+async def test_a_label_that_forbids_proceedings_keeps_the_content_out_of_a_bag_for_them(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         world = World(tmp_path, patch)
         handling = {"tlp": "AMBER", "codes": ["H1"]}

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from exchange.evidence.bag_reader import bundle_in, read_bundle, verify_bag
+from exchange.evidence.bag_reader import bag_in, read_bag, verify_bag
 from exchange.evidence.disclosure import Disclosure
 from exchange.verifiers import verify_bag as program
 from keys.directory.metadata.extract import trusted_root_in
@@ -19,7 +19,7 @@ from protocol.encoding.instants import parse_instant
 from protocol.envelope import parse_envelope
 from protocol.errors import ComityError, CommitmentMismatchError, EvidenceUnusableError, MalformedError
 from tests.vectors.make_evidence_vectors import DIRECTORY, PROGRAM, containers, files_in, rules
-from tests.worlds.forged_bundles import of_report
+from tests.worlds.forged_bags import of_report
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors/evidence.json").read_text(encoding="utf-8"))
 
@@ -36,7 +36,7 @@ Judge = Callable[[dict[str, Any]], Found]
 
 
 def _by_comity(case: dict[str, Any]) -> Found:
-    read = bundle_in(case["folder"], files_in(VECTORS, case))
+    read = bag_in(case["folder"], files_in(VECTORS, case))
     try:
         root = trusted_root_in(read.directory, VECTORS["root_sha256"])
         verdict = of_report(verify_bag(read, root, parse_instant(case["now"])))
@@ -48,23 +48,23 @@ def _by_comity(case: dict[str, Any]) -> Found:
 def _without_comity(case: dict[str, Any]) -> Found:
     lines: list[program.Line] = []
     args = Namespace(root_sha256=VECTORS["root_sha256"], now=parse_instant(case["now"]))
-    bundle = program.Bundle(case["folder"], files_in(VECTORS, case), args)
-    bundle.verify(lines)
+    bag = program.Bag(case["folder"], files_in(VECTORS, case), args)
+    bag.verify(lines)
     failed = [name for name, holds, _ in lines if holds is False]
     unchecked = sorted(name for name, holds, _ in lines if holds is None)
-    return Found(failed, unchecked, bundle.dating.get("grade", "none"))
+    return Found(failed, unchecked, bag.dating.get("grade", "none"))
 
 
 # Bags that were made before must go on holding. Where this fails after README's text was changed, the text of before
 # is to stay among those that a verifier knows.
 @pytest.mark.parametrize("case", VECTORS["holds"], ids=[case["rule"] for case in VECTORS["holds"]])
 @pytest.mark.parametrize("judge", [_by_comity, _without_comity])
-def test_a_bundle_that_holds_is_dated_and_checked_as_its_vector_says(judge: Judge, case: dict[str, Any]) -> None:
+def test_a_bag_that_holds_is_dated_and_checked_as_its_vector_says(judge: Judge, case: dict[str, Any]) -> None:
     assert judge(case) == ([], case["unchecked"], case["grade"])
 
 
 @pytest.mark.parametrize("case", VECTORS["fails"], ids=[case["rule"] for case in VECTORS["fails"]])
-def test_a_bundle_that_breaks_one_rule_fails_by_the_checks_that_its_vector_names(case: dict[str, Any]) -> None:
+def test_a_bag_that_breaks_one_rule_fails_by_the_checks_that_its_vector_names(case: dict[str, Any]) -> None:
     ours, other = _by_comity(case), _without_comity(case)
 
     if case["rule"].startswith(DIRECTORY):  # what else fails then is not said
@@ -84,7 +84,7 @@ def test_a_container_is_read_or_refused_as_its_vector_says(case: dict[str, Any])
         with pytest.raises(program.FailedError):
             program.read_zip(archive)
         with pytest.raises(EvidenceUnusableError):
-            read_bundle(archive)
+            read_bag(archive)
 
 
 @pytest.mark.parametrize(
@@ -105,5 +105,5 @@ def test_there_is_a_vector_for_each_rule_and_each_grade_and_none_depends_on_the_
     assert {case["grade"] for case in VECTORS["holds"]} == {"witnessed", "log", "none"}
     assert [(case["rule"], case["read"]) for case in VECTORS["containers"]] == [row[:2] for row in containers()]
     assert PROGRAM.decode() in VECTORS["texts"].values()
-    bundles = [json.dumps(case["files"]) for case in VECTORS["holds"] + VECTORS["fails"]]
-    assert len(set(bundles)) >= len(bundles) - 1  # one breach is of the folder's name alone
+    bags = [json.dumps(case["files"]) for case in VECTORS["holds"] + VECTORS["fails"]]
+    assert len(set(bags)) >= len(bags) - 1  # one breach is of the folder's name alone

@@ -30,7 +30,7 @@ from protocol.errors import (
     UsageError,
 )
 from tests.conftest import require_program
-from tests.worlds.evidence import Made, bundle_of, comity, exchanged, files_of, standalone, zipped
+from tests.worlds.evidence import Made, bag_of, comity, exchanged, files_of, standalone, zipped
 
 STAMPED = b"what existed then"
 Reply = Callable[[bytes], bytes]
@@ -350,15 +350,15 @@ def _token_in(response: bytes) -> bytes:
     return bytes(tsp.TimeStampResp.load(response)["time_stamp_token"].dump())
 
 
-# --- In a bundle ---
+# --- In a bag ---
 
 
 @pytest.mark.outside
-def test_a_bundle_is_stamped_later_and_what_was_in_it_stays_as_it_was(
+def test_a_bag_is_stamped_later_and_what_was_in_it_stays_as_it_was(
     made: Made, authority: Authority, tmp_path: Path
 ) -> None:
     file, more = tmp_path / "evidence.zip", tmp_path / "more.zip"
-    file.write_bytes(bundle_of(made.disclosed))
+    file.write_bytes(bag_of(made.disclosed))
     before = files_of(file.read_bytes())
 
     async def stamp_twice() -> list[int]:
@@ -378,7 +378,7 @@ def test_a_bundle_is_stamped_later_and_what_was_in_it_stays_as_it_was(
     assert [name for name in before if before[name] != after[name]] == [
         f"comity-evidence-{made.disclosed.message_id}/tagmanifest-sha256.txt"
     ]
-    # An altered bundle is not stamped.
+    # An altered bag is not stamped.
     broken = {name: content + b"x" if name.endswith("0001.entry") else content for name, content in before.items()}
     file.write_bytes(zipped(broken))
     words = ["evidence", "stamp", str(file), "--tsa", "http://127.0.0.1:1/", "--tsa-roots", str(authority.roots)]
@@ -398,20 +398,20 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
 
 
 @pytest.mark.outside
-def test_a_stamped_bundle_verifies_and_openssl_confirms_it_as_the_verifier_says(
+def test_a_stamped_bag_verifies_and_openssl_confirms_it_as_the_verifier_says(
     made: Made, authority: Authority, tmp_path: Path
 ) -> None:
     token = asyncio.run(stamped(authority, made.disclosed.manifest()))
-    bundle = bundle_of(made.disclosed, (token,))
+    bag = bag_of(made.disclosed, (token,))
 
-    asked = comity(made, bundle, tsa_roots=[authority.root])
+    asked = comity(made, bag, tsa_roots=[authority.root])
     assert asked.ok
     assert len(asked.stamped_at) == 1
-    assert comity(made, bundle).stamped_at == ()
-    code, said = standalone(made, bundle, tmp_path)
+    assert comity(made, bag).stamped_at == ()
+    code, said = standalone(made, bag, tmp_path)
     (check,) = (check for check in said["checks"] if check[0] == "timestamps/1.tst")
     assert (code, check[1], said["unchecked"]) == (3, None, ["timestamps/1.tst"])
-    for name, content in files_of(bundle).items():
+    for name, content in files_of(bag).items():
         file = tmp_path / name.partition("/")[2]
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
@@ -422,9 +422,9 @@ def test_a_stamped_bundle_verifies_and_openssl_confirms_it_as_the_verifier_says(
 
 
 @pytest.mark.outside
-def test_a_token_of_another_bundle_is_refused_by_both(made: Made, authority: Authority, tmp_path: Path) -> None:
+def test_a_token_of_another_bag_is_refused_by_both(made: Made, authority: Authority, tmp_path: Path) -> None:
     token = asyncio.run(stamped(authority, made.closed.manifest()))
-    bundle = bundle_of(made.disclosed, (token,))
+    bag = bag_of(made.disclosed, (token,))
 
-    assert not comity(made, bundle, tsa_roots=[authority.root]).ok
-    assert standalone(made, bundle, tmp_path)[0] == 1
+    assert not comity(made, bag, tsa_roots=[authority.root]).ok
+    assert standalone(made, bag, tmp_path)[0] == 1

@@ -15,7 +15,7 @@ from keys.directory.metadata.repository import MetadataRepository, nation_role
 from keys.directory.metadata.tuf_key import DirectoryPublicKey, DirectorySigner
 from keys.members.bootstrap import BootstrapFile
 from keys.members.federation import (
-    bootstrap_bundle,
+    bootstrap_file_of,
     contact_point_card,
     enrol_contact_point,
     enrol_nation,
@@ -341,7 +341,7 @@ def test_bootstrap_bundle_carries_what_a_new_member_needs(federation: Federation
     ceremony = federation.found()
     federation.enrol(ceremony, "kr")
     directory = refresh_federation(ceremony, federation.registry, NOW)
-    bundle = BootstrapFile.from_bytes(bootstrap_bundle(directory, ceremony.repository, "kr").to_bytes())
+    bundle = BootstrapFile.from_bytes(bootstrap_file_of(directory, ceremony.repository, "kr").to_bytes())
     assert (bundle.federation, bundle.node, bundle.url) == ("Test federation", "kr", "https://127.0.0.1:8443")
     with DirectoryClient(tmp_path / "client", bundle.root, ceremony.repository.read) as client:
         assert client.refresh(NOW).tls_certificates("kr") == list(bundle.tls_certificates)
@@ -351,7 +351,7 @@ def test_bootstrap_bundle_with_an_unsigned_root_is_refused(federation: Federatio
     ceremony = federation.found()
     federation.enrol(ceremony, "kr")
     directory = refresh_federation(ceremony, federation.registry, NOW)
-    bundle = bootstrap_bundle(directory, ceremony.repository, "kr")
+    bundle = bootstrap_file_of(directory, ceremony.repository, "kr")
     altered = bundle.model_copy(update={"root": bundle.root.replace(b'"threshold":2', b'"threshold":1')})
     with pytest.raises(DirectoryUntrustedError):
         BootstrapFile.from_bytes(altered.to_bytes())

@@ -23,7 +23,7 @@ from uuid import UUID
 import pytest
 
 from exchange.evidence._bag_readme import readme
-from exchange.evidence.bag_reader import BundleReport, BundleTrust, bundle_in, judge_bundle
+from exchange.evidence.bag_reader import BagReport, BagTrust, bag_in, judge_bag
 from exchange.evidence.bag_writer import BAGIT, DIRECTORY, bag_info, verifier, vkeys_file, vkeys_of
 from exchange.verifiers import verify_bag as program
 from exchange.verifiers.verify_bag import is_stated
@@ -300,8 +300,8 @@ class Court:
         if "data/envelope.cose" not in files:
             return Verdict(None, [], "none", "")
         try:
-            trust = BundleTrust(directory or self.directory, directory or self.directory, CARRIED)
-            report = judge_bundle(bundle_in(folder, files), trust, now).report
+            trust = BagTrust(directory or self.directory, directory or self.directory, CARRIED)
+            report = judge_bag(bag_in(folder, files), trust, now).report
         except ComityError as problem:
             return Verdict([problem.code], [], "none", "")
         return of_report(report)
@@ -311,13 +311,13 @@ class Court:
         lines: list[program.Line] = []
         args = Namespace(root_sha256=sha256(self.root).hexdigest(), now=now, directory=cards or self.cards)
         try:
-            bundle = program.Bundle(folder, files, args)
+            bag = program.Bag(folder, files, args)
         except program.FailedError:
             return Verdict(None, [], "none", "")
-        bundle.verify(lines)
+        bag.verify(lines)
         failed = [name for name, holds, _ in lines if holds is False]
         unchecked = [name for name, holds, _ in lines if holds is None]
-        return Verdict(failed, unchecked, bundle.dating.get("grade", "none"), bundle.sentence)
+        return Verdict(failed, unchecked, bag.dating.get("grade", "none"), bag.sentence)
 
     def both(self, case: Case, cards: tuple[Directory, Any] = (None, None)) -> tuple[Verdict, Verdict]:  # type: ignore[assignment]
         """The verdicts of both, by the cards of the world or by others."""
@@ -325,7 +325,7 @@ class Court:
         return self.comity(folder, files, case.now, cards[0]), self.standalone(folder, files, case.now, cards[1])
 
 
-def of_report(report: BundleReport) -> Verdict:
+def of_report(report: BagReport) -> Verdict:
     """A report of Comity's as a verdict."""
     failed = [check.name for check in report.checks if check.ok is False]
     failed += ["receipt" for _, check in report.receipts if not check.ok]

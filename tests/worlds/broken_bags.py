@@ -16,7 +16,7 @@ from typing import Any
 from protocol.encoding.instants import to_ms
 from protocol.envelope import MAX_CONTENT_BYTES, MAX_ENVELOPE_BYTES
 from protocol.log.note import NoteSignature, parse_note, serialize_note
-from tests.worlds.forged_bundles import NODES, Book, Case, Head, events, light, manifest
+from tests.worlds.forged_bags import NODES, Book, Case, Head, events, light, manifest
 
 Break = Callable[[Random, Case], Case]
 RULES: dict[str, tuple[str | None, Break]] = {}

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.evidence.bag_reader import read_bundle, verify_bag
+from exchange.evidence.bag_reader import read_bag, verify_bag
 from exchange.evidence.bag_writer import CONTENT, DIRECTORY, ENVELOPE, LOGS, RECEIPTS, SALT
 from exchange.evidence.disclosure import Disclosure
 from exchange.verifiers import verify_bag as program
@@ -41,7 +41,7 @@ from protocol.log.witness import WitnessSigner
 from protocol.receipt import Receipt
 from tests.conftest import require_program
 from tests.worlds.desks import FR, KR, NOW, World, request
-from tests.worlds.evidence import PROGRAM, Made, bundle_of, comity, exchanged, files_of, listed_anew, standalone, zipped
+from tests.worlds.evidence import PROGRAM, Made, bag_of, comity, exchanged, files_of, listed_anew, standalone, zipped
 
 
 @pytest.fixture(scope="module")
@@ -50,31 +50,31 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
         yield found
 
 
-def program_accepts(made: Made, bundle: bytes) -> bool:
+def program_accepts(made: Made, bag: bytes) -> bool:
     """The verdict of the program that runs without Comity, asked in this process: a process each would take long."""
     lines: list[program.Line] = []
     try:
-        program.Bundle(*program.read_zip(bundle), Namespace(root_sha256=made.fingerprint, now=NOW)).verify(lines)
+        program.Bag(*program.read_zip(bag), Namespace(root_sha256=made.fingerprint, now=NOW)).verify(lines)
     except program.FailedError:
         return False
     return all(holds is not False for _, holds, _ in lines)
 
 
-def comity_accepts(made: Made, bundle: bytes) -> bool:
+def comity_accepts(made: Made, bag: bytes) -> bool:
     try:
-        return comity(made, bundle).ok
+        return comity(made, bag).ok
     except ComityError:
         return False
 
 
-def inside(bundle: bytes) -> list[str]:
+def inside(bag: bytes) -> list[str]:
     """The names in the bag."""
-    return [name.partition("/")[2] for name in files_of(bundle)]
+    return [name.partition("/")[2] for name in files_of(bag)]
 
 
-def altered(bundle: bytes, name: str, change: Callable[[bytes], bytes]) -> dict[str, bytes]:
+def altered(bag: bytes, name: str, change: Callable[[bytes], bytes]) -> dict[str, bytes]:
     """The files of a bag, one of them changed; ``name`` is the beginning of its name in the bag."""
-    files = files_of(bundle)
+    files = files_of(bag)
     (found, *_) = (full for full in files if full.partition("/")[2].startswith(name))
     return files | {found: change(files[found])}
 
@@ -88,12 +88,12 @@ def flipped(content: bytes) -> bytes:
 
 
 @pytest.mark.outside
-def test_a_bundle_of_a_real_exchange_holds_by_all_verifiers(made: Made, tmp_path: Path) -> None:
-    bundle = bundle_of(made.disclosed)
+def test_a_bag_of_a_real_exchange_holds_by_all_verifiers(made: Made, tmp_path: Path) -> None:
+    bag = bag_of(made.disclosed)
 
-    report = comity(made, bundle)
-    code, said = standalone(made, bundle, tmp_path)
-    (folder,) = {name.partition("/")[0] for name in files_of(bundle)}
+    report = comity(made, bag)
+    code, said = standalone(made, bag, tmp_path)
+    (folder,) = {name.partition("/")[0] for name in files_of(bag)}
     with zipfile.ZipFile(tmp_path / "evidence.zip") as archive:
         archive.extractall(tmp_path)
     bag = bagit.Bag(str(tmp_path / folder))
@@ -116,44 +116,44 @@ def test_a_bundle_of_a_real_exchange_holds_by_all_verifiers(made: Made, tmp_path
 def test_the_same_message_gives_the_same_payload_and_one_maker_at_one_time_the_same_bytes(made: Made) -> None:
     later = replace(made.disclosed, maker=replace(made.disclosed.maker, at=NOW + timedelta(days=1)))
     first, second = (
-        {name: content for name, content in files_of(bundle_of(contents)).items() if "/data/" in name}
+        {name: content for name, content in files_of(bag_of(contents)).items() if "/data/" in name}
         for contents in (made.disclosed, later)
     )
 
     assert first == second
     assert made.disclosed.manifest() == later.manifest()
-    assert bundle_of(made.disclosed) == bundle_of(made.disclosed) != bundle_of(later)
+    assert bag_of(made.disclosed) == bag_of(made.disclosed) != bag_of(later)
 
 
 @pytest.mark.outside
-def test_a_bundle_that_discloses_nothing_holds_no_word_and_no_salt_of_the_content(made: Made, tmp_path: Path) -> None:
-    bundle = bundle_of(made.closed)
+def test_a_bag_that_discloses_nothing_holds_no_word_and_no_salt_of_the_content(made: Made, tmp_path: Path) -> None:
+    bag = bag_of(made.closed)
     opened = made.disclosed.disclosure
     assert opened is not None
     words = {word for word in opened.content.decode().split('"') if len(word) > 20} - {str(opened.message_id)}
 
     assert len(words) > 10
-    assert not [word for word in words if word.encode() in bundle]
-    assert opened.salt not in bundle
-    assert opened.salt.hex().encode() not in bundle
-    assert {CONTENT, SALT}.isdisjoint(inside(bundle))
-    report = comity(made, bundle)
+    assert not [word for word in words if word.encode() in bag]
+    assert opened.salt not in bag
+    assert opened.salt.hex().encode() not in bag
+    assert {CONTENT, SALT}.isdisjoint(inside(bag))
+    report = comity(made, bag)
     assert (report.ok, report.unchecked) == (True, ("content",))
-    code, said = standalone(made, bundle, tmp_path)
+    code, said = standalone(made, bag, tmp_path)
     # What was withheld was not checked, and is no success.
     assert (code, said["ok"], said["failed"], said["unchecked"]) == (3, False, [], ["content"])
     assert ["content", None, "it is not disclosed"] in said["checks"]
 
 
 def test_a_disclosure_opens_the_message_it_is_of_and_no_other(made: Made) -> None:
-    bundle, opened = bundle_of(made.closed), made.disclosure
+    bag, opened = bag_of(made.closed), made.disclosure
     other = replace(opened, digest=bytes(32))
 
-    report = comity(made, bundle, disclosure=Disclosure.from_bytes(opened.to_bytes()))
+    report = comity(made, bag, disclosure=Disclosure.from_bytes(opened.to_bytes()))
     assert report.ok
     assert all(check.ok for check in report.checks if not check.name.startswith("witnesses of "))
     for wrong in (other, replace(opened, content=opened.content + b" "), replace(opened, salt=bytes(32))):
-        assert not comity(made, bundle, disclosure=wrong).ok
+        assert not comity(made, bag, disclosure=wrong).ok
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_a_disclosure_survives_its_file(made: Made, salt: bytes, content: str) -
 @pytest.mark.outside
 def test_openssl_verifies_the_senders_signature_as_the_readme_says(made: Made, tmp_path: Path) -> None:
     protected, _, payload, signature, kid = program.open_sign1(made.disclosed.envelope, "sealed")
-    directory = program.Directory(program.read_zip(bundle_of(made.disclosed))[1], made.fingerprint)
+    directory = program.Directory(program.read_zip(bag_of(made.disclosed))[1], made.fingerprint)
     key = directory.signing_key(str(KR), kid, NOW)
     signed = cbor.encode(["Signature1", protected, b"comity/v1/envelope", payload])
     (tmp_path / "key.der").write_bytes(bytes.fromhex("302a300506032b6570032100") + key)
@@ -200,14 +200,14 @@ def test_openssl_verifies_the_senders_signature_as_the_readme_says(made: Made, t
 
 @pytest.mark.long
 def test_any_altered_shortened_lengthened_removed_or_added_file_is_refused_by_both(made: Made) -> None:
-    bundle = bundle_of(made.disclosed, (sha256(made.disclosed.manifest()).digest(),))
-    assert program_accepts(made, bundle)
-    assert comity_accepts(made, bundle)
-    files = files_of(bundle)
+    bag = bag_of(made.disclosed, (sha256(made.disclosed.manifest()).digest(),))
+    assert program_accepts(made, bag)
+    assert comity_accepts(made, bag)
+    files = files_of(bag)
     for name, content in files.items():
         ends = (bytes([content[0] ^ 1]) + content[1:], content[:-1] + bytes([content[-1] ^ 1]))
         for changed in (*ends, content[:-1], content + b"x", b""):
-            assert not read_bundle(zipped(files | {name: changed})).bag.ok, name  # which both ask first
+            assert not read_bag(zipped(files | {name: changed})).form.ok, name  # which both ask first
         removed = {other: kept for other, kept in files.items() if other != name}
         for damaged in (zipped(files | {name: flipped(content)}), zipped(removed)):
             assert not program_accepts(made, damaged), name
@@ -234,22 +234,22 @@ def test_any_altered_shortened_lengthened_removed_or_added_file_is_refused_by_bo
     ],
 )
 def test_what_was_altered_with_its_manifests_is_refused_by_both(made: Made, name: str) -> None:
-    forged = zipped(listed_anew(altered(bundle_of(made.disclosed), name, flipped)))
+    forged = zipped(listed_anew(altered(bag_of(made.disclosed), name, flipped)))
 
-    assert read_bundle(forged).bag.ok
+    assert read_bag(forged).form.ok
     assert not program_accepts(made, forged)
     assert not comity_accepts(made, forged)
 
 
 @pytest.mark.parametrize("name", [DIRECTORY + "metadata/timestamp", DIRECTORY + "metadata/5.snapshot", LOGS + "kr"])
 def test_what_only_comity_judges_is_refused_by_it(made: Made, name: str) -> None:
-    forged = zipped(listed_anew(altered(bundle_of(made.disclosed), name, flipped)))
+    forged = zipped(listed_anew(altered(bag_of(made.disclosed), name, flipped)))
 
     assert not comity_accepts(made, forged)
 
 
-def test_another_verifier_in_the_bundle_is_pointed_out(made: Made) -> None:
-    forged = zipped(listed_anew(altered(bundle_of(made.disclosed), "verify_bag.py", lambda _: b"print('fine')")))
+def test_another_verifier_in_the_bag_is_pointed_out(made: Made) -> None:
+    forged = zipped(listed_anew(altered(bag_of(made.disclosed), "verify_bag.py", lambda _: b"print('fine')")))
 
     (check,) = (check for check in comity(made, forged).checks if check.name == "verifier")
     assert (check.ok, check.error) == (None, "other-version")
@@ -259,8 +259,8 @@ def test_a_receipt_of_another_message_is_refused_by_both(made: Made) -> None:
     (first, *rest) = made.disclosed.receipts
     strange = replace(made.disclosed, receipts=(replace(first, leaf=rest[0].leaf), *rest))
 
-    assert not program_accepts(made, bundle_of(strange))
-    assert not comity_accepts(made, bundle_of(strange))
+    assert not program_accepts(made, bag_of(strange))
+    assert not comity_accepts(made, bag_of(strange))
 
 
 async def test_a_message_is_not_proved_by_a_true_receipt_about_another(
@@ -272,23 +272,23 @@ async def test_a_message_is_not_proved_by_a_true_receipt_about_another(
             await kr.evidence.gather((await kr.messages.send(request())).id, disclose=True) for _ in range(2)
         ]
     made = Made(world, first, first, first.disclosure, world.ceremony.repository.root_bytes(1))
-    mixed = bundle_of(replace(first, receipts=second.receipts))
+    mixed = bag_of(replace(first, receipts=second.receipts))
 
-    assert program_accepts(made, bundle_of(first))
-    assert comity_accepts(made, bundle_of(first))
+    assert program_accepts(made, bag_of(first))
+    assert comity_accepts(made, bag_of(first))
     assert not program_accepts(made, mixed)
     assert not comity_accepts(made, mixed)
 
 
 @pytest.mark.outside
 def test_another_federations_root_is_not_trusted(made: Made, tmp_path: Path) -> None:
-    bundle = bundle_of(made.disclosed)
+    bag = bag_of(made.disclosed)
     other = replace(made, root=made.root + b" ")
 
-    code, said = standalone(other, bundle, tmp_path)
+    code, said = standalone(other, bag, tmp_path)
     assert (code, said["checks"][1][:2]) == (1, ["directory", False])
     with pytest.raises(DirectoryUntrustedError):
-        trusted_root_in(read_bundle(bundle).directory, other.fingerprint)
+        trusted_root_in(read_bag(bag).directory, other.fingerprint)
 
 
 # --- Judged as it was when it was logged ---
@@ -312,27 +312,27 @@ async def test_a_key_that_was_revoked_before_the_message_proves_nothing_and_one_
         contents = await fr.evidence.gather(sent.id, disclose=True)
     made = Made(world, contents, contents, contents.disclosure, world.ceremony.repository.root_bytes(1))
 
-    assert program_accepts(made, bundle_of(contents)) is holds
-    assert comity_accepts(made, bundle_of(contents)) is holds
+    assert program_accepts(made, bag_of(contents)) is holds
+    assert comity_accepts(made, bag_of(contents)) is holds
 
 
-async def test_a_desk_judges_a_bundle_by_what_was_revoked_since_it_was_made(
+async def test_a_desk_judges_a_bag_by_what_was_revoked_since_it_was_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = World(tmp_path, monkeypatch)
     async with world.open(KR) as kr, world.open(FR) as fr:
         sent = await kr.messages.send(request())
         await fr.messages.sync()
-        bundle = read_bundle(bundle_of(await kr.evidence.gather(sent.id, disclose=True)))
-        before = await fr.evidence.verify_bag(bundle)
+        bag = read_bag(bag_of(await kr.evidence.gather(sent.id, disclose=True)))
+        before = await fr.evidence.verify_bag(bag)
         card = world.cards[KR]
         (key,) = card.signing_keys
         world.clock.advance(minutes=5)
         revoked = key.model_copy(update={"revoked_at": NOW - timedelta(minutes=1)})
         world.publish(card.model_copy(update={"signing_keys": (revoked,), "updated_at": world.clock()}))
         await fr.refresh_directory()
-        after = await fr.evidence.verify_bag(bundle)
-    carried = verify_bag(bundle, world.ceremony.repository.root_bytes(1), world.clock())
+        after = await fr.evidence.verify_bag(bag)
+    carried = verify_bag(bag, world.ceremony.repository.root_bytes(1), world.clock())
 
     assert (before.ok, before.complete) == (True, True)
     assert carried.ok
@@ -351,12 +351,12 @@ async def test_the_chain_of_roots_is_followed_from_the_one_that_is_trusted(
         await kr.refresh_directory()
         contents = await kr.evidence.gather((await kr.messages.send(request())).id, disclose=True)
     made = Made(world, contents, contents, contents.disclosure, first)
-    bundle = bundle_of(contents)
-    cut = {name: content for name, content in files_of(bundle).items() if not name.endswith("/2.root.json")}
-    copied = altered(bundle, DIRECTORY + "metadata/2.root", lambda _: first)
+    bag = bag_of(contents)
+    cut = {name: content for name, content in files_of(bag).items() if not name.endswith("/2.root.json")}
+    copied = altered(bag, DIRECTORY + "metadata/2.root", lambda _: first)
 
-    assert program_accepts(made, bundle)
-    assert comity_accepts(made, bundle)
+    assert program_accepts(made, bag)
+    assert comity_accepts(made, bag)
     for forged in (zipped(listed_anew(cut)), zipped(listed_anew(copied))):
         assert not program_accepts(made, forged)
         assert not comity_accepts(made, forged)
@@ -387,13 +387,13 @@ def cosigned(receipt: Receipt, name: str, signer: WitnessSigner, *, spoil: bool 
 def test_every_line_of_a_checkpoint_is_kept_and_a_witnesses_are_verified(made: Made, spoil: bool) -> None:
     signer, name = made.world.nodes["fr"].log.signer, "test/witness/fr"
     receipts = tuple(cosigned(receipt, name, signer, spoil=spoil) for receipt in made.disclosed.receipts)
-    bundle = bundle_of(replace(made.disclosed, receipts=receipts))
-    directory = program.Directory(program.read_zip(bundle)[1], made.fingerprint)
+    bag = bag_of(replace(made.disclosed, receipts=receipts))
+    directory = program.Directory(program.read_zip(bag)[1], made.fingerprint)
     verifier = signer.verifier
     keys = {"ed25519": program_base64(verifier.ed25519_public), "ml_dsa_44": program_base64(verifier.mldsa_public)}
     directory.cards["fr"]["witness"] = {"name": name, "valid_from": "2026-01-01T00:00:00Z", **keys}
 
-    note = files_of(bundle)[f"comity-evidence-{made.disclosed.message_id}/{RECEIPTS}0001.tlog-proof"]
+    note = files_of(bag)[f"comity-evidence-{made.disclosed.message_id}/{RECEIPTS}0001.tlog-proof"]
     assert note.decode().count(f"\n\u2014 {name} ") == 2
     checkpoint = note.partition(b"\n\n")[2]
     if spoil:
@@ -449,13 +449,13 @@ def _entry(**values: object) -> Callable[[zipfile.ZipInfo], None]:
 def test_a_zip_that_could_harm_who_unpacks_it_is_refused_by_both_and_nothing_is_written(
     made: Made, tmp_path: Path, files: dict[str, bytes], change: dict[str, object]
 ) -> None:
-    evil = zipped(files_of(bundle_of(made.closed)) | files if files else {}, _entry(**change))
+    evil = zipped(files_of(bag_of(made.closed)) | files if files else {}, _entry(**change))
     before = sorted(tmp_path.rglob("*"))
 
     with pytest.raises(program.FailedError):
         program.read_zip(evil)
     with pytest.raises(EvidenceUnusableError):
-        read_bundle(evil)
+        read_bag(evil)
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -467,13 +467,13 @@ def test_the_program_says_that_a_harmful_file_cannot_be_used(made: Made, tmp_pat
 
 
 def test_two_entries_of_one_name_are_refused(made: Made) -> None:
-    bundle = bundle_of(made.closed)
+    bag = bag_of(made.closed)
     name = f"comity-evidence-{made.closed.message_id}/{ENVELOPE}"
     other = name[:-1] + "E"  # of the same length, so that it can be written over in place
-    twice = zipped(files_of(bundle) | {other: b"x"}).replace(other.encode(), name.encode())
+    twice = zipped(files_of(bag) | {other: b"x"}).replace(other.encode(), name.encode())
 
     with pytest.raises(EvidenceUnusableError, match="one name"):
-        read_bundle(twice)
+        read_bag(twice)
 
 
 def test_an_entry_that_is_longer_than_it_says_is_refused(made: Made) -> None:
@@ -483,19 +483,19 @@ def test_an_entry_that_is_longer_than_it_says_is_refused(made: Made) -> None:
     lying[at : at + 4] = (100).to_bytes(4, "little")
 
     with pytest.raises(EvidenceUnusableError):
-        read_bundle(bytes(lying))
+        read_bag(bytes(lying))
 
 
 @given(st.binary(max_size=200), st.integers(0, 10**6), st.booleans())
 def test_whatever_a_file_holds_it_is_read_or_refused(made: Made, noise: bytes, at: int, replaced: bool) -> None:
-    bundle = bundle_of(made.closed)
-    start = at % len(bundle)
-    for damaged in (noise, bundle[:start] + noise + bundle[start + (len(noise) if replaced else 0) :], bundle[:start]):
+    bag = bag_of(made.closed)
+    start = at % len(bag)
+    for damaged in (noise, bag[:start] + noise + bag[start + (len(noise) if replaced else 0) :], bag[:start]):
         try:
-            read = read_bundle(damaged)
+            read = read_bag(damaged)
         except EvidenceUnusableError:
             continue
-        assert read.bag.ok in {True, False}
+        assert read.form.ok in {True, False}
 
 
 # --- The program itself ---
