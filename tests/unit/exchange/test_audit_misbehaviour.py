@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from exchange.audit.misbehaviour import Held, folder_source, misdated_entries, prove
 from exchange.cli.main import app
-from exchange.evidence.bag_writer import write_bundle
+from exchange.evidence.bag_writer import write_bag
 from keys.directory.cards import card_to_bytes
 from protocol.errors import LogUnavailableError
 from protocol.event import decode_event
@@ -143,7 +143,7 @@ async def _exchanged(world: World) -> bytes:
         sent = await kr.messages.send(request())
         await fr.messages.sync()
         await kr.messages.sync()
-        return write_bundle(await kr.evidence.gather(sent.id, disclose=True))
+        return write_bag(await kr.evidence.gather(sent.id, disclose=True))
 
 
 @pytest.mark.long

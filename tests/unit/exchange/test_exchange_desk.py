@@ -13,8 +13,8 @@ import pytest
 
 from exchange.desk.desk import Desk
 from exchange.desk.watch import LogContradicted, LogStale, compare_log, watch
-from exchange.evidence.bag_reader import read_bundle, verify_bag
-from exchange.evidence.bag_writer import write_bundle
+from exchange.evidence.bag_reader import read_bag, verify_bag
+from exchange.evidence.bag_writer import write_bag
 from exchange.views import SendStatus
 from keys.directory.cards import Hosting
 from protocol.address import Address
@@ -339,9 +339,9 @@ async def test_evidence_is_verified_by_who_has_only_the_directory(world: World) 
         sent = await kr.messages.send(request())
         await fr.messages.sync()
         await kr.messages.sync()
-        bundle = write_bundle(await fr.evidence.gather(sent.id, disclose=True))
+        bundle = write_bag(await fr.evidence.gather(sent.id, disclose=True))
 
-    report = verify_bag(read_bundle(bundle), world.ceremony.repository.root_bytes(1), NOW)
+    report = verify_bag(read_bag(bundle), world.ceremony.repository.root_bytes(1), NOW)
 
     assert report.ok
     assert report.id == sent.id
@@ -354,9 +354,9 @@ async def test_evidence_with_other_content_fails(world: World) -> None:
     opened = evidence.disclosure
     assert opened is not None
     other = replace(opened, content=opened.content.replace(b"Roubaix", b"Rouen.."))
-    forged = write_bundle(replace(evidence, disclosure=other))
+    forged = write_bag(replace(evidence, disclosure=other))
 
-    report = verify_bag(read_bundle(forged), world.ceremony.repository.root_bytes(1), NOW)
+    report = verify_bag(read_bag(forged), world.ceremony.repository.root_bytes(1), NOW)
 
     assert not report.ok
     assert {check.error for check in report.checks if check.ok is False} == {CommitmentMismatchError.code}

@@ -133,7 +133,7 @@ async def test_sending_receiving_showing_searching_and_exporting_are_recorded(wo
             ("collection", "receive"),
             ("consultation", "show"),
             ("consultation", "search"),
-            ("consultation", "bundle.prepare"),
+            ("consultation", "bag.prepare"),
             ("alteration", "case.note"),
         ]
         shown = at_fr[1]
@@ -280,4 +280,4 @@ def test_the_commands_list_check_export_and_verify(world: World, tmp_path: Path)
     assert str(comity("records", "head")["checkpoint"]).startswith("comity-records/24-7@fr\n3\n")
     assert comity("records", "export", str(tmp_path / "out"))["records"] == 3
     verified = comity("records", "verify", str(tmp_path / "out"), "24-7@fr", "--list")
-    assert [row["act"] for row in verified["list"]] == ["receive", "bundle.prepare", "bundle"]  # type: ignore[attr-defined]
+    assert [row["act"] for row in verified["list"]] == ["receive", "bag.prepare", "bag"]  # type: ignore[attr-defined]
