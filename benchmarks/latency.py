@@ -134,7 +134,7 @@ def run_desk(role: Any, home: Path, pipe: Connection) -> None:
     """The entry point of a desk's process."""
     import uvloop
 
-    traced.wrap_desk()
+    traced.wrap_all(traced.STAGES_OF_A_DESK)
     uvloop.run(role(home, pipe))
     traced.save(home / "trace.json")
 

@@ -16,7 +16,7 @@ import json
 import runpy
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +36,19 @@ def save(path: Path) -> None:
     path.write_text(json.dumps(noted), "utf-8")
 
 
-def wrap(place: str, label: str | Label) -> None:
-    """Note the beginning (``stage>``) and the end (``stage<``) of each call of ``package.module:Class.function``."""
+def found(place: str) -> tuple[Any, str, Callable[..., Any]]:
+    """What ``package.module:Class.function`` is: its holder, its last name, and itself."""
     module, _, name = place.partition(":")
     holder: Any = importlib.import_module(module)
     *outer, last = name.split(".")
     for part in outer:
         holder = getattr(holder, part)
-    function = getattr(holder, last)
+    return holder, last, getattr(holder, last)
+
+
+def wrap(place: str, label: str | Label) -> None:
+    """Note the beginning (``stage>``) and the end (``stage<``) of each call of ``package.module:Class.function``."""
+    holder, last, function = found(place)
 
     def stage_of(arguments: tuple[Any, ...]) -> str | None:
         return label if isinstance(label, str) else label(*arguments)
@@ -82,35 +87,39 @@ def _accepting(stage: str) -> Label:
     return label
 
 
-def wrap_node() -> None:
-    """The stages of a node."""
-    wrap("node.http.app:_authenticate", lambda context, endpoint, request: f"{endpoint.name} head")
-    wrap("node.relay.intake:Intake._take", "check")
-    wrap("node.log.sequencer:Sequencer._enqueue", _accepting("accept"))
-    wrap("node.log.sequencer:Sequencer._apply", _accepting("write"))
-    wrap("node.store.sqlite.store:SqliteStore.apply", _accepting("commit"))
-    wrap("node.log.sequencer:sign_checkpoint", "sign")
-    wrap("node.relay.delivery:PartnerQueue._due", "due")
-    wrap("node.peers.client:PartnerClient.transfer", "transfer")
-    wrap("node.http.api.mailbox:_page", "page")
+STAGES_OF_A_NODE: Mapping[str, str | Label] = {
+    "node.http.app:_authenticate": lambda context, endpoint, request: f"{endpoint.name} head",
+    "node.relay.intake:Intake._take": "check",
+    "node.log.sequencer:Sequencer._enqueue": _accepting("accept"),
+    "node.log.sequencer:Sequencer._apply": _accepting("write"),
+    "node.store.sqlite.store:SqliteStore.apply": _accepting("commit"),
+    "node.log.sequencer:sign_checkpoint": "sign",
+    "node.relay.delivery:PartnerQueue._begin": "due",
+    "node.peers.client:PartnerClient.transfer": "transfer",
+    "node.http.api.mailbox:_page": "page",
+}
+STAGES_OF_A_DESK: Mapping[str, str | Label] = {
+    "exchange.link.client:NodeClient.submit": "submit",
+    "exchange.link.client:NodeClient.mailbox": "mailbox",
+    "exchange.messaging.sync:NodeSync._compose": "compose",
+    "exchange.messaging.outbox:Outbox.seal": "seal",
+    "exchange.messaging.sync:NodeSync._take": "take",
+    "exchange.messaging.inbox:Inbox.take": "take in thread",
+    "exchange.desk.messages:DeskMessages.show": "show",
+}
 
 
-def wrap_desk() -> None:
-    """The stages of a desk."""
-    wrap("exchange.link.client:NodeClient.submit", "submit")
-    wrap("exchange.link.client:NodeClient.mailbox", "mailbox")
-    wrap("exchange.messaging.sync:NodeSync._compose", "compose")
-    wrap("exchange.messaging.outbox:Outbox.seal", "seal")
-    wrap("exchange.messaging.sync:NodeSync._take", "take")
-    wrap("exchange.messaging.inbox:Inbox.take", "take in thread")
-    wrap("exchange.desk.messages:DeskMessages.show", "show")
+def wrap_all(stages: Mapping[str, str | Label]) -> None:
+    """Note each of these stages from now on."""
+    for place, label in stages.items():
+        wrap(place, label)
 
 
 def main() -> None:
     """Run the module that the arguments name."""
     path, module = Path(sys.argv[1]), sys.argv[2]
     sys.argv = [module, *sys.argv[3:]]
-    wrap_node()
+    wrap_all(STAGES_OF_A_NODE)
     atexit.register(save, path)
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

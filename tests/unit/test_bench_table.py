@@ -10,6 +10,7 @@ import pytest
 from benchmarks._capacity import BUSY_HOURS, DAYS, MESSAGES_A_DAY, capacity_rows
 from benchmarks._figures import Figure, Report
 from benchmarks.table import BEGIN, END, PAGE, SCRIPTS, Table, markdown, page_with, shown
+from benchmarks.traced import STAGES_OF_A_DESK, STAGES_OF_A_NODE, found
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -104,3 +105,8 @@ def test_with_json_the_line_alone_is_on_standard_output(capsys: pytest.CaptureFi
     captured = capsys.readouterr()
     assert json.loads(captured.out)["figures"][0]["name"] == "store: row"
     assert captured.err == "for a person\n"
+
+
+@pytest.mark.parametrize("place", [*STAGES_OF_A_NODE, *STAGES_OF_A_DESK])
+def test_every_stage_whose_time_is_taken_is_a_function_that_there_is(place: str) -> None:
+    assert callable(found(place)[2])
