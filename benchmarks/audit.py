@@ -22,7 +22,6 @@ import argparse
 import asyncio
 import os
 import random
-import resource
 import shutil
 import sqlite3
 import statistics
@@ -36,7 +35,7 @@ from typing import Any
 import cbor2
 
 from benchmarks import kept_audit
-from benchmarks._figures import Report, add_json_option
+from benchmarks._figures import Report, add_json_option, peak_mb
 from benchmarks.floor import cpu_us
 from benchmarks.kept_audit import alone, leaves
 from benchmarks.store import BATCH, FR, KR, NOW, PARIS, SEOUL, Signing, incoming
@@ -177,7 +176,7 @@ def measure_verify(folder: Path, node: str, given: list[Any], jobs: int) -> tupl
     log = verify_mirror(LogMirror(folder / node, node, SIGNERS[node].verifier), directory(given), VerifyPlan(jobs=jobs))
     wall, cpu = time.perf_counter() - began, time.process_time() - began_cpu
     assert log.ok, log.findings[:3]
-    return cpu, wall, log.tree.size, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    return cpu, wall, log.tree.size, int(peak_mb())
 
 
 def measure_reconcile(folder: Path, given: list[Any], jobs: int) -> tuple[float, float, float, int, int]:
@@ -192,7 +191,7 @@ def measure_reconcile(folder: Path, given: list[Any], jobs: int) -> tuple[float,
     ended = time.perf_counter()
     assert result.ok, result.rows[:3]
     assert not result.rows
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    peak = int(peak_mb())
     return ended - began, time.process_time() - began_cpu, ended - verified, result.messages, peak
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -21,7 +20,7 @@ from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
-from benchmarks._figures import Report, add_json_option
+from benchmarks._figures import Report, add_json_option, peak_mb
 from benchmarks.floor import request
 from exchange.desk.desk import Desk
 from exchange.settings import Home
@@ -68,8 +67,8 @@ def main() -> None:
         asyncio.run(measure(world, large))
         size = sum(file.stat().st_size for file in home.glob("desk.sqlite*"))
         REPORT.slopes["disk bytes a message, desk database"] = size / given.messages
-        REPORT.slopes["memory MB, desk with this past"] = memory_mb()
-        print(f"database {size / 1e6:.0f} MB, most memory {memory_mb():.0f} MB")
+        REPORT.slopes["memory MB, desk with this past"] = peak_mb()
+        print(f"database {size / 1e6:.0f} MB, most memory {peak_mb():.0f} MB")
 
 
 def fill(home: Path, messages: int, cases: int) -> UUID:
@@ -174,11 +173,6 @@ async def _read_floor(desk: Desk, rows: int) -> float:
     for value in sealed:
         cipher.open(b"x", b"y", value)
     return time.perf_counter() - began
-
-
-def memory_mb() -> float:
-    """The most memory this process had, MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _progress(what: str, done: int, total: int) -> None:

@@ -18,7 +18,6 @@ import functools
 import gc
 import json
 import multiprocessing
-import resource
 import ssl
 import statistics
 import sys
@@ -36,7 +35,7 @@ from pathlib import Path
 
 import urllib3
 
-from benchmarks._figures import Report, add_json_option
+from benchmarks._figures import Report, add_json_option, peak_mb
 from keys.ceremony.ceremony import Ceremony
 from keys.directory.cards import ContactPointCard
 from keys.directory.metadata.client import DirectoryClient
@@ -228,11 +227,6 @@ def first_requests(client: DirectoryClient, now: datetime) -> None:
         directory.sealing_key(Address("desk-0", nation), now)
 
 
-def memory_mb() -> float:
-    """The most memory this process had, MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 @dataclass(frozen=True)
 class Measured:
     """One figure: seconds by the clock and of the processor, what was fetched, the most memory so far."""
@@ -258,7 +252,7 @@ class Measuring:
 
     def run(self, repeat: int) -> None:
         """Everything, in turn."""
-        self._pipe.send(f"memory with nothing read: {memory_mb():.0f} MB")
+        self._pipe.send(f"memory with nothing read: {peak_mb():.0f} MB")
         with closing(self._fetch):
             self._some()
             self._all(repeat)
@@ -305,7 +299,7 @@ class Measuring:
         gc.collect()  # what the measurement before left
         cpu = time.process_time()
         wall = timed(work)
-        self._pipe.send(Measured(name, wall, time.process_time() - cpu, *self._fetch.take(), memory_mb()))
+        self._pipe.send(Measured(name, wall, time.process_time() - cpu, *self._fetch.take(), peak_mb()))
         self._pipe.recv()  # the parent may measure the floor meanwhile
 
     def _look_ups(self, client: DirectoryClient) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from benchmarks._figures import Report
+from benchmarks._figures import Report, peak_mb
 from benchmarks.store import KR, NOW
 from exchange.audit import Keeper
 from exchange.audit.mirror import TileFolderSource, mirror
@@ -133,17 +133,11 @@ class Cost:
     idle_mb: int
 
 
-def peak_mb() -> int:
-    """The most memory of this process so far: of its own, where getrusage also tells of what started it."""
-    status = Path("/proc/self/status").read_text("ascii")
-    return int(status.partition("VmHWM:")[2].split()[0]) >> 10
-
-
 def costing(work: Callable[[], Any]) -> tuple[Any, Cost]:
     """What ``work`` returns, and what it cost."""
-    idle, began, began_cpu = peak_mb(), time.perf_counter(), time.process_time()
+    idle, began, began_cpu = int(peak_mb()), time.perf_counter(), time.process_time()
     result = work()
-    return result, Cost(time.process_time() - began_cpu, time.perf_counter() - began, peak_mb(), idle)
+    return result, Cost(time.process_time() - began_cpu, time.perf_counter() - began, int(peak_mb()), idle)
 
 
 def plan_of(kept: Path) -> VerifyPlan:
@@ -187,7 +181,7 @@ def measure_trace(folder: Path, kept: Path, size: int) -> tuple[list[float], lis
         began = time.process_time()
         assert len(trace(wanted, [verified(folder, kept)])) == 1
         whole.append((time.process_time() - began) * 1e3)
-    return whole, opened, Cost(0, 0, peak_mb(), 0)
+    return whole, opened, Cost(0, 0, int(peak_mb()), 0)
 
 
 def floor_of_files(folder: Path) -> float:
