@@ -75,10 +75,12 @@ class Writer:
         self.tiles: dict[tuple[int, int], bytes] = {}
         self.tree = TileTree(0, lambda level, index: self.tiles[level, index])
         self._open: list[bytes] = []
+        self._last = BEGIN
 
     def add(self, event: Event) -> LeafReference:
         entry = encode_event(event)
         hash_ = leaf_hash(entry)
+        self._last = max(self._last, event.at)
         index = self.tree.append(hash_)
         self._open.append(entry)
         if len(self._open) == TILE_WIDTH:
@@ -97,11 +99,8 @@ class Writer:
         for (level, index), hashes in self.tiles.items():
             self._write(tile_path(level, index, len(hashes) // 32), hashes)
         signer = SIGNERS[self.node]
-        note = sign_checkpoint(Checkpoint(signer.origin, self.tree.size, self.tree.root()), signer, self._at())
+        note = sign_checkpoint(Checkpoint(signer.origin, self.tree.size, self.tree.root()), signer, self._last)
         self._write("checkpoint", note)
-
-    def _at(self) -> datetime:
-        return BEGIN + timedelta(milliseconds=20 * self.tree.size)
 
     def _write(self, path: str, content: bytes) -> None:
         target = self.folder / path
