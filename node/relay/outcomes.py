@@ -201,7 +201,7 @@ class Outcomes:
             own = event.name is EventName.RelayAcceptance and event.peer == self._node.name
             if event.recipient is not None and (own or event.name is EventName.ContentConsignment):
                 cared_for.add(event.recipient)
-            elif own and accepted is None:
+            elif own:
                 accepted = receipt
         if accepted is None or not cared_for or not cared_for.issuperset(item.recipients):
             raise PeerFailedError("the receipts do not say that the message was accepted for every recipient")
