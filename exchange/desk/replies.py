@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Required, TypedDict, Unpack
 from uuid import UUID
 
 from exchange.context.worker import in_desk_thread
@@ -28,6 +28,21 @@ if TYPE_CHECKING:
     from protocol.messages.handling_rules import Action
 
 
+class Acknowledging(TypedDict, total=False):
+    """What an acknowledgement says; None as if it were left out.
+
+    ``will_answer`` and ``form`` are codes of the lists of these names. ``handler`` is who works on it: the officer who
+    acts, reached as the settings say, if it is not given.
+    """
+
+    will_answer: Required[str]
+    form: Required[str]
+    eta: datetime | None
+    next_update_by: datetime | None
+    handler: Mapping[str, Any] | None
+    remark: str | None
+
+
 class DeskReplies:
     """The replies of one desk."""
 
@@ -36,55 +51,14 @@ class DeskReplies:
         self._messages = messages
         self._in_thread = works.context.in_thread
 
-    async def acknowledge(
-        self,
-        request_id: UUID,
-        *,
-        will_answer: str,
-        form: str,
-        eta: datetime | None = None,
-        next_update_by: datetime | None = None,
-        handler: Mapping[str, Any] | None = None,
-        remark: str | None = None,
-    ) -> SentMessage:
+    async def acknowledge(self, request_id: UUID, **said: Unpack[Acknowledging]) -> SentMessage:
         """Acknowledge a received request; see :meth:`acknowledgement_draft`."""
-        draft = await self.acknowledgement_draft(
-            request_id,
-            will_answer=will_answer,
-            form=form,
-            eta=eta,
-            next_update_by=next_update_by,
-            handler=handler,
-            remark=remark,
-        )
-        return await self._messages.send(draft)
+        return await self._messages.send(await self.acknowledgement_draft(request_id, **said))
 
     @in_desk_thread
-    def acknowledgement_draft(
-        self,
-        request_id: UUID,
-        *,
-        will_answer: str,
-        form: str,
-        eta: datetime | None = None,
-        next_update_by: datetime | None = None,
-        handler: Mapping[str, Any] | None = None,
-        remark: str | None = None,
-    ) -> dict[str, Any]:
-        """An acknowledgement: whether this office will answer, in which form, and when.
-
-        ``will_answer`` and ``form`` are codes of the lists of these names. ``handler`` is who works on it: the officer
-        who acts, reached as the settings say, if it is not given.
-        """
-        fields: dict[str, Any] = {
-            "handler": handler,
-            "will_answer": will_answer,
-            "form": form,
-            "eta": eta,
-            "next_update_by": next_update_by,
-            "remark": remark,
-        }
-        present = {name: value for name, value in fields.items() if value is not None}
+    def acknowledgement_draft(self, request_id: UUID, **said: Unpack[Acknowledging]) -> dict[str, Any]:
+        """An acknowledgement: whether this office will answer, in which form, and when."""
+        present = {name: value for name, value in said.items() if value is not None}
         return self._works.replies.acknowledgement(request_id, present)
 
     async def answer(

@@ -45,14 +45,14 @@ class DeskDirectory:
         self._address = address
         self._caller = Requester(str(address), signer, clock)
         self._clock = clock
-        self._bundle = _read_bundle(home)
+        self._bootstrap = _read_bootstrap(home)
         self._connected: BlockingClient | None = None
         self._last_failure: ComityError | None = None
         self._carried: Mapping[str, bytes] | None = None
         # A desk that gets the directory by bundle cannot ask for a nation when it is needed.
         everything = settings.transport == "file" or settings.nations == "all"
         nations = None if everything else (address.node,)
-        self._client = SharedDirectoryClient(home.directory, self._bundle.root, self._fetch, nations=nations)
+        self._client = SharedDirectoryClient(home.directory, self._bootstrap.root, self._fetch, nations=nations)
 
     def close(self) -> None:
         """Close the connection to the node."""
@@ -70,7 +70,7 @@ class DeskDirectory:
     @property
     def trusted_root(self) -> bytes:
         """The root metadata that everything is verified from: that of the bootstrap file."""
-        return self._bundle.root
+        return self._bootstrap.root
 
     @property
     def lacks(self) -> bool:
@@ -146,9 +146,9 @@ class DeskDirectory:
             # Before the first refresh, and for a node that only its own desks can reach.
             if not own:
                 raise
-            url, certificates = elsewhere or self._bundle.url, ()
+            url, certificates = elsewhere or self._bootstrap.url, ()
         if own and not certificates:
-            certificates = self._bundle.tls_certificates
+            certificates = self._bootstrap.tls_certificates
         return Server(node, url, tuple(certificates))
 
     def _fetch(self, name: str) -> bytes:
@@ -166,7 +166,7 @@ class DeskDirectory:
 
     def _get(self, path: str) -> bytes:
         request = HttpRequest(path, MAX_FILE_BYTES)
-        began_here = self.own_node == self._bundle.node
+        began_here = self.own_node == self._bootstrap.node
         return self._connection().run(lambda client: client.call_for_proof(request, began_here=began_here))
 
     def _connection(self) -> BlockingClient:
@@ -178,7 +178,7 @@ class DeskDirectory:
         return self._connected
 
 
-def _read_bundle(home: Home) -> BootstrapFile:
+def _read_bootstrap(home: Home) -> BootstrapFile:
     try:
         return BootstrapFile.from_bytes(home.bootstrap.read_bytes())
     except OSError as problem:

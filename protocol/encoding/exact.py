@@ -101,11 +101,6 @@ def milliseconds(data: bytes, at: int) -> int:
     return ms
 
 
-def byte_stringhead(size: int) -> bytes:
-    """What stands before a byte string of ``size`` bytes, which are fewer than 2^32."""
-    return head(0x40, size)
-
-
 def put_bytes(value: bytes) -> bytes:
     """The byte string."""
     return head(0x40, len(value)) + value
