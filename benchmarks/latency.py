@@ -34,7 +34,7 @@ from aiohttp import web
 from benchmarks import traced
 from benchmarks._figures import Report, add_json_option
 from benchmarks.floor import request
-from benchmarks.throughput import IDLE_S, PASSPHRASE, WARM_UP_PINGS, Bench, percentile
+from benchmarks.throughput import IDLE_S, PASSPHRASE, WARM_UP_PINGS, Bench, open_each, percentile
 from exchange.demo.processes import READY_TIMEOUT_S, Commands, RunningNode
 from exchange.desk.desk import Desk
 from keys.transport.tls import client_context, make_certificate, server_context
@@ -115,19 +115,15 @@ async def sender(home: Path, pipe: Connection) -> None:
 
 async def recipient(home: Path, pipe: Connection) -> None:
     """Opens each message as soon as it is there."""
+
+    def shown() -> None:
+        traced.note("shown")
+        pipe.send("opened")
+
     async with Desk.open(home, PASSPHRASE) as desk:
         pipe.send("ready")
         while (count := await asyncio.to_thread(pipe.recv)) is not None:
-            listening = desk.messages.listen()
-            for _ in range(count):
-                pipe.send("listening")
-                async for result in listening:
-                    if result.received:
-                        break
-                await desk.messages.show(result.received[0].id)
-                traced.note("shown")
-                pipe.send("opened")
-            await listening.aclose()
+            await open_each(desk, count, pipe, shown)
 
 
 def run_desk(role: Any, home: Path, pipe: Connection) -> None:

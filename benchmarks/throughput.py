@@ -141,6 +141,19 @@ async def sender(home: Path, pipe: Connection) -> None:
                 pipe.send(at_s)
 
 
+async def open_each(desk: Desk, count: int, pipe: Connection, opened: Callable[[], object]) -> None:
+    """Open ``count`` messages, each as soon as it is there; says when it listens for one, and calls ``opened``."""
+    listening = desk.messages.listen()
+    for _ in range(count):
+        pipe.send("listening")
+        async for result in listening:
+            if result.received:
+                break
+        await desk.messages.show(result.received[0].id)
+        opened()
+    await listening.aclose()
+
+
 async def recipient(home: Path, pipe: Connection) -> None:
     """The receiving desk: takes (kind, number) and says when it is done; for pings, when it opened the message."""
     async with Desk.open(home, PASSPHRASE) as desk:
@@ -148,15 +161,7 @@ async def recipient(home: Path, pipe: Connection) -> None:
         while (order := await asyncio.to_thread(pipe.recv)) is not None:
             kind, count = order
             if kind == "pings":
-                listening = desk.messages.listen()
-                for _ in range(count):
-                    pipe.send("listening")
-                    async for result in listening:
-                        if result.received:
-                            break
-                    await desk.messages.show(result.received[0].id)
-                    pipe.send(time.time())
-                await listening.aclose()
+                await open_each(desk, count, pipe, lambda: pipe.send(time.time()))
             else:
                 await receive_all(desk, count, acknowledge=kind == "cycles")
                 pipe.send("done")
