@@ -117,7 +117,7 @@ async def test_a_desk_fetches_over_an_unknown_certificate_from_the_node_that_it_
             self._caller = Requester("24-7@kr", SIGNER, lambda: datetime.now(UTC))
             settings = {"transport": "https", "request_timeout_s": 5}
             self._settings = type("Settings", (), settings)()  # type: ignore[assignment]
-            self._bundle = type("Bundle", (), {"node": "kr"})()  # type: ignore[assignment]
+            self._bootstrap = type("Bundle", (), {"node": "kr"})()  # type: ignore[assignment]
 
         def route(self, node: str) -> Server:
             return Server(node, f"https://127.0.0.1:{self._port}", (TLS.certificate,))
